@@ -1,0 +1,19 @@
+//! What crosses the wire between Sortie Recording's server, its client and its pages.
+//!
+//! Every type here is a promise: fields may be added, never renamed or removed. There is no I/O and no
+//! business logic, and no type here is a database row. Unknown fields in an answer are ignored, so that an
+//! older client keeps working with a newer server.
+
+mod account;
+mod problem;
+mod recording;
+mod server;
+mod session;
+
+pub use account::{Login, NewUser, RefreshRequest, Role, Tokens, User};
+pub use problem::{Problem, ProblemCode};
+pub use recording::{
+    Recording, RecordingStarted, RecordingStatus, RecordingStopped, StopRecording,
+};
+pub use server::ServerInfo;
+pub use session::{NewSession, Session, SessionStatus};

@@ -1,0 +1,93 @@
+//! Recordings: one video and its row.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a recording is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingStatus {
+    /// Its sender is recording; bytes arrive.
+    Recording,
+    /// The sender has stopped; the last bytes arrive.
+    Uploading,
+    /// Everything has arrived and is being finished.
+    Processing,
+    /// An ordinary, playable file.
+    Ready,
+    /// Not playable; `failure` says why.
+    Failed,
+}
+
+impl RecordingStatus {
+    /// Whether bytes may still arrive.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Recording | Self::Uploading)
+    }
+}
+
+/// A recording.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recording {
+    /// Unique, never reused; also the id of its tus upload.
+    pub id: String,
+    /// The session it belongs to.
+    pub session_id: String,
+    /// The owner's id.
+    pub user_id: String,
+    /// The owner's name, for lists over several people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// What a download is called.
+    pub filename: String,
+    /// Bytes the server holds durably.
+    pub size_bytes: u64,
+    /// How much of it the server holds durably, in seconds; the length once it is ready.
+    pub duration_seconds: f64,
+    /// `webm`, `mkv` or `mp4`; empty until enough has arrived to tell.
+    pub format: String,
+    /// `local` or `s3`.
+    pub storage_backend: String,
+    /// Where the bytes are, in the back end's own terms.
+    pub storage_path: String,
+    /// Where it is in its life.
+    pub status: RecordingStatus,
+    /// Why it is `failed`, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Finished without its sender having said stop.
+    #[serde(default)]
+    pub interrupted: bool,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+    /// RFC 3339, UTC; when it became ready or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<String>,
+}
+
+/// Answer to `POST /api/sessions/{id}/recording/start`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingStarted {
+    /// The new recording.
+    pub recording_id: String,
+    /// Always `recording`.
+    pub status: RecordingStatus,
+    /// The tus upload, of deferred length and at offset 0; relative to the server's origin.
+    pub upload_url: String,
+    /// The most bytes that it may come to.
+    pub max_size_bytes: u64,
+}
+
+/// Body of `POST /api/sessions/{id}/recording/stop`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StopRecording {
+    /// Which recording; absent or empty is a 400.
+    #[serde(default)]
+    pub recording_id: Option<String>,
+}
+
+/// Answer to `…/recording/stop` and `…/recording/upload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingStopped {
+    /// Where the recording is now.
+    pub status: RecordingStatus,
+}

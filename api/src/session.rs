@@ -1,0 +1,49 @@
+//! Sessions: what is being watched.
+
+use serde::{Deserialize, Serialize};
+
+/// Body of `POST /api/sessions`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NewSession {
+    /// What is being watched, in the embedding platform's words; our Record page says `record`.
+    pub app_id: String,
+    /// Whose session it is, when an administrator creates it for somebody; else the caller's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// `running` when absent. A platform that is still starting a container says `creating`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<SessionStatus>,
+}
+
+/// Where a session is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionStatus {
+    /// Being set up; cannot be recorded yet.
+    Creating,
+    /// Can be recorded.
+    Running,
+    /// Ended by somebody.
+    Stopped,
+    /// Ended by a time limit.
+    Expired,
+    /// Ended by an error.
+    Failed,
+}
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Unique and never reused.
+    pub id: String,
+    /// The owner's id.
+    pub user_id: String,
+    /// What is being watched.
+    pub app_id: String,
+    /// Where it is in its life.
+    pub status: SessionStatus,
+    /// `"auto"` while auto-record is on, else `""`.
+    pub recording_policy: String,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+}
