@@ -1,0 +1,42 @@
+# Two commands are enough: `make run` and `make test`. The rest is for people
+# who change the code. Every recipe is a script in scripts/, so each can also be
+# run by hand.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test build setup fmt lint audit screenshots clean-cache
+MAKEFLAGS += --no-print-directory
+
+# Tools, dependencies and build products live outside the clone and are keyed by
+# version, so that the next clean clone is quick.
+export SORTIE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sortie
+export CARGO_TARGET_DIR ?= $(abspath $(SORTIE_CACHE))/target
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Install what is missing, build, start the server on http://127.0.0.1:8080
+	@scripts/run.sh
+
+test: ## Install what is missing, then check and test everything
+	@scripts/test.sh
+
+build: ## Leave the optimised server, pages inside, in target/release/sortie-server
+	@scripts/build.sh
+
+setup: ## Install everything that running and testing need, and stop there
+	@scripts/setup.sh test
+
+fmt: ## Format all Rust code
+	@cargo fmt --all
+
+lint: ## Formatting, clippy, documentation links, licences and sources
+	@scripts/test.sh format clippy clippy-wasm docs deny
+
+audit: ## Look the dependencies up in the RustSec advisory database
+	@scripts/audit.sh
+
+screenshots: ## Take the pictures in docs/images again
+	@scripts/screenshots.sh
+
+clean-cache: ## Remove the tools and build products kept outside the clone
+	@scripts/clean-cache.sh

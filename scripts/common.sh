@@ -1,0 +1,53 @@
+# Shared by the other scripts: where things are, which versions, how to speak.
+# shellcheck shell=bash
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$ROOT"
+
+CACHE=$(realpath -m "${SORTIE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sortie}")
+export SORTIE_CACHE=$CACHE
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
+TOOLS=$CACHE/tools
+WASM_TARGET=wasm32-unknown-unknown
+
+# Trunk 0.22 needs a newer Rust than `rust-version` promises.
+TRUNK_VERSION=0.21.14
+CARGO_DENY_VERSION=0.20.2
+
+# The command line tool must match the library to the last digit.
+wasm_bindgen_version() {
+    awk '/^name = "wasm-bindgen"$/ { getline; gsub(/[^0-9.]/, ""); print; exit }' "$ROOT/Cargo.lock"
+}
+WASM_BINDGEN_VERSION=$(wasm_bindgen_version)
+
+export PATH="$TOOLS/trunk-$TRUNK_VERSION/bin:$TOOLS/wasm-bindgen-$WASM_BINDGEN_VERSION/bin:$TOOLS/cargo-deny-$CARGO_DENY_VERSION/bin:$PATH"
+
+if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
+    BOLD=$'\e[1m' RED=$'\e[31m' GREEN=$'\e[32m' PLAIN=$'\e[0m'
+else
+    BOLD='' RED='' GREEN='' PLAIN=''
+fi
+
+say() { printf '%s▸ %s%s\n' "$BOLD" "$*" "$PLAIN"; }
+
+die() {
+    printf '%s✗ %s%s\n' "$RED" "$1" "$PLAIN" >&2
+    shift
+    (($# == 0)) || printf '  %s\n' "$@" >&2
+    exit 1
+}
+
+# Seconds as people read them: 7 s, 3 min 20 s.
+human_seconds() {
+    if (($1 < 60)); then printf '%d s' "$1"; else printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); fi
+}
+
+# One hash over the names and contents of the files under the given paths.
+content_hash() {
+    find "$@" -type f -not -path '*/node_modules/*' -print0 2>/dev/null \
+        | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-20
+}
+
+# Where the npm packages locked in folder $1 are kept.
+npm_dir() { printf '%s/npm/%s' "$CACHE" "$(content_hash "$1/package-lock.json")"; }

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Builds the pages into dist/, which the server's build embeds. Does nothing
+# when nothing they are made of has changed.
+source "$(dirname "$0")/common.sh"
+
+inputs=(frontend client api tus media index.html Trunk.toml Cargo.toml Cargo.lock)
+stamp=target/pages.stamp
+now="$(content_hash "${inputs[@]}") trunk-$TRUNK_VERSION wasm-bindgen-$WASM_BINDGEN_VERSION $(content_hash scripts/wasm-opt/package-lock.json) $(rustc --version)"
+
+if [[ -f dist/index.html && -f $stamp && $(<"$stamp") == "$now" ]]; then
+    exit 0
+fi
+say "Building the pages (3 min the first time, then half a minute)"
+PATH="$(npm_dir scripts/wasm-opt)/node_modules/.bin:$PATH"
+mkdir -p target
+rm -f "$stamp"
+# Trunk reads NO_COLOR as true or false, others as set or not.
+NO_COLOR=${NO_COLOR:+true} trunk build --release
+printf '%s\n' "$now" >"$stamp"

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Installs what is missing, says so, and is silent when nothing is.
+#
+#   scripts/setup.sh run    what building and running the server needs
+#   scripts/setup.sh test   that, and what the tests need
+source "$(dirname "$0")/common.sh"
+
+purpose=${1:-run}
+[[ $purpose == run || $purpose == test ]] || die "usage: scripts/setup.sh run|test"
+
+NODE_MIN=18
+
+TEST_PACKAGES=(
+    chromium chromium-driver fonts-dejavu-core
+    ffmpeg mkvtoolnix
+    libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev pkg-config
+    gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+    gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly v4l-utils
+)
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+node_is_new_enough() {
+    has node && (($(node -p 'process.versions.node.split(".")[0]') >= NODE_MIN))
+}
+
+debian_packages() {
+    local wanted=() missing=() package
+    has cc || wanted+=(build-essential)
+    # Node may come from elsewhere than Debian; any recent one will do.
+    node_is_new_enough || wanted+=(nodejs)
+    has npm || wanted+=(npm)
+    [[ $purpose == run ]] || wanted+=("${TEST_PACKAGES[@]}")
+
+    if ! has dpkg-query; then
+        # Not Debian: tools are checked by name, libraries by the build itself.
+        ((${#wanted[@]} == 0)) || [[ $purpose == test ]] \
+            || die "Please install: ${wanted[*]} (Debian's names)."
+        return
+    fi
+    for package in "${wanted[@]}"; do
+        [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+    done
+    if ((${#missing[@]} > 0)); then
+        if ((EUID != 0)); then
+            die "Debian packages are missing. An administrator must run:" "" \
+                "sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}" "" \
+                "Then run the same make command again."
+        fi
+        say "Installing Debian packages: ${missing[*]} (1 to 5 min)"
+        apt-get update -q
+        DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "${missing[@]}"
+    fi
+    node_is_new_enough || die "Node $NODE_MIN or newer is needed; this is $(node --version 2>/dev/null || echo none)."
+}
+
+rust() {
+    has cargo || has rustup || die "Rust is missing. Install it with rustup (https://rustup.rs), then run this again."
+    if ! cargo --version >/dev/null 2>&1; then
+        say "Installing the stable Rust toolchain (1 min)"
+        rustup toolchain install stable --profile minimal
+    fi
+    local need have
+    need=$(awk -F'"' '/^rust-version/ { print $2; exit }' Cargo.toml)
+    have=$(rustc --version | cut -d' ' -f2)
+    [[ $(printf '%s\n%s\n' "$need" "$have" | sort -V | head -1) == "$need" ]] \
+        || die "Rust $need or newer is needed; this is $have." "Run: rustup update stable"
+
+    if [[ ! -d $(rustc --print sysroot)/lib/rustlib/$WASM_TARGET ]]; then
+        say "Installing Rust's WebAssembly target (5 s)"
+        rustup target add "$WASM_TARGET"
+    fi
+    [[ $purpose == test ]] || return 0
+    cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+    cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+}
+
+# cargo_tool CRATE VERSION FOLDER PROGRAM DURATION [INSTALL OPTIONS...]
+cargo_tool() {
+    local crate=$1 version=$2 folder=$TOOLS/$3 program=$4 duration=$5
+    shift 5
+    [[ ! -x $folder/bin/$program ]] || return 0
+    say "Building $crate $version ($duration on two cores, once)"
+    # These tools run for a second each: what counts is how quickly they are built.
+    # The shared target folder lets one reuse what the other has compiled.
+    CARGO_TARGET_DIR=$CACHE/tools-build \
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install "$crate" --version "$version" --root "$folder" --no-track --quiet "$@"
+}
+
+# npm_packages FOLDER WHAT: installs what FOLDER/package-lock.json names into the
+# cache and links it there.
+npm_packages() {
+    local folder=$1 what=$2 target
+    target=$(npm_dir "$folder")
+    if [[ ! -d $target/node_modules ]]; then
+        say "Installing $what (npm, 10 s)"
+        rm -rf "$target" "$target.partial"
+        mkdir -p "$target.partial"
+        cp "$folder/package.json" "$folder/package-lock.json" "$target.partial/"
+        (cd "$target.partial" && npm ci --no-audit --no-fund --loglevel=error)
+        mv "$target.partial" "$target"
+    fi
+    [[ $(readlink "$folder/node_modules" 2>/dev/null) == "$target/node_modules" ]] \
+        || { rm -rf "$folder/node_modules" && ln -s "$target/node_modules" "$folder/node_modules"; }
+}
+
+mkdir -p "$CACHE"
+# Two makes at once must not install into the same folder.
+exec 9>"$CACHE/setup.lock"
+if ! flock -n 9; then
+    say "Waiting for another setup to finish"
+    flock 9
+fi
+
+debian_packages
+rust
+cargo_tool trunk "$TRUNK_VERSION" "trunk-$TRUNK_VERSION" trunk "4 min" --locked
+cargo_tool wasm-bindgen-cli "$WASM_BINDGEN_VERSION" "wasm-bindgen-$WASM_BINDGEN_VERSION" wasm-bindgen "2 min"
+npm_packages scripts/wasm-opt "wasm-opt"
+if [[ $purpose == test ]]; then
+    cargo_tool cargo-deny "$CARGO_DENY_VERSION" "cargo-deny-$CARGO_DENY_VERSION" cargo-deny "4 min" --locked
+    npm_packages tests/browser "the browser tests' packages"
+fi

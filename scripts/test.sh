@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Checks and tests everything, or only the stages that are named:
+#
+#   scripts/test.sh                    all of it
+#   scripts/test.sh clippy browser     these two
+#
+# A failed stage does not stop the ones after it; the summary and the exit code tell.
+source "$(dirname "$0")/common.sh"
+
+# Crates that a machine without a browser has no use for, and those that do no I/O.
+BROWSER_CRATES=(sortie-client sortie-frontend)
+CORE_CRATES=(sortie-api sortie-media sortie-tus)
+
+prefixed() {
+    local flag=$1 item
+    shift
+    for item in "$@"; do printf '%s\n%s\n' "$flag" "$item"; done
+}
+mapfile -t ONLY_BROWSER < <(prefixed -p "${BROWSER_CRATES[@]}")
+mapfile -t NOT_BROWSER < <(prefixed --exclude "${BROWSER_CRATES[@]}")
+mapfile -t CORE < <(prefixed -p "${CORE_CRATES[@]}")
+
+stage_setup() { scripts/setup.sh test; }
+
+stage_format() { cargo fmt --all --check; }
+
+stage_deny() {
+    # Duplicate versions are warnings, and long: `cargo deny check bans` lists them.
+    cargo deny --log-level error check bans licenses sources
+}
+
+stage_audit() { scripts/audit.sh; }
+
+stage_pages() { scripts/pages.sh; }
+
+stage_clippy() { cargo clippy --locked --quiet --workspace "${NOT_BROWSER[@]}" --all-targets -- -D warnings; }
+
+stage_clippy-wasm() {
+    cargo clippy --locked --quiet --target "$WASM_TARGET" "${ONLY_BROWSER[@]}" --all-targets -- -D warnings \
+        && cargo clippy --locked --quiet --target "$WASM_TARGET" -p sortie-client --features js -- -D warnings
+}
+
+stage_docs() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items --workspace "${NOT_BROWSER[@]}" \
+        && RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items --target "$WASM_TARGET" "${ONLY_BROWSER[@]}"
+}
+
+stage_native() { cargo test --locked --workspace "${NOT_BROWSER[@]}"; }
+
+stage_core-wasm() {
+    # getrandom's backend is proptest's: the runner hands it a fixed seed.
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="node $ROOT/scripts/wasm-test-runner.mjs" \
+        CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS='--cfg getrandom_backend="custom" -C link-arg=--allow-undefined' \
+        cargo test --locked --lib --target "$WASM_TARGET" "${CORE[@]}"
+}
+
+stage_client-wasm() {
+    # Options of the browser are in client/webdriver.json.
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner \
+        CHROMEDRIVER=${CHROMEDRIVER:-$(command -v chromedriver)} \
+        cargo test --locked --target "$WASM_TARGET" -p sortie-client --features js
+}
+
+stage_server() { cargo build --locked -p sortie-server; }
+
+stage_js-client() { scripts/js-client.sh; }
+
+stage_browser() {
+    SORTIE_SERVER=${SORTIE_SERVER:-$CARGO_TARGET_DIR/debug/sortie-server} \
+        SORTIE_CLIENT_JS=${SORTIE_CLIENT_JS:-$ROOT/target/client-js} \
+        node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
+}
+
+STAGES=(setup format deny audit pages clippy-wasm clippy docs native core-wasm client-wasm server js-client browser)
+
+describe() {
+    case $1 in
+        setup) echo "install what is missing" ;;
+        format) echo "rustfmt" ;;
+        deny) echo "licences, sources and versions of dependencies" ;;
+        audit) echo "security advisories" ;;
+        pages) echo "build the pages" ;;
+        clippy-wasm) echo "clippy, client and pages" ;;
+        clippy) echo "clippy, everything else" ;;
+        docs) echo "documentation builds without a broken link" ;;
+        native) echo "unit, property and integration tests" ;;
+        core-wasm) echo "the crates without I/O, tested as WebAssembly" ;;
+        client-wasm) echo "client tests in Chromium" ;;
+        server) echo "build the server with the pages inside" ;;
+        js-client) echo "build the client for JavaScript" ;;
+        browser) echo "end to end: real server, real browser" ;;
+    esac
+}
+
+wanted=("$@")
+((${#wanted[@]} > 0)) || wanted=("${STAGES[@]}")
+for name in "${wanted[@]}"; do
+    declare -F "stage_$name" >/dev/null || die "There is no stage '$name'." "Stages: ${STAGES[*]}"
+done
+
+results=()
+failed=0
+started=$SECONDS
+for name in "${wanted[@]}"; do
+    say "$name: $(describe "$name")"
+    begun=$SECONDS
+    # A subshell of its own, outside any condition, so that `set -e` holds in it.
+    set +e
+    (
+        set -e
+        "stage_$name"
+    )
+    status=$?
+    set -e
+    took=$(human_seconds $((SECONDS - begun)))
+    if ((status == 0)); then
+        printf '%s✓ %s, %s%s\n\n' "$GREEN" "$name" "$took" "$PLAIN"
+        results+=("$GREEN✓$PLAIN|$name|$took")
+    else
+        printf '%s✗ %s failed (exit code %d), %s%s\n\n' "$RED" "$name" "$status" "$took" "$PLAIN"
+        results+=("$RED✗$PLAIN|$name|$took")
+        failed=$((failed + 1))
+        # Without its tools every other stage would only repeat the complaint.
+        [[ $name != setup ]] || break
+    fi
+done
+
+say "Summary"
+for line in "${results[@]}"; do
+    IFS='|' read -r mark name took <<<"$line"
+    printf '  %s %-12s %12s   %s\n' "$mark" "$name" "$took" "$(describe "$name")"
+done
+total=$(human_seconds $((SECONDS - started)))
+if ((failed > 0)); then
+    printf '%s✗ %d of %d stages failed, %s%s\n' "$RED" "$failed" "${#results[@]}" "$total" "$PLAIN"
+    exit 1
+fi
+printf '%s✓ all %d stages passed, %s%s\n' "$GREEN" "${#results[@]}" "$total" "$PLAIN"
