@@ -1,0 +1,118 @@
+//! How long to wait before the next attempt.
+
+use super::Millis;
+
+/// Exponential back-off with full jitter: the `n`-th wait is anywhere between a small floor and a ceiling
+/// that doubles up to a cap. Senders that lost the same server then do not come back all at once.
+#[derive(Clone, Debug)]
+pub(super) struct Backoff {
+    base: Millis,
+    cap: Millis,
+    failures: u32,
+    random: SplitMix64,
+}
+
+/// Shortest wait, so that failures without delay cannot become a busy loop.
+const FLOOR_MS: Millis = 50;
+
+impl Backoff {
+    pub(super) fn new(base: Millis, cap: Millis, seed: u64) -> Self {
+        Self {
+            base,
+            cap,
+            failures: 0,
+            random: SplitMix64(seed),
+        }
+    }
+
+    /// Failures since the last progress.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Counts a failure without a wait of its own.
+    pub(super) fn count(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Counts a failure and says how long to wait after it.
+    pub(super) fn next(&mut self) -> Millis {
+        // 2^20 half seconds are beyond any sensible cap; the shift itself must stay within 63 bits.
+        let ceiling = self
+            .base
+            .saturating_mul(1 << self.failures.min(20))
+            .min(self.cap);
+        self.count();
+        let span = ceiling.saturating_sub(FLOOR_MS).saturating_add(1);
+        FLOOR_MS.saturating_add(self.random.next() % span)
+    }
+
+    /// Something went well.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// Steele, Lea and Flood's generator: every seed, even 0, gives a good sequence. Its slight bias under `%` is
+/// of no concern for waits.
+#[derive(Clone, Debug)]
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ceilings_double_up_to_the_cap() {
+        // Largest wait over many seeds comes close to each ceiling and never passes it.
+        let mut largest = [0; 10];
+        for seed in 0..500 {
+            let mut backoff = Backoff::new(500, 30_000, seed);
+            for slot in &mut largest {
+                *slot = backoff.next().max(*slot);
+            }
+        }
+        let ceilings = [
+            500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000, 30_000,
+        ];
+        for (largest, ceiling) in largest.into_iter().zip(ceilings) {
+            assert!(
+                largest <= ceiling && largest > ceiling / 100 * 95,
+                "{largest} of {ceiling}"
+            );
+        }
+    }
+
+    #[test]
+    fn waits_are_spread_and_never_nothing() {
+        let waits: Vec<_> = (0..200)
+            .map(|seed| Backoff::new(10_000, 10_000, seed).next())
+            .collect();
+        assert!(waits.iter().all(|wait| *wait >= FLOOR_MS));
+        assert!(waits.iter().filter(|wait| **wait < 5_000).count() > 50);
+        assert!(waits.iter().filter(|wait| **wait >= 5_000).count() > 50);
+    }
+
+    #[test]
+    fn extremes_do_not_overflow() {
+        let mut backoff = Backoff::new(u64::MAX, u64::MAX, 1);
+        for _ in 0..100 {
+            backoff.next();
+        }
+        assert_eq!(backoff.failures(), 100);
+        backoff.reset();
+        assert_eq!(backoff.failures(), 0);
+        let mut none = Backoff::new(0, 0, 1);
+        assert_eq!(none.next(), FLOOR_MS);
+    }
+}

@@ -1,0 +1,70 @@
+//! Where `Location` points.
+
+/// Resolves `location` against the URL of the request that was answered (RFC 3986, section 5.2, as far as
+/// servers use it: a full URL, `//host/path`, `/path` or a name beside the endpoint).
+///
+/// The endpoint may itself be relative, as in a browser; the result then is, too.
+pub(super) fn resolve(endpoint: &str, location: &str) -> String {
+    let endpoint = endpoint.split(['?', '#']).next().unwrap_or_default();
+    let authority = endpoint.find("://").map_or(0, |colon| colon + 3);
+    let path = match endpoint[authority..].find('/') {
+        Some(slash) => authority + slash,
+        None if authority == 0 => 0,
+        None => endpoint.len(),
+    };
+    if has_scheme(location) {
+        location.to_owned()
+    } else if location.starts_with("//") {
+        let scheme = endpoint[..authority].trim_end_matches("//");
+        format!("{scheme}{location}")
+    } else if location.starts_with('/') {
+        // A relative endpoint has no origin to put in front.
+        let origin = if authority == 0 {
+            ""
+        } else {
+            &endpoint[..path]
+        };
+        format!("{origin}{location}")
+    } else {
+        match endpoint[path..].rfind('/') {
+            Some(slash) => format!("{}{location}", &endpoint[..=path + slash]),
+            None if authority == 0 => location.to_owned(),
+            None => format!("{endpoint}/{location}"),
+        }
+    }
+}
+
+fn has_scheme(url: &str) -> bool {
+    url.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resolves_what_servers_send() {
+        #[track_caller]
+        fn check(endpoint: &str, location: &str, expected: &str) {
+            assert_eq!(resolve(endpoint, location), expected);
+        }
+        let full = "https://a.example:8443/tus/files?x=/y";
+        check(full, "http://b.example/f/1", "http://b.example/f/1");
+        check(full, "//b.example/f/1", "https://b.example/f/1");
+        check(full, "/f/1?token=2", "https://a.example:8443/f/1?token=2");
+        check(full, "1", "https://a.example:8443/tus/1");
+        check("https://a.example/tus/", "1", "https://a.example/tus/1");
+        check("https://a.example", "/f/1", "https://a.example/f/1");
+        check("https://a.example", "1", "https://a.example/1");
+        check("/tus/files", "/f/1", "/f/1");
+        check("/tus/files", "1:2", "/tus/1:2");
+        check("/tus/", "1", "/tus/1");
+        check("files", "1", "1");
+        check("/tus/", "//b.example/f/1", "//b.example/f/1");
+    }
+}
