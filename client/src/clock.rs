@@ -1,0 +1,86 @@
+//! How long a recording is while it runs.
+
+/// Measures recorded time: it runs between start and stop except during pauses.
+///
+/// Times are milliseconds of any clock that does not jump, such as `performance.now()`. A reading before the
+/// one that came last counts as no time at all, so the result never falls.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RecordedClock {
+    /// What has been measured up to the last halt.
+    banked_ms: f64,
+    /// When it was last set going; nothing while it stands still.
+    running_since_ms: Option<f64>,
+}
+
+impl RecordedClock {
+    /// Sets it going, for the first time or after a pause. Does nothing while it runs.
+    pub(crate) fn run(&mut self, now_ms: f64) {
+        self.running_since_ms.get_or_insert(now_ms);
+    }
+
+    /// Makes it stand still, for a pause or for good. Does nothing while it stands.
+    pub(crate) fn halt(&mut self, now_ms: f64) {
+        self.banked_ms = self.exact(now_ms);
+        self.running_since_ms = None;
+    }
+
+    /// Recorded time in whole milliseconds.
+    pub(crate) fn elapsed_ms(&self, now_ms: f64) -> u64 {
+        whole_ms(self.exact(now_ms))
+    }
+
+    fn exact(&self, now_ms: f64) -> f64 {
+        let running = self
+            .running_since_ms
+            .map_or(0.0, |since| (now_ms - since).max(0.0));
+        self.banked_ms + running
+    }
+}
+
+/// Milliseconds as the browser has them, as a whole number; nothing below zero.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, which is meant"
+)]
+pub(crate) fn whole_ms(ms: f64) -> u64 {
+    ms as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_do_not_count() {
+        let mut clock = RecordedClock::default();
+        assert_eq!(clock.elapsed_ms(50.0), 0);
+        clock.run(100.0);
+        assert_eq!(clock.elapsed_ms(350.9), 250);
+        clock.halt(400.0);
+        assert_eq!(clock.elapsed_ms(9_000.0), 300);
+        clock.run(9_000.0);
+        assert_eq!(clock.elapsed_ms(9_100.0), 400);
+        clock.halt(9_200.0);
+        assert_eq!(clock.elapsed_ms(99_000.0), 500);
+    }
+
+    #[test]
+    fn saying_it_twice_changes_nothing() {
+        let mut clock = RecordedClock::default();
+        clock.run(0.0);
+        clock.run(500.0);
+        clock.halt(1_000.0);
+        clock.halt(2_000.0);
+        assert_eq!(clock.elapsed_ms(3_000.0), 1_000);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_takes_nothing_away() {
+        let mut clock = RecordedClock::default();
+        clock.run(1_000.0);
+        clock.halt(1_500.0);
+        clock.run(2_000.0);
+        assert_eq!(clock.elapsed_ms(1_000.0), 500);
+    }
+}

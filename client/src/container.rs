@@ -1,0 +1,92 @@
+//! Which container and codecs to ask the browser for.
+
+/// What to ask for when there is sound, best first.
+///
+/// The order is by what screen content gains for what encoding in real time costs: VP9 keeps text sharp at
+/// low rates, VP8 is the one every recorder has, H.264 needs Matroska in Chromium. MP4 comes last because
+/// recorders hand it out in far longer pieces, so more is at risk. AV1 is left out: in software it cannot
+/// keep up with a full-HD screen on an ordinary machine.
+pub const AUDIO_VIDEO_TYPES: &[&str] = &[
+    "video/webm;codecs=vp9,opus",
+    "video/webm;codecs=vp8,opus",
+    "video/x-matroska;codecs=avc1,opus",
+    "video/webm",
+    "video/mp4;codecs=avc1.640028,mp4a.40.2",
+    "video/mp4",
+];
+
+/// What to ask for when there is no sound, best first. An audio codec must not be named then: some browsers
+/// write an empty audio track for it.
+pub const VIDEO_TYPES: &[&str] = &[
+    "video/webm;codecs=vp9",
+    "video/webm;codecs=vp8",
+    "video/x-matroska;codecs=avc1",
+    "video/webm",
+    "video/mp4;codecs=avc1.640028",
+    "video/mp4",
+];
+
+/// The best type the browser supports; nothing when it supports none of those known here, in which case the
+/// browser's own choice is as good.
+pub fn choose_type(has_audio: bool, is_supported: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let types = if has_audio {
+        AUDIO_VIDEO_TYPES
+    } else {
+        VIDEO_TYPES
+    };
+    types.iter().copied().find(|kind| is_supported(kind))
+}
+
+/// The file name's extension for a MIME type with or without parameters: `webm`, `mkv` or `mp4`; `webm` for
+/// anything else, since a recorder that does not name its type (Firefox) writes WebM.
+pub fn file_extension(mime_type: &str) -> &'static str {
+    match mime_type.split(';').next().unwrap_or_default().trim() {
+        "video/x-matroska" => "mkv",
+        "video/mp4" => "mp4",
+        _ => "webm",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(has_audio: bool, supported: &[&str], expected: Option<&str>) {
+        assert_eq!(
+            choose_type(has_audio, |kind| supported.contains(&kind)),
+            expected
+        );
+    }
+
+    #[test]
+    fn the_best_supported_type_wins() {
+        check(true, AUDIO_VIDEO_TYPES, Some("video/webm;codecs=vp9,opus"));
+        check(false, VIDEO_TYPES, Some("video/webm;codecs=vp9"));
+        check(
+            true,
+            &["video/mp4", "video/webm;codecs=vp8,opus"],
+            Some("video/webm;codecs=vp8,opus"),
+        );
+        check(true, &["video/mp4"], Some("video/mp4"));
+        check(true, &[], None);
+    }
+
+    #[test]
+    fn an_audio_codec_is_named_exactly_when_there_is_sound() {
+        assert!(
+            VIDEO_TYPES
+                .iter()
+                .all(|kind| !kind.contains("opus") && !kind.contains("mp4a"))
+        );
+        check(true, VIDEO_TYPES, Some("video/webm"));
+    }
+
+    #[test]
+    fn an_extension_follows_from_what_was_recorded() {
+        assert_eq!(file_extension("video/x-matroska;codecs=avc1"), "mkv");
+        assert_eq!(file_extension("video/mp4 ; codecs=vp9"), "mp4");
+        assert_eq!(file_extension("video/webm;codecs=vp8"), "webm");
+        assert_eq!(file_extension(""), "webm");
+    }
+}

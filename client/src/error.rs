@@ -1,0 +1,178 @@
+//! What can go wrong, for a person and for a program.
+
+/// What the browser was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// A screen, window or tab.
+    Screen,
+    /// A camera, perhaps together with a microphone.
+    Camera,
+    /// A microphone alone.
+    Microphone,
+}
+
+impl Device {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Screen => "screen",
+            Self::Camera => "camera",
+            Self::Microphone => "microphone",
+        }
+    }
+}
+
+/// Why a source could not be opened or a recording did not come about. The text is a sentence for a person
+/// that says what to do; [`RecorderError::code`] is for programs and stays the same.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecorderError {
+    /// The person, the browser or the embedding page (`Permissions-Policy`) said no.
+    #[error("{}", denied(*.0))]
+    PermissionDenied(Device),
+    /// There is no such device.
+    #[error("No {} was found. Connect one and try again.", .0.noun())]
+    NoDevice(Device),
+    /// The device is there but cannot be read, most often because another program uses it.
+    #[error("The {} cannot be used. Close other programs that may be using it and try again.", .0.noun())]
+    DeviceBusy(Device),
+    /// The page was not loaded over HTTPS (or from localhost), so the browser offers no capture.
+    #[error("Recording needs a secure connection. Open this page with https:// or from localhost.")]
+    InsecureContext,
+    /// The browser lacks something recording needs; the payload names it.
+    #[error(
+        "This browser cannot record: {0} is missing. Use a current Chrome, Edge, Firefox or Safari."
+    )]
+    Unsupported(String),
+    /// The canvas holds pictures from another origin, so the browser does not let it be read.
+    #[error(
+        "The canvas cannot be recorded because it shows pictures from another site. Load them with CORS."
+    )]
+    TaintedCanvas,
+    /// The stream has nothing in it that could be recorded.
+    #[error("There is nothing to record: the stream has no live picture. Choose the source again.")]
+    NoTracks,
+    /// The browser's encoder gave up; the payload is the browser's word for it.
+    #[error("The browser's encoder failed ({0}). Try again with a smaller picture.")]
+    Encoder(String),
+    /// The call does not fit the recorder's state.
+    #[error("The recorder is {0} and cannot do this now.")]
+    WrongState(crate::State),
+    /// `Recorder::abort` was called, or the recorder was dropped.
+    #[error("The recording was discarded.")]
+    Aborted,
+    /// Nobody is signed in any more and the sign-in could not be renewed.
+    #[error("Your sign-in has expired. Sign in again; what was sent so far is safe.")]
+    SignedOut,
+    /// The server could not be reached when the recording was to begin.
+    #[error("The server cannot be reached. Check your network connection and try again.")]
+    Unreachable,
+    /// The server refused to begin the recording.
+    #[error("{detail}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The server's sentence.
+        detail: String,
+    },
+    /// The upload ended before everything had arrived; the payload is a sentence.
+    #[error("{0}")]
+    Upload(String),
+}
+
+impl RecorderError {
+    /// A stable word for programs, in `snake_case`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::PermissionDenied(_) => "permission_denied",
+            Self::NoDevice(_) => "no_device",
+            Self::DeviceBusy(_) => "device_busy",
+            Self::InsecureContext => "insecure_context",
+            Self::Unsupported(_) => "unsupported",
+            Self::TaintedCanvas => "tainted_canvas",
+            Self::NoTracks => "no_tracks",
+            Self::Encoder(_) => "encoder",
+            Self::WrongState(_) => "wrong_state",
+            Self::Aborted => "aborted",
+            Self::SignedOut => "signed_out",
+            Self::Unreachable => "unreachable",
+            Self::Refused { .. } => "refused",
+            Self::Upload(_) => "upload",
+        }
+    }
+
+    /// What the `name` of a `DOMException` from a capture call means. `message` is the browser's own text,
+    /// used only where nothing better is known.
+    pub fn from_capture(device: Device, name: &str, message: &str) -> Self {
+        match name {
+            // `SecurityError` comes from Firefox when a policy forbids the device for the whole page.
+            "NotAllowedError" | "PermissionDeniedError" | "SecurityError" | "AbortError" => {
+                Self::PermissionDenied(device)
+            }
+            "NotFoundError" | "DevicesNotFoundError" | "OverconstrainedError" => {
+                Self::NoDevice(device)
+            }
+            "NotReadableError" | "TrackStartError" => Self::DeviceBusy(device),
+            // Called without the click that browsers demand for screen capture.
+            "InvalidStateError" => Self::PermissionDenied(device),
+            "TypeError" | "NotSupportedError" => {
+                Self::Unsupported(format!("{} capture", device.noun()))
+            }
+            _ if message.is_empty() => Self::Unsupported(format!("{} capture", device.noun())),
+            _ => Self::Encoder(message.to_owned()),
+        }
+    }
+}
+
+fn denied(device: Device) -> &'static str {
+    match device {
+        Device::Screen => "Nothing was shared. Start again and choose a screen, window or tab.",
+        Device::Camera => {
+            "The camera may not be used. Allow it in the browser's address bar and try again."
+        }
+        Device::Microphone => {
+            "The microphone may not be used. Allow it in the browser's address bar and try again."
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, expected: RecorderError) {
+        assert_eq!(
+            RecorderError::from_capture(Device::Camera, name, "because"),
+            expected
+        );
+    }
+
+    #[test]
+    fn the_browsers_names_become_ours() {
+        check(
+            "NotAllowedError",
+            RecorderError::PermissionDenied(Device::Camera),
+        );
+        check("NotFoundError", RecorderError::NoDevice(Device::Camera));
+        check(
+            "NotReadableError",
+            RecorderError::DeviceBusy(Device::Camera),
+        );
+        check(
+            "TypeError",
+            RecorderError::Unsupported("camera capture".to_owned()),
+        );
+        check("SomethingNew", RecorderError::Encoder("because".to_owned()));
+    }
+
+    #[test]
+    fn a_sentence_says_what_to_do() {
+        assert_eq!(
+            RecorderError::NoDevice(Device::Microphone).to_string(),
+            "No microphone was found. Connect one and try again."
+        );
+        assert_eq!(
+            RecorderError::WrongState(crate::State::Paused).to_string(),
+            "The recorder is paused and cannot do this now."
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! What a recorder tells its listeners.
+
+use crate::{RecorderError, State, StopReason};
+
+/// Something happened. Delivered in order, never from within a call of the listener's own making.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The state changed.
+    State(State),
+    /// Numbers changed: after every chunk and acknowledgement, and four times a second while recording.
+    Progress(Progress),
+    /// Something is not as it should be, but recording goes on.
+    Warning(Warning),
+    /// Recording has ended, and why; the rest is being uploaded. Comes once, and not after a failure to begin.
+    Stopped(StopReason),
+    /// The server holds every byte. The last event.
+    Done(Done),
+    /// The recording came to nothing, or not all of it arrived. The last event.
+    Failed(RecorderError),
+}
+
+/// How far recording and uploading are.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// How long the recording is, in milliseconds; pauses do not count.
+    pub recorded_ms: u64,
+    /// Bytes recorded so far.
+    pub size_bytes: u64,
+    /// Up to where in the recording the server holds it durably, in milliseconds. Never falls.
+    pub safe_ms: u64,
+    /// Bytes that the server holds durably. Never falls.
+    pub safe_bytes: u64,
+    /// Bytes kept here because they are not acknowledged yet: `size_bytes - safe_bytes`.
+    pub pending_bytes: u64,
+    /// Why nothing is being sent just now, if so.
+    pub waiting: Option<Waiting>,
+}
+
+/// Why the upload pauses. Nothing is lost meanwhile: the bytes are kept and sent later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// The browser says that there is no network.
+    Offline,
+    /// The last attempt failed or the server asked for patience.
+    Retry {
+        /// Milliseconds until the next attempt, counted from when this was reported.
+        in_ms: u64,
+    },
+    /// The sign-in is being renewed.
+    SignIn,
+}
+
+/// Something worth knowing that does not end the recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// The microphone could not be opened; recording goes on without it.
+    NoMicrophone(RecorderError),
+    /// A tab's or system's sound was asked for, and the person or the browser did not share it.
+    NoSharedAudio,
+    /// More than this many bytes wait to be sent: the network is slower than the recording.
+    Backlog {
+        /// Bytes not acknowledged yet.
+        pending_bytes: u64,
+    },
+    /// The server could not be told that the recording has stopped; it finds out from the upload.
+    StopNotAnnounced,
+    /// The encoder reported a fault; what it had written is kept and uploaded.
+    Encoder(String),
+}
+
+impl Warning {
+    /// A stable word for programs, in `snake_case`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoMicrophone(_) => "no_microphone",
+            Self::NoSharedAudio => "no_shared_audio",
+            Self::Backlog { .. } => "backlog",
+            Self::StopNotAnnounced => "stop_not_announced",
+            Self::Encoder(_) => "encoder",
+        }
+    }
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoMicrophone(why) => write!(f, "Recording goes on without the microphone. {why}"),
+            Self::NoSharedAudio => f.write_str(
+                "Recording goes on without sound: none was shared. Tick “share audio” when choosing what to share.",
+            ),
+            Self::Backlog { pending_bytes } => write!(
+                f,
+                "The network is slower than the recording: {} MB are kept here and sent later.",
+                pending_bytes / 1_000_000
+            ),
+            Self::StopNotAnnounced => f.write_str("The server could not be told yet that recording has stopped."),
+            Self::Encoder(detail) => {
+                write!(f, "The browser's encoder failed ({detail}). What was recorded is kept.")
+            }
+        }
+    }
+}
+
+/// How a recording ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The recording's id on our server; nothing with another tus server.
+    pub recording_id: Option<String>,
+    /// The upload's URL.
+    pub upload_url: String,
+    /// Length in milliseconds, without pauses.
+    pub recorded_ms: u64,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// What the browser really recorded, for example `video/webm;codecs=vp9,opus`.
+    pub mime_type: String,
+}
