@@ -1,1 +1,67 @@
-//! Under construction.
+//! Containers of recordings: indexing, finishing and repair, without I/O.
+//!
+//! A recorder sends a *live* stream: no length, no index, clusters of unknown size. [`Indexer`] watches the bytes
+//! pass on their way to storage and knows, at any moment, the few bytes that make an ordinary, seekable file of
+//! them. Nothing is ever moved or rewritten; the stored file is only patched and appended to.
+//!
+//! # The stored file
+//!
+//! [`HEAD_ROOM`] bytes of ours, then the stream exactly as it was received:
+//!
+//! ```text
+//! 0                                     4096              first kept element
+//! | EBML | Segment | SeekHead | Info | Void ............ | Tracks | Cluster | Cluster | … | Cues
+//! |------------- our head ------------|-- the sender's head --|------- stream ---------|- appended
+//! ```
+//!
+//! The sender's own head stays where it is, hidden in the payload of a Void element. Because our head is written
+//! as soon as the tracks are described, the file is a valid live recording at any moment from then on, even when
+//! the process is killed.
+//!
+//! # What it deliberately does not
+//!
+//! - **No I/O, no clock, no threads**: bytes come in, patches go out. It builds for `wasm32-unknown-unknown`.
+//! - **No decoding**: it does not know whether a frame shows anything.
+//! - **No second muxer**: frames stay in the order, the clusters and the tracks the sender gave them.
+//! - **No joining**: of several Segments in one stream the first counts.
+//!
+//! # Example
+//!
+//! ```
+//! use sortie_media::{HEAD_ROOM, Indexer, Patch, Unplayable};
+//!
+//! fn write(file: &mut Vec<u8>, patch: &Patch) {
+//!     let at = patch.position as usize;
+//!     file[at..at + patch.bytes.len()].copy_from_slice(&patch.bytes);
+//! }
+//!
+//! fn store<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>, Unplayable> {
+//!     let (mut indexer, mut file) = (Indexer::new(), vec![0; HEAD_ROOM as usize]);
+//!     for chunk in chunks {
+//!         file.extend_from_slice(chunk);
+//!         indexer.push(chunk);
+//!         while let Some(patch) = indexer.poll_patch() {
+//!             write(&mut file, &patch);
+//!         }
+//!     }
+//!     let finish = indexer.finish()?;
+//!     file.truncate(finish.keep as usize);
+//!     file.extend_from_slice(&finish.append);
+//!     finish.patches.iter().for_each(|patch| write(&mut file, patch));
+//!     Ok(file)
+//! }
+//!
+//! assert_eq!(store(std::iter::empty()), Err(Unplayable::Empty));
+//! let recording: &[u8] = include_bytes!("../tests/data/chromium-vp8.webm");
+//! assert!(store(recording.chunks(1000)).is_ok());
+//! ```
+
+mod container;
+mod ebml;
+mod error;
+mod indexer;
+mod webm;
+
+pub use container::{Container, Finish, HEAD_ROOM, Patch, Track, TrackKind};
+pub use error::Unplayable;
+pub use indexer::{Indexer, Options};

@@ -1,0 +1,109 @@
+//! What is stored and what changes in it.
+
+/// Bytes of the stored file in front of the first byte received.
+///
+/// `stored position = HEAD_ROOM + stream offset`, for every byte of the stream and for good. So the offset of
+/// an upload after a crash is the stored length less this.
+pub const HEAD_ROOM: u64 = 4096;
+
+/// The container a recording arrives in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Container {
+    /// WebM: Matroska with `DocType` "webm".
+    WebM,
+    /// Matroska with `DocType` "matroska", such as Chromium's `video/x-matroska;codecs=avc1`.
+    Matroska,
+    /// ISO base media (MP4), fragmented or not.
+    Mp4,
+}
+
+impl Container {
+    /// The usual file name extension, without a dot: `webm`, `mkv` or `mp4`.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::WebM => "webm",
+            Self::Matroska => "mkv",
+            Self::Mp4 => "mp4",
+        }
+    }
+
+    /// The media type to serve a file of this container with.
+    #[must_use]
+    pub fn mime_type(self) -> &'static str {
+        match self {
+            Self::WebM => "video/webm",
+            Self::Matroska => "video/x-matroska",
+            Self::Mp4 => "video/mp4",
+        }
+    }
+}
+
+/// Bytes to write over bytes that are stored already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    /// Where in the stored file, in bytes from its beginning.
+    pub position: u64,
+    /// What to write there: at most [`HEAD_ROOM`] bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What a track carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TrackKind {
+    /// Pictures.
+    Video,
+    /// Sound.
+    Audio,
+    /// Subtitles, buttons, metadata and the like.
+    Other,
+}
+
+/// One track of a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Track {
+    /// The number blocks or fragments name it by.
+    pub number: u64,
+    /// What it carries.
+    pub kind: TrackKind,
+    /// The codec as the container spells it, such as `V_VP9` or `avc1`.
+    pub codec: String,
+    /// Nanoseconds a frame lasts, where the container says so.
+    pub default_duration_ns: Option<u64>,
+    /// Width of a picture in pixels; 0 when unknown or not video.
+    pub width: u32,
+    /// Height of a picture in pixels; 0 when unknown or not video.
+    pub height: u32,
+    /// Sound samples per second; 0 when unknown or not audio.
+    pub sample_rate_hz: u32,
+    /// Sound channels; 0 when unknown or not audio.
+    pub channels: u32,
+}
+
+/// What turns the stored bytes into an ordinary, seekable file.
+///
+/// To apply: cut the stored file to [`keep`](Self::keep) bytes, write [`append`](Self::append) there, make that
+/// durable, then write the [`patches`](Self::patches) in order and make them durable. A crash anywhere in
+/// between leaves a playable file, and scanning it again leads to the same result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finish {
+    /// The container.
+    pub container: Container,
+    /// Length of the recording in milliseconds: the end of its last complete frame.
+    pub duration_ms: u64,
+    /// Bytes of the stored file to keep, head room included. What follows is a torn last element or an index
+    /// of the sender's that is replaced by ours.
+    pub keep: u64,
+    /// Bytes to write at `keep`: the index. Bounded (below 256 KiB for WebM); empty when there is nothing to index.
+    pub append: Vec<u8>,
+    /// Bytes to write over stored ones once the index is durable.
+    pub patches: Vec<Patch>,
+    /// The tracks, in the order of the file.
+    pub tracks: Vec<Track>,
+    /// Entries of the index: the places a player can jump to.
+    pub keyframes: usize,
+}

@@ -1,0 +1,82 @@
+//! Reading small master elements that are in memory as a whole.
+
+use super::vint::{self, Parsed};
+
+/// The children of a master element's payload, in order.
+///
+/// Ends quietly at the first child that is malformed, of unknown size or cut off: what was read until then
+/// is still worth having.
+#[derive(Debug, Clone)]
+pub(crate) struct Children<'a>(&'a [u8]);
+
+impl<'a> Children<'a> {
+    pub(crate) fn of(payload: &'a [u8]) -> Self {
+        Self(payload)
+    }
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = (u32, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Parsed::Item(header, taken) = vint::header(self.0) else {
+            return None;
+        };
+        let size = usize::try_from(header.size?).ok()?;
+        let rest = self.0.get(taken..)?;
+        let payload = rest.get(..size)?;
+        self.0 = rest.get(size..)?;
+        Some((header.id, payload))
+    }
+}
+
+/// An unsigned integer of 0–8 bytes (RFC 8794, section 7.2); `None` when it is longer.
+pub(crate) fn uint(payload: &[u8]) -> Option<u64> {
+    (payload.len() <= 8).then(|| {
+        payload
+            .iter()
+            .fold(0, |value, &b| value << 8 | u64::from(b))
+    })
+}
+
+/// A float of 0, 4 or 8 bytes (RFC 8794, section 7.3).
+pub(crate) fn float(payload: &[u8]) -> Option<f64> {
+    match payload.len() {
+        0 => Some(0.0),
+        4 => Some(f64::from(f32::from_be_bytes(payload.try_into().ok()?))),
+        8 => Some(f64::from_be_bytes(payload.try_into().ok()?)),
+        _ => None,
+    }
+}
+
+/// A string up to its first zero byte (RFC 8794, sections 7.4 and 13), at most `limit` bytes of it.
+pub(crate) fn string(payload: &[u8], limit: usize) -> String {
+    let text = payload.split(|&b| b == 0).next().unwrap_or_default();
+    let text = &text[..text.len().min(limit)];
+    match std::str::from_utf8(text) {
+        Ok(text) => text.to_owned(),
+        // Cut in the middle of a character, or not UTF-8 from there on.
+        Err(error) => String::from_utf8_lossy(&text[..error.valid_up_to()]).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_stop_at_a_cut() {
+        let all: Vec<_> = Children::of(&[0xD7, 0x81, 5, 0xEC, 0x80, 0x83, 0x82, 1]).collect();
+        assert_eq!(all, [(0xD7, &[5u8][..]), (0xEC, &[][..])]);
+    }
+
+    #[test]
+    fn values() {
+        assert_eq!(uint(&[1, 0]), Some(256));
+        assert_eq!(uint(&[0; 9]), None);
+        assert_eq!(float(&1.5f32.to_be_bytes()), Some(1.5));
+        assert_eq!(float(&[0; 3]), None);
+        assert_eq!(string(b"webm\0\0", 64), "webm");
+        assert_eq!(string("aé".as_bytes(), 2), "a");
+    }
+}

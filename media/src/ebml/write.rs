@@ -1,0 +1,129 @@
+//! Writing elements into a buffer.
+
+use super::vint;
+
+/// Appends elements to a buffer of its own.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// An element with the given payload and the shortest size.
+    pub(crate) fn element(&mut self, id: u32, payload: &[u8]) {
+        self.id(id);
+        let length = payload.len() as u64;
+        let size = (1..=8).find_map(|width| vint::sized(length, width));
+        self.bytes.extend(size.unwrap_or_default());
+        self.bytes.extend_from_slice(payload);
+    }
+
+    /// A master element whose children `fill` writes.
+    pub(crate) fn master(&mut self, id: u32, fill: impl FnOnce(&mut Self)) {
+        let mut children = Self::new();
+        fill(&mut children);
+        self.element(id, &children.bytes);
+    }
+
+    /// An unsigned integer in as few bytes as it needs.
+    pub(crate) fn uint(&mut self, id: u32, value: u64) {
+        let bytes = value.to_be_bytes();
+        let zeros = (value.leading_zeros() as usize / 8).min(7);
+        self.element(id, &bytes[zeros..]);
+    }
+
+    /// An unsigned integer in eight bytes, where the length must not depend on the value.
+    pub(crate) fn uint_fixed(&mut self, id: u32, value: u64) {
+        self.element(id, &value.to_be_bytes());
+    }
+
+    pub(crate) fn float(&mut self, id: u32, value: f64) {
+        self.element(id, &value.to_be_bytes());
+    }
+
+    pub(crate) fn string(&mut self, id: u32, value: &str) {
+        self.element(id, value.as_bytes());
+    }
+
+    /// Only an element's header, with an eight-byte size (`None`: unknown). The payload is elsewhere.
+    pub(crate) fn open(&mut self, id: u32, size: Option<u64>) {
+        self.id(id);
+        let size = size.and_then(|size| vint::sized(size, 8));
+        self.bytes
+            .extend(size.unwrap_or_else(|| vint::unknown_sized(8)));
+    }
+
+    /// Elements that are written already.
+    pub(crate) fn raw(&mut self, elements: &[u8]) {
+        self.bytes.extend_from_slice(elements);
+    }
+
+    fn id(&mut self, id: u32) {
+        let bytes = id.to_be_bytes();
+        self.bytes.extend_from_slice(&bytes[id_bytes(id)..]);
+    }
+}
+
+/// The shortest header that makes `length` bytes (header included, at least 2) one Void element.
+pub(crate) fn void_header(length: u64) -> Option<Vec<u8>> {
+    let width = if length < 9 { 1 } else { 8 };
+    let mut bytes = vec![0xEC];
+    bytes.extend(vint::sized(
+        length.checked_sub(1 + width)?,
+        usize::try_from(width).ok()?,
+    )?);
+    Some(bytes)
+}
+
+/// Leading zero bytes of an id in a 32-bit word.
+fn id_bytes(id: u32) -> usize {
+    (id.leading_zeros() as usize / 8).min(3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ebml::{ids, read::Children};
+
+    #[test]
+    fn writes_what_reads_back() {
+        let mut writer = Writer::new();
+        writer.master(ids::CUE_POINT, |w| {
+            w.uint(ids::CUE_TIME, 0);
+            w.uint(ids::CUE_TRACK, 300);
+        });
+        let bytes = writer.into_bytes();
+        assert_eq!(bytes, [0xBB, 0x87, 0xB3, 0x81, 0, 0xF7, 0x82, 1, 44]);
+        let (id, payload) = Children::of(&bytes).next().expect("one element");
+        assert_eq!(id, ids::CUE_POINT);
+        assert_eq!(Children::of(payload).count(), 2);
+    }
+
+    #[test]
+    fn void_of_every_length() {
+        assert_eq!(void_header(1), None);
+        for length in 2..40u64 {
+            let mut bytes = void_header(length).expect("fits");
+            bytes.resize(usize::try_from(length).expect("small"), 0xAA);
+            let mut children = Children::of(&bytes);
+            assert_eq!(
+                children.next().map(|(id, _)| id),
+                Some(ids::VOID),
+                "{length}"
+            );
+            assert!(children.next().is_none());
+        }
+    }
+}

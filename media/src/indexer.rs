@@ -1,0 +1,275 @@
+//! The one entrance: bytes in, patches and an index out.
+
+use crate::container::{Container, Finish, Patch, Track};
+use crate::error::Unplayable;
+use crate::webm::Scanner;
+
+/// Bytes needed to tell one container from another.
+const SNIFF: usize = 8;
+/// The first four bytes of every EBML document (RFC 8794, section 8.1).
+const EBML_MAGIC: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
+/// Types of the box an MP4 file begins with (ISO/IEC 14496-12; the last three are QuickTime's habit).
+const MP4_FIRST_BOXES: [&[u8; 4]; 9] = [
+    b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"mdat", b"free", b"skip", b"wide",
+];
+
+/// How the stored file can be changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// Whether bytes behind the front matter may be patched (default: yes).
+    ///
+    /// Without it, as with object storage, every patch lies before the first cluster. Then clusters keep an
+    /// unknown size, and so does the Segment: a little less tidy, and just as seekable.
+    pub patch_clusters: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            patch_clusters: true,
+        }
+    }
+}
+
+impl Options {
+    /// Sets [`patch_clusters`](Self::patch_clusters).
+    #[must_use]
+    pub fn patch_clusters(mut self, patch_clusters: bool) -> Self {
+        self.patch_clusters = patch_clusters;
+        self
+    }
+}
+
+/// Indexes one recording while its bytes pass.
+///
+/// # Order of calls
+///
+/// 1. Store some bytes of the stream, then [`push`](Self::push) them. Splits carry no meaning.
+/// 2. Fetch patches with [`poll_patch`](Self::poll_patch) until there is none, and write them. Poll after every
+///    push: only a bounded number waits. A patch changes stored bytes only, so it may be written at once, late,
+///    or never: a process that dies before it writes one scans the stream again and gets it again.
+/// 3. When the stream has ended, for whatever reason, [`finish`](Self::finish).
+///
+/// After a restart the state is regained by pushing the stored bytes behind the head room, **patched or not**,
+/// to a new indexer. That is quick: as long as [`skippable`](Self::skippable) is not 0, that many bytes need not
+/// be read at all but are passed over with [`skip`](Self::skip). Repair is nothing but this, then `finish`.
+///
+/// No call fails, blocks or panics, whatever the bytes. Memory stays below 2 MiB and time is linear.
+#[derive(Debug)]
+pub struct Indexer {
+    options: Options,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The container is not known yet.
+    Sniffing(Vec<u8>),
+    WebM(Box<Scanner>),
+    /// Nothing is indexed: how many bytes passed.
+    Opaque {
+        container: Option<Container>,
+        received: u64,
+    },
+}
+
+impl Default for Indexer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Indexer {
+    /// An indexer for a new stream, with default [`Options`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// An indexer for a new stream.
+    #[must_use]
+    pub fn with(options: Options) -> Self {
+        Self {
+            options,
+            state: State::Sniffing(Vec::with_capacity(SNIFF)),
+        }
+    }
+
+    /// Takes the next bytes of the stream, in any split.
+    pub fn push(&mut self, bytes: &[u8]) {
+        match &mut self.state {
+            State::Sniffing(first) => {
+                let (head, rest) = bytes.split_at(bytes.len().min(SNIFF - first.len()));
+                first.extend_from_slice(head);
+                if let Some(state) = recognise(first, self.options) {
+                    self.state = state;
+                    self.push(rest);
+                }
+            }
+            State::WebM(scanner) => scanner.push(bytes),
+            State::Opaque { received, .. } => {
+                *received = received.saturating_add(bytes.len() as u64)
+            }
+        }
+    }
+
+    /// The next bytes to write over stored ones, once everything pushed is stored.
+    pub fn poll_patch(&mut self) -> Option<Patch> {
+        match &mut self.state {
+            State::WebM(scanner) => scanner.poll_patch(),
+            State::Sniffing(_) | State::Opaque { .. } => None,
+        }
+    }
+
+    /// Bytes of the stream pushed or skipped so far.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        match &self.state {
+            State::Sniffing(first) => first.len() as u64,
+            State::WebM(scanner) => scanner.received(),
+            State::Opaque { received, .. } => *received,
+        }
+    }
+
+    /// The container, once its first bytes have said it.
+    #[must_use]
+    pub fn container(&self) -> Option<Container> {
+        match &self.state {
+            State::Sniffing(_) => None,
+            State::WebM(scanner) => scanner.container(),
+            State::Opaque { container, .. } => *container,
+        }
+    }
+
+    /// Whether this is certainly no container this crate knows. It never becomes `false` again.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        match &self.state {
+            State::Sniffing(_) => false,
+            State::WebM(scanner) => scanner.is_foreign(),
+            State::Opaque { container, .. } => container.is_none(),
+        }
+    }
+
+    /// The tracks, once their description is complete; empty before.
+    #[must_use]
+    pub fn tracks(&self) -> &[Track] {
+        match &self.state {
+            State::WebM(scanner) => scanner.tracks(),
+            State::Sniffing(_) | State::Opaque { .. } => &[],
+        }
+    }
+
+    /// Milliseconds of the recording that have arrived: the end of the last complete frame.
+    #[must_use]
+    pub fn duration_ms(&self) -> u64 {
+        match &self.state {
+            State::WebM(scanner) => scanner.end_ns() / 1_000_000,
+            State::Sniffing(_) | State::Opaque { .. } => 0,
+        }
+    }
+
+    /// How many of the next bytes are of no interest, so that [`skip`](Self::skip) may stand for reading them.
+    #[must_use]
+    pub fn skippable(&self) -> u64 {
+        match &self.state {
+            State::Sniffing(_) => 0,
+            State::WebM(scanner) => scanner.skippable(),
+            State::Opaque { received, .. } => u64::MAX - received,
+        }
+    }
+
+    /// Passes over the next `n` bytes, which must exist in the stored stream, without having read them.
+    ///
+    /// `n` is at most [`skippable`](Self::skippable); what is beyond that is not skipped, as
+    /// [`received`](Self::received) shows.
+    pub fn skip(&mut self, n: u64) {
+        match &mut self.state {
+            State::Sniffing(_) => {}
+            State::WebM(scanner) => scanner.skip(n),
+            State::Opaque { received, .. } => *received = received.saturating_add(n),
+        }
+    }
+
+    /// Ends the recording where the stream has arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`Unplayable`] when there is nothing to play, with the reason.
+    pub fn finish(self) -> Result<Finish, Unplayable> {
+        match self.state {
+            State::Sniffing(first) if first.is_empty() => Err(Unplayable::Empty),
+            State::Sniffing(_)
+            | State::Opaque {
+                container: None, ..
+            } => Err(Unplayable::UnknownContainer),
+            State::Opaque { .. } => Err(Unplayable::Mp4NotFinishable),
+            State::WebM(scanner) => scanner.finish(),
+        }
+    }
+}
+
+/// What a stream with these first bytes is; `None` as long as they leave it open.
+fn recognise(first: &[u8], options: Options) -> Option<State> {
+    if first.starts_with(&EBML_MAGIC) {
+        let mut scanner = Scanner::new(options);
+        scanner.push(first);
+        return Some(State::WebM(Box::new(scanner)));
+    }
+    if first.len() < SNIFF {
+        return None;
+    }
+    let mp4 = MP4_FIRST_BOXES
+        .iter()
+        .any(|kind| &first[4..] == kind.as_slice());
+    Some(State::Opaque {
+        container: mp4.then_some(Container::Mp4),
+        received: first.len() as u64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(bytes: &[u8], container: Option<Container>, foreign: bool, error: Unplayable) {
+        let mut indexer = Indexer::new();
+        for byte in bytes {
+            indexer.push(&[*byte]);
+        }
+        assert_eq!(indexer.received(), bytes.len() as u64);
+        assert_eq!(
+            (indexer.container(), indexer.is_foreign()),
+            (container, foreign)
+        );
+        assert_eq!(indexer.finish(), Err(error));
+    }
+
+    #[test]
+    fn what_is_not_a_recording() {
+        check(b"", None, false, Unplayable::Empty);
+        check(b"Hello", None, false, Unplayable::UnknownContainer);
+        check(b"Hello, world", None, true, Unplayable::UnknownContainer);
+        check(&EBML_MAGIC, None, false, Unplayable::UnknownContainer);
+        check(
+            b"\x1A\x45\xDF\xA3\x80",
+            Some(Container::Matroska),
+            false,
+            Unplayable::NoTracks,
+        );
+        check(
+            b"\x1A\x45\xDF\xA3\x80\xA3\x80",
+            None,
+            true,
+            Unplayable::UnknownContainer,
+        );
+        check(
+            b"\0\0\0\x18ftypisom",
+            Some(Container::Mp4),
+            false,
+            Unplayable::Mp4NotFinishable,
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! The header of a SimpleBlock or Block (RFC 9559, section 10).
+
+use crate::ebml::vint::{self, Parsed};
+
+/// Bytes of a block that are looked at: track number (up to 8), timestamp (2), flags (1), lace count (1).
+pub(super) const BLOCK_HEADER: usize = 12;
+
+const FLAG_KEYFRAME: u8 = 0x80;
+const FLAG_LACING: u8 = 0x06;
+
+/// What a block's first bytes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BlockHeader {
+    pub(super) track: u64,
+    /// Ticks from the cluster's timestamp.
+    pub(super) relative: i16,
+    /// The flag of a SimpleBlock; a Block in a BlockGroup has none.
+    pub(super) keyframe: bool,
+    /// Frames in it: more than one with lacing of any kind (Xiph, EBML, fixed size).
+    pub(super) frames: u16,
+}
+
+impl BlockHeader {
+    /// Reads a block's first bytes (all of them, or at least [`BLOCK_HEADER`]); `None` for nonsense.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let Parsed::Item(track, width) = vint::number(bytes) else {
+            return None;
+        };
+        let &[high, low, flags, ref rest @ ..] = bytes.get(width..)? else {
+            return None;
+        };
+        let frames = if flags & FLAG_LACING == 0 {
+            1
+        } else {
+            u16::from(*rest.first()?) + 1
+        };
+        Some(Self {
+            track,
+            relative: i16::from_be_bytes([high, low]),
+            keyframe: flags & FLAG_KEYFRAME != 0,
+            frames,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(bytes: &[u8], expected: Option<(u64, i16, bool, u16)>) {
+        let found = BlockHeader::parse(bytes).map(|b| (b.track, b.relative, b.keyframe, b.frames));
+        assert_eq!(found, expected, "{bytes:02x?}");
+    }
+
+    #[test]
+    fn headers() {
+        check(&[0x81, 0xFF, 0xFE, 0x80], Some((1, -2, true, 1)));
+        check(&[0x81, 0x01, 0x00, 0x00, 0xAA], Some((1, 256, false, 1)));
+        check(&[0x40, 0x81, 0, 1, 0x02, 7], Some((129, 1, false, 8)));
+        check(&[0x81, 0, 1, 0x06, 255], Some((1, 1, false, 256)));
+        check(&[0x81, 0, 1, 0x06], None);
+        check(&[0x81, 0, 1], None);
+        check(&[0x00, 0, 1, 0, 0], None);
+        check(&[], None);
+    }
+}

@@ -1,0 +1,174 @@
+//! The Cluster and BlockGroup being read.
+
+use super::block::BlockHeader;
+use crate::ebml::{ids, vint::Header};
+
+/// A cluster whose end has not been seen.
+///
+/// What its size says is a hint: in a stream it is unknown, in a stored one it may be a patch of ours that a
+/// crash tore. The end follows from the elements in it.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    /// Stream offset of its id.
+    pub(super) start: u64,
+    /// Stream offset of its size, and the bytes that takes.
+    pub(super) size_at: u64,
+    pub(super) size_width: u8,
+    /// Stream offset of its payload.
+    pub(super) payload: u64,
+    /// End according to its size.
+    declared: Option<u64>,
+    /// Whether an element ends exactly there.
+    declared_on_boundary: bool,
+    /// End of the last whole child, and of the last that was neither Void nor CRC-32.
+    whole_end: u64,
+    content_end: u64,
+    pub(super) timestamp: u64,
+    /// Whole blocks and block groups so far.
+    pub(super) blocks: u64,
+}
+
+impl Cluster {
+    pub(super) fn new(start: u64, payload: u64, header: &Header) -> Self {
+        let declared = header.size.map(|size| payload.saturating_add(size));
+        Self {
+            start,
+            size_at: start + u64::from(header.id_width),
+            size_width: header.size_width,
+            payload,
+            declared,
+            declared_on_boundary: declared == Some(payload),
+            whole_end: payload,
+            content_end: payload,
+            timestamp: 0,
+            blocks: 0,
+        }
+    }
+
+    /// Notes that a child has arrived as a whole.
+    pub(super) fn child(&mut self, id: u32, end: u64) {
+        self.whole_end = end;
+        self.declared_on_boundary |= self.declared == Some(end);
+        if !ids::is_global(id) {
+            self.content_end = end;
+        }
+        if matches!(
+            id,
+            ids::SIMPLE_BLOCK | ids::BLOCK_GROUP | ids::ENCRYPTED_BLOCK
+        ) {
+            self.blocks += 1;
+        }
+    }
+
+    /// Whether an element `id`, coming next, is no longer part of it.
+    pub(super) fn ends_before(&self, id: u32) -> bool {
+        ids::ends_cluster(id)
+            || self.declared_end_holds() && !ids::is_cluster_child(id) && !ids::is_global(id)
+    }
+
+    /// End of the last whole child.
+    pub(super) fn whole_end(&self) -> u64 {
+        self.whole_end
+    }
+
+    /// The payload size to write into it, now that it has ended; `None` when what stands there is right.
+    pub(super) fn size_to_write(&self) -> Option<u64> {
+        // A Void behind the declared end belongs to the Segment: nothing to correct.
+        (!self.declared_end_holds()).then(|| self.whole_end - self.payload)
+    }
+
+    fn declared_end_holds(&self) -> bool {
+        self.declared_on_boundary && self.declared.is_some_and(|end| self.content_end <= end)
+    }
+}
+
+/// A BlockGroup being read.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Stream offset of its id and of its end.
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) block: Option<BlockHeader>,
+    /// `BlockDuration` in ticks.
+    pub(super) duration: Option<u64>,
+    /// Whether it refers to another frame: then it is no keyframe.
+    pub(super) reference: bool,
+    /// Whether its children do not fit together: it is passed over.
+    pub(super) broken: bool,
+}
+
+impl Group {
+    pub(super) fn new(start: u64, end: u64) -> Self {
+        Self {
+            start,
+            end,
+            block: None,
+            duration: None,
+            reference: false,
+            broken: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(size: Option<u64>) -> Cluster {
+        Cluster::new(
+            100,
+            112,
+            &Header {
+                id: ids::CLUSTER,
+                size,
+                id_width: 4,
+                size_width: 8,
+            },
+        )
+    }
+
+    #[track_caller]
+    fn check(size: Option<u64>, children: &[(u32, u64)], expected: Option<u64>) {
+        let mut cluster = cluster(size);
+        for &(id, end) in children {
+            cluster.child(id, end);
+        }
+        assert_eq!(cluster.size_to_write(), expected);
+    }
+
+    #[test]
+    fn sizes() {
+        let two = [(ids::TIMESTAMP, 115), (ids::SIMPLE_BLOCK, 212)];
+        check(None, &two, Some(100));
+        check(Some(100), &two, None);
+        check(Some(99), &two, Some(100));
+        check(Some(101), &two, Some(100));
+        check(Some(3), &two, Some(100));
+        check(Some(100), &[two[0], two[1], (ids::VOID, 222)], None);
+        check(
+            Some(100),
+            &[two[0], two[1], (ids::VOID, 222), (ids::SIMPLE_BLOCK, 230)],
+            Some(118),
+        );
+        check(Some(0), &[], None);
+    }
+
+    #[test]
+    fn what_ends_it() {
+        let mut cluster = cluster(Some(3));
+        assert!(cluster.ends_before(ids::CLUSTER));
+        assert!(
+            !cluster.ends_before(0x4FFF),
+            "an unknown element may be a child"
+        );
+        cluster.child(ids::TIMESTAMP, 115);
+        assert!(
+            cluster.ends_before(0x4FFF),
+            "behind a size that holds it is none"
+        );
+        assert!(
+            !cluster.ends_before(ids::SIMPLE_BLOCK),
+            "a torn size may end too early"
+        );
+    }
+}

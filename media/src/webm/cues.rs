@@ -1,0 +1,164 @@
+//! The index: where a player can jump to (RFC 9559, section 5.1.5).
+
+use crate::ebml::{ids, write::Writer};
+
+/// Entries at most: an index of a day-long recording stays below 256 KiB.
+const LIMIT: usize = 4096;
+/// Distance kept between entries as long as there is room.
+const FIRST_DISTANCE_NS: u64 = 500_000_000;
+/// Within one cluster, sound alone is indexed this often.
+const SOUND_DISTANCE_NS: u64 = 5_000_000_000;
+
+/// One place to jump to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cue {
+    pub(super) ticks: u64,
+    pub(super) time_ns: u64,
+    pub(super) track: u64,
+    /// Stream offset of the cluster.
+    pub(super) cluster: u64,
+    /// Bytes from the beginning of the cluster's payload to the block; `None` for its first block.
+    pub(super) relative_position: Option<u64>,
+}
+
+/// A bounded list of [`Cue`]s, spread evenly however long the recording gets.
+#[derive(Debug)]
+pub(super) struct Cues {
+    entries: Vec<Cue>,
+    distance_ns: u64,
+    /// Whether the entries are keyframes of the video track (else: blocks of sound).
+    video: bool,
+}
+
+impl Default for Cues {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            distance_ns: FIRST_DISTANCE_NS,
+            video: false,
+        }
+    }
+}
+
+impl Cues {
+    /// Adds a keyframe of the video track.
+    pub(super) fn add_keyframe(&mut self, cue: Cue) {
+        if !self.video {
+            // Sound was only worth indexing as long as there was no picture.
+            *self = Self {
+                video: true,
+                ..Self::default()
+            };
+        }
+        self.add(cue);
+    }
+
+    /// Adds a block of sound, which counts only in a recording without pictures.
+    pub(super) fn add_sound(&mut self, cue: Cue) {
+        let due = self.entries.last().is_none_or(|last| {
+            cue.cluster != last.cluster
+                || cue.time_ns.saturating_sub(last.time_ns) >= SOUND_DISTANCE_NS
+        });
+        if due && !self.video {
+            self.add(cue);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn add(&mut self, cue: Cue) {
+        if let Some(last) = self.entries.last()
+            && cue.time_ns < last.time_ns.saturating_add(self.distance_ns)
+        {
+            return;
+        }
+        if self.entries.len() == LIMIT {
+            let mut odd = true;
+            self.entries.retain(|_| {
+                odd = !odd;
+                !odd
+            });
+            self.distance_ns = self.distance_ns.saturating_mul(2);
+        }
+        self.entries.push(cue);
+    }
+
+    /// The Cues element; `position` turns a stream offset into a position in the Segment.
+    ///
+    /// Empty without entries, as an empty Cues element is not allowed.
+    pub(super) fn element(&self, position: impl Fn(u64) -> u64) -> Vec<u8> {
+        let mut writer = Writer::new();
+        if !self.entries.is_empty() {
+            writer.master(ids::CUES, |w| {
+                for cue in &self.entries {
+                    w.master(ids::CUE_POINT, |w| {
+                        w.uint(ids::CUE_TIME, cue.ticks);
+                        w.master(ids::CUE_TRACK_POSITIONS, |w| {
+                            w.uint(ids::CUE_TRACK, cue.track);
+                            w.uint(ids::CUE_CLUSTER_POSITION, position(cue.cluster));
+                            if let Some(relative) = cue.relative_position {
+                                w.uint(ids::CUE_RELATIVE_POSITION, relative);
+                            }
+                        });
+                    });
+                }
+            });
+        }
+        writer.into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(time_ms: u64) -> Cue {
+        Cue {
+            ticks: time_ms,
+            time_ns: time_ms * 1_000_000,
+            track: 1,
+            cluster: time_ms / 1000,
+            relative_position: None,
+        }
+    }
+
+    #[test]
+    fn stays_bounded_and_even() {
+        let mut cues = Cues::default();
+        for second in 0..100_000 {
+            cues.add_keyframe(at(second * 1000));
+        }
+        assert!(
+            cues.len() <= LIMIT && cues.len() > LIMIT / 4,
+            "{}",
+            cues.len()
+        );
+        let distances: Vec<_> = cues
+            .entries
+            .windows(2)
+            .map(|pair| pair[1].time_ns - pair[0].time_ns)
+            .collect();
+        assert!(distances.iter().max() <= distances.iter().min().map(|&least| least * 2).as_ref());
+        assert_eq!(cues.entries[0], at(0), "the beginning is always in it");
+        assert!(cues.element(|offset| offset + 4096).len() < 256 << 10);
+    }
+
+    #[test]
+    fn the_first_picture_replaces_sound() {
+        let mut cues = Cues::default();
+        cues.add_sound(at(0));
+        cues.add_sound(at(100));
+        cues.add_sound(at(2000));
+        assert_eq!(cues.entries, [at(0), at(2000)], "one for each cluster");
+        cues.add_keyframe(at(2100));
+        cues.add_sound(at(9000));
+        assert_eq!(cues.entries, [at(2100)]);
+    }
+
+    #[test]
+    fn no_entries_no_element() {
+        assert!(Cues::default().element(|offset| offset).is_empty());
+    }
+}

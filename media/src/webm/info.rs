@@ -1,0 +1,128 @@
+//! The EBML header and the Info element: what is carried over into our own head.
+
+use crate::container::Container;
+use crate::ebml::{
+    ids,
+    read::{Children, string, uint},
+};
+
+/// `TimestampScale` when the element is missing: a tick is a millisecond (RFC 9559, section 5.1.2.9).
+const DEFAULT_SCALE_NS: u64 = 1_000_000;
+/// Longest text carried over, in bytes, so that the head always fits its room.
+const TEXT_LIMIT: usize = 512;
+
+/// What the EBML header declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DocType {
+    pub(super) container: Container,
+    pub(super) version: u64,
+    pub(super) read_version: u64,
+}
+
+impl DocType {
+    /// Reads an EBML header's payload; `None` when the document type is neither WebM nor Matroska.
+    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
+        // RFC 8794 leaves DocType without a default, but "matroska" is what readers assume.
+        let mut doc_type = Self {
+            container: Container::Matroska,
+            version: 1,
+            read_version: 1,
+        };
+        for (id, value) in Children::of(payload) {
+            match id {
+                ids::DOC_TYPE => {
+                    doc_type.container = match string(value, 16).as_str() {
+                        "webm" => Container::WebM,
+                        "matroska" => Container::Matroska,
+                        _ => return None,
+                    }
+                }
+                ids::DOC_TYPE_VERSION => doc_type.version = uint(value)?,
+                ids::DOC_TYPE_READ_VERSION => doc_type.read_version = uint(value)?,
+                _ => {}
+            }
+        }
+        Some(doc_type)
+    }
+
+    /// The `DocType` string.
+    pub(super) fn name(&self) -> &'static str {
+        match self.container {
+            Container::WebM => "webm",
+            Container::Matroska | Container::Mp4 => "matroska",
+        }
+    }
+}
+
+/// What the Info element declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Info {
+    /// Nanoseconds of a tick; never 0.
+    pub(super) scale_ns: u64,
+    /// `DateUTC` as it stands in the file.
+    pub(super) date_utc: Option<[u8; 8]>,
+    pub(super) title: Option<String>,
+    pub(super) writing_app: Option<String>,
+}
+
+impl Default for Info {
+    fn default() -> Self {
+        Self {
+            scale_ns: DEFAULT_SCALE_NS,
+            date_utc: None,
+            title: None,
+            writing_app: None,
+        }
+    }
+}
+
+impl Info {
+    pub(super) fn parse(payload: &[u8]) -> Self {
+        let mut info = Self::default();
+        for (id, value) in Children::of(payload) {
+            match id {
+                ids::TIMESTAMP_SCALE => {
+                    if let Some(scale_ns) = uint(value).filter(|&scale| scale != 0) {
+                        info.scale_ns = scale_ns;
+                    }
+                }
+                ids::DATE_UTC => info.date_utc = value.try_into().ok(),
+                ids::TITLE => info.title = text(value),
+                ids::WRITING_APP => info.writing_app = text(value),
+                _ => {}
+            }
+        }
+        info
+    }
+}
+
+/// A text worth carrying over: not empty and without control characters.
+fn text(value: &[u8]) -> Option<String> {
+    let text = string(value, TEXT_LIMIT);
+    (!text.is_empty() && !text.contains(char::is_control)).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ebml::write::Writer;
+
+    #[test]
+    fn a_scale_of_zero_is_ignored() {
+        let mut writer = Writer::new();
+        writer.uint(ids::TIMESTAMP_SCALE, 0);
+        writer.string(ids::WRITING_APP, "Chrome");
+        writer.string(ids::TITLE, "bad\u{1b}[0m");
+        let info = Info::parse(&writer.into_bytes());
+        assert_eq!(info.scale_ns, 1_000_000);
+        assert_eq!(info.writing_app.as_deref(), Some("Chrome"));
+        assert_eq!(info.title, None);
+    }
+
+    #[test]
+    fn other_document_types_are_refused() {
+        let mut writer = Writer::new();
+        writer.string(ids::DOC_TYPE, "something");
+        assert_eq!(DocType::parse(&writer.into_bytes()), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! WebM and Matroska ([RFC 9559](https://www.rfc-editor.org/rfc/rfc9559)).
+
+mod block;
+mod cluster;
+mod cues;
+mod finish;
+mod head;
+mod info;
+mod patches;
+mod scanner;
+mod timeline;
+mod tracks;
+
+pub(crate) use scanner::Scanner;

@@ -1,0 +1,173 @@
+//! When things happen: timestamps of frames, the length of the recording, its index.
+
+use super::block::BlockHeader;
+use super::cues::{Cue, Cues};
+use crate::container::{Track, TrackKind};
+
+/// A frame of unknown length lasts at most this long: a picture that stood still for a minute must not make
+/// the recording a minute longer.
+const LONGEST_GUESS_NS: u64 = 1_000_000_000;
+
+/// A block that has arrived as a whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    pub(super) header: BlockHeader,
+    pub(super) keyframe: bool,
+    /// `BlockDuration` in ticks.
+    pub(super) duration: Option<u64>,
+    /// `Timestamp` of its cluster, in ticks.
+    pub(super) cluster_timestamp: u64,
+    /// Stream offset of its cluster.
+    pub(super) cluster: u64,
+    /// Bytes from the beginning of the cluster's payload to the block; `None` for a cluster's first block.
+    pub(super) relative_position: Option<u64>,
+}
+
+/// The clock of every track.
+#[derive(Debug, Default)]
+pub(super) struct Timeline {
+    scale_ns: u64,
+    clocks: Vec<Clock>,
+    video: Option<u64>,
+    audio: Option<u64>,
+    frames: u64,
+    end_ns: u64,
+    pub(super) cues: Cues,
+}
+
+#[derive(Debug)]
+struct Clock {
+    number: u64,
+    default_duration_ns: Option<u64>,
+    last_ns: Option<u64>,
+    /// The last two distances between frames that were not 0.
+    distances_ns: [u64; 2],
+}
+
+impl Timeline {
+    /// Names the tracks; blocks of others do not count.
+    pub(super) fn set_tracks(&mut self, tracks: &[Track]) {
+        let first = |kind| {
+            tracks
+                .iter()
+                .find(|track| track.kind == kind)
+                .map(|track| track.number)
+        };
+        self.video = first(TrackKind::Video);
+        self.audio = first(TrackKind::Audio);
+        self.clocks = tracks
+            .iter()
+            .map(|track| Clock {
+                number: track.number,
+                default_duration_ns: track.default_duration_ns,
+                last_ns: None,
+                distances_ns: [0; 2],
+            })
+            .collect();
+    }
+
+    /// Sets the nanoseconds of a tick.
+    pub(super) fn set_scale(&mut self, scale_ns: u64) {
+        self.scale_ns = scale_ns;
+    }
+
+    pub(super) fn add(&mut self, block: &Block) {
+        let track = block.header.track;
+        let scale_ns = self.scale_ns;
+        let Some(clock) = self.clocks.iter_mut().find(|clock| clock.number == track) else {
+            return;
+        };
+        let ticks = block
+            .cluster_timestamp
+            .saturating_add_signed(i64::from(block.header.relative));
+        let time_ns = ticks.saturating_mul(scale_ns);
+        let explicit_ns = block.duration.map(|ticks| ticks.saturating_mul(scale_ns));
+        let length_ns = clock.frame(time_ns, explicit_ns, block.header.frames);
+        self.end_ns = self.end_ns.max(time_ns.saturating_add(length_ns));
+        self.frames = self.frames.saturating_add(u64::from(block.header.frames));
+
+        let cue = Cue {
+            ticks,
+            time_ns,
+            track,
+            cluster: block.cluster,
+            relative_position: block.relative_position,
+        };
+        if self.video == Some(track) {
+            if block.keyframe {
+                self.cues.add_keyframe(cue);
+            }
+        } else if self.audio == Some(track) {
+            self.cues.add_sound(cue);
+        }
+    }
+
+    /// End of the last complete frame.
+    pub(super) fn end_ns(&self) -> u64 {
+        self.end_ns
+    }
+
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
+    }
+}
+
+impl Clock {
+    /// Notes a frame (or a lace of them) at `time_ns`; returns how long it lasts.
+    fn frame(&mut self, time_ns: u64, explicit_ns: Option<u64>, frames: u16) -> u64 {
+        // Frames come in decoding order: with B-frames the distance goes back and forth.
+        let distance_ns = self
+            .last_ns
+            .replace(time_ns)
+            .map_or(0, |last| time_ns.abs_diff(last));
+        if distance_ns != 0 {
+            self.distances_ns = [self.distances_ns[1], distance_ns];
+        }
+        if let Some(explicit_ns) = explicit_ns {
+            return explicit_ns;
+        }
+        if let Some(default_ns) = self.default_duration_ns {
+            return default_ns.saturating_mul(u64::from(frames));
+        }
+        // The shorter of two: one stall before the last frame is no reason to assume another behind it.
+        let shorter_ns = self
+            .distances_ns
+            .into_iter()
+            .filter(|&ns| ns != 0)
+            .min()
+            .unwrap_or(0);
+        shorter_ns.min(LONGEST_GUESS_NS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock(default_duration_ns: Option<u64>) -> Clock {
+        Clock {
+            number: 1,
+            default_duration_ns,
+            last_ns: None,
+            distances_ns: [0; 2],
+        }
+    }
+
+    #[track_caller]
+    fn check(mut clock: Clock, times: &[u64], expected: u64) {
+        let last = times.iter().map(|&time| clock.frame(time, None, 1)).last();
+        assert_eq!(last, Some(expected), "{times:?}");
+    }
+
+    #[test]
+    fn length_of_the_last_frame() {
+        check(clock(Some(40)), &[0], 40);
+        check(clock(None), &[0], 0);
+        check(clock(None), &[0, 33], 33);
+        check(clock(None), &[0, 33, 66, 5000], 33);
+        check(clock(None), &[0, 120, 40, 80], 40);
+        check(clock(None), &[0, 10_000_000_000], LONGEST_GUESS_NS);
+        assert_eq!(clock(Some(20)).frame(0, None, 3), 60, "a lace of three");
+        assert_eq!(clock(Some(20)).frame(0, Some(5), 3), 5);
+    }
+}

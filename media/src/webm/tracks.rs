@@ -1,0 +1,118 @@
+//! The Tracks element (RFC 9559, section 5.1.4).
+
+use crate::container::{Track, TrackKind};
+use crate::ebml::{
+    ids,
+    read::{Children, float, string, uint},
+};
+
+/// More tracks than any recorder makes; the rest is played but not measured.
+const TRACK_LIMIT: usize = 64;
+
+/// Reads the payload of Tracks. Entries without a number are left out.
+pub(super) fn parse(payload: &[u8]) -> Vec<Track> {
+    Children::of(payload)
+        .filter(|&(id, _)| id == ids::TRACK_ENTRY)
+        .filter_map(|(_, entry)| track(entry))
+        .take(TRACK_LIMIT)
+        .collect()
+}
+
+fn track(entry: &[u8]) -> Option<Track> {
+    let mut track = Track {
+        number: 0,
+        kind: TrackKind::Other,
+        codec: String::new(),
+        default_duration_ns: None,
+        width: 0,
+        height: 0,
+        sample_rate_hz: 0,
+        channels: 0,
+    };
+    for (id, value) in Children::of(entry) {
+        match id {
+            ids::TRACK_NUMBER => track.number = uint(value)?,
+            ids::TRACK_TYPE => {
+                track.kind = match uint(value)? {
+                    1 => TrackKind::Video,
+                    2 => TrackKind::Audio,
+                    _ => TrackKind::Other,
+                }
+            }
+            ids::CODEC_ID => track.codec = string(value, 64),
+            ids::DEFAULT_DURATION => track.default_duration_ns = uint(value).filter(|&ns| ns != 0),
+            ids::VIDEO => {
+                for (id, value) in Children::of(value) {
+                    match id {
+                        ids::PIXEL_WIDTH => track.width = uint32(value),
+                        ids::PIXEL_HEIGHT => track.height = uint32(value),
+                        _ => {}
+                    }
+                }
+            }
+            ids::AUDIO => {
+                // Defaults of RFC 9559, sections 5.1.4.1.29.1 and 5.1.4.1.29.3.
+                (track.sample_rate_hz, track.channels) = (8000, 1);
+                for (id, value) in Children::of(value) {
+                    match id {
+                        ids::SAMPLING_FREQUENCY => track.sample_rate_hz = hertz(value),
+                        ids::CHANNELS => track.channels = uint32(value),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    (track.number != 0).then_some(track)
+}
+
+fn uint32(value: &[u8]) -> u32 {
+    uint(value)
+        .and_then(|value| u32::try_from(value).ok())
+        .unwrap_or(0)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a float cast saturates, and NaN becomes 0"
+)]
+fn hertz(value: &[u8]) -> u32 {
+    float(value)
+        .map_or(0, |hertz| hertz.round() as i64)
+        .try_into()
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ebml::write::Writer;
+
+    #[test]
+    fn reads_entries_and_leaves_out_numberless_ones() {
+        let mut writer = Writer::new();
+        writer.master(ids::TRACK_ENTRY, |w| w.uint(ids::TRACK_TYPE, 1));
+        writer.master(ids::TRACK_ENTRY, |w| {
+            w.uint(ids::TRACK_NUMBER, 7);
+            w.uint(ids::TRACK_TYPE, 2);
+            w.string(ids::CODEC_ID, "A_OPUS");
+            w.master(ids::AUDIO, |w| w.float(ids::SAMPLING_FREQUENCY, 48_000.0));
+        });
+        let tracks = parse(&writer.into_bytes());
+        assert_eq!(tracks.len(), 1);
+        let track = &tracks[0];
+        assert_eq!(
+            (track.number, track.kind, track.codec.as_str()),
+            (7, TrackKind::Audio, "A_OPUS")
+        );
+        assert_eq!((track.sample_rate_hz, track.channels), (48_000, 1));
+    }
+
+    #[test]
+    fn absurd_sampling_frequencies_are_unknown() {
+        for value in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
+            assert_eq!(hertz(&value.to_be_bytes()), 0, "{value}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What the suites share: a stored file in memory, and the fixtures.
+#![allow(dead_code, reason = "no suite uses all of it")]
+
+use std::path::PathBuf;
+
+use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Unplayable};
+
+/// Real recordings: see `tests/data/README.md` for how each was made.
+pub const FIXTURES: &[&str] = &[
+    "chromium-vp8.webm",
+    "chromium-vp9-opus.webm",
+    "chromium-vp8-alpha.webm",
+    "chromium-opus.webm",
+    "chromium-avc1-mkv.mkv",
+    "firefox-vp8.webm",
+    "ffmpeg-live.webm",
+    "mkvmerge-finished.mkv",
+];
+
+pub fn fixture(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A stored file: head room, stream, and what the indexer does to them.
+pub struct Stored {
+    pub bytes: Vec<u8>,
+}
+
+impl Stored {
+    pub fn new() -> Self {
+        Self {
+            bytes: vec![0; head_room()],
+        }
+    }
+
+    pub fn stream(&self) -> &[u8] {
+        &self.bytes[head_room()..]
+    }
+
+    /// Stores and indexes a stream in the given chunks; returns the indexer and every live patch.
+    pub fn receive<'a>(
+        &mut self,
+        options: Options,
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> (Indexer, Vec<Patch>) {
+        let (mut indexer, mut patches) = (Indexer::with(options), Vec::new());
+        for chunk in chunks {
+            self.bytes.extend_from_slice(chunk);
+            indexer.push(chunk);
+            while let Some(patch) = indexer.poll_patch() {
+                self.apply(&patch);
+                patches.push(patch);
+            }
+        }
+        (indexer, patches)
+    }
+
+    pub fn apply(&mut self, patch: &Patch) {
+        let at = usize::try_from(patch.position).expect("a position in the file");
+        assert!(patch.bytes.len() <= head_room());
+        self.bytes[at..at + patch.bytes.len()].copy_from_slice(&patch.bytes);
+    }
+
+    pub fn finish(&mut self, finish: &Finish) {
+        let keep = usize::try_from(finish.keep).expect("a length");
+        assert!(keep <= self.bytes.len(), "keeps more than there is");
+        self.bytes.truncate(keep);
+        self.bytes.extend_from_slice(&finish.append);
+        finish.patches.iter().for_each(|patch| self.apply(patch));
+    }
+}
+
+/// Receives and finishes a stream.
+pub fn store(stream: &[u8], options: Options) -> Result<(Stored, Finish), Unplayable> {
+    let mut stored = Stored::new();
+    let (indexer, _) = stored.receive(options, [stream]);
+    let finish = indexer.finish()?;
+    stored.finish(&finish);
+    Ok((stored, finish))
+}
+
+pub fn head_room() -> usize {
+    usize::try_from(HEAD_ROOM).expect("small")
+}

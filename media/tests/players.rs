@@ -1,0 +1,196 @@
+//! Finished files against independent readers: ffprobe and mkvinfo.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use common::{FIXTURES, Stored, fixture, store};
+use sortie_media::{Finish, Options};
+
+/// Runs a tool the suite needs; its absence is a failure, not a reason to skip.
+fn run(tool: &str, package: &str, arguments: &[&str], file: &Path) -> Output {
+    Command::new(tool)
+        .args(arguments)
+        .arg(file)
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .unwrap_or_else(|error| {
+            panic!("{tool}: {error}. Install it with: apt-get install {package}")
+        })
+}
+
+#[track_caller]
+fn ffprobe(file: &Path, arguments: &[&str]) -> String {
+    let arguments: Vec<_> = ["-v", "error"].iter().chain(arguments).copied().collect();
+    let output = run("ffprobe", "ffmpeg", &arguments, file);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && complaints.is_empty(),
+        "{}: {complaints}",
+        file.display()
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[track_caller]
+fn mkvinfo(file: &Path) -> String {
+    let output = run("mkvinfo", "mkvtoolnix", &["--all"], file);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}: {text}", file.display());
+    for complaint in ["Error", "error", "Warning", "damaged", "Unknown element"] {
+        assert!(
+            !text.contains(complaint),
+            "{}: {complaint}\n{text}",
+            file.display()
+        );
+    }
+    text
+}
+
+/// Times of a packet in milliseconds: its beginning, its length, and whether it is a keyframe of the video.
+fn packets(file: &Path) -> Vec<(f64, f64, bool)> {
+    let fields = "packet=codec_type,pts_time,duration_time,flags";
+    ffprobe(file, &["-show_entries", fields, "-of", "csv=p=0"])
+        .lines()
+        .map(|line| {
+            let fields: Vec<_> = line.split(',').collect();
+            let ms = |at: usize| fields[at].parse::<f64>().unwrap_or(0.0) * 1000.0;
+            (
+                ms(1),
+                ms(2),
+                fields[0] == "video" && fields[3].starts_with('K'),
+            )
+        })
+        .collect()
+}
+
+fn write(stored: &Stored, directory: &tempfile::TempDir, name: &str) -> std::path::PathBuf {
+    let path = directory.path().join(name);
+    std::fs::write(&path, &stored.bytes).expect("the temporary directory is writable");
+    path
+}
+
+/// Checks a finished file; returns how many packets it holds.
+#[track_caller]
+#[expect(clippy::cast_precision_loss, reason = "durations of a few seconds")]
+fn check(file: &Path, finish: &Finish) -> usize {
+    let format = ffprobe(
+        file,
+        &["-show_entries", "format=duration", "-of", "csv=p=0"],
+    );
+    let duration_ms = format.trim().parse::<f64>().expect("a duration") * 1000.0;
+    let ours = finish.duration_ms as f64;
+    assert!(
+        (duration_ms - ours).abs() <= 1.0,
+        "ffprobe {duration_ms} ms, indexer {ours} ms"
+    );
+
+    let packets = packets(file);
+    let last = packets
+        .iter()
+        .map(|&(begin, length, _)| begin + length)
+        .fold(0.0, f64::max);
+    let last_begin = packets.iter().map(|&(begin, ..)| begin).fold(0.0, f64::max);
+    // Within a frame; the recorders were asked for 25 frames a second and drop some.
+    assert!(
+        ours >= last_begin && (ours - last).abs() <= 100.0,
+        "ends at {last} ms, indexer {ours} ms"
+    );
+
+    let info = mkvinfo(file);
+    assert_eq!(info.matches("+ Cue point").count(), finish.keyframes);
+    assert_eq!(info.matches("|+ Cues").count(), 1);
+    assert!(info.contains("Sortie Recording"));
+    packets.len()
+}
+
+#[test]
+fn finished_files_are_ordinary_files() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for name in FIXTURES {
+        let stream = fixture(name);
+        let original = directory.path().join("original");
+        std::fs::write(&original, &stream).expect("writable");
+        let frames = packets(&original).len();
+
+        let (stored, finish) = store(&stream, Options::default()).expect("playable");
+        let file = write(&stored, &directory, name);
+        assert_eq!(check(&file, &finish), frames, "{name}: no frame is lost");
+        let info = mkvinfo(&file);
+        assert!(
+            !info.contains("size is unknown"),
+            "{name}: every size is known\n{info}"
+        );
+    }
+}
+
+#[test]
+fn an_index_entry_for_every_keyframe() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for name in FIXTURES {
+        let (stored, finish) = store(&fixture(name), Options::default()).expect("playable");
+        let file = write(&stored, &directory, name);
+        let keyframes = packets(&file)
+            .iter()
+            .filter(|&&(.., keyframe)| keyframe)
+            .count();
+        if keyframes > 0 {
+            // Keyframes closer than half a second share an entry; these fixtures have none.
+            assert_eq!(finish.keyframes, keyframes, "{name}");
+        } else {
+            assert!(finish.keyframes > 0, "{name}: sound is indexed too");
+        }
+    }
+}
+
+#[test]
+fn without_patching_clusters_it_is_seekable_all_the_same() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for name in FIXTURES {
+        let options = Options::default().patch_clusters(false);
+        let (stored, finish) = store(&fixture(name), options).expect("playable");
+        check(&write(&stored, &directory, name), &finish);
+    }
+}
+
+#[test]
+fn a_growing_file_is_a_valid_live_recording() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for name in FIXTURES {
+        let stream = fixture(name);
+        let mut stored = Stored::new();
+        // The process is killed here: nothing is finished.
+        stored.receive(
+            Options::default(),
+            stream[..stream.len() * 3 / 4].chunks(1000),
+        );
+        let file = write(&stored, &directory, name);
+        let output = run(
+            "ffprobe",
+            "ffmpeg",
+            &["-v", "fatal", "-show_packets"],
+            &file,
+        );
+        let packets = String::from_utf8_lossy(&output.stdout)
+            .matches("[PACKET]")
+            .count();
+        assert!(
+            output.status.success() && packets > 10,
+            "{name}: {packets} packets"
+        );
+    }
+}
+
+#[test]
+fn cut_anywhere_it_plays() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for name in FIXTURES {
+        let stream = fixture(name);
+        for part in 1..8 {
+            let cut = stream.len() * part / 8 + part;
+            let (stored, finish) = store(&stream[..cut], Options::default()).expect("playable");
+            check(&write(&stored, &directory, name), &finish);
+        }
+    }
+}
