@@ -7,18 +7,10 @@
 # A failed stage does not stop the ones after it; the summary and the exit code tell.
 source "$(dirname "$0")/common.sh"
 
-# Crates that a machine without a browser has no use for, and those that do no I/O.
-BROWSER_CRATES=(sortie-client sortie-frontend)
-CORE_CRATES=(sortie-api sortie-media sortie-tus)
-
-prefixed() {
-    local flag=$1 item
-    shift
-    for item in "$@"; do printf '%s\n%s\n' "$flag" "$item"; done
-}
-mapfile -t ONLY_BROWSER < <(prefixed -p "${BROWSER_CRATES[@]}")
-mapfile -t NOT_BROWSER < <(prefixed --exclude "${BROWSER_CRATES[@]}")
-mapfile -t CORE < <(prefixed -p "${CORE_CRATES[@]}")
+# What runs in the browser, and what does no I/O. All of it is built natively too:
+# most of its tests need no browser.
+BROWSER=(-p sortie-client -p sortie-frontend)
+CORE=(-p sortie-api -p sortie-media -p sortie-tus)
 
 stage_setup() { scripts/setup.sh test; }
 
@@ -33,19 +25,19 @@ stage_audit() { scripts/audit.sh; }
 
 stage_pages() { scripts/pages.sh; }
 
-stage_clippy() { cargo clippy --locked --quiet --workspace "${NOT_BROWSER[@]}" --all-targets -- -D warnings; }
+stage_clippy() { cargo clippy --locked --quiet --workspace --all-targets -- -D warnings; }
 
 stage_clippy-wasm() {
-    cargo clippy --locked --quiet --target "$WASM_TARGET" "${ONLY_BROWSER[@]}" --all-targets -- -D warnings \
+    cargo clippy --locked --quiet --target "$WASM_TARGET" "${BROWSER[@]}" --all-targets -- -D warnings \
         && cargo clippy --locked --quiet --target "$WASM_TARGET" -p sortie-client --features js -- -D warnings
 }
 
 stage_docs() {
-    RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items --workspace "${NOT_BROWSER[@]}" \
-        && RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items --target "$WASM_TARGET" "${ONLY_BROWSER[@]}"
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items --workspace \
+        && RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items --target "$WASM_TARGET" "${BROWSER[@]}"
 }
 
-stage_native() { cargo test --locked --workspace "${NOT_BROWSER[@]}"; }
+stage_native() { cargo test --locked --workspace; }
 
 stage_core-wasm() {
     # getrandom's backend is proptest's: the runner hands it a fixed seed.
@@ -80,8 +72,8 @@ describe() {
         deny) echo "licences, sources and versions of dependencies" ;;
         audit) echo "security advisories" ;;
         pages) echo "build the pages" ;;
-        clippy-wasm) echo "clippy, client and pages" ;;
-        clippy) echo "clippy, everything else" ;;
+        clippy-wasm) echo "clippy, what runs in the browser" ;;
+        clippy) echo "clippy, everything, natively" ;;
         docs) echo "documentation builds without a broken link" ;;
         native) echo "unit, property and integration tests" ;;
         core-wasm) echo "the crates without I/O, tested as WebAssembly" ;;

@@ -1,0 +1,158 @@
+// The pages as people use them: by eye, by keyboard, on a telephone.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Api } from './support/api.mjs';
+import { assertAccessible, assertFits } from './support/axe.mjs';
+import { FAKE_CAMERA, launch, withPage } from './support/browser.mjs';
+import { sampleWebm } from './support/media.mjs';
+import { untilReady } from './support/proof.mjs';
+import { Server } from './support/server.mjs';
+import { signedIn } from './support/sign-in.mjs';
+
+describe('pages', { timeout: 180_000 }, () => {
+  let server, browser, admin;
+
+  before(async () => {
+    server = await Server.start();
+    browser = await launch(FAKE_CAMERA);
+    admin = await Api.signIn(server.origin);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  test('an empty list says so', async () => {
+    const user = await admin.newUser('empty');
+    const context = await signedIn(browser, server.origin, user);
+    await withPage(context, 'empty list', async (page) => {
+      await page.goto(`${server.origin}/recordings`);
+      await page.getByText('No recordings', { exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Refresh' }).waitFor();
+      await assertAccessible(page, 'empty list');
+      await page.getByRole('button', { name: 'Close' }).click();
+      await page.waitForURL(`${server.origin}/`);
+    });
+    await context.close();
+  });
+
+  test('View recordings leads to the list, and a deletion asks first', async () => {
+    const user = await admin.newUser('deleter');
+    const kept = await user.upload(await sampleWebm(1));
+    const doomed = await user.upload(await sampleWebm(2));
+    await untilReady(user, doomed, 10_000);
+    const { filename } = await user.recording(doomed);
+
+    const context = await signedIn(browser, server.origin, user);
+    await withPage(context, 'delete', async (page) => {
+      await page.goto(server.origin);
+      await page.getByLabel('View recordings').or(page.getByRole('link', { name: 'View recordings' })).first().click();
+      await page.getByRole('heading', { name: 'My Recordings' }).waitFor();
+      const row = page.getByRole('row').filter({ has: page.locator(`a[href="/recordings/${doomed}"]`) });
+      await row.getByText('Ready').waitFor();
+
+      const dialog = page.getByRole('dialog');
+      await row.getByRole('button', { name: /^Delete/ }).click();
+      await dialog.getByText(filename).waitFor();
+      await assertAccessible(page, 'delete dialog');
+      await page.keyboard.press('Escape');
+      await dialog.waitFor({ state: 'hidden' });
+      assert.ok(await user.recording(doomed), 'Escape deleted it');
+
+      await row.getByRole('button', { name: /^Delete/ }).click();
+      await dialog.getByRole('button', { name: 'Delete' }).click();
+      await row.waitFor({ state: 'detached' });
+      assert.deepEqual((await user.recordings()).map((it) => it.id), [kept]);
+    });
+    await context.close();
+  });
+
+  test('Download gives the very file', async () => {
+    const user = await admin.newUser('downloader');
+    const id = await user.upload(await sampleWebm(2));
+    await untilReady(user, id, 10_000);
+    const context = await signedIn(browser, server.origin, user, { acceptDownloads: true });
+    await withPage(context, 'download', async (page) => {
+      await page.goto(`${server.origin}/recordings/${id}`);
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        page.getByRole('link', { name: /^Download/ }).click(),
+      ]);
+      assert.equal(download.suggestedFilename(), (await user.recording(id)).filename);
+      const chunks = [];
+      for await (const chunk of await download.createReadStream()) chunks.push(chunk);
+      assert.deepEqual(Buffer.concat(chunks), await user.download(id));
+    });
+    await context.close();
+  });
+
+  test('bytes that are no recording fail with a reason, and can be deleted', async () => {
+    const user = await admin.newUser('texter');
+    const id = await user.upload(Buffer.from('This is no video.\n'.repeat(1_000)), { filename: 'notes.txt' });
+    const context = await signedIn(browser, server.origin, user);
+    await withPage(context, 'failed recording', async (page) => {
+      await page.goto(`${server.origin}/recordings`);
+      const row = page.getByRole('row').filter({ has: page.locator(`a[href="/recordings/${id}"]`) });
+      await row.getByText('Failed').waitFor();
+      const recording = await user.recording(id);
+      assert.match(recording.failure, /^[A-Z].*\.$/);
+      await row.getByText(recording.failure).waitFor();
+      assert.equal((await user.fetch(`/api/recordings/${id}/download`)).status, 409);
+      await assertAccessible(page, 'failed recording');
+      await row.getByRole('button', { name: /^Delete/ }).click();
+      await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+      await page.getByText('No recordings', { exact: true }).waitFor();
+    });
+    await context.close();
+  });
+
+  test('every page is free of serious accessibility faults and fits 375 px, in light and dark', async () => {
+    const user = await admin.newUser('reader');
+    const id = await user.upload(await sampleWebm(2));
+    await untilReady(user, id, 10_000);
+    const narrow = { viewport: { width: 375, height: 740 } };
+
+    const stranger = await browser.newContext(narrow);
+    await withPage(stranger, 'sign-in page', async (page) => {
+      await page.goto(server.origin);
+      await page.getByLabel('User name').waitFor();
+      await assertAccessible(page, 'sign-in');
+      await assertFits(page, 'sign-in');
+    });
+    await stranger.close();
+
+    for (const options of [{}, narrow]) {
+      const context = await signedIn(browser, server.origin, user, options);
+      const pages = { '/': 'record', '/recordings': 'list', [`/recordings/${id}`]: 'player', '/nowhere': 'not found' };
+      for (const [path, name] of Object.entries(pages)) {
+        await withPage(context, name, async (page) => {
+          await page.goto(server.origin + path);
+          await page.getByRole('heading', { level: 1 }).waitFor();
+          if (name === 'list') await page.getByText('Ready').waitFor();
+          await assertAccessible(page, name);
+          await assertFits(page, name);
+          assert.match(await page.title(), /\S.* · Sortie Recording/);
+        });
+      }
+      await context.close();
+    }
+  });
+
+  test('pages come with a strict content security policy and nothing breaks it', async () => {
+    const context = await browser.newContext();
+    await withPage(context, 'security policy', async (page) => {
+      const violations = [];
+      page.on('console', (message) => {
+        if (/content security policy/i.test(message.text())) violations.push(message.text());
+      });
+      const response = await page.goto(server.origin);
+      const policy = response.headers()['content-security-policy'] ?? '';
+      assert.match(policy, /default-src|script-src/);
+      assert.doesNotMatch(policy, /'unsafe-inline'|'unsafe-eval'/);
+      await page.getByLabel('User name').waitFor();
+      assert.deepEqual(violations, []);
+    });
+    await context.close();
+  });
+});

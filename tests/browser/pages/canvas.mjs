@@ -1,0 +1,44 @@
+// An app developer's page: a canvas, and the client's JavaScript face recording it.
+
+import init, { Recorder } from './client/sortie_client.js';
+import { startClock } from './clock-picture.mjs';
+
+const canvas = document.getElementById('canvas');
+const pictureMs = startClock(canvas);
+await init();
+
+let recorder;
+const events = [];
+
+window.e2e = {
+  /** Starts recording; answers the recording's id and the picture's time at that moment. */
+  async start({ token, session }) {
+    recorder = new Recorder({
+      server: '',
+      session,
+      source: canvas,
+      getToken: async () => token,
+    });
+    for (const name of ['statechange', 'progress', 'warning', 'error', 'stopped', 'done']) {
+      recorder.on(name, (detail) => events.push({ name, detail, at: performance.now() }));
+    }
+    await recorder.start();
+    return { id: recorder.recordingId, mimeType: recorder.mimeType, pictureMs: pictureMs() };
+  },
+  async pause() {
+    await recorder.pause();
+    return pictureMs();
+  },
+  async resume() {
+    await recorder.resume();
+    return pictureMs();
+  },
+  /** Stops; resolves when the server has everything. */
+  async stop() {
+    const at = pictureMs();
+    await recorder.stop();
+    return { pictureMs: at, tookMs: pictureMs() - at, state: recorder.state };
+  },
+  events: () => events,
+  state: () => recorder.state,
+};

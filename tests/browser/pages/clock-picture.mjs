@@ -1,0 +1,111 @@
+// A moving picture that carries its own time, and the way back from a picture to
+// its time. Every function is complete in itself: the tests also run them by
+// their source in pages that load nothing of ours.
+//
+// The picture is divided into 8 × 6 cells. The middle 6 × 4 are black or white:
+// 20 bits of milliseconds, then 4 bits of check. Blocks that large survive any
+// codec, any bit rate and any scaling.
+
+/**
+ * Draws on `canvas` until the page goes away. The time runs from the first frame.
+ * Answers a function that tells the time last drawn.
+ */
+export function startClock(canvas) {
+  const context = canvas.getContext('2d', { alpha: false });
+  const began = performance.now();
+  let drawn = 0;
+  const draw = () => {
+    const { width, height } = canvas;
+    const ms = Math.round(performance.now() - began);
+    const [cellWidth, cellHeight] = [width / 8, height / 6];
+
+    // Something that moves, so that the encoder has work.
+    const hue = (ms / 20) % 360;
+    context.fillStyle = `hsl(${hue} 45% 45%)`;
+    context.fillRect(0, 0, width, height);
+    context.fillStyle = '#fff';
+    context.beginPath();
+    context.arc(width * (0.5 + 0.46 * Math.sin(ms / 700)), cellHeight / 2, cellHeight / 3, 0, 7);
+    context.fill();
+
+    const bits = ms * 16 + (ms % 13);
+    for (let i = 0; i < 24; i += 1) {
+      context.fillStyle = Math.floor(bits / 2 ** (23 - i)) % 2 ? '#fff' : '#000';
+      context.fillRect((1 + (i % 6)) * cellWidth, (1 + Math.floor(i / 6)) * cellHeight, cellWidth + 1, cellHeight + 1);
+    }
+    context.fillStyle = '#fff';
+    context.font = `${Math.round(cellHeight * 0.6)}px sans-serif`;
+    context.textAlign = 'center';
+    context.textBaseline = 'middle';
+    context.fillText(`${(ms / 1000).toFixed(2)} s`, width / 2, height - cellHeight / 2);
+    drawn = ms;
+    requestAnimationFrame(draw);
+  };
+  draw();
+  return () => drawn;
+}
+
+/**
+ * Seeks the video that `selector` names to `seconds` and reads the picture's time
+ * in milliseconds. Answers `{ms, currentTime, seekMs}`; `ms` is null when the
+ * picture is not one of ours.
+ */
+export async function seekAndRead({ selector, seconds }) {
+  const video = document.querySelector(selector);
+  video.pause();
+  const asked = performance.now();
+  const shown = new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+  await new Promise((resolve, reject) => {
+    video.addEventListener('seeked', resolve, { once: true });
+    video.addEventListener('error', () => reject(new Error(video.error?.message ?? 'video error')), { once: true });
+    video.currentTime = seconds;
+  });
+  const seekMs = performance.now() - asked;
+  // The frame of the new position may be the one that is shown already.
+  await Promise.race([shown, new Promise((resolve) => setTimeout(resolve, 500))]);
+
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  context.drawImage(video, 0, 0);
+  const [cellWidth, cellHeight] = [canvas.width / 8, canvas.height / 6];
+  let bits = 0;
+  let clear = true;
+  for (let i = 0; i < 24; i += 1) {
+    const x = (1 + (i % 6) + 0.3) * cellWidth;
+    const y = (1 + Math.floor(i / 6) + 0.3) * cellHeight;
+    const { data } = context.getImageData(x, y, Math.ceil(cellWidth * 0.4), Math.ceil(cellHeight * 0.4));
+    let sum = 0;
+    for (let p = 0; p < data.length; p += 4) sum += data[p + 1];
+    const level = sum / (data.length / 4);
+    if (level > 70 && level < 185) clear = false;
+    bits = bits * 2 + (level > 127 ? 1 : 0);
+  }
+  const ms = Math.floor(bits / 16);
+  const valid = clear && bits % 16 === ms % 13;
+  return { ms: valid ? ms : null, currentTime: video.currentTime, seekMs };
+}
+
+/** Waits until the video that `selector` names knows its length; answers it in seconds. */
+export async function videoDuration({ selector }) {
+  const video = document.querySelector(selector);
+  if (video.readyState < 1) {
+    await new Promise((resolve, reject) => {
+      video.addEventListener('loadedmetadata', resolve, { once: true });
+      video.addEventListener('error', () => reject(new Error(video.error?.message ?? 'video error')), { once: true });
+      video.load();
+    });
+  }
+  return video.duration;
+}
+
+/** Plays the video that `selector` names for about `ms`; answers how far it came, in seconds. */
+export async function playFor({ selector, ms }) {
+  const video = document.querySelector(selector);
+  video.muted = true;
+  const from = video.currentTime;
+  await video.play();
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  video.pause();
+  return video.currentTime - from;
+}

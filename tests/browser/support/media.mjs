@@ -1,0 +1,82 @@
+// What independent programs say about a recorded file.
+
+import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import assert from 'node:assert/strict';
+import { artifactsDir, fileName } from './artifacts.mjs';
+
+const run = promisify(execFile);
+const MAX_OUTPUT = 64 * 1024 * 1024;
+
+/** Runs a program; a non-zero exit is an error that carries its output. */
+async function output(program, ...args) {
+  const { stdout, stderr } = await run(program, args, { maxBuffer: MAX_OUTPUT });
+  return { stdout, stderr };
+}
+
+/**
+ * Holds a file against ffprobe, a full decode by ffmpeg, and mkvinfo; any complaint fails.
+ * Answers ffprobe's view of it.
+ */
+export async function inspect(bytes, title) {
+  await mkdir(artifactsDir, { recursive: true });
+  const path = join(artifactsDir, `${fileName(title)}.webm`);
+  await writeFile(path, bytes);
+
+  const probe = await output('ffprobe', '-v', 'error', '-show_format', '-show_streams', '-of', 'json', path);
+  assert.equal(probe.stderr, '', `ffprobe complains about ${path}`);
+  const decode = await output('ffmpeg', '-v', 'warning', '-xerror', '-i', path, '-f', 'null', '-');
+  assert.equal(decode.stderr, '', `decoding ${path} complains`);
+
+  const info = await output('mkvinfo', '--ui-language', 'en_US', '-v', path);
+  const complaints = `${info.stdout}${info.stderr}`
+    .split('\n')
+    .filter((line) => /error|warning|invalid|unknown element|missing|premature/i.test(line));
+  assert.deepEqual(complaints, [], `mkvinfo complains about ${path}`);
+
+  const { format, streams } = JSON.parse(probe.stdout);
+  return {
+    path,
+    durationSeconds: Number(format.duration),
+    format: format.format_name,
+    video: streams.find((it) => it.codec_type === 'video'),
+    audio: streams.find((it) => it.codec_type === 'audio'),
+    mkvinfo: info.stdout,
+  };
+}
+
+/** Presentation times of all packets of the first video or audio stream, in seconds. */
+export async function packetTimes(path, kind = 'v') {
+  const { stdout } = await output(
+    'ffprobe', '-v', 'error', '-select_streams', `${kind}:0`, '-show_entries', 'packet=pts_time', '-of', 'csv=p=0', path,
+  );
+  return stdout.split(/\s+/).filter(Boolean).map(Number);
+}
+
+/** The longest time between two neighbouring packets, in seconds. */
+export function longestGap(times) {
+  let longest = 0;
+  for (let i = 1; i < times.length; i += 1) longest = Math.max(longest, times[i] - times[i - 1]);
+  return longest;
+}
+
+/** The loudness of the audio in dB below full scale; silence is -91 or less. */
+export async function meanVolume(path) {
+  const { stderr } = await output('ffmpeg', '-hide_banner', '-i', path, '-af', 'volumedetect', '-vn', '-f', 'null', '-');
+  return Number(/mean_volume: (-?[\d.]+) dB/.exec(stderr)?.[1]);
+}
+
+/** A small, valid WebM file of the given length, from ffmpeg's own test picture. */
+export async function sampleWebm(seconds = 2) {
+  const { stdout } = await run(
+    'ffmpeg',
+    [
+      '-v', 'error', '-f', 'lavfi', '-i', `testsrc2=duration=${seconds}:size=640x360:rate=15`,
+      '-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-b:v', '300k', '-f', 'webm', 'pipe:1',
+    ],
+    { encoding: 'buffer', maxBuffer: MAX_OUTPUT },
+  );
+  return stdout;
+}

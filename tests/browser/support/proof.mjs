@@ -1,0 +1,124 @@
+// What every finished recording is held against.
+
+import assert from 'node:assert/strict';
+import { setTimeout as wait } from 'node:timers/promises';
+import { playFor, seekAndRead, videoDuration } from '../pages/clock-picture.mjs';
+import { withPage } from './browser.mjs';
+import { inspect } from './media.mjs';
+
+/** From the issue: after Stop a recording is ready within this. */
+export const READY_WITHIN_MS = 2_000;
+/** From the issue: how far a duration may be off. */
+export const DURATION_TOLERANCE_S = 0.3;
+/** A frame at 30 per second, the encoder's and the compositor's queues. */
+const PICTURE_TOLERANCE_MS = 200;
+
+/** Waits until the list shows the recording as ready; answers how long that took, in milliseconds. */
+export async function untilReady(api, id, withinMs = READY_WITHIN_MS) {
+  const asked = performance.now();
+  let seen;
+  do {
+    seen = await api.recording(id);
+    if (seen?.status === 'ready') return performance.now() - asked;
+    assert.notEqual(seen?.status, 'failed', `the recording failed: ${seen?.failure}`);
+    await wait(50);
+  } while (performance.now() - asked < withinMs);
+  assert.fail(`the recording was not ready after ${withinMs} ms but ${seen?.status ?? 'not in the list'}`);
+}
+
+/** Samples the stored bytes once a second until `running` is over; asserts that they grow all the while. */
+export async function assertGrowsOnDisk(server, seconds) {
+  const samples = [];
+  for (let i = 0; i <= seconds; i += 1) {
+    samples.push(await server.storedBytes());
+    if (i < seconds) await wait(1_000);
+  }
+  const steps = samples.slice(1).filter((bytes, i) => bytes > samples[i]).length;
+  // The first second may pass before the first chunk, and a chunk may fall on a sample.
+  assert.ok(steps >= seconds - 3, `stored bytes did not grow second by second: ${samples.join(', ')}`);
+  return samples;
+}
+
+/**
+ * Opens the recording in our player, in a real `<video>`: a finite and right
+ * duration, playing, and the right picture after a seek.
+ *
+ * `pictureAt(seconds)` tells which picture time, relative to the first picture,
+ * belongs to a time of the recording.
+ */
+export async function assertPlays(context, origin, id, { title, seconds, pictureAt = (it) => it * 1_000, seekTo }) {
+  const selector = 'video';
+  return withPage(context, title, async (page) => {
+    await page.goto(`${origin}/recordings/${id}`);
+    await page.locator(selector).waitFor();
+    const duration = await page.evaluate(videoDuration, { selector });
+    assert.ok(Number.isFinite(duration), `the duration is ${duration}`);
+    assert.ok(
+      Math.abs(duration - seconds) <= DURATION_TOLERANCE_S,
+      `the duration is ${duration} s instead of ${seconds.toFixed(2)} s`,
+    );
+
+    const played = await page.evaluate(playFor, { selector, ms: 1_500 });
+    assert.ok(played > 0.5, `it played ${played} s in 1.5 s`);
+
+    const first = await page.evaluate(seekAndRead, { selector, seconds: 0 });
+    assert.notEqual(first.ms, null, 'the first picture is not one of ours');
+    const seeks = [];
+    for (const to of seekTo ?? [duration / 2, duration / 4, duration - 0.5]) {
+      const shown = await page.evaluate(seekAndRead, { selector, seconds: to });
+      assert.notEqual(shown.ms, null, `the picture at ${to} s is not one of ours`);
+      const off = shown.ms - first.ms - pictureAt(to);
+      assert.ok(
+        Math.abs(off) <= PICTURE_TOLERANCE_MS,
+        `the picture at ${to.toFixed(2)} s is ${Math.round(off)} ms off`,
+      );
+      seeks.push({ to, offMs: Math.round(off), seekMs: Math.round(shown.seekMs) });
+    }
+    return { duration, seeks };
+  });
+}
+
+/** Downloads the recording and holds it against independent programs; answers what they say. */
+export async function assertWholeFile(api, id, { title, seconds }) {
+  const bytes = await api.download(id);
+  const file = await inspect(bytes, title);
+  assert.ok(
+    Math.abs(file.durationSeconds - seconds) <= DURATION_TOLERANCE_S,
+    `ffprobe says ${file.durationSeconds} s instead of ${seconds.toFixed(2)} s`,
+  );
+  for (const element of ['Seek head', 'Cues', 'Duration']) {
+    assert.match(file.mkvinfo, new RegExp(element, 'i'), `the file has no ${element}`);
+  }
+  await assertRanges(api, id, bytes);
+  return { ...file, bytes };
+}
+
+async function assertRanges(api, id, bytes) {
+  const path = `/api/recordings/${id}/download`;
+  const ask = (range) => api.fetch(path, { headers: { range } });
+
+  const middle = await ask('bytes=100-299');
+  assert.equal(middle.status, 206);
+  assert.equal(middle.headers.get('content-range'), `bytes 100-299/${bytes.length}`);
+  assert.deepEqual(Buffer.from(await middle.arrayBuffer()), bytes.subarray(100, 300));
+
+  const end = await ask('bytes=-50');
+  assert.equal(end.status, 206);
+  assert.deepEqual(Buffer.from(await end.arrayBuffer()), bytes.subarray(-50));
+
+  const beyond = await ask(`bytes=${bytes.length}-`);
+  assert.equal(beyond.status, 416);
+  assert.equal(beyond.headers.get('content-range'), `bytes */${bytes.length}`);
+  await beyond.body?.cancel();
+}
+
+/** An answer of 400 and above must be problem+json with a sentence a person understands. */
+export async function assertProblem(response, status, sentence) {
+  assert.equal(response.status, status);
+  assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
+  const problem = await response.json();
+  assert.equal(problem.status, status);
+  assert.match(problem.detail, /^[A-Z].*[.!]$/s, `no sentence: ${problem.detail}`);
+  if (sentence) assert.match(problem.detail, sentence);
+  return problem;
+}

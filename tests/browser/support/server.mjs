@@ -1,0 +1,140 @@
+// Starts the real server, as a user would: a program, an environment, a folder.
+
+import { spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { artifactsDir } from './artifacts.mjs';
+
+/** The binary under test; `make test` names the one it has just built. */
+export const serverBinary =
+  process.env.SORTIE_SERVER ?? new URL('../../../target/release/sortie-server', import.meta.url).pathname;
+
+export const ADMIN = { username: 'admin', password: 'correct horse battery staple' };
+
+/** Known to the tests, so that they can make a token that has expired. */
+export const JWT_SECRET = 'a secret that only these tests know, 32 bytes and more';
+
+const START_TIMEOUT_MS = 20_000;
+const STOP_TIMEOUT_MS = 15_000;
+
+/** A running server with a database and a storage folder of its own. */
+export class Server {
+  #process;
+  #log;
+  #environment;
+
+  /** `http://127.0.0.1:<port>`; stays the same when the server is started again. */
+  origin;
+  /** Everything it keeps. */
+  dataDir;
+  /** What it has written to its standard output since the last start. */
+  stdout = '';
+
+  /** Starts a server with recording enabled. `environment` overrides single variables. */
+  static async start(environment = {}) {
+    const server = new Server();
+    server.dataDir = await mkdtemp(join(tmpdir(), 'sortie-e2e-'));
+    server.#environment = {
+      PATH: process.env.PATH,
+      RUST_BACKTRACE: '1',
+      SORTIE_VIDEO_RECORDING_ENABLED: 'true',
+      SORTIE_HOST: '127.0.0.1',
+      SORTIE_PORT: '0',
+      SORTIE_DB: join(server.dataDir, 'sortie.db'),
+      SORTIE_RECORDING_STORAGE_PATH: join(server.dataDir, 'recordings'),
+      SORTIE_ADMIN_USERNAME: ADMIN.username,
+      SORTIE_ADMIN_PASSWORD: ADMIN.password,
+      SORTIE_JWT_SECRET: JWT_SECRET,
+      ...environment,
+    };
+    for (const [name, value] of Object.entries(server.#environment)) {
+      if (value === undefined) delete server.#environment[name];
+    }
+    await mkdir(artifactsDir, { recursive: true });
+    server.#log = createWriteStream(join(artifactsDir, `server-${process.pid}.log`), { flags: 'a' });
+    await server.#spawn();
+    return server;
+  }
+
+  async #spawn() {
+    this.stdout = '';
+    const child = spawn(serverBinary, [], {
+      cwd: this.dataDir,
+      env: this.#environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#process = child;
+    child.stderr.pipe(this.#log, { end: false });
+    this.origin = await new Promise((resolve, reject) => {
+      const timeout = setTimeout(
+        () => reject(new Error(`the server did not say where it listens; it said: ${this.stdout}`)),
+        START_TIMEOUT_MS,
+      );
+      child.once('error', reject);
+      child.once('exit', (code, signal) =>
+        reject(new Error(`the server ended at once (${code ?? signal}); see ${this.#log.path}`)),
+      );
+      child.stdout.setEncoding('utf8');
+      child.stdout.on('data', (text) => {
+        this.stdout += text;
+        this.#log.write(text);
+        const url = /listens on (http:\/\/\S+)/.exec(this.stdout)?.[1];
+        if (url) {
+          clearTimeout(timeout);
+          resolve(url);
+        }
+      });
+    });
+    child.removeAllListeners('exit');
+  }
+
+  /** Ends it without a warning, as a crash or the kernel would. */
+  async kill() {
+    const ended = new Promise((resolve) => this.#process.once('exit', resolve));
+    this.#process.kill('SIGKILL');
+    await ended;
+  }
+
+  /** Starts it again with the same data on the same port. */
+  async restart() {
+    this.#environment.SORTIE_PORT = new URL(this.origin).port;
+    await this.#spawn();
+  }
+
+  /** Asks it to stop, waits, and answers its exit code. */
+  async stop() {
+    const child = this.#process;
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    const force = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    const code = await ended;
+    clearTimeout(force);
+    return code;
+  }
+
+  /** Stops it and removes what it has kept. */
+  async close() {
+    await this.stop();
+    this.#log.end();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+
+  /** Bytes in the storage folder, that is, on disk, whatever the server says. */
+  async storedBytes() {
+    return folderBytes(join(this.dataDir, 'recordings'));
+  }
+}
+
+async function folderBytes(folder) {
+  let bytes = 0;
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
+    const path = join(folder, entry.name);
+    // A file may be renamed between the listing and the question.
+    if (entry.isDirectory()) bytes += await folderBytes(path);
+    else bytes += await stat(path).then((it) => it.size, () => 0);
+  }
+  return bytes;
+}
