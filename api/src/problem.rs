@@ -26,7 +26,6 @@ macro_rules! codes {
         /// What went wrong, for machines. New codes may appear: treat an unknown one by its status.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
-        #[non_exhaustive]
         pub enum ProblemCode {
             $($(#[$doc])* $variant,)*
             /// A code this version does not know.

@@ -1,1 +1,19 @@
-//! Under construction.
+//! The Sortie Recording server: ingest, storage, catalog, accounts and pages behind one HTTP listener.
+//!
+//! [`Server::open`] builds everything from a [`Config`] and a [`Clock`]; [`Server::serve`] answers until it
+//! is told to stop. The binary is a thin shell around the two, and so are the tests.
+
+mod accounts;
+mod assets;
+mod catalog;
+mod clock;
+mod config;
+mod http;
+mod ingest;
+mod server;
+mod storage;
+
+pub use accounts::FirstAdmin;
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use config::{Config, ConfigError, LocalStorageConfig};
+pub use server::{OpenError, Server};

@@ -1,3 +1,99 @@
-//! Under construction.
+//! `sortie-server`: reads the environment, starts the server, stops it on SIGINT or SIGTERM.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program speaks on its streams")]
 
-fn main() {}
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use sortie_server::{Config, Server, SystemClock};
+use tracing_subscriber::EnvFilter;
+
+/// Records screens, loses nothing, finds them again. Configured by environment variables (docs/server.md).
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {}
+
+fn main() -> ExitCode {
+    Arguments::parse();
+    let config = match Config::from_env() {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("sortie-server cannot start: {} wrong.", count(errors.len()));
+            for error in errors {
+                eprintln!("  {error}");
+            }
+            return ExitCode::from(2);
+        }
+    };
+    let filter = EnvFilter::try_from_env("SORTIE_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        log.init();
+    } else {
+        log.json().flatten_event(true).init();
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("sortie-server cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sortie-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn count(values: usize) -> String {
+    if values == 1 { "one value is".to_owned() } else { format!("{values} values are") }
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    let enabled = config.recording_enabled;
+    let server = Server::open(config, Arc::new(SystemClock)).await?;
+    let address = server.address();
+    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
+    println!("Sortie Recording {} listens on http://{host}:{}", env!("CARGO_PKG_VERSION"), address.port());
+    if !enabled {
+        println!("Recording is off. SORTIE_VIDEO_RECORDING_ENABLED=true turns it on.");
+    }
+    if let Some(admin) = server.first_admin() {
+        match &admin.generated_password {
+            Some(password) => println!(
+                "First sign-in (shown only now):\n  user name  {}\n  password   {password}",
+                admin.username
+            ),
+            None => println!("First sign-in: {} with the password of SORTIE_ADMIN_PASSWORD", admin.username),
+        }
+    }
+    server.serve(stop_signal()).await?;
+    Ok(())
+}
+
+/// Ready at the first SIGINT or SIGTERM.
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = interrupt => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!("SIGTERM cannot be heard: {error}");
+                let _ = interrupt.await;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = interrupt.await;
+}

@@ -1,0 +1,70 @@
+-- Portable over SQLite and PostgreSQL: TEXT ids, BIGINT milliseconds since 1970 (UTC), BIGINT booleans (0 or 1).
+
+CREATE TABLE users (
+    id            TEXT PRIMARY KEY NOT NULL,
+    username      TEXT NOT NULL,
+    -- The name without regard to case: what must be unique.
+    username_key  TEXT NOT NULL UNIQUE,
+    password_hash TEXT NOT NULL,          -- PHC string
+    email         TEXT,
+    display_name  TEXT,
+    roles         TEXT NOT NULL,          -- comma-separated: user, admin
+    disabled      BIGINT NOT NULL DEFAULT 0,
+    created_ms    BIGINT NOT NULL
+);
+
+-- One row for each refresh token ever issued in a sign-in (family) that is still alive.
+CREATE TABLE refresh_tokens (
+    token_hash TEXT PRIMARY KEY NOT NULL, -- SHA-256, hexadecimal
+    family     TEXT NOT NULL,             -- the sign-in it descends from
+    user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_ms BIGINT NOT NULL,
+    expires_ms BIGINT NOT NULL,
+    -- When it was exchanged for the next one; using it again after that ends the whole family.
+    spent_ms   BIGINT
+);
+CREATE INDEX refresh_tokens_family ON refresh_tokens (family);
+CREATE INDEX refresh_tokens_user ON refresh_tokens (user_id);
+CREATE INDEX refresh_tokens_expires ON refresh_tokens (expires_ms);
+
+CREATE TABLE settings (
+    name  TEXT PRIMARY KEY NOT NULL,
+    value TEXT NOT NULL
+);
+
+CREATE TABLE sessions (
+    id         TEXT PRIMARY KEY NOT NULL,
+    user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    app_id     TEXT NOT NULL,
+    status     TEXT NOT NULL,             -- creating, running, stopped, expired, failed
+    created_ms BIGINT NOT NULL,
+    ended_ms   BIGINT
+);
+CREATE INDEX sessions_user ON sessions (user_id, created_ms, id);
+CREATE INDEX sessions_created ON sessions (created_ms, id);
+
+CREATE TABLE recordings (
+    id              TEXT PRIMARY KEY NOT NULL,
+    session_id      TEXT NOT NULL,
+    user_id         TEXT NOT NULL,
+    filename        TEXT NOT NULL,
+    -- While bytes arrive these two are written rarely: the truth is in the stored bytes.
+    size_bytes      BIGINT NOT NULL DEFAULT 0,
+    duration_ms     BIGINT NOT NULL DEFAULT 0,
+    format          TEXT NOT NULL DEFAULT '', -- webm, mkv, mp4; empty: not known (yet)
+    storage_backend TEXT NOT NULL,
+    storage_path    TEXT NOT NULL,
+    status          TEXT NOT NULL,        -- recording, uploading, processing, ready, failed, deleting
+    failure         TEXT,
+    interrupted     BIGINT NOT NULL DEFAULT 0,
+    -- Upload-Length once it is known.
+    upload_length   BIGINT,
+    -- Upload-Metadata as it came.
+    upload_metadata TEXT NOT NULL DEFAULT '',
+    created_ms      BIGINT NOT NULL,
+    completed_ms    BIGINT
+);
+CREATE INDEX recordings_user ON recordings (user_id, created_ms, id);
+CREATE INDEX recordings_created ON recordings (created_ms, id);
+CREATE INDEX recordings_status ON recordings (status, created_ms, id);
+CREATE INDEX recordings_session ON recordings (session_id, created_ms, id);

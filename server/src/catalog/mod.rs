@@ -1,0 +1,110 @@
+//! What the server knows: people, sessions, recordings, settings.
+//!
+//! One set of portable SQL. "Not found" is `Ok(None)` or `Ok(false)`, never an error.
+
+mod recordings;
+mod refresh_tokens;
+mod sessions;
+mod settings;
+mod users;
+
+use std::path::Path;
+
+use sqlx::AnyPool;
+use sqlx::any::AnyPoolOptions;
+
+pub use recordings::{Completion, RecordingRow};
+pub use refresh_tokens::RefreshTokenRow;
+pub use sessions::SessionRow;
+pub use users::{UserChange, UserRow};
+
+/// What can go wrong between us and the database.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// A value that must be unique is taken.
+    #[error("the value is taken")]
+    Taken,
+    /// The database cannot be reached, or is too busy; trying again may help.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// A statement failed, or a row makes no sense.
+    #[error("a database statement failed")]
+    Statement(#[source] sqlx::Error),
+    /// The schema cannot be brought up to date.
+    #[error("the database's schema cannot be brought up to date")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+}
+
+impl From<sqlx::Error> for CatalogError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(inner) if inner.is_unique_violation() => Self::Taken,
+            sqlx::Error::Database(inner) if inner.message().contains("database is locked") => {
+                Self::Unavailable(error)
+            }
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+                Self::Unavailable(error)
+            }
+            _ => Self::Statement(error),
+        }
+    }
+}
+
+/// A row whose text this version does not understand.
+fn nonsense(column: &str, value: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("column {column} holds {value:?}").into())
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    pool: AnyPool,
+}
+
+impl Catalog {
+    /// Opens the SQLite file at `path`, creating it if need be, and brings its schema up to date.
+    pub async fn sqlite(path: &Path) -> Result<Self, CatalogError> {
+        sqlx::any::install_default_drivers();
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+        }
+        // SQLite reads `?`, `#` and `%` in the name as parts of a URI.
+        let name: String = path
+            .display()
+            .to_string()
+            .replace('%', "%25")
+            .replace('?', "%3f")
+            .replace('#', "%23");
+        let pool = AnyPoolOptions::new()
+            .max_connections(4)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // WAL with FULL: a committed row survives a power cut, as the bytes it speaks of do.
+                    for pragma in [
+                        "PRAGMA journal_mode = WAL",
+                        "PRAGMA synchronous = FULL",
+                        "PRAGMA busy_timeout = 10000",
+                        "PRAGMA foreign_keys = ON",
+                    ] {
+                        sqlx::query(pragma).execute(&mut *connection).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect(&format!("sqlite://{name}?mode=rwc"))
+            .await?;
+        sqlx::migrate!("./migrations").run(&pool).await?;
+        Ok(Self { pool })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), CatalogError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes every connection; SQLite writes its log back into the file.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

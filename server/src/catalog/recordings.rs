@@ -1,0 +1,253 @@
+//! Recordings.
+
+use sortie_api::RecordingStatus;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Catalog, CatalogError, nonsense};
+
+const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
+    r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
+    r.upload_length, r.upload_metadata, r.created_ms, r.completed_ms \
+    FROM recordings AS r LEFT JOIN users AS u ON u.id = r.user_id";
+
+/// A recording as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordingRow {
+    /// Unique, never reused; also the id of its upload.
+    pub id: String,
+    /// The session it belongs to.
+    pub session_id: String,
+    /// The owner.
+    pub user_id: String,
+    /// The owner's name, if there is still such a person.
+    pub username: Option<String>,
+    /// What a download is called.
+    pub filename: String,
+    /// Bytes in the storage, as of the last time it was written down.
+    pub size_bytes: i64,
+    /// Length, as of the last time it was written down.
+    pub duration_ms: i64,
+    /// `webm`, `mkv`, `mp4` or empty.
+    pub format: String,
+    /// The back end.
+    pub storage_backend: String,
+    /// Where in the back end.
+    pub storage_path: String,
+    /// Where it is in its life.
+    pub status: RecordingStatus,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// Finished without its sender having said stop.
+    pub interrupted: bool,
+    /// How long the upload is, once that is known.
+    pub upload_length: Option<i64>,
+    /// `Upload-Metadata` as it came.
+    pub upload_metadata: String,
+    /// Created at.
+    pub created_ms: i64,
+    /// Became ready or failed at.
+    pub completed_ms: Option<i64>,
+}
+
+/// What a recording will be once its object is finished; written down before that is done, so that a crash
+/// in between leaves no question open.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    /// How long the upload was.
+    pub upload_length: u64,
+    /// Why it cannot be played, if it cannot.
+    pub failure: Option<String>,
+    /// Bytes in the storage.
+    pub size_bytes: u64,
+    /// Length.
+    pub duration_ms: u64,
+    /// `webm`, `mkv`, `mp4` or empty.
+    pub format: &'static str,
+    /// What a download is called from now on.
+    pub filename: String,
+    /// Where it will be.
+    pub storage_path: String,
+    /// Finished without its sender having said stop.
+    pub interrupted: bool,
+}
+
+fn status_to_text(status: RecordingStatus) -> &'static str {
+    match status {
+        RecordingStatus::Recording => "recording",
+        RecordingStatus::Uploading => "uploading",
+        RecordingStatus::Processing => "processing",
+        RecordingStatus::Ready => "ready",
+        RecordingStatus::Failed => "failed",
+    }
+}
+
+fn status_from_text(text: &str) -> Result<RecordingStatus, sqlx::Error> {
+    Ok(match text {
+        "recording" => RecordingStatus::Recording,
+        "uploading" => RecordingStatus::Uploading,
+        "processing" => RecordingStatus::Processing,
+        "ready" => RecordingStatus::Ready,
+        "failed" => RecordingStatus::Failed,
+        _ => return Err(nonsense("recordings.status", text)),
+    })
+}
+
+/// A count as the database holds it.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
+    fn from_row(row: &'r AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            session_id: row.try_get("session_id")?,
+            user_id: row.try_get("user_id")?,
+            username: row.try_get("username")?,
+            filename: row.try_get("filename")?,
+            size_bytes: row.try_get("size_bytes")?,
+            duration_ms: row.try_get("duration_ms")?,
+            format: row.try_get("format")?,
+            storage_backend: row.try_get("storage_backend")?,
+            storage_path: row.try_get("storage_path")?,
+            status: status_from_text(row.try_get("status")?)?,
+            failure: row.try_get("failure")?,
+            interrupted: row.try_get::<i64, _>("interrupted")? != 0,
+            upload_length: row.try_get("upload_length")?,
+            upload_metadata: row.try_get("upload_metadata")?,
+            created_ms: row.try_get("created_ms")?,
+            completed_ms: row.try_get("completed_ms")?,
+        })
+    }
+}
+
+impl Catalog {
+    /// Adds a recording.
+    pub async fn insert_recording(&self, row: &RecordingRow) -> Result<(), CatalogError> {
+        sqlx::query(
+            "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, \
+             status, upload_length, upload_metadata, created_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(&row.id)
+        .bind(&row.session_id)
+        .bind(&row.user_id)
+        .bind(&row.filename)
+        .bind(&row.storage_backend)
+        .bind(&row.storage_path)
+        .bind(status_to_text(row.status))
+        .bind(row.upload_length)
+        .bind(&row.upload_metadata)
+        .bind(row.created_ms)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The recording with this id.
+    pub async fn recording(&self, id: &str) -> Result<Option<RecordingRow>, CatalogError> {
+        let sql = format!("{SELECT} WHERE r.id = $1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(&self.pool).await?)
+    }
+
+    /// One page of one person's recordings, newest first, after `cursor` (the last row's creation and id).
+    pub async fn recordings_of(
+        &self,
+        user_id: &str,
+        cursor: Option<(i64, &str)>,
+        limit: u32,
+    ) -> Result<Vec<RecordingRow>, CatalogError> {
+        // A cursor beyond every row stands for "from the beginning": one statement, one plan.
+        let (created_ms, id) = cursor.unwrap_or((i64::MAX, ""));
+        let sql = format!(
+            "{SELECT} WHERE r.user_id = $1 AND (r.created_ms, r.id) < ($2, $3) \
+             ORDER BY r.created_ms DESC, r.id DESC LIMIT $4"
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(user_id)
+            .bind(created_ms)
+            .bind(id)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?)
+    }
+
+    /// Recordings that are not complete: what a former run left open.
+    pub async fn unfinished_recordings(&self) -> Result<Vec<RecordingRow>, CatalogError> {
+        let sql = format!("{SELECT} WHERE r.status IN ('recording', 'uploading', 'processing')");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?)
+    }
+
+    /// The recordings of a session that may still grow.
+    pub async fn open_recordings_of_session(&self, session_id: &str) -> Result<Vec<String>, CatalogError> {
+        Ok(sqlx::query_scalar(
+            "SELECT id FROM recordings WHERE session_id = $1 AND status IN ('recording', 'uploading')",
+        )
+        .bind(session_id)
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Its sender has said stop: `recording` → `uploading`; `false` if it was in another state.
+    pub async fn mark_uploading(&self, id: &str) -> Result<bool, CatalogError> {
+        let done =
+            sqlx::query("UPDATE recordings SET status = 'uploading' WHERE id = $1 AND status = 'recording'")
+                .bind(id)
+                .execute(&self.pool)
+                .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The upload's length is known now.
+    pub async fn set_upload_length(&self, id: &str, length: u64) -> Result<(), CatalogError> {
+        sqlx::query("UPDATE recordings SET upload_length = $1 WHERE id = $2")
+            .bind(signed(length))
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Everything has arrived: `recording` or `uploading` → `processing`; true as well if it was
+    /// processing already (a finish that is tried again).
+    pub async fn mark_processing(&self, id: &str, plan: &Completion) -> Result<bool, CatalogError> {
+        let done = sqlx::query(
+            "UPDATE recordings SET status = 'processing', upload_length = $1, failure = $2, size_bytes = $3, \
+             duration_ms = $4, format = $5, filename = $6, storage_path = $7, interrupted = $8 \
+             WHERE id = $9 AND status IN ('recording', 'uploading', 'processing')",
+        )
+        .bind(signed(plan.upload_length))
+        .bind(&plan.failure)
+        .bind(signed(plan.size_bytes))
+        .bind(signed(plan.duration_ms))
+        .bind(plan.format)
+        .bind(&plan.filename)
+        .bind(&plan.storage_path)
+        .bind(i64::from(plan.interrupted))
+        .bind(id)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The object is finished: `processing` → `ready`, or `failed` if a failure was written down.
+    pub async fn mark_complete(&self, id: &str, now_ms: i64) -> Result<bool, CatalogError> {
+        let done = sqlx::query(
+            "UPDATE recordings SET status = CASE WHEN failure IS NULL THEN 'ready' ELSE 'failed' END, \
+             completed_ms = $1 WHERE id = $2 AND status = 'processing'",
+        )
+        .bind(now_ms)
+        .bind(id)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Removes a recording's row.
+    pub async fn delete_recording(&self, id: &str) -> Result<bool, CatalogError> {
+        let done =
+            sqlx::query("DELETE FROM recordings WHERE id = $1").bind(id).execute(&self.pool).await?;
+        Ok(done.rows_affected() == 1)
+    }
+}

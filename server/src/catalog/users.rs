@@ -1,0 +1,176 @@
+//! People.
+
+use sortie_api::Role;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Catalog, CatalogError, nonsense};
+
+const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, created_ms";
+
+/// A person as they are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRow {
+    /// Unique and never reused.
+    pub id: String,
+    /// As it was given; unique without regard to case.
+    pub username: String,
+    /// PHC string.
+    pub password_hash: String,
+    /// Electronic mail address.
+    pub email: Option<String>,
+    /// The name to show.
+    pub display_name: Option<String>,
+    /// At least one.
+    pub roles: Vec<Role>,
+    /// Cannot sign in or refresh.
+    pub disabled: bool,
+    /// Created at.
+    pub created_ms: i64,
+}
+
+/// What to change about a person; `None` leaves as it is.
+#[derive(Clone, Debug, Default)]
+pub struct UserChange {
+    /// The new address; `Some(None)` removes it.
+    pub email: Option<Option<String>>,
+    /// The new name to show; `Some(None)` removes it.
+    pub display_name: Option<Option<String>>,
+    /// The new roles.
+    pub roles: Option<Vec<Role>>,
+    /// Whether they are locked out.
+    pub disabled: Option<bool>,
+    /// The new password's hash.
+    pub password_hash: Option<String>,
+}
+
+fn roles_to_text(roles: &[Role]) -> String {
+    let words: Vec<&str> = roles
+        .iter()
+        .map(|role| match role {
+            Role::User => "user",
+            Role::Admin => "admin",
+        })
+        .collect();
+    words.join(",")
+}
+
+fn roles_from_text(text: &str) -> Result<Vec<Role>, sqlx::Error> {
+    text.split(',')
+        .map(|word| match word {
+            "user" => Ok(Role::User),
+            "admin" => Ok(Role::Admin),
+            _ => Err(nonsense("roles", text)),
+        })
+        .collect()
+}
+
+impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
+    fn from_row(row: &'r AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            username: row.try_get("username")?,
+            password_hash: row.try_get("password_hash")?,
+            email: row.try_get("email")?,
+            display_name: row.try_get("display_name")?,
+            roles: roles_from_text(row.try_get("roles")?)?,
+            disabled: row.try_get::<i64, _>("disabled")? != 0,
+            created_ms: row.try_get("created_ms")?,
+        })
+    }
+}
+
+/// What must be unique about a user name.
+fn key(username: &str) -> String {
+    username.to_lowercase()
+}
+
+impl Catalog {
+    /// Adds a person; [`CatalogError::Taken`] if the name is.
+    pub async fn insert_user(&self, user: &UserRow) -> Result<(), CatalogError> {
+        sqlx::query(
+            "INSERT INTO users (id, username, username_key, password_hash, email, display_name, roles, \
+             disabled, created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(&user.id)
+        .bind(&user.username)
+        .bind(key(&user.username))
+        .bind(&user.password_hash)
+        .bind(&user.email)
+        .bind(&user.display_name)
+        .bind(roles_to_text(&user.roles))
+        .bind(i64::from(user.disabled))
+        .bind(user.created_ms)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The person with this id.
+    pub async fn user(&self, id: &str) -> Result<Option<UserRow>, CatalogError> {
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM users WHERE id = $1")))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?)
+    }
+
+    /// The person with this name, without regard to case.
+    pub async fn user_by_name(&self, username: &str) -> Result<Option<UserRow>, CatalogError> {
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE username_key = $1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(key(username))
+            .fetch_optional(&self.pool)
+            .await?)
+    }
+
+    /// Everybody, by name.
+    pub async fn users(&self) -> Result<Vec<UserRow>, CatalogError> {
+        let sql = format!("SELECT {COLUMNS} FROM users ORDER BY username_key");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?)
+    }
+
+    /// Whether there is anybody at all.
+    pub async fn has_users(&self) -> Result<bool, CatalogError> {
+        let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users").fetch_one(&self.pool).await?;
+        Ok(rows > 0)
+    }
+
+    /// Changes a person; `false` if there is no such person, or if the change would leave no enabled
+    /// administrator (then nothing is changed; [`Catalog::user`] tells which).
+    pub async fn update_user(&self, id: &str, change: &UserChange) -> Result<bool, CatalogError> {
+        let Some(old) = self.user(id).await? else { return Ok(false) };
+        let roles = change.roles.clone().unwrap_or(old.roles);
+        let disabled = change.disabled.unwrap_or(old.disabled);
+        let stays_admin = roles.contains(&Role::Admin) && !disabled;
+        let done = sqlx::query(
+            "UPDATE users SET email = $1, display_name = $2, roles = $3, disabled = $4, password_hash = $5 \
+             WHERE id = $6 AND ($7 = 1 OR EXISTS (SELECT 1 FROM users AS other WHERE other.id <> $8 \
+             AND other.disabled = 0 AND other.roles LIKE '%admin%') OR roles NOT LIKE '%admin%' OR disabled = 1)",
+        )
+        .bind(change.email.clone().unwrap_or(old.email))
+        .bind(change.display_name.clone().unwrap_or(old.display_name))
+        .bind(roles_to_text(&roles))
+        .bind(i64::from(disabled))
+        .bind(change.password_hash.clone().unwrap_or(old.password_hash))
+        .bind(id)
+        .bind(i64::from(stays_admin))
+        .bind(id)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Removes a person; `false` if there is no such person or they are the last enabled administrator.
+    pub async fn delete_user(&self, id: &str) -> Result<bool, CatalogError> {
+        let done = sqlx::query(
+            "DELETE FROM users WHERE id = $1 AND (roles NOT LIKE '%admin%' OR disabled = 1 OR EXISTS \
+             (SELECT 1 FROM users AS other WHERE other.id <> $2 AND other.disabled = 0 \
+             AND other.roles LIKE '%admin%'))",
+        )
+        .bind(id)
+        .bind(id)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,41 @@
+//! JSON bodies, refused in plain words.
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Request};
+use serde::de::DeserializeOwned;
+use sortie_api::ProblemCode;
+
+use super::error::ApiError;
+
+/// A JSON body of at most 64 KiB.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(JsonRejection::MissingJsonContentType(_)) => Err(ApiError::new(
+                ProblemCode::UnsupportedMediaType,
+                "Send the body as JSON, with the header Content-Type: application/json.",
+            )),
+            Err(JsonRejection::JsonSyntaxError(error)) => Err(ApiError::new(
+                ProblemCode::BadRequest,
+                format!("The body is not valid JSON: {}.", error.body_text()),
+            )),
+            Err(JsonRejection::JsonDataError(error)) => Err(ApiError::invalid(format!(
+                "The body does not have the fields that this route needs: {}.",
+                error.body_text()
+            ))),
+            Err(JsonRejection::BytesRejection(error)) => {
+                if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+                    Err(ApiError::new(ProblemCode::TooLarge, "The body is too large: at most 64 KiB."))
+                } else {
+                    Err(ApiError::new(ProblemCode::BadRequest, "The body could not be read."))
+                }
+            }
+            Err(other) => Err(ApiError::new(ProblemCode::BadRequest, other.body_text())),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The HTTP face: routes, and nothing that decides anything.
+
+mod admin_users;
+mod auth;
+mod caller;
+mod download;
+mod error;
+mod info;
+mod json;
+mod recordings;
+mod sessions;
+mod uploads;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, Request, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use sortie_api::ProblemCode;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::{DefaultOnFailure, TraceLayer};
+use tracing::Level;
+
+use crate::accounts::Accounts;
+use crate::assets;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ingest::Ingest;
+use crate::storage::Storage;
+
+pub(crate) use error::{ApiError, ApiResult};
+
+/// The largest body of a route that takes JSON.
+const JSON_LIMIT: usize = 64 * 1024;
+
+/// What every handler can reach. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct AppState(Arc<Parts>);
+
+/// See [`AppState`].
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) catalog: Catalog,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) ingest: Ingest,
+    pub(crate) accounts: Accounts,
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl AppState {
+    pub(crate) fn new(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        catalog: Catalog,
+        storage: Arc<dyn Storage>,
+        ingest: Ingest,
+        accounts: Accounts,
+    ) -> Self {
+        Self(Arc::new(Parts { config, clock, catalog, storage, ingest, accounts }))
+    }
+}
+
+/// Request ids of ours: short, unique, and never taken from a stranger.
+#[derive(Clone, Copy)]
+struct NewRequestId;
+
+impl MakeRequestId for NewRequestId {
+    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
+        HeaderValue::from_str(&uuid::Uuid::now_v7().simple().to_string()).ok().map(RequestId::new)
+    }
+}
+
+/// Every route of the server.
+pub(crate) fn router(state: AppState) -> Router {
+    let mut api = Router::new()
+        .route("/api/info", get(info::info))
+        .route("/healthz", get(info::healthz))
+        .route("/readyz", get(info::readyz))
+        .merge(auth::routes())
+        .merge(admin_users::routes())
+        .merge(sessions::routes());
+    // Off means absent: not one of these routes exists then.
+    if state.config.recording_enabled {
+        api = api
+            .route("/api/sessions/{id}/recording/start", post(sessions::start_recording))
+            .route("/api/sessions/{id}/recording/stop", post(sessions::stop_recording))
+            .merge(recordings::routes())
+            .merge(uploads::routes());
+    }
+    let request_id = HeaderName::from_static("x-request-id");
+    let trace = TraceLayer::new_for_http()
+        .make_span_with(|request: &Request<_>| {
+            let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
+            // The path without the query: a query may hold what does not belong into a log.
+            tracing::info_span!(
+                "request",
+                id = id.unwrap_or_default(),
+                method = %request.method(),
+                path = request.uri().path(),
+            )
+        })
+        .on_request(())
+        .on_response(|response: &Response, latency: std::time::Duration, _: &tracing::Span| {
+            let status = response.status().as_u16();
+            let ms = latency.as_millis();
+            tracing::info!(status, ms, "answered {status} in {ms} ms");
+        })
+        .on_failure(DefaultOnFailure::new().level(Level::DEBUG));
+    api.layer(DefaultBodyLimit::max(JSON_LIMIT))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(assets::fallback)
+        .layer(
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::new(request_id.clone(), NewRequestId))
+                .layer(PropagateRequestIdLayer::new(request_id))
+                .layer(trace)
+                .layer(SetResponseHeaderLayer::overriding(
+                    header::X_CONTENT_TYPE_OPTIONS,
+                    HeaderValue::from_static("nosniff"),
+                ))
+                .layer(middleware::from_fn(error::problem_body))
+                .layer(CatchPanicLayer::custom(|_| {
+                    ApiError::internal(anyhow::anyhow!("a handler panicked")).into_response()
+                })),
+        )
+        .with_state(state)
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::new(ProblemCode::MethodNotAllowed, "This route does not have that method; see the header Allow.")
+}
+
+/// The answer for a path below `/api` that nobody serves.
+pub(crate) fn no_such_route() -> ApiError {
+    ApiError::not_found("There is no such route.")
+}

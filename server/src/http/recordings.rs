@@ -1,0 +1,281 @@
+//! Recordings: list, look, play, download, delete, and the whole-file way in.
+
+use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde::Deserialize;
+use sortie_api::{ProblemCode, Recording, RecordingStatus, RecordingStopped};
+use sortie_tus::server::Append;
+
+use super::caller::Caller;
+use super::{ApiError, ApiResult, AppState, download, sessions};
+use crate::catalog::{RecordingRow, SessionRow};
+use crate::clock::rfc3339;
+
+/// Rows of a page when the caller does not say.
+const PAGE: u32 = 100;
+/// The most rows of a page.
+const PAGE_MAX: u32 = 500;
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/recordings", get(list))
+        .route("/api/recordings/{id}", get(show).delete(delete))
+        .route("/api/recordings/{id}/download", get(download_file))
+        .route("/api/recordings/{id}/stream", get(stream))
+        .route(
+            "/api/sessions/{id}/recording/upload",
+            post(upload).layer(DefaultBodyLimit::disable()),
+        )
+}
+
+/// A row for a recording that begins now.
+pub(super) fn new_row(
+    state: &AppState,
+    session: &SessionRow,
+    filename: Option<String>,
+    upload_length: Option<u64>,
+    upload_metadata: String,
+) -> RecordingRow {
+    let id = uuid::Uuid::now_v7().to_string();
+    let created_ms = state.clock.now_ms();
+    RecordingRow {
+        storage_path: state.storage.growing_path(&id),
+        storage_backend: state.storage.name().to_owned(),
+        session_id: session.id.clone(),
+        user_id: session.user_id.clone(),
+        username: None,
+        filename: filename.unwrap_or_else(|| default_filename(created_ms)),
+        size_bytes: 0,
+        duration_ms: 0,
+        format: String::new(),
+        status: RecordingStatus::Recording,
+        failure: None,
+        interrupted: false,
+        upload_length: upload_length.and_then(|length| i64::try_from(length).ok()),
+        upload_metadata,
+        created_ms,
+        completed_ms: None,
+        id,
+    }
+}
+
+/// `recording_2026-11-21_09-30-00.webm`, in UTC.
+fn default_filename(created_ms: i64) -> String {
+    let stamp: String = rfc3339(created_ms).chars().take(19).collect();
+    format!("recording_{}.webm", stamp.replace('T', "_").replace(':', "-"))
+}
+
+fn shown(state: &AppState, row: RecordingRow) -> Recording {
+    let mut size_bytes = row.size_bytes.unsigned_abs();
+    let mut duration_ms = row.duration_ms.unsigned_abs();
+    let mut format = row.format;
+    if row.status.is_open()
+        && let Some(progress) = state.ingest.progress(&row.id)
+    {
+        size_bytes = progress.size_bytes;
+        duration_ms = progress.duration_ms;
+        format = progress.format.to_owned();
+    }
+    Recording {
+        id: row.id,
+        session_id: row.session_id,
+        user_id: row.user_id,
+        username: row.username,
+        filename: row.filename,
+        size_bytes,
+        #[expect(clippy::cast_precision_loss, reason = "exact below 285,000 years")]
+        duration_seconds: duration_ms as f64 / 1000.0,
+        format,
+        storage_backend: row.storage_backend,
+        storage_path: row.storage_path,
+        status: row.status,
+        failure: row.failure,
+        interrupted: row.interrupted,
+        created_at: rfc3339(row.created_ms),
+        completed_at: row.completed_ms.map(rfc3339),
+    }
+}
+
+/// The recording, if the caller may have it.
+pub(super) async fn allowed(state: &AppState, caller: &Caller, id: &str) -> ApiResult<RecordingRow> {
+    let row = state
+        .catalog
+        .recording(id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("There is no such recording. It may have been deleted."))?;
+    if row.user_id != caller.user_id && !caller.is_admin() {
+        return Err(ApiError::forbidden("This recording belongs to somebody else."));
+    }
+    Ok(row)
+}
+
+#[derive(Deserialize)]
+struct PageQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+}
+
+/// `<created>.<id>` of the last row of the page before.
+fn parse_cursor(cursor: &str) -> ApiResult<(i64, &str)> {
+    cursor
+        .split_once('.')
+        .and_then(|(created, id)| Some((created.parse().ok()?, id)))
+        .ok_or_else(|| ApiError::invalid("cursor is not one that this server gave; follow the Link header."))
+}
+
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> ApiResult<Response> {
+    let limit = match query.limit.as_deref() {
+        None => PAGE,
+        Some(text) => text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
+            ApiError::invalid(format!("limit must be a whole number from 1 to {PAGE_MAX}."))
+        })?,
+    };
+    let cursor = query.cursor.as_deref().map(parse_cursor).transpose()?;
+    // One row more than asked for tells whether there is a next page.
+    let mut rows = state.catalog.recordings_of(&caller.user_id, cursor, limit + 1).await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let (true, Some(last)) = (more, rows.last()) {
+        let next = format!(
+            "</api/recordings?limit={limit}&cursor={}.{}>; rel=\"next\"",
+            last.created_ms, last.id
+        );
+        headers.extend(HeaderValue::from_str(&next).ok().map(|next| (header::LINK, next)));
+    }
+    let page: Vec<_> = rows.into_iter().map(|row| shown(&state, row)).collect();
+    Ok((headers, Json(page)).into_response())
+}
+
+async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Response> {
+    let row = allowed(&state, &caller, &id).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(shown(&state, row))).into_response())
+}
+
+async fn delete(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
+    let row = allowed(&state, &caller, &id).await?;
+    state.ingest.delete(&row).await?;
+    tracing::info!(recording = id, user = caller.username, "recording deleted");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn download_file(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let row = allowed(&state, &caller, &id).await?;
+    download::serve(&state, &row, &headers, download::Disposition::Attachment).await
+}
+
+async fn stream(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let row = allowed(&state, &caller, &id).await?;
+    download::serve(&state, &row, &headers, download::Disposition::Inline).await
+}
+
+/// The whole-file way in: `multipart/form-data` with `recording_id`, `duration` (ignored: it is measured)
+/// and `file`, in this order.
+async fn upload(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(session_id): Path<String>,
+    form: Result<Multipart, axum::extract::multipart::MultipartRejection>,
+) -> ApiResult<Json<RecordingStopped>> {
+    let mut form = form.map_err(|error| ApiError::new(ProblemCode::BadRequest, error.body_text()))?;
+    let unreadable = |error: axum::extract::multipart::MultipartError| {
+        ApiError::new(ProblemCode::BadRequest, format!("The form cannot be read: {}.", error.body_text()))
+    };
+    let mut recording_id = None;
+    while let Some(mut field) = form.next_field().await.map_err(unreadable)? {
+        match field.name() {
+            Some("recording_id") => {
+                let mut text = Vec::new();
+                while let Some(bytes) = field.chunk().await.map_err(unreadable)? {
+                    text.extend_from_slice(&bytes);
+                    if text.len() > 200 {
+                        return Err(ApiError::invalid("recording_id is too long."));
+                    }
+                }
+                recording_id = Some(String::from_utf8_lossy(&text).into_owned());
+            }
+            Some("file") => {
+                let row = sessions::recording_of(&state, &caller, &session_id, recording_id.as_deref()).await?;
+                if !row.status.is_open() {
+                    return Err(ApiError::new(
+                        ProblemCode::Conflict,
+                        "This recording is complete already; start a new one.",
+                    ));
+                }
+                state.ingest.stop(&row.id).await?;
+                // A field cannot outlive its form, so its bytes go to the writing task through a channel.
+                let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, axum::Error>>(4);
+                let body = futures_util::stream::unfold(receiver, |mut receiver| async move {
+                    receiver.recv().await.map(|item| (item, receiver))
+                });
+                let append = Append { offset: 0, length: None, checksum: None };
+                let writing = state.ingest.append(&row.id, append, None, Box::pin(body));
+                let reading = async {
+                    loop {
+                        match field.chunk().await {
+                            // Once it is refused nobody receives any more; what still comes is read away
+                            // by the form, as long as the sender keeps sending.
+                            Ok(Some(bytes)) => {
+                                let _ = sender.send(Ok(bytes)).await;
+                            }
+                            Ok(None) => break,
+                            Err(error) => {
+                                let _ = sender.send(Err(axum::Error::new(error))).await;
+                                break;
+                            }
+                        }
+                    }
+                    drop(sender);
+                };
+                let (written, ()) = futures_util::future::join(writing, reading).await;
+                written?;
+                let status = state.ingest.complete(&row.id).await?;
+                // Whether it can be played is seen in the list; the upload itself has succeeded.
+                let status = match status {
+                    RecordingStatus::Failed => RecordingStatus::Processing,
+                    status => status,
+                };
+                return Ok(Json(RecordingStopped { status }));
+            }
+            _ => while field.chunk().await.map_err(unreadable)?.is_some() {},
+        }
+    }
+    Err(ApiError::new(ProblemCode::BadRequest, "The form has no field named file."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_name_carries_the_time() {
+        assert_eq!(default_filename(1_795_253_400_250), "recording_2026-11-21_09-30-00.webm");
+    }
+}

@@ -1,0 +1,205 @@
+//! Sessions, and starting and stopping their recordings.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use sortie_api::{
+    NewSession, ProblemCode, RecordingStarted, RecordingStatus, RecordingStopped, Session, SessionStatus,
+    StopRecording,
+};
+
+use super::caller::Caller;
+use super::json::JsonBody;
+use super::{ApiError, ApiResult, AppState, recordings};
+use crate::catalog::{RecordingRow, SessionRow};
+use crate::clock::rfc3339;
+
+/// The most sessions of one answer.
+const LIST_LIMIT: u32 = 200;
+
+pub(super) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/sessions", get(list).post(create))
+        .route("/api/sessions/{id}", get(show).delete(delete))
+        .route("/api/sessions/{id}/stop", post(stop))
+}
+
+fn shown(row: SessionRow) -> Session {
+    Session {
+        id: row.id,
+        user_id: row.user_id,
+        app_id: row.app_id,
+        status: row.status,
+        recording_policy: String::new(),
+        created_at: rfc3339(row.created_ms),
+    }
+}
+
+/// The session, if the caller may have it.
+async fn allowed(state: &AppState, caller: &Caller, id: &str) -> ApiResult<SessionRow> {
+    let session = state
+        .catalog
+        .session(id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("There is no such session."))?;
+    if session.user_id != caller.user_id && !caller.is_admin() {
+        return Err(ApiError::forbidden("This session belongs to somebody else."));
+    }
+    Ok(session)
+}
+
+/// The session, if the caller may have it and it runs.
+pub(super) async fn running(state: &AppState, caller: &Caller, id: &str) -> ApiResult<SessionRow> {
+    let session = allowed(state, caller, id).await?;
+    if session.status != SessionStatus::Running {
+        return Err(ApiError::new(
+            ProblemCode::SessionNotRunning,
+            "This session is not running, so it cannot be recorded.",
+        ));
+    }
+    Ok(session)
+}
+
+/// A session of the caller's own that runs from now on.
+pub(super) async fn open(state: &AppState, user_id: &str, app_id: &str) -> ApiResult<SessionRow> {
+    let session = SessionRow {
+        id: uuid::Uuid::now_v7().to_string(),
+        user_id: user_id.to_owned(),
+        app_id: app_id.to_owned(),
+        status: SessionStatus::Running,
+        created_ms: state.clock.now_ms(),
+        ended_ms: None,
+    };
+    state.catalog.insert_session(&session).await?;
+    Ok(session)
+}
+
+async fn create(
+    State(state): State<AppState>,
+    caller: Caller,
+    JsonBody(new): JsonBody<NewSession>,
+) -> ApiResult<(StatusCode, Json<Session>)> {
+    if new.app_id.trim().is_empty() || new.app_id.chars().count() > 200 || new.app_id.chars().any(char::is_control)
+    {
+        return Err(ApiError::invalid("app_id must have 1 to 200 characters and no control characters."));
+    }
+    let status = new.status.unwrap_or(SessionStatus::Running);
+    if !matches!(status, SessionStatus::Creating | SessionStatus::Running) {
+        return Err(ApiError::invalid("status of a new session must be creating or running."));
+    }
+    let user_id = match new.user_id {
+        Some(user_id) if user_id != caller.user_id => {
+            if !caller.is_admin() {
+                return Err(ApiError::forbidden("Only an administrator can create a session for somebody else."));
+            }
+            if state.catalog.user(&user_id).await?.is_none() {
+                return Err(ApiError::invalid("user_id is nobody's."));
+            }
+            user_id
+        }
+        _ => caller.user_id,
+    };
+    let session = SessionRow {
+        id: uuid::Uuid::now_v7().to_string(),
+        user_id,
+        app_id: new.app_id,
+        status,
+        created_ms: state.clock.now_ms(),
+        ended_ms: None,
+    };
+    state.catalog.insert_session(&session).await?;
+    Ok((StatusCode::CREATED, Json(shown(session))))
+}
+
+async fn list(State(state): State<AppState>, caller: Caller) -> ApiResult<Json<Vec<Session>>> {
+    let rows = state.catalog.sessions_of(&caller.user_id, LIST_LIMIT).await?;
+    Ok(Json(rows.into_iter().map(shown).collect()))
+}
+
+async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<Session>> {
+    Ok(Json(shown(allowed(&state, &caller, &id).await?)))
+}
+
+async fn stop(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Json<Session>> {
+    allowed(&state, &caller, &id).await?;
+    end(&state, &id).await?;
+    Ok(Json(shown(allowed(&state, &caller, &id).await?)))
+}
+
+async fn delete(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
+    allowed(&state, &caller, &id).await?;
+    end(&state, &id).await?;
+    state.catalog.delete_session(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends a session; its recordings take the last bytes and no more.
+async fn end(state: &AppState, id: &str) -> ApiResult<()> {
+    state.catalog.end_session(id, SessionStatus::Stopped, state.clock.now_ms()).await?;
+    for recording in state.catalog.open_recordings_of_session(id).await? {
+        state.ingest.stop(&recording).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn start_recording(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<(StatusCode, Json<RecordingStarted>)> {
+    let session = running(&state, &caller, &id).await?;
+    let row = recordings::new_row(&state, &session, None, None, String::new());
+    state.ingest.create(&row).await?;
+    tracing::info!(recording = row.id, session = session.id, user = caller.username, "recording started");
+    Ok((
+        StatusCode::CREATED,
+        Json(RecordingStarted {
+            upload_url: format!("/api/uploads/{}", row.id),
+            recording_id: row.id,
+            status: RecordingStatus::Recording,
+            max_size_bytes: state.config.max_size_bytes,
+        }),
+    ))
+}
+
+/// The recording of this session, if the caller may have both.
+pub(super) async fn recording_of(
+    state: &AppState,
+    caller: &Caller,
+    session_id: &str,
+    recording_id: Option<&str>,
+) -> ApiResult<RecordingRow> {
+    let recording_id = recording_id.filter(|id| !id.is_empty()).ok_or_else(|| {
+        ApiError::new(ProblemCode::BadRequest, "recording_id is missing: say which recording is meant.")
+    })?;
+    allowed(state, caller, session_id).await?;
+    let row = recordings::allowed(state, caller, recording_id).await?;
+    if row.session_id != session_id {
+        return Err(ApiError::not_found("This session has no such recording."));
+    }
+    Ok(row)
+}
+
+pub(super) async fn stop_recording(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody<StopRecording>,
+) -> ApiResult<Json<RecordingStopped>> {
+    let row = recording_of(&state, &caller, &id, body.recording_id.as_deref()).await?;
+    let status = state.ingest.stop(&row.id).await?;
+    Ok(Json(RecordingStopped { status }))
+}

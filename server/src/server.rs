@@ -1,0 +1,161 @@
+//! Puts the parts together and answers until told to stop.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::accounts::{Accounts, FirstAdmin};
+use crate::catalog::{Catalog, CatalogError};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::{self, AppState};
+use crate::ingest::Ingest;
+use crate::storage::{LocalStorage, Storage, StorageError};
+
+/// How long requests in flight may take to end by themselves once the server is told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often recordings with a silent sender are looked for.
+const REAP_EVERY: Duration = Duration::from_secs(5);
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database.
+    #[error("SORTIE_DB: cannot use the database {path}")]
+    Catalog {
+        /// Its file.
+        path: String,
+        /// What happened.
+        #[source]
+        source: anyhow::Error,
+    },
+    /// The storage.
+    #[error("SORTIE_RECORDING_STORAGE_PATH: cannot write to the folder {path}")]
+    Storage {
+        /// Its folder.
+        path: String,
+        /// What happened.
+        #[source]
+        source: anyhow::Error,
+    },
+    /// The listener.
+    #[error("SORTIE_HOST and SORTIE_PORT: cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What happened.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The accounts.
+    #[error("cannot set up the accounts")]
+    Accounts(#[source] anyhow::Error),
+}
+
+/// A server that listens but does not answer yet.
+pub struct Server {
+    state: AppState,
+    listener: TcpListener,
+    address: SocketAddr,
+    first_admin: Option<FirstAdmin>,
+}
+
+impl Server {
+    /// Opens the database and the storage, takes up what a former run left open, and listens.
+    pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let catalog_failed = |source: CatalogError| OpenError::Catalog {
+            path: config.database.display().to_string(),
+            source: source.into(),
+        };
+        let storage_failed = |source: StorageError| OpenError::Storage {
+            path: config.storage.path.display().to_string(),
+            source: source.into(),
+        };
+        let catalog = Catalog::sqlite(&config.database).await.map_err(catalog_failed)?;
+        let storage: Arc<dyn Storage> =
+            Arc::new(LocalStorage::open(config.storage.path.clone()).map_err(storage_failed)?);
+        if config.recording_enabled {
+            storage.check().await.map_err(storage_failed)?;
+        }
+        let (accounts, first_admin) = Accounts::open(catalog.clone(), Arc::clone(&clock), &config)
+            .await
+            .map_err(OpenError::Accounts)?;
+        let ingest = Ingest::new(catalog.clone(), Arc::clone(&storage), Arc::clone(&clock), &config);
+        ingest.recover().await.map_err(catalog_failed)?;
+        let address = SocketAddr::new(config.host, config.port);
+        let listen = |source| OpenError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let state = AppState::new(config, clock, catalog, storage, ingest, accounts);
+        Ok(Self { state, listener, address, first_admin })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The administrator that this start created, if the database had nobody.
+    pub fn first_admin(&self) -> Option<&FirstAdmin> {
+        self.first_admin.as_ref()
+    }
+
+    /// Answers until `stop` is ready; then finishes what is in flight, with everything received kept.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+        let Self { state, listener, .. } = self;
+        let ingest = state.ingest.clone();
+        let catalog = state.catalog.clone();
+        let stopping = CancellationToken::new();
+
+        let reaper = tokio::spawn({
+            let (ingest, stopping) = (ingest.clone(), stopping.clone());
+            async move {
+                while stopping.run_until_cancelled(tokio::time::sleep(REAP_EVERY)).await.is_some() {
+                    ingest.reap().await;
+                }
+            }
+        });
+        // A long PATCH would hold the door open for as long as its sender likes: after the grace it is
+        // ended with what it has brought, and its sender goes on after the restart.
+        let closer = tokio::spawn({
+            let (ingest, stopping) = (ingest.clone(), stopping.clone());
+            async move {
+                stopping.cancelled().await;
+                tokio::time::sleep(GRACE).await;
+                ingest.shut_down();
+            }
+        });
+        let app = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
+        let serving = axum::serve(listener, app)
+            .with_graceful_shutdown({
+                let stopping = stopping.clone();
+                async move {
+                    stop.await;
+                    tracing::info!("stopping: finishing what is in flight");
+                    stopping.cancel();
+                }
+            })
+            .into_future();
+        let hard_stop = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(GRACE + GRACE / 2).await;
+        };
+        let result = tokio::select! {
+            result = serving => result,
+            () = hard_stop => {
+                tracing::warn!("some connections did not end in time and are cut");
+                Ok(())
+            }
+        };
+        stopping.cancel();
+        closer.abort();
+        let _ = reaper.await;
+        ingest.close().await;
+        catalog.close().await;
+        result
+    }
+}

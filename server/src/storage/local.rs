@@ -1,0 +1,284 @@
+//! Recordings as files in one folder.
+//!
+//! A growing object is `<id>.part`; finishing renames it to `<id>.<extension>`. Both are playable.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use sortie_media::{HEAD_ROOM, Patch};
+use tokio_util::io::ReaderStream;
+
+use super::{AS_IT_CAME, Finishing, Reopened, SeekableStream, Storage, StorageError, Writer};
+
+/// The ending of a growing object.
+const GROWING: &str = "part";
+/// How much is read at once for a download.
+const READ_SIZE: usize = 256 * 1024;
+
+/// The `local` back end.
+#[derive(Clone, Debug)]
+pub struct LocalStorage {
+    folder: Arc<Path>,
+}
+
+impl LocalStorage {
+    /// Uses `folder`, creating it if need be.
+    pub fn open(folder: PathBuf) -> Result<Self, StorageError> {
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self { folder: folder.into() })
+    }
+
+    /// The file of `path`, which must be a plain name: nothing that leads out of the folder.
+    fn file(&self, path: &str) -> Result<PathBuf, StorageError> {
+        let mut parts = Path::new(path).components();
+        match (parts.next(), parts.next()) {
+            (Some(std::path::Component::Normal(_)), None) => Ok(self.folder.join(path)),
+            _ => Err(StorageError::Missing),
+        }
+    }
+}
+
+/// Runs blocking work off the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, StorageError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => Err(StorageError::Io(io::Error::other(error))),
+    }
+}
+
+/// Makes a new, renamed or removed name durable.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[async_trait]
+impl Storage for LocalStorage {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    fn growing_path(&self, id: &str) -> String {
+        format!("{id}.{GROWING}")
+    }
+
+    fn finished_path(&self, id: &str, extension: &str) -> String {
+        format!("{id}.{extension}")
+    }
+
+    async fn create(&self, id: &str) -> Result<Box<dyn Writer>, StorageError> {
+        let path = self.file(&self.growing_path(id))?;
+        let folder = Arc::clone(&self.folder);
+        let writer = blocking(move || {
+            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+            file.set_len(HEAD_ROOM)?;
+            file.sync_all()?;
+            sync_folder(&folder)?;
+            Ok(LocalWriter::new(file, path, folder, HEAD_ROOM))
+        })
+        .await?;
+        Ok(Box::new(writer))
+    }
+
+    async fn reopen(&self, id: &str) -> Result<Reopened, StorageError> {
+        let path = self.file(&self.growing_path(id))?;
+        let folder = Arc::clone(&self.folder);
+        blocking(move || {
+            let file = OpenOptions::new().read(true).write(true).open(&path)?;
+            let mut length = file.metadata()?.len();
+            // A crash between creating the file and giving it its head room.
+            if length < HEAD_ROOM {
+                file.set_len(HEAD_ROOM)?;
+                length = HEAD_ROOM;
+            }
+            // What a crash of this program left in the page cache only is made durable before anybody is
+            // told that it is there.
+            file.sync_all()?;
+            let stream = Box::new(StoredStream(file.try_clone()?));
+            Ok(Reopened { writer: Box::new(LocalWriter::new(file, path, folder, length)), stream })
+        })
+        .await
+    }
+
+    async fn growing_length(&self, id: &str) -> Result<u64, StorageError> {
+        Ok(self.size(&self.growing_path(id)).await?.saturating_sub(HEAD_ROOM))
+    }
+
+    async fn size(&self, path: &str) -> Result<u64, StorageError> {
+        let path = self.file(path)?;
+        blocking(move || Ok(std::fs::metadata(path)?.len())).await
+    }
+
+    async fn read(
+        &self,
+        path: &str,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, io::Result<Bytes>>, StorageError> {
+        let path = self.file(path)?;
+        let file = blocking(move || {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(range.start))?;
+            Ok(file)
+        })
+        .await?;
+        let part = tokio::io::AsyncReadExt::take(
+            tokio::fs::File::from_std(file),
+            range.end.saturating_sub(range.start),
+        );
+        Ok(ReaderStream::with_capacity(part, READ_SIZE).boxed())
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), StorageError> {
+        let path = self.file(path)?;
+        let folder = Arc::clone(&self.folder);
+        blocking(move || match std::fs::remove_file(path) {
+            Ok(()) => sync_folder(&folder),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+
+    async fn check(&self) -> Result<(), StorageError> {
+        let path = self.folder.join(".sortie-check");
+        blocking(move || {
+            std::fs::write(&path, b"sortie")?;
+            let read = std::fs::read(&path)?;
+            std::fs::remove_file(&path)?;
+            if read == b"sortie" { Ok(()) } else { Err(io::Error::other("what was written is not what is read")) }
+        })
+        .await
+    }
+}
+
+/// The stream of a file that is opened again.
+struct StoredStream(File);
+
+impl SeekableStream for StoredStream {
+    fn read_at(&mut self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(buffer, HEAD_ROOM + position)
+    }
+}
+
+/// A growing file.
+struct LocalWriter {
+    file: Arc<File>,
+    path: PathBuf,
+    folder: Arc<Path>,
+    /// The file's length.
+    length: u64,
+    /// How much of it is known to survive a power cut.
+    durable: u64,
+}
+
+impl LocalWriter {
+    fn new(file: File, path: PathBuf, folder: Arc<Path>, length: u64) -> Self {
+        Self { file: Arc::new(file), path, folder, length, durable: length }
+    }
+}
+
+#[async_trait]
+impl Writer for LocalWriter {
+    async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
+        let file = Arc::clone(&self.file);
+        let start = self.length;
+        self.length = blocking(move || {
+            let mut end = start;
+            for piece in &bytes {
+                if let Err(error) = file.write_all_at(piece, end) {
+                    // Cut off what a full disk let in half-way: the length is the offset.
+                    file.set_len(start)?;
+                    return Err(error);
+                }
+                end += piece.len() as u64;
+            }
+            Ok(end)
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn patch(&mut self, patches: Vec<Patch>) -> Result<(), StorageError> {
+        let file = Arc::clone(&self.file);
+        let length = self.length;
+        blocking(move || write_patches(&file, &patches, length)).await
+    }
+
+    async fn sync(&mut self) -> Result<(), StorageError> {
+        let file = Arc::clone(&self.file);
+        let durable = self.durable;
+        let synced = blocking(move || {
+            file.sync_data().inspect_err(|_| {
+                // After a failed fdatasync the kernel may call the lost pages clean: what was not durable
+                // before must not be believed any more.
+                let _ = file.set_len(durable);
+            })
+        })
+        .await;
+        match synced {
+            Ok(()) => self.durable = self.length,
+            Err(_) => self.length = self.durable,
+        }
+        synced
+    }
+
+    fn stream_length(&self) -> u64 {
+        self.length - HEAD_ROOM
+    }
+
+    async fn finish(self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
+        blocking(move || {
+            // The order matters: the head speaks of the index only once the index is durable.
+            let file = &self.file;
+            file.set_len(finishing.keep)?;
+            if let Err(error) = file.write_all_at(&finishing.append, finishing.keep) {
+                file.set_len(finishing.keep)?;
+                return Err(error);
+            }
+            file.sync_data()?;
+            let length = finishing.keep + finishing.append.len() as u64;
+            write_patches(file, &finishing.patches, length)?;
+            file.sync_data()?;
+            let path = self.path.with_extension(finishing.extension);
+            std::fs::rename(&self.path, &path)?;
+            sync_folder(&self.folder)
+        })
+        .await
+    }
+
+    async fn keep_as_it_came(self: Box<Self>) -> Result<(), StorageError> {
+        blocking(move || {
+            let path = self.path.with_extension(AS_IT_CAME);
+            let fresh = self.path.with_extension("bin.tmp");
+            let mut from = File::open(&self.path)?;
+            from.seek(SeekFrom::Start(HEAD_ROOM))?;
+            let mut to = File::create(&fresh)?;
+            io::copy(&mut from.take(self.length - HEAD_ROOM), &mut to)?;
+            to.sync_all()?;
+            std::fs::rename(&fresh, &path)?;
+            std::fs::remove_file(&self.path)?;
+            sync_folder(&self.folder)
+        })
+        .await
+    }
+}
+
+fn write_patches(file: &File, patches: &[Patch], length: u64) -> io::Result<()> {
+    for patch in patches {
+        let end = patch.position + patch.bytes.len() as u64;
+        if end > length {
+            return Err(io::Error::other(format!("a patch reaches to {end}, beyond the file's {length} bytes")));
+        }
+        file.write_all_at(&patch.bytes, patch.position)?;
+    }
+    Ok(())
+}
