@@ -1,0 +1,85 @@
+//! Secrets, straight from the operating system.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
+/// 32 signs that cannot be mistaken for one another (no l, o, 0, 1): five bits each.
+const UNAMBIGUOUS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// Random bytes.
+pub(super) fn bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    SysRng.try_fill_bytes(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// `N` random bytes, hexadecimal.
+pub(super) fn hex<const N: usize>() -> anyhow::Result<String> {
+    Ok(to_hex(&bytes::<N>()?))
+}
+
+/// 256 random bits that fit into a header, a cookie and JSON as they are.
+pub(super) fn token() -> anyhow::Result<String> {
+    Ok(URL_SAFE_NO_PAD.encode(bytes::<32>()?))
+}
+
+/// A password that a person can read off a screen and type: four groups of five signs, 100 bits.
+pub(super) fn readable_password() -> anyhow::Result<String> {
+    let mut password = String::new();
+    for (at, byte) in bytes::<20>()?.into_iter().enumerate() {
+        if at > 0 && at % 5 == 0 {
+            password.push('-');
+        }
+        password.push(char::from(UNAMBIGUOUS[usize::from(byte % 32)]));
+    }
+    Ok(password)
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_readable_password_has_four_groups_of_five() {
+        let password = readable_password().unwrap();
+        let groups: Vec<_> = password.split('-').map(str::len).collect();
+        assert_eq!(groups, [5; 4], "{password}");
+        assert!(
+            password
+                .bytes()
+                .all(|sign| sign == b'-' || UNAMBIGUOUS.contains(&sign)),
+            "{password}"
+        );
+        assert_ne!(password, readable_password().unwrap());
+    }
+
+    #[test]
+    fn a_token_has_256_bits_and_needs_no_escaping() {
+        let token = token().unwrap();
+        assert_eq!(URL_SAFE_NO_PAD.decode(&token).unwrap().len(), 32);
+        assert!(
+            token
+                .bytes()
+                .all(|sign| sign.is_ascii_alphanumeric() || b"-_".contains(&sign))
+        );
+    }
+
+    #[test]
+    fn hexadecimal_keeps_leading_zeros() {
+        assert_eq!(to_hex(&[0, 10, 255]), "000aff");
+    }
+}

@@ -1,0 +1,223 @@
+//! What a sign-in hands out: short access tokens that explain themselves, long refresh tokens that do not.
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sortie_api::Role;
+
+use super::random;
+
+/// How long an access token is good for.
+pub(crate) const ACCESS_LIFE: Duration = Duration::from_secs(15 * 60);
+/// How long a refresh token is good for; each use starts it anew.
+pub(crate) const REFRESH_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+const ISSUER: &str = "sortie";
+
+/// What an access token says (RFC 7519). A stored format: tokens outlive an update of the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Claims {
+    iss: String,
+    /// The person's id.
+    pub(super) sub: String,
+    /// The sign-in it came from: the family of its refresh token.
+    pub(super) sid: String,
+    /// As they were when it was issued.
+    pub(super) roles: Vec<Role>,
+    /// Seconds since 1970.
+    iat: i64,
+    /// Seconds since 1970.
+    exp: i64,
+}
+
+/// Why an access token is worth nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AccessTokenError {
+    /// It is one of ours, but its time is over.
+    Expired,
+    /// It is not one of ours.
+    Invalid,
+}
+
+/// Signs and reads access tokens: JWT with HS256, and no other algorithm.
+pub(super) struct AccessTokens {
+    header: Header,
+    signing: EncodingKey,
+    reading: DecodingKey,
+    validation: Validation,
+}
+
+impl AccessTokens {
+    /// `secret`: at least 32 bytes (RFC 7518, 3.2).
+    pub(super) fn new(secret: &[u8]) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_required_spec_claims(&["exp", "iss", "sub"]);
+        // Against our clock, below; the library would ask the machine's.
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        Self {
+            header: Header::new(Algorithm::HS256),
+            signing: EncodingKey::from_secret(secret),
+            reading: DecodingKey::from_secret(secret),
+            validation,
+        }
+    }
+
+    /// A token that is good for [`ACCESS_LIFE`].
+    pub(super) fn issue(
+        &self,
+        user_id: &str,
+        family: &str,
+        roles: &[Role],
+        now_ms: i64,
+    ) -> anyhow::Result<String> {
+        let iat = now_ms.div_euclid(1000);
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            sub: user_id.to_owned(),
+            sid: family.to_owned(),
+            roles: roles.to_vec(),
+            iat,
+            exp: iat.saturating_add_unsigned(ACCESS_LIFE.as_secs()),
+        };
+        Ok(jsonwebtoken::encode(&self.header, &claims, &self.signing)?)
+    }
+
+    /// What a token says, if it is ours and its time is not over.
+    pub(super) fn read(&self, token: &str, now_ms: i64) -> Result<Claims, AccessTokenError> {
+        let claims: Claims = jsonwebtoken::decode(token, &self.reading, &self.validation)
+            .map_err(|_| AccessTokenError::Invalid)?
+            .claims;
+        if now_ms.div_euclid(1000) >= claims.exp {
+            Err(AccessTokenError::Expired)
+        } else {
+            Ok(claims)
+        }
+    }
+}
+
+/// A new refresh token: 256 random bits.
+pub(super) fn new_refresh_token() -> anyhow::Result<String> {
+    random::token()
+}
+
+/// How a refresh token is kept and looked up. One round of SHA-256 is enough: there is nothing to guess.
+pub(super) fn refresh_token_hash(token: &str) -> String {
+    random::to_hex(&Sha256::digest(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    const NOW: i64 = 1_795_253_400_250;
+    const LIFE_MS: i64 = 15 * 60 * 1000;
+
+    fn tokens() -> AccessTokens {
+        AccessTokens::new(b"0123456789abcdef0123456789abcdef")
+    }
+
+    #[test]
+    fn a_token_says_who_until_its_time_is_over() {
+        let token = tokens()
+            .issue("u1", "f1", &[Role::User, Role::Admin], NOW)
+            .unwrap();
+        let claims = tokens().read(&token, NOW + LIFE_MS - 1000).unwrap();
+        assert_eq!((claims.sub.as_str(), claims.sid.as_str()), ("u1", "f1"));
+        assert_eq!(claims.roles, [Role::User, Role::Admin]);
+        assert_eq!(
+            tokens().read(&token, NOW + LIFE_MS),
+            Err(AccessTokenError::Expired)
+        );
+    }
+
+    #[test]
+    fn a_token_on_the_wire_is_a_plain_jwt() {
+        let token = tokens().issue("u1", "f1", &[Role::User], NOW).unwrap();
+        let parts: Vec<serde_json::Value> = token
+            .split('.')
+            .take(2)
+            .map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap())
+            .collect();
+        assert_eq!(parts[0], serde_json::json!({"typ": "JWT", "alg": "HS256"}));
+        assert_eq!(
+            parts[1],
+            serde_json::json!({
+                "iss": "sortie", "sub": "u1", "sid": "f1", "roles": ["user"],
+                "iat": 1_795_253_400, "exp": 1_795_254_300,
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_not_ours_is_refused() {
+        let ours = tokens();
+        let good = ours.issue("u1", "f1", &[Role::User], NOW).unwrap();
+        let (head, signature) = good.rsplit_once('.').unwrap();
+        let (header, payload) = head.split_once('.').unwrap();
+        let encode = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = |header: Header, claims: serde_json::Value, secret: &[u8]| {
+            jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret)).unwrap()
+        };
+        let claims = |iss: &str| serde_json::json!({"iss": iss, "sub": "u1", "sid": "f1", "roles": ["admin"], "iat": 1, "exp": 9_999_999_999_i64});
+        let secret = b"0123456789abcdef0123456789abcdef";
+        // Signed right, so that each of the cases below is refused for its own reason.
+        assert!(
+            ours.read(
+                &signed(Header::new(Algorithm::HS256), claims("sortie"), secret),
+                NOW
+            )
+            .is_ok()
+        );
+        for (why, token) in [
+            (
+                "another secret",
+                signed(
+                    Header::new(Algorithm::HS256),
+                    claims("sortie"),
+                    b"another secret of enough bytes..",
+                ),
+            ),
+            (
+                "another issuer",
+                signed(Header::new(Algorithm::HS256), claims("other"), secret),
+            ),
+            (
+                "another algorithm",
+                signed(Header::new(Algorithm::HS512), claims("sortie"), secret),
+            ),
+            (
+                "no algorithm",
+                format!("{}.{payload}.", encode(serde_json::json!({"alg": "none"}))),
+            ),
+            (
+                "another payload",
+                format!("{header}.{}.{signature}", encode(claims("sortie"))),
+            ),
+            ("no signature", head.to_owned()),
+            ("nothing", String::new()),
+            ("no token", "a.b.c".to_owned()),
+        ] {
+            assert_eq!(
+                ours.read(&token, NOW),
+                Err(AccessTokenError::Invalid),
+                "{why}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refresh_token_is_kept_as_its_sha_256() {
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(
+            refresh_token_hash("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}

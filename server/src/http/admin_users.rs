@@ -1,0 +1,268 @@
+//! People, for administrators: `/api/admin/users`.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::{Deserialize, Deserializer, Serialize};
+use sortie_api::{NewUser, ProblemCode, Role, User};
+use uuid::Uuid;
+
+use super::auth::user_view;
+use super::caller::Admin;
+use super::json::JsonBody;
+use super::{ApiError, ApiResult, AppState};
+use crate::catalog::{CatalogError, UserChange, UserRow};
+
+/// The routes under `/api/admin/users`.
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/admin/users", get(list).post(create))
+        .route(
+            "/api/admin/users/{id}",
+            get(show).patch(change).delete(remove),
+        )
+}
+
+/// A person, as administrators may see them.
+#[derive(Serialize)]
+struct UserForAdmin {
+    #[serde(flatten)]
+    user: User,
+    /// Cannot sign in.
+    disabled: bool,
+}
+
+impl From<&UserRow> for UserForAdmin {
+    fn from(row: &UserRow) -> Self {
+        Self {
+            user: user_view(row),
+            disabled: row.disabled,
+        }
+    }
+}
+
+/// Body of `PATCH /api/admin/users/{id}`: what is absent stays as it is. A misspelt field would too, so an
+/// unknown one is refused.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserPatch {
+    /// `null` or `""` removes it.
+    #[serde(default, deserialize_with = "present")]
+    email: Option<Option<String>>,
+    /// `null` or `""` removes it.
+    #[serde(default, deserialize_with = "present")]
+    display_name: Option<Option<String>>,
+    roles: Option<Vec<Role>>,
+    /// Signs the person out everywhere.
+    password: Option<String>,
+    /// Signs the person out everywhere and keeps them out.
+    disabled: Option<bool>,
+}
+
+/// Tells a field that is `null` from one that is absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+async fn list(State(state): State<AppState>, _: Admin) -> ApiResult<Json<Vec<UserForAdmin>>> {
+    Ok(Json(
+        state
+            .catalog
+            .users()
+            .await?
+            .iter()
+            .map(UserForAdmin::from)
+            .collect(),
+    ))
+}
+
+async fn show(
+    State(state): State<AppState>,
+    _: Admin,
+    Path(id): Path<String>,
+) -> ApiResult<Json<UserForAdmin>> {
+    let row = state.catalog.user(&id).await?.ok_or_else(no_such_user)?;
+    Ok(Json(UserForAdmin::from(&row)))
+}
+
+async fn create(
+    State(state): State<AppState>,
+    Admin(caller): Admin,
+    JsonBody(new): JsonBody<NewUser>,
+) -> ApiResult<Response> {
+    check_username(&new.username)?;
+    check_password(&new.password)?;
+    let email = checked_email(new.email)?;
+    let display_name = checked_display_name(new.display_name)?;
+    let roles = checked_roles(new.roles.unwrap_or_else(|| vec![Role::User]))?;
+    let row = UserRow {
+        id: Uuid::now_v7().to_string(),
+        username: new.username,
+        password_hash: state.accounts.hash_password(new.password).await?,
+        email,
+        display_name,
+        roles,
+        disabled: false,
+        created_ms: state.clock.now_ms(),
+    };
+    state
+        .catalog
+        .insert_user(&row)
+        .await
+        .map_err(|error| match error {
+            CatalogError::Taken => ApiError::new(
+                ProblemCode::AlreadyExists,
+                format!(
+                    "The user name {:?} is taken. Capital and small letters make no difference.",
+                    row.username
+                ),
+            ),
+            other => other.into(),
+        })?;
+    tracing::info!(
+        by = caller.user_id,
+        user_id = row.id,
+        username = row.username,
+        "user created"
+    );
+    let location = HeaderValue::from_str(&format!("/api/admin/users/{}", row.id))
+        .map_err(ApiError::internal)?;
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(UserForAdmin::from(&row)),
+    )
+        .into_response())
+}
+
+async fn change(
+    State(state): State<AppState>,
+    Admin(caller): Admin,
+    Path(id): Path<String>,
+    JsonBody(patch): JsonBody<UserPatch>,
+) -> ApiResult<Json<UserForAdmin>> {
+    if let Some(password) = &patch.password {
+        check_password(password)?;
+    }
+    let mut change = UserChange {
+        email: patch.email.map(checked_email).transpose()?,
+        display_name: patch.display_name.map(checked_display_name).transpose()?,
+        roles: patch.roles.map(checked_roles).transpose()?,
+        disabled: patch.disabled,
+        password_hash: None,
+    };
+    let signs_out = patch.password.is_some() || patch.disabled == Some(true);
+    if let Some(password) = patch.password {
+        change.password_hash = Some(state.accounts.hash_password(password).await?);
+    }
+    if !state.catalog.update_user(&id, &change).await? {
+        return Err(last_admin_or_nobody(&state, &id).await?);
+    }
+    if signs_out {
+        state.accounts.end_all(&id).await?;
+    } else {
+        state.accounts.user_changed(&id);
+    }
+    let row = state.catalog.user(&id).await?.ok_or_else(no_such_user)?;
+    tracing::info!(
+        by = caller.user_id,
+        user_id = id,
+        roles = ?row.roles,
+        disabled = row.disabled,
+        new_password = change.password_hash.is_some(),
+        "user changed"
+    );
+    Ok(Json(UserForAdmin::from(&row)))
+}
+
+async fn remove(
+    State(state): State<AppState>,
+    Admin(caller): Admin,
+    Path(id): Path<String>,
+) -> ApiResult<StatusCode> {
+    if !state.catalog.delete_user(&id).await? {
+        return Err(last_admin_or_nobody(&state, &id).await?);
+    }
+    state.accounts.user_changed(&id);
+    tracing::info!(by = caller.user_id, user_id = id, "user deleted");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn no_such_user() -> ApiError {
+    ApiError::not_found("There is no such user.")
+}
+
+/// Why the catalog refused to change or remove a person.
+async fn last_admin_or_nobody(state: &AppState, id: &str) -> ApiResult<ApiError> {
+    Ok(match state.catalog.user(id).await? {
+        None => no_such_user(),
+        Some(row) => ApiError::new(
+            ProblemCode::Conflict,
+            format!(
+                "{:?} is the only enabled administrator; without one nobody could change anything here. Make another administrator first.",
+                row.username
+            ),
+        ),
+    })
+}
+
+fn check_username(name: &str) -> ApiResult<()> {
+    let length = name.chars().count();
+    if (1..=64).contains(&length) && name.trim() == name && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(ApiError::invalid(
+        "A user name has 1 to 64 characters, no control characters and no white space around it.",
+    ))
+}
+
+fn check_password(password: &str) -> ApiResult<()> {
+    if (8..=256).contains(&password.chars().count()) {
+        return Ok(());
+    }
+    Err(ApiError::invalid("A password has 8 to 256 characters."))
+}
+
+fn checked_email(email: Option<String>) -> ApiResult<Option<String>> {
+    let Some(email) = email.filter(|email| !email.is_empty()) else {
+        return Ok(None);
+    };
+    // Nothing is sent to it; this only catches what cannot be one. RFC 5321, 4.5.3.1.3: at most 254.
+    let plausible = email.split_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+    });
+    if plausible
+        && email.len() <= 254
+        && !email.chars().any(|c| c.is_control() || c.is_whitespace())
+    {
+        return Ok(Some(email));
+    }
+    Err(ApiError::invalid(
+        "The email address is not one: it looks like name@example.org.",
+    ))
+}
+
+fn checked_display_name(name: Option<String>) -> ApiResult<Option<String>> {
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    if name.chars().count() <= 128 && name.trim() == name && !name.chars().any(char::is_control) {
+        return Ok(Some(name));
+    }
+    Err(ApiError::invalid(
+        "A display name has at most 128 characters, no control characters and no white space around it.",
+    ))
+}
+
+fn checked_roles(mut roles: Vec<Role>) -> ApiResult<Vec<Role>> {
+    roles.sort_by_key(|role| *role == Role::Admin);
+    roles.dedup();
+    if roles.is_empty() {
+        return Err(ApiError::invalid(
+            "A user has at least one role: \"user\" or \"admin\".",
+        ));
+    }
+    Ok(roles)
+}
