@@ -52,6 +52,8 @@ pub struct Upload {
     released: u64,
     /// Where the server is. Only the server's own word moves it.
     acknowledged: u64,
+    /// The furthest the server has ever been: only what goes beyond is progress.
+    furthest: u64,
     /// What the server is known to believe.
     length: UploadLength,
     sizing: Sizing,
@@ -155,6 +157,7 @@ impl Upload {
             ended: false,
             released: 0,
             acknowledged: 0,
+            furthest: 0,
             length,
             sizing: Sizing::new(&config),
             backoff: Backoff::new(config.backoff_base_ms, config.backoff_cap_ms, seed),
@@ -237,6 +240,9 @@ impl Upload {
         if self.flight.is_some_and(|it| it.purpose != Purpose::Create) {
             self.cancel();
             self.doubt();
+        }
+        if self.is_idle() {
+            self.resumed();
         }
     }
 
@@ -381,16 +387,12 @@ impl Upload {
 
     fn send(&mut self) -> Option<Command> {
         let url = self.url.clone()?;
-        let offset = self.acknowledged;
-        let len = (self.available - offset).min(self.sizing.limit());
-        // Creation, Upload-Defer-Length: "Once it is known the Client MUST set the Upload-Length header in
-        // the next PATCH request", so not only in the last one.
-        let deferred = self.length == UploadLength::Deferred;
-        let declare_length = (self.ended && deferred).then_some(self.available);
-        if len == 0 && declare_length.is_none() {
+        let (len, declared) = self.unsent();
+        if len == 0 && declared.is_none() {
             return None;
         }
-        let declared = declare_length;
+        let offset = self.acknowledged;
+        let len = len.min(self.sizing.limit());
         Some(Command::Patch {
             request: self.launch(Purpose::Send {
                 offset,
@@ -400,8 +402,22 @@ impl Upload {
             url,
             offset,
             len,
-            declare_length,
+            declare_length: declared,
         })
+    }
+
+    /// Bytes the server lacks, and the length if it lacks that.
+    fn unsent(&self) -> (u64, Option<u64>) {
+        // Creation, Upload-Defer-Length: "Once it is known the Client MUST set the Upload-Length header in
+        // the next PATCH request", so not only in the last one.
+        let deferred = self.length == UploadLength::Deferred;
+        let declare = (self.ended && deferred).then_some(self.available);
+        (self.available - self.acknowledged, declare)
+    }
+
+    /// Whether there is nothing to do until more bytes come.
+    fn is_idle(&self) -> bool {
+        self.goal == Goal::Send && self.flight.is_none() && self.unsent() == (0, None)
     }
 
     fn launch(&mut self, purpose: Purpose) -> RequestId {

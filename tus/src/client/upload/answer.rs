@@ -131,11 +131,11 @@ impl Upload {
             self.length = length;
         }
         self.goal = Goal::Send;
+        self.move_to(offset);
         // A HEAD alone does not show that sending works again, unless there is nothing to send.
-        if offset == self.available {
+        if self.is_idle() {
             self.resumed();
         }
-        self.move_to(offset);
     }
 
     fn sent(&mut self, offset: u64, len: u64, declared: Option<u64>, response: &Response) {
@@ -177,14 +177,17 @@ impl Upload {
             }
         } else if offset > self.acknowledged {
             self.acknowledged = offset;
-            self.backoff.reset();
+            if offset > self.furthest {
+                self.furthest = offset;
+                self.backoff.reset();
+            }
             self.resumed();
             self.notices.push_back(Notice::Acknowledged { offset });
         }
     }
 
-    fn resumed(&mut self) {
-        if std::mem::take(&mut self.troubled) {
+    pub(super) fn resumed(&mut self) {
+        if !self.offline && std::mem::take(&mut self.troubled) {
             self.notices.push_back(Notice::Resumed);
         }
     }

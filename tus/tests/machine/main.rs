@@ -1,0 +1,13 @@
+//! The upload machine from outside: its reaction to every answer, and whole uploads against the server half
+//! over a simulated network.
+
+mod bench;
+mod faults;
+mod kill;
+mod offline;
+mod pace;
+mod start;
+mod statuses;
+mod token;
+mod wire;
+mod world;

@@ -1,0 +1,133 @@
+//! Access tokens that run out.
+
+use sortie_tus::client::{Abandon, Command, FailureReason, Notice, RenewalFailure, WaitReason};
+
+use crate::bench::{Bench, answer};
+
+/// A machine that has just been told 401 and asks for a new token.
+#[track_caller]
+fn renewing() -> Bench {
+    let (mut bench, request) = Bench::sending(100);
+    bench.respond(request, &answer(401, None));
+    let reason = WaitReason::Token;
+    assert_eq!(
+        bench.notices(),
+        [Notice::Waiting {
+            until: None,
+            reason
+        }]
+    );
+    assert!(matches!(bench.command(), Command::RenewToken { .. }));
+    bench.quiet();
+    assert_eq!(bench.upload.poll_timeout(), None);
+    bench
+}
+
+#[test]
+fn one_renewal_then_the_offset() {
+    let mut bench = renewing();
+    bench.upload.handle_available(20, 200);
+    bench.quiet();
+    bench.upload.handle_token_renewed(30);
+    let head = bench.head();
+    bench.respond(head, &answer(200, Some(0)));
+    let (request, _, _) = bench.patch();
+    bench.respond(request, &answer(204, Some(200)));
+    assert_eq!(
+        bench.notices(),
+        [Notice::Resumed, Notice::Acknowledged { offset: 200 }]
+    );
+    // Accepted once: the next 401 is about age again.
+    bench.upload.handle_available(40, 300);
+    let (request, _, _) = bench.patch();
+    bench.respond(request, &answer(401, None));
+    assert!(matches!(bench.command(), Command::RenewToken { .. }));
+}
+
+#[test]
+fn a_new_token_that_is_refused_is_final() {
+    let mut bench = renewing();
+    bench.upload.handle_token_renewed(30);
+    let head = bench.head();
+    bench.respond(head, &answer(401, None));
+    bench.failed(FailureReason::Unauthorized);
+
+    // Neither does it help that HEAD works when PATCH never does.
+    let mut bench = renewing();
+    bench.upload.handle_token_renewed(30);
+    let head = bench.head();
+    bench.respond(head, &answer(200, Some(0)));
+    let (request, _, _) = bench.patch();
+    bench.respond(request, &answer(401, None));
+    bench.failed(FailureReason::Unauthorized);
+}
+
+#[test]
+fn a_token_may_run_out_while_nothing_is_sent() {
+    let mut bench = renewing();
+    bench.upload.handle_token_renewed(30);
+    let head = bench.head();
+    bench.respond(head, &answer(200, Some(100)));
+    bench.now += 3_600_000;
+    bench.upload.handle_available(bench.now, 200);
+    let (request, _, _) = bench.patch();
+    bench.respond(request, &answer(401, None));
+    assert!(matches!(bench.command(), Command::RenewToken { .. }));
+}
+
+#[test]
+fn no_new_token_is_final() {
+    let mut bench = renewing();
+    bench
+        .upload
+        .handle_token_failed(30, RenewalFailure::Refused);
+    bench.failed(FailureReason::Unauthorized);
+}
+
+#[test]
+fn an_unreachable_issuer_is_asked_again() {
+    let mut bench = renewing();
+    bench
+        .upload
+        .handle_token_failed(bench.now, RenewalFailure::Unreachable);
+    bench.wait_for(WaitReason::Network, 500);
+    assert!(matches!(bench.command(), Command::RenewToken { .. }));
+    bench
+        .upload
+        .handle_token_failed(bench.now, RenewalFailure::Unreachable);
+    bench.quiet();
+    // A token that comes from elsewhere is as good, and ends the wait.
+    bench.upload.handle_token_renewed(bench.now);
+    bench.head();
+}
+
+#[test]
+fn a_renewal_nobody_asked_for_changes_nothing() {
+    let (mut bench, request) = Bench::sending(100);
+    bench.upload.handle_token_renewed(5);
+    bench.upload.handle_token_failed(5, RenewalFailure::Refused);
+    bench.respond(request, &answer(401, None));
+    assert!(matches!(bench.command(), Command::RenewToken { .. }));
+}
+
+#[test]
+fn creation_and_deletion_wait_for_tokens_too() {
+    let (mut bench, request) = Bench::creating();
+    bench.respond(request, &answer(401, None));
+    assert!(matches!(bench.command(), Command::RenewToken { .. }));
+    bench.upload.handle_token_renewed(20);
+    assert!(matches!(bench.command(), Command::Create { .. }));
+
+    let mut bench = Bench::fresh(10);
+    bench.upload.handle_abandon(0, Abandon::DeleteOnServer);
+    let request = bench.command().request();
+    bench.respond(request, &answer(401, None));
+    assert!(matches!(bench.command(), Command::RenewToken { .. }));
+    bench
+        .upload
+        .handle_token_failed(20, RenewalFailure::Refused);
+    assert_eq!(
+        bench.notices().last(),
+        Some(&Notice::Abandoned { deleted: false })
+    );
+}

@@ -1,0 +1,164 @@
+//! Commands as HTTP requests, and a tus server in memory that answers them with the crate's own server half.
+
+use std::collections::BTreeMap;
+
+use sortie_tus::client::{Command, Response, UploadLength};
+use sortie_tus::header::{self, format_length};
+use sortie_tus::server::{Extension, Extensions, Protocol, Refusal, admit};
+
+pub(crate) const ENDPOINT: &str = "/files/";
+
+/// A request as it goes over the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    method: &'static str,
+    url: String,
+    headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Http {
+    /// What an adapter makes of a command; nothing for commands that are no request.
+    pub(crate) fn from_command(command: &Command, source: &[u8]) -> Option<Self> {
+        let mut headers = vec![(header::TUS_RESUMABLE, header::VERSION.to_owned())];
+        let mut body = Vec::new();
+        let (method, url) = match command {
+            Command::Create {
+                endpoint,
+                length,
+                metadata,
+                ..
+            } => {
+                headers.push(format_length(*length));
+                if !metadata.is_empty() {
+                    headers.push((header::UPLOAD_METADATA, metadata.to_string()));
+                }
+                ("POST", endpoint)
+            }
+            Command::Head { url, .. } => ("HEAD", url),
+            Command::Patch {
+                url,
+                offset,
+                len,
+                declare_length,
+                ..
+            } => {
+                headers.push(("content-type", header::OFFSET_OCTET_STREAM.to_owned()));
+                headers.push((header::UPLOAD_OFFSET, offset.to_string()));
+                if let Some(length) = declare_length {
+                    headers.push((header::UPLOAD_LENGTH, length.to_string()));
+                }
+                let start = usize::try_from(*offset).expect("small");
+                body.extend(&source[start..start + usize::try_from(*len).expect("small")]);
+                ("PATCH", url)
+            }
+            Command::Delete { url, .. } => ("DELETE", url),
+            Command::RenewToken { .. } | Command::Cancel { .. } => return None,
+        };
+        Some(Self {
+            method,
+            url: url.clone(),
+            headers,
+            body,
+        })
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// What a server keeps of an upload.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) length: UploadLength,
+}
+
+/// A tus server without a network.
+pub(crate) struct Server {
+    protocol: Protocol,
+    pub(crate) uploads: BTreeMap<String, Stored>,
+    created: u32,
+}
+
+type Answer = (u16, Vec<(&'static str, String)>);
+
+impl Server {
+    pub(crate) fn new() -> Self {
+        Self {
+            protocol: Protocol {
+                max_size: 1 << 20,
+                extensions: Extensions::from_iter(Extension::ALL),
+            },
+            uploads: BTreeMap::new(),
+            created: 0,
+        }
+    }
+
+    /// Creates an upload as if somebody else had done it.
+    pub(crate) fn create(&mut self, length: UploadLength) -> String {
+        self.created += 1;
+        let url = format!("{ENDPOINT}{}", self.created);
+        let bytes = Vec::new();
+        self.uploads.insert(url.clone(), Stored { bytes, length });
+        url
+    }
+
+    /// Handles a request of whose body only the first `arrived` bytes come; keeps those.
+    pub(crate) fn handle(&mut self, http: &Http, arrived: usize) -> Response {
+        let (status, mut headers) = self
+            .route(http, arrived)
+            .unwrap_or_else(|refusal| (refusal.status(), Vec::new()));
+        headers.push((header::TUS_RESUMABLE, header::VERSION.to_owned()));
+        Response::read(status, |name| {
+            let found = headers.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| value.as_str())
+        })
+    }
+
+    fn route(&mut self, http: &Http, arrived: usize) -> Result<Answer, Refusal> {
+        let header = |name: &str| http.header(name);
+        self.protocol.version_check(header)?;
+        if http.method == "POST" {
+            assert_eq!(http.url, ENDPOINT);
+            let creation = self.protocol.creation(header)?;
+            let url = self.create(creation.length);
+            return Ok((201, vec![("location", url)]));
+        }
+        let Some(upload) = self.uploads.get_mut(&http.url) else {
+            return Ok((404, Vec::new()));
+        };
+        match http.method {
+            "PATCH" => {
+                let append = self.protocol.append(header)?;
+                let body_len = Some(http.body.len() as u64);
+                let at = upload.bytes.len() as u64;
+                let admission =
+                    admit(&append, at, upload.length, body_len, self.protocol.max_size)?;
+                upload.length = admission.length;
+                upload
+                    .bytes
+                    .extend(&http.body[..arrived.min(http.body.len())]);
+                let offset = upload.bytes.len().to_string();
+                Ok((204, vec![(header::UPLOAD_OFFSET, offset)]))
+            }
+            "HEAD" => {
+                let offset = upload.bytes.len().to_string();
+                Ok((
+                    200,
+                    vec![
+                        (header::UPLOAD_OFFSET, offset),
+                        format_length(upload.length),
+                    ],
+                ))
+            }
+            "DELETE" => {
+                self.uploads.remove(&http.url);
+                Ok((204, Vec::new()))
+            }
+            other => panic!("the machine sent {other}"),
+        }
+    }
+}
