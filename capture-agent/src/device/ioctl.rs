@@ -1,0 +1,105 @@
+//! The V4L2 calls that the `v4l` crate lacks, or in which it panics.
+//!
+//! It has no DV timings, lists single-planar formats only, and unwraps the texts of a driver as
+//! UTF-8, which a USB device's name is not where the kernel cut it off inside of a character.
+#![expect(
+    unsafe_code,
+    reason = "an ioctl takes an untyped pointer, and DV timings are a C union; here each request \
+              meets the one structure the kernel declares for it"
+)]
+
+use std::io;
+use std::mem;
+use std::os::raw::c_void;
+
+use v4l::device::Handle;
+use v4l::v4l_sys::{
+    V4L2_DV_BT_656_1120, v4l2_bt_timings, v4l2_capability, v4l2_dv_timings, v4l2_fmtdesc,
+};
+use v4l::v4l2::vidioc;
+
+/// `_IOR('V', 99, struct v4l2_dv_timings)`; linux/videodev2.h.
+const VIDIOC_QUERY_DV_TIMINGS: vidioc::_IOC_TYPE = {
+    const READ: vidioc::_IOC_TYPE = 2;
+    let size = size_of::<v4l2_dv_timings>() as vidioc::_IOC_TYPE;
+    (READ << 30) | (size << 16) | ((b'V' as vidioc::_IOC_TYPE) << 8) | 99
+};
+
+/// What the device calls itself and can do.
+///
+/// # Errors
+///
+/// `ENOTTY` for what is no video device, `ENODEV` after an unplug.
+pub(super) fn query_capability(handle: &Handle) -> io::Result<v4l2_capability> {
+    // SAFETY: the structure consists of integers, for which zeroes are a value.
+    let mut capability: v4l2_capability = unsafe { mem::zeroed() };
+    // SAFETY: VIDIOC_QUERYCAP takes a `v4l2_capability`.
+    unsafe { call(handle, vidioc::VIDIOC_QUERYCAP, &mut capability) }?;
+    Ok(capability)
+}
+
+/// The format of a number, counted from 0, of one buffer type.
+///
+/// # Errors
+///
+/// `EINVAL` past the last one.
+pub(super) fn enum_format(
+    handle: &Handle,
+    buffer_type: u32,
+    index: u32,
+) -> io::Result<v4l2_fmtdesc> {
+    // SAFETY: the structure consists of integers, for which zeroes are a value.
+    let mut format: v4l2_fmtdesc = unsafe { mem::zeroed() };
+    format.index = index;
+    format.type_ = buffer_type;
+    // SAFETY: VIDIOC_ENUM_FMT takes a `v4l2_fmtdesc`.
+    unsafe { call(handle, vidioc::VIDIOC_ENUM_FMT, &mut format) }?;
+    Ok(format)
+}
+
+/// What the receiver measures at its input now; changes nothing.
+///
+/// # Errors
+///
+/// `ENOLINK`, `ENOLCK` and `ERANGE` are answers as well, see [`super::timings`]; `ENOTTY` or
+/// `ENODATA` where the device or its present input has no timings; `ENODEV` after an unplug.
+pub(super) fn query_dv_timings(handle: &Handle) -> io::Result<v4l2_bt_timings> {
+    // SAFETY: the structure consists of integers, for which zeroes are a value.
+    let mut timings: v4l2_dv_timings = unsafe { mem::zeroed() };
+    // SAFETY: VIDIOC_QUERY_DV_TIMINGS takes a `v4l2_dv_timings`.
+    unsafe { call(handle, VIDIOC_QUERY_DV_TIMINGS, &mut timings) }?;
+    if timings.type_ != V4L2_DV_BT_656_1120 {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the driver answered with timings of an unknown type",
+        ));
+    }
+    // SAFETY: the type says that this member is meant; either is plain integers anyway.
+    Ok(unsafe { timings.__bindgen_anon_1.bt })
+}
+
+/// Does an ioctl, again where a signal interrupted it.
+///
+/// # Safety
+///
+/// `request` must be one for which the kernel reads and writes no more than a `T`.
+unsafe fn call<T>(handle: &Handle, request: vidioc::_IOC_TYPE, argument: &mut T) -> io::Result<()> {
+    let argument: *mut c_void = std::ptr::from_mut(argument).cast();
+    loop {
+        // SAFETY: the pointer is to a live `T`, which the caller matched to the request.
+        match unsafe { v4l::v4l2::ioctl(handle.fd(), request, argument) } {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_request_is_the_number_the_kernel_headers_give() {
+        assert_eq!(VIDIOC_QUERY_DV_TIMINGS, 0x8084_5663);
+    }
+}

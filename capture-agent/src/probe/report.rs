@@ -1,0 +1,398 @@
+//! The report as it is written: JSON for programs, and the base of the text for people.
+
+use serde::Serialize;
+
+use super::Findings;
+use crate::device::{self, Kind};
+use crate::encoder::{self, Class, Outcome};
+use crate::signal::{self, Reading};
+
+/// What `probe` found. Fields may be added, never renamed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The version of GStreamer at run time.
+    pub gstreamer: String,
+    /// Every video device node, by its number.
+    pub devices: Vec<Device>,
+    /// The mode the encoders were tried with.
+    pub tried_with: Mode,
+    /// Every encoder that comes into question, best first.
+    pub encoders: Vec<Encoder>,
+    /// Whether this machine has what a recording needs; a signal is not part of it.
+    pub can_record: bool,
+    /// What is missing, and what to do about it.
+    pub problems: Vec<String>,
+}
+
+/// A video device node.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Device {
+    /// The node, for example `/dev/video0`.
+    pub path: String,
+    /// What it is, unless there is an `error`.
+    #[serde(flatten)]
+    pub identity: Option<Identity>,
+    /// Why it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What it measures at its input, for a capture device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
+    /// What it delivers, for a capture device.
+    pub formats: Vec<Format>,
+}
+
+/// What a device says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Identity {
+    /// Its driver.
+    pub driver: String,
+    /// Its name.
+    pub card: String,
+    /// Where it is plugged in.
+    pub bus: String,
+    /// What the node is for.
+    pub kind: NodeKind,
+}
+
+/// What a device node is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeKind {
+    /// Pictures come out of it.
+    Capture,
+    /// Pictures go in and come out.
+    Codec,
+    /// Outputs, radios, metadata.
+    Other,
+}
+
+/// What a receiver measures at its input.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Timings {
+    /// The device has no timings; its frames tell whether there is a signal.
+    None,
+    /// Nothing arrives.
+    NoSignal,
+    /// Something arrives, but there is no lock on it.
+    NoLock,
+    /// Something arrives that the hardware cannot do.
+    Unsupported,
+    /// A picture arrives.
+    Locked(Mode),
+    /// The device did not answer.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Size and rate.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Mode {
+    /// Pixels.
+    pub width: u32,
+    /// Lines.
+    pub height: u32,
+    /// Frames per second.
+    pub fps: f64,
+    /// Whether a frame arrives as two fields.
+    pub interlaced: bool,
+}
+
+/// A pixel format.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Format {
+    /// Its four-character code.
+    pub fourcc: String,
+    /// The driver's description.
+    pub description: String,
+    /// Whether frames arrive compressed.
+    pub compressed: bool,
+    /// The sizes; empty where the driver does not list them.
+    pub sizes: Vec<Size>,
+}
+
+/// A frame size or a range of them, in pixels.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Size {
+    /// One size.
+    Exact {
+        /// Pixels.
+        width: u32,
+        /// Lines.
+        height: u32,
+        /// The rates on offer.
+        rates: Vec<Rate>,
+    },
+    /// Every size between two.
+    Between {
+        /// Pixels.
+        width: Range<u32>,
+        /// Lines.
+        height: Range<u32>,
+    },
+}
+
+/// Frames per second.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Rate {
+    /// One rate.
+    Exact(f64),
+    /// Every rate between two.
+    Between(Range<f64>),
+}
+
+/// From, to and everything between.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Range<T> {
+    /// The least.
+    pub least: T,
+    /// The most.
+    pub most: T,
+}
+
+/// An encoder and how it did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Encoder {
+    /// The GStreamer element.
+    pub element: String,
+    /// Whether it has hardware of its own.
+    pub hardware: bool,
+    /// How it did.
+    #[serde(flatten)]
+    pub result: TrialResult,
+    /// Whether it is the one that would be used: the first that works.
+    pub chosen: bool,
+}
+
+/// How an encoder did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum TrialResult {
+    /// Frames went in, and as many came out.
+    Works,
+    /// Its plugin is not there.
+    NotInstalled,
+    /// Its device or library is missing, busy or refuses.
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+    /// What came out was not what went in.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// It took too long.
+    TimedOut {
+        /// Milliseconds it was given.
+        limit_ms: u64,
+    },
+}
+
+impl Report {
+    /// Puts what was found into words.
+    #[must_use]
+    pub fn new(findings: &Findings) -> Self {
+        let devices: Vec<_> = findings.devices.iter().map(Device::new).collect();
+        let chosen = encoder::best(&findings.trials);
+        let encoders = findings
+            .trials
+            .iter()
+            .map(|trial| Encoder::new(trial, chosen == Some(trial)))
+            .collect();
+        let problems = problems(&devices, chosen.is_some());
+        Self {
+            gstreamer: encoder::version(),
+            devices,
+            tried_with: findings.mode.into(),
+            encoders,
+            can_record: problems.is_empty(),
+            problems,
+        }
+    }
+}
+
+impl Device {
+    fn new(
+        (path, finding): &(
+            std::path::PathBuf,
+            Result<super::Finding, device::DeviceError>,
+        ),
+    ) -> Self {
+        let path = path.display().to_string();
+        match finding {
+            Err(error) => Self {
+                path,
+                identity: None,
+                error: Some(error.kind.to_string()),
+                timings: None,
+                formats: Vec::new(),
+            },
+            Ok(finding) => {
+                let kind = finding.capabilities.kind.into();
+                Self {
+                    path,
+                    identity: Some(Identity {
+                        driver: finding.capabilities.driver.clone(),
+                        card: finding.capabilities.card.clone(),
+                        bus: finding.capabilities.bus.clone(),
+                        kind,
+                    }),
+                    error: None,
+                    timings: (kind == NodeKind::Capture).then(|| Timings::new(&finding.timings)),
+                    formats: finding.formats.iter().map(Format::new).collect(),
+                }
+            }
+        }
+    }
+
+    /// Whether pictures can be had from it.
+    #[must_use]
+    pub fn is_capture(&self) -> bool {
+        self.identity
+            .as_ref()
+            .is_some_and(|identity| identity.kind == NodeKind::Capture)
+    }
+}
+
+impl From<Kind> for NodeKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Capture => Self::Capture,
+            Kind::Codec => Self::Codec,
+            Kind::Other => Self::Other,
+        }
+    }
+}
+
+impl Timings {
+    fn new(timings: &Result<Option<Reading>, device::DeviceError>) -> Self {
+        match timings {
+            Ok(None) => Self::None,
+            Ok(Some(Reading::NoSignal)) => Self::NoSignal,
+            Ok(Some(Reading::NoLock)) => Self::NoLock,
+            Ok(Some(Reading::Unsupported)) => Self::Unsupported,
+            Ok(Some(Reading::Locked(mode))) => Self::Locked((*mode).into()),
+            Err(error) => Self::Failed {
+                reason: error.kind.to_string(),
+            },
+        }
+    }
+}
+
+impl From<signal::Mode> for Mode {
+    fn from(mode: signal::Mode) -> Self {
+        Self {
+            width: mode.width,
+            height: mode.height,
+            fps: hertz(mode.fps),
+            interlaced: mode.interlaced,
+        }
+    }
+}
+
+fn hertz(rate: signal::FrameRate) -> f64 {
+    f64::from(rate.millihertz()) / 1000.0
+}
+
+impl Format {
+    fn new(format: &device::Format) -> Self {
+        Self {
+            fourcc: format.fourcc.clone(),
+            description: format.description.clone(),
+            compressed: format.compressed,
+            sizes: format.sizes.iter().map(Size::new).collect(),
+        }
+    }
+}
+
+impl Size {
+    fn new(size: &device::Size) -> Self {
+        match size {
+            device::Size::Exact {
+                width,
+                height,
+                rates,
+            } => Self::Exact {
+                width: *width,
+                height: *height,
+                rates: rates.iter().map(Rate::new).collect(),
+            },
+            device::Size::Between { least, most } => Self::Between {
+                width: Range {
+                    least: least.0,
+                    most: most.0,
+                },
+                height: Range {
+                    least: least.1,
+                    most: most.1,
+                },
+            },
+        }
+    }
+}
+
+impl Rate {
+    fn new(rate: &device::Rate) -> Self {
+        match *rate {
+            device::Rate::Exact(rate) => Self::Exact(hertz(rate)),
+            device::Rate::Between { least, most } => Self::Between(Range {
+                least: hertz(least),
+                most: hertz(most),
+            }),
+        }
+    }
+}
+
+impl Encoder {
+    fn new(trial: &encoder::Trial, chosen: bool) -> Self {
+        Self {
+            element: trial.candidate.element.to_owned(),
+            hardware: trial.candidate.class == Class::Hardware,
+            result: match &trial.outcome {
+                Outcome::Works => TrialResult::Works,
+                Outcome::NotInstalled => TrialResult::NotInstalled,
+                Outcome::Unavailable(reason) => TrialResult::Unavailable {
+                    reason: reason.clone(),
+                },
+                Outcome::Failed(reason) => TrialResult::Failed {
+                    reason: reason.clone(),
+                },
+                Outcome::TimedOut(limit) => TrialResult::TimedOut {
+                    limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+                },
+            },
+            chosen,
+        }
+    }
+}
+
+/// What keeps this machine from recording. A device that delivers H.264 needs no encoder.
+fn problems(devices: &[Device], encoder_works: bool) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut capture = devices
+        .iter()
+        .filter(|device| device.is_capture())
+        .peekable();
+    if capture.peek().is_none() {
+        problems.push(if devices.iter().any(|device| device.error.is_some()) {
+            "No capture device can be used; see what is said about each.".to_owned()
+        } else {
+            "No capture device was found. If one is plugged in, its driver is not loaded: \
+             the last lines of `dmesg` say why."
+                .to_owned()
+        });
+    }
+    let ready_made = capture.any(|device| device.formats.iter().any(|f| f.fourcc == "H264"));
+    if !encoder_works && !ready_made {
+        problems.push(
+            "No H.264 encoder works. Install gstreamer1.0-plugins-ugly for x264enc.".to_owned(),
+        );
+    }
+    problems
+}

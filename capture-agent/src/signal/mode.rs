@@ -1,0 +1,212 @@
+//! Picture size and frame rate.
+
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
+/// Frames per second, kept in thousandths so that 59.94 and 60 differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FrameRate {
+    millihertz: u32,
+}
+
+impl FrameRate {
+    /// A whole number of frames per second.
+    ///
+    /// # Panics
+    ///
+    /// Above 4,294,967 frames per second.
+    #[must_use]
+    pub const fn from_hertz(hertz: u32) -> Self {
+        Self {
+            millihertz: hertz * 1000,
+        }
+    }
+
+    /// Thousandths of a frame per second.
+    #[must_use]
+    pub const fn from_millihertz(millihertz: u32) -> Self {
+        Self { millihertz }
+    }
+
+    /// `frames` in `seconds`, to the nearest thousandth of a hertz; `None` where that is no rate:
+    /// a zero on either side, or more than fits.
+    #[must_use]
+    pub fn from_ratio(frames: u64, seconds: u64) -> Option<Self> {
+        let millihertz = (u128::from(frames) * 1000 + u128::from(seconds) / 2)
+            .checked_div(u128::from(seconds))?;
+        match u32::try_from(millihertz) {
+            Ok(0) | Err(_) => None,
+            Ok(millihertz) => Some(Self { millihertz }),
+        }
+    }
+
+    /// Thousandths of a frame per second.
+    #[must_use]
+    pub const fn millihertz(self) -> u32 {
+        self.millihertz
+    }
+
+    /// Whether the two differ by no more than 0.5 %.
+    ///
+    /// Receivers measure the pixel clock and the last digits wander; and because recordings carry
+    /// real timestamps, a change from 60 to 59.94 is no reason for a new file.
+    #[must_use]
+    pub fn is_close_to(self, other: Self) -> bool {
+        let difference = u64::from(self.millihertz.abs_diff(other.millihertz));
+        difference * 200 <= u64::from(self.millihertz.max(other.millihertz))
+    }
+}
+
+impl fmt::Display for FrameRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, thousandths) = (self.millihertz / 1000, self.millihertz % 1000);
+        if thousandths == 0 {
+            return write!(f, "{whole}");
+        }
+        let fraction = format!("{thousandths:03}");
+        write!(f, "{whole}.{}", fraction.trim_end_matches('0'))
+    }
+}
+
+/// What a source sends: the size of its picture in pixels and its frames per second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode {
+    /// Active picture width in pixels.
+    pub width: u32,
+    /// Active picture height in lines, both fields together where it is interlaced.
+    pub height: u32,
+    /// Whole frames per second (for an interlaced mode half the field rate).
+    pub fps: FrameRate,
+    /// Whether a frame arrives as two fields.
+    pub interlaced: bool,
+}
+
+impl Mode {
+    /// A mode that sends whole frames.
+    #[must_use]
+    pub const fn progressive(width: u32, height: u32, fps: FrameRate) -> Self {
+        Self {
+            width,
+            height,
+            fps,
+            interlaced: false,
+        }
+    }
+
+    /// Whether a recording can go on from one to the other: the same picture, and rates that
+    /// [are close](FrameRate::is_close_to).
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.width == other.width
+            && self.height == other.height
+            && self.interlaced == other.interlaced
+            && self.fps.is_close_to(other.fps)
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { width, height, .. } = self;
+        let scan = if self.interlaced { " interlaced" } else { "" };
+        write!(f, "{width}x{height} at {} fps{scan}", self.fps)
+    }
+}
+
+/// Why a text is no [`Mode`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseModeError {
+    /// Not of the form `WIDTHxHEIGHT@FPS`.
+    #[error("write it as WIDTHxHEIGHT@FPS, for example 1920x1080@60")]
+    Form,
+    /// One of the three is no number.
+    #[error("{part} is not a whole number: {source}")]
+    Number {
+        /// Which.
+        part: &'static str,
+        /// Why not.
+        source: ParseIntError,
+    },
+    /// One of the three is zero or too large to be meant.
+    #[error("{part} must be between 1 and {most}")]
+    Range {
+        /// Which.
+        part: &'static str,
+        /// The largest that is taken.
+        most: u32,
+    },
+}
+
+impl FromStr for Mode {
+    type Err = ParseModeError;
+
+    /// Reads `1920x1080@60`, at most 8192 pixels a side and 1000 frames per second.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (size, fps) = text.split_once('@').ok_or(ParseModeError::Form)?;
+        let (width, height) = size.split_once(['x', 'X']).ok_or(ParseModeError::Form)?;
+        let number = |part, text: &str, most| match text.parse::<u32>() {
+            Ok(number) if (1..=most).contains(&number) => Ok(number),
+            Ok(_) => Err(ParseModeError::Range { part, most }),
+            Err(source) => Err(ParseModeError::Number { part, source }),
+        };
+        Ok(Self::progressive(
+            number("the width", width, 8192)?,
+            number("the height", height, 8192)?,
+            FrameRate::from_hertz(number("the frame rate", fps, 1000)?),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_shown_as_people_write_them() {
+        for (millihertz, text) in [
+            (60_000, "60"),
+            (59_940, "59.94"),
+            (23_976, "23.976"),
+            (7_500, "7.5"),
+        ] {
+            assert_eq!(FrameRate::from_millihertz(millihertz).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_ratio_is_rounded_and_zero_is_no_rate() {
+        let rate = |frames, seconds| FrameRate::from_ratio(frames, seconds).map(|r| r.millihertz());
+        assert_eq!(rate(60_000, 1001), Some(59_940));
+        assert_eq!(rate(30, 1), Some(30_000));
+        assert_eq!(rate(30, 0), None);
+        assert_eq!(rate(0, 30), None);
+        assert_eq!(rate(u64::MAX, 1), None);
+    }
+
+    #[test]
+    fn broadcast_rates_are_close_and_real_changes_are_not() {
+        let close = |a, b| FrameRate::from_millihertz(a).is_close_to(FrameRate::from_millihertz(b));
+        assert!(close(60_000, 59_940));
+        assert!(close(23_976, 24_000));
+        assert!(!close(24_000, 25_000));
+        assert!(!close(60_000, 50_000));
+    }
+
+    #[test]
+    fn modes_are_read_or_refused_with_the_reason() {
+        let mode = "1920x1080@60".parse::<Mode>().unwrap();
+        assert_eq!(mode.to_string(), "1920x1080 at 60 fps");
+        let refused = |text: &str| text.parse::<Mode>().unwrap_err().to_string();
+        assert!(refused("1920x1080").contains("WIDTHxHEIGHT@FPS"));
+        assert!(refused("1920@60").contains("WIDTHxHEIGHT@FPS"));
+        assert!(refused("ax1080@60").starts_with("the width is not a whole number"));
+        assert_eq!(
+            refused("1920x0@60"),
+            "the height must be between 1 and 8192"
+        );
+        assert_eq!(
+            refused("1920x1080@1001"),
+            "the frame rate must be between 1 and 1000"
+        );
+    }
+}
