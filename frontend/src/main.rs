@@ -1,3 +1,13 @@
-//! Under construction.
+//! Entry point of the pages; `trunk build` makes `dist/` of it.
 
-fn main() {}
+#[cfg(target_arch = "wasm32")]
+fn main() {
+    sortie_frontend::start();
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn main() -> Result<(), &'static str> {
+    Err(
+        "These are pages for a browser: build them with `make build` and open the server's address.",
+    )
+}

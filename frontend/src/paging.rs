@@ -1,0 +1,94 @@
+//! The `Link` header that leads to the next page of a list.
+
+/// The target of the link with `rel="next"` in a `Link` header (RFC 8288, section 3).
+///
+/// Only a target on this origin's `/api/` is taken: the pages send their cookies there and nowhere else.
+pub fn next_page(header: &str) -> Option<String> {
+    let mut rest = header;
+    while let Some(start) = rest.find('<') {
+        let (target, after) = rest[start + 1..].split_once('>')?;
+        let (parameters, others) = split_unquoted(after, ',');
+        if is_next(parameters) && target.starts_with("/api/") {
+            return Some(target.to_owned());
+        }
+        rest = others;
+    }
+    None
+}
+
+/// Whether one of the link's relation types is `next`; there may be several between the quotes.
+fn is_next(parameters: &str) -> bool {
+    let mut rest = parameters;
+    while !rest.is_empty() {
+        let (parameter, others) = split_unquoted(rest, ';');
+        if let Some((name, value)) = parameter.split_once('=')
+            && name.trim().eq_ignore_ascii_case("rel")
+        {
+            let relations = value.trim().trim_matches('"').split_ascii_whitespace();
+            return relations
+                .into_iter()
+                .any(|relation| relation.eq_ignore_ascii_case("next"));
+        }
+        rest = others;
+    }
+    false
+}
+
+/// What stands before the first `separator` that is not in a quoted string (RFC 9110, section 5.6.4), and what
+/// stands after it.
+fn split_unquoted(text: &str, separator: char) -> (&str, &str) {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (position, letter) in text.char_indices() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if letter == separator && !quoted => {
+                return (&text[..position], &text[position + letter.len_utf8()..]);
+            }
+            _ => {}
+        }
+    }
+    (text, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(header: &str, expected: Option<&str>) {
+        assert_eq!(next_page(header).as_deref(), expected, "{header}");
+    }
+
+    #[test]
+    fn the_next_page_is_found() {
+        check(
+            r#"</api/recordings?limit=50&cursor=a%2Cb>; rel="next""#,
+            Some("/api/recordings?limit=50&cursor=a%2Cb"),
+        );
+        check(
+            "</api/recordings?cursor=x>;REL=next",
+            Some("/api/recordings?cursor=x"),
+        );
+        check(
+            r#"</api/a>; rel="first"; title="a, b; rel=next", </api/b>; rel="last next""#,
+            Some("/api/b"),
+        );
+    }
+
+    #[test]
+    fn nothing_else_is_taken_for_it() {
+        check("", None);
+        check("</api/recordings", None);
+        check("</api/recordings>", None);
+        check(r#"</api/recordings>; rel="prev""#, None);
+        check(r#"</api/recordings>; title="next""#, None);
+        check(
+            r#"<https://elsewhere.example/api/recordings>; rel="next""#,
+            None,
+        );
+        check(r#"<//elsewhere.example/api/recordings>; rel="next""#, None);
+    }
+}

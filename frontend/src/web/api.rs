@@ -1,0 +1,216 @@
+//! Calls to the server's REST API.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, Shared};
+use gloo_net::http::{Request, Response};
+use serde::de::DeserializeOwned;
+use sortie_api::{
+    Login, Problem, ProblemCode, Recording, RefreshRequest, ServerInfo, Tokens, User,
+};
+
+use crate::listing::Page;
+use crate::paging::next_page;
+
+/// Rows of one page of a list.
+const PAGE_ROWS: u32 = 50;
+
+/// Why a call came to nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ApiError {
+    /// The server said no, and why.
+    Problem(Problem),
+    /// Nobody is signed in any more, and the refresh cookie did not help.
+    SignedOut,
+    /// No answer came.
+    Unreachable,
+    /// An answer came that is none of ours, for example a proxy's error page; with its status.
+    Unreadable(u16),
+}
+
+impl ApiError {
+    /// What happened and what to do, in a sentence.
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            Self::Problem(problem) if problem.detail.is_empty() => format!("{}.", problem.title),
+            Self::Problem(problem) => problem.detail.clone(),
+            Self::SignedOut => "Your sign-in has expired. Sign in again.".to_owned(),
+            Self::Unreachable => {
+                "The server cannot be reached. Check your network connection and try again."
+                    .to_owned()
+            }
+            Self::Unreadable(status) => {
+                format!(
+                    "The server gave an unexpected answer (status {status}). Try again in a moment."
+                )
+            }
+        }
+    }
+
+    /// Whether the thing asked for does not exist, or not any more.
+    pub(crate) fn is_not_found(&self) -> bool {
+        match self {
+            Self::Problem(problem) => {
+                matches!(problem.code, ProblemCode::NotFound | ProblemCode::Gone)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<gloo_net::Error> for ApiError {
+    fn from(_: gloo_net::Error) -> Self {
+        Self::Unreachable
+    }
+}
+
+type Renewal = Shared<LocalBoxFuture<'static, Result<(), ApiError>>>;
+
+/// The server's REST API. Clones share the renewal of the sign-in.
+#[derive(Clone, Default)]
+pub(crate) struct Api {
+    /// The renewal under way, so that calls which fail together ask for one new sign-in together: a refresh
+    /// token is good for one use.
+    renewal: Rc<RefCell<Option<Renewal>>>,
+}
+
+impl Api {
+    /// What there is to know before anybody signs in.
+    pub(crate) async fn info(&self) -> Result<ServerInfo, ApiError> {
+        read(checked(Request::get("/api/info").send().await?).await?).await
+    }
+
+    /// Signs in; the server sets the cookies.
+    pub(crate) async fn sign_in(&self, login: &Login) -> Result<User, ApiError> {
+        // Not through `send`: a 401 here is the answer, not an expired sign-in.
+        let response = Request::post("/api/auth/login").json(login)?.send().await?;
+        let tokens: Tokens = read(checked(response).await?).await?;
+        Ok(tokens.user)
+    }
+
+    /// Signs out; the server clears the cookies.
+    pub(crate) async fn sign_out(&self) -> Result<(), ApiError> {
+        let request = Request::post("/api/auth/logout").json(&RefreshRequest::default())?;
+        let response = request.send().await?;
+        match checked(response).await {
+            Err(ApiError::Problem(problem)) if problem.code == ProblemCode::Unauthenticated => {
+                Ok(())
+            }
+            outcome => outcome.map(drop),
+        }
+    }
+
+    /// Who is signed in.
+    pub(crate) async fn me(&self) -> Result<User, ApiError> {
+        read(self.send(|| Request::get("/api/auth/me").build()).await?).await
+    }
+
+    /// A page of the caller's recordings: the first, or the one that the last page's answer named.
+    pub(crate) async fn recordings(&self, page: Option<&str>) -> Result<Page, ApiError> {
+        let first = format!("/api/recordings?limit={PAGE_ROWS}");
+        let address = page.unwrap_or(&first);
+        let response = self.send(|| Request::get(address).build()).await?;
+        let next = response
+            .headers()
+            .get("link")
+            .as_deref()
+            .and_then(next_page);
+        let rows = read(response).await?;
+        Ok(Page { rows, next })
+    }
+
+    /// One recording.
+    pub(crate) async fn recording(&self, id: &str) -> Result<Recording, ApiError> {
+        let address = recording_path(id, "");
+        read(self.send(|| Request::get(&address).build()).await?).await
+    }
+
+    /// Deletes a recording. One that is gone already counts as deleted.
+    pub(crate) async fn delete(&self, id: &str) -> Result<(), ApiError> {
+        let address = recording_path(id, "");
+        match self.send(|| Request::delete(&address).build()).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    }
+
+    /// Sends what `request` builds; where the sign-in has expired, renews it and sends it once more.
+    async fn send(
+        &self,
+        request: impl Fn() -> Result<Request, gloo_net::Error>,
+    ) -> Result<Response, ApiError> {
+        let response = request()?.send().await?;
+        if response.status() != 401 {
+            return checked(response).await;
+        }
+        self.renew().await?;
+        let response = request()?.send().await?;
+        if response.status() == 401 {
+            return Err(ApiError::SignedOut);
+        }
+        checked(response).await
+    }
+
+    /// Renews the sign-in, or joins the renewal under way.
+    pub(crate) async fn renew(&self) -> Result<(), ApiError> {
+        let under_way = self.renewal.borrow().clone();
+        let renewal = under_way.unwrap_or_else(|| {
+            let renewal = refresh().boxed_local().shared();
+            *self.renewal.borrow_mut() = Some(renewal.clone());
+            renewal
+        });
+        let outcome = renewal.clone().await;
+        let mut current = self.renewal.borrow_mut();
+        if current
+            .as_ref()
+            .is_some_and(|current| current.ptr_eq(&renewal))
+        {
+            *current = None;
+        }
+        outcome
+    }
+}
+
+/// Where the bytes of a recording are played from.
+pub(crate) fn stream_path(id: &str) -> String {
+    recording_path(id, "/stream")
+}
+
+/// Where a recording is downloaded from.
+pub(crate) fn download_path(id: &str) -> String {
+    recording_path(id, "/download")
+}
+
+fn recording_path(id: &str, rest: &str) -> String {
+    // The id may come from the address bar: it must stay one path segment.
+    let id = String::from(js_sys::encode_uri_component(id));
+    format!("/api/recordings/{id}{rest}")
+}
+
+async fn refresh() -> Result<(), ApiError> {
+    let request = Request::post("/api/auth/refresh").json(&RefreshRequest::default())?;
+    let response = request.send().await?;
+    match response.status() {
+        // 400 is what a server says that finds no cookie to read.
+        400 | 401 | 403 => Err(ApiError::SignedOut),
+        _ => checked(response).await.map(drop),
+    }
+}
+
+async fn checked(response: Response) -> Result<Response, ApiError> {
+    if response.ok() {
+        return Ok(response);
+    }
+    let problem = response.json::<Problem>().await;
+    Err(problem.map_or_else(
+        |_| ApiError::Unreadable(response.status()),
+        ApiError::Problem,
+    ))
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, ApiError> {
+    let answer = response.json().await;
+    answer.map_err(|_| ApiError::Unreadable(response.status()))
+}

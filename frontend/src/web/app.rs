@@ -1,0 +1,40 @@
+//! The application: what surrounds every page, and which address shows which page.
+
+use leptos::prelude::*;
+use leptos_router::components::{FlatRoutes, Route, Router};
+use leptos_router::path;
+
+use super::components::Header;
+use super::pages::{NotFoundPage, PlayerPage, RecordPage, RecordingsPage, SignInPage};
+use super::record::Desk;
+use super::session::Session;
+
+/// The application.
+#[component]
+pub(super) fn App() -> impl IntoView {
+    Session::provide();
+    // Above the pages, so that a recording goes on while its person looks at other pages.
+    Desk::provide();
+    view! {
+        <Router>
+            <a class="skip-link" href="#main" rel="external" on:click=skip>
+                "Skip to the content"
+            </a>
+            <Header />
+            <main id="main" tabindex="-1">
+                <FlatRoutes fallback=NotFoundPage>
+                    <Route path=path!("/") view=RecordPage />
+                    <Route path=path!("/login") view=SignInPage />
+                    <Route path=path!("/recordings") view=RecordingsPage />
+                    <Route path=path!("/recordings/:id") view=PlayerPage />
+                </FlatRoutes>
+            </main>
+        </Router>
+    }
+}
+
+/// Moves the focus by hand: the address stays what it is, so that the way back after signing in does too.
+fn skip(event: leptos::ev::MouseEvent) {
+    event.prevent_default();
+    super::dom::focus("main");
+}

@@ -1,0 +1,100 @@
+use leptos::either::Either;
+use leptos::prelude::*;
+use leptos_router::components::A;
+use leptos_router::hooks::{use_location, use_navigate};
+
+use super::user_menu::UserMenu;
+use super::{Glyph, Icon};
+use crate::format;
+use crate::return_path;
+use crate::web::record::Desk;
+use crate::web::session::{Session, SignIn};
+
+/// What stands above every page.
+#[component]
+pub(in crate::web) fn Header() -> impl IntoView {
+    let session = Session::expect();
+    let path = use_location().pathname;
+    let person = Memo::new(move |_| match session.sign_in() {
+        SignIn::SignedIn(user) => Some(user),
+        _ => None,
+    });
+    let has_recordings =
+        move || person.with(Option::is_some) && session.recording_enabled() == Some(true);
+    let offers_sign_in = Memo::new(move |_| {
+        session.sign_in() == SignIn::SignedOut && path.get() != return_path::SIGN_IN
+    });
+
+    view! {
+        <header class="header">
+            <div class="header-inner">
+                <A href="/" attr:class="brand" exact=true>
+                    <Mark />
+                    <span>"Sortie" <span class="brand-rest">" Recording"</span></span>
+                </A>
+                <Show when=has_recordings>
+                    <Navigation />
+                </Show>
+                <div class="header-end">
+                    {move || {
+                        person
+                            .get()
+                            .map(|user| Either::Left(view! { <UserMenu user=user /> }))
+                            .or_else(|| {
+                                offers_sign_in
+                                    .get()
+                                    .then(|| Either::Right(view! { <A href=return_path::SIGN_IN attr:class="button">"Sign in"</A> }))
+                            })
+                    }}
+                </div>
+            </div>
+        </header>
+    }
+}
+
+/// The ways to the pages, and to the recording that is running while another page is shown.
+#[component]
+fn Navigation() -> impl IntoView {
+    let desk = Desk::expect();
+    let navigate = use_navigate();
+    let path = use_location().pathname;
+    let is_elsewhere = Memo::new(move |_| desk.has_unsent() && path.get() != "/");
+    let in_list = move || path.with(|path| path.starts_with("/recordings"));
+
+    view! {
+        <nav class="nav" aria-label="Main">
+            <A href="/" attr:class="nav-item" exact=true>
+                <Icon glyph=Glyph::Screen />
+                <span>"Record"</span>
+            </A>
+            <button
+                type="button"
+                class="nav-item"
+                aria-current=move || in_list().then_some("page")
+                on:click=move |_| navigate("/recordings", Default::default())
+            >
+                <Icon glyph=Glyph::Film />
+                <span>"View recordings"</span>
+            </button>
+        </nav>
+        <Show when=move || is_elsewhere.get()>
+            <A href="/" attr:class="live-link">
+                <span class="live-dot" class:live-dot-still=move || !desk.is_live() aria-hidden="true"></span>
+                <span class="visually-hidden">"Back to your recording"</span>
+                <span class="digits" aria-hidden="true">{move || format::clock(desk.recorded_ms())}</span>
+            </A>
+        </Show>
+    }
+}
+
+/// The product's mark.
+#[component]
+fn Mark() -> impl IntoView {
+    view! {
+        <svg class="mark" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+            <path class="mark-frame" d="M20 4H10a6 6 0 0 0-6 6v12a6 6 0 0 0 6 6h12a6 6 0 0 0 6-6V12" />
+            <path class="mark-way" d="M16 16 28 4M20.5 4H28v7.5" />
+            <circle class="mark-dot" cx="13" cy="19" r="4" />
+        </svg>
+    }
+}

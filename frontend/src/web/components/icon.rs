@@ -1,0 +1,88 @@
+use leptos::prelude::*;
+
+/// The pictures there are; drawn on a 20 × 20 grid with a line of 1.5.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum Glyph {
+    Alert,
+    Back,
+    Camera,
+    Close,
+    Download,
+    Film,
+    Info,
+    Microphone,
+    Pause,
+    Play,
+    Record,
+    Refresh,
+    Screen,
+    Shield,
+    SignOut,
+    Sound,
+    Stop,
+    Trash,
+}
+
+impl Glyph {
+    /// The path's data (SVG 2, section 9.3).
+    fn path(self) -> &'static str {
+        match self {
+            Self::Alert => {
+                "M10 6.5v4.25M10 13.75v.01M8.6 3.4 2.2 14.5A1.6 1.6 0 0 0 3.6 17h12.8a1.6 1.6 0 0 0 1.4-2.5L11.4 3.4a1.6 1.6 0 0 0-2.8 0Z"
+            }
+            Self::Back => "M15.5 10h-11M9 4.5 3.5 10 9 15.5",
+            Self::Camera => {
+                "M3.5 5.5h8a1.5 1.5 0 0 1 1.5 1.5v6a1.5 1.5 0 0 1-1.5 1.5h-8A1.5 1.5 0 0 1 2 13V7a1.5 1.5 0 0 1 1.5-1.5ZM13 9l5-2.75v7.5L13 11"
+            }
+            Self::Close => "m5 5 10 10M15 5 5 15",
+            Self::Download => "M10 3v9.5M5.75 8.5 10 12.75l4.25-4.25M3.5 16.5h13",
+            Self::Film => {
+                "M4 3.5h12A1.5 1.5 0 0 1 17.5 5v10a1.5 1.5 0 0 1-1.5 1.5H4A1.5 1.5 0 0 1 2.5 15V5A1.5 1.5 0 0 1 4 3.5ZM8.25 7.25v5.5l4.5-2.75Z"
+            }
+            Self::Info => "M10 9.25v4.25M10 6.5v.01M10 17.5a7.5 7.5 0 1 0 0-15 7.5 7.5 0 0 0 0 15Z",
+            Self::Microphone => {
+                "M10 2.5A2.5 2.5 0 0 1 12.5 5v4.5a2.5 2.5 0 0 1-5 0V5A2.5 2.5 0 0 1 10 2.5ZM4.75 9.25a5.25 5.25 0 0 0 10.5 0M10 14.5v3"
+            }
+            Self::Pause => "M7 4.5v11M13 4.5v11",
+            Self::Play => "M6.5 4v12l9.5-6Z",
+            Self::Record => "M10 16a6 6 0 1 0 0-12 6 6 0 0 0 0 12Z",
+            Self::Refresh => "M16.5 10a6.5 6.5 0 1 1-1.9-4.6M16.75 2.5v3.75H13",
+            Self::Screen => {
+                "M3.5 3.5h13A1.5 1.5 0 0 1 18 5v7a1.5 1.5 0 0 1-1.5 1.5h-13A1.5 1.5 0 0 1 2 12V5a1.5 1.5 0 0 1 1.5-1.5ZM7 17h6M10 13.5V17"
+            }
+            Self::Shield => {
+                "M10 2.5 4 4.75v4.5c0 3.75 2.5 6.75 6 8.25 3.5-1.5 6-4.5 6-8.25v-4.5ZM7.25 9.75l2 2 3.5-3.75"
+            }
+            Self::SignOut => {
+                "M8 3.5H5A1.5 1.5 0 0 0 3.5 5v10A1.5 1.5 0 0 0 5 16.5h3M13 6l4 4-4 4M17 10H8"
+            }
+            Self::Sound => {
+                "M9.5 4 5.75 7.25H3v5.5h2.75L9.5 16ZM12.75 7.5a3.5 3.5 0 0 1 0 5M15 5.25a6.75 6.75 0 0 1 0 9.5"
+            }
+            Self::Stop => "M5.5 5.5h9v9h-9Z",
+            Self::Trash => {
+                "M3.5 5.5h13M8 5.5v-2h4v2M5 5.5l.75 11h8.5l.75-11M8.5 8.75v4.75M11.5 8.75v4.75"
+            }
+        }
+    }
+
+    fn is_solid(self) -> bool {
+        matches!(self, Self::Record | Self::Stop | Self::Play)
+    }
+}
+
+/// A picture beside words; screen readers skip it.
+#[component]
+pub(in crate::web) fn Icon(glyph: Glyph) -> impl IntoView {
+    view! {
+        <svg
+            class="icon"
+            class:icon-solid=glyph.is_solid()
+            viewBox="0 0 20 20"
+            aria-hidden="true"
+            focusable="false"
+        >
+            <path d=glyph.path() />
+        </svg>
+    }
+}

@@ -1,0 +1,29 @@
+use leptos::prelude::*;
+
+use crate::format;
+use crate::web::dom;
+
+/// A duration, as a clock for the eye and in words for a screen reader.
+#[component]
+pub(in crate::web) fn Duration(
+    /// In milliseconds.
+    #[prop(into)]
+    duration_ms: Signal<u64>,
+) -> impl IntoView {
+    view! {
+        <span class="digits" aria-hidden="true">
+            {move || format::clock(duration_ms.get())}
+        </span>
+        <span class="visually-hidden">{move || format::spoken(duration_ms.get())}</span>
+    }
+}
+
+/// A moment in the person's own time zone and language.
+#[component]
+pub(in crate::web) fn Moment(
+    /// RFC 3339.
+    #[prop(into)]
+    at: Signal<String>,
+) -> impl IntoView {
+    view! { <time datetime=move || at.get()>{move || dom::local_time(&at.get())}</time> }
+}

@@ -1,0 +1,28 @@
+use leptos::prelude::*;
+use sortie_api::Recording;
+
+use crate::words;
+
+/// A recording's status in one word, and whether its sender left without a word.
+#[component]
+pub(in crate::web) fn StatusBadge(
+    /// The recording.
+    recording: Signal<Recording>,
+) -> impl IntoView {
+    let status = Memo::new(move |_| recording.with(|recording| recording.status));
+    let interrupted = Memo::new(move |_| recording.with(|recording| recording.interrupted));
+    view! {
+        <span class=move || format!("badge badge-{}", words::status_class(status.get()))>
+            <span class="badge-dot" aria-hidden="true"></span>
+            {move || words::status(status.get())}
+        </span>
+        <Show when=move || interrupted.get()>
+            <span
+                class="badge badge-interrupted"
+                title="The sender went away without stopping. Everything that arrived is here."
+            >
+                "Interrupted"
+            </span>
+        </Show>
+    }
+}

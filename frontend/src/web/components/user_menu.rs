@@ -1,0 +1,99 @@
+use leptos::ev;
+use leptos::html;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos::wasm_bindgen::JsCast;
+use sortie_api::User;
+
+use super::{Glyph, Icon};
+use crate::web::dom;
+use crate::web::record::Desk;
+use crate::web::session::Session;
+use crate::words;
+
+const BUTTON: &str = "user-menu-button";
+const PANEL: &str = "user-menu";
+
+/// The person's name, and the way out.
+#[component]
+pub(super) fn UserMenu(user: User) -> impl IntoView {
+    let session = Session::expect();
+    let desk = Desk::expect();
+    let is_open = RwSignal::new(false);
+    let problem = RwSignal::new(None::<String>);
+    let menu = NodeRef::<html::Div>::new();
+
+    // A click anywhere else closes it, and so does leaving it with the keyboard.
+    let click = window_event_listener(ev::pointerdown, move |event| {
+        if is_open.get_untracked() && !contains(menu, event.target()) {
+            is_open.set(false);
+        }
+    });
+    on_cleanup(move || click.remove());
+    let on_focus_out = move |event: ev::FocusEvent| {
+        if event.related_target().is_some() && !contains(menu, event.related_target()) {
+            is_open.set(false);
+        }
+    };
+    let on_key = move |event: ev::KeyboardEvent| {
+        if event.key() == "Escape" && is_open.get_untracked() {
+            is_open.set(false);
+            dom::focus(BUTTON);
+        }
+    };
+
+    let sign_out = move |_| {
+        problem.set(None);
+        spawn_local(async move {
+            match session.api().sign_out().await {
+                Ok(()) => session.signed_out(),
+                Err(error) => problem.set(Some(error.sentence())),
+            }
+        });
+    };
+    let must_stay = move || desk.has_unsent();
+
+    let name = user.name().to_owned();
+    let username = user.username.clone();
+    view! {
+        <div class="menu" node_ref=menu on:keydown=on_key on:focusout=on_focus_out>
+            <button
+                type="button"
+                id=BUTTON
+                class="avatar"
+                aria-label="User menu"
+                aria-expanded=move || is_open.get().to_string()
+                aria-controls=PANEL
+                on:click=move |_| is_open.update(|is_open| *is_open = !*is_open)
+            >
+                <span aria-hidden="true">{words::initials(&name)}</span>
+            </button>
+            <div id=PANEL class="menu-panel" hidden=move || !is_open.get()>
+                <p class="menu-name">
+                    <span class="visually-hidden">"Signed in as "</span>
+                    {name.clone()}
+                    {(name != username).then(|| view! { <span class="quiet">{username}</span> })}
+                </p>
+                <button type="button" class="menu-item" disabled=must_stay on:click=sign_out>
+                    <Icon glyph=Glyph::SignOut />
+                    "Sign out"
+                </button>
+                <Show when=must_stay>
+                    <p class="menu-hint">
+                        "Stop the recording and wait until it is safe on the server before you sign out."
+                    </p>
+                </Show>
+                <p class="menu-hint problem-text" role="alert">
+                    {problem}
+                </p>
+            </div>
+        </div>
+    }
+}
+
+/// Whether the event happened inside the menu.
+fn contains(menu: NodeRef<html::Div>, target: Option<web_sys::EventTarget>) -> bool {
+    let target = target.and_then(|target| target.dyn_into::<web_sys::Node>().ok());
+    menu.get_untracked()
+        .is_some_and(|menu| menu.contains(target.as_ref()))
+}

@@ -1,0 +1,47 @@
+//! The few places where the pages touch the document themselves.
+
+use leptos::prelude::*;
+use leptos::wasm_bindgen::JsValue;
+
+/// Removes the sentence that `index.html` shows until the application runs.
+pub(super) fn remove_boot_notice() {
+    if let Some(notice) = document().get_element_by_id("boot") {
+        notice.remove();
+    }
+}
+
+/// Moves the keyboard focus to the element with this id, if it is there.
+pub(super) fn focus(id: &str) {
+    use leptos::wasm_bindgen::JsCast;
+
+    let element = document().get_element_by_id(id);
+    if let Some(element) =
+        element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok())
+    {
+        // Fails only for an element that left the document, where there is nothing to focus.
+        let _ = element.focus();
+    }
+}
+
+/// Whether somebody can see the page.
+pub(super) fn is_visible() -> bool {
+    !document().hidden()
+}
+
+/// A moment off the wire (RFC 3339) in the person's own time zone and language: `21 Nov 2026, 09:52`.
+///
+/// What is no moment is shown as it came.
+pub(super) fn local_time(moment: &str) -> String {
+    let date = js_sys::Date::new(&JsValue::from_str(moment));
+    if date.get_time().is_nan() {
+        return moment.to_owned();
+    }
+    let options = js_sys::Object::new();
+    for (name, style) in [("dateStyle", "medium"), ("timeStyle", "short")] {
+        // Cannot fail on an ordinary object.
+        let _ = js_sys::Reflect::set(&options, &name.into(), &style.into());
+    }
+    let language = window().navigator().language();
+    let language = language.as_deref().unwrap_or("en");
+    date.to_locale_string(language, &options).into()
+}

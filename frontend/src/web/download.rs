@@ -1,0 +1,55 @@
+//! Downloading a file that only a signed-in person gets.
+
+use leptos::ev;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos::wasm_bindgen::JsCast;
+
+use super::api;
+use super::session::Session;
+
+/// Handles a click on a link to [`api::download_path`].
+///
+/// A link alone would save the server's refusal as a file when the sign-in has expired meanwhile. So the server is
+/// asked for the recording first, which renews the sign-in, and then the browser downloads.
+pub(super) fn start(
+    event: &ev::MouseEvent,
+    session: Session,
+    id: String,
+    problem: RwSignal<Option<String>>,
+) {
+    event.prevent_default();
+    problem.set(None);
+    spawn_local(async move {
+        match session.api().recording(&id).await {
+            Ok(recording) => save(&api::download_path(&id), &recording.filename),
+            Err(error) => {
+                // The page may have been left meanwhile; then there is nobody to tell.
+                let _ = problem.try_set(Some(session.explain(&error)));
+            }
+        }
+    });
+}
+
+/// Lets the browser download, without leaving the page and without asking whether to leave it.
+fn save(address: &str, filename: &str) {
+    let Ok(element) = document().create_element("a") else {
+        return;
+    };
+    let Ok(link) = element.dyn_into::<web_sys::HtmlAnchorElement>() else {
+        return;
+    };
+    link.set_href(address);
+    link.set_download(filename);
+    link.click();
+}
+
+/// Saves bytes that are only here.
+pub(super) fn save_blob(bytes: &web_sys::Blob, filename: &str) {
+    let Ok(address) = web_sys::Url::create_object_url_with_blob(bytes) else {
+        return;
+    };
+    save(&address, filename);
+    // The download holds on to the bytes by itself once it has begun.
+    let _ = web_sys::Url::revoke_object_url(&address);
+}

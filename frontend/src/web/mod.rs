@@ -1,0 +1,18 @@
+//! What only exists in a browser: the application, its pages and the calls to the server.
+
+mod api;
+mod app;
+mod components;
+mod dom;
+mod download;
+mod pages;
+mod poll;
+mod record;
+mod session;
+
+/// Shows the application in the document's body; called once, when the page has loaded.
+pub fn start() {
+    console_error_panic_hook::set_once();
+    dom::remove_boot_notice();
+    leptos::mount::mount_to_body(app::App);
+}

@@ -1,0 +1,21 @@
+use leptos::prelude::*;
+use leptos_router::components::A;
+
+use crate::web::components::Heading;
+
+/// What an address shows that leads nowhere.
+#[component]
+pub(in crate::web) fn NotFoundPage() -> impl IntoView {
+    view! {
+        <section class="page page-narrow empty">
+            <p class="empty-figure digits" aria-hidden="true">
+                "404"
+            </p>
+            <Heading title="Page not found" />
+            <p class="quiet">"There is nothing at this address. It may have been deleted, or the link is not complete."</p>
+            <A href="/" attr:class="button button-primary">
+                "Go to the start page"
+            </A>
+        </section>
+    }
+}

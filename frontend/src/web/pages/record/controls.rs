@@ -1,0 +1,99 @@
+use leptos::prelude::*;
+use sortie_client::State;
+
+use crate::format;
+use crate::web::components::{Glyph, Icon};
+use crate::web::record::{Desk, Picture};
+
+/// The buttons under the picture.
+#[component]
+pub(super) fn Controls() -> impl IntoView {
+    let desk = Desk::expect();
+    let is_capturing = Memo::new(move |_| desk.state.get().is_capturing());
+    let is_over = Memo::new(move |_| {
+        matches!(
+            desk.state.get(),
+            State::Stopping | State::Uploading | State::Done
+        )
+    });
+    view! {
+        <div class="controls">
+            <Show when=move || !is_over.get()>
+                <Show when=move || is_capturing.get() fallback=Begin>
+                    <Running />
+                </Show>
+            </Show>
+        </div>
+    }
+}
+
+#[component]
+fn Begin() -> impl IntoView {
+    let desk = Desk::expect();
+    let is_busy = Memo::new(move |_| desk.is_opening.get() || desk.state.get() == State::Starting);
+    let has_picture = Memo::new(move |_| desk.stream.with(Option::is_some));
+    view! {
+        <button type="button" class="button button-record" disabled=is_busy on:click=move |_| desk.start()>
+            <Icon glyph=Glyph::Record />
+            "Start recording"
+        </button>
+        <Show
+            when=move || has_picture.get()
+            fallback=move || {
+                view! {
+                    <button
+                        type="button"
+                        class="button button-round"
+                        disabled=is_busy
+                        on:click=move |_| desk.open_preview()
+                    >
+                        "Preview first"
+                    </button>
+                }
+            }
+        >
+            <button
+                type="button"
+                class="button button-round"
+                disabled=is_busy
+                on:click=move |_| desk.open_preview()
+            >
+                {move || match desk.picture.get() {
+                    Picture::Screen => "Choose another",
+                    Picture::Camera => "Restart camera",
+                }}
+            </button>
+            <button
+                type="button"
+                class="button button-round"
+                disabled=is_busy
+                on:click=move |_| desk.close_preview()
+            >
+                "Close preview"
+            </button>
+        </Show>
+    }
+}
+
+#[component]
+fn Running() -> impl IntoView {
+    let desk = Desk::expect();
+    view! {
+        <button type="button" class="button button-record" on:click=move |_| desk.stop()>
+            <Icon glyph=Glyph::Stop />
+            "Stop recording"
+        </button>
+        <button type="button" class="button button-round" on:click=move |_| desk.pause_or_resume()>
+            {move || {
+                if desk.is_live() {
+                    view! { <Icon glyph=Glyph::Pause /> "Pause" }.into_any()
+                } else {
+                    view! { <Icon glyph=Glyph::Play /> "Resume" }.into_any()
+                }
+            }}
+        </button>
+        <p class="clock digits" role="timer" aria-label="Recorded">
+            {move || format::clock(desk.recorded_ms())}
+        </p>
+    }
+}

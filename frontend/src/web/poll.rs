@@ -1,0 +1,33 @@
+//! Doing something again and again while somebody watches.
+
+use gloo_timers::callback::Interval;
+use leptos::ev;
+use leptos::prelude::*;
+
+use super::dom;
+
+/// Calls `tick` every `period_ms` while `active` is true and the page is visible, and at once when the page
+/// becomes visible again. Ends with the component that asked for it.
+pub(super) fn poll_while(
+    active: impl Fn() -> bool + Send + Sync + 'static,
+    period_ms: u32,
+    tick: impl Fn() + Copy + 'static,
+) {
+    let visible = RwSignal::new(dom::is_visible());
+    let listener = window_event_listener(ev::visibilitychange, move |_| {
+        visible.set(dom::is_visible());
+    });
+    on_cleanup(move || listener.remove());
+
+    // A memo, so that the timer goes on undisturbed while `active` stays what it is.
+    let running = Memo::new(move |_| active() && visible.get());
+    let timer = StoredValue::new_local(None::<Interval>);
+    Effect::new(move |was_running: Option<bool>| {
+        let is_running = running.get();
+        timer.set_value(is_running.then(|| Interval::new(period_ms, tick)));
+        if is_running && was_running == Some(false) {
+            tick();
+        }
+        is_running
+    });
+}

@@ -1,0 +1,293 @@
+//! The one recording that this tab may be making, above all pages: it goes on while its person looks at others.
+
+use gloo_timers::future::TimeoutFuture;
+use leptos::ev;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use sortie_client::{
+    Authorization, Done, Event, EventListener, OpenSource, Options, Progress, Recorder,
+    RecorderError, RenewalFailed, ScreenOptions, Source, State, StopReason, Target,
+    screen_capture_supported,
+};
+use web_sys::{Blob, MediaStream};
+
+use super::api::ApiError;
+use super::session::{Session, SignIn};
+use crate::live;
+
+/// How often a recording that lost its sign-in looks whether somebody has signed in again.
+const SIGN_IN_CHECK_MS: u32 = 500;
+
+/// Where the pictures come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Picture {
+    /// A screen, window or tab.
+    Screen,
+    /// A camera.
+    Camera,
+}
+
+/// What came of the last recording when it did not end well.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Trouble {
+    /// What happened and what to do.
+    pub(super) sentence: String,
+    /// Whether a part of the recording is still here and can be saved by hand.
+    pub(super) has_rest: bool,
+}
+
+/// The context of the Record page and of everything that shows that a recording is running.
+#[derive(Clone, Copy)]
+pub(super) struct Desk {
+    session: Session,
+    /// Whether this browser can capture screens at all.
+    pub(super) has_screen: bool,
+    /// The person's choice of picture.
+    pub(super) picture: RwSignal<Picture>,
+    /// Whether to offer the sound of the tab or system.
+    pub(super) with_sound: RwSignal<bool>,
+    /// Whether to record the microphone.
+    pub(super) with_microphone: RwSignal<bool>,
+    /// The browser's picker is open.
+    pub(super) is_opening: RwSignal<bool>,
+    /// What is seen now, before and during a recording.
+    pub(super) stream: RwSignal<Option<MediaStream>, LocalStorage>,
+    /// Where the recorder is in its life; `Idle` without one.
+    pub(super) state: RwSignal<State>,
+    /// How far it is.
+    pub(super) progress: RwSignal<Progress>,
+    /// What went wrong last.
+    pub(super) trouble: RwSignal<Option<Trouble>>,
+    /// What is not as it should be while recording goes on.
+    pub(super) warning: RwSignal<Option<String>>,
+    /// Why recording ended, where that needs saying.
+    pub(super) stopped: RwSignal<Option<&'static str>>,
+    /// The last recording that arrived whole.
+    pub(super) done: RwSignal<Option<Done>>,
+    preview: StoredValue<Option<OpenSource>, LocalStorage>,
+    recorder: StoredValue<Option<(Recorder, EventListener)>, LocalStorage>,
+}
+
+impl Desk {
+    /// Provides the context; needs the [`Session`].
+    pub(super) fn provide() {
+        let has_screen = screen_capture_supported();
+        let desk = Self {
+            session: Session::expect(),
+            has_screen,
+            picture: RwSignal::new(if has_screen {
+                Picture::Screen
+            } else {
+                Picture::Camera
+            }),
+            with_sound: RwSignal::new(true),
+            with_microphone: RwSignal::new(false),
+            is_opening: RwSignal::new(false),
+            stream: RwSignal::new_local(None),
+            state: RwSignal::new(State::Idle),
+            progress: RwSignal::new(Progress::default()),
+            trouble: RwSignal::new(None),
+            warning: RwSignal::new(None),
+            stopped: RwSignal::new(None),
+            done: RwSignal::new(None),
+            preview: StoredValue::new_local(None),
+            recorder: StoredValue::new_local(None),
+        };
+        provide_context(desk);
+        let leaving = window_event_listener(ev::beforeunload, move |event| {
+            let has_unsent = desk.recorder.with_value(|recorder| {
+                recorder
+                    .as_ref()
+                    .is_some_and(|(recorder, _)| recorder.has_unsent())
+            });
+            if has_unsent {
+                event.prevent_default();
+                // What older browsers want instead.
+                event.set_return_value("A recording is not completely on the server yet.");
+            }
+        });
+        on_cleanup(move || leaving.remove());
+    }
+
+    /// The context.
+    pub(super) fn expect() -> Self {
+        expect_context()
+    }
+
+    /// Whether a recording runs or is still being sent; tracked.
+    pub(super) fn has_unsent(self) -> bool {
+        !matches!(self.state.get(), State::Idle | State::Done | State::Failed)
+    }
+
+    /// Whether pictures are being taken right now; tracked.
+    pub(super) fn is_live(self) -> bool {
+        self.state.get() == State::Recording
+    }
+
+    /// How long the recording is, in milliseconds; tracked.
+    pub(super) fn recorded_ms(self) -> u64 {
+        self.progress.with(|progress| progress.recorded_ms)
+    }
+
+    /// Opens the chosen source to be looked at before recording. Called from a click, as browsers demand.
+    pub(super) fn open_preview(self) {
+        self.open(|_| {});
+    }
+
+    /// Starts recording, and first opens the chosen source unless that has been done.
+    pub(super) fn start(self) {
+        let preview = self.preview.try_update_value(Option::take).flatten();
+        match preview {
+            Some(source) => self.record(source),
+            None => self.open(move |desk| {
+                if let Some(source) = desk.preview.try_update_value(Option::take).flatten() {
+                    desk.record(source);
+                }
+            }),
+        }
+    }
+
+    /// Lets go of a source that is only being looked at; switches the camera's light off.
+    pub(super) fn close_preview(self) {
+        if self
+            .preview
+            .try_update_value(Option::take)
+            .flatten()
+            .is_some()
+        {
+            self.stream.set(None);
+        }
+    }
+
+    /// Makes recorded time stand still, or go on.
+    pub(super) fn pause_or_resume(self) {
+        self.tell(|recorder| match recorder.state() {
+            State::Paused => recorder.resume(),
+            _ => recorder.pause(),
+        });
+    }
+
+    /// Ends the recording; the rest is sent.
+    pub(super) fn stop(self) {
+        self.tell(|recorder| recorder.stop(StopReason::User));
+    }
+
+    /// The part of a failed recording that never reached the server.
+    pub(super) fn rest(self) -> Option<Blob> {
+        self.recorder
+            .with_value(|recorder| recorder.as_ref()?.0.unsent())
+    }
+
+    /// Forgets how the last recording ended.
+    pub(super) fn clear(self) {
+        self.recorder.set_value(None);
+        self.stream.set(None);
+        self.state.set(State::Idle);
+        self.progress.set(Progress::default());
+        self.trouble.set(None);
+        self.warning.set(None);
+        self.stopped.set(None);
+        self.done.set(None);
+    }
+
+    fn tell(self, order: impl FnOnce(&Recorder) -> Result<(), RecorderError>) {
+        // An order that does not fit the state any more is no mishap: a click crossed an event on its way.
+        let _ = self
+            .recorder
+            .with_value(|recorder| recorder.as_ref().map(|(recorder, _)| order(recorder)));
+    }
+
+    fn open(self, then: impl FnOnce(Self) + 'static) {
+        if self.is_opening.get_untracked() {
+            return;
+        }
+        self.clear();
+        self.close_preview();
+        self.is_opening.set(true);
+        let source = match self.picture.get_untracked() {
+            Picture::Screen => Source::screen(ScreenOptions {
+                audio: self.with_sound.get_untracked(),
+                ..ScreenOptions::default()
+            }),
+            Picture::Camera => Source::camera(),
+        };
+        let source = source.with_microphone(self.with_microphone.get_untracked());
+        spawn_local(async move {
+            let outcome = source.open().await;
+            self.is_opening.set(false);
+            match outcome {
+                Ok(source) => {
+                    self.show(source);
+                    then(self);
+                }
+                Err(error) => self.fail(&error),
+            }
+        });
+    }
+
+    fn show(self, source: OpenSource) {
+        self.stream.set(Some(source.stream().clone()));
+        self.warning
+            .set(source.warnings().first().map(ToString::to_string));
+        // While it is recorded, the recorder itself sees that the picture has ended.
+        source.on_ended(move |_| self.close_preview());
+        self.preview.set_value(Some(source));
+    }
+
+    fn record(self, source: OpenSource) {
+        let warning = self.warning.get_untracked();
+        let stream = source.stream().clone();
+        self.clear();
+        self.warning.set(warning);
+        self.stream.set(Some(stream));
+
+        let mut options = Options::new(Target::server(""));
+        options.authorization = Authorization::cookies_renewed_by(move || self.renew());
+        let recorder = Recorder::new(options);
+        let listener = recorder.on_event(move |event| self.take(event));
+        let started = recorder.start(source);
+        self.recorder.set_value(Some((recorder, listener)));
+        if let Err(error) = started {
+            self.fail(&error);
+        }
+    }
+
+    fn take(self, event: Event) {
+        match event {
+            Event::State(state) => self.state.set(state),
+            Event::Progress(progress) => self.progress.set(progress),
+            Event::Warning(warning) => self.warning.set(Some(warning.to_string())),
+            Event::Stopped(reason) => {
+                self.stopped.set(live::stopped(reason));
+                self.stream.set(None);
+            }
+            Event::Done(done) => self.done.set(Some(done)),
+            Event::Failed(error) => self.fail(&error),
+        }
+    }
+
+    fn fail(self, error: &RecorderError) {
+        self.stream.set(None);
+        self.state.set(State::Failed);
+        self.trouble.set(Some(Trouble {
+            sentence: error.to_string(),
+            has_rest: self.rest().is_some(),
+        }));
+    }
+
+    /// Renews the sign-in for the recorder, together with the pages' own calls.
+    ///
+    /// Where that takes a password, the sign-in page comes up and the recording waits for it: what is not sent yet
+    /// is kept meanwhile.
+    async fn renew(self) -> Result<(), RenewalFailed> {
+        match self.session.api().renew().await {
+            Ok(()) => return Ok(()),
+            Err(ApiError::SignedOut) => self.session.signed_out(),
+            Err(_) => return Err(RenewalFailed::Unreachable),
+        }
+        while !matches!(self.session.sign_in_untracked(), SignIn::SignedIn(_)) {
+            TimeoutFuture::new(SIGN_IN_CHECK_MS).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Who is signed in, and what the server offers: shared by all pages.
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use sortie_api::{ServerInfo, User};
+
+use super::api::{Api, ApiError};
+
+/// What is known about the person in front of the page.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum SignIn {
+    /// The server has not answered yet.
+    Unknown,
+    /// The server cannot be asked; with the sentence that says so.
+    Unreachable(String),
+    /// Nobody is signed in.
+    SignedOut,
+    /// This person is.
+    SignedIn(User),
+}
+
+/// The context of every page.
+#[derive(Clone, Copy)]
+pub(crate) struct Session {
+    api: StoredValue<Api, LocalStorage>,
+    info: RwSignal<Option<ServerInfo>>,
+    sign_in: RwSignal<SignIn>,
+}
+
+impl Session {
+    /// Provides the context and asks the server.
+    pub(crate) fn provide() -> Self {
+        let session = Self {
+            api: StoredValue::new_local(Api::default()),
+            info: RwSignal::new(None),
+            sign_in: RwSignal::new(SignIn::Unknown),
+        };
+        provide_context(session);
+        session.load();
+        session
+    }
+
+    /// The context of the page being built.
+    pub(crate) fn expect() -> Self {
+        expect_context()
+    }
+
+    /// Asks the server who is signed in and what it offers.
+    pub(crate) fn load(self) {
+        self.sign_in.set(SignIn::Unknown);
+        spawn_local(async move {
+            let api = self.api();
+            let (info, person) = futures_util::join!(api.info(), api.me());
+            match info {
+                Ok(info) => self.info.set(Some(info)),
+                Err(error) => return self.sign_in.set(SignIn::Unreachable(error.sentence())),
+            }
+            self.sign_in.set(match person {
+                Ok(user) => SignIn::SignedIn(user),
+                Err(ApiError::SignedOut) => SignIn::SignedOut,
+                Err(error) => SignIn::Unreachable(error.sentence()),
+            });
+        });
+    }
+
+    /// The calls to the server.
+    pub(crate) fn api(self) -> Api {
+        self.api.get_value()
+    }
+
+    /// Who is signed in; tracked.
+    pub(crate) fn sign_in(self) -> SignIn {
+        self.sign_in.get()
+    }
+
+    /// Who is signed in, at this moment.
+    pub(crate) fn sign_in_untracked(self) -> SignIn {
+        self.sign_in.get_untracked()
+    }
+
+    /// Whether recordings exist on this server; `None` until it has answered. Tracked.
+    pub(crate) fn recording_enabled(self) -> Option<bool> {
+        self.info
+            .with(|info| info.as_ref().map(|info| info.recording_enabled))
+    }
+
+    /// Somebody has signed in.
+    pub(crate) fn signed_in(self, user: User) {
+        self.sign_in.set(SignIn::SignedIn(user));
+    }
+
+    /// Nobody is signed in any more; pages that need somebody give way to the sign-in page.
+    pub(crate) fn signed_out(self) {
+        self.sign_in.set(SignIn::SignedOut);
+    }
+
+    /// The sentence to show for `error`. A sign-in that has expired also leads to the sign-in page.
+    pub(crate) fn explain(self, error: &ApiError) -> String {
+        if *error == ApiError::SignedOut {
+            self.signed_out();
+        }
+        error.sentence()
+    }
+}

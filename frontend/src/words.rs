@@ -1,0 +1,85 @@
+//! The words on the pages that depend on a recording's state; their spelling is part of the contract.
+
+use sortie_api::{Recording, RecordingStatus};
+
+/// The one word for a status.
+pub fn status(status: RecordingStatus) -> &'static str {
+    match status {
+        RecordingStatus::Recording => "Recording",
+        RecordingStatus::Uploading => "Uploading",
+        RecordingStatus::Processing => "Processing",
+        RecordingStatus::Ready => "Ready",
+        RecordingStatus::Failed => "Failed",
+    }
+}
+
+/// The CSS class suffix for a status.
+pub fn status_class(status: RecordingStatus) -> &'static str {
+    match status {
+        RecordingStatus::Recording => "recording",
+        RecordingStatus::Uploading => "uploading",
+        RecordingStatus::Processing => "processing",
+        RecordingStatus::Ready => "ready",
+        RecordingStatus::Failed => "failed",
+    }
+}
+
+/// What the player's page says instead of a picture; nothing when the recording can be played.
+pub fn not_playable(recording: &Recording) -> Option<String> {
+    let sentence = match recording.status {
+        RecordingStatus::Ready => return None,
+        RecordingStatus::Recording => {
+            "This recording is still running. It can be watched here as soon as it is finished."
+        }
+        RecordingStatus::Uploading => {
+            "The last part of this recording is still arriving. It can be watched here as soon as it is complete."
+        }
+        RecordingStatus::Processing => "This recording is being finished. This takes a moment.",
+        RecordingStatus::Failed => {
+            return Some(failure(recording));
+        }
+    };
+    Some(sentence.to_owned())
+}
+
+/// Why a recording failed, in a sentence.
+pub fn failure(recording: &Recording) -> String {
+    recording
+        .failure
+        .clone()
+        .filter(|reason| !reason.is_empty())
+        .unwrap_or_else(|| "The recording cannot be played; the server gave no reason.".to_owned())
+}
+
+/// The letters that stand for a person in a round badge: the initials of the first and the last word, or the
+/// first letter alone.
+pub fn initials(name: &str) -> String {
+    let mut words = name
+        .split(|letter: char| letter.is_whitespace() || matches!(letter, '.' | '_' | '-' | '@'))
+        .filter_map(|word| word.chars().next());
+    let first = words.next();
+    let last = words.next_back();
+    first
+        .into_iter()
+        .chain(last)
+        .flat_map(char::to_uppercase)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn initials_of_names() {
+        for (name, expected) in [
+            ("admin", "A"),
+            ("Ada Lovelace", "AL"),
+            ("grace.brewster_hopper", "GH"),
+            ("élise", "É"),
+            ("  ", ""),
+        ] {
+            assert_eq!(initials(name), expected, "{name:?}");
+        }
+    }
+}
