@@ -396,3 +396,101 @@ fn problems(devices: &[Device], encoder_works: bool) -> Vec<String> {
     }
     problems
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What programs read: names and shapes, which must not change.
+    #[test]
+    fn the_json_keeps_its_names() {
+        let device = Device {
+            path: "/dev/video0".to_owned(),
+            identity: Some(Identity {
+                driver: "d".to_owned(),
+                card: "c".to_owned(),
+                bus: "b".to_owned(),
+                kind: NodeKind::Capture,
+            }),
+            error: None,
+            timings: Some(Timings::Locked(Mode {
+                width: 1920,
+                height: 1080,
+                fps: 59.94,
+                interlaced: false,
+            })),
+            formats: vec![Format {
+                fourcc: "MJPG".to_owned(),
+                description: "m".to_owned(),
+                compressed: true,
+                sizes: vec![
+                    Size::Exact {
+                        width: 640,
+                        height: 480,
+                        rates: vec![
+                            Rate::Exact(30.0),
+                            Rate::Between(Range {
+                                least: 5.0,
+                                most: 60.0,
+                            }),
+                        ],
+                    },
+                    Size::Between {
+                        width: Range {
+                            least: 16,
+                            most: 1920,
+                        },
+                        height: Range {
+                            least: 16,
+                            most: 1080,
+                        },
+                    },
+                ],
+            }],
+        };
+        assert_eq!(
+            serde_json::to_value(&device).unwrap(),
+            serde_json::json!({
+                "path": "/dev/video0",
+                "driver": "d", "card": "c", "bus": "b", "kind": "capture",
+                "timings": {
+                    "state": "locked",
+                    "width": 1920, "height": 1080, "fps": 59.94, "interlaced": false
+                },
+                "formats": [{
+                    "fourcc": "MJPG", "description": "m", "compressed": true,
+                    "sizes": [
+                        { "width": 640, "height": 480,
+                          "rates": [30.0, { "least": 5.0, "most": 60.0 }] },
+                        { "width": { "least": 16, "most": 1920 },
+                          "height": { "least": 16, "most": 1080 } },
+                    ],
+                }],
+            })
+        );
+        let broken = Device {
+            identity: None,
+            error: Some("e".to_owned()),
+            timings: None,
+            formats: Vec::new(),
+            ..device
+        };
+        assert_eq!(
+            serde_json::to_value(&broken).unwrap(),
+            serde_json::json!({ "path": "/dev/video0", "error": "e", "formats": [] })
+        );
+        let encoder = Encoder {
+            element: "x264enc".to_owned(),
+            hardware: false,
+            result: TrialResult::TimedOut { limit_ms: 10_000 },
+            chosen: false,
+        };
+        assert_eq!(
+            serde_json::to_value(&encoder).unwrap(),
+            serde_json::json!({
+                "element": "x264enc", "hardware": false,
+                "result": "timed_out", "limit_ms": 10_000, "chosen": false
+            })
+        );
+    }
+}

@@ -180,3 +180,202 @@ impl Display for TrialResult {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::device::{self, Capabilities, DeviceError, DeviceErrorKind, Kind};
+    use crate::encoder::{self, Outcome, Trial};
+    use crate::probe::{Finding, Findings};
+    use crate::signal::{FrameRate, Reading};
+
+    type Node = (PathBuf, Result<Finding, DeviceError>);
+
+    fn node(
+        path: &str,
+        kind: Kind,
+        timings: Option<Reading>,
+        formats: Vec<device::Format>,
+    ) -> Node {
+        let capabilities = Capabilities {
+            driver: "a driver".to_owned(),
+            card: "A Card".to_owned(),
+            bus: "a bus".to_owned(),
+            kind,
+        };
+        let finding = Finding {
+            capabilities,
+            formats,
+            timings: Ok(timings),
+        };
+        (path.into(), Ok(finding))
+    }
+
+    fn busy(path: &str) -> Node {
+        let error = DeviceError {
+            path: path.into(),
+            kind: DeviceErrorKind::Busy,
+        };
+        (path.into(), Err(error))
+    }
+
+    fn format(fourcc: &str, sizes: Vec<device::Size>) -> device::Format {
+        device::Format {
+            fourcc: fourcc.to_owned(),
+            description: "a format".to_owned(),
+            compressed: false,
+            sizes,
+        }
+    }
+
+    fn report(devices: Vec<Node>, outcomes: &[Outcome]) -> Report {
+        encoder::init().unwrap();
+        let trials = outcomes
+            .iter()
+            .zip(encoder::CANDIDATES)
+            .map(|(outcome, candidate)| Trial {
+                candidate,
+                outcome: outcome.clone(),
+            })
+            .collect();
+        Report::new(&Findings {
+            devices,
+            mode: "1920x1080@60".parse().unwrap(),
+            trials,
+        })
+    }
+
+    #[track_caller]
+    fn check(report: &Report, lines: &[&str]) {
+        let mut out = Vec::new();
+        write_text(report, &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        for line in lines {
+            assert!(
+                out.lines().any(|found| found == *line),
+                "{line:?} in\n{out}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_machine_is_told_what_it_lacks() {
+        let report = report(Vec::new(), &[Outcome::NotInstalled]);
+        assert!(!report.can_record);
+        assert_eq!(report.problems.len(), 2, "{:?}", report.problems);
+        check(&report, &["Capture devices", "  none"]);
+        assert!(report.problems[0].starts_with("No capture device was found."));
+        assert!(report.problems[1].contains("gstreamer1.0-plugins-ugly"));
+    }
+
+    #[test]
+    fn devices_are_described_with_their_input_and_formats() {
+        let rate = |hertz| device::Rate::Exact(FrameRate::from_hertz(hertz));
+        let sizes = vec![
+            device::Size::Exact {
+                width: 640,
+                height: 480,
+                rates: vec![rate(60), rate(30)],
+            },
+            device::Size::Exact {
+                width: 1280,
+                height: 720,
+                rates: Vec::new(),
+            },
+        ];
+        let between = device::Size::Between {
+            least: (16, 16),
+            most: (1920, 1080),
+        };
+        let mode = "1920x1080@60".parse().unwrap();
+        let devices = vec![
+            node(
+                "/dev/video0",
+                Kind::Capture,
+                None,
+                vec![format("YUYV", sizes)],
+            ),
+            node(
+                "/dev/video1",
+                Kind::Capture,
+                Some(Reading::Locked(mode)),
+                vec![format("RGB3", vec![between])],
+            ),
+            node(
+                "/dev/video2",
+                Kind::Capture,
+                Some(Reading::NoSignal),
+                Vec::new(),
+            ),
+            node("/dev/video3", Kind::Other, None, Vec::new()),
+            busy("/dev/video4"),
+        ];
+        let report = report(devices, &[Outcome::Works]);
+        assert!(report.can_record);
+        check(
+            &report,
+            &[
+                "  /dev/video0  A Card (a driver, a bus)",
+                "    input: no timings; the frames tell whether there is a signal",
+                "    YUYV (a format): 640x480 at 60/30 fps, 1280x720",
+                "    input: 1920x1080 at 60 fps",
+                "    RGB3 (a format): 16x16 to 1920x1080",
+                "    input: no signal",
+                "    formats: none listed",
+                "  no capture devices: /dev/video3  A Card (a driver, a bus)",
+                "  /dev/video4  cannot be used: another program is using it",
+                "This machine has what a recording needs.",
+            ],
+        );
+    }
+
+    #[test]
+    fn encoders_are_listed_with_what_became_of_them() {
+        let outcomes = [
+            Outcome::NotInstalled,
+            Outcome::Unavailable("no device".to_owned()),
+            Outcome::Failed("0 of 5 frames came out".to_owned()),
+            Outcome::TimedOut(Duration::from_secs(10)),
+            Outcome::Works,
+            Outcome::Works,
+        ];
+        check(
+            &report(Vec::new(), &outcomes),
+            &[
+                "  v4l2h264enc    hardware  not installed",
+                "  mpph264enc     hardware  not available: no device",
+                "  vah264enc      hardware  does not work: 0 of 5 frames came out",
+                "  qsvh264enc     hardware  did not finish within 10000 ms",
+                "  nvh264enc      hardware  works, and is the one to use",
+                "  omxh264enc     hardware  works",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_device_that_cannot_be_used_is_not_a_missing_one() {
+        let report = report(vec![busy("/dev/video0")], &[Outcome::Works]);
+        assert!(!report.can_record);
+        assert_eq!(
+            report.problems,
+            ["No capture device can be used; see what is said about each."]
+        );
+    }
+
+    #[test]
+    fn ready_made_h264_needs_no_encoder() {
+        let grabber = |fourcc| {
+            vec![node(
+                "/dev/video0",
+                Kind::Capture,
+                None,
+                vec![format("YUYV", Vec::new()), format(fourcc, Vec::new())],
+            )]
+        };
+        assert!(report(grabber("H264"), &[Outcome::NotInstalled]).can_record);
+        assert!(!report(grabber("MJPG"), &[Outcome::NotInstalled]).can_record);
+    }
+}
