@@ -46,6 +46,37 @@ pub const UPLOAD_EXPIRES: &str = "upload-expires";
 /// The real method, from clients that cannot send `PATCH` or `DELETE`.
 pub const METHOD_OVERRIDE: &str = "x-http-method-override";
 
+/// Request headers of tus, for `Access-Control-Allow-Headers`.
+pub const REQUEST_HEADERS: [&str; 9] = [
+    "content-type",
+    TUS_RESUMABLE,
+    UPLOAD_OFFSET,
+    UPLOAD_LENGTH,
+    UPLOAD_DEFER_LENGTH,
+    UPLOAD_METADATA,
+    UPLOAD_CHECKSUM,
+    UPLOAD_CONCAT,
+    METHOD_OVERRIDE,
+];
+
+/// Answer headers of tus, for `Access-Control-Expose-Headers`: without it a page of another origin cannot
+/// read them, and an upload machine there takes the server for something else.
+pub const ANSWER_HEADERS: [&str; 13] = [
+    "location",
+    "retry-after",
+    TUS_RESUMABLE,
+    TUS_VERSION,
+    TUS_EXTENSION,
+    TUS_MAX_SIZE,
+    TUS_CHECKSUM_ALGORITHM,
+    UPLOAD_OFFSET,
+    UPLOAD_LENGTH,
+    UPLOAD_DEFER_LENGTH,
+    UPLOAD_METADATA,
+    UPLOAD_CONCAT,
+    UPLOAD_EXPIRES,
+];
+
 /// How long an upload is going to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UploadLength {

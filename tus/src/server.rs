@@ -3,13 +3,13 @@
 //! Two steps, because the first needs no upload: [`Protocol`] reads headers, [`admit`] decides once the
 //! upload's state is known. Routes, bodies, storage and the moment of acknowledging belong to the server.
 
-mod admit;
+mod admission;
 mod extension;
 mod protocol;
 mod refusal;
 
 pub use crate::header::UploadLength;
-pub use admit::{Admission, admit};
+pub use admission::{Admission, admit};
 pub use extension::{Extension, Extensions};
 pub use protocol::{Append, Creation, Protocol, effective_method};
 pub use refusal::Refusal;

@@ -1,6 +1,6 @@
 //! Why a request is turned down, with the status that tells a client what to do about it.
 
-use crate::header::{HeaderError, VERSION};
+use crate::header::{HeaderError, TUS_VERSION, VERSION};
 use crate::metadata::MetadataError;
 
 /// A request turned down. Its text is a sentence for a person; [`Refusal::status`] is for the client.
@@ -91,8 +91,8 @@ impl Refusal {
         match self {
             // Core Protocol, Tus-Version: "MUST respond with the 412 Precondition Failed status".
             Self::Version => 412,
-            // Creation, POST: a wrong Upload-Defer-Length "MUST" get 400; metadata and lengths alike.
-            // Core Protocol, PATCH leaves other malformed headers to HTTP: RFC 9110, section 15.5.1.
+            // Creation, POST: a wrong Upload-Defer-Length "should" get 400. For other malformed headers there
+            // is only HTTP: RFC 9110, section 15.5.1.
             Self::Header(_)
             | Self::Metadata(_)
             | Self::Missing { .. }
@@ -115,5 +115,89 @@ impl Refusal {
             // Checksum: "MAY respond with … 460 Checksum Mismatch", and the chunk MUST be discarded.
             Self::ChecksumMismatch => 460,
         }
+    }
+
+    /// A header the answer must have besides `Tus-Resumable`: lower-case name and value.
+    pub fn header(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            // Core Protocol, Tus-Version: the 412 "MUST include the Tus-Version header".
+            Self::Version => Some((TUS_VERSION, VERSION)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_has_its_status_and_a_sentence() {
+        #[track_caller]
+        fn check(refusal: &Refusal, status: u16, part: &str) {
+            assert_eq!(refusal.status(), status);
+            let text = refusal.to_string();
+            assert!(text.contains(part) && text.ends_with('.'), "{text}");
+        }
+        let header = "Upload-Offset";
+        check(&Refusal::Version, 412, "tus 1.0.0");
+        check(
+            &Refusal::Missing { header },
+            400,
+            "Upload-Offset is missing",
+        );
+        check(
+            &Refusal::Unsupported { header },
+            400,
+            "Upload-Offset is not supported",
+        );
+        check(
+            &Refusal::Header(HeaderError {
+                header,
+                problem: "must be",
+            }),
+            400,
+            header,
+        );
+        check(
+            &Refusal::Metadata(MetadataError::Key),
+            400,
+            "Upload-Metadata",
+        );
+        let (first, second) = ("Upload-Length", "Upload-Concat");
+        check(
+            &Refusal::Contradiction { first, second },
+            400,
+            "Upload-Length and Upload-Concat",
+        );
+        check(
+            &Refusal::ContentType,
+            415,
+            "application/offset+octet-stream",
+        );
+        check(&Refusal::TooLarge { max_size: 7 }, 413, "at most 7 bytes");
+        check(&Refusal::BeyondLength { length: 7 }, 413, "7 bytes");
+        let wrong = Refusal::WrongOffset {
+            requested: 3,
+            current: 4,
+        };
+        check(&wrong, 409, "at byte 4, the request is for byte 3");
+        let changed = Refusal::LengthChanged {
+            known: 3,
+            declared: 4,
+        };
+        check(&changed, 400, "3 bytes and cannot become 4");
+        let below = Refusal::LengthBelowOffset {
+            current: 4,
+            declared: 3,
+        };
+        check(&below, 400, "4 bytes already");
+        check(&Refusal::ChecksumMismatch, 460, "checksum");
+    }
+
+    #[test]
+    fn a_wrong_version_is_told_the_right_one() {
+        assert_eq!(Refusal::Version.header(), Some(("tus-version", "1.0.0")));
+        assert_eq!(Refusal::ContentType.header(), None);
     }
 }

@@ -51,7 +51,7 @@ fn creation_survives(fault: Fault) -> Fault {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_bytes_arrive(
