@@ -105,7 +105,7 @@ fn entry(
         None
     };
     let identity = include(out, number, "identity", content)?;
-    let mut compressed = |name: &str, bytes: Vec<u8>| -> io::Result<String> {
+    let compressed = |name: &str, bytes: Vec<u8>| -> io::Result<String> {
         // What compression does not make smaller (PNG, WOFF2) is sent as it is.
         if bytes.len() < content.len() {
             Ok(format!("Some({})", include(out, number, name, &bytes)?))

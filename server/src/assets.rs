@@ -54,7 +54,6 @@ const PAGE_HEADERS: [(HeaderName, &str); 3] = [
 ];
 
 /// Answers whatever no route answers; for `Router::fallback`.
-#[expect(clippy::unused_async, reason = "a handler is async")]
 pub(crate) async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> ApiResult<Response> {
     respond(ASSETS, &method, uri.path(), &headers)
 }
@@ -303,7 +302,7 @@ mod tests {
     #[test]
     fn a_page_can_only_be_read() {
         let answer = respond(TABLE, &Method::POST, "/recordings", &HeaderMap::new());
-        let response = answer.map_or_else(IntoResponse::into_response, |ok| ok);
+        let response = answer.unwrap_or_else(IntoResponse::into_response);
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(header(&response, header::ALLOW), Some("GET, HEAD"));
     }
@@ -355,6 +354,17 @@ mod tests {
             ("favicon.svg", false),
         ] {
             assert_eq!(page::is_hashed(path), hashed, "{path}");
+        }
+    }
+    #[test]
+    fn a_media_type_follows_from_the_name() {
+        for (path, media_type) in [
+            ("index.html", "text/html; charset=utf-8"),
+            ("a/b.min.js", "text/javascript; charset=utf-8"),
+            ("app_bg.wasm", "application/wasm"),
+            ("LICENSE", "application/octet-stream"),
+        ] {
+            assert_eq!(page::media_type(path), media_type, "{path}");
         }
     }
 }

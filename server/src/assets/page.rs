@@ -35,10 +35,12 @@ pub(crate) fn inline_scripts(html: &str) -> Vec<&str> {
     let mut at = 0;
     while let Some(open) = lower[at..].find('<').map(|found| at + found) {
         let rest = &lower[open..];
-        if rest.starts_with("<!--") {
-            at = rest[4..]
-                .find("-->")
-                .map_or(lower.len(), |end| open + 4 + end + 3);
+        if let Some(comment) = rest.strip_prefix("<!--") {
+            let behind = lower.len() - comment.len();
+            at = behind
+                + comment
+                    .find("-->")
+                    .map_or(comment.len(), |end| end + "-->".len());
             continue;
         }
         let name_ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/');

@@ -35,8 +35,6 @@ pub(crate) struct Caller {
     pub(crate) roles: Vec<Role>,
     /// How their token came.
     pub(crate) via: Via,
-    /// The sign-in it belongs to.
-    pub(crate) family: String,
 }
 
 impl Caller {
@@ -60,13 +58,14 @@ impl FromRequestParts<AppState> for Caller {
             check_same_origin(&parts.method, &parts.headers)?;
         }
         let identity = state.accounts.identify(&token).await?;
-        Ok(Self {
+        let caller = Self {
             user_id: identity.user.id.clone(),
             username: identity.user.username.clone(),
             roles: identity.user.roles.clone(),
             via,
-            family: identity.family,
-        })
+        };
+        tracing::debug!(user_id = caller.user_id, via = ?caller.via, "the caller is known");
+        Ok(caller)
     }
 }
 
