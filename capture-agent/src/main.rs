@@ -69,7 +69,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     let Command::Probe { json, mode, limit } = command;
     let findings = probe::probe(Path::new(DEV), mode, Duration::from_secs(limit.into()))?;
     let report = Report::new(&findings);
-    write_report(&report, json).context("the report could not be written")?;
+    match write_report(&report, json) {
+        // Whoever reads it has seen enough (`| head`).
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.context("the report could not be written")?,
+    }
     Ok(if report.can_record {
         ExitCode::SUCCESS
     } else {

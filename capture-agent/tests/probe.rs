@@ -100,3 +100,17 @@ fn a_report_that_cannot_be_written_is_an_error() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.contains("the report could not be written"), "{error}");
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"))
+        .args(["probe", "--json", "--mode", "640x480@30"])
+        .stdout(writer)
+        .output()
+        .expect("the agent starts");
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!error.contains("could not be written"), "{error}");
+}

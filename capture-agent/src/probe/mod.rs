@@ -1,5 +1,6 @@
 //! One report of what a machine can record with.
 
+mod convert;
 mod report;
 mod text;
 
@@ -16,11 +17,14 @@ pub use text::write_text;
 use crate::signal;
 use crate::{device, encoder};
 
+/// A device node and what it says, or why it says nothing.
+pub type Node = (PathBuf, Result<Finding, device::DeviceError>);
+
 /// What a machine was found to have.
 #[derive(Debug)]
 pub struct Findings {
     /// Each device node and what it says, by the number of the node.
-    pub devices: Vec<(PathBuf, Result<Finding, device::DeviceError>)>,
+    pub devices: Vec<Node>,
     /// The mode the encoders were tried with.
     pub mode: signal::Mode,
     /// Each encoder, best first.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 
-use super::report::{Device, Encoder, Format, Mode, Rate, Report, Size, Timings, TrialResult};
+use super::report::{Device, Encoder, Mode, Rate, Report, Size, Timings, TrialResult};
 use crate::encoder::FRAMES;
 
 /// Writes a report as text.
@@ -54,8 +54,14 @@ fn write_device(device: &Device, out: &mut dyn Write) -> io::Result<()> {
     if device.is_capture() && device.formats.is_empty() {
         writeln!(out, "    formats: none listed")?;
     }
-    for format in &device.formats {
-        writeln!(out, "    {format}")?;
+    // Drivers commonly offer dozens of formats in the same sizes.
+    for group in device.formats.chunk_by(|a, b| a.sizes == b.sizes) {
+        let codes: Vec<_> = group.iter().map(|format| &format.fourcc).collect();
+        write!(out, "    {}", Joined(&codes, ", "))?;
+        match group.first().map(|format| format.sizes.as_slice()) {
+            None | Some([]) => writeln!(out)?,
+            Some(sizes) => writeln!(out, ": {}", Joined(sizes, ", "))?,
+        }
     }
     Ok(())
 }
@@ -109,16 +115,6 @@ impl Display for Mode {
             "{}x{} at {} fps{scan}",
             self.width, self.height, self.fps
         )
-    }
-}
-
-impl Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.fourcc, self.description)?;
-        if !self.sizes.is_empty() {
-            write!(f, ": {}", Joined(&self.sizes, ", "))?;
-        }
-        Ok(())
     }
 }
 
@@ -183,16 +179,13 @@ impl Display for TrialResult {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
     use std::time::Duration;
 
     use super::*;
     use crate::device::{self, Capabilities, DeviceError, DeviceErrorKind, Kind};
     use crate::encoder::{self, Outcome, Trial};
-    use crate::probe::{Finding, Findings};
+    use crate::probe::{Finding, Findings, Node};
     use crate::signal::{FrameRate, Reading};
-
-    type Node = (PathBuf, Result<Finding, DeviceError>);
 
     fn node(
         path: &str,
@@ -296,7 +289,11 @@ mod tests {
                 "/dev/video0",
                 Kind::Capture,
                 None,
-                vec![format("YUYV", sizes)],
+                vec![
+                    format("YUYV", sizes.clone()),
+                    format("UYVY", sizes),
+                    format("MJPG", vec![]),
+                ],
             ),
             node(
                 "/dev/video1",
@@ -320,9 +317,10 @@ mod tests {
             &[
                 "  /dev/video0  A Card (a driver, a bus)",
                 "    input: no timings; the frames tell whether there is a signal",
-                "    YUYV (a format): 640x480 at 60/30 fps, 1280x720",
+                "    YUYV, UYVY: 640x480 at 60/30 fps, 1280x720",
+                "    MJPG",
                 "    input: 1920x1080 at 60 fps",
-                "    RGB3 (a format): 16x16 to 1920x1080",
+                "    RGB3: 16x16 to 1920x1080",
                 "    input: no signal",
                 "    formats: none listed",
                 "  no capture devices: /dev/video3  A Card (a driver, a bus)",

@@ -11,15 +11,11 @@ pub struct FrameRate {
 }
 
 impl FrameRate {
-    /// A whole number of frames per second.
-    ///
-    /// # Panics
-    ///
-    /// Above 4,294,967 frames per second.
+    /// A whole number of frames per second, up to 4,294,967.
     #[must_use]
     pub const fn from_hertz(hertz: u32) -> Self {
         Self {
-            millihertz: hertz * 1000,
+            millihertz: hertz.saturating_mul(1000),
         }
     }
 
