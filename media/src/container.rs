@@ -98,7 +98,8 @@ pub struct Finish {
     /// Bytes of the stored file to keep, head room included. What follows is a torn last element or an index
     /// of the sender's that is replaced by ours.
     pub keep: u64,
-    /// Bytes to write at `keep`: the index. Bounded (below 256 KiB for WebM); empty when there is nothing to index.
+    /// Bytes to write at `keep`: the index. Bounded (below 256 KiB for WebM, and 1 MiB more with
+    /// [`patch_clusters`](crate::Options::patch_clusters) switched off); empty when there is nothing to index.
     pub append: Vec<u8>,
     /// Bytes to write over stored ones once the index is durable.
     pub patches: Vec<Patch>,

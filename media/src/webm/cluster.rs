@@ -77,6 +77,12 @@ impl Cluster {
         (!self.declared_end_holds()).then(|| self.whole_end - self.payload)
     }
 
+    /// Bytes missing up to its declared end.
+    pub(super) fn missing(&self) -> u64 {
+        self.declared
+            .map_or(0, |end| end.saturating_sub(self.whole_end))
+    }
+
     fn declared_end_holds(&self) -> bool {
         self.declared_on_boundary && self.declared.is_some_and(|end| self.content_end <= end)
     }

@@ -2,51 +2,50 @@
 
 use super::Scanner;
 use super::head;
-use crate::container::{Finish, HEAD_ROOM};
+use super::layout::End;
+use crate::container::{Finish, HEAD_ROOM, Patch};
 use crate::error::Unplayable;
 
 impl Scanner {
     pub(crate) fn finish(mut self) -> Result<Finish, Unplayable> {
-        if self.received() == 0 {
-            return Err(Unplayable::Empty);
-        }
-        let Some(doc_type) = self.doc_type.clone() else {
+        let Some(doc_type) = self.doc_type.take() else {
             return Err(Unplayable::UnknownContainer);
         };
-        // A last cluster without a single block is worth nothing and is cut off.
-        if let Some(cluster) = self.cluster.take().filter(|cluster| cluster.blocks > 0) {
-            self.keep = cluster.whole_end();
-            self.write_cluster_size(&cluster);
-        }
-        let tracks = self.tracks.clone().ok_or(Unplayable::NoTracks)?;
+        let tracks = self.tracks.take().ok_or(Unplayable::NoTracks)?;
         if self.timeline.frames() == 0 {
             return Err(Unplayable::NoFrames);
         }
+        // A last cluster without a single block is worth nothing and is cut off.
+        let last = self.cluster.take().filter(|cluster| cluster.blocks > 0);
+        let mut append = last.map_or_else(Vec::new, |last| self.layout.end_last_cluster(&last));
 
-        let keep = HEAD_ROOM.saturating_add(self.keep);
+        let keep = self.layout.keep();
         let base = head::segment_payload(&doc_type);
-        let append = self
+        let cues = self
             .timeline
             .cues
             .element(|offset| HEAD_ROOM.saturating_add(offset).saturating_sub(base));
-        let end = keep.saturating_add(append.len() as u64);
-        let head = self.head(
-            (!append.is_empty()).then_some(keep),
-            Some(self.duration_ticks()),
+        let cues_at = keep.saturating_add(append.len() as u64);
+        append.extend(&cues);
+        let end = End {
+            duration_ticks: self.duration_ticks(),
+            cues: (!cues.is_empty()).then_some(cues_at),
             // ffmpeg complains about a cluster of unknown size in a Segment of known size.
-            self.regular.then_some(end),
-        );
-        let mut patches = std::mem::take(&mut self.patches);
-        if let Some(head) = head {
-            patches.head(head);
-        }
+            segment_end: (self.layout.is_regular())
+                .then(|| keep.saturating_add(append.len() as u64)),
+        };
+        let head = self
+            .layout
+            .head(&doc_type, &self.info.take().unwrap_or_default(), Some(&end));
+        // Nothing may be written over the index.
+        let mut patches = self.layout.patches.into_rest(keep);
+        patches.extend(head.map(|bytes| Patch { position: 0, bytes }));
         Ok(Finish {
             container: doc_type.container,
-            duration_ms: self.end_ns() / 1_000_000,
+            duration_ms: self.timeline.end_ns() / 1_000_000,
             keep,
             append,
-            // A live head that nobody fetched is not worth writing any more.
-            patches: patches.into_rest(),
+            patches,
             keyframes: self.timeline.cues.len(),
             tracks,
         })

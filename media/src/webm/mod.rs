@@ -3,9 +3,11 @@
 mod block;
 mod cluster;
 mod cues;
+mod elements;
 mod finish;
 mod head;
 mod info;
+mod layout;
 mod patches;
 mod scanner;
 mod timeline;

@@ -58,9 +58,13 @@ impl Patches {
         room
     }
 
-    /// Everything that was not fetched.
-    pub(super) fn into_rest(self) -> Vec<Patch> {
-        self.queue.into()
+    /// What was not fetched and still matters in a stored file cut to `keep` bytes, without its head.
+    pub(super) fn into_rest(self, keep: u64) -> Vec<Patch> {
+        let fits = |patch: &Patch| patch.position.saturating_add(patch.bytes.len() as u64) <= keep;
+        self.queue
+            .into_iter()
+            .filter(|patch| patch.position != 0 && fits(patch))
+            .collect()
     }
 }
 
@@ -73,7 +77,7 @@ mod tests {
         let mut patches = Patches::default();
         let accepted = (0..10_000).filter(|&n| patches.size(n, 8, 0)).count();
         assert_eq!(accepted, LIMIT);
-        assert_eq!(patches.into_rest().len(), LIMIT);
+        assert_eq!(patches.into_rest(HEAD_ROOM + 108).len(), 101);
     }
 
     #[test]

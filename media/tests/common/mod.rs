@@ -1,5 +1,7 @@
 //! What the suites share: a stored file in memory, and the fixtures.
-#![allow(dead_code, reason = "no suite uses all of it")]
+#![allow(dead_code, unreachable_pub, reason = "no suite uses all of it")]
+
+pub mod walk;
 
 use std::path::PathBuf;
 

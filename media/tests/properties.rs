@@ -1,0 +1,205 @@
+//! What must hold for every split, every cut and every damage.
+
+mod common;
+
+use std::sync::LazyLock;
+
+use common::{FIXTURES, Stored, fixture, store, walk::check_finished};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Unplayable};
+
+static STREAMS: LazyLock<Vec<Vec<u8>>> =
+    LazyLock::new(|| FIXTURES.iter().map(|name| fixture(name)).collect());
+
+/// One of [`FIXTURES`].
+fn stream() -> impl Strategy<Value = usize> {
+    0..FIXTURES.len()
+}
+
+fn options() -> impl Strategy<Value = Options> {
+    any::<bool>().prop_map(|patch_clusters| Options::default().patch_clusters(patch_clusters))
+}
+
+/// A recording with a few bytes changed, cut out or put in.
+struct Damaged {
+    bytes: Vec<u8>,
+    story: String,
+}
+
+impl std::fmt::Debug for Damaged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.story)
+    }
+}
+
+fn damaged() -> impl Strategy<Value = Damaged> {
+    let damage = (
+        any::<Index>(),
+        0usize..20,
+        prop::collection::vec(any::<u8>(), 0..20),
+    );
+    (0..FIXTURES.len(), prop::collection::vec(damage, 0..6)).prop_map(|(index, damages)| {
+        let mut bytes = STREAMS[index].clone();
+        let mut story = FIXTURES[index].to_owned();
+        for (at, cut, insert) in damages {
+            let at = at.index(bytes.len());
+            let end = bytes.len().min(at + cut);
+            story += &format!(", {at}..{end} -> {insert:?}");
+            bytes.splice(at..end, insert);
+        }
+        Damaged { bytes, story }
+    })
+}
+
+/// Splits at sorted positions.
+fn split<'a>(bytes: &'a [u8], at: &[Index]) -> Vec<&'a [u8]> {
+    let mut cuts: Vec<_> = at.iter().map(|at| at.index(bytes.len() + 1)).collect();
+    cuts.extend([0, bytes.len()]);
+    cuts.sort_unstable();
+    cuts.windows(2)
+        .map(|pair| &bytes[pair[0]..pair[1]])
+        .collect()
+}
+
+type Outcome = (Vec<Patch>, Result<Finish, Unplayable>);
+
+fn scan<'a>(options: Options, chunks: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
+    let (indexer, patches) = Stored::new().receive(options, chunks);
+    (patches, indexer.finish())
+}
+
+/// Scans as a repair does: without reading what may be skipped.
+fn scan_skipping(options: Options, bytes: &[u8]) -> (Outcome, usize) {
+    let (mut indexer, mut patches, mut at, mut read) = (Indexer::with(options), Vec::new(), 0, 0);
+    while at < bytes.len() {
+        let skip = usize::try_from(indexer.skippable())
+            .unwrap_or(usize::MAX)
+            .min(bytes.len() - at);
+        if skip > 0 {
+            indexer.skip(skip as u64);
+            at += skip;
+        } else {
+            indexer.push(&bytes[at..=at]);
+            at += 1;
+            read += 1;
+        }
+        assert_eq!(indexer.received(), at as u64);
+        patches.extend(std::iter::from_fn(|| indexer.poll_patch()));
+    }
+    ((patches, indexer.finish()), read)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_split_gives_the_same(damaged in damaged(), at in prop::collection::vec(any::<Index>(), 0..40), options in options()) {
+        let bytes = damaged.bytes;
+        let whole = scan(options, [&bytes[..]]);
+        prop_assert_eq!(&scan(options, split(&bytes, &at)), &whole);
+        prop_assert_eq!(&scan(options, bytes.chunks(1)), &whole);
+        prop_assert_eq!(&scan_skipping(options, &bytes).0, &whole);
+    }
+
+    #[test]
+    fn any_cut_leaves_whole_elements(stream in stream(), cut in any::<Index>(), options in options()) {
+        let stream = &STREAMS[stream];
+        let cut = &stream[..cut.index(stream.len() + 1)];
+        match store(cut, options) {
+            Ok((stored, finish)) => {
+                prop_assert!(finish.keep <= HEAD_ROOM + cut.len() as u64);
+                check_finished(&stored.bytes);
+            }
+            Err(error) => prop_assert!(cut.len() < 8000, "{error} at {}", cut.len()),
+        }
+    }
+
+    #[test]
+    fn a_patched_stream_scans_like_the_original(damaged in damaged(), options in options()) {
+        let bytes = damaged.bytes;
+        let mut stored = Stored::new();
+        let (indexer, _) = stored.receive(options, bytes.chunks(997));
+        let finish = indexer.finish();
+        let (_, again) = scan(options, [stored.stream()]);
+        prop_assert_eq!(&again, &finish);
+
+        // And so does a finished file: repairing it changes nothing.
+        if let Ok(finish) = finish {
+            stored.finish(&finish);
+            let once = stored.bytes.clone();
+            let (live, again) = scan(options, [stored.stream()]);
+            let again = again.expect("still playable");
+            live.iter().for_each(|patch| stored.apply(patch));
+            stored.finish(&again);
+            prop_assert!(stored.bytes == once, "repair changed a finished file");
+        }
+    }
+
+    #[test]
+    fn lost_and_torn_patches_do_no_harm(damaged in damaged(), losses in prop::collection::vec(0usize..9, 1..50)) {
+        let bytes = damaged.bytes;
+        // Each patch is written up to some byte; then the process dies and everything is scanned again.
+        let (mut stored, mut indexer) = (Stored::new(), Indexer::new());
+        let mut losses = losses.into_iter().cycle();
+        for chunk in bytes.chunks(500) {
+            stored.bytes.extend_from_slice(chunk);
+            indexer.push(chunk);
+            while let Some(mut patch) = indexer.poll_patch() {
+                patch.bytes.truncate(losses.next().unwrap_or(0));
+                // Only sizes may be torn: an element's id is within one sector of its size in practice, but a
+                // torn Void would hide something else than was meant.
+                if patch.position > 0 && patch.bytes.first() != Some(&0xEC) {
+                    stored.apply(&patch);
+                }
+            }
+        }
+        let (_, again) = scan(Options::default(), [stored.stream()]);
+        match (indexer.finish(), again) {
+            (Ok(first), Ok(again)) => {
+                let outline = |finish: &Finish| (finish.keep, finish.append.clone(), finish.duration_ms);
+                prop_assert_eq!(outline(&again), outline(&first));
+            }
+            (first, again) => prop_assert_eq!(again, first),
+        }
+    }
+
+    #[test]
+    fn a_finished_file_sent_as_a_stream(stream in stream(), options in options()) {
+        let (first, once) = store(&STREAMS[stream], Options::default()).expect("playable");
+        let (second, twice) = store(&first.bytes, options).expect("still playable");
+        prop_assert_eq!((once.duration_ms, once.keyframes), (twice.duration_ms, twice.keyframes));
+        check_finished(&second.bytes);
+    }
+
+    #[test]
+    fn random_bytes_are_harmless(bytes in prop::collection::vec(any::<u8>(), 0..3000), options in options()) {
+        // Bare, and where a stream's body would be.
+        for prefix in [0, 4, 145] {
+            let stream: Vec<_> = STREAMS[0][..prefix].iter().chain(&bytes).copied().collect();
+            if let Ok((stored, _)) = store(&stream, options) {
+                check_finished(&stored.bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_files_hold_whole_elements(damaged in damaged()) {
+        let bytes = damaged.bytes;
+        if let Ok((stored, _)) = store(&bytes, Options::default()) {
+            check_finished(&stored.bytes);
+        }
+    }
+}
+
+#[test]
+fn a_repair_reads_little() {
+    for (name, stream) in FIXTURES.iter().zip(STREAMS.iter()) {
+        let (_, read) = scan_skipping(Options::default(), stream);
+        assert!(
+            read < stream.len() / 2,
+            "{name}: {read} of {}",
+            stream.len()
+        );
+    }
+}
