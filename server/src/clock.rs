@@ -43,16 +43,21 @@ impl Clock for ManualClock {
 }
 
 /// RFC 3339 in UTC, to the millisecond.
-pub fn rfc3339(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms)
-        .map_or_else(|_| "1970-01-01T00:00:00Z".to_owned(), |time| format!("{time:.3}"))
+pub(crate) fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(
+        |_| "1970-01-01T00:00:00Z".to_owned(),
+        |time| format!("{time:.3}"),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn times_are_rfc_3339() {
-        assert_eq!(super::rfc3339(1_795_253_400_250), "2026-11-21T09:30:00.250Z");
+        assert_eq!(
+            super::rfc3339(1_795_253_400_250),
+            "2026-11-21T09:30:00.250Z"
+        );
         assert_eq!(super::rfc3339(i64::MAX), "1970-01-01T00:00:00Z");
     }
 }

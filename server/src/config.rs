@@ -65,11 +65,19 @@ impl Reader<'_> {
     }
 
     fn wrong(&mut self, variable: &'static str, message: impl Into<String>) {
-        self.errors.push(ConfigError { variable, message: message.into() });
+        self.errors.push(ConfigError {
+            variable,
+            message: message.into(),
+        });
     }
 
     fn flag(&mut self, name: &'static str, default: bool) -> bool {
-        match self.text(name).as_deref().map(str::to_ascii_lowercase).as_deref() {
+        match self
+            .text(name)
+            .as_deref()
+            .map(str::to_ascii_lowercase)
+            .as_deref()
+        {
             None => default,
             Some("true" | "1" | "yes" | "on") => true,
             Some("false" | "0" | "no" | "off") => false,
@@ -81,11 +89,16 @@ impl Reader<'_> {
     }
 
     fn number(&mut self, name: &'static str, default: u64, min: u64, max: u64) -> u64 {
-        let Some(text) = self.text(name) else { return default };
+        let Some(text) = self.text(name) else {
+            return default;
+        };
         match text.parse::<u64>() {
             Ok(value) if (min..=max).contains(&value) => value,
             _ => {
-                self.wrong(name, format!("{text:?} is not a whole number from {min} to {max}"));
+                self.wrong(
+                    name,
+                    format!("{text:?} is not a whole number from {min} to {max}"),
+                );
                 default
             }
         }
@@ -100,7 +113,10 @@ impl Config {
 
     /// Reads variables from anywhere.
     pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<ConfigError>> {
-        let mut reader = Reader { variable, errors: Vec::new() };
+        let mut reader = Reader {
+            variable,
+            errors: Vec::new(),
+        };
         let recording_enabled = reader.flag("SORTIE_VIDEO_RECORDING_ENABLED", false);
         match reader.text("SORTIE_RECORDING_STORAGE_BACKEND").as_deref() {
             None | Some("local") => {}
@@ -116,7 +132,9 @@ impl Config {
                 format!("{other:?} is not available in this version; allowed: sqlite"),
             ),
         }
-        let host = reader.text("SORTIE_HOST").unwrap_or_else(|| "0.0.0.0".to_owned());
+        let host = reader
+            .text("SORTIE_HOST")
+            .unwrap_or_else(|| "0.0.0.0".to_owned());
         let host = host.parse().unwrap_or_else(|_| {
             reader.wrong(
                 "SORTIE_HOST",
@@ -124,7 +142,9 @@ impl Config {
             );
             IpAddr::from([127, 0, 0, 1])
         });
-        let admin_username = reader.text("SORTIE_ADMIN_USERNAME").unwrap_or_else(|| "admin".to_owned());
+        let admin_username = reader
+            .text("SORTIE_ADMIN_USERNAME")
+            .unwrap_or_else(|| "admin".to_owned());
         if admin_username.trim() != admin_username
             || admin_username.chars().count() > 64
             || admin_username.chars().any(char::is_control)
@@ -135,7 +155,10 @@ impl Config {
             );
         }
         let admin_password = reader.text("SORTIE_ADMIN_PASSWORD");
-        if admin_password.as_ref().is_some_and(|text| !(8..=256).contains(&text.chars().count())) {
+        if admin_password
+            .as_ref()
+            .is_some_and(|text| !(8..=256).contains(&text.chars().count()))
+        {
             reader.wrong("SORTIE_ADMIN_PASSWORD", "must have 8 to 256 characters");
         }
         let jwt_secret = reader.text("SORTIE_JWT_SECRET");
@@ -148,9 +171,12 @@ impl Config {
         let port = reader.number("SORTIE_PORT", 8080, 0, u64::from(u16::MAX));
         let max_size_mb = reader.number("SORTIE_RECORDING_MAX_SIZE_MB", 500, 1, 16_777_216);
         let silence = reader.number("SORTIE_RECORDING_SILENCE_SECONDS", 600, 5, 31_536_000);
-        let path =
-            reader.text("SORTIE_RECORDING_STORAGE_PATH").unwrap_or_else(|| "/data/recordings".to_owned());
-        let database = reader.text("SORTIE_DB").unwrap_or_else(|| "sortie.db".to_owned());
+        let path = reader
+            .text("SORTIE_RECORDING_STORAGE_PATH")
+            .unwrap_or_else(|| "/data/recordings".to_owned());
+        let database = reader
+            .text("SORTIE_DB")
+            .unwrap_or_else(|| "sortie.db".to_owned());
         if !reader.errors.is_empty() {
             return Err(reader.errors);
         }
@@ -175,7 +201,10 @@ mod tests {
 
     fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<ConfigError>> {
         Config::read(&|name| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            variables
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
         })
     }
 
@@ -185,7 +214,10 @@ mod tests {
         assert!(!config.recording_enabled);
         assert_eq!(config.storage.path, PathBuf::from("/data/recordings"));
         assert_eq!(config.max_size_bytes, 500 * 1024 * 1024);
-        assert_eq!((config.host.to_string().as_str(), config.port), ("0.0.0.0", 8080));
+        assert_eq!(
+            (config.host.to_string().as_str(), config.port),
+            ("0.0.0.0", 8080)
+        );
         assert_eq!(config.database, PathBuf::from("sortie.db"));
         assert_eq!(config.admin_username, "admin");
     }

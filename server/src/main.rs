@@ -1,5 +1,9 @@
 //! `sortie-server`: reads the environment, starts the server, stops it on SIGINT or SIGTERM.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program speaks on its streams")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line program speaks on its streams"
+)]
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -26,14 +30,20 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let filter = EnvFilter::try_from_env("SORTIE_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter =
+        EnvFilter::try_from_env("SORTIE_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         log.init();
     } else {
         log.json().flatten_event(true).init();
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("sortie-server cannot start: {error}");
@@ -50,15 +60,27 @@ fn main() -> ExitCode {
 }
 
 fn count(values: usize) -> String {
-    if values == 1 { "one value is".to_owned() } else { format!("{values} values are") }
+    if values == 1 {
+        "one value is".to_owned()
+    } else {
+        format!("{values} values are")
+    }
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
     let enabled = config.recording_enabled;
     let server = Server::open(config, Arc::new(SystemClock)).await?;
     let address = server.address();
-    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
-    println!("Sortie Recording {} listens on http://{host}:{}", env!("CARGO_PKG_VERSION"), address.port());
+    let host = if address.ip().is_unspecified() {
+        "localhost".to_owned()
+    } else {
+        address.ip().to_string()
+    };
+    println!(
+        "Sortie Recording {} listens on http://{host}:{}",
+        env!("CARGO_PKG_VERSION"),
+        address.port()
+    );
     if !enabled {
         println!("Recording is off. SORTIE_VIDEO_RECORDING_ENABLED=true turns it on.");
     }
@@ -68,7 +90,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
                 "First sign-in (shown only now):\n  user name  {}\n  password   {password}",
                 admin.username
             ),
-            None => println!("First sign-in: {} with the password of SORTIE_ADMIN_PASSWORD", admin.username),
+            None => println!(
+                "First sign-in: {} with the password of SORTIE_ADMIN_PASSWORD",
+                admin.username
+            ),
         }
     }
     server.serve(stop_signal()).await?;

@@ -75,7 +75,9 @@ impl Server {
             path: config.storage.path.display().to_string(),
             source: source.into(),
         };
-        let catalog = Catalog::sqlite(&config.database).await.map_err(catalog_failed)?;
+        let catalog = Catalog::sqlite(&config.database)
+            .await
+            .map_err(catalog_failed)?;
         let storage: Arc<dyn Storage> =
             Arc::new(LocalStorage::open(config.storage.path.clone()).map_err(storage_failed)?);
         if config.recording_enabled {
@@ -84,14 +86,24 @@ impl Server {
         let (accounts, first_admin) = Accounts::open(catalog.clone(), Arc::clone(&clock), &config)
             .await
             .map_err(OpenError::Accounts)?;
-        let ingest = Ingest::new(catalog.clone(), Arc::clone(&storage), Arc::clone(&clock), &config);
+        let ingest = Ingest::new(
+            catalog.clone(),
+            Arc::clone(&storage),
+            Arc::clone(&clock),
+            &config,
+        );
         ingest.recover().await.map_err(catalog_failed)?;
         let address = SocketAddr::new(config.host, config.port);
         let listen = |source| OpenError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let state = AppState::new(config, clock, catalog, storage, ingest, accounts);
-        Ok(Self { state, listener, address, first_admin })
+        Ok(Self {
+            state,
+            listener,
+            address,
+            first_admin,
+        })
     }
 
     /// The address it listens on.
@@ -105,8 +117,13 @@ impl Server {
     }
 
     /// Answers until `stop` is ready; then finishes what is in flight, with everything received kept.
-    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        let Self { state, listener, .. } = self;
+    pub async fn serve(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let Self {
+            state, listener, ..
+        } = self;
         let ingest = state.ingest.clone();
         let catalog = state.catalog.clone();
         let stopping = CancellationToken::new();
@@ -114,7 +131,11 @@ impl Server {
         let reaper = tokio::spawn({
             let (ingest, stopping) = (ingest.clone(), stopping.clone());
             async move {
-                while stopping.run_until_cancelled(tokio::time::sleep(REAP_EVERY)).await.is_some() {
+                while stopping
+                    .run_until_cancelled(tokio::time::sleep(REAP_EVERY))
+                    .await
+                    .is_some()
+                {
                     ingest.reap().await;
                 }
             }

@@ -13,14 +13,14 @@ use std::path::Path;
 use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 
-pub use recordings::{Completion, RecordingRow};
-pub use refresh_tokens::RefreshTokenRow;
-pub use sessions::SessionRow;
-pub use users::{UserChange, UserRow};
+pub(crate) use recordings::{Completion, RecordingRow};
+pub(crate) use refresh_tokens::RefreshTokenRow;
+pub(crate) use sessions::SessionRow;
+pub(crate) use users::{UserChange, UserRow};
 
 /// What can go wrong between us and the database.
 #[derive(Debug, thiserror::Error)]
-pub enum CatalogError {
+pub(crate) enum CatalogError {
     /// A value that must be unique is taken.
     #[error("the value is taken")]
     Taken,
@@ -57,13 +57,13 @@ fn nonsense(column: &str, value: &str) -> sqlx::Error {
 
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Catalog {
+pub(crate) struct Catalog {
     pool: AnyPool,
 }
 
 impl Catalog {
     /// Opens the SQLite file at `path`, creating it if need be, and brings its schema up to date.
-    pub async fn sqlite(path: &Path) -> Result<Self, CatalogError> {
+    pub(crate) async fn sqlite(path: &Path) -> Result<Self, CatalogError> {
         sqlx::any::install_default_drivers();
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
@@ -98,13 +98,13 @@ impl Catalog {
     }
 
     /// Whether the database answers.
-    pub async fn ping(&self) -> Result<(), CatalogError> {
+    pub(crate) async fn ping(&self) -> Result<(), CatalogError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }
 
     /// Closes every connection; SQLite writes its log back into the file.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.pool.close().await;
     }
 }

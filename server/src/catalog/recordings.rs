@@ -13,63 +13,63 @@ const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filena
 
 /// A recording as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordingRow {
+pub(crate) struct RecordingRow {
     /// Unique, never reused; also the id of its upload.
-    pub id: String,
+    pub(crate) id: String,
     /// The session it belongs to.
-    pub session_id: String,
+    pub(crate) session_id: String,
     /// The owner.
-    pub user_id: String,
+    pub(crate) user_id: String,
     /// The owner's name, if there is still such a person.
-    pub username: Option<String>,
+    pub(crate) username: Option<String>,
     /// What a download is called.
-    pub filename: String,
+    pub(crate) filename: String,
     /// Bytes in the storage, as of the last time it was written down.
-    pub size_bytes: i64,
+    pub(crate) size_bytes: i64,
     /// Length, as of the last time it was written down.
-    pub duration_ms: i64,
+    pub(crate) duration_ms: i64,
     /// `webm`, `mkv`, `mp4` or empty.
-    pub format: String,
+    pub(crate) format: String,
     /// The back end.
-    pub storage_backend: String,
+    pub(crate) storage_backend: String,
     /// Where in the back end.
-    pub storage_path: String,
+    pub(crate) storage_path: String,
     /// Where it is in its life.
-    pub status: RecordingStatus,
+    pub(crate) status: RecordingStatus,
     /// Why it failed.
-    pub failure: Option<String>,
+    pub(crate) failure: Option<String>,
     /// Finished without its sender having said stop.
-    pub interrupted: bool,
+    pub(crate) interrupted: bool,
     /// How long the upload is, once that is known.
-    pub upload_length: Option<i64>,
+    pub(crate) upload_length: Option<i64>,
     /// `Upload-Metadata` as it came.
-    pub upload_metadata: String,
+    pub(crate) upload_metadata: String,
     /// Created at.
-    pub created_ms: i64,
+    pub(crate) created_ms: i64,
     /// Became ready or failed at.
-    pub completed_ms: Option<i64>,
+    pub(crate) completed_ms: Option<i64>,
 }
 
 /// What a recording will be once its object is finished; written down before that is done, so that a crash
 /// in between leaves no question open.
 #[derive(Clone, Debug)]
-pub struct Completion {
+pub(crate) struct Completion {
     /// How long the upload was.
-    pub upload_length: u64,
+    pub(crate) upload_length: u64,
     /// Why it cannot be played, if it cannot.
-    pub failure: Option<String>,
+    pub(crate) failure: Option<String>,
     /// Bytes in the storage.
-    pub size_bytes: u64,
+    pub(crate) size_bytes: u64,
     /// Length.
-    pub duration_ms: u64,
+    pub(crate) duration_ms: u64,
     /// `webm`, `mkv`, `mp4` or empty.
-    pub format: &'static str,
+    pub(crate) format: &'static str,
     /// What a download is called from now on.
-    pub filename: String,
+    pub(crate) filename: String,
     /// Where it will be.
-    pub storage_path: String,
+    pub(crate) storage_path: String,
     /// Finished without its sender having said stop.
-    pub interrupted: bool,
+    pub(crate) interrupted: bool,
 }
 
 fn status_to_text(status: RecordingStatus) -> &'static str {
@@ -124,7 +124,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
 
 impl Catalog {
     /// Adds a recording.
-    pub async fn insert_recording(&self, row: &RecordingRow) -> Result<(), CatalogError> {
+    pub(crate) async fn insert_recording(&self, row: &RecordingRow) -> Result<(), CatalogError> {
         sqlx::query(
             "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, \
              status, upload_length, upload_metadata, created_ms) \
@@ -146,13 +146,16 @@ impl Catalog {
     }
 
     /// The recording with this id.
-    pub async fn recording(&self, id: &str) -> Result<Option<RecordingRow>, CatalogError> {
+    pub(crate) async fn recording(&self, id: &str) -> Result<Option<RecordingRow>, CatalogError> {
         let sql = format!("{SELECT} WHERE r.id = $1");
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(&self.pool).await?)
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?)
     }
 
     /// One page of one person's recordings, newest first, after `cursor` (the last row's creation and id).
-    pub async fn recordings_of(
+    pub(crate) async fn recordings_of(
         &self,
         user_id: &str,
         cursor: Option<(i64, &str)>,
@@ -174,13 +177,18 @@ impl Catalog {
     }
 
     /// Recordings that are not complete: what a former run left open.
-    pub async fn unfinished_recordings(&self) -> Result<Vec<RecordingRow>, CatalogError> {
+    pub(crate) async fn unfinished_recordings(&self) -> Result<Vec<RecordingRow>, CatalogError> {
         let sql = format!("{SELECT} WHERE r.status IN ('recording', 'uploading', 'processing')");
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?)
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&self.pool)
+            .await?)
     }
 
     /// The recordings of a session that may still grow.
-    pub async fn open_recordings_of_session(&self, session_id: &str) -> Result<Vec<String>, CatalogError> {
+    pub(crate) async fn open_recordings_of_session(
+        &self,
+        session_id: &str,
+    ) -> Result<Vec<String>, CatalogError> {
         Ok(sqlx::query_scalar(
             "SELECT id FROM recordings WHERE session_id = $1 AND status IN ('recording', 'uploading')",
         )
@@ -190,17 +198,22 @@ impl Catalog {
     }
 
     /// Its sender has said stop: `recording` → `uploading`; `false` if it was in another state.
-    pub async fn mark_uploading(&self, id: &str) -> Result<bool, CatalogError> {
-        let done =
-            sqlx::query("UPDATE recordings SET status = 'uploading' WHERE id = $1 AND status = 'recording'")
-                .bind(id)
-                .execute(&self.pool)
-                .await?;
+    pub(crate) async fn mark_uploading(&self, id: &str) -> Result<bool, CatalogError> {
+        let done = sqlx::query(
+            "UPDATE recordings SET status = 'uploading' WHERE id = $1 AND status = 'recording'",
+        )
+        .bind(id)
+        .execute(&self.pool)
+        .await?;
         Ok(done.rows_affected() == 1)
     }
 
     /// The upload's length is known now.
-    pub async fn set_upload_length(&self, id: &str, length: u64) -> Result<(), CatalogError> {
+    pub(crate) async fn set_upload_length(
+        &self,
+        id: &str,
+        length: u64,
+    ) -> Result<(), CatalogError> {
         sqlx::query("UPDATE recordings SET upload_length = $1 WHERE id = $2")
             .bind(signed(length))
             .bind(id)
@@ -211,7 +224,11 @@ impl Catalog {
 
     /// Everything has arrived: `recording` or `uploading` → `processing`; true as well if it was
     /// processing already (a finish that is tried again).
-    pub async fn mark_processing(&self, id: &str, plan: &Completion) -> Result<bool, CatalogError> {
+    pub(crate) async fn mark_processing(
+        &self,
+        id: &str,
+        plan: &Completion,
+    ) -> Result<bool, CatalogError> {
         let done = sqlx::query(
             "UPDATE recordings SET status = 'processing', upload_length = $1, failure = $2, size_bytes = $3, \
              duration_ms = $4, format = $5, filename = $6, storage_path = $7, interrupted = $8 \
@@ -232,7 +249,7 @@ impl Catalog {
     }
 
     /// The object is finished: `processing` → `ready`, or `failed` if a failure was written down.
-    pub async fn mark_complete(&self, id: &str, now_ms: i64) -> Result<bool, CatalogError> {
+    pub(crate) async fn mark_complete(&self, id: &str, now_ms: i64) -> Result<bool, CatalogError> {
         let done = sqlx::query(
             "UPDATE recordings SET status = CASE WHEN failure IS NULL THEN 'ready' ELSE 'failed' END, \
              completed_ms = $1 WHERE id = $2 AND status = 'processing'",
@@ -245,9 +262,11 @@ impl Catalog {
     }
 
     /// Removes a recording's row.
-    pub async fn delete_recording(&self, id: &str) -> Result<bool, CatalogError> {
-        let done =
-            sqlx::query("DELETE FROM recordings WHERE id = $1").bind(id).execute(&self.pool).await?;
+    pub(crate) async fn delete_recording(&self, id: &str) -> Result<bool, CatalogError> {
+        let done = sqlx::query("DELETE FROM recordings WHERE id = $1")
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
         Ok(done.rows_affected() == 1)
     }
 }

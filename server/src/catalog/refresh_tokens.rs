@@ -4,24 +4,27 @@ use super::{Catalog, CatalogError};
 
 /// A refresh token as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct RefreshTokenRow {
+pub(crate) struct RefreshTokenRow {
     /// SHA-256 of the token, hexadecimal.
-    pub token_hash: String,
+    pub(crate) token_hash: String,
     /// The sign-in it descends from.
-    pub family: String,
+    pub(crate) family: String,
     /// Whose it is.
-    pub user_id: String,
+    pub(crate) user_id: String,
     /// Issued at.
-    pub created_ms: i64,
+    pub(crate) created_ms: i64,
     /// Worthless from then on.
-    pub expires_ms: i64,
+    pub(crate) expires_ms: i64,
     /// When it was exchanged for the next one.
-    pub spent_ms: Option<i64>,
+    pub(crate) spent_ms: Option<i64>,
 }
 
 impl Catalog {
     /// Keeps a new token.
-    pub async fn insert_refresh_token(&self, row: &RefreshTokenRow) -> Result<(), CatalogError> {
+    pub(crate) async fn insert_refresh_token(
+        &self,
+        row: &RefreshTokenRow,
+    ) -> Result<(), CatalogError> {
         sqlx::query(
             "INSERT INTO refresh_tokens (token_hash, family, user_id, created_ms, expires_ms, spent_ms) \
              VALUES ($1, $2, $3, $4, $5, $6)",
@@ -38,7 +41,10 @@ impl Catalog {
     }
 
     /// Looks a token up.
-    pub async fn refresh_token(&self, token_hash: &str) -> Result<Option<RefreshTokenRow>, CatalogError> {
+    pub(crate) async fn refresh_token(
+        &self,
+        token_hash: &str,
+    ) -> Result<Option<RefreshTokenRow>, CatalogError> {
         Ok(sqlx::query_as(
             "SELECT token_hash, family, user_id, created_ms, expires_ms, spent_ms \
              FROM refresh_tokens WHERE token_hash = $1",
@@ -49,7 +55,11 @@ impl Catalog {
     }
 
     /// Marks a token as spent; `false` if somebody else was quicker (or it is gone).
-    pub async fn spend_refresh_token(&self, token_hash: &str, now_ms: i64) -> Result<bool, CatalogError> {
+    pub(crate) async fn spend_refresh_token(
+        &self,
+        token_hash: &str,
+        now_ms: i64,
+    ) -> Result<bool, CatalogError> {
         let done = sqlx::query(
             "UPDATE refresh_tokens SET spent_ms = $1 WHERE token_hash = $2 AND spent_ms IS NULL",
         )
@@ -61,7 +71,7 @@ impl Catalog {
     }
 
     /// Whether a sign-in is still alive (has any token left).
-    pub async fn family_alive(&self, family: &str) -> Result<bool, CatalogError> {
+    pub(crate) async fn family_alive(&self, family: &str) -> Result<bool, CatalogError> {
         let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM refresh_tokens WHERE family = $1")
             .bind(family)
             .fetch_one(&self.pool)
@@ -70,7 +80,7 @@ impl Catalog {
     }
 
     /// Ends a sign-in: none of its tokens is worth anything any more.
-    pub async fn revoke_family(&self, family: &str) -> Result<(), CatalogError> {
+    pub(crate) async fn revoke_family(&self, family: &str) -> Result<(), CatalogError> {
         sqlx::query("DELETE FROM refresh_tokens WHERE family = $1")
             .bind(family)
             .execute(&self.pool)
@@ -79,7 +89,7 @@ impl Catalog {
     }
 
     /// Ends all of a person's sign-ins.
-    pub async fn revoke_user_tokens(&self, user_id: &str) -> Result<(), CatalogError> {
+    pub(crate) async fn revoke_user_tokens(&self, user_id: &str) -> Result<(), CatalogError> {
         sqlx::query("DELETE FROM refresh_tokens WHERE user_id = $1")
             .bind(user_id)
             .execute(&self.pool)
@@ -88,7 +98,7 @@ impl Catalog {
     }
 
     /// Forgets what expired before `now_ms`.
-    pub async fn purge_refresh_tokens(&self, now_ms: i64) -> Result<(), CatalogError> {
+    pub(crate) async fn purge_refresh_tokens(&self, now_ms: i64) -> Result<(), CatalogError> {
         sqlx::query("DELETE FROM refresh_tokens WHERE expires_ms < $1")
             .bind(now_ms)
             .execute(&self.pool)

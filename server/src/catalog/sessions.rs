@@ -8,19 +8,19 @@ use super::{Catalog, CatalogError, nonsense};
 
 /// A session as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionRow {
+pub(crate) struct SessionRow {
     /// Unique and never reused.
-    pub id: String,
+    pub(crate) id: String,
     /// The owner.
-    pub user_id: String,
+    pub(crate) user_id: String,
     /// What is being watched.
-    pub app_id: String,
+    pub(crate) app_id: String,
     /// Where it is in its life.
-    pub status: SessionStatus,
+    pub(crate) status: SessionStatus,
     /// Created at.
-    pub created_ms: i64,
+    pub(crate) created_ms: i64,
     /// Ended at.
-    pub ended_ms: Option<i64>,
+    pub(crate) ended_ms: Option<i64>,
 }
 
 fn status_to_text(status: SessionStatus) -> &'static str {
@@ -59,7 +59,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for SessionRow {
 
 impl Catalog {
     /// Adds a session.
-    pub async fn insert_session(&self, session: &SessionRow) -> Result<(), CatalogError> {
+    pub(crate) async fn insert_session(&self, session: &SessionRow) -> Result<(), CatalogError> {
         sqlx::query(
             "INSERT INTO sessions (id, user_id, app_id, status, created_ms, ended_ms) \
              VALUES ($1, $2, $3, $4, $5, $6)",
@@ -76,7 +76,7 @@ impl Catalog {
     }
 
     /// The session with this id.
-    pub async fn session(&self, id: &str) -> Result<Option<SessionRow>, CatalogError> {
+    pub(crate) async fn session(&self, id: &str) -> Result<Option<SessionRow>, CatalogError> {
         Ok(sqlx::query_as(
             "SELECT id, user_id, app_id, status, created_ms, ended_ms FROM sessions WHERE id = $1",
         )
@@ -86,7 +86,11 @@ impl Catalog {
     }
 
     /// The newest sessions of one person.
-    pub async fn sessions_of(&self, user_id: &str, limit: u32) -> Result<Vec<SessionRow>, CatalogError> {
+    pub(crate) async fn sessions_of(
+        &self,
+        user_id: &str,
+        limit: u32,
+    ) -> Result<Vec<SessionRow>, CatalogError> {
         Ok(sqlx::query_as(
             "SELECT id, user_id, app_id, status, created_ms, ended_ms FROM sessions \
              WHERE user_id = $1 ORDER BY created_ms DESC, id DESC LIMIT $2",
@@ -98,7 +102,7 @@ impl Catalog {
     }
 
     /// Ends a session that has not ended yet; `false` if it has (or there is none).
-    pub async fn end_session(
+    pub(crate) async fn end_session(
         &self,
         id: &str,
         status: SessionStatus,
@@ -116,8 +120,11 @@ impl Catalog {
     }
 
     /// Removes a session; its recordings stay.
-    pub async fn delete_session(&self, id: &str) -> Result<bool, CatalogError> {
-        let done = sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id).execute(&self.pool).await?;
+    pub(crate) async fn delete_session(&self, id: &str) -> Result<bool, CatalogError> {
+        let done = sqlx::query("DELETE FROM sessions WHERE id = $1")
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
         Ok(done.rows_affected() == 1)
     }
 }

@@ -3,38 +3,25 @@
 use super::{Catalog, CatalogError};
 
 impl Catalog {
-    /// The value of a setting.
-    pub async fn setting(&self, name: &str) -> Result<Option<String>, CatalogError> {
-        Ok(sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await?)
-    }
-
-    /// Sets a setting.
-    pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), CatalogError> {
+    /// Sets a setting unless it is set already; answers the value in force. Two servers that start
+    /// together agree on one value.
+    pub(crate) async fn setting_or_insert(
+        &self,
+        name: &str,
+        value: &str,
+    ) -> Result<String, CatalogError> {
         sqlx::query(
-            "INSERT INTO settings (name, value) VALUES ($1, $2) \
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
         )
         .bind(name)
         .bind(value)
         .execute(&self.pool)
         .await?;
-        Ok(())
-    }
-
-    /// Sets a setting unless it is set already; answers the value in force. Two servers that start
-    /// together agree on one value.
-    pub async fn setting_or_insert(&self, name: &str, value: &str) -> Result<String, CatalogError> {
-        sqlx::query("INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
-            .bind(name)
-            .bind(value)
-            .execute(&self.pool)
-            .await?;
-        Ok(sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
-            .bind(name)
-            .fetch_one(&self.pool)
-            .await?)
+        Ok(
+            sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+                .bind(name)
+                .fetch_one(&self.pool)
+                .await?,
+        )
     }
 }

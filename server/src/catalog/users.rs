@@ -6,42 +6,43 @@ use sqlx::any::AnyRow;
 
 use super::{Catalog, CatalogError, nonsense};
 
-const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, created_ms";
+const COLUMNS: &str =
+    "id, username, password_hash, email, display_name, roles, disabled, created_ms";
 
 /// A person as they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserRow {
+pub(crate) struct UserRow {
     /// Unique and never reused.
-    pub id: String,
+    pub(crate) id: String,
     /// As it was given; unique without regard to case.
-    pub username: String,
+    pub(crate) username: String,
     /// PHC string.
-    pub password_hash: String,
+    pub(crate) password_hash: String,
     /// Electronic mail address.
-    pub email: Option<String>,
+    pub(crate) email: Option<String>,
     /// The name to show.
-    pub display_name: Option<String>,
+    pub(crate) display_name: Option<String>,
     /// At least one.
-    pub roles: Vec<Role>,
+    pub(crate) roles: Vec<Role>,
     /// Cannot sign in or refresh.
-    pub disabled: bool,
+    pub(crate) disabled: bool,
     /// Created at.
-    pub created_ms: i64,
+    pub(crate) created_ms: i64,
 }
 
 /// What to change about a person; `None` leaves as it is.
 #[derive(Clone, Debug, Default)]
-pub struct UserChange {
+pub(crate) struct UserChange {
     /// The new address; `Some(None)` removes it.
-    pub email: Option<Option<String>>,
+    pub(crate) email: Option<Option<String>>,
     /// The new name to show; `Some(None)` removes it.
-    pub display_name: Option<Option<String>>,
+    pub(crate) display_name: Option<Option<String>>,
     /// The new roles.
-    pub roles: Option<Vec<Role>>,
+    pub(crate) roles: Option<Vec<Role>>,
     /// Whether they are locked out.
-    pub disabled: Option<bool>,
+    pub(crate) disabled: Option<bool>,
     /// The new password's hash.
-    pub password_hash: Option<String>,
+    pub(crate) password_hash: Option<String>,
 }
 
 fn roles_to_text(roles: &[Role]) -> String {
@@ -87,7 +88,7 @@ fn key(username: &str) -> String {
 
 impl Catalog {
     /// Adds a person; [`CatalogError::Taken`] if the name is.
-    pub async fn insert_user(&self, user: &UserRow) -> Result<(), CatalogError> {
+    pub(crate) async fn insert_user(&self, user: &UserRow) -> Result<(), CatalogError> {
         sqlx::query(
             "INSERT INTO users (id, username, username_key, password_hash, email, display_name, roles, \
              disabled, created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -107,15 +108,20 @@ impl Catalog {
     }
 
     /// The person with this id.
-    pub async fn user(&self, id: &str) -> Result<Option<UserRow>, CatalogError> {
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM users WHERE id = $1")))
-            .bind(id)
-            .fetch_optional(&self.pool)
-            .await?)
+    pub(crate) async fn user(&self, id: &str) -> Result<Option<UserRow>, CatalogError> {
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM users WHERE id = $1"
+        )))
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?)
     }
 
     /// The person with this name, without regard to case.
-    pub async fn user_by_name(&self, username: &str) -> Result<Option<UserRow>, CatalogError> {
+    pub(crate) async fn user_by_name(
+        &self,
+        username: &str,
+    ) -> Result<Option<UserRow>, CatalogError> {
         let sql = format!("SELECT {COLUMNS} FROM users WHERE username_key = $1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(key(username))
@@ -124,21 +130,31 @@ impl Catalog {
     }
 
     /// Everybody, by name.
-    pub async fn users(&self) -> Result<Vec<UserRow>, CatalogError> {
+    pub(crate) async fn users(&self) -> Result<Vec<UserRow>, CatalogError> {
         let sql = format!("SELECT {COLUMNS} FROM users ORDER BY username_key");
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(&self.pool).await?)
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&self.pool)
+            .await?)
     }
 
     /// Whether there is anybody at all.
-    pub async fn has_users(&self) -> Result<bool, CatalogError> {
-        let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users").fetch_one(&self.pool).await?;
+    pub(crate) async fn has_users(&self) -> Result<bool, CatalogError> {
+        let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users")
+            .fetch_one(&self.pool)
+            .await?;
         Ok(rows > 0)
     }
 
     /// Changes a person; `false` if there is no such person, or if the change would leave no enabled
     /// administrator (then nothing is changed; [`Catalog::user`] tells which).
-    pub async fn update_user(&self, id: &str, change: &UserChange) -> Result<bool, CatalogError> {
-        let Some(old) = self.user(id).await? else { return Ok(false) };
+    pub(crate) async fn update_user(
+        &self,
+        id: &str,
+        change: &UserChange,
+    ) -> Result<bool, CatalogError> {
+        let Some(old) = self.user(id).await? else {
+            return Ok(false);
+        };
         let roles = change.roles.clone().unwrap_or(old.roles);
         let disabled = change.disabled.unwrap_or(old.disabled);
         let stays_admin = roles.contains(&Role::Admin) && !disabled;
@@ -161,7 +177,7 @@ impl Catalog {
     }
 
     /// Removes a person; `false` if there is no such person or they are the last enabled administrator.
-    pub async fn delete_user(&self, id: &str) -> Result<bool, CatalogError> {
+    pub(crate) async fn delete_user(&self, id: &str) -> Result<bool, CatalogError> {
         let done = sqlx::query(
             "DELETE FROM users WHERE id = $1 AND (roles NOT LIKE '%admin%' OR disabled = 1 OR EXISTS \
              (SELECT 1 FROM users AS other WHERE other.id <> $2 AND other.disabled = 0 \

@@ -33,7 +33,9 @@ fn part(range: Option<&str>, size: u64) -> Part {
     let Some(spec) = range.and_then(|range| range.trim().strip_prefix("bytes=")) else {
         return Part::Whole;
     };
-    let Some((first, last)) = spec.trim().split_once('-') else { return Part::Whole };
+    let Some((first, last)) = spec.trim().split_once('-') else {
+        return Part::Whole;
+    };
     let (first, last) = (first.trim(), last.trim());
     let number = |text: &str| -> Option<u64> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -49,7 +51,9 @@ fn part(range: Option<&str>, size: u64) -> Part {
             None => return Part::Whole,
         },
         (false, open) => {
-            let Some(first) = number(first) else { return Part::Whole };
+            let Some(first) = number(first) else {
+                return Part::Whole;
+            };
             let end = if open {
                 size
             } else {
@@ -61,19 +65,31 @@ fn part(range: Option<&str>, size: u64) -> Part {
             first..end
         }
     };
-    if range.start >= size { Part::Unsatisfiable } else { Part::Range(range) }
+    if range.start >= size {
+        Part::Unsatisfiable
+    } else {
+        Part::Range(range)
+    }
 }
 
 /// Whether a list of entity tags names this one (weak comparison: the file never changes).
 fn names(list: &str, etag: &str) -> bool {
-    list.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+    list.split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
 }
 
 /// RFC 6266 and RFC 8187: an ASCII name for the old, the true one for the others.
 fn content_disposition(disposition: Disposition, filename: &str) -> HeaderValue {
     let plain: String = filename
         .chars()
-        .map(|c| if c.is_ascii() && !c.is_ascii_control() && !"\"\\%".contains(c) { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii() && !c.is_ascii_control() && !"\"\\%".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
     let mut encoded = String::new();
     for byte in filename.bytes() {
@@ -87,8 +103,10 @@ fn content_disposition(disposition: Disposition, filename: &str) -> HeaderValue 
         Disposition::Inline => "inline",
         Disposition::Attachment => "attachment",
     };
-    HeaderValue::from_str(&format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"))
-        .unwrap_or_else(|_| HeaderValue::from_static("attachment"))
+    HeaderValue::from_str(&format!(
+        "{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
+    ))
+    .unwrap_or_else(|_| HeaderValue::from_static("attachment"))
 }
 
 fn media_type(format: &str) -> &'static str {
@@ -110,7 +128,10 @@ pub(super) async fn serve(
     match row.status {
         RecordingStatus::Ready => {}
         RecordingStatus::Failed => {
-            let reason = row.failure.as_deref().unwrap_or("It could not be finished.");
+            let reason = row
+                .failure
+                .as_deref()
+                .unwrap_or("It could not be finished.");
             return Err(ApiError::new(
                 ProblemCode::NotReady,
                 format!("This recording cannot be played. {reason}"),
@@ -124,18 +145,37 @@ pub(super) async fn serve(
         }
     }
     let size = row.size_bytes.unsigned_abs();
-    let text = |name| request.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let text = |name| {
+        request
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
     let etag = format!("\"{}\"", row.id);
     let modified = jiff::Timestamp::from_millisecond(row.completed_ms.unwrap_or_default())
         .ok()
-        .and_then(|time| jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time).ok())
+        .and_then(|time| {
+            jiff::fmt::rfc2822::DateTimePrinter::new()
+                .timestamp_to_rfc9110_string(&time)
+                .ok()
+        })
         .unwrap_or_default();
 
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.extend(HeaderValue::from_str(&etag).ok().map(|etag| (header::ETAG, etag)));
-    headers.extend(HeaderValue::from_str(&modified).ok().map(|time| (header::LAST_MODIFIED, time)));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
+    headers.extend(
+        HeaderValue::from_str(&etag)
+            .ok()
+            .map(|etag| (header::ETAG, etag)),
+    );
+    headers.extend(
+        HeaderValue::from_str(&modified)
+            .ok()
+            .map(|time| (header::LAST_MODIFIED, time)),
+    );
 
     let fresh = match text(header::IF_NONE_MATCH) {
         Some(list) => names(list, &etag),
@@ -144,16 +184,27 @@ pub(super) async fn serve(
     if fresh {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&row.format)));
-    headers.insert(header::CONTENT_DISPOSITION, content_disposition(disposition, &row.filename));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(media_type(&row.format)),
+    );
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        content_disposition(disposition, &row.filename),
+    );
     // A range of another version than the one asked about would be patched into the wrong file.
-    let range_applies = text(header::IF_RANGE).is_none_or(|condition| condition == etag || condition == modified);
+    let range_applies =
+        text(header::IF_RANGE).is_none_or(|condition| condition == etag || condition == modified);
     let range = text(header::RANGE).filter(|_| range_applies);
     let (status, range) = match part(range, size) {
         Part::Whole => (StatusCode::OK, 0..size),
         Part::Range(range) => {
             let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
-            headers.extend(HeaderValue::from_str(&content_range).ok().map(|it| (header::CONTENT_RANGE, it)));
+            headers.extend(
+                HeaderValue::from_str(&content_range)
+                    .ok()
+                    .map(|it| (header::CONTENT_RANGE, it)),
+            );
             (StatusCode::PARTIAL_CONTENT, range)
         }
         Part::Unsatisfiable => {
@@ -167,7 +218,10 @@ pub(super) async fn serve(
             });
         }
     };
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+    headers.insert(
+        header::CONTENT_LENGTH,
+        HeaderValue::from(range.end - range.start),
+    );
     let bytes = state.storage.read(&row.storage_path, range).await?;
     Ok((status, headers, Body::from_stream(bytes)).into_response())
 }
@@ -197,7 +251,15 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_ignored() {
-        for range in ["bytes=5-2", "bytes=-", "bytes=a-b", "bytes=0-1,3-4", "chapters=1-2", "bytes 0-1", ""] {
+        for range in [
+            "bytes=5-2",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=0-1,3-4",
+            "chapters=1-2",
+            "bytes 0-1",
+            "",
+        ] {
             check(range, 10, Part::Whole);
         }
     }

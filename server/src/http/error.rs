@@ -23,7 +23,12 @@ pub(crate) type ApiResult<T> = Result<T, ApiError>;
 impl ApiError {
     /// A problem with a sentence for the caller.
     pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), headers: Vec::new(), source: None }
+        Self {
+            code,
+            detail: detail.into(),
+            headers: Vec::new(),
+            source: None,
+        }
     }
 
     /// Adds a header to the answer.
@@ -90,7 +95,9 @@ pub(crate) fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::UnsupportedTusVersion => StatusCode::PRECONDITION_FAILED,
         ProblemCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         // tus 1.0 checksum extension.
-        ProblemCode::ChecksumMismatch => StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST),
+        ProblemCode::ChecksumMismatch => {
+            StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST)
+        }
         ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         // Final for a tus client, unlike 404, which some retry after creating the upload anew.
@@ -170,7 +177,9 @@ impl From<IngestError> for ApiError {
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("2")),
             IngestError::Interrupted { offset } => Self::new(
                 ProblemCode::BadRequest,
-                format!("The request's body ended early. The first {offset} bytes of the upload are kept; go on from there."),
+                format!(
+                    "The request's body ended early. The first {offset} bytes of the upload are kept; go on from there."
+                ),
             ),
             IngestError::Finished => Self::new(
                 ProblemCode::Gone,
@@ -196,13 +205,18 @@ pub(crate) async fn problem_body(
         .map(str::to_owned);
     let head_only = request.method() == axum::http::Method::HEAD;
     let mut response = next.run(request).await;
-    let Some(mut problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let Some(mut problem) = response.extensions_mut().remove::<Problem>() else {
+        return response;
+    };
     problem.request_id = id;
     let body = serde_json::to_vec(&problem).unwrap_or_default();
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     response
         .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().remove(header::CONTENT_LENGTH);
     if !head_only {
         *response.body_mut() = axum::body::Body::from(body);

@@ -30,9 +30,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             ))),
             Err(JsonRejection::BytesRejection(error)) => {
                 if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-                    Err(ApiError::new(ProblemCode::TooLarge, "The body is too large: at most 64 KiB."))
+                    Err(ApiError::new(
+                        ProblemCode::TooLarge,
+                        "The body is too large: at most 64 KiB.",
+                    ))
                 } else {
-                    Err(ApiError::new(ProblemCode::BadRequest, "The body could not be read."))
+                    Err(ApiError::new(
+                        ProblemCode::BadRequest,
+                        "The body could not be read.",
+                    ))
                 }
             }
             Err(other) => Err(ApiError::new(ProblemCode::BadRequest, other.body_text())),

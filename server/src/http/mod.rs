@@ -23,7 +23,9 @@ use axum::routing::{get, post};
 use sortie_api::ProblemCode;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::request_id::{
+    MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
+};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 use tracing::Level;
@@ -72,7 +74,14 @@ impl AppState {
         ingest: Ingest,
         accounts: Accounts,
     ) -> Self {
-        Self(Arc::new(Parts { config, clock, catalog, storage, ingest, accounts }))
+        Self(Arc::new(Parts {
+            config,
+            clock,
+            catalog,
+            storage,
+            ingest,
+            accounts,
+        }))
     }
 }
 
@@ -82,7 +91,9 @@ struct NewRequestId;
 
 impl MakeRequestId for NewRequestId {
     fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
-        HeaderValue::from_str(&uuid::Uuid::now_v7().simple().to_string()).ok().map(RequestId::new)
+        HeaderValue::from_str(&uuid::Uuid::now_v7().simple().to_string())
+            .ok()
+            .map(RequestId::new)
     }
 }
 
@@ -98,15 +109,24 @@ pub(crate) fn router(state: AppState) -> Router {
     // Off means absent: not one of these routes exists then.
     if state.config.recording_enabled {
         api = api
-            .route("/api/sessions/{id}/recording/start", post(sessions::start_recording))
-            .route("/api/sessions/{id}/recording/stop", post(sessions::stop_recording))
+            .route(
+                "/api/sessions/{id}/recording/start",
+                post(sessions::start_recording),
+            )
+            .route(
+                "/api/sessions/{id}/recording/stop",
+                post(sessions::stop_recording),
+            )
             .merge(recordings::routes())
             .merge(uploads::routes());
     }
     let request_id = HeaderName::from_static("x-request-id");
     let trace = TraceLayer::new_for_http()
         .make_span_with(|request: &Request<_>| {
-            let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
+            let id = request
+                .headers()
+                .get("x-request-id")
+                .and_then(|id| id.to_str().ok());
             // The path without the query: a query may hold what does not belong into a log.
             tracing::info_span!(
                 "request",
@@ -116,11 +136,13 @@ pub(crate) fn router(state: AppState) -> Router {
             )
         })
         .on_request(())
-        .on_response(|response: &Response, latency: std::time::Duration, _: &tracing::Span| {
-            let status = response.status().as_u16();
-            let ms = latency.as_millis();
-            tracing::info!(status, ms, "answered {status} in {ms} ms");
-        })
+        .on_response(
+            |response: &Response, latency: std::time::Duration, _: &tracing::Span| {
+                let status = response.status().as_u16();
+                let ms = latency.as_millis();
+                tracing::info!(status, ms, "answered {status} in {ms} ms");
+            },
+        )
         .on_failure(DefaultOnFailure::new().level(Level::DEBUG));
     api.layer(DefaultBodyLimit::max(JSON_LIMIT))
         .method_not_allowed_fallback(method_not_allowed)
@@ -143,7 +165,10 @@ pub(crate) fn router(state: AppState) -> Router {
 }
 
 async fn method_not_allowed() -> ApiError {
-    ApiError::new(ProblemCode::MethodNotAllowed, "This route does not have that method; see the header Allow.")
+    ApiError::new(
+        ProblemCode::MethodNotAllowed,
+        "This route does not have that method; see the header Allow.",
+    )
 }
 
 /// The answer for a path below `/api` that nobody serves.

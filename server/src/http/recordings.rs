@@ -66,7 +66,10 @@ pub(super) fn new_row(
 /// `recording_2026-11-21_09-30-00.webm`, in UTC.
 fn default_filename(created_ms: i64) -> String {
     let stamp: String = rfc3339(created_ms).chars().take(19).collect();
-    format!("recording_{}.webm", stamp.replace('T', "_").replace(':', "-"))
+    format!(
+        "recording_{}.webm",
+        stamp.replace('T', "_").replace(':', "-")
+    )
 }
 
 fn shown(state: &AppState, row: RecordingRow) -> Recording {
@@ -101,14 +104,18 @@ fn shown(state: &AppState, row: RecordingRow) -> Recording {
 }
 
 /// The recording, if the caller may have it.
-pub(super) async fn allowed(state: &AppState, caller: &Caller, id: &str) -> ApiResult<RecordingRow> {
-    let row = state
-        .catalog
-        .recording(id)
-        .await?
-        .ok_or_else(|| ApiError::not_found("There is no such recording. It may have been deleted."))?;
+pub(super) async fn allowed(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+) -> ApiResult<RecordingRow> {
+    let row = state.catalog.recording(id).await?.ok_or_else(|| {
+        ApiError::not_found("There is no such recording. It may have been deleted.")
+    })?;
     if row.user_id != caller.user_id && !caller.is_admin() {
-        return Err(ApiError::forbidden("This recording belongs to somebody else."));
+        return Err(ApiError::forbidden(
+            "This recording belongs to somebody else.",
+        ));
     }
     Ok(row)
 }
@@ -124,7 +131,9 @@ fn parse_cursor(cursor: &str) -> ApiResult<(i64, &str)> {
     cursor
         .split_once('.')
         .and_then(|(created, id)| Some((created.parse().ok()?, id)))
-        .ok_or_else(|| ApiError::invalid("cursor is not one that this server gave; follow the Link header."))
+        .ok_or_else(|| {
+            ApiError::invalid("cursor is not one that this server gave; follow the Link header.")
+        })
 }
 
 async fn list(
@@ -134,13 +143,22 @@ async fn list(
 ) -> ApiResult<Response> {
     let limit = match query.limit.as_deref() {
         None => PAGE,
-        Some(text) => text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
-            ApiError::invalid(format!("limit must be a whole number from 1 to {PAGE_MAX}."))
-        })?,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=PAGE_MAX).contains(limit))
+            .ok_or_else(|| {
+                ApiError::invalid(format!(
+                    "limit must be a whole number from 1 to {PAGE_MAX}."
+                ))
+            })?,
     };
     let cursor = query.cursor.as_deref().map(parse_cursor).transpose()?;
     // One row more than asked for tells whether there is a next page.
-    let mut rows = state.catalog.recordings_of(&caller.user_id, cursor, limit + 1).await?;
+    let mut rows = state
+        .catalog
+        .recordings_of(&caller.user_id, cursor, limit + 1)
+        .await?;
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let mut headers = HeaderMap::new();
@@ -150,7 +168,11 @@ async fn list(
             "</api/recordings?limit={limit}&cursor={}.{}>; rel=\"next\"",
             last.created_ms, last.id
         );
-        headers.extend(HeaderValue::from_str(&next).ok().map(|next| (header::LINK, next)));
+        headers.extend(
+            HeaderValue::from_str(&next)
+                .ok()
+                .map(|next| (header::LINK, next)),
+        );
     }
     let page: Vec<_> = rows.into_iter().map(|row| shown(&state, row)).collect();
     Ok((headers, Json(page)).into_response())
@@ -162,7 +184,11 @@ async fn show(
     Path(id): Path<String>,
 ) -> ApiResult<Response> {
     let row = allowed(&state, &caller, &id).await?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(shown(&state, row))).into_response())
+    Ok((
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(shown(&state, row)),
+    )
+        .into_response())
 }
 
 async fn delete(
@@ -204,9 +230,20 @@ async fn upload(
     Path(session_id): Path<String>,
     form: Result<Multipart, axum::extract::multipart::MultipartRejection>,
 ) -> ApiResult<Json<RecordingStopped>> {
-    let mut form = form.map_err(|error| ApiError::new(ProblemCode::BadRequest, error.body_text()))?;
+    let mut form = form.map_err(|error| {
+        ApiError::new(
+            ProblemCode::BadRequest,
+            format!(
+                "Send the file as multipart/form-data. {}.",
+                error.body_text()
+            ),
+        )
+    })?;
     let unreadable = |error: axum::extract::multipart::MultipartError| {
-        ApiError::new(ProblemCode::BadRequest, format!("The form cannot be read: {}.", error.body_text()))
+        ApiError::new(
+            ProblemCode::BadRequest,
+            format!("The form cannot be read: {}.", error.body_text()),
+        )
     };
     let mut recording_id = None;
     while let Some(mut field) = form.next_field().await.map_err(unreadable)? {
@@ -222,7 +259,9 @@ async fn upload(
                 recording_id = Some(String::from_utf8_lossy(&text).into_owned());
             }
             Some("file") => {
-                let row = sessions::recording_of(&state, &caller, &session_id, recording_id.as_deref()).await?;
+                let row =
+                    sessions::recording_of(&state, &caller, &session_id, recording_id.as_deref())
+                        .await?;
                 if !row.status.is_open() {
                     return Err(ApiError::new(
                         ProblemCode::Conflict,
@@ -231,11 +270,16 @@ async fn upload(
                 }
                 state.ingest.stop(&row.id).await?;
                 // A field cannot outlive its form, so its bytes go to the writing task through a channel.
-                let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, axum::Error>>(4);
+                let (sender, receiver) =
+                    tokio::sync::mpsc::channel::<Result<Bytes, axum::Error>>(4);
                 let body = futures_util::stream::unfold(receiver, |mut receiver| async move {
                     receiver.recv().await.map(|item| (item, receiver))
                 });
-                let append = Append { offset: 0, length: None, checksum: None };
+                let append = Append {
+                    offset: 0,
+                    length: None,
+                    checksum: None,
+                };
                 let writing = state.ingest.append(&row.id, append, None, Box::pin(body));
                 let reading = async {
                     loop {
@@ -267,7 +311,10 @@ async fn upload(
             _ => while field.chunk().await.map_err(unreadable)?.is_some() {},
         }
     }
-    Err(ApiError::new(ProblemCode::BadRequest, "The form has no field named file."))
+    Err(ApiError::new(
+        ProblemCode::BadRequest,
+        "The form has no field named file.",
+    ))
 }
 
 #[cfg(test)]
@@ -276,6 +323,9 @@ mod tests {
 
     #[test]
     fn the_default_name_carries_the_time() {
-        assert_eq!(default_filename(1_795_253_400_250), "recording_2026-11-21_09-30-00.webm");
+        assert_eq!(
+            default_filename(1_795_253_400_250),
+            "recording_2026-11-21_09-30-00.webm"
+        );
     }
 }

@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use sortie_api::{
-    NewSession, ProblemCode, RecordingStarted, RecordingStatus, RecordingStopped, Session, SessionStatus,
-    StopRecording,
+    NewSession, ProblemCode, RecordingStarted, RecordingStatus, RecordingStopped, Session,
+    SessionStatus, StopRecording,
 };
 
 use super::caller::Caller;
@@ -44,7 +44,9 @@ async fn allowed(state: &AppState, caller: &Caller, id: &str) -> ApiResult<Sessi
         .await?
         .ok_or_else(|| ApiError::not_found("There is no such session."))?;
     if session.user_id != caller.user_id && !caller.is_admin() {
-        return Err(ApiError::forbidden("This session belongs to somebody else."));
+        return Err(ApiError::forbidden(
+            "This session belongs to somebody else.",
+        ));
     }
     Ok(session)
 }
@@ -80,18 +82,26 @@ async fn create(
     caller: Caller,
     JsonBody(new): JsonBody<NewSession>,
 ) -> ApiResult<(StatusCode, Json<Session>)> {
-    if new.app_id.trim().is_empty() || new.app_id.chars().count() > 200 || new.app_id.chars().any(char::is_control)
+    if new.app_id.trim().is_empty()
+        || new.app_id.chars().count() > 200
+        || new.app_id.chars().any(char::is_control)
     {
-        return Err(ApiError::invalid("app_id must have 1 to 200 characters and no control characters."));
+        return Err(ApiError::invalid(
+            "app_id must have 1 to 200 characters and no control characters.",
+        ));
     }
     let status = new.status.unwrap_or(SessionStatus::Running);
     if !matches!(status, SessionStatus::Creating | SessionStatus::Running) {
-        return Err(ApiError::invalid("status of a new session must be creating or running."));
+        return Err(ApiError::invalid(
+            "status of a new session must be creating or running.",
+        ));
     }
     let user_id = match new.user_id {
         Some(user_id) if user_id != caller.user_id => {
             if !caller.is_admin() {
-                return Err(ApiError::forbidden("Only an administrator can create a session for somebody else."));
+                return Err(ApiError::forbidden(
+                    "Only an administrator can create a session for somebody else.",
+                ));
             }
             if state.catalog.user(&user_id).await?.is_none() {
                 return Err(ApiError::invalid("user_id is nobody's."));
@@ -113,7 +123,10 @@ async fn create(
 }
 
 async fn list(State(state): State<AppState>, caller: Caller) -> ApiResult<Json<Vec<Session>>> {
-    let rows = state.catalog.sessions_of(&caller.user_id, LIST_LIMIT).await?;
+    let rows = state
+        .catalog
+        .sessions_of(&caller.user_id, LIST_LIMIT)
+        .await?;
     Ok(Json(rows.into_iter().map(shown).collect()))
 }
 
@@ -148,7 +161,10 @@ async fn delete(
 
 /// Ends a session; its recordings take the last bytes and no more.
 async fn end(state: &AppState, id: &str) -> ApiResult<()> {
-    state.catalog.end_session(id, SessionStatus::Stopped, state.clock.now_ms()).await?;
+    state
+        .catalog
+        .end_session(id, SessionStatus::Stopped, state.clock.now_ms())
+        .await?;
     for recording in state.catalog.open_recordings_of_session(id).await? {
         state.ingest.stop(&recording).await?;
     }
@@ -163,7 +179,12 @@ pub(super) async fn start_recording(
     let session = running(&state, &caller, &id).await?;
     let row = recordings::new_row(&state, &session, None, None, String::new());
     state.ingest.create(&row).await?;
-    tracing::info!(recording = row.id, session = session.id, user = caller.username, "recording started");
+    tracing::info!(
+        recording = row.id,
+        session = session.id,
+        user = caller.username,
+        "recording started"
+    );
     Ok((
         StatusCode::CREATED,
         Json(RecordingStarted {
@@ -183,7 +204,10 @@ pub(super) async fn recording_of(
     recording_id: Option<&str>,
 ) -> ApiResult<RecordingRow> {
     let recording_id = recording_id.filter(|id| !id.is_empty()).ok_or_else(|| {
-        ApiError::new(ProblemCode::BadRequest, "recording_id is missing: say which recording is meant.")
+        ApiError::new(
+            ProblemCode::BadRequest,
+            "recording_id is missing: say which recording is meant.",
+        )
     })?;
     allowed(state, caller, session_id).await?;
     let row = recordings::allowed(state, caller, recording_id).await?;

@@ -26,7 +26,11 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/uploads", post(create).options(announce))
         .route(
             "/api/uploads/{id}",
-            post(overridden).patch(append).head(position).delete(terminate).options(announce),
+            post(overridden)
+                .patch(append)
+                .head(position)
+                .delete(terminate)
+                .options(announce),
         )
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(tus_headers))
@@ -39,12 +43,19 @@ fn protocol(state: &AppState) -> Protocol {
         Extension::CreationWithUpload,
         Extension::Termination,
     ];
-    Protocol { max_size: state.config.max_size_bytes, extensions: Extensions::from_iter(extensions) }
+    Protocol {
+        max_size: state.config.max_size_bytes,
+        extensions: Extensions::from_iter(extensions),
+    }
 }
 
 /// Looks a header up as [`Protocol`] wants it: what is not text counts as wrong, not as missing.
-fn lookup(headers: &HeaderMap) -> impl Fn(&str) -> Option<&str> {
-    |name| headers.get(name).map(|value| value.to_str().unwrap_or_default())
+fn lookup<'h>(headers: &'h HeaderMap) -> impl Fn(&str) -> Option<&'h str> {
+    |name| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or_default())
+    }
 }
 
 fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
@@ -57,7 +68,9 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
 async fn tus_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     insert(response.headers_mut(), tus::TUS_RESUMABLE, tus::VERSION);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -85,8 +98,10 @@ impl From<Refusal> for ApiError {
             );
         }
         if let Refusal::WrongOffset { current, .. } = refusal {
-            error = error
-                .with_header(HeaderName::from_static(tus::UPLOAD_OFFSET), HeaderValue::from(current));
+            error = error.with_header(
+                HeaderName::from_static(tus::UPLOAD_OFFSET),
+                HeaderValue::from(current),
+            );
         }
         error
     }
@@ -102,7 +117,9 @@ async fn announce(State(state): State<AppState>) -> Response {
 
 /// The name a recording gets from a sender: one line, no folders.
 fn filename(metadata: &Metadata) -> Option<String> {
-    let name = metadata.text("filename").or_else(|| metadata.text("name"))?;
+    let name = metadata
+        .text("filename")
+        .or_else(|| metadata.text("name"))?;
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
     let name = name.trim().trim_start_matches('.');
@@ -114,16 +131,28 @@ async fn create(State(state): State<AppState>, caller: Caller, request: Request)
     match created(&state, &caller, &parts.headers).await {
         Ok((id, first)) => {
             let mut response = StatusCode::CREATED.into_response();
-            insert(response.headers_mut(), "location", &format!("/api/uploads/{id}"));
+            insert(
+                response.headers_mut(),
+                "location",
+                &format!("/api/uploads/{id}"),
+            );
             if let Some(first) = first {
                 match written(&state, &id, first, &parts.headers, body).await {
                     Ok(position) => {
-                        insert(response.headers_mut(), tus::UPLOAD_OFFSET, &position.offset.to_string());
+                        insert(
+                            response.headers_mut(),
+                            tus::UPLOAD_OFFSET,
+                            &position.offset.to_string(),
+                        );
                     }
                     // The upload exists; its sender asks for the offset and goes on.
                     Err(error) => {
                         response = error.into_response();
-                        insert(response.headers_mut(), "location", &format!("/api/uploads/{id}"));
+                        insert(
+                            response.headers_mut(),
+                            "location",
+                            &format!("/api/uploads/{id}"),
+                        );
                     }
                 }
             }
@@ -142,7 +171,11 @@ async fn created(
     headers: &HeaderMap,
 ) -> ApiResult<(String, Option<Append>)> {
     let creation = protocol(state).creation(lookup(headers))?;
-    let session = match creation.metadata.text("session_id").filter(|id| !id.is_empty()) {
+    let session = match creation
+        .metadata
+        .text("session_id")
+        .filter(|id| !id.is_empty())
+    {
         Some(id) => sessions::running(state, caller, id).await?,
         None => sessions::open(state, &caller.user_id, "upload").await?,
     };
@@ -154,12 +187,21 @@ async fn created(
         creation.metadata.to_string(),
     );
     state.ingest.create(&row).await?;
-    tracing::info!(recording = row.id, session = session.id, user = caller.username, "upload created");
+    tracing::info!(
+        recording = row.id,
+        session = session.id,
+        user = caller.username,
+        "upload created"
+    );
     Ok((row.id, creation.first_append()))
 }
 
 /// Whether the caller may have this upload; an upload is a recording.
-async fn allowed(state: &AppState, caller: &Caller, id: &str) -> ApiResult<crate::catalog::RecordingRow> {
+async fn allowed(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+) -> ApiResult<crate::catalog::RecordingRow> {
     recordings::allowed(state, caller, id).await
 }
 
@@ -207,7 +249,11 @@ async fn append(
     match written(&state, &id, append, &parts.headers, body).await {
         Ok(position) => {
             let mut response = StatusCode::NO_CONTENT.into_response();
-            insert(response.headers_mut(), tus::UPLOAD_OFFSET, &position.offset.to_string());
+            insert(
+                response.headers_mut(),
+                tus::UPLOAD_OFFSET,
+                &position.offset.to_string(),
+            );
             response
         }
         Err(error) => error.into_response(),
@@ -225,7 +271,10 @@ async fn written(
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse().ok());
-    Ok(state.ingest.append(id, append, length, body.into_data_stream().boxed()).await?)
+    Ok(state
+        .ingest
+        .append(id, append, length, body.into_data_stream().boxed())
+        .await?)
 }
 
 async fn terminate(
@@ -272,15 +321,31 @@ mod tests {
     fn every_refusal_gets_the_status_that_the_protocol_gives_it() {
         let refusals = [
             Refusal::Version,
-            Refusal::Missing { header: "Upload-Offset" },
-            Refusal::Contradiction { first: "a", second: "b" },
-            Refusal::Unsupported { header: "Upload-Concat" },
+            Refusal::Missing {
+                header: "Upload-Offset",
+            },
+            Refusal::Contradiction {
+                first: "a",
+                second: "b",
+            },
+            Refusal::Unsupported {
+                header: "Upload-Concat",
+            },
             Refusal::ContentType,
             Refusal::TooLarge { max_size: 1 },
             Refusal::BeyondLength { length: 1 },
-            Refusal::WrongOffset { requested: 1, current: 2 },
-            Refusal::LengthChanged { known: 1, declared: 2 },
-            Refusal::LengthBelowOffset { current: 2, declared: 1 },
+            Refusal::WrongOffset {
+                requested: 1,
+                current: 2,
+            },
+            Refusal::LengthChanged {
+                known: 1,
+                declared: 2,
+            },
+            Refusal::LengthBelowOffset {
+                current: 2,
+                declared: 1,
+            },
             Refusal::ChecksumMismatch,
         ];
         for refusal in refusals {
@@ -302,7 +367,11 @@ mod tests {
             ("", None),
         ] {
             let mut metadata = Metadata::new();
-            assert!(metadata.insert("filename", given.as_bytes().to_vec()).is_ok());
+            assert!(
+                metadata
+                    .insert("filename", given.as_bytes().to_vec())
+                    .is_ok()
+            );
             assert_eq!(filename(&metadata).as_deref(), expected, "{given:?}");
         }
     }

@@ -22,7 +22,10 @@ impl Claims {
             *newest += 1;
             mine = *newest;
         });
-        Claim { mine, newest: self.0.subscribe() }
+        Claim {
+            mine,
+            newest: self.0.subscribe(),
+        }
     }
 }
 
@@ -42,7 +45,12 @@ impl Claim {
     pub(super) async fn stale(&mut self) {
         let mine = self.mine;
         // An error means that the upload is gone altogether; then nobody newer can come.
-        if self.newest.wait_for(|newest| *newest != mine).await.is_err() {
+        if self
+            .newest
+            .wait_for(|newest| *newest != mine)
+            .await
+            .is_err()
+        {
             std::future::pending::<()>().await;
         }
     }

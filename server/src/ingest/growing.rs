@@ -19,7 +19,10 @@ pub(super) struct Growing {
 /// What becomes of a recording, decided before anything is changed.
 pub(super) enum Ending {
     /// An ordinary file.
-    Playable { finishing: Finishing, duration_ms: u64 },
+    Playable {
+        finishing: Finishing,
+        duration_ms: u64,
+    },
     /// Kept as it came.
     Unplayable { size_bytes: u64, reason: Unplayable },
 }
@@ -44,7 +47,10 @@ impl Ending {
 
 impl Growing {
     pub(super) fn new(writer: Box<dyn Writer>) -> Self {
-        Self { writer, indexer: Indexer::new() }
+        Self {
+            writer,
+            indexer: Indexer::new(),
+        }
     }
 
     /// Takes up a recording after a restart: the index follows from the stored bytes.
@@ -66,7 +72,9 @@ impl Growing {
     }
 
     pub(super) fn format(&self) -> &'static str {
-        self.indexer.container().map_or("", |container| container.extension())
+        self.indexer
+            .container()
+            .map_or("", |container| container.extension())
     }
 
     /// Adds bytes; they are durable after [`Growing::sync`].
@@ -125,7 +133,9 @@ fn scan(stream: &mut dyn SeekableStream, length: u64) -> io::Result<Indexer> {
             indexer.skip(skippable);
             continue;
         }
-        let wanted = usize::try_from(length - indexer.received()).unwrap_or(SCAN_SIZE).min(SCAN_SIZE);
+        let wanted = usize::try_from(length - indexer.received())
+            .unwrap_or(SCAN_SIZE)
+            .min(SCAN_SIZE);
         let read = stream.read_at(indexer.received(), &mut buffer[..wanted])?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -161,7 +161,10 @@ impl Ingest {
         let writer = self.0.storage.create(&row.id).await?;
         if let Err(error) = self.0.catalog.insert_recording(row).await {
             if let Err(error) = self.0.storage.delete(&row.storage_path).await {
-                tracing::warn!(recording = row.id, "an object without a row stays behind: {error}");
+                tracing::warn!(
+                    recording = row.id,
+                    "an object without a row stays behind: {error}"
+                );
             }
             return Err(error.into());
         }
@@ -176,7 +179,12 @@ impl Ingest {
         for row in self.0.catalog.unfinished_recordings().await? {
             let slot = self.0.slot(&row.id);
             self.0.heard(&slot);
-            let size_bytes = self.0.storage.growing_length(&row.id).await.unwrap_or_default();
+            let size_bytes = self
+                .0
+                .storage
+                .growing_length(&row.id)
+                .await
+                .unwrap_or_default();
             let mut seen = locked(&slot.seen);
             seen.progress.size_bytes = size_bytes;
             let processing = row.status == RecordingStatus::Processing;
@@ -204,10 +212,15 @@ impl Ingest {
         let offset = self.0.resumed(&slot, &mut state).await?.offset();
         drop(claim);
         self.0.heard(&slot);
-        let position = Position { offset, length: declared_length(&row) };
+        let position = Position {
+            offset,
+            length: declared_length(&row),
+        };
         // The sender takes this for the end; so it has to be.
         if position.length == UploadLength::Known(offset) {
-            self.0.finish_locked(&slot, state, Interrupted(false)).await?;
+            self.0
+                .finish_locked(&slot, state, Interrupted(false))
+                .await?;
         }
         Ok(position)
     }
@@ -228,12 +241,16 @@ impl Ingest {
         let mut body = body;
         let task = tokio::spawn(async move {
             let result = inner.append(&id, &append, body_length, &mut body).await;
-            if matches!(&result, Err(IngestError::Refused(_) | IngestError::Unknown | IngestError::Finished)) {
+            if matches!(
+                &result,
+                Err(IngestError::Refused(_) | IngestError::Unknown | IngestError::Finished)
+            ) {
                 drain(body).await;
             }
             result
         });
-        task.await.unwrap_or_else(|error| Err(StorageError::Io(std::io::Error::other(error)).into()))
+        task.await
+            .unwrap_or_else(|error| Err(StorageError::Io(std::io::Error::other(error)).into()))
     }
 
     /// Its sender has said stop; the rest of the bytes may still be on their way.
@@ -261,7 +278,10 @@ impl Ingest {
         *state = None;
         // It may have been finished, and so renamed, while we waited.
         let row = self.0.row(&row.id).await?;
-        self.0.storage.delete(&self.0.storage.growing_path(&row.id)).await?;
+        self.0
+            .storage
+            .delete(&self.0.storage.growing_path(&row.id))
+            .await?;
         self.0.storage.delete(&row.storage_path).await?;
         self.0.catalog.delete_recording(&row.id).await?;
         self.0.forget(&slot);
@@ -282,14 +302,22 @@ impl Ingest {
         let slots: Vec<_> = locked(&self.0.slots).values().cloned().collect();
         for slot in slots {
             // Somebody is writing: it is not silent.
-            let Ok(state) = slot.state.try_lock() else { continue };
+            let Ok(state) = slot.state.try_lock() else {
+                continue;
+            };
             let seen = *locked(&slot.seen);
             let silent = now_ms.saturating_sub(seen.last_heard_ms) >= silence_ms;
-            let Some(interrupted) = seen.finish_again.or_else(|| silent.then_some(Interrupted(true))) else {
+            let Some(interrupted) = seen
+                .finish_again
+                .or_else(|| silent.then_some(Interrupted(true)))
+            else {
                 continue;
             };
             if let Err(error) = self.0.finish_locked(&slot, state, interrupted).await {
-                tracing::error!(recording = slot.id, "cannot finish a recording, will try again: {error}");
+                tracing::error!(
+                    recording = slot.id,
+                    "cannot finish a recording, will try again: {error}"
+                );
             }
         }
     }
@@ -335,12 +363,18 @@ fn declared_length(row: &RecordingRow) -> UploadLength {
 /// Where an upload is that takes no more bytes.
 fn closed_position(row: &RecordingRow) -> Position {
     let length = row.upload_length.unwrap_or_default().unsigned_abs();
-    Position { offset: length, length: UploadLength::Known(length) }
+    Position {
+        offset: length,
+        length: UploadLength::Known(length),
+    }
 }
 
 impl Inner {
     async fn row(&self, id: &str) -> Result<RecordingRow, IngestError> {
-        self.catalog.recording(id).await?.ok_or(IngestError::Unknown)
+        self.catalog
+            .recording(id)
+            .await?
+            .ok_or(IngestError::Unknown)
     }
 
     fn known_slot(&self, id: &str) -> Option<Arc<Slot>> {
@@ -354,7 +388,10 @@ impl Inner {
                 id: id.to_owned(),
                 claims: Claims::new(),
                 state: tokio::sync::Mutex::new(None),
-                seen: Mutex::new(Seen { last_heard_ms: self.clock.now_ms(), ..Seen::default() }),
+                seen: Mutex::new(Seen {
+                    last_heard_ms: self.clock.now_ms(),
+                    ..Seen::default()
+                }),
             })
         }))
     }
@@ -362,7 +399,10 @@ impl Inner {
     /// Takes a slot off the books. Whoever still waits for it finds the row closed or gone.
     fn forget(&self, slot: &Arc<Slot>) {
         let mut slots = locked(&self.slots);
-        if slots.get(&slot.id).is_some_and(|known| Arc::ptr_eq(known, slot)) {
+        if slots
+            .get(&slot.id)
+            .is_some_and(|known| Arc::ptr_eq(known, slot))
+        {
             slots.remove(&slot.id);
         }
     }
@@ -416,13 +456,20 @@ impl Inner {
             }
         };
         let growing = self.resumed(&slot, &mut state).await?;
-        let admission =
-            admit(append, growing.offset(), declared_length(&row), body_length, self.max_size)?;
+        let admission = admit(
+            append,
+            growing.offset(),
+            declared_length(&row),
+            body_length,
+            self.max_size,
+        )?;
         if let (true, UploadLength::Known(length)) = (admission.declares, admission.length) {
             self.catalog.set_upload_length(id, length).await?;
         }
 
-        let received = self.receive(growing, body, &mut claim, admission.room).await;
+        let received = self
+            .receive(growing, body, &mut claim, admission.room)
+            .await;
         // Whatever happened: what is there is made durable and counted before anybody is answered.
         if let Err(error) = growing.sync().await {
             // The index may be ahead of the storage now; it is made anew from what is stored.
@@ -439,12 +486,17 @@ impl Inner {
             Received::TooMuch => {
                 return Err(match admission.length {
                     UploadLength::Known(length) => Refusal::BeyondLength { length },
-                    UploadLength::Deferred => Refusal::TooLarge { max_size: self.max_size },
+                    UploadLength::Deferred => Refusal::TooLarge {
+                        max_size: self.max_size,
+                    },
                 }
                 .into());
             }
         }
-        let position = Position { offset, length: admission.length };
+        let position = Position {
+            offset,
+            length: admission.length,
+        };
         if admission.length == UploadLength::Known(offset) {
             drop(state);
             self.finish(&slot, Interrupted(false)).await?;
@@ -509,7 +561,9 @@ impl Inner {
         interrupted: Interrupted,
     ) -> Result<(), IngestError> {
         let row = match self.row(&slot.id).await {
-            Ok(row) if !matches!(row.status, RecordingStatus::Ready | RecordingStatus::Failed) => row,
+            Ok(row) if !matches!(row.status, RecordingStatus::Ready | RecordingStatus::Failed) => {
+                row
+            }
             other => {
                 if matches!(other, Ok(_) | Err(IngestError::Unknown)) {
                     self.forget(slot);
@@ -522,21 +576,26 @@ impl Inner {
         let planned = row.status == RecordingStatus::Processing;
         let arrived = match self.resumed(slot, &mut state).await {
             // What an earlier attempt appended is not what has arrived.
-            Ok(growing) => {
-                row.upload_length.filter(|_| planned).map_or_else(|| growing.offset(), i64::unsigned_abs)
-            }
+            Ok(growing) => row
+                .upload_length
+                .filter(|_| planned)
+                .map_or_else(|| growing.offset(), i64::unsigned_abs),
             // A crash between the last rename and the row: the object is finished already, as planned.
             Err(IngestError::Storage(StorageError::Missing)) if planned => {
                 return self.take_up_finished(slot, &row).await;
             }
             Err(error) => return Err(error),
         };
-        let Some(growing) = state.take() else { return Err(IngestError::Unknown) };
+        let Some(growing) = state.take() else {
+            return Err(IngestError::Unknown);
+        };
         let (writer, ending) = growing.end();
         let plan = self.plan(&row, &ending, arrived, interrupted);
         self.catalog.mark_processing(&row.id, &plan).await?;
         conclude(writer, ending).await?;
-        self.catalog.mark_complete(&row.id, self.clock.now_ms()).await?;
+        self.catalog
+            .mark_complete(&row.id, self.clock.now_ms())
+            .await?;
         self.forget(slot);
         tracing::info!(
             recording = row.id,
@@ -558,10 +617,15 @@ impl Inner {
     ) -> Completion {
         let extension = ending.extension();
         let (failure, duration_ms, format, filename) = match ending {
-            Ending::Playable { duration_ms, .. } => {
-                (None, *duration_ms, extension, with_extension(&row.filename, extension))
+            Ending::Playable { duration_ms, .. } => (
+                None,
+                *duration_ms,
+                extension,
+                with_extension(&row.filename, extension),
+            ),
+            Ending::Unplayable { reason, .. } => {
+                (Some(reason.to_string()), 0, "", row.filename.clone())
             }
-            Ending::Unplayable { reason, .. } => (Some(reason.to_string()), 0, "", row.filename.clone()),
         };
         Completion {
             upload_length,
@@ -576,10 +640,18 @@ impl Inner {
     }
 
     /// Completes the row of an object that was finished just before a crash.
-    async fn take_up_finished(&self, slot: &Arc<Slot>, row: &RecordingRow) -> Result<(), IngestError> {
+    async fn take_up_finished(
+        &self,
+        slot: &Arc<Slot>,
+        row: &RecordingRow,
+    ) -> Result<(), IngestError> {
         let size_bytes = self.storage.size(&row.storage_path).await;
         if !matches!(size_bytes, Ok(size_bytes) if size_bytes == row.size_bytes.unsigned_abs()) {
-            tracing::error!(recording = row.id, path = row.storage_path, "a recording's object is gone");
+            tracing::error!(
+                recording = row.id,
+                path = row.storage_path,
+                "a recording's object is gone"
+            );
             let plan = Completion {
                 upload_length: row.upload_length.unwrap_or_default().unsigned_abs(),
                 failure: Some("The recording's file is no longer in the storage.".to_owned()),
@@ -592,7 +664,9 @@ impl Inner {
             };
             self.catalog.mark_processing(&row.id, &plan).await?;
         }
-        self.catalog.mark_complete(&row.id, self.clock.now_ms()).await?;
+        self.catalog
+            .mark_complete(&row.id, self.clock.now_ms())
+            .await?;
         self.forget(slot);
         Ok(())
     }
@@ -609,11 +683,20 @@ fn append_to_closed(
     if row.interrupted {
         return Err(IngestError::Finished);
     }
-    let admission = admit(append, position.offset, position.length, body_length, max_size.max(position.offset))?;
+    let admission = admit(
+        append,
+        position.offset,
+        position.length,
+        body_length,
+        max_size.max(position.offset),
+    )?;
     if admission.room == 0 && body_length.unwrap_or_default() == 0 {
         return Ok(position);
     }
-    Err(Refusal::BeyondLength { length: position.offset }.into())
+    Err(Refusal::BeyondLength {
+        length: position.offset,
+    }
+    .into())
 }
 
 /// A file name with the ending of what the file turned out to be.

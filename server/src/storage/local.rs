@@ -25,15 +25,17 @@ const READ_SIZE: usize = 256 * 1024;
 
 /// The `local` back end.
 #[derive(Clone, Debug)]
-pub struct LocalStorage {
+pub(crate) struct LocalStorage {
     folder: Arc<Path>,
 }
 
 impl LocalStorage {
     /// Uses `folder`, creating it if need be.
-    pub fn open(folder: PathBuf) -> Result<Self, StorageError> {
+    pub(crate) fn open(folder: PathBuf) -> Result<Self, StorageError> {
         std::fs::create_dir_all(&folder)?;
-        Ok(Self { folder: folder.into() })
+        Ok(Self {
+            folder: folder.into(),
+        })
     }
 
     /// The file of `path`, which must be a plain name: nothing that leads out of the folder.
@@ -79,7 +81,11 @@ impl Storage for LocalStorage {
         let path = self.file(&self.growing_path(id))?;
         let folder = Arc::clone(&self.folder);
         let writer = blocking(move || {
-            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(&path)?;
             file.set_len(HEAD_ROOM)?;
             file.sync_all()?;
             sync_folder(&folder)?;
@@ -104,13 +110,19 @@ impl Storage for LocalStorage {
             // told that it is there.
             file.sync_all()?;
             let stream = Box::new(StoredStream(file.try_clone()?));
-            Ok(Reopened { writer: Box::new(LocalWriter::new(file, path, folder, length)), stream })
+            Ok(Reopened {
+                writer: Box::new(LocalWriter::new(file, path, folder, length)),
+                stream,
+            })
         })
         .await
     }
 
     async fn growing_length(&self, id: &str) -> Result<u64, StorageError> {
-        Ok(self.size(&self.growing_path(id)).await?.saturating_sub(HEAD_ROOM))
+        Ok(self
+            .size(&self.growing_path(id))
+            .await?
+            .saturating_sub(HEAD_ROOM))
     }
 
     async fn size(&self, path: &str) -> Result<u64, StorageError> {
@@ -154,7 +166,11 @@ impl Storage for LocalStorage {
             std::fs::write(&path, b"sortie")?;
             let read = std::fs::read(&path)?;
             std::fs::remove_file(&path)?;
-            if read == b"sortie" { Ok(()) } else { Err(io::Error::other("what was written is not what is read")) }
+            if read == b"sortie" {
+                Ok(())
+            } else {
+                Err(io::Error::other("what was written is not what is read"))
+            }
         })
         .await
     }
@@ -182,7 +198,13 @@ struct LocalWriter {
 
 impl LocalWriter {
     fn new(file: File, path: PathBuf, folder: Arc<Path>, length: u64) -> Self {
-        Self { file: Arc::new(file), path, folder, length, durable: length }
+        Self {
+            file: Arc::new(file),
+            path,
+            folder,
+            length,
+            durable: length,
+        }
     }
 }
 
@@ -276,7 +298,9 @@ fn write_patches(file: &File, patches: &[Patch], length: u64) -> io::Result<()> 
     for patch in patches {
         let end = patch.position + patch.bytes.len() as u64;
         if end > length {
-            return Err(io::Error::other(format!("a patch reaches to {end}, beyond the file's {length} bytes")));
+            return Err(io::Error::other(format!(
+                "a patch reaches to {end}, beyond the file's {length} bytes"
+            )));
         }
         file.write_all_at(&patch.bytes, patch.position)?;
     }

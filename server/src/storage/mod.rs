@@ -13,11 +13,11 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use sortie_media::Patch;
 
-pub use local::LocalStorage;
+pub(crate) use local::LocalStorage;
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
-pub enum StorageError {
+pub(crate) enum StorageError {
     /// No room, or a quota is reached.
     #[error("the storage is full")]
     Full(#[source] io::Error),
@@ -35,10 +35,12 @@ pub enum StorageError {
 impl From<io::Error> for StorageError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                Self::Full(error)
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => Self::Full(error),
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                Self::ReadOnly(error)
             }
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Self::ReadOnly(error),
             io::ErrorKind::NotFound => Self::Missing,
             _ => Self::Io(error),
         }
@@ -47,25 +49,25 @@ impl From<io::Error> for StorageError {
 
 /// How a growing object becomes a finished one; see [`sortie_media::Finish`].
 #[derive(Debug)]
-pub struct Finishing {
+pub(crate) struct Finishing {
     /// How much of the object stays.
-    pub keep: u64,
+    pub(crate) keep: u64,
     /// What follows it.
-    pub append: Vec<u8>,
+    pub(crate) append: Vec<u8>,
     /// What changes in the middle, once the rest is durable.
-    pub patches: Vec<Patch>,
+    pub(crate) patches: Vec<Patch>,
     /// The file name's ending, without the dot.
-    pub extension: &'static str,
+    pub(crate) extension: &'static str,
 }
 
 /// The ending of an object whose container nobody knows.
-pub const AS_IT_CAME: &str = "bin";
+pub(crate) const AS_IT_CAME: &str = "bin";
 
 /// The one who may write to a growing object.
 ///
 /// Every method leaves the object as it was if it fails. Dropping a writer loses nothing durable.
 #[async_trait]
-pub trait Writer: Send {
+pub(crate) trait Writer: Send {
     /// Adds bytes at the end. They may be lost in a crash until [`Writer::sync`] has returned.
     async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError>;
 
@@ -86,22 +88,22 @@ pub trait Writer: Send {
 }
 
 /// A growing object that is opened again, and what is in it.
-pub struct Reopened {
+pub(crate) struct Reopened {
     /// Goes on writing.
-    pub writer: Box<dyn Writer>,
+    pub(crate) writer: Box<dyn Writer>,
     /// Reads the stream (without the head room) from its beginning.
-    pub stream: Box<dyn SeekableStream>,
+    pub(crate) stream: Box<dyn SeekableStream>,
 }
 
 /// A stream that is read again after a restart. Blocking: call it off the async threads.
-pub trait SeekableStream: Send {
+pub(crate) trait SeekableStream: Send {
     /// Fills as much of `buffer` as there is at `position`; 0 at the end.
     fn read_at(&mut self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
 /// A place for recordings.
 #[async_trait]
-pub trait Storage: Send + Sync {
+pub(crate) trait Storage: Send + Sync {
     /// The name in rows and in `SORTIE_RECORDING_STORAGE_BACKEND`.
     fn name(&self) -> &'static str;
 

@@ -1,0 +1,402 @@
+//! Sessions and recordings: start, stop, list, play, download, delete, and who may.
+
+mod support;
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use support::{TestServer, chromium_webm, header, json_of, problem};
+
+#[tokio::test]
+async fn start_and_stop_as_the_contract_says() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let session = json_of(
+        client
+            .post("/api/sessions")
+            .json(&json!({ "app_id": "desk" })),
+        201,
+    )
+    .await;
+    assert_eq!(session["status"], "running");
+    assert_eq!(session["app_id"], "desk");
+    assert_eq!(session["user_id"], client.user_id.as_str());
+    assert_eq!(session["recording_policy"], "");
+    let id = session["id"].as_str().unwrap_or_default();
+    let start = format!("/api/sessions/{id}/recording/start");
+    let stop = format!("/api/sessions/{id}/recording/stop");
+    let started = json_of(client.post(&start), 201).await;
+    assert_eq!(started["status"], "recording");
+    assert_eq!(
+        started["upload_url"],
+        format!(
+            "/api/uploads/{}",
+            started["recording_id"].as_str().unwrap_or_default()
+        )
+    );
+    problem(client.post(&stop).json(&json!({})), 400, "bad_request").await;
+    problem(
+        client.post(&stop).json(&json!({ "recording_id": "" })),
+        400,
+        "bad_request",
+    )
+    .await;
+    problem(
+        client
+            .post(&stop)
+            .json(&json!({ "recording_id": "nothing" })),
+        404,
+        "not_found",
+    )
+    .await;
+    let body = json!({ "recording_id": started["recording_id"] });
+    assert_eq!(
+        json_of(client.post(&stop).json(&body), 200).await["status"],
+        "uploading"
+    );
+    // Saying it twice does no harm.
+    assert_eq!(
+        json_of(client.post(&stop).json(&body), 200).await["status"],
+        "uploading"
+    );
+
+    problem(
+        client.post("/api/sessions/nothing/recording/start"),
+        404,
+        "not_found",
+    )
+    .await;
+    assert_eq!(
+        json_of(client.post(&format!("/api/sessions/{id}/stop")), 200).await["status"],
+        "stopped"
+    );
+    problem(client.post(&start), 409, "session_not_running").await;
+    let creating = json!({ "app_id": "desk", "status": "creating" });
+    let creating = json_of(client.post("/api/sessions").json(&creating), 201).await;
+    let start = format!(
+        "/api/sessions/{}/recording/start",
+        creating["id"].as_str().unwrap_or_default()
+    );
+    problem(client.post(&start), 409, "session_not_running").await;
+}
+
+#[tokio::test]
+async fn nobody_reaches_what_is_not_theirs() {
+    let server = TestServer::start().await;
+    let (admin, ann, bob) = (
+        server.admin().await,
+        server.user("ann").await,
+        server.user("bob").await,
+    );
+    let (open, session) = ann.start_recording().await;
+    let ready = ann.record(&chromium_webm()).await;
+    let requests = [
+        (
+            Method::POST,
+            format!("/api/sessions/{session}/recording/start"),
+        ),
+        (
+            Method::POST,
+            format!("/api/sessions/{session}/recording/stop"),
+        ),
+        (Method::GET, format!("/api/sessions/{session}")),
+        (Method::POST, format!("/api/sessions/{session}/stop")),
+        (Method::DELETE, format!("/api/sessions/{session}")),
+        (Method::GET, format!("/api/recordings/{ready}")),
+        (Method::GET, format!("/api/recordings/{ready}/download")),
+        (Method::GET, format!("/api/recordings/{ready}/stream")),
+        (Method::DELETE, format!("/api/recordings/{ready}")),
+        (Method::DELETE, format!("/api/uploads/{open}")),
+        (Method::PATCH, format!("/api/uploads/{open}")),
+    ];
+    for (method, path) in &requests {
+        let body = || json!({ "recording_id": open }).to_string();
+        let content_type = if *method == Method::PATCH {
+            "application/offset+octet-stream"
+        } else {
+            "application/json"
+        };
+        let request = |client: &support::Client| {
+            client
+                .tus(method.clone(), path)
+                .header("Content-Type", content_type)
+                .header("Upload-Offset", "0")
+                .body(body())
+        };
+        problem(request(&server.nobody()), 401, "unauthenticated").await;
+        let sentence = problem(request(&bob), 403, "forbidden").await;
+        assert!(
+            sentence.contains("belongs to somebody else"),
+            "{method} {path}: {sentence}"
+        );
+    }
+    // Nothing happened to it, and its owner sees only their own.
+    assert_eq!(ann.recording(&open).await["size_bytes"], 0);
+    assert_eq!(
+        json_of(ann.get("/api/recordings"), 200)
+            .await
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
+    assert_eq!(json_of(bob.get("/api/recordings"), 200).await, json!([]));
+    // An administrator may.
+    assert_eq!(admin.recording(&ready).await["username"], "ann");
+    let deleted = admin
+        .delete(&format!("/api/recordings/{ready}"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_download_answers_ranges_and_conditions() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let id = client.record(&chromium_webm()).await;
+    let path = format!("/api/recordings/{id}/download");
+    let whole = client.get(&path).send().await.expect("an answer");
+    assert_eq!(whole.status(), StatusCode::OK);
+    assert_eq!(header(&whole, "content-type"), "video/webm");
+    assert_eq!(header(&whole, "accept-ranges"), "bytes");
+    assert!(
+        header(&whole, "content-disposition")
+            .starts_with("attachment; filename=\"recording_2026-11-21_09-")
+    );
+    let (etag, modified) = (header(&whole, "etag"), header(&whole, "last-modified"));
+    assert_eq!(modified, "Sat, 21 Nov 2026 09:30:00 GMT");
+    let bytes = whole.bytes().await.expect("a body");
+    assert_eq!(
+        &bytes[..],
+        &std::fs::read(server.file(&format!("{id}.webm"))).expect("the file")[..]
+    );
+    let size = bytes.len();
+
+    let part = client
+        .get(&path)
+        .header("Range", "bytes=100-299")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(
+        header(&part, "content-range"),
+        format!("bytes 100-299/{size}")
+    );
+    assert_eq!(header(&part, "content-length"), "200");
+    assert_eq!(part.bytes().await.expect("a body"), bytes.slice(100..300));
+
+    let sentence = problem(
+        client.get(&path).header("Range", "bytes=99999999-"),
+        416,
+        "range_not_satisfiable",
+    )
+    .await;
+    assert!(sentence.contains(&size.to_string()), "{sentence}");
+
+    let fresh = client
+        .get(&path)
+        .header("If-None-Match", &etag)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(fresh.status(), StatusCode::NOT_MODIFIED);
+    for (condition, status) in [
+        (etag.as_str(), 206),
+        (modified.as_str(), 206),
+        ("\"other\"", 200),
+    ] {
+        let request = client
+            .get(&path)
+            .header("Range", "bytes=0-0")
+            .header("If-Range", condition);
+        assert_eq!(
+            request.send().await.expect("an answer").status().as_u16(),
+            status,
+            "{condition}"
+        );
+    }
+    let head = client
+        .request(Method::HEAD, &path)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(header(&head, "content-length"), size.to_string());
+
+    let stream = client
+        .get(&format!("/api/recordings/{id}/stream"))
+        .send()
+        .await
+        .expect("an answer");
+    assert!(header(&stream, "content-disposition").starts_with("inline"));
+}
+
+#[tokio::test]
+async fn what_is_not_ready_cannot_be_downloaded() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let (id, _) = client.start_recording().await;
+    let sentence = problem(
+        client.get(&format!("/api/recordings/{id}/download")),
+        409,
+        "not_ready",
+    )
+    .await;
+    assert_eq!(
+        sentence,
+        "This recording is not ready yet. Try again when it is complete."
+    );
+}
+
+#[tokio::test]
+async fn the_list_comes_in_pages_that_miss_and_repeat_nothing() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let mut expected = Vec::new();
+    for _ in 0..5 {
+        expected.push(client.start_recording().await.0);
+    }
+    expected.reverse();
+    let mut seen = Vec::new();
+    let mut next = Some("/api/recordings?limit=2".to_owned());
+    while let Some(path) = next {
+        let answer = client.get(&path).send().await.expect("an answer");
+        let link = header(&answer, "link");
+        next = link
+            .strip_prefix('<')
+            .and_then(|link| link.split_once(">; rel=\"next\""))
+            .map(|it| it.0.to_owned());
+        let page: Vec<serde_json::Value> = answer.json().await.expect("an array");
+        assert!(page.len() <= 2);
+        seen.extend(
+            page.iter()
+                .map(|row| row["id"].as_str().unwrap_or_default().to_owned()),
+        );
+    }
+    assert_eq!(seen, expected);
+    for query in ["limit=0", "limit=501", "limit=ten", "cursor=x", "cursor=1"] {
+        problem(
+            client.get(&format!("/api/recordings?{query}")),
+            400,
+            "invalid_field",
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_whole_file_way_in() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let (id, session) = client.start_recording().await;
+    let path = format!("/api/sessions/{session}/recording/upload");
+    let file = |bytes: Vec<u8>| reqwest::multipart::Part::bytes(bytes).file_name("a.webm");
+    let form = || {
+        reqwest::multipart::Form::new()
+            .text("recording_id", id.clone())
+            .text("duration", "1.5")
+    };
+
+    problem(client.post(&path).multipart(form()), 400, "bad_request").await;
+    let nameless = reqwest::multipart::Form::new().part("file", file(chromium_webm()));
+    problem(client.post(&path).multipart(nameless), 400, "bad_request").await;
+    problem(client.post(&path).body("no form"), 400, "bad_request").await;
+
+    let answer = json_of(
+        client
+            .post(&path)
+            .multipart(form().part("file", file(chromium_webm()))),
+        200,
+    )
+    .await;
+    assert_eq!(answer, json!({ "status": "ready" }));
+    assert_eq!(client.recording(&id).await["status"], "ready");
+    let again = client
+        .post(&path)
+        .multipart(form().part("file", file(chromium_webm())));
+    problem(again, 409, "conflict").await;
+    // Text is accepted, and ends as failed.
+    let (id, session) = client.start_recording().await;
+    let form = reqwest::multipart::Form::new()
+        .text("recording_id", id.clone())
+        .part("file", file(b"text".to_vec()));
+    let path = format!("/api/sessions/{session}/recording/upload");
+    assert_eq!(
+        json_of(client.post(&path).multipart(form), 200).await,
+        json!({ "status": "processing" })
+    );
+    assert_eq!(client.recording(&id).await["status"], "failed");
+}
+
+#[tokio::test]
+async fn without_recording_its_routes_do_not_exist() {
+    let server = TestServer::with(&[("SORTIE_VIDEO_RECORDING_ENABLED", "false")]).await;
+    let client = server.admin().await;
+    assert_eq!(
+        json_of(client.get("/api/info"), 200).await["recording_enabled"],
+        false
+    );
+    let session = client.session().await;
+    for (method, path) in [
+        (
+            Method::POST,
+            format!("/api/sessions/{session}/recording/start"),
+        ),
+        (
+            Method::POST,
+            format!("/api/sessions/{session}/recording/stop"),
+        ),
+        (
+            Method::POST,
+            format!("/api/sessions/{session}/recording/upload"),
+        ),
+        (Method::GET, "/api/recordings".to_owned()),
+        (Method::GET, "/api/recordings/x/download".to_owned()),
+        (Method::DELETE, "/api/recordings/x".to_owned()),
+        (Method::POST, "/api/uploads".to_owned()),
+        (Method::PATCH, "/api/uploads/x".to_owned()),
+    ] {
+        problem(client.request(method, &path), 404, "not_found").await;
+    }
+}
+
+#[tokio::test]
+async fn bad_json_gets_a_sentence() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let post = |body: &'static str| {
+        client
+            .post("/api/sessions")
+            .header("Content-Type", "application/json")
+            .body(body)
+    };
+    problem(post("{"), 400, "bad_request").await;
+    problem(post("{}"), 400, "invalid_field").await;
+    problem(post("{\"app_id\":5}"), 400, "invalid_field").await;
+    problem(post("{\"app_id\":\"\"}"), 400, "invalid_field").await;
+    problem(
+        post("{\"app_id\":\"a\",\"status\":\"stopped\"}"),
+        400,
+        "invalid_field",
+    )
+    .await;
+    problem(
+        client.post("/api/sessions").body("app_id=a"),
+        415,
+        "unsupported_media_type",
+    )
+    .await;
+    problem(client.get("/api/nothing"), 404, "not_found").await;
+    problem(
+        client.request(Method::PUT, "/api/recordings"),
+        405,
+        "method_not_allowed",
+    )
+    .await;
+    let large = format!("{{\"app_id\":\"{}\"}}", "x".repeat(100_000));
+    let large = client
+        .post("/api/sessions")
+        .header("Content-Type", "application/json")
+        .body(large);
+    problem(large, 413, "too_large").await;
+}

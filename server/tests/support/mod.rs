@@ -1,0 +1,321 @@
+//! A real server for a test: a real socket, a real SQLite file and real recordings in a temporary folder.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use sortie_server::{Config, ManualClock, Server};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// 2026-11-21T09:30:00Z.
+pub(crate) const START_MS: i64 = 1_795_253_400_000;
+pub(crate) const ADMIN_PASSWORD: &str = "correct horse";
+
+pub(crate) struct TestServer {
+    pub(crate) url: String,
+    pub(crate) clock: Arc<ManualClock>,
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+    running: Option<(oneshot::Sender<()>, JoinHandle<std::io::Result<()>>)>,
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts with some variables set otherwise.
+    pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
+        let mut server = Self {
+            url: String::new(),
+            clock: Arc::new(ManualClock::new(START_MS)),
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            variables: variables
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect(),
+            running: None,
+        };
+        server.launch().await;
+        server
+    }
+
+    fn config(&self) -> Config {
+        let defaults = [
+            ("SORTIE_VIDEO_RECORDING_ENABLED", "true".to_owned()),
+            ("SORTIE_HOST", "127.0.0.1".to_owned()),
+            ("SORTIE_PORT", "0".to_owned()),
+            ("SORTIE_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
+            (
+                "SORTIE_DB",
+                self.folder.path().join("sortie.db").display().to_string(),
+            ),
+            (
+                "SORTIE_RECORDING_STORAGE_PATH",
+                self.recordings().display().to_string(),
+            ),
+        ];
+        Config::read(&|name| {
+            let set = self
+                .variables
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.clone());
+            set.or_else(|| {
+                defaults
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| value.clone())
+            })
+        })
+        .unwrap_or_else(|errors| panic!("{errors:?}"))
+    }
+
+    async fn launch(&mut self) {
+        let clock: Arc<ManualClock> = Arc::clone(&self.clock);
+        let server = Server::open(self.config(), clock)
+            .await
+            .expect("the server starts");
+        self.url = format!("http://{}", server.address());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(server.serve(async {
+            let _ = stopped.await;
+        }));
+        self.running = Some((stop, task));
+    }
+
+    /// Stops in good order and starts again on the same data (and another port).
+    pub(crate) async fn restart(&mut self) {
+        if let Some((stop, task)) = self.running.take() {
+            let _ = stop.send(());
+            task.await
+                .expect("the server does not panic")
+                .expect("the server stops in good order");
+        }
+        self.launch().await;
+    }
+
+    /// Where recordings are kept.
+    pub(crate) fn recordings(&self) -> PathBuf {
+        self.folder.path().join("recordings")
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.recordings().join(name)
+    }
+
+    pub(crate) async fn sign_in(&self, username: &str, password: &str) -> Client {
+        let answer = reqwest::Client::new()
+            .post(format!("{}/api/auth/login", self.url))
+            .json(&json!({ "username": username, "password": password }))
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+        let tokens: Value = answer.json().await.expect("JSON");
+        Client {
+            http: reqwest::Client::new(),
+            url: self.url.clone(),
+            token: tokens["access_token"].as_str().map(str::to_owned),
+            user_id: tokens["user"]["id"].as_str().unwrap_or_default().to_owned(),
+        }
+    }
+
+    pub(crate) async fn admin(&self) -> Client {
+        self.sign_in("admin", ADMIN_PASSWORD).await
+    }
+
+    /// Somebody new without any special rights.
+    pub(crate) async fn user(&self, username: &str) -> Client {
+        let admin = self.admin().await;
+        let created = admin
+            .post("/api/admin/users")
+            .json(
+                &json!({ "username": username, "password": "a good password", "roles": ["user"] }),
+            )
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(created.status(), StatusCode::CREATED);
+        self.sign_in(username, "a good password").await
+    }
+
+    pub(crate) fn nobody(&self) -> Client {
+        Client {
+            http: reqwest::Client::new(),
+            url: self.url.clone(),
+            token: None,
+            user_id: String::new(),
+        }
+    }
+}
+
+/// Somebody who sends requests.
+pub(crate) struct Client {
+    pub(crate) http: reqwest::Client,
+    pub(crate) url: String,
+    pub(crate) token: Option<String>,
+    pub(crate) user_id: String,
+}
+
+impl Client {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.request(Method::POST, path)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> RequestBuilder {
+        self.request(Method::DELETE, path)
+    }
+
+    pub(crate) fn tus(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, path).header("Tus-Resumable", "1.0.0")
+    }
+
+    pub(crate) fn patch(
+        &self,
+        path: &str,
+        offset: u64,
+        bytes: impl Into<reqwest::Body>,
+    ) -> RequestBuilder {
+        self.tus(Method::PATCH, path)
+            .header("Content-Type", "application/offset+octet-stream")
+            .header("Upload-Offset", offset)
+            .body(bytes)
+    }
+
+    /// A running session.
+    pub(crate) async fn session(&self) -> String {
+        let session = json_of(
+            self.post("/api/sessions")
+                .json(&json!({ "app_id": "test" })),
+            201,
+        )
+        .await;
+        session["id"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A recording that has just been started, and its session.
+    pub(crate) async fn start_recording(&self) -> (String, String) {
+        let session = self.session().await;
+        let started = json_of(
+            self.post(&format!("/api/sessions/{session}/recording/start")),
+            201,
+        )
+        .await;
+        assert_eq!(started["status"], "recording");
+        (
+            started["recording_id"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+            session,
+        )
+    }
+
+    /// A finished recording made of these bytes.
+    pub(crate) async fn record(&self, bytes: &[u8]) -> String {
+        let (id, _) = self.start_recording().await;
+        let upload = format!("/api/uploads/{id}");
+        let answer = self
+            .patch(&upload, 0, bytes.to_vec())
+            .header("Upload-Length", bytes.len())
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(
+            answer.status(),
+            StatusCode::NO_CONTENT,
+            "{}",
+            answer.text().await.unwrap_or_default()
+        );
+        id
+    }
+
+    pub(crate) async fn recording(&self, id: &str) -> Value {
+        json_of(self.get(&format!("/api/recordings/{id}")), 200).await
+    }
+
+    pub(crate) async fn offset(&self, id: &str) -> u64 {
+        let answer = self
+            .tus(Method::HEAD, &format!("/api/uploads/{id}"))
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+        header(&answer, "upload-offset").parse().expect("a number")
+    }
+}
+
+/// The JSON of an answer that must have this status.
+#[track_caller]
+pub(crate) fn json_of(request: RequestBuilder, status: u16) -> impl Future<Output = Value> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let answer = request.send().await.expect("an answer");
+        let got = answer.status().as_u16();
+        let text = answer.text().await.expect("a body");
+        assert_eq!(got, status, "{caller}: {text}");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{caller}: {error}: {text}"))
+    }
+}
+
+/// Checks that an answer is this problem, with a sentence for a person; gives the sentence.
+#[track_caller]
+pub(crate) fn problem(
+    request: RequestBuilder,
+    status: u16,
+    code: &str,
+) -> impl Future<Output = String> {
+    let caller = std::panic::Location::caller();
+    let code = code.to_owned();
+    async move {
+        let answer = request.send().await.expect("an answer");
+        let got = answer.status().as_u16();
+        let media_type = header(&answer, "content-type");
+        let request_id = header(&answer, "x-request-id");
+        let text = answer.text().await.expect("a body");
+        assert_eq!(got, status, "{caller}: {text}");
+        assert_eq!(media_type, "application/problem+json", "{caller}");
+        let problem: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(problem["code"], code.as_str(), "{caller}: {text}");
+        assert_eq!(problem["status"], status, "{caller}");
+        assert_eq!(problem["request_id"], request_id.as_str(), "{caller}");
+        let detail = problem["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(
+            detail.ends_with('.'),
+            "{caller}: not a sentence: {detail:?}"
+        );
+        detail
+    }
+}
+
+pub(crate) fn header(answer: &reqwest::Response, name: &str) -> String {
+    answer
+        .headers()
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// A real recording from Chromium.
+pub(crate) fn chromium_webm() -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../media/tests/data/chromium-vp8.webm");
+    std::fs::read(path).expect("the fixture of the media crate")
+}

@@ -1,0 +1,591 @@
+//! Uploads as a tus client sees them, against a real server with a real disk and a real database.
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{Method, StatusCode};
+use support::{Client, TestServer, chromium_webm, header, json_of, problem};
+
+async fn create(client: &Client, length: Option<u64>, metadata: &str) -> String {
+    let mut request = client
+        .tus(Method::POST, "/api/uploads")
+        .header("Upload-Metadata", metadata);
+    request = match length {
+        Some(length) => request.header("Upload-Length", length),
+        None => request.header("Upload-Defer-Length", "1"),
+    };
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(header(&answer, "tus-resumable"), "1.0.0");
+    header(&answer, "location")
+}
+
+#[tokio::test]
+async fn options_tells_what_is_offered_to_anybody() {
+    let server = TestServer::start().await;
+    let answer = server
+        .nobody()
+        .request(Method::OPTIONS, "/api/uploads")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    assert_eq!(header(&answer, "tus-version"), "1.0.0");
+    assert_eq!(
+        header(&answer, "tus-extension"),
+        "creation,creation-defer-length,creation-with-upload,termination"
+    );
+    assert_eq!(
+        header(&answer, "tus-max-size"),
+        (500 * 1024 * 1024).to_string()
+    );
+}
+
+#[tokio::test]
+async fn a_recording_arrives_in_chunks_and_is_on_the_disk_before_each_answer() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let bytes = chromium_webm();
+    let upload = create(
+        &client,
+        None,
+        "filename dGFsay53ZWJt,filetype dmlkZW8vd2VibQ==",
+    )
+    .await;
+    let id = upload.rsplit('/').next().unwrap_or_default().to_owned();
+    assert_eq!(upload, format!("/api/uploads/{id}"));
+
+    let mut offset = 0;
+    for chunk in bytes.chunks(5000) {
+        let answer = client
+            .patch(&upload, offset, chunk.to_vec())
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        offset += chunk.len() as u64;
+        assert_eq!(header(&answer, "upload-offset"), offset.to_string());
+        let stored = std::fs::read(server.file(&format!("{id}.part"))).expect("the growing file");
+        assert_eq!(stored.len() as u64, 4096 + offset);
+        let row = client.recording(&id).await;
+        assert_eq!(row["status"], "recording");
+        assert_eq!(row["size_bytes"], offset);
+    }
+    let answer = client
+        .tus(Method::HEAD, &upload)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(header(&answer, "upload-defer-length"), "1");
+    assert_eq!(
+        header(&answer, "upload-metadata"),
+        "filename dGFsay53ZWJt,filetype dmlkZW8vd2VibQ=="
+    );
+    assert_eq!(header(&answer, "cache-control"), "no-store");
+
+    // The end: nothing more to say but how long it was.
+    let answer = client
+        .patch(&upload, offset, "")
+        .header("Upload-Length", offset)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    let row = client.recording(&id).await;
+    assert_eq!(row["status"], "ready", "{row}");
+    assert_eq!(row["format"], "webm");
+    assert_eq!(row["filename"], "talk.webm");
+    assert_eq!(row["interrupted"], false);
+    assert!(
+        row["duration_seconds"].as_f64().unwrap_or_default() > 0.5,
+        "{row}"
+    );
+    let file = std::fs::metadata(server.file(&format!("{id}.webm"))).expect("the finished file");
+    assert_eq!(row["size_bytes"], file.len());
+    // Asked again, the upload is complete and stays so.
+    let answer = client
+        .tus(Method::HEAD, &upload)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(header(&answer, "upload-offset"), offset.to_string());
+    assert_eq!(header(&answer, "upload-length"), offset.to_string());
+}
+
+#[tokio::test]
+async fn an_upload_of_known_length_with_its_first_bytes_in_the_creation() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let bytes = chromium_webm();
+    let answer = client
+        .tus(Method::POST, "/api/uploads")
+        .header("Upload-Length", bytes.len())
+        .header("Content-Type", "application/offset+octet-stream")
+        .body(bytes[..100].to_vec())
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(header(&answer, "upload-offset"), "100");
+    let upload = header(&answer, "location");
+    let answer = client
+        .patch(&upload, 100, bytes[100..].to_vec())
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    let id = upload.rsplit('/').next().unwrap_or_default();
+    assert_eq!(client.recording(id).await["status"], "ready");
+}
+
+#[tokio::test]
+async fn wrong_headers_get_the_specifications_answer_and_change_nothing() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let (id, _) = client.start_recording().await;
+    let upload = format!("/api/uploads/{id}");
+    client
+        .patch(&upload, 0, "0123456789")
+        .send()
+        .await
+        .expect("an answer");
+
+    let plain = || {
+        client
+            .request(Method::PATCH, &upload)
+            .header("Upload-Offset", "10")
+            .body("x")
+    };
+    problem(plain(), 412, "unsupported_tus_version").await;
+    let version = plain()
+        .header("Tus-Resumable", "0.2.2")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(header(&version, "tus-version"), "1.0.0");
+    problem(
+        plain().header("Tus-Resumable", "1.0.0"),
+        415,
+        "unsupported_media_type",
+    )
+    .await;
+    let typed = || {
+        client
+            .tus(Method::PATCH, &upload)
+            .header("Content-Type", "application/offset+octet-stream")
+            .body("x")
+    };
+    problem(typed(), 400, "bad_request").await;
+    for offset in ["-1", "ten", "1e3", "18446744073709551616", ""] {
+        problem(typed().header("Upload-Offset", offset), 400, "bad_request").await;
+    }
+    let sentence = problem(client.patch(&upload, 3, "x"), 409, "offset_mismatch").await;
+    assert_eq!(
+        sentence,
+        "The upload is at byte 10, the request is for byte 3."
+    );
+    problem(client.patch(&upload, 11, "x"), 409, "offset_mismatch").await;
+    problem(
+        client.patch(&upload, 10, "x").header("Upload-Length", "5"),
+        400,
+        "bad_request",
+    )
+    .await;
+
+    for (name, value) in [
+        ("Upload-Length", "-5"),
+        ("Upload-Length", "many"),
+        ("Upload-Defer-Length", "2"),
+        ("Upload-Concat", "partial"),
+    ] {
+        problem(
+            client.tus(Method::POST, "/api/uploads").header(name, value),
+            400,
+            "bad_request",
+        )
+        .await;
+    }
+    problem(client.tus(Method::POST, "/api/uploads"), 400, "bad_request").await;
+    let metadata = client
+        .tus(Method::POST, "/api/uploads")
+        .header("Upload-Defer-Length", "1")
+        .header("Upload-Metadata", "filename not-base64!");
+    problem(metadata, 400, "bad_request").await;
+    assert_eq!(client.offset(&id).await, 10);
+}
+
+#[tokio::test]
+async fn unknown_and_path_like_ids_are_not_found() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    for id in [
+        "nothing",
+        "..%2f..%2fetc%2fpasswd",
+        "%2e%2e",
+        "a%00b",
+        "sortie.db",
+        &"x".repeat(5000),
+    ] {
+        let upload = format!("/api/uploads/{id}");
+        problem(client.patch(&upload, 0, "x"), 404, "not_found").await;
+        problem(client.tus(Method::DELETE, &upload), 404, "not_found").await;
+        for path in ["", "/download", "/stream"] {
+            problem(
+                client.get(&format!("/api/recordings/{id}{path}")),
+                404,
+                "not_found",
+            )
+            .await;
+        }
+    }
+    assert_eq!(
+        std::fs::read_dir(server.recordings())
+            .expect("the folder")
+            .count(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_and_what_was_there_stays() {
+    let server = TestServer::with(&[("SORTIE_RECORDING_MAX_SIZE_MB", "1")]).await;
+    let client = server.admin().await;
+    let length = client
+        .tus(Method::POST, "/api/uploads")
+        .header("Upload-Length", 2 * 1024 * 1024);
+    problem(length, 413, "too_large").await;
+
+    let (id, session) = client.start_recording().await;
+    let upload = format!("/api/uploads/{id}");
+    client
+        .patch(&upload, 0, vec![1; 1000])
+        .send()
+        .await
+        .expect("an answer");
+    // Announced by Content-Length: not a byte is taken.
+    problem(
+        client.patch(&upload, 1000, vec![2; 1024 * 1024]),
+        413,
+        "too_large",
+    )
+    .await;
+    assert_eq!(client.offset(&id).await, 1000);
+    // Not announced: taken up to the limit, and no further.
+    let pieces = (0..20).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![3; 100_000])));
+    let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
+    problem(client.patch(&upload, 1000, body), 413, "too_large").await;
+    assert_eq!(client.offset(&id).await, 1024 * 1024);
+    // A declared length over the limit.
+    let declared = client
+        .patch(&upload, 1024 * 1024, "")
+        .header("Upload-Length", 9 * 1024 * 1024);
+    problem(declared, 413, "too_large").await;
+    // The whole-file way in has the same limit.
+    let (id, _) = {
+        let started = json_of(
+            client.post(&format!("/api/sessions/{session}/recording/start")),
+            201,
+        )
+        .await;
+        (
+            started["recording_id"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+            (),
+        )
+    };
+    let form = reqwest::multipart::Form::new()
+        .text("recording_id", id)
+        .text("duration", "3")
+        .part(
+            "file",
+            reqwest::multipart::Part::bytes(vec![4; 2 * 1024 * 1024]).file_name("a.webm"),
+        );
+    let upload = client
+        .post(&format!("/api/sessions/{session}/recording/upload"))
+        .multipart(form);
+    problem(upload, 413, "too_large").await;
+}
+
+#[tokio::test]
+async fn what_is_no_recording_is_kept_as_it_came_and_fails_with_a_reason() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let text = b"just some text, no recording at all".repeat(200);
+    let id = client.record(&text).await;
+    let row = client.recording(&id).await;
+    assert_eq!(row["status"], "failed");
+    assert!(
+        row["failure"].as_str().unwrap_or_default().ends_with('.'),
+        "{row}"
+    );
+    let kept = std::fs::read(server.file(&format!("{id}.bin"))).expect("the kept file");
+    assert_eq!(kept, text);
+    problem(
+        client.get(&format!("/api/recordings/{id}/download")),
+        409,
+        "not_ready",
+    )
+    .await;
+    let deleted = client
+        .delete(&format!("/api/recordings/{id}"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+    assert_eq!(
+        std::fs::read_dir(server.recordings())
+            .expect("the folder")
+            .count(),
+        0
+    );
+}
+
+/// A body that stays open until the sender is dropped.
+fn open_body() -> (
+    tokio::sync::mpsc::Sender<Result<Bytes, std::io::Error>>,
+    reqwest::Body,
+) {
+    let (sender, receiver) = tokio::sync::mpsc::channel(16);
+    let stream = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|item| (item, receiver))
+    });
+    (sender, reqwest::Body::wrap_stream(stream))
+}
+
+/// Waits until the server has taken `bytes` into the growing file's writer (they are not durable yet).
+async fn until<F: Future<Output = bool>>(mut condition: impl FnMut() -> F) {
+    for _ in 0..500 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never came to that");
+}
+
+#[tokio::test]
+async fn a_newer_request_takes_over_from_one_that_hangs_and_keeps_its_bytes() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let (id, _) = client.start_recording().await;
+    let upload = format!("/api/uploads/{id}");
+    let (sender, body) = open_body();
+    let hanging = tokio::spawn(client.patch(&upload, 0, body).send());
+    sender
+        .send(Ok(Bytes::from(vec![7; 2 * 1024 * 1024])))
+        .await
+        .expect("it listens");
+    let file = server.file(&format!("{id}.part"));
+    // More than one batch: it reaches the file while the request still hangs.
+    until(|| {
+        let length = std::fs::metadata(&file).map_or(0, |file| file.len());
+        async move { length > 4096 + 1024 * 1024 }
+    })
+    .await;
+
+    let offset = client.offset(&id).await;
+    assert!(offset > 1024 * 1024, "{offset}");
+    let old = hanging.await.expect("no panic").expect("an answer");
+    assert_eq!(old.status(), StatusCode::LOCKED);
+    // A new sender goes on where the old one was stopped.
+    let answer = client
+        .patch(&upload, offset, "more")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    assert_eq!(client.offset(&id).await, offset + 4);
+}
+
+#[tokio::test]
+async fn of_two_racing_requests_at_one_offset_exactly_one_wins() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    for _ in 0..20 {
+        let (id, _) = client.start_recording().await;
+        let upload = format!("/api/uploads/{id}");
+        let (one, two) = futures_util::future::join(
+            client.patch(&upload, 0, vec![1; 70_000]).send(),
+            client.patch(&upload, 0, vec![2; 70_000]).send(),
+        )
+        .await;
+        let mut statuses = [
+            one.expect("an answer").status().as_u16(),
+            two.expect("an answer").status().as_u16(),
+        ];
+        statuses.sort_unstable();
+        assert!(
+            statuses == [204, 409] || statuses == [204, 423],
+            "{statuses:?}"
+        );
+        let stored = std::fs::read(server.file(&format!("{id}.part"))).expect("the growing file");
+        let stream = &stored[4096..];
+        assert_eq!(stream.len(), 70_000);
+        assert!(
+            stream.iter().all(|byte| *byte == stream[0]),
+            "the two bodies are mixed"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_vanishes_in_mid_body_loses_nothing_that_had_arrived() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let (id, _) = client.start_recording().await;
+    let (sender, body) = open_body();
+    let sending = tokio::spawn(client.patch(&format!("/api/uploads/{id}"), 0, body).send());
+    sender
+        .send(Ok(Bytes::from(vec![7; 300_000])))
+        .await
+        .expect("it listens");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    sending.abort();
+    drop(sender);
+    until(|| async { client.offset(&id).await == 300_000 }).await;
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_where_it_was() {
+    let mut server = TestServer::start().await;
+    let bytes = chromium_webm();
+    let client = server.admin().await;
+    let (id, _) = client.start_recording().await;
+    let upload = format!("/api/uploads/{id}");
+    client
+        .patch(&upload, 0, bytes[..9000].to_vec())
+        .send()
+        .await
+        .expect("an answer");
+
+    server.restart().await;
+    let client = server.admin().await;
+    assert_eq!(client.recording(&id).await["size_bytes"], 9000);
+    assert_eq!(client.offset(&id).await, 9000);
+    let rest = client
+        .patch(&upload, 9000, bytes[9000..].to_vec())
+        .header("Upload-Length", bytes.len());
+    assert_eq!(
+        rest.send().await.expect("an answer").status(),
+        StatusCode::NO_CONTENT
+    );
+
+    let interrupted = client.recording(&id).await;
+    let whole = client.recording(&client.record(&bytes).await).await;
+    assert_eq!(interrupted["status"], "ready");
+    for field in ["duration_seconds", "size_bytes", "format"] {
+        assert_eq!(interrupted[field], whole[field]);
+    }
+    let paths = [&interrupted, &whole].map(|row| {
+        std::fs::read(server.file(row["storage_path"].as_str().unwrap_or_default()))
+            .expect("a file")
+    });
+    assert!(paths[0] == paths[1], "the two files differ");
+}
+
+#[tokio::test]
+async fn an_upload_that_was_all_there_at_a_crash_is_finished_after_it() {
+    let mut server = TestServer::start().await;
+    let bytes = chromium_webm();
+    let client = server.admin().await;
+    let answer = client
+        .tus(Method::POST, "/api/uploads")
+        .header("Upload-Length", bytes.len())
+        .send()
+        .await
+        .expect("an answer");
+    let upload = header(&answer, "location");
+    let id = upload.rsplit('/').next().unwrap_or_default().to_owned();
+    client
+        .patch(&upload, 0, bytes[..9000].to_vec())
+        .send()
+        .await
+        .expect("an answer");
+    // What a kill between the last byte and the finish leaves behind.
+    let file = std::fs::OpenOptions::new()
+        .append(true)
+        .open(server.file(&format!("{id}.part")));
+    std::io::Write::write_all(&mut file.expect("the growing file"), &bytes[9000..]).expect("room");
+    server.restart().await;
+    let client = server.admin().await;
+    assert_eq!(client.offset(&id).await, bytes.len() as u64);
+    assert_eq!(client.recording(&id).await["status"], "ready");
+}
+
+#[tokio::test]
+async fn a_silent_sender_leaves_a_playable_recording_marked_interrupted() {
+    let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
+    let client = server.admin().await;
+    let bytes = chromium_webm();
+    let (id, _) = client.start_recording().await;
+    let upload = format!("/api/uploads/{id}");
+    client
+        .patch(&upload, 0, bytes[..bytes.len() - 3000].to_vec())
+        .send()
+        .await
+        .expect("an answer");
+    server.clock.advance(Duration::from_secs(59));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(client.recording(&id).await["status"], "recording");
+    server.clock.advance(Duration::from_secs(1));
+    until(|| async { client.recording(&id).await["status"] == "ready" }).await;
+    let row = client.recording(&id).await;
+    assert_eq!(row["interrupted"], true);
+    assert!(
+        row["duration_seconds"].as_f64().unwrap_or_default() > 0.3,
+        "{row}"
+    );
+    // Its sender comes back and is told.
+    let sentence = problem(
+        client.patch(&upload, bytes.len() as u64 - 3000, "x"),
+        410,
+        "gone",
+    )
+    .await;
+    assert!(
+        sentence.contains("finished with what had arrived"),
+        "{sentence}"
+    );
+}
+
+#[tokio::test]
+async fn another_method_in_a_header_and_termination() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let (id, _) = client.start_recording().await;
+    let upload = format!("/api/uploads/{id}");
+    let patch = client
+        .tus(Method::POST, &upload)
+        .header("X-HTTP-Method-Override", "PATCH")
+        .header("Content-Type", "application/offset+octet-stream")
+        .header("Upload-Offset", "0")
+        .body("12345");
+    assert_eq!(
+        patch.send().await.expect("an answer").status(),
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(client.offset(&id).await, 5);
+    problem(client.tus(Method::POST, &upload), 405, "method_not_allowed").await;
+    let gone = client
+        .tus(Method::DELETE, &upload)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    problem(
+        client.get(&format!("/api/recordings/{id}")),
+        404,
+        "not_found",
+    )
+    .await;
+    assert_eq!(
+        std::fs::read_dir(server.recordings())
+            .expect("the folder")
+            .count(),
+        0
+    );
+}
