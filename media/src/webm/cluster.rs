@@ -66,14 +66,17 @@ impl Cluster {
             || self.declared_end_holds() && !ids::is_cluster_child(id) && !ids::is_global(id)
     }
 
-    /// End of the last whole child.
-    pub(super) fn whole_end(&self) -> u64 {
-        self.whole_end
+    /// Where it ends, if nothing more comes: as declared, if that holds, else behind the last whole child.
+    ///
+    /// A Void behind a declared end that holds belongs to the Segment.
+    pub(super) fn end(&self) -> u64 {
+        self.declared
+            .filter(|_| self.declared_end_holds())
+            .unwrap_or(self.whole_end)
     }
 
     /// The payload size to write into it, now that it has ended; `None` when what stands there is right.
     pub(super) fn size_to_write(&self) -> Option<u64> {
-        // A Void behind the declared end belongs to the Segment: nothing to correct.
         (!self.declared_end_holds()).then(|| self.whole_end - self.payload)
     }
 

@@ -93,7 +93,7 @@ impl Layout {
 
     /// A cluster has ended: its size is corrected where that is needed and possible.
     pub(super) fn end_cluster(&mut self, cluster: &Cluster) {
-        self.end(cluster.whole_end());
+        self.end(cluster.end());
         if let Some(size) = cluster.size_to_write() {
             self.regular &= self.options.patch_clusters
                 && self.patches.size(cluster.size_at, cluster.size_width, size);
@@ -105,7 +105,7 @@ impl Layout {
     pub(super) fn end_last_cluster(&mut self, cluster: &Cluster) -> Vec<u8> {
         let missing = cluster.missing();
         if !self.options.patch_clusters && (1..=FILLER_LIMIT).contains(&missing) {
-            self.end(cluster.whole_end());
+            self.end(cluster.end());
             let mut filler = void_header(missing).unwrap_or_default();
             filler.resize(usize::try_from(missing).unwrap_or_default(), 0);
             filler

@@ -10,6 +10,8 @@ mod info;
 mod layout;
 mod patches;
 mod scanner;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod tracks;
 

@@ -4,6 +4,7 @@ const VOID: u32 = 0xEC;
 const EBML: u32 = 0x1A45_DFA3;
 const SEGMENT: u32 = 0x1853_8067;
 const CLUSTER: u32 = 0x1F43_B675;
+const CLUSTER_ID: [u8; 4] = CLUSTER.to_be_bytes();
 /// What is looked into, with its parent. Not block groups and tracks: damage in there is the sender's and stays.
 const MASTERS: [(u32, u32); 7] = [
     (0, SEGMENT),
@@ -51,6 +52,10 @@ fn siblings(
     elements: &mut Vec<Element>,
 ) -> usize {
     while at < end {
+        if parent == SEGMENT && file[at] < 0x10 && file[at + 1..].starts_with(&CLUSTER_ID) {
+            // A single byte of rubbish: no Void is that short.
+            at += 1;
+        }
         let (id, id_width) = vint(&file[at..], true);
         if unknown && depth == 2 && id > 0x00FF_FFFF {
             return at;
