@@ -1,0 +1,170 @@
+//! The end of a recording: from what has arrived to an ordinary file.
+//!
+//! `recording` → `uploading` → `processing` → `ready` or `failed`. The plan is written into the row before the
+//! object is touched, so that a crash at any moment leaves one obvious thing to do.
+
+use std::sync::Arc;
+
+use sortie_api::RecordingStatus;
+
+use super::growing::{Ending, Growing, conclude};
+use super::slot::{Interrupted, Slot, locked};
+use super::{IngestError, Inner};
+use crate::catalog::{Completion, RecordingRow};
+use crate::storage::StorageError;
+
+impl Inner {
+    /// Makes an ordinary file of what has arrived. Its cost does not depend on the length.
+    pub(super) async fn finish(
+        &self,
+        slot: &Arc<Slot>,
+        interrupted: Interrupted,
+    ) -> Result<(), IngestError> {
+        let state = slot.state.lock().await;
+        self.finish_locked(slot, state, interrupted).await
+    }
+
+    pub(super) async fn finish_locked(
+        &self,
+        slot: &Arc<Slot>,
+        mut state: tokio::sync::MutexGuard<'_, Option<Growing>>,
+        interrupted: Interrupted,
+    ) -> Result<(), IngestError> {
+        let row = match self.row(&slot.id).await {
+            Ok(row) if !matches!(row.status, RecordingStatus::Ready | RecordingStatus::Failed) => {
+                row
+            }
+            other => {
+                if matches!(other, Ok(_) | Err(IngestError::Unknown)) {
+                    self.forget(slot);
+                }
+                return other.map(|_| ());
+            }
+        };
+        // Until it is done; the reaper tries again.
+        locked(&slot.seen).finish_again = Some(interrupted);
+        let planned = row.status == RecordingStatus::Processing;
+        let arrived = match self.resumed(slot, &mut state).await {
+            // What an earlier attempt appended is not what has arrived.
+            Ok(growing) => row
+                .upload_length
+                .filter(|_| planned)
+                .map_or_else(|| growing.offset(), i64::unsigned_abs),
+            // A crash between the last rename and the row: the object is finished already, as planned.
+            Err(IngestError::Storage(StorageError::Missing)) if planned => {
+                return self.take_up_finished(slot, &row).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(growing) = state.take() else {
+            return Err(IngestError::Unknown);
+        };
+        let (writer, ending) = growing.end();
+        let plan = self.plan(&row, &ending, arrived, interrupted);
+        self.catalog.mark_processing(&row.id, &plan).await?;
+        conclude(writer, ending).await?;
+        self.catalog
+            .mark_complete(&row.id, self.clock.now_ms())
+            .await?;
+        self.forget(slot);
+        tracing::info!(
+            recording = row.id,
+            size_bytes = plan.size_bytes,
+            duration_ms = plan.duration_ms,
+            interrupted = interrupted.0,
+            failure = plan.failure,
+            "recording complete"
+        );
+        Ok(())
+    }
+
+    fn plan(
+        &self,
+        row: &RecordingRow,
+        ending: &Ending,
+        upload_length: u64,
+        interrupted: Interrupted,
+    ) -> Completion {
+        let extension = ending.extension();
+        let (failure, duration_ms, format, filename) = match ending {
+            Ending::Playable { duration_ms, .. } => (
+                None,
+                *duration_ms,
+                extension,
+                with_extension(&row.filename, extension),
+            ),
+            Ending::Unplayable { reason, .. } => {
+                (Some(reason.to_string()), 0, "", row.filename.clone())
+            }
+        };
+        Completion {
+            upload_length,
+            failure,
+            size_bytes: ending.size_bytes(),
+            duration_ms,
+            format,
+            filename,
+            storage_path: self.storage.finished_path(&row.id, extension),
+            interrupted: interrupted.0,
+        }
+    }
+
+    /// Completes the row of an object that was finished just before a crash.
+    async fn take_up_finished(
+        &self,
+        slot: &Arc<Slot>,
+        row: &RecordingRow,
+    ) -> Result<(), IngestError> {
+        let size_bytes = self.storage.size(&row.storage_path).await;
+        if !matches!(size_bytes, Ok(size_bytes) if size_bytes == row.size_bytes.unsigned_abs()) {
+            tracing::error!(
+                recording = row.id,
+                path = row.storage_path,
+                "a recording's object is gone"
+            );
+            let plan = Completion {
+                upload_length: row.upload_length.unwrap_or_default().unsigned_abs(),
+                failure: Some("The recording's file is no longer in the storage.".to_owned()),
+                size_bytes: 0,
+                duration_ms: 0,
+                format: "",
+                filename: row.filename.clone(),
+                storage_path: row.storage_path.clone(),
+                interrupted: row.interrupted,
+            };
+            self.catalog.mark_processing(&row.id, &plan).await?;
+        }
+        self.catalog
+            .mark_complete(&row.id, self.clock.now_ms())
+            .await?;
+        self.forget(slot);
+        Ok(())
+    }
+}
+
+/// A file name with the ending of what the file turned out to be.
+fn with_extension(filename: &str, extension: &str) -> String {
+    let stem = match filename.rsplit_once('.') {
+        Some((stem, "webm" | "mkv" | "mp4" | "mov" | "m4v")) if !stem.is_empty() => stem,
+        _ => filename,
+    };
+    format!("{stem}.{extension}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_extension;
+
+    #[test]
+    fn a_name_gets_the_ending_of_what_is_inside() {
+        for (given, expected) in [
+            ("talk.webm", "talk.webm"),
+            ("talk.mp4", "talk.webm"),
+            ("talk", "talk.webm"),
+            ("v1.2", "v1.2.webm"),
+            (".webm", ".webm.webm"),
+        ] {
+            assert_eq!(with_extension(given, "webm"), expected);
+        }
+    }
+}

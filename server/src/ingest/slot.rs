@@ -1,0 +1,132 @@
+//! What is known of an upload that is not complete, and who may look.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sortie_tus::server::UploadLength;
+
+use super::claim::Claims;
+use super::growing::Growing;
+use super::{IngestError, Inner, Position};
+use crate::catalog::RecordingRow;
+
+/// What a list shows of a growing recording.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    /// Bytes that are durable.
+    pub(crate) size_bytes: u64,
+    /// How much playing time they are.
+    pub(crate) duration_ms: u64,
+    /// What it is, as far as is known.
+    pub(crate) format: &'static str,
+}
+
+/// One upload that is not complete.
+pub(super) struct Slot {
+    pub(super) id: String,
+    pub(super) claims: Claims,
+    /// `None` until the first request after a restart.
+    pub(super) state: tokio::sync::Mutex<Option<Growing>>,
+    pub(super) seen: Mutex<Seen>,
+}
+
+/// What others may see without waiting for the owner.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen {
+    pub(super) progress: Progress,
+    pub(super) last_heard_ms: i64,
+    /// Everything has arrived, but finishing failed and is to be tried again.
+    pub(super) finish_again: Option<Interrupted>,
+}
+
+/// Whether a recording was finished without its sender having said stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Interrupted(pub(super) bool);
+
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is valid after every statement.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The length of an upload that is open.
+pub(super) fn declared_length(row: &RecordingRow) -> UploadLength {
+    match row.upload_length {
+        Some(length) => UploadLength::Known(length.unsigned_abs()),
+        None => UploadLength::Deferred,
+    }
+}
+
+/// Where an upload is that takes no more bytes.
+pub(super) fn closed_position(row: &RecordingRow) -> Position {
+    let length = row.upload_length.unwrap_or_default().unsigned_abs();
+    Position {
+        offset: length,
+        length: UploadLength::Known(length),
+    }
+}
+
+impl Inner {
+    pub(super) async fn row(&self, id: &str) -> Result<RecordingRow, IngestError> {
+        self.catalog
+            .recording(id)
+            .await?
+            .ok_or(IngestError::Unknown)
+    }
+
+    pub(super) fn known_slot(&self, id: &str) -> Option<Arc<Slot>> {
+        locked(&self.slots).get(id).cloned()
+    }
+
+    pub(super) fn slot(&self, id: &str) -> Arc<Slot> {
+        let mut slots = locked(&self.slots);
+        Arc::clone(slots.entry(id.to_owned()).or_insert_with(|| {
+            Arc::new(Slot {
+                id: id.to_owned(),
+                claims: Claims::new(),
+                state: tokio::sync::Mutex::new(None),
+                seen: Mutex::new(Seen {
+                    last_heard_ms: self.clock.now_ms(),
+                    ..Seen::default()
+                }),
+            })
+        }))
+    }
+
+    /// Takes a slot off the books. Whoever still waits for it finds the row closed or gone.
+    pub(super) fn forget(&self, slot: &Arc<Slot>) {
+        let mut slots = locked(&self.slots);
+        if slots
+            .get(&slot.id)
+            .is_some_and(|known| Arc::ptr_eq(known, slot))
+        {
+            slots.remove(&slot.id);
+        }
+    }
+
+    pub(super) fn heard(&self, slot: &Slot) {
+        locked(&slot.seen).last_heard_ms = self.clock.now_ms();
+    }
+
+    pub(super) fn show(&self, slot: &Slot, growing: &Growing) {
+        let mut seen = locked(&slot.seen);
+        seen.last_heard_ms = self.clock.now_ms();
+        seen.progress = Progress {
+            size_bytes: growing.offset(),
+            duration_ms: growing.duration_ms(),
+            format: growing.format(),
+        };
+    }
+
+    /// The growing recording, taken up from the storage if this run has not seen it yet.
+    pub(super) async fn resumed<'a>(
+        &self,
+        slot: &Slot,
+        state: &'a mut Option<Growing>,
+    ) -> Result<&'a mut Growing, IngestError> {
+        if state.is_none() {
+            let growing = Growing::resume(self.storage.reopen(&slot.id).await?).await?;
+            self.show(slot, &growing);
+            *state = Some(growing);
+        }
+        state.as_mut().ok_or(IngestError::Unknown)
+    }
+}
