@@ -465,6 +465,31 @@ async fn one_address_cannot_try_one_name_after_another() {
     problem(guess(21, "198.51.100.2"), 401, "wrong_credentials").await;
 }
 
+/// The server's database, from another process as it were.
+async fn database(server: &TestServer) -> sqlx::AnyPool {
+    sqlx::any::install_default_drivers();
+    let file = server.recordings().with_file_name("sortie.db");
+    sqlx::AnyPool::connect(&format!("sqlite://{}", file.display()))
+        .await
+        .expect("the database opens")
+}
+
+#[tokio::test]
+async fn a_logout_on_another_replica_is_noticed_within_five_seconds() {
+    let server = TestServer::start().await;
+    let pair = Pair::sign_in(&server).await;
+    json_of(me(&server, &pair.access), 200).await;
+    sqlx::query("DELETE FROM refresh_tokens")
+        .execute(&database(&server).await)
+        .await
+        .unwrap();
+    server.clock.advance(Duration::from_secs(5));
+    assert_eq!(
+        problem(me(&server, &pair.access), 401, "unauthenticated").await,
+        EXPIRED
+    );
+}
+
 async fn create(admin: &Client, username: &str, roles: Value) -> String {
     let body = json!({ "username": username, "password": "a good password", "roles": roles });
     let created = json_of(admin.post("/api/admin/users").json(&body), 201).await;
@@ -783,11 +808,7 @@ async fn a_hash_with_old_parameters_is_renewed_at_sign_in() {
     .unwrap()
     .to_string();
     let id = create(&admin, "ann", json!(["user"])).await;
-    sqlx::any::install_default_drivers();
-    let file = server.recordings().with_file_name("sortie.db");
-    let database = sqlx::AnyPool::connect(&format!("sqlite://{}", file.display()))
-        .await
-        .unwrap();
+    let database = database(&server).await;
     sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2")
         .bind(&old)
         .bind(&id)

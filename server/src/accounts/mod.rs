@@ -216,11 +216,15 @@ impl Accounts {
             return Err(SignInError::Wait(wait));
         }
         let user = catalog.user_by_name(username).await?;
-        let stored = user.as_ref().map(|user| user.password_hash.clone());
+        let (user_id, stored) = user
+            .as_ref()
+            .map(|user| (user.id.clone(), user.password_hash.clone()))
+            .unzip();
         let verdict = passwords.verify(password.clone(), stored).await?;
         let (Some(user), Verdict::Right { outdated }) = (user, verdict) else {
             self.backoff(|backoff| backoff.failed(username, address, clock.now_ms()));
-            tracing::warn!(username, %address, "sign-in refused: wrong user name or password");
+            // Not the name as it was typed: people type passwords there.
+            tracing::warn!(user_id, %address, "sign-in refused: wrong user name or password");
             return Err(SignInError::WrongCredentials);
         };
         self.backoff(|backoff| backoff.succeeded(username));
