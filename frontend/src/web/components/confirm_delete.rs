@@ -49,7 +49,10 @@ pub(in crate::web) fn ConfirmDelete(
             }
             match outcome {
                 Ok(()) => {
-                    asked.set(None);
+                    // Closed first: that gives the focus back, and whoever is told may move it on.
+                    if let Some(dialog) = dialog.get_untracked() {
+                        dialog.close();
+                    }
                     on_deleted.run(recording.id);
                 }
                 Err(error) => problem.set(Some(session.explain(&error))),

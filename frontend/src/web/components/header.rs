@@ -70,6 +70,7 @@ fn Navigation() -> impl IntoView {
             <button
                 type="button"
                 class="nav-item"
+                aria-label="View recordings"
                 aria-current=move || in_list().then_some("page")
                 on:click=move |_| navigate("/recordings", Default::default())
             >
@@ -92,9 +93,9 @@ fn Navigation() -> impl IntoView {
 fn Mark() -> impl IntoView {
     view! {
         <svg class="mark" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
-            <path class="mark-frame" d="M20 4H10a6 6 0 0 0-6 6v12a6 6 0 0 0 6 6h12a6 6 0 0 0 6-6V12" />
-            <path class="mark-way" d="M16 16 28 4M20.5 4H28v7.5" />
-            <circle class="mark-dot" cx="13" cy="19" r="4" />
+            <rect class="mark-body" x="1" y="1" width="30" height="30" rx="8" />
+            <circle class="mark-ring" cx="16" cy="16" r="8.75" />
+            <circle class="mark-dot" cx="16" cy="16" r="4.5" />
         </svg>
     }
 }

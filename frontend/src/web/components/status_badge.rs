@@ -12,17 +12,19 @@ pub(in crate::web) fn StatusBadge(
     let status = Memo::new(move |_| recording.with(|recording| recording.status));
     let interrupted = Memo::new(move |_| recording.with(|recording| recording.interrupted));
     view! {
-        <span class=move || format!("badge badge-{}", words::status_class(status.get()))>
-            <span class="badge-dot" aria-hidden="true"></span>
-            {move || words::status(status.get())}
-        </span>
-        <Show when=move || interrupted.get()>
-            <span
-                class="badge badge-interrupted"
-                title="The sender went away without stopping. Everything that arrived is here."
-            >
-                "Interrupted"
+        <span class="badges">
+            <span class=move || format!("badge badge-{}", words::status_class(status.get()))>
+                <span class="badge-dot" aria-hidden="true"></span>
+                {move || words::status(status.get())}
             </span>
-        </Show>
+            <Show when=move || interrupted.get()>
+                <span
+                    class="badge badge-interrupted"
+                    title="The sender went away without stopping. Everything that arrived is here."
+                >
+                    "Interrupted"
+                </span>
+            </Show>
+        </span>
     }
 }

@@ -7,6 +7,7 @@ use leptos::task::spawn_local;
 use leptos_router::components::A;
 use leptos_router::hooks::{use_navigate, use_params_map};
 use sortie_api::{Recording, RecordingStatus};
+use wasm_bindgen_futures::JsFuture;
 
 use super::NotFoundPage;
 use crate::format;
@@ -238,12 +239,17 @@ fn Video(id: String, title: String) -> impl IntoView {
             return;
         }
         broke_off_at.set_value(Some(position));
+        let was_playing = !video.paused();
         let id = id.clone();
         spawn_local(async move {
             match session.api().recording(&id).await {
                 Ok(_) => {
                     video.load();
                     video.set_current_time(position);
+                    if was_playing && let Ok(playing) = video.play() {
+                        // The browser may refuse to play without a click; the controls are there for that.
+                        let _ = JsFuture::from(playing).await;
+                    }
                 }
                 Err(error) => {
                     let _ = problem.try_set(Some(session.explain(&error)));

@@ -66,23 +66,23 @@ pub(super) fn RecordingRow(
                 <Show when=move || status.get() == RecordingStatus::Ready>
                     <a
                         class="button button-quiet"
+                        aria-label=format!("Download {}", filename.get_value())
                         href=file.get_value()
                         download=filename.get_value()
                         on:click=move |event| download::start(&event, session, id.get_value(), shelf.report())
                     >
                         <Icon glyph=Glyph::Download />
-                        <span>"Download"</span>
-                        <span class="visually-hidden">{format!(" {}", filename.get_value())}</span>
+                        "Download"
                     </a>
                 </Show>
                 <button
                     type="button"
                     class="button button-quiet"
+                    aria-label=format!("Delete {}", filename.get_value())
                     on:click=move |_| asked.set(Some(row.get_untracked()))
                 >
                     <Icon glyph=Glyph::Trash />
-                    <span>"Delete"</span>
-                    <span class="visually-hidden">{format!(" {}", filename.get_value())}</span>
+                    "Delete"
                 </button>
             </td>
         </tr>
