@@ -144,7 +144,11 @@ pub fn check_finished(file: &[u8]) {
             .fold(0, |n, &byte| n << 8 | usize::from(byte))
     };
     // Everything the SeekHead names is there.
-    for seek in with_id(&elements, 0x4DBB) {
+    // Damage may look like one elsewhere.
+    for seek in with_id(&elements, 0x4DBB)
+        .into_iter()
+        .filter(|seek| seek.depth == 2)
+    {
         let (id, id_payload) = (&file[seek.payload + 3..], seek.payload + 3 + 4);
         let position = file[id_payload + 3..seek.end]
             .iter()
