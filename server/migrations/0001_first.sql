@@ -54,13 +54,15 @@ CREATE TABLE recordings (
     format          TEXT NOT NULL DEFAULT '', -- webm, mkv, mp4; empty: not known (yet)
     storage_backend TEXT NOT NULL,
     storage_path    TEXT NOT NULL,
-    status          TEXT NOT NULL,        -- recording, uploading, processing, ready, failed, deleting
+    status          TEXT NOT NULL,        -- recording, uploading, processing, ready, failed
     failure         TEXT,
     interrupted     BIGINT NOT NULL DEFAULT 0,
     -- Upload-Length once it is known.
     upload_length   BIGINT,
     -- Upload-Metadata as it came.
     upload_metadata TEXT NOT NULL DEFAULT '',
+    -- Somebody has deleted it; the row goes when its object is gone.
+    deleting        BIGINT NOT NULL DEFAULT 0,
     created_ms      BIGINT NOT NULL,
     completed_ms    BIGINT
 );
@@ -68,3 +70,15 @@ CREATE INDEX recordings_user ON recordings (user_id, created_ms, id);
 CREATE INDEX recordings_created ON recordings (created_ms, id);
 CREATE INDEX recordings_status ON recordings (status, created_ms, id);
 CREATE INDEX recordings_session ON recordings (session_id, created_ms, id);
+
+-- Who did what, when. Rows are only ever added.
+CREATE TABLE audit (
+    id      TEXT PRIMARY KEY NOT NULL,    -- UUID version 7: in the order of time
+    at_ms   BIGINT NOT NULL,
+    actor   TEXT NOT NULL,                -- a user's id, or system
+    action  TEXT NOT NULL,                -- recording.start, recording.ready, recording.delete, ...
+    subject TEXT NOT NULL,                -- the id of what it was done to
+    detail  TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX audit_at ON audit (at_ms, id);
+CREATE INDEX audit_subject ON audit (subject, at_ms);

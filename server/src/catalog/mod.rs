@@ -2,6 +2,7 @@
 //!
 //! One set of portable SQL. "Not found" is `Ok(None)` or `Ok(false)`, never an error.
 
+mod audit;
 mod recordings;
 mod refresh_tokens;
 mod sessions;
@@ -13,6 +14,7 @@ use std::path::Path;
 use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 
+pub(crate) use audit::{Action, SYSTEM};
 pub(crate) use recordings::{Completion, RecordingRow};
 pub(crate) use refresh_tokens::RefreshTokenRow;
 pub(crate) use sessions::SessionRow;

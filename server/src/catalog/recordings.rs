@@ -8,7 +8,7 @@ use super::{Catalog, CatalogError, nonsense};
 
 const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
-    r.upload_length, r.upload_metadata, r.created_ms, r.completed_ms \
+    r.upload_length, r.upload_metadata, r.deleting, r.created_ms, r.completed_ms \
     FROM recordings AS r LEFT JOIN users AS u ON u.id = r.user_id";
 
 /// A recording as it is kept.
@@ -44,6 +44,8 @@ pub(crate) struct RecordingRow {
     pub(crate) upload_length: Option<i64>,
     /// `Upload-Metadata` as it came.
     pub(crate) upload_metadata: String,
+    /// Somebody has deleted it; the row goes when its object is gone.
+    pub(crate) deleting: bool,
     /// Created at.
     pub(crate) created_ms: i64,
     /// Became ready or failed at.
@@ -116,6 +118,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
             interrupted: row.try_get::<i64, _>("interrupted")? != 0,
             upload_length: row.try_get("upload_length")?,
             upload_metadata: row.try_get("upload_metadata")?,
+            deleting: row.try_get::<i64, _>("deleting")? != 0,
             created_ms: row.try_get("created_ms")?,
             completed_ms: row.try_get("completed_ms")?,
         })
@@ -178,7 +181,9 @@ impl Catalog {
 
     /// Recordings that are not complete: what a former run left open.
     pub(crate) async fn unfinished_recordings(&self) -> Result<Vec<RecordingRow>, CatalogError> {
-        let sql = format!("{SELECT} WHERE r.status IN ('recording', 'uploading', 'processing')");
+        let sql = format!(
+            "{SELECT} WHERE r.deleting = 0 AND r.status IN ('recording', 'uploading', 'processing')"
+        );
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .fetch_all(&self.pool)
             .await?)
@@ -259,6 +264,23 @@ impl Catalog {
         .execute(&self.pool)
         .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Somebody wants it gone. From now on it takes no bytes and is not served.
+    pub(crate) async fn mark_deleting(&self, id: &str) -> Result<(), CatalogError> {
+        sqlx::query("UPDATE recordings SET deleting = 1 WHERE id = $1")
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Recordings whose object could not be deleted yet.
+    pub(crate) async fn deleting_recordings(&self) -> Result<Vec<RecordingRow>, CatalogError> {
+        let sql = format!("{SELECT} WHERE r.deleting = 1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&self.pool)
+            .await?)
     }
 
     /// Removes a recording's row.

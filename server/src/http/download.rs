@@ -72,6 +72,15 @@ fn part(range: Option<&str>, size: u64) -> Part {
     }
 }
 
+/// Whether a request is for the beginning of the file: a player or a download manager asks for the rest
+/// piece by piece.
+pub(super) fn is_beginning(request: &HeaderMap) -> bool {
+    let range = request
+        .get(header::RANGE)
+        .and_then(|range| range.to_str().ok());
+    range.is_none_or(|range| range.trim().starts_with("bytes=0-"))
+}
+
 /// Whether a list of entity tags names this one (weak comparison: the file never changes).
 fn names(list: &str, etag: &str) -> bool {
     list.split(',')
@@ -125,6 +134,12 @@ pub(super) async fn serve(
     request: &HeaderMap,
     disposition: Disposition,
 ) -> ApiResult<Response> {
+    if row.deleting {
+        return Err(ApiError::new(
+            ProblemCode::NotReady,
+            "This recording is being deleted.",
+        ));
+    }
     match row.status {
         RecordingStatus::Ready => {}
         RecordingStatus::Failed => {

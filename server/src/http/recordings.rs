@@ -12,7 +12,7 @@ use sortie_tus::server::Append;
 
 use super::caller::Caller;
 use super::{ApiError, ApiResult, AppState, download, sessions};
-use crate::catalog::{RecordingRow, SessionRow};
+use crate::catalog::{Action, RecordingRow, SessionRow};
 use crate::clock::rfc3339;
 
 /// Rows of a page when the caller does not say.
@@ -57,6 +57,7 @@ pub(super) fn new_row(
         interrupted: false,
         upload_length: upload_length.and_then(|length| i64::try_from(length).ok()),
         upload_metadata,
+        deleting: false,
         created_ms,
         completed_ms: None,
         id,
@@ -76,6 +77,14 @@ fn shown(state: &AppState, row: RecordingRow) -> Recording {
     let mut size_bytes = row.size_bytes.unsigned_abs();
     let mut duration_ms = row.duration_ms.unsigned_abs();
     let mut format = row.format;
+    let (mut status, mut failure) = (row.status, row.failure);
+    if row.deleting {
+        status = RecordingStatus::Failed;
+        failure = Some(
+            "It is being deleted, but the storage did not answer yet; this is tried again."
+                .to_owned(),
+        );
+    }
     if row.status.is_open()
         && let Some(progress) = state.ingest.progress(&row.id)
     {
@@ -95,8 +104,8 @@ fn shown(state: &AppState, row: RecordingRow) -> Recording {
         format,
         storage_backend: row.storage_backend,
         storage_path: row.storage_path,
-        status: row.status,
-        failure: row.failure,
+        status,
+        failure,
         interrupted: row.interrupted,
         created_at: rfc3339(row.created_ms),
         completed_at: row.completed_ms.map(rfc3339),
@@ -197,9 +206,31 @@ async fn delete(
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
     let row = allowed(&state, &caller, &id).await?;
-    state.ingest.delete(&row).await?;
+    state.ingest.delete(&row.id, &caller.user_id).await?;
     tracing::info!(recording = id, user = caller.username, "recording deleted");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Serves it, and writes down who got it: once for a download in many ranges.
+async fn served(
+    state: &AppState,
+    caller: &Caller,
+    row: &RecordingRow,
+    headers: &HeaderMap,
+    disposition: download::Disposition,
+) -> ApiResult<Response> {
+    let response = download::serve(state, row, headers, disposition).await?;
+    if response.status().is_success() && download::is_beginning(headers) {
+        let action = match disposition {
+            download::Disposition::Inline => Action::View,
+            download::Disposition::Attachment => Action::Download,
+        };
+        state
+            .catalog
+            .audit(state.clock.now_ms(), &caller.user_id, action, &row.id, "")
+            .await?;
+    }
+    Ok(response)
 }
 
 async fn download_file(
@@ -209,7 +240,14 @@ async fn download_file(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let row = allowed(&state, &caller, &id).await?;
-    download::serve(&state, &row, &headers, download::Disposition::Attachment).await
+    served(
+        &state,
+        &caller,
+        &row,
+        &headers,
+        download::Disposition::Attachment,
+    )
+    .await
 }
 
 async fn stream(
@@ -219,7 +257,14 @@ async fn stream(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let row = allowed(&state, &caller, &id).await?;
-    download::serve(&state, &row, &headers, download::Disposition::Inline).await
+    served(
+        &state,
+        &caller,
+        &row,
+        &headers,
+        download::Disposition::Inline,
+    )
+    .await
 }
 
 /// The whole-file way in: `multipart/form-data` with `recording_id`, `duration` (ignored: it is measured)
@@ -268,7 +313,7 @@ async fn upload(
                         "This recording is complete already; start a new one.",
                     ));
                 }
-                state.ingest.stop(&row.id).await?;
+                state.ingest.stop(&row.id, &caller.user_id).await?;
                 // A field cannot outlive its form, so its bytes go to the writing task through a channel.
                 let (sender, receiver) =
                     tokio::sync::mpsc::channel::<Result<Bytes, axum::Error>>(4);

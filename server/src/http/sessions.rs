@@ -144,7 +144,7 @@ async fn stop(
     Path(id): Path<String>,
 ) -> ApiResult<Json<Session>> {
     allowed(&state, &caller, &id).await?;
-    end(&state, &id).await?;
+    end(&state, &caller, &id).await?;
     Ok(Json(shown(allowed(&state, &caller, &id).await?)))
 }
 
@@ -154,19 +154,19 @@ async fn delete(
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
     allowed(&state, &caller, &id).await?;
-    end(&state, &id).await?;
+    end(&state, &caller, &id).await?;
     state.catalog.delete_session(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Ends a session; its recordings take the last bytes and no more.
-async fn end(state: &AppState, id: &str) -> ApiResult<()> {
+async fn end(state: &AppState, caller: &Caller, id: &str) -> ApiResult<()> {
     state
         .catalog
         .end_session(id, SessionStatus::Stopped, state.clock.now_ms())
         .await?;
     for recording in state.catalog.open_recordings_of_session(id).await? {
-        state.ingest.stop(&recording).await?;
+        state.ingest.stop(&recording, &caller.user_id).await?;
     }
     Ok(())
 }
@@ -178,7 +178,7 @@ pub(super) async fn start_recording(
 ) -> ApiResult<(StatusCode, Json<RecordingStarted>)> {
     let session = running(&state, &caller, &id).await?;
     let row = recordings::new_row(&state, &session, None, None, String::new());
-    state.ingest.create(&row).await?;
+    state.ingest.create(&row, &caller.user_id).await?;
     tracing::info!(
         recording = row.id,
         session = session.id,
@@ -224,6 +224,6 @@ pub(super) async fn stop_recording(
     JsonBody(body): JsonBody<StopRecording>,
 ) -> ApiResult<Json<RecordingStopped>> {
     let row = recording_of(&state, &caller, &id, body.recording_id.as_deref()).await?;
-    let status = state.ingest.stop(&row.id).await?;
+    let status = state.ingest.stop(&row.id, &caller.user_id).await?;
     Ok(Json(RecordingStopped { status }))
 }

@@ -186,7 +186,7 @@ async fn created(
         creation.length.known(),
         creation.metadata.to_string(),
     );
-    state.ingest.create(&row).await?;
+    state.ingest.create(&row, &caller.user_id).await?;
     tracing::info!(
         recording = row.id,
         session = session.id,
@@ -285,7 +285,7 @@ async fn terminate(
 ) -> ApiResult<StatusCode> {
     protocol(&state).version_check(lookup(&headers))?;
     let row = allowed(&state, &caller, &id).await?;
-    state.ingest.delete(&row).await?;
+    state.ingest.delete(&row.id, &caller.user_id).await?;
     tracing::info!(recording = id, user = caller.username, "upload terminated");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,7 +10,7 @@ use sortie_api::RecordingStatus;
 use super::growing::{Ending, Growing, conclude};
 use super::slot::{Interrupted, Slot, locked};
 use super::{IngestError, Inner};
-use crate::catalog::{Completion, RecordingRow};
+use crate::catalog::{Action, Completion, RecordingRow, SYSTEM};
 use crate::storage::StorageError;
 
 impl Inner {
@@ -67,6 +67,16 @@ impl Inner {
             .mark_complete(&row.id, self.clock.now_ms())
             .await?;
         self.forget(slot);
+        let action = if plan.failure.is_none() {
+            Action::Ready
+        } else {
+            Action::Fail
+        };
+        let detail =
+            plan.failure
+                .as_deref()
+                .unwrap_or(if interrupted.0 { "interrupted" } else { "" });
+        self.audit(SYSTEM, action, &row.id, detail).await;
         tracing::info!(
             recording = row.id,
             size_bytes = plan.size_bytes,

@@ -20,7 +20,7 @@ use sortie_api::RecordingStatus;
 use sortie_tus::server::{Append, Refusal, UploadLength};
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, CatalogError, RecordingRow};
+use crate::catalog::{Action, Catalog, CatalogError, RecordingRow};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::storage::{Storage, StorageError};
@@ -106,21 +106,9 @@ impl Ingest {
     }
 
     /// Makes a recording: its object first, then its row, so that a row always has an object.
-    pub(crate) async fn create(&self, row: &RecordingRow) -> Result<(), IngestError> {
-        let writer = self.0.storage.create(&row.id).await?;
-        if let Err(error) = self.0.catalog.insert_recording(row).await {
-            if let Err(error) = self.0.storage.delete(&row.storage_path).await {
-                tracing::warn!(
-                    recording = row.id,
-                    "an object without a row stays behind: {error}"
-                );
-            }
-            return Err(error.into());
-        }
-        let slot = self.0.slot(&row.id);
-        *slot.state.lock().await = Some(Growing::new(writer));
-        self.0.heard(&slot);
-        Ok(())
+    pub(crate) async fn create(&self, row: &RecordingRow, actor: &str) -> Result<(), IngestError> {
+        let (inner, row, actor) = (Arc::clone(&self.0), row.clone(), actor.to_owned());
+        undisturbed(async move { inner.create(&row, &actor).await }).await
     }
 
     /// Takes up what a former run left open; finishes what was being finished.
@@ -146,49 +134,21 @@ impl Ingest {
 
     /// Where an upload is. Pre-empts a request that is writing to it: what that one received is counted.
     pub(crate) async fn position(&self, id: &str) -> Result<Position, IngestError> {
-        let row = self.0.row(id).await?;
-        if !row.status.is_open() {
-            return Ok(closed_position(&row));
-        }
-        let slot = self.0.slot(id);
-        let claim = slot.claims.take();
-        let mut state = slot.state.lock().await;
-        // A request that was writing may have completed it meanwhile.
-        let row = self.0.row(id).await?;
-        if !row.status.is_open() {
-            return Ok(closed_position(&row));
-        }
-        let offset = self.0.resumed(&slot, &mut state).await?.offset();
-        drop(claim);
-        self.0.heard(&slot);
-        let position = Position {
-            offset,
-            length: declared_length(&row),
-        };
-        // The sender takes this for the end; so it has to be.
-        if position.length == UploadLength::Known(offset) {
-            self.0
-                .finish_locked(&slot, state, Interrupted(false))
-                .await?;
-        }
-        Ok(position)
+        let (inner, id) = (Arc::clone(&self.0), id.to_owned());
+        undisturbed(async move { inner.position(&id).await }).await
     }
 
     /// Appends a body. The answer comes when what was received is durable; an upload that is complete with
     /// it is finished first.
-    ///
-    /// Runs in a task of its own: a client that goes away ends its request, not our writing.
     pub(crate) async fn append(
         &self,
         id: &str,
         append: Append,
         body_length: Option<u64>,
-        body: Body,
+        mut body: Body,
     ) -> Result<Position, IngestError> {
-        let inner = Arc::clone(&self.0);
-        let id = id.to_owned();
-        let mut body = body;
-        let task = tokio::spawn(async move {
+        let (inner, id) = (Arc::clone(&self.0), id.to_owned());
+        undisturbed(async move {
             let result = inner.append(&id, &append, body_length, &mut body).await;
             if matches!(
                 &result,
@@ -197,14 +157,15 @@ impl Ingest {
                 drain(body).await;
             }
             result
-        });
-        task.await
-            .unwrap_or_else(|error| Err(StorageError::Io(std::io::Error::other(error)).into()))
+        })
+        .await
     }
 
     /// Its sender has said stop; the rest of the bytes may still be on their way.
-    pub(crate) async fn stop(&self, id: &str) -> Result<RecordingStatus, IngestError> {
-        self.0.catalog.mark_uploading(id).await?;
+    pub(crate) async fn stop(&self, id: &str, actor: &str) -> Result<RecordingStatus, IngestError> {
+        if self.0.catalog.mark_uploading(id).await? {
+            self.0.audit(actor, Action::Stop, id, "").await;
+        }
         if let Some(slot) = self.0.known_slot(id) {
             self.0.heard(&slot);
         }
@@ -213,28 +174,26 @@ impl Ingest {
 
     /// What has arrived is all there is.
     pub(crate) async fn complete(&self, id: &str) -> Result<RecordingStatus, IngestError> {
-        let slot = self.0.slot(id);
-        let _claim = slot.claims.take();
-        self.0.finish(&slot, Interrupted(false)).await?;
-        Ok(self.0.row(id).await?.status)
+        let (inner, id) = (Arc::clone(&self.0), id.to_owned());
+        undisturbed(async move {
+            let slot = inner.slot(&id);
+            let _claim = slot.claims.take();
+            inner.finish(&slot, Interrupted(false)).await?;
+            Ok(inner.row(&id).await?.status)
+        })
+        .await
     }
 
-    /// Deletes a recording: the object first, then the row.
-    pub(crate) async fn delete(&self, row: &RecordingRow) -> Result<(), IngestError> {
-        let slot = self.0.slot(&row.id);
-        let _claim = slot.claims.take();
-        let mut state = slot.state.lock().await;
-        *state = None;
-        // It may have been finished, and so renamed, while we waited.
-        let row = self.0.row(&row.id).await?;
-        self.0
-            .storage
-            .delete(&self.0.storage.growing_path(&row.id))
-            .await?;
-        self.0.storage.delete(&row.storage_path).await?;
-        self.0.catalog.delete_recording(&row.id).await?;
-        self.0.forget(&slot);
-        Ok(())
+    /// Deletes a recording: the object first, then the row. If the storage fails, the row stays, says so,
+    /// and the reaper tries again.
+    pub(crate) async fn delete(&self, id: &str, actor: &str) -> Result<(), IngestError> {
+        let (inner, id, actor) = (Arc::clone(&self.0), id.to_owned(), actor.to_owned());
+        undisturbed(async move {
+            inner.catalog.mark_deleting(&id).await?;
+            inner.audit(&actor, Action::Delete, &id, "").await;
+            inner.delete(&id).await
+        })
+        .await
     }
 
     /// What can be seen of a growing recording.
@@ -269,6 +228,20 @@ impl Ingest {
                 );
             }
         }
+        let deleting = self
+            .0
+            .catalog
+            .deleting_recordings()
+            .await
+            .unwrap_or_default();
+        for row in deleting {
+            if let Err(error) = self.0.delete(&row.id).await {
+                tracing::error!(
+                    recording = row.id,
+                    "cannot delete a recording, will try again: {error}"
+                );
+            }
+        }
     }
 
     /// Ends every request that is writing, with what it has brought kept.
@@ -282,6 +255,97 @@ impl Ingest {
         let slots: Vec<_> = locked(&self.0.slots).values().cloned().collect();
         for slot in slots {
             let _ = slot.state.lock().await;
+        }
+    }
+}
+
+/// Runs work that changes something to its end, whatever happens to the request that asked for it: a
+/// handler is dropped when its client goes away.
+async fn undisturbed<T: Send + 'static>(
+    work: impl Future<Output = Result<T, IngestError>> + Send + 'static,
+) -> Result<T, IngestError> {
+    tokio::spawn(work)
+        .await
+        .unwrap_or_else(|error| Err(StorageError::Io(std::io::Error::other(error)).into()))
+}
+
+impl Inner {
+    async fn create(&self, row: &RecordingRow, actor: &str) -> Result<(), IngestError> {
+        let writer = self.storage.create(&row.id).await?;
+        if let Err(error) = self.catalog.insert_recording(row).await {
+            if let Err(error) = self.storage.delete(&row.storage_path).await {
+                tracing::warn!(
+                    recording = row.id,
+                    "an object without a row stays behind: {error}"
+                );
+            }
+            return Err(error.into());
+        }
+        self.audit(actor, Action::Start, &row.id, &row.session_id)
+            .await;
+        let slot = self.slot(&row.id);
+        *slot.state.lock().await = Some(Growing::new(writer));
+        self.heard(&slot);
+        Ok(())
+    }
+
+    async fn position(&self, id: &str) -> Result<Position, IngestError> {
+        let row = self.row(id).await?;
+        if !row.status.is_open() {
+            return Ok(closed_position(&row));
+        }
+        let slot = self.slot(id);
+        let _claim = slot.claims.take();
+        let mut state = slot.state.lock().await;
+        // A request that was writing may have completed it meanwhile.
+        let row = self.row(id).await?;
+        if !row.status.is_open() {
+            self.forget(&slot);
+            return Ok(closed_position(&row));
+        }
+        let offset = self.resumed(&slot, &mut state).await?.offset();
+        self.heard(&slot);
+        let position = Position {
+            offset,
+            length: declared_length(&row),
+        };
+        // The sender takes this for the end; so it has to be.
+        if position.length == UploadLength::Known(offset) {
+            self.finish_locked(&slot, state, Interrupted(false)).await?;
+        }
+        Ok(position)
+    }
+
+    async fn delete(&self, id: &str) -> Result<(), IngestError> {
+        let slot = self.slot(id);
+        let _claim = slot.claims.take();
+        let mut state = slot.state.lock().await;
+        *state = None;
+        // Only now: it may have been finished, and so renamed, while we waited.
+        if let Some(row) = self.catalog.recording(id).await? {
+            self.storage.delete(&self.storage.growing_path(id)).await?;
+            self.storage.delete(&row.storage_path).await?;
+            self.catalog.delete_recording(id).await?;
+        }
+        self.forget(&slot);
+        Ok(())
+    }
+
+    /// Writes into the audit log. What has been done cannot be undone because its line is missing, so a
+    /// failure goes to the server's log.
+    async fn audit(&self, actor: &str, action: Action, subject: &str, detail: &str) {
+        let now_ms = self.clock.now_ms();
+        if let Err(error) = self
+            .catalog
+            .audit(now_ms, actor, action, subject, detail)
+            .await
+        {
+            tracing::error!(
+                actor,
+                ?action,
+                subject,
+                "the audit log cannot be written: {error}"
+            );
         }
     }
 }

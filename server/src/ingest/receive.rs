@@ -7,13 +7,15 @@ use sortie_tus::server::{Append, Refusal, UploadLength, admit};
 
 use super::claim::Claim;
 use super::growing::Growing;
-use super::slot::{Interrupted, closed_position, declared_length};
+use super::slot::{Interrupted, Slot, closed_position, declared_length};
 use super::{Body, IngestError, Inner, Position};
 use crate::catalog::RecordingRow;
 use crate::storage::StorageError;
 
 /// Received bytes are handed to the storage in pieces of about this size.
 const BATCH: usize = 1024 * 1024;
+/// A long body is made durable about this often while it arrives.
+const SYNC_EVERY: u64 = 16 * 1024 * 1024;
 /// A body that brings nothing for so long is ended with what it has brought.
 const BODY_SILENCE: Duration = Duration::from_secs(120);
 
@@ -64,7 +66,7 @@ impl Inner {
         }
 
         let received = self
-            .receive(growing, body, &mut claim, admission.room)
+            .receive(&slot, growing, body, &mut claim, admission.room)
             .await;
         // Whatever happened: what is there is made durable and counted before anybody is answered.
         if let Err(error) = growing.sync().await {
@@ -103,6 +105,7 @@ impl Inner {
     /// Receives a body into the storage, in batches.
     async fn receive(
         &self,
+        slot: &Slot,
         growing: &mut Growing,
         body: &mut Body,
         claim: &mut Claim,
@@ -110,6 +113,7 @@ impl Inner {
     ) -> Result<Received, StorageError> {
         let mut batch = Vec::new();
         let mut batched = 0;
+        let mut durable = growing.offset();
         let ended = loop {
             let next = tokio::select! {
                 biased;
@@ -136,6 +140,12 @@ impl Inner {
             if batched >= BATCH {
                 growing.append(std::mem::take(&mut batch)).await?;
                 batched = 0;
+                // A whole file in one request: it is seen to arrive, and little of it can be lost.
+                if growing.offset() - durable >= SYNC_EVERY {
+                    growing.sync().await?;
+                    durable = growing.offset();
+                    self.show(slot, growing);
+                }
             }
         };
         if !batch.is_empty() {

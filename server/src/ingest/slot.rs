@@ -66,10 +66,8 @@ pub(super) fn closed_position(row: &RecordingRow) -> Position {
 
 impl Inner {
     pub(super) async fn row(&self, id: &str) -> Result<RecordingRow, IngestError> {
-        self.catalog
-            .recording(id)
-            .await?
-            .ok_or(IngestError::Unknown)
+        let row = self.catalog.recording(id).await?;
+        row.filter(|row| !row.deleting).ok_or(IngestError::Unknown)
     }
 
     pub(super) fn known_slot(&self, id: &str) -> Option<Arc<Slot>> {
