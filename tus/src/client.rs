@@ -13,7 +13,7 @@ mod sizing;
 mod upload;
 
 pub use crate::header::UploadLength;
-pub use command::{Command, RequestId};
+pub use command::{Command, HttpRequest, RequestId};
 pub use config::{Config, Start};
 pub use notice::{FailureReason, Notice, WaitReason};
 pub use response::Response;

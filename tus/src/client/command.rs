@@ -1,6 +1,9 @@
 //! What the adapter has to do.
 
+use std::ops::Range;
+
 use super::UploadLength;
+use crate::header::{self, format_length};
 use crate::metadata::Metadata;
 
 /// Tells requests of one [`Upload`](super::Upload) apart; never used twice.
@@ -9,8 +12,7 @@ pub struct RequestId(pub(super) u64);
 
 /// Something for the adapter to do.
 ///
-/// Every HTTP request also carries `Tus-Resumable: 1.0.0` and whatever proves who is asking. It is answered
-/// by exactly one [`handle_response`](super::Upload::handle_response) or
+/// [`Command::http`] spells requests out. Each is answered by exactly one [`handle_response`](super::Upload::handle_response) or
 /// [`handle_failure`](super::Upload::handle_failure), unless it is cancelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -77,4 +79,61 @@ impl Command {
             | Self::Cancel { request } => *request,
         }
     }
+
+    /// The HTTP request to send; nothing for [`Command::RenewToken`] and [`Command::Cancel`].
+    pub fn http(&self) -> Option<HttpRequest<'_>> {
+        let mut headers = vec![(header::TUS_RESUMABLE, header::VERSION.to_owned())];
+        let mut body = 0..0;
+        let (method, url) = match self {
+            Self::Create {
+                endpoint,
+                length,
+                metadata,
+                ..
+            } => {
+                headers.push(format_length(*length));
+                if !metadata.is_empty() {
+                    headers.push((header::UPLOAD_METADATA, metadata.to_string()));
+                }
+                ("POST", endpoint)
+            }
+            Self::Head { url, .. } => ("HEAD", url),
+            Self::Patch {
+                url,
+                offset,
+                len,
+                declare_length,
+                ..
+            } => {
+                headers.push(("content-type", header::OFFSET_OCTET_STREAM.to_owned()));
+                headers.push((header::UPLOAD_OFFSET, offset.to_string()));
+                if let Some(length) = declare_length {
+                    headers.push((header::UPLOAD_LENGTH, length.to_string()));
+                }
+                body = *offset..offset.saturating_add(*len);
+                ("PATCH", url)
+            }
+            Self::Delete { url, .. } => ("DELETE", url),
+            Self::RenewToken { .. } | Self::Cancel { .. } => return None,
+        };
+        Some(HttpRequest {
+            method,
+            url,
+            headers,
+            body,
+        })
+    }
+}
+
+/// A request spelt out. What proves who is asking is for the adapter to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRequest<'a> {
+    /// `POST`, `HEAD`, `PATCH` or `DELETE`.
+    pub method: &'static str,
+    /// As it was given to the machine or came from the server.
+    pub url: &'a str,
+    /// Lower-case names and values, `Content-Length` not among them.
+    pub headers: Vec<(&'static str, String)>,
+    /// The bytes to send, counted from the start of the run; often none.
+    pub body: Range<u64>,
 }

@@ -128,6 +128,14 @@ fn creation_says_the_length_when_it_is_known_by_then() {
         metadata,
     };
     assert_eq!(command, expected);
+    let http = command.http().expect("a request");
+    assert_eq!((http.method, http.url), ("POST", "https://a.example/files"));
+    let headers = [
+        ("tus-resumable", "1.0.0".to_owned()),
+        ("upload-length", "0".to_owned()),
+        ("upload-metadata", "filename YS53ZWJt".to_owned()),
+    ];
+    assert_eq!(http.headers, headers);
     let created = Response {
         location: Some("/files/1".to_owned()),
         ..answer(201, None)

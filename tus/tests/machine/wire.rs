@@ -20,46 +20,13 @@ pub(crate) struct Http {
 impl Http {
     /// What an adapter makes of a command; nothing for commands that are no request.
     pub(crate) fn from_command(command: &Command, source: &[u8]) -> Option<Self> {
-        let mut headers = vec![(header::TUS_RESUMABLE, header::VERSION.to_owned())];
-        let mut body = Vec::new();
-        let (method, url) = match command {
-            Command::Create {
-                endpoint,
-                length,
-                metadata,
-                ..
-            } => {
-                headers.push(format_length(*length));
-                if !metadata.is_empty() {
-                    headers.push((header::UPLOAD_METADATA, metadata.to_string()));
-                }
-                ("POST", endpoint)
-            }
-            Command::Head { url, .. } => ("HEAD", url),
-            Command::Patch {
-                url,
-                offset,
-                len,
-                declare_length,
-                ..
-            } => {
-                headers.push(("content-type", header::OFFSET_OCTET_STREAM.to_owned()));
-                headers.push((header::UPLOAD_OFFSET, offset.to_string()));
-                if let Some(length) = declare_length {
-                    headers.push((header::UPLOAD_LENGTH, length.to_string()));
-                }
-                let start = usize::try_from(*offset).expect("small");
-                body.extend(&source[start..start + usize::try_from(*len).expect("small")]);
-                ("PATCH", url)
-            }
-            Command::Delete { url, .. } => ("DELETE", url),
-            Command::RenewToken { .. } | Command::Cancel { .. } => return None,
-        };
+        let request = command.http()?;
+        let at = |byte: u64| usize::try_from(byte).expect("small");
         Some(Self {
-            method,
-            url: url.clone(),
-            headers,
-            body,
+            method: request.method,
+            url: request.url.to_owned(),
+            headers: request.headers,
+            body: source[at(request.body.start)..at(request.body.end)].to_vec(),
         })
     }
 
