@@ -26,7 +26,7 @@ impl RecordedClock {
 
     /// Recorded time in whole milliseconds.
     pub(crate) fn elapsed_ms(&self, now_ms: f64) -> u64 {
-        whole_ms(self.exact(now_ms))
+        whole(self.exact(now_ms))
     }
 
     fn exact(&self, now_ms: f64) -> f64 {
@@ -37,14 +37,14 @@ impl RecordedClock {
     }
 }
 
-/// Milliseconds as the browser has them, as a whole number; nothing below zero.
+/// A number as the browser has it (milliseconds, bytes) as a whole one; nothing below zero.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "`as` saturates, which is meant"
 )]
-pub(crate) fn whole_ms(ms: f64) -> u64 {
-    ms as u64
+pub(crate) fn whole(number: f64) -> u64 {
+    number as u64
 }
 
 #[cfg(test)]

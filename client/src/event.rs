@@ -2,7 +2,7 @@
 
 use crate::{RecorderError, State, StopReason};
 
-/// Something happened. Delivered in order, never from within a call of the listener's own making.
+/// Something happened. Delivered in order from a microtask, so never from within a call to the recorder.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The state changed.
@@ -32,7 +32,7 @@ pub struct Progress {
     pub safe_bytes: u64,
     /// Bytes kept here because they are not acknowledged yet: `size_bytes - safe_bytes`.
     pub pending_bytes: u64,
-    /// Why nothing is being sent just now, if so.
+    /// Why nothing is being sent just now, if so. Nothing is lost meanwhile.
     pub waiting: Option<Waiting>,
 }
 
@@ -57,6 +57,8 @@ pub enum Warning {
     NoMicrophone(RecorderError),
     /// A tab's or system's sound was asked for, and the person or the browser did not share it.
     NoSharedAudio,
+    /// The microphone or the shared sound ended; recording goes on without it.
+    AudioEnded,
     /// More than this many bytes wait to be sent: the network is slower than the recording.
     Backlog {
         /// Bytes not acknowledged yet.
@@ -74,6 +76,7 @@ impl Warning {
         match self {
             Self::NoMicrophone(_) => "no_microphone",
             Self::NoSharedAudio => "no_shared_audio",
+            Self::AudioEnded => "audio_ended",
             Self::Backlog { .. } => "backlog",
             Self::StopNotAnnounced => "stop_not_announced",
             Self::Encoder(_) => "encoder",
@@ -88,6 +91,7 @@ impl std::fmt::Display for Warning {
             Self::NoSharedAudio => f.write_str(
                 "Recording goes on without sound: none was shared. Tick “share audio” when choosing what to share.",
             ),
+            Self::AudioEnded => f.write_str("The sound has ended. Recording goes on without it."),
             Self::Backlog { pending_bytes } => write!(
                 f,
                 "The network is slower than the recording: {} MB are kept here and sent later.",

@@ -35,6 +35,13 @@ impl Ledger {
         }
     }
 
+    /// The server holds everything, and the recording is this long: time after the last chunk's end is safe,
+    /// too.
+    pub(crate) fn complete(&mut self, recorded_ms: u64) {
+        self.acknowledged(self.size_bytes);
+        self.safe_ms = self.safe_ms.max(recorded_ms);
+    }
+
     /// Bytes recorded.
     pub(crate) fn size_bytes(&self) -> u64 {
         self.size_bytes
@@ -101,6 +108,13 @@ mod tests {
         check(&mut ledger, 20, 2_000, 200);
         check(&mut ledger, 9_999, 3_100, 0);
         assert_eq!(ledger.safe_bytes(), 350);
+    }
+
+    #[test]
+    fn a_complete_recording_is_safe_to_its_end() {
+        let mut ledger = three_chunks();
+        ledger.complete(3_400);
+        assert_eq!((ledger.safe_ms(), ledger.pending_bytes()), (3_400, 0));
     }
 
     #[test]

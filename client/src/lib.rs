@@ -26,11 +26,18 @@
 //! The modules that decide something are pure and compile everywhere; those that touch the browser exist on
 //! `wasm32` only. With the feature `js` the crate exports a JavaScript class as well.
 
+// Natively only their tests use what is meant for the browser.
+#[cfg(any(target_arch = "wasm32", test))]
 mod clock;
 mod container;
 mod error;
 mod event;
+#[cfg(any(target_arch = "wasm32", test))]
 mod ledger;
+#[cfg(any(target_arch = "wasm32", test))]
+mod limit;
+#[cfg(any(target_arch = "wasm32", test))]
+mod machine;
 mod options;
 mod state;
 
@@ -41,11 +48,8 @@ pub use options::{Authorization, Options, Renewal, RenewalFailed, Target};
 pub use state::{State, StopReason};
 
 #[cfg(target_arch = "wasm32")]
-mod recorder;
+mod browser;
 #[cfg(target_arch = "wasm32")]
-mod source;
-
-#[cfg(target_arch = "wasm32")]
-pub use recorder::{EventListener, Recorder};
-#[cfg(target_arch = "wasm32")]
-pub use source::{OpenSource, ScreenOptions, Source, screen_capture_supported};
+pub use browser::{
+    EventListener, OpenSource, Recorder, ScreenOptions, Source, screen_capture_supported,
+};

@@ -74,6 +74,8 @@ pub enum StopReason {
     DeviceLost,
     /// The browser's encoder gave up; what it had written is kept.
     EncoderFailed,
+    /// The upload cannot go on; [`Event::Failed`](crate::Event::Failed) follows with the reason.
+    UploadFailed,
 }
 
 impl StopReason {
@@ -87,6 +89,7 @@ impl StopReason {
             Self::LimitReached => "limit_reached",
             Self::DeviceLost => "device_lost",
             Self::EncoderFailed => "encoder_failed",
+            Self::UploadFailed => "upload_failed",
         }
     }
 }

@@ -1,66 +1,49 @@
 //! The recorder: encodes a source and sends what comes out.
 
-use std::cell::{Cell, RefCell};
+mod core;
+mod upload;
+
+use std::fmt;
 use std::rc::Rc;
 
 use web_sys::{Blob, MediaStream};
 
-use crate::{Event, OpenSource, Options, Progress, RecorderError, State, StopReason};
+use self::core::Core;
+use super::hub::EventListener;
+use super::source::OpenSource;
+use crate::machine::Input;
+use crate::{Event, Options, Progress, RecorderError, State, StopReason};
 
 /// Records one source once.
 ///
+/// All calls return at once; what comes of them is told by [`Event`]s.
+///
 /// A handle: dropping it lets go of everything. Capture ends and nothing more is sent; what the server holds
 /// by then stays there and becomes an *interrupted* recording. [`Recorder::abort`] discards that, too.
-///
-/// All calls return at once; what comes of them is told by [`Event`]s.
 pub struct Recorder {
-    inner: Rc<Inner>,
-}
-
-struct Inner {
-    options: Options,
-    state: Cell<State>,
-    listeners: RefCell<Vec<std::rc::Weak<dyn Fn(Event)>>>,
-}
-
-/// Keeps an event listener registered; dropping it takes it off.
-#[must_use = "dropping it takes the listener off; `forget` keeps it for as long as the recorder lives"]
-pub struct EventListener {
-    listener: Option<Rc<dyn Fn(Event)>>,
+    core: Rc<Core>,
 }
 
 impl Recorder {
     /// A recorder in state `idle`.
     pub fn new(options: Options) -> Self {
-        let state = Cell::default();
         Self {
-            inner: Rc::new(Inner {
-                options,
-                state,
-                listeners: RefCell::default(),
-            }),
+            core: Core::new(options),
         }
     }
 
     /// Registers a listener for everything that happens from now on.
     pub fn on_event(&self, listener: impl Fn(Event) + 'static) -> EventListener {
-        let listener: Rc<dyn Fn(Event)> = Rc::new(listener);
-        self.inner
-            .listeners
-            .borrow_mut()
-            .push(Rc::downgrade(&listener));
-        EventListener {
-            listener: Some(listener),
-        }
+        self.core.listen(listener)
     }
 
     /// Tells the server and begins to record.
     ///
     /// # Errors
-    /// [`RecorderError::WrongState`] unless it is `idle`. Anything else comes as [`Event::Failed`].
+    /// [`RecorderError::WrongState`] unless it is `idle`; the source is dropped then. Anything else comes as
+    /// [`Event::Failed`].
     pub fn start(&self, source: OpenSource) -> Result<(), RecorderError> {
-        let _ = (source, &self.inner.options);
-        Err(RecorderError::WrongState(self.state()))
+        self.core.start(source)
     }
 
     /// Makes recorded time stand still.
@@ -68,7 +51,7 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError::WrongState`] unless it is `recording`.
     pub fn pause(&self) -> Result<(), RecorderError> {
-        Err(RecorderError::WrongState(self.state()))
+        self.core.input(Input::Pause)
     }
 
     /// Goes on after a pause.
@@ -76,65 +59,72 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError::WrongState`] unless it is `paused`.
     pub fn resume(&self) -> Result<(), RecorderError> {
-        Err(RecorderError::WrongState(self.state()))
+        self.core.input(Input::Resume)
     }
 
-    /// Ends the recording and sends the rest. While it is `starting` this discards it; afterwards it does
-    /// nothing.
+    /// Ends the recording and sends the rest. While it is `starting` this discards it; once it has been
+    /// stopped this does nothing.
     ///
     /// # Errors
     /// [`RecorderError::WrongState`] when it is `idle`.
     pub fn stop(&self, reason: StopReason) -> Result<(), RecorderError> {
-        let _ = reason;
-        Err(RecorderError::WrongState(self.state()))
+        self.core.input(Input::Stop(reason))
     }
 
-    /// Ends the recording and discards it, on the server too. Does nothing once it is `done` or `failed`.
-    pub fn abort(&self) {}
+    /// Ends the recording and discards it, on the server too; [`RecorderError::Aborted`] follows as an event.
+    /// Does nothing once it is `done` or `failed`.
+    pub fn abort(&self) {
+        self.core.news(Input::Abort);
+    }
 
     /// Where it is in its life.
     pub fn state(&self) -> State {
-        self.inner.state.get()
+        self.core.state()
     }
 
     /// How far recording and uploading are, right now.
     pub fn progress(&self) -> Progress {
-        Progress::default()
+        self.core.progress()
     }
 
     /// The stream being recorded, for a preview; nothing before the start and after the stop.
     pub fn stream(&self) -> Option<MediaStream> {
-        None
+        self.core.stream()
     }
 
-    /// What the browser really records, once it has begun.
+    /// What the browser really records, for example `video/webm;codecs=vp9,opus`; known once it records.
     pub fn mime_type(&self) -> Option<String> {
-        None
+        self.core.mime_type()
     }
 
     /// The recording's id on our server, once it exists.
     pub fn recording_id(&self) -> Option<String> {
-        None
+        self.core.recording_id()
     }
 
     /// Whether bytes would be lost if the page were closed now: recording goes on, or not everything is
     /// acknowledged. For a `beforeunload` warning.
     pub fn has_unsent(&self) -> bool {
-        false
+        self.core.has_unsent()
     }
 
     /// What is kept here because the server has not acknowledged it: after a failure, the end of the
-    /// recording to save by hand. Nothing when there is none.
+    /// recording to save by hand. It starts at [`Progress::safe_bytes`] at the latest. Nothing when all is sent.
     pub fn unsent(&self) -> Option<Blob> {
-        None
+        self.core.unsent()
     }
 }
 
-impl EventListener {
-    /// Keeps the listener for good.
-    pub fn forget(mut self) {
-        if let Some(listener) = self.listener.take() {
-            std::mem::forget(listener);
-        }
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.core.let_go();
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }

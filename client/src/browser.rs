@@ -1,0 +1,24 @@
+//! Everything that touches the browser. What it does is decided elsewhere: by `machine` and by
+//! `sortie_tus::client`.
+
+mod access;
+mod capture;
+mod fetch;
+mod hub;
+mod recorder;
+mod server;
+mod source;
+mod spool;
+mod thrown;
+mod uploader;
+
+pub use hub::EventListener;
+pub use recorder::Recorder;
+pub use source::{OpenSource, ScreenOptions, Source, screen_capture_supported};
+
+/// Milliseconds of a clock that does not jump.
+fn now_ms() -> f64 {
+    web_sys::window()
+        .and_then(|window| window.performance())
+        .map_or_else(js_sys::Date::now, |it| it.now())
+}

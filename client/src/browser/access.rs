@@ -1,0 +1,90 @@
+//! Shows who is asking, and renews that.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, Shared};
+
+use super::fetch::{Call, Cancel};
+use crate::{Authorization, RenewalFailed, Target};
+
+type Renewing = Shared<LocalBoxFuture<'static, Result<(), RenewalFailed>>>;
+
+/// The authorization of one recorder's requests.
+pub(super) struct Access {
+    authorization: Authorization,
+    /// Where cookies are renewed; nothing with a tus server that is not ours.
+    refresh_url: Option<String>,
+    token: RefCell<Option<String>>,
+    /// The renewal under way, so that requests which fail together ask for one new sign-in together.
+    renewing: RefCell<Option<Renewing>>,
+}
+
+impl Access {
+    pub(super) fn new(authorization: Authorization, target: &Target) -> Rc<Self> {
+        let refresh_url = match target {
+            Target::Server { base, .. } => Some(format!("{base}/api/auth/refresh")),
+            Target::Tus { .. } => None,
+        };
+        Rc::new(Self {
+            authorization,
+            refresh_url,
+            token: RefCell::default(),
+            renewing: RefCell::default(),
+        })
+    }
+
+    /// Adds what proves who is asking; gets the first token if there is none yet.
+    pub(super) async fn authorize(self: &Rc<Self>, call: Call) -> Result<Call, RenewalFailed> {
+        if !matches!(self.authorization, Authorization::Bearer(_)) {
+            return Ok(call);
+        }
+        if self.token.borrow().is_none() {
+            self.renew().await?;
+        }
+        let token = self.token.borrow().clone().ok_or(RenewalFailed::Refused)?;
+        Ok(call.header("authorization", format!("Bearer {token}")))
+    }
+
+    /// Gets a new sign-in, or joins those who are waiting for one.
+    pub(super) fn renew(
+        self: &Rc<Self>,
+    ) -> impl Future<Output = Result<(), RenewalFailed>> + 'static {
+        let mut renewing = self.renewing.borrow_mut();
+        match renewing.as_ref().filter(|it| it.peek().is_none()) {
+            Some(under_way) => under_way.clone(),
+            None => {
+                let this = Rc::clone(self);
+                renewing
+                    .insert(async move { this.renewal().await }.boxed_local().shared())
+                    .clone()
+            }
+        }
+    }
+
+    async fn renewal(&self) -> Result<(), RenewalFailed> {
+        match &self.authorization {
+            Authorization::Cookies => self.refresh_cookies().await,
+            Authorization::CookiesRenewedBy(renew) => renew().await,
+            Authorization::Bearer(token) => {
+                *self.token.borrow_mut() = Some(token().await?);
+                Ok(())
+            }
+        }
+    }
+
+    async fn refresh_cookies(&self) -> Result<(), RenewalFailed> {
+        let url = self.refresh_url.as_ref().ok_or(RenewalFailed::Refused)?;
+        let mut call = Call::new("POST", url).header("content-type", "application/json");
+        call.body = Some("{}".into());
+        let cancel = Cancel::new();
+        match call.send(&cancel).await.map(|answer| answer.status()) {
+            Ok(200..300) => Ok(()),
+            Ok(status) if (400..500).contains(&status) && status != 429 => {
+                Err(RenewalFailed::Refused)
+            }
+            _ => Err(RenewalFailed::Unreachable),
+        }
+    }
+}

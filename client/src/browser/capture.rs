@@ -1,0 +1,137 @@
+//! The browser's `MediaRecorder`.
+
+use std::rc::Rc;
+
+use gloo_events::EventListener;
+use js_sys::Reflect;
+use wasm_bindgen::JsCast;
+use web_sys::{Blob, BlobEvent, MediaRecorder, MediaRecorderOptions, MediaStream, RecordingState};
+
+use super::thrown::Thrown;
+use crate::container::choose_type;
+use crate::{Options, RecorderError};
+
+/// What the encoder has to say.
+pub(super) enum CaptureEvent {
+    Started,
+    Chunk(Blob),
+    /// No chunk follows.
+    Stopped,
+    /// A chunk and [`CaptureEvent::Stopped`] follow. The payload is the browser's word for it.
+    Fault(String),
+}
+
+/// A running encoder. Dropping it stops it and throws away what it has not given out.
+pub(super) struct Capture {
+    recorder: MediaRecorder,
+    listeners: Vec<EventListener>,
+}
+
+impl Capture {
+    /// Sets an encoder up and starts it.
+    pub(super) fn start(
+        stream: &MediaStream,
+        has_audio: bool,
+        options: &Options,
+        tell: impl Fn(CaptureEvent) + 'static,
+    ) -> Result<Self, RecorderError> {
+        let global = js_sys::global();
+        if !Reflect::has(&global, &"MediaRecorder".into()).unwrap_or(false) {
+            return Err(RecorderError::Unsupported("MediaRecorder".to_owned()));
+        }
+        let settings = settings(has_audio, options);
+        let recorder =
+            MediaRecorder::new_with_media_stream_and_media_recorder_options(stream, &settings)
+                .map_err(|thrown| failure(Thrown::read(&thrown)))?;
+        let tell: Rc<dyn Fn(CaptureEvent)> = Rc::new(tell);
+        let on = |event: &'static str, read: fn(&web_sys::Event) -> Option<CaptureEvent>| {
+            let tell = Rc::clone(&tell);
+            EventListener::new(&recorder, event, move |event| {
+                if let Some(event) = read(event) {
+                    tell(event);
+                }
+            })
+        };
+        let listeners = vec![
+            on("start", |_| Some(CaptureEvent::Started)),
+            on("stop", |_| Some(CaptureEvent::Stopped)),
+            on("dataavailable", |event| {
+                event
+                    .dyn_ref::<BlobEvent>()
+                    .and_then(BlobEvent::data)
+                    .map(CaptureEvent::Chunk)
+            }),
+            on("error", |event| {
+                let error = Reflect::get(event, &"error".into()).unwrap_or_default();
+                Some(CaptureEvent::Fault(Thrown::read(&error).text()))
+            }),
+        ];
+        let capture = Self {
+            recorder,
+            listeners,
+        };
+        let timeslice = i32::try_from(options.timeslice_ms).unwrap_or(i32::MAX);
+        capture
+            .recorder
+            .start_with_time_slice(timeslice)
+            .map_err(|thrown| failure(Thrown::read(&thrown)))?;
+        Ok(capture)
+    }
+
+    /// What is really recorded; browsers may change their mind after the start. Empty when they do not say.
+    pub(super) fn mime_type(&self) -> String {
+        self.recorder.mime_type()
+    }
+
+    // The three calls below throw when the encoder has just stopped by itself; its `stop` event is on its way
+    // then and says all there is to say.
+
+    pub(super) fn pause(&self) {
+        let _stopped = self.recorder.pause();
+    }
+
+    pub(super) fn resume(&self) {
+        let _stopped = self.recorder.resume();
+    }
+
+    /// Asks for what there is now, ahead of the timeslice.
+    pub(super) fn request_data(&self) {
+        if self.recorder.state() != RecordingState::Inactive {
+            let _stopped = self.recorder.request_data();
+        }
+    }
+
+    /// Ends it; a last chunk and [`CaptureEvent::Stopped`] follow.
+    pub(super) fn stop(&self) {
+        if self.recorder.state() != RecordingState::Inactive {
+            let _stopped = self.recorder.stop();
+        }
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.listeners.clear();
+        self.stop();
+    }
+}
+
+fn settings(has_audio: bool, options: &Options) -> MediaRecorderOptions {
+    let settings = MediaRecorderOptions::new();
+    if let Some(mime_type) = choose_type(has_audio, MediaRecorder::is_type_supported) {
+        settings.set_mime_type(mime_type);
+    }
+    settings.set_video_bits_per_second(options.video_bits_per_second);
+    settings.set_audio_bits_per_second(options.audio_bits_per_second);
+    settings.set_video_key_frame_interval_duration(f64::from(options.keyframe_interval_ms));
+    settings
+}
+
+fn failure(thrown: Thrown) -> RecorderError {
+    match thrown.name.as_str() {
+        "SecurityError" => RecorderError::TaintedCanvas,
+        "NotSupportedError" => RecorderError::Unsupported("a suitable encoder".to_owned()),
+        "InvalidStateError" => RecorderError::NoTracks,
+        _ => RecorderError::Encoder(thrown.text()),
+    }
+}

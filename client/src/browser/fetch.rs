@@ -1,0 +1,109 @@
+//! One HTTP request.
+//!
+//! Straight on `window.fetch`: pages wrap it (for tracing, for tests) and may then reject with any value,
+//! which gloo-net does not survive.
+
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortController, Headers, RequestCredentials, RequestInit, Response};
+
+/// A request about to be sent.
+pub(super) struct Call {
+    pub(super) method: &'static str,
+    pub(super) url: String,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Option<JsValue>,
+}
+
+/// An answer, its body not read yet.
+pub(super) struct Answer(Response);
+
+/// No answer came: no network, refused by CORS, aborted, or the request cannot be expressed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unanswered;
+
+/// Aborts its request when dropped, unless that is over.
+pub(super) struct Cancel(Option<AbortController>);
+
+impl Cancel {
+    pub(super) fn new() -> Self {
+        Self(AbortController::new().ok())
+    }
+}
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        if let Some(controller) = &self.0 {
+            controller.abort();
+        }
+    }
+}
+
+impl Call {
+    pub(super) fn new(method: &'static str, url: impl Into<String>) -> Self {
+        Self {
+            method,
+            url: url.into(),
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Sends it. Dropping the future does not abort it, dropping `cancel` does.
+    pub(super) fn send(
+        self,
+        cancel: &Cancel,
+    ) -> impl Future<Output = Result<Answer, Unanswered>> + 'static {
+        let started = self.start(cancel);
+        async move {
+            let response = JsFuture::from(started?).await.map_err(|_| Unanswered)?;
+            response.dyn_into().map(Answer).map_err(|_| Unanswered)
+        }
+    }
+
+    fn start(self, cancel: &Cancel) -> Result<js_sys::Promise, Unanswered> {
+        let headers = Headers::new().map_err(|_| Unanswered)?;
+        for (name, value) in &self.headers {
+            headers.set(name, value).map_err(|_| Unanswered)?;
+        }
+        let init = RequestInit::new();
+        init.set_method(self.method);
+        init.set_headers(&headers);
+        init.set_credentials(RequestCredentials::SameOrigin);
+        if let Some(body) = &self.body {
+            init.set_body(body);
+        }
+        if let Some(controller) = &cancel.0 {
+            init.set_signal(Some(&controller.signal()));
+        }
+        let window = web_sys::window().ok_or(Unanswered)?;
+        Ok(window.fetch_with_str_and_init(&self.url, &init))
+    }
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> u16 {
+        self.0.status()
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        self.0.headers().get(name).ok().flatten()
+    }
+
+    /// The whole body as text; empty when it cannot be read.
+    pub(super) async fn text(self) -> String {
+        let Ok(promise) = self.0.text() else {
+            return String::new();
+        };
+        JsFuture::from(promise)
+            .await
+            .ok()
+            .and_then(|text| text.as_string())
+            .unwrap_or_default()
+    }
+}

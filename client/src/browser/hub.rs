@@ -1,0 +1,72 @@
+//! Brings events to listeners.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+
+use wasm_bindgen_futures::spawn_local;
+
+use crate::Event;
+
+type Listener = dyn Fn(Event);
+
+/// Listeners and the events on their way to them. Events leave from a microtask: a listener may call the
+/// recorder, and the recorder is never in the middle of something then.
+#[derive(Default)]
+pub(super) struct Hub {
+    listeners: RefCell<Vec<Weak<Listener>>>,
+    queue: RefCell<VecDeque<Event>>,
+    scheduled: Cell<bool>,
+}
+
+/// Keeps a listener registered, as `gloo` does; dropping it takes the listener off.
+#[must_use = "dropping it takes the listener off; `forget` keeps it as long as the page lives"]
+pub struct EventListener {
+    listener: Rc<Listener>,
+}
+
+impl Hub {
+    pub(super) fn listen(&self, listener: impl Fn(Event) + 'static) -> EventListener {
+        let listener: Rc<Listener> = Rc::new(listener);
+        self.listeners.borrow_mut().push(Rc::downgrade(&listener));
+        EventListener { listener }
+    }
+
+    pub(super) fn tell(self: &Rc<Self>, event: Event) {
+        self.queue.borrow_mut().push_back(event);
+        if !self.scheduled.replace(true) {
+            let hub = Rc::clone(self);
+            spawn_local(async move { hub.deliver() });
+        }
+    }
+
+    fn deliver(&self) {
+        self.scheduled.set(false);
+        while let Some(event) = self.next() {
+            self.listeners
+                .borrow_mut()
+                .retain(|listener| listener.strong_count() > 0);
+            // A copy: a listener may register another one.
+            let listeners: Vec<_> = self
+                .listeners
+                .borrow()
+                .iter()
+                .filter_map(Weak::upgrade)
+                .collect();
+            for listener in listeners {
+                listener(event.clone());
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Event> {
+        self.queue.borrow_mut().pop_front()
+    }
+}
+
+impl EventListener {
+    /// Keeps the listener for good.
+    pub fn forget(self) {
+        std::mem::forget(self.listener);
+    }
+}

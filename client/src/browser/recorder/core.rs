@@ -1,0 +1,359 @@
+//! Carries out what the state machine wants.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use gloo_events::EventListener as DomListener;
+use gloo_timers::callback::Interval;
+use web_sys::{Blob, MediaStream, VisibilityState};
+
+use super::super::capture::{Capture, CaptureEvent};
+use super::super::hub::{EventListener, Hub};
+use super::super::now_ms;
+use super::super::source::{OpenSource, SourceEvent};
+use super::upload::Remote;
+use crate::clock::RecordedClock;
+use crate::ledger::Ledger;
+use crate::limit::Limit;
+use crate::machine::{Action, Input, Machine};
+use crate::{Done, Event, Options, Progress, RecorderError, State, StopReason, Waiting, Warning};
+
+/// How often a running recording reports its progress.
+const TICK_MS: u32 = 250;
+
+pub(super) struct Core {
+    this: Weak<Core>,
+    options: Options,
+    hub: Rc<Hub>,
+    machine: RefCell<Machine>,
+    clock: RefCell<RecordedClock>,
+    limit: RefCell<Limit>,
+    pub(super) ledger: RefCell<Ledger>,
+    pub(super) waiting: Cell<Option<Waiting>>,
+    pub(super) remote: Remote,
+    source: RefCell<Option<OpenSource>>,
+    capture: RefCell<Option<Capture>>,
+    mime_type: RefCell<Option<String>>,
+    tick: RefCell<Option<Interval>>,
+    page: RefCell<Vec<DomListener>>,
+}
+
+impl Core {
+    pub(super) fn new(options: Options) -> Rc<Self> {
+        Rc::new_cyclic(|this: &Weak<Self>| Self {
+            this: this.clone(),
+            hub: Rc::default(),
+            machine: RefCell::default(),
+            clock: RefCell::default(),
+            limit: RefCell::new(Limit::new(&options)),
+            ledger: RefCell::default(),
+            waiting: Cell::default(),
+            remote: Remote::new(&options),
+            source: RefCell::default(),
+            capture: RefCell::default(),
+            mime_type: RefCell::default(),
+            tick: RefCell::default(),
+            page: RefCell::default(),
+            options,
+        })
+    }
+
+    pub(super) fn listen(&self, listener: impl Fn(Event) + 'static) -> EventListener {
+        self.hub.listen(listener)
+    }
+
+    pub(super) fn start(&self, source: OpenSource) -> Result<(), RecorderError> {
+        if self.state() != State::Idle {
+            return Err(RecorderError::WrongState(self.state()));
+        }
+        let this = self.this.clone();
+        source.listen(move |event| {
+            if let Some(core) = this.upgrade() {
+                core.source_event(event);
+            }
+        });
+        for warning in source.warnings() {
+            self.tell(Event::Warning(warning.clone()));
+        }
+        let ended = source.ended();
+        self.source.replace(Some(source));
+        self.input(Input::Start)?;
+        if let Some(reason) = ended {
+            self.news(Input::Stop(reason));
+        }
+        Ok(())
+    }
+
+    /// A call from outside.
+    pub(super) fn input(&self, input: Input) -> Result<(), RecorderError> {
+        self.machine.borrow_mut().handle(input)?;
+        while let Some(action) = self.next_action() {
+            self.carry_out(action);
+        }
+        Ok(())
+    }
+
+    /// Something that happened; what comes too late is ignored.
+    pub(super) fn news(&self, input: Input) {
+        let _too_late = self.input(input);
+    }
+
+    fn next_action(&self) -> Option<Action> {
+        self.machine.borrow_mut().poll()
+    }
+
+    fn carry_out(&self, action: Action) {
+        match action {
+            Action::Prepare => Remote::prepare(&self.this),
+            Action::StartCapture => self.start_capture(),
+            Action::BeginUpload => {
+                let mime_type = self.mime_type().unwrap_or_default();
+                Remote::begin(&self.this, self, &self.options.filename, &mime_type);
+                self.watch_page();
+                self.run_tick();
+            }
+            Action::PauseCapture => {
+                self.clock.borrow_mut().halt(now_ms());
+                self.with_capture(Capture::pause);
+            }
+            Action::ResumeCapture => {
+                self.with_capture(Capture::resume);
+                self.clock.borrow_mut().run(now_ms());
+            }
+            Action::StopCapture => {
+                self.clock.borrow_mut().halt(now_ms());
+                self.tick.take();
+                self.with_capture(Capture::stop);
+            }
+            Action::AnnounceStop => Remote::announce_stop(&self.this),
+            Action::ReleaseSource => {
+                self.clock.borrow_mut().halt(now_ms());
+                self.release();
+            }
+            Action::EndUpload => self.remote.end(),
+            Action::Discard => self.remote.discard(),
+            Action::Entered(state) => {
+                self.tell(Event::State(state));
+                if !matches!(state, State::Idle | State::Starting | State::Failed) {
+                    self.report();
+                }
+            }
+            Action::Stopped(reason) => self.tell(Event::Stopped(reason)),
+            Action::Succeeded => self.succeed(),
+            Action::Failed(error) => self.tell(Event::Failed(error)),
+        }
+    }
+
+    fn start_capture(&self) {
+        let this = self.this.clone();
+        let started = match self.source.borrow().as_ref() {
+            Some(source) => Capture::start(
+                &source.stream(),
+                source.has_audio(),
+                &self.options,
+                move |event| {
+                    if let Some(core) = this.upgrade() {
+                        core.capture_event(event);
+                    }
+                },
+            ),
+            None => Err(RecorderError::NoTracks),
+        };
+        match started {
+            Ok(capture) => {
+                self.capture.replace(Some(capture));
+            }
+            Err(error) => self.news(Input::CannotStart(error)),
+        }
+    }
+
+    fn capture_event(&self, event: CaptureEvent) {
+        match event {
+            CaptureEvent::Started => {
+                let mime_type = self.capture.borrow().as_ref().map(Capture::mime_type);
+                self.mime_type.replace(mime_type);
+                self.clock.borrow_mut().run(now_ms());
+                self.news(Input::CaptureStarted);
+            }
+            CaptureEvent::Chunk(blob) => self.chunk(blob),
+            CaptureEvent::Stopped => {
+                let reason = self.source.borrow().as_ref().map(OpenSource::end_reason);
+                self.news(Input::CaptureStopped(
+                    reason.unwrap_or(StopReason::TrackEnded),
+                ));
+            }
+            CaptureEvent::Fault(detail) if self.state() == State::Starting => {
+                self.news(Input::CannotStart(RecorderError::Encoder(detail)));
+            }
+            CaptureEvent::Fault(detail) => {
+                self.tell(Event::Warning(Warning::Encoder(detail)));
+                self.news(Input::Stop(StopReason::EncoderFailed));
+            }
+        }
+    }
+
+    fn source_event(&self, event: SourceEvent) {
+        match event {
+            SourceEvent::Ended(reason) => self.news(Input::Stop(reason)),
+            SourceEvent::AudioEnded if self.state().is_capturing() => {
+                self.tell(Event::Warning(Warning::AudioEnded));
+            }
+            SourceEvent::AudioEnded => {}
+        }
+    }
+
+    fn chunk(&self, blob: Blob) {
+        let size = self.remote.push(blob);
+        self.ledger.borrow_mut().recorded(size, self.recorded_ms());
+        self.limit.borrow_mut().saw_chunk(size);
+        self.remote.grown();
+        self.report();
+        self.check_limits();
+    }
+
+    fn check_limits(&self) {
+        let (size, pending) = {
+            let ledger = self.ledger.borrow();
+            (ledger.size_bytes(), ledger.pending_bytes())
+        };
+        if self.limit.borrow_mut().is_backlog_news(pending) {
+            self.tell(Event::Warning(Warning::Backlog {
+                pending_bytes: pending,
+            }));
+        }
+        if self.state().is_capturing() && self.limit.borrow().is_reached(self.recorded_ms(), size) {
+            self.news(Input::Stop(StopReason::LimitReached));
+        }
+    }
+
+    /// The server takes no more than this.
+    pub(super) fn server_takes(&self, max_size_bytes: u64) {
+        self.limit.borrow_mut().server_takes(max_size_bytes);
+    }
+
+    fn succeed(&self) {
+        let recorded_ms = self.recorded_ms();
+        self.ledger.borrow_mut().complete(recorded_ms);
+        self.waiting.set(None);
+        self.report();
+        self.tell(Event::Done(Done {
+            recording_id: self.recording_id(),
+            upload_url: self.remote.url().unwrap_or_default(),
+            recorded_ms,
+            size_bytes: self.ledger.borrow().size_bytes(),
+            mime_type: self.mime_type().unwrap_or_default(),
+        }));
+    }
+
+    /// A page that is put away may never run again: what the encoder has should be on its way by then.
+    fn watch_page(&self) {
+        let Some(window) = web_sys::window() else {
+            return;
+        };
+        let Some(document) = window.document() else {
+            return;
+        };
+        let this = self.this.clone();
+        let hidden = {
+            let document = document.clone();
+            move |event: &web_sys::Event| {
+                let leaving = event.type_() == "pagehide";
+                if leaving || document.visibility_state() == VisibilityState::Hidden {
+                    if let Some(core) = this.upgrade() {
+                        core.with_capture(Capture::request_data);
+                    }
+                }
+            }
+        };
+        self.page.replace(vec![
+            DomListener::new(&document, "visibilitychange", hidden.clone()),
+            DomListener::new(&window, "pagehide", hidden),
+        ]);
+    }
+
+    fn run_tick(&self) {
+        let this = self.this.clone();
+        self.tick.replace(Some(Interval::new(TICK_MS, move || {
+            if let Some(core) = this
+                .upgrade()
+                .filter(|core| core.state() == State::Recording)
+            {
+                core.report();
+                core.check_limits();
+            }
+        })));
+    }
+
+    /// Does something with the encoder, if there is one. It answers later, never from within.
+    fn with_capture(&self, call: impl FnOnce(&Capture)) {
+        if let Some(capture) = self.capture.borrow().as_ref() {
+            call(capture);
+        }
+    }
+
+    fn release(&self) {
+        self.tick.take();
+        self.page.take();
+        self.capture.take();
+        self.source.take();
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        self.hub.tell(event);
+    }
+
+    /// Tells the listeners how far it is.
+    pub(super) fn report(&self) {
+        self.tell(Event::Progress(self.progress()));
+    }
+
+    /// The handle was dropped.
+    pub(super) fn let_go(&self) {
+        self.release();
+        self.remote.cancel();
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.machine.borrow().state()
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let ledger = self.ledger.borrow();
+        Progress {
+            recorded_ms: self.recorded_ms(),
+            size_bytes: ledger.size_bytes(),
+            safe_ms: ledger.safe_ms(),
+            safe_bytes: ledger.safe_bytes(),
+            pending_bytes: ledger.pending_bytes(),
+            waiting: self.waiting.get(),
+        }
+    }
+
+    fn recorded_ms(&self) -> u64 {
+        self.clock.borrow().elapsed_ms(now_ms())
+    }
+
+    pub(super) fn stream(&self) -> Option<MediaStream> {
+        self.source.borrow().as_ref().map(OpenSource::stream)
+    }
+
+    pub(super) fn mime_type(&self) -> Option<String> {
+        self.mime_type.borrow().clone()
+    }
+
+    pub(super) fn recording_id(&self) -> Option<String> {
+        self.remote.recording_id()
+    }
+
+    pub(super) fn has_unsent(&self) -> bool {
+        match self.state() {
+            State::Idle | State::Starting | State::Done => false,
+            State::Recording | State::Paused | State::Stopping | State::Uploading => true,
+            State::Failed => self.remote.has_unsent(),
+        }
+    }
+
+    pub(super) fn unsent(&self) -> Option<Blob> {
+        self.remote.unsent(&self.mime_type().unwrap_or_default())
+    }
+}

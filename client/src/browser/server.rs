@@ -1,0 +1,147 @@
+//! The calls to our own server that are no upload.
+
+use std::rc::Rc;
+
+use futures_util::future::{Either, select};
+use gloo_timers::future::TimeoutFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sortie_api::{NewSession, Problem, RecordingStarted, RecordingStopped, Session, StopRecording};
+
+use super::access::Access;
+use super::fetch::{Answer, Call, Cancel};
+use crate::{RecorderError, RenewalFailed};
+
+/// What our Record page calls what it records.
+const APP_ID: &str = "record";
+/// How long an answer may take.
+const TIMEOUT_MS: u32 = 20_000;
+
+/// A recording that was begun on our server.
+#[derive(Clone, Debug)]
+pub(super) struct Begun {
+    pub(super) session: String,
+    pub(super) recording: String,
+    /// Absolute, or relative to the page when the server is the page's own.
+    pub(super) upload_url: String,
+    pub(super) max_size_bytes: u64,
+}
+
+/// Our server, as the recorder needs it.
+pub(super) struct Server {
+    pub(super) base: String,
+    pub(super) access: Rc<Access>,
+}
+
+impl Server {
+    /// Begins a recording, in a session of its own if none is given.
+    pub(super) async fn begin(&self, session: Option<String>) -> Result<Begun, RecorderError> {
+        let session = match session {
+            Some(session) => session,
+            None => self.create_session().await?,
+        };
+        let id = encode(&session);
+        let started: RecordingStarted = self
+            .post(&format!("/api/sessions/{id}/recording/start"), &Empty {})
+            .await?;
+        Ok(Begun {
+            session,
+            recording: started.recording_id,
+            upload_url: self.resolve(started.upload_url),
+            max_size_bytes: started.max_size_bytes,
+        })
+    }
+
+    /// Says that recording has ended; the last bytes may still be on their way.
+    pub(super) async fn announce_stop(&self, begun: &Begun) -> Result<(), RecorderError> {
+        let body = StopRecording {
+            recording_id: Some(begun.recording.clone()),
+        };
+        let id = encode(&begun.session);
+        self.post(&format!("/api/sessions/{id}/recording/stop"), &body)
+            .await
+            .map(|_stopped: RecordingStopped| ())
+    }
+
+    async fn create_session(&self) -> Result<String, RecorderError> {
+        let new = NewSession {
+            app_id: APP_ID.to_owned(),
+            user_id: None,
+            status: None,
+        };
+        self.post("/api/sessions", &new)
+            .await
+            .map(|session: Session| session.id)
+    }
+
+    fn resolve(&self, url: String) -> String {
+        if url.starts_with('/') && !url.starts_with("//") {
+            format!("{}{url}", self.base)
+        } else {
+            url
+        }
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, RecorderError> {
+        let body = serde_json::to_string(body).map_err(|_| RecorderError::Unreachable)?;
+        let mut answer = self.attempt(path, &body).await?;
+        if answer.status() == 401 {
+            self.access.renew().await.map_err(signed_out)?;
+            answer = self.attempt(path, &body).await?;
+        }
+        let status = answer.status();
+        if status == 401 {
+            return Err(RecorderError::SignedOut);
+        }
+        let text = answer.text().await;
+        if !(200..300).contains(&status) {
+            return Err(refused(status, &text));
+        }
+        // A page of a proxy or a login portal, answered with 200.
+        serde_json::from_str(&text).map_err(|_| refused(status, ""))
+    }
+
+    async fn attempt(&self, path: &str, body: &str) -> Result<Answer, RecorderError> {
+        let call = Call::new("POST", format!("{}{path}", self.base))
+            .header("content-type", "application/json");
+        let mut call = self.access.authorize(call).await.map_err(signed_out)?;
+        call.body = Some(body.into());
+        let cancel = Cancel::new();
+        match select(Box::pin(call.send(&cancel)), TimeoutFuture::new(TIMEOUT_MS)).await {
+            Either::Left((Ok(answer), _)) => Ok(answer),
+            Either::Left((Err(_), _)) | Either::Right(_) => Err(RecorderError::Unreachable),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Empty {}
+
+fn signed_out(failed: RenewalFailed) -> RecorderError {
+    match failed {
+        RenewalFailed::Refused => RecorderError::SignedOut,
+        RenewalFailed::Unreachable => RecorderError::Unreachable,
+    }
+}
+
+fn refused(status: u16, body: &str) -> RecorderError {
+    let detail = serde_json::from_str::<Problem>(body)
+        .map(|problem| problem.detail)
+        .ok()
+        .filter(|detail| !detail.is_empty())
+        .unwrap_or_else(|| {
+            format!(
+                "The server gave an unexpected answer (status {status}). Try again in a moment."
+            )
+        });
+    RecorderError::Refused { status, detail }
+}
+
+/// A session's id comes from an embedding page: it must not be able to name another route.
+fn encode(segment: &str) -> String {
+    js_sys::encode_uri_component(segment).into()
+}

@@ -1,0 +1,280 @@
+//! Where pictures and sound come from.
+
+mod ask;
+mod keep_alive;
+mod mixer;
+mod watch;
+
+use js_sys::Array;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{CanvasCaptureMediaStreamTrack, HtmlCanvasElement, MediaStream, MediaStreamTrack};
+
+use self::keep_alive::KeepAlive;
+use self::mixer::Mixer;
+pub(super) use self::watch::SourceEvent;
+use self::watch::Watch;
+use super::thrown::Thrown;
+use crate::{Device, RecorderError, StopReason, Warning};
+
+/// What is to be recorded. Nothing happens, and nobody is asked for permission, before [`Source::open`].
+#[derive(Clone, Debug)]
+pub struct Source {
+    kind: Kind,
+    microphone: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Canvas { canvas: HtmlCanvasElement, fps: f64 },
+    Stream(MediaStream),
+    Screen(ScreenOptions),
+    Camera,
+}
+
+/// What to offer in the browser's screen picker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScreenOptions {
+    /// Offer the sound of a tab or of the system. What the person ticks, and what the system can, decides.
+    pub audio: bool,
+    /// Offer the page's own tab first (`preferCurrentTab`, Chromium only).
+    pub prefer_current_tab: bool,
+}
+
+impl Source {
+    /// A canvas, at most `fps` pictures a second (30 unless positive). Give it a context before it is opened.
+    /// A canvas that does not change is kept alive.
+    pub fn canvas(canvas: HtmlCanvasElement, fps: f64) -> Self {
+        Self::new(Kind::Canvas { canvas, fps })
+    }
+
+    /// A stream the caller has. Its tracks are left alone: they are neither stopped nor changed.
+    pub fn stream(stream: MediaStream) -> Self {
+        Self::new(Kind::Stream(stream))
+    }
+
+    /// A screen, window or tab, chosen by the person.
+    pub fn screen(options: ScreenOptions) -> Self {
+        Self::new(Kind::Screen(options))
+    }
+
+    /// The camera the person or the browser chooses.
+    pub fn camera() -> Self {
+        Self::new(Kind::Camera)
+    }
+
+    /// Whether to record a microphone as well, mixed with whatever sound the source has.
+    #[must_use]
+    pub fn with_microphone(mut self, microphone: bool) -> Self {
+        self.microphone = microphone;
+        self
+    }
+
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            microphone: false,
+        }
+    }
+
+    /// Asks for permission and opens it. Screen capture must be called from a click's handler.
+    ///
+    /// # Errors
+    /// Refused or missing devices, an insecure page, a tainted canvas, a stream without a live track. A
+    /// microphone that cannot be had is no error but a [`Warning`], see [`OpenSource::warnings`].
+    pub async fn open(self) -> Result<OpenSource, RecorderError> {
+        let mut warnings = Vec::new();
+        let mut microphone = None;
+        let (stream, end) = match &self.kind {
+            Kind::Canvas { canvas, fps } => (capture_canvas(canvas, *fps)?, StopReason::TrackEnded),
+            Kind::Stream(stream) => (same(stream), StopReason::TrackEnded),
+            Kind::Screen(options) => (ask::screen(*options).await?, StopReason::SharingEnded),
+            Kind::Camera => {
+                let (stream, refused) = ask::camera(self.microphone).await?;
+                warnings.extend(refused.map(Warning::NoMicrophone));
+                (stream, StopReason::DeviceLost)
+            }
+        };
+        let mut owned = Owned(match &self.kind {
+            Kind::Stream(_) => Vec::new(),
+            _ => tracks(&stream.get_tracks()),
+        });
+        // The camera's microphone comes with it, so that the browser asks only once.
+        if self.microphone && !matches!(self.kind, Kind::Camera) {
+            match ask::microphone().await {
+                Ok(opened) => {
+                    owned.0.extend(tracks(&opened.get_tracks()));
+                    microphone = Some(opened);
+                }
+                Err(error) => warnings.push(Warning::NoMicrophone(error)),
+            }
+        }
+        if matches!(self.kind, Kind::Screen(ScreenOptions { audio: true, .. }))
+            && stream.get_audio_tracks().length() == 0
+        {
+            warnings.push(Warning::NoSharedAudio);
+        }
+        OpenSource::new(self.kind, stream, microphone, owned, end, warnings)
+    }
+}
+
+/// An open source: a live stream to preview and record. Dropping it ends the tracks that were opened for it
+/// and switches the device's light off.
+#[derive(Debug)]
+pub struct OpenSource {
+    stream: MediaStream,
+    warnings: Vec<Warning>,
+    watch: Watch,
+    // Dropped after the watch: ending our own tracks is no news.
+    _mixer: Option<Mixer>,
+    _keep_alive: Option<KeepAlive>,
+    _owned: Owned,
+}
+
+impl OpenSource {
+    fn new(
+        kind: Kind,
+        source: MediaStream,
+        microphone: Option<MediaStream>,
+        owned: Owned,
+        end: StopReason,
+        warnings: Vec<Warning>,
+    ) -> Result<Self, RecorderError> {
+        let live = |list: &Array| tracks(list).iter().any(is_live);
+        if !live(&source.get_tracks()) {
+            return Err(RecorderError::NoTracks);
+        }
+        let watch = Watch::new(&source, microphone.as_ref(), end);
+        let keep_alive = match kind {
+            Kind::Canvas { canvas, .. } => tracks(&source.get_video_tracks())
+                .into_iter()
+                .find_map(|track| track.dyn_into::<CanvasCaptureMediaStreamTrack>().ok())
+                .map(|track| KeepAlive::new(canvas, track)),
+            _ => None,
+        };
+        let (stream, mixer) = match microphone {
+            None => (source, None),
+            Some(microphone) if !live(&source.get_audio_tracks()) => (
+                combine(&source.get_video_tracks(), &microphone.get_audio_tracks())?,
+                None,
+            ),
+            Some(microphone) => {
+                let mixer = Mixer::new(&[&source, &microphone])?;
+                (
+                    combine(
+                        &source.get_video_tracks(),
+                        &mixer.output().get_audio_tracks(),
+                    )?,
+                    Some(mixer),
+                )
+            }
+        };
+        Ok(Self {
+            stream,
+            warnings,
+            watch,
+            _mixer: mixer,
+            _keep_alive: keep_alive,
+            _owned: owned,
+        })
+    }
+
+    /// The stream, for the `srcObject` of a `<video muted>`.
+    ///
+    /// It comes as a handle of its own, because `stream.clone()` is a trap: that is JavaScript's
+    /// `MediaStream.clone()`, which opens every device a second time.
+    pub fn stream(&self) -> MediaStream {
+        same(&self.stream)
+    }
+
+    /// Whether there is sound in it.
+    pub fn has_audio(&self) -> bool {
+        self.stream.get_audio_tracks().length() > 0
+    }
+
+    /// What was asked for and could not be had.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Why it has ended, if it has.
+    pub fn ended(&self) -> Option<StopReason> {
+        self.watch.ended()
+    }
+
+    /// Calls `listener` when the picture ends before it is recorded, with the reason: a preview should go
+    /// then. One listener; it replaces the one before, and a recorder takes its place with the source.
+    pub fn on_ended(&self, listener: impl Fn(StopReason) + 'static) {
+        self.watch.listen(move |event| {
+            if let SourceEvent::Ended(reason) = event {
+                listener(reason);
+            }
+        });
+    }
+
+    /// Gives the recorder the news instead.
+    pub(super) fn listen(&self, listener: impl Fn(SourceEvent) + 'static) {
+        self.watch.listen(listener);
+    }
+
+    /// Why it must have ended if it has.
+    pub(super) fn end_reason(&self) -> StopReason {
+        self.watch.end_reason()
+    }
+}
+
+/// Whether this browser can capture screens at all (phones cannot).
+pub fn screen_capture_supported() -> bool {
+    ask::devices(Device::Screen).is_ok_and(|devices| ask::has_method(&devices, "getDisplayMedia"))
+}
+
+/// Tracks that are stopped when this is dropped.
+#[derive(Debug)]
+struct Owned(Vec<MediaStreamTrack>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        for track in &self.0 {
+            track.stop();
+        }
+    }
+}
+
+fn capture_canvas(canvas: &HtmlCanvasElement, fps: f64) -> Result<MediaStream, RecorderError> {
+    if !ask::has_method(canvas, "captureStream") {
+        return Err(RecorderError::Unsupported(
+            "canvas.captureStream".to_owned(),
+        ));
+    }
+    let fps = if fps > 0.0 { fps } else { DEFAULT_FPS };
+    canvas
+        .capture_stream_with_frame_request_rate(fps)
+        .map_err(|thrown| {
+            let thrown = Thrown::read(&thrown);
+            match thrown.name.as_str() {
+                "SecurityError" => RecorderError::TaintedCanvas,
+                _ => RecorderError::Unsupported(thrown.text()),
+            }
+        })
+}
+
+/// Another handle to the same stream. `stream.clone()` would be JavaScript's method, which copies the tracks.
+fn same(stream: &MediaStream) -> MediaStream {
+    Clone::clone(stream)
+}
+
+fn tracks(list: &Array) -> Vec<MediaStreamTrack> {
+    list.iter()
+        .filter_map(|track| track.dyn_into().ok())
+        .collect()
+}
+
+fn is_live(track: &MediaStreamTrack) -> bool {
+    track.ready_state() == web_sys::MediaStreamTrackState::Live
+}
+
+fn combine(video: &Array, audio: &Array) -> Result<MediaStream, RecorderError> {
+    MediaStream::new_with_tracks(&JsValue::from(video.concat(audio)))
+        .map_err(|thrown| RecorderError::Unsupported(Thrown::read(&thrown).text()))
+}
+
+const DEFAULT_FPS: f64 = 30.0;

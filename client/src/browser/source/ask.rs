@@ -1,0 +1,121 @@
+//! Asks the browser, and through it the person, for screens, cameras and microphones.
+
+use js_sys::{Object, Promise, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{DisplayMediaStreamConstraints, MediaDevices, MediaStream, MediaStreamConstraints};
+
+use super::super::thrown::Thrown;
+use super::{ScreenOptions, tracks};
+use crate::{Device, RecorderError};
+
+/// A screen, window or tab.
+pub(super) async fn screen(options: ScreenOptions) -> Result<MediaStream, RecorderError> {
+    let devices = devices(Device::Screen)?;
+    if !has_method(&devices, "getDisplayMedia") {
+        return Err(RecorderError::Unsupported("screen capture".to_owned()));
+    }
+    let constraints = DisplayMediaStreamConstraints::new();
+    constraints.set_video_bool(true);
+    constraints.set_audio_bool(options.audio);
+    // Not in web-sys' dictionary yet; browsers that do not know them ignore them.
+    set(
+        &constraints,
+        "preferCurrentTab",
+        options.prefer_current_tab.into(),
+    );
+    set(
+        &constraints,
+        "systemAudio",
+        if options.audio { "include" } else { "exclude" }.into(),
+    );
+    set(&constraints, "surfaceSwitching", "include".into());
+    let stream = settle(
+        Device::Screen,
+        devices.get_display_media_with_constraints(&constraints),
+    )
+    .await?;
+    for track in tracks(&stream.get_video_tracks()) {
+        // Text must stay sharp; without it encoders trade sharpness for motion.
+        set(&track, "contentHint", "detail".into());
+    }
+    Ok(stream)
+}
+
+/// A camera, with a microphone if that is wanted and can be had: if not, the reason comes with it.
+pub(super) async fn camera(
+    microphone: bool,
+) -> Result<(MediaStream, Option<RecorderError>), RecorderError> {
+    match (
+        user_media(Device::Camera, true, microphone).await,
+        microphone,
+    ) {
+        (Ok(stream), _) => Ok((stream, None)),
+        (Err(error), false) => Err(error),
+        // Which of the two was refused the browser does not say, so the camera is tried alone.
+        (Err(_), true) => {
+            let stream = user_media(Device::Camera, true, false).await?;
+            Ok((
+                stream,
+                Some(RecorderError::PermissionDenied(Device::Microphone)),
+            ))
+        }
+    }
+}
+
+/// A microphone alone.
+pub(super) async fn microphone() -> Result<MediaStream, RecorderError> {
+    user_media(Device::Microphone, false, true).await
+}
+
+async fn user_media(
+    device: Device,
+    video: bool,
+    audio: bool,
+) -> Result<MediaStream, RecorderError> {
+    let devices = devices(device)?;
+    let constraints = MediaStreamConstraints::new();
+    constraints.set_video_bool(video);
+    constraints.set_audio_bool(audio);
+    settle(
+        device,
+        devices.get_user_media_with_constraints(&constraints),
+    )
+    .await
+}
+
+async fn settle(
+    device: Device,
+    asked: Result<Promise, JsValue>,
+) -> Result<MediaStream, RecorderError> {
+    let answer = match asked {
+        Ok(promise) => JsFuture::from(promise).await,
+        Err(thrown) => Err(thrown),
+    };
+    let refused = |thrown: JsValue| {
+        let Thrown { name, message } = Thrown::read(&thrown);
+        RecorderError::from_capture(device, &name, &message)
+    };
+    answer.and_then(JsCast::dyn_into).map_err(refused)
+}
+
+/// The browser's media devices; absent on pages that were not loaded securely.
+pub(super) fn devices(device: Device) -> Result<MediaDevices, RecorderError> {
+    let window =
+        web_sys::window().ok_or_else(|| RecorderError::Unsupported("a window".to_owned()))?;
+    match window.navigator().media_devices() {
+        Ok(devices) if !JsValue::from(devices.clone()).is_undefined() => Ok(devices),
+        _ if !window.is_secure_context() => Err(RecorderError::InsecureContext),
+        _ => Err(RecorderError::from_capture(device, "NotSupportedError", "")),
+    }
+}
+
+/// Whether `object` can do `name`: web-sys would throw where it cannot.
+pub(super) fn has_method(object: &Object, name: &str) -> bool {
+    Reflect::get(object, &name.into()).is_ok_and(|it| it.is_function())
+}
+
+fn set(object: &Object, key: &str, value: JsValue) {
+    // Fails only for frozen objects, and these are ours.
+    let _frozen = Reflect::set(object, &key.into(), &value);
+}

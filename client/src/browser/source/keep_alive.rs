@@ -1,0 +1,44 @@
+//! Keeps the stream of a canvas that does not change alive.
+
+use gloo_timers::callback::Interval;
+use wasm_bindgen::JsCast;
+use web_sys::{CanvasCaptureMediaStreamTrack, CanvasRenderingContext2d, HtmlCanvasElement};
+
+/// Makes an idle canvas yield a picture on a slow tick. Without pictures an encoder gives out no bytes: the
+/// recording would look stuck and end at the last change.
+///
+/// Asking for a frame is not enough: browsers answer at the next drawing, which never comes. So something
+/// invisible is drawn, too. A canvas with another context than `2d` (WebGL) is its owner's to redraw.
+#[derive(Debug)]
+pub(super) struct KeepAlive {
+    _tick: Interval,
+}
+
+/// Slow enough to cost nothing, fast enough for a chunk each second.
+const TICK_MS: u32 = 500;
+
+impl KeepAlive {
+    pub(super) fn new(canvas: HtmlCanvasElement, track: CanvasCaptureMediaStreamTrack) -> Self {
+        let tick = move || {
+            draw_nothing(&canvas);
+            track.request_frame();
+        };
+        tick();
+        Self {
+            _tick: Interval::new(TICK_MS, tick),
+        }
+    }
+}
+
+/// Draws a transparent pixel and leaves the context as it was.
+fn draw_nothing(canvas: &HtmlCanvasElement) {
+    let context = canvas.get_context("2d").ok().flatten();
+    if let Some(context) = context.and_then(|it| it.dyn_into::<CanvasRenderingContext2d>().ok()) {
+        context.save();
+        // The owner may have moved the origin far outside.
+        let _singular = context.reset_transform();
+        context.set_fill_style_str("transparent");
+        context.fill_rect(0.0, 0.0, 1.0, 1.0);
+        context.restore();
+    }
+}

@@ -1,0 +1,50 @@
+//! Mixes sound.
+
+use web_sys::{
+    AudioContext, MediaStream, MediaStreamAudioDestinationNode, MediaStreamAudioSourceNode,
+};
+
+use super::super::thrown::Thrown;
+use crate::RecorderError;
+
+/// Mixes the sound of several streams into one track. Dropping it ends that track.
+#[derive(Debug)]
+pub(super) struct Mixer {
+    context: AudioContext,
+    destination: MediaStreamAudioDestinationNode,
+    // Firefox stops feeding the graph when its sources are collected.
+    _sources: Vec<MediaStreamAudioSourceNode>,
+}
+
+impl Mixer {
+    pub(super) fn new(streams: &[&MediaStream]) -> Result<Self, RecorderError> {
+        let failed = |thrown| RecorderError::Unsupported(Thrown::read(&thrown).text());
+        let context = AudioContext::new().map_err(failed)?;
+        let destination = context.create_media_stream_destination().map_err(failed)?;
+        let mut sources = Vec::with_capacity(streams.len());
+        for stream in streams {
+            let source = context.create_media_stream_source(stream).map_err(failed)?;
+            source
+                .connect_with_audio_node(&destination)
+                .map_err(failed)?;
+            sources.push(source);
+        }
+        // A context made long after the last click starts suspended; it then stays silent until it may run.
+        let _running = context.resume();
+        Ok(Self {
+            context,
+            destination,
+            _sources: sources,
+        })
+    }
+
+    pub(super) fn output(&self) -> MediaStream {
+        self.destination.stream()
+    }
+}
+
+impl Drop for Mixer {
+    fn drop(&mut self) {
+        let _closed = self.context.close();
+    }
+}

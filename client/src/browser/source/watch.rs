@@ -1,0 +1,111 @@
+//! Notices when pictures or sound end.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+use gloo_events::EventListener;
+use web_sys::{MediaStream, MediaStreamTrack};
+
+use super::{is_live, tracks};
+use crate::StopReason;
+
+/// What can happen to an open source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::browser) enum SourceEvent {
+    /// There is nothing left to record.
+    Ended(StopReason),
+    /// Sound ended; the picture goes on.
+    AudioEnded,
+}
+
+/// Watches the tracks of a source. A track that is stopped from our side fires no event.
+pub(super) struct Watch {
+    state: Rc<State>,
+    _listeners: Vec<EventListener>,
+}
+
+struct State {
+    end: StopReason,
+    ended: Cell<bool>,
+    listener: RefCell<Option<Rc<dyn Fn(SourceEvent)>>>,
+}
+
+impl Watch {
+    /// `end` is why the source must have ended when its picture does.
+    pub(super) fn new(
+        source: &MediaStream,
+        microphone: Option<&MediaStream>,
+        end: StopReason,
+    ) -> Self {
+        let video = tracks(&source.get_video_tracks());
+        let mut audio = tracks(&source.get_audio_tracks());
+        audio.extend(
+            microphone
+                .into_iter()
+                .flat_map(|stream| tracks(&stream.get_audio_tracks())),
+        );
+        let state = Rc::new(State {
+            end,
+            ended: Cell::default(),
+            listener: RefCell::default(),
+        });
+        // A source without pictures lives as long as its sound.
+        let (vital, other) = if video.is_empty() {
+            (audio, video)
+        } else {
+            (video, audio)
+        };
+        let vital: Rc<[MediaStreamTrack]> = vital.into();
+        let mut listeners = Vec::new();
+        for track in vital.iter() {
+            let (state, vital) = (Rc::clone(&state), Rc::clone(&vital));
+            listeners.push(EventListener::new(track, "ended", move |_| {
+                if !vital.iter().any(is_live) && !state.ended.replace(true) {
+                    state.tell(SourceEvent::Ended(state.end));
+                }
+            }));
+        }
+        for track in &other {
+            let state = Rc::clone(&state);
+            listeners.push(EventListener::new(track, "ended", move |_| {
+                state.tell(SourceEvent::AudioEnded);
+            }));
+        }
+        Self {
+            state,
+            _listeners: listeners,
+        }
+    }
+
+    pub(super) fn listen(&self, listener: impl Fn(SourceEvent) + 'static) {
+        *self.state.listener.borrow_mut() = Some(Rc::new(listener));
+    }
+
+    pub(super) fn ended(&self) -> Option<StopReason> {
+        self.state.ended.get().then_some(self.state.end)
+    }
+
+    pub(super) fn end_reason(&self) -> StopReason {
+        self.state.end
+    }
+}
+
+impl State {
+    fn tell(&self, event: SourceEvent) {
+        // A copy: the listener may drop the source or put another listener in its place.
+        let listener = self.listener.borrow().clone();
+        if let Some(listener) = listener {
+            listener(event);
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("end", &self.state.end)
+            .field("ended", &self.state.ended)
+            .finish()
+    }
+}

@@ -1,0 +1,39 @@
+//! What JavaScript threw. Any value can be thrown, so nothing is taken for granted about it.
+
+use js_sys::Reflect;
+use wasm_bindgen::JsValue;
+
+/// The two texts of an `Error` or a `DOMException`; empty where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Thrown {
+    /// For programs, such as `NotAllowedError`.
+    pub(crate) name: String,
+    /// For developers, in the browser's language.
+    pub(crate) message: String,
+}
+
+impl Thrown {
+    pub(crate) fn read(value: &JsValue) -> Self {
+        let text = |key: &str| {
+            // `Reflect::get` itself throws for a thrown string or number.
+            Reflect::get(value, &JsValue::from_str(key))
+                .ok()
+                .and_then(|text| text.as_string())
+        };
+        Self {
+            name: text("name").unwrap_or_default(),
+            message: text("message")
+                .or_else(|| value.as_string())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The more telling of the two texts.
+    pub(crate) fn text(self) -> String {
+        if self.message.is_empty() {
+            self.name
+        } else {
+            self.message
+        }
+    }
+}

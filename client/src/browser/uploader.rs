@@ -1,0 +1,311 @@
+//! Does what the upload machine says: sends its requests, keeps its time.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use gloo_events::EventListener;
+use gloo_timers::callback::Timeout;
+use sortie_tus::client::{
+    Abandon, Command, Config, Notice, RenewalFailure, RequestId, Response, Start, Upload,
+};
+use sortie_tus::header;
+use wasm_bindgen_futures::spawn_local;
+
+use super::access::Access;
+use super::fetch::{Call, Cancel, Unanswered};
+use super::now_ms;
+use super::spool::Spool;
+use crate::RenewalFailed;
+use crate::clock::whole;
+
+/// Uploads a growing spool. Dropping it cancels what is under way and leaves the server as it is.
+pub(super) struct Uploader {
+    driver: Rc<Driver>,
+}
+
+struct Driver {
+    this: Weak<Driver>,
+    machine: RefCell<Upload>,
+    spool: Rc<RefCell<Spool>>,
+    access: Rc<Access>,
+    notify: Box<dyn Fn(Notice)>,
+    /// The one request under way.
+    flight: RefCell<Option<(RequestId, Cancel)>>,
+    timer: RefCell<Option<Timeout>>,
+    network: RefCell<Vec<EventListener>>,
+    /// Itself, while the server is asked to delete what nobody holds any more.
+    deleting: RefCell<Option<Rc<Driver>>>,
+    /// Guards against running in circles when a notice leads to a new input.
+    running: Cell<bool>,
+}
+
+impl Uploader {
+    /// Starts to upload what is in `spool` and will come. `notify` is told what happens.
+    pub(super) fn new(
+        start: Start,
+        spool: Rc<RefCell<Spool>>,
+        access: Rc<Access>,
+        notify: impl Fn(Notice) + 'static,
+    ) -> Self {
+        // Fifty-three random bits spread the waits of many senders well enough.
+        let seed = whole(js_sys::Math::random() * 9_007_199_254_740_992.0);
+        let machine = Upload::new(whole(now_ms()), start, Config::default(), seed);
+        let driver = Rc::new_cyclic(|this| Driver {
+            this: this.clone(),
+            machine: RefCell::new(machine),
+            spool,
+            access,
+            notify: Box::new(notify),
+            flight: RefCell::default(),
+            timer: RefCell::default(),
+            network: RefCell::default(),
+            deleting: RefCell::default(),
+            running: Cell::default(),
+        });
+        driver.listen_to_network();
+        driver.run();
+        Self { driver }
+    }
+
+    /// More bytes are in the spool.
+    pub(super) fn grown(&self) {
+        let end = self.driver.spool.borrow().end();
+        self.driver.input(|machine, now| {
+            machine.handle_available(now, end);
+            // Hidden pages are given late timers; encoders keep their pace.
+            machine.handle_timeout(now);
+        });
+    }
+
+    /// No more bytes will come.
+    pub(super) fn end(&self) {
+        self.driver.input(Upload::handle_end);
+    }
+
+    /// Cancels it and deletes it on the server; that goes on after this handle is dropped.
+    pub(super) fn delete(&self) {
+        *self.driver.deleting.borrow_mut() = Some(Rc::clone(&self.driver));
+        self.driver
+            .input(|machine, now| machine.handle_abandon(now, Abandon::DeleteOnServer));
+    }
+
+    /// Where the upload is, once it exists.
+    pub(super) fn url(&self) -> Option<String> {
+        self.driver.machine.borrow().url().map(str::to_owned)
+    }
+}
+
+impl Driver {
+    fn listen_to_network(&self) {
+        let Some(window) = web_sys::window() else {
+            return;
+        };
+        let listener = |event: &'static str, input: fn(&mut Upload, u64)| {
+            let this = self.this.clone();
+            EventListener::new(&window, event, move |_| {
+                if let Some(driver) = this.upgrade() {
+                    driver.input(input);
+                }
+            })
+        };
+        *self.network.borrow_mut() = vec![
+            listener("offline", Upload::handle_offline),
+            listener("online", Upload::handle_online),
+        ];
+    }
+
+    fn input(&self, input: impl FnOnce(&mut Upload, u64)) {
+        input(&mut self.machine.borrow_mut(), whole(now_ms()));
+        self.run();
+    }
+
+    /// Carries out everything the machine wants and sets the timer for when it wants something again.
+    fn run(&self) {
+        if self.running.replace(true) {
+            return;
+        }
+        loop {
+            // Each poll ends its borrow before anything is done about it.
+            if let Some(command) = { self.machine.borrow_mut().poll_command() } {
+                self.carry_out(command);
+            } else if let Some(notice) = { self.machine.borrow_mut().poll_notice() } {
+                self.take_note(notice);
+            } else {
+                break;
+            }
+        }
+        self.running.set(false);
+        self.set_timer();
+    }
+
+    fn set_timer(&self) {
+        let due = self.machine.borrow().poll_timeout();
+        *self.timer.borrow_mut() = due.map(|due| {
+            // Timers take 31 bits; a day is long enough to ask again.
+            let wait = due.saturating_sub(whole(now_ms())).min(86_400_000);
+            let this = self.this.clone();
+            Timeout::new(u32::try_from(wait).unwrap_or(u32::MAX), move || {
+                if let Some(driver) = this.upgrade() {
+                    driver.input(Upload::handle_timeout);
+                }
+            })
+        });
+    }
+
+    fn take_note(&self, notice: Notice) {
+        match notice {
+            Notice::Acknowledged { offset } => {
+                let mut spool = self.spool.borrow_mut();
+                spool.release(offset);
+                self.machine.borrow_mut().handle_released(spool.start());
+            }
+            Notice::Abandoned { .. } | Notice::Done | Notice::Failed { .. } => {
+                self.network.borrow_mut().clear();
+                // The caller holds a reference of its own until this returns.
+                self.deleting.borrow_mut().take();
+            }
+            _ => {}
+        }
+        (self.notify)(notice);
+    }
+
+    fn carry_out(&self, command: Command) {
+        let request = command.request();
+        let call = match command {
+            Command::Create {
+                endpoint,
+                length,
+                metadata,
+                ..
+            } => {
+                let (name, value) = header::format_length(length);
+                let call = Call::new("POST", endpoint).header(name, value);
+                if metadata.is_empty() {
+                    call
+                } else {
+                    call.header(header::UPLOAD_METADATA, metadata.to_string())
+                }
+            }
+            Command::Head { url, .. } => Call::new("HEAD", url),
+            Command::Delete { url, .. } => Call::new("DELETE", url),
+            Command::Patch {
+                url,
+                offset,
+                len,
+                declare_length,
+                ..
+            } => {
+                let Some(body) =
+                    self.spool
+                        .borrow()
+                        .slice(offset, offset + len, header::OFFSET_OCTET_STREAM)
+                else {
+                    // The machine never asks for what was released, so the browser could not make the blob.
+                    return self.later(request, async { Err(Unanswered) });
+                };
+                let mut call = Call::new("PATCH", url)
+                    .header("content-type", header::OFFSET_OCTET_STREAM)
+                    .header(header::UPLOAD_OFFSET, offset.to_string());
+                if let Some(length) = declare_length {
+                    call = call.header(header::UPLOAD_LENGTH, length.to_string());
+                }
+                call.body = Some(body.into());
+                call
+            }
+            Command::RenewToken { .. } => return self.renew_token(),
+            Command::Cancel { .. } => {
+                self.flight
+                    .borrow_mut()
+                    .take_if(|(under_way, _)| *under_way == request);
+                return;
+            }
+        };
+        self.send(request, call.header(header::TUS_RESUMABLE, header::VERSION));
+    }
+
+    fn send(&self, request: RequestId, call: Call) {
+        let access = Rc::clone(&self.access);
+        let this = self.this.clone();
+        *self.flight.borrow_mut() = Some((request, Cancel::new()));
+        self.later(request, async move {
+            let call = match access.authorize(call).await {
+                Ok(call) => call,
+                Err(RenewalFailed::Unreachable) => return Err(Unanswered),
+                // What the server would say to a request without a token.
+                Err(RenewalFailed::Refused) => {
+                    return Ok(Response {
+                        status: 401,
+                        tus: true,
+                        ..Response::default()
+                    });
+                }
+            };
+            let sent = {
+                let driver = this.upgrade().ok_or(Unanswered)?;
+                let flight = driver.flight.borrow();
+                let (_, cancel) = flight
+                    .as_ref()
+                    .filter(|it| it.0 == request)
+                    .ok_or(Unanswered)?;
+                call.send(cancel)
+            };
+            let answer = sent.await?;
+            let names = [
+                header::UPLOAD_OFFSET,
+                header::UPLOAD_LENGTH,
+                header::UPLOAD_DEFER_LENGTH,
+                header::TUS_RESUMABLE,
+                "location",
+                "retry-after",
+            ];
+            let headers = names.map(|name| (name, answer.header(name)));
+            Ok(Response::read(answer.status(), |wanted| {
+                headers
+                    .iter()
+                    .find(|(name, _)| *name == wanted)
+                    .and_then(|(_, value)| value.as_deref())
+            }))
+        });
+    }
+
+    /// Gives the machine the outcome of a request when there is one.
+    fn later(
+        &self,
+        request: RequestId,
+        outcome: impl Future<Output = Result<Response, Unanswered>> + 'static,
+    ) {
+        let this = self.this.clone();
+        spawn_local(async move {
+            let outcome = outcome.await;
+            if let Some(driver) = this.upgrade() {
+                driver
+                    .flight
+                    .borrow_mut()
+                    .take_if(|(under_way, _)| *under_way == request);
+                driver.input(|machine, now| match &outcome {
+                    Ok(response) => machine.handle_response(now, request, response),
+                    Err(Unanswered) => machine.handle_failure(now, request),
+                });
+            }
+        });
+    }
+
+    fn renew_token(&self) {
+        let this = self.this.clone();
+        let renewal = self.access.renew();
+        spawn_local(async move {
+            let renewed = renewal.await;
+            if let Some(driver) = this.upgrade() {
+                driver.input(|machine, now| match renewed {
+                    Ok(()) => machine.handle_token_renewed(now),
+                    Err(RenewalFailed::Refused) => {
+                        machine.handle_token_failed(now, RenewalFailure::Refused)
+                    }
+                    Err(RenewalFailed::Unreachable) => {
+                        machine.handle_token_failed(now, RenewalFailure::Unreachable);
+                    }
+                });
+            }
+        });
+    }
+}

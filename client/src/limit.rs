@@ -1,0 +1,121 @@
+//! When to stop or to warn, by size and length.
+
+use crate::Options;
+
+/// Decides when a recording has become as long or as large as it may, and when too much of it waits here.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limit {
+    max_duration_ms: Option<u64>,
+    max_size_bytes: Option<u64>,
+    largest_chunk_bytes: u64,
+    backlog_reported: bool,
+}
+
+/// Room for what the encoder still gives out between the decision to stop and the stop.
+const FINAL_CHUNKS: u64 = 3;
+const MARGIN_BYTES: u64 = 64 * 1024;
+/// From here on waiting bytes are worth a warning: minutes of recording at the usual rate.
+const BACKLOG_BYTES: u64 = 64 * 1024 * 1024;
+
+impl Limit {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            max_duration_ms: options.max_duration_ms,
+            max_size_bytes: options.max_size_bytes,
+            ..Self::default()
+        }
+    }
+
+    /// The server takes no more than this many bytes.
+    pub(crate) fn server_takes(&mut self, max_size_bytes: u64) {
+        let own = self.max_size_bytes.unwrap_or(u64::MAX);
+        self.max_size_bytes = Some(own.min(max_size_bytes));
+    }
+
+    /// A chunk of this size came.
+    pub(crate) fn saw_chunk(&mut self, bytes: u64) {
+        self.largest_chunk_bytes = self.largest_chunk_bytes.max(bytes);
+    }
+
+    /// Whether to stop now, so that what the encoder still gives out fits.
+    pub(crate) fn is_reached(&self, recorded_ms: u64, size_bytes: u64) -> bool {
+        let room = FINAL_CHUNKS
+            .saturating_mul(self.largest_chunk_bytes)
+            .saturating_add(MARGIN_BYTES);
+        self.max_duration_ms.is_some_and(|max| recorded_ms >= max)
+            || self
+                .max_size_bytes
+                .is_some_and(|max| size_bytes.saturating_add(room) >= max)
+    }
+
+    /// Whether to warn of so many waiting bytes. Once, and again only after at least half of them went away.
+    pub(crate) fn is_backlog_news(&mut self, pending_bytes: u64) -> bool {
+        let news = pending_bytes >= BACKLOG_BYTES && !self.backlog_reported;
+        if news {
+            self.backlog_reported = true;
+        } else if pending_bytes < BACKLOG_BYTES / 2 {
+            self.backlog_reported = false;
+        }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Target;
+
+    fn limit(max_duration_ms: Option<u64>, max_size_bytes: Option<u64>) -> Limit {
+        Limit::new(&Options {
+            max_duration_ms,
+            max_size_bytes,
+            ..Options::new(Target::server(""))
+        })
+    }
+
+    #[test]
+    fn without_limits_nothing_is_reached() {
+        assert!(!limit(None, None).is_reached(u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn a_length_is_reached_exactly() {
+        let limit = limit(Some(60_000), None);
+        assert!(!limit.is_reached(59_999, 0));
+        assert!(limit.is_reached(60_000, 0));
+    }
+
+    #[test]
+    fn the_last_chunks_still_fit() {
+        let mut limit = limit(None, Some(10_000_000));
+        limit.saw_chunk(1_000_000);
+        limit.saw_chunk(10);
+        assert!(!limit.is_reached(0, 7_000_000 - MARGIN_BYTES - 1));
+        assert!(limit.is_reached(0, 7_000_000 - MARGIN_BYTES));
+    }
+
+    #[test]
+    fn the_smaller_of_two_sizes_counts() {
+        for (own, server) in [
+            (Some(1_000_000), 5_000_000),
+            (Some(5_000_000), 1_000_000),
+            (None, 1_000_000),
+        ] {
+            let mut limit = limit(None, own);
+            limit.server_takes(server);
+            assert!(limit.is_reached(0, 1_000_000 - MARGIN_BYTES) && !limit.is_reached(0, 900_000));
+        }
+    }
+
+    #[test]
+    fn a_backlog_is_news_once_per_rise() {
+        let mut limit = limit(None, None);
+        assert!(!limit.is_backlog_news(BACKLOG_BYTES - 1));
+        assert!(limit.is_backlog_news(BACKLOG_BYTES));
+        assert!(!limit.is_backlog_news(BACKLOG_BYTES * 2));
+        assert!(!limit.is_backlog_news(BACKLOG_BYTES / 2));
+        assert!(!limit.is_backlog_news(BACKLOG_BYTES));
+        assert!(!limit.is_backlog_news(BACKLOG_BYTES / 2 - 1));
+        assert!(limit.is_backlog_news(BACKLOG_BYTES));
+    }
+}

@@ -1,0 +1,191 @@
+// A server inside the page: our REST routes and a tus 1.0 server, in place of window.fetch.
+// It is strict: a request that a real server would refuse is refused here, too.
+
+const TUS = { 'tus-resumable': '1.0.0' };
+const realFetch = window.fetch;
+
+/** What one server has seen. */
+export class FakeServer {
+  constructor() {
+    this.log = [];
+    this.bytes = new Uint8Array();
+    this.length = null;
+    this.deleted = false;
+    this.signedIn = true;
+    this.startProblem = null;
+    this.faults = [];
+    this.tee = [];
+    this.auth = [];
+    window.fetch = (url, init) => this.#answer(String(url), init ?? {});
+    this.#teeRecorders();
+  }
+
+  /** Puts everything back. */
+  close() {
+    window.fetch = realFetch;
+    window.MediaRecorder = this.realRecorder;
+  }
+
+  /** What MediaRecorder handed out, as bytes: what the server has to end up with. */
+  async recorded() {
+    return new Uint8Array(await new Blob(this.tee).arrayBuffer());
+  }
+
+  /** The next PATCH goes wrong: 'network', 'cut' (half of it is stored, no answer), or a status. */
+  fault(what) {
+    this.faults.push(what);
+  }
+
+  #teeRecorders() {
+    const { tee } = this;
+    this.realRecorder = window.MediaRecorder;
+    window.MediaRecorder = class extends this.realRecorder {
+      constructor(...args) {
+        super(...args);
+        this.addEventListener('dataavailable', ({ data }) => tee.push(data));
+      }
+    };
+  }
+
+  async #answer(url, { method = 'GET', headers, body, signal }) {
+    const path = new URL(url, location.href).pathname;
+    const sent = new Headers(headers);
+    const offset = sent.get('upload-offset');
+    const length = sent.get('upload-length');
+    this.log.push([method, path, offset && `@${offset}`, length && `=${length}`].filter(Boolean).join(' '));
+    this.auth.push(sent.get('authorization') ?? '');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    if (signal?.aborted) throw new DOMException('aborted', 'AbortError');
+
+    if (path === '/api/auth/refresh') {
+      this.signedIn = this.signedIn !== 'never';
+      return new Response(null, { status: this.signedIn ? 200 : 401 });
+    }
+    if (this.signedIn !== true) return new Response('{}', { status: 401, headers: TUS });
+    if (path.startsWith('/api/')) return this.#api(method, path, body);
+    if (sent.get('tus-resumable') !== '1.0.0') return new Response(null, { status: 412, headers: TUS });
+    return this.#tus(method, sent, body);
+  }
+
+  #api(method, path, body) {
+    const json = (status, value) => new Response(JSON.stringify(value), { status });
+    if (path === '/api/sessions') {
+      const { app_id } = JSON.parse(body);
+      return json(201, {
+        id: 's 1', user_id: 'u', app_id, status: 'running', recording_policy: '', created_at: '2026-01-01T00:00:00Z',
+      });
+    }
+    if (path === '/api/sessions/s%201/recording/start') {
+      if (this.startProblem) return json(this.startProblem.status, this.startProblem);
+      return json(201, {
+        recording_id: 'r1', status: 'recording', upload_url: '/files/r1', max_size_bytes: 500_000_000,
+      });
+    }
+    if (path === '/api/sessions/s%201/recording/stop') {
+      return JSON.parse(body).recording_id === 'r1' ? json(200, { status: 'uploading' }) : json(400, {});
+    }
+    return json(404, {});
+  }
+
+  async #tus(method, sent, body) {
+    const answer = (status, headers = {}) => new Response(null, { status, headers: { ...TUS, ...headers } });
+    const offset = () => ({ 'upload-offset': String(this.bytes.length) });
+    if (method === 'POST') {
+      if (sent.get('upload-defer-length') !== '1') return answer(400);
+      this.metadata = sent.get('upload-metadata');
+      return answer(201, { location: 'files/r1' });
+    }
+    if (this.deleted) return answer(410);
+    if (method === 'HEAD') {
+      return answer(200, this.length === null
+        ? { ...offset(), 'upload-defer-length': '1' }
+        : { ...offset(), 'upload-length': String(this.length) });
+    }
+    if (method === 'DELETE') {
+      this.deleted = true;
+      return answer(204);
+    }
+    if (method !== 'PATCH' || sent.get('content-type') !== 'application/offset+octet-stream') return answer(415);
+    if (!(body instanceof Blob)) return answer(400);
+    if (Number(sent.get('upload-offset')) !== this.bytes.length) return answer(409);
+    const fault = this.faults.shift();
+    if (fault === 'network') throw new TypeError('Failed to fetch');
+    if (typeof fault === 'number') return answer(fault);
+    const chunk = new Uint8Array(await body.arrayBuffer());
+    this.#store(fault === 'cut' ? chunk.subarray(0, chunk.length / 2) : chunk);
+    if (fault === 'cut') throw new TypeError('Failed to fetch');
+    if (sent.has('upload-length')) this.length = Number(sent.get('upload-length'));
+    return answer(204, offset());
+  }
+
+  #store(chunk) {
+    const bytes = new Uint8Array(this.bytes.length + chunk.length);
+    bytes.set(this.bytes);
+    bytes.set(chunk, this.bytes.length);
+    this.bytes = bytes;
+  }
+
+  // wasm-bindgen reads fields through these.
+  requests() { return this.log; }
+  stored() { return this.bytes; }
+  declared() { return this.length ?? undefined; }
+  uploadMetadata() { return this.metadata; }
+  isDeleted() { return this.deleted; }
+  authorizations() { return this.auth; }
+  expireSignIn(forGood) { this.signedIn = forGood ? 'never' : false; }
+  refuseStart(status, detail) {
+    this.startProblem = { status, detail, code: 'conflict', type: 'urn:sortie:problem:conflict', title: 'Conflict' };
+  }
+}
+
+/** A canvas; `moving` paints it all the time. */
+export class TestCanvas {
+  constructor(moving) {
+    this.canvas = document.createElement('canvas');
+    this.canvas.width = 320;
+    this.canvas.height = 180;
+    const context = this.canvas.getContext('2d', { alpha: false });
+    let step = 0;
+    const paint = () => {
+      step += 1;
+      context.fillStyle = `hsl(${step * 7} 80% 50%)`;
+      context.fillRect(0, 0, 320, 180);
+      context.fillStyle = 'white';
+      context.fillText(`step ${step}`, step % 300, 90);
+    };
+    paint();
+    if (moving) this.timer = setInterval(paint, 30);
+  }
+
+  element() { return this.canvas; }
+  close() { clearInterval(this.timer); }
+}
+
+/** Makes getUserMedia or getDisplayMedia fail until the returned function is called. */
+export function refuse(method, name) {
+  const devices = navigator.mediaDevices;
+  devices[method] = () => Promise.reject(new DOMException('no', name));
+  return () => delete devices[method];
+}
+
+/** The device of a track is pulled out. */
+export function unplug(track) {
+  track.stop();
+  track.dispatchEvent(new Event('ended'));
+}
+
+export function camera(audio) {
+  return navigator.mediaDevices.getUserMedia({ video: true, audio });
+}
+
+export function bytesOf(blob) {
+  return blob.arrayBuffer().then((buffer) => new Uint8Array(buffer));
+}
+
+export function leavePage() {
+  window.dispatchEvent(new Event('pagehide'));
+}
+
+export function goOffline(offline) {
+  window.dispatchEvent(new Event(offline ? 'offline' : 'online'));
+}
