@@ -14,6 +14,7 @@ say "Building the pages (3 min the first time, then half a minute)"
 PATH="$(npm_dir scripts/wasm-opt)/node_modules/.bin:$PATH"
 mkdir -p target
 rm -f "$stamp"
-# Trunk reads NO_COLOR as true or false, others as set or not.
-NO_COLOR=${NO_COLOR:+true} trunk build --release
+# Others take NO_COLOR with any value, Trunk only with `true` or `false`.
+if [[ -n ${NO_COLOR:-} ]]; then export NO_COLOR=true; else unset NO_COLOR; fi
+trunk build --release
 printf '%s\n' "$now" >"$stamp"

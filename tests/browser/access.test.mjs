@@ -84,7 +84,6 @@ describe('access', { timeout: 120_000 }, () => {
     assert.deepEqual(await ada.recordings(), []);
     await assertProblem(await ada.fetch(`/api/recordings/${id}/download`), 403);
     await assertProblem(await ada.fetch(`/api/recordings/${id}`, { method: 'DELETE' }), 403);
-    await assertProblem(await ada.fetch('/api/admin/recordings'), 403);
     assert.equal((await admin.recordings()).length, 1, "somebody else's deletion went through");
 
     const context = await browser.newContext();

