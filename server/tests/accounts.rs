@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use argon2::password_hash::PasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};
+use jsonwebtoken::{DecodingKey, Validation};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use sortie_server::{Config, ManualClock, Server};
@@ -750,6 +751,28 @@ async fn the_last_enabled_administrator_stays() {
         problem(admin.get("/api/auth/me"), 401, "unauthenticated").await,
         EXPIRED
     );
+}
+
+#[tokio::test]
+async fn the_configured_secret_signs_what_a_token_says() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let server = TestServer::with(&[("SORTIE_JWT_SECRET", secret)]).await;
+    let tokens = json_of(login(&server, "admin", ADMIN_PASSWORD), 200).await;
+    let mut validation = Validation::new(jsonwebtoken::Algorithm::HS256);
+    // The server's clock stands still, the machine's does not.
+    validation.validate_exp = false;
+    let read = |secret: &str| {
+        let key = DecodingKey::from_secret(secret.as_bytes());
+        jsonwebtoken::decode::<Value>(&Pair::of(&tokens).access, &key, &validation)
+    };
+    let claims = read(secret).expect("our signature").claims;
+    assert_eq!(claims["iss"], "sortie");
+    assert_eq!(claims["sub"], tokens["user"]["id"]);
+    assert_eq!(claims["roles"], json!(["user", "admin"]));
+    assert_eq!(claims["iat"], START_MS / 1000);
+    assert_eq!(claims["exp"], START_MS / 1000 + 900);
+    assert!(claims["sid"].is_string());
+    assert!(read("another secret that is long enough").is_err());
 }
 
 #[tokio::test]
