@@ -20,9 +20,9 @@ pub enum Unplayable {
     /// There are tracks, but not a single complete frame of them.
     #[error("The recording contains no complete picture or sound.")]
     NoFrames,
-    /// An MP4 file, which this version stores but does not finish.
+    /// An MP4 file whose index is missing, reaches beyond what was received, or is too large.
     #[error(
-        "The recording is an MP4 file, which cannot be finished yet. It is kept as it was received."
+        "The recording is an MP4 file whose index is missing or incomplete. It is kept as it was received."
     )]
     Mp4NotFinishable,
 }

@@ -2,7 +2,7 @@
 
 use crate::container::{Container, Finish, Patch, Track};
 use crate::error::Unplayable;
-use crate::webm::Scanner;
+use crate::{mp4, webm};
 
 /// Bytes needed to tell one container from another.
 const SNIFF: usize = 8;
@@ -55,7 +55,8 @@ impl Options {
 /// to a new indexer. That is quick: as long as [`skippable`](Self::skippable) is not 0, that many bytes need not
 /// be read at all but are passed over with [`skip`](Self::skip). Repair is nothing but this, then `finish`.
 ///
-/// No call fails, blocks or panics, whatever the bytes. Memory stays below 2 MiB and time is linear.
+/// No call fails, blocks or panics, whatever the bytes, and time is linear. Memory stays below 2 MiB for WebM and
+/// Matroska; for MP4, whose index names every frame, it grows by some 4 to 12 bytes for each.
 #[derive(Debug)]
 pub struct Indexer {
     options: Options,
@@ -66,12 +67,10 @@ pub struct Indexer {
 enum State {
     /// The container is not known yet.
     Sniffing(Vec<u8>),
-    WebM(Box<Scanner>),
-    /// Nothing is indexed: how many bytes passed.
-    Opaque {
-        container: Option<Container>,
-        received: u64,
-    },
+    WebM(Box<webm::Scanner>),
+    Mp4(Box<mp4::Scanner>),
+    /// No container: how many bytes passed.
+    Foreign(u64),
 }
 
 impl Default for Indexer {
@@ -108,9 +107,8 @@ impl Indexer {
                 }
             }
             State::WebM(scanner) => scanner.push(bytes),
-            State::Opaque { received, .. } => {
-                *received = received.saturating_add(bytes.len() as u64)
-            }
+            State::Mp4(scanner) => scanner.push(bytes),
+            State::Foreign(received) => *received = received.saturating_add(bytes.len() as u64),
         }
     }
 
@@ -118,7 +116,8 @@ impl Indexer {
     pub fn poll_patch(&mut self) -> Option<Patch> {
         match &mut self.state {
             State::WebM(scanner) => scanner.poll_patch(),
-            State::Sniffing(_) | State::Opaque { .. } => None,
+            State::Mp4(scanner) => scanner.poll_patch(),
+            State::Sniffing(_) | State::Foreign(_) => None,
         }
     }
 
@@ -128,7 +127,8 @@ impl Indexer {
         match &self.state {
             State::Sniffing(first) => first.len() as u64,
             State::WebM(scanner) => scanner.received(),
-            State::Opaque { received, .. } => *received,
+            State::Mp4(scanner) => scanner.received(),
+            State::Foreign(received) => *received,
         }
     }
 
@@ -136,9 +136,9 @@ impl Indexer {
     #[must_use]
     pub fn container(&self) -> Option<Container> {
         match &self.state {
-            State::Sniffing(_) => None,
+            State::Sniffing(_) | State::Foreign(_) => None,
             State::WebM(scanner) => scanner.container(),
-            State::Opaque { container, .. } => *container,
+            State::Mp4(_) => Some(Container::Mp4),
         }
     }
 
@@ -146,9 +146,9 @@ impl Indexer {
     #[must_use]
     pub fn is_foreign(&self) -> bool {
         match &self.state {
-            State::Sniffing(_) => false,
+            State::Sniffing(_) | State::Mp4(_) => false,
             State::WebM(scanner) => scanner.is_foreign(),
-            State::Opaque { container, .. } => container.is_none(),
+            State::Foreign(_) => true,
         }
     }
 
@@ -157,7 +157,8 @@ impl Indexer {
     pub fn tracks(&self) -> &[Track] {
         match &self.state {
             State::WebM(scanner) => scanner.tracks(),
-            State::Sniffing(_) | State::Opaque { .. } => &[],
+            State::Mp4(scanner) => scanner.tracks(),
+            State::Sniffing(_) | State::Foreign(_) => &[],
         }
     }
 
@@ -166,7 +167,8 @@ impl Indexer {
     pub fn duration_ms(&self) -> u64 {
         match &self.state {
             State::WebM(scanner) => scanner.end_ns() / 1_000_000,
-            State::Sniffing(_) | State::Opaque { .. } => 0,
+            State::Mp4(scanner) => scanner.end_ns() / 1_000_000,
+            State::Sniffing(_) | State::Foreign(_) => 0,
         }
     }
 
@@ -176,7 +178,8 @@ impl Indexer {
         match &self.state {
             State::Sniffing(_) => 0,
             State::WebM(scanner) => scanner.skippable(),
-            State::Opaque { received, .. } => u64::MAX - received,
+            State::Mp4(scanner) => scanner.skippable(),
+            State::Foreign(received) => u64::MAX - received,
         }
     }
 
@@ -188,7 +191,8 @@ impl Indexer {
         match &mut self.state {
             State::Sniffing(_) => {}
             State::WebM(scanner) => scanner.skip(n),
-            State::Opaque { received, .. } => *received = received.saturating_add(n),
+            State::Mp4(scanner) => scanner.skip(n),
+            State::Foreign(received) => *received = received.saturating_add(n),
         }
     }
 
@@ -200,11 +204,8 @@ impl Indexer {
     pub fn finish(self) -> Result<Finish, Unplayable> {
         match self.state {
             State::Sniffing(first) if first.is_empty() => Err(Unplayable::Empty),
-            State::Sniffing(_)
-            | State::Opaque {
-                container: None, ..
-            } => Err(Unplayable::UnknownContainer),
-            State::Opaque { .. } => Err(Unplayable::Mp4NotFinishable),
+            State::Sniffing(_) | State::Foreign(_) => Err(Unplayable::UnknownContainer),
+            State::Mp4(scanner) => scanner.finish(),
             State::WebM(scanner) => scanner.finish(),
         }
     }
@@ -213,20 +214,17 @@ impl Indexer {
 /// What a stream with these first bytes is; `None` as long as they leave it open.
 fn recognise(first: &[u8], options: Options) -> Option<State> {
     if first.starts_with(&EBML_MAGIC) {
-        let mut scanner = Scanner::new(options);
+        let mut scanner = webm::Scanner::new(options);
         scanner.push(first);
         return Some(State::WebM(Box::new(scanner)));
     }
-    if first.len() < SNIFF {
-        return None;
+    let kind = first.get(4..SNIFF)?;
+    if MP4_FIRST_BOXES.iter().any(|first| kind == first.as_slice()) {
+        let mut scanner = mp4::Scanner::new();
+        scanner.push(first);
+        return Some(State::Mp4(Box::new(scanner)));
     }
-    let mp4 = MP4_FIRST_BOXES
-        .iter()
-        .any(|kind| &first[4..] == kind.as_slice());
-    Some(State::Opaque {
-        container: mp4.then_some(Container::Mp4),
-        received: first.len() as u64,
-    })
+    Some(State::Foreign(first.len() as u64))
 }
 
 #[cfg(test)]
@@ -269,7 +267,7 @@ mod tests {
             b"\0\0\0\x18ftypisom",
             Some(Container::Mp4),
             false,
-            Unplayable::Mp4NotFinishable,
+            Unplayable::NoTracks,
         );
     }
 }

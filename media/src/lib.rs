@@ -18,6 +18,10 @@
 //! as soon as the tracks are described, the file is a valid live recording at any moment from then on, even when
 //! the process is killed.
 //!
+//! An MP4 is stored the same way. While it grows, our head is an `ftyp` and a `free` box over the sender's `ftyp`;
+//! finished, it is an `ftyp` and one `mdat` over everything received, with a `moov` of full sample tables appended.
+//! Only whole fragments count.
+//!
 //! # What it deliberately does not
 //!
 //! - **No I/O, no clock, no threads**: bytes come in, patches go out. It builds for `wasm32-unknown-unknown`.
@@ -60,6 +64,7 @@ mod container;
 mod ebml;
 mod error;
 mod indexer;
+mod mp4;
 mod webm;
 
 pub use container::{Container, Finish, HEAD_ROOM, Patch, Track, TrackKind};

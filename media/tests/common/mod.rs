@@ -19,6 +19,14 @@ pub const FIXTURES: &[&str] = &[
     "mkvmerge-finished.mkv",
 ];
 
+/// The same for MP4.
+pub const MP4_FIXTURES: &[&str] = &[
+    "chromium-mp4.mp4",
+    "chromium-avc1-mp4.mp4",
+    "ffmpeg-fragmented.mp4",
+    "ffmpeg-ordinary.mp4",
+];
+
 pub fn fixture(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data")

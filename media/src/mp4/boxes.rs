@@ -1,0 +1,174 @@
+//! Boxes: reading them from memory, writing them into a buffer (ISO/IEC 14496-12, section 4.2).
+
+/// A four-character code.
+pub(super) type Kind = [u8; 4];
+
+/// Size, kind and header length of the box that begins `bytes`; a size of `None` reaches to the end of the file.
+pub(super) fn header(bytes: &[u8]) -> Header {
+    let Some((size, rest)) = bytes.split_first_chunk::<4>() else {
+        return Header::Incomplete;
+    };
+    let Some((kind, rest)) = rest.split_first_chunk::<4>() else {
+        return Header::Incomplete;
+    };
+    let (size, length) = match u32::from_be_bytes(*size) {
+        0 => (None, 8),
+        1 => match rest.first_chunk::<8>() {
+            Some(size) => (Some(u64::from_be_bytes(*size)), 16),
+            None => return Header::Incomplete,
+        },
+        size => (Some(u64::from(size)), 8),
+    };
+    if size.is_some_and(|size| size < length) || !kind.iter().all(|&b| (0x20..0xFF).contains(&b)) {
+        return Header::Malformed;
+    }
+    Header::Whole {
+        kind: *kind,
+        size,
+        length,
+    }
+}
+
+/// What the bytes of a box header amount to.
+pub(super) enum Header {
+    Incomplete,
+    Malformed,
+    Whole {
+        kind: Kind,
+        size: Option<u64>,
+        length: u64,
+    },
+}
+
+/// The boxes in `bytes`: kind and payload. Ends at the first that is torn.
+pub(super) fn children(mut bytes: &[u8]) -> impl Iterator<Item = (Kind, &[u8])> {
+    std::iter::from_fn(move || {
+        let Header::Whole { kind, size, length } = header(bytes) else {
+            return None;
+        };
+        let size = size.map_or(Some(bytes.len()), |size| usize::try_from(size).ok())?;
+        let payload = bytes.get(usize::try_from(length).ok()?..size)?;
+        bytes = bytes.get(size..)?;
+        Some((kind, payload))
+    })
+}
+
+/// The first box of a kind in `bytes`.
+pub(super) fn find(bytes: &[u8], kind: Kind) -> Option<&[u8]> {
+    children(bytes)
+        .find(|&(found, _)| found == kind)
+        .map(|(_, payload)| payload)
+}
+
+/// The first box at a path of kinds.
+pub(super) fn find_path<'a>(bytes: &'a [u8], path: &[Kind]) -> Option<&'a [u8]> {
+    path.iter()
+        .try_fold(bytes, |bytes, &kind| find(bytes, kind))
+}
+
+/// Reads big-endian numbers from the front of a payload; `None` once it is too short.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+
+impl Reader<'_> {
+    pub(super) fn skip(&mut self, bytes: usize) -> Option<()> {
+        self.0 = self.0.get(bytes..)?;
+        Some(())
+    }
+
+    pub(super) fn u16(&mut self) -> Option<u16> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u16::from_be_bytes(*number))
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_be_bytes(*number))
+    }
+
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_be_bytes(*number))
+    }
+
+    /// A number of 4 bytes in version 0 of a full box, of 8 in version 1.
+    pub(super) fn versioned(&mut self, version: u8) -> Option<u64> {
+        if version == 1 {
+            self.u64()
+        } else {
+            self.u32().map(u64::from)
+        }
+    }
+
+    /// Version and flags of a full box.
+    pub(super) fn full(&mut self) -> Option<(u8, u32)> {
+        let word = self.u32()?;
+        Some((word.to_be_bytes()[0], word & 0x00FF_FFFF))
+    }
+}
+
+/// Appends a box whose payload `fill` writes.
+pub(super) fn write(out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend([0; 4]);
+    out.extend(kind);
+    fill(out);
+    // Sample tables are limited far below 4 GiB.
+    let size = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
+    out[start..start + 4].copy_from_slice(&size.to_be_bytes());
+}
+
+/// Appends a full box of version 0 without flags.
+pub(super) fn write_full(out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut Vec<u8>)) {
+    write(out, kind, |out| {
+        out.extend([0; 4]);
+        fill(out);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let mut out = Vec::new();
+        write(&mut out, *b"moov", |out| {
+            write_full(out, *b"mvhd", |out| out.push(7))
+        });
+        assert_eq!(
+            find_path(&out, &[*b"moov", *b"mvhd"]),
+            Some(&[0, 0, 0, 0, 7][..])
+        );
+        assert_eq!(find(&out[..out.len() - 1], *b"moov"), None, "torn");
+    }
+
+    #[test]
+    fn headers() {
+        assert!(matches!(header(b"\0\0\0\x07moov"), Header::Malformed));
+        assert!(matches!(header(b"\0\0\0\x08mo\0v"), Header::Malformed));
+        assert!(matches!(
+            header(b"\0\0\0\x01mdat\0\0\0\0"),
+            Header::Incomplete
+        ));
+        assert!(matches!(
+            header(b"\0\0\0\0mdat"),
+            Header::Whole {
+                size: None,
+                length: 8,
+                ..
+            }
+        ));
+        assert!(matches!(
+            header(b"\0\0\0\x01mdat\0\0\0\x01\0\0\0\0"),
+            Header::Whole {
+                size: Some(0x1_0000_0000),
+                length: 16,
+                ..
+            }
+        ));
+    }
+}

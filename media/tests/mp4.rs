@@ -1,0 +1,156 @@
+//! Finished MP4 files against ffprobe.
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::{MP4_FIXTURES, Stored, fixture, store};
+use sortie_media::{Container, Options};
+
+/// Runs ffprobe, which must have nothing to complain about.
+#[track_caller]
+fn ffprobe(file: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("ffprobe")
+        .args(["-v", "warning"])
+        .args(arguments)
+        .args(["-of", "csv=p=0"])
+        .arg(file)
+        .output()
+        .unwrap_or_else(|error| {
+            panic!("ffprobe: {error}. Install it with: apt-get install ffmpeg")
+        });
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && complaints.is_empty(),
+        "{}: {complaints}",
+        file.display()
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Times, sizes, flags and checksums of all packets, so that nothing may differ.
+fn packets(file: &Path) -> Vec<String> {
+    let fields = "packet=stream_index,pts,dts,size,flags,data_hash";
+    let text = ffprobe(file, &["-show_data_hash", "crc32", "-show_entries", fields]);
+    let mut packets: Vec<_> = text
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect();
+    // An unfragmented file is interleaved by other rules.
+    packets.sort();
+    packets
+}
+
+fn write(bytes: &[u8], directory: &tempfile::TempDir, name: &str) -> std::path::PathBuf {
+    let path = directory.path().join(name);
+    std::fs::write(&path, bytes).expect("the temporary directory is writable");
+    path
+}
+
+fn duration_ms(file: &Path) -> f64 {
+    let text = ffprobe(file, &["-show_entries", "format=duration"]);
+    text.trim().parse::<f64>().expect("a duration") * 1000.0
+}
+
+#[test]
+#[expect(clippy::cast_precision_loss, reason = "durations of a few seconds")]
+fn finished_files_hold_the_same_packets() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for name in MP4_FIXTURES {
+        let original = write(&fixture(name), &directory, "original.mp4");
+        let (stored, finish) = store(&fixture(name), Options::default()).expect("playable");
+        let file = write(&stored.bytes, &directory, name);
+        assert_eq!(packets(&file), packets(&original), "{name}");
+        assert_eq!(finish.container, Container::Mp4);
+        let ours = finish.duration_ms as f64;
+        assert!(
+            (duration_ms(&file) - ours).abs() <= 1.0,
+            "{name}: {} {ours}",
+            duration_ms(&file)
+        );
+        assert!(
+            (duration_ms(&original) - ours).abs() <= 100.0,
+            "{name}: {} {ours}",
+            duration_ms(&original)
+        );
+    }
+}
+
+#[test]
+fn the_index_is_complete() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for name in MP4_FIXTURES
+        .iter()
+        .filter(|name| !name.contains("ordinary"))
+    {
+        let (stored, finish) = store(&fixture(name), Options::default()).expect("playable");
+        let file = write(&stored.bytes, &directory, name);
+        let shown = ["-select_streams", "v:0", "-show_entries", "packet=flags"];
+        let keyframes = ffprobe(&file, &shown)
+            .lines()
+            .filter(|line| line.starts_with('K'))
+            .count();
+        assert_eq!(finish.keyframes, keyframes, "{name}");
+    }
+}
+
+#[test]
+fn cut_anywhere_it_plays() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for name in MP4_FIXTURES
+        .iter()
+        .filter(|name| !name.contains("ordinary"))
+    {
+        let stream = fixture(name);
+        let all = packets(&write(&stream, &directory, "original.mp4"));
+        for part in [4, 6, 7] {
+            let cut = stream.len() * part / 8 + part;
+            let (stored, finish) = store(&stream[..cut], Options::default()).expect("playable");
+            let found = packets(&write(&stored.bytes, &directory, name));
+            assert!(
+                !found.is_empty() && found.len() < all.len(),
+                "{name}: {} packets",
+                found.len()
+            );
+            assert!(
+                found.iter().all(|packet| all.contains(packet)),
+                "{name}: all are the sender's"
+            );
+            assert!(
+                finish.duration_ms > 500,
+                "{name}: {} ms",
+                finish.duration_ms
+            );
+        }
+    }
+}
+
+#[test]
+fn a_growing_file_is_a_valid_fragmented_one() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for name in MP4_FIXTURES
+        .iter()
+        .filter(|name| !name.contains("ordinary"))
+    {
+        let stream = fixture(name);
+        let original = packets(&write(&stream, &directory, "original.mp4"));
+        let mut stored = Stored::new();
+        stored.receive(Options::default(), stream.chunks(1000));
+        assert_eq!(
+            packets(&write(&stored.bytes, &directory, name)),
+            original,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_cut_ordinary_file_is_refused_in_words() {
+    let stream = fixture("ffmpeg-ordinary.mp4");
+    let error = store(&stream[..stream.len() / 2], Options::default())
+        .err()
+        .expect("no index");
+    assert_eq!(error, sortie_media::Unplayable::NoTracks);
+}
