@@ -53,3 +53,5 @@ mod browser;
 pub use browser::{
     EventListener, OpenSource, Recorder, ScreenOptions, Source, screen_capture_supported,
 };
+#[cfg(all(target_arch = "wasm32", feature = "js"))]
+pub mod js;

@@ -24,7 +24,7 @@ pub(super) struct Uploader {
 }
 
 struct Driver {
-    this: Weak<Driver>,
+    this: Weak<Self>,
     machine: RefCell<Upload>,
     spool: Rc<RefCell<Spool>>,
     access: Rc<Access>,
@@ -34,7 +34,7 @@ struct Driver {
     timer: RefCell<Option<Timeout>>,
     network: RefCell<Vec<EventListener>>,
     /// Itself, while the server is asked to delete what nobody holds any more.
-    deleting: RefCell<Option<Rc<Driver>>>,
+    deleting: RefCell<Option<Rc<Self>>>,
     /// Guards against running in circles when a notice leads to a new input.
     running: Cell<bool>,
 }

@@ -22,7 +22,7 @@ use crate::{Done, Event, Options, Progress, RecorderError, State, StopReason, Wa
 const TICK_MS: u32 = 250;
 
 pub(super) struct Core {
-    this: Weak<Core>,
+    this: Weak<Self>,
     options: Options,
     hub: Rc<Hub>,
     machine: RefCell<Machine>,
@@ -258,10 +258,9 @@ impl Core {
             let document = document.clone();
             move |event: &web_sys::Event| {
                 let leaving = event.type_() == "pagehide";
-                if leaving || document.visibility_state() == VisibilityState::Hidden {
-                    if let Some(core) = this.upgrade() {
-                        core.with_capture(Capture::request_data);
-                    }
+                let hidden = document.visibility_state() == VisibilityState::Hidden;
+                if let Some(core) = this.upgrade().filter(|_| leaving || hidden) {
+                    core.with_capture(Capture::request_data);
                 }
             }
         };

@@ -25,10 +25,12 @@ pub(super) struct Watch {
     _listeners: Vec<EventListener>,
 }
 
+type Listener = Rc<dyn Fn(SourceEvent)>;
+
 struct State {
     end: StopReason,
     ended: Cell<bool>,
-    listener: RefCell<Option<Rc<dyn Fn(SourceEvent)>>>,
+    listener: RefCell<Option<Listener>>,
 }
 
 impl Watch {

@@ -1,0 +1,290 @@
+//! What JavaScript sees: a class `Recorder`, plain objects and real `Error`s.
+//!
+//! Thin bindings only: every decision is taken in Rust, behind [`crate::Recorder`].
+
+mod options;
+mod value;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use futures_channel::oneshot;
+use js_sys::{Function, Promise};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
+use web_sys::{Blob, MediaStream};
+
+use crate::{Done, Event, EventListener, RecorderError, Source, State, StopReason};
+
+#[wasm_bindgen(typescript_custom_section)]
+const TYPES: &str = include_str!("js/types.d.ts");
+
+#[wasm_bindgen]
+extern "C" {
+    /// The options object of the constructor.
+    #[wasm_bindgen(typescript_type = "RecorderOptions")]
+    pub type RecorderOptions;
+    /// The name of an event.
+    #[wasm_bindgen(typescript_type = "keyof RecorderEvents")]
+    pub type EventName;
+    /// A listener.
+    #[wasm_bindgen(typescript_type = "(event: any) => void")]
+    pub type Listener;
+    /// `Promise<void>`.
+    #[wasm_bindgen(typescript_type = "Promise<void>")]
+    pub type PromiseVoid;
+    /// `Promise<RecorderDone>`.
+    #[wasm_bindgen(typescript_type = "Promise<RecorderDone>")]
+    pub type PromiseDone;
+}
+
+/// Records one source once and uploads while recording.
+///
+/// A recorder that has been started goes on until it is stopped, aborted or done, even if nothing refers to
+/// it any more: a garbage collector must not end a recording.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Recorder {
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    recorder: crate::Recorder,
+    source: RefCell<Option<Source>>,
+    opening: Cell<bool>,
+    aborted: Cell<bool>,
+    listeners: RefCell<Vec<(String, Function)>>,
+    own_listener: RefCell<Option<EventListener>>,
+    /// Itself, while it runs.
+    alive: RefCell<Option<Rc<Self>>>,
+}
+
+#[wasm_bindgen]
+impl Recorder {
+    /// A recorder in state `idle`.
+    ///
+    /// # Errors
+    /// A `TypeError` that names the option which is missing or wrong.
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: &RecorderOptions) -> Result<Self, JsValue> {
+        let (options, source) = options::read(options)?;
+        let shared = Rc::new(Shared {
+            recorder: crate::Recorder::new(options),
+            source: RefCell::new(Some(source)),
+            opening: Cell::default(),
+            aborted: Cell::default(),
+            listeners: RefCell::default(),
+            own_listener: RefCell::default(),
+            alive: RefCell::default(),
+        });
+        let this = Rc::downgrade(&shared);
+        let listener = shared.recorder.on_event(move |event| {
+            if let Some(shared) = this.upgrade() {
+                shared.dispatch(&event);
+            }
+        });
+        shared.own_listener.replace(Some(listener));
+        Ok(Self { shared })
+    }
+
+    /// Asks for permission where that is needed, and begins. Resolves when it records. When the source could
+    /// not be opened, it may be called again.
+    pub fn start(&self) -> PromiseVoid {
+        let shared = Rc::clone(&self.shared);
+        promise(async move {
+            shared.open().await?;
+            shared.recorded().await.map(|()| JsValue::UNDEFINED)
+        })
+    }
+
+    /// Makes recorded time stand still.
+    pub fn pause(&self) -> PromiseVoid {
+        let paused = self.shared.recorder.pause();
+        promise(async move { paused.map(|()| JsValue::UNDEFINED) })
+    }
+
+    /// Goes on after a pause.
+    pub fn resume(&self) -> PromiseVoid {
+        let resumed = self.shared.recorder.resume();
+        promise(async move { resumed.map(|()| JsValue::UNDEFINED) })
+    }
+
+    /// Ends the recording. Resolves when the server holds all of it. `sessionEnded` says that the session
+    /// that was being watched is over.
+    pub fn stop(&self, session_ended: Option<bool>) -> PromiseDone {
+        let reason = if session_ended == Some(true) {
+            StopReason::SessionEnded
+        } else {
+            StopReason::User
+        };
+        let stopped = self.shared.recorder.stop(reason);
+        let shared = Rc::clone(&self.shared);
+        promise(async move {
+            stopped?;
+            shared.done().await.map(|done| value::done(&done))
+        })
+    }
+
+    /// Ends the recording and discards it, on the server too.
+    pub fn abort(&self) -> PromiseVoid {
+        self.shared.aborted.set(true);
+        self.shared.recorder.abort();
+        promise(async { Ok(JsValue::UNDEFINED) })
+    }
+
+    /// Calls `listener` whenever the event happens.
+    pub fn on(&self, name: &EventName, listener: &Listener) {
+        if let (Some(name), Some(listener)) = (name.as_string(), listener.dyn_ref::<Function>()) {
+            self.shared
+                .listeners
+                .borrow_mut()
+                .push((name, listener.clone()));
+        }
+    }
+
+    /// Takes a listener off.
+    pub fn off(&self, name: &EventName, listener: &Listener) {
+        let name = name.as_string().unwrap_or_default();
+        let same = |it: &(String, Function)| it.0 == name && js_sys::Object::is(&it.1, listener);
+        self.shared.listeners.borrow_mut().retain(|it| !same(it));
+    }
+
+    /// `idle`, `starting`, `recording`, `paused`, `stopping`, `uploading`, `done` or `failed`.
+    #[wasm_bindgen(getter, unchecked_return_type = "RecorderState")]
+    pub fn state(&self) -> String {
+        self.shared.recorder.state().name().to_owned()
+    }
+
+    /// How far recording and uploading are.
+    #[wasm_bindgen(getter, unchecked_return_type = "RecorderProgress")]
+    pub fn progress(&self) -> JsValue {
+        value::progress(&self.shared.recorder.progress())
+    }
+
+    /// What is really recorded, once it records.
+    #[wasm_bindgen(getter, js_name = mimeType)]
+    pub fn mime_type(&self) -> Option<String> {
+        self.shared.recorder.mime_type()
+    }
+
+    /// The recording's id on our server, once it exists.
+    #[wasm_bindgen(getter, js_name = recordingId)]
+    pub fn recording_id(&self) -> Option<String> {
+        self.shared.recorder.recording_id()
+    }
+
+    /// The stream being recorded, for a preview.
+    #[wasm_bindgen(getter)]
+    pub fn stream(&self) -> Option<MediaStream> {
+        self.shared.recorder.stream()
+    }
+
+    /// Whether bytes would be lost if the page were closed now.
+    #[wasm_bindgen(getter, js_name = hasUnsent)]
+    pub fn has_unsent(&self) -> bool {
+        self.shared.recorder.has_unsent()
+    }
+
+    /// What the server has not acknowledged, to save by hand after a failure.
+    #[wasm_bindgen(getter)]
+    pub fn unsent(&self) -> Option<Blob> {
+        self.shared.recorder.unsent()
+    }
+}
+
+impl Shared {
+    async fn open(self: &Rc<Self>) -> Result<(), RecorderError> {
+        let wrong_state = || RecorderError::WrongState(self.recorder.state());
+        if self.opening.get() {
+            return Err(wrong_state());
+        }
+        let source = self.source.borrow().clone().ok_or_else(wrong_state)?;
+        self.opening.set(true);
+        let opened = source.open().await;
+        self.opening.set(false);
+        if self.aborted.get() {
+            return Err(RecorderError::Aborted);
+        }
+        let opened = opened?;
+        self.source.take();
+        self.alive.replace(Some(Rc::clone(self)));
+        self.recorder.start(opened)
+    }
+
+    async fn recorded(&self) -> Result<(), RecorderError> {
+        if self.recorder.state() == State::Starting {
+            self.first(|event| match event {
+                Event::State(State::Recording) => Some(Ok(())),
+                Event::Failed(error) => Some(Err(error.clone())),
+                _ => None,
+            })
+            .await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn done(&self) -> Result<Done, RecorderError> {
+        if self.recorder.state().is_final() {
+            return Err(RecorderError::WrongState(self.recorder.state()));
+        }
+        self.first(|event| match event {
+            Event::Done(done) => Some(Ok(done.clone())),
+            Event::Failed(error) => Some(Err(error.clone())),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for the first event from now on that `pick` makes something of.
+    async fn first<T: 'static>(
+        &self,
+        pick: impl Fn(&Event) -> Option<Result<T, RecorderError>> + 'static,
+    ) -> Result<T, RecorderError> {
+        let (sender, receiver) = oneshot::channel();
+        let sender = Cell::new(Some(sender));
+        let _listener = self.recorder.on_event(move |event| {
+            if let Some(picked) = pick(&event)
+                && let Some(sender) = sender.take()
+            {
+                // Nobody waits any more when the promise's future is gone.
+                let _gone = sender.send(picked);
+            }
+        });
+        receiver.await.unwrap_or(Err(RecorderError::Aborted))
+    }
+
+    fn dispatch(&self, event: &Event) {
+        let (name, value) = value::event(event);
+        // A copy: a listener may add and remove listeners.
+        let listeners: Vec<_> = {
+            let all = self.listeners.borrow();
+            all.iter()
+                .filter(|it| it.0 == name)
+                .map(|it| it.1.clone())
+                .collect()
+        };
+        for listener in listeners {
+            if let Err(thrown) = listener.call1(&JsValue::UNDEFINED, &value) {
+                value::report(&thrown);
+            }
+        }
+        if matches!(event, Event::Done(_) | Event::Failed(_)) {
+            self.alive.take();
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.recorder.fmt(f)
+    }
+}
+
+fn promise<P: JsCast>(
+    outcome: impl Future<Output = Result<JsValue, RecorderError>> + 'static,
+) -> P {
+    let promise: Promise =
+        future_to_promise(async move { outcome.await.map_err(|error| value::error(&error)) });
+    promise.unchecked_into()
+}

@@ -1,0 +1,135 @@
+//! Reads the options object.
+
+use js_sys::{Function, Promise, Reflect, TypeError};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{HtmlCanvasElement, MediaStream};
+
+use crate::clock::whole;
+use crate::{Authorization, Options, RenewalFailed, ScreenOptions, Source, Target};
+
+/// Reads everything, or throws a `TypeError` that names the first option that is wrong.
+pub(super) fn read(object: &JsValue) -> Result<(Options, Source), JsValue> {
+    let object = Fields(object);
+    let mut options = Options::new(target(&object)?);
+    if let Some(function) = object.get("getToken", "a function", |it| {
+        it.dyn_into::<Function>().ok()
+    })? {
+        options.authorization = Authorization::bearer(move || token(function.clone()));
+    }
+    let rate = |name| object.get(name, "a positive number", |it| positive(&it).map(saturated));
+    if let Some(ms) = rate("timeslice")? {
+        options.timeslice_ms = ms;
+    }
+    if let Some(rate) = rate("videoBitsPerSecond")? {
+        options.video_bits_per_second = rate;
+    }
+    if let Some(rate) = rate("audioBitsPerSecond")? {
+        options.audio_bits_per_second = rate;
+    }
+    if let Some(ms) = rate("keyFrameInterval")? {
+        options.keyframe_interval_ms = ms;
+    }
+    let most = |name| object.get(name, "a positive number", |it| positive(&it).map(whole));
+    options.max_duration_ms = most("maxDuration")?;
+    options.max_size_bytes = most("maxSize")?;
+    if let Some(filename) = object.text("filename")? {
+        options.filename = filename;
+    }
+    Ok((options, source(&object)?))
+}
+
+fn target(object: &Fields<'_>) -> Result<Target, JsValue> {
+    let session = object.text("session")?;
+    match (object.text("server")?, object.text("endpoint")?) {
+        (Some(base), None) => Ok(Target::Server {
+            base: base.trim_end_matches('/').to_owned(),
+            session,
+        }),
+        (None, Some(endpoint)) if session.is_none() => Ok(Target::Tus { endpoint }),
+        (None, Some(_)) => Err(wrong(
+            "session needs server: another tus server has no sessions",
+        )),
+        (None, None) | (Some(_), Some(_)) => {
+            Err(wrong("exactly one of server and endpoint must be given"))
+        }
+    }
+}
+
+fn source(object: &Fields<'_>) -> Result<Source, JsValue> {
+    const EXPECTED: &str = "an HTMLCanvasElement, a MediaStream, 'screen' or 'camera'";
+    let screen = ScreenOptions {
+        audio: object.flag("audio")?,
+        prefer_current_tab: object.flag("preferCurrentTab")?,
+    };
+    // Zero stands for the default.
+    let fps = object
+        .get("fps", "a positive number", |it| positive(&it))?
+        .unwrap_or(0.0);
+    let read = |value: JsValue| match value.as_string().as_deref() {
+        Some("screen") => Some(Source::screen(screen)),
+        Some("camera") => Some(Source::camera()),
+        Some(_) => None,
+        None => match value.dyn_into::<HtmlCanvasElement>() {
+            Ok(canvas) => Some(Source::canvas(canvas, fps)),
+            Err(value) => value.dyn_into::<MediaStream>().ok().map(Source::stream),
+        },
+    };
+    let source = object.get("source", EXPECTED, read)?;
+    let source = source.ok_or_else(|| wrong(&format!("source must be {EXPECTED}")))?;
+    Ok(source.with_microphone(object.flag("microphone")?))
+}
+
+/// Asks the page for a token. A promise that is rejected means that there will be none; a page that only
+/// cannot reach its own server should wait and try again by itself.
+async fn token(function: Function) -> Result<String, RenewalFailed> {
+    let answer = function
+        .call0(&JsValue::UNDEFINED)
+        .map_err(|_| RenewalFailed::Refused)?;
+    let answer = JsFuture::from(Promise::resolve(&answer)).await;
+    let token = answer.ok().and_then(|token| token.as_string());
+    token
+        .filter(|it| !it.is_empty())
+        .ok_or(RenewalFailed::Refused)
+}
+
+struct Fields<'a>(&'a JsValue);
+
+impl Fields<'_> {
+    fn get<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        read: impl FnOnce(JsValue) -> Option<T>,
+    ) -> Result<Option<T>, JsValue> {
+        let value =
+            Reflect::get(self.0, &name.into()).map_err(|_| wrong("options must be an object"))?;
+        if value.is_undefined() || value.is_null() {
+            return Ok(None);
+        }
+        read(value)
+            .map(Some)
+            .ok_or_else(|| wrong(&format!("{name} must be {expected}")))
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, JsValue> {
+        self.get(name, "a string", |it| it.as_string())
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, JsValue> {
+        self.get(name, "true or false", |it| it.as_bool())
+            .map(Option::unwrap_or_default)
+    }
+}
+
+fn positive(value: &JsValue) -> Option<f64> {
+    value.as_f64().filter(|number| *number > 0.0)
+}
+
+fn saturated(number: f64) -> u32 {
+    u32::try_from(whole(number)).unwrap_or(u32::MAX)
+}
+
+fn wrong(message: &str) -> JsValue {
+    TypeError::new(message).into()
+}

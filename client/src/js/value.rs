@@ -1,0 +1,91 @@
+//! Rust values as JavaScript's.
+
+use js_sys::{Error, Function, Object, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+
+use crate::{Done, Event, Progress, RecorderError, Waiting};
+
+/// An event's name and payload.
+pub(super) fn event(event: &Event) -> (&'static str, JsValue) {
+    match event {
+        Event::State(state) => ("statechange", state.name().into()),
+        Event::Progress(it) => ("progress", progress(it)),
+        Event::Warning(warning) => {
+            let message = warning.to_string();
+            (
+                "warning",
+                object([("code", warning.code().into()), ("message", message.into())]),
+            )
+        }
+        Event::Stopped(reason) => ("stopped", reason.code().into()),
+        Event::Done(it) => ("done", done(it)),
+        Event::Failed(it) => ("error", error(it)),
+    }
+}
+
+pub(super) fn progress(progress: &Progress) -> JsValue {
+    let waiting = match progress.waiting {
+        None => JsValue::NULL,
+        Some(Waiting::Offline) => object([("reason", "offline".into())]),
+        Some(Waiting::SignIn) => object([("reason", "sign_in".into())]),
+        Some(Waiting::Retry { in_ms }) => {
+            object([("reason", "retry".into()), ("inMs", number(in_ms))])
+        }
+    };
+    object([
+        ("recorded", number(progress.recorded_ms)),
+        ("safeUntil", number(progress.safe_ms)),
+        ("sizeBytes", number(progress.size_bytes)),
+        ("safeBytes", number(progress.safe_bytes)),
+        ("pendingBytes", number(progress.pending_bytes)),
+        ("waiting", waiting),
+    ])
+}
+
+pub(super) fn done(done: &Done) -> JsValue {
+    object([
+        ("recordingId", done.recording_id.as_deref().into()),
+        ("uploadUrl", done.upload_url.as_str().into()),
+        ("recorded", number(done.recorded_ms)),
+        ("sizeBytes", number(done.size_bytes)),
+        ("mimeType", done.mime_type.as_str().into()),
+    ])
+}
+
+/// A real `Error`, so that it has a stack and looks right in every console.
+pub(super) fn error(error: &RecorderError) -> JsValue {
+    let value = Error::new(&error.to_string());
+    value.set_name("RecorderError");
+    set(&value, "code", error.code().into());
+    value.into()
+}
+
+/// Gives what a listener threw to the page's own error handling.
+pub(super) fn report(thrown: &JsValue) {
+    let global = js_sys::global();
+    let report = Reflect::get(&global, &"reportError".into()).ok();
+    if let Some(report) = report.and_then(|it| it.dyn_into::<Function>().ok()) {
+        let _nothing_else_to_do = report.call1(&global, thrown);
+    }
+}
+
+fn object<const N: usize>(fields: [(&str, JsValue); N]) -> JsValue {
+    let object = Object::new();
+    for (key, value) in fields {
+        set(&object, key, value);
+    }
+    object.into()
+}
+
+fn set(object: &Object, key: &str, value: JsValue) {
+    // Fails only for frozen objects, and these are new.
+    let _frozen = Reflect::set(object, &key.into(), &value);
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "JavaScript has no better number; 2^53 is far away"
+)]
+fn number(value: u64) -> JsValue {
+    JsValue::from_f64(value as f64)
+}
