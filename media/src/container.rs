@@ -98,8 +98,10 @@ pub struct Finish {
     /// Bytes of the stored file to keep, head room included. What follows is a torn last element or an index
     /// of the sender's that is replaced by ours.
     pub keep: u64,
-    /// Bytes to write at `keep`: the index. Bounded (below 256 KiB for WebM, and 1 MiB more with
-    /// [`patch_clusters`](crate::Options::patch_clusters) switched off); empty when there is nothing to index.
+    /// Bytes to write at `keep`: the index; empty when there is nothing to index.
+    ///
+    /// Below 256 KiB for WebM and Matroska (1 MiB more with [`patch_clusters`](crate::Options::patch_clusters)
+    /// switched off, where a torn last cluster is filled up). For MP4 some 4 to 12 bytes for each frame.
     pub append: Vec<u8>,
     /// Bytes to write over stored ones once the index is durable.
     pub patches: Vec<Patch>,

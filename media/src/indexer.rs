@@ -20,7 +20,8 @@ pub struct Options {
     /// Whether bytes behind the front matter may be patched (default: yes).
     ///
     /// Without it, as with object storage, every patch lies before the first cluster. Then clusters keep an
-    /// unknown size, and so does the Segment: a little less tidy, and just as seekable.
+    /// unknown size, and so does the Segment: a little less tidy, and just as seekable. For MP4 it makes no
+    /// difference: there only the head room is ever patched.
     pub patch_clusters: bool,
 }
 

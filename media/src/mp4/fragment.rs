@@ -170,3 +170,112 @@ impl Iterator for Run<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::boxes::{write, write_full};
+    use super::*;
+
+    /// A movie with one track (id 1, timescale 1000) of samples of 10 units and `size` bytes.
+    fn movie(size: u32) -> Movie {
+        let mut moov = Vec::new();
+        write_full(&mut moov, *b"mvhd", |out| {
+            out.extend([0; 8]);
+            out.extend(1000u32.to_be_bytes());
+            out.extend([0; 4]);
+        });
+        write(&mut moov, *b"trak", |out| {
+            write_full(out, *b"tkhd", |out| {
+                out.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
+            });
+            write(out, *b"mdia", |out| {
+                write_full(out, *b"mdhd", |out| {
+                    out.extend([0; 8]);
+                    out.extend(1000u32.to_be_bytes());
+                    out.extend([0; 4]);
+                });
+                write_full(out, *b"hdlr", |out| out.extend(b"\0\0\0\0vide"));
+                write(out, *b"minf", |out| {
+                    write(out, *b"stbl", |out| {
+                        write_full(out, *b"stsd", |out| {
+                            out.extend([0, 0, 0, 1]);
+                            write(out, *b"avc1", |out| out.extend([0; 78]));
+                        });
+                    });
+                });
+            });
+        });
+        write(&mut moov, *b"mvex", |out| {
+            write_full(out, *b"trex", |out| {
+                [1, 1, 10, size, NON_SYNC]
+                    .iter()
+                    .for_each(|word| out.extend(word.to_be_bytes()));
+            });
+        });
+        Movie::parse(&moov).expect("a movie")
+    }
+
+    /// A fragment at 1000 with one run.
+    fn fragment(run_flags: u32, words: &[u32]) -> Fragment {
+        let mut payload = Vec::new();
+        write(&mut payload, *b"traf", |out| {
+            write_full(out, *b"tfhd", |out| out.extend(1u32.to_be_bytes()));
+            write_full(out, *b"tfdt", |out| out.extend(500u32.to_be_bytes()));
+            write(out, *b"trun", |out| {
+                out.extend(run_flags.to_be_bytes());
+                words.iter().for_each(|word| out.extend(word.to_be_bytes()));
+            });
+        });
+        Fragment {
+            start: 1000,
+            payload,
+        }
+    }
+
+    #[track_caller]
+    fn check(size: u32, fragment: &Fragment, limit: u64, complete: bool, samples: usize, end: u64) {
+        let mut movie = movie(size);
+        assert_eq!(fragment.add_to(&mut movie, limit), complete);
+        let found = &movie.tracks[0].samples;
+        assert_eq!((found.len(), found.end()), (samples, end));
+    }
+
+    #[test]
+    fn runs() {
+        let three = fragment(TRUN_OFFSET, &[3, 100]);
+        check(50, &three, 1250, true, 3, 530);
+        check(50, &three, 1249, true, 2, 520);
+        check(50, &three, 1000, true, 0, 500);
+        let sized = fragment(
+            TRUN_OFFSET | TRUN_DURATION | TRUN_SIZE,
+            &[2, 100, 7, 20, 8, 30],
+        );
+        check(50, &sized, 1150, true, 2, 515);
+        let torn = fragment(TRUN_SIZE, &[3, 20]);
+        check(50, &torn, 5000, true, 1, 510);
+        let before = fragment(TRUN_OFFSET, &[1, (-2000i32).cast_unsigned()]);
+        check(50, &before, 5000, true, 0, 500);
+    }
+
+    #[test]
+    fn hostile_counts_end_at_a_limit() {
+        let endless = fragment(TRUN_OFFSET, &[u32::MAX, 100]);
+        check(0, &endless, u64::MAX, true, 0, 500);
+        check(1, &endless, 2000, true, 900, 9500);
+        check(
+            1,
+            &endless,
+            u64::MAX,
+            false,
+            SAMPLE_LIMIT,
+            500 + 10 * SAMPLE_LIMIT as u64,
+        );
+    }
+
+    #[test]
+    fn flags_of_the_first_sample() {
+        let mut movie = movie(1);
+        fragment(TRUN_OFFSET | TRUN_FIRST_FLAGS, &[3, 0, 0]).add_to(&mut movie, 5000);
+        assert_eq!(movie.tracks[0].samples.sync_len(), 1);
+    }
+}

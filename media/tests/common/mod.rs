@@ -25,6 +25,7 @@ pub const MP4_FIXTURES: &[&str] = &[
     "chromium-avc1-mp4.mp4",
     "ffmpeg-fragmented.mp4",
     "ffmpeg-ordinary.mp4",
+    "gstreamer-mp4mux.mp4",
 ];
 
 pub fn fixture(name: &str) -> Vec<u8> {
