@@ -99,18 +99,29 @@ impl RecorderError {
         }
     }
 
+    /// The same trouble with another device; other errors stay what they are.
+    #[cfg(any(target_arch = "wasm32", test))]
+    pub(crate) fn with(self, device: Device) -> Self {
+        match self {
+            Self::PermissionDenied(_) => Self::PermissionDenied(device),
+            Self::NoDevice(_) => Self::NoDevice(device),
+            Self::DeviceBusy(_) => Self::DeviceBusy(device),
+            other => other,
+        }
+    }
+
     /// What the `name` of a `DOMException` from a capture call means. `message` is the browser's own text,
     /// used only where nothing better is known.
     pub fn from_capture(device: Device, name: &str, message: &str) -> Self {
         match name {
             // `SecurityError` comes from Firefox when a policy forbids the device for the whole page.
-            "NotAllowedError" | "PermissionDeniedError" | "SecurityError" | "AbortError" => {
+            "NotAllowedError" | "PermissionDeniedError" | "SecurityError" => {
                 Self::PermissionDenied(device)
             }
             "NotFoundError" | "DevicesNotFoundError" | "OverconstrainedError" => {
                 Self::NoDevice(device)
             }
-            "NotReadableError" | "TrackStartError" => Self::DeviceBusy(device),
+            "NotReadableError" | "TrackStartError" | "AbortError" => Self::DeviceBusy(device),
             // Called without the click that browsers demand for screen capture.
             "InvalidStateError" => Self::PermissionDenied(device),
             "TypeError" | "NotSupportedError" => {
@@ -162,6 +173,19 @@ mod tests {
             RecorderError::Unsupported("camera capture".to_owned()),
         );
         check("SomethingNew", RecorderError::Encoder("because".to_owned()));
+    }
+
+    #[test]
+    fn trouble_moves_to_the_device_that_made_it() {
+        let camera = RecorderError::NoDevice(Device::Camera);
+        assert_eq!(
+            camera.with(Device::Microphone),
+            RecorderError::NoDevice(Device::Microphone)
+        );
+        assert_eq!(
+            RecorderError::NoTracks.with(Device::Microphone),
+            RecorderError::NoTracks
+        );
     }
 
     #[test]

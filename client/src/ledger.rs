@@ -107,7 +107,7 @@ mod tests {
         check(&mut ledger, 150, 2_000, 200);
         check(&mut ledger, 20, 2_000, 200);
         check(&mut ledger, 9_999, 3_100, 0);
-        assert_eq!(ledger.safe_bytes(), 350);
+        assert_eq!((ledger.safe_bytes(), ledger.size_bytes()), (350, 350));
     }
 
     #[test]

@@ -5,19 +5,26 @@
 //! server. What has not been acknowledged is kept and sent again until it is; stopping only has to wait for the
 //! last chunk.
 //!
-//! ```ignore
+#![cfg_attr(target_arch = "wasm32", doc = "```no_run")]
+#![cfg_attr(not(target_arch = "wasm32"), doc = "```text")]
+//! # use sortie_client::*;
+//! # fn show(_: u64, _: u64) {}
+//! # fn open_player(_: Option<String>) {}
+//! # async fn example(video: web_sys::HtmlVideoElement) -> Result<(), RecorderError> {
 //! let source = Source::screen(ScreenOptions::default()).with_microphone(true).open().await?;
-//! video.set_src_object(Some(source.stream()));               // a preview before anything is recorded
+//! video.set_src_object(Some(&source.stream())); // a preview before anything is recorded
 //! let recorder = Recorder::new(Options::new(Target::server("")));
-//! recorder.on_event(|event| match event {
+//! let listener = recorder.on_event(|event| match event {
 //!     Event::Progress(progress) => show(progress.recorded_ms, progress.safe_ms),
 //!     Event::Done(done) => open_player(done.recording_id),
-//!     Event::Failed(error) => explain(error.code(), &error.to_string()),
 //!     _ => {}
 //! });
-//! recorder.start(source);
-//! // later
-//! recorder.stop(StopReason::User);
+//! recorder.start(source)?;
+//! // and when somebody presses the button again:
+//! recorder.stop(StopReason::User)?;
+//! # drop(listener);
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! What it does not do: it does not parse or change the bytes of the container, it makes no decision about

@@ -22,12 +22,17 @@ pub(super) struct Answer(Response);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unanswered;
 
-/// Aborts its request when dropped, unless that is over.
+/// Aborts its request when dropped, even while the answer's body is being read.
 pub(super) struct Cancel(Option<AbortController>);
 
 impl Cancel {
     pub(super) fn new() -> Self {
         Self(AbortController::new().ok())
+    }
+
+    /// The answer is there: nothing is left to abort.
+    pub(super) fn disarm(mut self) {
+        self.0.take();
     }
 }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use sortie_api::{NewSession, Problem, RecordingStarted, RecordingStopped, Session, StopRecording};
 
 use super::access::Access;
-use super::fetch::{Answer, Call, Cancel};
+use super::fetch::{Call, Cancel};
 use crate::{RecorderError, RenewalFailed};
 
 /// What our Record page calls what it records.
@@ -88,16 +88,14 @@ impl Server {
         body: &impl Serialize,
     ) -> Result<T, RecorderError> {
         let body = serde_json::to_string(body).map_err(|_| RecorderError::Unreachable)?;
-        let mut answer = self.attempt(path, &body).await?;
-        if answer.status() == 401 {
+        let (mut status, mut text) = self.attempt(path, &body).await?;
+        if status == 401 {
             self.access.renew().await.map_err(signed_out)?;
-            answer = self.attempt(path, &body).await?;
+            (status, text) = self.attempt(path, &body).await?;
         }
-        let status = answer.status();
         if status == 401 {
             return Err(RecorderError::SignedOut);
         }
-        let text = answer.text().await;
         if !(200..300).contains(&status) {
             return Err(refused(status, &text));
         }
@@ -105,15 +103,23 @@ impl Server {
         serde_json::from_str(&text).map_err(|_| refused(status, ""))
     }
 
-    async fn attempt(&self, path: &str, body: &str) -> Result<Answer, RecorderError> {
+    /// Status and body of the answer.
+    async fn attempt(&self, path: &str, body: &str) -> Result<(u16, String), RecorderError> {
         let call = Call::new("POST", format!("{}{path}", self.base))
             .header("content-type", "application/json");
         let mut call = self.access.authorize(call).await.map_err(signed_out)?;
         call.body = Some(body.into());
         let cancel = Cancel::new();
-        match select(Box::pin(call.send(&cancel)), TimeoutFuture::new(TIMEOUT_MS)).await {
-            Either::Left((Ok(answer), _)) => Ok(answer),
-            Either::Left((Err(_), _)) | Either::Right(_) => Err(RecorderError::Unreachable),
+        let answer = async {
+            let answer = call
+                .send(&cancel)
+                .await
+                .map_err(|_| RecorderError::Unreachable)?;
+            Ok((answer.status(), answer.text().await))
+        };
+        match select(Box::pin(answer), TimeoutFuture::new(TIMEOUT_MS)).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(RecorderError::Unreachable),
         }
     }
 }

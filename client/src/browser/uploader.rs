@@ -278,10 +278,13 @@ impl Driver {
         spawn_local(async move {
             let outcome = outcome.await;
             if let Some(driver) = this.upgrade() {
-                driver
+                let landed = driver
                     .flight
                     .borrow_mut()
                     .take_if(|(under_way, _)| *under_way == request);
+                if let Some((_, cancel)) = landed {
+                    cancel.disarm();
+                }
                 driver.input(|machine, now| match &outcome {
                     Ok(response) => machine.handle_response(now, request, response),
                     Err(Unanswered) => machine.handle_failure(now, request),

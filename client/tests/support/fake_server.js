@@ -62,13 +62,13 @@ export class FakeServer {
       return new Response(null, { status: this.signedIn ? 200 : 401 });
     }
     if (this.signedIn !== true) return new Response('{}', { status: 401, headers: TUS });
-    if (path.startsWith('/api/')) return this.#api(method, path, body);
+    if (path.startsWith('/api/')) return this.#api(path, body, signal);
     if (sent.get('tus-resumable') !== '1.0.0') return new Response(null, { status: 412, headers: TUS });
     return this.#tus(method, sent, body);
   }
 
-  #api(method, path, body) {
-    const json = (status, value) => new Response(JSON.stringify(value), { status });
+  #api(path, body, signal) {
+    const json = (status, value) => new Response(late(JSON.stringify(value), signal), { status });
     if (path === '/api/sessions') {
       const { app_id } = JSON.parse(body);
       return json(201, {
@@ -136,6 +136,18 @@ export class FakeServer {
   refuseStart(status, detail) {
     this.startProblem = { status, detail, code: 'conflict', type: 'urn:sortie:problem:conflict', title: 'Conflict' };
   }
+}
+
+/** A body that arrives a little after the head, unless the request is aborted meanwhile. */
+function late(text, signal) {
+  return new ReadableStream({
+    async start(controller) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (signal?.aborted) return controller.error(new DOMException('aborted', 'AbortError'));
+      controller.enqueue(new TextEncoder().encode(text));
+      controller.close();
+    },
+  });
 }
 
 /** A canvas; `moving` paints it all the time. */

@@ -75,7 +75,10 @@ impl Remote {
     pub(super) fn begin(this: &Weak<Core>, core: &Core, filename: &str, mime_type: &str) {
         let this = this.clone();
         let remote = &core.remote;
-        let uploader = remote.uploader_for(remote.start(filename, mime_type), move |notice| {
+        let Some(start) = remote.start(filename, mime_type) else {
+            return;
+        };
+        let uploader = remote.uploader_for(start, move |notice| {
             if let Some(core) = this.upgrade() {
                 take_note(&core, notice);
             }
@@ -84,19 +87,18 @@ impl Remote {
         remote.grown();
     }
 
-    fn start(&self, filename: &str, mime_type: &str) -> Start {
-        match (&*self.begun.borrow(), &self.target) {
-            (Some(begun), _) => Start::Fresh {
+    /// Nothing before our server has begun the recording.
+    fn start(&self, filename: &str, mime_type: &str) -> Option<Start> {
+        match &self.target {
+            Target::Tus { endpoint } => Some(Start::Create {
+                endpoint: endpoint.clone(),
+                length: UploadLength::Deferred,
+                metadata: metadata(filename, mime_type),
+            }),
+            Target::Server { .. } => self.begun.borrow().as_ref().map(|begun| Start::Fresh {
                 url: begun.upload_url.clone(),
                 length: UploadLength::Deferred,
-            },
-            (None, Target::Tus { endpoint } | Target::Server { base: endpoint, .. }) => {
-                Start::Create {
-                    endpoint: endpoint.clone(),
-                    length: UploadLength::Deferred,
-                    metadata: metadata(filename, mime_type),
-                }
-            }
+            }),
         }
     }
 

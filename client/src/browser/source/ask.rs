@@ -52,13 +52,11 @@ pub(super) async fn camera(
     ) {
         (Ok(stream), _) => Ok((stream, None)),
         (Err(error), false) => Err(error),
-        // Which of the two was refused the browser does not say, so the camera is tried alone.
-        (Err(_), true) => {
+        // Which of the two was refused the browser does not say. If the camera can be had alone, it was the
+        // microphone.
+        (Err(error), true) => {
             let stream = user_media(Device::Camera, true, false).await?;
-            Ok((
-                stream,
-                Some(RecorderError::PermissionDenied(Device::Microphone)),
-            ))
+            Ok((stream, Some(error.with(Device::Microphone))))
         }
     }
 }
