@@ -29,18 +29,17 @@ pub fn safe_until(progress: &Progress) -> String {
 
 /// Why nothing is being sent, calmly; nothing while all is well.
 pub fn waiting(progress: &Progress) -> Option<String> {
-    let kept = || {
-        format!(
-            "nothing is lost: {} kept here",
-            format::size(progress.pending_bytes)
-        )
+    let whom = match progress.waiting? {
+        Waiting::Offline => "the network",
+        Waiting::Retry { in_ms } if in_ms < PATIENCE_MS => return None,
+        Waiting::Retry { .. } => "the server",
+        Waiting::SignIn => "your sign-in",
     };
-    match progress.waiting? {
-        Waiting::Offline => Some(format!("Waiting for the network, {}", kept())),
-        Waiting::Retry { in_ms } if in_ms < PATIENCE_MS => None,
-        Waiting::Retry { .. } => Some(format!("Waiting for the server, {}", kept())),
-        Waiting::SignIn => Some(format!("Waiting for your sign-in, {}", kept())),
-    }
+    let kept = match progress.pending_bytes {
+        0 => String::new(),
+        bytes => format!(": {} kept here", format::size(bytes)),
+    };
+    Some(format!("Waiting for {whom}, nothing is lost{kept}"))
 }
 
 /// Why recording ended, where the person did not end it on this page.
@@ -87,6 +86,18 @@ mod tests {
         check(
             Some(Waiting::Retry { in_ms: 4_000 }),
             Some("Waiting for the server, nothing is lost: 3.4 MB kept here"),
+        );
+    }
+
+    #[test]
+    fn nothing_kept_is_not_counted() {
+        let progress = Progress {
+            waiting: Some(Waiting::SignIn),
+            ..Progress::default()
+        };
+        assert_eq!(
+            waiting(&progress).as_deref(),
+            Some("Waiting for your sign-in, nothing is lost")
         );
     }
 

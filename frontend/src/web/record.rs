@@ -230,7 +230,8 @@ impl Desk {
         self.warning
             .set(source.warnings().first().map(ToString::to_string));
         // While it is recorded, the recorder itself sees that the picture has ended.
-        source.on_ended(move |_| self.close_preview());
+        // Let go of in a task of its own: the news comes from within what goes.
+        source.on_ended(move |_| spawn_local(async move { self.close_preview() }));
         self.preview.set_value(Some(source));
     }
 

@@ -9,7 +9,6 @@ use leptos::either::EitherOf3;
 use leptos::prelude::*;
 use leptos_router::components::A;
 use leptos_router::hooks::use_navigate;
-use sortie_client::State;
 
 use self::controls::Controls;
 use self::figures::Figures;
@@ -60,12 +59,6 @@ fn Record() -> impl IntoView {
     on_cleanup(move || desk.close_preview());
 
     let is_running = Memo::new(move |_| desk.has_unsent());
-    let is_sending = Memo::new(move |_| {
-        matches!(
-            desk.state.get(),
-            State::Stopping | State::Uploading | State::Done
-        )
-    });
     view! {
         <section class="page record" class:record-running=move || is_running.get() aria-labelledby="page-heading">
             <Heading title="Record" />
@@ -75,7 +68,7 @@ fn Record() -> impl IntoView {
             <Notices />
             <div class="record-grid">
                 <div class="record-side card">
-                    <Show when=move || is_running.get() || is_sending.get() fallback=Setup>
+                    <Show when=move || is_running.get() fallback=Setup>
                         <Figures />
                     </Show>
                 </div>

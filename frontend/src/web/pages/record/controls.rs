@@ -10,12 +10,8 @@ use crate::web::record::{Desk, Picture};
 pub(super) fn Controls() -> impl IntoView {
     let desk = Desk::expect();
     let is_capturing = Memo::new(move |_| desk.state.get().is_capturing());
-    let is_over = Memo::new(move |_| {
-        matches!(
-            desk.state.get(),
-            State::Stopping | State::Uploading | State::Done
-        )
-    });
+    let is_over =
+        Memo::new(move |_| matches!(desk.state.get(), State::Stopping | State::Uploading));
     view! {
         <div class="controls">
             <Show when=move || !is_over.get()>
@@ -52,17 +48,16 @@ fn Begin() -> impl IntoView {
                 }
             }
         >
-            <button
-                type="button"
-                class="button button-round"
-                disabled=is_busy
-                on:click=move |_| desk.open_preview()
-            >
-                {move || match desk.picture.get() {
-                    Picture::Screen => "Choose another",
-                    Picture::Camera => "Restart camera",
-                }}
-            </button>
+            <Show when=move || desk.picture.get() == Picture::Screen>
+                <button
+                    type="button"
+                    class="button button-round"
+                    disabled=is_busy
+                    on:click=move |_| desk.open_preview()
+                >
+                    "Choose another"
+                </button>
+            </Show>
             <button
                 type="button"
                 class="button button-round"

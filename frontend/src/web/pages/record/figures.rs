@@ -18,12 +18,8 @@ pub(super) fn Figures() -> impl IntoView {
         desk.progress
             .with(|progress| format::percent(progress.safe_bytes, progress.size_bytes))
     });
-    let is_sending = Memo::new(move |_| {
-        matches!(
-            desk.state.get(),
-            State::Stopping | State::Uploading | State::Done
-        )
-    });
+    let is_sending =
+        Memo::new(move |_| matches!(desk.state.get(), State::Stopping | State::Uploading));
     let rest = move || {
         let pending_bytes = desk.progress.with(|progress| progress.pending_bytes);
         if pending_bytes == 0 {

@@ -2,7 +2,6 @@ use leptos::html;
 use leptos::prelude::*;
 use sortie_client::State;
 
-use crate::format;
 use crate::web::components::{Glyph, Icon};
 use crate::web::record::{Desk, Picture};
 
@@ -22,7 +21,6 @@ pub(super) fn Stage() -> impl IntoView {
                 <p class="on-air" class:on-air-paused=move || !desk.is_live() aria-hidden="true">
                     <span class="live-dot" class:live-dot-still=move || !desk.is_live()></span>
                     {move || if desk.is_live() { "Recording" } else { "Paused" }}
-                    <span class="digits">{move || format::clock(desk.recorded_ms())}</span>
                 </p>
             </Show>
         </div>
@@ -56,12 +54,7 @@ fn Preview(is_mirrored: Memo<bool>) -> impl IntoView {
 #[component]
 fn Placeholder() -> impl IntoView {
     let desk = Desk::expect();
-    let is_sending = move || {
-        matches!(
-            desk.state.get(),
-            State::Stopping | State::Uploading | State::Done
-        )
-    };
+    let is_sending = move || matches!(desk.state.get(), State::Stopping | State::Uploading);
     view! {
         <div class="stage-message">
             <Show
