@@ -405,12 +405,12 @@ async fn a_newer_request_takes_over_from_one_that_hangs_and_keeps_its_bytes() {
 async fn of_two_racing_requests_at_one_offset_exactly_one_wins() {
     let server = TestServer::start().await;
     let client = server.admin().await;
-    for _ in 0..20 {
+    for _ in 0..50 {
         let (id, _) = client.start_recording().await;
         let upload = format!("/api/uploads/{id}");
         let (one, two) = futures_util::future::join(
-            client.patch(&upload, 0, vec![1; 70_000]).send(),
-            client.patch(&upload, 0, vec![2; 70_000]).send(),
+            client.patch(&upload, 0, vec![1; 700_000]).send(),
+            client.patch(&upload, 0, vec![2; 700_000]).send(),
         )
         .await;
         let mut statuses = [
@@ -424,7 +424,7 @@ async fn of_two_racing_requests_at_one_offset_exactly_one_wins() {
         );
         let stored = std::fs::read(server.file(&format!("{id}.part"))).expect("the growing file");
         let stream = &stored[4096..];
-        assert_eq!(stream.len(), 70_000);
+        assert_eq!(stream.len(), 700_000);
         assert!(
             stream.iter().all(|byte| *byte == stream[0]),
             "the two bodies are mixed"

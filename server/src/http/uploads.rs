@@ -97,12 +97,6 @@ impl From<Refusal> for ApiError {
                 HeaderValue::from_static(tus::VERSION),
             );
         }
-        if let Refusal::WrongOffset { current, .. } = refusal {
-            error = error.with_header(
-                HeaderName::from_static(tus::UPLOAD_OFFSET),
-                HeaderValue::from(current),
-            );
-        }
         error
     }
 }

@@ -41,7 +41,16 @@ impl Inner {
         body: &mut Body,
     ) -> Result<Position, IngestError> {
         let slot = self.slot(id);
-        let mut claim = slot.claims.take();
+        let mut claim = match slot.claims.take_at(append.offset) {
+            Ok(claim) => claim,
+            Err(current) => {
+                return Err(Refusal::WrongOffset {
+                    requested: append.offset,
+                    current,
+                }
+                .into());
+            }
+        };
         let mut state = slot.state.lock().await;
         if claim.is_stale() {
             return Err(IngestError::Preempted);
@@ -108,12 +117,13 @@ impl Inner {
         slot: &Slot,
         growing: &mut Growing,
         body: &mut Body,
-        claim: &mut Claim,
+        claim: &mut Claim<'_>,
         mut room: u64,
     ) -> Result<Received, StorageError> {
         let mut batch = Vec::new();
         let mut batched = 0;
         let mut durable = growing.offset();
+        let receiving = claim.receive_at(durable);
         let ended = loop {
             let next = tokio::select! {
                 biased;
@@ -129,6 +139,9 @@ impl Inner {
             let fits = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
             let too_much = fits < bytes.len();
             bytes.truncate(fits);
+            if !receiving.advance(fits as u64) {
+                break Received::Preempted;
+            }
             room -= fits as u64;
             batched += fits;
             if fits > 0 {
