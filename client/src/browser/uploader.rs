@@ -171,56 +171,30 @@ impl Driver {
 
     fn carry_out(&self, command: Command) {
         let request = command.request();
-        let call = match command {
-            Command::Create {
-                endpoint,
-                length,
-                metadata,
-                ..
-            } => {
-                let (name, value) = header::format_length(length);
-                let call = Call::new("POST", endpoint).header(name, value);
-                if metadata.is_empty() {
-                    call
-                } else {
-                    call.header(header::UPLOAD_METADATA, metadata.to_string())
+        let Some(http) = command.http() else {
+            match command {
+                Command::Cancel { .. } => {
+                    self.flight
+                        .borrow_mut()
+                        .take_if(|(under_way, _)| *under_way == request);
                 }
+                _ => self.renew_token(),
             }
-            Command::Head { url, .. } => Call::new("HEAD", url),
-            Command::Delete { url, .. } => Call::new("DELETE", url),
-            Command::Patch {
-                url,
-                offset,
-                len,
-                declare_length,
-                ..
-            } => {
-                let Some(body) =
-                    self.spool
-                        .borrow()
-                        .slice(offset, offset + len, header::OFFSET_OCTET_STREAM)
-                else {
-                    // The machine never asks for what was released, so the browser could not make the blob.
-                    return self.later(request, async { Err(Unanswered) });
-                };
-                let mut call = Call::new("PATCH", url)
-                    .header("content-type", header::OFFSET_OCTET_STREAM)
-                    .header(header::UPLOAD_OFFSET, offset.to_string());
-                if let Some(length) = declare_length {
-                    call = call.header(header::UPLOAD_LENGTH, length.to_string());
-                }
-                call.body = Some(body.into());
-                call
-            }
-            Command::RenewToken { .. } => return self.renew_token(),
-            Command::Cancel { .. } => {
-                self.flight
-                    .borrow_mut()
-                    .take_if(|(under_way, _)| *under_way == request);
-                return;
-            }
+            return;
         };
-        self.send(request, call.header(header::TUS_RESUMABLE, header::VERSION));
+        let mut call = Call::new(http.method, http.url);
+        call.headers = http.headers;
+        if let Command::Patch { .. } = command {
+            let spool = self.spool.borrow();
+            let Some(body) =
+                spool.slice(http.body.start, http.body.end, header::OFFSET_OCTET_STREAM)
+            else {
+                // The machine never asks for what was released, so the browser could not make the blob.
+                return self.later(request, async { Err(Unanswered) });
+            };
+            call.body = Some(body.into());
+        }
+        self.send(request, call);
     }
 
     fn send(&self, request: RequestId, call: Call) {
