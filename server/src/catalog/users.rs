@@ -152,24 +152,32 @@ impl Catalog {
         id: &str,
         change: &UserChange,
     ) -> Result<bool, CatalogError> {
-        let Some(old) = self.user(id).await? else {
-            return Ok(false);
-        };
-        let roles = change.roles.clone().unwrap_or(old.roles);
-        let disabled = change.disabled.unwrap_or(old.disabled);
-        let stays_admin = roles.contains(&Role::Admin) && !disabled;
+        // One statement that touches only what is to change: two changes at once do not undo each other, and
+        // of two administrators who demote each other one stays.
+        let roles = change.roles.as_deref().map(roles_to_text);
+        let disabled = change.disabled.map(i64::from);
         let done = sqlx::query(
-            "UPDATE users SET email = $1, display_name = $2, roles = $3, disabled = $4, password_hash = $5 \
-             WHERE id = $6 AND ($7 = 1 OR EXISTS (SELECT 1 FROM users AS other WHERE other.id <> $8 \
-             AND other.disabled = 0 AND other.roles LIKE '%admin%') OR roles NOT LIKE '%admin%' OR disabled = 1)",
+            "UPDATE users SET \
+             email = CASE WHEN $1 = 1 THEN $2 ELSE email END, \
+             display_name = CASE WHEN $3 = 1 THEN $4 ELSE display_name END, \
+             roles = COALESCE($5, roles), disabled = COALESCE($6, disabled), \
+             password_hash = COALESCE($7, password_hash) \
+             WHERE id = $8 AND (\
+             (COALESCE($9, roles) LIKE '%admin%' AND COALESCE($10, disabled) = 0) \
+             OR roles NOT LIKE '%admin%' OR disabled = 1 \
+             OR EXISTS (SELECT 1 FROM users AS other WHERE other.id <> $11 \
+             AND other.disabled = 0 AND other.roles LIKE '%admin%'))",
         )
-        .bind(change.email.clone().unwrap_or(old.email))
-        .bind(change.display_name.clone().unwrap_or(old.display_name))
-        .bind(roles_to_text(&roles))
-        .bind(i64::from(disabled))
-        .bind(change.password_hash.clone().unwrap_or(old.password_hash))
+        .bind(i64::from(change.email.is_some()))
+        .bind(change.email.clone().flatten())
+        .bind(i64::from(change.display_name.is_some()))
+        .bind(change.display_name.clone().flatten())
+        .bind(roles.clone())
+        .bind(disabled)
+        .bind(change.password_hash.clone())
         .bind(id)
-        .bind(i64::from(stays_admin))
+        .bind(roles)
+        .bind(disabled)
         .bind(id)
         .execute(&self.pool)
         .await?;
