@@ -30,7 +30,7 @@ pub(in crate::web) fn Header() -> impl IntoView {
             <div class="header-inner">
                 <A href="/" attr:class="brand" exact=true>
                     <Mark />
-                    <span>"Sortie" <span class="brand-rest">" Recording"</span></span>
+                    <span>"Sortie Recording"</span>
                 </A>
                 <Show when=has_recordings>
                     <Navigation />
