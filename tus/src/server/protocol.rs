@@ -94,11 +94,17 @@ impl Protocol {
         if !carries_bytes && announces_body(&header) {
             return Err(Refusal::ContentType);
         }
+        // A final upload is made of its parts and of nothing else.
+        if matches!(concat, Some(Concat::Final(_))) && announces_body(&header) {
+            return Err(Refusal::FinalUpload);
+        }
         Ok(Creation {
             length,
             metadata,
             // Without the extension the bytes stay unread, and the answer has no Upload-Offset to count on.
-            has_body: carries_bytes && self.extensions.contains(Extension::CreationWithUpload),
+            has_body: carries_bytes
+                && !matches!(concat, Some(Concat::Final(_)))
+                && self.extensions.contains(Extension::CreationWithUpload),
             checksum: self.checksum(&header)?,
             concat,
         })

@@ -82,6 +82,18 @@ pub enum Refusal {
     /// The body does not have the checksum that came with it; nothing of it may be kept.
     #[error("The body does not have the checksum of the header Upload-Checksum.")]
     ChecksumMismatch,
+    /// A final upload was to take bytes.
+    #[error("A final upload takes no bytes: it is made of its parts.")]
+    FinalUpload,
+    /// `Upload-Concat` names something that is no upload of this server.
+    #[error("The header Upload-Concat names something that is not an upload of this server.")]
+    ForeignPart,
+    /// `Upload-Concat` names an upload that was not created as partial.
+    #[error("The header Upload-Concat names an upload that is not a partial one.")]
+    NotPartial,
+    /// `Upload-Concat` names a partial upload that is not complete.
+    #[error("The header Upload-Concat names a partial upload that is not complete yet.")]
+    UnfinishedPart,
 }
 
 impl Refusal {
@@ -114,6 +126,11 @@ impl Refusal {
             Self::LengthChanged { .. } | Self::LengthBelowOffset { .. } => 400,
             // Checksum: "MAY respond with … 460 Checksum Mismatch", and the chunk MUST be discarded.
             Self::ChecksumMismatch => 460,
+            // Concatenation: "The Server MUST respond with the 403 Forbidden status to PATCH requests against
+            // a final upload URL".
+            Self::FinalUpload => 403,
+            // Not in the specification. 400 as in tusd: no client should repeat it; 409 makes some try for ever.
+            Self::ForeignPart | Self::NotPartial | Self::UnfinishedPart => 400,
         }
     }
 
@@ -193,6 +210,10 @@ mod tests {
         };
         check(&below, 400, "4 bytes already");
         check(&Refusal::ChecksumMismatch, 460, "checksum");
+        check(&Refusal::FinalUpload, 403, "final");
+        check(&Refusal::ForeignPart, 400, "not an upload of this server");
+        check(&Refusal::NotPartial, 400, "not a partial one");
+        check(&Refusal::UnfinishedPart, 400, "not complete");
     }
 
     #[test]

@@ -161,6 +161,11 @@ fn creation_may_be_part_of_a_concatenation() {
     assert_eq!(partial.concat, Some(Concat::Partial));
     let joined = created(&[("upload-concat", "final;/a /b")]);
     assert!(matches!(joined.concat, Some(Concat::Final(parts)) if parts.len() == 2));
+    // Some clients announce the type of a body they do not send.
+    let empty = [BODY, ("content-length", "0"), ("upload-concat", "final;/a")];
+    assert!(!created(&empty).has_body);
+    let bytes = [BODY, ("content-length", "1"), ("upload-concat", "final;/a")];
+    creation_refused(&ALL, &bytes, Refusal::FinalUpload);
     let (first, second) = ("Upload-Length", "Upload-Concat");
     let both = [("upload-length", "4"), ("upload-concat", "final;/a")];
     creation_refused(&ALL, &both, Refusal::Contradiction { first, second });
