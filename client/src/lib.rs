@@ -1,6 +1,6 @@
 //! Records in the browser and uploads while recording.
 //!
-//! A [`Source`] is opened into an `OpenSource` that can be previewed; a `Recorder` takes it, encodes it with the
+//! A `Source` is opened into an `OpenSource` that can be previewed; a `Recorder` takes it, encodes it with the
 //! browser's `MediaRecorder` and sends every chunk off at once, to Sortie Recording's own server or to any tus
 //! server. What has not been acknowledged is kept and sent again until it is; stopping only has to wait for the
 //! last chunk.
