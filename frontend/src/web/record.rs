@@ -226,7 +226,7 @@ impl Desk {
     }
 
     fn show(self, source: OpenSource) {
-        self.stream.set(Some(source.stream().clone()));
+        self.stream.set(Some(source.stream()));
         self.warning
             .set(source.warnings().first().map(ToString::to_string));
         // While it is recorded, the recorder itself sees that the picture has ended.
@@ -237,7 +237,7 @@ impl Desk {
 
     fn record(self, source: OpenSource) {
         let warning = self.warning.get_untracked();
-        let stream = source.stream().clone();
+        let stream = source.stream();
         self.clear();
         self.warning.set(warning);
         self.stream.set(Some(stream));
