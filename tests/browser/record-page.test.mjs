@@ -48,7 +48,7 @@ describe('recording a tab with its sound', { timeout: 120_000 }, () => {
       const [recording] = await api.recordings();
       assert.equal(recording.status, 'recording');
       assert.ok(recording.duration_seconds > 5, `the list shows ${recording.duration_seconds} s`);
-      await page.getByText(/safe on the server/i).first().waitFor();
+      await page.getByText(/^Safe on the server up to 0:\d\d$/).waitFor();
       assert.match(await page.getByRole('timer').innerText(), /0:(09|1\d)/);
 
       const pictureMs = await tab.evaluate(() => window.e2e.pictureMs());

@@ -52,14 +52,21 @@ export function startClock(canvas) {
  */
 export async function seekAndRead({ selector, seconds }) {
   const video = document.querySelector(selector);
+  const event = (name) =>
+    new Promise((resolve, reject) => {
+      const tell = (what) => () => reject(new Error(`${what} instead of ${name}: ${video.error?.message ?? ''}`));
+      video.addEventListener(name, resolve, { once: true });
+      video.addEventListener('error', tell('error'), { once: true });
+      setTimeout(tell('20 s of nothing'), 20_000);
+    });
+  // Before it knows its length a video only notes the wish, and says nothing.
+  if (video.readyState < 1) await event('loadedmetadata');
   video.pause();
   const asked = performance.now();
   const shown = new Promise((resolve) => video.requestVideoFrameCallback(resolve));
-  await new Promise((resolve, reject) => {
-    video.addEventListener('seeked', resolve, { once: true });
-    video.addEventListener('error', () => reject(new Error(video.error?.message ?? 'video error')), { once: true });
-    video.currentTime = seconds;
-  });
+  const seeked = event('seeked');
+  video.currentTime = seconds;
+  await seeked;
   const seekMs = performance.now() - asked;
   // The frame of the new position may be the one that is shown already.
   await Promise.race([shown, new Promise((resolve) => setTimeout(resolve, 500))]);
