@@ -66,7 +66,8 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
                 aria-controls=PANEL
                 on:click=move |_| is_open.update(|is_open| *is_open = !*is_open)
             >
-                <span aria-hidden="true">{words::initials(&name)}</span>
+                // Drawn by the style sheet: letters that are no text do not contradict the button's name.
+                <span class="initials" data-initials=words::initials(&name)></span>
             </button>
             <div id=PANEL class="menu-panel" hidden=move || !is_open.get()>
                 <p class="menu-name">
