@@ -1,0 +1,352 @@
+//! Full and read-only file systems: refused with 507, nothing harmed, and it goes on by itself.
+//!
+//! The file systems are real: a small tmpfs, and an ext4 on a loop device where the kernel lets us have one.
+
+mod mount;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+use sortie_api::RecordingStatus;
+
+use crate::caller::{Caller, upload_offset};
+use crate::process::{Process, Setup};
+use crate::source::Source;
+pub use mount::{FileSystem, Filler, Mount, available};
+
+const MIB: usize = 1 << 20;
+/// How much fits on the file systems, about.
+const SIZE_MIB: usize = 24;
+const CHUNK: usize = 300_000;
+
+/// What one case has shown.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Which case.
+    pub case: String,
+    /// What is wrong, if anything.
+    pub result: Result<()>,
+}
+
+/// Runs every case on every file system that can be had.
+///
+/// # Errors
+/// When nothing can be mounted: then nothing is shown.
+pub async fn run(binary: &Path, folder: &Path) -> Result<Vec<Outcome>> {
+    available()?;
+    let mut outcomes = Vec::new();
+    for (number, system) in [FileSystem::Tmpfs, FileSystem::Ext4]
+        .into_iter()
+        .enumerate()
+    {
+        let at = folder.join(format!("{number}"));
+        let mount = match Mount::new(system, &at, SIZE_MIB) {
+            Ok(mount) => mount,
+            Err(error) => {
+                let case = format!("{system:?}");
+                outcomes.push(Outcome {
+                    case,
+                    result: Err(error),
+                });
+                continue;
+            }
+        };
+        let mut case = |name: &str, result| {
+            let case = format!("{system:?}: {name}");
+            outcomes.push(Outcome { case, result });
+        };
+        let bench = Bench::new(binary, &mount, folder, number).await?;
+        case("full while uploading", bench.full_while_uploading().await);
+        case("full while finishing", bench.full_while_finishing().await);
+        case("full when it begins", bench.full_when_it_begins().await);
+        bench.process.kill().await?;
+        let bench = Bench::new(binary, &mount, folder, number).await?;
+        case("read-only", bench.read_only(binary, folder, number).await);
+        let all_on_one =
+            Bench::with_database(binary, &mount, &mount.path().join("sortie.db")).await?;
+        case(
+            "database on the full disk",
+            all_on_one.full_while_uploading().await,
+        );
+        all_on_one.process.kill().await?;
+    }
+    let result = file_size_limit(binary, &folder.join("limit")).await;
+    outcomes.push(Outcome {
+        case: "file size limit".to_owned(),
+        result,
+    });
+    Ok(outcomes)
+}
+
+/// A server whose recordings are on a small file system.
+struct Bench<'m> {
+    mount: &'m Mount,
+    process: Process,
+    caller: Caller,
+    recordings: PathBuf,
+}
+
+impl<'m> Bench<'m> {
+    async fn new(binary: &Path, mount: &'m Mount, folder: &Path, number: usize) -> Result<Self> {
+        let database = folder.join(format!("{number}.db"));
+        Self::with_database(binary, mount, &database).await
+    }
+
+    async fn with_database(binary: &Path, mount: &'m Mount, database: &Path) -> Result<Self> {
+        let log_folder = mount.path().parent().context("no parent")?;
+        let mut setup = Setup::new(binary, log_folder);
+        setup.database = database.to_owned();
+        setup.recordings = mount.path().join("recordings");
+        let process = setup.start(0).await?;
+        let caller = Caller::sign_in(&process.origin()).await?;
+        Ok(Self {
+            mount,
+            process,
+            caller,
+            recordings: setup.recordings,
+        })
+    }
+
+    fn growing(&self, id: &str) -> Result<Vec<u8>> {
+        Ok(std::fs::read(self.recordings.join(format!("{id}.part")))?)
+    }
+
+    async fn check_finished(&self, id: &str, source: &Source) -> Result<()> {
+        let path = self.recordings.join(format!("{id}.{}", source.extension()));
+        source.check_finished(&std::fs::read(path)?)?;
+        ensure!(self.caller.delete(id).await?, "it cannot be deleted");
+        Ok(())
+    }
+
+    /// Sends from `at` on until the end (answers the length) or a refusal (answers where, and the refusal).
+    async fn send(
+        &self,
+        id: &str,
+        source: &Source,
+        mut at: u64,
+    ) -> Result<(u64, Option<Response>)> {
+        while at < source.len() {
+            let from = usize::try_from(at)?;
+            let to = source.bytes().len().min(from + CHUNK);
+            let bytes = source.bytes().slice(from..to);
+            let answer = self.caller.patch(id, at, bytes, None).await?;
+            if !answer.status().is_success() {
+                return Ok((at, Some(answer)));
+            }
+            at = upload_offset(&answer).context("no Upload-Offset")?;
+        }
+        Ok((at, None))
+    }
+
+    async fn full_while_uploading(&self) -> Result<()> {
+        for source in [Source::pattern(5, 6 * MIB), Source::webm(6 * MIB)?] {
+            let id = self.caller.create(None).await?;
+            let (half, _) = self
+                .send(&id, &Source::clone(&source).cut(2 * MIB)?, 0)
+                .await?;
+            let filler = self.mount.fill(MIB + 12_345)?;
+            let (acknowledged, refusal) = self.send(&id, &source, half).await?;
+            insufficient(refusal.context("nothing was refused on a full disk")?).await?;
+            source.check_growing(&self.growing(&id)?, acknowledged)?;
+            let offset = self
+                .caller
+                .offset(&id)
+                .await?
+                .context("the upload is gone")?;
+            ensure!(
+                offset >= acknowledged,
+                "HEAD says {offset} after {acknowledged} were acknowledged"
+            );
+            // Still full: still 507, and still nothing harmed.
+            let (still, refusal) = self.send(&id, &source, offset).await?;
+            insufficient(refusal.context("nothing was refused on a full disk")?).await?;
+            drop(filler);
+            let offset = self
+                .caller
+                .offset(&id)
+                .await?
+                .context("the upload is gone")?;
+            ensure!(
+                offset >= still,
+                "HEAD says {offset} after {still} were acknowledged"
+            );
+            let (end, refusal) = self.send(&id, &source, offset).await?;
+            ensure!(refusal.is_none(), "it does not go on when there is room");
+            let answer = self
+                .caller
+                .patch(&id, end, "".into(), Some(source.len()))
+                .await?;
+            ensure!(
+                answer.status().is_success(),
+                "the end is answered with {}",
+                answer.status()
+            );
+            self.check_finished(&id, &source).await?;
+        }
+        Ok(())
+    }
+
+    async fn full_while_finishing(&self) -> Result<()> {
+        // The index must need more room than the last block of the file has left.
+        let source = Source::webm(6 * MIB)?;
+        let id = self.caller.create(None).await?;
+        let (end, refusal) = self.send(&id, &source, 0).await?;
+        ensure!(refusal.is_none(), "there is room at the beginning");
+        let filler = self.mount.fill(0)?;
+        let answer = self
+            .caller
+            .patch(&id, end, "".into(), Some(source.len()))
+            .await?;
+        insufficient(answer).await?;
+        let row = self
+            .caller
+            .recording(&id)
+            .await?
+            .context("the recording is gone")?;
+        ensure!(
+            row.status == RecordingStatus::Processing,
+            "it is {:?}",
+            row.status
+        );
+        // The reaper tries again every five seconds; it must fail and harm nothing.
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        let row = self
+            .caller
+            .recording(&id)
+            .await?
+            .context("the recording is gone")?;
+        ensure!(
+            row.status == RecordingStatus::Processing,
+            "it is {:?} without room",
+            row.status
+        );
+        source.check_finishing(&self.growing(&id)?)?;
+        drop(filler);
+        let row = self.caller.completed(&id, Duration::from_secs(12)).await?;
+        ensure!(
+            row.status == RecordingStatus::Ready,
+            "it is {:?}",
+            row.status
+        );
+        ensure!(!row.interrupted, "it is marked interrupted");
+        self.check_finished(&id, &source).await
+    }
+
+    async fn full_when_it_begins(&self) -> Result<()> {
+        let filler = self.mount.fill(0)?;
+        let id = match self.caller.create(None).await {
+            // An empty object may still fit.
+            Ok(id) => {
+                let (at, refusal) = self.send(&id, &Source::pattern(9, MIB), 0).await?;
+                ensure!(at == 0, "something was acknowledged on a full disk");
+                insufficient(refusal.context("nothing was refused on a full disk")?).await?;
+                Some(id)
+            }
+            Err(error) => {
+                ensure!(error.to_string().contains("507"), "{error:#}");
+                None
+            }
+        };
+        drop(filler);
+        if let Some(id) = id {
+            self.caller.delete(&id).await?;
+        }
+        let rows = self.caller.recordings().await?;
+        let faults = crate::ledger::disagreements(&rows, &self.recordings)?;
+        ensure!(faults.is_empty(), "{}", faults.join("; "));
+        Ok(())
+    }
+
+    /// Only a file system on which nothing is open for writing can become read-only: so the server is
+    /// started anew first.
+    async fn read_only(self, binary: &Path, folder: &Path, number: usize) -> Result<()> {
+        let source = Source::webm(2 * MIB)?;
+        let id = self.caller.create(None).await?;
+        let (at, _) = self.send(&id, &source.clone().cut(MIB)?, 0).await?;
+        let mount = self.mount;
+        self.process.kill().await?;
+        let bench = Bench::new(binary, mount, folder, number).await?;
+        mount.set_read_only(true)?;
+        let (still, refusal) = bench.send(&id, &source, at).await?;
+        let result = match refusal {
+            Some(refusal) => insufficient(refusal).await,
+            None => bail!("nothing was refused on a read-only disk"),
+        };
+        mount.set_read_only(false)?;
+        result?;
+        ensure!(
+            still == at,
+            "something was acknowledged on a read-only disk"
+        );
+        let offset = bench
+            .caller
+            .offset(&id)
+            .await?
+            .context("the upload is gone")?;
+        ensure!(
+            offset == at,
+            "HEAD says {offset} after {at} were acknowledged"
+        );
+        let (end, refusal) = bench.send(&id, &source, offset).await?;
+        ensure!(
+            refusal.is_none(),
+            "it does not go on when it can be written"
+        );
+        let answer = bench
+            .caller
+            .patch(&id, end, "".into(), Some(source.len()))
+            .await?;
+        ensure!(
+            answer.status().is_success(),
+            "the end is answered with {}",
+            answer.status()
+        );
+        bench.check_finished(&id, &source).await?;
+        bench.process.kill().await
+    }
+}
+
+/// `RLIMIT_FSIZE` (systemd's `LimitFSIZE=`): a write beyond it must not end the server.
+async fn file_size_limit(binary: &Path, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut setup = Setup::new(binary, folder);
+    setup.under = ["prlimit", "--fsize=4194304"].map(Into::into).to_vec();
+    let process = setup.start(0).await?;
+    let caller = Caller::sign_in(&process.origin()).await?;
+    let source = Source::pattern(11, 6 * MIB);
+    let id = caller.create(None).await?;
+    let bytes = source.bytes().clone();
+    let answer = caller
+        .patch(&id, 0, bytes, None)
+        .await
+        .context("the server does not answer")?;
+    insufficient(answer).await?;
+    let object = std::fs::read(setup.recordings.join(format!("{id}.part")))?;
+    source.check_growing(&object, 0)?;
+    let offset = caller.offset(&id).await?.context("the upload is gone")?;
+    ensure!(
+        offset + 4096 == object.len() as u64,
+        "HEAD says {offset}, {} are stored",
+        object.len()
+    );
+    process.kill().await
+}
+
+/// Whether an answer is 507 with our problem in it.
+async fn insufficient(answer: Response) -> Result<()> {
+    let status = answer.status();
+    let text = answer.text().await?;
+    ensure!(
+        status == StatusCode::INSUFFICIENT_STORAGE,
+        "{status} instead of 507: {text}"
+    );
+    let problem: Value = serde_json::from_str(&text)?;
+    ensure!(
+        problem["code"] == "insufficient_storage",
+        "the problem is {text}"
+    );
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! Shows that the server keeps its promises when things go wrong.
+//!
+//! | Module | Fault | What must hold |
+//! |---|---|---|
+//! | [`kill`] | `kill -9` at random moments under concurrent uploads | no acknowledged byte is lost, everything goes on |
+//! | [`trace`] | what a power cut would take | every acknowledgement comes after the `fdatasync` of its bytes |
+//! | [`full`] | full and read-only file systems, file size limits | 507, nothing harmed, goes on by itself |
+//! | [`network`] | cut, stalled, slow and doubled connections | the real upload machine gets every byte through |
+//!
+//! The server is the real program, started as a user would. It has no hooks for these tests. Each checker is
+//! tested on doctored data: it must be able to fail.
+
+pub mod caller;
+pub mod dice;
+pub mod full;
+pub mod kill;
+pub mod ledger;
+pub mod machine;
+pub mod network;
+pub mod process;
+pub mod proxy;
+pub mod source;
+pub mod trace;
+pub mod webm;

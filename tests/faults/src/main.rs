@@ -1,0 +1,220 @@
+//! `sortie-faults`: breaks things around the real server and tells whether it kept its promises.
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line program speaks on its streams"
+)]
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+use sortie_faults::{full, kill, network, process, trace};
+
+/// Breaks things around the real server and tells whether it kept its promises.
+///
+/// The server is $SORTIE_SERVER or the one built beside this program.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    /// What every decision follows from; the same again repeats a run.
+    #[arg(long, global = true, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Everything, in about two minutes.
+    All {
+        /// Kills.
+        #[arg(long, default_value_t = 20)]
+        rounds: u64,
+    },
+    /// `kill -9` at random moments under concurrent uploads.
+    Kill {
+        /// Kills.
+        #[arg(long, default_value_t = 100)]
+        rounds: u64,
+        /// Uploads at the same time.
+        #[arg(long, default_value_t = 8)]
+        senders: u64,
+        /// Stop early after so many seconds.
+        #[arg(long)]
+        seconds: Option<u64>,
+        /// Harm the data after each kill: the run must then fail.
+        #[arg(long)]
+        sabotage: Option<Harm>,
+    },
+    /// Every acknowledgement comes after its `fdatasync`: strace watches.
+    Trace,
+    /// Full and read-only file systems. Root only.
+    Full,
+    /// Cut, stalled, slow and doubled connections.
+    Network {
+        /// Uploads for each kind of fault.
+        #[arg(long, default_value_t = 8)]
+        uploads: usize,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Harm {
+    /// The last acknowledged byte is cut off.
+    Cut,
+    /// A block becomes zeros.
+    Hole,
+    /// One bit is another.
+    Flip,
+    /// An object is there that the database does not know.
+    Orphan,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments).await {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(faults) => {
+            println!("{faults} faults");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            println!("the test cannot go on: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<usize> {
+    let binary = process::server_binary()?;
+    let seed = arguments.seed;
+    let folder = tempfile::Builder::new()
+        .prefix("sortie-faults-")
+        .tempdir()?;
+    let at = folder.path();
+    let faults = match arguments.what {
+        What::All { rounds } => {
+            let plan = plan(seed, rounds, 8, Some(60), None);
+            let mut faults = kills(&binary, &made(at, "kill")?, &plan).await?;
+            faults += traced(&binary, &made(at, "trace")?, seed).await?;
+            faults += bad_network(&binary, &made(at, "network")?, seed, 6).await?;
+            faults + full_disks(&binary, &made(at, "full")?).await?
+        }
+        What::Kill {
+            rounds,
+            senders,
+            seconds,
+            sabotage,
+        } => kills(&binary, at, &plan(seed, rounds, senders, seconds, sabotage)).await?,
+        What::Trace => traced(&binary, at, seed).await?,
+        What::Full => full_disks(&binary, at).await?,
+        What::Network { uploads } => bad_network(&binary, at, seed, uploads).await?,
+    };
+    if faults > 0 {
+        println!(
+            "what was stored and said is kept in {}",
+            folder.keep().display()
+        );
+    }
+    Ok(faults)
+}
+
+fn made(folder: &Path, name: &str) -> Result<std::path::PathBuf> {
+    let path = folder.join(name);
+    std::fs::create_dir_all(&path)?;
+    Ok(path)
+}
+
+fn plan(
+    seed: u64,
+    rounds: u64,
+    senders: u64,
+    seconds: Option<u64>,
+    sabotage: Option<Harm>,
+) -> kill::Plan {
+    kill::Plan {
+        rounds,
+        seed,
+        senders,
+        largest: 16 << 20,
+        at_most: seconds.map(Duration::from_secs),
+        sabotage: sabotage.map(|harm| match harm {
+            Harm::Cut => kill::Sabotage::Cut,
+            Harm::Hole => kill::Sabotage::Hole,
+            Harm::Flip => kill::Sabotage::Flip,
+            Harm::Orphan => kill::Sabotage::Orphan,
+        }),
+    }
+}
+
+async fn kills(binary: &Path, folder: &Path, plan: &kill::Plan) -> Result<usize> {
+    println!(
+        "kill -9 under {} concurrent uploads, seed {}",
+        plan.senders, plan.seed
+    );
+    let outcome = kill::run(binary, folder, plan).await?;
+    println!("  kills                        {}", outcome.kills);
+    println!("  kills that met a finish      {}", outcome.while_finishing);
+    println!("  uploads resumed              {}", outcome.resumed);
+    println!("  uploads finished, compared   {}", outcome.finished);
+    println!("  uploads deleted half-way     {}", outcome.deleted);
+    println!("  acknowledged bytes checked   {}", outcome.acknowledged);
+    println!("  bytes beyond them, all true  {}", outcome.beyond);
+    println!("  empty objects without a row  {}", outcome.empty_orphans);
+    println!(
+        "  slowest start to first list  {} ms",
+        outcome.slowest_start.as_millis()
+    );
+    Ok(told(&outcome.faults))
+}
+
+async fn traced(binary: &Path, folder: &Path, seed: u64) -> Result<usize> {
+    println!("system calls of the server, seed {seed}");
+    if let Err(error) = trace::available() {
+        return Ok(told(&[format!("{error:#}")]));
+    }
+    let verdict = trace::run(binary, folder, seed).await?;
+    println!("  acknowledged after fdatasync {}", verdict.acknowledged);
+    println!("  created after fsync          {}", verdict.created);
+    println!("  finished in order            {}", verdict.finished);
+    Ok(told(&verdict.faults))
+}
+
+async fn bad_network(binary: &Path, folder: &Path, seed: u64, uploads: usize) -> Result<usize> {
+    println!("bad networks, seed {seed}");
+    let mut faults = 0;
+    for outcome in network::run(binary, folder, seed, uploads, 6 << 20).await? {
+        println!(
+            "  {:<12} {} of {uploads} uploads arrived, {} requests, {} connections",
+            outcome.kind, outcome.arrived, outcome.requests, outcome.connections
+        );
+        faults += told(&outcome.faults);
+    }
+    Ok(faults)
+}
+
+async fn full_disks(binary: &Path, folder: &Path) -> Result<usize> {
+    println!("full and read-only disks");
+    let outcomes = match full::run(binary, folder).await {
+        Ok(outcomes) => outcomes,
+        Err(error) => return Ok(told(&[format!("{error:#}")])),
+    };
+    let mut faults = 0;
+    for outcome in outcomes {
+        match outcome.result {
+            Ok(()) => println!("  ✓ {}", outcome.case),
+            Err(error) => faults += told(&[format!("{}: {error:#}", outcome.case)]),
+        }
+    }
+    Ok(faults)
+}
+
+fn told(faults: &[String]) -> usize {
+    for fault in faults {
+        println!("  ✗ {fault}");
+    }
+    faults.len()
+}

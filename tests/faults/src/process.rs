@@ -1,0 +1,151 @@
+//! The real server, as a process that can be killed.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// The first administrator's name.
+pub const ADMIN: &str = "admin";
+/// And password.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// How long a start may take; an unoptimised server on a busy machine takes seconds.
+const START: Duration = Duration::from_secs(30);
+
+/// Where a server keeps what it has, and how it is started.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The program.
+    pub binary: PathBuf,
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// The folder for recordings.
+    pub recordings: PathBuf,
+    /// Everything the server says goes to the end of this file.
+    pub log: PathBuf,
+    /// A program to run the server under, with its arguments; usually none.
+    pub under: Vec<OsString>,
+}
+
+impl Setup {
+    /// Everything in one folder.
+    pub fn new(binary: &Path, folder: &Path) -> Self {
+        Self {
+            binary: binary.to_owned(),
+            database: folder.join("sortie.db"),
+            recordings: folder.join("recordings"),
+            log: folder.join("server.log"),
+            under: Vec::new(),
+        }
+    }
+
+    /// Starts the server, on `port` or, if that is 0, any free one; ready when it listens.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(&self, port: u16) -> Result<Process> {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .with_context(|| format!("cannot write {}", self.log.display()))?;
+        let mut words = self.under.clone();
+        words.push(self.binary.clone().into());
+        let (program, arguments) = words.split_first().context("no program")?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env("SORTIE_VIDEO_RECORDING_ENABLED", "true")
+            .env("SORTIE_HOST", "127.0.0.1")
+            .env("SORTIE_PORT", port.to_string())
+            .env("SORTIE_DB", &self.database)
+            .env("SORTIE_RECORDING_STORAGE_PATH", &self.recordings)
+            .env("SORTIE_RECORDING_MAX_SIZE_MB", "20000")
+            .env("SORTIE_ADMIN_USERNAME", ADMIN)
+            .env("SORTIE_ADMIN_PASSWORD", PASSWORD)
+            .env(
+                "SORTIE_JWT_SECRET",
+                "known to the fault tests alone, 32 bytes",
+            )
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let stdout = child.stdout.take().context("no standard output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let listening = async {
+            while let Some(line) = lines.next_line().await? {
+                if let Some((_, url)) = line.split_once("listens on ") {
+                    let (_, port) = url.rsplit_once(':').context("no port")?;
+                    return Ok(port.parse::<u16>()?);
+                }
+            }
+            bail!("the server ended at once; see {}", self.log.display())
+        };
+        let port = tokio::time::timeout(START, listening)
+            .await
+            .context("the server does not start")??;
+        // It must not be stopped by a full pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Process { child, port })
+    }
+}
+
+/// A running server. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    port: u16,
+}
+
+impl Process {
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    pub fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Ends it without a warning (SIGKILL), as a crash would.
+    ///
+    /// # Errors
+    /// When it had ended by itself: that is a crash of its own, and a finding.
+    pub async fn kill(mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("the server has ended by itself: {status}");
+        }
+        self.child.kill().await.context("cannot kill the server")
+    }
+}
+
+/// The server to test: `$SORTIE_SERVER`, or what cargo has built beside this program.
+///
+/// # Errors
+/// When there is none.
+pub fn server_binary() -> Result<PathBuf> {
+    let binary = match std::env::var_os("SORTIE_SERVER") {
+        Some(path) => PathBuf::from(path),
+        None => std::env::current_exe()?.with_file_name("sortie-server"),
+    };
+    if !binary.exists() {
+        bail!(
+            "{} is not there; build it with `cargo build -p sortie-server` or name it in SORTIE_SERVER",
+            binary.display()
+        );
+    }
+    Ok(binary)
+}
