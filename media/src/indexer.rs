@@ -173,6 +173,20 @@ impl Indexer {
         }
     }
 
+    /// Length of the stored file, head room included, that [`finish`](Self::finish) keeps for certain, whatever
+    /// comes next. It never decreases, and is 0 as long as finishing could fail.
+    ///
+    /// With [`Options::patch_clusters`] switched off, all patches that come once it is not 0 lie in the head
+    /// room: the rest may be handed to a storage that cannot overwrite. Of MP4 nothing is certain before the
+    /// end, because its index may turn out to be broken.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        match &self.state {
+            State::WebM(scanner) => scanner.settled(),
+            State::Mp4(_) | State::Sniffing(_) | State::Foreign(_) => 0,
+        }
+    }
+
     /// How many of the next bytes are of no interest, so that [`skip`](Self::skip) may stand for reading them.
     #[must_use]
     pub fn skippable(&self) -> u64 {

@@ -7,6 +7,16 @@ use crate::container::{Finish, HEAD_ROOM, Patch};
 use crate::error::Unplayable;
 
 impl Scanner {
+    /// What [`finish`](Self::finish) keeps whatever comes next; 0 while it could fail.
+    pub(crate) fn settled(&self) -> u64 {
+        if self.doc_type.is_none() || self.tracks.is_none() || self.timeline.frames() == 0 {
+            return 0;
+        }
+        let last = self.cluster.as_ref().filter(|cluster| cluster.blocks > 0);
+        let end = last.map_or(0, |cluster| HEAD_ROOM.saturating_add(cluster.end()));
+        self.layout.keep().max(end)
+    }
+
     pub(crate) fn finish(mut self) -> Result<Finish, Unplayable> {
         let Some(doc_type) = self.doc_type.take() else {
             return Err(Unplayable::UnknownContainer);

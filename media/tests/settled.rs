@@ -1,0 +1,116 @@
+//! What a storage may do that can neither overwrite nor read again: object storage.
+
+mod common;
+
+use common::{FIXTURES, MP4_FIXTURES, fixture};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Unplayable};
+
+fn indexer() -> Indexer {
+    Indexer::with(Options::default().patch_clusters(false))
+}
+
+/// A recording, cut somewhere, with a few bytes of it changed.
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let damage = prop::collection::vec((any::<Index>(), any::<u8>()), 0..4);
+    let names: Vec<_> = FIXTURES.iter().chain(MP4_FIXTURES).copied().collect();
+    (prop::sample::select(names), any::<Index>(), damage).prop_map(|(name, cut, damage)| {
+        let mut bytes = fixture(name);
+        bytes.truncate(cut.index(bytes.len()).max(1));
+        for (at, value) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        bytes
+    })
+}
+
+/// Indexes a stream, and checks what is promised of it on the way.
+fn checked(stream: &[u8], step: usize) -> Result<Finish, Unplayable> {
+    let (mut indexer, mut settled) = (indexer(), 0);
+    for chunk in stream.chunks(step) {
+        indexer.push(chunk);
+        let now = indexer.settled();
+        assert!(now >= settled, "{settled} was settled, now {now}");
+        while let Some(patch) = indexer.poll_patch() {
+            let end = patch.position + patch.bytes.len() as u64;
+            assert!(settled == 0 || end <= HEAD_ROOM, "a patch up to {end}");
+        }
+        settled = now;
+        assert!(settled <= HEAD_ROOM + indexer.received());
+    }
+    let finish = indexer.finish();
+    match &finish {
+        Ok(finish) => {
+            assert!(
+                finish.keep >= settled,
+                "cut to {}, {settled} was settled",
+                finish.keep
+            );
+            for patch in &finish.patches {
+                let end = patch.position + patch.bytes.len() as u64;
+                assert!(settled == 0 || end <= HEAD_ROOM, "a last patch up to {end}");
+            }
+        }
+        Err(error) => assert_eq!(settled, 0, "{error}"),
+    }
+    finish
+}
+
+/// The stream with zeros for all that an index passes over.
+fn excerpts(stream: &[u8]) -> Vec<u8> {
+    let (mut indexer, mut kept) = (indexer(), vec![0; stream.len()]);
+    let mut at = 0;
+    while at < stream.len() {
+        let skippable = indexer.skippable().min((stream.len() - at) as u64);
+        if skippable > 0 {
+            indexer.skip(skippable);
+            at += usize::try_from(skippable).unwrap_or(stream.len());
+        } else {
+            indexer.push(&stream[at..=at]);
+            kept[at] = stream[at];
+            at += 1;
+        }
+    }
+    kept
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn what_is_settled_stays(stream in stream(), step in 1usize..5000) {
+        let _ = checked(&stream, step);
+    }
+
+    #[test]
+    fn the_skipped_bytes_do_not_count(stream in stream(), step in 1usize..5000) {
+        prop_assert_eq!(checked(&excerpts(&stream), step), checked(&stream, stream.len()));
+    }
+}
+
+#[test]
+fn most_of_a_growing_recording_is_settled() {
+    for name in FIXTURES {
+        let stream = fixture(name);
+        let mut indexer = indexer();
+        indexer.push(&stream);
+        let settled = indexer.settled();
+        let length = HEAD_ROOM + stream.len() as u64;
+        assert!(settled > length / 2, "{name}: {settled} of {length}");
+    }
+}
+
+#[test]
+fn little_is_needed_to_index_again() {
+    for name in FIXTURES {
+        let stream = fixture(name);
+        let needed = excerpts(&stream).iter().filter(|&&byte| byte != 0).count();
+        assert!(
+            needed < stream.len() / 4,
+            "{name}: {needed} of {}",
+            stream.len()
+        );
+    }
+}
