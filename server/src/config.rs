@@ -1,9 +1,17 @@
 //! Configuration from environment variables. All wrong values are reported together.
 
+#[cfg(feature = "s3")]
+mod s3;
+
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+#[cfg(feature = "s3")]
+pub use s3::{S3Key, S3StorageConfig};
+
+const MIB: u64 = 1024 * 1024;
 
 /// Everything that is set before the server starts.
 #[derive(Clone)]
@@ -11,7 +19,7 @@ pub struct Config {
     /// `SORTIE_VIDEO_RECORDING_ENABLED`: whether the recording routes exist.
     pub recording_enabled: bool,
     /// `SORTIE_RECORDING_STORAGE_BACKEND` and what belongs to it.
-    pub storage: LocalStorageConfig,
+    pub storage: StorageConfig,
     /// `SORTIE_RECORDING_MAX_SIZE_MB`, in bytes.
     pub max_size_bytes: u64,
     /// `SORTIE_RECORDING_SILENCE_SECONDS`: a recording whose sender is silent for longer is finished from
@@ -29,6 +37,27 @@ pub struct Config {
     pub admin_password: Option<String>,
     /// `SORTIE_JWT_SECRET`; generated and stored when absent.
     pub jwt_secret: Option<String>,
+}
+
+/// Where recordings are kept.
+#[derive(Clone, Debug)]
+pub enum StorageConfig {
+    /// `local`: in a folder.
+    Local(LocalStorageConfig),
+    /// `s3`: in a bucket.
+    #[cfg(feature = "s3")]
+    S3(S3StorageConfig),
+}
+
+impl StorageConfig {
+    /// The folder on the local disk where bytes are first: with `local` they stay there.
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::Local(local) => &local.path,
+            #[cfg(feature = "s3")]
+            Self::S3(s3) => &s3.staging,
+        }
+    }
 }
 
 /// The `local` storage back end.
@@ -105,6 +134,11 @@ impl Reader<'_> {
     }
 }
 
+#[cfg(feature = "s3")]
+const BACK_ENDS: &str = "local or s3";
+#[cfg(not(feature = "s3"))]
+const BACK_ENDS: &str = "local (this program was built without s3)";
+
 impl Config {
     /// Reads the environment.
     pub fn from_env() -> Result<Self, Vec<ConfigError>> {
@@ -118,11 +152,14 @@ impl Config {
             errors: Vec::new(),
         };
         let recording_enabled = reader.flag("SORTIE_VIDEO_RECORDING_ENABLED", false);
-        match reader.text("SORTIE_RECORDING_STORAGE_BACKEND").as_deref() {
+        let back_end = reader.text("SORTIE_RECORDING_STORAGE_BACKEND");
+        match back_end.as_deref() {
             None | Some("local") => {}
+            #[cfg(feature = "s3")]
+            Some("s3") => {}
             Some(other) => reader.wrong(
                 "SORTIE_RECORDING_STORAGE_BACKEND",
-                format!("{other:?} is not available in this version; allowed: local"),
+                format!("{other:?} is not available; allowed: {BACK_ENDS}"),
             ),
         }
         match reader.text("SORTIE_DB_TYPE").as_deref() {
@@ -177,17 +214,27 @@ impl Config {
         let database = reader
             .text("SORTIE_DB")
             .unwrap_or_else(|| "sortie.db".to_owned());
+        let database = PathBuf::from(database);
+        let storage = match back_end.as_deref() {
+            #[cfg(feature = "s3")]
+            Some("s3") => StorageConfig::S3(S3StorageConfig::read(
+                &mut reader,
+                &database,
+                max_size_mb * MIB,
+            )),
+            _ => StorageConfig::Local(LocalStorageConfig { path: path.into() }),
+        };
         if !reader.errors.is_empty() {
             return Err(reader.errors);
         }
         Ok(Self {
             recording_enabled,
-            storage: LocalStorageConfig { path: path.into() },
-            max_size_bytes: max_size_mb * 1024 * 1024,
+            storage,
+            max_size_bytes: max_size_mb * MIB,
             silence: Duration::from_secs(silence),
             host,
             port: u16::try_from(port).unwrap_or(8080),
-            database: database.into(),
+            database,
             admin_username,
             admin_password,
             jwt_secret,
@@ -199,7 +246,7 @@ impl Config {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<ConfigError>> {
+    pub(super) fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<ConfigError>> {
         Config::read(&|name| {
             variables
                 .iter()
@@ -212,7 +259,9 @@ mod tests {
     fn nothing_set_gives_the_documented_defaults() {
         let config = read(&[]).unwrap_or_else(|errors| panic!("{errors:?}"));
         assert!(!config.recording_enabled);
-        assert_eq!(config.storage.path, PathBuf::from("/data/recordings"));
+        assert!(
+            matches!(&config.storage, StorageConfig::Local(local) if local.path == Path::new("/data/recordings"))
+        );
         assert_eq!(config.max_size_bytes, 500 * 1024 * 1024);
         assert_eq!(
             (config.host.to_string().as_str(), config.port),

@@ -15,5 +15,7 @@ mod storage;
 
 pub use accounts::FirstAdmin;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use config::{Config, ConfigError, LocalStorageConfig};
+pub use config::{Config, ConfigError, LocalStorageConfig, StorageConfig};
+#[cfg(feature = "s3")]
+pub use config::{S3Key, S3StorageConfig};
 pub use server::{OpenError, Server};

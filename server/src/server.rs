@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::{Accounts, FirstAdmin};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, StorageConfig};
 use crate::http::{self, AppState};
 use crate::ingest::Ingest;
+#[cfg(feature = "s3")]
+use crate::storage::S3Storage;
 use crate::storage::{LocalStorage, Storage, StorageError};
 
 /// How long requests in flight may take to end by themselves once the server is told to stop.
@@ -38,6 +40,19 @@ pub enum OpenError {
     Storage {
         /// Its folder.
         path: String,
+        /// What happened.
+        #[source]
+        source: anyhow::Error,
+    },
+    /// The bucket, or the folder on the way to it.
+    #[error(
+        "SORTIE_RECORDING_STORAGE_BACKEND=s3: cannot use the bucket {bucket} with the staging folder {staging}"
+    )]
+    Bucket {
+        /// Its name.
+        bucket: String,
+        /// `SORTIE_RECORDING_STAGING_PATH`.
+        staging: String,
         /// What happened.
         #[source]
         source: anyhow::Error,
@@ -71,17 +86,32 @@ impl Server {
             path: config.database.display().to_string(),
             source: source.into(),
         };
-        let storage_failed = |source: StorageError| OpenError::Storage {
-            path: config.storage.path.display().to_string(),
-            source: source.into(),
+        let storage_failed = |source: StorageError| match &config.storage {
+            StorageConfig::Local(local) => OpenError::Storage {
+                path: local.path.display().to_string(),
+                source: source.into(),
+            },
+            #[cfg(feature = "s3")]
+            StorageConfig::S3(s3) => OpenError::Bucket {
+                bucket: s3.bucket.clone(),
+                staging: s3.staging.display().to_string(),
+                source: source.into(),
+            },
         };
         let catalog = Catalog::sqlite(&config.database)
             .await
             .map_err(catalog_failed)?;
-        let storage: Arc<dyn Storage> =
-            Arc::new(LocalStorage::open(config.storage.path.clone()).map_err(storage_failed)?);
+        let storage: Arc<dyn Storage> = match &config.storage {
+            StorageConfig::Local(local) => {
+                Arc::new(LocalStorage::open(local.path.clone()).map_err(storage_failed)?)
+            }
+            #[cfg(feature = "s3")]
+            StorageConfig::S3(s3) => {
+                Arc::new(S3Storage::open(s3, Arc::clone(&clock)).map_err(storage_failed)?)
+            }
+        };
         if config.recording_enabled {
-            storage.check().await.map_err(storage_failed)?;
+            storage.probe().await.map_err(storage_failed)?;
         }
         let (accounts, first_admin) = Accounts::open(catalog.clone(), Arc::clone(&clock), &config)
             .await

@@ -1,14 +1,19 @@
 //! A recording's bytes over HTTP: ranges and conditions of RFC 9110, sections 13 and 14.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sortie_api::{ProblemCode, RecordingStatus};
 
 use super::{ApiError, ApiResult, AppState};
 use crate::catalog::RecordingRow;
+use crate::storage::Presigned;
+
+/// How long the address of an object in the store holds: a download that has begun may take longer.
+const PRESIGNED_FOR: Duration = Duration::from_secs(300);
 
 /// What the browser does with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,10 +132,11 @@ fn media_type(format: &str) -> &'static str {
     }
 }
 
-/// Answers with a ready recording's bytes.
+/// Answers with a ready recording's bytes, or with where they are.
 pub(super) async fn serve(
     state: &AppState,
     row: &RecordingRow,
+    method: &Method,
     request: &HeaderMap,
     disposition: Disposition,
 ) -> ApiResult<Response> {
@@ -199,14 +205,32 @@ pub(super) async fn serve(
     if fresh {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
+    let content_disposition = content_disposition(disposition, &row.filename);
+    // The player stays here: its page loads media from its own origin only. And such an address is signed
+    // for one method.
+    if disposition == Disposition::Attachment && method == Method::GET {
+        let presigned = Presigned {
+            content_disposition: content_disposition.to_str().unwrap_or("attachment"),
+            content_type: media_type(&row.format),
+            expires_in: PRESIGNED_FOR,
+        };
+        if let Some(url) = state
+            .storage
+            .presigned(&row.storage_path, presigned)
+            .await?
+        {
+            let headers = [
+                (header::LOCATION, url),
+                (header::CACHE_CONTROL, "no-store".to_owned()),
+            ];
+            return Ok((StatusCode::TEMPORARY_REDIRECT, headers).into_response());
+        }
+    }
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static(media_type(&row.format)),
     );
-    headers.insert(
-        header::CONTENT_DISPOSITION,
-        content_disposition(disposition, &row.filename),
-    );
+    headers.insert(header::CONTENT_DISPOSITION, content_disposition);
     // A range of another version than the one asked about would be patched into the wrong file.
     let range_applies =
         text(header::IF_RANGE).is_none_or(|condition| condition == etag || condition == modified);

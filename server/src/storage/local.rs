@@ -16,7 +16,9 @@ use futures_util::stream::BoxStream;
 use sortie_media::{HEAD_ROOM, Patch};
 use tokio_util::io::ReaderStream;
 
-use super::{AS_IT_CAME, Finishing, Reopened, SeekableStream, Storage, StorageError, Writer};
+use super::{
+    AS_IT_CAME, Finishing, Reopened, SeekableStream, Storage, StorageError, Writer, blocking,
+};
 
 /// The ending of a growing object.
 const GROWING: &str = "part";
@@ -45,16 +47,6 @@ impl LocalStorage {
             (Some(std::path::Component::Normal(_)), None) => Ok(self.folder.join(path)),
             _ => Err(StorageError::Missing),
         }
-    }
-}
-
-/// Runs blocking work off the async threads.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, StorageError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(error) => Err(StorageError::Io(io::Error::other(error))),
     }
 }
 

@@ -4,9 +4,12 @@
 //! it grows it has exactly one [`Writer`].
 
 mod local;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::io;
 use std::ops::Range;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,6 +17,8 @@ use futures_util::stream::BoxStream;
 use sortie_media::Patch;
 
 pub(crate) use local::LocalStorage;
+#[cfg(feature = "s3")]
+pub(crate) use s3::S3Storage;
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +52,16 @@ impl From<io::Error> for StorageError {
     }
 }
 
+/// Runs blocking work off the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, StorageError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => Err(StorageError::Io(io::Error::other(error))),
+    }
+}
+
 /// How a growing object becomes a finished one; see [`sortie_media::Finish`].
 #[derive(Debug)]
 pub(crate) struct Finishing {
@@ -62,6 +77,31 @@ pub(crate) struct Finishing {
 
 /// The ending of an object whose container nobody knows.
 pub(crate) const AS_IT_CAME: &str = "bin";
+
+/// What of a growing object is final; see [`sortie_media::Indexer::settled`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settled {
+    /// Length of its beginning that finishing will keep, and that is patched in the front matter only.
+    pub(crate) length: u64,
+    /// The ending of the name that it will have. Counts as soon as `length` is not 0.
+    pub(crate) extension: &'static str,
+}
+
+/// Bytes of the stream that are needed to index it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Excerpt {
+    /// Where in the stream.
+    pub(crate) position: u64,
+    /// At least one.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Excerpt {
+    /// The stream offset behind it.
+    pub(crate) fn end(&self) -> u64 {
+        self.position + self.bytes.len() as u64
+    }
+}
 
 /// The one who may write to a growing object.
 ///
@@ -79,6 +119,23 @@ pub(crate) trait Writer: Send {
 
     /// How much of the stream is there, without the head room.
     fn stream_length(&self) -> u64;
+
+    /// Whether what is settled is put out of reach: it can neither be patched nor be read again until the
+    /// object is finished. Then [`Writer::settle`] must be called after every append, and the index must do
+    /// without patches behind the front matter.
+    fn seals(&self) -> bool {
+        false
+    }
+
+    /// Says what is settled, and which of the bytes appended since the last call an index needs: all others
+    /// may be read as zeros after a restart. Excerpts that were given before may be given again.
+    async fn settle(
+        &mut self,
+        _settled: Settled,
+        _excerpts: Vec<Excerpt>,
+    ) -> Result<(), StorageError> {
+        Ok(())
+    }
 
     /// Makes it a finished object. What was durable before stays so, whenever the power is cut.
     async fn finish(self: Box<Self>, finishing: Finishing) -> Result<(), StorageError>;
@@ -99,6 +156,17 @@ pub(crate) struct Reopened {
 pub(crate) trait SeekableStream: Send {
     /// Fills as much of `buffer` as there is at `position`; 0 at the end.
     fn read_at(&mut self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+/// What a client gets that reads an object from the store itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Presigned<'a> {
+    /// The value of `Content-Disposition`.
+    pub(crate) content_disposition: &'a str,
+    /// The value of `Content-Type`.
+    pub(crate) content_type: &'a str,
+    /// How long the address holds.
+    pub(crate) expires_in: Duration,
 }
 
 /// A place for recordings.
@@ -135,6 +203,20 @@ pub(crate) trait Storage: Send + Sync {
     /// Removes an object, growing or finished, durably. One that is not there is no error.
     async fn delete(&self, path: &str) -> Result<(), StorageError>;
 
-    /// Whether it can be written to, read and deleted from now.
+    /// Whether it can be used now. Cheap: it is asked every few seconds.
     async fn check(&self) -> Result<(), StorageError>;
+
+    /// Whether it can be written to, read and deleted from; if not, with what to do about it. For the start.
+    async fn probe(&self) -> Result<(), StorageError> {
+        self.check().await
+    }
+
+    /// An address under which a client may read an object without us; `None`: only through us.
+    async fn presigned(
+        &self,
+        _path: &str,
+        _presigned: Presigned<'_>,
+    ) -> Result<Option<String>, StorageError> {
+        Ok(None)
+    }
 }

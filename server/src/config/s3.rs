@@ -1,0 +1,302 @@
+//! The variables of the `s3` back end.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::{MIB, Reader};
+
+/// S3 demands at least 5 MiB of every part but the last; some stores demand that all be equal.
+const SMALLEST_PART: u64 = 8 * MIB;
+/// S3 takes 10,000 parts; a few are spared for what finishing appends.
+const MOST_PARTS: u64 = 9_900;
+/// S3's largest object, 5 TiB.
+const LARGEST_OBJECT_MB: u64 = 5 * 1024 * 1024;
+
+/// The `s3` storage back end.
+#[derive(Clone, Debug)]
+pub struct S3StorageConfig {
+    /// `SORTIE_RECORDING_S3_BUCKET`.
+    pub bucket: String,
+    /// `SORTIE_RECORDING_S3_REGION`.
+    pub region: String,
+    /// `SORTIE_RECORDING_S3_ENDPOINT`; AWS when absent.
+    pub endpoint: Option<String>,
+    /// `SORTIE_RECORDING_S3_PREFIX`: empty, or with a slash at its end.
+    pub prefix: String,
+    /// `SORTIE_RECORDING_S3_REDIRECT`: whether downloads are sent to the store itself.
+    pub redirect: bool,
+    /// `SORTIE_RECORDING_STAGING_PATH`: what the store does not have yet.
+    pub staging: PathBuf,
+    /// Bytes of a part, from the largest recording that is allowed.
+    pub part_size: u64,
+    /// `AWS_ACCESS_KEY_ID` and what belongs to it, the first link of the AWS chain; the rest of the chain is
+    /// asked when they are absent.
+    pub credentials: Option<S3Key>,
+}
+
+/// An access key.
+#[derive(Clone)]
+pub struct S3Key {
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: String,
+    /// `AWS_SESSION_TOKEN`.
+    pub session_token: Option<String>,
+}
+
+impl fmt::Debug for S3Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Key")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl S3StorageConfig {
+    pub(super) fn read(reader: &mut Reader<'_>, database: &Path, max_size_bytes: u64) -> Self {
+        let bucket = reader
+            .text("SORTIE_RECORDING_S3_BUCKET")
+            .unwrap_or_default();
+        if bucket.is_empty() {
+            reader.wrong(
+                "SORTIE_RECORDING_S3_BUCKET",
+                "must be set with SORTIE_RECORDING_STORAGE_BACKEND=s3",
+            );
+        } else if !is_bucket(&bucket) {
+            reader.wrong(
+                "SORTIE_RECORDING_S3_BUCKET",
+                format!(
+                    "{bucket:?} is not a bucket's name: 3 to 63 letters, digits, dots and hyphens"
+                ),
+            );
+        }
+        let region = reader
+            .text("SORTIE_RECORDING_S3_REGION")
+            .unwrap_or_else(|| "us-east-1".to_owned());
+        if !region
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        {
+            reader.wrong(
+                "SORTIE_RECORDING_S3_REGION",
+                format!("{region:?} is not a region; for example eu-central-1"),
+            );
+        }
+        let endpoint = reader.text("SORTIE_RECORDING_S3_ENDPOINT");
+        if let Some(endpoint) = endpoint.as_ref().filter(|endpoint| !is_endpoint(endpoint)) {
+            reader.wrong(
+                "SORTIE_RECORDING_S3_ENDPOINT",
+                format!("{endpoint:?} is not an address without a path; for example https://s3.example.com:9000"),
+            );
+        }
+        let prefix = reader
+            .text("SORTIE_RECORDING_S3_PREFIX")
+            .unwrap_or_else(|| "recordings/".to_owned());
+        let prefix = match clean_prefix(&prefix) {
+            Some(prefix) => prefix,
+            None => {
+                reader.wrong(
+                    "SORTIE_RECORDING_S3_PREFIX",
+                    format!("{prefix:?} is not a prefix of names separated by single slashes"),
+                );
+                String::new()
+            }
+        };
+        if max_size_bytes > LARGEST_OBJECT_MB * MIB {
+            reader.wrong(
+                "SORTIE_RECORDING_MAX_SIZE_MB",
+                format!(
+                    "must be at most {LARGEST_OBJECT_MB} with SORTIE_RECORDING_STORAGE_BACKEND=s3"
+                ),
+            );
+        }
+        let staging = reader
+            .text("SORTIE_RECORDING_STAGING_PATH")
+            .map_or_else(|| database.with_file_name("staging"), PathBuf::from);
+        Self {
+            bucket,
+            region,
+            endpoint,
+            prefix,
+            redirect: reader.flag("SORTIE_RECORDING_S3_REDIRECT", false),
+            staging,
+            part_size: part_size(max_size_bytes),
+            credentials: S3Key::read(reader),
+        }
+    }
+}
+
+impl S3Key {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let access_key_id = reader.text("AWS_ACCESS_KEY_ID");
+        let secret_access_key = reader.text("AWS_SECRET_ACCESS_KEY");
+        match (access_key_id, secret_access_key) {
+            (Some(access_key_id), Some(secret_access_key)) => Some(Self {
+                access_key_id,
+                secret_access_key,
+                session_token: reader.text("AWS_SESSION_TOKEN"),
+            }),
+            (Some(_), None) => {
+                reader.wrong(
+                    "AWS_SECRET_ACCESS_KEY",
+                    "must be set with AWS_ACCESS_KEY_ID",
+                );
+                None
+            }
+            (None, Some(_)) => {
+                reader.wrong(
+                    "AWS_ACCESS_KEY_ID",
+                    "must be set with AWS_SECRET_ACCESS_KEY",
+                );
+                None
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+/// As lenient as the most lenient store; what a store does not like it says itself.
+fn is_bucket(name: &str) -> bool {
+    (3..=63).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+}
+
+fn is_endpoint(endpoint: &str) -> bool {
+    endpoint.parse::<axum::http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && matches!(uri.path(), "" | "/")
+            && uri.query().is_none()
+    })
+}
+
+/// Without a slash at its beginning and with one at its end; `/` alone is none.
+fn clean_prefix(prefix: &str) -> Option<String> {
+    let names = prefix.trim_start_matches('/').trim_end_matches('/');
+    if names.is_empty() {
+        return Some(String::new());
+    }
+    let plain = |name: &str| {
+        !matches!(name, "" | "." | "..")
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.!'()=@".contains(&byte))
+    };
+    names.split('/').all(plain).then(|| format!("{names}/"))
+}
+
+/// The least that lets the largest recording be made of the parts that S3 takes, in whole MiB.
+fn part_size(max_size_bytes: u64) -> u64 {
+    max_size_bytes
+        .div_ceil(MOST_PARTS)
+        .next_multiple_of(MIB)
+        .max(SMALLEST_PART)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, StorageConfig, tests::read};
+    use super::*;
+
+    const S3: (&str, &str) = ("SORTIE_RECORDING_STORAGE_BACKEND", "s3");
+    const BUCKET: (&str, &str) = ("SORTIE_RECORDING_S3_BUCKET", "recordings");
+
+    #[track_caller]
+    fn s3(variables: &[(&str, &str)]) -> S3StorageConfig {
+        match read(&[&[S3, BUCKET], variables].concat()) {
+            Ok(Config {
+                storage: StorageConfig::S3(s3),
+                ..
+            }) => s3,
+            Ok(_) => panic!("another back end"),
+            Err(errors) => panic!("{errors:?}"),
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_enough() {
+        let config = s3(&[]);
+        assert_eq!(config.bucket, "recordings");
+        assert_eq!(config.region, "us-east-1");
+        assert_eq!(config.prefix, "recordings/");
+        assert_eq!(config.staging, Path::new("staging"));
+        assert_eq!(config.part_size, 8 * MIB);
+        assert!(config.endpoint.is_none() && config.credentials.is_none() && !config.redirect);
+    }
+
+    #[test]
+    fn staging_lies_beside_the_database() {
+        let config = s3(&[("SORTIE_DB", "/var/lib/sortie/sortie.db")]);
+        assert_eq!(config.staging, Path::new("/var/lib/sortie/staging"));
+        let config = s3(&[("SORTIE_RECORDING_STAGING_PATH", "/fast")]);
+        assert_eq!(config.staging, Path::new("/fast"));
+    }
+
+    #[test]
+    fn prefixes() {
+        for (given, expected) in [
+            ("/", Some("")),
+            ("a", Some("a/")),
+            ("a/b/", Some("a/b/")),
+            ("/a/", Some("a/")),
+            ("a//b", None),
+            ("a/../b", None),
+            ("a b", None),
+        ] {
+            assert_eq!(clean_prefix(given).as_deref(), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn the_largest_recording_fits_into_the_parts_there_may_be() {
+        for max_size_mb in [1, 500, 79_200, 79_201, LARGEST_OBJECT_MB] {
+            let part_size = part_size(max_size_mb * MIB);
+            assert!(part_size >= SMALLEST_PART && part_size.is_multiple_of(MIB));
+            assert!((max_size_mb * MIB).div_ceil(part_size) <= MOST_PARTS);
+        }
+        assert_eq!(part_size(79_200 * MIB), SMALLEST_PART);
+    }
+
+    #[test]
+    fn every_wrong_value_is_reported_at_once() {
+        let errors = read(&[
+            S3,
+            ("SORTIE_RECORDING_S3_REGION", "eu central"),
+            ("SORTIE_RECORDING_S3_ENDPOINT", "s3.example.com"),
+            ("SORTIE_RECORDING_S3_PREFIX", "../x"),
+            ("SORTIE_RECORDING_MAX_SIZE_MB", "6000000"),
+            ("SORTIE_RECORDING_S3_REDIRECT", "maybe"),
+            ("AWS_ACCESS_KEY_ID", "key"),
+        ])
+        .err()
+        .unwrap_or_default();
+        let variables: Vec<_> = errors.iter().map(|error| error.variable).collect();
+        assert_eq!(
+            variables,
+            [
+                "SORTIE_RECORDING_S3_BUCKET",
+                "SORTIE_RECORDING_S3_REGION",
+                "SORTIE_RECORDING_S3_ENDPOINT",
+                "SORTIE_RECORDING_S3_PREFIX",
+                "SORTIE_RECORDING_MAX_SIZE_MB",
+                "SORTIE_RECORDING_S3_REDIRECT",
+                "AWS_SECRET_ACCESS_KEY",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let config = s3(&[
+            ("AWS_ACCESS_KEY_ID", "public"),
+            ("AWS_SECRET_ACCESS_KEY", "hidden"),
+            ("AWS_SESSION_TOKEN", "concealed"),
+        ]);
+        let printed = format!("{config:?}");
+        assert!(printed.contains("public"));
+        assert!(!printed.contains("hidden") && !printed.contains("concealed"));
+    }
+}

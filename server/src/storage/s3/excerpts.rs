@@ -1,0 +1,260 @@
+//! The few bytes of sealed parts that are needed to index them again.
+//!
+//! Parts of an unfinished multipart upload cannot be read back. Headers and frame headers, which are some
+//! thirty bytes per frame, are kept here; of everything else the index looks at the length only, so that it
+//! may be read as zeros.
+//!
+//! A file of records: stream offset (64 bits), length (32 bits), both little-endian, and the bytes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::state::Mark;
+use crate::storage::Excerpt;
+
+const FILE: &str = "excerpts";
+const RECORD_HEADER: usize = 12;
+
+/// The end of the file, where excerpts are added.
+#[derive(Debug)]
+pub(super) struct Excerpts {
+    file: File,
+    mark: Mark,
+}
+
+impl Excerpts {
+    /// Opens the file, creating it if need be, and cuts off what is behind `mark`, or behind the end of the
+    /// stream: a power cut may have taken bytes that the excerpts know of, and others may come instead.
+    pub(super) fn open(folder: &Path, mark: Mark, stream_length: u64) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(folder.join(FILE))?;
+        if file.metadata()?.len() < mark.bytes {
+            return Err(io::Error::other("the excerpts are shorter than they were"));
+        }
+        let mark = if mark.position > stream_length {
+            before(&file, mark, stream_length)?
+        } else {
+            mark
+        };
+        file.set_len(mark.bytes)?;
+        Ok(Self { file, mark })
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// Adds what is new in `excerpts`, which are in order and complete up to `position`. Not durable yet.
+    pub(super) fn add(&mut self, excerpts: &[Excerpt], position: u64) -> io::Result<()> {
+        let mut records = Vec::new();
+        for excerpt in excerpts {
+            // After a restart the stream is scanned again from its beginning.
+            let known = self.mark.position.saturating_sub(excerpt.position);
+            let known = usize::try_from(known).unwrap_or(usize::MAX);
+            let Some(new @ [_, ..]) = excerpt.bytes.get(known..) else {
+                continue;
+            };
+            let length = u32::try_from(new.len()).map_err(io::Error::other)?;
+            records.extend((excerpt.position + known as u64).to_le_bytes());
+            records.extend(length.to_le_bytes());
+            records.extend(new);
+        }
+        self.file.write_all_at(&records, self.mark.bytes)?;
+        self.mark.bytes += records.len() as u64;
+        self.mark.position = self.mark.position.max(position);
+        Ok(())
+    }
+
+    /// Makes everything that was added durable, through a handle of its own.
+    pub(super) fn sync(folder: &Path) -> io::Result<()> {
+        File::open(folder.join(FILE))?.sync_data()
+    }
+}
+
+/// The last place in the file that knows of nothing behind `stream_length`.
+fn before(file: &File, mark: Mark, stream_length: u64) -> io::Result<Mark> {
+    let mut records = Records::new(file.try_clone()?, mark)?;
+    let mut bytes = 0;
+    while !records.current.bytes.is_empty() && records.current.end() <= stream_length {
+        bytes += (RECORD_HEADER + records.current.bytes.len()) as u64;
+        records.next()?;
+    }
+    let position = if records.current.bytes.is_empty() {
+        stream_length
+    } else {
+        records.current.position.min(stream_length)
+    };
+    Ok(Mark { bytes, position })
+}
+
+/// Reads a stream of which only excerpts are left. Quick as long as positions do not decrease.
+#[derive(Debug)]
+pub(super) struct ExcerptReader {
+    path: PathBuf,
+    mark: Mark,
+    /// `None` until something is asked for.
+    records: Option<Records>,
+}
+
+#[derive(Debug)]
+struct Records {
+    file: io::Take<BufReader<File>>,
+    /// The record in hand; an empty one behind the last.
+    current: Excerpt,
+    /// Nothing before this can be had without starting again.
+    passed: u64,
+}
+
+impl ExcerptReader {
+    pub(super) fn new(folder: &Path, mark: Mark) -> Self {
+        Self {
+            path: folder.join(FILE),
+            mark,
+            records: None,
+        }
+    }
+
+    /// Fills `buffer` with the stream from `position` on: excerpts where there are some, zeros elsewhere.
+    pub(super) fn read_at(&mut self, position: u64, buffer: &mut [u8]) -> io::Result<()> {
+        buffer.fill(0);
+        let end = position + buffer.len() as u64;
+        if self
+            .records
+            .as_ref()
+            .is_none_or(|records| position < records.passed)
+        {
+            self.records = Some(Records::new(File::open(&self.path)?, self.mark)?);
+        }
+        let Some(records) = &mut self.records else {
+            return Ok(());
+        };
+        records.passed = position;
+        while !records.current.bytes.is_empty() && records.current.position < end {
+            let current = &records.current;
+            let from = current.position.max(position);
+            let to = current.end().min(end);
+            if from < to {
+                let [target, source] = [position, current.position]
+                    .map(|base| usize::try_from(from - base).unwrap_or(usize::MAX));
+                let length = usize::try_from(to - from).unwrap_or(usize::MAX);
+                buffer[target..target + length]
+                    .copy_from_slice(&current.bytes[source..source + length]);
+            }
+            if current.end() > end {
+                break;
+            }
+            records.next()?;
+        }
+        Ok(())
+    }
+}
+
+impl Records {
+    fn new(mut file: File, mark: Mark) -> io::Result<Self> {
+        file.seek(SeekFrom::Start(0))?;
+        let mut records = Self {
+            file: BufReader::new(file).take(mark.bytes),
+            current: Excerpt::default(),
+            passed: 0,
+        };
+        records.next()?;
+        Ok(records)
+    }
+
+    fn next(&mut self) -> io::Result<()> {
+        self.current = Excerpt::default();
+        let mut header = [0; RECORD_HEADER];
+        if self.file.limit() < RECORD_HEADER as u64 {
+            return Ok(());
+        }
+        self.file.read_exact(&mut header)?;
+        let (position, length) = header.split_at(8);
+        let position = u64::from_le_bytes(position.try_into().map_err(io::Error::other)?);
+        let length = u32::from_le_bytes(length.try_into().map_err(io::Error::other)?);
+        if u64::from(length) > self.file.limit() {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        self.file.read_exact(&mut bytes)?;
+        self.current = Excerpt { position, bytes };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn excerpt(position: u64, bytes: &[u8]) -> Excerpt {
+        Excerpt {
+            position,
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    #[test]
+    fn read_back_with_zeros_between() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut excerpts = Excerpts::open(folder.path(), Mark::default(), 0)?;
+        excerpts.add(&[excerpt(0, b"abc"), excerpt(5, b"de")], 9)?;
+        excerpts.add(&[excerpt(9, b"fgh")], 14)?;
+        let expected = b"abc\0\0de\0\0fgh\0\0";
+        for size in 1..=expected.len() {
+            let mut reader = ExcerptReader::new(folder.path(), excerpts.mark());
+            let mut read = Vec::new();
+            while read.len() < expected.len() {
+                let mut buffer = vec![b'?'; size.min(expected.len() - read.len())];
+                reader.read_at(read.len() as u64, &mut buffer)?;
+                read.extend(buffer);
+            }
+            assert_eq!(read, expected, "in pieces of {size}");
+            let mut again = [b'?'; 2];
+            reader.read_at(1, &mut again)?;
+            assert_eq!(&again, b"bc", "backwards");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_known_is_not_added_again() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut excerpts = Excerpts::open(folder.path(), Mark::default(), 0)?;
+        excerpts.add(&[excerpt(0, b"abc")], 3)?;
+        let mark = excerpts.mark();
+        excerpts.add(&[excerpt(3, b"torn")], 7)?;
+        drop(excerpts);
+
+        let mut excerpts = Excerpts::open(folder.path(), mark, 7)?;
+        excerpts.add(&[excerpt(0, b"abcdef")], 6)?;
+        let mut all = [0; 6];
+        ExcerptReader::new(folder.path(), excerpts.mark()).read_at(0, &mut all)?;
+        assert_eq!(&all, b"abcdef");
+        assert_eq!(
+            excerpts.mark().bytes,
+            2 * RECORD_HEADER as u64 + 6,
+            "no byte twice"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn what_the_stream_lost_is_forgotten() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut excerpts = Excerpts::open(folder.path(), Mark::default(), 0)?;
+        excerpts.add(&[excerpt(0, b"ab"), excerpt(4, b"cdef")], 20)?;
+        let mark = excerpts.mark();
+        for (stream_length, position) in [(20, 20), (10, 10), (8, 8), (7, 4), (3, 3), (1, 0)] {
+            let mut excerpts = Excerpts::open(folder.path(), mark, stream_length)?;
+            assert_eq!(excerpts.mark().position, position, "{stream_length}");
+            excerpts.add(&[excerpt(0, b"ab"), excerpt(4, b"cdef")], 20)?;
+            assert_eq!(excerpts.mark(), mark, "the same again");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! Recordings in S3 and what speaks like it.
+//!
+//! An object in a bucket cannot be appended to or changed. So a growing recording is a multipart upload of
+//! parts of one size (some stores insist on that), and the first part is held back until the end, because the
+//! head is patched there. What is acknowledged and not in the store yet is staged on the local disk:
+//!
+//! ```text
+//! <staging>/<id>/00000.part    the first part
+//! <staging>/<id>/00007.part    a full part that is settled, or on its way; removed when the store has it
+//! <staging>/<id>/00008.part    the tail
+//! <staging>/<id>/excerpts      what an index needs of the parts that are gone
+//! <staging>/<id>/state.json    the multipart upload and its confirmed parts
+//! ```
+//!
+//! A part goes only when it is *settled*: nothing that follows will make finishing cut or change it. Finishing
+//! uploads what is left and completes the upload, at a cost that does not depend on the length.
+//!
+//! *Instead of* small objects that are copied together at the end: then finishing costs a request per part.
+
+mod assembly;
+mod credentials;
+mod excerpts;
+mod explain;
+mod folder;
+mod keys;
+mod probe;
+mod remote;
+mod staged;
+mod state;
+mod writer;
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex as BlockingMutex, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use sortie_media::HEAD_ROOM;
+use tokio::sync::Mutex;
+
+use super::{Presigned, Reopened, Storage, StorageError, Writer, blocking};
+use crate::clock::Clock;
+use crate::config::S3StorageConfig;
+use assembly::{Assembly, Ownership};
+use keys::Keys;
+use remote::{Remote, read_error, write_error};
+use staged::{Staged, StagedStream};
+use state::State;
+use writer::S3Writer;
+
+/// How long readiness waits for the store.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The `s3` back end.
+pub(crate) struct S3Storage {
+    config: S3StorageConfig,
+    remote: Arc<Remote>,
+    keys: Keys,
+    /// Who works on a recording now, by id: a writer that was dropped may need a moment to end.
+    owners: BlockingMutex<HashMap<String, Weak<Mutex<()>>>>,
+}
+
+impl S3Storage {
+    /// Uses a bucket, and the staging folder, which is created if need be. Asks the store nothing yet.
+    pub(crate) fn open(
+        config: &S3StorageConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StorageError> {
+        // Fails if the process has one already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        std::fs::create_dir_all(&config.staging)?;
+        folder::clear(&config.staging)?;
+        Ok(Self {
+            remote: Arc::new(Remote::open(config, clock).map_err(read_error)?),
+            keys: Keys::new(&config.prefix, &config.staging),
+            owners: BlockingMutex::default(),
+            config: config.clone(),
+        })
+    }
+
+    /// Waits until nobody else works on this recording.
+    async fn own(&self, id: &str) -> Ownership {
+        let owner = {
+            let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+            owners.retain(|_, owner| owner.strong_count() > 0);
+            owners.get(id).and_then(Weak::upgrade).unwrap_or_else(|| {
+                let owner = Arc::new(Mutex::new(()));
+                owners.insert(id.to_owned(), Arc::downgrade(&owner));
+                owner
+            })
+        };
+        Arc::new(owner.lock_owned().await)
+    }
+
+    fn writer(
+        &self,
+        id: &str,
+        folder: PathBuf,
+        staged: Staged,
+        state: State,
+        ownership: Ownership,
+    ) -> Box<dyn Writer> {
+        let assembly = Assembly::new(
+            Arc::clone(&self.remote),
+            self.keys.clone(),
+            id,
+            folder,
+            state,
+            ownership,
+        );
+        Box::new(S3Writer::new(Arc::new(assembly), staged))
+    }
+
+    async fn staged_length(&self, id: &str) -> Result<u64, StorageError> {
+        let folder = self.keys.folder(id)?;
+        blocking(move || Staged::measure(&folder, &State::load(&folder)?)).await
+    }
+
+    async fn delete_growing(&self, id: &str) -> Result<(), StorageError> {
+        let folder = self.keys.folder(id)?;
+        let _ownership = self.own(id).await;
+        let state = blocking({
+            let folder = folder.clone();
+            move || match State::load(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                state => state.map(Some),
+            }
+        })
+        .await?;
+        if let Some(upload) = state.and_then(|state| state.upload) {
+            let key = self.keys.finished(id, &upload.extension)?;
+            self.remote
+                .abort(&key, &upload.id)
+                .await
+                .map_err(write_error)?;
+        }
+        blocking(move || folder::retire(&folder)).await
+    }
+}
+
+#[async_trait]
+impl Storage for S3Storage {
+    fn name(&self) -> &'static str {
+        "s3"
+    }
+
+    fn growing_path(&self, id: &str) -> String {
+        self.keys.growing_path(id)
+    }
+
+    fn finished_path(&self, id: &str, extension: &str) -> String {
+        self.keys.finished_path(id, extension)
+    }
+
+    async fn create(&self, id: &str) -> Result<Box<dyn Writer>, StorageError> {
+        let ownership = self.own(id).await;
+        let (folder, part_size) = (self.keys.folder(id)?, self.config.part_size);
+        let (staged, state) = blocking({
+            let folder = folder.clone();
+            move || Staged::create(&folder, part_size)
+        })
+        .await?;
+        Ok(self.writer(id, folder, staged, state, ownership))
+    }
+
+    async fn reopen(&self, id: &str) -> Result<Reopened, StorageError> {
+        let ownership = self.own(id).await;
+        let folder = self.keys.folder(id)?;
+        let (staged, state) = blocking({
+            let folder = folder.clone();
+            move || {
+                let state = State::load(&folder)?;
+                Ok((Staged::open(&folder, &state)?, state))
+            }
+        })
+        .await?;
+        let stream = Box::new(StagedStream::new(&folder, state.clone(), staged.length()));
+        let writer = self.writer(id, folder, staged, state, ownership);
+        Ok(Reopened { writer, stream })
+    }
+
+    async fn growing_length(&self, id: &str) -> Result<u64, StorageError> {
+        Ok(self.staged_length(id).await?.saturating_sub(HEAD_ROOM))
+    }
+
+    async fn size(&self, path: &str) -> Result<u64, StorageError> {
+        if let Some(id) = self.keys.growing_id(path) {
+            return self.staged_length(id).await;
+        }
+        let size = self.remote.size(&Keys::key(path)?).await;
+        size.map_err(read_error)?.ok_or(StorageError::Missing)
+    }
+
+    async fn read(
+        &self,
+        path: &str,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, io::Result<Bytes>>, StorageError> {
+        if range.is_empty() {
+            return Ok(stream::empty().boxed());
+        }
+        let key = Keys::key(path)?;
+        self.remote.read(&key, range).await.map_err(read_error)
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), StorageError> {
+        if let Some(id) = self.keys.growing_id(path) {
+            return self.delete_growing(id).await;
+        }
+        let key = Keys::key(path)?;
+        self.remote.delete(&key).await.map_err(write_error)
+    }
+
+    async fn check(&self) -> Result<(), StorageError> {
+        let staging = self.keys.staging().join(".sortie-check");
+        blocking(move || {
+            std::fs::write(&staging, b"sortie")?;
+            std::fs::remove_file(staging)
+        })
+        .await?;
+        // That there is nothing is an answer.
+        let key = Keys::key(&format!("{}.sortie-check", self.keys.prefix()))?;
+        match tokio::time::timeout(CHECK_TIMEOUT, self.remote.size(&key)).await {
+            Ok(answer) => answer.map(|_| ()).map_err(read_error),
+            Err(_) => Err(StorageError::Io(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    async fn probe(&self) -> Result<(), StorageError> {
+        probe::probe(&self.remote, &self.keys, &self.config).await
+    }
+
+    async fn presigned(
+        &self,
+        path: &str,
+        presigned: Presigned<'_>,
+    ) -> Result<Option<String>, StorageError> {
+        if !self.config.redirect {
+            return Ok(None);
+        }
+        let key = Keys::key(path)?;
+        self.remote
+            .presigned(
+                &key,
+                presigned.content_disposition,
+                presigned.content_type,
+                presigned.expires_in,
+            )
+            .await
+            .map(Some)
+            .map_err(read_error)
+    }
+}

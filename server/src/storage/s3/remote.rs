@@ -1,0 +1,362 @@
+//! The store, seen from here: a handful of calls, each tried again where that can help, each harmless when it
+//! is done twice.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::signer::{Method, SignedUrlOptions, Signer};
+use object_store::{
+    Attribute, Attributes, BackoffConfig, ClientOptions, Error, GetOptions, GetRange, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, RetryConfig, StaticCredentialProvider,
+};
+
+use super::credentials::ChainCredentials;
+use super::explain::text_of;
+use crate::clock::Clock;
+use crate::config::S3StorageConfig;
+use crate::storage::StorageError;
+
+/// How often a call is made before it has failed, where object_store itself gives up at once: after an answer
+/// that was cut off half-way, mostly.
+const ATTEMPTS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// No answer, and no byte of it, for so long: the connection is given up. Sending a part counts.
+const SILENCE: Duration = Duration::from_secs(120);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A bucket.
+#[derive(Debug)]
+pub(super) struct Remote {
+    store: AmazonS3,
+    http: reqwest::Client,
+}
+
+/// What each call returns.
+pub(super) type Result<T> = std::result::Result<T, Error>;
+
+impl Remote {
+    pub(super) fn open(config: &S3StorageConfig, clock: Arc<dyn Clock>) -> Result<Self> {
+        let plain = config
+            .endpoint
+            .as_deref()
+            .is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let retry = RetryConfig {
+            backoff: BackoffConfig {
+                init_backoff: FIRST_PAUSE,
+                max_backoff: Duration::from_secs(5),
+                base: 2.0,
+            },
+            max_retries: 8,
+            retry_timeout: Duration::from_secs(20),
+        };
+        // No limit on the whole: a viewer may take hours over a download.
+        let client = ClientOptions::new()
+            .with_allow_http(plain)
+            .with_timeout_disabled()
+            .with_read_timeout(SILENCE)
+            .with_connect_timeout(CONNECT_TIMEOUT)
+            .with_user_agent(axum::http::HeaderValue::from_static(concat!(
+                "sortie-server/",
+                env!("CARGO_PKG_VERSION")
+            )));
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(&config.bucket)
+            .with_region(&config.region)
+            .with_allow_http(plain)
+            // Plain DELETE is what every store knows.
+            .with_disable_bulk_delete(true)
+            .with_retry(retry)
+            .with_client_options(client);
+        builder = match &config.endpoint {
+            Some(endpoint) => builder.with_endpoint(endpoint.trim_end_matches('/')),
+            // A dot in the name does not go with AWS's certificate.
+            None => builder.with_virtual_hosted_style_request(!config.bucket.contains('.')),
+        };
+        builder = match &config.credentials {
+            Some(key) => {
+                builder.with_credentials(Arc::new(StaticCredentialProvider::new(AwsCredential {
+                    key_id: key.access_key_id.clone(),
+                    secret_key: key.secret_access_key.clone(),
+                    token: key.session_token.clone(),
+                })))
+            }
+            None => builder.with_credentials(Arc::new(ChainCredentials::new(
+                config.region.clone(),
+                clock,
+            ))),
+        };
+        let http = reqwest::Client::builder()
+            .read_timeout(SILENCE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build()
+            .map_err(generic)?;
+        Ok(Self {
+            store: builder.build()?,
+            http,
+        })
+    }
+
+    /// Writes a whole object.
+    pub(super) async fn put(&self, key: &Path, bytes: Bytes, content_type: &str) -> Result<()> {
+        let options = || PutOptions {
+            attributes: content(content_type),
+            ..PutOptions::default()
+        };
+        again(|| self.store.put_opts(key, bytes.clone().into(), options()))
+            .await
+            .map(|_| ())
+    }
+
+    /// Begins a multipart upload. Done twice it leaves one that is never used, as the sweep finds out.
+    pub(super) async fn begin(&self, key: &Path, content_type: &str) -> Result<String> {
+        let options = || PutMultipartOptions {
+            attributes: content(content_type),
+            ..PutMultipartOptions::default()
+        };
+        again(|| self.store.create_multipart_opts(key, options())).await
+    }
+
+    /// Writes the part of this index, counted from 0. Done twice the later one counts, with the same bytes.
+    pub(super) async fn put_part(
+        &self,
+        key: &Path,
+        upload: &str,
+        index: u64,
+        bytes: Bytes,
+    ) -> Result<String> {
+        let index = usize::try_from(index).map_err(generic)?;
+        let upload = upload.to_owned();
+        let part = again(|| {
+            self.store
+                .put_part(key, &upload, index, bytes.clone().into())
+        })
+        .await?;
+        Ok(part.content_id)
+    }
+
+    /// Makes one object of all parts. Done twice it fails the second time: ask for the object's size.
+    pub(super) async fn complete(
+        &self,
+        key: &Path,
+        upload: &str,
+        parts: Vec<String>,
+    ) -> Result<()> {
+        let upload = upload.to_owned();
+        let parts: Vec<_> = parts
+            .into_iter()
+            .map(|content_id| PartId { content_id })
+            .collect();
+        again(|| self.store.complete_multipart(key, &upload, parts.clone()))
+            .await
+            .map(|_| ())
+    }
+
+    /// Gives a multipart upload up; one that is not there is no error.
+    pub(super) async fn abort(&self, key: &Path, upload: &str) -> Result<()> {
+        let upload = upload.to_owned();
+        absent_is_fine(again(|| self.store.abort_multipart(key, &upload)).await)
+    }
+
+    /// An object's size; `None`: there is none.
+    pub(super) async fn size(&self, key: &Path) -> Result<Option<u64>> {
+        match again(|| self.store.head(key)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a range, which must not be empty.
+    pub(super) async fn read(
+        &self,
+        key: &Path,
+        range: Range<u64>,
+    ) -> Result<BoxStream<'static, io::Result<Bytes>>> {
+        let options = || GetOptions {
+            range: Some(GetRange::Bounded(range.clone())),
+            ..GetOptions::default()
+        };
+        let result = again(|| self.store.get_opts(key, options())).await?;
+        Ok(result.into_stream().map_err(io::Error::other).boxed())
+    }
+
+    /// Removes an object; one that is not there is no error.
+    pub(super) async fn delete(&self, key: &Path) -> Result<()> {
+        absent_is_fine(again(|| self.store.delete(key)).await)
+    }
+
+    /// An address under which anybody may read the object for a while.
+    pub(super) async fn presigned(
+        &self,
+        key: &Path,
+        content_disposition: &str,
+        content_type: &str,
+        expires_in: Duration,
+    ) -> Result<String> {
+        let options = SignedUrlOptions::new().with_query([
+            ("response-content-disposition", content_disposition),
+            ("response-content-type", content_type),
+        ]);
+        let url = self
+            .store
+            .signed_url_opts(Method::GET, key, expires_in, &options)
+            .await?;
+        Ok(url.into())
+    }
+
+    /// Keys and names of the multipart uploads under `prefix` that are neither complete nor given up.
+    ///
+    /// object_store has no such call, but it signs one.
+    pub(super) async fn uploads(&self, prefix: &str) -> Result<Vec<(String, String)>> {
+        let mut uploads = Vec::new();
+        let mut markers: Option<(String, String)> = None;
+        loop {
+            let mut query = vec![("uploads", ""), ("prefix", prefix)];
+            if let Some((key, upload)) = &markers {
+                query.extend([("key-marker", key.as_str()), ("upload-id-marker", upload)]);
+            }
+            let page = again(|| self.uploads_page(&query)).await?;
+            uploads.extend(
+                page.uploads
+                    .into_iter()
+                    .map(|upload| (upload.key, upload.upload_id)),
+            );
+            if !page.is_truncated {
+                return Ok(uploads);
+            }
+            markers = Some((page.next_key_marker, page.next_upload_id_marker));
+        }
+    }
+
+    async fn uploads_page(&self, query: &[(&str, &str)]) -> Result<UploadsPage> {
+        let options = SignedUrlOptions::new().with_query(query.iter().copied());
+        let url = self
+            .store
+            .signed_url_opts(
+                Method::GET,
+                &Path::default(),
+                Duration::from_secs(60),
+                &options,
+            )
+            .await?;
+        let answer = self.http.get(url).send().await.map_err(generic)?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(generic)?;
+        if status == axum::http::StatusCode::FORBIDDEN {
+            return Err(Error::PermissionDenied {
+                path: String::new(),
+                source: text.into(),
+            });
+        }
+        if !status.is_success() {
+            return Err(generic(format!("{status}: {text}")));
+        }
+        quick_xml::de::from_str(&text).map_err(generic)
+    }
+}
+
+/// [`ListMultipartUploads`](https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html).
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[derive(Default)]
+struct UploadsPage {
+    #[serde(rename = "Upload")]
+    uploads: Vec<ListedUpload>,
+    is_truncated: bool,
+    next_key_marker: String,
+    next_upload_id_marker: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedUpload {
+    key: String,
+    upload_id: String,
+}
+
+fn content(content_type: &str) -> Attributes {
+    Attributes::from_iter([(Attribute::ContentType, content_type.to_owned())])
+}
+
+fn generic(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Generic {
+        store: "S3",
+        source: source.into(),
+    }
+}
+
+fn absent_is_fine(result: Result<()>) -> Result<()> {
+    match result {
+        Err(Error::NotFound { .. }) => Ok(()),
+        result => result,
+    }
+}
+
+/// Calls until it works, with pauses that grow and vary, as long as the answer leaves hope.
+async fn again<T, F: Future<Output = Result<T>>>(mut call: impl FnMut() -> F) -> Result<T> {
+    let mut attempt = 1;
+    loop {
+        match call().await {
+            Err(error) if attempt < ATTEMPTS && is_passing(&error) => {
+                tracing::info!(attempt, "the store failed, trying again: {error}");
+                tokio::time::sleep(jittered(FIRST_PAUSE * 2u32.pow(attempt))).await;
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Between half of it and all of it: many who failed at once do not come back at once.
+pub(super) fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::random_range(0.5..=1.0))
+}
+
+/// Whether it may be otherwise the next time. What the store refused with a reason will not be.
+fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Generic { .. } => {
+            let text = text_of(error);
+            // object_store keeps the status in the text only. The other 4xx mean us.
+            let ours = text.contains("status code: 4")
+                && !text.contains("status code: 408")
+                && !text.contains("status code: 429");
+            // These were tried for as long as the retry limits allow.
+            let tried = text.contains("retries, max_retries");
+            !(ours || tried || text.contains("incorrectly configured region"))
+        }
+        _ => false,
+    }
+}
+
+/// What a failed write means to ingest.
+pub(super) fn write_error(error: Error) -> StorageError {
+    let text = text_of(&error);
+    let full = ["507", "StorageFull", "QuotaExceeded", "EntityTooLarge"];
+    match error {
+        Error::NotFound { .. } if !text.contains("NoSuchBucket") => StorageError::Missing,
+        _ if full.iter().any(|word| text.contains(word)) => {
+            StorageError::Full(io::Error::other(text))
+        }
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            StorageError::ReadOnly(io::Error::other(text))
+        }
+        _ => StorageError::Io(io::Error::other(text)),
+    }
+}
+
+/// What a failed read means.
+pub(super) fn read_error(error: Error) -> StorageError {
+    match error {
+        Error::NotFound { .. } => StorageError::Missing,
+        error => StorageError::Io(io::Error::other(text_of(&error))),
+    }
+}

@@ -1,0 +1,286 @@
+//! A recording on its way into the store.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use sortie_media::{HEAD_ROOM, Patch};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::assembly::{Assembly, Goal, PARTS_IN_FLIGHT};
+use super::folder;
+use super::keys::media_type;
+use super::remote::write_error;
+use super::staged::Staged;
+use crate::storage::{AS_IT_CAME, Excerpt, Finishing, Settled, StorageError, Writer, blocking};
+
+/// With so many full parts waiting, a sender is slowed down to what the store takes.
+const BACKLOG: u64 = 8;
+/// How long one write waits for the store at most. A store that fails is not waited for at all: then the
+/// staging folder takes what comes, until it is full.
+const SLOWDOWN: Duration = Duration::from_secs(5);
+
+/// A growing object.
+pub(super) struct S3Writer {
+    assembly: Arc<Assembly>,
+    /// `None` after a call that was dropped half-way: what is on the disk must be looked at again.
+    staged: Option<Staged>,
+    length: u64,
+    goal: watch::Sender<Goal>,
+    filling: Option<Filling>,
+}
+
+/// The task that uploads settled parts; it ends with its writer.
+struct Filling {
+    task: JoinHandle<()>,
+    stop: DropGuard,
+}
+
+impl S3Writer {
+    pub(super) fn new(assembly: Arc<Assembly>, staged: Staged) -> Self {
+        Self {
+            assembly,
+            length: staged.length(),
+            staged: Some(staged),
+            goal: watch::Sender::new(Goal::default()),
+            filling: None,
+        }
+    }
+
+    /// Does blocking work on what is staged.
+    async fn with_staged<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Staged) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let Some(mut staged) = self.staged.take() else {
+            return Err(StorageError::Io(io::Error::other(
+                "an earlier write was interrupted",
+            )));
+        };
+        let ownership = Arc::clone(&self.assembly.ownership);
+        let (staged, result) = blocking(move || {
+            let result = work(&mut staged);
+            drop(ownership);
+            Ok((staged, result))
+        })
+        .await?;
+        self.length = staged.length();
+        self.staged = Some(staged);
+        Ok(result?)
+    }
+
+    /// Starts uploading when there is something to upload.
+    fn fill(&mut self) {
+        if self.filling.is_some() {
+            return;
+        }
+        let (assembly, goals) = (Arc::clone(&self.assembly), self.goal.subscribe());
+        let stop = CancellationToken::new();
+        let task = tokio::spawn({
+            let stop = stop.clone();
+            async move { assembly.fill(goals, stop).await }
+        });
+        self.filling = Some(Filling {
+            task,
+            stop: stop.drop_guard(),
+        });
+    }
+
+    /// Waits for the store if it works but is slower than the sender.
+    async fn slow_down(&self) {
+        let waiting = |confirmed: u64| {
+            let sealable = self.goal.borrow().parts.saturating_sub(1);
+            sealable.saturating_sub(confirmed)
+        };
+        let mut progress = self.assembly.progress();
+        let enough =
+            progress.wait_for(|progress| progress.failing || waiting(progress.confirmed) < BACKLOG);
+        let _ = tokio::time::timeout(SLOWDOWN, enough).await;
+    }
+
+    /// Ends the uploading of settled parts, wherever it is.
+    async fn stop_filling(&mut self) {
+        if let Some(Filling { task, stop }) = self.filling.take() {
+            drop(stop);
+            let _ = task.await;
+        }
+    }
+
+    /// Uploads everything from `start` on as one object of `length` bytes. Before `sealable` parts do not change
+    /// any more, whatever becomes of this attempt.
+    async fn deliver(
+        &self,
+        start: u64,
+        length: u64,
+        sealable: u64,
+        extension: &str,
+    ) -> Result<(), StorageError> {
+        let assembly = &self.assembly;
+        let part_size = assembly.part_size;
+        let sealed = assembly.state().await;
+        if sealed.upload.is_none() && length <= part_size {
+            let bytes = assembly.read(start..start + length).await?;
+            return assembly
+                .remote
+                .put(&assembly.key(extension)?, bytes, media_type(extension))
+                .await
+                .map_err(write_error);
+        }
+        let (key, upload) = assembly.upload(extension).await?;
+        // Noted one by one, so that a failure costs the tail only.
+        stream::iter((1..sealable).filter(|index| !sealed.parts.contains_key(index)))
+            .map(|index| assembly.seal(index, extension))
+            .buffer_unordered(PARTS_IN_FLIGHT)
+            .try_collect::<()>()
+            .await?;
+        let mut parts = assembly.state().await.parts;
+        let count = length.div_ceil(part_size);
+        // The head goes last: it is in the first part.
+        let missing: Vec<_> = (0..count)
+            .rev()
+            .filter(|index| !parts.contains_key(index))
+            .collect();
+        let put = |index: u64| {
+            let (key, upload) = (&key, &upload);
+            async move {
+                let from = start + index * part_size;
+                let to = (from + part_size).min(start + length);
+                let bytes = assembly.read(from..to).await?;
+                let part = assembly
+                    .remote
+                    .put_part(key, upload, index, bytes)
+                    .await
+                    .map_err(write_error)?;
+                Ok::<_, StorageError>((index, part))
+            }
+        };
+        let mut uploading = pin!(stream::iter(missing).map(put).buffered(PARTS_IN_FLIGHT));
+        while let Some((index, part)) = uploading.try_next().await? {
+            parts.insert(index, part);
+        }
+        assembly
+            .remote
+            .complete(&key, &upload, parts.into_values().collect())
+            .await
+            .map_err(write_error)
+    }
+
+    /// Delivers, whatever an earlier attempt has done already, and clears up.
+    async fn conclude(
+        &self,
+        start: u64,
+        length: u64,
+        sealable: u64,
+        extension: &str,
+    ) -> Result<(), StorageError> {
+        let mut delivered = self.deliver(start, length, sealable, extension).await;
+        if let Err(error) = delivered {
+            // The store may have done it, and the answer was lost; perhaps with the process.
+            let key = self.assembly.key(extension)?;
+            let size = self.assembly.remote.size(&key).await;
+            delivered = match (size, error) {
+                (Ok(Some(size)), _) if size == length => Ok(()),
+                (Ok(None), StorageError::Missing) => {
+                    self.assembly.begin_again().await?;
+                    self.deliver(start, length, sealable, extension).await
+                }
+                (_, error) => Err(error),
+            };
+        }
+        delivered?;
+        let folder = self.assembly.folder.clone();
+        blocking(move || folder::retire(&folder)).await
+    }
+}
+
+#[async_trait]
+impl Writer for S3Writer {
+    async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
+        if self.filling.is_some() {
+            self.slow_down().await;
+        }
+        self.with_staged(move |staged| staged.append(&bytes)).await
+    }
+
+    async fn patch(&mut self, patches: Vec<Patch>) -> Result<(), StorageError> {
+        self.with_staged(move |staged| staged.patch(&patches)).await
+    }
+
+    async fn sync(&mut self) -> Result<(), StorageError> {
+        self.with_staged(Staged::sync).await
+    }
+
+    fn stream_length(&self) -> u64 {
+        self.length - HEAD_ROOM
+    }
+
+    fn seals(&self) -> bool {
+        true
+    }
+
+    async fn settle(
+        &mut self,
+        settled: Settled,
+        excerpts: Vec<Excerpt>,
+    ) -> Result<(), StorageError> {
+        let mark = self
+            .with_staged(move |staged| staged.note(&excerpts))
+            .await?;
+        self.assembly.set_mark(mark);
+        let parts = settled.length / self.assembly.part_size;
+        if parts > 1 {
+            self.goal.send_if_modified(|goal| {
+                let more = parts > goal.parts;
+                *goal = Goal {
+                    parts: parts.max(goal.parts),
+                    extension: settled.extension,
+                };
+                more
+            });
+            self.fill();
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
+        self.stop_filling().await;
+        let Finishing {
+            keep,
+            append,
+            patches,
+            extension,
+        } = finishing;
+        let length = keep + append.len() as u64;
+        let part_size = self.assembly.part_size;
+        let sealed = self.assembly.state().await.parts;
+        if let Some((last, _)) = sealed.last_key_value()
+            && keep < (last + 1) * part_size
+        {
+            return Err(StorageError::Io(io::Error::other(format!(
+                "part {last} is in the store, but only {keep} bytes are to be kept"
+            ))));
+        }
+        self.with_staged(move |staged| staged.conclude(keep, append, &patches))
+            .await?;
+        self.conclude(0, length, keep / part_size, extension).await
+    }
+
+    async fn keep_as_it_came(mut self: Box<Self>) -> Result<(), StorageError> {
+        self.stop_filling().await;
+        if !self.assembly.state().await.parts.is_empty() {
+            // Nothing is settled of what is no recording; so this is one, or was to an earlier version.
+            return Err(StorageError::Io(io::Error::other(
+                "parts of what cannot be finished are in the store already",
+            )));
+        }
+        self.sync().await?;
+        self.conclude(HEAD_ROOM, self.stream_length(), 0, AS_IT_CAME)
+            .await
+    }
+}
