@@ -61,6 +61,12 @@ CREATE TABLE recordings (
     upload_length   BIGINT,
     -- Upload-Metadata as it came.
     upload_metadata TEXT NOT NULL DEFAULT '',
+    -- recording; partial: a piece of one, shown to nobody, of no session; final: made of such pieces.
+    kind            TEXT NOT NULL DEFAULT 'recording',
+    -- Upload-Concat as it came.
+    upload_concat   TEXT NOT NULL DEFAULT '',
+    -- The final upload that a partial one is copied into; the partial one goes when that is complete.
+    final_id        TEXT,
     -- Somebody has deleted it; the row goes when its object is gone.
     deleting        BIGINT NOT NULL DEFAULT 0,
     created_ms      BIGINT NOT NULL,
@@ -70,6 +76,8 @@ CREATE INDEX recordings_user ON recordings (user_id, created_ms, id);
 CREATE INDEX recordings_created ON recordings (created_ms, id);
 CREATE INDEX recordings_status ON recordings (status, created_ms, id);
 CREATE INDEX recordings_session ON recordings (session_id, created_ms, id);
+CREATE INDEX recordings_kind ON recordings (kind, completed_ms);
+CREATE INDEX recordings_final ON recordings (final_id);
 
 -- Who did what, when. Rows are only ever added.
 CREATE TABLE audit (

@@ -50,8 +50,24 @@ pub(crate) fn rfc3339(ms: i64) -> String {
     )
 }
 
+/// An HTTP date (IMF-fixdate, RFC 9110, section 5.6.7): whole seconds, the fraction dropped. `None` for a time
+/// that has no four-digit year.
+pub(crate) fn http_date(ms: i64) -> Option<String> {
+    let time = jiff::Timestamp::from_millisecond(ms).ok()?;
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    printer.timestamp_to_rfc9110_string(&time).ok()
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn http_dates_are_imf_fixdates() {
+        let date = super::http_date(784_111_777_999);
+        // The specification's own example (RFC 9110, section 5.6.7).
+        assert_eq!(date.as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+        assert_eq!(super::http_date(i64::MAX), None);
+    }
+
     #[test]
     fn times_are_rfc_3339() {
         assert_eq!(

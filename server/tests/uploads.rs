@@ -35,7 +35,11 @@ async fn options_tells_what_is_offered_to_anybody() {
     assert_eq!(header(&answer, "tus-version"), "1.0.0");
     assert_eq!(
         header(&answer, "tus-extension"),
-        "creation,creation-defer-length,creation-with-upload,termination"
+        "creation,creation-defer-length,creation-with-upload,termination,expiration,checksum,concatenation"
+    );
+    assert_eq!(
+        header(&answer, "tus-checksum-algorithm"),
+        "sha1,sha256,crc32c"
     );
     assert_eq!(
         header(&answer, "tus-max-size"),

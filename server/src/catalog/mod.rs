@@ -3,6 +3,7 @@
 //! One set of portable SQL. "Not found" is `Ok(None)` or `Ok(false)`, never an error.
 
 mod audit;
+mod concatenation;
 mod recordings;
 mod refresh_tokens;
 mod sessions;
@@ -15,7 +16,7 @@ use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 
 pub(crate) use audit::{Action, SYSTEM};
-pub(crate) use recordings::{Completion, RecordingRow};
+pub(crate) use recordings::{Completion, RecordingRow, UploadKind};
 pub(crate) use refresh_tokens::RefreshTokenRow;
 pub(crate) use sessions::SessionRow;
 pub(crate) use users::{UserChange, UserRow};

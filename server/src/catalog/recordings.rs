@@ -6,10 +6,21 @@ use sqlx::any::AnyRow;
 
 use super::{Catalog, CatalogError, nonsense};
 
-const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
+pub(super) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
-    r.upload_length, r.upload_metadata, r.deleting, r.created_ms, r.completed_ms \
+    r.upload_length, r.upload_metadata, r.kind, r.upload_concat, r.final_id, r.deleting, r.created_ms, r.completed_ms \
     FROM recordings AS r LEFT JOIN users AS u ON u.id = r.user_id";
+
+/// What the bytes of an upload are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UploadKind {
+    /// A recording.
+    Recording,
+    /// A piece of one: kept raw, shown to nobody, gone once it is joined or nobody asks for it any more.
+    Partial,
+    /// A recording that is made of such pieces.
+    Final,
+}
 
 /// A recording as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +55,12 @@ pub(crate) struct RecordingRow {
     pub(crate) upload_length: Option<i64>,
     /// `Upload-Metadata` as it came.
     pub(crate) upload_metadata: String,
+    /// What its bytes are.
+    pub(crate) kind: UploadKind,
+    /// `Upload-Concat` as it came.
+    pub(crate) upload_concat: String,
+    /// The final upload that this partial one is a part of.
+    pub(crate) final_id: Option<String>,
     /// Somebody has deleted it; the row goes when its object is gone.
     pub(crate) deleting: bool,
     /// Created at.
@@ -95,6 +112,23 @@ fn status_from_text(text: &str) -> Result<RecordingStatus, sqlx::Error> {
     })
 }
 
+fn kind_to_text(kind: UploadKind) -> &'static str {
+    match kind {
+        UploadKind::Recording => "recording",
+        UploadKind::Partial => "partial",
+        UploadKind::Final => "final",
+    }
+}
+
+fn kind_from_text(text: &str) -> Result<UploadKind, sqlx::Error> {
+    Ok(match text {
+        "recording" => UploadKind::Recording,
+        "partial" => UploadKind::Partial,
+        "final" => UploadKind::Final,
+        _ => return Err(nonsense("recordings.kind", text)),
+    })
+}
+
 /// A count as the database holds it.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -118,6 +152,9 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
             interrupted: row.try_get::<i64, _>("interrupted")? != 0,
             upload_length: row.try_get("upload_length")?,
             upload_metadata: row.try_get("upload_metadata")?,
+            kind: kind_from_text(row.try_get("kind")?)?,
+            upload_concat: row.try_get("upload_concat")?,
+            final_id: row.try_get("final_id")?,
             deleting: row.try_get::<i64, _>("deleting")? != 0,
             created_ms: row.try_get("created_ms")?,
             completed_ms: row.try_get("completed_ms")?,
@@ -125,26 +162,34 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
     }
 }
 
+pub(super) type Insert<'q> =
+    sqlx::query::Query<'q, sqlx::Any, <sqlx::Any as sqlx::Database>::Arguments>;
+
+/// The statement that adds a row.
+pub(super) fn insert(row: &RecordingRow) -> Insert<'_> {
+    sqlx::query(
+        "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, \
+         status, upload_length, upload_metadata, kind, upload_concat, created_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    )
+    .bind(&row.id)
+    .bind(&row.session_id)
+    .bind(&row.user_id)
+    .bind(&row.filename)
+    .bind(&row.storage_backend)
+    .bind(&row.storage_path)
+    .bind(status_to_text(row.status))
+    .bind(row.upload_length)
+    .bind(&row.upload_metadata)
+    .bind(kind_to_text(row.kind))
+    .bind(&row.upload_concat)
+    .bind(row.created_ms)
+}
+
 impl Catalog {
     /// Adds a recording.
     pub(crate) async fn insert_recording(&self, row: &RecordingRow) -> Result<(), CatalogError> {
-        sqlx::query(
-            "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, \
-             status, upload_length, upload_metadata, created_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(&row.id)
-        .bind(&row.session_id)
-        .bind(&row.user_id)
-        .bind(&row.filename)
-        .bind(&row.storage_backend)
-        .bind(&row.storage_path)
-        .bind(status_to_text(row.status))
-        .bind(row.upload_length)
-        .bind(&row.upload_metadata)
-        .bind(row.created_ms)
-        .execute(&self.pool)
-        .await?;
+        insert(row).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -167,7 +212,7 @@ impl Catalog {
         // A cursor beyond every row stands for "from the beginning": one statement, one plan.
         let (created_ms, id) = cursor.unwrap_or((i64::MAX, ""));
         let sql = format!(
-            "{SELECT} WHERE r.user_id = $1 AND (r.created_ms, r.id) < ($2, $3) \
+            "{SELECT} WHERE r.user_id = $1 AND r.kind <> 'partial' AND (r.created_ms, r.id) < ($2, $3) \
              ORDER BY r.created_ms DESC, r.id DESC LIMIT $4"
         );
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))

@@ -152,7 +152,7 @@ pub(super) fn check_same_origin(method: &Method, headers: &HeaderMap) -> Result<
 }
 
 /// Whether a page of `origin` (RFC 6454) lives on `host` (RFC 9110, 7.2).
-fn is_origin_of(origin: &str, host: &str) -> bool {
+pub(super) fn is_origin_of(origin: &str, host: &str) -> bool {
     let (authority, default_port) = if let Some(authority) = origin.strip_prefix("https://") {
         (authority, ":443")
     } else if let Some(authority) = origin.strip_prefix("http://") {

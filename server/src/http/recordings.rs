@@ -1,7 +1,7 @@
 //! Recordings: list, look, play, download, delete, and the whole-file way in.
 
 use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -12,7 +12,7 @@ use sortie_tus::server::Append;
 
 use super::caller::Caller;
 use super::{ApiError, ApiResult, AppState, download, sessions};
-use crate::catalog::{Action, RecordingRow, SessionRow};
+use crate::catalog::{Action, RecordingRow, UploadKind};
 use crate::clock::rfc3339;
 
 /// Rows of a page when the caller does not say.
@@ -35,7 +35,8 @@ pub(super) fn routes() -> Router<AppState> {
 /// A row for a recording that begins now.
 pub(super) fn new_row(
     state: &AppState,
-    session: &SessionRow,
+    session_id: &str,
+    user_id: &str,
     filename: Option<String>,
     upload_length: Option<u64>,
     upload_metadata: String,
@@ -45,8 +46,8 @@ pub(super) fn new_row(
     RecordingRow {
         storage_path: state.storage.growing_path(&id),
         storage_backend: state.storage.name().to_owned(),
-        session_id: session.id.clone(),
-        user_id: session.user_id.clone(),
+        session_id: session_id.to_owned(),
+        user_id: user_id.to_owned(),
         username: None,
         filename: filename.unwrap_or_else(|| default_filename(created_ms)),
         size_bytes: 0,
@@ -57,6 +58,9 @@ pub(super) fn new_row(
         interrupted: false,
         upload_length: upload_length.and_then(|length| i64::try_from(length).ok()),
         upload_metadata,
+        kind: UploadKind::Recording,
+        upload_concat: String::new(),
+        final_id: None,
         deleting: false,
         created_ms,
         completed_ms: None,
@@ -118,9 +122,21 @@ pub(super) async fn allowed(
     caller: &Caller,
     id: &str,
 ) -> ApiResult<RecordingRow> {
-    let row = state.catalog.recording(id).await?.ok_or_else(|| {
-        ApiError::not_found("There is no such recording. It may have been deleted.")
-    })?;
+    let row = owned(state, caller, id).await?;
+    if row.kind == UploadKind::Partial {
+        return Err(no_such_recording());
+    }
+    Ok(row)
+}
+
+fn no_such_recording() -> ApiError {
+    ApiError::not_found("There is no such recording. It may have been deleted.")
+}
+
+/// The upload, be it a recording or a piece of one, if the caller may have it.
+pub(super) async fn owned(state: &AppState, caller: &Caller, id: &str) -> ApiResult<RecordingRow> {
+    let found = state.catalog.recording(id).await?;
+    let row = found.ok_or_else(no_such_recording)?;
     if row.user_id != caller.user_id && !caller.is_admin() {
         return Err(ApiError::forbidden(
             "This recording belongs to somebody else.",
@@ -216,14 +232,11 @@ async fn served(
     state: &AppState,
     caller: &Caller,
     row: &RecordingRow,
-    method: &Method,
     headers: &HeaderMap,
     disposition: download::Disposition,
 ) -> ApiResult<Response> {
-    let response = download::serve(state, row, method, headers, disposition).await?;
-    let status = response.status();
-    let given = status.is_success() || status == StatusCode::TEMPORARY_REDIRECT;
-    if given && download::is_beginning(headers) {
+    let response = download::serve(state, row, headers, disposition).await?;
+    if response.status().is_success() && download::is_beginning(headers) {
         let action = match disposition {
             download::Disposition::Inline => Action::View,
             download::Disposition::Attachment => Action::Download,
@@ -240,7 +253,6 @@ async fn download_file(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
-    method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let row = allowed(&state, &caller, &id).await?;
@@ -248,7 +260,6 @@ async fn download_file(
         &state,
         &caller,
         &row,
-        &method,
         &headers,
         download::Disposition::Attachment,
     )
@@ -259,7 +270,6 @@ async fn stream(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
-    method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let row = allowed(&state, &caller, &id).await?;
@@ -267,7 +277,6 @@ async fn stream(
         &state,
         &caller,
         &row,
-        &method,
         &headers,
         download::Disposition::Inline,
     )

@@ -177,7 +177,14 @@ pub(super) async fn start_recording(
     Path(id): Path<String>,
 ) -> ApiResult<(StatusCode, Json<RecordingStarted>)> {
     let session = running(&state, &caller, &id).await?;
-    let row = recordings::new_row(&state, &session, None, None, String::new());
+    let row = recordings::new_row(
+        &state,
+        &session.id,
+        &session.user_id,
+        None,
+        None,
+        String::new(),
+    );
     state.ingest.create(&row, &caller.user_id).await?;
     tracing::info!(
         recording = row.id,

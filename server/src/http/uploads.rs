@@ -1,6 +1,9 @@
-//! tus 1.0 at `/api/uploads`: core, creation, creation-defer-length, creation-with-upload, termination.
+//! tus 1.0 at `/api/uploads`: the core and every extension. See docs/tus.md.
 //!
 //! The decisions are [`sortie_tus::server`]'s and [`crate::ingest`]'s; this module translates.
+
+mod concat;
+mod refusal;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,14 +14,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures_util::StreamExt;
 use sortie_api::ProblemCode;
-use sortie_tus::header as tus;
+use sortie_tus::header::{self as tus, Concat};
 use sortie_tus::metadata::Metadata;
-use sortie_tus::server::{
-    Append, Extension, Extensions, Protocol, Refusal, UploadLength, effective_method,
-};
+use sortie_tus::server::{Append, Extension, Extensions, Protocol, UploadLength, effective_method};
 
 use super::caller::Caller;
 use super::{ApiError, ApiResult, AppState, recordings, sessions};
+use crate::catalog::UploadKind;
+use crate::clock::http_date;
 use crate::ingest::{Position, drain};
 
 pub(super) fn routes() -> Router<AppState> {
@@ -37,15 +40,9 @@ pub(super) fn routes() -> Router<AppState> {
 }
 
 fn protocol(state: &AppState) -> Protocol {
-    let extensions = [
-        Extension::Creation,
-        Extension::CreationDeferLength,
-        Extension::CreationWithUpload,
-        Extension::Termination,
-    ];
     Protocol {
         max_size: state.config.max_size_bytes,
-        extensions: Extensions::from_iter(extensions),
+        extensions: Extensions::from_iter(Extension::ALL),
     }
 }
 
@@ -64,6 +61,13 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
+/// Says until when an upload that is not complete is kept; nothing when it is complete.
+fn insert_expires(headers: &mut HeaderMap, expires_ms: Option<i64>) {
+    if let Some(date) = expires_ms.and_then(http_date) {
+        insert(headers, tus::UPLOAD_EXPIRES, &date);
+    }
+}
+
 /// Every answer says which protocol it speaks, refusals too.
 async fn tus_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
@@ -72,33 +76,6 @@ async fn tus_headers(request: Request, next: Next) -> Response {
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
-        let code = match refusal {
-            Refusal::Version => ProblemCode::UnsupportedTusVersion,
-            Refusal::Header(_)
-            | Refusal::Metadata(_)
-            | Refusal::Missing { .. }
-            | Refusal::Contradiction { .. }
-            | Refusal::Unsupported { .. }
-            | Refusal::LengthChanged { .. }
-            | Refusal::LengthBelowOffset { .. } => ProblemCode::BadRequest,
-            Refusal::ContentType => ProblemCode::UnsupportedMediaType,
-            Refusal::TooLarge { .. } | Refusal::BeyondLength { .. } => ProblemCode::TooLarge,
-            Refusal::WrongOffset { .. } => ProblemCode::OffsetMismatch,
-            Refusal::ChecksumMismatch => ProblemCode::ChecksumMismatch,
-        };
-        let mut error = Self::new(code, refusal.to_string());
-        if refusal == Refusal::Version {
-            error = error.with_header(
-                HeaderName::from_static(tus::TUS_VERSION),
-                HeaderValue::from_static(tus::VERSION),
-            );
-        }
-        error
-    }
 }
 
 async fn announce(State(state): State<AppState>) -> Response {
@@ -150,6 +127,7 @@ async fn create(State(state): State<AppState>, caller: Caller, request: Request)
                     }
                 }
             }
+            insert_expires(response.headers_mut(), state.ingest.expires_ms(&id));
             response
         }
         Err(error) => {
@@ -165,38 +143,44 @@ async fn created(
     headers: &HeaderMap,
 ) -> ApiResult<(String, Option<Append>)> {
     let creation = protocol(state).creation(lookup(headers))?;
-    let session = match creation
-        .metadata
-        .text("session_id")
-        .filter(|id| !id.is_empty())
-    {
-        Some(id) => sessions::running(state, caller, id).await?,
-        None => sessions::open(state, &caller.user_id, "upload").await?,
+    let row = match &creation.concat {
+        Some(Concat::Final(parts)) => {
+            let id = concat::create(state, caller, headers, &creation.metadata, parts).await?;
+            return Ok((id, None));
+        }
+        Some(Concat::Partial) => concat::partial(state, caller, &creation),
+        None => {
+            let session = session(state, caller, &creation.metadata).await?;
+            recordings::new_row(
+                state,
+                &session.id,
+                &session.user_id,
+                filename(&creation.metadata),
+                creation.length.known(),
+                creation.metadata.to_string(),
+            )
+        }
     };
-    let row = recordings::new_row(
-        state,
-        &session,
-        filename(&creation.metadata),
-        creation.length.known(),
-        creation.metadata.to_string(),
-    );
     state.ingest.create(&row, &caller.user_id).await?;
     tracing::info!(
         recording = row.id,
-        session = session.id,
+        session = row.session_id,
         user = caller.username,
         "upload created"
     );
     Ok((row.id, creation.first_append()))
 }
 
-/// Whether the caller may have this upload; an upload is a recording.
-async fn allowed(
+/// The session that an upload belongs to: the one it names, else one of its own.
+async fn session(
     state: &AppState,
     caller: &Caller,
-    id: &str,
-) -> ApiResult<crate::catalog::RecordingRow> {
-    recordings::allowed(state, caller, id).await
+    metadata: &Metadata,
+) -> ApiResult<crate::catalog::SessionRow> {
+    match metadata.text("session_id").filter(|id| !id.is_empty()) {
+        Some(id) => sessions::running(state, caller, id).await,
+        None => sessions::open(state, &caller.user_id, "upload").await,
+    }
 }
 
 async fn position(
@@ -206,14 +190,28 @@ async fn position(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     protocol(&state).version_check(lookup(&headers))?;
-    let row = allowed(&state, &caller, &id).await?;
-    let Position { offset, length } = state.ingest.position(&id).await?;
+    let row = recordings::owned(&state, &caller, &id).await?;
     let mut response = StatusCode::OK.into_response();
     let answer = response.headers_mut();
-    insert(answer, tus::UPLOAD_OFFSET, &offset.to_string());
-    match length {
-        UploadLength::Known(length) => insert(answer, tus::UPLOAD_LENGTH, &length.to_string()),
-        UploadLength::Deferred => insert(answer, tus::UPLOAD_DEFER_LENGTH, "1"),
+    if row.kind == UploadKind::Final && row.status.is_open() {
+        // Its length is known, but it has no offset before it is joined (*Concatenation*).
+        let length = row.upload_length.unwrap_or_default();
+        insert(answer, tus::UPLOAD_LENGTH, &length.to_string());
+    } else {
+        let Position { offset, length } = state.ingest.position(&id).await?;
+        insert(answer, tus::UPLOAD_OFFSET, &offset.to_string());
+        match length {
+            UploadLength::Known(length) => insert(answer, tus::UPLOAD_LENGTH, &length.to_string()),
+            UploadLength::Deferred => insert(answer, tus::UPLOAD_DEFER_LENGTH, "1"),
+        }
+        let expires_ms = state.ingest.expires_ms(&id);
+        insert_expires(
+            answer,
+            expires_ms.or_else(|| state.ingest.part_expires_ms(&row)),
+        );
+    }
+    if !row.upload_concat.is_empty() {
+        insert(answer, tus::UPLOAD_CONCAT, &row.upload_concat);
     }
     if !row.upload_metadata.is_empty() {
         insert(answer, tus::UPLOAD_METADATA, &row.upload_metadata);
@@ -230,7 +228,7 @@ async fn append(
     let (parts, body) = request.into_parts();
     let admitted = async {
         let append = protocol(&state).append(lookup(&parts.headers))?;
-        allowed(&state, &caller, &id).await?;
+        recordings::owned(&state, &caller, &id).await?;
         ApiResult::Ok(append)
     };
     let append = match admitted.await {
@@ -248,6 +246,7 @@ async fn append(
                 tus::UPLOAD_OFFSET,
                 &position.offset.to_string(),
             );
+            insert_expires(response.headers_mut(), state.ingest.expires_ms(&id));
             response
         }
         Err(error) => error.into_response(),
@@ -278,7 +277,13 @@ async fn terminate(
     headers: HeaderMap,
 ) -> ApiResult<StatusCode> {
     protocol(&state).version_check(lookup(&headers))?;
-    let row = allowed(&state, &caller, &id).await?;
+    let row = recordings::owned(&state, &caller, &id).await?;
+    if row.final_id.is_some() {
+        return Err(ApiError::new(
+            ProblemCode::Conflict,
+            "This partial upload is part of a final one; it goes by itself when that is complete.",
+        ));
+    }
     state.ingest.delete(&row.id, &caller.user_id).await?;
     tracing::info!(recording = id, user = caller.username, "upload terminated");
     Ok(StatusCode::NO_CONTENT)
@@ -309,46 +314,6 @@ async fn overridden(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::error;
-
-    #[test]
-    fn every_refusal_gets_the_status_that_the_protocol_gives_it() {
-        let refusals = [
-            Refusal::Version,
-            Refusal::Missing {
-                header: "Upload-Offset",
-            },
-            Refusal::Contradiction {
-                first: "a",
-                second: "b",
-            },
-            Refusal::Unsupported {
-                header: "Upload-Concat",
-            },
-            Refusal::ContentType,
-            Refusal::TooLarge { max_size: 1 },
-            Refusal::BeyondLength { length: 1 },
-            Refusal::WrongOffset {
-                requested: 1,
-                current: 2,
-            },
-            Refusal::LengthChanged {
-                known: 1,
-                declared: 2,
-            },
-            Refusal::LengthBelowOffset {
-                current: 2,
-                declared: 1,
-            },
-            Refusal::ChecksumMismatch,
-        ];
-        for refusal in refusals {
-            let expected = refusal.status();
-            let response = ApiError::from(refusal.clone()).into_response();
-            assert_eq!(response.status().as_u16(), expected, "{refusal}");
-        }
-        assert_eq!(error::status(ProblemCode::ChecksumMismatch).as_u16(), 460);
-    }
 
     #[test]
     fn a_name_from_outside_names_no_folder() {

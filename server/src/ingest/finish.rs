@@ -10,7 +10,7 @@ use sortie_api::RecordingStatus;
 use super::growing::{Ending, Growing, conclude};
 use super::slot::{Interrupted, Slot, locked};
 use super::{IngestError, Inner};
-use crate::catalog::{Action, Completion, RecordingRow, SYSTEM};
+use crate::catalog::{Action, Completion, RecordingRow, SYSTEM, UploadKind};
 use crate::storage::StorageError;
 
 impl Inner {
@@ -44,7 +44,7 @@ impl Inner {
         // Until it is done; the reaper tries again.
         locked(&slot.seen).finish_again = Some(interrupted);
         let planned = row.status == RecordingStatus::Processing;
-        let arrived = match self.resumed(slot, &mut state).await {
+        let arrived = match self.resumed(slot, &mut state, row.kind).await {
             // What an earlier attempt appended is not what has arrived.
             Ok(growing) => row
                 .upload_length
@@ -76,7 +76,9 @@ impl Inner {
             plan.failure
                 .as_deref()
                 .unwrap_or(if interrupted.0 { "interrupted" } else { "" });
-        self.audit(SYSTEM, action, &row.id, detail).await;
+        if row.kind != UploadKind::Partial {
+            self.audit(SYSTEM, action, &row.id, detail).await;
+        }
         tracing::info!(
             recording = row.id,
             size_bytes = plan.size_bytes,
@@ -103,6 +105,7 @@ impl Inner {
                 extension,
                 with_extension(&row.filename, extension),
             ),
+            Ending::Piece(_) => (None, 0, "", row.filename.clone()),
             Ending::Unplayable { reason, .. } => {
                 (Some(reason.to_string()), 0, "", row.filename.clone())
             }

@@ -3,17 +3,21 @@
 use std::io;
 
 use bytes::Bytes;
-use sortie_media::{Indexer, Unplayable};
+use sortie_media::{HEAD_ROOM, Indexer, Unplayable};
 
+use crate::catalog::UploadKind;
 use crate::storage::{AS_IT_CAME, Finishing, Reopened, SeekableStream, StorageError, Writer};
 
 /// How much of a stored stream is read at once when it is scanned again.
 const SCAN_SIZE: usize = 256 * 1024;
+/// The ending of a complete partial upload.
+const PIECE: &str = "piece";
 
 /// The writer and the index of one growing recording, kept in step.
 pub(super) struct Growing {
     writer: Box<dyn Writer>,
-    indexer: Indexer,
+    /// `None` for a piece of a recording: it is not looked into, and nothing in it is patched.
+    indexer: Option<Indexer>,
 }
 
 /// What becomes of a recording, decided before anything is changed.
@@ -23,6 +27,8 @@ pub(super) enum Ending {
         finishing: Finishing,
         duration_ms: u64,
     },
+    /// A piece of a recording, all there. Its stream stays where it is, behind the unused head room.
+    Piece(Finishing),
     /// Kept as it came.
     Unplayable { size_bytes: u64, reason: Unplayable },
 }
@@ -31,7 +37,9 @@ impl Ending {
     /// How large the object will be.
     pub(super) fn size_bytes(&self) -> u64 {
         match self {
-            Self::Playable { finishing, .. } => finishing.keep + finishing.append.len() as u64,
+            Self::Playable { finishing, .. } | Self::Piece(finishing) => {
+                finishing.keep + finishing.append.len() as u64
+            }
             Self::Unplayable { size_bytes, .. } => *size_bytes,
         }
     }
@@ -39,27 +47,33 @@ impl Ending {
     /// The ending of the object's name.
     pub(super) fn extension(&self) -> &'static str {
         match self {
-            Self::Playable { finishing, .. } => finishing.extension,
+            Self::Playable { finishing, .. } | Self::Piece(finishing) => finishing.extension,
             Self::Unplayable { .. } => AS_IT_CAME,
         }
     }
 }
 
 impl Growing {
-    pub(super) fn new(writer: Box<dyn Writer>) -> Self {
+    pub(super) fn new(writer: Box<dyn Writer>, kind: UploadKind) -> Self {
         Self {
             writer,
-            indexer: Indexer::new(),
+            indexer: (kind != UploadKind::Partial).then(Indexer::new),
         }
     }
 
     /// Takes up a recording after a restart: the index follows from the stored bytes.
-    pub(super) async fn resume(reopened: Reopened) -> Result<Self, StorageError> {
+    pub(super) async fn resume(reopened: Reopened, kind: UploadKind) -> Result<Self, StorageError> {
         let Reopened { writer, mut stream } = reopened;
+        if kind == UploadKind::Partial {
+            return Ok(Self::new(writer, kind));
+        }
         let length = writer.stream_length();
         let scanned = tokio::task::spawn_blocking(move || scan(&mut *stream, length)).await;
         let indexer = scanned.map_err(|error| StorageError::Io(io::Error::other(error)))??;
-        Ok(Self { writer, indexer })
+        Ok(Self {
+            writer,
+            indexer: Some(indexer),
+        })
     }
 
     /// How many bytes of the stream are there.
@@ -68,12 +82,13 @@ impl Growing {
     }
 
     pub(super) fn duration_ms(&self) -> u64 {
-        self.indexer.duration_ms()
+        self.indexer.as_ref().map_or(0, Indexer::duration_ms)
     }
 
     pub(super) fn format(&self) -> &'static str {
         self.indexer
-            .container()
+            .as_ref()
+            .and_then(Indexer::container)
             .map_or("", |container| container.extension())
     }
 
@@ -81,10 +96,13 @@ impl Growing {
     pub(super) async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
         // Bytes are cheap to clone: the pieces are shared, not copied.
         self.writer.append(bytes.clone()).await?;
+        let Some(indexer) = &mut self.indexer else {
+            return Ok(());
+        };
         for piece in &bytes {
-            self.indexer.push(piece);
+            indexer.push(piece);
         }
-        let patches: Vec<_> = std::iter::from_fn(|| self.indexer.poll_patch()).collect();
+        let patches: Vec<_> = std::iter::from_fn(|| indexer.poll_patch()).collect();
         if !patches.is_empty() {
             self.writer.patch(patches).await?;
         }
@@ -98,7 +116,16 @@ impl Growing {
     /// Decides what becomes of it; [`conclude`] does it.
     pub(super) fn end(self) -> (Box<dyn Writer>, Ending) {
         let size_bytes = self.writer.stream_length();
-        let ending = match self.indexer.finish() {
+        let Some(indexer) = self.indexer else {
+            let piece = Finishing {
+                keep: HEAD_ROOM + size_bytes,
+                append: Vec::new(),
+                patches: Vec::new(),
+                extension: PIECE,
+            };
+            return (self.writer, Ending::Piece(piece));
+        };
+        let ending = match indexer.finish() {
             Ok(finish) => Ending::Playable {
                 finishing: Finishing {
                     keep: finish.keep,
@@ -117,7 +144,9 @@ impl Growing {
 /// Does what was decided.
 pub(super) async fn conclude(writer: Box<dyn Writer>, ending: Ending) -> Result<(), StorageError> {
     match ending {
-        Ending::Playable { finishing, .. } => writer.finish(finishing).await,
+        Ending::Playable { finishing, .. } | Ending::Piece(finishing) => {
+            writer.finish(finishing).await
+        }
         Ending::Unplayable { .. } => writer.keep_as_it_came().await,
     }
 }

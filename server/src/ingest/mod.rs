@@ -6,10 +6,13 @@
 mod claim;
 mod finish;
 mod growing;
+mod join;
 mod receive;
 mod slot;
+mod spool;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,7 +23,7 @@ use sortie_api::RecordingStatus;
 use sortie_tus::server::{Append, Refusal, UploadLength};
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Action, Catalog, CatalogError, RecordingRow};
+use crate::catalog::{Action, Catalog, CatalogError, RecordingRow, UploadKind};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::storage::{Storage, StorageError};
@@ -83,6 +86,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
     max_size: u64,
     silence: Duration,
+    /// Where bodies with a checksum wait until they are whole: beside the database, which is on a disk
+    /// whatever the storage is.
+    spool_folder: PathBuf,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
     closing: CancellationToken,
 }
@@ -100,6 +106,7 @@ impl Ingest {
             clock,
             max_size: config.max_size_bytes,
             silence: config.silence,
+            spool_folder: config.storage.path.clone(),
             slots: Mutex::default(),
             closing: CancellationToken::new(),
         }))
@@ -109,6 +116,44 @@ impl Ingest {
     pub(crate) async fn create(&self, row: &RecordingRow, actor: &str) -> Result<(), IngestError> {
         let (inner, row, actor) = (Arc::clone(&self.0), row.clone(), actor.to_owned());
         undisturbed(async move { inner.create(&row, &actor).await }).await
+    }
+
+    /// Makes a recording of partial uploads that are complete, in this order; the answer comes when it is
+    /// one. `false`, and nothing done, if one of them is not to be had any more.
+    pub(crate) async fn concatenate(
+        &self,
+        row: &RecordingRow,
+        parts: Vec<String>,
+        actor: &str,
+    ) -> Result<bool, IngestError> {
+        let (inner, row, actor) = (Arc::clone(&self.0), row.clone(), actor.to_owned());
+        undisturbed(async move {
+            let created = inner.create_final(&row, &parts, &actor).await?;
+            if created {
+                inner.join(&row.id).await?;
+            }
+            Ok(created)
+        })
+        .await
+    }
+
+    /// Goes on with a final upload whose request was cut off, and answers when it is complete.
+    pub(crate) async fn join(&self, id: &str) -> Result<(), IngestError> {
+        let (inner, id) = (Arc::clone(&self.0), id.to_owned());
+        undisturbed(async move { inner.join(&id).await }).await
+    }
+
+    /// When an upload that is not complete is given up, if nothing more is heard of it.
+    pub(crate) fn expires_ms(&self, id: &str) -> Option<i64> {
+        let slot = self.0.known_slot(id)?;
+        let last_heard_ms = locked(&slot.seen).last_heard_ms;
+        let silence_ms = i64::try_from(self.0.silence.as_millis()).unwrap_or(i64::MAX);
+        Some(last_heard_ms.saturating_add(silence_ms))
+    }
+
+    /// When a partial upload that is complete goes, if nobody joins it.
+    pub(crate) fn part_expires_ms(&self, row: &RecordingRow) -> Option<i64> {
+        join::part_expires_ms(row, self.0.silence)
     }
 
     /// Takes up what a former run left open; finishes what was being finished.
@@ -125,7 +170,9 @@ impl Ingest {
             let mut seen = locked(&slot.seen);
             seen.progress.size_bytes = size_bytes;
             let processing = row.status == RecordingStatus::Processing;
-            if processing || declared_length(&row) == UploadLength::Known(size_bytes) {
+            if row.kind == UploadKind::Final {
+                seen.finish_again = Some(Interrupted(false));
+            } else if processing || declared_length(&row) == UploadLength::Known(size_bytes) {
                 seen.finish_again = Some(Interrupted(row.interrupted));
             }
         }
@@ -221,27 +268,14 @@ impl Ingest {
             else {
                 continue;
             };
-            if let Err(error) = self.0.finish_locked(&slot, state, interrupted).await {
+            if let Err(error) = self.0.settle(&slot, state, interrupted).await {
                 tracing::error!(
                     recording = slot.id,
                     "cannot finish a recording, will try again: {error}"
                 );
             }
         }
-        let deleting = self
-            .0
-            .catalog
-            .deleting_recordings()
-            .await
-            .unwrap_or_default();
-        for row in deleting {
-            if let Err(error) = self.0.delete(&row.id).await {
-                tracing::error!(
-                    recording = row.id,
-                    "cannot delete a recording, will try again: {error}"
-                );
-            }
-        }
+        self.0.remove_spent_parts().await;
     }
 
     /// Ends every request that is writing, with what it has brought kept.
@@ -269,30 +303,82 @@ async fn undisturbed<T: Send + 'static>(
         .unwrap_or_else(|error| Err(StorageError::Io(std::io::Error::other(error)).into()))
 }
 
+/// Where a closed upload is. Of an interrupted one the sender must not believe that it is complete.
+fn closed_position_of(row: &RecordingRow) -> Result<Position, IngestError> {
+    if row.interrupted {
+        return Err(IngestError::Finished);
+    }
+    Ok(closed_position(row))
+}
+
 impl Inner {
     async fn create(&self, row: &RecordingRow, actor: &str) -> Result<(), IngestError> {
         let writer = self.storage.create(&row.id).await?;
         if let Err(error) = self.catalog.insert_recording(row).await {
-            if let Err(error) = self.storage.delete(&row.storage_path).await {
-                tracing::warn!(
-                    recording = row.id,
-                    "an object without a row stays behind: {error}"
-                );
-            }
+            drop(writer);
+            self.remove_rowless(row).await;
             return Err(error.into());
         }
-        self.audit(actor, Action::Start, &row.id, &row.session_id)
-            .await;
+        if row.kind != UploadKind::Partial {
+            self.audit(actor, Action::Start, &row.id, &row.session_id)
+                .await;
+        }
         let slot = self.slot(&row.id);
-        *slot.state.lock().await = Some(Growing::new(writer));
+        *slot.state.lock().await = Some(Growing::new(writer, row.kind));
         self.heard(&slot);
         Ok(())
+    }
+
+    /// Removes the object of a row that was not to be.
+    async fn remove_rowless(&self, row: &RecordingRow) {
+        if let Err(error) = self.storage.delete(&row.storage_path).await {
+            tracing::warn!(
+                recording = row.id,
+                "an object without a row stays behind: {error}"
+            );
+        }
+    }
+
+    /// What the reaper does with an upload of which nothing is heard, or whose end failed.
+    async fn settle(
+        &self,
+        slot: &Arc<Slot>,
+        state: tokio::sync::MutexGuard<'_, Option<Growing>>,
+        interrupted: Interrupted,
+    ) -> Result<(), IngestError> {
+        match self.row(&slot.id).await {
+            // A piece of something is of no use to anybody.
+            Ok(row) if row.kind == UploadKind::Partial && row.status.is_open() && interrupted.0 => {
+                self.catalog.mark_deleting(&row.id).await?;
+                drop(state);
+                tracing::info!(upload = row.id, "a partial upload has expired");
+                self.delete(&row.id).await
+            }
+            Ok(row) if row.kind == UploadKind::Final && row.status.is_open() => {
+                let mut claim = slot.claims.take();
+                self.join_locked(slot, state, &row, &mut claim).await
+            }
+            _ => self.finish_locked(slot, state, interrupted).await,
+        }
+    }
+
+    /// Deletes what is marked for it.
+    async fn remove_deleted(&self) {
+        let deleting = self.catalog.deleting_recordings().await;
+        for row in deleting.unwrap_or_default() {
+            if let Err(error) = self.delete(&row.id).await {
+                tracing::error!(
+                    recording = row.id,
+                    "cannot delete a recording, will try again: {error}"
+                );
+            }
+        }
     }
 
     async fn position(&self, id: &str) -> Result<Position, IngestError> {
         let row = self.row(id).await?;
         if !row.status.is_open() {
-            return Ok(closed_position(&row));
+            return closed_position_of(&row);
         }
         let slot = self.slot(id);
         let _claim = slot.claims.take();
@@ -301,9 +387,9 @@ impl Inner {
         let row = self.row(id).await?;
         if !row.status.is_open() {
             self.forget(&slot);
-            return Ok(closed_position(&row));
+            return closed_position_of(&row);
         }
-        let offset = self.resumed(&slot, &mut state).await?.offset();
+        let offset = self.resumed(&slot, &mut state, row.kind).await?.offset();
         self.heard(&slot);
         let position = Position {
             offset,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use sortie_tus::server::{Append, Refusal, UploadLength, admit};
 
@@ -9,11 +10,11 @@ use super::claim::Claim;
 use super::growing::Growing;
 use super::slot::{Interrupted, Slot, closed_position, declared_length};
 use super::{Body, IngestError, Inner, Position};
-use crate::catalog::RecordingRow;
+use crate::catalog::{RecordingRow, UploadKind};
 use crate::storage::StorageError;
 
 /// Received bytes are handed to the storage in pieces of about this size.
-const BATCH: usize = 1024 * 1024;
+pub(super) const BATCH: usize = 1024 * 1024;
 /// A long body is made durable about this often while it arrives.
 const SYNC_EVERY: u64 = 16 * 1024 * 1024;
 /// A body that brings nothing for so long is ended with what it has brought.
@@ -24,12 +25,34 @@ const DRAIN_BYTES: usize = 16 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Why receiving a body ended.
-enum Received {
+pub(super) enum Received {
     Whole,
     Interrupted,
     Preempted,
     ShuttingDown,
     TooMuch,
+}
+
+impl Received {
+    /// What its sender is told, unless the body is whole. The upload is at `offset` now.
+    pub(super) fn error(
+        &self,
+        offset: u64,
+        length: UploadLength,
+        max_size: u64,
+    ) -> Option<IngestError> {
+        Some(match self {
+            Self::Whole => return None,
+            Self::Interrupted => IngestError::Interrupted { offset },
+            Self::Preempted => IngestError::Preempted,
+            Self::ShuttingDown => IngestError::ShuttingDown,
+            Self::TooMuch => match length {
+                UploadLength::Known(length) => Refusal::BeyondLength { length },
+                UploadLength::Deferred => Refusal::TooLarge { max_size },
+            }
+            .into(),
+        })
+    }
 }
 
 impl Inner {
@@ -62,7 +85,10 @@ impl Inner {
                 return append_to_closed(&other?, append, body_length, self.max_size);
             }
         };
-        let growing = self.resumed(&slot, &mut state).await?;
+        if row.kind == UploadKind::Final {
+            return Err(Refusal::FinalUpload.into());
+        }
+        let growing = self.resumed(&slot, &mut state, row.kind).await?;
         let admission = admit(
             append,
             growing.offset(),
@@ -70,6 +96,17 @@ impl Inner {
             body_length,
             self.max_size,
         )?;
+        self.heard(&slot);
+        let mut verified;
+        let body = match &append.checksum {
+            None => body,
+            Some(checksum) => {
+                verified = self
+                    .verified(checksum, body, &mut claim, growing.offset(), admission)
+                    .await?;
+                &mut verified
+            }
+        };
         if let (true, UploadLength::Known(length)) = (admission.declares, admission.length) {
             self.catalog.set_upload_length(id, length).await?;
         }
@@ -85,20 +122,8 @@ impl Inner {
         }
         self.show(&slot, growing);
         let offset = growing.offset();
-        match received? {
-            Received::Whole => {}
-            Received::Interrupted => return Err(IngestError::Interrupted { offset }),
-            Received::Preempted => return Err(IngestError::Preempted),
-            Received::ShuttingDown => return Err(IngestError::ShuttingDown),
-            Received::TooMuch => {
-                return Err(match admission.length {
-                    UploadLength::Known(length) => Refusal::BeyondLength { length },
-                    UploadLength::Deferred => Refusal::TooLarge {
-                        max_size: self.max_size,
-                    },
-                }
-                .into());
-            }
+        if let Some(error) = received?.error(offset, admission.length, self.max_size) {
+            return Err(error);
         }
         let position = Position {
             offset,
@@ -111,8 +136,27 @@ impl Inner {
         Ok(position)
     }
 
+    /// What comes next of a body, or why nothing does.
+    pub(super) async fn next_piece(
+        &self,
+        body: &mut Body,
+        claim: &mut Claim<'_>,
+    ) -> Result<Bytes, Received> {
+        let next = tokio::select! {
+            biased;
+            () = claim.stale() => return Err(Received::Preempted),
+            () = self.closing.cancelled() => return Err(Received::ShuttingDown),
+            next = tokio::time::timeout(BODY_SILENCE, body.next()) => next,
+        };
+        match next {
+            Ok(Some(Ok(bytes))) => Ok(bytes),
+            Ok(None) => Err(Received::Whole),
+            Ok(Some(Err(_))) | Err(_) => Err(Received::Interrupted),
+        }
+    }
+
     /// Receives a body into the storage, in batches.
-    async fn receive(
+    pub(super) async fn receive(
         &self,
         slot: &Slot,
         growing: &mut Growing,
@@ -125,16 +169,9 @@ impl Inner {
         let mut durable = growing.offset();
         let receiving = claim.receive_at(durable);
         let ended = loop {
-            let next = tokio::select! {
-                biased;
-                () = claim.stale() => break Received::Preempted,
-                () = self.closing.cancelled() => break Received::ShuttingDown,
-                next = tokio::time::timeout(BODY_SILENCE, body.next()) => next,
-            };
-            let mut bytes = match next {
-                Ok(Some(Ok(bytes))) => bytes,
-                Ok(None) => break Received::Whole,
-                Ok(Some(Err(_))) | Err(_) => break Received::Interrupted,
+            let mut bytes = match self.next_piece(body, claim).await {
+                Ok(bytes) => bytes,
+                Err(ended) => break ended,
             };
             let fits = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
             let too_much = fits < bytes.len();
@@ -190,6 +227,9 @@ fn append_to_closed(
     body_length: Option<u64>,
     max_size: u64,
 ) -> Result<Position, IngestError> {
+    if row.kind == UploadKind::Final {
+        return Err(Refusal::FinalUpload.into());
+    }
     let position = closed_position(row);
     if row.interrupted {
         return Err(IngestError::Finished);

@@ -7,7 +7,7 @@ use sortie_tus::server::UploadLength;
 use super::claim::Claims;
 use super::growing::Growing;
 use super::{IngestError, Inner, Position};
-use crate::catalog::RecordingRow;
+use crate::catalog::{RecordingRow, UploadKind};
 
 /// What a list shows of a growing recording.
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,9 +119,10 @@ impl Inner {
         &self,
         slot: &Slot,
         state: &'a mut Option<Growing>,
+        kind: UploadKind,
     ) -> Result<&'a mut Growing, IngestError> {
         if state.is_none() {
-            let growing = Growing::resume(self.storage.reopen(&slot.id).await?).await?;
+            let growing = Growing::resume(self.storage.reopen(&slot.id).await?, kind).await?;
             self.show(slot, &growing);
             *state = Some(growing);
         }

@@ -199,6 +199,20 @@ impl Client {
             .body(bytes)
     }
 
+    /// Creates an upload with these headers; gives its path.
+    pub(crate) async fn create_upload(&self, headers: &[(&'static str, &str)]) -> String {
+        let mut request = self.tus(Method::POST, "/api/uploads");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status();
+        let location = header(&answer, "location");
+        let text = answer.text().await.unwrap_or_default();
+        assert_eq!(status, StatusCode::CREATED, "{headers:?}: {text}");
+        location
+    }
+
     /// A running session.
     pub(crate) async fn session(&self) -> String {
         let session = json_of(

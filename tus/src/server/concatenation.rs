@@ -79,7 +79,10 @@ mod tests {
 
     #[test]
     fn complete_partial_uploads_are_joined() {
-        assert_eq!(join([complete(60), complete(0), complete(40)], MAX), Ok(MAX));
+        assert_eq!(
+            join([complete(60), complete(0), complete(40)], MAX),
+            Ok(MAX)
+        );
         let too_large = Err(Refusal::TooLarge { max_size: MAX });
         assert_eq!(join([complete(60), complete(41)], MAX), too_large);
         let overflow = Err(Refusal::TooLarge { max_size: u64::MAX });
