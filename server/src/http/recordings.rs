@@ -1,7 +1,7 @@
 //! Recordings: list, look, play, download, delete, and the whole-file way in.
 
 use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -232,11 +232,14 @@ async fn served(
     state: &AppState,
     caller: &Caller,
     row: &RecordingRow,
+    method: &Method,
     headers: &HeaderMap,
     disposition: download::Disposition,
 ) -> ApiResult<Response> {
-    let response = download::serve(state, row, headers, disposition).await?;
-    if response.status().is_success() && download::is_beginning(headers) {
+    let response = download::serve(state, row, method, headers, disposition).await?;
+    let status = response.status();
+    let given = status.is_success() || status == StatusCode::TEMPORARY_REDIRECT;
+    if given && download::is_beginning(headers) {
         let action = match disposition {
             download::Disposition::Inline => Action::View,
             download::Disposition::Attachment => Action::Download,
@@ -253,6 +256,7 @@ async fn download_file(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
+    method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let row = allowed(&state, &caller, &id).await?;
@@ -260,6 +264,7 @@ async fn download_file(
         &state,
         &caller,
         &row,
+        &method,
         &headers,
         download::Disposition::Attachment,
     )
@@ -270,6 +275,7 @@ async fn stream(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
+    method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let row = allowed(&state, &caller, &id).await?;
@@ -277,6 +283,7 @@ async fn stream(
         &state,
         &caller,
         &row,
+        &method,
         &headers,
         download::Disposition::Inline,
     )

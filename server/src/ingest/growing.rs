@@ -3,13 +3,17 @@
 use std::io;
 
 use bytes::Bytes;
-use sortie_media::{HEAD_ROOM, Indexer, Unplayable};
+use sortie_media::{HEAD_ROOM, Indexer, Options, Patch, Unplayable};
 
 use crate::catalog::UploadKind;
-use crate::storage::{AS_IT_CAME, Finishing, Reopened, SeekableStream, StorageError, Writer};
+use crate::storage::{
+    AS_IT_CAME, Excerpt, Finishing, Reopened, SeekableStream, Settled, StorageError, Writer,
+};
 
 /// How much of a stored stream is read at once when it is scanned again.
 const SCAN_SIZE: usize = 256 * 1024;
+/// A scan pauses when so many patches wait.
+const PATCHES_AT_ONCE: usize = 256;
 /// The ending of a complete partial upload.
 const PIECE: &str = "piece";
 
@@ -56,24 +60,60 @@ impl Ending {
 impl Growing {
     pub(super) fn new(writer: Box<dyn Writer>, kind: UploadKind) -> Self {
         Self {
+            indexer: (kind != UploadKind::Partial).then(|| indexer_for(&*writer)),
             writer,
-            indexer: (kind != UploadKind::Partial).then(Indexer::new),
         }
     }
 
     /// Takes up a recording after a restart: the index follows from the stored bytes.
     pub(super) async fn resume(reopened: Reopened, kind: UploadKind) -> Result<Self, StorageError> {
-        let Reopened { writer, mut stream } = reopened;
+        let Reopened { mut writer, stream } = reopened;
         if kind == UploadKind::Partial {
             return Ok(Self::new(writer, kind));
         }
         let length = writer.stream_length();
-        let scanned = tokio::task::spawn_blocking(move || scan(&mut *stream, length)).await;
-        let indexer = scanned.map_err(|error| StorageError::Io(io::Error::other(error)))??;
-        Ok(Self {
+        let mut scan = Scan {
+            stream,
+            indexer: indexer_for(&*writer),
+            patches: Vec::new(),
+            excerpts: writer.seals().then(Vec::new),
+        };
+        while scan.indexer.received() < length {
+            let scanning = tokio::task::spawn_blocking(move || scan.run(length));
+            scan = scanning
+                .await
+                .map_err(|error| StorageError::Io(io::Error::other(error)))??;
+            // Most are there already; those that a crash swallowed are not.
+            let patches = std::mem::take(&mut scan.patches);
+            if !patches.is_empty() {
+                writer.patch(patches).await?;
+            }
+        }
+        let mut growing = Self {
             writer,
-            indexer: Some(indexer),
-        })
+            indexer: Some(scan.indexer),
+        };
+        growing.settle(scan.excerpts.unwrap_or_default()).await?;
+        Ok(growing)
+    }
+
+    /// Tells a writer that needs it what is final, and what must stay readable.
+    async fn settle(&mut self, excerpts: Vec<Excerpt>) -> Result<(), StorageError> {
+        if !self.writer.seals() {
+            return Ok(());
+        }
+        let settled = match &self.indexer {
+            Some(indexer) => Settled {
+                length: indexer.settled(),
+                extension: self.format(),
+            },
+            // Of a piece nothing is cut off or patched.
+            None => Settled {
+                length: HEAD_ROOM + self.writer.stream_length(),
+                extension: PIECE,
+            },
+        };
+        self.writer.settle(settled, excerpts).await
     }
 
     /// How many bytes of the stream are there.
@@ -96,17 +136,17 @@ impl Growing {
     pub(super) async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
         // Bytes are cheap to clone: the pieces are shared, not copied.
         self.writer.append(bytes.clone()).await?;
-        let Some(indexer) = &mut self.indexer else {
-            return Ok(());
-        };
-        for piece in &bytes {
-            indexer.push(piece);
+        let mut excerpts = self.writer.seals().then(Vec::new);
+        if let Some(indexer) = &mut self.indexer {
+            for piece in &bytes {
+                index(indexer, piece, excerpts.as_mut());
+            }
+            let patches: Vec<_> = std::iter::from_fn(|| indexer.poll_patch()).collect();
+            if !patches.is_empty() {
+                self.writer.patch(patches).await?;
+            }
         }
-        let patches: Vec<_> = std::iter::from_fn(|| indexer.poll_patch()).collect();
-        if !patches.is_empty() {
-            self.writer.patch(patches).await?;
-        }
-        Ok(())
+        self.settle(excerpts.unwrap_or_default()).await
     }
 
     pub(super) async fn sync(&mut self) -> Result<(), StorageError> {
@@ -151,27 +191,70 @@ pub(super) async fn conclude(writer: Box<dyn Writer>, ending: Ending) -> Result<
     }
 }
 
-/// Indexes a stored stream, reading only what the index needs.
-fn scan(stream: &mut dyn SeekableStream, length: u64) -> io::Result<Indexer> {
-    let mut indexer = Indexer::new();
-    let mut buffer = vec![0; SCAN_SIZE];
-    while indexer.received() < length {
-        let skippable = indexer.skippable().min(length - indexer.received());
-        // Jumping over less than a buffer costs more than reading it.
-        if skippable >= SCAN_SIZE as u64 {
+/// An index that asks for no more than the storage can do.
+fn indexer_for(writer: &dyn Writer) -> Indexer {
+    Indexer::with(Options::default().patch_clusters(!writer.seals()))
+}
+
+/// Indexes bytes; copies those that the index does not just pass over, if somebody wants them.
+fn index(indexer: &mut Indexer, bytes: &[u8], excerpts: Option<&mut Vec<Excerpt>>) {
+    let Some(excerpts) = excerpts else {
+        return indexer.push(bytes);
+    };
+    let mut at = 0;
+    while at < bytes.len() {
+        let skippable = indexer.skippable().min((bytes.len() - at) as u64);
+        if skippable > 0 {
             indexer.skip(skippable);
+            at += usize::try_from(skippable).unwrap_or(usize::MAX);
             continue;
         }
-        let wanted = usize::try_from(length - indexer.received())
-            .unwrap_or(SCAN_SIZE)
-            .min(SCAN_SIZE);
-        let read = stream.read_at(indexer.received(), &mut buffer[..wanted])?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        // Byte by byte: only of the next one it is certain that it is looked at.
+        let (start, position) = (at, indexer.received());
+        while at < bytes.len() && indexer.skippable() == 0 {
+            indexer.push(&bytes[at..=at]);
+            at += 1;
         }
-        indexer.push(&buffer[..read]);
+        excerpts.push(Excerpt {
+            position,
+            bytes: bytes[start..at].to_vec(),
+        });
     }
-    // Patches to what is stored already were written when the bytes came, and are written again by finish.
-    while indexer.poll_patch().is_some() {}
-    Ok(indexer)
+}
+
+/// A stored stream that is indexed again.
+struct Scan {
+    stream: Box<dyn SeekableStream>,
+    indexer: Indexer,
+    patches: Vec<Patch>,
+    /// For a writer that seals.
+    excerpts: Option<Vec<Excerpt>>,
+}
+
+impl Scan {
+    /// Reads what the index needs, to the end or until some patches wait to be applied. Blocking.
+    fn run(mut self, length: u64) -> io::Result<Self> {
+        let mut buffer = vec![0; SCAN_SIZE];
+        while self.indexer.received() < length && self.patches.len() < PATCHES_AT_ONCE {
+            let left = length - self.indexer.received();
+            let skippable = self.indexer.skippable().min(left);
+            // Jumping over less than a buffer costs more than reading it.
+            if skippable >= SCAN_SIZE as u64 {
+                self.indexer.skip(skippable);
+            } else {
+                let wanted = usize::try_from(left).unwrap_or(SCAN_SIZE).min(SCAN_SIZE);
+                let read = self
+                    .stream
+                    .read_at(self.indexer.received(), &mut buffer[..wanted])?;
+                if read == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                index(&mut self.indexer, &buffer[..read], self.excerpts.as_mut());
+            }
+            let indexer = &mut self.indexer;
+            self.patches
+                .extend(std::iter::from_fn(|| indexer.poll_patch()));
+        }
+        Ok(self)
+    }
 }

@@ -106,7 +106,7 @@ impl Ingest {
             clock,
             max_size: config.max_size_bytes,
             silence: config.silence,
-            spool_folder: config.storage.path.clone(),
+            spool_folder: config.storage.folder().to_owned(),
             slots: Mutex::default(),
             closing: CancellationToken::new(),
         }))
