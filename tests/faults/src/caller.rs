@@ -157,13 +157,13 @@ impl Caller {
         Ok(Some(answer.error_for_status()?.json().await?))
     }
 
-    /// All recordings.
+    /// All recordings of this caller, who is the only one here.
     ///
     /// # Errors
     /// When there is no answer, or not the right one.
     pub async fn recordings(&self) -> Result<Vec<Recording>> {
         let mut all = Vec::new();
-        let mut path = Some("/api/admin/recordings?limit=500".to_owned());
+        let mut path = Some("/api/recordings?limit=500".to_owned());
         while let Some(this) = path.take() {
             let answer = self
                 .request(Method::GET, &this)

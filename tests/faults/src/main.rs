@@ -180,6 +180,7 @@ async fn traced(binary: &Path, folder: &Path, seed: u64) -> Result<usize> {
     println!("  acknowledged after fdatasync {}", verdict.acknowledged);
     println!("  created after fsync          {}", verdict.created);
     println!("  finished in order            {}", verdict.finished);
+    println!("  rows synced before answers   {}", verdict.rows);
     Ok(told(&verdict.faults))
 }
 

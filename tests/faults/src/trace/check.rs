@@ -15,6 +15,8 @@ pub struct Verdict {
     pub created: usize,
     /// Objects finished in the right order.
     pub finished: usize,
+    /// Answers, each to a lone request, before which the database's log was synced.
+    pub rows: usize,
     /// Everything that is wrong.
     pub faults: Vec<String>,
 }
@@ -152,6 +154,17 @@ impl Checker {
         let status = answer.get(9..12).unwrap_or_default();
         let is_patch = request.starts_with("PATCH /api/uploads/");
         let is_creation = request.starts_with("POST /api/uploads ");
+        // With others under way, their rows may be half written.
+        if self.requests.is_empty() && status.starts_with('2') {
+            let mut logs = self
+                .files
+                .iter()
+                .filter(|(path, _)| path.ends_with(".db-wal"));
+            if logs.any(|(_, file)| !file.writes.is_empty()) {
+                self.fault(line, "answered before what the database wrote is synced");
+            }
+            self.verdict.rows += 1;
+        }
         if is_creation && status == "201" {
             let Some(id) = header(answer, "location").and_then(|it| it.rsplit('/').next()) else {
                 return self.fault(line, "a creation without a Location");
@@ -315,6 +328,7 @@ mod tests {
             acknowledged: 2,
             created: 1,
             finished: 1,
+            rows: 3,
             faults: Vec::new(),
         };
         assert_eq!(check(&parse(&GOOD.join("\n"))), expected);
@@ -356,6 +370,18 @@ mod tests {
         late[9] = r#"2 fdatasync(9</r/a.part> <unfinished ...>"#;
         late.insert(11, "2 <... fdatasync resumed>) = 0");
         faults(&late, "but only 0 bytes are durable");
+    }
+
+    #[test]
+    fn a_row_that_is_not_synced_is_found() {
+        let mut lines = GOOD.to_vec();
+        lines.insert(
+            5,
+            r#"5 pwrite64(11</d/sortie.db-wal>, "row"..., 4120, 32) = 4120"#,
+        );
+        faults(&lines, "answered before what the database wrote is synced");
+        lines.insert(6, r#"5 fdatasync(11</d/sortie.db-wal>) = 0"#);
+        assert_eq!(check(&parse(&lines.join("\n"))).faults, [""; 0]);
     }
 
     #[test]

@@ -193,11 +193,10 @@ fn descriptor(arguments: &str) -> &str {
     let Some(inside) = first.strip_prefix('<') else {
         return "";
     };
-    // An address holds `->`, so the end is not simply the first `>`.
-    let end = inside
-        .find(">, ")
-        .or_else(|| inside.find(">)"))
-        .unwrap_or(inside.len());
+    // An address holds `->`, which is not the end.
+    let ends = |(at, _): &(usize, &str)| !inside[..*at].ends_with('-');
+    let end = inside.match_indices('>').find(ends);
+    let end = end.map_or(inside.len(), |(at, _)| at);
     &inside[..end]
 }
 
@@ -243,7 +242,8 @@ mod tests {
 12 pwrite64(9</r/a.part>, \"\\x01, = 5)\"..., 65536, 4096 <unfinished ...>
 13 recvfrom(8<TCP:[127.0.0.1:80->127.0.0.1:4000]>, \"PATCH /api/uploads/a HTTP/1.1\\r\\nUpload-Offset: 0\\r\\n\", 8192, 0, NULL, NULL) = 300
 12 <... pwrite64 resumed>) = 65536
-12 fdatasync(9</r/a.part>) = 0
+12 fdatasync(9</r/a.part> <unfinished ...>
+12 <... fdatasync resumed>) = 0
 12 fdatasync(9</r/a.part>) = -1 EIO (Input/output error)
 13 sendto(8<TCP:[127.0.0.1:80->127.0.0.1:4000]>, \"HTTP/1.1 204 No Content\\r\\nupload-offset: 65536\\r\\n\", 120, MSG_NOSIGNAL, NULL, 0) = 120
 ";
@@ -266,14 +266,14 @@ mod tests {
                 },
             ),
             (
-                3,
+                4,
                 Event::Synced {
                     path: "/r/a.part".to_owned(),
                     begun: 3,
                 },
             ),
             (
-                5,
+                6,
                 Event::Answer {
                     connection,
                     text: "HTTP/1.1 204 No Content\nupload-offset: 65536\n".to_owned(),
