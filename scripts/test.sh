@@ -2,7 +2,8 @@
 # Checks and tests everything, or only the stages that are named:
 #
 #   scripts/test.sh                    all of it
-#   scripts/test.sh clippy browser     these two
+#   scripts/test.sh clippy native      these two
+#   scripts/test.sh pages server js-client browser    the end-to-end tests
 #
 # A failed stage does not stop the ones after it; the summary and the exit code tell.
 source "$(dirname "$0")/common.sh"
@@ -53,14 +54,27 @@ stage_client-wasm() {
         cargo test --locked --target "$WASM_TARGET" -p sortie-client --features js
 }
 
-stage_server() { cargo build --locked -p sortie-server; }
+# What is tested end to end is put into the clone first: the cache may be shared
+# with another one, and a build that failed must not leave an older result behind.
+TESTED=$ROOT/target/tested
 
-stage_js-client() { scripts/js-client.sh; }
+stage_server() {
+    rm -f "$TESTED/sortie-server"
+    cargo build --locked -p sortie-server
+    mkdir -p "$TESTED"
+    cp "$CARGO_TARGET_DIR/debug/sortie-server" "$TESTED/"
+}
+
+stage_js-client() {
+    rm -rf "$TESTED/client-js"
+    scripts/js-client.sh "$TESTED/client-js"
+}
 
 stage_browser() {
-    SORTIE_SERVER=${SORTIE_SERVER:-$CARGO_TARGET_DIR/debug/sortie-server} \
-        SORTIE_CLIENT_JS=${SORTIE_CLIENT_JS:-$ROOT/target/client-js} \
-        node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
+    export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
+    export SORTIE_CLIENT_JS=${SORTIE_CLIENT_JS:-$TESTED/client-js}
+    [[ -x $SORTIE_SERVER && -d $SORTIE_CLIENT_JS ]] || die "There is nothing to test: run the stages server and js-client first."
+    node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 }
 
 STAGES=(setup format deny audit pages clippy-wasm clippy docs native core-wasm client-wasm server js-client browser)

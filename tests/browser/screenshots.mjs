@@ -9,19 +9,20 @@ import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
 const folder = process.argv[2] ?? 'docs/images';
-const WIDE = { viewport: { width: 1200, height: 760 } };
+const WIDE = { viewport: { width: 1200, height: 640 } };
 const PHONE = { viewport: { width: 375, height: 740 }, deviceScaleFactor: 2 };
 
 await mkdir(folder, { recursive: true });
 const server = await Server.start();
-const browser = await launch(shareTab('A tab to record'));
+const browser = await launch(shareTab('A tab to show'));
 try {
   const api = await Api.signIn(server.origin);
   const context = await signedIn(browser, server.origin, undefined, WIDE);
   const shot = (page, name) => page.screenshot({ path: join(folder, `${name}.png`) });
 
   const tab = await context.newPage();
-  await openTestPage(tab, server.origin, 'tab.html', 'e2e');
+  await tab.setViewportSize({ width: 1280, height: 720 });
+  await openTestPage(tab, server.origin, 'scene.html', 'e2e');
   const page = await context.newPage();
   for (const seconds of [4, 12]) {
     await page.goto(server.origin);
