@@ -51,3 +51,6 @@ content_hash() {
 
 # Where the npm packages locked in folder $1 are kept.
 npm_dir() { printf '%s/npm/%s' "$CACHE" "$(content_hash "$1/package-lock.json")"; }
+
+# Where the Python packages named in file $1 are kept.
+python_dir() { printf '%s/python/%s' "$CACHE" "$(content_hash "$1")"; }

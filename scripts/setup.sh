@@ -31,6 +31,8 @@ debian_packages() {
     node_is_new_enough || wanted+=(nodejs)
     has npm || wanted+=(npm)
     [[ $purpose == run ]] || wanted+=("${TEST_PACKAGES[@]}")
+    # Python, too, may come from elsewhere; Debian's has `venv` in a package of its own.
+    [[ $purpose == run ]] || python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3-venv)
 
     if ! has dpkg-query; then
         # Not Debian: tools are checked by name, libraries by the build itself.
@@ -105,6 +107,20 @@ npm_packages() {
         || { rm -rf "$folder/node_modules" && ln -s "$target/node_modules" "$folder/node_modules"; }
 }
 
+# python_packages FILE WHAT: installs what FILE names into an environment of its own in the cache.
+python_packages() {
+    local file=$1 what=$2 target
+    target=$(python_dir "$file")
+    [[ ! -x $target/bin/python ]] || return 0
+    say "Installing $what (pip, 20 s)"
+    rm -rf "$target" "$target.partial"
+    python3 -m venv "$target.partial" \
+        && "$target.partial/bin/python" -m pip install --quiet --disable-pip-version-check -r "$file" \
+        || die "pip could not install $what. Are packages reachable?"
+    # Only `bin/python` is used, and it works from anywhere; the other programs there name the old folder.
+    mv "$target.partial" "$target"
+}
+
 mkdir -p "$CACHE"
 # Two makes at once must not install into the same folder.
 exec 9>"$CACHE/setup.lock"
@@ -121,4 +137,6 @@ npm_packages scripts/wasm-opt "wasm-opt"
 if [[ $purpose == test ]]; then
     cargo_tool cargo-deny "$CARGO_DENY_VERSION" "cargo-deny-$CARGO_DENY_VERSION" cargo-deny "4 min" --locked
     npm_packages tests/browser "the browser tests' packages"
+    npm_packages tests/conformance "the tus clients for JavaScript"
+    python_packages tests/conformance/requirements.txt "the tus client for Python"
 fi

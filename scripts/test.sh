@@ -77,7 +77,13 @@ stage_browser() {
     node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 }
 
-STAGES=(setup format deny audit pages clippy-wasm clippy docs native core-wasm client-wasm server js-client browser)
+stage_conformance() {
+    SORTIE_SERVER=${SORTIE_SERVER:-$CARGO_TARGET_DIR/debug/sortie-server} \
+        SORTIE_PYTHON=$(python_dir tests/conformance/requirements.txt)/bin/python \
+        node --test --test-concurrency=1 --test-reporter=spec tests/conformance/*.test.mjs
+}
+
+STAGES=(setup format deny audit pages clippy-wasm clippy docs native core-wasm client-wasm server js-client browser conformance)
 
 describe() {
     case $1 in
@@ -95,6 +101,7 @@ describe() {
         server) echo "build the server with the pages inside" ;;
         js-client) echo "build the client for JavaScript" ;;
         browser) echo "end to end: real server, real browser" ;;
+        conformance) echo "tus clients of others against the real server" ;;
     esac
 }
 

@@ -86,8 +86,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     max_size: u64,
     silence: Duration,
-    /// Where bodies with a checksum wait until they are whole: beside the database, which is on a disk
-    /// whatever the storage is.
+    /// Where bodies with a checksum wait until they are whole: a disk that has room for recordings.
     spool_folder: PathBuf,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
     closing: CancellationToken,
@@ -386,7 +385,7 @@ impl Inner {
         // A request that was writing may have completed it meanwhile.
         let row = self.row(id).await?;
         if !row.status.is_open() {
-            self.forget(&slot);
+            self.forget_unless_pending(&slot);
             return closed_position_of(&row);
         }
         let offset = self.resumed(&slot, &mut state, row.kind).await?.offset();
