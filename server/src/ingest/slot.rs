@@ -100,6 +100,15 @@ impl Inner {
         }
     }
 
+    /// Takes a slot off the books that somebody has found closed, unless its finish is still to be tried again:
+    /// the reaper finds it there.
+    pub(super) fn forget_unless_pending(&self, slot: &Arc<Slot>) {
+        let pending = locked(&slot.seen).finish_again.is_some();
+        if !pending {
+            self.forget(slot);
+        }
+    }
+
     pub(super) fn heard(&self, slot: &Slot) {
         locked(&slot.seen).last_heard_ms = self.clock.now_ms();
     }
