@@ -38,7 +38,7 @@ stage_docs() {
         && RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items --target "$WASM_TARGET" "${BROWSER[@]}"
 }
 
-stage_native() { cargo test --locked --workspace; }
+stage_native() { cargo test --locked --workspace --no-fail-fast; }
 
 stage_core-wasm() {
     # getrandom's backend is proptest's: the runner hands it a fixed seed.
@@ -78,8 +78,9 @@ stage_browser() {
 }
 
 stage_conformance() {
-    SORTIE_SERVER=${SORTIE_SERVER:-$CARGO_TARGET_DIR/debug/sortie-server} \
-        SORTIE_PYTHON=$(python_dir tests/conformance/requirements.txt)/bin/python \
+    export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
+    [[ -x $SORTIE_SERVER ]] || die "There is nothing to test: run the stage server first."
+    SORTIE_PYTHON=$(python_dir tests/conformance/requirements.txt)/bin/python \
         node --test --test-concurrency=1 --test-reporter=spec tests/conformance/*.test.mjs
 }
 
