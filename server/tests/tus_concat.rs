@@ -279,63 +279,74 @@ async fn sql(server: &TestServer, statement: &'static str, values: &[&str]) {
 #[tokio::test]
 async fn a_join_that_was_cut_off_goes_on_after_a_restart_by_itself() {
     let bytes = chromium_webm();
+    let length = bytes.len().to_string();
     let (one, two) = bytes.split_at(9_000);
-    for copied in [0, 1, 5_000, 9_000, 9_001, bytes.len() - 1, bytes.len()] {
-        let mut server = TestServer::start().await;
-        let client = server.admin().await;
-        let session = client.session().await;
+    let mut server = TestServer::start().await;
+    let client = server.admin().await;
+    let session = client.session().await;
+    let places = [0, 1, 5_000, 9_000, 9_001, bytes.len() - 1, bytes.len()];
+    for copied in places {
         let (one, two) = (part(&client, one).await, part(&client, two).await);
-        let length = bytes.len().to_string();
+        let name = format!("joined-{copied}");
         sql(
             &server,
             "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, \
-             status, upload_length, kind, upload_concat, created_ms) VALUES ('joined', $1, $2, 'a.webm', \
-             'local', 'joined.part', 'uploading', CAST($3 AS BIGINT), 'final', $4, 0)",
-            &[&session, &client.user_id, &length, &format!("final;{one} {two}")],
+             status, upload_length, kind, upload_concat, created_ms) VALUES ($1, $2, $3, 'a.webm', \
+             'local', $1 || '.part', 'uploading', CAST($4 AS BIGINT), 'final', $5, 0)",
+            &[
+                &name,
+                &session,
+                &client.user_id,
+                &length,
+                &format!("final;{one} {two}"),
+            ],
         )
         .await;
         sql(
             &server,
-            "UPDATE recordings SET final_id = 'joined' WHERE kind = 'partial'",
-            &[],
+            "UPDATE recordings SET final_id = $1 WHERE kind = 'partial' AND final_id IS NULL",
+            &[&name],
         )
         .await;
         let growing = [vec![0; 4096], bytes[..copied].to_vec()].concat();
-        std::fs::write(server.file("joined.part"), growing).expect("room");
+        std::fs::write(server.file(&format!("{name}.part")), growing).expect("room");
         // Parts of a final upload are its own.
         problem(client.tus(Method::DELETE, &one), 409, "conflict").await;
         // Before it is joined it has a length but no offset.
-        let answer = head(&client, "/api/uploads/joined").await;
+        let upload = format!("/api/uploads/{name}");
+        let answer = head(&client, &upload).await;
         assert_eq!(header(&answer, "upload-length"), length);
         assert_eq!(header(&answer, "upload-offset"), "");
-        problem(
-            client.patch("/api/uploads/joined", 0, "x"),
-            403,
-            "forbidden",
-        )
-        .await;
+        problem(client.patch(&upload, 0, "x"), 403, "forbidden").await;
+    }
 
-        server.restart().await;
-        let client = server.admin().await;
-        let mut waited = 0;
-        while client.recording("joined").await["status"] != "ready" {
-            waited += 1;
-            assert!(
-                waited < 1500,
-                "{copied} bytes were copied: it does not go on"
-            );
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        let row = client.recording("joined").await;
-        let whole = client.recording(&client.record(&bytes).await).await;
+    server.restart().await;
+    let client = server.admin().await;
+    let whole = client.recording(&client.record(&bytes).await).await;
+    for copied in places {
+        let name = format!("joined-{copied}");
+        until("it does not go on", async || {
+            client.recording(&name).await["status"] == "ready"
+        })
+        .await;
+        let row = client.recording(&name).await;
         for field in ["duration_seconds", "size_bytes", "format", "interrupted"] {
             assert_eq!(row[field], whole[field], "{copied} bytes were copied");
         }
-        let mut waited = 0;
-        while files(&server).len() > 2 {
-            waited += 1;
-            assert!(waited < 500, "parts stayed behind");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
     }
+    until("parts stayed behind", async || {
+        files(&server).len() == places.len() + 1
+    })
+    .await;
+}
+
+/// Waits for the reaper, which looks every few seconds.
+async fn until(otherwise: &str, mut condition: impl AsyncFnMut() -> bool) {
+    for _ in 0..2000 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{otherwise}");
 }

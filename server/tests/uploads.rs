@@ -574,11 +574,22 @@ async fn another_method_in_a_header_and_termination() {
     );
     assert_eq!(client.offset(&id).await, 5);
     problem(client.tus(Method::POST, &upload), 405, "method_not_allowed").await;
-    let gone = client
-        .tus(Method::DELETE, &upload)
-        .send()
-        .await
-        .expect("an answer");
+    let meant = |method: &'static str| {
+        client
+            .tus(Method::POST, &upload)
+            .header("X-HTTP-Method-Override", method)
+    };
+    problem(meant("PUT"), 405, "method_not_allowed").await;
+    let head = meant("HEAD").send().await.expect("an answer");
+    assert_eq!(head.status(), StatusCode::OK);
+    assert_eq!(header(&head, "upload-offset"), "5");
+    // Only a POST means something else: what looks harmless is harmless.
+    let get = client
+        .tus(Method::GET, &upload)
+        .header("X-HTTP-Method-Override", "DELETE");
+    problem(get, 405, "method_not_allowed").await;
+    assert_eq!(client.offset(&id).await, 5);
+    let gone = meant("DELETE").send().await.expect("an answer");
     assert_eq!(gone.status(), StatusCode::NO_CONTENT);
     problem(
         client.get(&format!("/api/recordings/{id}")),

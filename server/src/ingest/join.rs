@@ -70,7 +70,7 @@ impl Inner {
         let row = match self.row(id).await {
             Ok(row) if row.status.is_open() => row,
             other => {
-                self.forget(&slot);
+                self.forget_unless_pending(&slot);
                 return other.map(|_| ());
             }
         };
@@ -102,8 +102,13 @@ impl Inner {
             return Err(error.into());
         }
         self.show(slot, growing);
+        let offset = growing.offset();
+        if received.is_err() {
+            // The index may be ahead of its patches; it is made anew from what is stored.
+            *state = None;
+        }
         match received? {
-            Received::Whole if growing.offset() == length => {}
+            Received::Whole if offset == length => {}
             Received::Preempted => return Err(IngestError::Preempted),
             Received::ShuttingDown => return Err(IngestError::ShuttingDown),
             Received::Whole | Received::Interrupted | Received::TooMuch => {
