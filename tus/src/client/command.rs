@@ -22,7 +22,7 @@ pub enum Command {
         request: RequestId,
         /// Where uploads are created.
         endpoint: String,
-        /// `Upload-Length` or `Upload-Defer-Length: 1`; see [`format_length`](crate::header::format_length).
+        /// `Upload-Length` or `Upload-Defer-Length: 1`; see [`format_length`].
         length: UploadLength,
         /// `Upload-Metadata`, unless it is empty.
         metadata: Metadata,
