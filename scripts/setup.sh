@@ -13,6 +13,7 @@ NODE_MIN=18
 TEST_PACKAGES=(
     chromium chromium-driver fonts-dejavu-core
     ffmpeg mkvtoolnix
+    python3 python3-pip
     libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev pkg-config
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly v4l-utils
@@ -137,6 +138,7 @@ npm_packages scripts/wasm-opt "wasm-opt"
 if [[ $purpose == test ]]; then
     cargo_tool cargo-deny "$CARGO_DENY_VERSION" "cargo-deny-$CARGO_DENY_VERSION" cargo-deny "4 min" --locked
     npm_packages tests/browser "the browser tests' packages"
+    scripts/seaweedfs.sh >/dev/null
     npm_packages tests/conformance "the tus clients for JavaScript"
     python_packages tests/conformance/requirements.txt "the tus client for Python"
 fi

@@ -3,6 +3,8 @@
 //! An object is [`sortie_media::HEAD_ROOM`] bytes of ours followed by the stream as it was received. While
 //! it grows it has exactly one [`Writer`].
 
+#[cfg(all(test, feature = "s3"))]
+mod conformance;
 mod local;
 #[cfg(feature = "s3")]
 mod s3;

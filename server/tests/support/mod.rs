@@ -1,6 +1,11 @@
 //! A real server for a test: a real socket, a real SQLite file and real recordings in a temporary folder.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+#[cfg(feature = "s3")]
+pub(crate) mod fault_proxy;
+#[cfg(feature = "s3")]
+pub(crate) mod seaweedfs;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -134,7 +134,6 @@ impl ExcerptReader {
         let Some(records) = &mut self.records else {
             return Ok(());
         };
-        records.passed = position;
         while !records.current.bytes.is_empty() && records.current.position < end {
             let current = &records.current;
             let from = current.position.max(position);
@@ -149,6 +148,7 @@ impl ExcerptReader {
             if current.end() > end {
                 break;
             }
+            records.passed = current.end();
             records.next()?;
         }
         Ok(())

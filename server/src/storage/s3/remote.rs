@@ -34,16 +34,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A bucket.
 #[derive(Debug)]
-pub(super) struct Remote {
+pub(crate) struct Remote {
     store: AmazonS3,
     http: reqwest::Client,
 }
 
 /// What each call returns.
-pub(super) type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Remote {
-    pub(super) fn open(config: &S3StorageConfig, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub(crate) fn open(config: &S3StorageConfig, clock: Arc<dyn Clock>) -> Result<Self> {
         let plain = config
             .endpoint
             .as_deref()
@@ -160,7 +160,7 @@ impl Remote {
     }
 
     /// Gives a multipart upload up; one that is not there is no error.
-    pub(super) async fn abort(&self, key: &Path, upload: &str) -> Result<()> {
+    pub(crate) async fn abort(&self, key: &Path, upload: &str) -> Result<()> {
         let upload = upload.to_owned();
         absent_is_fine(again(|| self.store.abort_multipart(key, &upload)).await)
     }
@@ -215,7 +215,7 @@ impl Remote {
     /// Keys and names of the multipart uploads under `prefix` that are neither complete nor given up.
     ///
     /// object_store has no such call, but it signs one.
-    pub(super) async fn uploads(&self, prefix: &str) -> Result<Vec<(String, String)>> {
+    pub(crate) async fn uploads(&self, prefix: &str) -> Result<Vec<(String, String)>> {
         let mut uploads = Vec::new();
         let mut markers: Option<(String, String)> = None;
         loop {

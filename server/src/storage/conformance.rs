@@ -1,0 +1,665 @@
+//! What every storage must do, tried on each of them; with S3, on a real server.
+
+#[path = "../../tests/support/seaweedfs.rs"]
+mod seaweedfs;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use sortie_media::{HEAD_ROOM, Patch};
+use tempfile::TempDir;
+
+use super::{
+    AS_IT_CAME, Excerpt, Finishing, LocalStorage, S3Storage, SeekableStream, Settled, Storage,
+    StorageError, Writer,
+};
+use crate::clock::SystemClock;
+use crate::config::{S3Key, S3StorageConfig};
+use seaweedfs::{ADMIN, BUCKET, seaweedfs};
+
+/// The smallest that S3 takes.
+const PART: u64 = 5 * 1024 * 1024;
+/// Streams that fill one part with the head room, and two.
+const ONE_PART: u64 = PART - HEAD_ROOM;
+const TWO_PARTS: u64 = 2 * PART - HEAD_ROOM;
+/// The end of what has arrived is never settled.
+const UNSETTLED: u64 = 1000;
+/// Every so often there is something that an index needs.
+const EXCERPT_EVERY: usize = 10_007;
+const EXCERPT: usize = 17;
+
+/// A storage under test, which can be given up and opened again as after a crash.
+struct Bench {
+    folder: TempDir,
+    kind: Kind,
+    storage: Box<dyn Storage>,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Local,
+    S3(Box<S3StorageConfig>),
+}
+
+impl Bench {
+    fn local() -> Self {
+        Self::new(tempfile::tempdir().expect("a folder"), Kind::Local)
+    }
+
+    fn s3() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = S3StorageConfig {
+            bucket: BUCKET.to_owned(),
+            region: "us-east-1".to_owned(),
+            endpoint: Some(seaweedfs().endpoint.clone()),
+            prefix: format!("{}/", uuid::Uuid::new_v4().simple()),
+            redirect: true,
+            staging: folder.path().join("staging"),
+            part_size: PART,
+            credentials: Some(S3Key {
+                access_key_id: ADMIN.0.to_owned(),
+                secret_access_key: ADMIN.1.to_owned(),
+                session_token: None,
+            }),
+        };
+        Self::new(folder, Kind::S3(Box::new(config)))
+    }
+
+    fn new(folder: TempDir, kind: Kind) -> Self {
+        Self {
+            storage: open(folder.path(), &kind),
+            folder,
+            kind,
+        }
+    }
+
+    /// The process dies and comes back.
+    fn crash(&mut self) {
+        self.storage = open(self.folder.path(), &self.kind);
+    }
+
+    /// Waits until the store has all that is settled.
+    async fn quiesce(&self, id: &str, settled: u64) {
+        let Kind::S3(config) = &self.kind else { return };
+        for index in 1..settled / PART {
+            let part = config.staging.join(id).join(format!("{index:05}.part"));
+            while part.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+
+    async fn object(&self, path: &str) -> Result<Vec<u8>, StorageError> {
+        let size = self.storage.size(path).await?;
+        self.range(path, 0..size).await
+    }
+
+    async fn range(
+        &self,
+        path: &str,
+        range: std::ops::Range<u64>,
+    ) -> Result<Vec<u8>, StorageError> {
+        let pieces: Vec<Bytes> = self.storage.read(path, range).await?.try_collect().await?;
+        Ok(pieces.concat())
+    }
+
+    /// A recording of this stream: appended in odd pieces, patched, made durable, taken up again after a crash
+    /// at each of these offsets.
+    async fn grown(
+        &mut self,
+        id: &str,
+        stream: &[u8],
+        crashes: &[u64],
+    ) -> Result<Box<dyn Writer>, StorageError> {
+        let mut writer = self.storage.create(id).await?;
+        let mut at = 0;
+        for &end in crashes.iter().chain(&[stream.len() as u64]) {
+            while at < size(end) {
+                let next = (at + 700_001).min(size(end));
+                self.append(&mut writer, stream, at..next).await?;
+                at = next;
+            }
+            writer.patch(vec![head(0x11)]).await?;
+            writer.sync().await?;
+            if end == stream.len() as u64 {
+                break;
+            }
+            // Every second crash finds a store that has not caught up.
+            if end % 2 == 0 {
+                self.quiesce(id, settled(end)).await;
+            }
+            drop(writer);
+            self.crash();
+            writer = self.taken_up(id, &stream[..size(end)]).await?;
+        }
+        Ok(writer)
+    }
+
+    async fn append(
+        &self,
+        writer: &mut Box<dyn Writer>,
+        stream: &[u8],
+        range: std::ops::Range<usize>,
+    ) -> Result<(), StorageError> {
+        let pieces = stream[range.clone()]
+            .chunks(300_007)
+            .map(Bytes::copy_from_slice);
+        writer.append(pieces.collect()).await?;
+        let settled = Settled {
+            length: settled(range.end as u64),
+            extension: "webm",
+        };
+        writer.settle(settled, excerpts(stream, range)).await
+    }
+
+    /// Opens it again, and checks what can be read of it.
+    async fn taken_up(&self, id: &str, expected: &[u8]) -> Result<Box<dyn Writer>, StorageError> {
+        let length = expected.len() as u64;
+        assert_eq!(self.storage.growing_length(id).await?, length);
+        let path = self.storage.growing_path(id);
+        assert_eq!(self.storage.size(&path).await?, HEAD_ROOM + length);
+        let reopened = self.storage.reopen(id).await?;
+        let (mut writer, mut stream) = (reopened.writer, reopened.stream);
+        assert_eq!(writer.stream_length(), length);
+        let read = tokio::task::spawn_blocking(move || read_all(&mut *stream))
+            .await
+            .expect("no panic")?;
+        assert_eq!(read.len(), expected.len());
+        let all = excerpts(expected, 0..expected.len());
+        if writer.seals() {
+            // Of a sealed part only excerpts are left, and zeros.
+            for excerpt in &all {
+                let range = size(excerpt.position)..size(excerpt.end());
+                assert_eq!(read[range.clone()], expected[range], "an excerpt");
+            }
+            let differs = read
+                .iter()
+                .zip(expected)
+                .any(|(read, expected)| read != expected && *read != 0);
+            assert!(!differs, "neither what was sent nor zero");
+            let unsealed = size(settled(length) / PART * PART).saturating_sub(size(HEAD_ROOM));
+            assert_eq!(read[unsealed..], expected[unsealed..], "the tail");
+        } else {
+            assert_eq!(read, expected);
+        }
+        let settled = Settled {
+            length: settled(length),
+            extension: "webm",
+        };
+        writer.settle(settled, all).await?;
+        Ok(writer)
+    }
+
+    /// Finishes it with so many bytes cut off and so many appended, and checks every byte.
+    async fn finished(
+        &self,
+        id: &str,
+        writer: Box<dyn Writer>,
+        stream: &[u8],
+        cut: u64,
+        append: usize,
+    ) -> Result<(), StorageError> {
+        let keep = HEAD_ROOM + stream.len() as u64 - cut;
+        writer.finish(finishing(keep, append)).await?;
+        self.check_finished(id, &expected(stream, cut, append))
+            .await
+    }
+
+    async fn check_finished(&self, id: &str, expected: &[u8]) -> Result<(), StorageError> {
+        let path = self.storage.finished_path(id, "webm");
+        assert_eq!(self.storage.size(&path).await?, expected.len() as u64);
+        assert!(self.object(&path).await? == expected, "every byte of {id}");
+        assert!(matches!(
+            self.storage.reopen(id).await,
+            Err(StorageError::Missing)
+        ));
+        self.storage.delete(&path).await?;
+        assert!(matches!(
+            self.storage.size(&path).await,
+            Err(StorageError::Missing)
+        ));
+        Ok(())
+    }
+}
+
+fn open(folder: &Path, kind: &Kind) -> Box<dyn Storage> {
+    match kind {
+        Kind::Local => {
+            Box::new(LocalStorage::open(folder.join("recordings")).expect("a local storage"))
+        }
+        Kind::S3(config) => {
+            Box::new(S3Storage::open(config, Arc::new(SystemClock)).expect("an S3 storage"))
+        }
+    }
+}
+
+fn size(position: u64) -> usize {
+    usize::try_from(position).expect("not that long")
+}
+
+fn settled(stream_length: u64) -> u64 {
+    (HEAD_ROOM + stream_length)
+        .checked_sub(UNSETTLED)
+        .filter(|&settled| settled > HEAD_ROOM)
+        .unwrap_or(0)
+}
+
+fn head(byte: u8) -> Patch {
+    Patch {
+        position: 0,
+        bytes: vec![byte; size(HEAD_ROOM)],
+    }
+}
+
+fn finishing(keep: u64, append: usize) -> Finishing {
+    Finishing {
+        keep,
+        append: vec![0xCC; append],
+        patches: vec![head(0x22)],
+        extension: "webm",
+    }
+}
+
+fn expected(stream: &[u8], cut: u64, append: usize) -> Vec<u8> {
+    let kept = &stream[..stream.len() - size(cut)];
+    [&head(0x22).bytes, kept, &vec![0xCC; append]].concat()
+}
+
+/// Bytes none of which is zero, different everywhere.
+fn stream(length: u64) -> Vec<u8> {
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut bytes = Vec::with_capacity(size(length) + 8);
+    while bytes.len() < size(length) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes().map(|byte| byte | 1));
+    }
+    bytes.truncate(size(length));
+    bytes
+}
+
+/// Those that lie in the range, or the parts of them that do.
+fn excerpts(stream: &[u8], range: std::ops::Range<usize>) -> Vec<Excerpt> {
+    (range.start / EXCERPT_EVERY..=range.end / EXCERPT_EVERY)
+        .filter_map(|index| {
+            let start = (index * EXCERPT_EVERY).max(range.start);
+            let end = (index * EXCERPT_EVERY + EXCERPT).min(range.end);
+            (start < end).then(|| Excerpt {
+                position: start as u64,
+                bytes: stream[start..end].to_vec(),
+            })
+        })
+        .collect()
+}
+
+fn read_all(stream: &mut dyn SeekableStream) -> std::io::Result<Vec<u8>> {
+    let (mut all, mut buffer) = (Vec::new(), vec![0xFF; 123_457]);
+    loop {
+        match stream.read_at(all.len() as u64, &mut buffer)? {
+            0 => return Ok(all),
+            read => all.extend(&buffer[..read]),
+        }
+    }
+}
+
+type Checked = Result<(), StorageError>;
+
+async fn every_length(bench: &mut Bench) -> Checked {
+    let lengths = [
+        0,
+        1,
+        HEAD_ROOM,
+        ONE_PART - 1,
+        ONE_PART,
+        ONE_PART + 1,
+        TWO_PARTS - 1,
+        TWO_PARTS,
+        TWO_PARTS + 1,
+        TWO_PARTS + UNSETTLED,
+        4 * PART + 77,
+    ];
+    for length in lengths {
+        let (id, stream) = (format!("length-{length}"), stream(length));
+        let writer = bench.grown(&id, &stream, &[]).await?;
+        bench.finished(&id, writer, &stream, 0, 3000).await?;
+    }
+    Ok(())
+}
+
+async fn every_end(bench: &mut Bench) -> Checked {
+    // The index alone makes a part, and more than one; nothing is appended; the cut is in the tail, at the
+    // edge of a part, at the edge of what is settled.
+    let cases = [
+        (TWO_PARTS + 500, 500, size(PART)),
+        (TWO_PARTS + 500, 500, 0),
+        (TWO_PARTS + 10, UNSETTLED, 10),
+        (TWO_PARTS + UNSETTLED, UNSETTLED, 0),
+        (TWO_PARTS + UNSETTLED, UNSETTLED, size(2 * PART) + 5),
+        (ONE_PART + 3, 3, 0),
+        (ONE_PART + 3, 4, 4),
+        (100, 100, 100),
+    ];
+    for (length, cut, append) in cases {
+        let (id, stream) = (format!("end-{length}-{cut}-{append}"), stream(length));
+        let writer = bench.grown(&id, &stream, &[]).await?;
+        bench.finished(&id, writer, &stream, cut, append).await?;
+    }
+    Ok(())
+}
+
+async fn crashes(bench: &mut Bench) -> Checked {
+    let stream = stream(4 * PART + 12_345);
+    let points: [&[u64]; 4] = [
+        &[0, 1, ONE_PART, ONE_PART + 1],
+        &[TWO_PARTS - 1, TWO_PARTS, TWO_PARTS + 1],
+        &[TWO_PARTS + UNSETTLED, TWO_PARTS + UNSETTLED + 2, 3 * PART],
+        &[3 * PART + 1, 4 * PART, 4 * PART + 12_344],
+    ];
+    for (n, points) in points.into_iter().enumerate() {
+        let id = format!("crash-{n}");
+        let writer = bench.grown(&id, &stream, points).await?;
+        bench.finished(&id, writer, &stream, 12, 3000).await?;
+    }
+    Ok(())
+}
+
+async fn as_it_came(bench: &mut Bench) -> Checked {
+    for length in [
+        0,
+        1,
+        ONE_PART,
+        ONE_PART + 1,
+        PART - 1,
+        PART,
+        PART + 1,
+        2 * PART + 1,
+    ] {
+        let (id, stream) = (format!("foreign-{length}"), stream(length));
+        let mut writer = bench.storage.create(&id).await?;
+        let bytes = stream.chunks(700_001).map(Bytes::copy_from_slice).collect();
+        writer.append(bytes).await?;
+        let unsettled = Settled {
+            length: 0,
+            extension: "",
+        };
+        writer.settle(unsettled, Vec::new()).await?;
+        writer.sync().await?;
+        writer.keep_as_it_came().await?;
+        let path = bench.storage.finished_path(&id, AS_IT_CAME);
+        assert!(bench.object(&path).await? == stream, "{length}");
+        assert!(matches!(
+            bench.storage.reopen(&id).await,
+            Err(StorageError::Missing)
+        ));
+    }
+    Ok(())
+}
+
+async fn ranges(bench: &mut Bench) -> Checked {
+    let stream = stream(ONE_PART + 100_000);
+    let writer = bench.grown("ranges", &stream, &[]).await?;
+    writer
+        .finish(finishing(HEAD_ROOM + stream.len() as u64, 10))
+        .await?;
+    let (path, expected) = (
+        bench.storage.finished_path("ranges", "webm"),
+        expected(&stream, 0, 10),
+    );
+    let end = expected.len() as u64;
+    for range in [
+        0..1,
+        0..end,
+        5..5,
+        end - 1..end,
+        PART - 1..PART + 1,
+        10..PART,
+    ] {
+        let read = bench.range(&path, range.clone()).await?;
+        assert!(
+            read == expected[size(range.start)..size(range.end)],
+            "{range:?}"
+        );
+    }
+    Ok(())
+}
+
+async fn deletions(bench: &mut Bench) -> Checked {
+    for length in [0, 3 * PART] {
+        let (id, stream) = (format!("delete-{length}"), stream(length));
+        let writer = bench.grown(&id, &stream, &[]).await?;
+        bench.quiesce(&id, settled(length)).await;
+        drop(writer);
+        let path = bench.storage.growing_path(&id);
+        bench.storage.delete(&path).await?;
+        bench.storage.delete(&path).await?;
+        assert!(matches!(
+            bench.storage.reopen(&id).await,
+            Err(StorageError::Missing)
+        ));
+        // The name is free again.
+        drop(bench.storage.create(&id).await?);
+        bench.storage.delete(&path).await?;
+    }
+    let never = bench.storage.finished_path("never", "webm");
+    bench.storage.delete(&never).await?;
+    assert!(matches!(
+        bench.range(&never, 0..1).await,
+        Err(StorageError::Missing)
+    ));
+    Ok(())
+}
+
+async fn health(bench: &mut Bench) -> Checked {
+    bench.storage.probe().await?;
+    bench.storage.check().await
+}
+
+/// Runs each on a local folder and on a real S3 server.
+macro_rules! conformance {
+    ($($name:ident),* $(,)?) => {
+        mod local_folder {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&mut super::Bench::local()).await.unwrap_or_else(|error| panic!("{error:?}"));
+            })*
+        }
+        mod s3_server {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&mut super::Bench::s3()).await.unwrap_or_else(|error| panic!("{error:?}"));
+            })*
+        }
+    };
+}
+
+conformance!(
+    every_length,
+    every_end,
+    crashes,
+    as_it_came,
+    ranges,
+    deletions,
+    health,
+);
+
+/// What only a store can do to a recording.
+mod only_s3 {
+    use super::*;
+
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).expect("a folder");
+        for entry in std::fs::read_dir(from).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().expect("a name");
+            std::fs::copy(&path, to.join(name)).expect("a copy");
+        }
+    }
+
+    fn staging(bench: &Bench, id: &str) -> std::path::PathBuf {
+        match &bench.kind {
+            Kind::S3(config) => config.staging.join(id),
+            Kind::Local => panic!("not this one"),
+        }
+    }
+
+    /// The process dies while it finishes, and again behind the end: it is done again, and nothing is lost.
+    #[tokio::test]
+    async fn finishing_is_taken_up_wherever_it_was() -> Checked {
+        for length in [5000, TWO_PARTS + 5000] {
+            let mut bench = Bench::s3();
+            let (id, stream) = ("again", stream(length));
+            let keep = HEAD_ROOM + length - 100;
+            let writer = bench.grown(id, &stream, &[]).await?;
+            bench.quiesce(id, settled(length)).await;
+            // Dropped where it first waits; the blocking work behind it goes on.
+            let finish = writer.finish(finishing(keep, 777));
+            let _ = tokio::time::timeout(Duration::ZERO, finish).await;
+
+            let writer = bench.storage.reopen(id).await?.writer;
+            drop(writer);
+            let kept = bench.folder.path().join("kept");
+            copy(&staging(&bench, id), &kept);
+            let writer = bench.storage.reopen(id).await?.writer;
+            writer.finish(finishing(keep, 777)).await?;
+            // The store has it, but nobody was told.
+            bench.crash();
+            copy(&kept, &staging(&bench, id));
+            let writer = bench.storage.reopen(id).await?.writer;
+            bench.finished(id, writer, &stream, 100, 777).await?;
+        }
+        Ok(())
+    }
+
+    /// Nothing of a deleted recording stays in the store.
+    #[tokio::test]
+    async fn an_upload_is_given_up_with_its_recording() -> Checked {
+        let mut bench = Bench::s3();
+        let Kind::S3(config) = bench.kind.clone() else {
+            panic!("another kind")
+        };
+        let remote =
+            super::super::s3::Remote::open(&config, Arc::new(SystemClock)).expect("a store");
+        let stream = stream(3 * PART);
+        let writer = bench.grown("given-up", &stream, &[]).await?;
+        bench.quiesce("given-up", settled(3 * PART)).await;
+        let uploads = remote.uploads(&config.prefix).await.expect("a list");
+        assert_eq!(uploads.len(), 1, "{uploads:?}");
+        assert_eq!(uploads[0].0, format!("{}given-up.webm", config.prefix));
+        drop(writer);
+        let path = bench.storage.growing_path("given-up");
+        bench.storage.delete(&path).await?;
+        let uploads = remote.uploads(&config.prefix).await.expect("a list");
+        assert!(uploads.is_empty(), "{uploads:?}");
+        Ok(())
+    }
+
+    /// Somebody gave the upload up: without parts in it another is begun, with parts it is said.
+    #[tokio::test]
+    async fn an_upload_that_is_gone() -> Checked {
+        let mut bench = Bench::s3();
+        let Kind::S3(config) = bench.kind.clone() else {
+            panic!("another kind")
+        };
+        let remote =
+            super::super::s3::Remote::open(&config, Arc::new(SystemClock)).expect("a store");
+        let stream = stream(3 * PART);
+        let writer = bench.grown("gone", &stream, &[]).await?;
+        bench.quiesce("gone", settled(3 * PART)).await;
+        for (key, upload) in remote.uploads(&config.prefix).await.expect("a list") {
+            remote
+                .abort(&key.as_str().into(), &upload)
+                .await
+                .expect("given up");
+        }
+        let keep = HEAD_ROOM + 3 * PART;
+        let Err(StorageError::Io(error)) = writer.finish(finishing(keep, 0)).await else {
+            panic!("parts are lost");
+        };
+        assert!(error.to_string().contains("lifecycle"), "{error}");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_presigned_address_can_be_read_by_anybody() -> Checked {
+        let mut bench = Bench::s3();
+        let stream = stream(1000);
+        let writer = bench.grown("signed", &stream, &[]).await?;
+        writer.finish(finishing(HEAD_ROOM + 1000, 0)).await?;
+        let presigned = crate::storage::Presigned {
+            content_disposition: "attachment; filename=\"a b.webm\"",
+            content_type: "video/webm",
+            expires_in: Duration::from_secs(60),
+        };
+        let path = bench.storage.finished_path("signed", "webm");
+        let url = bench
+            .storage
+            .presigned(&path, presigned)
+            .await?
+            .expect("an address");
+        let answer = reqwest::get(url).await.expect("an answer");
+        let header = |name: &str| {
+            answer.headers()[name]
+                .to_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        assert_eq!(
+            header("content-disposition"),
+            "attachment; filename=\"a b.webm\""
+        );
+        assert_eq!(header("content-type"), "video/webm");
+        let bytes = answer.bytes().await.expect("a body");
+        assert!(bytes == expected(&stream, 0, 0));
+        Ok(())
+    }
+
+    /// The start says what is wrong, in the words of whoever set it up.
+    #[tokio::test]
+    async fn what_the_probe_says() {
+        let change = |change: fn(&mut S3StorageConfig)| async move {
+            let mut bench = Bench::s3();
+            if let Kind::S3(config) = &mut bench.kind {
+                change(config);
+            }
+            bench.crash();
+            match bench.storage.probe().await {
+                Err(StorageError::Io(error)) => error.to_string(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let told = change(|config| {
+            config.credentials = Some(S3Key {
+                access_key_id: seaweedfs::READER.0.to_owned(),
+                secret_access_key: seaweedfs::READER.1.to_owned(),
+                session_token: None,
+            });
+        })
+        .await;
+        assert!(
+            told.contains("s3:PutObject on arn:aws:s3:::sortie/"),
+            "{told}"
+        );
+        let told = change(|config| {
+            config.credentials = Some(S3Key {
+                access_key_id: ADMIN.0.to_owned(),
+                secret_access_key: "wrong".to_owned(),
+                session_token: None,
+            });
+        })
+        .await;
+        assert!(told.contains("AWS_SECRET_ACCESS_KEY"), "{told}");
+        let told = change(|config| {
+            config.credentials = Some(S3Key {
+                access_key_id: "nobody".to_owned(),
+                secret_access_key: "wrong".to_owned(),
+                session_token: None,
+            });
+        })
+        .await;
+        assert!(told.contains("AWS_ACCESS_KEY_ID"), "{told}");
+    }
+}

@@ -1,0 +1,334 @@
+//! The whole server with recordings in S3: a real store, and a network that has bad days.
+#![cfg(feature = "s3")]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use sortie_media::{HEAD_ROOM, Indexer, Options};
+use support::fault_proxy::{Fault, FaultProxy};
+use support::seaweedfs::{ADMIN, BUCKET, seaweedfs};
+use support::{Client, TestServer, chromium_webm, header, json_of};
+
+const MIB: usize = 1024 * 1024;
+
+/// A server that keeps recordings at this endpoint, under a prefix of its own.
+async fn server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
+    let prefix = uuid::Uuid::new_v4().simple().to_string();
+    let variables = [
+        ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),
+        ("SORTIE_RECORDING_S3_BUCKET", BUCKET),
+        ("SORTIE_RECORDING_S3_ENDPOINT", endpoint),
+        ("SORTIE_RECORDING_S3_PREFIX", &prefix),
+        ("AWS_ACCESS_KEY_ID", ADMIN.0),
+        ("AWS_SECRET_ACCESS_KEY", ADMIN.1),
+    ];
+    TestServer::with(&[&variables, more].concat()).await
+}
+
+/// A recording of about this size: a real head, and clusters of large frames behind it.
+fn large_webm(size: usize) -> Vec<u8> {
+    const CLUSTER: [u8; 4] = [0x1F, 0x43, 0xB6, 0x75];
+    let mut bytes = chromium_webm();
+    let first = bytes.windows(4).position(|four| four == CLUSTER);
+    bytes.truncate(first.expect("a cluster"));
+    let (mut seconds, mut state) = (0u64, 1u32);
+    while bytes.len() < size {
+        bytes.extend(CLUSTER);
+        // Of unknown size, as recorders write them.
+        bytes.extend([0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
+        bytes.extend([0xE7, 0x88]);
+        bytes.extend((seconds * 1000).to_be_bytes());
+        for frame in 0..10u16 {
+            const FRAME: usize = 60_000;
+            let length = u32::try_from(FRAME + 4).expect("small") | 0x1000_0000;
+            bytes.push(0xA3);
+            bytes.extend(length.to_be_bytes());
+            bytes.push(0x81);
+            bytes.extend((frame * 100).to_be_bytes());
+            bytes.push(if frame == 0 { 0x80 } else { 0 });
+            bytes.extend((0..FRAME).map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                state.to_be_bytes()[0]
+            }));
+        }
+        seconds += 1;
+    }
+    bytes
+}
+
+/// What must become of a stream, byte for byte.
+fn finished(stream: &[u8]) -> Vec<u8> {
+    let mut indexer = Indexer::with(Options::default().patch_clusters(false));
+    let mut file = vec![0; usize::try_from(HEAD_ROOM).expect("small")];
+    file.extend(stream);
+    indexer.push(stream);
+    let live: Vec<_> = std::iter::from_fn(|| indexer.poll_patch()).collect();
+    let finish = indexer.finish().expect("playable");
+    file.truncate(usize::try_from(finish.keep).expect("small"));
+    file.extend(&finish.append);
+    for patch in live.iter().chain(&finish.patches) {
+        let at = usize::try_from(patch.position).expect("small");
+        file[at..at + patch.bytes.len()].copy_from_slice(&patch.bytes);
+    }
+    file
+}
+
+/// Sends the stream from `from` on to `to` in requests of this size.
+async fn send(client: &Client, id: &str, stream: &[u8], from: usize, to: usize, chunk: usize) {
+    let mut at = from;
+    while at < to {
+        let end = (at + chunk).min(to);
+        let body = stream[at..end].to_vec();
+        let mut request = client.patch(&format!("/api/uploads/{id}"), at as u64, body);
+        if end == stream.len() {
+            request = request.header("Upload-Length", end);
+        }
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status();
+        let text = answer.text().await.unwrap_or_default();
+        assert_eq!(status, StatusCode::NO_CONTENT, "at {at}: {text}");
+        at = end;
+    }
+}
+
+async fn download(client: &Client, id: &str) -> Vec<u8> {
+    let answer = client
+        .get(&format!("/api/recordings/{id}/download"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    answer.bytes().await.expect("a body").to_vec()
+}
+
+#[tokio::test]
+async fn a_recording_lives_in_the_store() {
+    let server = server(&seaweedfs().endpoint, &[]).await;
+    let client = server.user("ada").await;
+    let stream = chromium_webm();
+    let id = client.record(&stream).await;
+    let recording = client.recording(&id).await;
+    assert_eq!(recording["status"], "ready");
+    assert_eq!(recording["storage_backend"], "s3");
+    assert!(download(&client, &id).await == finished(&stream));
+
+    let part = client
+        .get(&format!("/api/recordings/{id}/stream"))
+        .header("Range", "bytes=4090-4109")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    assert!(part.bytes().await.expect("a body") == finished(&stream)[4090..4110]);
+
+    let deleted = client.delete(&format!("/api/recordings/{id}")).send().await;
+    assert_eq!(deleted.expect("an answer").status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_with_the_same_upload() {
+    let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
+    let mut server = server(&proxy.endpoint, &[]).await;
+    let stream = large_webm(37 * MIB);
+    let (id, _) = server.admin().await.start_recording().await;
+    let mut at = 0;
+    for end in [
+        11 * MIB,
+        12 * MIB + 1,
+        25 * MIB + 77,
+        34 * MIB,
+        stream.len(),
+    ] {
+        let client = server.admin().await;
+        assert_eq!(client.offset(&id).await, at as u64);
+        send(&client, &id, &stream, at, end, 3 * MIB).await;
+        at = end;
+        if end < stream.len() {
+            server.restart().await;
+        }
+    }
+    let client = server.admin().await;
+    assert_eq!(client.recording(&id).await["status"], "ready");
+    assert!(download(&client, &id).await == finished(&stream));
+
+    let key = format!("/{id}.webm");
+    let begun = |(line, _): &(String, Fault)| line.contains(&key) && line.contains("?uploads");
+    assert_eq!(proxy.log().iter().filter(|&entry| begun(entry)).count(), 1);
+}
+
+#[tokio::test]
+async fn a_bad_day_costs_no_byte() {
+    let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
+    let server = server(&proxy.endpoint, &[]).await;
+    let client = server.admin().await;
+    proxy.plan(|number, line| match number % 8 {
+        1 => Fault::Status(503),
+        3 => Fault::CutBefore,
+        4 => Fault::Status(500),
+        6 if line.starts_with("P") => Fault::CutAfter,
+        7 => Fault::Delay(Duration::from_millis(50)),
+        _ => Fault::None,
+    });
+    for size in [MIB, 9 * MIB, 27 * MIB] {
+        let stream = large_webm(size);
+        let (id, _) = client.start_recording().await;
+        send(&client, &id, &stream, 0, stream.len(), 2 * MIB).await;
+        assert_eq!(client.recording(&id).await["status"], "ready");
+        assert!(download(&client, &id).await == finished(&stream), "{size}");
+    }
+    let log = proxy.log();
+    for fault in [Fault::Status(503), Fault::CutBefore, Fault::CutAfter] {
+        assert!(log.iter().any(|(_, met)| *met == fault), "{fault:?}");
+    }
+}
+
+/// The store did it, and nobody heard: neither an error nor a second object.
+#[tokio::test]
+async fn a_completion_whose_answer_is_lost() {
+    let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
+    let server = server(&proxy.endpoint, &[]).await;
+    let client = server.admin().await;
+    let mut lost = false;
+    proxy.plan(move |_, line| {
+        if !lost && line.starts_with("POST") && line.contains("?uploadId=") {
+            lost = true;
+            return Fault::CutAfter;
+        }
+        Fault::None
+    });
+    let stream = large_webm(18 * MIB);
+    let (id, _) = client.start_recording().await;
+    send(&client, &id, &stream, 0, stream.len(), 5 * MIB).await;
+    assert_eq!(client.recording(&id).await["status"], "ready");
+    assert!(download(&client, &id).await == finished(&stream));
+    assert!(
+        proxy
+            .log()
+            .iter()
+            .any(|(_, fault)| *fault == Fault::CutAfter)
+    );
+}
+
+/// A store that is down does not stop a recording: what arrives is staged.
+#[tokio::test]
+async fn the_store_may_be_away_while_a_recording_grows() {
+    let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
+    let server = server(&proxy.endpoint, &[]).await;
+    let client = server.admin().await;
+    let stream = large_webm(30 * MIB);
+    let (id, _) = client.start_recording().await;
+    proxy.plan(|_, _| Fault::CutBefore);
+    send(&client, &id, &stream, 0, 29 * MIB, 4 * MIB).await;
+    assert_eq!(client.offset(&id).await, 29 * MIB as u64);
+    proxy.plan(|_, _| Fault::None);
+    send(&client, &id, &stream, 29 * MIB, stream.len(), 4 * MIB).await;
+    assert!(download(&client, &id).await == finished(&stream));
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_recording_are_kept_as_they_came() {
+    let server = server(&seaweedfs().endpoint, &[]).await;
+    let client = server.admin().await;
+    let (id, _) = client.start_recording().await;
+    let stream = b"Just text. ".repeat(MIB);
+    send(&client, &id, &stream, 0, stream.len(), 5 * MIB).await;
+    let recording = client.recording(&id).await;
+    assert_eq!(recording["status"], "failed");
+    assert_eq!(recording["size_bytes"], stream.len());
+    let deleted = client.delete(&format!("/api/recordings/{id}")).send().await;
+    assert_eq!(deleted.expect("an answer").status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_download_may_be_sent_to_the_store() {
+    let redirect = [("SORTIE_RECORDING_S3_REDIRECT", "true")];
+    let server = server(&seaweedfs().endpoint, &redirect).await;
+    let client = server.admin().await;
+    let stream = chromium_webm();
+    let id = client.record(&stream).await;
+    let path = format!("{}/api/recordings/{id}/download", server.url);
+    let token = client.token.clone().unwrap_or_default();
+    let stays = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .expect("a client");
+    let ask = |method: Method, path: &str| stays.request(method, path).bearer_auth(&token).send();
+
+    let answer = ask(Method::GET, &path).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::TEMPORARY_REDIRECT);
+    let location = header(&answer, "location");
+    assert!(location.starts_with(&seaweedfs().endpoint), "{location}");
+    let object = reqwest::get(location).await.expect("an answer");
+    assert!(header(&object, "content-disposition").starts_with("attachment; filename="));
+    assert!(object.bytes().await.expect("a body") == finished(&stream));
+
+    // An address is signed for GET; and the player's page loads media from its own origin only.
+    let answer = ask(Method::HEAD, &path).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    let played = path.replace("/download", "/stream");
+    let answer = ask(Method::GET, &played).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    let _ = json_of(client.get("/api/recordings"), 200).await;
+}
+
+/// Starts the program with nothing but these variables, as an operator does; gives what it says on both
+/// streams, until it listens or ends.
+fn started(variables: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = folder.path().join("sortie.db");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
+        .env_clear()
+        .env("SORTIE_VIDEO_RECORDING_ENABLED", "true")
+        .env("SORTIE_HOST", "127.0.0.1")
+        .env("SORTIE_PORT", "0")
+        .env("SORTIE_DB", &database)
+        .env("SORTIE_RECORDING_STORAGE_BACKEND", "s3")
+        .env("SORTIE_RECORDING_S3_BUCKET", BUCKET)
+        .env("SORTIE_RECORDING_S3_ENDPOINT", &seaweedfs().endpoint)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .envs(variables.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the server program");
+    let mut said = String::new();
+    let stdout = BufReader::new(program.stdout.take().expect("a pipe"));
+    for line in stdout.lines().map_while(Result::ok) {
+        said += &line;
+        if line.contains("listens on") {
+            break;
+        }
+    }
+    let _ = program.kill();
+    let mut stderr = program.stderr.take().expect("a pipe");
+    stderr.read_to_string(&mut said).expect("text");
+    let _ = program.wait();
+    said
+}
+
+#[test]
+fn credentials_come_from_a_profile_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config");
+    let profile = format!(
+        "[profile recorder]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        ADMIN.0, ADMIN.1
+    );
+    std::fs::write(&config, profile).expect("a file");
+    let said = started(&[
+        ("AWS_CONFIG_FILE", &config.display().to_string()),
+        ("AWS_PROFILE", "recorder"),
+    ]);
+    assert!(said.contains("listens on"), "{said}");
+}
+
+#[test]
+fn a_start_without_credentials_says_where_they_were_looked_for() {
+    let said = started(&[]);
+    assert!(said.contains("cannot use the bucket sortie"), "{said}");
+    assert!(said.contains("credentials: none were found"), "{said}");
+}

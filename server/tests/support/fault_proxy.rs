@@ -1,0 +1,143 @@
+//! A network between the server and the store that does what networks and stores do on bad days.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::AbortOnDropHandle;
+
+/// What happens to one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing: it goes through.
+    None,
+    /// It is answered with this status, and the store never hears of it.
+    Status(u16),
+    /// The connection is cut before the store hears of it.
+    CutBefore,
+    /// The store has done it, and the answer is lost.
+    CutAfter,
+    /// It goes through, late.
+    Delay(Duration),
+}
+
+type Plan = Box<dyn FnMut(u64, &str) -> Fault + Send>;
+
+/// One request per connection, so that each has its own fate.
+pub(crate) struct FaultProxy {
+    pub(crate) endpoint: String,
+    shared: Arc<Shared>,
+    _accepting: AbortOnDropHandle<()>,
+}
+
+struct Shared {
+    upstream: String,
+    plan: Mutex<Plan>,
+    count: AtomicU64,
+    log: Mutex<Vec<(String, Fault)>>,
+}
+
+impl FaultProxy {
+    /// Stands before `upstream` (`http://host:port`). The plan gets each request's number, from 1, and its
+    /// first line, such as `PUT /bucket/key?partNumber=2&uploadId=… HTTP/1.1`.
+    pub(crate) async fn start(
+        upstream: &str,
+        plan: impl FnMut(u64, &str) -> Fault + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address: SocketAddr = listener.local_addr().expect("an address");
+        let shared = Arc::new(Shared {
+            upstream: upstream.trim_start_matches("http://").to_owned(),
+            plan: Mutex::new(Box::new(plan)),
+            count: AtomicU64::new(0),
+            log: Mutex::default(),
+        });
+        let accepting = tokio::spawn({
+            let shared = Arc::clone(&shared);
+            async move {
+                while let Ok((client, _)) = listener.accept().await {
+                    let shared = Arc::clone(&shared);
+                    // Cut connections end in errors; that is what they are for.
+                    tokio::spawn(async move { shared.serve(client).await });
+                }
+            }
+        });
+        Self {
+            endpoint: format!("http://{address}"),
+            shared,
+            _accepting: AbortOnDropHandle::new(accepting),
+        }
+    }
+
+    /// From now on.
+    pub(crate) fn plan(&self, plan: impl FnMut(u64, &str) -> Fault + Send + 'static) {
+        *locked(&self.shared.plan) = Box::new(plan);
+    }
+
+    /// First lines so far, and what became of each.
+    pub(crate) fn log(&self) -> Vec<(String, Fault)> {
+        locked(&self.shared.log).clone()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    async fn serve(&self, mut client: TcpStream) -> std::io::Result<()> {
+        let mut request = Vec::new();
+        let head = loop {
+            if client.read_buf(&mut request).await? == 0 {
+                return Ok(());
+            }
+            if let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end + 4;
+            }
+        };
+        let text = String::from_utf8_lossy(&request[..head]).into_owned();
+        let first_line = text.lines().next().unwrap_or_default().to_owned();
+        let length: usize = text
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .and_then(|(_, value)| value.trim().parse().ok())
+            .unwrap_or_default();
+        while request.len() < head + length {
+            if client.read_buf(&mut request).await? == 0 {
+                return Ok(());
+            }
+        }
+        let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let fault = (locked(&self.plan))(number, &first_line);
+        locked(&self.log).push((first_line, fault));
+        match fault {
+            Fault::CutBefore => return Ok(()),
+            Fault::Status(status) => {
+                let body = "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>";
+                let answer = format!(
+                    "HTTP/1.1 {status} Fault\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
+                return client.write_all(answer.as_bytes()).await;
+            }
+            Fault::Delay(pause) => tokio::time::sleep(pause).await,
+            Fault::None | Fault::CutAfter => {}
+        }
+        let mut store = TcpStream::connect(&self.upstream).await?;
+        // The host is signed and stays as it is.
+        store.write_all(&request[..head - 2]).await?;
+        store.write_all(b"Connection: close\r\n\r\n").await?;
+        store.write_all(&request[head..]).await?;
+        if fault == Fault::CutAfter {
+            tokio::io::copy(&mut store, &mut tokio::io::sink()).await?;
+        } else {
+            tokio::io::copy(&mut store, &mut client).await?;
+        }
+        Ok(())
+    }
+}
