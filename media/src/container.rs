@@ -81,6 +81,8 @@ pub struct Track {
     pub sample_rate_hz: u32,
     /// Sound channels; 0 when unknown or not audio.
     pub channels: u32,
+    /// Language, as the container spells it: `eng`, or a BCP 47 tag such as `de-AT`. `None` when it is not said.
+    pub language: Option<String>,
 }
 
 /// What turns the stored bytes into an ordinary, seekable file.
@@ -101,7 +103,8 @@ pub struct Finish {
     /// Bytes to write at `keep`: the index; empty when there is nothing to index.
     ///
     /// Below 256 KiB for WebM and Matroska (1 MiB more with [`patch_clusters`](crate::Options::patch_clusters)
-    /// switched off, where a torn last cluster is filled up). For MP4 some 4 to 12 bytes for each frame.
+    /// switched off, where a torn last cluster is filled up). For MP4 some 4 to 12 bytes for each frame, up to
+    /// eight million of them, and at most 8 MiB that fill a torn last fragment up.
     pub append: Vec<u8>,
     /// Bytes to write over stored ones once the index is durable.
     pub patches: Vec<Patch>,

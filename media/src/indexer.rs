@@ -2,6 +2,7 @@
 
 use crate::container::{Container, Finish, Patch, Track};
 use crate::error::Unplayable;
+use crate::report::Report;
 use crate::{mp4, webm};
 
 /// Bytes needed to tell one container from another.
@@ -23,12 +24,18 @@ pub struct Options {
     /// unknown size, and so does the Segment: a little less tidy, and just as seekable. For MP4 it makes no
     /// difference: there only the head room is ever patched.
     pub patch_clusters: bool,
+    /// Bytes of the whole stream, where nothing more will come: for a repair (default: `None`).
+    ///
+    /// Then an element or box that reaches beyond the end, or that no recorder writes, is damage and nothing to
+    /// wait for: reading goes on at the next cluster or fragment.
+    pub stream_length: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             patch_clusters: true,
+            stream_length: None,
         }
     }
 }
@@ -38,6 +45,13 @@ impl Options {
     #[must_use]
     pub fn patch_clusters(mut self, patch_clusters: bool) -> Self {
         self.patch_clusters = patch_clusters;
+        self
+    }
+
+    /// Sets [`stream_length`](Self::stream_length).
+    #[must_use]
+    pub fn stream_length(mut self, bytes: u64) -> Self {
+        self.stream_length = Some(bytes);
         self
     }
 }
@@ -57,7 +71,8 @@ impl Options {
 /// be read at all but are passed over with [`skip`](Self::skip). Repair is nothing but this, then `finish`.
 ///
 /// No call fails, blocks or panics, whatever the bytes, and time is linear. Memory stays below 2 MiB for WebM and
-/// Matroska; for MP4, whose index names every frame, it grows by some 4 to 12 bytes for each.
+/// Matroska; for MP4, whose index names every frame, it grows by some 4 to 12 bytes for each, up to eight million
+/// frames (a day at 60 a second, with sound). Then the tables are given up.
 #[derive(Debug)]
 pub struct Indexer {
     options: Options,
@@ -177,14 +192,28 @@ impl Indexer {
     /// comes next. It never decreases, and is 0 as long as finishing could fail.
     ///
     /// With [`Options::patch_clusters`] switched off, all patches that come once it is not 0 lie in the head
-    /// room: the rest may be handed to a storage that cannot overwrite. Of MP4 nothing is certain before the
-    /// end, because its index may turn out to be broken.
+    /// room: the rest may be handed to a storage that cannot overwrite. Of an MP4 that is not fragmented nothing
+    /// is certain before the end, because its index may turn out to be broken.
     #[must_use]
     pub fn settled(&self) -> u64 {
         match &self.state {
             State::WebM(scanner) => scanner.settled(),
-            State::Mp4(_) | State::Sniffing(_) | State::Foreign(_) => 0,
+            State::Mp4(scanner) => scanner.settled(),
+            State::Sniffing(_) | State::Foreign(_) => 0,
         }
+    }
+
+    /// What has been found so far. Costs as much as there are frames in the index of an ordinary MP4, else nothing.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let mut report = match &self.state {
+            State::WebM(scanner) => scanner.report(),
+            State::Mp4(scanner) => scanner.report(),
+            State::Sniffing(_) | State::Foreign(_) => Report::default(),
+        };
+        report.container = self.container();
+        report.tracks = self.tracks().to_vec();
+        report
     }
 
     /// How many of the next bytes are of no interest, so that [`skip`](Self::skip) may stand for reading them.
@@ -235,7 +264,7 @@ fn recognise(first: &[u8], options: Options) -> Option<State> {
     }
     let kind = first.get(4..SNIFF)?;
     if MP4_FIRST_BOXES.iter().any(|first| kind == first.as_slice()) {
-        let mut scanner = mp4::Scanner::new();
+        let mut scanner = mp4::Scanner::new(options);
         scanner.push(first);
         return Some(State::Mp4(Box::new(scanner)));
     }

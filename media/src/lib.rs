@@ -20,7 +20,8 @@
 //!
 //! An MP4 is stored the same way. While it grows, our head is an `ftyp` and a `free` box over the sender's `ftyp`;
 //! finished, it is an `ftyp` and one `mdat` over everything received, with a `moov` of full sample tables appended.
-//! Only whole fragments count.
+//! Of a torn last fragment the complete frames count. Beyond some eight million frames the tables are given up and
+//! the finished file stays a fragmented one, with its duration.
 //!
 //! # What it deliberately does not
 //!
@@ -65,8 +66,12 @@ mod ebml;
 mod error;
 mod indexer;
 mod mp4;
+mod report;
+mod rhythm;
 mod webm;
 
 pub use container::{Container, Finish, HEAD_ROOM, Patch, Track, TrackKind};
 pub use error::Unplayable;
 pub use indexer::{Indexer, Options};
+pub use report::{Damage, Report};
+pub use rhythm::Pace;

@@ -154,3 +154,32 @@ fn a_cut_ordinary_file_is_refused_in_words() {
         .expect("no index");
     assert_eq!(error, sortie_media::Unplayable::NoTracks);
 }
+
+#[test]
+fn of_a_torn_fragment_the_complete_frames_are_kept() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for name in MP4_FIXTURES
+        .iter()
+        .filter(|name| !name.contains("ordinary"))
+    {
+        let stream = fixture(name);
+        // Cut in the middle of the last mdat.
+        let begin = stream
+            .windows(4)
+            .rposition(|at| at == b"mdat")
+            .expect("an mdat");
+        let end = stream[begin - 4..begin]
+            .iter()
+            .fold(0, |size, &byte| size << 8 | usize::from(byte))
+            + begin
+            - 4;
+        let count = |stream: &[u8]| {
+            let (stored, _) = store(stream, Options::default()).expect("playable");
+            packets(&write(&stored.bytes, &directory, name)).len()
+        };
+        let (before, all) = (count(&stream[..begin - 4]), count(&stream));
+        let torn = count(&stream[..(begin + end) / 2]);
+        assert!(before < torn && torn < all, "{name}: {before} {torn} {all}");
+        assert_eq!(count(&stream[..begin + 5]), before, "{name}: not a frame");
+    }
+}

@@ -25,6 +25,11 @@ fn options() -> impl Strategy<Value = Options> {
     any::<bool>().prop_map(|patch_clusters| Options::default().patch_clusters(patch_clusters))
 }
 
+/// How a repair scans.
+fn repairing(stream: &[u8]) -> Options {
+    Options::default().stream_length(stream.len() as u64)
+}
+
 /// A recording with a few bytes changed, cut out or put in.
 struct Damaged {
     bytes: Vec<u8>,
@@ -104,6 +109,21 @@ proptest! {
         prop_assert_eq!(&scan(options, split(&bytes, &at)), &whole);
         prop_assert_eq!(&scan(options, bytes.chunks(1)), &whole);
         prop_assert_eq!(&scan_skipping(options, &bytes).0, &whole);
+    }
+
+    #[test]
+    fn any_split_is_repaired_the_same(damaged in damaged(), at in prop::collection::vec(any::<Index>(), 0..40)) {
+        let bytes = damaged.bytes;
+        let options = repairing(&bytes);
+        let whole = scan(options, [&bytes[..]]);
+        prop_assert_eq!(&scan(options, split(&bytes, &at)), &whole);
+        prop_assert_eq!(&scan_skipping(options, &bytes).0, &whole);
+        if let Ok((stored, finish)) = store(&bytes, options) {
+            check_finished(&stored.bytes);
+            // What was repaired is an ordinary file.
+            let again = store(&stored.bytes, repairing(&stored.bytes));
+            prop_assert_eq!(again.map(|(_, finish)| finish.duration_ms), Ok(finish.duration_ms));
+        }
     }
 
     #[test]

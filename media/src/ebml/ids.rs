@@ -44,6 +44,8 @@ pub(crate) const TRACK_ENTRY: u32 = 0xAE;
 pub(crate) const TRACK_NUMBER: u32 = 0xD7;
 pub(crate) const TRACK_TYPE: u32 = 0x83;
 pub(crate) const CODEC_ID: u32 = 0x86;
+pub(crate) const LANGUAGE: u32 = 0x0022_B59C;
+pub(crate) const LANGUAGE_BCP47: u32 = 0x0022_B59D;
 pub(crate) const DEFAULT_DURATION: u32 = 0x0023_E383;
 pub(crate) const VIDEO: u32 = 0xE0;
 pub(crate) const PIXEL_WIDTH: u32 = 0xB0;
@@ -85,6 +87,11 @@ pub(crate) fn ends_cluster(id: u32) -> bool {
         id,
         EBML | SEGMENT | SEEK_HEAD | INFO | TRACKS | CLUSTER | CUES | CHAPTERS | TAGS | ATTACHMENTS
     )
+}
+
+/// Whether `id` is a child of a Segment. What else stands there was never written by a muxer we know.
+pub(crate) fn is_segment_child(id: u32) -> bool {
+    ends_cluster(id) || is_global(id)
 }
 
 /// Whether `id` is a child that only a Cluster has.

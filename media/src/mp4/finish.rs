@@ -2,8 +2,9 @@
 
 use super::Scanner;
 use super::boxes::{Kind, Reader, children, find, write, write_full};
+use super::filler::{TRAILER, filler};
 use super::movie::{Movie, MovieTrack};
-use crate::container::{Container, Finish, HEAD_ROOM, Patch, TrackKind};
+use crate::container::{Container, Finish, HEAD_ROOM, Patch};
 use crate::error::Unplayable;
 
 /// Used when the sender's `ftyp` is missing or absurd.
@@ -53,40 +54,72 @@ impl Movie {
 }
 
 impl Scanner {
-    pub(crate) fn finish(self) -> Result<Finish, Unplayable> {
+    pub(crate) fn finish(mut self) -> Result<Finish, Unplayable> {
+        let mut append = self.take_torn_fragment();
         let tracks = self.tracks().to_vec();
         let end_ns = self.end_ns();
         let movie = self.movie.as_ref().ok_or(Unplayable::NoTracks)?;
-        if !self.complete {
-            return Err(Unplayable::Mp4NotFinishable);
-        }
-        let (append, duration_ms) = if movie.fragmented {
-            if movie.tracks.iter().all(|track| track.samples.len() == 0) {
+        let keep = HEAD_ROOM.saturating_add(self.keep);
+        let mdat_end = keep.saturating_add(append.len() as u64);
+        let mut head = Some(finished_head(self.ftyp.as_deref(), mdat_end));
+        let duration_ms = if movie.fragmented {
+            if movie.samples() == 0 {
                 return Err(Unplayable::NoFrames);
             }
-            (finished_moov(movie), end_ns / 1_000_000)
+            if movie.long {
+                head = long_head(self.ftyp.as_deref(), movie, self.moov_end);
+            } else {
+                append.extend(finished_moov(movie));
+            }
+            end_ns / 1_000_000
         } else {
             let moov = shifted_moov(&movie.moov, self.keep).ok_or(Unplayable::Mp4NotFinishable)?;
-            (moov, to_ns(movie.duration, movie.timescale) / 1_000_000)
+            append.extend(moov);
+            to_ns(movie.duration, movie.timescale) / 1_000_000
         };
-        let keep = HEAD_ROOM.saturating_add(self.keep);
-        let video = movie
-            .tracks
-            .iter()
-            .find(|track| track.kind == TrackKind::Video);
-        let indexed = video.or_else(|| movie.tracks.first());
         Ok(Finish {
             container: Container::Mp4,
             duration_ms,
             keep,
             append,
-            patches: vec![finished_head(self.ftyp.as_deref(), keep)],
+            patches: head.into_iter().collect(),
             tracks,
-            keyframes: indexed.map_or(0, |track| match movie.fragmented {
-                true => track.samples.sync_len(),
-                false => track.moov_sync,
-            }),
+            keyframes: movie
+                .main_track()
+                .map_or(0, |track| match movie.fragmented {
+                    true => track.samples.sync_len(),
+                    false => track.moov_sync,
+                }),
         })
+    }
+}
+
+impl Scanner {
+    /// Adds the complete samples of a fragment whose data is not whole. Returns what fills that data up.
+    fn take_torn_fragment(&mut self) -> Vec<u8> {
+        let (Some(fragment), Some(data), Some(movie)) =
+            (self.fragment.take(), self.data.take(), &mut self.movie)
+        else {
+            return Vec::new();
+        };
+        // Left fragmented, the file would show the filler.
+        if movie.long {
+            return Vec::new();
+        }
+        let limit = self.pos.min(data.end.saturating_sub(TRAILER));
+        let end = fragment.reach(movie, limit);
+        // Samples in the box that describes them are nonsense.
+        if end <= data.start {
+            return Vec::new();
+        }
+        // What a repair writes is no stream that goes on, and is not scanned as one again.
+        let filler = match filler(data.end - end) {
+            None if self.length.is_none() => return Vec::new(),
+            filler => filler.unwrap_or_default(),
+        };
+        fragment.add_to(movie, end);
+        self.keep = end;
+        filler
     }
 }
 
@@ -97,6 +130,65 @@ pub(super) fn live_head(ftyp: Option<&[u8]>, moov: u64) -> Option<Patch> {
     head.extend(size.to_be_bytes());
     head.extend(*b"free");
     Some(padded(head))
+}
+
+/// `ftyp` and a `moov` that knows the duration, then a `free` over the sender's: still fragmented. `None` where that
+/// has no room: then the live head stays.
+fn long_head(ftyp: Option<&[u8]>, movie: &Movie, moov_end: u64) -> Option<Patch> {
+    let mut head = ftyp_box(ftyp);
+    head.extend(fragmented_moov(movie));
+    let size = HEAD_ROOM.saturating_add(moov_end) - head.len() as u64;
+    head.extend(u32::try_from(size).ok()?.to_be_bytes());
+    head.extend(*b"free");
+    (head.len() as u64 <= HEAD_ROOM).then(|| padded(head))
+}
+
+/// The sender's `moov` with durations in it.
+fn fragmented_moov(movie: &Movie) -> Vec<u8> {
+    let timings: Vec<_> = movie.timings().collect();
+    let total = timings.iter().map(|timing| timing.total).max().unwrap_or(0);
+    let mut tracks = movie.tracks.iter().zip(&timings);
+    let mut out = Vec::new();
+    write(&mut out, *b"moov", |out| {
+        for (kind, payload) in children(&movie.moov) {
+            match &kind {
+                b"mvhd" => write_duration(out, kind, payload, 12, total),
+                b"mvex" => write(out, kind, |out| {
+                    // Section 8.8.2, version 1.
+                    write(out, *b"mehd", |out| {
+                        out.extend([1, 0, 0, 0]);
+                        out.extend(total.to_be_bytes());
+                    });
+                    for (kind, payload) in children(payload) {
+                        if kind != *b"mehd" {
+                            copy(out, kind, payload);
+                        }
+                    }
+                }),
+                b"trak" if movie.describes(payload) => {
+                    if let Some((track, timing)) = tracks.next() {
+                        let media = track.samples.end() - track.samples.first();
+                        write(out, kind, |out| {
+                            patch_trak(out, payload, timing.total, media)
+                        });
+                    }
+                }
+                _ => copy(out, kind, payload),
+            }
+        }
+    });
+    out
+}
+
+fn patch_trak(out: &mut Vec<u8>, trak: &[u8], total: u64, media: u64) {
+    for (kind, payload) in children(trak) {
+        match &kind {
+            b"tkhd" => write_duration(out, kind, payload, 16, total),
+            b"mdhd" => write_duration(out, kind, payload, 12, media),
+            b"mdia" => write(out, kind, |out| patch_trak(out, payload, total, media)),
+            _ => copy(out, kind, payload),
+        }
+    }
 }
 
 /// `ftyp`, then an `mdat` over everything that is kept.

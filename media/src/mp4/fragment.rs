@@ -4,7 +4,7 @@ use super::boxes::{Reader, children, find};
 use super::movie::{Defaults, Movie};
 use super::samples::Sample;
 
-/// Samples of a recording at most: some 38 hours at 60 a second. What comes later cannot be indexed.
+/// Samples in the tables of a finished file at most: a day at 60 a second, with sound. They take 4 to 24 bytes each.
 const SAMPLE_LIMIT: usize = 1 << 23;
 
 const TFHD_BASE: u32 = 0x01;
@@ -31,33 +31,88 @@ pub(super) struct Fragment {
     pub(super) payload: Vec<u8>,
 }
 
+/// What walking through a fragment meets, for the track of an index.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    /// Decoding time of what follows.
+    Time(u64),
+    /// Stream offset of what follows.
+    Chunk(u64),
+    Sample(Sample),
+}
+
+/// How far walking has come.
+struct Walk {
+    /// Where data lies that says nothing else: behind the run before.
+    next: u64,
+    /// Data must end here.
+    limit: u64,
+    /// Samples that may follow. None is smaller than a byte, in the data or in the box: more are hostile.
+    left: u64,
+    /// End of the last complete sample.
+    reach: u64,
+}
+
 impl Fragment {
     /// Adds its samples to the movie, as far as their data lies before `limit` in the stream.
-    ///
-    /// `false` when a limit was reached: then the tables are not complete.
-    pub(super) fn add_to(&self, movie: &mut Movie, limit: u64) -> bool {
-        let mut next = self.start;
-        for (kind, traf) in children(&self.payload) {
-            if kind == *b"traf" && self.add_track(traf, movie, limit, &mut next) == Some(false) {
-                return false;
+    pub(super) fn add_to(&self, movie: &mut Movie, limit: u64) {
+        let mut total = movie.samples();
+        self.walk(&known(movie), limit, |track, event| {
+            if let Event::Sample(_) = event {
+                total += 1;
+                if total > SAMPLE_LIMIT && !movie.long {
+                    movie.give_up_tables();
+                }
             }
-        }
-        true
+            let Some(track) = movie.tracks.get_mut(track) else {
+                return;
+            };
+            match event {
+                Event::Time(time) => track.samples.seek(time),
+                Event::Chunk(offset) => track.samples.begin_chunk(offset),
+                Event::Sample(sample) => track.samples.add(sample),
+            }
+        });
     }
 
-    fn add_track(
+    /// Where the data of the last complete sample ends, if the stream ends at `limit`; 0 when there is none.
+    pub(super) fn reach(&self, movie: &Movie, limit: u64) -> u64 {
+        self.walk(&known(movie), limit, |_, _| {})
+    }
+
+    fn walk(
+        &self,
+        tracks: &[(u32, Defaults)],
+        limit: u64,
+        mut event: impl FnMut(usize, Event),
+    ) -> u64 {
+        let mut walk = Walk {
+            next: self.start,
+            limit,
+            left: limit.saturating_sub(self.start),
+            reach: 0,
+        };
+        for (kind, traf) in children(&self.payload) {
+            if kind == *b"traf" {
+                // What is broken or incomplete in one track says nothing of the next.
+                let _ = self.walk_track(traf, tracks, &mut walk, &mut event);
+            }
+        }
+        walk.reach
+    }
+
+    fn walk_track(
         &self,
         traf: &[u8],
-        movie: &mut Movie,
-        limit: u64,
-        next: &mut u64,
-    ) -> Option<bool> {
+        tracks: &[(u32, Defaults)],
+        walk: &mut Walk,
+        event: &mut impl FnMut(usize, Event),
+    ) -> Option<()> {
         let mut tfhd = Reader(find(traf, *b"tfhd")?);
         let (_, flags) = tfhd.full()?;
         let id = tfhd.u32()?;
-        let total: usize = movie.tracks.iter().map(|track| track.samples.len()).sum();
-        let mut room = SAMPLE_LIMIT.saturating_sub(total);
-        let track = movie.tracks.iter_mut().find(|track| track.id == id)?;
+        let track = tracks.iter().position(|&(known, _)| known == id)?;
+        let mut defaults = tracks.get(track)?.1;
         // Offsets count from the fragment, whatever the file in front of it (8.8.7.1); an absolute base is one
         // in the stream.
         let base = if flags & TFHD_BASE != 0 {
@@ -68,7 +123,6 @@ impl Fragment {
         if flags & TFHD_DESCRIPTION != 0 {
             tfhd.skip(4)?;
         }
-        let mut defaults = track.defaults;
         if flags & TFHD_DURATION != 0 {
             defaults.duration = tfhd.u32()?;
         }
@@ -81,27 +135,35 @@ impl Fragment {
         if let Some(tfdt) = find(traf, *b"tfdt") {
             let mut reader = Reader(tfdt);
             let (version, _) = reader.full()?;
-            track.samples.seek(reader.versioned(version)?);
+            event(track, Event::Time(reader.versioned(version)?));
         }
         for (_, trun) in children(traf).filter(|&(kind, _)| kind == *b"trun") {
-            let run = Run::parse(trun, base, *next, defaults)?;
+            // Out of reach, unless this run turns out to be whole.
+            let next = std::mem::replace(&mut walk.next, u64::MAX);
+            let run = Run::parse(trun, base, next, defaults)?;
             let mut at = run.offset;
-            track.samples.begin_chunk(at);
-            for sample in run {
-                let end = at
-                    .checked_add(u64::from(sample.size))
-                    .filter(|&end| end <= limit)?;
-                if room == 0 {
-                    return Some(false);
-                }
-                room -= 1;
-                track.samples.add(sample);
-                at = end;
+            if at < self.start {
+                return None;
             }
-            *next = at;
+            event(track, Event::Chunk(at));
+            for sample in run {
+                walk.left = walk.left.checked_sub(1)?;
+                at = at
+                    .checked_add(u64::from(sample.size))
+                    .filter(|&end| end <= walk.limit)?;
+                event(track, Event::Sample(sample));
+                walk.reach = walk.reach.max(at);
+            }
+            walk.next = at;
         }
-        Some(true)
+        Some(())
     }
+}
+
+/// What reading a fragment needs of each track.
+fn known(movie: &Movie) -> Vec<(u32, Defaults)> {
+    let tracks = movie.tracks.iter();
+    tracks.map(|track| (track.id, track.defaults)).collect()
 }
 
 /// The samples of a `trun`.
@@ -233,9 +295,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(size: u32, fragment: &Fragment, limit: u64, complete: bool, samples: usize, end: u64) {
+    fn check(size: u32, fragment: &Fragment, limit: u64, reach: u64, samples: usize, end: u64) {
         let mut movie = movie(size);
-        assert_eq!(fragment.add_to(&mut movie, limit), complete);
+        assert_eq!(fragment.reach(&movie, limit), reach);
+        fragment.add_to(&mut movie, limit);
         let found = &movie.tracks[0].samples;
         assert_eq!((found.len(), found.end()), (samples, end));
     }
@@ -243,33 +306,53 @@ mod tests {
     #[test]
     fn runs() {
         let three = fragment(TRUN_OFFSET, &[3, 100]);
-        check(50, &three, 1250, true, 3, 530);
-        check(50, &three, 1249, true, 2, 520);
-        check(50, &three, 1000, true, 0, 500);
+        check(50, &three, 1250, 1250, 3, 530);
+        check(50, &three, 1249, 1200, 2, 520);
+        check(50, &three, 1000, 0, 0, 500);
         let sized = fragment(
             TRUN_OFFSET | TRUN_DURATION | TRUN_SIZE,
             &[2, 100, 7, 20, 8, 30],
         );
-        check(50, &sized, 1150, true, 2, 515);
+        check(50, &sized, 1150, 1150, 2, 515);
         let torn = fragment(TRUN_SIZE, &[3, 20]);
-        check(50, &torn, 5000, true, 1, 510);
-        let before = fragment(TRUN_OFFSET, &[1, (-2000i32).cast_unsigned()]);
-        check(50, &before, 5000, true, 0, 500);
+        check(50, &torn, 5000, 1020, 1, 510);
+        let before = fragment(TRUN_OFFSET, &[1, (-500i32).cast_unsigned()]);
+        check(50, &before, 5000, 0, 0, 500);
     }
 
     #[test]
-    fn hostile_counts_end_at_a_limit() {
+    fn hostile_counts_end_at_the_data() {
         let endless = fragment(TRUN_OFFSET, &[u32::MAX, 100]);
-        check(0, &endless, u64::MAX, true, 0, 500);
-        check(1, &endless, 2000, true, 900, 9500);
-        check(
-            1,
-            &endless,
-            u64::MAX,
-            false,
-            SAMPLE_LIMIT,
-            500 + 10 * SAMPLE_LIMIT as u64,
-        );
+        check(0, &endless, u64::MAX, 0, 0, 500);
+        check(1, &endless, 2000, 2000, 900, 9500);
+        // The same data again and again.
+        let mut again = fragment(TRUN_OFFSET, &[1000, 100]);
+        let once = again.payload.clone();
+        (0..100).for_each(|_| again.payload.extend_from_slice(&once));
+        let mut movie = movie(1);
+        again.add_to(&mut movie, 3000);
+        assert_eq!(movie.samples(), 2000);
+    }
+
+    #[test]
+    fn what_is_too_long_for_tables_keeps_its_times() {
+        let long = fragment(TRUN_OFFSET, &[u32::MAX, 100]);
+        let mut movie = movie(1);
+        let samples = SAMPLE_LIMIT + 10;
+        long.add_to(&mut movie, 1100 + samples as u64);
+        assert!(movie.long);
+        let found = &movie.tracks[0].samples;
+        assert_eq!((found.len(), found.sync_len()), (samples, 0));
+        assert_eq!(found.end(), 500 + 10 * samples as u64);
+    }
+
+    #[test]
+    fn a_run_behind_a_torn_one_is_not_found() {
+        let mut two = fragment(TRUN_OFFSET, &[3, 100]);
+        two.payload.extend(fragment(0, &[1]).payload);
+        let mut movie = movie(50);
+        two.add_to(&mut movie, 1180);
+        assert_eq!(movie.samples(), 1, "not the bytes of the first run again");
     }
 
     #[test]

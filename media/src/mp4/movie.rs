@@ -3,7 +3,10 @@
 use super::boxes::{Kind, Reader, children, find, find_path};
 use super::samples::Samples;
 use crate::container::{Track, TrackKind};
+use crate::rhythm::{Pace, Rhythm};
 
+/// Frames of an unfragmented file that an inspection looks at: a day at 60 a second.
+const TABLE_LIMIT: u32 = 1 << 23;
 /// More tracks than any recorder makes.
 const TRACK_LIMIT: usize = 64;
 
@@ -18,6 +21,8 @@ pub(super) struct Movie {
     pub(super) duration: u64,
     /// Whether samples come in fragments.
     pub(super) fragmented: bool,
+    /// Whether it is too long for sample tables.
+    pub(super) long: bool,
     pub(super) tracks: Vec<MovieTrack>,
     /// The same for the caller.
     pub(super) described: Vec<Track>,
@@ -62,9 +67,47 @@ impl Movie {
             timescale,
             duration,
             fragmented,
+            long: false,
             tracks,
             described,
         })
+    }
+
+    /// The rhythm of the main track.
+    pub(super) fn pace(&self) -> Pace {
+        let Some(track) = self.main_track() else {
+            return Pace::default();
+        };
+        if self.fragmented {
+            return track.samples.rhythm.pace();
+        }
+        let stbl = children(&self.moov)
+            .filter(|&(kind, trak)| kind == *b"trak" && track_id(trak) == Some(track.id))
+            .find_map(|(_, trak)| find_path(trak, &[*b"mdia", *b"minf", *b"stbl"]));
+        stbl.map(|stbl| table_rhythm(stbl, track.timescale).pace())
+            .unwrap_or_default()
+    }
+
+    /// The track that matters most: the first with pictures, else the first.
+    pub(super) fn main_track(&self) -> Option<&MovieTrack> {
+        let video = |track: &&MovieTrack| track.kind == TrackKind::Video;
+        self.tracks
+            .iter()
+            .find(video)
+            .or_else(|| self.tracks.first())
+    }
+
+    /// All samples so far.
+    pub(super) fn samples(&self) -> usize {
+        self.tracks.iter().map(|track| track.samples.len()).sum()
+    }
+
+    /// Keeps only times of what follows and is there.
+    pub(super) fn give_up_tables(&mut self) {
+        self.long = true;
+        for track in &mut self.tracks {
+            track.samples.give_up_tables();
+        }
     }
 
     /// Whether a `trak` payload is one of `tracks`.
@@ -98,17 +141,16 @@ fn defaults_of(moov: &[u8]) -> impl Fn(u32) -> Defaults {
 
 impl MovieTrack {
     fn parse(trak: &[u8], defaults: impl Fn(u32) -> Defaults) -> Option<(Self, Track)> {
-        let mut tkhd = Reader(find(trak, *b"tkhd")?);
-        let (version, _) = tkhd.full()?;
-        tkhd.skip(if version == 1 { 16 } else { 8 })?;
-        let id = tkhd.u32()?;
+        let id = track_id(trak)?;
         let mdia = find(trak, *b"mdia")?;
-        let (timescale, _) = timescale_and_duration(find(mdia, *b"mdhd")?)?;
+        let mdhd = find(mdia, *b"mdhd")?;
+        let (timescale, _) = timescale_and_duration(mdhd)?;
         let handler = find(mdia, *b"hdlr")?.get(8..12)?;
         let stbl = find_path(mdia, &[*b"minf", *b"stbl"])?;
         let (codec, entry) = children(find(stbl, *b"stsd")?.get(8..)?).next()?;
         let (delay, media_time) = edits(trak).unwrap_or((0, 0));
-        let described = describe(id, handler, codec, entry);
+        let mut described = describe(id, handler, codec, entry);
+        described.language = language(mdhd);
         let track = Self {
             id,
             timescale,
@@ -116,11 +158,56 @@ impl MovieTrack {
             defaults: defaults(id),
             delay,
             media_time,
-            samples: Samples::default(),
+            samples: Samples::new(timescale),
             moov_sync: sync_count(stbl).unwrap_or(0),
         };
         Some((track, described))
     }
+}
+
+fn track_id(trak: &[u8]) -> Option<u32> {
+    let mut tkhd = Reader(find(trak, *b"tkhd")?);
+    let (version, _) = tkhd.full()?;
+    tkhd.skip(if version == 1 { 16 } else { 8 })?;
+    tkhd.u32()
+}
+
+/// The rhythm according to the tables of an unfragmented file. Frames count as often as they have a size: what
+/// `stts` alone says has no limit.
+fn table_rhythm(stbl: &[u8], timescale: u32) -> Rhythm {
+    let table = |kind| {
+        let mut reader = Reader(
+            find(stbl, kind)
+                .and_then(|table| table.get(4..))
+                .unwrap_or_default(),
+        );
+        (reader.u32().unwrap_or(0), reader)
+    };
+    let (runs, mut times) = table(*b"stts");
+    let sync = find(stbl, *b"stss").map(|_| table(*b"stss"));
+    let all_sync = sync.is_none();
+    let mut sync = sync.map(|(_, reader)| reader).unwrap_or(Reader(&[]));
+    let mut next_sync = sync.u32();
+    let count = find(stbl, *b"stsz")
+        .and_then(|stsz| Reader(stsz.get(8..)?).u32())
+        .unwrap_or(0)
+        .min(TABLE_LIMIT);
+    let (mut rhythm, mut time, mut number) = (Rhythm::new(u64::from(timescale)), 0u64, 0u32);
+    for _ in 0..runs {
+        let (Some(samples), Some(duration)) = (times.u32(), times.u32()) else {
+            break;
+        };
+        for _ in 0..samples.min(count - number) {
+            number += 1;
+            let is_sync = next_sync == Some(number);
+            if is_sync {
+                next_sync = sync.u32();
+            }
+            rhythm.frame(time, 1, all_sync || is_sync);
+            time = time.saturating_add(u64::from(duration));
+        }
+    }
+    rhythm
 }
 
 /// The timescale and duration in an `mvhd` or `mdhd`.
@@ -130,6 +217,16 @@ fn timescale_and_duration(payload: &[u8]) -> Option<(u32, u64)> {
     reader.skip(if version == 1 { 16 } else { 8 })?;
     let timescale = reader.u32().filter(|&timescale| timescale != 0)?;
     Some((timescale, reader.versioned(version)?))
+}
+
+/// The language in an `mdhd`: three letters of five bits each (section 8.4.2.3).
+fn language(mdhd: &[u8]) -> Option<String> {
+    let at = if mdhd.first() == Some(&1) { 32 } else { 20 };
+    let packed = Reader(mdhd.get(at..)?).u16()?;
+    let letter = |shift: u16| char::from(u8::try_from(packed >> shift & 0x1F).unwrap_or(0) + 0x60);
+    let language = String::from_iter([letter(10), letter(5), letter(0)]);
+    let said = language != "und" && language.bytes().all(|byte| byte.is_ascii_lowercase());
+    said.then_some(language)
 }
 
 /// Entries of `stss`; without one, every sample counts.
@@ -180,6 +277,7 @@ fn describe(id: u32, handler: &[u8], codec: Kind, entry: &[u8]) -> Track {
         height: 0,
         sample_rate_hz: 0,
         channels: 0,
+        language: None,
     };
     // Sample entries: ISO/IEC 14496-12, sections 12.1.3 and 12.2.3.
     match handler {

@@ -1,6 +1,7 @@
 //! The samples of one track, as compactly as the tables of a finished file hold them.
 
 use super::boxes::{write, write_full};
+use crate::rhythm::Rhythm;
 
 /// One sample.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +15,12 @@ pub(super) struct Sample {
 }
 
 /// Growing sample tables (ISO/IEC 14496-12, sections 8.6 and 8.7).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Samples {
+    count: usize,
+    /// Whether the tables were given up: only times are kept.
+    tableless: bool,
+    pub(super) rhythm: Rhythm,
     sizes: Vec<u32>,
     /// Runs: how many samples, how long each.
     durations: Vec<(u32, u32)>,
@@ -30,8 +35,34 @@ pub(super) struct Samples {
 }
 
 impl Samples {
+    /// No samples, in a track with so many units to a second.
+    pub(super) fn new(timescale: u32) -> Self {
+        Self {
+            count: 0,
+            tableless: false,
+            rhythm: Rhythm::new(u64::from(timescale)),
+            sizes: Vec::new(),
+            durations: Vec::new(),
+            offsets: Vec::new(),
+            sync: Vec::new(),
+            chunks: Vec::new(),
+            first: None,
+            end: 0,
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.sizes.len()
+        self.count
+    }
+
+    /// Keeps only times from now on, and frees the tables.
+    pub(super) fn give_up_tables(&mut self) {
+        self.tableless = true;
+        self.sizes = Vec::new();
+        self.durations = Vec::new();
+        self.offsets = Vec::new();
+        self.sync = Vec::new();
+        self.chunks = Vec::new();
     }
 
     pub(super) fn sync_len(&self) -> usize {
@@ -68,12 +99,22 @@ impl Samples {
 
     /// The next samples lie at `offset` in the stream.
     pub(super) fn begin_chunk(&mut self, offset: u64) {
+        if self.tableless {
+            return;
+        }
         // Empty ones must not pile up.
         self.chunks.pop_if(|&mut (_, count)| count == 0);
         self.chunks.push((offset, 0));
     }
 
     pub(super) fn add(&mut self, sample: Sample) {
+        self.count += 1;
+        self.first.get_or_insert(0);
+        self.rhythm.frame(self.end, 1, sample.sync);
+        self.end = self.end.saturating_add(u64::from(sample.duration));
+        if self.tableless {
+            return;
+        }
         self.sizes.push(sample.size);
         run(&mut self.durations, sample.duration);
         run(&mut self.offsets, sample.offset);
@@ -84,8 +125,6 @@ impl Samples {
         if let Some((_, count)) = self.chunks.last_mut() {
             *count += 1;
         }
-        self.first.get_or_insert(0);
-        self.end = self.end.saturating_add(u64::from(sample.duration));
     }
 
     /// The tables behind `stsd`; `shift` is what lies in front of the stream in the file.
@@ -181,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_gap_makes_the_last_sample_longer() {
-        let mut samples = Samples::default();
+        let mut samples = Samples::new(1000);
         let sample = Sample {
             size: 1,
             duration: 10,

@@ -80,6 +80,11 @@ impl Cluster {
         (!self.declared_end_holds()).then(|| self.whole_end - self.payload)
     }
 
+    /// End according to its size, which may be wrong.
+    pub(super) fn declared_end(&self) -> Option<u64> {
+        self.declared
+    }
+
     /// Bytes missing up to its declared end.
     pub(super) fn missing(&self) -> u64 {
         self.declared

@@ -21,6 +21,8 @@ const HIDDEN_HEADER: u64 = 4;
 const TRACKS_LIMIT: u64 = 1 << 20;
 /// The longest number.
 const UINT_LIMIT: u64 = 8;
+/// No frame is larger. Looked at in a repair only.
+const FRAME_LIMIT: u64 = 64 << 20;
 
 impl Scanner {
     // Beginnings.
@@ -62,16 +64,39 @@ impl Scanner {
         }
     }
 
+    /// Whether a child of the Segment or a cluster cannot be right. Only asked where the length is known: what
+    /// still arrives may well be larger than what has arrived, and from a future version.
+    fn is_implausible(&self, header: &Header) -> bool {
+        let (Some(length), Some(size)) = (self.length, header.size) else {
+            return false;
+        };
+        let end = self.pos.saturating_add(size);
+        let known = match &self.cluster {
+            Some(cluster) => {
+                size <= FRAME_LIMIT
+                    && cluster.declared_end().is_none_or(|whole| end <= whole)
+                    && (ids::is_cluster_child(header.id) || ids::is_global(header.id))
+            }
+            None => ids::is_segment_child(header.id),
+        };
+        // A cluster's own size is a hint; see there.
+        header.id != ids::CLUSTER && !(known && end <= length)
+    }
+
     fn open_in_segment(&mut self, header: &Header, start: u64) {
+        if self.is_implausible(header) {
+            return self.malformed(start);
+        }
         match (header.id, header.size) {
             // Another file follows: ours is complete.
             (ids::EBML | ids::SEGMENT, _) => self.step = Step::Done,
             (ids::CLUSTER, _) => {
                 self.layout.begin(ids::CLUSTER, start);
+                self.first_cluster.get_or_insert(start);
                 self.cluster = Some(Cluster::new(start, self.pos, header));
                 self.step = Step::Header;
             }
-            (_, None) => self.malformed(),
+            (_, None) => self.malformed(start),
             (ids::INFO, Some(size)) if self.wants_info() && size <= INFO_LIMIT => {
                 if !self.layout.in_front() {
                     self.layout.begin(ids::INFO, start);
@@ -82,6 +107,7 @@ impl Scanner {
                 self.collect(header, start, HIDDEN_LIMIT);
             }
             (ids::SEEK_HEAD | ids::INFO | ids::CUES | ids::CRC_32, _) => {
+                self.cues_seen |= header.id == ids::CUES;
                 self.layout.unwanted();
                 self.pass(header, start);
             }
@@ -98,8 +124,11 @@ impl Scanner {
     }
 
     fn open_in_cluster(&mut self, header: &Header, start: u64) {
+        if self.is_implausible(header) {
+            return self.malformed(start);
+        }
         match (header.id, header.size) {
-            (_, None) => self.malformed(),
+            (_, None) => self.malformed(start),
             (ids::TIMESTAMP, Some(_)) => self.collect(header, start, UINT_LIMIT),
             (ids::SIMPLE_BLOCK, Some(_)) => self.collect(header, start, BLOCK_HEADER as u64),
             (ids::BLOCK_GROUP, Some(size)) if size != 0 => {

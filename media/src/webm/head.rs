@@ -131,6 +131,7 @@ mod tests {
         let text = Some("x".repeat(512));
         let info = Info {
             scale_ns: 1_000_000,
+            has_duration: false,
             date_utc: Some([1; 8]),
             title: text.clone(),
             writing_app: text,

@@ -3,7 +3,7 @@
 use crate::container::Container;
 use crate::ebml::{
     ids,
-    read::{Children, string, uint},
+    read::{Children, float, string, uint},
 };
 
 /// `TimestampScale` when the element is missing: a tick is a millisecond (RFC 9559, section 5.1.2.9).
@@ -59,6 +59,8 @@ impl DocType {
 pub(super) struct Info {
     /// Nanoseconds of a tick; never 0.
     pub(super) scale_ns: u64,
+    /// Whether a length is said; Firefox leaves a 0.
+    pub(super) has_duration: bool,
     /// `DateUTC` as it stands in the file.
     pub(super) date_utc: Option<[u8; 8]>,
     pub(super) title: Option<String>,
@@ -69,6 +71,7 @@ impl Default for Info {
     fn default() -> Self {
         Self {
             scale_ns: DEFAULT_SCALE_NS,
+            has_duration: false,
             date_utc: None,
             title: None,
             writing_app: None,
@@ -86,6 +89,7 @@ impl Info {
                         info.scale_ns = scale_ns;
                     }
                 }
+                ids::DURATION => info.has_duration = float(value).is_some_and(|ticks| ticks > 0.0),
                 ids::DATE_UTC => info.date_utc = value.try_into().ok(),
                 ids::TITLE => info.title = text(value),
                 ids::WRITING_APP => info.writing_app = text(value),

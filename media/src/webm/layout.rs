@@ -125,6 +125,11 @@ impl Layout {
         }
     }
 
+    /// Stream offset behind the last element that stays.
+    pub(super) fn end_of_last(&self) -> u64 {
+        self.keep
+    }
+
     /// Length of the stored file without our index.
     pub(super) fn keep(&self) -> u64 {
         HEAD_ROOM.saturating_add(self.keep)

@@ -11,6 +11,7 @@ use crate::ebml::{
     vint::{self, MAX_HEADER, Parsed},
 };
 use crate::indexer::Options;
+use crate::report::{Damage, Report};
 
 /// No stream is longer. Only nonsense sizes that are skipped get there, and no sum of offsets overflows.
 const LONGEST_STREAM: u64 = 1 << 62;
@@ -40,6 +41,16 @@ pub(crate) struct Scanner {
     pub(super) timeline: Timeline,
     pub(super) layout: Layout,
     foreign: bool,
+
+    /// Length of the whole stream, where it is known.
+    pub(super) length: Option<u64>,
+    /// Stream offset of the first cluster.
+    pub(super) first_cluster: Option<u64>,
+    /// Whether the sender's stream has an index.
+    pub(super) cues_seen: bool,
+    /// Where reading failed, until it goes on.
+    damaged_from: Option<u64>,
+    damage: Damage,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +61,7 @@ pub(super) enum Step {
     Collect { element: Element, want: usize },
     /// Passing over what is left of a payload.
     Skip { element: Element },
-    /// Something is broken: looking for the next cluster.
+    /// Something is broken: looking for the next cluster, or for the tracks.
     Resync { window: u32 },
     /// Nothing more is of interest.
     Done,
@@ -97,6 +108,11 @@ impl Scanner {
             timeline,
             layout: Layout::new(options),
             foreign: false,
+            length: options.stream_length,
+            first_cluster: None,
+            cues_seen: false,
+            damaged_from: None,
+            damage: Damage::default(),
         }
     }
 
@@ -171,6 +187,26 @@ impl Scanner {
         self.tracks.as_deref().unwrap_or_default()
     }
 
+    pub(crate) fn report(&self) -> Report {
+        let last = self.cluster.as_ref().map(Cluster::end);
+        let whole = self.layout.end_of_last().max(last.unwrap_or(0));
+        // An index at the end is replaced, but it is not torn.
+        let at_element = matches!(self.step, Step::Header | Step::Done) && self.header_len == 0;
+        Report {
+            duration_ms: self.end_ns() / 1_000_000,
+            pace: self.timeline.pace(),
+            front_matter_bytes: self.first_cluster,
+            indexed: self.cues_seen && self.info.as_ref().is_some_and(|info| info.has_duration),
+            damage: self.damage.clone(),
+            torn_bytes: if at_element && self.group.is_none() {
+                0
+            } else {
+                self.pos.saturating_sub(whole)
+            },
+            ..Report::default()
+        }
+    }
+
     pub(crate) fn end_ns(&self) -> u64 {
         self.timeline.end_ns()
     }
@@ -195,7 +231,7 @@ impl Scanner {
                     self.give_up_group();
                 }
             }
-            Parsed::Malformed => self.malformed(),
+            Parsed::Malformed => self.malformed(self.pos - self.header_len as u64),
             Parsed::Item(header, _) => {
                 let start = self.pos - self.header_len as u64;
                 self.header_len = 0;
@@ -221,6 +257,9 @@ impl Scanner {
     pub(super) fn give_up_group(&mut self) {
         self.header_len = 0;
         let Some(group) = &mut self.group else { return };
+        if !group.broken {
+            self.damage.add(group.start..group.end);
+        }
         group.broken = true;
         let element = Element {
             id: ids::BLOCK_GROUP,
@@ -232,8 +271,8 @@ impl Scanner {
         self.close_if_whole(element);
     }
 
-    /// What begins here is no element: it is hidden, and reading goes on at the next cluster.
-    pub(super) fn malformed(&mut self) {
+    /// What begins at `start` is no element: it is hidden, and reading goes on at the next cluster.
+    pub(super) fn malformed(&mut self, start: u64) {
         self.header_len = 0;
         if self.group.is_some() {
             self.give_up_group();
@@ -242,6 +281,7 @@ impl Scanner {
         } else {
             self.close_cluster();
             self.layout.unwanted();
+            self.damaged_from.get_or_insert(start);
             self.step = Step::Resync { window: 0 };
         }
     }
@@ -249,8 +289,11 @@ impl Scanner {
     fn resync_byte(&mut self, window: u32) {
         self.pos += 1;
         self.step = Step::Resync { window };
-        if window == ids::CLUSTER {
-            let id = ids::CLUSTER.to_be_bytes();
+        if window == ids::CLUSTER || window == ids::TRACKS && self.tracks.is_none() {
+            if let Some(from) = self.damaged_from.take() {
+                self.damage.add(from..self.pos - 4);
+            }
+            let id = window.to_be_bytes();
             self.header[..id.len()].copy_from_slice(&id);
             self.header_len = id.len();
             self.step = Step::Header;

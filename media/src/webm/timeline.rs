@@ -3,6 +3,7 @@
 use super::block::BlockHeader;
 use super::cues::{Cue, Cues};
 use crate::container::{Track, TrackKind};
+use crate::rhythm::{Pace, Rhythm};
 
 /// A frame of unknown length lasts at most this long: a picture that stood still for a minute must not make
 /// the recording a minute longer.
@@ -24,7 +25,7 @@ pub(super) struct Block {
 }
 
 /// The clock of every track.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Timeline {
     scale_ns: u64,
     clocks: Vec<Clock>,
@@ -32,6 +33,7 @@ pub(super) struct Timeline {
     audio: Option<u64>,
     frames: u64,
     end_ns: u64,
+    rhythm: Rhythm,
     pub(super) cues: Cues,
 }
 
@@ -42,6 +44,21 @@ struct Clock {
     last_ns: Option<u64>,
     /// The last two distances between frames that were not 0.
     distances_ns: [u64; 2],
+}
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Self {
+            scale_ns: 0,
+            clocks: Vec::new(),
+            video: None,
+            audio: None,
+            frames: 0,
+            end_ns: 0,
+            rhythm: Rhythm::new(1_000_000_000),
+            cues: Cues::default(),
+        }
+    }
 }
 
 impl Timeline {
@@ -86,6 +103,10 @@ impl Timeline {
         self.end_ns = self.end_ns.max(time_ns.saturating_add(length_ns));
         self.frames = self.frames.saturating_add(u64::from(block.header.frames));
 
+        if self.video.or(self.audio) == Some(track) {
+            let frames = u64::from(block.header.frames);
+            self.rhythm.frame(time_ns, frames, block.keyframe);
+        }
         let cue = Cue {
             ticks,
             time_ns,
@@ -109,6 +130,10 @@ impl Timeline {
 
     pub(super) fn frames(&self) -> u64 {
         self.frames
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        self.rhythm.pace()
     }
 }
 

@@ -28,6 +28,7 @@ fn track(entry: &[u8]) -> Option<Track> {
         height: 0,
         sample_rate_hz: 0,
         channels: 0,
+        language: None,
     };
     for (id, value) in Children::of(entry) {
         match id {
@@ -38,6 +39,11 @@ fn track(entry: &[u8]) -> Option<Track> {
                     2 => TrackKind::Audio,
                     _ => TrackKind::Other,
                 }
+            }
+            // The newer one wins (RFC 9559, section 5.1.4.1.20).
+            ids::LANGUAGE_BCP47 => track.language = Some(string(value, 64)),
+            ids::LANGUAGE => {
+                track.language.get_or_insert_with(|| string(value, 64));
             }
             ids::CODEC_ID => track.codec = string(value, 64),
             ids::DEFAULT_DURATION => track.default_duration_ns = uint(value).filter(|&ns| ns != 0),
