@@ -82,6 +82,10 @@ pub(crate) const AS_IT_CAME: &str = "bin";
 
 /// What of a growing object is final; see [`sortie_media::Indexer::settled`].
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "s3"),
+    expect(dead_code, reason = "a folder needs none of it")
+)]
 pub(crate) struct Settled {
     /// Length of its beginning that finishing will keep, and that is patched in the front matter only.
     pub(crate) length: u64,
@@ -98,6 +102,7 @@ pub(crate) struct Excerpt {
     pub(crate) bytes: Vec<u8>,
 }
 
+#[cfg(feature = "s3")]
 impl Excerpt {
     /// The stream offset behind it.
     pub(crate) fn end(&self) -> u64 {
@@ -162,6 +167,10 @@ pub(crate) trait SeekableStream: Send {
 
 /// What a client gets that reads an object from the store itself.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "s3"),
+    expect(dead_code, reason = "a folder needs none of it")
+)]
 pub(crate) struct Presigned<'a> {
     /// The value of `Content-Disposition`.
     pub(crate) content_disposition: &'a str,
