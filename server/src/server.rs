@@ -14,9 +14,9 @@ use crate::clock::Clock;
 use crate::config::{Config, StorageConfig};
 use crate::http::{self, AppState};
 use crate::ingest::Ingest;
-#[cfg(feature = "s3")]
-use crate::storage::S3Storage;
 use crate::storage::{LocalStorage, Storage, StorageError};
+#[cfg(feature = "s3")]
+use crate::storage::{S3Storage, choose_tls};
 
 /// How long requests in flight may take to end by themselves once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -82,6 +82,9 @@ pub struct Server {
 impl Server {
     /// Opens the database and the storage, takes up what a former run left open, and listens.
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        // Whatever the back end: clients of this process, as in tests, are built on the same HTTP client.
+        #[cfg(feature = "s3")]
+        choose_tls();
         let catalog_failed = |source: CatalogError| OpenError::Catalog {
             path: config.database.display().to_string(),
             source: source.into(),
