@@ -9,7 +9,7 @@ import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
 const folder = process.argv[2] ?? 'docs/images';
-const WIDE = { viewport: { width: 1200, height: 640 } };
+const WIDE = { viewport: { width: 1200, height: 675 } };
 const PHONE = { viewport: { width: 375, height: 740 }, deviceScaleFactor: 2 };
 
 await mkdir(folder, { recursive: true });
@@ -21,7 +21,6 @@ try {
   const shot = (page, name) => page.screenshot({ path: join(folder, `${name}.png`) });
 
   const tab = await context.newPage();
-  await tab.setViewportSize({ width: 1280, height: 720 });
   await openTestPage(tab, server.origin, 'scene.html', 'e2e');
   const page = await context.newPage();
   for (const seconds of [4, 12]) {
