@@ -68,6 +68,7 @@ fn count(values: usize) -> String {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
+    outlive_file_size_limit();
     let enabled = config.recording_enabled;
     let server = Server::open(config, Arc::new(SystemClock)).await?;
     let address = server.address();
@@ -98,6 +99,20 @@ async fn run(config: Config) -> anyhow::Result<()> {
     }
     server.serve(stop_signal()).await?;
     Ok(())
+}
+
+/// A write beyond a file size limit (`ulimit -f`, systemd's `LimitFSIZE=`) sends SIGXFSZ, which ends a process
+/// that does not catch it. Caught, the write fails with `EFBIG`, and that is answered like a full disk.
+fn outlive_file_size_limit() {
+    #[cfg(target_os = "linux")]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        // Nobody waits for it; the handler stays.
+        if let Err(error) = signal(kind) {
+            tracing::warn!("SIGXFSZ cannot be caught: {error}");
+        }
+    }
 }
 
 /// Ready at the first SIGINT or SIGTERM.

@@ -81,7 +81,7 @@ impl Inner {
         let row = match self.row(id).await {
             Ok(row) if row.status.is_open() => row,
             other => {
-                self.forget(&slot);
+                self.forget_unless_pending(&slot);
                 return append_to_closed(&other?, append, body_length, self.max_size);
             }
         };
@@ -122,6 +122,10 @@ impl Inner {
         }
         self.show(&slot, growing);
         let offset = growing.offset();
+        if received.is_err() {
+            // The index may be ahead of its patches; it is made anew from what is stored.
+            *state = None;
+        }
         if let Some(error) = received?.error(offset, admission.length, self.max_size) {
             return Err(error);
         }

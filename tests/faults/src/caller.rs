@@ -45,6 +45,11 @@ impl Caller {
         })
     }
 
+    /// The access token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// The same person through another way, such as a proxy.
     pub fn through(&self, origin: &str) -> Self {
         Self {

@@ -201,6 +201,18 @@ impl<'m> Bench<'m> {
             .patch(&id, end, "".into(), Some(source.len()))
             .await?;
         insufficient(answer).await?;
+        // Senders ask and try again; that must not keep the server from trying again itself.
+        let again = self.caller.patch(&id, end, "".into(), None).await?;
+        ensure!(
+            again.status().is_success(),
+            "what has arrived is refused with {}",
+            again.status()
+        );
+        let offset = self.caller.offset(&id).await?;
+        ensure!(
+            offset == Some(end),
+            "HEAD says {offset:?}, {end} have arrived"
+        );
         let row = self
             .caller
             .recording(&id)

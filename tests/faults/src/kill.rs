@@ -135,7 +135,9 @@ impl Sender {
             let Some(offset) = caller.offset(id).await? else {
                 let deleting = self.ledger.promises().get(id).is_none_or(|it| it.deleting);
                 ensure!(deleting, "the upload is gone");
-                self.gone(id);
+                // It takes no bytes any more; the object goes when the reaper comes by.
+                self.current = None;
+                self.doubt = false;
                 return Ok(());
             };
             self.ledger.acknowledge(id, offset);
@@ -152,8 +154,12 @@ impl Sender {
         if deleting || (at > 0 && at < source.len() && self.dice.chance(2)) {
             self.ledger.note(id, |promise| promise.deleting = true);
             self.doubt = true;
-            caller.delete(id).await?;
-            self.gone(id);
+            let acknowledged = caller.delete(id).await?;
+            self.ledger
+                .note(id, |promise| promise.deleted = acknowledged);
+            self.current = None;
+            self.doubt = false;
+            self.deleted += 1;
             return Ok(());
         }
         self.send(caller, id, &source, at).await
@@ -195,13 +201,6 @@ impl Sender {
             self.current = None;
         }
         Ok(())
-    }
-
-    fn gone(&mut self, id: &str) {
-        self.ledger.note(id, |promise| promise.deleted = true);
-        self.current = None;
-        self.doubt = false;
-        self.deleted += 1;
     }
 }
 
@@ -340,15 +339,24 @@ impl Judge {
                 }
             }
         }
-        let rows = caller.recordings().await?;
-        for fault in disagreements(&rows, &self.setup.recordings)? {
-            if fault.ends_with(".part (4096 bytes) has no row") {
-                self.outcome.empty_orphans += 1;
-            } else {
-                self.outcome.faults.push(fault);
+        // So does a deletion that a kill has met.
+        let patience = Instant::now() + Duration::from_secs(20);
+        loop {
+            let rows = caller.recordings().await?;
+            let (empty, faults): (Vec<_>, Vec<_>) = disagreements(&rows, &self.setup.recordings)?
+                .into_iter()
+                .partition(|fault| {
+                    // Made by a kill between making an object and its row.
+                    fault.ends_with(".part (4096 bytes) has no row")
+                        || fault.ends_with(".part (0 bytes) has no row")
+                });
+            if faults.is_empty() || Instant::now() > patience {
+                self.outcome.empty_orphans = empty.len() as u64;
+                self.outcome.faults.extend(faults);
+                return Ok(());
             }
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        Ok(())
     }
 
     /// Harms one upload that something was promised about, if there is one.

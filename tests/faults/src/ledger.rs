@@ -111,11 +111,13 @@ impl Ledger {
                 // Both are there while what is no container is copied; the growing one counts.
                 (Some(object), _) => {
                     findings.growing += 1;
+                    // A kill may meet the finish before anybody has heard that everything is there.
+                    let (have, sent) = (object.len() as u64, HEAD_ROOM + promise.source.len());
                     let whole = promise.acknowledged == promise.source.len();
-                    let finishing = object.len() as u64 != HEAD_ROOM + promise.source.len();
-                    let checked = if whole && finishing {
+                    let finishing = have > sent || whole && have != sent;
+                    let checked = if finishing {
                         let checked = promise.source.check_finishing(&object);
-                        checked.map(|()| promise.acknowledged)
+                        checked.map(|()| promise.source.len())
                     } else {
                         promise.source.check_growing(&object, promise.acknowledged)
                     };

@@ -69,7 +69,9 @@ impl Source {
         for patch in &finish.patches {
             write(&mut finished, patch)?;
         }
-        patches.sort_by_key(|patch| patch.position);
+        // Of those that finishing writes, a kill may leave some to the next attempt.
+        let late = finish.patches.into_iter();
+        patches.extend(late.filter(|patch| patch.position >= HEAD_ROOM));
         Ok(Self {
             bytes: bytes.into(),
             patches,
