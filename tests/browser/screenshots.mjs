@@ -3,6 +3,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { seekAndRead } from './pages/clock-picture.mjs';
 import { Api } from './support/api.mjs';
 import { launch, openTestPage, shareTab } from './support/browser.mjs';
 import { Server } from './support/server.mjs';
@@ -34,11 +35,9 @@ try {
     await page.waitForURL(`${server.origin}/recordings/*`);
   }
   await page.locator('video').waitFor();
-  await page.evaluate(() => {
-    const video = document.querySelector('video');
-    video.currentTime = 6;
-    return new Promise((resolve) => video.addEventListener('seeked', resolve, { once: true }));
-  });
+  await page.evaluate(seekAndRead, { selector: 'video', seconds: 6 });
+  // The player's own controls fade what they show while it seeks.
+  await wait(2_000);
   await shot(page, 'player');
   await page.goto(`${server.origin}/recordings`);
   await page.getByText('Ready', { exact: true }).first().waitFor();
