@@ -240,6 +240,14 @@ impl Indexer {
         }
     }
 
+    /// Says that nothing more will come, so that the [`report`](Self::report) covers what [`finish`](Self::finish)
+    /// will keep: the complete frames of a torn last fragment count from now on.
+    pub fn end(&mut self) {
+        if let State::Mp4(scanner) = &mut self.state {
+            scanner.end();
+        }
+    }
+
     /// Ends the recording where the stream has arrived.
     ///
     /// # Errors

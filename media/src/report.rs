@@ -28,6 +28,8 @@ pub struct Report {
     pub damage: Damage,
     /// Bytes at the end that belong to no complete frame or index.
     pub torn_bytes: u64,
+    /// Bytes behind the end that the Segment's size says there are.
+    pub missing_bytes: u64,
 }
 
 /// Parts of a stream that are not what they should be.
@@ -40,6 +42,18 @@ pub struct Damage {
     pub count: u64,
     /// Bytes in all of them.
     pub bytes: u64,
+}
+
+impl Report {
+    /// Makes all offsets count from `start` bytes earlier: from the beginning of a file whose stream begins there.
+    #[must_use]
+    pub fn offset_by(mut self, start: u64) -> Self {
+        self.front_matter_bytes = self.front_matter_bytes.map(|at| at.saturating_add(start));
+        for range in &mut self.damage.ranges {
+            *range = range.start.saturating_add(start)..range.end.saturating_add(start);
+        }
+        self
+    }
 }
 
 impl Damage {

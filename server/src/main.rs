@@ -1,9 +1,12 @@
-//! `sortie-server`: reads the environment, starts the server, stops it on SIGINT or SIGTERM.
+//! `sortie-server`: reads the environment, starts the server, stops it on SIGINT or SIGTERM. With a command, does
+//! that instead.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command line program speaks on its streams"
 )]
+
+mod cli;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -16,10 +19,15 @@ use tracing_subscriber::EnvFilter;
 /// Records screens, loses nothing, finds them again. Configured by environment variables (docs/server.md).
 #[derive(Parser)]
 #[command(version, about)]
-struct Arguments {}
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<cli::Command>,
+}
 
 fn main() -> ExitCode {
-    Arguments::parse();
+    if let Some(command) = Arguments::parse().command {
+        return command.run();
+    }
     let config = match Config::from_env() {
         Ok(config) => config,
         Err(errors) => {

@@ -55,7 +55,8 @@ impl Movie {
 
 impl Scanner {
     pub(crate) fn finish(mut self) -> Result<Finish, Unplayable> {
-        let mut append = self.take_torn_fragment();
+        self.end();
+        let mut append = std::mem::take(&mut self.filler);
         let tracks = self.tracks().to_vec();
         let end_ns = self.end_ns();
         let movie = self.movie.as_ref().ok_or(Unplayable::NoTracks)?;
@@ -95,31 +96,31 @@ impl Scanner {
 }
 
 impl Scanner {
-    /// Adds the complete samples of a fragment whose data is not whole. Returns what fills that data up.
-    fn take_torn_fragment(&mut self) -> Vec<u8> {
+    /// Adds the complete samples of a fragment whose data is not whole, and makes what fills that data up.
+    pub(crate) fn end(&mut self) {
         let (Some(fragment), Some(data), Some(movie)) =
             (self.fragment.take(), self.data.take(), &mut self.movie)
         else {
-            return Vec::new();
+            return;
         };
         // Left fragmented, the file would show the filler.
         if movie.long {
-            return Vec::new();
+            return;
         }
         let limit = self.pos.min(data.end.saturating_sub(TRAILER));
         let end = fragment.reach(movie, limit);
         // Samples in the box that describes them are nonsense.
         if end <= data.start {
-            return Vec::new();
+            return;
         }
         // What a repair writes is no stream that goes on, and is not scanned as one again.
         let filler = match filler(data.end - end) {
-            None if self.length.is_none() => return Vec::new(),
+            None if self.length.is_none() => return,
             filler => filler.unwrap_or_default(),
         };
         fragment.add_to(movie, end);
         self.keep = end;
-        filler
+        self.filler = filler;
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Scanner {
     pub(super) fragment: Option<Fragment>,
     /// The data of `fragment`, as long as it is not whole.
     pub(super) data: Option<Whole>,
+    /// What makes the data of a torn last fragment whole.
+    pub(super) filler: Vec<u8>,
     /// End of the last whole `mdat` whose samples are known, or of the last one of an unfragmented file.
     pub(super) keep: u64,
     /// Stream offset behind `moov`.
@@ -94,6 +96,7 @@ impl Scanner {
             movie: None,
             fragment: None,
             data: None,
+            filler: Vec::new(),
             keep: 0,
             moov_end: 0,
             first_data: None,

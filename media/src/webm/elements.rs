@@ -72,10 +72,12 @@ impl Scanner {
         };
         let end = self.pos.saturating_add(size);
         let known = match &self.cluster {
+            // A Void may be the Segment's, behind the cluster.
+            Some(_) if ids::is_global(header.id) => true,
             Some(cluster) => {
                 size <= FRAME_LIMIT
                     && cluster.declared_end().is_none_or(|whole| end <= whole)
-                    && (ids::is_cluster_child(header.id) || ids::is_global(header.id))
+                    && ids::is_cluster_child(header.id)
             }
             None => ids::is_segment_child(header.id),
         };

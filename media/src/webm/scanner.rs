@@ -203,6 +203,10 @@ impl Scanner {
             } else {
                 self.pos.saturating_sub(whole)
             },
+            missing_bytes: match (&self.segment, self.length) {
+                (Some(Segment { end: Some(end) }), Some(length)) => end.saturating_sub(length),
+                _ => 0,
+            },
             ..Report::default()
         }
     }

@@ -70,6 +70,7 @@ fn track(entry: &[u8]) -> Option<Track> {
             _ => {}
         }
     }
+    track.language = track.language.filter(|language| language != "und");
     (track.number != 0).then_some(track)
 }
 

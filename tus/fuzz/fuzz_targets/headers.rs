@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use sortie_tus::header::{Checksum, Concat, UploadLength};
 use sortie_tus::metadata::{MAX_METADATA_BYTES, Metadata};
 use sortie_tus::server::{
-    Append, Creation, Extension, Extensions, Protocol, Refusal, admit, effective_method, part_id,
+    Append, Creation, Extension, Protocol, Refusal, admit, effective_method, part_id,
 };
 
 const METHODS: [&str; 5] = ["POST", "PATCH", "HEAD", "DELETE", "GET"];

@@ -1,0 +1,175 @@
+//! `sortie-server inspect`: what is in a recording.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use sortie_media::{HEAD_ROOM, Report, TrackKind};
+
+use super::source::Source;
+use super::{Failure, words};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// A WebM, Matroska or MP4 file.
+    file: PathBuf,
+    /// Print one JSON object instead of sentences.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What state a file is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    /// It has a duration and an index: an ordinary file.
+    Finished,
+    /// A recorder's stream, or what is left of one.
+    Live,
+    /// Something in it cannot be read, or is missing though it says that it is there.
+    Damaged,
+}
+
+impl State {
+    pub(super) fn of(report: &Report) -> Self {
+        if report.damage.count > 0 || report.missing_bytes > 0 {
+            Self::Damaged
+        } else if report.indexed && report.torn_bytes == 0 {
+            Self::Finished
+        } else {
+            Self::Live
+        }
+    }
+}
+
+/// The file as a player sees it: from its beginning. Where our own head is not there yet, or speaks of an index
+/// that is lost, the stream behind it.
+pub(super) fn look(source: &Source, arguments: &Arguments) -> Result<(Report, State), Failure> {
+    let cannot = || Failure::file("cannot read", &arguments.file);
+    let mut start = if source.headless { HEAD_ROOM } else { 0 };
+    let mut indexer = source
+        .scan(start, "Reading", |_| Ok(()))
+        .map_err(cannot())?;
+    let lost = source.stored && start == 0 && indexer.tracks().is_empty();
+    if lost {
+        start = HEAD_ROOM;
+        indexer = source
+            .scan(start, "Reading", |_| Ok(()))
+            .map_err(cannot())?;
+    }
+    indexer.end();
+    let report = indexer.report().offset_by(start);
+    indexer.finish()?;
+    let state = match State::of(&report) {
+        State::Live if lost => State::Damaged,
+        state => state,
+    };
+    Ok((report, state))
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let source = Source::open(&arguments.file)?;
+    let (report, state) = look(&source, arguments)?;
+    if arguments.json {
+        let facts = Facts::new(source.length, state, &report);
+        match serde_json::to_string_pretty(&facts) {
+            Ok(json) => println!("{json}"),
+            Err(error) => return Err(Failure::File("cannot write JSON".to_owned(), error.into())),
+        }
+        return Ok(());
+    }
+    print!("{}", words::contents(&report));
+    if let Some(bytes) = report.front_matter_bytes {
+        println!("Media data begins behind {}.", words::count(bytes, "byte"));
+    }
+    match state {
+        State::Finished => println!("It is finished: it has a duration and an index."),
+        State::Live => println!("It is a live stream: it has no index. `repair` makes one."),
+        State::Damaged => println!("It is damaged. `repair` makes the best of it."),
+    }
+    print!("{}", words::flaws(&report));
+    Ok(())
+}
+
+/// The JSON form. Byte offsets count from the beginning of the file.
+#[derive(Serialize)]
+struct Facts {
+    container: Option<&'static str>,
+    state: State,
+    size_bytes: u64,
+    duration_ms: u64,
+    front_matter_bytes: Option<u64>,
+    tracks: Vec<TrackFacts>,
+    frames: u64,
+    keyframes: u64,
+    keyframe_distance_ms: u64,
+    longest_keyframe_distance_ms: u64,
+    gap_count: u64,
+    /// The first 64.
+    gaps_ms: Vec<(u64, u64)>,
+    damaged_count: u64,
+    damaged_bytes: u64,
+    /// The first 64: from, to.
+    damaged_ranges: Vec<(u64, u64)>,
+    torn_bytes: u64,
+    missing_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct TrackFacts {
+    number: u64,
+    kind: &'static str,
+    codec: String,
+    language: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    height: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sample_rate_hz: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channels: Option<u32>,
+}
+
+impl Facts {
+    fn new(size_bytes: u64, state: State, report: &Report) -> Self {
+        let some = |value: u32| (value != 0).then_some(value);
+        let tracks = report.tracks.iter().map(|track| TrackFacts {
+            number: track.number,
+            kind: match track.kind {
+                TrackKind::Video => "video",
+                TrackKind::Audio => "audio",
+                _ => "other",
+            },
+            codec: track.codec.clone(),
+            language: track.language.clone(),
+            width: some(track.width),
+            height: some(track.height),
+            sample_rate_hz: some(track.sample_rate_hz),
+            channels: some(track.channels),
+        });
+        let pace = &report.pace;
+        let damage = &report.damage;
+        Self {
+            container: report.container.map(|container| container.extension()),
+            state,
+            size_bytes,
+            duration_ms: report.duration_ms,
+            front_matter_bytes: report.front_matter_bytes,
+            tracks: tracks.collect(),
+            frames: pace.frames,
+            keyframes: pace.keyframes,
+            keyframe_distance_ms: pace.keyframe_distance_ms,
+            longest_keyframe_distance_ms: pace.longest_keyframe_distance_ms,
+            gap_count: pace.gap_count,
+            gaps_ms: pace.gaps_ms.clone(),
+            damaged_count: damage.count,
+            damaged_bytes: damage.bytes,
+            damaged_ranges: (damage.ranges.iter())
+                .map(|range| (range.start, range.end))
+                .collect(),
+            torn_bytes: report.torn_bytes,
+            missing_bytes: report.missing_bytes,
+        }
+    }
+}

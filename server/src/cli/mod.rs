@@ -1,0 +1,81 @@
+//! What `sortie-server` does besides serving: `repair` and `inspect`, for files that somebody brings.
+//!
+//! Exit codes: 0 done; 1 a file could not be read or written; 2 the command line asks for what cannot be;
+//! 3 the file is no recording, or nothing in it can be played.
+
+mod inspect;
+mod repair;
+mod source;
+mod words;
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use sortie_media::Unplayable;
+
+/// The commands. Without one, the server runs.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make an ordinary, seekable file of a WebM, Matroska or fragmented MP4 that was cut off or damaged.
+    ///
+    /// The original stays as it is, unless --in-place is given. Exit codes: 0 done, 1 a file could not be read
+    /// or written, 2 wrong usage, 3 no recording or nothing in it to play.
+    Repair(repair::Arguments),
+    /// Say what is in a recording: tracks, duration, keyframes, gaps, damage.
+    ///
+    /// Exit codes: 0 done, 1 the file could not be read, 2 wrong usage, 3 no recording or nothing in it to play.
+    Inspect(inspect::Arguments),
+}
+
+/// Why a command ends without having done its work.
+#[derive(Debug)]
+enum Failure {
+    /// A file could not be read or written: what was done, and why it failed.
+    File(String, io::Error),
+    /// What was asked for cannot be: why, and what can.
+    Usage(String),
+    /// There is nothing to play.
+    Unplayable(Unplayable),
+}
+
+impl Failure {
+    fn file(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let what = format!("{what} {}", path.display());
+        move |error| Self::File(what, error)
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::File(..) => 1,
+            Self::Usage(_) => 2,
+            Self::Unplayable(_) => 3,
+        }
+    }
+}
+
+impl From<Unplayable> for Failure {
+    fn from(reason: Unplayable) -> Self {
+        Self::Unplayable(reason)
+    }
+}
+
+impl Command {
+    /// Does what was asked for, and says so.
+    pub(crate) fn run(self) -> ExitCode {
+        let result = match self {
+            Self::Repair(arguments) => repair::run(&arguments),
+            Self::Inspect(arguments) => inspect::run(&arguments),
+        };
+        let Err(failure) = result else {
+            return ExitCode::SUCCESS;
+        };
+        match &failure {
+            Failure::File(what, error) => eprintln!("sortie-server: {what}: {error}"),
+            Failure::Usage(sentence) => eprintln!("sortie-server: {sentence}"),
+            Failure::Unplayable(reason) => eprintln!("sortie-server: {reason}"),
+        }
+        ExitCode::from(failure.exit_code())
+    }
+}

@@ -1,0 +1,194 @@
+//! `sortie-server repair`: an ordinary file of what is there.
+//!
+//! The file is scanned first, and nothing is written before it is clear that there is something to play. Then it
+//! is either copied and finished on the way, or, where it is stored as this server stores recordings, patched.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch};
+
+use super::inspect::State;
+use super::source::{Source, progress};
+use super::{Failure, words};
+
+/// How much is copied at once.
+const COPY_SIZE: usize = 1 << 20;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// A WebM, Matroska or fragmented MP4 file, also a `.part` of this server.
+    file: PathBuf,
+    /// Where to write; NAME.repaired.EXT beside FILE if not given.
+    #[arg(short, long, value_name = "OUT", conflicts_with = "in_place")]
+    output: Option<PathBuf>,
+    /// Change FILE itself. A recording stored by this server is patched, at a cost that does not depend on its
+    /// length (stop the server first); any other is replaced.
+    #[arg(long)]
+    in_place: bool,
+    /// Overwrite OUT if it is there.
+    #[arg(short, long)]
+    force: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let path = &arguments.file;
+    let cannot_read = || Failure::file("cannot read", path);
+    let source = Source::open(path)?;
+    if arguments.output.is_none() && is_finished(&source).map_err(cannot_read())? {
+        println!("It is finished already: it has a duration and an index. Nothing was written.");
+        return Ok(());
+    }
+    let start = source.stream_start();
+    let mut indexer = source
+        .scan(start, "Scanning", |_| Ok(()))
+        .map_err(cannot_read())?;
+    indexer.end();
+    let report = indexer.report().offset_by(start);
+    let finish = indexer.finish()?;
+
+    let output = match &arguments.output {
+        _ if arguments.in_place => path.clone(),
+        Some(output) => output.clone(),
+        None => path.with_extension(format!("repaired.{}", finish.container.extension())),
+    };
+    let overwrite = arguments.in_place || arguments.force;
+    if !arguments.in_place {
+        refuse_bad_output(path, &output, arguments.force)?;
+    }
+    let cannot_write = || Failure::file("cannot write", &output);
+    let size = if arguments.in_place && source.stored {
+        patch_in_place(&source, path).map_err(cannot_write())?
+    } else {
+        copy(&source, path, &output, overwrite).map_err(cannot_write())?
+    };
+
+    print!("{}", words::contents(&report));
+    print!("{}", words::flaws(&report));
+    let kept = start + finish.keep - HEAD_ROOM;
+    let replaced = source.length.saturating_sub(kept + report.torn_bytes);
+    if replaced > 0 {
+        println!(
+            "The last {}, an index or the like, were replaced.",
+            words::count(replaced, "byte")
+        );
+    }
+    println!(
+        "Now it has its duration and an index of {}.",
+        words::count(finish.keyframes as u64, "place")
+    );
+    println!(
+        "Written: {} ({}).{}",
+        output.display(),
+        words::count(size, "byte"),
+        if arguments.in_place {
+            ""
+        } else {
+            " The original was not changed."
+        }
+    );
+    Ok(())
+}
+
+/// Whether a player finds nothing missing.
+fn is_finished(source: &Source) -> io::Result<bool> {
+    if source.headless {
+        return Ok(false);
+    }
+    let indexer = source.scan(0, "Reading", |_| Ok(()))?;
+    let report = indexer.report();
+    Ok(State::of(&report) == State::Finished && indexer.finish().is_ok())
+}
+
+fn refuse_bad_output(input: &Path, output: &Path, force: bool) -> Result<(), Failure> {
+    let (Ok(from), Ok(to)) = (std::fs::metadata(input), std::fs::metadata(output)) else {
+        return Ok(());
+    };
+    let sentence = if (from.dev(), from.ino()) == (to.dev(), to.ino()) {
+        "is the recording itself; --in-place changes it."
+    } else if !to.is_file() {
+        "is no ordinary file."
+    } else if !force {
+        "is there already; --force overwrites it, -o names another file."
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Usage(format!("{} {sentence}", output.display())))
+}
+
+/// Finishes a recording that is stored as ours are. Returns its size.
+fn patch_in_place(source: &Source, path: &Path) -> io::Result<u64> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let indexer = source.scan(HEAD_ROOM, "Patching", |patch| write(&file, patch))?;
+    conclude(&file, &indexer.finish().map_err(io::Error::other)?)
+}
+
+/// Writes a finished copy beside `output` and gives it that name once it is whole. Returns its size.
+fn copy(source: &Source, input: &Path, output: &Path, overwrite: bool) -> io::Result<u64> {
+    let folder = match output.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let fresh = tempfile::Builder::new()
+        .prefix(".repair-")
+        .tempfile_in(folder)?;
+    let indexer = copy_stream(source, fresh.as_file())?;
+    let finish = indexer.finish().map_err(io::Error::other)?;
+    let size = conclude(fresh.as_file(), &finish)?;
+    let permissions = std::fs::metadata(input)?.permissions();
+    fresh.as_file().set_permissions(permissions)?;
+    if overwrite {
+        fresh.persist(output)
+    } else {
+        fresh.persist_noclobber(output)
+    }
+    .map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()?;
+    Ok(size)
+}
+
+/// Copies the stream behind a head room, with the patches that are due on the way.
+fn copy_stream(source: &Source, to: &File) -> io::Result<Indexer> {
+    let start = source.stream_start();
+    let length = source.length.saturating_sub(start);
+    let mut indexer = Indexer::with(Options::default().stream_length(length));
+    to.set_len(HEAD_ROOM)?;
+    let bar = progress(length, "Writing");
+    let mut buffer = vec![0; COPY_SIZE];
+    while indexer.received() < length {
+        let at = indexer.received();
+        let left = usize::try_from(length - at).unwrap_or(COPY_SIZE);
+        let wanted = left.min(COPY_SIZE);
+        let read = source.file.read_at(&mut buffer[..wanted], start + at)?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        to.write_all_at(&buffer[..read], HEAD_ROOM + at)?;
+        indexer.push(&buffer[..read]);
+        while let Some(patch) = indexer.poll_patch() {
+            write(to, &patch)?;
+        }
+        bar.set_position(indexer.received());
+    }
+    bar.finish_and_clear();
+    Ok(indexer)
+}
+
+/// Appends the index, and only when that is durable makes the head speak of it. Returns the file's size.
+fn conclude(file: &File, finish: &Finish) -> io::Result<u64> {
+    file.set_len(finish.keep)?;
+    file.write_all_at(&finish.append, finish.keep)?;
+    file.sync_data()?;
+    for patch in &finish.patches {
+        write(file, patch)?;
+    }
+    file.sync_all()?;
+    Ok(finish.keep + finish.append.len() as u64)
+}
+
+fn write(file: &File, patch: &Patch) -> io::Result<()> {
+    file.write_all_at(&patch.bytes, patch.position)
+}

@@ -1,0 +1,459 @@
+//! `sortie-server repair` and `inspect`, through the real binary; the results as ffprobe and mkvinfo see them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use sortie_media::{HEAD_ROOM, Indexer};
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_sortie-server");
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../media/tests/data")
+        .join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A folder with one file in it.
+fn folder_with(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).expect("writable");
+    (folder, path)
+}
+
+fn names(folder: &TempDir) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.path()).expect("readable");
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.expect("readable").file_name().into_string())
+        .collect::<Result<_, _>>()
+        .expect("UTF-8");
+    names.sort();
+    names
+}
+
+fn run(arguments: &[&str], file: &Path) -> Output {
+    Command::new(BINARY)
+        .args(arguments)
+        .arg(file)
+        .output()
+        .expect("the binary runs")
+}
+
+/// Runs a command that must succeed, without a word on standard error: nobody looks at a progress bar here.
+#[track_caller]
+fn told(arguments: &[&str], file: &Path) -> String {
+    let output = run(arguments, file);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && complaints.is_empty(),
+        "{complaints}"
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Runs a command that must fail with a code, one sentence and nothing else.
+#[track_caller]
+fn refused(arguments: &[&str], file: &Path, code: i32, word: &str) {
+    let output = run(arguments, file);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{complaint}");
+    assert!(output.stdout.is_empty());
+    assert!(complaint.contains(word), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+}
+
+#[track_caller]
+fn inspected(file: &Path) -> Value {
+    serde_json::from_str(&told(&["inspect", "--json"], file)).expect("JSON")
+}
+
+#[track_caller]
+fn tool(tool: &str, package: &str, arguments: &[&str], file: &Path) -> String {
+    let output = Command::new(tool)
+        .args(arguments)
+        .arg(file)
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .unwrap_or_else(|error| panic!("{tool}: {error}. apt-get install {package}"));
+    let (text, complaints) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success() && complaints.is_empty(),
+        "{}: {text} {complaints}",
+        file.display()
+    );
+    text
+}
+
+/// Milliseconds and video packets, of a file that ffprobe has nothing to say against.
+#[track_caller]
+fn probed(file: &Path) -> (u64, u64) {
+    let arguments = [
+        "-v",
+        "error",
+        "-count_packets",
+        "-select_streams",
+        "v:0",
+        "-of",
+        "json",
+        "-show_entries",
+        "format=duration:stream=nb_read_packets",
+    ];
+    let facts: Value =
+        serde_json::from_str(&tool("ffprobe", "ffmpeg", &arguments, file)).expect("JSON");
+    let seconds = facts["format"]["duration"].as_str().expect("a duration");
+    // Six digits behind the point.
+    let micros: u64 = seconds.replace('.', "").parse().expect("a number");
+    let packets = facts["streams"][0]["nb_read_packets"].as_str();
+    (
+        micros / 1000,
+        packets.expect("packets").parse().expect("a number"),
+    )
+}
+
+/// A damaged file, what it is called afterwards, and what must be found in it.
+struct Case {
+    name: &'static str,
+    repaired: &'static str,
+    bytes: Vec<u8>,
+    /// What `inspect` calls it.
+    state: &'static str,
+    /// Part of what `repair` says.
+    says: &'static str,
+    /// Video frames at least: fewer would mean that more was lost than had to be.
+    frames: u64,
+}
+
+fn cases() -> Vec<Case> {
+    let (webm, mp4) = (fixture("chromium-vp8.webm"), fixture("chromium-mp4.mp4"));
+    let moof = mp4
+        .windows(4)
+        .rposition(|at| at == b"moof")
+        .expect("a moof");
+    let after = |at| mp4[at..].windows(4).position(|at| at == b"moof");
+    let middle = 5000 + after(5000).expect("another moof");
+    let spoilt = |bytes: &[u8], at: std::ops::Range<usize>| {
+        let mut bytes = bytes.to_vec();
+        bytes[at].fill(0xFF);
+        bytes
+    };
+    let without = |bytes: &[u8], at: std::ops::Range<usize>| {
+        let mut bytes = bytes.to_vec();
+        bytes.drain(at);
+        bytes
+    };
+    let case = |name, repaired, bytes, state, says, frames| Case {
+        name,
+        repaired,
+        bytes,
+        state,
+        says,
+        frames,
+    };
+    vec![
+        case(
+            "whole.webm",
+            "whole.repaired.webm",
+            webm.clone(),
+            "live",
+            "Now it has its duration",
+            75,
+        ),
+        case(
+            "cut.webm",
+            "cut.repaired.webm",
+            webm[..15_000].to_vec(),
+            "live",
+            "It ends in the middle",
+            53,
+        ),
+        case(
+            "spoilt.webm",
+            "spoilt.repaired.webm",
+            spoilt(&webm, 9000..9100),
+            "damaged",
+            "Damaged and passed over",
+            50,
+        ),
+        case(
+            "lost.webm",
+            "lost.repaired.webm",
+            without(&webm, 8000..9500),
+            "damaged",
+            "Damaged and passed over",
+            50,
+        ),
+        case(
+            "cut.mp4",
+            "cut.repaired.mp4",
+            mp4[..moof + 4000].to_vec(),
+            "live",
+            "It ends in the middle",
+            60,
+        ),
+        case(
+            "spoilt.MP4",
+            "spoilt.repaired.mp4",
+            spoilt(&mp4, middle - 4..middle + 30),
+            "damaged",
+            "Now it has its duration",
+            53,
+        ),
+        case(
+            "lost.mp4",
+            "lost.repaired.mp4",
+            without(&mp4, 10_000..11_000),
+            "damaged",
+            "Damaged and passed over",
+            50,
+        ),
+        case(
+            "noextension",
+            "noextension.repaired.mkv",
+            fixture("chromium-avc1-mkv.mkv"),
+            "live",
+            "a Matroska recording",
+            60,
+        ),
+    ]
+}
+
+#[test]
+fn what_is_repaired_plays() {
+    for case in cases() {
+        let (folder, file) = folder_with(case.name, &case.bytes);
+        let before = inspected(&file);
+        assert_eq!(before["state"], case.state, "{}", case.name);
+
+        let words = told(&["repair"], &file);
+        assert!(words.contains(case.says), "{}: {words}", case.name);
+        assert_eq!(
+            std::fs::read(&file).expect("readable"),
+            case.bytes,
+            "untouched"
+        );
+        let mut expected = [case.name.to_owned(), case.repaired.to_owned()];
+        expected.sort();
+        assert_eq!(names(&folder), expected);
+
+        let repaired = folder.path().join(case.repaired);
+        let after = inspected(&repaired);
+        assert_eq!(after["state"], "finished", "{}", case.name);
+        assert_eq!(after["damaged_count"], 0, "{}", case.name);
+        let (duration_ms, frames) = probed(&repaired);
+        assert!(frames >= case.frames, "{}: {frames} frames", case.name);
+        assert_eq!(after["frames"], frames, "{}", case.name);
+        let ours = after["duration_ms"].as_u64().expect("a number");
+        assert!(
+            duration_ms.abs_diff(ours) <= 1,
+            "{}: {duration_ms} {ours}",
+            case.name
+        );
+        assert_eq!(before["duration_ms"], after["duration_ms"], "{}", case.name);
+        if !case.repaired.ends_with("mp4") {
+            let info = tool("mkvinfo", "mkvtoolnix", &["--all"], &repaired);
+            assert!(
+                info.contains("|+ Cues") && !info.contains("Warning"),
+                "{info}"
+            );
+        }
+        // A second time there is nothing to do.
+        let words = told(&["repair"], &repaired);
+        assert!(words.contains("finished already"), "{words}");
+        assert_eq!(names(&folder).len(), 2);
+    }
+}
+
+/// A recording as the server stores it, at the moment it is killed.
+fn part(stream: &[u8]) -> Vec<u8> {
+    let mut stored = vec![0; usize::try_from(HEAD_ROOM).expect("small")];
+    let mut indexer = Indexer::new();
+    for chunk in stream.chunks(1000) {
+        stored.extend_from_slice(chunk);
+        indexer.push(chunk);
+        while let Some(patch) = indexer.poll_patch() {
+            let at = usize::try_from(patch.position).expect("small");
+            stored[at..at + patch.bytes.len()].copy_from_slice(&patch.bytes);
+        }
+    }
+    stored
+}
+
+#[test]
+fn a_part_of_ours_is_patched_in_place() {
+    for (name, keep) in [
+        ("chromium-vp9-opus.webm", 17_000),
+        ("chromium-mp4.mp4", 15_000),
+    ] {
+        let stored = part(&fixture(name)[..keep]);
+        let (folder, file) = folder_with("0198.part", &stored);
+        assert_eq!(inspected(&file)["state"], "live", "{name}");
+        let inode = |file: &Path| {
+            std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(file).expect("there"))
+        };
+        let before = inode(&file);
+        let words = told(&["repair", "--in-place"], &file);
+        assert!(words.contains("Now it has its duration"), "{words}");
+        assert_eq!(
+            (inode(&file), names(&folder)),
+            (before, vec!["0198.part".to_owned()])
+        );
+        let now = std::fs::read(&file).expect("readable");
+        // Of the media nothing moved; the sizes of clusters are the only change.
+        let changed = now[4096..18_000].iter().zip(&stored[4096..18_000]);
+        assert!(changed.filter(|(now, before)| now != before).count() < 100);
+        assert_eq!(inspected(&file)["state"], "finished", "{name}");
+        assert!(probed(&file).1 > 30, "{name}");
+    }
+}
+
+#[test]
+fn a_part_whose_head_was_never_written() {
+    let mut stored = part(&fixture("chromium-vp8.webm"));
+    stored[..4096].fill(0);
+    let (folder, file) = folder_with("0198.part", &stored);
+    assert_eq!(inspected(&file)["frames"], 75);
+    told(&["repair"], &file);
+    assert_eq!(probed(&folder.path().join("0198.repaired.webm")).1, 75);
+
+    stored.truncate(4096);
+    let (_folder, file) = folder_with("0199.part", &stored);
+    refused(&["repair"], &file, 3, "The recording is empty");
+}
+
+#[test]
+fn any_other_file_is_replaced_in_place() {
+    let (folder, file) = folder_with("talk.webm", &fixture("firefox-vp8.webm"));
+    told(&["repair", "--in-place"], &file);
+    assert_eq!(names(&folder), ["talk.webm"]);
+    assert_eq!(inspected(&file)["state"], "finished");
+    assert!(probed(&file).1 > 50);
+}
+
+#[test]
+fn nothing_is_overwritten_unasked() {
+    let (folder, file) = folder_with("talk.webm", &fixture("chromium-vp8.webm"));
+    let other = folder.path().join("talk.repaired.webm");
+    std::fs::write(&other, "precious").expect("writable");
+    refused(&["repair"], &file, 2, "is there already");
+    assert_eq!(std::fs::read(&other).expect("readable"), b"precious");
+    told(&["repair", "--force"], &file);
+    assert_eq!(probed(&other).1, 75);
+
+    let itself = file.to_str().expect("UTF-8");
+    refused(&["repair", "--force", "-o", itself], &file, 2, "--in-place");
+    let nowhere = folder.path().join("no/such/folder.webm");
+    refused(
+        &["repair", "-o", nowhere.to_str().expect("UTF-8")],
+        &file,
+        1,
+        "cannot write",
+    );
+    assert_eq!(
+        std::fs::read(&file).expect("readable"),
+        fixture("chromium-vp8.webm")
+    );
+    assert_eq!(names(&folder).len(), 2, "no half-written file is left");
+}
+
+#[test]
+fn what_is_no_recording() {
+    let text = b"Dear diary, today I have learned what a container is. ";
+    let half = fixture("ffmpeg-ordinary.mp4");
+    for (bytes, code, word) in [
+        (&text[..], 3, "not a recording"),
+        (&[0; 6000], 3, "not a recording"),
+        (&b""[..], 3, "is empty"),
+        (&half[..half.len() / 2], 3, "no complete track description"),
+        (
+            &fixture("chromium-vp8.webm")[..145],
+            3,
+            "no complete picture",
+        ),
+    ] {
+        let (folder, file) = folder_with("file", bytes);
+        refused(&["repair"], &file, code, word);
+        refused(&["repair", "--in-place"], &file, code, word);
+        refused(&["inspect"], &file, code, word);
+        refused(&["inspect", "--json"], &file, code, word);
+        assert_eq!(names(&folder), ["file"]);
+        assert_eq!(std::fs::read(&file).expect("readable"), bytes);
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    refused(&["repair"], folder.path(), 2, "is a folder");
+    refused(&["inspect"], folder.path(), 2, "is a folder");
+    refused(
+        &["inspect"],
+        Path::new("/dev/null"),
+        2,
+        "is no ordinary file",
+    );
+    let missing = folder.path().join("missing.webm");
+    refused(&["repair"], &missing, 1, "cannot read");
+    refused(&["inspect"], &missing, 1, "cannot read");
+}
+
+#[test]
+fn what_may_not_be_read() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    let (folder, file) = folder_with("talk.webm", &fixture("chromium-vp8.webm"));
+    let mode = |path: &Path, mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, permissions).expect("ours");
+    };
+    mode(&file, 0o000);
+    mode(folder.path(), 0o755);
+    // To root nothing is forbidden: somebody else must ask, who can reach the binary.
+    let binary = folder.path().join("sortie-server");
+    std::fs::copy(BINARY, &binary).expect("writable");
+    let root =
+        std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("Linux")) == 0;
+    for command in ["inspect", "repair"] {
+        let mut asked = Command::new(&binary);
+        if root {
+            asked.uid(65_534).gid(65_534);
+        }
+        let output = asked.arg(command).arg(&file).output().expect("runs");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{complaint}");
+        assert!(complaint.contains("Permission denied"), "{complaint}");
+    }
+    mode(&file, 0o600);
+}
+
+#[test]
+fn what_inspect_says() {
+    let (_folder, file) = folder_with("talk.webm", &fixture("chromium-vp9-opus.webm"));
+    let words = told(&["inspect"], &file);
+    for part in [
+        "a WebM recording of 4.0 s with 2 tracks",
+        "Track 1: video, V_VP9, 160×120",
+        "Track 2: sound, A_OPUS, 48,000 Hz, 2 channels",
+        "4 of them keyframes, 1.0 s apart",
+        "behind 206 bytes",
+        "live stream",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    let facts = inspected(&file);
+    assert_eq!(facts["container"], "webm");
+    assert_eq!(
+        (&facts["keyframes"], &facts["gap_count"]),
+        (&4.into(), &0.into())
+    );
+    assert_eq!(facts["tracks"][1]["sample_rate_hz"], 48_000);
+
+    let (_folder, file) = folder_with("a.mp4", &fixture("ffmpeg-ordinary.mp4"));
+    let facts = inspected(&file);
+    assert_eq!(
+        (&facts["state"], &facts["frames"]),
+        (&"finished".into(), &75.into())
+    );
+    assert_eq!(facts["keyframes"], 3);
+}
