@@ -3,7 +3,7 @@
 # run by hand.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build setup fmt lint audit screenshots clean-cache
+.PHONY: help run test bench build setup fmt lint audit screenshots clean-cache
 MAKEFLAGS += --no-print-directory
 
 # Tools, dependencies and build products live outside the clone and are keyed by
@@ -19,6 +19,9 @@ run: ## Install what is missing, build, start the server on http://127.0.0.1:808
 
 test: ## Install what is missing, then check and test everything
 	@scripts/test.sh
+
+bench: ## Measure the server beside others and a plain floor (10 min, 12 GB of disk)
+	@scripts/bench.sh
 
 build: ## Leave the optimised server, pages inside, in target/release/sortie-server
 	@scripts/build.sh

@@ -12,7 +12,7 @@ NODE_MIN=18
 
 TEST_PACKAGES=(
     chromium chromium-driver fonts-dejavu-core
-    ffmpeg mkvtoolnix
+    ffmpeg mkvtoolnix strace
     python3 python3-pip
     libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev pkg-config
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good

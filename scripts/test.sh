@@ -65,6 +65,13 @@ stage_server() {
     cp "$CARGO_TARGET_DIR/debug/sortie-server" "$TESTED/"
 }
 
+stage_faults() {
+    # Twenty kills, a traced server, bad networks and full disks; `sortie-faults kill --rounds 1000` for a soak.
+    cargo build --locked --quiet -p sortie-faults
+    SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server} \
+        "$CARGO_TARGET_DIR/debug/sortie-faults" all --rounds 20
+}
+
 stage_js-client() {
     rm -rf "$TESTED/client-js"
     scripts/js-client.sh "$TESTED/client-js"
@@ -84,7 +91,7 @@ stage_conformance() {
         node --test --test-concurrency=1 --test-reporter=spec tests/conformance/*.test.mjs
 }
 
-STAGES=(setup format deny audit pages clippy-wasm clippy docs native core-wasm client-wasm server js-client browser conformance)
+STAGES=(setup format deny audit pages clippy-wasm clippy docs native core-wasm client-wasm server faults js-client browser conformance)
 
 describe() {
     case $1 in
@@ -100,6 +107,7 @@ describe() {
         core-wasm) echo "the crates without I/O, tested as WebAssembly" ;;
         client-wasm) echo "client tests in Chromium" ;;
         server) echo "build the server with the pages inside" ;;
+        faults) echo "kills, system calls, full disks, bad networks" ;;
         js-client) echo "build the client for JavaScript" ;;
         browser) echo "end to end: real server, real browser" ;;
         conformance) echo "tus clients of others against the real server" ;;

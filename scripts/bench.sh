@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Measures the server beside rustus, @tus/server and a plain write + fdatasync floor. Prints the tables of
+# docs/benchmarks.md. Arguments go to sortie-bench; `scripts/bench.sh --alone` leaves the others out.
+#
+#   BENCH_DIR   where to write (default: target/bench): the file system that is measured
+source "$(dirname "$0")/common.sh"
+
+RUSTUS_VERSION=0.5.10
+RUSTUS=$TOOLS/rustus-$RUSTUS_VERSION
+PEERS=$CACHE/bench-peers/$(content_hash tests/bench/peers/package-lock.json tests/bench/peers/tus-server.mjs)
+BENCH_DIR=${BENCH_DIR:-$ROOT/target/bench}
+
+scripts/setup.sh run
+
+if [[ ! -x $RUSTUS/bin/rustus ]]; then
+    say "Building rustus $RUSTUS_VERSION to compare with (5 min on two cores, once)"
+    CARGO_TARGET_DIR=$CACHE/tools-build cargo install rustus --version "$RUSTUS_VERSION" --locked \
+        --no-default-features --root "$RUSTUS" --no-track --quiet
+fi
+if [[ ! -d $PEERS/node_modules ]]; then
+    say "Installing @tus/server to compare with (npm, 10 s)"
+    rm -rf "$PEERS.partial"
+    mkdir -p "$PEERS.partial"
+    cp tests/bench/peers/* "$PEERS.partial/"
+    (cd "$PEERS.partial" && npm ci --no-audit --no-fund --loglevel=error)
+    mv "$PEERS.partial" "$PEERS"
+fi
+
+say "Building (optimised)"
+cargo build --locked --quiet --release -p sortie-server -p sortie-bench
+
+mkdir -p "$BENCH_DIR"
+say "Measuring in $BENCH_DIR; leave the machine alone"
+exec "$CARGO_TARGET_DIR/release/sortie-bench" --folder "$BENCH_DIR" \
+    --rustus "$RUSTUS/bin/rustus" --peers "$PEERS" "$@"

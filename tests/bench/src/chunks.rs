@@ -1,0 +1,170 @@
+//! Acknowledged chunks per second.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use sortie_faults::webm;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::contestant::{Contestant, Programs, Running};
+use crate::wire::Wire;
+
+/// How many senders with how large chunks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) streams: usize,
+    pub(crate) chunk: usize,
+    /// Chunks of each stream.
+    pub(crate) chunks: usize,
+}
+
+/// The three shapes of the figures.
+pub(crate) const SHAPES: [Shape; 3] = [
+    Shape {
+        streams: 1,
+        chunk: 4 << 20,
+        chunks: 128,
+    },
+    Shape {
+        streams: 64,
+        chunk: 256 << 10,
+        chunks: 48,
+    },
+    Shape {
+        streams: 500,
+        chunk: 64 << 10,
+        chunks: 24,
+    },
+];
+
+/// One measurement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figures {
+    pub(crate) per_second: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    /// Bytes; none for the floor.
+    pub(crate) peak_memory: Option<u64>,
+}
+
+/// Measures one contestant once.
+pub(crate) async fn measure(
+    contestant: Contestant,
+    programs: &Programs,
+    shape: Shape,
+    folder: &Path,
+) -> Result<Figures> {
+    let bytes = Bytes::from(webm::looped(webm::SAMPLE, shape.chunk * shape.chunks)?);
+    let place = tempfile::tempdir_in(folder)?;
+    warm_up(place.path())?;
+    let running = contestant.start(programs, place.path()).await?;
+    let (took, mut times) = match &running {
+        None => {
+            tokio::task::spawn_blocking({
+                let folder = place.path().to_owned();
+                move || floor(shape, &bytes, &folder)
+            })
+            .await??
+        }
+        Some(running) => upload(shape, &bytes, running).await?,
+    };
+    let peak_memory = running.as_ref().map(Running::peak_memory).transpose()?;
+    if let Some(running) = running {
+        running.stop().await?;
+    }
+    times.sort();
+    let at = |percent: usize| {
+        let time = times.get(times.len() * percent / 100);
+        time.copied().unwrap_or_default().as_secs_f64() * 1000.0
+    };
+    #[expect(clippy::cast_precision_loss, reason = "thousands of chunks")]
+    let chunks = times.len() as f64;
+    Ok(Figures {
+        per_second: chunks / took.as_secs_f64(),
+        p50_ms: at(50),
+        p99_ms: at(99),
+        peak_memory,
+    })
+}
+
+/// Touches about 1 GiB of memory: on a virtual machine the first one who does so pays the host for it.
+fn warm_up(folder: &Path) -> Result<()> {
+    let path = folder.join("warm");
+    let mut file = File::create(&path)?;
+    let piece = vec![0x5A; 1 << 20];
+    for _ in 0..1024 {
+        file.write_all(&piece)?;
+    }
+    drop(file);
+    Ok(std::fs::remove_file(&path)?)
+}
+
+/// `write` and `fdatasync` per chunk from as many threads.
+fn floor(shape: Shape, bytes: &Bytes, folder: &Path) -> Result<(Duration, Vec<Duration>)> {
+    let start = Arc::new(Barrier::new(shape.streams + 1));
+    let threads: Vec<_> = (0..shape.streams)
+        .map(|number| {
+            let (start, bytes) = (Arc::clone(&start), bytes.clone());
+            let path = folder.join(format!("{number}"));
+            std::thread::spawn(move || {
+                let file = File::create(path);
+                start.wait();
+                let mut file = file?;
+                let mut times = Vec::with_capacity(shape.chunks);
+                for chunk in bytes.chunks_exact(shape.chunk).take(shape.chunks) {
+                    let begun = Instant::now();
+                    file.write_all(chunk)?;
+                    file.sync_data()?;
+                    times.push(begun.elapsed());
+                }
+                Ok::<_, std::io::Error>(times)
+            })
+        })
+        .collect();
+    start.wait();
+    let begun = Instant::now();
+    let mut all = Vec::new();
+    for thread in threads {
+        let times = thread.join().ok().context("a thread has panicked")?;
+        all.extend(times?);
+    }
+    Ok((begun.elapsed(), all))
+}
+
+async fn upload(
+    shape: Shape,
+    bytes: &Bytes,
+    running: &Running,
+) -> Result<(Duration, Vec<Duration>)> {
+    let mut wires = Vec::new();
+    for _ in 0..shape.streams {
+        // One more byte than will come: what finishing costs is another figure.
+        wires.push(Wire::create(running, (shape.chunk * shape.chunks) as u64 + 1).await?);
+    }
+    let begun = Instant::now();
+    let mut senders = JoinSet::new();
+    for mut wire in wires {
+        let bytes = bytes.clone();
+        senders.spawn(async move {
+            let mut times = Vec::with_capacity(shape.chunks);
+            let chunks = bytes.chunks_exact(shape.chunk).take(shape.chunks);
+            for (number, chunk) in chunks.enumerate() {
+                let begun = Instant::now();
+                wire.patch((number * shape.chunk) as u64, chunk).await?;
+                times.push(begun.elapsed());
+            }
+            anyhow::Ok(times)
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(times) = senders.join_next().await {
+        all.extend(times??);
+    }
+    Ok((begun.elapsed(), all))
+}

@@ -1,0 +1,168 @@
+//! Who is measured, and how each is started.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use sortie_faults::caller::Caller;
+use sortie_faults::process::{Process, Setup};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contestant {
+    /// `write` and `fdatasync` per chunk, a thread for each stream, no network.
+    Floor,
+    /// This server.
+    Sortie,
+    /// rustus as it comes: not durable.
+    Rustus,
+    /// rustus with `--force-fsync`.
+    RustusFsync,
+    /// `@tus/server` with `@tus/file-store`: not durable.
+    TusNode,
+}
+
+/// Where the programs are; what is missing is left out.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    pub(crate) sortie: PathBuf,
+    pub(crate) rustus: Option<PathBuf>,
+    /// The folder of `tus-server.mjs`, with its packages.
+    pub(crate) peers: Option<PathBuf>,
+}
+
+impl Contestant {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Sortie => "sortie-server",
+            Self::Rustus => "rustus (not durable)",
+            Self::RustusFsync => "rustus + fsync",
+            Self::TusNode => "@tus/server (not durable)",
+        }
+    }
+
+    /// Everybody who can be measured here.
+    pub(crate) fn all(programs: &Programs) -> Vec<Self> {
+        let mut all = vec![Self::Floor, Self::Sortie];
+        if programs.rustus.is_some() {
+            all.extend([Self::RustusFsync, Self::Rustus]);
+        }
+        if programs.peers.is_some() {
+            all.push(Self::TusNode);
+        }
+        all
+    }
+
+    /// Starts a server; nothing for the floor.
+    pub(crate) async fn start(self, programs: &Programs, folder: &Path) -> Result<Option<Running>> {
+        let port = free_port()?;
+        let mut command = match self {
+            Self::Floor => return Ok(None),
+            Self::Sortie => {
+                let process = Setup::new(&programs.sortie, folder).start(0).await?;
+                let caller = Caller::sign_in(&process.origin()).await?;
+                return Ok(Some(Running {
+                    port: process.port(),
+                    files: "/api/uploads".to_owned(),
+                    authorization: format!("Authorization: Bearer {}\r\n", caller.token()),
+                    server: Server::Sortie(process),
+                }));
+            }
+            Self::Rustus | Self::RustusFsync => {
+                let program = programs.rustus.as_ref().context("no rustus")?;
+                let mut command = Command::new(program);
+                command
+                    .args(["--host", "127.0.0.1", "--log-level", "ERROR"])
+                    .args(["--max-body-size", "67108864", "--port", &port.to_string()])
+                    .arg("--data-dir")
+                    .arg(folder)
+                    .arg("--info-dir")
+                    .arg(folder);
+                if self == Self::RustusFsync {
+                    command.args(["--force-fsync", "true"]);
+                }
+                command
+            }
+            Self::TusNode => {
+                let peers = programs.peers.as_ref().context("no @tus/server")?;
+                let mut command = Command::new("node");
+                command
+                    .arg(peers.join("tus-server.mjs"))
+                    .arg(port.to_string())
+                    .arg(folder);
+                command
+            }
+        };
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.name()))?;
+        for _ in 0..200 {
+            if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return Ok(Some(Running {
+                    port,
+                    files: "/files".to_owned(),
+                    authorization: String::new(),
+                    server: Server::Other(child),
+                }));
+            }
+            if let Some(status) = child.try_wait()? {
+                bail!("{} ended at once: {status}", self.name());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("{} does not start", self.name())
+    }
+}
+
+#[derive(Debug)]
+enum Server {
+    Sortie(Process),
+    Other(Child),
+}
+
+/// A server that can be measured.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) port: u16,
+    /// Where uploads are created.
+    pub(crate) files: String,
+    /// A header with its line's end, or nothing.
+    pub(crate) authorization: String,
+    server: Server,
+}
+
+impl Running {
+    /// The most memory it has had so far, in bytes (`VmHWM`).
+    pub(crate) fn peak_memory(&self) -> Result<u64> {
+        let id = match &self.server {
+            Server::Sortie(process) => process.id(),
+            Server::Other(child) => child.id(),
+        };
+        let status = std::fs::read_to_string(format!("/proc/{}/status", id.unwrap_or_default()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        Ok(kib.context("no VmHWM")?.trim().parse::<u64>()? * 1024)
+    }
+
+    /// Ends it.
+    pub(crate) async fn stop(self) -> Result<()> {
+        match self.server {
+            Server::Sortie(process) => process.kill().await,
+            Server::Other(mut child) => Ok(child.kill().await?),
+        }
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port())
+}

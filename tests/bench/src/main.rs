@@ -1,0 +1,125 @@
+//! `sortie-bench`: measures this server beside others and a plain floor, and prints tables.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line program speaks on its streams"
+)]
+
+mod chunks;
+mod contestant;
+mod ready;
+mod wire;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use chunks::{Figures, SHAPES, Shape};
+use clap::Parser;
+use contestant::{Contestant, Programs};
+use sortie_faults::process::server_binary;
+
+/// Measures this server beside others and a plain floor, and prints tables in Markdown.
+///
+/// The server is $SORTIE_SERVER or the one built beside this program.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Rounds; everybody is measured once in each, and the medians count.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// The rustus program.
+    #[arg(long)]
+    rustus: Option<PathBuf>,
+    /// The folder of tus-server.mjs, with its packages.
+    #[arg(long)]
+    peers: Option<PathBuf>,
+    /// Where to write: the file system that is measured.
+    #[arg(long, default_value = ".")]
+    folder: PathBuf,
+    /// Sizes in MB for the time from the end to ready.
+    #[arg(long, value_delimiter = ',', default_value = "1,1000,10000")]
+    ready: Vec<u64>,
+    /// Only the floor and this server.
+    #[arg(long)]
+    alone: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let programs = Programs {
+        sortie: server_binary()?,
+        rustus: arguments.rustus.clone().filter(|_| !arguments.alone),
+        peers: arguments.peers.clone().filter(|_| !arguments.alone),
+    };
+    if arguments.rounds > 0 {
+        println!("| streams × chunk | who | chunks/s | of floor | p50 / p99 ms | peak RSS MiB |");
+        println!("|---|---|--:|--:|---|--:|");
+        for shape in SHAPES {
+            compare(shape, &programs, &arguments).await?;
+        }
+        println!();
+    }
+    if !arguments.ready.is_empty() {
+        println!("| recording | stop → ready | taken up after kill -9 |");
+        println!("|--:|--:|--:|");
+        for size in arguments.ready {
+            let size = size * 1_000_000;
+            let figures = ready::measure(&programs.sortie, &arguments.folder, size).await?;
+            println!(
+                "| {} MB | {:.1} ms | {:.1} ms |",
+                figures.size / 1_000_000,
+                figures.ready.as_secs_f64() * 1000.0,
+                figures.taken_up.as_secs_f64() * 1000.0
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Interleaved rounds: a machine that is busy for a while is so for everybody.
+async fn compare(shape: Shape, programs: &Programs, arguments: &Arguments) -> Result<()> {
+    let contestants = Contestant::all(programs);
+    let mut rounds: Vec<Vec<Figures>> = vec![Vec::new(); contestants.len()];
+    for round in 1..=arguments.rounds {
+        for (contestant, figures) in contestants.iter().zip(&mut rounds) {
+            let measured = chunks::measure(*contestant, programs, shape, &arguments.folder).await?;
+            eprintln!(
+                "round {round}, {} × {} KiB, {}: {:.0} chunks/s",
+                shape.streams,
+                shape.chunk >> 10,
+                contestant.name(),
+                measured.per_second
+            );
+            figures.push(measured);
+        }
+    }
+    let mut floor = None;
+    for (contestant, figures) in contestants.iter().zip(&rounds) {
+        let of = |value: fn(&Figures) -> f64| median(figures.iter().map(value).collect());
+        let per_second = of(|figures| figures.per_second);
+        let floor = *floor.get_or_insert(per_second);
+        #[expect(clippy::cast_precision_loss, reason = "megabytes")]
+        let memory = of(|figures| figures.peak_memory.unwrap_or_default() as f64) / 1_048_576.0;
+        println!(
+            "| {} × {} KiB | {} | {per_second:.0} | {:.2} | {:.1} / {:.1} | {} |",
+            shape.streams,
+            shape.chunk >> 10,
+            contestant.name(),
+            per_second / floor,
+            of(|figures| figures.p50_ms),
+            of(|figures| figures.p99_ms),
+            if *contestant == Contestant::Floor {
+                String::new()
+            } else {
+                format!("{memory:.0}")
+            },
+        );
+    }
+    Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
