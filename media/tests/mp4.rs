@@ -183,3 +183,20 @@ fn of_a_torn_fragment_the_complete_frames_are_kept() {
         assert_eq!(count(&stream[..begin + 5]), before, "{name}: not a frame");
     }
 }
+
+#[test]
+fn a_trailer_that_claims_more_than_there_is() {
+    let mut stream = fixture("chromium-avc1-mp4.mp4");
+    let begin = stream
+        .windows(4)
+        .position(|at| at == b"mdat")
+        .expect("an mdat");
+    // A small mdat instead, and nothing behind it.
+    stream.truncate(begin + 4);
+    stream[begin - 4..begin].copy_from_slice(&24u32.to_be_bytes());
+    stream.extend(b"\xF1SortieFill\xF1\x00\x70\x00\x00");
+    assert_eq!(
+        store(&stream, Options::default()).err(),
+        Some(sortie_media::Unplayable::NoFrames)
+    );
+}

@@ -363,7 +363,8 @@ impl Scanner {
         self.data = None;
         match (self.fragment.take(), &mut self.movie) {
             (Some(fragment), Some(movie)) => {
-                fragment.add_to(movie, end - filler::length(trailer));
+                // A hostile trailer may claim more than there is.
+                fragment.add_to(movie, end.saturating_sub(filler::length(trailer)));
                 self.keep = end;
             }
             (None, movie) if movie.as_ref().is_none_or(|movie| !movie.fragmented) => {

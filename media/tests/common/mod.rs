@@ -15,6 +15,10 @@ pub const FIXTURES: &[&str] = &[
     "chromium-opus.webm",
     "chromium-avc1-mkv.mkv",
     "firefox-vp8.webm",
+    "firefox-vp8-opus.webm",
+    "chromium-av1-opus.webm",
+    "chromium-vp9-alpha-opus.webm",
+    "chromium-avc1-opus-mkv.mkv",
     "ffmpeg-live.webm",
     "mkvmerge-finished.mkv",
 ];
@@ -23,6 +27,7 @@ pub const FIXTURES: &[&str] = &[
 pub const MP4_FIXTURES: &[&str] = &[
     "chromium-mp4.mp4",
     "chromium-avc1-mp4.mp4",
+    "chromium-av1-mp4.mp4",
     "ffmpeg-fragmented.mp4",
     "ffmpeg-ordinary.mp4",
     "gstreamer-mp4mux.mp4",

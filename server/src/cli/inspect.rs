@@ -7,7 +7,7 @@ use serde::Serialize;
 use sortie_media::{HEAD_ROOM, Report, TrackKind};
 
 use super::source::Source;
-use super::{Failure, words};
+use super::{Failure, tell, words};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -72,23 +72,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (report, state) = look(&source, arguments)?;
     if arguments.json {
         let facts = Facts::new(source.length, state, &report);
-        match serde_json::to_string_pretty(&facts) {
-            Ok(json) => println!("{json}"),
-            Err(error) => return Err(Failure::File("cannot write JSON".to_owned(), error.into())),
-        }
-        return Ok(());
+        return match serde_json::to_string_pretty(&facts) {
+            Ok(json) => tell(&format!("{json}\n")),
+            Err(error) => Err(Failure::File("cannot write JSON".to_owned(), error.into())),
+        };
     }
-    print!("{}", words::contents(&report));
+    let mut text = words::contents(&report);
     if let Some(bytes) = report.front_matter_bytes {
-        println!("Media data begins behind {}.", words::count(bytes, "byte"));
+        text += &format!(
+            "Media data begins behind {}.\n",
+            words::count(bytes, "byte")
+        );
     }
-    match state {
-        State::Finished => println!("It is finished: it has a duration and an index."),
-        State::Live => println!("It is a live stream: it has no index. `repair` makes one."),
-        State::Damaged => println!("It is damaged. `repair` makes the best of it."),
-    }
-    print!("{}", words::flaws(&report));
-    Ok(())
+    text += match state {
+        State::Finished => "It is finished: it has a duration and an index.\n",
+        State::Live => "It is a live stream: it has no index. `repair` makes one.\n",
+        State::Damaged => "It is damaged. `repair` makes the best of it.\n",
+    };
+    text += &words::flaws(&report);
+    tell(&text)
 }
 
 /// The JSON form. Byte offsets count from the beginning of the file.

@@ -8,7 +8,7 @@ mod repair;
 mod source;
 mod words;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -58,6 +58,16 @@ impl Failure {
 impl From<Unplayable> for Failure {
     fn from(reason: Unplayable) -> Self {
         Self::Unplayable(reason)
+    }
+}
+
+/// Prints a result. That nobody reads on (`| head`) is no failure.
+fn tell(text: &str) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::File("cannot print".to_owned(), error))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch};
 
 use super::inspect::State;
 use super::source::{Source, progress};
-use super::{Failure, words};
+use super::{Failure, tell, words};
 
 /// How much is copied at once.
 const COPY_SIZE: usize = 1 << 20;
@@ -39,8 +39,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let cannot_read = || Failure::file("cannot read", path);
     let source = Source::open(path)?;
     if arguments.output.is_none() && is_finished(&source).map_err(cannot_read())? {
-        println!("It is finished already: it has a duration and an index. Nothing was written.");
-        return Ok(());
+        return tell(
+            "It is finished already: it has a duration and an index. Nothing was written.\n",
+        );
     }
     let start = source.stream_start();
     let mut indexer = source
@@ -66,31 +67,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         copy(&source, path, &output, overwrite).map_err(cannot_write())?
     };
 
-    print!("{}", words::contents(&report));
-    print!("{}", words::flaws(&report));
+    let mut text = words::contents(&report) + &words::flaws(&report);
     let kept = start + finish.keep - HEAD_ROOM;
     let replaced = source.length.saturating_sub(kept + report.torn_bytes);
     if replaced > 0 {
-        println!(
-            "The last {}, an index or the like, were replaced.",
-            words::count(replaced, "byte")
-        );
+        let bytes = words::count(replaced, "byte");
+        text += &format!("Replaced at the end: {bytes}, an index or the like.\n");
     }
-    println!(
-        "Now it has its duration and an index of {}.",
-        words::count(finish.keyframes as u64, "place")
-    );
-    println!(
-        "Written: {} ({}).{}",
-        output.display(),
-        words::count(size, "byte"),
-        if arguments.in_place {
-            ""
-        } else {
-            " The original was not changed."
-        }
-    );
-    Ok(())
+    let places = words::count(finish.keyframes as u64, "place");
+    text += &format!("Now it has its duration and an index of {places}.\n");
+    let untouched = if arguments.in_place {
+        ""
+    } else {
+        " The original was not changed."
+    };
+    let size = words::count(size, "byte");
+    text += &format!("Written: {} ({size}).{untouched}\n", output.display());
+    tell(&text)
 }
 
 /// Whether a player finds nothing missing.
