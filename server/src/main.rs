@@ -38,8 +38,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let filter =
-        EnvFilter::try_from_env("SORTIE_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    // The libraries report their own retries; what comes of them is ours to say.
+    let filter = EnvFilter::try_from_env("SORTIE_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,object_store=warn,aws_config=warn"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -85,26 +86,27 @@ async fn run(config: Config) -> anyhow::Result<()> {
     } else {
         address.ip().to_string()
     };
-    println!(
-        "Sortie Recording {} listens on http://{host}:{}",
+    let mut greeting = format!(
+        "Sortie Recording {} listens on http://{host}:{}\n",
         env!("CARGO_PKG_VERSION"),
         address.port()
     );
     if !enabled {
-        println!("Recording is off. SORTIE_VIDEO_RECORDING_ENABLED=true turns it on.");
+        greeting += "Recording is off. SORTIE_VIDEO_RECORDING_ENABLED=true turns it on.\n";
     }
     if let Some(admin) = server.first_admin() {
-        match &admin.generated_password {
-            Some(password) => println!(
-                "First sign-in (shown only now):\n  user name  {}\n  password   {password}",
-                admin.username
+        let username = &admin.username;
+        greeting += &match &admin.generated_password {
+            Some(password) => format!(
+                "First sign-in (shown only now):\n  user name  {username}\n  password   {password}\n"
             ),
-            None => println!(
-                "First sign-in: {} with the password of SORTIE_ADMIN_PASSWORD",
-                admin.username
-            ),
-        }
+            None => {
+                format!("First sign-in: {username} with the password of SORTIE_ADMIN_PASSWORD\n")
+            }
+        };
     }
+    // All of it at once: whoever waits for the address finds the password too.
+    print!("{greeting}");
     server.serve(stop_signal()).await?;
     Ok(())
 }
