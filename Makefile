@@ -3,7 +3,7 @@
 # run by hand.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build setup fmt lint audit screenshots clean-cache
+.PHONY: help run test bench build setup fmt lint fuzz audit screenshots clean-cache
 MAKEFLAGS += --no-print-directory
 
 # Tools, dependencies and build products live outside the clone and are keyed by
@@ -34,6 +34,9 @@ fmt: ## Format all Rust code
 
 lint: ## Formatting, clippy, documentation links, licences and sources
 	@scripts/test.sh format clippy clippy-wasm docs deny
+
+fuzz: ## Fuzz what reads strangers' bytes, SECONDS_EACH (60) for each target; needs nightly Rust
+	@scripts/fuzz.sh
 
 audit: ## Look the dependencies up in the RustSec advisory database
 	@scripts/audit.sh

@@ -200,3 +200,56 @@ fn a_trailer_that_claims_more_than_there_is() {
         Some(sortie_media::Unplayable::NoFrames)
     );
 }
+
+/// A box of a kind with a payload.
+fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(payload.len() + 8).expect("small");
+    [&size.to_be_bytes()[..], kind, payload].concat()
+}
+
+#[test]
+fn what_is_too_long_for_tables_stays_fragmented() {
+    let head = fixture("chromium-avc1-mp4.mp4");
+    let moof = head
+        .windows(4)
+        .position(|at| at == b"moof")
+        .expect("a moof")
+        - 4;
+    let mut stream = head[..moof].to_vec();
+    let words = |words: &[u32]| {
+        words
+            .iter()
+            .flat_map(|word| word.to_be_bytes())
+            .collect::<Vec<_>>()
+    };
+    // More samples of a byte each than tables hold, a tick long.
+    let samples = (1 << 23) + 1;
+    let traf = [
+        boxed(b"tfhd", &words(&[0x0002_0018, 1, 1, 1])),
+        boxed(b"tfdt", &words(&[0, 0])),
+        boxed(b"trun", &words(&[1, samples, 100])),
+    ];
+    let moof = [
+        boxed(b"mfhd", &words(&[0, 1])),
+        boxed(b"traf", &traf.concat()),
+    ];
+    stream.extend(boxed(b"moof", &moof.concat()));
+    stream.extend(boxed(b"mdat", &vec![0; samples as usize]));
+
+    let (stored, finish) = store(&stream, Options::default()).expect("playable");
+    assert_eq!((finish.append.len(), finish.keyframes), (0, 0));
+    assert!(finish.duration_ms > 60_000, "{} ms", finish.duration_ms);
+    assert_eq!(&stored.bytes[4096..], stream, "not a byte more or less");
+    let head = &stored.bytes[..4096];
+    assert!(
+        head.windows(4).any(|at| at == b"mehd"),
+        "the duration is said"
+    );
+    let (mut at, mut kinds) = (0, Vec::new());
+    while at < stored.bytes.len() {
+        let size = u32::from_be_bytes(stored.bytes[at..at + 4].try_into().expect("four"));
+        kinds.push(&stored.bytes[at + 4..at + 8]);
+        at += size as usize;
+    }
+    assert_eq!(kinds, [b"ftyp", b"moov", b"free", b"moof", b"mdat"]);
+}

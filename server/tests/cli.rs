@@ -202,7 +202,8 @@ fn cases() -> Vec<Case> {
             spoilt(&mp4, middle - 4..middle + 30),
             "damaged",
             "Now it has its duration",
-            53,
+            // With what lies in front of the damage: bytes may be missing there.
+            34,
         ),
         case(
             "lost.mp4",
@@ -210,7 +211,7 @@ fn cases() -> Vec<Case> {
             without(&mp4, 10_000..11_000),
             "damaged",
             "Damaged and passed over",
-            50,
+            34,
         ),
         case(
             "noextension",
@@ -411,7 +412,9 @@ fn what_may_not_be_read() {
     mode(folder.path(), 0o755);
     // To root nothing is forbidden: somebody else must ask, who can reach the binary.
     let binary = folder.path().join("sortie-server");
-    std::fs::copy(BINARY, &binary).expect("writable");
+    // By another process: a file this one has just written to may still be open in a child of another test.
+    let copied = Command::new("cp").arg(BINARY).arg(&binary).status();
+    assert!(copied.expect("cp runs").success());
     let root =
         std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("Linux")) == 0;
     for command in ["inspect", "repair"] {

@@ -98,6 +98,7 @@ impl Scanner {
 impl Scanner {
     /// Adds the complete samples of a fragment whose data is not whole, and makes what fills that data up.
     pub(crate) fn end(&mut self) {
+        self.release();
         let (Some(fragment), Some(data), Some(movie)) =
             (self.fragment.take(), self.data.take(), &mut self.movie)
         else {

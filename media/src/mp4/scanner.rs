@@ -44,6 +44,9 @@ pub(crate) struct Scanner {
     pub(super) fragment: Option<Fragment>,
     /// The data of `fragment`, as long as it is not whole.
     pub(super) data: Option<Whole>,
+    /// In a repair: a fragment that counts once something sensible follows it, and where its samples and its data
+    /// end. Where nothing does, bytes are missing or too many, and its frames would be noise to a decoder.
+    held: Option<(Fragment, u64, u64)>,
     /// What makes the data of a torn last fragment whole.
     pub(super) filler: Vec<u8>,
     /// End of the last whole `mdat` whose samples are known, or of the last one of an unfragmented file.
@@ -96,6 +99,7 @@ impl Scanner {
             movie: None,
             fragment: None,
             data: None,
+            held: None,
             filler: Vec::new(),
             keep: 0,
             moov_end: 0,
@@ -236,6 +240,7 @@ impl Scanner {
             self.data = (whole.kind == *b"mdat").then_some(whole);
             return self.malformed(whole.start);
         }
+        self.release();
         let moov_limit = match self.length {
             Some(_) => REPAIR_MOOV_LIMIT,
             None => MOOV_LIMIT,
@@ -302,8 +307,9 @@ impl Scanner {
             return;
         }
         let start = self.pos - MOOF_BEGIN as u64;
+        let held = self.held.take().map(|(fragment, ..)| fragment.start);
         if let Some(from) = self.damaged_from.take() {
-            self.damage.add(from..start);
+            self.damage.add(held.unwrap_or(from)..start);
         }
         if let (Some(_), Some(fragment), Some(movie)) =
             (self.data.take(), self.fragment.take(), &mut self.movie)
@@ -318,6 +324,14 @@ impl Scanner {
         };
         self.buf = window.to_be_bytes()[8..].to_vec();
         self.step = Step::Collect(whole);
+    }
+
+    /// Counts the fragment that was held back.
+    pub(super) fn release(&mut self) {
+        if let (Some((fragment, limit, end)), Some(movie)) = (self.held.take(), &mut self.movie) {
+            fragment.add_to(movie, limit);
+            self.keep = end;
+        }
     }
 
     fn skipped(&mut self, whole: Whole, to: u64) {
@@ -362,10 +376,13 @@ impl Scanner {
     fn close_data(&mut self, end: u64, trailer: &[u8]) {
         self.data = None;
         match (self.fragment.take(), &mut self.movie) {
-            (Some(fragment), Some(movie)) => {
+            (Some(fragment), Some(_)) => {
                 // A hostile trailer may claim more than there is.
-                fragment.add_to(movie, end.saturating_sub(filler::length(trailer)));
-                self.keep = end;
+                let limit = end.saturating_sub(filler::length(trailer));
+                self.held = Some((fragment, limit, end));
+                if self.length.is_none() {
+                    self.release();
+                }
             }
             (None, movie) if movie.as_ref().is_none_or(|movie| !movie.fragmented) => {
                 self.keep = end;

@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch};
+use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Report};
 
 use super::inspect::State;
 use super::source::{Source, progress};
@@ -38,11 +38,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.file;
     let cannot_read = || Failure::file("cannot read", path);
     let source = Source::open(path)?;
-    if arguments.output.is_none() && is_finished(&source).map_err(cannot_read())? {
-        return tell(
-            "It is finished already: it has a duration and an index. Nothing was written.\n",
-        );
-    }
     let start = source.stream_start();
     let mut indexer = source
         .scan(start, "Scanning", |_| Ok(()))
@@ -50,6 +45,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     indexer.end();
     let report = indexer.report().offset_by(start);
     let finish = indexer.finish()?;
+    if arguments.output.is_none() && is_finished(&source, &report).map_err(cannot_read())? {
+        return tell(
+            "It is finished already: it has a duration and an index. Nothing was written.\n",
+        );
+    }
 
     let output = match &arguments.output {
         _ if arguments.in_place => path.clone(),
@@ -86,14 +86,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     tell(&text)
 }
 
-/// Whether a player finds nothing missing.
-fn is_finished(source: &Source) -> io::Result<bool> {
-    if source.headless {
-        return Ok(false);
+/// Whether a player finds nothing missing, in a file whose stream has this report.
+fn is_finished(source: &Source, report: &Report) -> io::Result<bool> {
+    if !source.stored || source.headless {
+        return Ok(State::of(report) == State::Finished);
     }
+    // Our own head in front of the stream is what counts.
     let indexer = source.scan(0, "Reading", |_| Ok(()))?;
-    let report = indexer.report();
-    Ok(State::of(&report) == State::Finished && indexer.finish().is_ok())
+    Ok(State::of(&indexer.report()) == State::Finished)
 }
 
 fn refuse_bad_output(input: &Path, output: &Path, force: bool) -> Result<(), Failure> {

