@@ -8,6 +8,7 @@ mod error;
 mod info;
 mod json;
 mod recordings;
+mod session_recordings;
 mod sessions;
 mod uploads;
 
@@ -19,7 +20,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Request, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use sortie_api::ProblemCode;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -109,14 +110,7 @@ pub(crate) fn router(state: AppState) -> Router {
     // Off means absent: not one of these routes exists then.
     if state.config.recording_enabled {
         api = api
-            .route(
-                "/api/sessions/{id}/recording/start",
-                post(sessions::start_recording),
-            )
-            .route(
-                "/api/sessions/{id}/recording/stop",
-                post(sessions::stop_recording),
-            )
+            .merge(session_recordings::routes())
             .merge(recordings::routes())
             .merge(uploads::routes());
     }

@@ -1,17 +1,16 @@
-//! Recordings: list, look, play, download, delete, and the whole-file way in.
+//! Recordings: list, look, play, download, delete.
 
-use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
-use bytes::Bytes;
 use serde::Deserialize;
-use sortie_api::{ProblemCode, Recording, RecordingStatus, RecordingStopped};
-use sortie_tus::server::Append;
+use sortie_api::{Recording, RecordingStatus};
 
 use super::caller::Caller;
-use super::{ApiError, ApiResult, AppState, download, sessions};
+use super::download::{self, Disposition};
+use super::{ApiError, ApiResult, AppState};
 use crate::catalog::{Action, RecordingRow, UploadKind};
 use crate::clock::rfc3339;
 
@@ -24,11 +23,17 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/api/recordings", get(list))
         .route("/api/recordings/{id}", get(show).delete(delete))
-        .route("/api/recordings/{id}/download", get(download_file))
-        .route("/api/recordings/{id}/stream", get(stream))
         .route(
-            "/api/sessions/{id}/recording/upload",
-            post(upload).layer(DefaultBodyLimit::disable()),
+            "/api/recordings/{id}/download",
+            get(|state, caller, id, method, headers| {
+                serve(state, caller, id, method, headers, Disposition::Attachment)
+            }),
+        )
+        .route(
+            "/api/recordings/{id}/stream",
+            get(|state, caller, id, method, headers| {
+                serve(state, caller, id, method, headers, Disposition::Inline)
+            }),
         )
 }
 
@@ -228,21 +233,22 @@ async fn delete(
 }
 
 /// Serves it, and writes down who got it: once for a download in many ranges.
-async fn served(
-    state: &AppState,
-    caller: &Caller,
-    row: &RecordingRow,
-    method: &Method,
-    headers: &HeaderMap,
-    disposition: download::Disposition,
+async fn serve(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+    disposition: Disposition,
 ) -> ApiResult<Response> {
-    let response = download::serve(state, row, method, headers, disposition).await?;
+    let row = allowed(&state, &caller, &id).await?;
+    let response = download::serve(&state, &row, &method, &headers, disposition).await?;
     let status = response.status();
     let given = status.is_success() || status == StatusCode::TEMPORARY_REDIRECT;
-    if given && download::is_beginning(headers) {
+    if given && download::is_beginning(&headers) {
         let action = match disposition {
-            download::Disposition::Inline => Action::View,
-            download::Disposition::Attachment => Action::Download,
+            Disposition::Inline => Action::View,
+            Disposition::Attachment => Action::Download,
         };
         state
             .catalog
@@ -250,139 +256,6 @@ async fn served(
             .await?;
     }
     Ok(response)
-}
-
-async fn download_file(
-    State(state): State<AppState>,
-    caller: Caller,
-    Path(id): Path<String>,
-    method: Method,
-    headers: HeaderMap,
-) -> ApiResult<Response> {
-    let row = allowed(&state, &caller, &id).await?;
-    served(
-        &state,
-        &caller,
-        &row,
-        &method,
-        &headers,
-        download::Disposition::Attachment,
-    )
-    .await
-}
-
-async fn stream(
-    State(state): State<AppState>,
-    caller: Caller,
-    Path(id): Path<String>,
-    method: Method,
-    headers: HeaderMap,
-) -> ApiResult<Response> {
-    let row = allowed(&state, &caller, &id).await?;
-    served(
-        &state,
-        &caller,
-        &row,
-        &method,
-        &headers,
-        download::Disposition::Inline,
-    )
-    .await
-}
-
-/// The whole-file way in: `multipart/form-data` with `recording_id`, `duration` (ignored: it is measured)
-/// and `file`, in this order.
-async fn upload(
-    State(state): State<AppState>,
-    caller: Caller,
-    Path(session_id): Path<String>,
-    form: Result<Multipart, axum::extract::multipart::MultipartRejection>,
-) -> ApiResult<Json<RecordingStopped>> {
-    let mut form = form.map_err(|error| {
-        ApiError::new(
-            ProblemCode::BadRequest,
-            format!(
-                "Send the file as multipart/form-data. {}.",
-                error.body_text()
-            ),
-        )
-    })?;
-    let unreadable = |error: axum::extract::multipart::MultipartError| {
-        ApiError::new(
-            ProblemCode::BadRequest,
-            format!("The form cannot be read: {}.", error.body_text()),
-        )
-    };
-    let mut recording_id = None;
-    while let Some(mut field) = form.next_field().await.map_err(unreadable)? {
-        match field.name() {
-            Some("recording_id") => {
-                let mut text = Vec::new();
-                while let Some(bytes) = field.chunk().await.map_err(unreadable)? {
-                    text.extend_from_slice(&bytes);
-                    if text.len() > 200 {
-                        return Err(ApiError::invalid("recording_id is too long."));
-                    }
-                }
-                recording_id = Some(String::from_utf8_lossy(&text).into_owned());
-            }
-            Some("file") => {
-                let row =
-                    sessions::recording_of(&state, &caller, &session_id, recording_id.as_deref())
-                        .await?;
-                if !row.status.is_open() {
-                    return Err(ApiError::new(
-                        ProblemCode::Conflict,
-                        "This recording is complete already; start a new one.",
-                    ));
-                }
-                state.ingest.stop(&row.id, &caller.user_id).await?;
-                // A field cannot outlive its form, so its bytes go to the writing task through a channel.
-                let (sender, receiver) =
-                    tokio::sync::mpsc::channel::<Result<Bytes, axum::Error>>(4);
-                let body = futures_util::stream::unfold(receiver, |mut receiver| async move {
-                    receiver.recv().await.map(|item| (item, receiver))
-                });
-                let append = Append {
-                    offset: 0,
-                    length: None,
-                    checksum: None,
-                };
-                let writing = state.ingest.append(&row.id, append, None, Box::pin(body));
-                let reading = async {
-                    loop {
-                        match field.chunk().await {
-                            // Once it is refused nobody receives any more; what still comes is read away
-                            // by the form, as long as the sender keeps sending.
-                            Ok(Some(bytes)) => {
-                                let _ = sender.send(Ok(bytes)).await;
-                            }
-                            Ok(None) => break,
-                            Err(error) => {
-                                let _ = sender.send(Err(axum::Error::new(error))).await;
-                                break;
-                            }
-                        }
-                    }
-                    drop(sender);
-                };
-                let (written, ()) = futures_util::future::join(writing, reading).await;
-                written?;
-                let status = state.ingest.complete(&row.id).await?;
-                // Whether it can be played is seen in the list; the upload itself has succeeded.
-                let status = match status {
-                    RecordingStatus::Failed => RecordingStatus::Processing,
-                    status => status,
-                };
-                return Ok(Json(RecordingStopped { status }));
-            }
-            _ => while field.chunk().await.map_err(unreadable)?.is_some() {},
-        }
-    }
-    Err(ApiError::new(
-        ProblemCode::BadRequest,
-        "The form has no field named file.",
-    ))
 }
 
 #[cfg(test)]

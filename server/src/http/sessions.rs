@@ -1,18 +1,15 @@
-//! Sessions, and starting and stopping their recordings.
+//! Sessions: what is being watched.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use sortie_api::{
-    NewSession, ProblemCode, RecordingStarted, RecordingStatus, RecordingStopped, Session,
-    SessionStatus, StopRecording,
-};
+use sortie_api::{NewSession, ProblemCode, Session, SessionStatus};
 
 use super::caller::Caller;
 use super::json::JsonBody;
-use super::{ApiError, ApiResult, AppState, recordings};
-use crate::catalog::{RecordingRow, SessionRow};
+use super::{ApiError, ApiResult, AppState};
+use crate::catalog::SessionRow;
 use crate::clock::rfc3339;
 
 /// The most sessions of one answer.
@@ -37,7 +34,7 @@ fn shown(row: SessionRow) -> Session {
 }
 
 /// The session, if the caller may have it.
-async fn allowed(state: &AppState, caller: &Caller, id: &str) -> ApiResult<SessionRow> {
+pub(super) async fn allowed(state: &AppState, caller: &Caller, id: &str) -> ApiResult<SessionRow> {
     let session = state
         .catalog
         .session(id)
@@ -169,68 +166,4 @@ async fn end(state: &AppState, caller: &Caller, id: &str) -> ApiResult<()> {
         state.ingest.stop(&recording, &caller.user_id).await?;
     }
     Ok(())
-}
-
-pub(super) async fn start_recording(
-    State(state): State<AppState>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> ApiResult<(StatusCode, Json<RecordingStarted>)> {
-    let session = running(&state, &caller, &id).await?;
-    let row = recordings::new_row(
-        &state,
-        &session.id,
-        &session.user_id,
-        None,
-        None,
-        String::new(),
-    );
-    state.ingest.create(&row, &caller.user_id).await?;
-    tracing::info!(
-        recording = row.id,
-        session = session.id,
-        user = caller.username,
-        "recording started"
-    );
-    Ok((
-        StatusCode::CREATED,
-        Json(RecordingStarted {
-            upload_url: format!("/api/uploads/{}", row.id),
-            recording_id: row.id,
-            status: RecordingStatus::Recording,
-            max_size_bytes: state.config.max_size_bytes,
-        }),
-    ))
-}
-
-/// The recording of this session, if the caller may have both.
-pub(super) async fn recording_of(
-    state: &AppState,
-    caller: &Caller,
-    session_id: &str,
-    recording_id: Option<&str>,
-) -> ApiResult<RecordingRow> {
-    let recording_id = recording_id.filter(|id| !id.is_empty()).ok_or_else(|| {
-        ApiError::new(
-            ProblemCode::BadRequest,
-            "recording_id is missing: say which recording is meant.",
-        )
-    })?;
-    allowed(state, caller, session_id).await?;
-    let row = recordings::allowed(state, caller, recording_id).await?;
-    if row.session_id != session_id {
-        return Err(ApiError::not_found("This session has no such recording."));
-    }
-    Ok(row)
-}
-
-pub(super) async fn stop_recording(
-    State(state): State<AppState>,
-    caller: Caller,
-    Path(id): Path<String>,
-    JsonBody(body): JsonBody<StopRecording>,
-) -> ApiResult<Json<RecordingStopped>> {
-    let row = recording_of(&state, &caller, &id, body.recording_id.as_deref()).await?;
-    let status = state.ingest.stop(&row.id, &caller.user_id).await?;
-    Ok(Json(RecordingStopped { status }))
 }
