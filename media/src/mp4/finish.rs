@@ -1,9 +1,11 @@
 //! Making an ordinary file of fragments: full sample tables at the end, and one `mdat` around all that was received.
 
 use super::Scanner;
-use super::boxes::{Kind, Reader, children, find, write, write_full};
+use super::boxes::{Kind, children, find, write};
 use super::filler::{TRAILER, filler};
+use super::long::long_head;
 use super::movie::{Movie, MovieTrack};
+use super::ordinary::shifted_moov;
 use crate::container::{Container, Finish, HEAD_ROOM, Patch};
 use crate::error::Unplayable;
 
@@ -134,65 +136,6 @@ pub(super) fn live_head(ftyp: Option<&[u8]>, moov: u64) -> Option<Patch> {
     Some(padded(head))
 }
 
-/// `ftyp` and a `moov` that knows the duration, then a `free` over the sender's: still fragmented. `None` where that
-/// has no room: then the live head stays.
-fn long_head(ftyp: Option<&[u8]>, movie: &Movie, moov_end: u64) -> Option<Patch> {
-    let mut head = ftyp_box(ftyp);
-    head.extend(fragmented_moov(movie));
-    let size = HEAD_ROOM.saturating_add(moov_end) - head.len() as u64;
-    head.extend(u32::try_from(size).ok()?.to_be_bytes());
-    head.extend(*b"free");
-    (head.len() as u64 <= HEAD_ROOM).then(|| padded(head))
-}
-
-/// The sender's `moov` with durations in it.
-fn fragmented_moov(movie: &Movie) -> Vec<u8> {
-    let timings: Vec<_> = movie.timings().collect();
-    let total = timings.iter().map(|timing| timing.total).max().unwrap_or(0);
-    let mut tracks = movie.tracks.iter().zip(&timings);
-    let mut out = Vec::new();
-    write(&mut out, *b"moov", |out| {
-        for (kind, payload) in children(&movie.moov) {
-            match &kind {
-                b"mvhd" => write_duration(out, kind, payload, 12, total),
-                b"mvex" => write(out, kind, |out| {
-                    // Section 8.8.2, version 1.
-                    write(out, *b"mehd", |out| {
-                        out.extend([1, 0, 0, 0]);
-                        out.extend(total.to_be_bytes());
-                    });
-                    for (kind, payload) in children(payload) {
-                        if kind != *b"mehd" {
-                            copy(out, kind, payload);
-                        }
-                    }
-                }),
-                b"trak" if movie.describes(payload) => {
-                    if let Some((track, timing)) = tracks.next() {
-                        let media = track.samples.end() - track.samples.first();
-                        write(out, kind, |out| {
-                            patch_trak(out, payload, timing.total, media)
-                        });
-                    }
-                }
-                _ => copy(out, kind, payload),
-            }
-        }
-    });
-    out
-}
-
-fn patch_trak(out: &mut Vec<u8>, trak: &[u8], total: u64, media: u64) {
-    for (kind, payload) in children(trak) {
-        match &kind {
-            b"tkhd" => write_duration(out, kind, payload, 16, total),
-            b"mdhd" => write_duration(out, kind, payload, 12, media),
-            b"mdia" => write(out, kind, |out| patch_trak(out, payload, total, media)),
-            _ => copy(out, kind, payload),
-        }
-    }
-}
-
 /// `ftyp`, then an `mdat` over everything that is kept.
 fn finished_head(ftyp: Option<&[u8]>, keep: u64) -> Patch {
     let mut head = ftyp_box(ftyp);
@@ -204,7 +147,7 @@ fn finished_head(ftyp: Option<&[u8]>, keep: u64) -> Patch {
     padded(head)
 }
 
-fn padded(mut head: Vec<u8>) -> Patch {
+pub(super) fn padded(mut head: Vec<u8>) -> Patch {
     head.resize(usize::try_from(HEAD_ROOM).unwrap_or(usize::MAX), 0);
     Patch {
         position: 0,
@@ -212,7 +155,7 @@ fn padded(mut head: Vec<u8>) -> Patch {
     }
 }
 
-fn ftyp_box(payload: Option<&[u8]>) -> Vec<u8> {
+pub(super) fn ftyp_box(payload: Option<&[u8]>) -> Vec<u8> {
     let mut out = Vec::new();
     write(&mut out, *b"ftyp", |out| {
         out.extend_from_slice(payload.unwrap_or(FTYP))
@@ -306,7 +249,13 @@ fn write_edits(out: &mut Vec<u8>, timing: &Timing) {
 
 /// Copies `mvhd`, `mdhd` or `tkhd` with a new duration, which stands `at` bytes behind version and flags in
 /// version 0, where three of the fields before it are half as wide.
-fn write_duration(out: &mut Vec<u8>, kind: Kind, payload: &[u8], at: usize, duration: u64) {
+pub(super) fn write_duration(
+    out: &mut Vec<u8>,
+    kind: Kind,
+    payload: &[u8],
+    at: usize,
+    duration: u64,
+) {
     let start = out.len() + 8;
     copy(out, kind, payload);
     let (at, bytes) = if payload.first() == Some(&1) {
@@ -325,52 +274,7 @@ fn write_duration(out: &mut Vec<u8>, kind: Kind, payload: &[u8], at: usize, dura
     }
 }
 
-/// The `moov` of an unfragmented file, with every chunk moved by the head room. `None` when a chunk is not there.
-fn shifted_moov(moov: &[u8], keep: u64) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let mut whole = true;
-    write(&mut out, *b"moov", |out| {
-        shift(out, moov, keep, &mut whole, 0)
-    });
-    whole.then_some(out)
-}
-
-fn shift(out: &mut Vec<u8>, payload: &[u8], keep: u64, whole: &mut bool, depth: u8) {
-    for (kind, payload) in children(payload) {
-        match (&kind, depth) {
-            // The path to the tables: no deeper than this.
-            (b"trak", 0) | (b"mdia", 1) | (b"minf", 2) | (b"stbl", 3) => {
-                write(out, kind, |out| shift(out, payload, keep, whole, depth + 1));
-            }
-            (b"stco" | b"co64", 4) => {
-                let offsets = offsets(payload, kind == *b"co64").unwrap_or_default();
-                *whole &= !offsets.is_empty() && offsets.iter().all(|&offset| offset < keep);
-                write_full(out, *b"co64", |out| {
-                    out.extend(
-                        u32::try_from(offsets.len())
-                            .unwrap_or(u32::MAX)
-                            .to_be_bytes(),
-                    );
-                    for offset in offsets {
-                        out.extend(offset.saturating_add(HEAD_ROOM).to_be_bytes());
-                    }
-                });
-            }
-            _ => copy(out, kind, payload),
-        }
-    }
-}
-
-/// The chunk offsets in an `stco` or `co64`.
-fn offsets(payload: &[u8], long: bool) -> Option<Vec<u64>> {
-    let mut reader = Reader(payload);
-    reader.full()?;
-    (0..reader.u32()?)
-        .map(|_| reader.versioned(u8::from(long)))
-        .collect()
-}
-
-fn copy(out: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
+pub(super) fn copy(out: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
     write(out, kind, |out| out.extend_from_slice(payload));
 }
 

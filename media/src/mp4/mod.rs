@@ -18,7 +18,9 @@ mod boxes;
 mod filler;
 mod finish;
 mod fragment;
+mod long;
 mod movie;
+mod ordinary;
 mod samples;
 mod scanner;
 
