@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use sortie_media::{HEAD_ROOM, Indexer, Options, Patch, Unplayable};
+use sortie_tus::server::UploadLength;
 
 use crate::catalog::UploadKind;
 use crate::storage::{
@@ -22,6 +23,9 @@ pub(super) struct Growing {
     writer: Box<dyn Writer>,
     /// `None` for a piece of a recording: it is not looked into, and nothing in it is patched.
     indexer: Option<Indexer>,
+    /// What its row says, once somebody has looked and found it open: as long as there is a writer, nobody else
+    /// closes it or changes its length. It saves a query for every chunk.
+    pub(super) open: Option<(UploadLength, UploadKind)>,
 }
 
 /// What becomes of a recording, decided before anything is changed.
@@ -62,6 +66,7 @@ impl Growing {
         Self {
             indexer: (kind != UploadKind::Partial).then(|| indexer_for(&*writer)),
             writer,
+            open: None,
         }
     }
 
@@ -92,6 +97,7 @@ impl Growing {
         let mut growing = Self {
             writer,
             indexer: Some(scan.indexer),
+            open: None,
         };
         growing.settle(scan.excerpts.unwrap_or_default()).await?;
         Ok(growing)

@@ -78,21 +78,25 @@ impl Inner {
         if claim.is_stale() {
             return Err(IngestError::Preempted);
         }
-        let row = match self.row(id).await {
-            Ok(row) if row.status.is_open() => row,
-            other => {
-                self.forget_unless_pending(&slot);
-                return append_to_closed(&other?, append, body_length, self.max_size);
-            }
+        let known = state.as_ref().and_then(|growing| growing.open);
+        let (declared, kind) = match known {
+            Some(known) => known,
+            None => match self.row(id).await {
+                Ok(row) if row.status.is_open() => (declared_length(&row), row.kind),
+                other => {
+                    self.forget_unless_pending(&slot);
+                    return append_to_closed(&other?, append, body_length, self.max_size);
+                }
+            },
         };
-        if row.kind == UploadKind::Final {
+        if kind == UploadKind::Final {
             return Err(Refusal::FinalUpload.into());
         }
-        let growing = self.resumed(&slot, &mut state, row.kind).await?;
+        let growing = self.resumed(&slot, &mut state, kind).await?;
         let admission = admit(
             append,
             growing.offset(),
-            declared_length(&row),
+            declared,
             body_length,
             self.max_size,
         )?;
@@ -110,6 +114,7 @@ impl Inner {
         if let (true, UploadLength::Known(length)) = (admission.declares, admission.length) {
             self.catalog.set_upload_length(id, length).await?;
         }
+        growing.open = Some((admission.length, kind));
 
         let received = self
             .receive(&slot, growing, body, &mut claim, admission.room)

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,6 +25,8 @@ use super::{
 const GROWING: &str = "part";
 /// How much is read at once for a download.
 const READ_SIZE: usize = 256 * 1024;
+/// How much may wait to be written with what follows.
+const PENDING: usize = 1024 * 1024;
 
 /// The `local` back end.
 #[derive(Clone, Debug)]
@@ -178,14 +181,22 @@ impl SeekableStream for StoredStream {
 }
 
 /// A growing file.
+///
+/// What is to be written waits until it is to be durable, or until it is much: a small chunk is one trip to a
+/// thread that may block, for its bytes, its patches and `fdatasync` together.
 struct LocalWriter {
     file: Arc<File>,
     path: PathBuf,
     folder: Arc<Path>,
-    /// The file's length.
+    /// The file's length, with what waits.
     length: u64,
+    /// And without: where the file itself ends.
+    written: u64,
     /// How much of it is known to survive a power cut.
     durable: u64,
+    /// What waits, in order, each with its position.
+    pending: Vec<(u64, Bytes)>,
+    pending_size: usize,
 }
 
 impl LocalWriter {
@@ -195,52 +206,93 @@ impl LocalWriter {
             path,
             folder,
             length,
+            written: length,
             durable: length,
+            pending: Vec::new(),
+            pending_size: 0,
         }
+    }
+
+    fn later(&mut self, position: u64, bytes: Bytes) {
+        self.pending_size += bytes.len() + size_of::<(u64, Bytes)>();
+        self.pending.push((position, bytes));
+    }
+
+    /// Writes what waits and then does `after`, in one trip.
+    async fn write(
+        &mut self,
+        after: impl FnOnce(&File) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), StorageError> {
+        let file = Arc::clone(&self.file);
+        let pending = std::mem::take(&mut self.pending);
+        self.pending_size = 0;
+        let written = self.written;
+        let done = blocking(move || {
+            for (position, bytes) in &pending {
+                if let Err(error) = file.write_all_at(bytes, *position) {
+                    // Cut off what a full disk let in half-way: the length is the offset.
+                    file.set_len(written)?;
+                    return Err(error);
+                }
+            }
+            drop(pending);
+            after(&file)
+        })
+        .await;
+        match done {
+            Ok(()) => self.written = self.length,
+            Err(_) => self.length = self.written,
+        }
+        done
+    }
+
+    /// Writes what waits if it is much.
+    async fn write_much(&mut self) -> Result<(), StorageError> {
+        if self.pending_size < PENDING {
+            return Ok(());
+        }
+        self.write(|_| Ok(())).await
     }
 }
 
 #[async_trait]
 impl Writer for LocalWriter {
     async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
-        let file = Arc::clone(&self.file);
-        let start = self.length;
-        self.length = blocking(move || {
-            let mut end = start;
-            for piece in &bytes {
-                if let Err(error) = file.write_all_at(piece, end) {
-                    // Cut off what a full disk let in half-way: the length is the offset.
-                    file.set_len(start)?;
-                    return Err(error);
-                }
-                end += piece.len() as u64;
-            }
-            Ok(end)
-        })
-        .await?;
-        Ok(())
+        for piece in bytes {
+            let position = self.length;
+            self.length += piece.len() as u64;
+            self.later(position, piece);
+        }
+        self.write_much().await
     }
 
     async fn patch(&mut self, patches: Vec<Patch>) -> Result<(), StorageError> {
-        let file = Arc::clone(&self.file);
-        let length = self.length;
-        blocking(move || write_patches(&file, &patches, length)).await
+        for patch in patches {
+            check_patch(&patch, self.length)?;
+            self.later(patch.position, patch.bytes.into());
+        }
+        self.write_much().await
     }
 
     async fn sync(&mut self) -> Result<(), StorageError> {
-        let file = Arc::clone(&self.file);
         let durable = self.durable;
-        let synced = blocking(move || {
-            file.sync_data().inspect_err(|_| {
-                // After a failed fdatasync the kernel may call the lost pages clean: what was not durable
-                // before must not be believed any more.
-                let _ = file.set_len(durable);
+        let lost = Arc::new(AtomicBool::new(false));
+        let failed = Arc::clone(&lost);
+        let synced = self
+            .write(move |file| {
+                file.sync_data().inspect_err(|_| {
+                    // After a failed fdatasync the kernel may call the lost pages clean: what was not durable
+                    // before must not be believed any more.
+                    let _ = file.set_len(durable);
+                    failed.store(true, Ordering::Relaxed);
+                })
             })
-        })
-        .await;
-        match synced {
-            Ok(()) => self.durable = self.length,
-            Err(_) => self.length = self.durable,
+            .await;
+        if synced.is_ok() {
+            self.durable = self.length;
+        } else if lost.load(Ordering::Relaxed) {
+            self.written = durable;
+            self.length = durable;
         }
         synced
     }
@@ -249,7 +301,8 @@ impl Writer for LocalWriter {
         self.length - HEAD_ROOM
     }
 
-    async fn finish(self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
+    async fn finish(mut self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
+        self.write(|_| Ok(())).await?;
         blocking(move || {
             // The order matters: the head speaks of the index only once the index is durable.
             let file = &self.file;
@@ -269,15 +322,22 @@ impl Writer for LocalWriter {
         .await
     }
 
-    async fn keep_as_it_came(self: Box<Self>) -> Result<(), StorageError> {
+    async fn keep_as_it_came(mut self: Box<Self>) -> Result<(), StorageError> {
+        self.write(|_| Ok(())).await?;
         blocking(move || {
             let path = self.path.with_extension(AS_IT_CAME);
             let fresh = self.path.with_extension("bin.tmp");
-            let mut from = File::open(&self.path)?;
-            from.seek(SeekFrom::Start(HEAD_ROOM))?;
-            let mut to = File::create(&fresh)?;
-            io::copy(&mut from.take(self.length - HEAD_ROOM), &mut to)?;
-            to.sync_all()?;
+            let copy = || {
+                let mut from = File::open(&self.path)?;
+                from.seek(SeekFrom::Start(HEAD_ROOM))?;
+                let mut to = File::create(&fresh)?;
+                io::copy(&mut from.take(self.length - HEAD_ROOM), &mut to)?;
+                to.sync_all()
+            };
+            copy().inspect_err(|_| {
+                // Half a copy on a full disk only keeps others from going on.
+                let _ = std::fs::remove_file(&fresh);
+            })?;
             std::fs::rename(&fresh, &path)?;
             std::fs::remove_file(&self.path)?;
             sync_folder(&self.folder)
@@ -288,13 +348,18 @@ impl Writer for LocalWriter {
 
 fn write_patches(file: &File, patches: &[Patch], length: u64) -> io::Result<()> {
     for patch in patches {
-        let end = patch.position + patch.bytes.len() as u64;
-        if end > length {
-            return Err(io::Error::other(format!(
-                "a patch reaches to {end}, beyond the file's {length} bytes"
-            )));
-        }
+        check_patch(patch, length)?;
         file.write_all_at(&patch.bytes, patch.position)?;
+    }
+    Ok(())
+}
+
+fn check_patch(patch: &Patch, length: u64) -> io::Result<()> {
+    let end = patch.position + patch.bytes.len() as u64;
+    if end > length {
+        return Err(io::Error::other(format!(
+            "a patch reaches to {end}, beyond the file's {length} bytes"
+        )));
     }
     Ok(())
 }

@@ -49,6 +49,8 @@ pub(crate) struct Figures {
     pub(crate) per_second: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
+    /// Of the server, for each chunk; none for the floor.
+    pub(crate) processor_us: Option<f64>,
     /// Bytes; none for the floor.
     pub(crate) peak_memory: Option<u64>,
 }
@@ -64,6 +66,7 @@ pub(crate) async fn measure(
     let place = tempfile::tempdir_in(folder)?;
     warm_up(place.path())?;
     let running = contestant.start(programs, place.path()).await?;
+    let before = running.as_ref().map(Running::processor_time).transpose()?;
     let (took, mut times) = match &running {
         None => {
             tokio::task::spawn_blocking({
@@ -74,6 +77,7 @@ pub(crate) async fn measure(
         }
         Some(running) => upload(shape, &bytes, running).await?,
     };
+    let after = running.as_ref().map(Running::processor_time).transpose()?;
     let peak_memory = running.as_ref().map(Running::peak_memory).transpose()?;
     if let Some(running) = running {
         running.stop().await?;
@@ -89,6 +93,9 @@ pub(crate) async fn measure(
         per_second: chunks / took.as_secs_f64(),
         p50_ms: at(50),
         p99_ms: at(99),
+        processor_us: before
+            .zip(after)
+            .map(|(before, after)| (after - before).as_secs_f64() * 1e6 / chunks),
         peak_memory,
     })
 }

@@ -53,8 +53,10 @@ async fn main() -> Result<()> {
         peers: arguments.peers.clone().filter(|_| !arguments.alone),
     };
     if arguments.rounds > 0 {
-        println!("| streams × chunk | who | chunks/s | of floor | p50 / p99 ms | peak RSS MiB |");
-        println!("|---|---|--:|--:|---|--:|");
+        println!(
+            "| streams × chunk | who | chunks/s | of floor | p50 / p99 ms | CPU µs/chunk | peak RSS MiB |"
+        );
+        println!("|---|---|--:|--:|---|--:|--:|");
         for shape in SHAPES {
             compare(shape, &programs, &arguments).await?;
         }
@@ -101,19 +103,24 @@ async fn compare(shape: Shape, programs: &Programs, arguments: &Arguments) -> Re
         let floor = *floor.get_or_insert(per_second);
         #[expect(clippy::cast_precision_loss, reason = "megabytes")]
         let memory = of(|figures| figures.peak_memory.unwrap_or_default() as f64) / 1_048_576.0;
+        // The floor is a part of this program.
+        let said = |text: String| match contestant {
+            Contestant::Floor => String::new(),
+            _ => text,
+        };
         println!(
-            "| {} × {} KiB | {} | {per_second:.0} | {:.2} | {:.1} / {:.1} | {} |",
+            "| {} × {} KiB | {} | {per_second:.0} | {:.2} | {:.1} / {:.1} | {} | {} |",
             shape.streams,
             shape.chunk >> 10,
             contestant.name(),
             per_second / floor,
             of(|figures| figures.p50_ms),
             of(|figures| figures.p99_ms),
-            if *contestant == Contestant::Floor {
-                String::new()
-            } else {
-                format!("{memory:.0}")
-            },
+            said(format!(
+                "{:.0}",
+                of(|figures| figures.processor_us.unwrap_or_default())
+            )),
+            said(format!("{memory:.0}")),
         );
     }
     Ok(())

@@ -49,11 +49,11 @@ pub enum Event {
         /// The new path.
         to: String,
     },
-    /// A request was read from a connection.
-    Request {
+    /// Something was read from a connection: a request's head, the rest of one, or a body.
+    Read {
         /// The connection.
         connection: String,
-        /// Its first bytes.
+        /// The first bytes.
         text: String,
     },
     /// An answer begins to be written.
@@ -172,14 +172,12 @@ fn ended(events: &mut Vec<(usize, Event)>, number: usize, call: &Call) {
             None => return,
         },
         "recvfrom" | "recvmsg" | "read" | "readv" => {
-            let text = quoted(arguments).next().unwrap_or_default();
-            let verbs = ["PATCH ", "POST ", "HEAD ", "GET ", "DELETE "];
-            if !path.starts_with("TCP") || !verbs.iter().any(|verb| text.starts_with(verb)) {
+            if !path.starts_with("TCP") {
                 return;
             }
-            Event::Request {
+            Event::Read {
                 connection: path,
-                text: unescape(text),
+                text: unescape(quoted(arguments).next().unwrap_or_default()),
             }
         }
         _ => return,
@@ -251,7 +249,7 @@ mod tests {
         let expected = vec![
             (
                 1,
-                Event::Request {
+                Event::Read {
                     connection: connection.clone(),
                     text: "PATCH /api/uploads/a HTTP/1.1\nUpload-Offset: 0\n".to_owned(),
                 },
