@@ -1,6 +1,6 @@
 //! Sign-in and people.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Body of `POST /api/auth/login`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -57,8 +57,35 @@ pub struct User {
     pub display_name: Option<String>,
     /// At least one.
     pub roles: Vec<Role>,
+    /// Locked out: neither signs in nor uses a token.
+    #[serde(default)]
+    pub disabled: bool,
+    /// Who vouches for them.
+    #[serde(default)]
+    pub source: UserSource,
     /// RFC 3339, UTC.
     pub created_at: String,
+    /// RFC 3339, UTC, to about a minute; absent: never yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_at: Option<String>,
+}
+
+/// Who vouches for a person. New ones may appear: an older client reads them as `other`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserSource {
+    /// This server, by a password.
+    #[default]
+    Local,
+    /// An OpenID provider.
+    Oidc,
+    /// The embedding platform, by its bearer tokens.
+    Jwt,
+    /// A trusted proxy.
+    Proxy,
+    /// A source this version does not know.
+    #[serde(other)]
+    Other,
 }
 
 impl User {
@@ -92,4 +119,93 @@ pub struct NewUser {
     /// `["user"]` when absent.
     #[serde(default)]
     pub roles: Option<Vec<Role>>,
+}
+
+/// Body of `PATCH /api/admin/users/{id}`: what is absent stays as it is. A misspelt field would too, so an
+/// unknown one is refused.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserUpdate {
+    /// `null` or `""` removes it.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub email: Option<Option<String>>,
+    /// `null` or `""` removes it.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub display_name: Option<Option<String>>,
+    /// At least one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<Role>>,
+    /// 8–256 characters. Signs the person out everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// `true` signs the person out everywhere and keeps them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+}
+
+/// Tells a field that is `null` from one that is absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Body of `POST /api/auth/password`, answered with 204. The caller's other sign-ins end.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ChangePassword {
+    /// The password until now.
+    pub current_password: String,
+    /// 8–256 characters.
+    pub new_password: String,
+}
+
+/// Answer to `GET /api/auth/methods`, open to everybody: what the sign-in page offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignInMethods {
+    /// User name and password.
+    pub password: bool,
+    /// An OpenID provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<OidcMethod>,
+    /// A trusted proxy signs people in by itself.
+    #[serde(default)]
+    pub proxy: bool,
+}
+
+/// Signing in at an OpenID provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OidcMethod {
+    /// What to write on the button.
+    pub name: String,
+    /// Where the button leads; takes `?return_to=` with a path of ours.
+    pub url: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_null_is_told_from_one_that_is_absent() {
+        let update = |json| serde_json::from_str::<UserUpdate>(json).unwrap();
+        assert_eq!(update("{}").email, None);
+        assert_eq!(update(r#"{"email":null}"#).email, Some(None));
+        let text = r#"{"email":null,"disabled":true}"#;
+        assert_eq!(serde_json::to_string(&update(text)).unwrap(), text);
+        assert!(serde_json::from_str::<UserUpdate>(r#"{"role":["admin"]}"#).is_err());
+    }
+
+    #[test]
+    fn an_older_servers_user_is_read() {
+        let json =
+            r#"{"id":"1","username":"ann","roles":["user"],"created_at":"2026-11-21T09:30:00Z"}"#;
+        let user: User = serde_json::from_str(json).unwrap();
+        assert_eq!((user.disabled, user.source), (false, UserSource::Local));
+    }
 }

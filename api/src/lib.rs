@@ -9,11 +9,16 @@ mod problem;
 mod recording;
 mod server;
 mod session;
+mod token;
 
-pub use account::{Login, NewUser, RefreshRequest, Role, Tokens, User};
+pub use account::{
+    ChangePassword, Login, NewUser, OidcMethod, RefreshRequest, Role, SignInMethods, Tokens, User,
+    UserSource, UserUpdate,
+};
 pub use problem::{Problem, ProblemCode};
 pub use recording::{
     Recording, RecordingStarted, RecordingStatus, RecordingStopped, StopRecording,
 };
 pub use server::ServerInfo;
 pub use session::{NewSession, Session, SessionStatus};
+pub use token::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};

@@ -5,13 +5,39 @@ CREATE TABLE users (
     username      TEXT NOT NULL,
     -- The name without regard to case: what must be unique.
     username_key  TEXT NOT NULL UNIQUE,
-    password_hash TEXT NOT NULL,          -- PHC string
+    password_hash TEXT NOT NULL,          -- PHC string; empty: has no password
     email         TEXT,
     display_name  TEXT,
     roles         TEXT NOT NULL,          -- comma-separated: user, admin
     disabled      BIGINT NOT NULL DEFAULT 0,
-    created_ms    BIGINT NOT NULL
+    source        TEXT NOT NULL DEFAULT 'local', -- who vouches for them: local, oidc, jwt, proxy
+    external_key  TEXT UNIQUE,            -- who they are there; NULL for local
+    created_ms    BIGINT NOT NULL,
+    last_seen_ms  BIGINT
 );
+
+-- Rows to lock where one statement is not enough to keep a rule that spans rows.
+CREATE TABLE locks (
+    name  TEXT PRIMARY KEY NOT NULL,
+    taken BIGINT NOT NULL DEFAULT 0
+);
+-- One local administrator stays.
+INSERT INTO locks (name) VALUES ('administrators');
+
+-- Long-lived tokens of agents and platforms.
+CREATE TABLE api_tokens (
+    id           TEXT PRIMARY KEY NOT NULL,
+    user_id      TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    name         TEXT NOT NULL,
+    token_hash   TEXT NOT NULL UNIQUE,    -- SHA-256, hexadecimal
+    prefix       TEXT NOT NULL,           -- its first characters, to tell it by
+    scopes       TEXT NOT NULL,           -- comma-separated: record, read, admin
+    created_ms   BIGINT NOT NULL,
+    expires_ms   BIGINT,
+    last_used_ms BIGINT                   -- written at most once a minute
+);
+CREATE INDEX api_tokens_user ON api_tokens (user_id, created_ms, id);
+CREATE INDEX api_tokens_created ON api_tokens (created_ms, id);
 
 -- One row for each refresh token ever issued in a sign-in (family) that is still alive.
 CREATE TABLE refresh_tokens (

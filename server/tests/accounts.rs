@@ -525,7 +525,7 @@ async fn people_are_created_listed_changed_and_deleted() {
     assert_eq!(location, user_path(id));
     let expected = json!({
         "id": id, "username": "Zoë", "email": "zoe@example.org", "display_name": "Zoë Z.",
-        "roles": ["user"], "disabled": false, "created_at": "2026-11-21T09:30:00.000Z",
+        "roles": ["user"], "disabled": false, "source": "local", "created_at": "2026-11-21T09:30:00.000Z",
     });
     assert_eq!(created, expected);
     assert_eq!(json_of(admin.get(&location), 200).await, expected);

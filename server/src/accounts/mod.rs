@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sortie_api::Role;
+use sortie_api::{Role, UserSource};
 use uuid::Uuid;
 
 use crate::catalog::{Catalog, CatalogError, RefreshTokenRow, UserChange, UserRow};
@@ -180,7 +180,10 @@ impl Accounts {
             display_name: None,
             roles: vec![Role::User, Role::Admin],
             disabled: false,
+            source: UserSource::Local,
+            external_key: None,
             created_ms: clock.now_ms(),
+            last_seen_ms: None,
         };
         match catalog.insert_user(&row).await {
             Ok(()) => Ok(Some(FirstAdmin {

@@ -74,7 +74,7 @@ impl Standing {
 
 #[cfg(test)]
 mod tests {
-    use sortie_api::Role;
+    use sortie_api::{Role, UserSource};
 
     use super::*;
 
@@ -87,7 +87,10 @@ mod tests {
             display_name: None,
             roles: vec![Role::User],
             disabled: false,
+            source: UserSource::Local,
+            external_key: None,
             created_ms: 0,
+            last_seen_ms: None,
         })
     }
 

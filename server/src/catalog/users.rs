@@ -1,13 +1,12 @@
 //! People.
 
-use sortie_api::Role;
+use sortie_api::{Role, UserSource};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::{Catalog, CatalogError, nonsense};
 
-const COLUMNS: &str =
-    "id, username, password_hash, email, display_name, roles, disabled, created_ms";
+const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms";
 
 /// A person as they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +15,7 @@ pub(crate) struct UserRow {
     pub(crate) id: String,
     /// As it was given; unique without regard to case.
     pub(crate) username: String,
-    /// PHC string.
+    /// PHC string; empty: they have no password.
     pub(crate) password_hash: String,
     /// Electronic mail address.
     pub(crate) email: Option<String>,
@@ -26,8 +25,14 @@ pub(crate) struct UserRow {
     pub(crate) roles: Vec<Role>,
     /// Cannot sign in or refresh.
     pub(crate) disabled: bool,
+    /// Who vouches for them.
+    pub(crate) source: UserSource,
+    /// Who they are there; `None` for local ones.
+    pub(crate) external_key: Option<String>,
     /// Created at.
     pub(crate) created_ms: i64,
+    /// When they last asked for something, to about a minute.
+    pub(crate) last_seen_ms: Option<i64>,
 }
 
 /// What to change about a person; `None` leaves as it is.
@@ -66,6 +71,25 @@ fn roles_from_text(text: &str) -> Result<Vec<Role>, sqlx::Error> {
         .collect()
 }
 
+fn source_to_text(source: UserSource) -> &'static str {
+    match source {
+        UserSource::Local | UserSource::Other => "local",
+        UserSource::Oidc => "oidc",
+        UserSource::Jwt => "jwt",
+        UserSource::Proxy => "proxy",
+    }
+}
+
+fn source_from_text(text: &str) -> Result<UserSource, sqlx::Error> {
+    match text {
+        "local" => Ok(UserSource::Local),
+        "oidc" => Ok(UserSource::Oidc),
+        "jwt" => Ok(UserSource::Jwt),
+        "proxy" => Ok(UserSource::Proxy),
+        _ => Err(nonsense("source", text)),
+    }
+}
+
 impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
     fn from_row(row: &'r AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
@@ -76,7 +100,10 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
             display_name: row.try_get("display_name")?,
             roles: roles_from_text(row.try_get("roles")?)?,
             disabled: row.try_get::<i64, _>("disabled")? != 0,
+            source: source_from_text(row.try_get("source")?)?,
+            external_key: row.try_get("external_key")?,
             created_ms: row.try_get("created_ms")?,
+            last_seen_ms: row.try_get("last_seen_ms")?,
         })
     }
 }
@@ -91,7 +118,8 @@ impl Catalog {
     pub(crate) async fn insert_user(&self, user: &UserRow) -> Result<(), CatalogError> {
         sqlx::query(
             "INSERT INTO users (id, username, username_key, password_hash, email, display_name, roles, \
-             disabled, created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             disabled, source, external_key, created_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(&user.id)
         .bind(&user.username)
@@ -101,6 +129,8 @@ impl Catalog {
         .bind(&user.display_name)
         .bind(roles_to_text(&user.roles))
         .bind(i64::from(user.disabled))
+        .bind(source_to_text(user.source))
+        .bind(&user.external_key)
         .bind(user.created_ms)
         .execute(&self.pool)
         .await?;

@@ -5,8 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::{Deserialize, Deserializer, Serialize};
-use sortie_api::{NewUser, ProblemCode, Role, User};
+use sortie_api::{NewUser, ProblemCode, Role, User, UserSource, UserUpdate};
 use uuid::Uuid;
 
 use super::auth::user_view;
@@ -25,56 +24,9 @@ pub(crate) fn routes() -> Router<AppState> {
         )
 }
 
-/// A person, as administrators may see them.
-#[derive(Serialize)]
-struct UserForAdmin {
-    #[serde(flatten)]
-    user: User,
-    /// Cannot sign in.
-    disabled: bool,
-}
-
-impl From<&UserRow> for UserForAdmin {
-    fn from(row: &UserRow) -> Self {
-        Self {
-            user: user_view(row),
-            disabled: row.disabled,
-        }
-    }
-}
-
-/// Body of `PATCH /api/admin/users/{id}`: what is absent stays as it is. A misspelt field would too, so an
-/// unknown one is refused.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UserPatch {
-    /// `null` or `""` removes it.
-    #[serde(default, deserialize_with = "present")]
-    email: Option<Option<String>>,
-    /// `null` or `""` removes it.
-    #[serde(default, deserialize_with = "present")]
-    display_name: Option<Option<String>>,
-    roles: Option<Vec<Role>>,
-    /// Signs the person out everywhere.
-    password: Option<String>,
-    /// Signs the person out everywhere and keeps them out.
-    disabled: Option<bool>,
-}
-
-/// Tells a field that is `null` from one that is absent.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
-async fn list(State(state): State<AppState>, _: Admin) -> ApiResult<Json<Vec<UserForAdmin>>> {
+async fn list(State(state): State<AppState>, _: Admin) -> ApiResult<Json<Vec<User>>> {
     Ok(Json(
-        state
-            .catalog
-            .users()
-            .await?
-            .iter()
-            .map(UserForAdmin::from)
-            .collect(),
+        state.catalog.users().await?.iter().map(user_view).collect(),
     ))
 }
 
@@ -82,9 +34,9 @@ async fn show(
     State(state): State<AppState>,
     _: Admin,
     Path(id): Path<String>,
-) -> ApiResult<Json<UserForAdmin>> {
+) -> ApiResult<Json<User>> {
     let row = state.catalog.user(&id).await?.ok_or_else(no_such_user)?;
-    Ok(Json(UserForAdmin::from(&row)))
+    Ok(Json(user_view(&row)))
 }
 
 async fn create(
@@ -105,7 +57,10 @@ async fn create(
         display_name,
         roles,
         disabled: false,
+        source: UserSource::Local,
+        external_key: None,
         created_ms: state.clock.now_ms(),
+        last_seen_ms: None,
     };
     state
         .catalog
@@ -132,7 +87,7 @@ async fn create(
     Ok((
         StatusCode::CREATED,
         [(header::LOCATION, location)],
-        Json(UserForAdmin::from(&row)),
+        Json(user_view(&row)),
     )
         .into_response())
 }
@@ -141,8 +96,8 @@ async fn change(
     State(state): State<AppState>,
     Admin(caller): Admin,
     Path(id): Path<String>,
-    JsonBody(patch): JsonBody<UserPatch>,
-) -> ApiResult<Json<UserForAdmin>> {
+    JsonBody(patch): JsonBody<UserUpdate>,
+) -> ApiResult<Json<User>> {
     if let Some(password) = &patch.password {
         check_password(password)?;
     }
@@ -174,7 +129,7 @@ async fn change(
         new_password = change.password_hash.is_some(),
         "user changed"
     );
-    Ok(Json(UserForAdmin::from(&row)))
+    Ok(Json(user_view(&row)))
 }
 
 async fn remove(

@@ -104,7 +104,10 @@ pub(crate) fn user_view(user: &UserRow) -> User {
         email: user.email.clone(),
         display_name: user.display_name.clone(),
         roles: user.roles.clone(),
+        disabled: user.disabled,
+        source: user.source,
         created_at: rfc3339(user.created_ms),
+        last_seen_at: user.last_seen_ms.map(rfc3339),
     }
 }
 

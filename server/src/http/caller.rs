@@ -6,7 +6,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum_extra::extract::CookieJar;
-use sortie_api::Role;
+use sortie_api::{Role, TokenScope};
 
 use super::{ApiError, AppState};
 use crate::accounts::{IssueError, TokenError};
@@ -14,13 +14,32 @@ use crate::accounts::{IssueError, TokenError};
 /// The cookie with our pages' access token.
 pub(crate) const ACCESS_COOKIE: &str = "sortie_access";
 
-/// How the caller's token came.
+/// How somebody showed who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Via {
-    /// By itself, as a browser sends it for our pages; says nothing about which page asked.
+    /// An access token that a browser sends by itself for our pages; says nothing about which page asked.
     Cookie,
-    /// In the `Authorization` header, put there by a program that has the token.
+    /// An access token in the `Authorization` header, put there by a program that has it.
     Bearer,
+    /// An API token.
+    Token,
+    /// A bearer token of the embedding platform.
+    Jwt,
+    /// A trusted proxy's word.
+    Proxy,
+}
+
+impl Via {
+    /// As it stands in the audit log.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Cookie => "cookie",
+            Self::Bearer => "bearer",
+            Self::Token => "token",
+            Self::Jwt => "jwt",
+            Self::Proxy => "proxy",
+        }
+    }
 }
 
 /// Somebody who is signed in. A handler that takes it answers 401 to everybody else, and 403 to a change
@@ -31,16 +50,25 @@ pub(crate) struct Caller {
     pub(crate) user_id: String,
     /// The name to sign in with.
     pub(crate) username: String,
-    /// What they may do now, not when they signed in.
+    /// What they may do now, not when they signed in; without `admin` for an API token that lacks that scope.
     pub(crate) roles: Vec<Role>,
-    /// How their token came.
+    /// How they showed who they are.
     pub(crate) via: Via,
+    /// Where they ask from.
+    pub(crate) address: IpAddr,
+    /// What an API token is limited to; `None`: no limit but the roles.
+    pub(crate) scopes: Option<Vec<TokenScope>>,
 }
 
 impl Caller {
     /// Whether they administer the server.
     pub(crate) fn is_admin(&self) -> bool {
         self.roles.contains(&Role::Admin)
+    }
+
+    /// Whether they may have what belongs to `owner_id`.
+    pub(crate) fn may_have(&self, owner_id: &str) -> bool {
+        self.user_id == owner_id || self.is_admin()
     }
 }
 
@@ -63,6 +91,8 @@ impl FromRequestParts<AppState> for Caller {
             username: identity.user.username.clone(),
             roles: identity.user.roles.clone(),
             via,
+            address: remote_address(parts),
+            scopes: None,
         };
         tracing::debug!(user_id = caller.user_id, via = ?caller.via, "the caller is known");
         Ok(caller)

@@ -142,7 +142,7 @@ fn no_such_recording() -> ApiError {
 pub(super) async fn owned(state: &AppState, caller: &Caller, id: &str) -> ApiResult<RecordingRow> {
     let found = state.catalog.recording(id).await?;
     let row = found.ok_or_else(no_such_recording)?;
-    if row.user_id != caller.user_id && !caller.is_admin() {
+    if !caller.may_have(&row.user_id) {
         return Err(ApiError::forbidden(
             "This recording belongs to somebody else.",
         ));

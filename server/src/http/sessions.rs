@@ -40,7 +40,7 @@ pub(super) async fn allowed(state: &AppState, caller: &Caller, id: &str) -> ApiR
         .session(id)
         .await?
         .ok_or_else(|| ApiError::not_found("There is no such session."))?;
-    if session.user_id != caller.user_id && !caller.is_admin() {
+    if !caller.may_have(&session.user_id) {
         return Err(ApiError::forbidden(
             "This session belongs to somebody else.",
         ));
