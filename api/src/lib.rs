@@ -5,20 +5,30 @@
 //! older client keeps working with a newer server.
 
 mod account;
+mod audit;
+mod event;
 mod problem;
 mod recording;
+mod retention;
 mod server;
 mod session;
+mod settings;
 mod token;
 
 pub use account::{
     ChangePassword, Login, NewUser, OidcMethod, RefreshRequest, Role, SignInMethods, Tokens, User,
     UserSource, UserUpdate,
 };
+pub use audit::{AuditEntry, AuditResult, AuditVerification, Via};
+pub use event::{DeletedRecording, Event, LiveSettings};
 pub use problem::{Problem, ProblemCode};
 pub use recording::{
-    Recording, RecordingStarted, RecordingStatus, RecordingStopped, StopRecording,
+    Recording, RecordingStarted, RecordingStatus, RecordingStopped, RecordingUpdate, StopRecording,
+};
+pub use retention::{
+    Amount, DeletionReason, FailedDeletion, PlannedDeletion, RetentionPreview, RetentionRun,
 };
 pub use server::ServerInfo;
-pub use session::{NewSession, Session, SessionStatus};
+pub use session::{NewSession, Session, SessionStatus, SessionUpdate};
+pub use settings::{RECORDING_AUTO_RECORD, Settings};
 pub use token::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};

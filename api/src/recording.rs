@@ -57,11 +57,30 @@ pub struct Recording {
     /// Finished without its sender having said stop.
     #[serde(default)]
     pub interrupted: bool,
+    /// Never deleted by retention, threshold or clean-up.
+    #[serde(default)]
+    pub protected: bool,
+    /// Deleted, but its storage has not done it yet; that is tried again.
+    #[serde(default)]
+    pub deleting: bool,
     /// RFC 3339, UTC.
     pub created_at: String,
     /// RFC 3339, UTC; when it became ready or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
+}
+
+/// Body of `PATCH /api/recordings/{id}`: what is absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordingUpdate {
+    /// Whether retention, threshold and clean-up leave it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected: Option<bool>,
+    /// What a download is called: 1–200 characters, no control characters, no `/` or `\`, no leading dot, no
+    /// white space around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
 }
 
 /// Answer to `POST /api/sessions/{id}/recording/start`.

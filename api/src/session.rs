@@ -31,6 +31,13 @@ pub enum SessionStatus {
     Failed,
 }
 
+impl SessionStatus {
+    /// Whether it is over; then it stays so.
+    pub fn has_ended(self) -> bool {
+        matches!(self, Self::Stopped | Self::Expired | Self::Failed)
+    }
+}
+
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -44,6 +51,22 @@ pub struct Session {
     pub status: SessionStatus,
     /// `"auto"` while auto-record is on, else `""`.
     pub recording_policy: String,
+    /// Whether it is to be recorded without being asked: auto-record is on, the session runs, and its user
+    /// has not stopped a recording in it.
+    #[serde(default)]
+    pub auto_record: bool,
     /// RFC 3339, UTC.
     pub created_at: String,
+    /// RFC 3339, UTC; when it was stopped, expired or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+}
+
+/// Body of `PATCH /api/sessions/{id}`: what the embedding platform has to report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionUpdate {
+    /// `running`, `stopped`, `expired` or `failed`. What has ended stays so: anything else is a 409. With the
+    /// session its recordings are stopped and finished.
+    pub status: SessionStatus,
 }

@@ -117,6 +117,8 @@ mod tests {
             status,
             failure: None,
             interrupted: false,
+            protected: false,
+            deleting: false,
             created_at: "2026-11-21T09:00:00Z".to_owned(),
             completed_at: None,
         }

@@ -116,6 +116,8 @@ fn shown(state: &AppState, row: RecordingRow) -> Recording {
         status,
         failure,
         interrupted: row.interrupted,
+        protected: false,
+        deleting: row.deleting,
         created_at: rfc3339(row.created_ms),
         completed_at: row.completed_ms.map(rfc3339),
     }

@@ -29,7 +29,9 @@ fn shown(row: SessionRow) -> Session {
         app_id: row.app_id,
         status: row.status,
         recording_policy: String::new(),
+        auto_record: false,
         created_at: rfc3339(row.created_ms),
+        ended_at: row.ended_ms.map(rfc3339),
     }
 }
 

@@ -1,0 +1,81 @@
+//! What goes by itself: recordings older than the days set, and the oldest when the disk is full.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Recording;
+
+/// Why a recording goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeletionReason {
+    /// It is older than the days set.
+    Age,
+    /// The disk is fuller than it may be, and this is among the oldest.
+    Room,
+}
+
+/// How many recordings, and how much room they take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// How many.
+    pub count: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// One recording that is to go, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedDeletion {
+    /// The recording's id.
+    pub id: String,
+    /// Why it goes.
+    pub reason: DeletionReason,
+}
+
+/// Answer to `GET /api/admin/retention`: what a run would do now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RetentionPreview {
+    /// `SORTIE_RECORDING_RETENTION_DAYS`; 0: forever.
+    pub days: u32,
+    /// `SORTIE_RECORDING_DISK_HIGH_PERCENT`, if set: above it the oldest go …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_percent: Option<u8>,
+    /// … until the disk is no fuller than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_percent: Option<u8>,
+    /// All that would go now.
+    pub due: Amount,
+    /// The first of them, up to 100, oldest first.
+    pub next: Vec<Recording>,
+    /// Why each of `next` goes, in the same order.
+    pub reasons: Vec<PlannedDeletion>,
+    /// Deleted already, but the storage has not done it yet; tried again by itself.
+    #[serde(default)]
+    pub retrying: u64,
+    /// RFC 3339, UTC: when it runs by itself; absent when there is nothing to run for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run_at: Option<String>,
+}
+
+/// Answer to `POST /api/admin/retention/run`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionRun {
+    /// How many are gone.
+    pub deleted: u64,
+    /// The bytes they took.
+    pub bytes: u64,
+    /// Those that could not be deleted yet (the first 100); that is tried again by itself.
+    pub failed: Vec<FailedDeletion>,
+    /// One answer has its limits: there is more to delete. Run it again, or leave it to the hourly run.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// A recording that could not be deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedDeletion {
+    /// Its id.
+    pub id: String,
+    /// Why, in a sentence.
+    pub reason: String,
+}
