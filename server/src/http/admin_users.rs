@@ -1,13 +1,13 @@
 //! People, for administrators: `/api/admin/users`.
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use sortie_api::{NewUser, ProblemCode, Role, User, UserSource, UserUpdate};
 use uuid::Uuid;
 
+use super::access::{Routes, routes};
 use super::auth::user_view;
 use super::caller::Admin;
 use super::json::JsonBody;
@@ -15,13 +15,14 @@ use super::{ApiError, ApiResult, AppState};
 use crate::catalog::{CatalogError, UserChange, UserRow};
 
 /// The routes under `/api/admin/users`.
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/admin/users", get(list).post(create))
-        .route(
-            "/api/admin/users/{id}",
-            get(show).patch(change).delete(remove),
-        )
+pub(super) fn routes() -> Routes {
+    routes! {
+        GET "/api/admin/users" => list,
+        POST "/api/admin/users" => create,
+        GET "/api/admin/users/{id}" => show,
+        PATCH "/api/admin/users/{id}" => change,
+        DELETE "/api/admin/users/{id}" => remove,
+    }
 }
 
 async fn list(State(state): State<AppState>, _: Admin) -> ApiResult<Json<Vec<User>>> {

@@ -5,17 +5,16 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use sortie_api::{Login, ProblemCode, RefreshRequest, Tokens, User};
 
+use super::access::{Routes, routes};
 use super::caller::{ACCESS_COOKIE, Caller, Via, access_token, check_same_origin, remote_address};
 use super::json::JsonBody;
 use super::{ApiError, ApiResult, AppState};
@@ -31,12 +30,13 @@ const REFRESH_COOKIE: &str = "sortie_refresh";
 const REFRESH_PATH: &str = "/api/auth";
 
 /// The routes under `/api/auth`.
-pub(crate) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/auth/login", post(login))
-        .route("/api/auth/refresh", post(refresh))
-        .route("/api/auth/logout", post(logout))
-        .route("/api/auth/me", get(me))
+pub(super) fn routes() -> Routes {
+    routes! {
+        POST "/api/auth/login" => login,
+        POST "/api/auth/refresh" => refresh,
+        POST "/api/auth/logout" => logout,
+        GET "/api/auth/me" => me,
+    }
 }
 
 async fn login(State(state): State<AppState>, request: Request) -> ApiResult<Response> {

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, header};
 use axum_extra::extract::CookieJar;
 use sortie_api::{Role, TokenScope};
 
-use super::{ApiError, AppState};
+use super::{ApiError, ApiResult, AppState};
 use crate::accounts::{IssueError, TokenError};
 
 /// The cookie with our pages' access token.
@@ -76,26 +76,35 @@ impl Caller {
 #[derive(Clone, Debug)]
 pub(crate) struct Admin(pub(crate) Caller);
 
+/// Who sends this request; for [`super::access`], which asks once for each request.
+pub(super) async fn identify(parts: &Parts, state: &AppState) -> ApiResult<Caller> {
+    let (token, via) =
+        access_token(&parts.headers).ok_or_else(|| ApiError::unauthenticated("Sign in first."))?;
+    if via == Via::Cookie {
+        check_same_origin(&parts.method, &parts.headers)?;
+    }
+    let identity = state.accounts.identify(&token).await?;
+    let caller = Caller {
+        user_id: identity.user.id.clone(),
+        username: identity.user.username.clone(),
+        roles: identity.user.roles.clone(),
+        via,
+        address: remote_address(parts),
+        scopes: None,
+    };
+    tracing::debug!(user_id = caller.user_id, via = ?caller.via, "the caller is known");
+    Ok(caller)
+}
+
 impl FromRequestParts<AppState> for Caller {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
-        let (token, via) = access_token(&parts.headers)
-            .ok_or_else(|| ApiError::unauthenticated("Sign in first."))?;
-        if via == Via::Cookie {
-            check_same_origin(&parts.method, &parts.headers)?;
-        }
-        let identity = state.accounts.identify(&token).await?;
-        let caller = Self {
-            user_id: identity.user.id.clone(),
-            username: identity.user.username.clone(),
-            roles: identity.user.roles.clone(),
-            via,
-            address: remote_address(parts),
-            scopes: None,
-        };
-        tracing::debug!(user_id = caller.user_id, via = ?caller.via, "the caller is known");
-        Ok(caller)
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, ApiError> {
+        parts.extensions.get().cloned().ok_or_else(|| {
+            ApiError::internal(anyhow::anyhow!(
+                "a handler wants the caller of a route that is for anybody"
+            ))
+        })
     }
 }
 

@@ -5,7 +5,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use sortie_api::ServerInfo;
 
+use super::access::{Routes, routes};
 use super::{ApiResult, AppState};
+
+pub(super) fn routes() -> Routes {
+    routes! {
+        GET "/api/info" => info,
+        GET "/healthz" => healthz,
+        GET "/readyz" => readyz,
+    }
+}
 
 pub(super) async fn info(State(state): State<AppState>) -> Json<ServerInfo> {
     Json(ServerInfo {

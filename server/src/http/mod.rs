@@ -1,5 +1,6 @@
 //! The HTTP face: routes, and nothing that decides anything.
 
+mod access;
 mod admin_users;
 mod auth;
 mod caller;
@@ -20,7 +21,6 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Request, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use sortie_api::ProblemCode;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -100,10 +100,7 @@ impl MakeRequestId for NewRequestId {
 
 /// Every route of the server.
 pub(crate) fn router(state: AppState) -> Router {
-    let mut api = Router::new()
-        .route("/api/info", get(info::info))
-        .route("/healthz", get(info::healthz))
-        .route("/readyz", get(info::readyz))
+    let mut api = info::routes()
         .merge(auth::routes())
         .merge(admin_users::routes())
         .merge(sessions::routes());
@@ -138,7 +135,8 @@ pub(crate) fn router(state: AppState) -> Router {
             },
         )
         .on_failure(DefaultOnFailure::new().level(Level::DEBUG));
-    api.layer(DefaultBodyLimit::max(JSON_LIMIT))
+    api.into_router()
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(assets::fallback)
         .layer(

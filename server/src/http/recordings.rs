@@ -1,13 +1,13 @@
 //! Recordings: list, look, play, download, delete.
 
+use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::Deserialize;
 use sortie_api::{Recording, RecordingStatus};
 
+use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::download::{self, Disposition};
 use super::{ApiError, ApiResult, AppState};
@@ -19,22 +19,18 @@ const PAGE: u32 = 100;
 /// The most rows of a page.
 const PAGE_MAX: u32 = 500;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/recordings", get(list))
-        .route("/api/recordings/{id}", get(show).delete(delete))
-        .route(
-            "/api/recordings/{id}/download",
-            get(|state, caller, id, method, headers| {
-                serve(state, caller, id, method, headers, Disposition::Attachment)
-            }),
-        )
-        .route(
-            "/api/recordings/{id}/stream",
-            get(|state, caller, id, method, headers| {
-                serve(state, caller, id, method, headers, Disposition::Inline)
-            }),
-        )
+pub(super) fn routes() -> Routes {
+    routes! {
+        GET "/api/recordings" => list,
+        GET "/api/recordings/{id}" => show,
+        DELETE "/api/recordings/{id}" => delete,
+        GET "/api/recordings/{id}/download" => |state, caller, id, method, headers| {
+            serve(state, caller, id, method, headers, Disposition::Attachment)
+        },
+        GET "/api/recordings/{id}/stream" => |state, caller, id, method, headers| {
+            serve(state, caller, id, method, headers, Disposition::Inline)
+        },
+    }
 }
 
 /// A row for a recording that begins now.

@@ -1,27 +1,26 @@
 //! A session's recordings: start, stop, and the whole-file way in.
 
+use axum::Json;
 use axum::extract::multipart::Field;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::http::StatusCode;
-use axum::routing::post;
-use axum::{Json, Router};
 use bytes::Bytes;
 use sortie_api::{ProblemCode, RecordingStarted, RecordingStatus, RecordingStopped, StopRecording};
 use sortie_tus::server::Append;
 
+use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::json::JsonBody;
 use super::{ApiError, ApiResult, AppState, recordings, sessions};
 use crate::catalog::RecordingRow;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/sessions/{id}/recording/start", post(start))
-        .route("/api/sessions/{id}/recording/stop", post(stop))
-        .route(
-            "/api/sessions/{id}/recording/upload",
-            post(upload).layer(DefaultBodyLimit::disable()),
-        )
+pub(super) fn routes() -> Routes {
+    routes! { POST "/api/sessions/{id}/recording/upload" => upload }
+        .layer(DefaultBodyLimit::disable())
+        .merge(routes! {
+            POST "/api/sessions/{id}/recording/start" => start,
+            POST "/api/sessions/{id}/recording/stop" => stop,
+        })
 }
 
 async fn start(

@@ -1,11 +1,11 @@
 //! Sessions: what is being watched.
 
+use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use sortie_api::{NewSession, ProblemCode, Session, SessionStatus};
 
+use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::json::JsonBody;
 use super::{ApiError, ApiResult, AppState};
@@ -15,11 +15,14 @@ use crate::clock::rfc3339;
 /// The most sessions of one answer.
 const LIST_LIMIT: u32 = 200;
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/sessions", get(list).post(create))
-        .route("/api/sessions/{id}", get(show).delete(delete))
-        .route("/api/sessions/{id}/stop", post(stop))
+pub(super) fn routes() -> Routes {
+    routes! {
+        GET "/api/sessions" => list,
+        POST "/api/sessions" => create,
+        GET "/api/sessions/{id}" => show,
+        DELETE "/api/sessions/{id}" => delete,
+        POST "/api/sessions/{id}/stop" => stop,
+    }
 }
 
 fn shown(row: SessionRow) -> Session {

@@ -5,36 +5,35 @@
 mod concat;
 mod refusal;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use futures_util::StreamExt;
 use sortie_api::ProblemCode;
 use sortie_tus::header::{self as tus, Concat};
 use sortie_tus::metadata::Metadata;
 use sortie_tus::server::{Append, Extension, Extensions, Protocol, UploadLength, effective_method};
 
+use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::{ApiError, ApiResult, AppState, recordings, sessions};
 use crate::catalog::UploadKind;
 use crate::clock::http_date;
 use crate::ingest::{Position, drain};
 
-pub(super) fn routes() -> Router<AppState> {
-    Router::new()
-        .route("/api/uploads", post(create).options(announce))
-        .route(
-            "/api/uploads/{id}",
-            post(overridden)
-                .patch(append)
-                .head(position)
-                .delete(terminate)
-                .options(announce),
-        )
+pub(super) fn routes() -> Routes {
+    let routes = routes! {
+        POST "/api/uploads" => create,
+        OPTIONS "/api/uploads" => announce,
+        POST "/api/uploads/{id}" => overridden,
+        PATCH "/api/uploads/{id}" => append,
+        HEAD "/api/uploads/{id}" => position,
+        DELETE "/api/uploads/{id}" => terminate,
+        OPTIONS "/api/uploads/{id}" => announce,
+    };
+    routes
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn(tus_headers))
 }

@@ -1,0 +1,379 @@
+//! Who may do what: one table for every route, and the only way to add one.
+//!
+//! [`routes!`] takes a route only if [`TABLE`] has a row for it, else the crate does not build. Every handler
+//! runs behind [`authorise`], which decides by the row and leaves the [`Caller`] for the handler to take. What
+//! remains for a handler of a [`Who::Owner`] route is to ask [`Caller::may_have`] about the thing it found.
+//!
+//! `docs/access.md` is this table for readers; a unit test keeps it so, and `tests/access.rs` walks all of it
+//! against a real server.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, Route};
+use sortie_api::{Role, TokenScope};
+use tower::{Layer, Service};
+
+use super::caller::{self, Caller, Via};
+use super::{ApiError, ApiResult, AppState};
+use Scopes::{AnyScope, Only, SignInOnly};
+use TokenScope::{Admin as AdminScope, Read, Record};
+use Who::{Admin, Anybody, Owner, User};
+
+/// Every route. A token of an administrator with the scope `admin` may use what any scope may.
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    // The server itself.
+    row("GET",     "/healthz",                              Anybody, AnyScope),
+    row("GET",     "/readyz",                               Anybody, AnyScope),
+    row("GET",     "/api/info",                             Anybody, AnyScope),
+
+    // Signing in and out. These look at what they are given themselves.
+    row("POST",    "/api/auth/login",                       Anybody, AnyScope),
+    row("POST",    "/api/auth/refresh",                     Anybody, AnyScope),
+    row("POST",    "/api/auth/logout",                      Anybody, AnyScope),
+    row("GET",     "/api/auth/me",                          User,    AnyScope),
+
+    // Sessions.
+    row("GET",     "/api/sessions",                         User,    Only(&[Record, Read])),
+    row("POST",    "/api/sessions",                         User,    Only(&[Record])),
+    row("GET",     "/api/sessions/{id}",                    Owner,   Only(&[Record, Read])),
+    row("DELETE",  "/api/sessions/{id}",                    Owner,   Only(&[Record])),
+    row("POST",    "/api/sessions/{id}/stop",               Owner,   Only(&[Record])),
+    row("POST",    "/api/sessions/{id}/recording/start",    Owner,   Only(&[Record])),
+    row("POST",    "/api/sessions/{id}/recording/stop",     Owner,   Only(&[Record])),
+    row("POST",    "/api/sessions/{id}/recording/upload",   Owner,   Only(&[Record])),
+
+    // Recordings.
+    row("GET",     "/api/recordings",                       User,    Only(&[Read])),
+    row("GET",     "/api/recordings/{id}",                  Owner,   Only(&[Record, Read])),
+    row("DELETE",  "/api/recordings/{id}",                  Owner,   Only(&[Record])),
+    row("GET",     "/api/recordings/{id}/download",         Owner,   Only(&[Read])),
+    row("GET",     "/api/recordings/{id}/stream",           Owner,   Only(&[Read])),
+
+    // Uploads: tus.
+    row("OPTIONS", "/api/uploads",                          Anybody, AnyScope),
+    row("POST",    "/api/uploads",                          User,    Only(&[Record])),
+    row("OPTIONS", "/api/uploads/{id}",                     Anybody, AnyScope),
+    row("HEAD",    "/api/uploads/{id}",                     Owner,   Only(&[Record])),
+    row("PATCH",   "/api/uploads/{id}",                     Owner,   Only(&[Record])),
+    row("POST",    "/api/uploads/{id}",                     Owner,   Only(&[Record])),
+    row("DELETE",  "/api/uploads/{id}",                     Owner,   Only(&[Record])),
+
+    // Administration.
+    row("GET",     "/api/admin/users",                      Admin,   Only(&[AdminScope])),
+    row("POST",    "/api/admin/users",                      Admin,   Only(&[AdminScope])),
+    row("GET",     "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
+    row("PATCH",   "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
+    row("DELETE",  "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
+];
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// Whoever asks; who it is is not even looked at.
+    Anybody,
+    /// Whoever is signed in; what comes back or comes to be is theirs.
+    User,
+    /// Whoever has what the path names, and administrators.
+    Owner,
+    /// Administrators.
+    Admin,
+}
+
+/// What an API token needs for a route.
+#[derive(Clone, Copy, Debug)]
+enum Scopes {
+    /// Any token will do.
+    AnyScope,
+    /// One of these.
+    Only(&'static [TokenScope]),
+    /// No token will do, nor a platform's: what lasts longer than they do is changed by somebody who has
+    /// signed in.
+    SignInOnly,
+}
+
+/// A line of the table.
+pub(crate) struct Row {
+    method: &'static str,
+    path: &'static str,
+    who: Who,
+    scopes: Scopes,
+}
+
+const fn row(method: &'static str, path: &'static str, who: Who, scopes: Scopes) -> Row {
+    Row {
+        method,
+        path,
+        who,
+        scopes,
+    }
+}
+
+/// The row of a route. Meant for constants: without a row it does not build.
+pub(crate) const fn row_of(method: &str, path: &str) -> &'static Row {
+    let mut at = 0;
+    while at < TABLE.len() {
+        if same(TABLE[at].method, method) && same(TABLE[at].path, path) {
+            return &TABLE[at];
+        }
+        at += 1;
+    }
+    panic!(
+        "this route has no row in the table of server/src/http/access.rs: say there who may use it"
+    )
+}
+
+/// `==` of text cannot be used in constants yet.
+const fn same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+/// Routes that have a row each: `routes! { GET "/api/things" => list, … }`.
+macro_rules! routes {
+    ($($method:ident $path:literal => $handler:expr),+ $(,)?) => {
+        $crate::http::access::Routes::new()
+            $(.on(const { $crate::http::access::row_of(stringify!($method), $path) }, $handler))+
+    };
+}
+pub(crate) use routes;
+
+/// What [`routes!`] makes.
+pub(crate) struct Routes(Router<AppState>);
+
+impl Routes {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self(Router::new())
+    }
+
+    /// Adds a route; see [`routes!`].
+    pub(crate) fn on<T: 'static>(
+        self,
+        row: &'static Row,
+        handler: impl Handler<T, AppState>,
+    ) -> Self {
+        let guarded = MethodRouter::new().on(row.filter(), Guarded { row, handler });
+        Self(self.0.route(row.path, guarded))
+    }
+
+    /// Adds others.
+    pub(crate) fn merge(self, others: Self) -> Self {
+        Self(self.0.merge(others.0))
+    }
+
+    /// Wraps those there are so far, and what decides about them.
+    pub(crate) fn layer<L>(self, layer: L) -> Self
+    where
+        L: Layer<Route> + Clone + Send + Sync + 'static,
+        L::Service: Service<Request> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Response: IntoResponse + 'static,
+        <L::Service as Service<Request>>::Error: Into<std::convert::Infallible> + 'static,
+        <L::Service as Service<Request>>::Future: Send + 'static,
+    {
+        Self(self.0.layer(layer))
+    }
+
+    /// All of them.
+    pub(super) fn into_router(self) -> Router<AppState> {
+        self.0
+    }
+}
+
+impl Row {
+    /// Panics at start-up for a method that axum does not route, as axum does for a path.
+    fn filter(&self) -> MethodFilter {
+        match self.method {
+            "GET" => MethodFilter::GET,
+            "HEAD" => MethodFilter::HEAD,
+            "POST" => MethodFilter::POST,
+            "PUT" => MethodFilter::PUT,
+            "PATCH" => MethodFilter::PATCH,
+            "DELETE" => MethodFilter::DELETE,
+            "OPTIONS" => MethodFilter::OPTIONS,
+            other => panic!("{other} is no method of this table"),
+        }
+    }
+}
+
+/// A handler behind its row.
+#[derive(Clone)]
+struct Guarded<H> {
+    row: &'static Row,
+    handler: H,
+}
+
+impl<T: 'static, H: Handler<T, AppState>> Handler<T, AppState> for Guarded<H> {
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, state: AppState) -> Self::Future {
+        Box::pin(async move {
+            match authorise(self.row, request, &state).await {
+                Ok(request) => self.handler.call(request, state).await,
+                Err(error) => error.into_response(),
+            }
+        })
+    }
+}
+
+/// Lets a request pass with its [`Caller`], or refuses it.
+async fn authorise(row: &Row, request: Request, state: &AppState) -> ApiResult<Request> {
+    if row.who == Anybody {
+        return Ok(request);
+    }
+    let (mut parts, body) = request.into_parts();
+    let caller = caller::identify(&parts, state).await?;
+    check(row, &caller)?;
+    parts.extensions.insert(caller);
+    Ok(Request::from_parts(parts, body))
+}
+
+/// The decision, for somebody who is signed in.
+fn check(row: &Row, caller: &Caller) -> ApiResult<()> {
+    match row.scopes {
+        AnyScope => {}
+        SignInOnly if matches!(caller.via, Via::Token | Via::Jwt) => {
+            return Err(ApiError::forbidden(
+                "This cannot be done with a token. Sign in first.",
+            ));
+        }
+        SignInOnly => {}
+        Only(sufficient) => {
+            if let Some(scopes) = &caller.scopes
+                && !caller.is_admin()
+                && !scopes.iter().any(|scope| sufficient.contains(scope))
+            {
+                return Err(ApiError::forbidden(format!(
+                    "This API token lacks the scope for that: {}.",
+                    names(sufficient)
+                )));
+            }
+        }
+    }
+    if row.who == Admin && !caller.roles.contains(&Role::Admin) {
+        return Err(ApiError::forbidden("Only administrators may do this."));
+    }
+    Ok(())
+}
+
+fn names(scopes: &[TokenScope]) -> String {
+    let names: Vec<_> = scopes
+        .iter()
+        .map(|scope| match scope {
+            Record => "record",
+            Read => "read",
+            AdminScope => "admin",
+        })
+        .collect();
+    names.join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table as `docs/access.md` has it.
+    fn markdown() -> String {
+        let mut text =
+            String::from("| Method | Path | Who | API token's scope |\n|---|---|---|---|\n");
+        for row in TABLE {
+            let who = format!("{:?}", row.who).to_lowercase();
+            let scopes = match row.scopes {
+                AnyScope => "any".to_owned(),
+                SignInOnly => "none: sign in".to_owned(),
+                Only(scopes) => names(scopes),
+            };
+            let Row { method, path, .. } = row;
+            text += &format!("| {method} | `{path}` | {who} | {scopes} |\n");
+        }
+        text
+    }
+
+    /// `UPDATE_DOCS=1` writes the page instead.
+    #[test]
+    fn the_page_for_readers_is_this_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/access.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = page.split_once("<!-- table -->\n").unwrap();
+        let (_, after) = rest.split_once("<!-- end -->\n").unwrap();
+        let expected = format!(
+            "{before}<!-- table -->\n{}<!-- end -->\n{after}",
+            markdown()
+        );
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &expected).unwrap();
+        } else {
+            assert_eq!(
+                page, expected,
+                "run: UPDATE_DOCS=1 cargo test -p sortie-server access"
+            );
+        }
+    }
+
+    #[test]
+    fn what_administers_is_for_administrators_and_no_row_comes_twice() {
+        for (at, row) in TABLE.iter().enumerate() {
+            if row.path.starts_with("/api/admin/") {
+                assert_eq!(row.who, Admin, "{}", row.path);
+            }
+            assert!(std::ptr::eq(row_of(row.method, row.path), &TABLE[at]));
+        }
+    }
+
+    #[test]
+    fn a_token_needs_a_scope_and_a_person_does_not() {
+        let caller = |via, roles: &[Role], scopes: Option<&[TokenScope]>| Caller {
+            user_id: "1".to_owned(),
+            username: "ann".to_owned(),
+            roles: roles.to_vec(),
+            via,
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            scopes: scopes.map(<[_]>::to_vec),
+        };
+        let (user, admin) = (&[Role::User][..], &[Role::User, Role::Admin][..]);
+        let ann = caller(Via::Bearer, user, None);
+        let recorder = caller(Via::Token, user, Some(&[Record]));
+        let reader = caller(Via::Token, user, Some(&[Read]));
+        let root = caller(Via::Cookie, admin, None);
+        let robot = caller(Via::Token, admin, Some(&[AdminScope]));
+        let platform = caller(Via::Jwt, admin, None);
+        for (row, expected) in [
+            (row("", "", User, AnyScope), [true; 6]),
+            (
+                row("", "", User, Only(&[Record])),
+                [true, true, false, true, true, true],
+            ),
+            (
+                row("", "", Owner, Only(&[Read])),
+                [true, false, true, true, true, true],
+            ),
+            (
+                row("", "", User, SignInOnly),
+                [true, false, false, true, false, false],
+            ),
+            (
+                row("", "", Admin, Only(&[AdminScope])),
+                [false, false, false, true, true, true],
+            ),
+        ] {
+            let allowed = [&ann, &recorder, &reader, &root, &robot, &platform]
+                .map(|caller| check(&row, caller).is_ok());
+            assert_eq!(allowed, expected, "{:?} {:?}", row.who, row.scopes);
+        }
+    }
+}
