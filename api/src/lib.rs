@@ -7,12 +7,14 @@
 mod account;
 mod audit;
 mod event;
+mod list;
 mod problem;
 mod recording;
 mod retention;
 mod server;
 mod session;
 mod settings;
+mod storage;
 mod token;
 
 pub use account::{
@@ -21,6 +23,7 @@ pub use account::{
 };
 pub use audit::{AuditEntry, AuditResult, AuditVerification, Via};
 pub use event::{DeletedRecording, Event, LiveSettings};
+pub use list::RecordingQuery;
 pub use problem::{Problem, ProblemCode};
 pub use recording::{
     Recording, RecordingStarted, RecordingStatus, RecordingStopped, RecordingUpdate, StopRecording,
@@ -31,4 +34,5 @@ pub use retention::{
 pub use server::ServerInfo;
 pub use session::{NewSession, Session, SessionStatus, SessionUpdate};
 pub use settings::{RECORDING_AUTO_RECORD, Settings};
+pub use storage::{DayUsage, RetentionRule, StatusUsage, StorageReport, UserUsage};
 pub use token::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};

@@ -93,17 +93,31 @@ CREATE TABLE recordings (
     upload_concat   TEXT NOT NULL DEFAULT '',
     -- The final upload that a partial one is copied into; the partial one goes when that is complete.
     final_id        TEXT,
+    -- Never deleted by retention, threshold or clean-up.
+    protected       BIGINT NOT NULL DEFAULT 0,
     -- Somebody has deleted it; the row goes when its object is gone.
     deleting        BIGINT NOT NULL DEFAULT 0,
     created_ms      BIGINT NOT NULL,
     completed_ms    BIGINT
 );
-CREATE INDEX recordings_user ON recordings (user_id, created_ms, id);
-CREATE INDEX recordings_created ON recordings (created_ms, id);
-CREATE INDEX recordings_status ON recordings (status, created_ms, id);
-CREATE INDEX recordings_session ON recordings (session_id, created_ms, id);
-CREATE INDEX recordings_kind ON recordings (kind, completed_ms);
-CREATE INDEX recordings_final ON recordings (final_id);
+-- Lists: for each order one index for a person's recordings and one for everybody's. They are read one range for
+-- each status, merged. Pieces (kind partial) are in none of them.
+CREATE INDEX recordings_user_created ON recordings (user_id, status, created_ms, id) WHERE kind <> 'partial';
+CREATE INDEX recordings_user_duration ON recordings (user_id, status, duration_ms, id) WHERE kind <> 'partial';
+CREATE INDEX recordings_user_size ON recordings (user_id, status, size_bytes, id) WHERE kind <> 'partial';
+-- With the size: the storage report counts bytes in it without touching the table.
+CREATE INDEX recordings_created ON recordings (status, created_ms, id, size_bytes) WHERE kind <> 'partial';
+CREATE INDEX recordings_duration ON recordings (status, duration_ms, id) WHERE kind <> 'partial';
+CREATE INDEX recordings_size ON recordings (status, size_bytes, id) WHERE kind <> 'partial';
+CREATE INDEX recordings_session ON recordings (session_id, status, created_ms, id) WHERE kind <> 'partial';
+-- What is looked for every few seconds is rare, and so are these indexes' rows.
+CREATE INDEX recordings_protected ON recordings (status, created_ms, id) WHERE protected = 1;
+CREATE INDEX recordings_user_protected ON recordings (user_id, status, created_ms, id) WHERE protected = 1;
+CREATE INDEX recordings_deleting ON recordings (id) WHERE deleting = 1;
+CREATE INDEX recordings_open ON recordings (id) WHERE status IN ('recording', 'uploading', 'processing');
+CREATE INDEX recordings_partial ON recordings (completed_ms) WHERE kind = 'partial';
+CREATE INDEX recordings_part_of ON recordings (final_id) WHERE final_id IS NOT NULL;
+CREATE INDEX recordings_final ON recordings (upload_concat) WHERE kind = 'final';
 
 -- Who did what, when. Rows are only ever added.
 CREATE TABLE audit (
