@@ -13,6 +13,7 @@ NODE_MIN=18
 TEST_PACKAGES=(
     chromium chromium-driver fonts-dejavu-core
     ffmpeg mkvtoolnix strace
+    buildah
     python3 python3-pip
     libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev pkg-config
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
@@ -141,4 +142,5 @@ if [[ $purpose == test ]]; then
     scripts/seaweedfs.sh >/dev/null
     npm_packages tests/conformance "the tus clients for JavaScript"
     python_packages tests/conformance/requirements.txt "the tus client for Python"
+    python_packages tests/deploy/requirements.txt "Helm, Docker Compose and Kubernetes' schemas"
 fi

@@ -91,7 +91,15 @@ stage_conformance() {
         node --test --test-concurrency=1 --test-reporter=spec tests/conformance/*.test.mjs
 }
 
-STAGES=(setup format deny audit pages clippy-wasm clippy docs native core-wasm client-wasm server faults js-client browser conformance)
+stage_deploy() {
+    export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
+    [[ -x $SORTIE_SERVER ]] || die "There is nothing to test: run the stage server first."
+    local tools
+    tools=$(python_dir tests/deploy/requirements.txt)
+    (cd tests/deploy && "$tools/bin/python" -B -m unittest chart_test host_test image_test)
+}
+
+STAGES=(setup format deny audit pages clippy-wasm clippy docs native core-wasm client-wasm server faults js-client browser conformance deploy)
 
 describe() {
     case $1 in
@@ -111,6 +119,7 @@ describe() {
         js-client) echo "build the client for JavaScript" ;;
         browser) echo "end to end: real server, real browser" ;;
         conformance) echo "tus clients of others against the real server" ;;
+        deploy) echo "Helm chart, image, Compose and systemd, each by its own tools" ;;
     esac
 }
 

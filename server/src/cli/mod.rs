@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 a file could not be read or written; 2 the command line asks for what cannot be;
 //! 3 the file is no recording, or nothing in it can be played.
 
+mod health;
 mod inspect;
 mod repair;
 mod source;
@@ -27,6 +28,10 @@ pub(crate) enum Command {
     ///
     /// Exit codes: 0 done, 1 the file could not be read, 2 wrong usage, 3 no recording or nothing in it to play.
     Inspect(inspect::Arguments),
+    /// Ask the server on this machine whether it is ready; for the health check of a container.
+    ///
+    /// Exit codes: 0 ready, 1 not ready or no answer, 2 wrong configuration.
+    CheckHealth,
 }
 
 /// Why a command ends without having done its work.
@@ -75,6 +80,7 @@ impl Command {
     /// Does what was asked for, and says so.
     pub(crate) fn run(self) -> ExitCode {
         let result = match self {
+            Self::CheckHealth => return health::run(),
             Self::Repair(arguments) => repair::run(&arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
         };

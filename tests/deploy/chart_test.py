@@ -1,0 +1,229 @@
+"""The Helm chart, rendered by Helm's own library and checked against Kubernetes' schemas."""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+import helm_python as helm
+import kubernetes_validate
+import yaml
+
+CHART = Path(__file__).parents[2] / "deploy/helm/sortie-recording"
+# The oldest that Chart.yaml allows and the newest there is a schema for.
+KUBERNETES = ["1.25", "1.37"]
+
+# contract.md, "Helm values": these, with these defaults, and no others below `recording`.
+RECORDING = {
+    "enabled": False,
+    "storageBackend": "local",
+    "storagePath": "/data/recordings",
+    "maxSizeMB": 500,
+    "retentionDays": 0,
+    "s3": {"bucket": "", "region": "us-east-1", "endpoint": "", "prefix": "recordings/"},
+}
+
+ON = {"recording": {"enabled": True}}
+S3 = {"recording": {"enabled": True, "storageBackend": "s3", "s3": {"bucket": "videos"}}}
+POSTGRES = {"database": {"type": "postgres", "existingSecret": "db"}}
+PEER = {"namespaceSelector": {"matchLabels": {"team": "a"}}}
+
+VALUES = {
+    "defaults": {},
+    "local": ON,
+    "s3 with keys": S3 | {"s3Credentials": {"existingSecret": "s3"}},
+    "s3 with IRSA": S3 | {"serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/r"}}},
+    "postgres and s3": S3 | POSTGRES,
+    "postgres and local": ON | POSTGRES,
+    "own claims": ON | {"persistence": {"existingClaim": "mine"}, "state": {"existingClaim": "mine-too"}},
+    "everything": ON | {
+        "admin": {"existingSecret": "admin"},
+        "jwt": {"existingSecret": "jwt"},
+        "env": {"SORTIE_LOG": "debug", "SORTIE_RECORDING_SILENCE_SECONDS": 60},
+        "extraEnv": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "n", "key": "k"}}}],
+        "image": {"digest": "sha256:" + "0" * 64},
+        "imagePullSecrets": [{"name": "registry"}],
+        "service": {"type": "LoadBalancer", "port": 80, "annotations": {"a": "b"}},
+        "ingress": {
+            "enabled": True,
+            "className": "nginx",
+            "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "0"},
+            "hosts": ["a.example.com", "b.example.com"],
+            "tls": [{"secretName": "tls", "hosts": ["a.example.com"]}],
+        },
+        "networkPolicy": {
+            "enabled": True,
+            "from": [PEER],
+            "egress": [{"ports": [{"port": 443, "protocol": "TCP"}]}],
+        },
+        "persistence": {"storageClass": "fast", "accessModes": ["ReadWriteMany"], "annotations": {"a": "b"}},
+        "podAnnotations": {"a": "b"},
+        "podLabels": {"a": "b"},
+        "nodeSelector": {"a": "b"},
+        "tolerations": [{"key": "a", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "high",
+    },
+}
+
+REFUSED = {
+    "a typo": ({"recording": {"enbled": True}}, "enbled"),
+    "an unknown back end": ({"recording": {"storageBackend": "tape"}}, "storageBackend"),
+    "s3 without a bucket": ({"recording": {"enabled": True, "storageBackend": "s3"}}, "recording.s3.bucket"),
+    "postgres without a Secret": ({"database": {"type": "postgres"}}, "database.existingSecret"),
+    "an ingress for nobody": ({"ingress": {"enabled": True}}, "ingress.hosts"),
+    "a relative path": ({"recording": {"storagePath": "data"}}, "storagePath"),
+    "no size at all": ({"recording": {"maxSizeMB": 0}}, "maxSizeMB"),
+}
+
+
+def render(values, name="sortie"):
+    """The objects that Helm would send to Kubernetes, by (kind, name)."""
+    with helm.Chart.load(str(CHART)) as chart:
+        files = chart.render(values, name=name, namespace="recordings")
+    manifests = "\n---\n".join(text for path, text in files.items() if path.endswith(".yaml"))
+    objects = [item for item in yaml.safe_load_all(manifests) if item]
+    found = {(item["kind"], item["metadata"]["name"]): item for item in objects}
+    assert len(found) == len(objects), "two objects of one kind and name"
+    return found
+
+
+def one(objects, kind):
+    (found,) = [item for (of, _), item in objects.items() if of == kind]
+    return found
+
+
+def pod(objects):
+    return one(objects, "Deployment")["spec"]["template"]["spec"]
+
+
+def variables(objects):
+    return {item["name"]: item.get("value", item.get("valueFrom")) for item in pod(objects)["containers"][0]["env"]}
+
+
+class Chart(unittest.TestCase):
+    def test_lint(self):
+        result = helm.lint(str(CHART))
+        # Severity 1 is a recommendation: an icon.
+        worse = [message for message in result["messages"] if message["severity"] > 1]
+        self.assertEqual((worse, result["errors"]), ([], []))
+
+    def test_values_are_the_contracts(self):
+        values = yaml.safe_load((CHART / "values.yaml").read_text())
+        self.assertEqual(values["recording"], RECORDING)
+
+    def test_every_value_set_is_valid_kubernetes(self):
+        for name, values in VALUES.items():
+            for version in KUBERNETES:
+                for key, item in render(values).items():
+                    with self.subTest(name, object=key, version=version):
+                        kubernetes_validate.validate(item, version, strict=True)
+
+    def test_the_schemas_do_refuse(self):
+        item = one(render({}), "Service")
+        item["spec"]["ports"][0]["prot"] = "TCP"
+        with self.assertRaises(kubernetes_validate.ValidationError):
+            kubernetes_validate.validate(item, KUBERNETES[-1], strict=True)
+
+    def test_wrong_values_are_refused_by_name(self):
+        for name, (values, named) in REFUSED.items():
+            with self.subTest(name), self.assertRaises(helm.HelmError) as refused:
+                render(values)
+            self.assertIn(named, str(refused.exception))
+
+    def test_the_contracts_values_reach_the_server(self):
+        values = {
+            "recording": {
+                "enabled": True,
+                "storageBackend": "s3",
+                # Large enough for Helm to make a float of it.
+                "maxSizeMB": 2000000,
+                "retentionDays": 30,
+                "s3": {"bucket": "b", "region": "r", "endpoint": "http://s3", "prefix": "p/"},
+            }
+        }
+        found = variables(render(values))
+        for name, value in {
+            "SORTIE_VIDEO_RECORDING_ENABLED": "true",
+            "SORTIE_RECORDING_STORAGE_BACKEND": "s3",
+            "SORTIE_RECORDING_STORAGE_PATH": "/data/recordings",
+            "SORTIE_RECORDING_MAX_SIZE_MB": "2000000",
+            "SORTIE_RECORDING_RETENTION_DAYS": "30",
+            "SORTIE_RECORDING_S3_BUCKET": "b",
+            "SORTIE_RECORDING_S3_REGION": "r",
+            "SORTIE_RECORDING_S3_ENDPOINT": "http://s3",
+            "SORTIE_RECORDING_S3_PREFIX": "p/",
+        }.items():
+            self.assertEqual(found[name], value, name)
+
+    def test_secrets_come_from_secrets(self):
+        found = variables(render(S3 | POSTGRES | VALUES["s3 with keys"] | {
+            "admin": {"existingSecret": "admin"},
+            "jwt": {"existingSecret": "jwt"},
+        }))
+        for name, secret in {
+            "SORTIE_DB_DSN": ("db", "dsn"),
+            "SORTIE_ADMIN_PASSWORD": ("admin", "password"),
+            "SORTIE_JWT_SECRET": ("jwt", "secret"),
+            "AWS_ACCESS_KEY_ID": ("s3", "AWS_ACCESS_KEY_ID"),
+            "AWS_SECRET_ACCESS_KEY": ("s3", "AWS_SECRET_ACCESS_KEY"),
+        }.items():
+            self.assertEqual(found[name], {"secretKeyRef": {"name": secret[0], "key": secret[1]}}, name)
+
+    def test_irsa_annotates_the_service_account(self):
+        objects = render(VALUES["s3 with IRSA"])
+        account = one(objects, "ServiceAccount")
+        self.assertIn("eks.amazonaws.com/role-arn", account["metadata"]["annotations"])
+        self.assertEqual(pod(objects)["serviceAccountName"], account["metadata"]["name"])
+        self.assertNotIn("AWS_ACCESS_KEY_ID", variables(objects))
+
+    def test_what_must_last_has_a_claim(self):
+        # Which claims a value set makes; what is staged for S3 was acknowledged, so it needs one too.
+        for name, expected in {
+            "defaults": ["state"],
+            "local": ["recordings", "state"],
+            "s3 with keys": ["state"],
+            "postgres and s3": ["state"],
+            "postgres and local": ["recordings"],
+            "own claims": [],
+        }.items():
+            objects = render(VALUES[name])
+            made = sorted(key[1].removeprefix("sortie-sortie-recording-") for key in objects if key[0].startswith("Pers"))
+            self.assertEqual(made, expected, name)
+        mounts = pod(render(VALUES["own claims"]))
+        claims = {v["name"]: v["persistentVolumeClaim"]["claimName"] for v in mounts["volumes"] if "persistentVolumeClaim" in v}
+        self.assertEqual(claims, {"recordings": "mine", "state": "mine-too"})
+        paths = {m["name"]: m["mountPath"] for m in mounts["containers"][0]["volumeMounts"]}
+        self.assertEqual(paths["recordings"], "/data/recordings")
+
+    def test_every_pod_is_confined(self):
+        for name, values in VALUES.items():
+            with self.subTest(name):
+                spec = pod(render(values))
+                self.assertTrue(spec["securityContext"]["runAsNonRoot"])
+                self.assertEqual(spec["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
+                self.assertFalse(spec["automountServiceAccountToken"])
+                # A Service named "sortie" would set SORTIE_PORT to tcp://…
+                self.assertFalse(spec["enableServiceLinks"])
+                container = spec["containers"][0]["securityContext"]
+                self.assertTrue(container["readOnlyRootFilesystem"])
+                self.assertFalse(container["allowPrivilegeEscalation"])
+                self.assertEqual(container["capabilities"], {"drop": ["ALL"]})
+
+    def test_the_service_and_the_policy_reach_the_pod(self):
+        objects = render(VALUES["everything"])
+        labels = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+        for selector in (
+            one(objects, "Service")["spec"]["selector"],
+            one(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+            one(objects, "Deployment")["spec"]["selector"]["matchLabels"],
+        ):
+            self.assertTrue(selector and selector.items() <= labels.items())
+        policy = one(objects, "NetworkPolicy")["spec"]
+        self.assertEqual(policy["ingress"][0]["from"], [PEER])
+        self.assertEqual(policy["policyTypes"], ["Ingress", "Egress"])
+        self.assertIn({"port": 53, "protocol": "UDP"}, policy["egress"][0]["ports"])
+
+    def test_it_can_be_packaged(self):
+        with tempfile.TemporaryDirectory() as folder:
+            helm.package(str(CHART), destination=folder)
+            self.assertEqual([path.name for path in Path(folder).iterdir()], ["sortie-recording-0.1.0.tgz"])

@@ -1,0 +1,84 @@
+"""Docker Compose, systemd and the Dockerfile, each read by its own tool."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+TOOLS = Path(sys.executable).parent
+
+
+def run(*command, **options):
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+
+
+class Compose(unittest.TestCase):
+    def config(self, **secrets):
+        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"} | secrets
+        file = DEPLOY / "compose/compose.yaml"
+        return run(TOOLS / "docker-compose", "-f", file, "config", env=environment)
+
+    def test_it_is_valid(self):
+        result = self.config(POSTGRES_PASSWORD="one", S3_SECRET_KEY="two")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        services = yaml.safe_load(result.stdout)["services"]
+        server = services["server"]
+        self.assertTrue(server["read_only"])
+        self.assertEqual(server["cap_drop"], ["ALL"])
+        self.assertEqual(server["environment"]["SORTIE_DB_DSN"], "postgres://sortie:one@database:5432/sortie")
+        # Closed by default: nobody but this machine, and only the server.
+        self.assertEqual([port["host_ip"] for port in server["ports"]], ["127.0.0.1"])
+        self.assertEqual([name for name, service in services.items() if "ports" in service], ["server"])
+
+    def test_no_secret_has_a_default(self):
+        for given in ({"POSTGRES_PASSWORD": "one"}, {"S3_SECRET_KEY": "two"}):
+            result = self.config(**given)
+            self.assertNotEqual(result.returncode, 0)
+            self.assertIn("set it in .env", result.stderr)
+
+    def test_the_example_names_every_variable(self):
+        used = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose/compose.yaml").read_text()))
+        named = set(re.findall(r"^#?(\w+)=", (DEPLOY / "compose/.env.example").read_text(), re.M))
+        self.assertEqual(used, named)
+
+
+class Dockerfile(unittest.TestCase):
+    def test_lint(self):
+        result = run(TOOLS / "hadolint", DEPLOY / "image/Dockerfile")
+        self.assertEqual((result.returncode, result.stdout), (0, ""), result.stderr)
+
+    def test_the_build_gets_what_it_needs(self):
+        # Everything that is not in the context is missing from the image's build.
+        allowed = [line[2:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!/")]
+        members = re.search(r"^members = \[(.*?)\]", (ROOT / "Cargo.toml").read_text(), re.M | re.S).group(1)
+        for member in re.findall(r'"([^"]+)"', members) + ["Cargo.lock", "scripts", "index.html", "Trunk.toml"]:
+            self.assertTrue(any(member == path or member.startswith(path + "/") for path in allowed), member)
+
+
+@unittest.skipUnless(shutil.which("systemd-analyze"), "systemd is not on this machine")
+class Systemd(unittest.TestCase):
+    def unit(self, folder):
+        # `verify` wants the program to be there.
+        text = (DEPLOY / "systemd/sortie-server.service").read_text()
+        unit = Path(folder) / "sortie-server.service"
+        unit.write_text(text.replace("/usr/bin/sortie-server", "/bin/true"))
+        return unit
+
+    def test_it_is_valid(self):
+        with tempfile.TemporaryDirectory() as folder:
+            result = run("systemd-analyze", "verify", self.unit(folder))
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+    def test_it_is_hardened(self):
+        with tempfile.TemporaryDirectory() as folder:
+            # Tenths of an exposure level; below 2 is the best class.
+            result = run("systemd-analyze", "security", "--offline=true", "--threshold=15", self.unit(folder))
+        self.assertEqual(result.returncode, 0, result.stdout[-300:])
