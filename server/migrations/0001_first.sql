@@ -63,6 +63,8 @@ CREATE TABLE sessions (
     user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     app_id     TEXT NOT NULL,
     status     TEXT NOT NULL,             -- creating, running, stopped, expired, failed
+    -- Its user has stopped a recording by hand: none starts by itself any more.
+    auto_declined BIGINT NOT NULL DEFAULT 0,
     created_ms BIGINT NOT NULL,
     ended_ms   BIGINT
 );
@@ -119,14 +121,39 @@ CREATE INDEX recordings_partial ON recordings (completed_ms) WHERE kind = 'parti
 CREATE INDEX recordings_part_of ON recordings (final_id) WHERE final_id IS NOT NULL;
 CREATE INDEX recordings_final ON recordings (upload_concat) WHERE kind = 'final';
 
--- Who did what, when. Rows are only ever added.
-CREATE TABLE audit (
-    id      TEXT PRIMARY KEY NOT NULL,    -- UUID version 7: in the order of time
-    at_ms   BIGINT NOT NULL,
-    actor   TEXT NOT NULL,                -- a user's id, or system
-    action  TEXT NOT NULL,                -- recording.start, recording.ready, recording.delete, ...
-    subject TEXT NOT NULL,                -- the id of what it was done to
-    detail  TEXT NOT NULL DEFAULT ''
+-- What one of several servers does for all, and until when it is that one's.
+CREATE TABLE leases (
+    name       TEXT PRIMARY KEY NOT NULL, -- retention
+    holder     TEXT NOT NULL,             -- a server's run
+    -- Counts its holders: a former one, however late, is told by it.
+    fence      BIGINT NOT NULL,
+    expires_ms BIGINT NOT NULL
 );
-CREATE INDEX audit_at ON audit (at_ms, id);
-CREATE INDEX audit_subject ON audit (subject, at_ms);
+
+-- Who did what, when. Rows are only ever added. Each one's hash covers the row before: see catalog/audit.rs.
+CREATE TABLE audit (
+    seq        BIGINT PRIMARY KEY NOT NULL, -- 1, 2, 3, ... without a gap
+    at_ms      BIGINT NOT NULL,
+    actor_id   TEXT NOT NULL,             -- a user's id, system, or empty when nobody is known
+    actor_name TEXT NOT NULL,
+    via        TEXT NOT NULL,             -- cookie, bearer, token, jwt, proxy, system
+    address    TEXT NOT NULL,             -- where the request came from; empty: from nowhere
+    action     TEXT NOT NULL,             -- recording.start, recording.delete, settings.change, ...
+    subject    TEXT NOT NULL,             -- the id of what it was done to
+    detail     TEXT NOT NULL,
+    result     TEXT NOT NULL,             -- ok, denied, failed
+    hash       TEXT NOT NULL              -- SHA-256, hexadecimal
+);
+CREATE INDEX audit_at ON audit (at_ms, seq);
+CREATE INDEX audit_actor ON audit (actor_id, at_ms, seq);
+CREATE INDEX audit_action ON audit (action, at_ms, seq);
+CREATE INDEX audit_subject ON audit (subject, at_ms, seq);
+CREATE INDEX audit_result ON audit (result, at_ms, seq);
+
+-- The end of the chain: one row, taken by whoever adds to it, in the same transaction.
+CREATE TABLE audit_head (
+    id   BIGINT PRIMARY KEY NOT NULL,     -- 1
+    seq  BIGINT NOT NULL,
+    hash TEXT NOT NULL
+);
+INSERT INTO audit_head (id, seq, hash) VALUES (1, 0, '');

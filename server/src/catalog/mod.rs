@@ -11,11 +11,13 @@ mod settings;
 mod users;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
+use tokio::sync::Notify;
 
-pub(crate) use audit::{Action, SYSTEM};
+pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow, Verified};
 pub(crate) use recordings::{Completion, RecordingRow, UploadKind};
 pub(crate) use refresh_tokens::RefreshTokenRow;
 pub(crate) use sessions::SessionRow;
@@ -62,6 +64,8 @@ fn nonsense(column: &str, value: &str) -> sqlx::Error {
 #[derive(Clone, Debug)]
 pub(crate) struct Catalog {
     pool: AnyPool,
+    /// Told when this process has added to the audit log.
+    audited: Arc<Notify>,
 }
 
 impl Catalog {
@@ -97,7 +101,10 @@ impl Catalog {
             .connect(&format!("sqlite://{name}?mode=rwc"))
             .await?;
         sqlx::migrate!("./migrations").run(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            audited: Arc::default(),
+        })
     }
 
     /// Whether the database answers.

@@ -6,41 +6,15 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum_extra::extract::CookieJar;
+pub(crate) use sortie_api::Via;
 use sortie_api::{Role, TokenScope};
 
 use super::{ApiError, ApiResult, AppState};
 use crate::accounts::{IssueError, TokenError};
+use crate::catalog::Actor;
 
 /// The cookie with our pages' access token.
 pub(crate) const ACCESS_COOKIE: &str = "sortie_access";
-
-/// How somebody showed who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Via {
-    /// An access token that a browser sends by itself for our pages; says nothing about which page asked.
-    Cookie,
-    /// An access token in the `Authorization` header, put there by a program that has it.
-    Bearer,
-    /// An API token.
-    Token,
-    /// A bearer token of the embedding platform.
-    Jwt,
-    /// A trusted proxy's word.
-    Proxy,
-}
-
-impl Via {
-    /// As it stands in the audit log.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Cookie => "cookie",
-            Self::Bearer => "bearer",
-            Self::Token => "token",
-            Self::Jwt => "jwt",
-            Self::Proxy => "proxy",
-        }
-    }
-}
 
 /// Somebody who is signed in. A handler that takes it answers 401 to everybody else, and 403 to a change
 /// that a foreign page asks for with our cookie.
@@ -64,6 +38,16 @@ impl Caller {
     /// Whether they administer the server.
     pub(crate) fn is_admin(&self) -> bool {
         self.roles.contains(&Role::Admin)
+    }
+
+    /// Who they are in the audit log.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor {
+            id: self.user_id.clone(),
+            name: self.username.clone(),
+            via: self.via,
+            address: Some(self.address),
+        }
     }
 
     /// Whether they may have what belongs to `owner_id`.

@@ -11,7 +11,7 @@ use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::download::{self, Disposition};
 use super::{ApiError, ApiResult, AppState};
-use crate::catalog::{Action, RecordingRow, UploadKind};
+use crate::catalog::{Action, AuditEvent, RecordingRow, UploadKind};
 use crate::clock::rfc3339;
 
 /// Rows of a page when the caller does not say.
@@ -225,7 +225,7 @@ async fn delete(
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
     let row = allowed(&state, &caller, &id).await?;
-    state.ingest.delete(&row.id, &caller.user_id).await?;
+    state.ingest.delete(&row.id, &caller.actor()).await?;
     tracing::info!(recording = id, user = caller.username, "recording deleted");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -248,10 +248,9 @@ async fn serve(
             Disposition::Inline => Action::View,
             Disposition::Attachment => Action::Download,
         };
-        state
-            .catalog
-            .audit(state.clock.now_ms(), &caller.user_id, action, &row.id, "")
-            .await?;
+        let actor = caller.actor();
+        let event = AuditEvent::done(&actor, action, &row.id);
+        state.catalog.audit(state.clock.now_ms(), &event).await?;
     }
     Ok(response)
 }

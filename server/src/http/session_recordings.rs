@@ -37,7 +37,7 @@ async fn start(
         None,
         String::new(),
     );
-    state.ingest.create(&row, &caller.user_id).await?;
+    state.ingest.create(&row, &caller.actor()).await?;
     tracing::info!(
         recording = row.id,
         session = session.id,
@@ -83,7 +83,7 @@ async fn stop(
     JsonBody(body): JsonBody<StopRecording>,
 ) -> ApiResult<Json<RecordingStopped>> {
     let row = recording_of(&state, &caller, &id, body.recording_id.as_deref()).await?;
-    let status = state.ingest.stop(&row.id, &caller.user_id).await?;
+    let status = state.ingest.stop(&row.id, &caller.actor()).await?;
     Ok(Json(RecordingStopped { status }))
 }
 
@@ -132,7 +132,7 @@ async fn upload(
                         "This recording is complete already; start a new one.",
                     ));
                 }
-                state.ingest.stop(&row.id, &caller.user_id).await?;
+                state.ingest.stop(&row.id, &caller.actor()).await?;
                 write_field(&state, &row.id, field).await?;
                 let status = state.ingest.complete(&row.id).await?;
                 // Whether it can be played is seen in the list; the upload itself has succeeded.

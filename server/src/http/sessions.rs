@@ -168,7 +168,7 @@ async fn end(state: &AppState, caller: &Caller, id: &str) -> ApiResult<()> {
         .end_session(id, SessionStatus::Stopped, state.clock.now_ms())
         .await?;
     for recording in state.catalog.open_recordings_of_session(id).await? {
-        state.ingest.stop(&recording, &caller.user_id).await?;
+        state.ingest.stop(&recording, &caller.actor()).await?;
     }
     Ok(())
 }

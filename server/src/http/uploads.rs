@@ -160,7 +160,7 @@ async fn created(
             )
         }
     };
-    state.ingest.create(&row, &caller.user_id).await?;
+    state.ingest.create(&row, &caller.actor()).await?;
     tracing::info!(
         recording = row.id,
         session = row.session_id,
@@ -283,7 +283,7 @@ async fn terminate(
             "This partial upload is part of a final one; it goes by itself when that is complete.",
         ));
     }
-    state.ingest.delete(&row.id, &caller.user_id).await?;
+    state.ingest.delete(&row.id, &caller.actor()).await?;
     tracing::info!(recording = id, user = caller.username, "upload terminated");
     Ok(StatusCode::NO_CONTENT)
 }

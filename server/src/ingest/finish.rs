@@ -10,7 +10,7 @@ use sortie_api::RecordingStatus;
 use super::growing::{Ending, Growing, conclude};
 use super::slot::{Interrupted, Slot, locked};
 use super::{IngestError, Inner};
-use crate::catalog::{Action, Completion, RecordingRow, SYSTEM, UploadKind};
+use crate::catalog::{Action, Actor, AuditEvent, Completion, RecordingRow, UploadKind};
 use crate::storage::StorageError;
 
 impl Inner {
@@ -77,7 +77,9 @@ impl Inner {
                 .as_deref()
                 .unwrap_or(if interrupted.0 { "interrupted" } else { "" });
         if row.kind != UploadKind::Partial {
-            self.audit(SYSTEM, action, &row.id, detail).await;
+            let actor = Actor::system();
+            self.audit(&AuditEvent::done(&actor, action, &row.id).detail(detail))
+                .await;
         }
         tracing::info!(
             recording = row.id,

@@ -16,7 +16,7 @@ use super::growing::Growing;
 use super::receive::Received;
 use super::slot::{Interrupted, Slot, locked};
 use super::{Body, IngestError, Inner};
-use crate::catalog::{Action, RecordingRow, UploadKind};
+use crate::catalog::{Action, Actor, AuditEvent, RecordingRow, UploadKind};
 use crate::storage::StorageError;
 
 /// How long a complete partial upload waits to be joined. Its siblings may take longer to arrive than a
@@ -41,7 +41,7 @@ impl Inner {
         &self,
         row: &RecordingRow,
         parts: &[String],
-        actor: &str,
+        actor: &Actor,
     ) -> Result<bool, IngestError> {
         let writer = self.storage.create(&row.id).await?;
         let inserted = self.catalog.insert_final(row, parts).await;
@@ -50,8 +50,8 @@ impl Inner {
             self.remove_rowless(row).await;
             return Ok(inserted?);
         }
-        self.audit(actor, Action::Start, &row.id, &row.session_id)
-            .await;
+        let event = AuditEvent::done(actor, Action::Start, &row.id).detail(&row.session_id);
+        self.audit(&event).await;
         let slot = self.slot(&row.id);
         *slot.state.lock().await = Some(Growing::new(writer, row.kind));
         // Until it is joined; the reaper goes on if the request does not.

@@ -23,7 +23,7 @@ use sortie_api::RecordingStatus;
 use sortie_tus::server::{Append, Refusal, UploadLength};
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Action, Catalog, CatalogError, RecordingRow, UploadKind};
+use crate::catalog::{Action, Actor, AuditEvent, Catalog, CatalogError, RecordingRow, UploadKind};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::storage::{Storage, StorageError};
@@ -112,8 +112,12 @@ impl Ingest {
     }
 
     /// Makes a recording: its object first, then its row, so that a row always has an object.
-    pub(crate) async fn create(&self, row: &RecordingRow, actor: &str) -> Result<(), IngestError> {
-        let (inner, row, actor) = (Arc::clone(&self.0), row.clone(), actor.to_owned());
+    pub(crate) async fn create(
+        &self,
+        row: &RecordingRow,
+        actor: &Actor,
+    ) -> Result<(), IngestError> {
+        let (inner, row, actor) = (Arc::clone(&self.0), row.clone(), actor.clone());
         undisturbed(async move { inner.create(&row, &actor).await }).await
     }
 
@@ -123,9 +127,9 @@ impl Ingest {
         &self,
         row: &RecordingRow,
         parts: Vec<String>,
-        actor: &str,
+        actor: &Actor,
     ) -> Result<bool, IngestError> {
-        let (inner, row, actor) = (Arc::clone(&self.0), row.clone(), actor.to_owned());
+        let (inner, row, actor) = (Arc::clone(&self.0), row.clone(), actor.clone());
         undisturbed(async move {
             let created = inner.create_final(&row, &parts, &actor).await?;
             if created {
@@ -208,9 +212,14 @@ impl Ingest {
     }
 
     /// Its sender has said stop; the rest of the bytes may still be on their way.
-    pub(crate) async fn stop(&self, id: &str, actor: &str) -> Result<RecordingStatus, IngestError> {
+    pub(crate) async fn stop(
+        &self,
+        id: &str,
+        actor: &Actor,
+    ) -> Result<RecordingStatus, IngestError> {
         if self.0.catalog.mark_uploading(id).await? {
-            self.0.audit(actor, Action::Stop, id, "").await;
+            let event = AuditEvent::done(actor, Action::Stop, id);
+            self.0.audit(&event).await;
         }
         if let Some(slot) = self.0.known_slot(id) {
             self.0.heard(&slot);
@@ -232,14 +241,21 @@ impl Ingest {
 
     /// Deletes a recording: the object first, then the row. If the storage fails, the row stays, says so,
     /// and the reaper tries again.
-    pub(crate) async fn delete(&self, id: &str, actor: &str) -> Result<(), IngestError> {
-        let (inner, id, actor) = (Arc::clone(&self.0), id.to_owned(), actor.to_owned());
+    pub(crate) async fn delete(&self, id: &str, actor: &Actor) -> Result<(), IngestError> {
+        let (inner, id, actor) = (Arc::clone(&self.0), id.to_owned(), actor.clone());
         undisturbed(async move {
             inner.catalog.mark_deleting(&id).await?;
-            inner.audit(&actor, Action::Delete, &id, "").await;
+            let event = AuditEvent::done(&actor, Action::Delete, &id);
+            inner.audit(&event).await;
             inner.delete(&id).await
         })
         .await
+    }
+
+    /// Goes on with a deletion that is marked and audited.
+    pub(crate) async fn delete_marked(&self, id: &str) -> Result<(), IngestError> {
+        let (inner, id) = (Arc::clone(&self.0), id.to_owned());
+        undisturbed(async move { inner.delete(&id).await }).await
     }
 
     /// What can be seen of a growing recording.
@@ -311,7 +327,7 @@ fn closed_position_of(row: &RecordingRow) -> Result<Position, IngestError> {
 }
 
 impl Inner {
-    async fn create(&self, row: &RecordingRow, actor: &str) -> Result<(), IngestError> {
+    async fn create(&self, row: &RecordingRow, actor: &Actor) -> Result<(), IngestError> {
         let writer = self.storage.create(&row.id).await?;
         if let Err(error) = self.catalog.insert_recording(row).await {
             drop(writer);
@@ -319,8 +335,8 @@ impl Inner {
             return Err(error.into());
         }
         if row.kind != UploadKind::Partial {
-            self.audit(actor, Action::Start, &row.id, &row.session_id)
-                .await;
+            let event = AuditEvent::done(actor, Action::Start, &row.id).detail(&row.session_id);
+            self.audit(&event).await;
         }
         let slot = self.slot(&row.id);
         *slot.state.lock().await = Some(Growing::new(writer, row.kind));
@@ -410,7 +426,10 @@ impl Inner {
         if let Some(row) = self.catalog.recording(id).await? {
             self.storage.delete(&self.storage.growing_path(id)).await?;
             self.storage.delete(&row.storage_path).await?;
-            self.catalog.delete_recording(id).await?;
+            if self.catalog.delete_recording(id).await? && row.kind != UploadKind::Partial {
+                self.audit(&AuditEvent::done(&Actor::system(), Action::Gone, id))
+                    .await;
+            }
         }
         self.forget(&slot);
         Ok(())
@@ -418,19 +437,9 @@ impl Inner {
 
     /// Writes into the audit log. What has been done cannot be undone because its line is missing, so a
     /// failure goes to the server's log.
-    async fn audit(&self, actor: &str, action: Action, subject: &str, detail: &str) {
-        let now_ms = self.clock.now_ms();
-        if let Err(error) = self
-            .catalog
-            .audit(now_ms, actor, action, subject, detail)
-            .await
-        {
-            tracing::error!(
-                actor,
-                ?action,
-                subject,
-                "the audit log cannot be written: {error}"
-            );
+    async fn audit(&self, event: &AuditEvent<'_>) {
+        if let Err(error) = self.catalog.audit(self.clock.now_ms(), event).await {
+            tracing::error!(?event, "the audit log cannot be written: {error}");
         }
     }
 }

@@ -67,7 +67,7 @@ pub(super) async fn create(
     row.kind = UploadKind::Final;
     row.status = RecordingStatus::Uploading;
     value.clone_into(&mut row.upload_concat);
-    if !state.ingest.concatenate(&row, ids, &caller.user_id).await? {
+    if !state.ingest.concatenate(&row, ids, &caller.actor()).await? {
         return Err(ApiError::new(
             ProblemCode::Conflict,
             "A part of this final upload was joined into another one, or has just expired.",
