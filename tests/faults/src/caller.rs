@@ -13,6 +13,13 @@ use crate::process::{ADMIN, PASSWORD};
 /// No request of these tests takes long unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Nothing here speaks TLS, but a `reqwest` that is built together with the server's wants to know whose it
+/// would be.
+fn choose_tls() {
+    // An error says that somebody has chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// Somebody who is signed in. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -27,6 +34,7 @@ impl Caller {
     /// # Errors
     /// When that does not work.
     pub async fn sign_in(origin: &str) -> Result<Self> {
+        choose_tls();
         let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
         let answer = http
             .post(format!("{origin}/api/auth/login"))
