@@ -39,6 +39,12 @@ struct Arguments {
     /// Sizes in MB for the time from the end to ready.
     #[arg(long, value_delimiter = ',', default_value = "1,1000,10000")]
     ready: Vec<u64>,
+    /// Without the time from the end to ready.
+    #[arg(long)]
+    no_ready: bool,
+    /// Only these of the three shapes, by their number of streams.
+    #[arg(long, value_delimiter = ',')]
+    streams: Vec<usize>,
     /// Only the floor and this server.
     #[arg(long)]
     alone: bool,
@@ -57,12 +63,15 @@ async fn main() -> Result<()> {
             "| streams × chunk | who | chunks/s | of floor | p50 / p99 ms | CPU µs/chunk | peak RSS MiB |"
         );
         println!("|---|---|--:|--:|---|--:|--:|");
-        for shape in SHAPES {
+        let wanted = |shape: &Shape| {
+            arguments.streams.is_empty() || arguments.streams.contains(&shape.streams)
+        };
+        for shape in SHAPES.into_iter().filter(wanted) {
             compare(shape, &programs, &arguments).await?;
         }
         println!();
     }
-    if !arguments.ready.is_empty() {
+    if !arguments.no_ready {
         println!("| recording | stop → ready | taken up after kill -9 |");
         println!("|--:|--:|--:|");
         for size in arguments.ready {
