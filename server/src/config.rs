@@ -1,20 +1,34 @@
-//! Configuration from environment variables. All wrong values are reported together.
+//! Configuration: what [`Settings`] collects from the environment and a file, [`Config::read`] understands. All
+//! wrong values are reported together.
+//!
+//! A new variable is a line in `config/variables.rs`, a field of [`Config`] and a line in [`Config::read`].
 
+mod origins;
 #[cfg(feature = "s3")]
 mod s3;
+mod secret;
+mod settings;
+mod variables;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tracing_subscriber::EnvFilter;
+
 #[cfg(feature = "s3")]
 pub use s3::{S3Key, S3StorageConfig};
+pub use secret::Secret;
+pub use settings::Settings;
+pub use variables::{VARIABLES, Variable, help as variables_help};
 
 const MIB: u64 = 1024 * 1024;
+/// The libraries report their own retries; what comes of them is ours to say.
+const LOG: &str = "info,sqlx=warn,object_store=warn,aws_config=warn";
 
 /// Everything that is set before the server starts.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// `SORTIE_VIDEO_RECORDING_ENABLED`: whether the recording routes exist.
     pub recording_enabled: bool,
@@ -34,9 +48,21 @@ pub struct Config {
     /// `SORTIE_ADMIN_USERNAME`.
     pub admin_username: String,
     /// `SORTIE_ADMIN_PASSWORD`; generated when absent.
-    pub admin_password: Option<String>,
+    pub admin_password: Option<Secret>,
     /// `SORTIE_JWT_SECRET`; generated and stored when absent.
-    pub jwt_secret: Option<String>,
+    pub jwt_secret: Option<Secret>,
+    /// `SORTIE_MAX_CONNECTIONS`: more wait to be taken.
+    pub max_connections: usize,
+    /// `SORTIE_CORS_ORIGINS`: sites whose pages may call the API with a token.
+    pub cors_origins: Vec<String>,
+    /// `SORTIE_FRAME_ANCESTORS`: sites that may show our pages in a frame.
+    pub frame_ancestors: Vec<String>,
+    /// `SORTIE_HSTS_SECONDS`: how long browsers shall insist on HTTPS; zero for not at all.
+    pub hsts: Duration,
+    /// `SORTIE_METRICS_PUBLIC`: whether anybody may read the metrics.
+    pub metrics_public: bool,
+    /// `SORTIE_LOG`: what is logged.
+    pub log: String,
 }
 
 /// Where recordings are kept.
@@ -140,12 +166,7 @@ const BACK_ENDS: &str = "local or s3";
 const BACK_ENDS: &str = "local (this program was built without s3)";
 
 impl Config {
-    /// Reads the environment.
-    pub fn from_env() -> Result<Self, Vec<ConfigError>> {
-        Self::read(&|name| std::env::var(name).ok())
-    }
-
-    /// Reads variables from anywhere.
+    /// Reads variables from anywhere; [`Settings::config`] from where a server has them.
     pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader {
             variable,
@@ -224,6 +245,15 @@ impl Config {
             )),
             _ => StorageConfig::Local(LocalStorageConfig { path: path.into() }),
         };
+        let max_connections = reader.number("SORTIE_MAX_CONNECTIONS", 4096, 1, 1_000_000);
+        let cors_origins = origins::read(&mut reader, "SORTIE_CORS_ORIGINS");
+        let frame_ancestors = origins::read(&mut reader, "SORTIE_FRAME_ANCESTORS");
+        let hsts = reader.number("SORTIE_HSTS_SECONDS", 31_536_000, 0, 63_072_000);
+        let metrics_public = reader.flag("SORTIE_METRICS_PUBLIC", false);
+        let log = reader.text("SORTIE_LOG").unwrap_or_else(|| LOG.to_owned());
+        if let Err(error) = EnvFilter::try_new(&log) {
+            reader.wrong("SORTIE_LOG", format!("{log:?} is no filter: {error}"));
+        }
         if !reader.errors.is_empty() {
             return Err(reader.errors);
         }
@@ -236,8 +266,14 @@ impl Config {
             port: u16::try_from(port).unwrap_or(8080),
             database,
             admin_username,
-            admin_password,
-            jwt_secret,
+            admin_password: admin_password.map(Secret::from),
+            jwt_secret: jwt_secret.map(Secret::from),
+            max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
+            cors_origins,
+            frame_ancestors,
+            hsts: Duration::from_secs(hsts),
+            metrics_public,
+            log,
         })
     }
 }
@@ -269,6 +305,63 @@ mod tests {
         );
         assert_eq!(config.database, PathBuf::from("sortie.db"));
         assert_eq!(config.admin_username, "admin");
+    }
+
+    /// Every combination that makes [`Config::read`] ask for more.
+    const KINDS: &[&[(&str, &str)]] = &[
+        &[],
+        #[cfg(feature = "s3")]
+        &[
+            ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),
+            ("SORTIE_RECORDING_S3_BUCKET", "videos"),
+        ],
+    ];
+
+    #[test]
+    fn the_table_has_what_is_read_and_nothing_else() {
+        let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+        for kind in KINDS {
+            let _ = Config::read(&|name| {
+                asked.borrow_mut().insert(name.to_owned());
+                kind.iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| (*value).to_owned())
+            });
+        }
+        let asked = asked.into_inner();
+        let known = VARIABLES.iter().map(|variable| variable.name.to_owned());
+        let known: std::collections::BTreeSet<_> = known.collect();
+        let missing: Vec<_> = asked.difference(&known).collect();
+        assert!(
+            missing.is_empty(),
+            "add to server/src/config/variables.rs: {missing:?}"
+        );
+        if cfg!(feature = "s3") {
+            let unread: Vec<_> = known.difference(&asked).collect();
+            assert!(unread.is_empty(), "nobody reads {unread:?}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_in_the_table_are_those_in_force() {
+        for kind in KINDS {
+            let with = |defaults: bool| {
+                Config::read(&|name| {
+                    let given = kind.iter().find(|(known, _)| *known == name);
+                    let default = || {
+                        let variable = variables::find(name)?;
+                        let value = variable.default;
+                        (defaults && !value.is_empty() && !value.starts_with('(')).then_some(value)
+                    };
+                    given
+                        .map(|(_, value)| *value)
+                        .or_else(default)
+                        .map(str::to_owned)
+                })
+                .unwrap_or_else(|errors| panic!("{errors:?}"))
+            };
+            assert_eq!(format!("{:?}", with(true)), format!("{:?}", with(false)));
+        }
     }
 
     #[test]

@@ -15,7 +15,10 @@ mod storage;
 
 pub use accounts::FirstAdmin;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use config::{Config, ConfigError, LocalStorageConfig, StorageConfig};
+pub use config::{
+    Config, ConfigError, LocalStorageConfig, Secret, Settings, StorageConfig, VARIABLES, Variable,
+    variables_help,
+};
 #[cfg(feature = "s3")]
 pub use config::{S3Key, S3StorageConfig};
 pub use server::{OpenError, Server};

@@ -9,38 +9,38 @@
 mod cli;
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
-use sortie_server::{Config, Server, SystemClock};
+use clap::{CommandFactory, FromArgMatches, Parser};
+use sortie_server::{Config, Server, Settings, SystemClock, variables_help};
 use tracing_subscriber::EnvFilter;
 
-/// Records screens, loses nothing, finds them again. Configured by environment variables (docs/server.md).
+/// Records screens, loses nothing, finds them again. Configured by environment variables: --help lists them.
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
+    /// A TOML file with variables; the environment wins. Also SORTIE_CONFIG.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<cli::Command>,
 }
 
 fn main() -> ExitCode {
-    if let Some(command) = Arguments::parse().command {
-        return command.run();
+    let matches = Arguments::command()
+        .after_long_help(variables_help())
+        .get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let Some(command) = arguments.command {
+        return command.run(arguments.config);
     }
-    let config = match Config::from_env() {
+    let config = match Settings::from_env(arguments.config).config() {
         Ok(config) => config,
-        Err(errors) => {
-            eprintln!("sortie-server cannot start: {} wrong.", count(errors.len()));
-            for error in errors {
-                eprintln!("  {error}");
-            }
-            return ExitCode::from(2);
-        }
+        Err(errors) => return cli::wrong_values("sortie-server cannot start", &errors),
     };
-    // The libraries report their own retries; what comes of them is ours to say.
-    let filter = EnvFilter::try_from_env("SORTIE_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,object_store=warn,aws_config=warn"));
+    let filter = EnvFilter::new(&config.log);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -65,14 +65,6 @@ fn main() -> ExitCode {
             eprintln!("sortie-server: {error:#}");
             ExitCode::FAILURE
         }
-    }
-}
-
-fn count(values: usize) -> String {
-    if values == 1 {
-        "one value is".to_owned()
-    } else {
-        format!("{values} values are")
     }
 }
 

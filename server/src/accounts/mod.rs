@@ -139,7 +139,7 @@ impl Accounts {
         config: &Config,
     ) -> anyhow::Result<(Self, Option<FirstAdmin>)> {
         let secret = match &config.jwt_secret {
-            Some(secret) => secret.clone(),
+            Some(secret) => secret.expose().to_owned(),
             None => {
                 catalog
                     .setting_or_insert(SECRET_SETTING, &random::hex::<32>()?)
@@ -166,7 +166,7 @@ impl Accounts {
             return Ok(None);
         }
         let (password, generated_password) = match &config.admin_password {
-            Some(password) => (password.clone(), None),
+            Some(password) => (password.expose().to_owned(), None),
             None => {
                 let password = random::readable_password()?;
                 (password.clone(), Some(password))

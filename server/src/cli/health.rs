@@ -2,24 +2,22 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sortie_server::Config;
+use sortie_server::Settings;
+
+use super::wrong_values;
 
 const PATIENCE: Duration = Duration::from_secs(4);
 /// More than the longest answer of `/readyz`.
 const MOST: u64 = 64 * 1024;
 
-pub(super) fn run() -> ExitCode {
-    let (host, port) = match Config::from_env() {
+pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
+    let (host, port) = match Settings::from_env(file).config() {
         Ok(config) => (config.host, config.port),
-        Err(errors) => {
-            for error in errors {
-                eprintln!("sortie-server: {error}");
-            }
-            return ExitCode::from(2);
-        }
+        Err(errors) => return wrong_values("sortie-server is not asked", &errors),
     };
     match ask(SocketAddr::new(reachable(host), port)) {
         Ok(answer) if is_ready(&answer) => ExitCode::SUCCESS,

@@ -3,14 +3,17 @@
 //! Exit codes: 0 done; 1 a file could not be read or written; 2 the command line asks for what cannot be;
 //! 3 the file is no recording, or nothing in it can be played.
 
+mod check;
 mod health;
 mod inspect;
 mod repair;
 mod source;
 mod words;
 
+pub(crate) use check::wrong_values;
+
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -32,6 +35,10 @@ pub(crate) enum Command {
     ///
     /// Exit codes: 0 ready, 1 not ready or no answer, 2 wrong configuration.
     CheckHealth,
+    /// Check the configuration without starting, and say where each value comes from; secrets are masked.
+    ///
+    /// Exit codes: 0 right, 2 wrong.
+    CheckConfig,
 }
 
 /// Why a command ends without having done its work.
@@ -78,9 +85,10 @@ fn tell(text: &str) -> Result<(), Failure> {
 
 impl Command {
     /// Does what was asked for, and says so.
-    pub(crate) fn run(self) -> ExitCode {
+    pub(crate) fn run(self, config: Option<PathBuf>) -> ExitCode {
         let result = match self {
-            Self::CheckHealth => return health::run(),
+            Self::CheckHealth => return health::run(config),
+            Self::CheckConfig => return check::run(config),
             Self::Repair(arguments) => repair::run(&arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
         };

@@ -1,9 +1,8 @@
 //! The variables of the `s3` back end.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{MIB, Reader};
+use super::{MIB, Reader, Secret};
 
 /// S3 demands at least 5 MiB of every part but the last; some stores demand that all be equal.
 const SMALLEST_PART: u64 = 8 * MIB;
@@ -35,22 +34,14 @@ pub struct S3StorageConfig {
 }
 
 /// An access key.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct S3Key {
     /// `AWS_ACCESS_KEY_ID`.
     pub access_key_id: String,
     /// `AWS_SECRET_ACCESS_KEY`.
-    pub secret_access_key: String,
+    pub secret_access_key: Secret,
     /// `AWS_SESSION_TOKEN`.
-    pub session_token: Option<String>,
-}
-
-impl fmt::Debug for S3Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3Key")
-            .field("access_key_id", &self.access_key_id)
-            .finish_non_exhaustive()
-    }
+    pub session_token: Option<Secret>,
 }
 
 impl S3StorageConfig {
@@ -131,11 +122,12 @@ impl S3Key {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let access_key_id = reader.text("AWS_ACCESS_KEY_ID");
         let secret_access_key = reader.text("AWS_SECRET_ACCESS_KEY");
+        let session_token = reader.text("AWS_SESSION_TOKEN");
         match (access_key_id, secret_access_key) {
             (Some(access_key_id), Some(secret_access_key)) => Some(Self {
                 access_key_id,
-                secret_access_key,
-                session_token: reader.text("AWS_SESSION_TOKEN"),
+                secret_access_key: secret_access_key.into(),
+                session_token: session_token.map(Secret::from),
             }),
             (Some(_), None) => {
                 reader.wrong(

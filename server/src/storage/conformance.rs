@@ -61,7 +61,7 @@ impl Bench {
             part_size: PART,
             credentials: Some(S3Key {
                 access_key_id: ADMIN.0.to_owned(),
-                secret_access_key: ADMIN.1.to_owned(),
+                secret_access_key: ADMIN.1.to_owned().into(),
                 session_token: None,
             }),
         };
@@ -634,7 +634,7 @@ mod only_s3 {
         let told = change(|config| {
             config.credentials = Some(S3Key {
                 access_key_id: seaweedfs::READER.0.to_owned(),
-                secret_access_key: seaweedfs::READER.1.to_owned(),
+                secret_access_key: seaweedfs::READER.1.to_owned().into(),
                 session_token: None,
             });
         })
@@ -646,7 +646,7 @@ mod only_s3 {
         let told = change(|config| {
             config.credentials = Some(S3Key {
                 access_key_id: ADMIN.0.to_owned(),
-                secret_access_key: "wrong".to_owned(),
+                secret_access_key: "wrong".to_owned().into(),
                 session_token: None,
             });
         })
@@ -655,7 +655,7 @@ mod only_s3 {
         let told = change(|config| {
             config.credentials = Some(S3Key {
                 access_key_id: "nobody".to_owned(),
-                secret_access_key: "wrong".to_owned(),
+                secret_access_key: "wrong".to_owned().into(),
                 session_token: None,
             });
         })

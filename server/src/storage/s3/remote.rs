@@ -84,8 +84,11 @@ impl Remote {
             Some(key) => {
                 builder.with_credentials(Arc::new(StaticCredentialProvider::new(AwsCredential {
                     key_id: key.access_key_id.clone(),
-                    secret_key: key.secret_access_key.clone(),
-                    token: key.session_token.clone(),
+                    secret_key: key.secret_access_key.expose().to_owned(),
+                    token: key
+                        .session_token
+                        .as_ref()
+                        .map(|token| token.expose().to_owned()),
                 })))
             }
             None => builder.with_credentials(Arc::new(ChainCredentials::new(

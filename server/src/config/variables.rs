@@ -1,0 +1,229 @@
+//! Every variable, with its default and its meaning: what `--help`, `check-config`, the configuration file and
+//! docs/server.md go by.
+//!
+//! A variable that [`super::Config::read`] asks for and that has no line here fails a test, and so does a line that
+//! nobody asks for or whose default is not the one in force.
+
+use std::fmt::Write as _;
+
+/// One variable.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name, in the environment and in the configuration file.
+    pub name: &'static str,
+    /// What is in force without it: a value that could as well be set, or words in parentheses.
+    pub default: &'static str,
+    /// What it does, allowed values included; Markdown.
+    pub meaning: &'static str,
+    /// Whether its value is masked, and may come from the file that `<name>_FILE` names.
+    pub secret: bool,
+}
+
+const fn plain(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
+    Variable {
+        name,
+        default,
+        meaning,
+        secret: false,
+    }
+}
+
+const fn secret(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
+    Variable {
+        name,
+        default,
+        meaning,
+        secret: true,
+    }
+}
+
+/// All of them, in the order in which people look for them.
+#[rustfmt::skip]
+pub const VARIABLES: &[Variable] = &[
+    // Recording.
+    plain("SORTIE_VIDEO_RECORDING_ENABLED", "false", "Turns recording on. Off: its routes answer 404 and the pages show no controls"),
+    plain("SORTIE_RECORDING_MAX_SIZE_MB", "500", "The largest recording, in MiB (1 to 16,777,216); more is refused with 413"),
+    plain("SORTIE_RECORDING_SILENCE_SECONDS", "600", "A recording whose sender is silent for longer (5 to 31,536,000) is finished from what has arrived"),
+
+    // Storage.
+    plain("SORTIE_RECORDING_STORAGE_BACKEND", "local", "Where recordings go: `local` or `s3`"),
+    plain("SORTIE_RECORDING_STORAGE_PATH", "/data/recordings", "The folder for recordings with `local`"),
+    plain("SORTIE_RECORDING_S3_BUCKET", "", "The bucket; required with `s3`, and must exist"),
+    plain("SORTIE_RECORDING_S3_REGION", "us-east-1", "Its region"),
+    plain("SORTIE_RECORDING_S3_ENDPOINT", "", "Address of a store that is not AWS, without a path: `https://s3.example.com:9000`"),
+    plain("SORTIE_RECORDING_S3_PREFIX", "recordings/", "Begins every key; `/` for none"),
+    plain("SORTIE_RECORDING_S3_REDIRECT", "false", "Downloads are redirected to the store"),
+    plain("SORTIE_RECORDING_STAGING_PATH", "(`staging` beside `SORTIE_DB`)", "Folder for what the store does not have yet"),
+    plain("AWS_ACCESS_KEY_ID", "", "Access key; without one the rest of the AWS chain is asked (profiles, SSO, IRSA, roles)"),
+    secret("AWS_SECRET_ACCESS_KEY", "", "Belongs to `AWS_ACCESS_KEY_ID`"),
+    secret("AWS_SESSION_TOKEN", "", "Belongs to a temporary `AWS_ACCESS_KEY_ID`"),
+
+    // Database.
+    plain("SORTIE_DB_TYPE", "sqlite", "The kind of database: `sqlite`"),
+    plain("SORTIE_DB", "sortie.db", "The file of an SQLite database"),
+
+    // Listening.
+    plain("SORTIE_HOST", "0.0.0.0", "The address to listen on; `127.0.0.1` for this machine only"),
+    plain("SORTIE_PORT", "8080", "The port to listen on (0 to 65,535); 0 takes any free one"),
+    plain("SORTIE_MAX_CONNECTIONS", "4096", "The most connections at once (1 to 1,000,000); more wait to be taken"),
+
+    // Accounts.
+    plain("SORTIE_ADMIN_USERNAME", "admin", "The first administrator, made when the database has nobody"),
+    secret("SORTIE_ADMIN_PASSWORD", "(generated and printed once)", "Their password, 8 to 256 characters"),
+    secret("SORTIE_JWT_SECRET", "(generated and kept in the database)", "Signs access tokens; at least 32 bytes"),
+
+    // Other sites.
+    plain("SORTIE_CORS_ORIGINS", "", "Sites whose pages may call the API with a token, comma-separated: `https://app.example.com`. None without it"),
+    plain("SORTIE_FRAME_ANCESTORS", "", "Sites that may show our pages in a frame, comma-separated. None without it"),
+    plain("SORTIE_HSTS_SECONDS", "31536000", "How long browsers shall insist on HTTPS once they came over it (0 to 63,072,000); 0 for not at all"),
+
+    // Operation.
+    plain("SORTIE_METRICS_PUBLIC", "false", "Anybody may read `/metrics`, not only administrators"),
+    plain("SORTIE_LOG", "info,sqlx=warn,object_store=warn,aws_config=warn", "What is logged ([filter syntax](https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html)); JSON lines unless a terminal reads them"),
+];
+
+/// Names the file with settings; can stand in the environment only.
+pub(super) const CONFIG_FILE: &str = "SORTIE_CONFIG";
+
+/// The variable of this name.
+pub(super) fn find(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|variable| variable.name == name)
+}
+
+/// The known name that somebody who wrote this one probably meant.
+pub(super) fn meant(name: &str) -> Option<&'static str> {
+    let upper = name.to_ascii_uppercase();
+    VARIABLES
+        .iter()
+        .map(|variable| (distance(&upper, variable.name), variable.name))
+        .min()
+        // Half of it wrong is another name.
+        .filter(|(distance, known)| distance * 2 <= known.len())
+        .map(|(_, known)| known)
+}
+
+/// Levenshtein's: how many letters must be put in, taken out or replaced.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, letter) in one.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, against) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(letter != against);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// The list for `--help`.
+pub fn help() -> String {
+    let mut text =
+        "Variables, from the environment or, with the same names, from a TOML file (--config or \
+                    SORTIE_CONFIG). The environment wins.\n"
+            .to_owned();
+    for Variable {
+        name,
+        default,
+        meaning,
+        secret,
+    } in VARIABLES
+    {
+        let plain = words(meaning);
+        let _ = write!(text, "\n  {name}");
+        if !default.is_empty() {
+            let _ = write!(text, " = {}", words(default));
+        }
+        if *secret {
+            let _ = write!(text, "\n      Or {name}_FILE, a file with it.");
+        }
+        let _ = writeln!(text, "\n      {plain}.");
+    }
+    text
+}
+
+/// Markdown without its marks: no backquotes, links by their text.
+fn words(markdown: &str) -> String {
+    let mut text = markdown.replace('`', "");
+    while let Some((before, (label, (_, after)))) =
+        text.split_once('[').and_then(|(before, rest)| {
+            let (label, rest) = rest.split_once("](")?;
+            Some((before, (label, rest.split_once(')')?)))
+        })
+    {
+        text = format!("{before}{label}{after}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `UPDATE_DOCS=1` writes the page instead.
+    #[test]
+    fn the_page_for_readers_has_this_table() {
+        let mut table = "| Variable | Default | Meaning |\n|---|---|---|\n".to_owned();
+        for Variable {
+            name,
+            default,
+            meaning,
+            secret,
+        } in VARIABLES
+        {
+            let name = if *secret {
+                format!("`{name}`, `…_FILE`")
+            } else {
+                format!("`{name}`")
+            };
+            let default = match *default {
+                "" => String::new(),
+                words if words.starts_with('(') => words.trim_matches(['(', ')']).to_owned(),
+                value => format!("`{value}`"),
+            };
+            let _ = writeln!(table, "| {name} | {default} | {meaning} |");
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/server.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = page.split_once("<!-- variables -->\n").unwrap();
+        let (_, after) = rest.split_once("<!-- end -->\n").unwrap();
+        let expected = format!("{before}<!-- variables -->\n{table}<!-- end -->\n{after}");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &expected).unwrap();
+        } else {
+            assert_eq!(
+                page, expected,
+                "run: UPDATE_DOCS=1 cargo test -p sortie-server variables"
+            );
+        }
+    }
+
+    #[test]
+    fn a_slip_is_understood_and_another_word_is_not() {
+        for (written, expected) in [
+            ("SORTIE_PROT", Some("SORTIE_PORT")),
+            ("sortie_port", Some("SORTIE_PORT")),
+            (
+                "SORTIE_RECORDING_MAX_SIZE",
+                Some("SORTIE_RECORDING_MAX_SIZE_MB"),
+            ),
+            (
+                "SORTIE_RECORDING_ENABLED",
+                Some("SORTIE_VIDEO_RECORDING_ENABLED"),
+            ),
+            ("COLOUR", None),
+        ] {
+            assert_eq!(meant(written), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn help_is_without_marks() {
+        let text = help();
+        assert!(text.contains("SORTIE_PORT = 8080\n"));
+        assert!(text.contains("SORTIE_ADMIN_PASSWORD_FILE"));
+        assert!(text.contains("(filter syntax)"), "{text}");
+        assert!(!text.contains('`') && !text.contains('['));
+    }
+}
