@@ -43,15 +43,15 @@ impl Inner {
         };
         // Until it is done; the reaper tries again.
         locked(&slot.seen).finish_again = Some(interrupted);
-        let planned = row.status == RecordingStatus::Processing;
-        let arrived = match self.resumed(slot, &mut state, row.kind).await {
+        let processing = row.status == RecordingStatus::Processing;
+        let length = row.upload_length.filter(|_| processing);
+        let planned = length.map(i64::unsigned_abs);
+        let resumed = self.resumed_up_to(slot, &mut state, row.kind, planned);
+        let arrived = match resumed.await {
             // What an earlier attempt appended is not what has arrived.
-            Ok(growing) => row
-                .upload_length
-                .filter(|_| planned)
-                .map_or_else(|| growing.offset(), i64::unsigned_abs),
+            Ok(growing) => planned.unwrap_or_else(|| growing.offset()),
             // A crash between the last rename and the row: the object is finished already, as planned.
-            Err(IngestError::Storage(StorageError::Missing)) if planned => {
+            Err(IngestError::Storage(StorageError::Missing)) if processing => {
                 return self.take_up_finished(slot, &row).await;
             }
             Err(error) => return Err(error),

@@ -1,5 +1,8 @@
 //! A recording that is being written: its bytes, its index, and how it ends.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
 use bytes::Bytes;
@@ -70,13 +73,19 @@ impl Growing {
         }
     }
 
-    /// Takes up a recording after a restart: the index follows from the stored bytes.
-    pub(super) async fn resume(reopened: Reopened, kind: UploadKind) -> Result<Self, StorageError> {
+    /// Takes up a recording after a restart: the index follows from the stored bytes. `planned`: how long the
+    /// stream was when its finish began; what lies behind it is what an earlier attempt has appended.
+    pub(super) async fn resume(
+        reopened: Reopened,
+        kind: UploadKind,
+        planned: Option<u64>,
+    ) -> Result<Self, StorageError> {
         let Reopened { mut writer, stream } = reopened;
         if kind == UploadKind::Partial {
             return Ok(Self::new(writer, kind));
         }
-        let length = writer.stream_length();
+        let stored = writer.stream_length();
+        let length = planned.map_or(stored, |planned| planned.min(stored));
         let mut scan = Scan {
             stream,
             indexer: indexer_for(&*writer),

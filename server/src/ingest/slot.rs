@@ -130,8 +130,20 @@ impl Inner {
         state: &'a mut Option<Growing>,
         kind: UploadKind,
     ) -> Result<&'a mut Growing, IngestError> {
+        self.resumed_up_to(slot, state, kind, None).await
+    }
+
+    /// The same of one whose finish may have begun: then its stream is as long as was `planned`.
+    pub(super) async fn resumed_up_to<'a>(
+        &self,
+        slot: &Slot,
+        state: &'a mut Option<Growing>,
+        kind: UploadKind,
+        planned: Option<u64>,
+    ) -> Result<&'a mut Growing, IngestError> {
         if state.is_none() {
-            let growing = Growing::resume(self.storage.reopen(&slot.id).await?, kind).await?;
+            let reopened = self.storage.reopen(&slot.id).await?;
+            let growing = Growing::resume(reopened, kind, planned).await?;
             self.show(slot, &growing);
             *state = Some(growing);
         }

@@ -1,0 +1,118 @@
+//! A crash at any step of a finish changes nothing: the next attempt makes the same file.
+
+use std::path::Path;
+
+use sortie_media::{HEAD_ROOM, Indexer};
+
+use super::*;
+use crate::storage::{LocalStorage, Storage};
+
+/// A recording that was cut off somewhere, and what an undisturbed finish makes of it.
+struct Case {
+    name: &'static str,
+    sent: Vec<u8>,
+}
+
+/// What the folder holds after each step of a finish that was cut short there.
+fn states(case: &Case) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let mut file = vec![0; usize::try_from(HEAD_ROOM).expect("small")];
+    file.extend(&case.sent);
+    let mut indexer = Indexer::new();
+    indexer.push(&case.sent);
+    let write = |file: &mut Vec<u8>, patch: &Patch, torn: usize| {
+        let at = usize::try_from(patch.position).expect("small");
+        let bytes = &patch.bytes[..patch.bytes.len().min(torn)];
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+    };
+    while let Some(patch) = indexer.poll_patch() {
+        write(&mut file, &patch, usize::MAX);
+    }
+    let finish = indexer.finish().expect("playable");
+    // Planned, and nothing done yet.
+    let mut states = vec![file.clone()];
+    file.truncate(usize::try_from(finish.keep).expect("small"));
+    // Some prefix of what is appended: its ends, and a dozen places between.
+    let appended = finish.append.len();
+    let step = (appended / 12).max(1);
+    for length in (0..appended).filter(|at| at % step == 0 || *at < 3 || at + 2 > appended) {
+        states.push([&file, &finish.append[..length]].concat());
+    }
+    file.extend(&finish.append);
+    for patch in &finish.patches {
+        for torn in [0, 3, 2000] {
+            let mut file = file.clone();
+            write(&mut file, patch, torn);
+            states.push(file);
+        }
+        write(&mut file, patch, usize::MAX);
+    }
+    // Everything but the new name.
+    states.push(file.clone());
+    (states, file)
+}
+
+/// Takes up what a crash has left, as the next start does; gives the finished file.
+async fn finish_again(folder: &Path, state: &[u8], planned: u64) -> Vec<u8> {
+    let storage = LocalStorage::open(folder.to_owned()).expect("a folder");
+    std::fs::write(folder.join("a.part"), state).expect("room");
+    let reopened = storage.reopen("a").await.expect("it is there");
+    let growing = Growing::resume(reopened, UploadKind::Recording, Some(planned));
+    let (writer, ending) = growing.await.expect("it can be read").end();
+    let path = storage.finished_path("a", ending.extension());
+    conclude(writer, ending).await.expect("room");
+    std::fs::read(folder.join(path)).expect("the finished file")
+}
+
+fn cases() -> Vec<Case> {
+    macro_rules! sample {
+        ($name:literal) => {
+            ($name, &include_bytes!(concat!("../../../../media/tests/data/", $name))[..])
+        };
+    }
+    let samples = [
+        sample!("chromium-vp9-opus.webm"),
+        sample!("chromium-avc1-mkv.mkv"),
+        sample!("chromium-mp4.mp4"),
+        sample!("chromium-avc1-mp4.mp4"),
+        sample!("gstreamer-mp4mux.mp4"),
+        sample!("ffmpeg-fragmented.mp4"),
+    ];
+    let mut cases = Vec::new();
+    for (name, bytes) in samples {
+        // Whole, and torn: in the middle of the last fragment's data most of all.
+        for left in [0, 100] {
+            let sent = bytes[..bytes.len() - left].to_vec();
+            cases.push(Case { name, sent });
+        }
+        let last = bytes.windows(4).rposition(|at| at == b"mdat");
+        if let Some(data) = last {
+            for part in 1..4 {
+                let sent = bytes[..data + (bytes.len() - data) * part / 4].to_vec();
+                cases.push(Case { name, sent });
+            }
+        }
+    }
+    cases
+}
+
+#[tokio::test]
+async fn a_crash_at_any_step_of_a_finish_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for case in cases() {
+        let planned = case.sent.len() as u64;
+        let (states, expected) = states(&case);
+        for (step, state) in states.iter().enumerate() {
+            let file = finish_again(folder.path(), state, planned).await;
+            assert!(
+                file == expected,
+                "{} of {planned} bytes, step {step} of {} ({} bytes stored): {} bytes instead of {}, first difference at {:?}",
+                case.name,
+                states.len(),
+                state.len(),
+                file.len(),
+                expected.len(),
+                file.iter().zip(&expected).position(|(one, two)| one != two),
+            );
+        }
+    }
+}
