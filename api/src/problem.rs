@@ -74,6 +74,8 @@ codes! {
     Preempted = "Superseded by a newer request",
     /// `Tus-Resumable` is missing or names another version.
     UnsupportedTusVersion = "Unsupported tus version",
+    /// `If-Match` or `If-Unmodified-Since` does not hold.
+    PreconditionFailed = "Precondition failed",
     /// The body has the wrong media type.
     UnsupportedMediaType = "Unsupported media type",
     /// The bytes do not have the checksum that came with them.

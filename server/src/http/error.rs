@@ -93,6 +93,7 @@ pub(crate) fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::Preempted => StatusCode::LOCKED,
         // tus 1.0 core, Tus-Resumable: 412 with Tus-Version.
         ProblemCode::UnsupportedTusVersion => StatusCode::PRECONDITION_FAILED,
+        ProblemCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ProblemCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         // tus 1.0 checksum extension.
         ProblemCode::ChecksumMismatch => {
@@ -185,6 +186,13 @@ impl From<IngestError> for ApiError {
                 ProblemCode::Gone,
                 "Nothing was heard of this upload for too long, so the recording was finished with what had arrived.",
             ),
+            IngestError::TooMany { most } => Self::new(
+                ProblemCode::TooManyRequests,
+                format!(
+                    "{most} uploads are open, which is as many as one person may have. Complete or delete one of them, or wait until the silent ones are closed, and try again."
+                ),
+            )
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("30")),
             IngestError::Refused(refusal) => refusal.into(),
             IngestError::Storage(error) => error.into(),
             IngestError::Catalog(error) => error.into(),
