@@ -120,6 +120,9 @@ CREATE INDEX recordings_open ON recordings (id) WHERE status IN ('recording', 'u
 CREATE INDEX recordings_partial ON recordings (completed_ms) WHERE kind = 'partial';
 CREATE INDEX recordings_part_of ON recordings (final_id) WHERE final_id IS NOT NULL;
 CREATE INDEX recordings_final ON recordings (upload_concat) WHERE kind = 'final';
+-- Uploads that take room and are no recording yet; a query must repeat the condition to the letter.
+CREATE INDEX recordings_user_open ON recordings (user_id)
+    WHERE status IN ('recording', 'uploading') OR kind = 'partial';
 
 -- What one of several servers does for all, and until when it is that one's.
 CREATE TABLE leases (

@@ -39,6 +39,9 @@ pub struct Config {
     /// `SORTIE_RECORDING_SILENCE_SECONDS`: a recording whose sender is silent for longer is finished from
     /// what has arrived.
     pub silence: Duration,
+    /// `SORTIE_UPLOADS_PER_USER`: how many uploads of one person may be open at once, complete partial ones
+    /// that wait to be joined among them. At least 1.
+    pub uploads_per_user: u32,
     /// `SORTIE_HOST`.
     pub host: IpAddr,
     /// `SORTIE_PORT`; 0 takes any free port.
@@ -229,6 +232,7 @@ impl Config {
         let port = reader.number("SORTIE_PORT", 8080, 0, u64::from(u16::MAX));
         let max_size_mb = reader.number("SORTIE_RECORDING_MAX_SIZE_MB", 500, 1, 16_777_216);
         let silence = reader.number("SORTIE_RECORDING_SILENCE_SECONDS", 600, 5, 31_536_000);
+        let uploads = reader.number("SORTIE_UPLOADS_PER_USER", 32, 1, 1_000_000);
         let path = reader
             .text("SORTIE_RECORDING_STORAGE_PATH")
             .unwrap_or_else(|| "/data/recordings".to_owned());
@@ -262,6 +266,7 @@ impl Config {
             storage,
             max_size_bytes: max_size_mb * MIB,
             silence: Duration::from_secs(silence),
+            uploads_per_user: u32::try_from(uploads).unwrap_or(32),
             host,
             port: u16::try_from(port).unwrap_or(8080),
             database,
@@ -299,6 +304,7 @@ mod tests {
             matches!(&config.storage, StorageConfig::Local(local) if local.path == Path::new("/data/recordings"))
         );
         assert_eq!(config.max_size_bytes, 500 * 1024 * 1024);
+        assert_eq!(config.uploads_per_user, 32);
         assert_eq!(
             (config.host.to_string().as_str(), config.port),
             ("0.0.0.0", 8080)
@@ -372,6 +378,7 @@ mod tests {
             ("SORTIE_HOST", "localhost"),
             ("SORTIE_RECORDING_MAX_SIZE_MB", "-1"),
             ("SORTIE_RECORDING_STORAGE_BACKEND", "tape"),
+            ("SORTIE_UPLOADS_PER_USER", "0"),
             ("SORTIE_DB_TYPE", "oracle"),
             ("SORTIE_JWT_SECRET", "short"),
             ("SORTIE_ADMIN_PASSWORD", "short"),
@@ -390,6 +397,7 @@ mod tests {
                 "SORTIE_JWT_SECRET",
                 "SORTIE_PORT",
                 "SORTIE_RECORDING_MAX_SIZE_MB",
+                "SORTIE_UPLOADS_PER_USER",
             ]
         );
         assert_eq!(

@@ -165,32 +165,58 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
 pub(super) type Insert<'q> =
     sqlx::query::Query<'q, sqlx::Any, <sqlx::Any as sqlx::Database>::Arguments>;
 
+const INSERT: &str = "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, \
+    status, upload_length, upload_metadata, kind, upload_concat, created_ms)";
+
+/// The condition of the index `recordings_user_open`, to the letter.
+const OPEN: &str = "status IN ('recording', 'uploading') OR kind = 'partial'";
+
 /// The statement that adds a row.
 pub(super) fn insert(row: &RecordingRow) -> Insert<'_> {
-    sqlx::query(
-        "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, \
-         status, upload_length, upload_metadata, kind, upload_concat, created_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-    )
-    .bind(&row.id)
-    .bind(&row.session_id)
-    .bind(&row.user_id)
-    .bind(&row.filename)
-    .bind(&row.storage_backend)
-    .bind(&row.storage_path)
-    .bind(status_to_text(row.status))
-    .bind(row.upload_length)
-    .bind(&row.upload_metadata)
-    .bind(kind_to_text(row.kind))
-    .bind(&row.upload_concat)
-    .bind(row.created_ms)
+    let sql = format!("{INSERT} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
+    bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row)
+}
+
+fn bound<'q>(query: Insert<'q>, row: &'q RecordingRow) -> Insert<'q> {
+    query
+        .bind(&row.id)
+        .bind(&row.session_id)
+        .bind(&row.user_id)
+        .bind(&row.filename)
+        .bind(&row.storage_backend)
+        .bind(&row.storage_path)
+        .bind(status_to_text(row.status))
+        .bind(row.upload_length)
+        .bind(&row.upload_metadata)
+        .bind(kind_to_text(row.kind))
+        .bind(&row.upload_concat)
+        .bind(row.created_ms)
 }
 
 impl Catalog {
-    /// Adds a recording.
-    pub(crate) async fn insert_recording(&self, row: &RecordingRow) -> Result<(), CatalogError> {
-        insert(row).execute(&self.pool).await?;
-        Ok(())
+    /// Adds a recording, unless its owner has `most` open uploads already: `false` then.
+    pub(crate) async fn insert_recording(
+        &self,
+        row: &RecordingRow,
+        most: u32,
+    ) -> Result<bool, CatalogError> {
+        let condition = format!(
+            "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 \
+             WHERE (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND ({OPEN})) < $13"
+        );
+        let sql = format!("{INSERT} {condition}");
+        let insert = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row).bind(i64::from(most));
+        Ok(insert.execute(&self.pool).await?.rows_affected() == 1)
+    }
+
+    /// How many uploads of somebody take room and are no recording yet.
+    pub(crate) async fn open_uploads(&self, user_id: &str) -> Result<u64, CatalogError> {
+        let sql = format!("SELECT COUNT(*) FROM recordings WHERE user_id = $1 AND ({OPEN})");
+        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind(user_id)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(count.unsigned_abs())
     }
 
     /// The recording with this id.

@@ -44,6 +44,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("SORTIE_VIDEO_RECORDING_ENABLED", "false", "Turns recording on. Off: its routes answer 404 and the pages show no controls"),
     plain("SORTIE_RECORDING_MAX_SIZE_MB", "500", "The largest recording, in MiB (1 to 16,777,216); more is refused with 413"),
     plain("SORTIE_RECORDING_SILENCE_SECONDS", "600", "A recording whose sender is silent for longer (5 to 31,536,000) is finished from what has arrived"),
+    plain("SORTIE_UPLOADS_PER_USER", "32", "How many uploads of one person may be open at once (1 to 1,000,000), complete partial ones that wait to be joined among them; the next gets 429"),
 
     // Storage.
     plain("SORTIE_RECORDING_STORAGE_BACKEND", "local", "Where recordings go: `local` or `s3`"),

@@ -7,6 +7,7 @@ mod claim;
 mod finish;
 mod growing;
 mod join;
+mod reaper;
 mod receive;
 mod slot;
 mod spool;
@@ -56,6 +57,12 @@ pub(crate) enum IngestError {
     /// It was finished without waiting for its sender any longer.
     #[error("the upload was finished already")]
     Finished,
+    /// Its owner has as many open uploads as one person may have.
+    #[error("{most} uploads are open already")]
+    TooMany {
+        /// How many that is.
+        most: u32,
+    },
     /// The protocol says no.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -85,6 +92,7 @@ struct Inner {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     max_size: u64,
+    uploads_per_user: u32,
     silence: Duration,
     /// Where bodies with a checksum wait until they are whole: a disk that has room for recordings.
     spool_folder: PathBuf,
@@ -104,6 +112,7 @@ impl Ingest {
             storage,
             clock,
             max_size: config.max_size_bytes,
+            uploads_per_user: config.uploads_per_user,
             silence: config.silence,
             spool_folder: config.storage.folder().to_owned(),
             slots: Mutex::default(),
@@ -144,42 +153,6 @@ impl Ingest {
     pub(crate) async fn join(&self, id: &str) -> Result<(), IngestError> {
         let (inner, id) = (Arc::clone(&self.0), id.to_owned());
         undisturbed(async move { inner.join(&id).await }).await
-    }
-
-    /// When an upload that is not complete is given up, if nothing more is heard of it.
-    pub(crate) fn expires_ms(&self, id: &str) -> Option<i64> {
-        let slot = self.0.known_slot(id)?;
-        let last_heard_ms = locked(&slot.seen).last_heard_ms;
-        let silence_ms = i64::try_from(self.0.silence.as_millis()).unwrap_or(i64::MAX);
-        Some(last_heard_ms.saturating_add(silence_ms))
-    }
-
-    /// When a partial upload that is complete goes, if nobody joins it.
-    pub(crate) fn part_expires_ms(&self, row: &RecordingRow) -> Option<i64> {
-        join::part_expires_ms(row, self.0.silence)
-    }
-
-    /// Takes up what a former run left open; finishes what was being finished.
-    pub(crate) async fn recover(&self) -> Result<(), CatalogError> {
-        for row in self.0.catalog.unfinished_recordings().await? {
-            let slot = self.0.slot(&row.id);
-            self.0.heard(&slot);
-            let size_bytes = self
-                .0
-                .storage
-                .growing_length(&row.id)
-                .await
-                .unwrap_or_default();
-            let mut seen = locked(&slot.seen);
-            seen.progress.size_bytes = size_bytes;
-            let processing = row.status == RecordingStatus::Processing;
-            if row.kind == UploadKind::Final {
-                seen.finish_again = Some(Interrupted(false));
-            } else if processing || declared_length(&row) == UploadLength::Known(size_bytes) {
-                seen.finish_again = Some(Interrupted(row.interrupted));
-            }
-        }
-        Ok(())
     }
 
     /// Where an upload is. Pre-empts a request that is writing to it: what that one received is counted.
@@ -265,34 +238,6 @@ impl Ingest {
         Some(progress)
     }
 
-    /// Finishes recordings whose sender has been silent for too long, and those whose finish failed.
-    pub(crate) async fn reap(&self) {
-        let now_ms = self.0.clock.now_ms();
-        let silence_ms = i64::try_from(self.0.silence.as_millis()).unwrap_or(i64::MAX);
-        let slots: Vec<_> = locked(&self.0.slots).values().cloned().collect();
-        for slot in slots {
-            // Somebody is writing: it is not silent.
-            let Ok(state) = slot.state.try_lock() else {
-                continue;
-            };
-            let seen = *locked(&slot.seen);
-            let silent = now_ms.saturating_sub(seen.last_heard_ms) >= silence_ms;
-            let Some(interrupted) = seen
-                .finish_again
-                .or_else(|| silent.then_some(Interrupted(true)))
-            else {
-                continue;
-            };
-            if let Err(error) = self.0.settle(&slot, state, interrupted).await {
-                tracing::error!(
-                    recording = slot.id,
-                    "cannot finish a recording, will try again: {error}"
-                );
-            }
-        }
-        self.0.remove_spent_parts().await;
-    }
-
     /// Ends every request that is writing, with what it has brought kept.
     pub(crate) fn shut_down(&self) {
         self.0.closing.cancel();
@@ -328,11 +273,18 @@ fn closed_position_of(row: &RecordingRow) -> Result<Position, IngestError> {
 
 impl Inner {
     async fn create(&self, row: &RecordingRow, actor: &Actor) -> Result<(), IngestError> {
+        let most = self.uploads_per_user;
+        // Before anything is made for nothing; it is the row that decides.
+        if self.catalog.open_uploads(&row.user_id).await? >= u64::from(most) {
+            return Err(IngestError::TooMany { most });
+        }
         let writer = self.storage.create(&row.id).await?;
-        if let Err(error) = self.catalog.insert_recording(row).await {
+        let inserted = self.catalog.insert_recording(row, most).await;
+        if !matches!(inserted, Ok(true)) {
             drop(writer);
             self.remove_rowless(row).await;
-            return Err(error.into());
+            inserted?;
+            return Err(IngestError::TooMany { most });
         }
         if row.kind != UploadKind::Partial {
             let event = AuditEvent::done(actor, Action::Start, &row.id).detail(&row.session_id);
@@ -351,42 +303,6 @@ impl Inner {
                 recording = row.id,
                 "an object without a row stays behind: {error}"
             );
-        }
-    }
-
-    /// What the reaper does with an upload of which nothing is heard, or whose end failed.
-    async fn settle(
-        &self,
-        slot: &Arc<Slot>,
-        state: tokio::sync::MutexGuard<'_, Option<Growing>>,
-        interrupted: Interrupted,
-    ) -> Result<(), IngestError> {
-        match self.row(&slot.id).await {
-            // A piece of something is of no use to anybody.
-            Ok(row) if row.kind == UploadKind::Partial && row.status.is_open() && interrupted.0 => {
-                self.catalog.mark_deleting(&row.id).await?;
-                drop(state);
-                tracing::info!(upload = row.id, "a partial upload has expired");
-                self.delete(&row.id).await
-            }
-            Ok(row) if row.kind == UploadKind::Final && row.status.is_open() => {
-                let mut claim = slot.claims.take();
-                self.join_locked(slot, state, &row, &mut claim).await
-            }
-            _ => self.finish_locked(slot, state, interrupted).await,
-        }
-    }
-
-    /// Deletes what is marked for it.
-    async fn remove_deleted(&self) {
-        let deleting = self.catalog.deleting_recordings().await;
-        for row in deleting.unwrap_or_default() {
-            if let Err(error) = self.delete(&row.id).await {
-                tracing::error!(
-                    recording = row.id,
-                    "cannot delete a recording, will try again: {error}"
-                );
-            }
         }
     }
 

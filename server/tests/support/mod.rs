@@ -55,6 +55,7 @@ impl TestServer {
             ("SORTIE_HOST", "127.0.0.1".to_owned()),
             ("SORTIE_PORT", "0".to_owned()),
             ("SORTIE_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
+            ("SORTIE_UPLOADS_PER_USER", "1000".to_owned()),
             (
                 "SORTIE_DB",
                 self.folder.path().join("sortie.db").display().to_string(),

@@ -65,6 +65,8 @@ impl Setup {
             .env("SORTIE_DB", &self.database)
             .env("SORTIE_RECORDING_STORAGE_PATH", &self.recordings)
             .env("SORTIE_RECORDING_MAX_SIZE_MB", "20000")
+            // Creations whose answers a kill has swallowed stay open.
+            .env("SORTIE_UPLOADS_PER_USER", "100000")
             .env("SORTIE_ADMIN_USERNAME", ADMIN)
             .env("SORTIE_ADMIN_PASSWORD", PASSWORD)
             .env(

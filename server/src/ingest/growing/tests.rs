@@ -66,7 +66,10 @@ async fn finish_again(folder: &Path, state: &[u8], planned: u64) -> Vec<u8> {
 fn cases() -> Vec<Case> {
     macro_rules! sample {
         ($name:literal) => {
-            ($name, &include_bytes!(concat!("../../../../media/tests/data/", $name))[..])
+            (
+                $name,
+                &include_bytes!(concat!("../../../../media/tests/data/", $name))[..],
+            )
         };
     }
     let samples = [

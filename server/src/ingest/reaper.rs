@@ -1,0 +1,115 @@
+//! What nobody asks for any more: silent uploads, finishes that failed, deletions that were not done.
+
+use std::sync::Arc;
+
+use sortie_api::RecordingStatus;
+use sortie_tus::server::UploadLength;
+
+use super::growing::Growing;
+use super::slot::{Interrupted, Slot, declared_length, locked};
+use super::{Ingest, IngestError, Inner, join};
+use crate::catalog::{CatalogError, RecordingRow, UploadKind};
+
+impl Ingest {
+    /// Takes up what a former run left open; finishes what was being finished.
+    pub(crate) async fn recover(&self) -> Result<(), CatalogError> {
+        for row in self.0.catalog.unfinished_recordings().await? {
+            let slot = self.0.slot(&row.id);
+            self.0.heard(&slot);
+            let size_bytes = self
+                .0
+                .storage
+                .growing_length(&row.id)
+                .await
+                .unwrap_or_default();
+            let mut seen = locked(&slot.seen);
+            seen.progress.size_bytes = size_bytes;
+            let processing = row.status == RecordingStatus::Processing;
+            if row.kind == UploadKind::Final {
+                seen.finish_again = Some(Interrupted(false));
+            } else if processing || declared_length(&row) == UploadLength::Known(size_bytes) {
+                seen.finish_again = Some(Interrupted(row.interrupted));
+            }
+        }
+        Ok(())
+    }
+
+    /// When an upload that is not complete is given up, if nothing more is heard of it.
+    pub(crate) fn expires_ms(&self, id: &str) -> Option<i64> {
+        let slot = self.0.known_slot(id)?;
+        let last_heard_ms = locked(&slot.seen).last_heard_ms;
+        let silence_ms = i64::try_from(self.0.silence.as_millis()).unwrap_or(i64::MAX);
+        Some(last_heard_ms.saturating_add(silence_ms))
+    }
+
+    /// When a partial upload that is complete goes, if nobody joins it.
+    pub(crate) fn part_expires_ms(&self, row: &RecordingRow) -> Option<i64> {
+        join::part_expires_ms(row, self.0.silence)
+    }
+
+    /// Finishes recordings whose sender has been silent for too long, and those whose finish failed.
+    pub(crate) async fn reap(&self) {
+        let now_ms = self.0.clock.now_ms();
+        let silence_ms = i64::try_from(self.0.silence.as_millis()).unwrap_or(i64::MAX);
+        let slots: Vec<_> = locked(&self.0.slots).values().cloned().collect();
+        for slot in slots {
+            // Somebody is writing: it is not silent.
+            let Ok(state) = slot.state.try_lock() else {
+                continue;
+            };
+            let seen = *locked(&slot.seen);
+            let silent = now_ms.saturating_sub(seen.last_heard_ms) >= silence_ms;
+            let Some(interrupted) = seen
+                .finish_again
+                .or_else(|| silent.then_some(Interrupted(true)))
+            else {
+                continue;
+            };
+            if let Err(error) = self.0.settle(&slot, state, interrupted).await {
+                tracing::error!(
+                    recording = slot.id,
+                    "cannot finish a recording, will try again: {error}"
+                );
+            }
+        }
+        self.0.remove_spent_parts().await;
+    }
+}
+
+impl Inner {
+    /// What the reaper does with an upload of which nothing is heard, or whose end failed.
+    async fn settle(
+        &self,
+        slot: &Arc<Slot>,
+        state: tokio::sync::MutexGuard<'_, Option<Growing>>,
+        interrupted: Interrupted,
+    ) -> Result<(), IngestError> {
+        match self.row(&slot.id).await {
+            // A piece of something is of no use to anybody.
+            Ok(row) if row.kind == UploadKind::Partial && row.status.is_open() && interrupted.0 => {
+                self.catalog.mark_deleting(&row.id).await?;
+                drop(state);
+                tracing::info!(upload = row.id, "a partial upload has expired");
+                self.delete(&row.id).await
+            }
+            Ok(row) if row.kind == UploadKind::Final && row.status.is_open() => {
+                let mut claim = slot.claims.take();
+                self.join_locked(slot, state, &row, &mut claim).await
+            }
+            _ => self.finish_locked(slot, state, interrupted).await,
+        }
+    }
+
+    /// Deletes what is marked for it.
+    pub(super) async fn remove_deleted(&self) {
+        let deleting = self.catalog.deleting_recordings().await;
+        for row in deleting.unwrap_or_default() {
+            if let Err(error) = self.delete(&row.id).await {
+                tracing::error!(
+                    recording = row.id,
+                    "cannot delete a recording, will try again: {error}"
+                );
+            }
+        }
+    }
+}
