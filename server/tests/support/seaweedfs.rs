@@ -80,6 +80,8 @@ impl SeaweedFs {
             .arg(format!("-filer.port.grpc={filer_grpc}"))
             .arg(format!("-s3.port={s3}"))
             .arg(format!("-s3.port.grpc={s3_grpc}"))
+            // These would listen on ports of their own choice, of which a second server gets none.
+            .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
             .stdin(Stdio::piped())
             .spawn()
             .expect("a shell");
