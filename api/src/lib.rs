@@ -31,7 +31,7 @@ pub use recording::{
 pub use retention::{
     Amount, DeletionReason, FailedDeletion, PlannedDeletion, RetentionPreview, RetentionRun,
 };
-pub use server::ServerInfo;
+pub use server::{Readiness, Ready, ServerInfo};
 pub use session::{NewSession, Session, SessionStatus, SessionUpdate};
 pub use settings::{RECORDING_AUTO_RECORD, Settings};
 pub use storage::{DayUsage, RetentionRule, StatusUsage, StorageReport, UserUsage};

@@ -80,6 +80,8 @@ codes! {
     UnsupportedMediaType = "Unsupported media type",
     /// The bytes do not have the checksum that came with them.
     ChecksumMismatch = "Checksum mismatch",
+    /// The body took too long to come.
+    RequestTimeout = "Request took too long",
     /// Larger than allowed.
     TooLarge = "Too large",
     /// The range lies outside the file.

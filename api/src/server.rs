@@ -12,3 +12,20 @@ pub struct ServerInfo {
     /// The most bytes of one recording.
     pub max_size_bytes: u64,
 }
+
+/// Answer to `GET /readyz` when all is well; open to everybody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// The database answers.
+    pub database: Ready,
+    /// The storage can be written to.
+    pub storage: Ready,
+}
+
+/// That something works; what does not is a problem with its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ready {
+    /// It works.
+    Ok,
+}

@@ -56,6 +56,10 @@ pub struct Config {
     pub jwt_secret: Option<Secret>,
     /// `SORTIE_MAX_CONNECTIONS`: more wait to be taken.
     pub max_connections: usize,
+    /// `SORTIE_HEADER_SECONDS`: for a request's head, and between two requests.
+    pub head_time: Duration,
+    /// `SORTIE_BODY_SILENCE_SECONDS`: for the next bytes of a body.
+    pub body_silence: Duration,
     /// `SORTIE_CORS_ORIGINS`: sites whose pages may call the API with a token.
     pub cors_origins: Vec<String>,
     /// `SORTIE_FRAME_ANCESTORS`: sites that may show our pages in a frame.
@@ -250,6 +254,8 @@ impl Config {
             _ => StorageConfig::Local(LocalStorageConfig { path: path.into() }),
         };
         let max_connections = reader.number("SORTIE_MAX_CONNECTIONS", 4096, 1, 1_000_000);
+        let head_time = reader.number("SORTIE_HEADER_SECONDS", 75, 1, 600);
+        let body_silence = reader.number("SORTIE_BODY_SILENCE_SECONDS", 120, 1, 120);
         let cors_origins = origins::read(&mut reader, "SORTIE_CORS_ORIGINS");
         let frame_ancestors = origins::read(&mut reader, "SORTIE_FRAME_ANCESTORS");
         let hsts = reader.number("SORTIE_HSTS_SECONDS", 31_536_000, 0, 63_072_000);
@@ -274,6 +280,8 @@ impl Config {
             admin_password: admin_password.map(Secret::from),
             jwt_secret: jwt_secret.map(Secret::from),
             max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
+            head_time: Duration::from_secs(head_time),
+            body_silence: Duration::from_secs(body_silence),
             cors_origins,
             frame_ancestors,
             hsts: Duration::from_secs(hsts),

@@ -8,8 +8,10 @@ mod assets;
 mod catalog;
 mod clock;
 mod config;
+mod connections;
 mod http;
 mod ingest;
+mod metrics;
 mod server;
 mod storage;
 

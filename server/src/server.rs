@@ -12,6 +12,7 @@ use crate::accounts::{Accounts, FirstAdmin};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{Config, StorageConfig};
+use crate::connections::{self, Limits};
 use crate::http::{self, AppState};
 use crate::ingest::Ingest;
 use crate::storage::{LocalStorage, Storage, StorageError};
@@ -183,33 +184,32 @@ impl Server {
                 ingest.shut_down();
             }
         });
-        let app = http::router(state).into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(listener, app)
-            .with_graceful_shutdown({
-                let stopping = stopping.clone();
-                async move {
-                    stop.await;
-                    tracing::info!("stopping: finishing what is in flight");
-                    stopping.cancel();
-                }
-            })
-            .into_future();
+        let limits = Limits::of(&state.config);
+        let stop = {
+            let stopping = stopping.clone();
+            async move {
+                stop.await;
+                tracing::info!("stopping: finishing what is in flight");
+                stopping.cancel();
+            }
+        };
+        tokio::spawn(stop);
+        let serving = connections::serve(listener, http::router(state), limits, stopping.clone());
         let hard_stop = async {
             stopping.cancelled().await;
             tokio::time::sleep(GRACE + GRACE / 2).await;
         };
-        let result = tokio::select! {
-            result = serving => result,
+        tokio::select! {
+            () = serving => {}
             () = hard_stop => {
                 tracing::warn!("some connections did not end in time and are cut");
-                Ok(())
             }
-        };
+        }
         stopping.cancel();
         closer.abort();
         let _ = reaper.await;
         ingest.close().await;
         catalog.close().await;
-        result
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@ mod recordings;
 mod refresh_tokens;
 mod sessions;
 mod settings;
+mod totals;
 mod users;
 
 use std::path::Path;

@@ -67,6 +67,8 @@ pub const VARIABLES: &[Variable] = &[
     plain("SORTIE_HOST", "0.0.0.0", "The address to listen on; `127.0.0.1` for this machine only"),
     plain("SORTIE_PORT", "8080", "The port to listen on (0 to 65,535); 0 takes any free one"),
     plain("SORTIE_MAX_CONNECTIONS", "4096", "The most connections at once (1 to 1,000,000); more wait to be taken"),
+    plain("SORTIE_HEADER_SECONDS", "75", "For a request's headers, and for the next request of a connection (1 to 600). Longer than the proxy in front keeps idle connections"),
+    plain("SORTIE_BODY_SILENCE_SECONDS", "120", "A body that brings nothing for longer (1 to 120) is ended; what an upload has brought is kept. What moves, however slowly, goes on"),
 
     // Accounts.
     plain("SORTIE_ADMIN_USERNAME", "admin", "The first administrator, made when the database has nobody"),

@@ -31,6 +31,23 @@ impl ApiError {
         }
     }
 
+    /// What kind of problem it is.
+    pub(crate) fn code(&self) -> ProblemCode {
+        self.code
+    }
+
+    /// Writes what is for the log into it.
+    pub(crate) fn log(&self) {
+        if let Some(source) = &self.source {
+            tracing::error!(code = ?self.code, error = format!("{source:#}"), "request failed: {source:#}");
+        }
+    }
+
+    /// The sentence for the caller.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Adds a header to the answer.
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
@@ -99,6 +116,8 @@ pub(crate) fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::ChecksumMismatch => {
             StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST)
         }
+        // The sender may try again, on a better line.
+        ProblemCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         // Final for a tus client, unlike 404, which some retry after creating the upload anew.
@@ -114,9 +133,7 @@ pub(crate) fn status(code: ProblemCode) -> StatusCode {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = status(self.code);
-        if let Some(source) = &self.source {
-            tracing::error!(code = ?self.code, error = format!("{source:#}"), "request failed: {source:#}");
-        }
+        self.log();
         let problem = Problem::new(self.code, status.as_u16(), self.detail);
         let mut response = status.into_response();
         response.headers_mut().extend(self.headers);
@@ -217,6 +234,8 @@ pub(crate) async fn problem_body(
         return response;
     };
     problem.request_id = id;
+    // For the metrics.
+    response.extensions_mut().insert(problem.code);
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     response.headers_mut().insert(
         header::CONTENT_TYPE,

@@ -1,11 +1,16 @@
 //! JSON bodies, refused in plain words.
 
+use std::time::Duration;
+
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 use sortie_api::ProblemCode;
 
 use super::error::ApiError;
+
+/// For all of a body: 64 KiB come in time over the slowest line.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON body of at most 64 KiB.
 pub(crate) struct JsonBody<T>(pub(crate) T);
@@ -14,7 +19,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match axum::Json::<T>::from_request(request, state).await {
+        let reading = axum::Json::<T>::from_request(request, state);
+        let Ok(read) = tokio::time::timeout(PATIENCE, reading).await else {
+            return Err(ApiError::new(
+                ProblemCode::RequestTimeout,
+                "The body took more than 30 seconds to come.",
+            ));
+        };
+        match read {
             Ok(axum::Json(value)) => Ok(Self(value)),
             Err(JsonRejection::MissingJsonContentType(_)) => Err(ApiError::new(
                 ProblemCode::UnsupportedMediaType,

@@ -8,7 +8,9 @@ mod download;
 mod error;
 mod info;
 mod json;
+mod metrics;
 mod recordings;
+mod security;
 mod session_recordings;
 mod sessions;
 mod uploads;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, Request, header};
+use axum::http::{HeaderName, HeaderValue, Request};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use sortie_api::ProblemCode;
@@ -27,7 +29,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{
     MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
 };
-use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 use tracing::Level;
 
@@ -37,9 +38,11 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ingest::Ingest;
+use crate::metrics::Metrics;
 use crate::storage::Storage;
 
 pub(crate) use error::{ApiError, ApiResult};
+use security::SecurityPolicy;
 
 /// The largest body of a route that takes JSON.
 const JSON_LIMIT: usize = 64 * 1024;
@@ -56,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) ingest: Ingest,
     pub(crate) accounts: Accounts,
+    pub(crate) metrics: Arc<Metrics>,
+    totals: metrics::Kept,
 }
 
 impl Deref for AppState {
@@ -82,6 +87,8 @@ impl AppState {
             storage,
             ingest,
             accounts,
+            metrics: Arc::new(Metrics::new()),
+            totals: metrics::Kept::default(),
         }))
     }
 }
@@ -101,6 +108,7 @@ impl MakeRequestId for NewRequestId {
 /// Every route of the server.
 pub(crate) fn router(state: AppState) -> Router {
     let mut api = info::routes()
+        .merge(metrics::routes())
         .merge(auth::routes())
         .merge(admin_users::routes())
         .merge(sessions::routes());
@@ -144,9 +152,13 @@ pub(crate) fn router(state: AppState) -> Router {
                 .layer(SetRequestIdLayer::new(request_id.clone(), NewRequestId))
                 .layer(PropagateRequestIdLayer::new(request_id))
                 .layer(trace)
-                .layer(SetResponseHeaderLayer::overriding(
-                    header::X_CONTENT_TYPE_OPTIONS,
-                    HeaderValue::from_static("nosniff"),
+                .layer(middleware::from_fn_with_state(
+                    state.clone(),
+                    metrics::count,
+                ))
+                .layer(middleware::from_fn_with_state(
+                    SecurityPolicy::of(&state.config),
+                    security::protect,
                 ))
                 .layer(middleware::from_fn(error::problem_body))
                 .layer(CatchPanicLayer::custom(|_| {

@@ -1,5 +1,7 @@
 //! A session's recordings: start, stop, and the whole-file way in.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::multipart::Field;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
@@ -11,6 +13,7 @@ use sortie_tus::server::Append;
 use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::json::JsonBody;
+use super::metrics::Watch;
 use super::{ApiError, ApiResult, AppState, recordings, sessions};
 use crate::catalog::RecordingRow;
 
@@ -163,6 +166,7 @@ async fn write_field(state: &AppState, id: &str, mut field: Field<'_>) -> ApiRes
         length: None,
         checksum: None,
     };
+    let (watch, body) = Watch::over(Arc::clone(&state.metrics), body);
     let writing = state.ingest.append(id, append, None, Box::pin(body));
     let reading = async {
         loop {
@@ -183,5 +187,6 @@ async fn write_field(state: &AppState, id: &str, mut field: Field<'_>) -> ApiRes
     };
     let (written, ()) = futures_util::future::join(writing, reading).await;
     written?;
+    watch.acknowledged();
     Ok(())
 }

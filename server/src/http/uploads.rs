@@ -5,6 +5,8 @@
 mod concat;
 mod refusal;
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -18,6 +20,7 @@ use sortie_tus::server::{Append, Extension, Extensions, Protocol, UploadLength, 
 
 use super::access::{Routes, routes};
 use super::caller::Caller;
+use super::metrics::Watch;
 use super::{ApiError, ApiResult, AppState, recordings, sessions};
 use crate::catalog::UploadKind;
 use crate::clock::http_date;
@@ -263,10 +266,13 @@ async fn written(
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse().ok());
-    Ok(state
+    let (watch, body) = Watch::over(Arc::clone(&state.metrics), body.into_data_stream());
+    let position = state
         .ingest
-        .append(id, append, length, body.into_data_stream().boxed())
-        .await?)
+        .append(id, append, length, body.boxed())
+        .await?;
+    watch.acknowledged();
+    Ok(position)
 }
 
 async fn terminate(

@@ -1,0 +1,135 @@
+//! `/metrics`, and the layer that counts answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, StreamExt as _};
+use sortie_api::ProblemCode;
+use tokio::time::Instant;
+
+use super::access::{Routes, routes};
+use super::{ApiError, ApiResult, AppState};
+use crate::metrics::{Metrics, Total};
+
+/// How long the database's part of a scrape is good for.
+const KEPT_MS: i64 = 30_000;
+const MEDIA_TYPE: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// What the last scrape asked the database for, and when.
+pub(super) type Kept = tokio::sync::Mutex<Option<(i64, Arc<[Total]>)>>;
+
+pub(super) fn routes() -> Routes {
+    routes! { GET "/metrics" => metrics }
+}
+
+async fn metrics(State(state): State<AppState>) -> ApiResult<Response> {
+    let totals = totals(&state).await?;
+    let folder = state.config.storage.folder().to_owned();
+    let free = tokio::task::spawn_blocking(move || free_bytes(&folder));
+    let free = free.await.map_err(ApiError::internal)?;
+    let text = state
+        .metrics
+        .text(&totals, free)
+        .map_err(ApiError::internal)?;
+    let headers = [
+        (header::CONTENT_TYPE, MEDIA_TYPE),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// Of several scrapes at once, one asks the database.
+async fn totals(state: &AppState) -> ApiResult<Arc<[Total]>> {
+    let mut kept = state.totals.lock().await;
+    let now_ms = state.clock.now_ms();
+    if let Some((at_ms, totals)) = kept.as_ref()
+        && (0..KEPT_MS).contains(&(now_ms - at_ms))
+    {
+        return Ok(Arc::clone(totals));
+    }
+    let totals: Arc<[Total]> = state.catalog.totals().await?.into();
+    *kept = Some((now_ms, Arc::clone(&totals)));
+    Ok(totals)
+}
+
+fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// The layer.
+pub(super) async fn count(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = method(request.method());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    // Whatever no route matches is one route, so that made-up paths make no series.
+    let route = route.as_ref().map_or("(page)", MatchedPath::as_str);
+    let status = response.status().as_u16();
+    state
+        .metrics
+        .answered(method, route, status, begun.elapsed());
+    if let Some(code) = response.extensions().get::<ProblemCode>() {
+        state.metrics.refused(code.wire_name());
+    }
+    response
+}
+
+/// One of a few words: a method can be made up, too.
+fn method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// Watches one body on its way to the storage.
+pub(super) struct Watch {
+    metrics: Arc<Metrics>,
+    begun: Instant,
+    /// Microseconds from `begun` to the last bytes.
+    last: Arc<AtomicU64>,
+}
+
+impl Watch {
+    /// Counts the bytes that pass.
+    pub(super) fn over<E>(
+        metrics: Arc<Metrics>,
+        body: impl Stream<Item = Result<Bytes, E>>,
+    ) -> (Self, impl Stream<Item = Result<Bytes, E>>) {
+        let watch = Self {
+            metrics: Arc::clone(&metrics),
+            begun: Instant::now(),
+            last: Arc::default(),
+        };
+        let (begun, last) = (watch.begun, Arc::clone(&watch.last));
+        let body = body.inspect(move |item| {
+            if let Ok(bytes) = item {
+                metrics.received(bytes.len() as u64);
+                let passed = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+                last.store(passed, Ordering::Relaxed);
+            }
+        });
+        (watch, body)
+    }
+
+    /// What came is durable now.
+    pub(super) fn acknowledged(self) {
+        let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
+        self.metrics
+            .acknowledged(self.begun.elapsed().saturating_sub(last));
+    }
+}

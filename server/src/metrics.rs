@@ -1,0 +1,210 @@
+//! What is counted, in the words of Prometheus (OpenMetrics 1.0).
+//!
+//! Counting costs an atomic addition; what a scrape asks the database for is kept for half a minute.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// From a fast disk to a slow store, in seconds.
+const ACKNOWLEDGED: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
+/// Until an answer begins, in seconds.
+const ANSWERED: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
+
+/// An answer's labels. All three come from a fixed set each: whoever asks for made-up paths makes no new series.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Answer {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Code {
+    code: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Status {
+    status: String,
+}
+
+/// How many recordings there are of a status, and how large they are together.
+pub(crate) struct Total {
+    pub(crate) status: String,
+    pub(crate) recordings: i64,
+    pub(crate) bytes: i64,
+}
+
+/// All counters.
+pub(crate) struct Metrics {
+    registry: Registry,
+    answers: Family<Answer, Counter>,
+    seconds: Family<Route, Histogram>,
+    problems: Family<Code, Counter>,
+    received: Counter,
+    acknowledged: Histogram,
+    /// Recordings that retention or clean-up deleted.
+    pub(crate) retention_deleted: Counter,
+    recordings: Family<Status, Gauge>,
+    bytes: Family<Status, Gauge>,
+    uploads_open: Gauge,
+    free: Gauge,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("sortie");
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The running program", version);
+        let metrics = Self {
+            answers: Family::default(),
+            seconds: Family::new_with_constructor(|| Histogram::new(ANSWERED)),
+            problems: Family::default(),
+            received: Counter::default(),
+            acknowledged: Histogram::new(ACKNOWLEDGED),
+            retention_deleted: Counter::default(),
+            recordings: Family::default(),
+            bytes: Family::default(),
+            uploads_open: Gauge::default(),
+            free: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register(
+            "http_answers",
+            "Requests answered, by route template",
+            metrics.answers.clone(),
+        );
+        registry.register_with_unit(
+            "http_answer",
+            "Until an answer's head is sent",
+            Unit::Seconds,
+            metrics.seconds.clone(),
+        );
+        registry.register(
+            "problems",
+            "Refusals and faults, by problem code",
+            metrics.problems.clone(),
+        );
+        registry.register_with_unit(
+            "upload_received",
+            "Bytes of recordings received",
+            Unit::Bytes,
+            metrics.received.clone(),
+        );
+        registry.register_with_unit(
+            "upload_acknowledgement",
+            "From the last byte of a request to its acknowledgement: until it is durable",
+            Unit::Seconds,
+            metrics.acknowledged.clone(),
+        );
+        registry.register(
+            "retention_deletions",
+            "Recordings deleted by retention and clean-up",
+            metrics.retention_deleted.clone(),
+        );
+        registry.register(
+            "recordings",
+            "Recordings in the database, by status",
+            metrics.recordings.clone(),
+        );
+        registry.register_with_unit(
+            "storage_used",
+            "Size of recordings, by status",
+            Unit::Bytes,
+            metrics.bytes.clone(),
+        );
+        registry.register(
+            "uploads_open",
+            "Recordings that are being received",
+            metrics.uploads_open.clone(),
+        );
+        registry.register_with_unit(
+            "storage_free",
+            "Room on the local disk where recordings or their tails are; -1 when unknown",
+            Unit::Bytes,
+            metrics.free.clone(),
+        );
+        Self {
+            registry,
+            ..metrics
+        }
+    }
+
+    /// An answer to a request. `route` is the template, not the path.
+    pub(crate) fn answered(&self, method: &'static str, route: &str, status: u16, took: Duration) {
+        let route = route.to_owned();
+        self.seconds
+            .get_or_create(&Route {
+                route: route.clone(),
+            })
+            .observe(took.as_secs_f64());
+        self.answers
+            .get_or_create(&Answer {
+                method,
+                route,
+                status,
+            })
+            .inc();
+    }
+
+    /// A refusal or a fault.
+    pub(crate) fn refused(&self, code: String) {
+        self.problems.get_or_create(&Code { code }).inc();
+    }
+
+    /// Bytes that came for a recording.
+    pub(crate) fn received(&self, bytes: u64) {
+        self.received.inc_by(bytes);
+    }
+
+    /// A request's bytes are durable, so long after the last of them came.
+    pub(crate) fn acknowledged(&self, took: Duration) {
+        self.acknowledged.observe(took.as_secs_f64());
+    }
+
+    /// The text of a scrape.
+    pub(crate) fn text(&self, totals: &[Total], free: Option<u64>) -> Result<String, fmt::Error> {
+        // None left of a status is nought of it, not what there was before.
+        self.recordings.clear();
+        self.bytes.clear();
+        for total in totals {
+            let status = Status {
+                status: total.status.clone(),
+            };
+            self.recordings.get_or_create(&status).set(total.recordings);
+            self.bytes.get_or_create(&status).set(total.bytes);
+        }
+        let open = totals
+            .iter()
+            .filter(|total| matches!(total.status.as_str(), "recording" | "uploading"));
+        self.uploads_open
+            .set(open.map(|total| total.recordings).sum());
+        self.free
+            .set(free.map_or(-1, |free| i64::try_from(free).unwrap_or(i64::MAX)));
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,125 @@
+//! `/healthz`, `/readyz` and `/metrics` of a real server.
+
+mod support;
+
+use reqwest::StatusCode;
+use support::{TestServer, json_of, problem};
+
+/// The value of a series, by its beginning.
+#[track_caller]
+fn value(text: &str, series: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(series));
+    let line = line.unwrap_or_else(|| panic!("no {series} in:\n{text}"));
+    line.trim().parse().expect("a number")
+}
+
+async fn scrape(client: &support::Client) -> String {
+    let answer = client.get("/metrics").send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    let kind = support::header(&answer, "content-type");
+    assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"));
+    answer.text().await.expect("text")
+}
+
+#[tokio::test]
+async fn a_server_that_works_is_healthy_and_ready() {
+    let server = TestServer::start().await;
+    let health = server
+        .nobody()
+        .get("/healthz")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(health.status(), StatusCode::NO_CONTENT);
+    let ready = json_of(server.nobody().get("/readyz"), 200).await;
+    assert_eq!(
+        ready,
+        serde_json::json!({ "database": "ok", "storage": "ok" })
+    );
+}
+
+#[tokio::test]
+async fn a_server_without_its_storage_says_so_and_no_more() {
+    let server = TestServer::start().await;
+    std::fs::remove_dir_all(server.recordings()).expect("the folder goes");
+    let answer = server
+        .nobody()
+        .get("/readyz")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let text = answer.text().await.expect("text");
+    assert!(text.contains("Storage: "), "{text}");
+    // Where it is and what the system said is for the log.
+    let path = server.recordings().display().to_string();
+    assert!(
+        !text.contains(&path) && !text.contains("os error"),
+        "{text}"
+    );
+    let health = server
+        .nobody()
+        .get("/healthz")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(health.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn metrics_are_for_administrators_until_they_are_made_public() {
+    let server = TestServer::start().await;
+    problem(server.nobody().get("/metrics"), 401, "unauthenticated").await;
+    let ann = server.user("ann").await;
+    problem(ann.get("/metrics"), 403, "forbidden").await;
+    scrape(&server.admin().await).await;
+
+    let server = TestServer::with(&[("SORTIE_METRICS_PUBLIC", "true")]).await;
+    scrape(&server.nobody()).await;
+}
+
+#[tokio::test]
+async fn what_happens_is_counted() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let bytes = support::chromium_webm();
+    admin.record(&bytes).await;
+    admin.start_recording().await;
+    problem(admin.get("/api/recordings/no-such"), 404, "not_found").await;
+    for path in ["/api/made/up", "/made-up", "/other/made-up"] {
+        let _ = admin.get(path).send().await.expect("an answer");
+    }
+
+    let text = scrape(&admin).await;
+    assert_eq!(
+        value(&text, "sortie_upload_received_bytes_total"),
+        bytes.len() as f64
+    );
+    assert_eq!(
+        value(&text, "sortie_upload_acknowledgement_seconds_count"),
+        1.0
+    );
+    assert_eq!(value(&text, "sortie_recordings{status=\"ready\"}"), 1.0);
+    assert_eq!(value(&text, "sortie_recordings{status=\"recording\"}"), 1.0);
+    assert_eq!(value(&text, "sortie_uploads_open"), 1.0);
+    assert!(value(&text, "sortie_storage_used_bytes{status=\"ready\"}") > bytes.len() as f64);
+    assert!(value(&text, "sortie_storage_free_bytes") > 0.0);
+    assert!(value(&text, "sortie_problems_total{code=\"not_found\"}") >= 2.0);
+    let patch =
+        "sortie_http_answers_total{method=\"PATCH\",route=\"/api/uploads/{id}\",status=\"204\"}";
+    assert_eq!(value(&text, patch), 1.0);
+    // Made-up paths make no series of their own.
+    assert!(!text.contains("made"), "{text}");
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn the_database_is_asked_at_most_twice_a_minute() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    assert_eq!(value(&scrape(&admin).await, "sortie_uploads_open"), 0.0);
+    admin.start_recording().await;
+    assert_eq!(value(&scrape(&admin).await, "sortie_uploads_open"), 0.0);
+    server.clock.advance(std::time::Duration::from_secs(30));
+    assert_eq!(value(&scrape(&admin).await, "sortie_uploads_open"), 1.0);
+}
