@@ -3,7 +3,7 @@
 # run by hand.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build setup fmt lint fuzz audit screenshots clean-cache
+.PHONY: help run test bench build setup fmt lint test-nightly soak fuzz audit screenshots clean-cache
 MAKEFLAGS += --no-print-directory
 
 # Tools, dependencies and build products live outside the clone and are keyed by
@@ -34,6 +34,13 @@ fmt: ## Format all Rust code
 
 lint: ## Formatting, clippy, documentation links, licences and sources
 	@scripts/test.sh format clippy clippy-wasm docs deny
+
+test-nightly: ## Fuzz a minute each and kill the server 2000 times; needs nightly Rust
+	@scripts/test.sh fuzz
+	@scripts/soak.sh
+
+soak: ## Kill the server KILLS (2000) times under concurrent uploads
+	@scripts/soak.sh
 
 fuzz: ## Fuzz what reads strangers' bytes, SECONDS_EACH (60) for each target; needs nightly Rust
 	@scripts/fuzz.sh

@@ -3,6 +3,7 @@
 #
 #   scripts/test.sh                    all of it
 #   scripts/test.sh clippy native      these two
+#   scripts/test.sh fuzz               a minute for each fuzz target; needs nightly Rust
 #   scripts/test.sh pages server js-client browser    the end-to-end tests
 #
 # A failed stage does not stop the ones after it; the summary and the exit code tell.
@@ -66,11 +67,14 @@ stage_server() {
 }
 
 stage_faults() {
-    # Twenty kills, a traced server, bad networks and full disks; `sortie-faults kill --rounds 1000` for a soak.
+    # Two hundred kills, a traced server, bad networks and full disks; `make soak` for more.
     cargo build --locked --quiet -p sortie-faults
     SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server} \
-        "$CARGO_TARGET_DIR/debug/sortie-faults" all --rounds 20
+        "$CARGO_TARGET_DIR/debug/sortie-faults" all --rounds 200
 }
+
+# Not in a plain run: it needs a nightly Rust. `make test-nightly` runs it.
+stage_fuzz() { scripts/fuzz.sh; }
 
 stage_js-client() {
     rm -rf "$TESTED/client-js"
@@ -115,6 +119,7 @@ describe() {
         core-wasm) echo "the crates without I/O, tested as WebAssembly" ;;
         client-wasm) echo "client tests in Chromium" ;;
         server) echo "build the server with the pages inside" ;;
+        fuzz) echo "fuzz what reads strangers' bytes, a minute each" ;;
         faults) echo "kills, system calls, full disks, bad networks" ;;
         js-client) echo "build the client for JavaScript" ;;
         browser) echo "end to end: real server, real browser" ;;

@@ -27,10 +27,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// Everything, in about two minutes.
+    /// Everything, in a few minutes.
     All {
         /// Kills.
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value_t = 200)]
         rounds: u64,
     },
     /// `kill -9` at random moments under concurrent uploads.
@@ -97,7 +97,11 @@ async fn run(arguments: Arguments) -> Result<usize> {
     let at = folder.path();
     let faults = match arguments.what {
         What::All { rounds } => {
-            let plan = plan(seed, rounds, 8, Some(60), None);
+            // Smaller uploads than in a soak: after each kill every byte is compared.
+            let plan = kill::Plan {
+                largest: 4 << 20,
+                ..plan(seed, rounds, 8, Some(180), None)
+            };
             let mut faults = kills(&binary, &made(at, "kill")?, &plan).await?;
             faults += traced(&binary, &made(at, "trace")?, seed).await?;
             faults += bad_network(&binary, &made(at, "network")?, seed, 6).await?;
