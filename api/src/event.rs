@@ -19,6 +19,8 @@ pub enum Event {
     Recording(Box<Recording>),
     /// A recording is gone.
     RecordingDeleted(DeletedRecording),
+    /// A session is gone.
+    SessionDeleted(DeletedSession),
 }
 
 /// The settings that open pages want to know.
@@ -35,6 +37,13 @@ pub struct DeletedRecording {
     pub id: String,
 }
 
+/// Names a session that is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedSession {
+    /// Its id.
+    pub id: String,
+}
+
 impl Event {
     /// The value of the stream's field `event`.
     pub fn name(&self) -> &'static str {
@@ -44,6 +53,7 @@ impl Event {
             Self::Session(_) => "session",
             Self::Recording(_) => "recording",
             Self::RecordingDeleted(_) => "recording_deleted",
+            Self::SessionDeleted(_) => "session_deleted",
         }
     }
 
@@ -58,6 +68,7 @@ impl Event {
             Self::Session(session) => serde_json::to_string(session),
             Self::Recording(recording) => serde_json::to_string(recording),
             Self::RecordingDeleted(deleted) => serde_json::to_string(deleted),
+            Self::SessionDeleted(deleted) => serde_json::to_string(deleted),
         }
     }
 
@@ -72,6 +83,7 @@ impl Event {
             "session" => Self::Session(serde_json::from_str(data)?),
             "recording" => Self::Recording(serde_json::from_str(data)?),
             "recording_deleted" => Self::RecordingDeleted(serde_json::from_str(data)?),
+            "session_deleted" => Self::SessionDeleted(serde_json::from_str(data)?),
             _ => return Ok(None),
         }))
     }
@@ -96,6 +108,7 @@ mod tests {
             Event::Session(serde_json::from_str(session).unwrap()),
             Event::Recording(serde_json::from_str(recording).unwrap()),
             Event::RecordingDeleted(DeletedRecording { id: "r".to_owned() }),
+            Event::SessionDeleted(DeletedSession { id: "s".to_owned() }),
         ] {
             let data = event.data().unwrap();
             assert!(!data.contains('\n'), "{data}");

@@ -22,7 +22,7 @@ pub use account::{
     UserSource, UserUpdate,
 };
 pub use audit::{AuditEntry, AuditResult, AuditVerification, Via};
-pub use event::{DeletedRecording, Event, LiveSettings};
+pub use event::{DeletedRecording, DeletedSession, Event, LiveSettings};
 pub use list::RecordingQuery;
 pub use problem::{Problem, ProblemCode};
 pub use recording::{

@@ -45,6 +45,9 @@ pub struct RetentionPreview {
     pub low_percent: Option<u8>,
     /// All that would go now.
     pub due: Amount,
+    /// `due` is not all: there is more than was counted.
+    #[serde(default)]
+    pub more: bool,
     /// The first of them, up to 100, oldest first.
     pub next: Vec<Recording>,
     /// Why each of `next` goes, in the same order.

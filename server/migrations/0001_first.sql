@@ -69,7 +69,9 @@ CREATE TABLE sessions (
     ended_ms   BIGINT
 );
 CREATE INDEX sessions_user ON sessions (user_id, created_ms, id);
+CREATE INDEX sessions_user_status ON sessions (user_id, status, created_ms, id);
 CREATE INDEX sessions_created ON sessions (created_ms, id);
+CREATE INDEX sessions_status ON sessions (status, created_ms, id);
 
 CREATE TABLE recordings (
     id              TEXT PRIMARY KEY NOT NULL,

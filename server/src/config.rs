@@ -42,6 +42,11 @@ pub struct Config {
     /// `SORTIE_UPLOADS_PER_USER`: how many uploads of one person may be open at once, complete partial ones
     /// that wait to be joined among them. At least 1.
     pub uploads_per_user: u32,
+    /// `SORTIE_RECORDING_RETENTION_DAYS`: `ready` recordings older than so many days are deleted; 0: none.
+    pub retention_days: u32,
+    /// `SORTIE_RECORDING_DISK_HIGH_PERCENT` and `SORTIE_RECORDING_DISK_LOW_PERCENT`: when the disk is fuller than
+    /// the first, the oldest recordings are deleted until it is no fuller than the second.
+    pub disk_marks: Option<(u8, u8)>,
     /// `SORTIE_HOST`.
     pub host: IpAddr,
     /// `SORTIE_PORT`; 0 takes any free port.
@@ -237,6 +242,8 @@ impl Config {
         let max_size_mb = reader.number("SORTIE_RECORDING_MAX_SIZE_MB", 500, 1, 16_777_216);
         let silence = reader.number("SORTIE_RECORDING_SILENCE_SECONDS", 600, 5, 31_536_000);
         let uploads = reader.number("SORTIE_UPLOADS_PER_USER", 32, 1, 1_000_000);
+        let retention_days = reader.number("SORTIE_RECORDING_RETENTION_DAYS", 0, 0, 36_500);
+        let disk_marks = disk_marks(&mut reader, back_end.as_deref());
         let path = reader
             .text("SORTIE_RECORDING_STORAGE_PATH")
             .unwrap_or_else(|| "/data/recordings".to_owned());
@@ -273,6 +280,8 @@ impl Config {
             max_size_bytes: max_size_mb * MIB,
             silence: Duration::from_secs(silence),
             uploads_per_user: u32::try_from(uploads).unwrap_or(32),
+            retention_days: u32::try_from(retention_days).unwrap_or_default(),
+            disk_marks,
             host,
             port: u16::try_from(port).unwrap_or(8080),
             database,
@@ -289,6 +298,32 @@ impl Config {
             log,
         })
     }
+}
+
+/// The high and the low mark of the disk, if there are any.
+fn disk_marks(reader: &mut Reader<'_>, back_end: Option<&str>) -> Option<(u8, u8)> {
+    const HIGH: &str = "SORTIE_RECORDING_DISK_HIGH_PERCENT";
+    const LOW: &str = "SORTIE_RECORDING_DISK_LOW_PERCENT";
+    let low_is_set = reader.text(LOW).is_some();
+    if reader.text(HIGH).is_none() {
+        if low_is_set {
+            reader.wrong(LOW, format!("means nothing without {HIGH}"));
+        }
+        return None;
+    }
+    if back_end == Some("s3") {
+        reader.wrong(
+            HIGH,
+            "is for the storage local: a bucket has no disk of this machine",
+        );
+        return None;
+    }
+    let high = reader.number(HIGH, 80, 1, 99);
+    let low = reader.number(LOW, high.saturating_sub(5), 0, 98);
+    if low >= high {
+        reader.wrong(LOW, format!("{low} is not below {HIGH}, which is {high}"));
+    }
+    Some((u8::try_from(high).ok()?, u8::try_from(low).ok()?))
 }
 
 #[cfg(test)]
@@ -376,6 +411,28 @@ mod tests {
             };
             assert_eq!(format!("{:?}", with(true)), format!("{:?}", with(false)));
         }
+    }
+
+    #[test]
+    fn the_low_mark_of_the_disk_is_below_the_high_one() {
+        const HIGH: &str = "SORTIE_RECORDING_DISK_HIGH_PERCENT";
+        const LOW: &str = "SORTIE_RECORDING_DISK_LOW_PERCENT";
+        let marks = |variables: &[(&str, &str)]| {
+            read(variables)
+                .map(|config| config.disk_marks)
+                .map_err(|errors| {
+                    errors
+                        .iter()
+                        .map(|error| error.variable)
+                        .collect::<Vec<_>>()
+                })
+        };
+        assert_eq!(marks(&[]), Ok(None));
+        assert_eq!(marks(&[(HIGH, "80")]), Ok(Some((80, 75))));
+        assert_eq!(marks(&[(HIGH, "80"), (LOW, "50")]), Ok(Some((80, 50))));
+        assert_eq!(marks(&[(HIGH, "80"), (LOW, "80")]), Err(vec![LOW]));
+        assert_eq!(marks(&[(HIGH, "100")]), Err(vec![HIGH]));
+        assert_eq!(marks(&[(LOW, "50")]), Err(vec![LOW]));
     }
 
     #[test]

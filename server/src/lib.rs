@@ -9,9 +9,11 @@ mod catalog;
 mod clock;
 mod config;
 mod connections;
+mod events;
 mod http;
 mod ingest;
 mod metrics;
+mod policy;
 mod server;
 mod storage;
 

@@ -160,8 +160,24 @@ impl Server {
         } = self;
         let ingest = state.ingest.clone();
         let catalog = state.catalog.clone();
+        let (events, retention) = (state.events.clone(), state.retention.clone());
         let stopping = CancellationToken::new();
 
+        let following = tokio::spawn(crate::events::follow(state.clone()));
+        let retaining = tokio::spawn({
+            let (retention, stopping) = (retention.clone(), stopping.clone());
+            let enabled = state.config.recording_enabled;
+            async move {
+                while enabled
+                    && stopping
+                        .run_until_cancelled(tokio::time::sleep(REAP_EVERY))
+                        .await
+                        .is_some()
+                {
+                    retention.tick().await;
+                }
+            }
+        });
         let reaper = tokio::spawn({
             let (ingest, stopping) = (ingest.clone(), stopping.clone());
             async move {
@@ -190,6 +206,8 @@ impl Server {
             async move {
                 stop.await;
                 tracing::info!("stopping: finishing what is in flight");
+                events.shut_down();
+                retention.shut_down();
                 stopping.cancel();
             }
         };
@@ -208,6 +226,8 @@ impl Server {
         stopping.cancel();
         closer.abort();
         let _ = reaper.await;
+        let _ = retaining.await;
+        following.abort();
         ingest.close().await;
         catalog.close().await;
         Ok(())

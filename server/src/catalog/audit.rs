@@ -239,8 +239,13 @@ impl Catalog {
         let mut transaction = self.pool.begin().await?;
         append(&mut transaction, at_ms, event).await?;
         transaction.commit().await?;
-        self.audited.notify_waiters();
+        self.tell_of_audit();
         Ok(())
+    }
+
+    /// To be called once a transaction with [`append`] is committed.
+    pub(super) fn tell_of_audit(&self) {
+        self.audited.notify_waiters();
     }
 
     /// Ready when this process adds the next row, if it is polled before.

@@ -4,6 +4,8 @@
 
 mod audit;
 mod concatenation;
+mod due;
+mod leases;
 mod recordings;
 mod refresh_tokens;
 mod sessions;
@@ -19,9 +21,10 @@ use sqlx::any::AnyPoolOptions;
 use tokio::sync::Notify;
 
 pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow, Verified};
+pub(crate) use leases::{Lease, RETENTION};
 pub(crate) use recordings::{Completion, RecordingRow, UploadKind};
 pub(crate) use refresh_tokens::RefreshTokenRow;
-pub(crate) use sessions::SessionRow;
+pub(crate) use sessions::{SessionFilter, SessionRow};
 pub(crate) use users::{UserChange, UserRow};
 
 /// What can go wrong between us and the database.

@@ -8,7 +8,7 @@ use super::{Catalog, CatalogError, nonsense};
 
 pub(super) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
-    r.upload_length, r.upload_metadata, r.kind, r.upload_concat, r.final_id, r.deleting, r.created_ms, r.completed_ms \
+    r.upload_length, r.upload_metadata, r.kind, r.upload_concat, r.final_id, r.protected, r.deleting, r.created_ms, r.completed_ms \
     FROM recordings AS r LEFT JOIN users AS u ON u.id = r.user_id";
 
 /// What the bytes of an upload are.
@@ -61,6 +61,8 @@ pub(crate) struct RecordingRow {
     pub(crate) upload_concat: String,
     /// The final upload that this partial one is a part of.
     pub(crate) final_id: Option<String>,
+    /// Never deleted by retention, threshold or clean-up.
+    pub(crate) protected: bool,
     /// Somebody has deleted it; the row goes when its object is gone.
     pub(crate) deleting: bool,
     /// Created at.
@@ -155,6 +157,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
             kind: kind_from_text(row.try_get("kind")?)?,
             upload_concat: row.try_get("upload_concat")?,
             final_id: row.try_get("final_id")?,
+            protected: row.try_get::<i64, _>("protected")? != 0,
             deleting: row.try_get::<i64, _>("deleting")? != 0,
             created_ms: row.try_get("created_ms")?,
             completed_ms: row.try_get("completed_ms")?,

@@ -4,7 +4,7 @@ use sortie_api::SessionStatus;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Catalog, CatalogError, nonsense};
+use super::{Action, Actor, AuditEvent, Catalog, CatalogError, audit, nonsense};
 
 /// A session as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) struct SessionRow {
     pub(crate) app_id: String,
     /// Where it is in its life.
     pub(crate) status: SessionStatus,
+    /// Its user has stopped a recording by hand: none starts by itself any more.
+    pub(crate) auto_declined: bool,
     /// Created at.
     pub(crate) created_ms: i64,
     /// Ended at.
@@ -51,15 +53,39 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for SessionRow {
             user_id: row.try_get("user_id")?,
             app_id: row.try_get("app_id")?,
             status: status_from_text(row.try_get("status")?)?,
+            auto_declined: row.try_get::<i64, _>("auto_declined")? != 0,
             created_ms: row.try_get("created_ms")?,
             ended_ms: row.try_get("ended_ms")?,
         })
     }
 }
 
+impl SessionRow {
+    /// Whether it is to be recorded without being asked, when auto-record is as it is.
+    pub(crate) fn auto_record(&self, on: bool) -> bool {
+        on && self.status == SessionStatus::Running && !self.auto_declined
+    }
+}
+
+const COLUMNS: &str = "id, user_id, app_id, status, auto_declined, created_ms, ended_ms";
+
+/// Which sessions to list; what is absent does not matter.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SessionFilter {
+    /// Whose.
+    pub(crate) user_id: Option<String>,
+    /// Where in their life.
+    pub(crate) status: Option<SessionStatus>,
+}
+
 impl Catalog {
     /// Adds a session.
-    pub(crate) async fn insert_session(&self, session: &SessionRow) -> Result<(), CatalogError> {
+    pub(crate) async fn insert_session(
+        &self,
+        session: &SessionRow,
+        actor: &Actor,
+    ) -> Result<(), CatalogError> {
+        let mut transaction = self.pool.begin().await?;
         sqlx::query(
             "INSERT INTO sessions (id, user_id, app_id, status, created_ms, ended_ms) \
              VALUES ($1, $2, $3, $4, $5, $6)",
@@ -70,61 +96,155 @@ impl Catalog {
         .bind(status_to_text(session.status))
         .bind(session.created_ms)
         .bind(session.ended_ms)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
+        let event = AuditEvent::done(actor, Action::SessionCreate, &session.id);
+        let event = event.detail(status_to_text(session.status));
+        audit::append(&mut transaction, session.created_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
         Ok(())
     }
 
     /// The session with this id.
     pub(crate) async fn session(&self, id: &str) -> Result<Option<SessionRow>, CatalogError> {
-        Ok(sqlx::query_as(
-            "SELECT id, user_id, app_id, status, created_ms, ended_ms FROM sessions WHERE id = $1",
-        )
-        .bind(id)
-        .fetch_optional(&self.pool)
-        .await?)
+        let sql = format!("SELECT {COLUMNS} FROM sessions WHERE id = $1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?)
     }
 
-    /// The newest sessions of one person.
-    pub(crate) async fn sessions_of(
+    /// One page, newest first, after `cursor` (the last row's creation and id).
+    pub(crate) async fn sessions(
         &self,
-        user_id: &str,
+        filter: &SessionFilter,
+        cursor: Option<(i64, &str)>,
         limit: u32,
     ) -> Result<Vec<SessionRow>, CatalogError> {
-        Ok(sqlx::query_as(
-            "SELECT id, user_id, app_id, status, created_ms, ended_ms FROM sessions \
-             WHERE user_id = $1 ORDER BY created_ms DESC, id DESC LIMIT $2",
-        )
-        .bind(user_id)
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await?)
+        let (created_ms, id) = cursor.unwrap_or((i64::MAX, ""));
+        let mut sql = format!("SELECT {COLUMNS} FROM sessions WHERE (created_ms, id) < ($1, $2)");
+        let values: Vec<_> = [
+            ("user_id", filter.user_id.as_deref()),
+            ("status", filter.status.map(status_to_text)),
+        ]
+        .into_iter()
+        .filter_map(|(column, value)| Some((column, value?)))
+        .collect();
+        for (at, (column, _)) in values.iter().enumerate() {
+            sql += &format!(" AND {column} = ${}", at + 3);
+        }
+        sql += &format!(
+            " ORDER BY created_ms DESC, id DESC LIMIT ${}",
+            values.len() + 3
+        );
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(created_ms)
+            .bind(id.to_owned());
+        for (_, value) in values {
+            query = query.bind(value.to_owned());
+        }
+        Ok(query.bind(i64::from(limit)).fetch_all(&self.pool).await?)
     }
 
-    /// Ends a session that has not ended yet; `false` if it has (or there is none).
-    pub(crate) async fn end_session(
+    /// Brings a session that has not ended into another state; `false` if it has ended, is in that state already,
+    /// or there is none. Nothing leads back to `creating`.
+    pub(crate) async fn change_session(
         &self,
         id: &str,
         status: SessionStatus,
+        actor: &Actor,
         now_ms: i64,
     ) -> Result<bool, CatalogError> {
+        let (from, ended_ms) = match status {
+            SessionStatus::Creating => return Ok(false),
+            SessionStatus::Running => ("'creating'", None),
+            SessionStatus::Stopped | SessionStatus::Expired | SessionStatus::Failed => {
+                ("'creating', 'running'", Some(now_ms))
+            }
+        };
+        let sql = format!(
+            "UPDATE sessions SET status = $1, ended_ms = $2 WHERE id = $3 AND status IN ({from})"
+        );
+        let mut transaction = self.pool.begin().await?;
+        let done = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(status_to_text(status))
+            .bind(ended_ms)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        let event = AuditEvent::done(actor, Action::SessionChange, id);
+        let event = event.detail(status_to_text(status));
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(true)
+    }
+
+    /// Its user has stopped a recording by hand, so none starts by itself any more in a session that runs; `false`
+    /// if that was known.
+    pub(crate) async fn decline_auto_record(
+        &self,
+        id: &str,
+        actor: &Actor,
+        now_ms: i64,
+    ) -> Result<bool, CatalogError> {
+        let mut transaction = self.pool.begin().await?;
         let done = sqlx::query(
-            "UPDATE sessions SET status = $1, ended_ms = $2 WHERE id = $3 AND status IN ('creating', 'running')",
+            "UPDATE sessions SET auto_declined = 1 WHERE id = $1 AND auto_declined = 0 AND status = 'running'",
         )
-        .bind(status_to_text(status))
-        .bind(now_ms)
         .bind(id)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        let event = AuditEvent::done(actor, Action::SessionChange, id);
+        let event = event.detail("stopped by hand: no recording starts by itself any more");
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(true)
     }
 
     /// Removes a session; its recordings stay.
-    pub(crate) async fn delete_session(&self, id: &str) -> Result<bool, CatalogError> {
+    pub(crate) async fn delete_session(
+        &self,
+        session: &SessionRow,
+        actor: &Actor,
+        now_ms: i64,
+    ) -> Result<bool, CatalogError> {
+        let mut transaction = self.pool.begin().await?;
         let done = sqlx::query("DELETE FROM sessions WHERE id = $1")
-            .bind(id)
-            .execute(&self.pool)
+            .bind(&session.id)
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() == 1)
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        // Whose it was: the row can no longer say, and the events are for its owner.
+        let event = AuditEvent::done(actor, Action::SessionDelete, &session.id);
+        let event = event.detail(&session.user_id);
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(true)
+    }
+
+    /// Open recordings of sessions that have ended, and when those did; `None` if the session is gone. Whatever
+    /// the reason, the server or the time of its end: the rows say it all.
+    pub(crate) async fn open_recordings_of_ended_sessions(
+        &self,
+    ) -> Result<Vec<(String, Option<i64>)>, CatalogError> {
+        Ok(sqlx::query_as(
+            "SELECT r.id, s.ended_ms FROM recordings AS r LEFT JOIN sessions AS s ON s.id = r.session_id \
+             WHERE r.status IN ('recording', 'uploading') AND r.kind = 'recording' AND r.deleting = 0 \
+             AND (s.id IS NULL OR s.status IN ('stopped', 'expired', 'failed')) LIMIT 1000",
+        )
+        .fetch_all(&self.pool)
+        .await?)
     }
 }

@@ -1,6 +1,8 @@
 //! Settings that are changed while the server runs.
 
-use super::{Catalog, CatalogError};
+use sortie_api::{RECORDING_AUTO_RECORD, Settings};
+
+use super::{Action, Actor, AuditEvent, Catalog, CatalogError, audit};
 
 impl Catalog {
     /// Sets a setting unless it is set already; answers the value in force. Two servers that start
@@ -23,5 +25,61 @@ impl Catalog {
                 .fetch_one(&self.pool)
                 .await?,
         )
+    }
+
+    /// Whether sessions are recorded without being asked. Read anew each time: it is in force at once, on every
+    /// server.
+    pub(crate) async fn auto_record(&self) -> Result<bool, CatalogError> {
+        let value: Option<String> =
+            sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+                .bind(RECORDING_AUTO_RECORD)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(value.as_deref() == Some("true"))
+    }
+
+    /// Changes settings, all or none, and writes down each that has another value now.
+    pub(crate) async fn change_settings(
+        &self,
+        changes: &Settings,
+        actor: &Actor,
+        at_ms: i64,
+    ) -> Result<(), CatalogError> {
+        let mut transaction = self.pool.begin().await?;
+        for (name, value) in changes {
+            // A row that exists is locked by it: of two that change a setting, the second sees the first's value.
+            sqlx::query(
+                "INSERT INTO settings (name, value) VALUES ($1, '') \
+                 ON CONFLICT (name) DO UPDATE SET value = settings.value",
+            )
+            .bind(name)
+            .execute(&mut *transaction)
+            .await?;
+            let before: String = sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+                .bind(name)
+                .fetch_one(&mut *transaction)
+                .await?;
+            if before == *value {
+                continue;
+            }
+            sqlx::query("UPDATE settings SET value = $1 WHERE name = $2")
+                .bind(value)
+                .bind(name)
+                .execute(&mut *transaction)
+                .await?;
+            let detail = format!(
+                "{} → {value}",
+                if before.is_empty() {
+                    "not set"
+                } else {
+                    &before
+                }
+            );
+            let event = AuditEvent::done(actor, Action::SettingsChange, name).detail(&detail);
+            audit::append(&mut transaction, at_ms, &event).await?;
+        }
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(())
     }
 }

@@ -26,7 +26,7 @@ use Who::{Admin, Anybody, Owner, Scraper, User};
 
 /// Every route. A token of an administrator with the scope `admin` may use what any scope may.
 #[rustfmt::skip]
-const TABLE: &[Row] = &[
+static TABLE: &[Row] = &[
     // The server itself.
     row("GET",     "/healthz",                              Anybody, AnyScope),
     row("GET",     "/readyz",                               Anybody, AnyScope),
@@ -43,6 +43,7 @@ const TABLE: &[Row] = &[
     row("GET",     "/api/sessions",                         User,    Only(&[Record, Read])),
     row("POST",    "/api/sessions",                         User,    Only(&[Record])),
     row("GET",     "/api/sessions/{id}",                    Owner,   Only(&[Record, Read])),
+    row("PATCH",   "/api/sessions/{id}",                    Owner,   Only(&[Record])),
     row("DELETE",  "/api/sessions/{id}",                    Owner,   Only(&[Record])),
     row("POST",    "/api/sessions/{id}/stop",               Owner,   Only(&[Record])),
     row("POST",    "/api/sessions/{id}/recording/start",    Owner,   Only(&[Record])),
@@ -52,9 +53,13 @@ const TABLE: &[Row] = &[
     // Recordings.
     row("GET",     "/api/recordings",                       User,    Only(&[Read])),
     row("GET",     "/api/recordings/{id}",                  Owner,   Only(&[Record, Read])),
+    row("PATCH",   "/api/recordings/{id}",                  Owner,   Only(&[Record])),
     row("DELETE",  "/api/recordings/{id}",                  Owner,   Only(&[Record])),
     row("GET",     "/api/recordings/{id}/download",         Owner,   Only(&[Read])),
     row("GET",     "/api/recordings/{id}/stream",           Owner,   Only(&[Read])),
+
+    // What changes, as it changes.
+    row("GET",     "/api/events",                           User,    Only(&[Record, Read])),
 
     // Uploads: tus.
     row("OPTIONS", "/api/uploads",                          Anybody, AnyScope),
@@ -71,6 +76,13 @@ const TABLE: &[Row] = &[
     row("GET",     "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
     row("PATCH",   "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
     row("DELETE",  "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
+    row("GET",     "/api/admin/settings",                   Admin,   Only(&[AdminScope])),
+    row("PUT",     "/api/admin/settings",                   Admin,   Only(&[AdminScope])),
+    row("GET",     "/api/admin/retention",                  Admin,   Only(&[AdminScope])),
+    row("POST",    "/api/admin/retention/run",              Admin,   Only(&[AdminScope])),
+    row("GET",     "/api/admin/audit",                      Admin,   Only(&[AdminScope])),
+    row("GET",     "/api/admin/audit/export",               Admin,   Only(&[AdminScope])),
+    row("GET",     "/api/admin/audit/verify",               Admin,   Only(&[AdminScope])),
 ];
 
 /// Who may use a route.

@@ -2,17 +2,23 @@
 
 mod access;
 mod admin_users;
+mod audit;
 mod auth;
 mod caller;
+mod denied;
 mod download;
 mod error;
+mod events;
 mod info;
 mod json;
 mod metrics;
+mod query;
 mod recordings;
+mod retention;
 mod security;
 mod session_recordings;
 mod sessions;
+mod settings;
 mod uploads;
 
 use std::ops::Deref;
@@ -37,12 +43,16 @@ use crate::assets;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::events::Events;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
+use crate::policy::Retention;
 use crate::storage::Storage;
 
 pub(crate) use error::{ApiError, ApiResult};
+pub(crate) use recordings::shown as shown_recording;
 use security::SecurityPolicy;
+pub(crate) use sessions::shown as shown_session;
 
 /// The largest body of a route that takes JSON.
 const JSON_LIMIT: usize = 64 * 1024;
@@ -61,6 +71,9 @@ pub(crate) struct Parts {
     pub(crate) accounts: Accounts,
     pub(crate) metrics: Arc<Metrics>,
     totals: metrics::Kept,
+    pub(crate) events: Events,
+    pub(crate) retention: Retention,
+    denials: denied::Denials,
 }
 
 impl Deref for AppState {
@@ -81,6 +94,9 @@ impl AppState {
         accounts: Accounts,
     ) -> Self {
         Self(Arc::new(Parts {
+            events: Events::new(),
+            retention: Retention::new(catalog.clone(), ingest.clone(), Arc::clone(&clock), &config),
+            denials: denied::Denials::default(),
             config,
             clock,
             catalog,
@@ -111,12 +127,16 @@ pub(crate) fn router(state: AppState) -> Router {
         .merge(metrics::routes())
         .merge(auth::routes())
         .merge(admin_users::routes())
-        .merge(sessions::routes());
+        .merge(sessions::routes())
+        .merge(settings::routes())
+        .merge(events::routes())
+        .merge(audit::routes());
     // Off means absent: not one of these routes exists then.
     if state.config.recording_enabled {
         api = api
             .merge(session_recordings::routes())
             .merge(recordings::routes())
+            .merge(retention::routes())
             .merge(uploads::routes());
     }
     let request_id = HeaderName::from_static("x-request-id");

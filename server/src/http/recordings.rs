@@ -5,12 +5,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use sortie_api::{Recording, RecordingStatus};
+use sortie_api::{Recording, RecordingStatus, RecordingUpdate};
 
 use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::download::{self, Disposition};
-use super::{ApiError, ApiResult, AppState};
+use super::json::JsonBody;
+use super::{ApiError, ApiResult, AppState, denied, query};
 use crate::catalog::{Action, AuditEvent, RecordingRow, UploadKind};
 use crate::clock::rfc3339;
 
@@ -23,6 +24,7 @@ pub(super) fn routes() -> Routes {
     routes! {
         GET "/api/recordings" => list,
         GET "/api/recordings/{id}" => show,
+        PATCH "/api/recordings/{id}" => change,
         DELETE "/api/recordings/{id}" => delete,
         GET "/api/recordings/{id}/download" => |state, caller, id, method, headers| {
             serve(state, caller, id, method, headers, Disposition::Attachment)
@@ -62,6 +64,7 @@ pub(super) fn new_row(
         kind: UploadKind::Recording,
         upload_concat: String::new(),
         final_id: None,
+        protected: false,
         deleting: false,
         created_ms,
         completed_ms: None,
@@ -78,7 +81,8 @@ fn default_filename(created_ms: i64) -> String {
     )
 }
 
-fn shown(state: &AppState, row: RecordingRow) -> Recording {
+/// A recording as it is shown.
+pub(crate) fn shown(state: &AppState, row: RecordingRow) -> Recording {
     let mut size_bytes = row.size_bytes.unsigned_abs();
     let mut duration_ms = row.duration_ms.unsigned_abs();
     let mut format = row.format;
@@ -112,7 +116,7 @@ fn shown(state: &AppState, row: RecordingRow) -> Recording {
         status,
         failure,
         interrupted: row.interrupted,
-        protected: false,
+        protected: row.protected,
         deleting: row.deleting,
         created_at: rfc3339(row.created_ms),
         completed_at: row.completed_ms.map(rfc3339),
@@ -138,9 +142,13 @@ fn no_such_recording() -> ApiError {
 
 /// The upload, be it a recording or a piece of one, if the caller may have it.
 pub(super) async fn owned(state: &AppState, caller: &Caller, id: &str) -> ApiResult<RecordingRow> {
-    let found = state.catalog.recording(id).await?;
+    let found = match query::can_be_id(id) {
+        true => state.catalog.recording(id).await?,
+        false => None,
+    };
     let row = found.ok_or_else(no_such_recording)?;
     if !caller.may_have(&row.user_id) {
+        denied::write(state, caller, Action::Access, id).await;
         return Err(ApiError::forbidden(
             "This recording belongs to somebody else.",
         ));
@@ -217,6 +225,60 @@ async fn show(
         Json(shown(&state, row)),
     )
         .into_response())
+}
+
+/// Protects, gives free, renames.
+async fn change(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(update): JsonBody<RecordingUpdate>,
+) -> ApiResult<Json<Recording>> {
+    let row = allowed(&state, &caller, &id).await?;
+    let filename = update.filename.as_deref();
+    if let Some(filename) = filename {
+        check_filename(filename)?;
+    }
+    let mut changes = Vec::new();
+    match update.protected {
+        Some(true) if !row.protected => changes.push("protected".to_owned()),
+        Some(false) if row.protected => changes.push("no longer protected".to_owned()),
+        _ => {}
+    }
+    if let Some(filename) = filename.filter(|filename| *filename != row.filename) {
+        changes.push(format!("renamed from {} to {filename}", row.filename));
+    }
+    if !changes.is_empty() {
+        let (actor, detail) = (caller.actor(), changes.join("; "));
+        let event = AuditEvent::done(&actor, Action::Change, &row.id).detail(&detail);
+        let now_ms = state.clock.now_ms();
+        let found =
+            state
+                .catalog
+                .change_recording(&row.id, update.protected, filename, &event, now_ms);
+        if !found.await? {
+            return Err(no_such_recording());
+        }
+    }
+    let row = allowed(&state, &caller, &id).await?;
+    Ok(Json(shown(&state, row)))
+}
+
+/// See [`RecordingUpdate::filename`].
+fn check_filename(name: &str) -> ApiResult<()> {
+    let length = name.chars().count();
+    if (1..=200).contains(&length)
+        && name.trim() == name
+        && !name.starts_with('.')
+        && !name.contains(['/', '\\'])
+        && !name.chars().any(char::is_control)
+    {
+        return Ok(());
+    }
+    Err(ApiError::invalid(
+        "filename must have 1 to 200 characters, no / or \\, no control characters, no leading dot and no white \
+         space around it.",
+    ))
 }
 
 async fn delete(

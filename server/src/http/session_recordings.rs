@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::json::JsonBody;
 use super::metrics::Watch;
 use super::{ApiError, ApiResult, AppState, recordings, sessions};
-use crate::catalog::RecordingRow;
+use crate::catalog::{Action, AuditEvent, RecordingRow};
 
 pub(super) fn routes() -> Routes {
     routes! { POST "/api/sessions/{id}/recording/upload" => upload }
@@ -86,7 +86,13 @@ async fn stop(
     JsonBody(body): JsonBody<StopRecording>,
 ) -> ApiResult<Json<RecordingStopped>> {
     let row = recording_of(&state, &caller, &id, body.recording_id.as_deref()).await?;
-    let status = state.ingest.stop(&row.id, &caller.actor()).await?;
+    let actor = caller.actor();
+    let status = state.ingest.stop(&row.id, &actor).await?;
+    // By hand, so it sticks: none starts by itself any more in this session.
+    state
+        .catalog
+        .decline_auto_record(&id, &actor, state.clock.now_ms())
+        .await?;
     Ok(Json(RecordingStopped { status }))
 }
 
@@ -137,6 +143,9 @@ async fn upload(
                 }
                 state.ingest.stop(&row.id, &caller.actor()).await?;
                 write_field(&state, &row.id, field).await?;
+                let actor = caller.actor();
+                let event = AuditEvent::done(&actor, Action::Upload, &row.id);
+                state.catalog.audit(state.clock.now_ms(), &event).await?;
                 let status = state.ingest.complete(&row.id).await?;
                 // Whether it can be played is seen in the list; the upload itself has succeeded.
                 let status = match status {

@@ -1,18 +1,22 @@
 //! Sessions: what is being watched.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use sortie_api::{NewSession, ProblemCode, Session, SessionStatus};
+use axum::response::Response;
+use serde::Deserialize;
+use sortie_api::{NewSession, ProblemCode, Session, SessionStatus, SessionUpdate};
 
 use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::json::JsonBody;
-use super::{ApiError, ApiResult, AppState};
-use crate::catalog::SessionRow;
+use super::{ApiError, ApiResult, AppState, denied, query};
+use crate::catalog::{Action, SessionFilter, SessionRow};
 use crate::clock::rfc3339;
 
 /// The most sessions of one answer.
+const LIST_MAX: u32 = 500;
+/// … when the caller does not say.
 const LIST_LIMIT: u32 = 200;
 
 pub(super) fn routes() -> Routes {
@@ -20,32 +24,39 @@ pub(super) fn routes() -> Routes {
         GET "/api/sessions" => list,
         POST "/api/sessions" => create,
         GET "/api/sessions/{id}" => show,
+        PATCH "/api/sessions/{id}" => change,
         DELETE "/api/sessions/{id}" => delete,
         POST "/api/sessions/{id}/stop" => stop,
     }
 }
 
-fn shown(row: SessionRow) -> Session {
+/// A session as it is shown while auto-record is as it is.
+pub(crate) fn shown(row: SessionRow, auto_on: bool) -> Session {
     Session {
+        auto_record: row.auto_record(auto_on),
+        recording_policy: if auto_on { "auto" } else { "" }.to_owned(),
         id: row.id,
         user_id: row.user_id,
         app_id: row.app_id,
         status: row.status,
-        recording_policy: String::new(),
-        auto_record: false,
         created_at: rfc3339(row.created_ms),
         ended_at: row.ended_ms.map(rfc3339),
     }
 }
 
+async fn answer(state: &AppState, row: SessionRow) -> ApiResult<Json<Session>> {
+    Ok(Json(shown(row, state.catalog.auto_record().await?)))
+}
+
 /// The session, if the caller may have it.
 pub(super) async fn allowed(state: &AppState, caller: &Caller, id: &str) -> ApiResult<SessionRow> {
-    let session = state
-        .catalog
-        .session(id)
-        .await?
-        .ok_or_else(|| ApiError::not_found("There is no such session."))?;
+    let found = match query::can_be_id(id) {
+        true => state.catalog.session(id).await?,
+        false => None,
+    };
+    let session = found.ok_or_else(|| ApiError::not_found("There is no such session."))?;
     if !caller.may_have(&session.user_id) {
+        denied::write(state, caller, Action::SessionAccess, id).await;
         return Err(ApiError::forbidden(
             "This session belongs to somebody else.",
         ));
@@ -66,17 +77,25 @@ pub(super) async fn running(state: &AppState, caller: &Caller, id: &str) -> ApiR
 }
 
 /// A session of the caller's own that runs from now on.
-pub(super) async fn open(state: &AppState, user_id: &str, app_id: &str) -> ApiResult<SessionRow> {
-    let session = SessionRow {
+pub(super) async fn open(state: &AppState, caller: &Caller, app_id: &str) -> ApiResult<SessionRow> {
+    let session = new_row(state, &caller.user_id, app_id, SessionStatus::Running);
+    state
+        .catalog
+        .insert_session(&session, &caller.actor())
+        .await?;
+    Ok(session)
+}
+
+fn new_row(state: &AppState, user_id: &str, app_id: &str, status: SessionStatus) -> SessionRow {
+    SessionRow {
         id: uuid::Uuid::now_v7().to_string(),
         user_id: user_id.to_owned(),
         app_id: app_id.to_owned(),
-        status: SessionStatus::Running,
+        status,
+        auto_declined: false,
         created_ms: state.clock.now_ms(),
         ended_ms: None,
-    };
-    state.catalog.insert_session(&session).await?;
-    Ok(session)
+    }
 }
 
 async fn create(
@@ -93,43 +112,87 @@ async fn create(
         ));
     }
     let status = new.status.unwrap_or(SessionStatus::Running);
-    if !matches!(status, SessionStatus::Creating | SessionStatus::Running) {
+    if status.has_ended() {
         return Err(ApiError::invalid(
             "status of a new session must be creating or running.",
         ));
     }
-    let user_id = match new.user_id {
-        Some(user_id) if user_id != caller.user_id => {
-            if !caller.is_admin() {
-                return Err(ApiError::forbidden(
-                    "Only an administrator can create a session for somebody else.",
-                ));
-            }
-            if state.catalog.user(&user_id).await?.is_none() {
-                return Err(ApiError::invalid("user_id is nobody's."));
-            }
-            user_id
+    let user_id = new.user_id.as_deref().unwrap_or(&caller.user_id);
+    if user_id != caller.user_id {
+        if !caller.is_admin() {
+            return Err(ApiError::forbidden(
+                "Only an administrator can create a session for somebody else.",
+            ));
         }
-        _ => caller.user_id,
-    };
-    let session = SessionRow {
-        id: uuid::Uuid::now_v7().to_string(),
-        user_id,
-        app_id: new.app_id,
-        status,
-        created_ms: state.clock.now_ms(),
-        ended_ms: None,
-    };
-    state.catalog.insert_session(&session).await?;
-    Ok((StatusCode::CREATED, Json(shown(session))))
+        if !query::can_be_id(user_id) || state.catalog.user(user_id).await?.is_none() {
+            return Err(ApiError::invalid("user_id is nobody's."));
+        }
+    }
+    let session = new_row(&state, user_id, &new.app_id, status);
+    state
+        .catalog
+        .insert_session(&session, &caller.actor())
+        .await?;
+    Ok((StatusCode::CREATED, answer(&state, session).await?))
 }
 
-async fn list(State(state): State<AppState>, caller: Caller) -> ApiResult<Json<Vec<Session>>> {
-    let rows = state
-        .catalog
-        .sessions_of(&caller.user_id, LIST_LIMIT)
-        .await?;
-    Ok(Json(rows.into_iter().map(shown).collect()))
+#[derive(Deserialize)]
+struct ListQuery {
+    status: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
+    all: Option<String>,
+}
+
+async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> ApiResult<Response> {
+    let all = query::flag("all", query.all.as_deref())?;
+    if all && !caller.is_admin() {
+        return Err(ApiError::forbidden(
+            "Only administrators see everybody's sessions.",
+        ));
+    }
+    let limit = query::limit(query.limit.as_deref(), LIST_LIMIT, LIST_MAX)?;
+    let filter = SessionFilter {
+        user_id: (!all).then(|| caller.user_id.clone()),
+        status: query.status.as_deref().map(status).transpose()?,
+    };
+    let cursor = query.cursor.as_deref().map(query::cursor).transpose()?;
+    // One row more than asked for tells whether there is a next page.
+    let mut rows = state.catalog.sessions(&filter, cursor, limit + 1).await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| more).map(|last| {
+        let status = query
+            .status
+            .map_or_else(String::new, |status| format!("&status={status}"));
+        let all = if all { "&all=true" } else { "" };
+        format!(
+            "/api/sessions?limit={limit}{status}{all}&cursor={}.{}",
+            last.created_ms, last.id
+        )
+    });
+    let auto_on = state.catalog.auto_record().await?;
+    let page: Vec<_> = rows.into_iter().map(|row| shown(row, auto_on)).collect();
+    Ok(query::page(Json(page), next.as_deref()))
+}
+
+fn status(text: &str) -> ApiResult<SessionStatus> {
+    Ok(match text {
+        "creating" => SessionStatus::Creating,
+        "running" => SessionStatus::Running,
+        "stopped" => SessionStatus::Stopped,
+        "expired" => SessionStatus::Expired,
+        "failed" => SessionStatus::Failed,
+        _ => {
+            return Err(ApiError::invalid(
+                "status must be creating, running, stopped, expired or failed.",
+            ));
+        }
+    })
 }
 
 async fn show(
@@ -137,7 +200,33 @@ async fn show(
     caller: Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Json<Session>> {
-    Ok(Json(shown(allowed(&state, &caller, &id).await?)))
+    let row = allowed(&state, &caller, &id).await?;
+    answer(&state, row).await
+}
+
+/// What the embedding platform reports. Reporting the same again changes nothing.
+async fn change(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(update): JsonBody<SessionUpdate>,
+) -> ApiResult<Json<Session>> {
+    allowed(&state, &caller, &id).await?;
+    if !enter(&state, &caller, &id, update.status).await? {
+        let now = allowed(&state, &caller, &id).await?;
+        if now.status != update.status {
+            return Err(ApiError::new(
+                ProblemCode::Conflict,
+                if now.status.has_ended() {
+                    "This session has ended and stays so."
+                } else {
+                    "A session that runs does not go back to creating."
+                },
+            ));
+        }
+    }
+    let row = allowed(&state, &caller, &id).await?;
+    answer(&state, row).await
 }
 
 async fn stop(
@@ -146,8 +235,9 @@ async fn stop(
     Path(id): Path<String>,
 ) -> ApiResult<Json<Session>> {
     allowed(&state, &caller, &id).await?;
-    end(&state, &caller, &id).await?;
-    Ok(Json(shown(allowed(&state, &caller, &id).await?)))
+    enter(&state, &caller, &id, SessionStatus::Stopped).await?;
+    let row = allowed(&state, &caller, &id).await?;
+    answer(&state, row).await
 }
 
 async fn delete(
@@ -155,20 +245,35 @@ async fn delete(
     caller: Caller,
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
-    allowed(&state, &caller, &id).await?;
-    end(&state, &caller, &id).await?;
-    state.catalog.delete_session(&id).await?;
+    let row = allowed(&state, &caller, &id).await?;
+    enter(&state, &caller, &id, SessionStatus::Stopped).await?;
+    state
+        .catalog
+        .delete_session(&row, &caller.actor(), state.clock.now_ms())
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends a session; its recordings take the last bytes and no more.
-async fn end(state: &AppState, caller: &Caller, id: &str) -> ApiResult<()> {
-    state
+/// Brings a session into another state, if that can follow. With its end its recordings take the last bytes
+/// that are on their way and no more: [`crate::ingest`] finishes them soon, whatever their senders do.
+async fn enter(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+    status: SessionStatus,
+) -> ApiResult<bool> {
+    let (actor, now_ms) = (caller.actor(), state.clock.now_ms());
+    let changed = state
         .catalog
-        .end_session(id, SessionStatus::Stopped, state.clock.now_ms())
+        .change_session(id, status, &actor, now_ms)
         .await?;
-    for recording in state.catalog.open_recordings_of_session(id).await? {
-        state.ingest.stop(&recording, &caller.actor()).await?;
+    if changed && status.has_ended() {
+        for recording in state.catalog.open_recordings_of_session(id).await? {
+            // The session has ended, whatever happens to one of its recordings; the reaper sees to it again.
+            if let Err(error) = state.ingest.stop(&recording, &actor).await {
+                tracing::warn!(recording, "a recording of an ended session: {error}");
+            }
+        }
     }
-    Ok(())
+    Ok(changed)
 }

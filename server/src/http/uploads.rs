@@ -181,7 +181,7 @@ async fn session(
 ) -> ApiResult<crate::catalog::SessionRow> {
     match metadata.text("session_id").filter(|id| !id.is_empty()) {
         Some(id) => sessions::running(state, caller, id).await,
-        None => sessions::open(state, &caller.user_id, "upload").await,
+        None => sessions::open(state, caller, "upload").await,
     }
 }
 

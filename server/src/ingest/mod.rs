@@ -231,6 +231,15 @@ impl Ingest {
         undisturbed(async move { inner.delete(&id).await }).await
     }
 
+    /// Every growing recording, and what can be seen of it.
+    pub(crate) fn growing(&self) -> Vec<(String, Progress)> {
+        let slots = locked(&self.0.slots);
+        slots
+            .values()
+            .map(|slot| (slot.id.clone(), locked(&slot.seen).progress))
+            .collect()
+    }
+
     /// What can be seen of a growing recording.
     pub(crate) fn progress(&self, id: &str) -> Option<Progress> {
         let slot = self.0.known_slot(id)?;
@@ -343,8 +352,10 @@ impl Inner {
             self.storage.delete(&self.storage.growing_path(id)).await?;
             self.storage.delete(&row.storage_path).await?;
             if self.catalog.delete_recording(id).await? && row.kind != UploadKind::Partial {
-                self.audit(&AuditEvent::done(&Actor::system(), Action::Gone, id))
-                    .await;
+                self.audit(
+                    &AuditEvent::done(&Actor::system(), Action::Gone, id).detail(&row.user_id),
+                )
+                .await;
             }
         }
         self.forget(&slot);

@@ -1,5 +1,6 @@
 //! What nobody asks for any more: silent uploads, finishes that failed, deletions that were not done.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sortie_api::RecordingStatus;
@@ -9,6 +10,9 @@ use super::growing::Growing;
 use super::slot::{Interrupted, Slot, declared_length, locked};
 use super::{Ingest, IngestError, Inner, join};
 use crate::catalog::{CatalogError, RecordingRow, UploadKind};
+
+/// How long the sender of a recording whose session has ended may be silent: its last bytes are on their way.
+const SESSION_GRACE_MS: i64 = 10_000;
 
 impl Ingest {
     /// Takes up what a former run left open; finishes what was being finished.
@@ -47,18 +51,31 @@ impl Ingest {
         join::part_expires_ms(row, self.0.silence)
     }
 
-    /// Finishes recordings whose sender has been silent for too long, and those whose finish failed.
+    /// Finishes recordings whose sender has been silent for too long, soon after their session has ended, and those
+    /// whose finish failed.
     pub(crate) async fn reap(&self) {
         let now_ms = self.0.clock.now_ms();
         let silence_ms = i64::try_from(self.0.silence.as_millis()).unwrap_or(i64::MAX);
+        let ended = self.0.ended().await;
         let slots: Vec<_> = locked(&self.0.slots).values().cloned().collect();
         for slot in slots {
-            // Somebody is writing: it is not silent.
-            let Ok(state) = slot.state.try_lock() else {
-                continue;
+            let ended_ms = ended.get(&slot.id);
+            // Its session ended so long ago that a sender who goes on has had its time.
+            let overdue =
+                ended_ms.is_some_and(|ended_ms| now_ms >= ended_ms.saturating_add(silence_ms));
+            let claim = overdue.then(|| slot.claims.take());
+            let state = match slot.state.try_lock() {
+                Ok(state) => state,
+                Err(_) if claim.is_some() => slot.state.lock().await,
+                // Somebody is writing: it is not silent.
+                Err(_) => continue,
             };
             let seen = *locked(&slot.seen);
-            let silent = now_ms.saturating_sub(seen.last_heard_ms) >= silence_ms;
+            let patience_ms = match ended_ms {
+                Some(_) => silence_ms.min(SESSION_GRACE_MS),
+                None => silence_ms,
+            };
+            let silent = overdue || now_ms.saturating_sub(seen.last_heard_ms) >= patience_ms;
             let Some(interrupted) = seen
                 .finish_again
                 .or_else(|| silent.then_some(Interrupted(true)))
@@ -97,6 +114,21 @@ impl Inner {
                 self.join_locked(slot, state, &row, &mut claim).await
             }
             _ => self.finish_locked(slot, state, interrupted).await,
+        }
+    }
+
+    /// Open recordings whose session has ended, and when it did.
+    async fn ended(&self) -> HashMap<String, i64> {
+        match self.catalog.open_recordings_of_ended_sessions().await {
+            // A session that is gone does not say when: its recordings have their grace and no end of time.
+            Ok(rows) => rows
+                .into_iter()
+                .map(|(id, ended_ms)| (id, ended_ms.unwrap_or(i64::MAX)))
+                .collect(),
+            Err(error) => {
+                tracing::error!("cannot look for recordings of ended sessions: {error}");
+                HashMap::new()
+            }
         }
     }
 

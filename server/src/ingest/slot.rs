@@ -10,7 +10,7 @@ use super::{IngestError, Inner, Position};
 use crate::catalog::{RecordingRow, UploadKind};
 
 /// What a list shows of a growing recording.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     /// Bytes that are durable.
     pub(crate) size_bytes: u64,

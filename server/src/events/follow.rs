@@ -1,0 +1,192 @@
+//! Reads the audit log as it grows and says what has changed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sortie_api::{AuditResult, DeletedRecording, DeletedSession, Event, LiveSettings};
+use tokio::time::MissedTickBehavior;
+
+use super::{Events, Kind, Notice};
+use crate::catalog::{AuditRow, CatalogError, RecordingRow, UploadKind};
+use crate::http::{AppState, shown_recording, shown_session};
+use crate::ingest::Progress;
+
+/// How often others' additions to the log are looked for, and growing recordings looked at.
+const EVERY: Duration = Duration::from_secs(1);
+/// Rows of the log that are read in one go.
+const BATCH: i64 = 200;
+
+/// Tells listeners what changes, until the server is about to stop.
+pub(crate) async fn follow(state: AppState) {
+    let closing = state.events.0.closing.clone();
+    closing.run_until_cancelled(follow_on(state)).await;
+}
+
+async fn follow_on(state: AppState) {
+    let events = state.events.clone();
+    let mut wanted = events.0.wanted.subscribe();
+    loop {
+        if wanted.wait_for(|wanted| *wanted).await.is_err() {
+            return;
+        }
+        if let Err(error) = while_wanted(&state, &events).await {
+            tracing::warn!("cannot tell what changes, will try again: {error}");
+            // Whoever listens has missed something; dropped notices are told as being too slow is.
+            events.0.followed.send_replace(false);
+            tokio::time::sleep(EVERY).await;
+            events.send(Notice {
+                user_id: None,
+                session_id: None,
+                kind: Kind::Event {
+                    name: Event::Hello.name(),
+                    data: "{}".to_owned(),
+                },
+            });
+        }
+    }
+}
+
+async fn while_wanted(state: &AppState, events: &Events) -> Result<(), CatalogError> {
+    let mut seq = state.catalog.audit_head().await?;
+    events.0.followed.send_replace(true);
+    let mut growing = Growing::default();
+    let mut tick = tokio::time::interval(EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !events.rest() {
+        let audited = state.catalog.audited();
+        tokio::pin!(audited);
+        // Before the log is read: what is added while it is read wakes us, too.
+        audited.as_mut().enable();
+        let rows = state.catalog.audit_after(seq, BATCH).await?;
+        for row in &rows {
+            seq = row.seq;
+            tell(state, events, &mut growing, row).await?;
+        }
+        if rows.len() == usize::try_from(BATCH).unwrap_or_default() {
+            continue;
+        }
+        tokio::select! {
+            () = audited => {}
+            _ = tick.tick() => growing.tell(state, events).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Looks up how the thing is now that a row of the log is about, and says so.
+async fn tell(
+    state: &AppState,
+    events: &Events,
+    growing: &mut Growing,
+    row: &AuditRow,
+) -> Result<(), CatalogError> {
+    if row.result()? != AuditResult::Ok {
+        return Ok(());
+    }
+    match row.action.as_str() {
+        // Looking changes nothing.
+        "recording.view" | "recording.download" => {}
+        "recording.gone" => {
+            growing.rows.remove(&row.subject);
+            // The log's detail is whose it was: the row can no longer say.
+            let id = row.subject.clone();
+            let event = Event::RecordingDeleted(DeletedRecording { id });
+            send(events, Some(row.detail.clone()), None, &event);
+        }
+        action if action.starts_with("recording.") => {
+            if let Some(recording) = state.catalog.recording(&row.subject).await? {
+                growing.rows.remove(&row.subject);
+                tell_recording(state, events, recording);
+            }
+        }
+        "session.delete" => {
+            let id = row.subject.clone();
+            let event = Event::SessionDeleted(DeletedSession { id: id.clone() });
+            send(events, Some(row.detail.clone()), Some(id), &event);
+        }
+        action if action.starts_with("session.") => {
+            if let Some(session) = state.catalog.session(&row.subject).await? {
+                let session = shown_session(session, state.catalog.auto_record().await?);
+                let (user_id, id) = (session.user_id.clone(), session.id.clone());
+                send(
+                    events,
+                    Some(user_id),
+                    Some(id),
+                    &Event::Session(Box::new(session)),
+                );
+            }
+        }
+        "settings.change" => {
+            let recording_auto_record = state.catalog.auto_record().await?;
+            let event = Event::Settings(LiveSettings {
+                recording_auto_record,
+            });
+            send(events, None, None, &event);
+        }
+        // Their roles may be others, or they may be locked out.
+        action if action.starts_with("user.") => events.send(Notice {
+            user_id: Some(row.subject.clone()),
+            session_id: None,
+            kind: Kind::Expelled,
+        }),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn tell_recording(state: &AppState, events: &Events, row: RecordingRow) {
+    if row.kind == UploadKind::Partial || !events.concerns_somebody(&row.user_id) {
+        return;
+    }
+    let recording = shown_recording(state, row);
+    let (user_id, session_id) = (recording.user_id.clone(), recording.session_id.clone());
+    let event = Event::Recording(Box::new(recording));
+    send(events, Some(user_id), Some(session_id), &event);
+}
+
+fn send(events: &Events, user_id: Option<String>, session_id: Option<String>, event: &Event) {
+    match event.data() {
+        Ok(data) => events.send(Notice {
+            user_id,
+            session_id,
+            kind: Kind::Event {
+                name: event.name(),
+                data,
+            },
+        }),
+        Err(error) => tracing::error!("an event cannot be written: {error}"),
+    }
+}
+
+/// Recordings that grow on this server: their rows are looked up once, their progress is in memory.
+#[derive(Default)]
+struct Growing {
+    rows: HashMap<String, (RecordingRow, Progress)>,
+}
+
+impl Growing {
+    /// Says which have grown since the last time.
+    async fn tell(&mut self, state: &AppState, events: &Events) -> Result<(), CatalogError> {
+        let now = state.ingest.growing();
+        let mut known = std::mem::take(&mut self.rows);
+        for (id, progress) in now {
+            let row = match known.remove(&id) {
+                Some((row, before)) => {
+                    if before != progress {
+                        tell_recording(state, events, row.clone());
+                    }
+                    row
+                }
+                None => match state.catalog.recording(&id).await? {
+                    Some(row) if row.status.is_open() => {
+                        tell_recording(state, events, row.clone());
+                        row
+                    }
+                    _ => continue,
+                },
+            };
+            self.rows.insert(id, (row, progress));
+        }
+        Ok(())
+    }
+}

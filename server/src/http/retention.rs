@@ -1,0 +1,68 @@
+//! Retention and threshold, for administrators: `/api/admin/retention`.
+
+use axum::Json;
+use axum::extract::State;
+use sortie_api::{PlannedDeletion, ProblemCode, RetentionPreview, RetentionRun};
+
+use super::access::{Routes, routes};
+use super::caller::Caller;
+use super::{ApiError, ApiResult, AppState, recordings};
+use crate::catalog::{Action, AuditEvent};
+use crate::clock::rfc3339;
+use crate::policy::RunError;
+
+/// Recordings that one request deletes at most; the answer says whether there are more.
+const RUN_MAX: u64 = 1000;
+
+pub(super) fn routes() -> Routes {
+    routes! {
+        GET "/api/admin/retention" => preview,
+        POST "/api/admin/retention/run" => run,
+    }
+}
+
+async fn preview(State(state): State<AppState>) -> ApiResult<Json<RetentionPreview>> {
+    let preview = state.retention.preview().await?;
+    let mut next = Vec::with_capacity(preview.next.len());
+    let mut reasons = Vec::with_capacity(preview.next.len());
+    for (id, reason) in preview.next {
+        // It may be gone by now.
+        if let Some(row) = state.catalog.recording(&id).await? {
+            next.push(recordings::shown(&state, row));
+            reasons.push(PlannedDeletion { id, reason });
+        }
+    }
+    let marks = state.retention.marks();
+    Ok(Json(RetentionPreview {
+        days: state.retention.days(),
+        high_percent: marks.map(|marks| marks.high),
+        low_percent: marks.map(|marks| marks.low),
+        due: preview.due,
+        more: preview.more,
+        next,
+        reasons,
+        retrying: state.catalog.deletions_pending().await?,
+        next_run_at: state.retention.next_run_ms().map(rfc3339),
+    }))
+}
+
+async fn run(State(state): State<AppState>, caller: Caller) -> ApiResult<Json<RetentionRun>> {
+    let run = state.retention.run(RUN_MAX, caller.actor()).await;
+    let run = run.map_err(|error| match error {
+        RunError::Busy => ApiError::new(
+            ProblemCode::Conflict,
+            "A clean-up is running already, here or on another server. Look again in a moment.",
+        ),
+        RunError::Catalog(error) => error.into(),
+    })?;
+    let detail = format!(
+        "{} deleted, {} bytes; {} not deleted yet",
+        run.deleted,
+        run.bytes,
+        run.failed.len()
+    );
+    let actor = caller.actor();
+    let event = AuditEvent::done(&actor, Action::CleanUp, "retention").detail(&detail);
+    state.catalog.audit(state.clock.now_ms(), &event).await?;
+    Ok(Json(run))
+}

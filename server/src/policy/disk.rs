@@ -1,0 +1,60 @@
+//! How full a disk is.
+
+use std::io;
+use std::path::Path;
+
+/// A disk, as `df` sees it: what is reserved for the administrator counts neither as used nor as free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Disk {
+    /// Bytes in use by anybody.
+    pub(crate) used_bytes: u64,
+    /// Bytes that this server may still fill.
+    pub(crate) free_bytes: u64,
+}
+
+impl Disk {
+    /// The disk that a folder is on. One system call: cheap, but it may block on a network's file system.
+    pub(crate) fn of(folder: &Path) -> io::Result<Self> {
+        let stat = rustix::fs::statvfs(folder)?;
+        Ok(Self {
+            used_bytes: stat
+                .f_blocks
+                .saturating_sub(stat.f_bfree)
+                .saturating_mul(stat.f_frsize),
+            free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        })
+    }
+
+    /// Bytes that there are.
+    pub(crate) fn total_bytes(self) -> u64 {
+        self.used_bytes.saturating_add(self.free_bytes)
+    }
+
+    /// How many bytes are in use when it is so full.
+    pub(crate) fn bytes_at(self, percent: u8) -> u64 {
+        let bytes = u128::from(self.total_bytes()) * u128::from(percent) / 100;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_real_disk_has_room() {
+        let disk = Disk::of(&std::env::temp_dir()).unwrap();
+        assert!(disk.total_bytes() > 0);
+        assert!(Disk::of(Path::new("/no such folder")).is_err());
+    }
+
+    #[test]
+    fn a_percentage_of_the_largest_disk_does_not_overflow() {
+        let disk = Disk {
+            used_bytes: u64::MAX,
+            free_bytes: 1,
+        };
+        assert_eq!(disk.bytes_at(100), u64::MAX);
+        assert_eq!(disk.bytes_at(0), 0);
+    }
+}

@@ -1,0 +1,12 @@
+//! What goes by itself: recordings older than the days set, and the oldest when the disk is too full.
+//!
+//! [`Planner`] decides, and is pure: rows, time and disk come in, verdicts come out. The preview and the run (and so
+//! the button Clean Up Storage) are two users of the one planner.
+
+mod disk;
+mod planner;
+mod retention;
+
+pub(crate) use disk::Disk;
+pub(crate) use planner::{Candidate, Marks, Planner, Rules, Verdict};
+pub(crate) use retention::{Retention, RunError};

@@ -1,0 +1,277 @@
+//! The decision, row by row.
+
+use sortie_api::{DeletionReason, RecordingStatus};
+
+use super::Disk;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Between these two the disk is kept: above the high mark the oldest recordings go until it is at the low one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// 1 to 99 percent, above `low`.
+    pub(crate) high: u8,
+    /// 0 to 98 percent.
+    pub(crate) low: u8,
+}
+
+/// What is to be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// Recordings older than so many days go; 0: none for its age.
+    pub(crate) days: u32,
+    /// The threshold, if there is one.
+    pub(crate) marks: Option<Marks>,
+}
+
+/// A recording that may have to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    /// Its id.
+    pub(crate) id: String,
+    /// When it was created: what its age counts from.
+    pub(crate) created_ms: i64,
+    /// What its deletion gives back.
+    pub(crate) size_bytes: u64,
+    /// Where it is in its life; only `ready` ones go.
+    pub(crate) status: RecordingStatus,
+    /// Never goes.
+    pub(crate) protected: bool,
+    /// Is going already.
+    pub(crate) deleting: bool,
+}
+
+/// What to do with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It goes.
+    Delete(DeletionReason),
+    /// It stays; a younger one may have to go.
+    Keep,
+    /// It stays, and so do all that are younger: nothing more is to be looked at.
+    Done,
+}
+
+/// Looks at rows one after the other, oldest first, and says which of them go.
+#[derive(Clone, Debug)]
+pub(crate) struct Planner {
+    /// What was created before goes for its age.
+    keep_from_ms: i64,
+    /// Bytes that are still to be given back.
+    needed_bytes: u64,
+}
+
+impl Planner {
+    /// Begins. `disk` counts only if the rules have marks.
+    pub(crate) fn new(rules: Rules, now_ms: i64, disk: Option<Disk>) -> Self {
+        let keep_from_ms = match rules.days {
+            0 => i64::MIN,
+            days => now_ms.saturating_sub(i64::from(days) * DAY_MS),
+        };
+        let needed_bytes = match (rules.marks, disk) {
+            (Some(marks), Some(disk)) if disk.used_bytes > disk.bytes_at(marks.high) => {
+                disk.used_bytes - disk.bytes_at(marks.low)
+            }
+            _ => 0,
+        };
+        Self {
+            keep_from_ms,
+            needed_bytes,
+        }
+    }
+
+    /// Whether there can be anything to do.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.needed_bytes == 0 && self.keep_from_ms == i64::MIN
+    }
+
+    /// Says what happens to the next row. What goes for its age gives room, too.
+    pub(crate) fn consider(&mut self, row: &Candidate) -> Verdict {
+        let old = row.created_ms < self.keep_from_ms;
+        if !old && self.needed_bytes == 0 {
+            return Verdict::Done;
+        }
+        if row.status != RecordingStatus::Ready || row.protected || row.deleting {
+            return Verdict::Keep;
+        }
+        // An empty recording gives no room back.
+        if !old && row.size_bytes == 0 {
+            return Verdict::Keep;
+        }
+        self.needed_bytes = self.needed_bytes.saturating_sub(row.size_bytes);
+        Verdict::Delete(if old {
+            DeletionReason::Age
+        } else {
+            DeletionReason::Room
+        })
+    }
+
+    /// A row that was to go is still there: again as much room is wanted as before it was considered.
+    pub(crate) fn take_back(&mut self, wanted_room: u64) {
+        self.needed_bytes = self.needed_bytes.max(wanted_room);
+    }
+
+    /// Bytes that are still to be given back.
+    pub(crate) fn wants_room(&self) -> u64 {
+        self.needed_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW_MS: i64 = 1_795_253_400_000;
+
+    fn candidate() -> impl Strategy<Value = Candidate> {
+        let status = prop_oneof![
+            1 => Just(RecordingStatus::Recording),
+            1 => Just(RecordingStatus::Uploading),
+            1 => Just(RecordingStatus::Processing),
+            8 => Just(RecordingStatus::Ready),
+            1 => Just(RecordingStatus::Failed),
+        ];
+        let flag = prop::bool::weighted(0.1);
+        (0..40 * DAY_MS, 0_u64..1000, status, flag.clone(), flag).prop_map(
+            |(age_ms, size_bytes, status, protected, deleting)| Candidate {
+                id: String::new(),
+                created_ms: NOW_MS - age_ms,
+                size_bytes,
+                status,
+                protected,
+                deleting,
+            },
+        )
+    }
+
+    /// Oldest first, as the planner wants them; the id is the place.
+    fn rows() -> impl Strategy<Value = Vec<Candidate>> {
+        prop::collection::vec(candidate(), 0..40).prop_map(|mut rows| {
+            rows.sort_by_key(|row| row.created_ms);
+            for (at, row) in rows.iter_mut().enumerate() {
+                row.id = at.to_string();
+            }
+            rows
+        })
+    }
+
+    fn rules() -> impl Strategy<Value = Rules> {
+        let marks = prop::option::of(
+            (1_u8..100).prop_flat_map(|high| (0..high).prop_map(move |low| Marks { high, low })),
+        );
+        (0_u32..30, marks).prop_map(|(days, marks)| Rules { days, marks })
+    }
+
+    fn disk() -> impl Strategy<Value = Option<Disk>> {
+        let disk = (0_u64..20_000, 0_u64..20_000).prop_map(|(used_bytes, free_bytes)| Disk {
+            used_bytes,
+            free_bytes,
+        });
+        prop::option::of(disk)
+    }
+
+    fn plan(rows: &[Candidate], rules: Rules, disk: Option<Disk>) -> Vec<(usize, DeletionReason)> {
+        let mut planner = Planner::new(rules, NOW_MS, disk);
+        let mut list = Vec::new();
+        for (at, row) in rows.iter().enumerate() {
+            match planner.consider(row) {
+                Verdict::Delete(reason) => list.push((at, reason)),
+                Verdict::Keep => {}
+                Verdict::Done => break,
+            }
+        }
+        list
+    }
+
+    fn may_go(row: &Candidate) -> bool {
+        row.status == RecordingStatus::Ready && !row.protected && !row.deleting
+    }
+
+    proptest! {
+        #[test]
+        fn only_what_is_ready_and_not_protected_goes(rows in rows(), rules in rules(), disk in disk()) {
+            for (at, _) in plan(&rows, rules, disk) {
+                prop_assert!(may_go(&rows[at]), "{:?}", rows[at]);
+            }
+        }
+
+        #[test]
+        fn age_takes_exactly_what_is_too_old(rows in rows(), rules in rules(), disk in disk()) {
+            let by_age: Vec<_> = plan(&rows, rules, disk)
+                .into_iter()
+                .filter(|(_, reason)| *reason == DeletionReason::Age)
+                .map(|(at, _)| at)
+                .collect();
+            let expected: Vec<_> = (0..rows.len())
+                .filter(|at| {
+                    let age_ms = NOW_MS - rows[*at].created_ms;
+                    may_go(&rows[*at]) && rules.days > 0 && age_ms > i64::from(rules.days) * DAY_MS
+                })
+                .collect();
+            prop_assert_eq!(by_age, expected);
+        }
+
+        #[test]
+        fn room_takes_the_oldest_and_no_more_than_needed(rows in rows(), rules in rules(), disk in disk()) {
+            let list = plan(&rows, rules, disk);
+            let by_room: Vec<_> = list
+                .iter()
+                .filter(|(_, reason)| *reason == DeletionReason::Room)
+                .map(|(at, _)| *at)
+                .collect();
+            let needed = match (rules.marks, disk) {
+                (Some(marks), Some(disk)) if disk.used_bytes > disk.bytes_at(marks.high) => {
+                    disk.used_bytes - disk.bytes_at(marks.low)
+                }
+                _ => 0,
+            };
+            let freed = |list: &[(usize, DeletionReason)]| -> u64 {
+                list.iter().map(|(at, _)| rows[*at].size_bytes).sum()
+            };
+            if let Some(last) = by_room.last() {
+                // Without the last one it would not have been enough.
+                prop_assert!(freed(&list[..list.len() - 1]) < needed);
+                // Nobody older that may go, and would give room, stays.
+                let stays = (0..*last).find(|at| {
+                    may_go(&rows[*at]) && rows[*at].size_bytes > 0 && !list.iter().any(|(gone, _)| gone == at)
+                });
+                prop_assert_eq!(stays, None);
+            }
+            // It is enough, or nothing is left that could go.
+            let left = rows.iter().enumerate().any(|(at, row)| {
+                may_go(row) && row.size_bytes > 0 && !list.iter().any(|(gone, _)| *gone == at)
+            });
+            prop_assert!(freed(&list) >= needed || !left);
+        }
+
+        #[test]
+        fn what_was_taken_back_is_wanted_again(rows in rows(), rules in rules(), disk in disk()) {
+            let mut planner = Planner::new(rules, NOW_MS, disk);
+            let needed = planner.wants_room();
+            for row in &rows {
+                let wanted = planner.wants_room();
+                if matches!(planner.consider(row), Verdict::Delete(_)) {
+                    planner.take_back(wanted);
+                }
+            }
+            prop_assert_eq!(planner.wants_room(), needed);
+        }
+    }
+
+    #[test]
+    fn without_rules_there_is_nothing_to_do() {
+        assert!(Planner::new(Rules::default(), NOW_MS, None).is_idle());
+        let full = Some(Disk {
+            used_bytes: 90,
+            free_bytes: 10,
+        });
+        let marks = |high, low| Rules {
+            days: 0,
+            marks: Some(Marks { high, low }),
+        };
+        assert!(Planner::new(marks(90, 80), NOW_MS, full).is_idle());
+        assert!(!Planner::new(marks(89, 80), NOW_MS, full).is_idle());
+    }
+}

@@ -1,0 +1,357 @@
+//! Runs the policy: in batches, one recording after the other, on one server at a time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use sortie_api::{Amount, AuditResult, DeletionReason, FailedDeletion, RetentionRun};
+use tokio_util::sync::CancellationToken;
+
+use super::{Candidate, Disk, Marks, Planner, Rules, Verdict};
+use crate::catalog::{Action, Actor, AuditEvent, Catalog, CatalogError, Lease, RETENTION};
+use crate::clock::Clock;
+use crate::config::{Config, StorageConfig};
+use crate::ingest::Ingest;
+
+/// From the start to the first run.
+const FIRST_MS: i64 = 60_000;
+/// From one run to the next.
+const EVERY_MS: i64 = 60 * 60_000;
+/// From one look at the disk to the next: it fills faster than recordings age.
+const DISK_EVERY_MS: i64 = 60_000;
+/// How long a run may go without a sign of life before another server takes over.
+const LEASE_MS: i64 = 5 * 60_000;
+/// Rows that are in memory at a time.
+const BATCH: i64 = 100;
+/// So many failures one after the other are not those recordings' own: the storage is not there.
+const FAILURES_MAX: u32 = 20;
+/// Failures that a run names.
+const FAILED_NAMED: usize = 100;
+/// Rows that a preview names.
+const NAMED: usize = 100;
+/// Rows that a preview counts.
+const COUNTED: u64 = 100_000;
+
+/// Which rules a run follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Age and threshold.
+    Everything,
+    /// The threshold alone.
+    Room,
+}
+
+/// Why there was no run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// One is under way, here or on another server.
+    #[error("retention is running already")]
+    Busy,
+    /// The database.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+/// What a run would do now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Preview {
+    /// All that would go.
+    pub(crate) due: Amount,
+    /// It is at least that: not all was counted.
+    pub(crate) more: bool,
+    /// The first of them, oldest first.
+    pub(crate) next: Vec<(String, DeletionReason)>,
+}
+
+/// Retention and threshold. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Retention(Arc<Inner>);
+
+struct Inner {
+    catalog: Catalog,
+    ingest: Ingest,
+    clock: Arc<dyn Clock>,
+    days: u32,
+    marks: Option<Marks>,
+    /// Whose disk has the marks; `None` for a storage that has no disk of ours.
+    folder: Option<PathBuf>,
+    next_run_ms: AtomicI64,
+    next_look_ms: AtomicI64,
+    closing: CancellationToken,
+}
+
+impl Retention {
+    pub(crate) fn new(
+        catalog: Catalog,
+        ingest: Ingest,
+        clock: Arc<dyn Clock>,
+        config: &Config,
+    ) -> Self {
+        let first_ms = clock.now_ms().saturating_add(FIRST_MS);
+        Self(Arc::new(Inner {
+            catalog,
+            ingest,
+            clock,
+            days: config.retention_days,
+            marks: config.disk_marks.map(|(high, low)| Marks { high, low }),
+            folder: match &config.storage {
+                StorageConfig::Local(local) => Some(local.path.clone()),
+                #[cfg(feature = "s3")]
+                StorageConfig::S3(_) => None,
+            },
+            next_run_ms: AtomicI64::new(first_ms),
+            next_look_ms: AtomicI64::new(first_ms),
+            closing: CancellationToken::new(),
+        }))
+    }
+
+    /// Days that recordings are kept; 0: forever.
+    pub(crate) fn days(&self) -> u32 {
+        self.0.days
+    }
+
+    /// The threshold, if there is one.
+    pub(crate) fn marks(&self) -> Option<Marks> {
+        self.0.marks
+    }
+
+    /// When it runs by itself; `None` if it has nothing to run for.
+    pub(crate) fn next_run_ms(&self) -> Option<i64> {
+        let of = |time: &AtomicI64| time.load(Ordering::SeqCst);
+        match (self.0.days, self.0.marks) {
+            (0, None) => None,
+            (_, None) => Some(of(&self.0.next_run_ms)),
+            (_, Some(_)) => Some(of(&self.0.next_run_ms).min(of(&self.0.next_look_ms))),
+        }
+    }
+
+    /// Runs what is due: to be called every few seconds.
+    pub(crate) async fn tick(&self) {
+        let inner = &self.0;
+        let now_ms = inner.clock.now_ms();
+        let due = |time: &AtomicI64, every_ms| {
+            let is_due = now_ms >= time.load(Ordering::SeqCst);
+            if is_due {
+                time.store(now_ms.saturating_add(every_ms), Ordering::SeqCst);
+            }
+            is_due
+        };
+        // Both are looked at, so that a full run counts as a look at the disk, too.
+        let scope = match (
+            due(&inner.next_run_ms, EVERY_MS),
+            due(&inner.next_look_ms, DISK_EVERY_MS),
+        ) {
+            (true, _) => Scope::Everything,
+            (false, true) if inner.marks.is_some() => Scope::Room,
+            _ => return,
+        };
+        match inner.run(scope, u64::MAX, &Actor::system()).await {
+            Ok(run) if run.deleted > 0 || !run.failed.is_empty() => tracing::info!(
+                deleted = run.deleted,
+                bytes = run.bytes,
+                failed = run.failed.len(),
+                "retention ran"
+            ),
+            Ok(_) => {}
+            Err(RunError::Busy) => tracing::debug!("retention runs elsewhere"),
+            Err(error) => tracing::error!("retention could not run: {error}"),
+        }
+    }
+
+    /// Runs now, for at most so many recordings, and to its end even if nobody waits for it.
+    pub(crate) async fn run(&self, limit: u64, actor: Actor) -> Result<RetentionRun, RunError> {
+        let inner = Arc::clone(&self.0);
+        let run = tokio::spawn(async move { inner.run(Scope::Everything, limit, &actor).await });
+        run.await.unwrap_or_else(|error| {
+            let error = sqlx::Error::Io(std::io::Error::other(error));
+            Err(RunError::Catalog(error.into()))
+        })
+    }
+
+    /// What a run would do now. Changes nothing.
+    pub(crate) async fn preview(&self) -> Result<Preview, CatalogError> {
+        let inner = &self.0;
+        let mut planner = inner.planner(Scope::Everything).await;
+        let mut preview = Preview::default();
+        let mut cursor: Option<(i64, String)> = None;
+        while !planner.is_idle() {
+            let at = cursor.as_ref().map(|(ms, id)| (*ms, id.as_str()));
+            let batch = inner.catalog.candidates(at, BATCH * 10).await?;
+            let Some(last) = batch.last() else { break };
+            cursor = Some((last.created_ms, last.id.clone()));
+            for row in batch {
+                match planner.consider(&row) {
+                    Verdict::Delete(reason) => {
+                        preview.due.count += 1;
+                        preview.due.bytes += row.size_bytes;
+                        if preview.next.len() < NAMED {
+                            preview.next.push((row.id, reason));
+                        }
+                    }
+                    Verdict::Keep => {}
+                    Verdict::Done => return Ok(preview),
+                }
+            }
+            if preview.due.count >= COUNTED {
+                preview.more = true;
+                break;
+            }
+        }
+        Ok(preview)
+    }
+
+    /// Ends a run after the recording it is at.
+    pub(crate) fn shut_down(&self) {
+        self.0.closing.cancel();
+    }
+}
+
+impl Inner {
+    async fn planner(&self, scope: Scope) -> Planner {
+        let rules = Rules {
+            days: match scope {
+                Scope::Everything => self.days,
+                Scope::Room => 0,
+            },
+            marks: self.marks,
+        };
+        let disk = match (&self.folder, self.marks) {
+            (Some(folder), Some(_)) => {
+                let folder = folder.clone();
+                let disk = tokio::task::spawn_blocking(move || Disk::of(&folder)).await;
+                match disk.map_err(std::io::Error::other).flatten() {
+                    Ok(disk) => Some(disk),
+                    // What is not known is not too full.
+                    Err(error) => {
+                        tracing::error!("cannot see how full the disk is: {error}");
+                        None
+                    }
+                }
+            }
+            _ => None,
+        };
+        Planner::new(rules, self.clock.now_ms(), disk)
+    }
+
+    async fn run(&self, scope: Scope, limit: u64, actor: &Actor) -> Result<RetentionRun, RunError> {
+        let mut planner = self.planner(scope).await;
+        let mut run = RetentionRun::default();
+        if planner.is_idle() {
+            return Ok(run);
+        }
+        let now_ms = self.clock.now_ms();
+        let lease = self
+            .catalog
+            .take_lease(RETENTION, now_ms, now_ms.saturating_add(LEASE_MS))
+            .await?
+            .ok_or(RunError::Busy)?;
+        let result = self
+            .run_under(&lease, &mut planner, limit, actor, &mut run)
+            .await;
+        // Given back, not left to expire.
+        if let Err(error) = self.catalog.extend_lease(&lease, 0).await {
+            tracing::warn!("the lease of retention stays until it expires: {error}");
+        }
+        result?;
+        Ok(run)
+    }
+
+    async fn run_under(
+        &self,
+        lease: &Lease,
+        planner: &mut Planner,
+        limit: u64,
+        actor: &Actor,
+        run: &mut RetentionRun,
+    ) -> Result<(), CatalogError> {
+        let mut cursor: Option<(i64, String)> = None;
+        let mut failures = 0;
+        loop {
+            let expires_ms = self.clock.now_ms().saturating_add(LEASE_MS);
+            if !self.catalog.extend_lease(lease, expires_ms).await? {
+                tracing::warn!("another server has taken retention over");
+                return Ok(());
+            }
+            let at = cursor.as_ref().map(|(ms, id)| (*ms, id.as_str()));
+            let batch = self.catalog.candidates(at, BATCH).await?;
+            let Some(last) = batch.last() else {
+                return Ok(());
+            };
+            cursor = Some((last.created_ms, last.id.clone()));
+            for row in batch {
+                let wanted = planner.wants_room();
+                let reason = match planner.consider(&row) {
+                    Verdict::Delete(reason) => reason,
+                    Verdict::Keep => continue,
+                    Verdict::Done => return Ok(()),
+                };
+                if run.deleted >= limit || self.closing.is_cancelled() {
+                    run.more = true;
+                    return Ok(());
+                }
+                match self.delete(lease, &row, reason, actor).await? {
+                    Deletion::Done => {
+                        run.deleted += 1;
+                        run.bytes += row.size_bytes;
+                        failures = 0;
+                    }
+                    // Its owner protected or deleted it just now.
+                    Deletion::NotAnyMore => planner.take_back(wanted),
+                    Deletion::Failed(reason) => {
+                        planner.take_back(wanted);
+                        failures += 1;
+                        if run.failed.len() < FAILED_NAMED {
+                            run.failed.push(FailedDeletion { id: row.id, reason });
+                        }
+                        if failures >= FAILURES_MAX {
+                            tracing::error!("the storage deletes nothing: retention stops here");
+                            run.more = true;
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn delete(
+        &self,
+        lease: &Lease,
+        row: &Candidate,
+        reason: DeletionReason,
+        actor: &Actor,
+    ) -> Result<Deletion, CatalogError> {
+        let detail = match (reason, self.marks) {
+            (DeletionReason::Room, Some(marks)) => {
+                format!("the disk was more than {} % full", marks.high)
+            }
+            _ => format!("older than {} days", self.days),
+        };
+        let marked = self
+            .catalog
+            .mark_due(&row.id, lease, actor, &detail, self.clock.now_ms());
+        if !marked.await? {
+            return Ok(Deletion::NotAnyMore);
+        }
+        let Err(error) = self.ingest.delete_marked(&row.id).await else {
+            return Ok(Deletion::Done);
+        };
+        tracing::error!(
+            recording = row.id,
+            "cannot delete a recording, will try again: {error}"
+        );
+        let event = AuditEvent::done(actor, Action::Delete, &row.id)
+            .detail("the storage did not delete it; this is tried again")
+            .result(AuditResult::Failed);
+        self.catalog.audit(self.clock.now_ms(), &event).await?;
+        Ok(Deletion::Failed(
+            "The storage did not delete it. This is tried again by itself.".to_owned(),
+        ))
+    }
+}
+
+enum Deletion {
+    Done,
+    NotAnyMore,
+    Failed(String),
+}

@@ -1,0 +1,215 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, TestServer, chromium_webm, header, json_of, problem};
+
+/// A reader of server-sent events (WHATWG HTML, 9.2).
+struct Reader {
+    answer: reqwest::Response,
+    text: String,
+}
+
+impl Reader {
+    async fn open(client: &Client, query: &str) -> Self {
+        let answer = client.get(&format!("/api/events{query}")).send().await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        assert_eq!(header(&answer, "content-type"), "text/event-stream");
+        assert_eq!(header(&answer, "cache-control"), "no-store");
+        Self {
+            answer,
+            text: String::new(),
+        }
+    }
+
+    /// The next event; `None` at the end of the stream.
+    async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| {
+                    event
+                        .lines()
+                        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+                        .unwrap_or_default()
+                        .to_owned()
+                };
+                let (name, data) = (field("event"), field("data"));
+                self.text = rest.to_owned();
+                if !name.is_empty() {
+                    return Some((name, serde_json::from_str(&data).expect("JSON")));
+                }
+                continue;
+            }
+            let chunk = tokio::time::timeout(Duration::from_secs(30), self.answer.chunk());
+            let chunk = chunk.await.expect("something within 30 s").ok().flatten()?;
+            self.text += std::str::from_utf8(&chunk).expect("UTF-8");
+        }
+    }
+
+    /// The next event of this name that fits.
+    async fn expect(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let (got, data) = self.next().await.expect("the stream goes on");
+            if got == name && fits(&data) {
+                return data;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_hears_of_the_setting_and_of_its_session_and_of_nobody_elses() {
+    let server = TestServer::start().await;
+    let (admin, ann, bob) = (
+        server.admin().await,
+        server.user("ann").await,
+        server.user("bob").await,
+    );
+    let session = ann.session().await;
+    let mut page = Reader::open(&ann, &format!("?session={session}")).await;
+    assert_eq!(page.next().await, Some(("hello".to_owned(), json!({}))));
+    let settings = json!({ "recording_auto_record": false });
+    assert_eq!(page.next().await, Some(("settings".to_owned(), settings)));
+    let (name, data) = page.next().await.expect("a session");
+    assert_eq!(
+        (name.as_str(), &data["auto_record"]),
+        ("session", &json!(false))
+    );
+
+    // What is bob's comes before, in the order of the log; ann hears only what follows.
+    bob.session().await;
+    admin.set_auto_record(true).await;
+    let settings = json!({ "recording_auto_record": true });
+    assert_eq!(page.next().await, Some(("settings".to_owned(), settings)));
+    let (name, data) = page.next().await.expect("a session");
+    assert_eq!(
+        (name.as_str(), &data["auto_record"]),
+        ("session", &json!(true))
+    );
+    assert_eq!(data["id"], session.as_str());
+
+    let started = json_of(
+        ann.post(&format!("/api/sessions/{session}/recording/start")),
+        201,
+    )
+    .await;
+    let id = started["recording_id"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let recording = page
+        .expect("recording", |data| data["id"] == id.as_str())
+        .await;
+    assert_eq!(recording["status"], "recording");
+    let webm = chromium_webm();
+    let upload = format!("/api/uploads/{id}");
+    let sent = ann.patch(&upload, 0, webm[..5000].to_vec()).send().await;
+    assert_eq!(sent.expect("an answer").status(), 204);
+    page.expect("recording", |data| data["size_bytes"] == 5000)
+        .await;
+    json_of(
+        ann.post(&format!("/api/sessions/{session}/recording/stop"))
+            .json(&json!({ "recording_id": id })),
+        200,
+    )
+    .await;
+    page.expect("session", |data| data["auto_record"] == false)
+        .await;
+    json_of(ann.post(&format!("/api/sessions/{session}/stop")), 200).await;
+    page.expect("session", |data| data["status"] == "stopped")
+        .await;
+
+    let deleted = ann.delete(&format!("/api/recordings/{id}")).send().await;
+    assert_eq!(deleted.expect("an answer").status(), 204);
+    // A stream of one's own has it; that of one session does not know which session it was.
+    assert_eq!(
+        ann.delete(&format!("/api/sessions/{session}"))
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        204
+    );
+    page.expect("session_deleted", |data| data["id"] == session.as_str())
+        .await;
+}
+
+#[tokio::test]
+async fn a_list_hears_of_its_owners_recordings_and_an_administrators_of_everybodys() {
+    let server = TestServer::start().await;
+    let (admin, ann, bob) = (
+        server.admin().await,
+        server.user("ann").await,
+        server.user("bob").await,
+    );
+    let mut list = Reader::open(&ann, "").await;
+    let mut all = Reader::open(&admin, "?all=true").await;
+    let foreign = bob.record(&chromium_webm()).await;
+    all.expect("recording", |data| {
+        data["id"] == foreign.as_str() && data["status"] == "ready"
+    })
+    .await;
+    let own = ann.record(&chromium_webm()).await;
+    let (first, data) = loop {
+        let (name, data) = list.next().await.expect("an event");
+        if name != "hello" && name != "settings" {
+            break (name, data);
+        }
+    };
+    assert_eq!(
+        (first.as_str(), &data["user_id"]),
+        ("session", &json!(ann.user_id))
+    );
+    list.expect("recording", |data| {
+        assert_eq!(data["id"], own.as_str());
+        data["status"] == "ready"
+    })
+    .await;
+    ann.delete(&format!("/api/recordings/{own}"))
+        .send()
+        .await
+        .expect("an answer");
+    list.expect("recording_deleted", |data| data["id"] == own.as_str())
+        .await;
+    all.expect("recording_deleted", |data| data["id"] == own.as_str())
+        .await;
+
+    problem(ann.get("/api/events?all=true"), 403, "forbidden").await;
+    problem(ann.get("/api/events?all=yes"), 400, "invalid_field").await;
+    problem(ann.get("/api/events?session=unknown"), 404, "not_found").await;
+    let session = bob.session().await;
+    problem(
+        ann.get(&format!("/api/events?session={session}")),
+        403,
+        "forbidden",
+    )
+    .await;
+    problem(server.nobody().get("/api/events"), 401, "unauthenticated").await;
+}
+
+#[tokio::test]
+async fn streams_are_limited_and_end_with_the_server() {
+    let mut server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let mut open = Vec::new();
+    for _ in 0..30 {
+        open.push(Reader::open(&ann, "").await);
+    }
+    problem(ann.get("/api/events"), 429, "too_many_requests").await;
+    let mut last = open.pop().expect("a reader");
+    drop(open);
+    crate::until("the others are gone", async || {
+        ann.get("/api/events")
+            .send()
+            .await
+            .expect("an answer")
+            .status()
+            == 200
+    })
+    .await;
+    // Within the grace of ten seconds, or it would be cut off with an error.
+    let stopping = tokio::time::timeout(Duration::from_secs(8), server.restart());
+    assert!(stopping.await.is_ok(), "streams hold the server up");
+    while last.next().await.is_some() {}
+}

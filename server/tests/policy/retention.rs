@@ -1,0 +1,172 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, TestServer, chromium_webm, json_of, problem};
+use crate::{DAY, MINUTE, until};
+
+const WEEK: (&str, &str) = ("SORTIE_RECORDING_RETENTION_DAYS", "7");
+
+fn ids(list: &Value) -> Vec<&str> {
+    let rows = list.as_array().into_iter().flatten();
+    rows.filter_map(|row| row["id"].as_str()).collect()
+}
+
+async fn is_gone(client: &Client, id: &str) -> bool {
+    let answer = client.get(&format!("/api/recordings/{id}")).send().await;
+    answer.expect("an answer").status() == 404
+}
+
+#[tokio::test]
+async fn what_is_ready_and_too_old_goes_and_the_preview_says_so_before() {
+    let server = TestServer::with(&[WEEK]).await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    let webm = chromium_webm();
+    let old = ann.record(&webm).await;
+    let protected = ann.record(&webm).await;
+    let path = format!("/api/recordings/{protected}");
+    json_of(ann.change(&path, &json!({ "protected": true })), 200).await;
+    let failed = ann.record(b"no video at all").await;
+    let (growing, _) = ann.start_recording().await;
+    server.clock.advance(7 * DAY);
+    let (admin, ann) = (
+        server.admin().await,
+        server.sign_in("ann", "a good password").await,
+    );
+    let exactly = json_of(admin.get("/api/admin/retention"), 200).await;
+    assert_eq!(
+        exactly["due"]["count"], 0,
+        "a week old is not older than a week"
+    );
+    server.clock.advance(Duration::from_millis(1));
+    let young = ann.record(&webm).await;
+
+    let preview = json_of(admin.get("/api/admin/retention"), 200).await;
+    assert_eq!(preview["days"], 7);
+    assert_eq!(ids(&preview["next"]), [old.as_str()]);
+    assert_eq!(preview["reasons"], json!([{ "id": old, "reason": "age" }]));
+    let size = ann.recording(&old).await["size_bytes"].clone();
+    assert_eq!(preview["due"], json!({ "count": 1, "bytes": size }));
+
+    let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
+    assert_eq!(
+        run,
+        json!({ "deleted": 1, "bytes": size, "failed": [], "more": false })
+    );
+    assert!(is_gone(&ann, &old).await);
+    for kept in [&protected, &failed, &growing, &young] {
+        assert!(!is_gone(&ann, kept).await);
+    }
+    let log = admin
+        .audit(&format!("subject={old}&action=recording.delete"))
+        .await;
+    assert_eq!(log[0]["detail"], "older than 7 days");
+    assert_eq!(log[0]["actor_name"], "admin");
+    assert_eq!(admin.audit("action=storage.clean_up").await.len(), 1);
+    problem(ann.post("/api/admin/retention/run"), 403, "forbidden").await;
+    problem(ann.get("/api/admin/retention"), 403, "forbidden").await;
+}
+
+#[tokio::test]
+async fn it_runs_by_itself_a_minute_after_the_start_and_then_every_hour() {
+    let mut server = TestServer::with(&[WEEK]).await;
+    let ann = server.user("ann").await;
+    let old = ann.record(&chromium_webm()).await;
+    server.clock.advance(6 * DAY);
+    let ann = server.sign_in("ann", "a good password").await;
+    let younger = ann.record(&chromium_webm()).await;
+    server.clock.advance(2 * DAY);
+    server.restart().await;
+    let ann = server.sign_in("ann", "a good password").await;
+    assert!(!is_gone(&ann, &old).await);
+    server.clock.advance(MINUTE);
+    until("the first run", || is_gone(&ann, &old)).await;
+    assert!(!is_gone(&ann, &younger).await);
+    let admin = server.admin().await;
+    let preview = json_of(admin.get("/api/admin/retention"), 200).await;
+    assert_eq!(preview["next_run_at"], "2026-11-29T10:31:00.000Z");
+    let log = admin
+        .audit(&format!("subject={old}&action=recording.delete"))
+        .await;
+    assert_eq!(log[0]["via"], "system");
+    server.clock.advance(6 * DAY);
+    let ann = server.sign_in("ann", "a good password").await;
+    until("a later run", || is_gone(&ann, &younger)).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_its_oldest_recordings() {
+    // Every disk is fuller than one per cent, and stays so whatever is deleted here.
+    let marks = [
+        ("SORTIE_RECORDING_DISK_HIGH_PERCENT", "1"),
+        ("SORTIE_RECORDING_DISK_LOW_PERCENT", "0"),
+    ];
+    let server = TestServer::with(&marks).await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    let first = ann.record(&chromium_webm()).await;
+    server.clock.advance(Duration::from_secs(1));
+    let second = ann.record(&chromium_webm()).await;
+    let protected = json!({ "protected": true });
+    json_of(
+        ann.change(&format!("/api/recordings/{second}"), &protected),
+        200,
+    )
+    .await;
+    server.clock.advance(Duration::from_secs(1));
+    let third = ann.record(&chromium_webm()).await;
+
+    let preview = json_of(admin.get("/api/admin/retention"), 200).await;
+    assert_eq!(preview["high_percent"], 1);
+    assert_eq!(ids(&preview["next"]), [first.as_str(), third.as_str()]);
+    assert_eq!(preview["reasons"][0]["reason"], "room");
+    // By itself, at the next look at the disk.
+    server.clock.advance(MINUTE);
+    until("the threshold acts", || is_gone(&ann, &third)).await;
+    assert!(is_gone(&ann, &first).await);
+    assert!(!is_gone(&ann, &second).await);
+    let log = admin
+        .audit(&format!("subject={first}&action=recording.delete"))
+        .await;
+    assert_eq!(log[0]["detail"], "the disk was more than 1 % full");
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_deleted_is_shown_and_tried_again_and_holds_nobody_up() {
+    let server = TestServer::with(&[WEEK]).await;
+    let ann = server.user("ann").await;
+    let stuck = ann.record(&chromium_webm()).await;
+    server.clock.advance(Duration::from_secs(1));
+    let next = ann.record(&chromium_webm()).await;
+    // A folder in the place of the file: the storage cannot remove it.
+    let file = server.file(&format!("{stuck}.webm"));
+    std::fs::remove_file(&file).expect("the recording's file");
+    std::fs::create_dir(&file).expect("a folder");
+    std::fs::write(file.join("x"), "x").expect("a file in it");
+    server.clock.advance(8 * DAY);
+    let (admin, ann) = (
+        server.admin().await,
+        server.sign_in("ann", "a good password").await,
+    );
+
+    let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
+    assert_eq!(
+        (&run["deleted"], &run["failed"][0]["id"]),
+        (&json!(1), &json!(stuck))
+    );
+    assert!(is_gone(&ann, &next).await);
+    let shown = ann.recording(&stuck).await;
+    assert_eq!(
+        (&shown["deleting"], &shown["status"]),
+        (&json!(true), &json!("failed"))
+    );
+    let preview = json_of(admin.get("/api/admin/retention"), 200).await;
+    assert_eq!(
+        (&preview["retrying"], &preview["due"]["count"]),
+        (&json!(1), &json!(0))
+    );
+    let log = admin.audit("result=failed").await;
+    assert_eq!(log[0]["subject"], stuck.as_str());
+
+    std::fs::remove_dir_all(&file).expect("the folder");
+    until("it is tried again", || is_gone(&ann, &stuck)).await;
+}

@@ -1,0 +1,209 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, TestServer, chromium_webm, header, json_of, problem};
+use crate::{MINUTE, until};
+
+async fn stop_recording(client: &Client, session: &str, recording: &str) {
+    let path = format!("/api/sessions/{session}/recording/stop");
+    let body = json!({ "recording_id": recording });
+    json_of(client.post(&path).json(&body), 200).await;
+}
+
+#[tokio::test]
+async fn a_users_stop_sticks_in_its_session_and_in_no_other() {
+    let mut server = TestServer::start().await;
+    server.admin().await.set_auto_record(true).await;
+    let ann = server.user("ann").await;
+    let (recording, session) = ann.start_recording().await;
+    let other = ann.session().await;
+    assert_eq!(ann.session_row(&session).await["auto_record"], true);
+
+    stop_recording(&ann, &session, &recording).await;
+    let declined = ann.session_row(&session).await;
+    assert_eq!(declined["auto_record"], false);
+    // The setting itself is as it was.
+    assert_eq!(declined["recording_policy"], "auto");
+    assert_eq!(ann.session_row(&other).await["auto_record"], true);
+
+    server.restart().await;
+    let ann = server.sign_in("ann", "a good password").await;
+    assert_eq!(ann.session_row(&session).await["auto_record"], false);
+    // Turned off and on again it still sticks; starting by hand is always possible.
+    let admin = server.admin().await;
+    admin.set_auto_record(false).await;
+    admin.set_auto_record(true).await;
+    assert_eq!(ann.session_row(&session).await["auto_record"], false);
+    json_of(
+        ann.post(&format!("/api/sessions/{session}/recording/start")),
+        201,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_platform_reports_where_a_session_is_and_nothing_leads_back() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let new = json!({ "app_id": "desktop", "status": "creating" });
+    let session = json_of(ann.post("/api/sessions").json(&new), 201).await;
+    let path = format!(
+        "/api/sessions/{}",
+        session["id"].as_str().unwrap_or_default()
+    );
+    let become_ = |status: &str| ann.change(&path, &json!({ "status": status }));
+
+    for (status, expected) in [
+        ("creating", 200),
+        ("running", 200),
+        ("running", 200),
+        ("creating", 409),
+        ("expired", 200),
+        ("expired", 200),
+        ("running", 409),
+        ("stopped", 409),
+    ] {
+        let answer = become_(status).send().await.expect("an answer");
+        assert_eq!(answer.status(), expected, "{status}");
+    }
+    let ended = json_of(ann.get(&path), 200).await;
+    assert_eq!(ended["status"], "expired");
+    assert_eq!(ended["ended_at"], "2026-11-21T09:30:00.000Z");
+
+    for body in [
+        json!({}),
+        json!({ "status": "paused" }),
+        json!({ "status": 1 }),
+        json!({ "status": "running", "app_id": "x" }),
+        json!([]),
+    ] {
+        problem(ann.change(&path, &body), 400, "invalid_field").await;
+    }
+    let null = json!({ "status": null });
+    problem(ann.change(&path, &null), 400, "bad_request").await;
+    let bob = server.user("bob").await;
+    let running = json!({ "status": "running" });
+    problem(bob.change(&path, &running), 403, "forbidden").await;
+    problem(
+        bob.change("/api/sessions/unknown", &running),
+        404,
+        "not_found",
+    )
+    .await;
+    problem(bob.change("/api/sessions/%00", &running), 404, "not_found").await;
+}
+
+#[tokio::test]
+async fn with_its_session_a_recording_ends_even_if_its_page_never_says_a_word() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let webm = chromium_webm();
+    for end in ["stop", "delete", "expired", "failed"] {
+        let (recording, session) = ann.start_recording().await;
+        let (upload, half) = (format!("/api/uploads/{recording}"), webm.len() / 2);
+        let sent = ann.patch(&upload, 0, webm[..half].to_vec()).send().await;
+        assert_eq!(sent.expect("an answer").status(), 204);
+        let path = format!("/api/sessions/{session}");
+        let request = match end {
+            "stop" => ann.post(&format!("{path}/stop")),
+            "delete" => ann.delete(&path),
+            status => ann.change(&path, &json!({ "status": status })),
+        };
+        let answer = request.send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{end}");
+        assert_eq!(
+            ann.recording(&recording).await["status"],
+            "uploading",
+            "{end}"
+        );
+        // Its last bytes have some seconds; that is far from the ten minutes of other silence.
+        server.clock.advance(Duration::from_secs(11));
+        until("the recording is finished", async || {
+            ann.recording(&recording).await["status"] == "ready"
+        })
+        .await;
+        assert_eq!(
+            ann.recording(&recording).await["interrupted"],
+            true,
+            "{end}"
+        );
+        problem(
+            ann.post(&format!("{path}/recording/start")),
+            if end == "delete" { 404 } else { 409 },
+            if end == "delete" {
+                "not_found"
+            } else {
+                "session_not_running"
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_goes_on_after_its_session_has_its_time_and_no_more() {
+    let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
+    let ann = server.user("ann").await;
+    let webm = chromium_webm();
+    let (recording, session) = ann.start_recording().await;
+    json_of(ann.post(&format!("/api/sessions/{session}/stop")), 200).await;
+    let upload = format!("/api/uploads/{recording}");
+    let sent = ann.patch(&upload, 0, webm[..5000].to_vec()).send().await;
+    assert_eq!(sent.expect("an answer").status(), 204);
+    server.clock.advance(MINUTE);
+    // Never silent: a byte at a time, for as long as it is taken.
+    let next = std::cell::Cell::new(5000);
+    until("the server ends it", async || {
+        let offset = next.replace(next.get() + 1);
+        let chunk = webm[offset..=offset].to_vec();
+        let sent = ann.patch(&upload, offset as u64, chunk).send().await;
+        sent.expect("an answer").status() != 204
+    })
+    .await;
+    assert_eq!(ann.recording(&recording).await["interrupted"], true);
+}
+
+#[tokio::test]
+async fn sessions_are_listed_in_pages_and_by_status() {
+    let server = TestServer::start().await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(ann.session().await);
+        server.clock.advance(MINUTE);
+    }
+    ids.reverse();
+    json_of(ann.post(&format!("/api/sessions/{}/stop", ids[1])), 200).await;
+
+    let mut seen = Vec::new();
+    let mut path = "/api/sessions?limit=2&status=running".to_owned();
+    loop {
+        let answer = ann.get(&path).send().await.expect("an answer");
+        let link = header(&answer, "link");
+        let page: Vec<Value> = answer.json().await.expect("JSON");
+        assert!(page.len() <= 2);
+        seen.extend(
+            page.into_iter()
+                .filter_map(|row| row["id"].as_str().map(str::to_owned)),
+        );
+        let Some(next) = link.strip_prefix('<').and_then(|rest| rest.split_once('>')) else {
+            break;
+        };
+        path = next.0.to_owned();
+    }
+    let running: Vec<_> = ids.iter().filter(|id| **id != ids[1]).cloned().collect();
+    assert_eq!(seen, running);
+    let all = json_of(admin.get("/api/sessions?all=true"), 200).await;
+    assert_eq!(all.as_array().map(Vec::len), Some(5));
+    assert_eq!(json_of(admin.get("/api/sessions"), 200).await, json!([]));
+    problem(ann.get("/api/sessions?all=true"), 403, "forbidden").await;
+    for query in ["status=x", "limit=0", "limit=501", "cursor=x", "all=1"] {
+        problem(
+            ann.get(&format!("/api/sessions?{query}")),
+            400,
+            "invalid_field",
+        )
+        .await;
+    }
+}
