@@ -25,4 +25,4 @@ pub use config::{
 };
 #[cfg(feature = "s3")]
 pub use config::{S3Key, S3StorageConfig};
-pub use server::{OpenError, Server};
+pub use server::{OpenError, Server, verify_audit};

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sortie_api::AuditVerification;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +71,26 @@ pub enum OpenError {
     /// The accounts.
     #[error("cannot set up the accounts")]
     Accounts(#[source] anyhow::Error),
+}
+
+/// Follows the audit log's chain of hashes from its beginning, without a server. Another one may be running on the
+/// same database.
+///
+/// # Errors
+/// The database is not there or cannot be read.
+pub async fn verify_audit(config: &Config) -> Result<AuditVerification, OpenError> {
+    let failed = |source: anyhow::Error| OpenError::Catalog {
+        path: config.database.display().to_string(),
+        source,
+    };
+    // Opening would make one.
+    std::fs::metadata(&config.database).map_err(|error| failed(error.into()))?;
+    let catalog = Catalog::sqlite(&config.database)
+        .await
+        .map_err(|error| failed(error.into()))?;
+    let verified = catalog.verify_audit().await;
+    catalog.close().await;
+    verified.map_err(|error| failed(error.into()))
 }
 
 /// A server that listens but does not answer yet.

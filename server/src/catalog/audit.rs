@@ -14,7 +14,6 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::{Catalog, CatalogError, nonsense};
-pub(crate) use chain::Verified;
 pub(crate) use query::AuditFilter;
 
 /// The most characters of a row's detail.

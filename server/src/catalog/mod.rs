@@ -20,7 +20,7 @@ use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 use tokio::sync::Notify;
 
-pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow, Verified};
+pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
 pub(crate) use leases::{Lease, RETENTION};
 pub(crate) use recordings::{Completion, RecordingRow, UploadKind};
 pub(crate) use refresh_tokens::RefreshTokenRow;

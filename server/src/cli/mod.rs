@@ -8,6 +8,7 @@ mod health;
 mod inspect;
 mod repair;
 mod source;
+mod verify_audit;
 mod words;
 
 pub(crate) use check::wrong_values;
@@ -39,6 +40,10 @@ pub(crate) enum Command {
     ///
     /// Exit codes: 0 right, 2 wrong.
     CheckConfig,
+    /// Follow the audit log's chain of hashes: whether a row was removed, changed or moved.
+    ///
+    /// Exit codes: 0 the chain is whole, 1 the database cannot be read, 2 wrong configuration, 3 the chain is broken.
+    VerifyAudit,
 }
 
 /// Why a command ends without having done its work.
@@ -89,6 +94,7 @@ impl Command {
         let result = match self {
             Self::CheckHealth => return health::run(config),
             Self::CheckConfig => return check::run(config),
+            Self::VerifyAudit => return verify_audit::run(config),
             Self::Repair(arguments) => repair::run(&arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
         };

@@ -45,6 +45,9 @@ pub const VARIABLES: &[Variable] = &[
     plain("SORTIE_RECORDING_MAX_SIZE_MB", "500", "The largest recording, in MiB (1 to 16,777,216); more is refused with 413"),
     plain("SORTIE_RECORDING_SILENCE_SECONDS", "600", "A recording whose sender is silent for longer (5 to 31,536,000) is finished from what has arrived"),
     plain("SORTIE_UPLOADS_PER_USER", "32", "How many uploads of one person may be open at once (1 to 1,000,000), complete partial ones that wait to be joined among them; the next gets 429"),
+    plain("SORTIE_RECORDING_RETENTION_DAYS", "0", "Recordings that are ready and older than so many days (0 to 36,500) are deleted, hourly; 0 keeps them for ever"),
+    plain("SORTIE_RECORDING_DISK_HIGH_PERCENT", "", "With `local`: when its disk is fuller than this (1 to 99), the oldest recordings are deleted. Off without it"),
+    plain("SORTIE_RECORDING_DISK_LOW_PERCENT", "(5 less)", "… until the disk is no fuller than this (0 to 98)"),
 
     // Storage.
     plain("SORTIE_RECORDING_STORAGE_BACKEND", "local", "Where recordings go: `local` or `s3`"),

@@ -202,6 +202,43 @@ fn uuid() -> String {
 }
 
 #[tokio::test]
+async fn the_command_line_says_whether_the_chain_is_whole() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    for _ in 0..3 {
+        admin.session().await;
+    }
+    let verify = |database: std::path::PathBuf| {
+        let program = env!("CARGO_BIN_EXE_sortie-server");
+        let mut command = std::process::Command::new(program);
+        command
+            .arg("verify-audit")
+            .env_clear()
+            .env("SORTIE_DB", database);
+        let output = command.output().expect("the program runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), text)
+    };
+    let database = server.recordings().with_file_name("sortie.db");
+    let (code, text) = verify(database.clone());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.starts_with("The audit log is whole: "), "{text}");
+    let mut connection = intruder(&server).await;
+    let statement = sqlx::query("DELETE FROM audit WHERE seq = 2");
+    statement
+        .execute(&mut connection)
+        .await
+        .expect("a statement");
+    let (code, text) = verify(database.clone());
+    assert_eq!(code, Some(3));
+    assert!(text.contains("broken at row 2"), "{text}");
+    // One that is not there is not made.
+    let other = database.with_file_name("other.db");
+    assert_eq!(verify(other.clone()).0, Some(1));
+    assert!(!other.exists());
+}
+
+#[tokio::test]
 async fn many_writers_at_once_make_one_chain() {
     let server = TestServer::start().await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);

@@ -5,21 +5,13 @@
 //! Against that, keep an export elsewhere: the hash of its last row pins all before it.
 
 use sha2::{Digest, Sha256};
+use sortie_api::AuditVerification;
 
 use super::super::{Catalog, CatalogError};
 use super::AuditRow;
 
 /// Rows that are looked at in one go.
 const BATCH: i64 = 1000;
-
-/// What a look at the whole chain found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Verified {
-    /// Rows that were looked at.
-    pub(crate) rows: u64,
-    /// Where the chain breaks first.
-    pub(crate) first_bad_seq: Option<i64>,
-}
 
 /// SHA-256, hexadecimal, over the hash before and every field, each after its length: no two rows read alike.
 pub(super) fn hash(before: &str, row: &AuditRow) -> String {
@@ -76,7 +68,7 @@ impl Follower {
 impl Catalog {
     /// Follows the whole chain, in memory that does not grow with it. Rows that are added meanwhile may or may not
     /// be looked at.
-    pub(crate) async fn verify_audit(&self) -> Result<Verified, CatalogError> {
+    pub(crate) async fn verify_audit(&self) -> Result<AuditVerification, CatalogError> {
         // In this order: whatever is added between the two is at or before the head.
         let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(seq) FROM audit")
             .fetch_one(&self.pool)
@@ -87,9 +79,10 @@ impl Catalog {
                 .await?;
         let (head_seq, head_hash) = head.unwrap_or_default();
         let mut follower = Follower::new();
-        let bad = |rows: i64, seq: i64| Verified {
+        let bad = |rows: i64, seq: i64| AuditVerification {
+            ok: false,
             rows: rows.unsigned_abs(),
-            first_bad_seq: Some(seq),
+            first_bad_seq: Some(seq.unsigned_abs()),
         };
         // Not by number: a row that was renumbered to 0 is one too many.
         let strays: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE seq < 1")
@@ -127,7 +120,8 @@ impl Catalog {
             };
             return Ok(bad(followed, first_bad));
         }
-        Ok(Verified {
+        Ok(AuditVerification {
+            ok: true,
             rows: followed.unsigned_abs(),
             first_bad_seq: None,
         })

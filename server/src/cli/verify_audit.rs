@@ -1,0 +1,42 @@
+//! `verify-audit`: whether the audit log is as it was written.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use sortie_server::{Settings, verify_audit};
+
+/// Exit code 0: whole; 1: cannot be read; 2: wrong configuration; 3: broken.
+pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
+    let config = match Settings::from_env(file).config() {
+        Ok(config) => config,
+        Err(errors) => return super::wrong_values("The configuration cannot be used", &errors),
+    };
+    let verified = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| Ok(runtime.block_on(verify_audit(&config))?));
+    match verified {
+        Err(error) => {
+            eprintln!("sortie-server: {error:#}");
+            ExitCode::FAILURE
+        }
+        Ok(found) => {
+            let (text, code) = match found.first_bad_seq {
+                None => (
+                    format!("The audit log is whole: {} rows.\n", found.rows),
+                    ExitCode::SUCCESS,
+                ),
+                Some(seq) => (
+                    format!(
+                        "The audit log is broken at row {seq}: it, or what stood before it, was changed, removed or moved.\n"
+                    ),
+                    ExitCode::from(3),
+                ),
+            };
+            // Whoever reads on or not (`| head`): the exit code says what counts.
+            let _ = super::tell(&text);
+            code
+        }
+    }
+}
