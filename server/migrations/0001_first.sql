@@ -39,7 +39,7 @@ CREATE TABLE api_tokens (
 CREATE INDEX api_tokens_user ON api_tokens (user_id, created_ms, id);
 CREATE INDEX api_tokens_created ON api_tokens (created_ms, id);
 
--- One row for each refresh token ever issued in a sign-in (family) that is still alive.
+-- The refresh tokens of sign-ins (families) that are still alive; spent ones go after an hour.
 CREATE TABLE refresh_tokens (
     token_hash TEXT PRIMARY KEY NOT NULL, -- SHA-256, hexadecimal
     family     TEXT NOT NULL,             -- the sign-in it descends from

@@ -3,11 +3,13 @@
 //!
 //! A new variable is a line in `config/variables.rs`, a field of [`Config`] and a line in [`Config::read`].
 
+mod network;
 mod origins;
 #[cfg(feature = "s3")]
 mod s3;
 mod secret;
 mod settings;
+mod sign_in;
 mod variables;
 
 use std::fmt;
@@ -17,10 +19,14 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+pub use network::Network;
 #[cfg(feature = "s3")]
 pub use s3::{S3Key, S3StorageConfig};
 pub use secret::Secret;
 pub use settings::Settings;
+#[cfg(feature = "sso")]
+pub use sign_in::OidcConfig;
+pub use sign_in::{JwtConfig, JwtKeys, SignInConfig};
 pub use variables::{VARIABLES, Variable, help as variables_help};
 
 const MIB: u64 = 1024 * 1024;
@@ -75,6 +81,8 @@ pub struct Config {
     pub metrics_public: bool,
     /// `SORTIE_LOG`: what is logged.
     pub log: String,
+    /// Ways to sign in besides a password.
+    pub sign_in: SignInConfig,
 }
 
 /// Where recordings are kept.
@@ -238,6 +246,7 @@ impl Config {
                 "must have at least 32 bytes; `openssl rand -hex 32` makes a good one",
             );
         }
+        let sign_in = SignInConfig::read(&mut reader, jwt_secret.as_deref());
         let port = reader.number("SORTIE_PORT", 8080, 0, u64::from(u16::MAX));
         let max_size_mb = reader.number("SORTIE_RECORDING_MAX_SIZE_MB", 500, 1, 16_777_216);
         let silence = reader.number("SORTIE_RECORDING_SILENCE_SECONDS", 600, 5, 31_536_000);
@@ -296,6 +305,7 @@ impl Config {
             hsts: Duration::from_secs(hsts),
             metrics_public,
             log,
+            sign_in,
         })
     }
 }
@@ -364,6 +374,16 @@ mod tests {
             ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),
             ("SORTIE_RECORDING_S3_BUCKET", "videos"),
         ],
+        &[("SORTIE_AUTH_JWT_SECRET", "0123456789abcdef0123456789abcdef")],
+        #[cfg(feature = "sso")]
+        &[
+            ("SORTIE_OIDC_ISSUER", "https://id.example"),
+            ("SORTIE_OIDC_CLIENT_ID", "sortie"),
+            (
+                "SORTIE_OIDC_REDIRECT_URL",
+                "https://sortie.example/api/auth/oidc/callback",
+            ),
+        ],
     ];
 
     #[test]
@@ -385,7 +405,7 @@ mod tests {
             missing.is_empty(),
             "add to server/src/config/variables.rs: {missing:?}"
         );
-        if cfg!(feature = "s3") {
+        if cfg!(all(feature = "s3", feature = "sso")) {
             let unread: Vec<_> = known.difference(&asked).collect();
             assert!(unread.is_empty(), "nobody reads {unread:?}");
         }

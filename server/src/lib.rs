@@ -16,12 +16,16 @@ mod metrics;
 mod policy;
 mod server;
 mod storage;
+#[cfg(any(feature = "s3", feature = "sso"))]
+mod tls;
 
 pub use accounts::FirstAdmin;
 pub use clock::{Clock, ManualClock, SystemClock};
+#[cfg(feature = "sso")]
+pub use config::OidcConfig;
 pub use config::{
-    Config, ConfigError, LocalStorageConfig, Secret, Settings, StorageConfig, VARIABLES, Variable,
-    variables_help,
+    Config, ConfigError, JwtConfig, JwtKeys, LocalStorageConfig, Network, Secret, Settings,
+    SignInConfig, StorageConfig, VARIABLES, Variable, variables_help,
 };
 #[cfg(feature = "s3")]
 pub use config::{S3Key, S3StorageConfig};

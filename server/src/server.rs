@@ -16,9 +16,11 @@ use crate::config::{Config, StorageConfig};
 use crate::connections::{self, Limits};
 use crate::http::{self, AppState};
 use crate::ingest::Ingest;
-use crate::storage::{LocalStorage, Storage, StorageError};
 #[cfg(feature = "s3")]
-use crate::storage::{S3Storage, choose_tls};
+use crate::storage::S3Storage;
+use crate::storage::{LocalStorage, Storage, StorageError};
+#[cfg(any(feature = "s3", feature = "sso"))]
+use crate::tls::choose_tls;
 
 /// How long requests in flight may take to end by themselves once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -105,7 +107,7 @@ impl Server {
     /// Opens the database and the storage, takes up what a former run left open, and listens.
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         // Whatever the back end: clients of this process, as in tests, are built on the same HTTP client.
-        #[cfg(feature = "s3")]
+        #[cfg(any(feature = "s3", feature = "sso"))]
         choose_tls();
         let catalog_failed = |source: CatalogError| OpenError::Catalog {
             path: config.database.display().to_string(),

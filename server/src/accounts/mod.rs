@@ -8,8 +8,17 @@
 //! Deliberately not here: HTTP (cookies, headers and statuses are in `http::auth` and `http::caller`) and
 //! the rules for what people may be called (`http::admin_users`).
 
+mod api_tokens;
 mod backoff;
+mod claims;
+mod external;
+mod identity;
+#[cfg(feature = "sso")]
+mod jwks;
+#[cfg(feature = "sso")]
+pub(crate) mod oidc;
 mod passwords;
+mod platform;
 mod random;
 mod standing;
 mod tokens;
@@ -24,12 +33,16 @@ use uuid::Uuid;
 use crate::catalog::{Catalog, CatalogError, RefreshTokenRow, UserChange, UserRow};
 use crate::clock::Clock;
 use crate::config::Config;
+pub(crate) use api_tokens::MOST as MOST_API_TOKENS;
 use backoff::Backoff;
+pub(crate) use external::is_plausible_email;
+pub(crate) use identity::Credential;
 pub(crate) use passwords::PasswordError;
 use passwords::{Passwords, Verdict};
+use platform::Platform;
 use standing::Standing;
+use tokens::AccessTokens;
 pub(crate) use tokens::{ACCESS_LIFE, REFRESH_LIFE};
-use tokens::{AccessTokenError, AccessTokens};
 
 /// The setting that keeps a generated secret.
 const SECRET_SETTING: &str = "jwt_secret";
@@ -37,6 +50,10 @@ const SECRET_SETTING: &str = "jwt_secret";
 /// How long a spent refresh token may come again without being taken for a stolen one: two tabs that wake
 /// together both send the one they know, and an answer may be lost on its way.
 const REUSE_GRACE_MS: i64 = 10_000;
+
+/// How long a spent refresh token keeps its row: the grace, and plenty for replicas whose clocks disagree. After
+/// that its sign-in's name in it is enough to know it by.
+const SPENT_KEPT_MS: i64 = 60 * 60 * 1000;
 
 /// The administrator that was created because the database had nobody.
 #[derive(Clone)]
@@ -57,23 +74,21 @@ pub(crate) struct SignedIn {
     pub(crate) user: UserRow,
 }
 
-/// Whom an access token speaks for.
-pub(crate) struct Identity {
-    /// As they are now (a moment ago at most), not as they were when the token was issued.
-    pub(crate) user: Arc<UserRow>,
-    /// The sign-in.
-    pub(crate) family: String,
-}
-
 /// Why a sign-in was refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignInError {
     /// Nobody has that name, or it is not their password.
     #[error("the user name or the password is wrong")]
-    WrongCredentials,
+    WrongCredentials {
+        /// Whose name it is.
+        user_id: Option<String>,
+    },
     /// The password is right, but the account is disabled.
     #[error("the account is disabled")]
-    Disabled,
+    Disabled {
+        /// Whose it is.
+        user_id: String,
+    },
     /// Too many wrong passwords lately.
     #[error("too many wrong passwords; wait {0:?}")]
     Wait(Duration),
@@ -94,9 +109,35 @@ pub(crate) enum TokenError {
     /// Its time is over, or its sign-in has ended.
     #[error("the sign-in has expired")]
     Expired,
-    /// It is not one of ours.
+    /// It is not one of ours, nor of whom we trust.
     #[error("the token is not valid")]
     Invalid,
+    /// Its person is locked out.
+    #[error("the account is disabled")]
+    Disabled,
+    /// Who could tell is out of reach.
+    #[error("the keys that the token was signed with cannot be had")]
+    Unavailable,
+    /// See there.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// See there.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+}
+
+/// Why a refresh token buys nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RefreshError {
+    /// It was spent before: its whole sign-in has ended.
+    #[error("a spent refresh token came again")]
+    Reused {
+        /// Whose it was.
+        user_id: String,
+    },
+    /// See there.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// See there.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -129,6 +170,9 @@ struct Inner {
     access: AccessTokens,
     standing: Standing,
     backoff: Mutex<Backoff>,
+    platform: Option<Platform>,
+    #[cfg(feature = "sso")]
+    oidc: Option<oidc::Oidc>,
 }
 
 impl Accounts {
@@ -146,8 +190,16 @@ impl Accounts {
                     .await?
             }
         };
+        #[cfg(feature = "sso")]
+        let oidc = match &config.sign_in.oidc {
+            Some(oidc) => Some(oidc::Oidc::new(oidc.clone(), secret.as_bytes(), &clock)?),
+            None => None,
+        };
         let accounts = Self {
             inner: Arc::new(Inner {
+                platform: Platform::new(&config.sign_in, &clock)?,
+                #[cfg(feature = "sso")]
+                oidc,
                 catalog,
                 clock,
                 passwords: Passwords::new().await?,
@@ -223,16 +275,18 @@ impl Accounts {
             .as_ref()
             .map(|user| (user.id.clone(), user.password_hash.clone()))
             .unzip();
+        // Whom others vouch for has no password here.
+        let stored = stored.filter(|hash| !hash.is_empty());
         let verdict = passwords.verify(password.clone(), stored).await?;
         let (Some(user), Verdict::Right { outdated }) = (user, verdict) else {
             self.backoff(|backoff| backoff.failed(username, address, clock.now_ms()));
             // Not the name as it was typed: people type passwords there.
             tracing::warn!(user_id, %address, "sign-in refused: wrong user name or password");
-            return Err(SignInError::WrongCredentials);
+            return Err(SignInError::WrongCredentials { user_id });
         };
         self.backoff(|backoff| backoff.succeeded(username));
         if user.disabled {
-            return Err(SignInError::Disabled);
+            return Err(SignInError::Disabled { user_id: user.id });
         }
         if outdated {
             let password_hash = Some(passwords.hash(password).await?);
@@ -246,35 +300,70 @@ impl Accounts {
                 )
                 .await?;
         }
-        catalog.purge_refresh_tokens(clock.now_ms()).await?;
-        let signed_in = self.issue(user, &Uuid::new_v4().to_string()).await?;
+        let signed_in = self.begin(user).await?;
         tracing::info!(user_id = signed_in.user.id, %address, "signed in");
         Ok(signed_in)
     }
 
+    /// Changes somebody's password, if they know the one until now, and ends their other sign-ins. Wrong ones
+    /// count like those at a sign-in.
+    pub(crate) async fn change_password(
+        &self,
+        user: &UserRow,
+        current: String,
+        new: String,
+        address: IpAddr,
+        keep_family: Option<&str>,
+    ) -> Result<(), SignInError> {
+        let Inner {
+            catalog,
+            clock,
+            passwords,
+            ..
+        } = &*self.inner;
+        let (name, now_ms) = (&user.username, clock.now_ms());
+        if let Some(wait) = self.backoff(|backoff| backoff.wait(name, address, now_ms)) {
+            return Err(SignInError::Wait(wait));
+        }
+        let stored = Some(user.password_hash.clone()).filter(|hash| !hash.is_empty());
+        if passwords.verify(current, stored).await? == Verdict::Wrong {
+            self.backoff(|backoff| backoff.failed(name, address, now_ms));
+            let user_id = Some(user.id.clone());
+            return Err(SignInError::WrongCredentials { user_id });
+        }
+        self.backoff(|backoff| backoff.succeeded(name));
+        let change = UserChange {
+            password_hash: Some(passwords.hash(new).await?),
+            ..UserChange::default()
+        };
+        catalog.update_user(&user.id, &change).await?;
+        self.end_all(&user.id, keep_family).await?;
+        Ok(())
+    }
+
     /// Exchanges a refresh token for a new pair.
-    pub(crate) async fn refresh(&self, token: &str) -> Result<SignedIn, TokenError> {
+    pub(crate) async fn refresh(&self, token: &str) -> Result<SignedIn, RefreshError> {
         let Inner { catalog, clock, .. } = &*self.inner;
         let now_ms = clock.now_ms();
-        let hash = tokens::refresh_token_hash(token);
-        let row = catalog
-            .refresh_token(&hash)
-            .await?
-            .ok_or(TokenError::Invalid)?;
+        let hash = tokens::token_hash(token);
+        let Some(row) = catalog.refresh_token(&hash).await? else {
+            // Spent so long ago that its row is gone, while the sign-in lives on.
+            return match tokens::family_of(token) {
+                Some(family) => match catalog.family_owner(family).await? {
+                    Some(user_id) => self.reused(user_id, family).await,
+                    None => Err(TokenError::Invalid.into()),
+                },
+                None => Err(TokenError::Invalid.into()),
+            };
+        };
         if row.expires_ms <= now_ms {
-            return Err(TokenError::Expired);
+            return Err(TokenError::Expired.into());
         }
         if row
             .spent_ms
             .is_some_and(|spent_ms| now_ms.saturating_sub(spent_ms) > REUSE_GRACE_MS)
         {
-            tracing::warn!(
-                user_id = row.user_id,
-                family = row.family,
-                "a spent refresh token came again: sign-in ended"
-            );
-            self.end(&row.family).await?;
-            return Err(TokenError::Expired);
+            return self.reused(row.user_id, &row.family).await;
         }
         let Some(user) = catalog
             .user(&row.user_id)
@@ -282,7 +371,7 @@ impl Accounts {
             .filter(|user| !user.disabled)
         else {
             self.end(&row.family).await?;
-            return Err(TokenError::Expired);
+            return Err(TokenError::Expired.into());
         };
         // The successor comes before the old one is spent: a crash between the two leaves the caller with
         // a token that still works.
@@ -292,16 +381,29 @@ impl Accounts {
         // must not bring it back to life.
         if !spent && catalog.refresh_token(&hash).await?.is_none() {
             self.end(&row.family).await?;
-            return Err(TokenError::Expired);
+            return Err(TokenError::Expired.into());
         }
+        catalog
+            .purge_spent_tokens(&row.family, now_ms.saturating_sub(SPENT_KEPT_MS))
+            .await?;
         Ok(signed_in)
+    }
+
+    /// A spent refresh token came again: somebody has a copy, and nobody can tell who is who.
+    async fn reused(&self, user_id: String, family: &str) -> Result<SignedIn, RefreshError> {
+        tracing::warn!(
+            user_id,
+            family,
+            "a spent refresh token came again: sign-in ended"
+        );
+        self.end(family).await?;
+        Err(RefreshError::Reused { user_id })
     }
 
     /// Ends the sign-in that a refresh token belongs to; a token that nobody knows ends nothing.
     pub(crate) async fn sign_out(&self, refresh_token: &str) -> Result<(), CatalogError> {
-        let hash = tokens::refresh_token_hash(refresh_token);
-        match self.inner.catalog.refresh_token(&hash).await? {
-            Some(row) => self.end(&row.family).await,
+        match tokens::family_of(refresh_token) {
+            Some(family) => self.end(family).await,
             None => Ok(()),
         }
     }
@@ -309,13 +411,20 @@ impl Accounts {
     /// Ends a sign-in.
     pub(crate) async fn end(&self, family: &str) -> Result<(), CatalogError> {
         self.inner.catalog.revoke_family(family).await?;
-        self.inner.standing.forget_family(family);
+        self.inner.standing.forget(&Standing::sign_in_key(family));
         Ok(())
     }
 
-    /// Ends all of a person's sign-ins: locked out, or with a new password.
-    pub(crate) async fn end_all(&self, user_id: &str) -> Result<(), CatalogError> {
-        self.inner.catalog.revoke_user_tokens(user_id).await?;
+    /// Ends a person's sign-ins, but for one: locked out, or with a new password.
+    pub(crate) async fn end_all(
+        &self,
+        user_id: &str,
+        except_family: Option<&str>,
+    ) -> Result<(), CatalogError> {
+        self.inner
+            .catalog
+            .revoke_user_tokens(user_id, except_family)
+            .await?;
         self.inner.standing.forget_user(user_id);
         Ok(())
     }
@@ -325,47 +434,15 @@ impl Accounts {
         self.inner.standing.forget_user(user_id);
     }
 
-    /// Whom an access token speaks for.
-    pub(crate) async fn identify(&self, access_token: &str) -> Result<Identity, TokenError> {
-        let Inner {
-            catalog,
-            clock,
-            access,
-            standing,
-            ..
-        } = &*self.inner;
-        let now_ms = clock.now_ms();
-        let claims = access
-            .read(access_token, now_ms)
-            .map_err(|error| match error {
-                AccessTokenError::Expired => TokenError::Expired,
-                AccessTokenError::Invalid => TokenError::Invalid,
-            })?;
-        if let Some(user) = standing.recall(&claims.sid, now_ms) {
-            return Ok(Identity {
-                user,
-                family: claims.sid,
-            });
-        }
-        let user = catalog
-            .user(&claims.sub)
-            .await?
-            .filter(|user| !user.disabled);
-        let Some(user) = user.map(Arc::new) else {
-            return Err(TokenError::Expired);
-        };
-        if !catalog.family_alive(&claims.sid).await? {
-            return Err(TokenError::Expired);
-        }
-        standing.remember(&claims.sid, Arc::clone(&user), now_ms);
-        Ok(Identity {
-            user,
-            family: claims.sid,
-        })
+    /// A new sign-in of somebody who has shown who they are.
+    async fn begin(&self, user: UserRow) -> Result<SignedIn, IssueError> {
+        let Inner { catalog, clock, .. } = &*self.inner;
+        catalog.purge_refresh_tokens(clock.now_ms()).await?;
+        self.issue(user, &Uuid::new_v4().to_string()).await
     }
 
     /// Makes a pair of tokens and keeps the refresh token.
-    async fn issue(&self, user: UserRow, family: &str) -> Result<SignedIn, IssueError> {
+    async fn issue(&self, mut user: UserRow, family: &str) -> Result<SignedIn, IssueError> {
         let Inner {
             catalog,
             clock,
@@ -376,10 +453,10 @@ impl Accounts {
         let access_token = access
             .issue(&user.id, family, &user.roles, created_ms)
             .map_err(IssueError::Token)?;
-        let refresh_token = tokens::new_refresh_token().map_err(IssueError::Token)?;
+        let refresh_token = tokens::new_refresh_token(family).map_err(IssueError::Token)?;
         let life_ms = i64::try_from(REFRESH_LIFE.as_millis()).unwrap_or(i64::MAX);
         let row = RefreshTokenRow {
-            token_hash: tokens::refresh_token_hash(&refresh_token),
+            token_hash: tokens::token_hash(&refresh_token),
             family: family.to_owned(),
             user_id: user.id.clone(),
             created_ms,
@@ -387,6 +464,8 @@ impl Accounts {
             spent_ms: None,
         };
         catalog.insert_refresh_token(&row).await?;
+        catalog.touch_user(&user.id, created_ms, created_ms).await?;
+        user.last_seen_ms = Some(created_ms);
         Ok(SignedIn {
             access_token,
             refresh_token,

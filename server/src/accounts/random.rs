@@ -27,6 +27,21 @@ pub(super) fn token() -> anyhow::Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(bytes::<32>()?))
 }
 
+/// `N` random letters and digits: 5.95 bits each.
+pub(super) fn base62<const N: usize>() -> anyhow::Result<String> {
+    const SIGNS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut text = String::with_capacity(N);
+    while text.len() < N {
+        // Of the 256 values of a byte, the last eight would make eight signs likelier than the others.
+        let signs = bytes::<32>()?
+            .into_iter()
+            .filter(|byte| *byte < 248)
+            .map(|byte| char::from(SIGNS[usize::from(byte % 62)]));
+        text.extend(signs.take(N - text.len()));
+    }
+    Ok(text)
+}
+
 /// A password that a person can read off a screen and type: four groups of five signs, 100 bits.
 pub(super) fn readable_password() -> anyhow::Result<String> {
     let mut password = String::new();
@@ -76,6 +91,17 @@ mod tests {
                 .bytes()
                 .all(|sign| sign.is_ascii_alphanumeric() || b"-_".contains(&sign))
         );
+    }
+
+    #[test]
+    fn base62_has_the_length_asked_for_and_letters_and_digits_only() {
+        let text = base62::<40>().unwrap();
+        assert_eq!(text.len(), 40);
+        assert!(
+            text.bytes().all(|sign| sign.is_ascii_alphanumeric()),
+            "{text}"
+        );
+        assert_ne!(text, base62::<40>().unwrap());
     }
 
     #[test]

@@ -1,25 +1,25 @@
-//! Remembers for a moment that a sign-in is alive, so that a stream of small requests does not ask the
+//! Remembers for a moment that a credential is good, so that a stream of small requests does not ask the
 //! database each time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use crate::catalog::UserRow;
+use super::identity::Identity;
 
 /// How long an answer is good for: how long another replica's logout or lock-out may go unnoticed here.
 const GOOD_FOR_MS: i64 = 5_000;
-/// Sign-ins remembered at once.
+/// Credentials remembered at once.
 const CAPACITY: usize = 10_000;
 
-/// Sign-ins that were alive a moment ago, with their person as they were then. Never says "dead": that is
-/// always asked anew.
+/// Credentials that were good a moment ago, with their person as they were then. Never says "worthless": that
+/// is always asked anew.
 #[derive(Default)]
 pub(super) struct Standing {
     rows: Mutex<HashMap<String, Row>>,
 }
 
 struct Row {
-    user: Arc<UserRow>,
+    identity: Identity,
     checked_ms: i64,
 }
 
@@ -31,16 +31,31 @@ impl Row {
 }
 
 impl Standing {
-    /// Whose sign-in it is, if that was asked a moment ago.
-    pub(super) fn recall(&self, family: &str, now_ms: i64) -> Option<Arc<UserRow>> {
-        self.rows()
-            .get(family)
-            .filter(|row| row.is_fresh(now_ms))
-            .map(|row| Arc::clone(&row.user))
+    /// What a sign-in is remembered by.
+    pub(super) fn sign_in_key(family: &str) -> String {
+        format!("s {family}")
     }
 
-    /// The database said that this sign-in is alive.
-    pub(super) fn remember(&self, family: &str, user: Arc<UserRow>, now_ms: i64) {
+    /// What an API token is remembered by.
+    pub(super) fn token_key(token_hash: &str) -> String {
+        format!("t {token_hash}")
+    }
+
+    /// What somebody is remembered by whom others vouch for.
+    pub(super) fn external_key(external_key: &str) -> String {
+        format!("x {external_key}")
+    }
+
+    /// Whom a credential speaks for, if that was asked a moment ago.
+    pub(super) fn recall(&self, key: &str, now_ms: i64) -> Option<Identity> {
+        self.rows()
+            .get(key)
+            .filter(|row| row.is_fresh(now_ms))
+            .map(|row| row.identity.clone())
+    }
+
+    /// The database said that this credential is good.
+    pub(super) fn remember(&self, key: String, identity: Identity, now_ms: i64) {
         let mut rows = self.rows();
         if rows.len() >= CAPACITY {
             rows.retain(|_, row| row.is_fresh(now_ms));
@@ -49,22 +64,22 @@ impl Standing {
             }
         }
         rows.insert(
-            family.to_owned(),
+            key,
             Row {
-                user,
+                identity,
                 checked_ms: now_ms,
             },
         );
     }
 
-    /// A sign-in ended.
-    pub(super) fn forget_family(&self, family: &str) {
-        self.rows().remove(family);
+    /// A credential is worth nothing any more.
+    pub(super) fn forget(&self, key: &str) {
+        self.rows().remove(key);
     }
 
     /// A person changed.
     pub(super) fn forget_user(&self, user_id: &str) {
-        self.rows().retain(|_, row| row.user.id != user_id);
+        self.rows().retain(|_, row| row.identity.user.id != user_id);
     }
 
     fn rows(&self) -> std::sync::MutexGuard<'_, HashMap<String, Row>> {
@@ -74,12 +89,16 @@ impl Standing {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use sortie_api::{Role, UserSource};
 
+    use super::super::identity::Credential;
     use super::*;
+    use crate::catalog::UserRow;
 
-    fn user(id: &str) -> Arc<UserRow> {
-        Arc::new(UserRow {
+    fn identity(id: &str) -> Identity {
+        let user = UserRow {
             id: id.to_owned(),
             username: id.to_owned(),
             password_hash: String::new(),
@@ -91,33 +110,36 @@ mod tests {
             external_key: None,
             created_ms: 0,
             last_seen_ms: None,
-        })
+        };
+        Identity {
+            roles: user.roles.clone(),
+            user: Arc::new(user),
+            credential: Credential::Platform,
+        }
     }
 
     #[test]
     fn an_answer_is_good_for_five_seconds() {
         let standing = Standing::default();
-        standing.remember("f1", user("u1"), 1000);
-        assert_eq!(
-            standing
-                .recall("f1", 5999)
-                .map(|user| user.id.clone())
-                .as_deref(),
-            Some("u1")
-        );
-        assert_eq!(standing.recall("f1", 6000), None);
-        assert_eq!(standing.recall("f1", 999), None);
-        assert_eq!(standing.recall("f2", 1000), None);
+        standing.remember("f1".to_owned(), identity("u1"), 1000);
+        let recall = |key: &str, now_ms| {
+            let identity = standing.recall(key, now_ms)?;
+            Some(identity.user.id.clone())
+        };
+        assert_eq!(recall("f1", 5999).as_deref(), Some("u1"));
+        assert_eq!(recall("f1", 6000), None);
+        assert_eq!(recall("f1", 999), None);
+        assert_eq!(recall("f2", 1000), None);
     }
 
     #[test]
     fn a_logout_ends_one_sign_in_and_a_change_all_of_a_person() {
         let standing = Standing::default();
-        for (family, id) in [("f1", "u1"), ("f2", "u1"), ("f3", "u2")] {
-            standing.remember(family, user(id), 0);
+        for (key, id) in [("f1", "u1"), ("f2", "u1"), ("f3", "u2")] {
+            standing.remember(key.to_owned(), identity(id), 0);
         }
-        standing.forget_family("f1");
-        let known = || ["f1", "f2", "f3"].map(|family| standing.recall(family, 0).is_some());
+        standing.forget("f1");
+        let known = || ["f1", "f2", "f3"].map(|key| standing.recall(key, 0).is_some());
         assert_eq!(known(), [false, true, true]);
         standing.forget_user("u1");
         assert_eq!(known(), [false, false, true]);
@@ -127,7 +149,7 @@ mod tests {
     fn memory_is_bounded() {
         let standing = Standing::default();
         for number in 0..CAPACITY * 2 + 1 {
-            standing.remember(&format!("f{number}"), user("u1"), 0);
+            standing.remember(format!("f{number}"), identity("u1"), 0);
         }
         assert!(standing.rows().len() <= CAPACITY);
         assert!(standing.recall(&format!("f{}", CAPACITY * 2), 0).is_some());

@@ -99,13 +99,20 @@ impl AccessTokens {
     }
 }
 
-/// A new refresh token: 256 random bits.
-pub(super) fn new_refresh_token() -> anyhow::Result<String> {
-    random::token()
+/// A new refresh token of a sign-in: 256 random bits behind the sign-in's name, by which one that was spent and
+/// forgotten long ago is still known for what it is.
+pub(super) fn new_refresh_token(family: &str) -> anyhow::Result<String> {
+    Ok(format!("{family}.{}", random::token()?))
 }
 
-/// How a refresh token is kept and looked up. One round of SHA-256 is enough: there is nothing to guess.
-pub(super) fn refresh_token_hash(token: &str) -> String {
+/// The sign-in that a refresh token claims to be of.
+pub(super) fn family_of(refresh_token: &str) -> Option<&str> {
+    let (family, _) = refresh_token.split_once('.')?;
+    Some(family)
+}
+
+/// How a token is kept and looked up. One round of SHA-256 is enough: there is nothing to guess.
+pub(super) fn token_hash(token: &str) -> String {
     random::to_hex(&Sha256::digest(token))
 }
 
@@ -213,10 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_is_kept_as_its_sha_256() {
+    fn a_token_is_kept_as_its_sha_256() {
         // FIPS 180-2, appendix B.1.
         assert_eq!(
-            refresh_token_hash("abc"),
+            token_hash("abc"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
     }

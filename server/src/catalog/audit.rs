@@ -85,6 +85,22 @@ pub(crate) enum Action {
     CleanUp,
     /// Somebody took a copy of the audit log.
     AuditExport,
+    /// Somebody signed in, or tried to.
+    SignIn,
+    /// A spent refresh token came again, and its sign-in was ended.
+    TokenReuse,
+    /// Somebody changed their password, or tried to.
+    PasswordChange,
+    /// An account was made.
+    UserCreate,
+    /// Somebody's account was changed.
+    UserChange,
+    /// Somebody's account was removed.
+    UserDelete,
+    /// An API token was made.
+    TokenCreate,
+    /// An API token was revoked.
+    TokenRevoke,
 }
 
 impl Action {
@@ -109,6 +125,14 @@ impl Action {
             Self::SettingsChange => "settings.change",
             Self::CleanUp => "storage.clean_up",
             Self::AuditExport => "audit.export",
+            Self::SignIn => "sign_in",
+            Self::TokenReuse => "sign_in.reuse",
+            Self::PasswordChange => "user.password",
+            Self::UserCreate => "user.create",
+            Self::UserChange => "user.change",
+            Self::UserDelete => "user.delete",
+            Self::TokenCreate => "token.create",
+            Self::TokenRevoke => "token.revoke",
         }
     }
 }

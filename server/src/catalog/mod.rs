@@ -2,6 +2,7 @@
 //!
 //! One set of portable SQL. "Not found" is `Ok(None)` or `Ok(false)`, never an error.
 
+mod api_tokens;
 mod audit;
 mod concatenation;
 mod due;
@@ -20,6 +21,7 @@ use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 use tokio::sync::Notify;
 
+pub(crate) use api_tokens::ApiTokenRow;
 pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
 pub(crate) use leases::{Lease, RETENTION};
 pub(crate) use recordings::{Completion, RecordingRow, UploadKind};

@@ -79,6 +79,16 @@ impl Catalog {
         Ok(rows > 0)
     }
 
+    /// Whose a sign-in is, if it is still alive.
+    pub(crate) async fn family_owner(&self, family: &str) -> Result<Option<String>, CatalogError> {
+        Ok(
+            sqlx::query_scalar("SELECT user_id FROM refresh_tokens WHERE family = $1 LIMIT 1")
+                .bind(family)
+                .fetch_optional(&self.pool)
+                .await?,
+        )
+    }
+
     /// Ends a sign-in: none of its tokens is worth anything any more.
     pub(crate) async fn revoke_family(&self, family: &str) -> Result<(), CatalogError> {
         sqlx::query("DELETE FROM refresh_tokens WHERE family = $1")
@@ -88,10 +98,29 @@ impl Catalog {
         Ok(())
     }
 
-    /// Ends all of a person's sign-ins.
-    pub(crate) async fn revoke_user_tokens(&self, user_id: &str) -> Result<(), CatalogError> {
-        sqlx::query("DELETE FROM refresh_tokens WHERE user_id = $1")
+    /// Ends all of a person's sign-ins, but for one.
+    pub(crate) async fn revoke_user_tokens(
+        &self,
+        user_id: &str,
+        except_family: Option<&str>,
+    ) -> Result<(), CatalogError> {
+        sqlx::query("DELETE FROM refresh_tokens WHERE user_id = $1 AND family <> $2")
             .bind(user_id)
+            .bind(except_family.unwrap_or_default())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets what a sign-in spent before `before_ms`.
+    pub(crate) async fn purge_spent_tokens(
+        &self,
+        family: &str,
+        before_ms: i64,
+    ) -> Result<(), CatalogError> {
+        sqlx::query("DELETE FROM refresh_tokens WHERE family = $1 AND spent_ms < $2")
+            .bind(family)
+            .bind(before_ms)
             .execute(&self.pool)
             .await?;
         Ok(())

@@ -175,18 +175,49 @@ impl Catalog {
         Ok(rows > 0)
     }
 
-    /// Changes a person; `false` if there is no such person, or if the change would leave no enabled
-    /// administrator (then nothing is changed; [`Catalog::user`] tells which).
+    /// The person that another system knows by this key.
+    pub(crate) async fn user_by_external_key(
+        &self,
+        external_key: &str,
+    ) -> Result<Option<UserRow>, CatalogError> {
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE external_key = $1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(external_key)
+            .fetch_optional(&self.pool)
+            .await?)
+    }
+
+    /// Writes down that somebody was here, unless that was done after `not_since_ms`.
+    pub(crate) async fn touch_user(
+        &self,
+        id: &str,
+        now_ms: i64,
+        not_since_ms: i64,
+    ) -> Result<(), CatalogError> {
+        sqlx::query(
+            "UPDATE users SET last_seen_ms = $1 \
+             WHERE id = $2 AND (last_seen_ms IS NULL OR last_seen_ms <= $3)",
+        )
+        .bind(now_ms)
+        .bind(id)
+        .bind(not_since_ms)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Changes a person; `false` if there is no such person, or if the change would leave no enabled local
+    /// administrator (then nothing is changed; [`Catalog::user`] tells which). People whom others vouch for are
+    /// no rescue: the others may be out of reach.
     pub(crate) async fn update_user(
         &self,
         id: &str,
         change: &UserChange,
     ) -> Result<bool, CatalogError> {
-        // One statement that touches only what is to change: two changes at once do not undo each other, and
-        // of two administrators who demote each other one stays.
+        // Touches only what is to change: two changes at once do not undo each other.
         let roles = change.roles.as_deref().map(roles_to_text);
         let disabled = change.disabled.map(i64::from);
-        let done = sqlx::query(
+        let update = sqlx::query(
             "UPDATE users SET \
              email = CASE WHEN $1 = 1 THEN $2 ELSE email END, \
              display_name = CASE WHEN $3 = 1 THEN $4 ELSE display_name END, \
@@ -194,8 +225,8 @@ impl Catalog {
              password_hash = COALESCE($7, password_hash) \
              WHERE id = $8 AND (\
              (COALESCE($9, roles) LIKE '%admin%' AND COALESCE($10, disabled) = 0) \
-             OR roles NOT LIKE '%admin%' OR disabled = 1 \
-             OR EXISTS (SELECT 1 FROM users AS other WHERE other.id <> $11 \
+             OR roles NOT LIKE '%admin%' OR disabled = 1 OR source <> 'local' \
+             OR EXISTS (SELECT 1 FROM users AS other WHERE other.id <> $11 AND other.source = 'local' \
              AND other.disabled = 0 AND other.roles LIKE '%admin%'))",
         )
         .bind(i64::from(change.email.is_some()))
@@ -208,23 +239,48 @@ impl Catalog {
         .bind(id)
         .bind(roles)
         .bind(disabled)
-        .bind(id)
-        .execute(&self.pool)
-        .await?;
+        .bind(id);
+        let demotes = change
+            .roles
+            .as_ref()
+            .is_some_and(|roles| !roles.contains(&Role::Admin));
+        let done = if demotes || change.disabled == Some(true) {
+            let mut transaction = self.one_demotion_at_a_time().await?;
+            let done = update.execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            done
+        } else {
+            update.execute(&self.pool).await?
+        };
         Ok(done.rows_affected() == 1)
     }
 
-    /// Removes a person; `false` if there is no such person or they are the last enabled administrator.
+    /// Removes a person; `false` if there is no such person or they are the last enabled local administrator.
     pub(crate) async fn delete_user(&self, id: &str) -> Result<bool, CatalogError> {
+        let mut transaction = self.one_demotion_at_a_time().await?;
         let done = sqlx::query(
-            "DELETE FROM users WHERE id = $1 AND (roles NOT LIKE '%admin%' OR disabled = 1 OR EXISTS \
-             (SELECT 1 FROM users AS other WHERE other.id <> $2 AND other.disabled = 0 \
-             AND other.roles LIKE '%admin%'))",
+            "DELETE FROM users WHERE id = $1 AND (roles NOT LIKE '%admin%' OR disabled = 1 \
+             OR source <> 'local' OR EXISTS (SELECT 1 FROM users AS other WHERE other.id <> $2 \
+             AND other.source = 'local' AND other.disabled = 0 AND other.roles LIKE '%admin%'))",
         )
         .bind(id)
         .bind(id)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// A transaction that waits for any other of its kind. Of two administrators who demote each other the
+    /// second sees what the first has done: a condition alone would not, where each statement sees the rows as
+    /// they were when it began (PostgreSQL, read committed).
+    async fn one_demotion_at_a_time(
+        &self,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Any>, CatalogError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("UPDATE locks SET taken = taken + 1 WHERE name = 'administrators'")
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction)
     }
 }

@@ -37,7 +37,16 @@ static TABLE: &[Row] = &[
     row("POST",    "/api/auth/login",                       Anybody, AnyScope),
     row("POST",    "/api/auth/refresh",                     Anybody, AnyScope),
     row("POST",    "/api/auth/logout",                      Anybody, AnyScope),
+    row("GET",     "/api/auth/methods",                     Anybody, AnyScope),
+    row("GET",     "/api/auth/oidc/login",                  Anybody, AnyScope),
+    row("GET",     "/api/auth/oidc/callback",               Anybody, AnyScope),
     row("GET",     "/api/auth/me",                          User,    AnyScope),
+    row("POST",    "/api/auth/password",                    User,    SignInOnly),
+
+    // API tokens. They neither make nor see nor revoke one another.
+    row("GET",     "/api/tokens",                           User,    SignInOnly),
+    row("POST",    "/api/tokens",                           User,    SignInOnly),
+    row("DELETE",  "/api/tokens/{id}",                      Owner,   SignInOnly),
 
     // Sessions.
     row("GET",     "/api/sessions",                         User,    Only(&[Record, Read])),
@@ -71,6 +80,7 @@ static TABLE: &[Row] = &[
     row("DELETE",  "/api/uploads/{id}",                     Owner,   Only(&[Record])),
 
     // Administration.
+    row("GET",     "/api/admin/tokens",                     Admin,   Only(&[AdminScope])),
     row("GET",     "/api/admin/users",                      Admin,   Only(&[AdminScope])),
     row("POST",    "/api/admin/users",                      Admin,   Only(&[AdminScope])),
     row("GET",     "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
@@ -286,7 +296,8 @@ fn check(row: &Row, caller: &Caller) -> ApiResult<()> {
     Ok(())
 }
 
-fn names(scopes: &[TokenScope]) -> String {
+/// Scopes as they stand on the wire, for a person.
+pub(super) fn names(scopes: &[TokenScope]) -> String {
     let names: Vec<_> = scopes
         .iter()
         .map(|scope| match scope {
@@ -295,7 +306,7 @@ fn names(scopes: &[TokenScope]) -> String {
             AdminScope => "admin",
         })
         .collect();
-    names.join(" or ")
+    names.join(", ")
 }
 
 #[cfg(test)]
@@ -360,6 +371,7 @@ mod tests {
             via,
             address: std::net::Ipv4Addr::LOCALHOST.into(),
             scopes: scopes.map(<[_]>::to_vec),
+            sign_in: None,
         };
         let (user, admin) = (&[Role::User][..], &[Role::User, Role::Admin][..]);
         let ann = caller(Via::Bearer, user, None);

@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use super::access::{Routes, routes};
 use super::auth::user_view;
-use super::caller::Admin;
+use super::caller::{Admin, Caller};
 use super::json::JsonBody;
 use super::{ApiError, ApiResult, AppState};
-use crate::catalog::{CatalogError, UserChange, UserRow};
+use crate::accounts::is_plausible_email;
+use crate::catalog::{Action, AuditEvent, CatalogError, UserChange, UserRow};
 
 /// The routes under `/api/admin/users`.
 pub(super) fn routes() -> Routes {
@@ -83,6 +84,8 @@ async fn create(
         username = row.username,
         "user created"
     );
+    let detail = format!("{} ({})", row.username, words(&row.roles));
+    audit(&state, &caller, Action::UserCreate, &row.id, &detail).await?;
     let location = HeaderValue::from_str(&format!("/api/admin/users/{}", row.id))
         .map_err(ApiError::internal)?;
     Ok((
@@ -117,7 +120,7 @@ async fn change(
         return Err(last_admin_or_nobody(&state, &id).await?);
     }
     if signs_out {
-        state.accounts.end_all(&id).await?;
+        state.accounts.end_all(&id, None).await?;
     } else {
         state.accounts.user_changed(&id);
     }
@@ -130,6 +133,8 @@ async fn change(
         new_password = change.password_hash.is_some(),
         "user changed"
     );
+    let detail = described(&change);
+    audit(&state, &caller, Action::UserChange, &id, &detail).await?;
     Ok(Json(user_view(&row)))
 }
 
@@ -138,12 +143,56 @@ async fn remove(
     Admin(caller): Admin,
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
+    let row = state.catalog.user(&id).await?.ok_or_else(no_such_user)?;
+    let name = row.username;
     if !state.catalog.delete_user(&id).await? {
         return Err(last_admin_or_nobody(&state, &id).await?);
     }
     state.accounts.user_changed(&id);
     tracing::info!(by = caller.user_id, user_id = id, "user deleted");
+    audit(&state, &caller, Action::UserDelete, &id, &name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn audit(
+    state: &AppState,
+    caller: &Caller,
+    action: Action,
+    id: &str,
+    detail: &str,
+) -> ApiResult<()> {
+    let actor = caller.actor();
+    let event = AuditEvent::done(&actor, action, id).detail(detail);
+    Ok(state.catalog.audit(state.clock.now_ms(), &event).await?)
+}
+
+fn words(roles: &[Role]) -> &'static str {
+    if roles.contains(&Role::Admin) {
+        "admin"
+    } else {
+        "user"
+    }
+}
+
+/// A change for the audit log: what somebody may do in full, of the rest only that it changed.
+fn described(change: &UserChange) -> String {
+    let mut parts = Vec::new();
+    if let Some(roles) = &change.roles {
+        parts.push(format!("role {}", words(roles)));
+    }
+    if let Some(disabled) = change.disabled {
+        parts.push(if disabled { "disabled" } else { "enabled" }.to_owned());
+    }
+    for (changed, name) in [
+        (change.password_hash.is_some(), "password"),
+        (change.email.is_some(), "email"),
+        (change.display_name.is_some(), "display name"),
+    ] {
+        if changed {
+            parts.push(name.to_owned());
+        }
+    }
+    parts.join(", ")
 }
 
 fn no_such_user() -> ApiError {
@@ -157,7 +206,7 @@ async fn last_admin_or_nobody(state: &AppState, id: &str) -> ApiResult<ApiError>
         Some(row) => ApiError::new(
             ProblemCode::Conflict,
             format!(
-                "{:?} is the only enabled administrator; without one nobody could change anything here. Make another administrator first.",
+                "{:?} is the only enabled administrator with a password here; without one nobody could change anything here. Make another administrator first.",
                 row.username
             ),
         ),
@@ -174,7 +223,7 @@ fn check_username(name: &str) -> ApiResult<()> {
     ))
 }
 
-fn check_password(password: &str) -> ApiResult<()> {
+pub(super) fn check_password(password: &str) -> ApiResult<()> {
     if (8..=256).contains(&password.chars().count()) {
         return Ok(());
     }
@@ -185,14 +234,7 @@ fn checked_email(email: Option<String>) -> ApiResult<Option<String>> {
     let Some(email) = email.filter(|email| !email.is_empty()) else {
         return Ok(None);
     };
-    // Nothing is sent to it; this only catches what cannot be one. RFC 5321, 4.5.3.1.3: at most 254.
-    let plausible = email.split_once('@').is_some_and(|(local, domain)| {
-        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-    });
-    if plausible
-        && email.len() <= 254
-        && !email.chars().any(|c| c.is_control() || c.is_whitespace())
-    {
+    if is_plausible_email(&email) {
         return Ok(Some(email));
     }
     Err(ApiError::invalid(

@@ -2,6 +2,7 @@
 //!
 //! Programs take the tokens from the answer; our pages leave them in cookies that no script can read.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Json;
@@ -12,16 +13,22 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
-use sortie_api::{Login, ProblemCode, RefreshRequest, Tokens, User};
+use sortie_api::{
+    AuditResult, ChangePassword, Login, ProblemCode, RefreshRequest, SignInMethods, Tokens, User,
+};
 
 use super::access::{Routes, routes};
-use super::caller::{ACCESS_COOKIE, Caller, Via, access_token, check_same_origin, remote_address};
+use super::admin_users::check_password;
+use super::caller::{
+    ACCESS_COOKIE, Caller, Via, bearer_token, check_same_origin, cookie_token, remote_address,
+};
 use super::json::JsonBody;
 use super::{ApiError, ApiResult, AppState};
 use crate::accounts::{
-    ACCESS_LIFE, PasswordError, REFRESH_LIFE, SignInError, SignedIn, TokenError,
+    ACCESS_LIFE, Credential, PasswordError, REFRESH_LIFE, RefreshError, SignInError, SignedIn,
+    TokenError,
 };
-use crate::catalog::UserRow;
+use crate::catalog::{Action, Actor, AuditEvent, UserRow};
 use crate::clock::rfc3339;
 
 /// The cookie with our pages' refresh token.
@@ -35,20 +42,102 @@ pub(super) fn routes() -> Routes {
         POST "/api/auth/login" => login,
         POST "/api/auth/refresh" => refresh,
         POST "/api/auth/logout" => logout,
+        GET "/api/auth/methods" => methods,
+        POST "/api/auth/password" => change_password,
         GET "/api/auth/me" => me,
     }
 }
 
 async fn login(State(state): State<AppState>, request: Request) -> ApiResult<Response> {
     let (parts, body) = request.into_parts();
-    let (address, secure) = (remote_address(&parts), is_https(&parts.headers));
+    let origin = Origin::of(&parts, &state);
+    let secure = is_https(&parts.headers);
     let JsonBody(login) =
         JsonBody::<Login>::from_request(Request::from_parts(parts, body), &state).await?;
-    let signed_in = state
+    let result = state
         .accounts
-        .sign_in(&login.username, login.password, address)
-        .await?;
-    Ok(tokens_response(signed_in, secure))
+        .sign_in(&login.username, login.password, origin.address)
+        .await;
+    // Not the name as it was typed: people type passwords there.
+    match &result {
+        Ok(signed_in) => origin.signed_in(&state, &signed_in.user, "").await?,
+        Err(SignInError::WrongCredentials { user_id }) => {
+            let subject = user_id.as_deref().unwrap_or_default();
+            origin
+                .refused(&state, subject, "wrong user name or password")
+                .await?;
+        }
+        Err(SignInError::Disabled { user_id }) => {
+            origin.refused(&state, user_id, "disabled").await?;
+        }
+        // Who has to wait is not written down each time; that something of ours fails is in the log.
+        Err(_) => {}
+    }
+    Ok(tokens_response(&result?, secure))
+}
+
+/// Where a sign-in comes from, before it is known whose it is.
+pub(super) struct Origin {
+    pub(super) address: IpAddr,
+    via: Via,
+}
+
+impl Origin {
+    pub(super) fn of(parts: &Parts, state: &AppState) -> Self {
+        // A browser says where its request comes from, and will use the cookies.
+        let headers = &parts.headers;
+        let is_page = headers.contains_key("sec-fetch-site") || headers.contains_key("origin");
+        Self {
+            address: remote_address(parts, &state.config.sign_in),
+            via: if is_page { Via::Cookie } else { Via::Bearer },
+        }
+    }
+
+    /// Writes down who has signed in.
+    pub(super) async fn signed_in(
+        &self,
+        state: &AppState,
+        user: &UserRow,
+        detail: &str,
+    ) -> ApiResult<()> {
+        let actor = Actor {
+            id: user.id.clone(),
+            name: user.username.clone(),
+            via: self.via,
+            address: Some(self.address),
+        };
+        let event = AuditEvent::done(&actor, Action::SignIn, &user.id).detail(detail);
+        Ok(state.catalog.audit(state.clock.now_ms(), &event).await?)
+    }
+
+    /// Writes down that somebody has not shown that they are `user_id` (empty: nobody's).
+    pub(super) async fn refused(
+        &self,
+        state: &AppState,
+        user_id: &str,
+        detail: &str,
+    ) -> ApiResult<()> {
+        self.denied(state, Action::SignIn, user_id, detail).await
+    }
+
+    async fn denied(
+        &self,
+        state: &AppState,
+        action: Action,
+        user_id: &str,
+        detail: &str,
+    ) -> ApiResult<()> {
+        let actor = Actor {
+            id: String::new(),
+            name: String::new(),
+            via: self.via,
+            address: Some(self.address),
+        };
+        let event = AuditEvent::done(&actor, action, user_id)
+            .detail(detail)
+            .result(AuditResult::Denied);
+        Ok(state.catalog.audit(state.clock.now_ms(), &event).await?)
+    }
 }
 
 async fn refresh(State(state): State<AppState>, request: Request) -> ApiResult<Response> {
@@ -56,8 +145,18 @@ async fn refresh(State(state): State<AppState>, request: Request) -> ApiResult<R
     let Some(token) = token else {
         return Err(ApiError::unauthenticated("Sign in first."));
     };
-    let signed_in = state.accounts.refresh(&token).await?;
-    Ok(tokens_response(signed_in, is_https(&parts.headers)))
+    let result = state.accounts.refresh(&token).await;
+    if let Err(RefreshError::Reused { user_id }) = &result {
+        Origin::of(&parts, &state)
+            .denied(
+                &state,
+                Action::TokenReuse,
+                user_id,
+                "a spent refresh token came again; the sign-in has ended",
+            )
+            .await?;
+    }
+    Ok(tokens_response(&result?, is_https(&parts.headers)))
 }
 
 async fn logout(State(state): State<AppState>, request: Request) -> ApiResult<Response> {
@@ -66,15 +165,24 @@ async fn logout(State(state): State<AppState>, request: Request) -> ApiResult<Re
         state.accounts.sign_out(&token).await?;
     }
     // A program may have kept only its access token. One that has expired is no reason to refuse: who asks
-    // is signed out then.
-    if let Some((token, via)) = access_token(&parts.headers) {
-        if via == Via::Cookie {
+    // is signed out then. What is no sign-in of ours has nothing to end.
+    let access = match (bearer_token(&parts.headers), cookie_token(&parts.headers)) {
+        (Some(token), _) => Some(token.to_owned()),
+        (None, Some(token)) => {
             check_same_origin(&parts.method, &parts.headers)?;
+            Some(token)
         }
-        match state.accounts.identify(&token).await {
-            Ok(identity) => state.accounts.end(&identity.family).await?,
-            Err(TokenError::Expired | TokenError::Invalid) => {}
-            Err(error) => return Err(error.into()),
+        (None, None) => None,
+    };
+    if let Some(token) = access {
+        match state.accounts.identify_access(&token).await {
+            Ok(identity) => {
+                if let Credential::SignIn { family } = identity.credential {
+                    state.accounts.end(&family).await?;
+                }
+            }
+            Err(TokenError::Catalog(error)) => return Err(error.into()),
+            Err(_) => {}
         }
     }
     let secure = is_https(&parts.headers);
@@ -83,17 +191,70 @@ async fn logout(State(state): State<AppState>, request: Request) -> ApiResult<Re
     Ok((StatusCode::NO_CONTENT, set_cookies(cookies)).into_response())
 }
 
+async fn methods(State(state): State<AppState>) -> Json<SignInMethods> {
+    Json(SignInMethods {
+        password: true,
+        #[cfg(feature = "sso")]
+        oidc: state.accounts.oidc_method(),
+        #[cfg(not(feature = "sso"))]
+        oidc: None,
+        proxy: state.config.sign_in.proxy_header.is_some(),
+    })
+}
+
 async fn me(State(state): State<AppState>, caller: Caller) -> ApiResult<Response> {
-    let user = state
-        .catalog
-        .user(&caller.user_id)
-        .await?
-        .ok_or_else(|| ApiError::unauthenticated("Your sign-in has expired. Sign in again."))?;
-    Ok((
-        [(header::CACHE_CONTROL, "no-store")],
-        Json(user_view(&user)),
-    )
-        .into_response())
+    let user = own_row(&state, &caller).await?;
+    // As this credential has it: an API token without the scope `admin` does not administer.
+    let user = User {
+        roles: caller.roles,
+        ..user_view(&user)
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(user)).into_response())
+}
+
+async fn own_row(state: &AppState, caller: &Caller) -> ApiResult<UserRow> {
+    let row = state.catalog.user(&caller.user_id).await?;
+    row.ok_or_else(|| ApiError::unauthenticated("Your sign-in has expired. Sign in again."))
+}
+
+async fn change_password(
+    State(state): State<AppState>,
+    caller: Caller,
+    JsonBody(change): JsonBody<ChangePassword>,
+) -> ApiResult<StatusCode> {
+    check_password(&change.new_password)?;
+    let user = own_row(&state, &caller).await?;
+    if user.password_hash.is_empty() {
+        return Err(ApiError::new(
+            ProblemCode::Conflict,
+            "You have no password here: change it where you sign in.",
+        ));
+    }
+    let result = state
+        .accounts
+        .change_password(
+            &user,
+            change.current_password,
+            change.new_password,
+            caller.address,
+            caller.sign_in.as_deref(),
+        )
+        .await;
+    let outcome = match &result {
+        Ok(()) => AuditResult::Ok,
+        Err(SignInError::WrongCredentials { .. }) => AuditResult::Denied,
+        Err(_) => AuditResult::Failed,
+    };
+    let actor = caller.actor();
+    let event = AuditEvent::done(&actor, Action::PasswordChange, &user.id).result(outcome);
+    state.catalog.audit(state.clock.now_ms(), &event).await?;
+    match result {
+        // Not 401: whoever asks is signed in, and a program would only renew its token and try again.
+        Err(SignInError::WrongCredentials { .. }) => {
+            Err(ApiError::forbidden("The current password is wrong."))
+        }
+        result => Ok(result.map(|()| StatusCode::NO_CONTENT)?),
+    }
 }
 
 /// A person, as others may see them.
@@ -138,40 +299,30 @@ async fn refresh_token(state: &AppState, request: Request) -> ApiResult<(Parts, 
     Ok((parts, Some(token)))
 }
 
-fn tokens_response(signed_in: SignedIn, secure: bool) -> Response {
-    let SignedIn {
-        access_token,
-        refresh_token,
-        user,
-    } = signed_in;
-    let cookies = [
-        cookie(
-            ACCESS_COOKIE,
-            access_token.clone(),
-            "/",
-            ACCESS_LIFE,
-            secure,
-        ),
-        cookie(
-            REFRESH_COOKIE,
-            refresh_token.clone(),
-            REFRESH_PATH,
-            REFRESH_LIFE,
-            secure,
-        ),
-    ];
+fn tokens_response(signed_in: &SignedIn, secure: bool) -> Response {
     let tokens = Tokens {
-        access_token,
-        refresh_token,
+        access_token: signed_in.access_token.clone(),
+        refresh_token: signed_in.refresh_token.clone(),
         expires_in: ACCESS_LIFE.as_secs(),
-        user: user_view(&user),
+        user: user_view(&signed_in.user),
     };
+    let cookies = token_cookies(signed_in, secure);
     (set_cookies(cookies), Json(tokens)).into_response()
+}
+
+/// The cookies of our pages for somebody who has just signed in.
+pub(super) fn token_cookies(signed_in: &SignedIn, secure: bool) -> [Cookie<'static>; 2] {
+    let access = signed_in.access_token.clone();
+    let refresh = signed_in.refresh_token.clone();
+    [
+        cookie(ACCESS_COOKIE, access, "/", ACCESS_LIFE, secure),
+        cookie(REFRESH_COOKIE, refresh, REFRESH_PATH, REFRESH_LIFE, secure),
+    ]
 }
 
 /// A cookie that no script can read and that other sites' forms do not send. Lax, not Strict: a link to a
 /// recording in a mail or a chat is followed by somebody who is signed in.
-fn cookie(
+pub(super) fn cookie(
     name: &'static str,
     value: String,
     path: &'static str,
@@ -190,7 +341,7 @@ fn cookie(
     }
 }
 
-fn set_cookies(cookies: [Cookie<'static>; 2]) -> HeaderMap {
+pub(super) fn set_cookies<const N: usize>(cookies: [Cookie<'static>; N]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for cookie in cookies {
@@ -204,7 +355,7 @@ fn set_cookies(cookies: [Cookie<'static>; 2]) -> HeaderMap {
 
 /// Whether the caller's browser speaks https with us or with the proxy before us. Who lies about it only
 /// makes their own browser keep its cookies back.
-fn is_https(headers: &HeaderMap) -> bool {
+pub(super) fn is_https(headers: &HeaderMap) -> bool {
     let starts_with = |name: &str, prefix: &str| {
         headers
             .get(name)
@@ -227,15 +378,26 @@ impl From<PasswordError> for ApiError {
     }
 }
 
+impl From<RefreshError> for ApiError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Reused { .. } => TokenError::Expired.into(),
+            RefreshError::Token(error) => error.into(),
+            RefreshError::Catalog(error) => error.into(),
+            RefreshError::Issue(error) => error.into(),
+        }
+    }
+}
+
 impl From<SignInError> for ApiError {
     fn from(error: SignInError) -> Self {
         match error {
-            SignInError::WrongCredentials => Self::new(
+            SignInError::WrongCredentials { .. } => Self::new(
                 ProblemCode::WrongCredentials,
                 "The user name or password is wrong.",
             )
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            SignInError::Disabled => {
+            SignInError::Disabled { .. } => {
                 Self::forbidden("This account is disabled. Ask an administrator to enable it.")
             }
             SignInError::Wait(wait) => {

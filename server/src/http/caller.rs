@@ -7,11 +7,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum_extra::extract::CookieJar;
 pub(crate) use sortie_api::Via;
-use sortie_api::{Role, TokenScope};
+use sortie_api::{ProblemCode, Role, TokenScope};
 
 use super::{ApiError, ApiResult, AppState};
-use crate::accounts::{IssueError, TokenError};
+use crate::accounts::{Credential, IssueError, TokenError};
 use crate::catalog::Actor;
+use crate::config::SignInConfig;
 
 /// The cookie with our pages' access token.
 pub(crate) const ACCESS_COOKIE: &str = "sortie_access";
@@ -32,6 +33,8 @@ pub(crate) struct Caller {
     pub(crate) address: IpAddr,
     /// What an API token is limited to; `None`: no limit but the roles.
     pub(crate) scopes: Option<Vec<TokenScope>>,
+    /// The sign-in whose access token they have sent, if it is one.
+    pub(crate) sign_in: Option<String>,
 }
 
 impl Caller {
@@ -61,23 +64,67 @@ impl Caller {
 pub(crate) struct Admin(pub(crate) Caller);
 
 /// Who sends this request; for [`super::access`], which asks once for each request.
+///
+/// A program's token comes first, whatever else a browser or a proxy adds; then the word of a trusted proxy,
+/// which is newer than any cookie.
 pub(super) async fn identify(parts: &Parts, state: &AppState) -> ApiResult<Caller> {
-    let (token, via) =
-        access_token(&parts.headers).ok_or_else(|| ApiError::unauthenticated("Sign in first."))?;
-    if via == Via::Cookie {
+    let sign_in = &state.config.sign_in;
+    let peer = peer(parts);
+    let (identity, cookie_like) = if let Some(token) = bearer_token(&parts.headers) {
+        (state.accounts.identify(token).await?, None)
+    } else if let Some(name) = proxied_name(sign_in, peer, &parts.headers) {
         check_same_origin(&parts.method, &parts.headers)?;
-    }
-    let identity = state.accounts.identify(&token).await?;
-    let caller = Caller {
+        let identity = state.accounts.identify_by_proxy(&name?).await?;
+        (identity, Some(Via::Proxy))
+    } else {
+        let token = cookie_token(&parts.headers)
+            .ok_or_else(|| ApiError::unauthenticated("Sign in first."))?;
+        check_same_origin(&parts.method, &parts.headers)?;
+        let identity = state.accounts.identify_access(&token).await?;
+        (identity, Some(Via::Cookie))
+    };
+    let mut caller = Caller {
         user_id: identity.user.id.clone(),
         username: identity.user.username.clone(),
-        roles: identity.user.roles.clone(),
-        via,
-        address: remote_address(parts),
+        roles: identity.roles,
+        via: cookie_like.unwrap_or(Via::Bearer),
+        address: remote_address(parts, sign_in),
         scopes: None,
+        sign_in: None,
     };
+    match identity.credential {
+        Credential::SignIn { family } => caller.sign_in = Some(family),
+        Credential::ApiToken { scopes, .. } => {
+            caller.via = Via::Token;
+            caller.scopes = Some(scopes);
+        }
+        Credential::Platform => caller.via = Via::Jwt,
+        Credential::Proxy => caller.via = Via::Proxy,
+    }
     tracing::debug!(user_id = caller.user_id, via = ?caller.via, "the caller is known");
     Ok(caller)
+}
+
+/// Whom a trusted proxy has signed in, if it is one and says so. Its header may name one person only: of two, one
+/// may have been written by whoever stands before it.
+fn proxied_name(
+    sign_in: &SignInConfig,
+    peer: IpAddr,
+    headers: &HeaderMap,
+) -> Option<ApiResult<String>> {
+    let header = sign_in.proxy_header.as_ref()?;
+    if !sign_in.trusts(peer) {
+        return None;
+    }
+    let mut values = headers.get_all(header).iter();
+    let value = values.next().filter(|value| !value.is_empty())?;
+    let name = std::str::from_utf8(value.as_bytes());
+    Some(match (name, values.next()) {
+        (Ok(name), None) => Ok(name.to_owned()),
+        _ => Err(ApiError::unauthenticated(
+            "The proxy does not name one person. Sign in again.",
+        )),
+    })
 }
 
 impl FromRequestParts<AppState> for Caller {
@@ -112,6 +159,14 @@ impl From<TokenError> for ApiError {
                 Self::unauthenticated("Your sign-in has expired. Sign in again.")
             }
             TokenError::Invalid => Self::unauthenticated("The token is not valid. Sign in again."),
+            TokenError::Disabled => Self::unauthenticated(
+                "This account is disabled. Ask an administrator to enable it.",
+            ),
+            TokenError::Unavailable => Self::new(
+                ProblemCode::Unavailable,
+                "The token cannot be checked at this moment. Try again.",
+            )
+            .with_header(header::RETRY_AFTER, header::HeaderValue::from_static("30")),
             TokenError::Catalog(error) => error.into(),
             TokenError::Issue(error) => error.into(),
         }
@@ -127,19 +182,16 @@ impl From<IssueError> for ApiError {
     }
 }
 
-/// The access token and how it came: in the `Authorization` header, else in the cookie.
-pub(super) fn access_token(headers: &HeaderMap) -> Option<(String, Via)> {
-    if let Some(token) = bearer_token(headers) {
-        return Some((token.to_owned(), Via::Bearer));
-    }
+/// The access token of our pages.
+pub(super) fn cookie_token(headers: &HeaderMap) -> Option<String> {
     let cookies = CookieJar::from_headers(headers);
     cookies
         .get(ACCESS_COOKIE)
-        .map(|cookie| (cookie.value().to_owned(), Via::Cookie))
+        .map(|cookie| cookie.value().to_owned())
 }
 
 /// The token of `Authorization: Bearer …`; the scheme's name knows no case (RFC 9110, 11.1).
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme
@@ -191,36 +243,55 @@ pub(super) fn is_origin_of(origin: &str, host: &str) -> bool {
     !authority.is_empty() && without_default(authority) == without_default(host)
 }
 
-/// The address that a request comes from. Behind a reverse proxy, which a peer that cannot come from the
-/// internet is taken for, the one that the proxy wrote down last.
-///
-/// Good enough to slow somebody down, not to let somebody in: a neighbour in the private network can write
-/// what they like.
-pub(super) fn remote_address(parts: &Parts) -> IpAddr {
-    let peer = parts
+/// Who is at the other end of the connection.
+fn peer(parts: &Parts) -> IpAddr {
+    parts
         .extensions
         .get::<ConnectInfo<SocketAddr>>()
         .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| {
             info.0.ip().to_canonical()
-        });
-    let may_be_proxy = match peer {
+        })
+}
+
+/// The address that a request comes from.
+///
+/// Behind trusted proxies, the last one that none of them has. While none is named, a peer that cannot come from
+/// the internet is taken for one proxy: good enough to slow somebody down, not to let somebody in, as a neighbour
+/// in the private network can write what they like.
+pub(super) fn remote_address(parts: &Parts, sign_in: &SignInConfig) -> IpAddr {
+    let peer = peer(parts);
+    let lines = parts.headers.get_all("x-forwarded-for").iter();
+    let written: Vec<_> = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(|address| address.trim().parse::<IpAddr>().ok())
+        .collect();
+    if sign_in.trusted_proxies.is_empty() {
+        return match written.last() {
+            Some(Some(address)) if is_private(peer) => address.to_canonical(),
+            _ => peer,
+        };
+    }
+    let mut nearest = peer;
+    for address in written.into_iter().rev() {
+        let Some(address) = address.filter(|_| sign_in.trusts(nearest)) else {
+            break;
+        };
+        nearest = address.to_canonical();
+    }
+    nearest
+}
+
+/// Whether an address cannot come from the internet.
+fn is_private(address: IpAddr) -> bool {
+    match address {
         IpAddr::V4(address) => {
             address.is_loopback() || address.is_private() || address.is_link_local()
         }
         IpAddr::V6(address) => {
             address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
         }
-    };
-    if !may_be_proxy {
-        return peer;
     }
-    parts
-        .headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .next_back()
-        .and_then(|line| line.to_str().ok()?.rsplit(',').next()?.trim().parse().ok())
-        .unwrap_or(peer)
 }
 
 #[cfg(test)]
@@ -342,6 +413,18 @@ mod tests {
         }
     }
 
+    fn request(peer: &str, headers: &[(&'static str, &'static str)]) -> Parts {
+        let mut request = Request::new(());
+        for (name, value) in headers {
+            let value = HeaderValue::from_static(value);
+            request.headers_mut().append(*name, value);
+        }
+        let (mut parts, ()) = request.into_parts();
+        let peer: SocketAddr = peer.parse().unwrap();
+        parts.extensions.insert(ConnectInfo(peer));
+        parts
+    }
+
     #[test]
     fn a_proxy_is_believed_and_a_stranger_is_not() {
         for (peer, forwarded, expected) in [
@@ -354,19 +437,62 @@ mod tests {
             ("[::ffff:203.0.113.9]:1", "198.51.100.1", "203.0.113.9"),
             ("[fd00::1]:1", "2001:db8::1", "2001:db8::1"),
         ] {
-            let (mut parts, ()) = Request::builder()
-                .header("x-forwarded-for", forwarded)
-                .body(())
-                .unwrap()
-                .into_parts();
-            parts
-                .extensions
-                .insert(ConnectInfo::<SocketAddr>(peer.parse().unwrap()));
-            assert_eq!(
-                remote_address(&parts).to_string(),
-                expected,
-                "{peer} {forwarded}"
-            );
+            let parts = request(peer, &[("x-forwarded-for", forwarded)]);
+            let address = remote_address(&parts, &SignInConfig::default());
+            assert_eq!(address.to_string(), expected, "{peer} {forwarded}");
         }
+    }
+
+    fn trusting(networks: &[&str]) -> SignInConfig {
+        SignInConfig {
+            proxy_header: Some("x-forwarded-user".to_owned()),
+            trusted_proxies: networks.iter().map(|it| it.parse().unwrap()).collect(),
+            ..SignInConfig::default()
+        }
+    }
+
+    #[test]
+    fn once_proxies_are_named_nobody_else_is_one() {
+        let sign_in = trusting(&["10.0.0.0/8", "192.0.2.1"]);
+        for (peer, forwarded, expected) in [
+            ("127.0.0.1:1", "198.51.100.1", "127.0.0.1"),
+            ("192.168.0.1:1", "198.51.100.1", "192.168.0.1"),
+            ("10.0.0.1:1", "198.51.100.1", "198.51.100.1"),
+            (
+                "10.0.0.1:1",
+                "6.6.6.6, 198.51.100.1, 10.0.0.2",
+                "198.51.100.1",
+            ),
+            ("10.0.0.1:1", "198.51.100.1,nonsense,192.0.2.1", "192.0.2.1"),
+            ("10.0.0.1:1", "10.0.0.3", "10.0.0.3"),
+            ("10.0.0.1:1", "", "10.0.0.1"),
+        ] {
+            let parts = request(peer, &[("x-forwarded-for", forwarded)]);
+            let address = remote_address(&parts, &sign_in);
+            assert_eq!(address.to_string(), expected, "{peer} {forwarded}");
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_names_people_and_only_one() {
+        let sign_in = trusting(&["10.0.0.0/8"]);
+        let name = |sign_in: &SignInConfig, peer: &str, headers: &[_]| {
+            let parts = request(peer, headers);
+            let name = proxied_name(sign_in, super::peer(&parts), &parts.headers);
+            name.map(|name| name.ok())
+        };
+        let ann = ("x-forwarded-user", "ann");
+        assert_eq!(
+            name(&sign_in, "10.0.0.1:1", &[ann]),
+            Some(Some("ann".to_owned()))
+        );
+        assert_eq!(name(&sign_in, "10.0.0.1:1", &[ann, ann]), Some(None));
+        assert_eq!(
+            name(&sign_in, "10.0.0.1:1", &[("x-forwarded-user", "")]),
+            None
+        );
+        assert_eq!(name(&sign_in, "10.0.0.1:1", &[]), None);
+        assert_eq!(name(&sign_in, "127.0.0.1:1", &[ann]), None);
+        assert_eq!(name(&SignInConfig::default(), "10.0.0.1:1", &[ann]), None);
     }
 }

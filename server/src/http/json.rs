@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use axum::extract::rejection::JsonRejection;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, JsonRejection};
 use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use sortie_api::ProblemCode;
 
@@ -12,6 +14,17 @@ use super::error::ApiError;
 /// For all of a body: 64 KiB come in time over the slowest line.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+fn unread(error: BytesRejection) -> ApiError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        ApiError::new(
+            ProblemCode::TooLarge,
+            "The body is too large: at most 64 KiB.",
+        )
+    } else {
+        ApiError::new(ProblemCode::BadRequest, "The body could not be read.")
+    }
+}
+
 /// A JSON body of at most 64 KiB.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
@@ -19,14 +32,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let reading = axum::Json::<T>::from_request(request, state);
+        let (parts, body) = request.into_parts();
+        let whole = Request::from_parts(parts.clone(), body);
+        let reading = Bytes::from_request(whole, state);
         let Ok(read) = tokio::time::timeout(PATIENCE, reading).await else {
             return Err(ApiError::new(
                 ProblemCode::RequestTimeout,
                 "The body took more than 30 seconds to come.",
             ));
         };
-        match read {
+        let bytes = read.map_err(unread)?;
+        // Every body here is an object. Without this a list of values in the right order would pass for one.
+        let is_list = bytes.trim_ascii_start().starts_with(b"[");
+        let whole = Request::from_parts(parts, bytes.into());
+        match axum::Json::<T>::from_request(whole, state).await {
+            Ok(_) if is_list => Err(ApiError::invalid("The body must be a JSON object.")),
             Ok(axum::Json(value)) => Ok(Self(value)),
             Err(JsonRejection::MissingJsonContentType(_)) => Err(ApiError::new(
                 ProblemCode::UnsupportedMediaType,
@@ -40,19 +60,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
                 "The body does not have the fields that this route needs: {}.",
                 error.body_text()
             ))),
-            Err(JsonRejection::BytesRejection(error)) => {
-                if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-                    Err(ApiError::new(
-                        ProblemCode::TooLarge,
-                        "The body is too large: at most 64 KiB.",
-                    ))
-                } else {
-                    Err(ApiError::new(
-                        ProblemCode::BadRequest,
-                        "The body could not be read.",
-                    ))
-                }
-            }
+            Err(JsonRejection::BytesRejection(error)) => Err(unread(error)),
             Err(other) => Err(ApiError::new(ProblemCode::BadRequest, other.body_text())),
         }
     }

@@ -12,6 +12,8 @@ mod events;
 mod info;
 mod json;
 mod metrics;
+#[cfg(feature = "sso")]
+mod oidc;
 mod query;
 mod recordings;
 mod retention;
@@ -19,6 +21,7 @@ mod security;
 mod session_recordings;
 mod sessions;
 mod settings;
+mod tokens;
 mod uploads;
 
 use std::ops::Deref;
@@ -127,10 +130,15 @@ pub(crate) fn router(state: AppState) -> Router {
         .merge(metrics::routes())
         .merge(auth::routes())
         .merge(admin_users::routes())
+        .merge(tokens::routes())
         .merge(sessions::routes())
         .merge(settings::routes())
         .merge(events::routes())
         .merge(audit::routes());
+    #[cfg(feature = "sso")]
+    {
+        api = api.merge(oidc::routes());
+    }
     // Off means absent: not one of these routes exists then.
     if state.config.recording_enabled {
         api = api

@@ -20,7 +20,7 @@ use sortie_media::Patch;
 
 pub(crate) use local::LocalStorage;
 #[cfg(feature = "s3")]
-pub(crate) use s3::{S3Storage, choose_tls};
+pub(crate) use s3::S3Storage;
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]

@@ -57,13 +57,6 @@ use writer::S3Writer;
 /// How long readiness waits for the store.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Makes ring what TLS is done with in this process: the HTTP client was built without a choice of its own, and
-/// panics where nobody has chosen.
-pub(crate) fn choose_tls() {
-    // Fails if the process has one already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
 /// The `s3` back end.
 pub(crate) struct S3Storage {
     config: S3StorageConfig,
@@ -79,7 +72,7 @@ impl S3Storage {
         config: &S3StorageConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StorageError> {
-        choose_tls();
+        crate::tls::choose_tls();
         std::fs::create_dir_all(&config.staging)?;
         folder::clear(&config.staging)?;
         Ok(Self {

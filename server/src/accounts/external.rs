@@ -1,0 +1,208 @@
+//! People whom others vouch for: an embedding platform, an OpenID provider, a trusted proxy.
+//!
+//! Each has a row of their own, found by who vouches and by what name. A row is never shared with somebody
+//! local: who may choose names elsewhere must not become somebody here.
+
+use sha2::{Digest, Sha256};
+use sortie_api::{Role, UserSource};
+use uuid::Uuid;
+
+use super::{Accounts, random};
+use crate::catalog::{Action, Actor, AuditEvent, CatalogError, UserChange, UserRow};
+
+/// The longest subject: OpenID Connect Core, section 2, allows 255 ASCII characters.
+const LONGEST_SUBJECT: usize = 255;
+
+/// Somebody as others describe them. Checked: within the bounds that hold for people here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct External {
+    source: UserSource,
+    issuer: String,
+    subject: String,
+    username: String,
+    display_name: Option<String>,
+    email: Option<String>,
+    /// `None`: they say nothing about it, administrators here do.
+    pub(super) roles: Option<Vec<Role>>,
+}
+
+/// What others say about somebody beyond who it is.
+#[derive(Debug, Default)]
+pub(super) struct Profile {
+    /// A short name, to make the user name of.
+    pub(super) username: Option<String>,
+    /// The name to show.
+    pub(super) display_name: Option<String>,
+    /// Electronic mail address.
+    pub(super) email: Option<String>,
+    /// What they may do.
+    pub(super) roles: Option<Vec<Role>>,
+}
+
+impl External {
+    /// `None` if the subject cannot be one.
+    pub(super) fn new(
+        source: UserSource,
+        issuer: &str,
+        subject: &str,
+        profile: Profile,
+    ) -> Option<Self> {
+        if subject.is_empty()
+            || subject.len() > LONGEST_SUBJECT
+            || subject.chars().any(char::is_control)
+        {
+            return None;
+        }
+        let username = profile
+            .username
+            .and_then(|name| line(&name, 64))
+            .or_else(|| line(subject, 64))?;
+        Some(Self {
+            source,
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+            username,
+            display_name: profile.display_name.and_then(|name| line(&name, 128)),
+            email: profile.email.filter(|email| is_plausible_email(email)),
+            roles: profile.roles,
+        })
+    }
+
+    /// Somebody whom a trusted proxy has signed in by this name.
+    pub(super) fn from_proxy(name: &str) -> Option<Self> {
+        Self::new(UserSource::Proxy, "", name.trim(), Profile::default())
+    }
+
+    /// What their row is found by. A space cannot be part of an issuer, and the subject is last.
+    pub(super) fn key(&self) -> String {
+        let source = match self.source {
+            UserSource::Oidc => "oidc",
+            UserSource::Jwt => "jwt",
+            UserSource::Proxy | UserSource::Local | UserSource::Other => "proxy",
+        };
+        format!("{source} {} {}", self.issuer, self.subject)
+    }
+
+    /// What they are called here if that name is taken: the same at every attempt, and nobody else's.
+    fn other_username(&self) -> String {
+        let hash = random::to_hex(&Sha256::digest(self.key()));
+        let start: String = self.username.chars().take(54).collect();
+        format!("{start}-{}", &hash[..8])
+    }
+}
+
+/// One line of at most `longest` characters; `None` if nothing is left.
+fn line(text: &str, longest: usize) -> Option<String> {
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    let text: String = text.trim().chars().take(longest).collect();
+    let text = text.trim_end();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Nothing is sent to it; this only catches what cannot be one. RFC 5321, 4.5.3.1.3: at most 254.
+pub(crate) fn is_plausible_email(email: &str) -> bool {
+    let has_parts = email.split_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+    });
+    has_parts && email.len() <= 254 && !email.chars().any(|c| c.is_control() || c.is_whitespace())
+}
+
+impl Accounts {
+    /// The row of somebody whom others vouch for: made at the first time, brought up to date later. Whether
+    /// they are disabled is the caller's business.
+    pub(super) async fn provision(&self, external: &External) -> Result<UserRow, CatalogError> {
+        let catalog = &self.inner.catalog;
+        let key = external.key();
+        if let Some(row) = catalog.user_by_external_key(&key).await? {
+            return self.updated(row, external).await;
+        }
+        let mut row = UserRow {
+            id: Uuid::now_v7().to_string(),
+            username: external.username.clone(),
+            password_hash: String::new(),
+            email: external.email.clone(),
+            display_name: external.display_name.clone(),
+            roles: external.roles.clone().unwrap_or_else(|| vec![Role::User]),
+            disabled: false,
+            source: external.source,
+            external_key: Some(key.clone()),
+            created_ms: self.inner.clock.now_ms(),
+            last_seen_ms: None,
+        };
+        for username in [external.username.clone(), external.other_username()] {
+            row.username = username;
+            match catalog.insert_user(&row).await {
+                Ok(()) => {
+                    tracing::info!(user_id = row.id, source = ?row.source, "user provisioned");
+                    let (actor, detail) = (Actor::system(), format!("{} of {key}", row.username));
+                    let event =
+                        AuditEvent::done(&actor, Action::UserCreate, &row.id).detail(&detail);
+                    catalog.audit(row.created_ms, &event).await?;
+                    return Ok(row);
+                }
+                Err(CatalogError::Taken) => {}
+                Err(error) => return Err(error),
+            }
+            // The name is taken, or another request of theirs was quicker.
+            if let Some(row) = catalog.user_by_external_key(&key).await? {
+                return Ok(row);
+            }
+        }
+        Err(CatalogError::Taken)
+    }
+
+    async fn updated(&self, row: UserRow, external: &External) -> Result<UserRow, CatalogError> {
+        let differs = |new: &Option<String>, old: &Option<String>| new.is_some() && new != old;
+        let change = UserChange {
+            email: differs(&external.email, &row.email).then(|| external.email.clone()),
+            display_name: differs(&external.display_name, &row.display_name)
+                .then(|| external.display_name.clone()),
+            roles: external.roles.clone().filter(|roles| *roles != row.roles),
+            ..UserChange::default()
+        };
+        if change.email.is_none() && change.display_name.is_none() && change.roles.is_none() {
+            return Ok(row);
+        }
+        self.inner.catalog.update_user(&row.id, &change).await?;
+        Ok(UserRow {
+            email: change.email.unwrap_or(row.email),
+            display_name: change.display_name.unwrap_or(row.display_name),
+            roles: change.roles.unwrap_or(row.roles),
+            ..row
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn external(issuer: &str, subject: &str, username: Option<&str>) -> Option<External> {
+        let profile = Profile {
+            username: username.map(str::to_owned),
+            ..Profile::default()
+        };
+        External::new(UserSource::Jwt, issuer, subject, profile)
+    }
+
+    #[test]
+    fn who_vouches_is_part_of_who_it_is() {
+        let key = |issuer, subject| external(issuer, subject, None).unwrap().key();
+        assert_ne!(key("https://a", "1"), key("https://b", "1"));
+        assert_ne!(key("", "a b"), key("a", "b"));
+        assert_ne!(key("", "1"), External::from_proxy("1").unwrap().key());
+    }
+
+    #[test]
+    fn a_name_from_elsewhere_becomes_one_that_can_be_here() {
+        let name = |subject, username| external("i", subject, username).map(|it| it.username);
+        assert_eq!(name("7", Some(" Ann\n ")).as_deref(), Some("Ann"));
+        assert_eq!(name("7", Some("\u{7}")).as_deref(), Some("7"));
+        let long = external("i", "7", Some(&"é".repeat(100))).unwrap();
+        assert_eq!(long.username.chars().count(), 64);
+        assert_eq!(long.other_username().chars().count(), 63);
+        for subject in ["", "a\nb", &"x".repeat(256), " "] {
+            assert_eq!(name(subject, None), None, "{subject:?}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! API tokens, by their hash.
+
+use sortie_api::TokenScope;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Catalog, CatalogError, nonsense};
+
+const COLUMNS: &str = "api_tokens.id, api_tokens.user_id, api_tokens.name, api_tokens.token_hash, \
+     api_tokens.prefix, api_tokens.scopes, api_tokens.created_ms, api_tokens.expires_ms, api_tokens.last_used_ms";
+
+/// An API token as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiTokenRow {
+    /// Unique and never reused.
+    pub(crate) id: String,
+    /// Whose it is.
+    pub(crate) user_id: String,
+    /// What it is for, in its owner's words.
+    pub(crate) name: String,
+    /// SHA-256 of the token, hexadecimal.
+    pub(crate) token_hash: String,
+    /// Its first characters.
+    pub(crate) prefix: String,
+    /// At least one.
+    pub(crate) scopes: Vec<TokenScope>,
+    /// Created at.
+    pub(crate) created_ms: i64,
+    /// Worthless from then on.
+    pub(crate) expires_ms: Option<i64>,
+    /// Last used at, to about a minute.
+    pub(crate) last_used_ms: Option<i64>,
+}
+
+fn scopes_to_text(scopes: &[TokenScope]) -> String {
+    let words: Vec<&str> = scopes
+        .iter()
+        .map(|scope| match scope {
+            TokenScope::Record => "record",
+            TokenScope::Read => "read",
+            TokenScope::Admin => "admin",
+        })
+        .collect();
+    words.join(",")
+}
+
+fn scopes_from_text(text: &str) -> Result<Vec<TokenScope>, sqlx::Error> {
+    text.split(',')
+        .map(|word| match word {
+            "record" => Ok(TokenScope::Record),
+            "read" => Ok(TokenScope::Read),
+            "admin" => Ok(TokenScope::Admin),
+            _ => Err(nonsense("scopes", text)),
+        })
+        .collect()
+}
+
+impl<'r> sqlx::FromRow<'r, AnyRow> for ApiTokenRow {
+    fn from_row(row: &'r AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            user_id: row.try_get("user_id")?,
+            name: row.try_get("name")?,
+            token_hash: row.try_get("token_hash")?,
+            prefix: row.try_get("prefix")?,
+            scopes: scopes_from_text(row.try_get("scopes")?)?,
+            created_ms: row.try_get("created_ms")?,
+            expires_ms: row.try_get("expires_ms")?,
+            last_used_ms: row.try_get("last_used_ms")?,
+        })
+    }
+}
+
+impl Catalog {
+    /// Keeps a new token unless its owner has `most` already; `false` then.
+    pub(crate) async fn insert_api_token(
+        &self,
+        row: &ApiTokenRow,
+        most: i64,
+    ) -> Result<bool, CatalogError> {
+        let done = sqlx::query(
+            "INSERT INTO api_tokens (id, user_id, name, token_hash, prefix, scopes, created_ms, expires_ms) \
+             SELECT $1, users.id, $2, $3, $4, $5, $6, $7 FROM users WHERE users.id = $8 \
+             AND (SELECT COUNT(*) FROM api_tokens WHERE user_id = $9) < $10",
+        )
+        .bind(&row.id)
+        .bind(&row.name)
+        .bind(&row.token_hash)
+        .bind(&row.prefix)
+        .bind(scopes_to_text(&row.scopes))
+        .bind(row.created_ms)
+        .bind(row.expires_ms)
+        .bind(&row.user_id)
+        .bind(&row.user_id)
+        .bind(most)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The token with this hash.
+    pub(crate) async fn api_token_by_hash(
+        &self,
+        token_hash: &str,
+    ) -> Result<Option<ApiTokenRow>, CatalogError> {
+        let sql = format!("SELECT {COLUMNS} FROM api_tokens WHERE token_hash = $1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(token_hash)
+            .fetch_optional(&self.pool)
+            .await?)
+    }
+
+    /// The token with this id.
+    pub(crate) async fn api_token(&self, id: &str) -> Result<Option<ApiTokenRow>, CatalogError> {
+        let sql = format!("SELECT {COLUMNS} FROM api_tokens WHERE id = $1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?)
+    }
+
+    /// Somebody's tokens, newest first. They are few: [`Catalog::insert_api_token`] sees to that.
+    pub(crate) async fn api_tokens_of(
+        &self,
+        user_id: &str,
+    ) -> Result<Vec<ApiTokenRow>, CatalogError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM api_tokens WHERE user_id = $1 ORDER BY created_ms DESC, id DESC"
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(user_id)
+            .fetch_all(&self.pool)
+            .await?)
+    }
+
+    /// Everybody's tokens with their owners' names, newest first, from the one after `after` (its creation and
+    /// id) on.
+    pub(crate) async fn api_tokens(
+        &self,
+        after: Option<(i64, &str)>,
+        limit: u32,
+    ) -> Result<Vec<(ApiTokenRow, String)>, CatalogError> {
+        let condition = match after {
+            Some(_) => "WHERE (api_tokens.created_ms, api_tokens.id) < ($1, $2)",
+            None => "",
+        };
+        let sql = format!(
+            "SELECT {COLUMNS}, users.username FROM api_tokens JOIN users ON users.id = api_tokens.user_id \
+             {condition} ORDER BY api_tokens.created_ms DESC, api_tokens.id DESC LIMIT {limit}"
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        if let Some((created_ms, id)) = after {
+            query = query.bind(created_ms).bind(id.to_owned());
+        }
+        let rows = query.fetch_all(&self.pool).await?;
+        let read = |row: &AnyRow| {
+            let token = sqlx::FromRow::from_row(row)?;
+            Ok((token, row.try_get("username")?))
+        };
+        Ok(rows
+            .iter()
+            .map(read)
+            .collect::<Result<Vec<_>, sqlx::Error>>()?)
+    }
+
+    /// Removes a token; `false` if there is none.
+    pub(crate) async fn delete_api_token(&self, id: &str) -> Result<bool, CatalogError> {
+        let done = sqlx::query("DELETE FROM api_tokens WHERE id = $1")
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Writes down that a token was used, unless that was done after `not_since_ms`.
+    pub(crate) async fn touch_api_token(
+        &self,
+        id: &str,
+        now_ms: i64,
+        not_since_ms: i64,
+    ) -> Result<(), CatalogError> {
+        sqlx::query(
+            "UPDATE api_tokens SET last_used_ms = $1 \
+             WHERE id = $2 AND (last_used_ms IS NULL OR last_used_ms <= $3)",
+        )
+        .bind(now_ms)
+        .bind(id)
+        .bind(not_since_ms)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! Accounts: signing in and out, people, tokens of ours and of others, over a real socket.
+
+mod api_tokens;
+mod bad_input;
+mod people;
+mod platform;
+mod proxy;
+mod refresh;
+mod sign_in;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use support::{ADMIN_PASSWORD, Client, TestServer, json_of};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const EXPIRED: &str = "Your sign-in has expired. Sign in again.";
+
+fn login(server: &TestServer, username: &str, password: &str) -> RequestBuilder {
+    let body = json!({ "username": username, "password": password });
+    server.nobody().post("/api/auth/login").json(&body)
+}
+
+/// A sign-in as programs see it.
+struct Pair {
+    access: String,
+    refresh: String,
+}
+
+impl Pair {
+    fn of(tokens: &Value) -> Self {
+        let text = |name: &str| tokens[name].as_str().expect("a token").to_owned();
+        Self {
+            access: text("access_token"),
+            refresh: text("refresh_token"),
+        }
+    }
+
+    async fn sign_in(server: &TestServer) -> Self {
+        Self::of(&json_of(login(server, "admin", ADMIN_PASSWORD), 200).await)
+    }
+
+    async fn refreshed(&self, server: &TestServer) -> Self {
+        Self::of(&json_of(refresh(server, &self.refresh), 200).await)
+    }
+
+    /// Whether the access token and the refresh token are worth anything; spends the latter.
+    async fn is_alive(&self, server: &TestServer) -> (bool, bool) {
+        let ok = async |request: RequestBuilder| {
+            request.send().await.expect("an answer").status() == 200
+        };
+        (
+            ok(me(server, &self.access)).await,
+            ok(refresh(server, &self.refresh)).await,
+        )
+    }
+}
+
+fn me(server: &TestServer, token: &str) -> RequestBuilder {
+    server.nobody().get("/api/auth/me").bearer_auth(token)
+}
+
+fn refresh(server: &TestServer, token: &str) -> RequestBuilder {
+    server
+        .nobody()
+        .post("/api/auth/refresh")
+        .json(&json!({ "refresh_token": token }))
+}
+
+fn cookies(answer: &Response) -> Vec<String> {
+    let all = answer.headers().get_all("set-cookie").iter();
+    all.map(|value| value.to_str().expect("text").to_owned())
+        .collect()
+}
+
+/// The server's database, from another process as it were.
+async fn database(server: &TestServer) -> sqlx::AnyPool {
+    sqlx::any::install_default_drivers();
+    let file = server.recordings().with_file_name("sortie.db");
+    sqlx::AnyPool::connect(&format!("sqlite://{}", file.display()))
+        .await
+        .expect("the database opens")
+}
+
+async fn create(admin: &Client, username: &str, roles: Value) -> String {
+    let body = json!({ "username": username, "password": "a good password", "roles": roles });
+    let created = json_of(admin.post("/api/admin/users").json(&body), 201).await;
+    created["id"].as_str().expect("an id").to_owned()
+}
+
+fn user_path(id: &str) -> String {
+    format!("/api/admin/users/{id}")
+}
+
+fn change(admin: &Client, id: &str, body: &Value) -> RequestBuilder {
+    admin.request(Method::PATCH, &user_path(id)).json(body)
+}
