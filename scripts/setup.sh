@@ -12,7 +12,7 @@ NODE_MIN=18
 
 TEST_PACKAGES=(
     chromium chromium-driver fonts-dejavu-core
-    ffmpeg mkvtoolnix strace
+    ffmpeg mkvtoolnix postgresql strace
     buildah
     python3 python3-pip
     libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev pkg-config

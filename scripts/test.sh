@@ -41,6 +41,8 @@ stage_docs() {
 
 stage_native() { cargo test --locked --workspace --no-fail-fast; }
 
+stage_postgres() { SORTIE_TEST_DB=postgres cargo test --locked -p sortie-server --no-fail-fast; }
+
 stage_core-wasm() {
     # getrandom's backend is proptest's: the runner hands it a fixed seed.
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="node $ROOT/scripts/wasm-test-runner.mjs" \
@@ -103,7 +105,7 @@ stage_deploy() {
     (cd tests/deploy && "$tools/bin/python" -B -m unittest chart_test host_test image_test)
 }
 
-STAGES=(setup format deny audit pages clippy-wasm clippy docs native core-wasm client-wasm server faults js-client browser conformance deploy)
+STAGES=(setup format deny audit pages clippy-wasm clippy docs native postgres core-wasm client-wasm server faults js-client browser conformance deploy)
 
 describe() {
     case $1 in
@@ -116,6 +118,7 @@ describe() {
         clippy) echo "clippy, everything, natively" ;;
         docs) echo "documentation builds without a broken link" ;;
         native) echo "unit, property and integration tests" ;;
+        postgres) echo "the server's tests again, on PostgreSQL" ;;
         core-wasm) echo "the crates without I/O, tested as WebAssembly" ;;
         client-wasm) echo "client tests in Chromium" ;;
         server) echo "build the server with the pages inside" ;;

@@ -3,8 +3,11 @@
 //!
 //! A new variable is a line in `config/variables.rs`, a field of [`Config`] and a line in [`Config::read`].
 
+mod database;
 mod network;
 mod origins;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "s3")]
 mod s3;
 mod secret;
@@ -19,7 +22,10 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+pub use database::DatabaseConfig;
 pub use network::Network;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresConfig;
 #[cfg(feature = "s3")]
 pub use s3::{S3Key, S3StorageConfig};
 pub use secret::Secret;
@@ -57,8 +63,8 @@ pub struct Config {
     pub host: IpAddr,
     /// `SORTIE_PORT`; 0 takes any free port.
     pub port: u16,
-    /// `SORTIE_DB`.
-    pub database: PathBuf,
+    /// `SORTIE_DB_TYPE` and what belongs to it.
+    pub database: DatabaseConfig,
     /// `SORTIE_ADMIN_USERNAME`.
     pub admin_username: String,
     /// `SORTIE_ADMIN_PASSWORD`; generated when absent.
@@ -102,6 +108,15 @@ impl StorageConfig {
             Self::Local(local) => &local.path,
             #[cfg(feature = "s3")]
             Self::S3(s3) => &s3.staging,
+        }
+    }
+
+    /// Where recordings are in the end, for a person: the folder, or the bucket and its prefix.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Local(local) => local.path.display().to_string(),
+            #[cfg(feature = "s3")]
+            Self::S3(s3) => format!("{}/{}", s3.bucket, s3.prefix),
         }
     }
 }
@@ -203,13 +218,12 @@ impl Config {
                 format!("{other:?} is not available; allowed: {BACK_ENDS}"),
             ),
         }
-        match reader.text("SORTIE_DB_TYPE").as_deref() {
-            None | Some("sqlite") => {}
-            Some(other) => reader.wrong(
-                "SORTIE_DB_TYPE",
-                format!("{other:?} is not available in this version; allowed: sqlite"),
-            ),
-        }
+        let database_file = PathBuf::from(
+            reader
+                .text("SORTIE_DB")
+                .unwrap_or_else(|| "sortie.db".to_owned()),
+        );
+        let database = DatabaseConfig::read(&mut reader, database_file.clone());
         let host = reader
             .text("SORTIE_HOST")
             .unwrap_or_else(|| "0.0.0.0".to_owned());
@@ -256,15 +270,11 @@ impl Config {
         let path = reader
             .text("SORTIE_RECORDING_STORAGE_PATH")
             .unwrap_or_else(|| "/data/recordings".to_owned());
-        let database = reader
-            .text("SORTIE_DB")
-            .unwrap_or_else(|| "sortie.db".to_owned());
-        let database = PathBuf::from(database);
         let storage = match back_end.as_deref() {
             #[cfg(feature = "s3")]
             Some("s3") => StorageConfig::S3(S3StorageConfig::read(
                 &mut reader,
-                &database,
+                &database_file,
                 max_size_mb * MIB,
             )),
             _ => StorageConfig::Local(LocalStorageConfig { path: path.into() }),
@@ -362,7 +372,7 @@ mod tests {
             (config.host.to_string().as_str(), config.port),
             ("0.0.0.0", 8080)
         );
-        assert_eq!(config.database, PathBuf::from("sortie.db"));
+        assert_eq!(config.database.to_string(), "sortie.db");
         assert_eq!(config.admin_username, "admin");
     }
 
@@ -384,6 +394,8 @@ mod tests {
                 "https://sortie.example/api/auth/oidc/callback",
             ),
         ],
+        #[cfg(feature = "postgres")]
+        &[("SORTIE_DB_TYPE", "postgres"), ("SORTIE_DB_HOST", "db")],
     ];
 
     #[test]
@@ -405,7 +417,7 @@ mod tests {
             missing.is_empty(),
             "add to server/src/config/variables.rs: {missing:?}"
         );
-        if cfg!(all(feature = "s3", feature = "sso")) {
+        if cfg!(all(feature = "s3", feature = "sso", feature = "postgres")) {
             let unread: Vec<_> = known.difference(&asked).collect();
             assert!(unread.is_empty(), "nobody reads {unread:?}");
         }

@@ -16,16 +16,22 @@ mod metrics;
 mod policy;
 mod server;
 mod storage;
+#[cfg(all(test, feature = "postgres"))]
+#[path = "../tests/support/postgres.rs"]
+mod test_postgres;
 #[cfg(any(feature = "s3", feature = "sso"))]
 mod tls;
 
 pub use accounts::FirstAdmin;
+pub use catalog::{Copied, CopyError, copy_database};
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "sso")]
 pub use config::OidcConfig;
+#[cfg(feature = "postgres")]
+pub use config::PostgresConfig;
 pub use config::{
-    Config, ConfigError, JwtConfig, JwtKeys, LocalStorageConfig, Network, Secret, Settings,
-    SignInConfig, StorageConfig, VARIABLES, Variable, variables_help,
+    Config, ConfigError, DatabaseConfig, JwtConfig, JwtKeys, LocalStorageConfig, Network, Secret,
+    Settings, SignInConfig, StorageConfig, VARIABLES, Variable, variables_help,
 };
 #[cfg(feature = "s3")]
 pub use config::{S3Key, S3StorageConfig};

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::{Accounts, FirstAdmin};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
-use crate::config::{Config, StorageConfig};
+use crate::config::{Config, DatabaseConfig, StorageConfig};
 use crate::connections::{self, Limits};
 use crate::http::{self, AppState};
 use crate::ingest::Ingest;
@@ -31,10 +31,12 @@ const REAP_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The database.
-    #[error("SORTIE_DB: cannot use the database {path}")]
+    #[error("{variable}: cannot use the database {database}")]
     Catalog {
-        /// Its file.
-        path: String,
+        /// The variable to look at.
+        variable: &'static str,
+        /// Its file, or where it is.
+        database: String,
         /// What happened.
         #[source]
         source: anyhow::Error,
@@ -82,12 +84,15 @@ pub enum OpenError {
 /// The database is not there or cannot be read.
 pub async fn verify_audit(config: &Config) -> Result<AuditVerification, OpenError> {
     let failed = |source: anyhow::Error| OpenError::Catalog {
-        path: config.database.display().to_string(),
+        variable: config.database.variable(),
+        database: config.database.to_string(),
         source,
     };
-    // Opening would make one.
-    std::fs::metadata(&config.database).map_err(|error| failed(error.into()))?;
-    let catalog = Catalog::sqlite(&config.database)
+    if let DatabaseConfig::Sqlite { file } = &config.database {
+        // Opening would make one.
+        std::fs::metadata(file).map_err(|error| failed(error.into()))?;
+    }
+    let catalog = Catalog::open(&config.database)
         .await
         .map_err(|error| failed(error.into()))?;
     let verified = catalog.verify_audit().await;
@@ -110,7 +115,8 @@ impl Server {
         #[cfg(any(feature = "s3", feature = "sso"))]
         choose_tls();
         let catalog_failed = |source: CatalogError| OpenError::Catalog {
-            path: config.database.display().to_string(),
+            variable: config.database.variable(),
+            database: config.database.to_string(),
             source: source.into(),
         };
         let storage_failed = |source: StorageError| match &config.storage {
@@ -125,7 +131,7 @@ impl Server {
                 source: source.into(),
             },
         };
-        let catalog = Catalog::sqlite(&config.database)
+        let catalog = Catalog::open(&config.database)
             .await
             .map_err(catalog_failed)?;
         let storage: Arc<dyn Storage> = match &config.storage {

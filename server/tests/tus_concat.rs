@@ -263,10 +263,7 @@ async fn a_partial_upload_goes_on_after_a_restart() {
 
 /// Runs a statement behind the server's back.
 async fn sql(server: &TestServer, statement: &'static str, values: &[&str]) {
-    sqlx::any::install_default_drivers();
-    let path = server.recordings().with_file_name("sortie.db");
-    let pool = sqlx::AnyPool::connect(&format!("sqlite://{}", path.display())).await;
-    let pool = pool.expect("the database");
+    let pool = server.database().await;
     let mut query = sqlx::query(statement);
     for value in values {
         query = query.bind(*value);

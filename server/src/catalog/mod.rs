@@ -5,28 +5,35 @@
 mod api_tokens;
 mod audit;
 mod concatenation;
+mod copy;
 mod due;
 mod leases;
+mod lists;
+mod open;
 mod recordings;
 mod refresh_tokens;
 mod sessions;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod totals;
+mod usage;
 mod users;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use sqlx::AnyPool;
-use sqlx::any::AnyPoolOptions;
 use tokio::sync::Notify;
 
 pub(crate) use api_tokens::ApiTokenRow;
 pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
+pub use copy::{Copied, CopyError, copy_database};
 pub(crate) use leases::{Lease, RETENTION};
+pub(crate) use lists::{List, Place, Sort};
 pub(crate) use recordings::{Completion, RecordingRow, UploadKind};
 pub(crate) use refresh_tokens::RefreshTokenRow;
 pub(crate) use sessions::{SessionFilter, SessionRow};
+pub(crate) use usage::{Amount, Usage};
 pub(crate) use users::{UserChange, UserRow};
 
 /// What can go wrong between us and the database.
@@ -41,24 +48,58 @@ pub(crate) enum CatalogError {
     /// A statement failed, or a row makes no sense.
     #[error("a database statement failed")]
     Statement(#[source] sqlx::Error),
-    /// The schema cannot be brought up to date.
-    #[error("the database's schema cannot be brought up to date")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A text holds what PostgreSQL cannot keep: the character NUL.
+    #[error("a text holds the character NUL")]
+    Nul(#[source] sqlx::Error),
+    /// The server cannot start with this database.
+    #[error("{advice}")]
+    Start {
+        /// What to do about it.
+        advice: String,
+        /// What happened.
+        source: sqlx::Error,
+    },
 }
 
 impl From<sqlx::Error> for CatalogError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Database(inner) if inner.is_unique_violation() => Self::Taken,
-            sqlx::Error::Database(inner) if inner.message().contains("database is locked") => {
-                Self::Unavailable(error)
-            }
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
-                Self::Unavailable(error)
-            }
+            sqlx::Error::Database(inner) => match inner.code().as_deref() {
+                Some("22021") => Self::Nul(error),
+                Some(code) if passes(code) => Self::Unavailable(error),
+                _ => Self::Statement(error),
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
             _ => Self::Statement(error),
         }
     }
+}
+
+/// Whether what this code stands for goes away by itself, so that the same request can be sent again.
+fn passes(code: &str) -> bool {
+    // SQLite (https://www.sqlite.org/rescode.html): of an extended code the lowest byte is the plain one. A
+    // SQLSTATE has five characters.
+    if code.len() < 5 {
+        const BUSY: u32 = 5;
+        const LOCKED: u32 = 6;
+        return matches!(
+            code.parse::<u32>().map(|code| code & 0xff),
+            Ok(BUSY | LOCKED)
+        );
+    }
+    // PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html): connection lost, not enough
+    // resources, shut down or started just now, a deadlock or a conflict of transactions, a lock not to be had,
+    // a stand-by that is not the primary yet (or no longer).
+    matches!(code.get(..2), Some("08" | "53"))
+        || matches!(
+            code,
+            "57P01" | "57P02" | "57P03" | "40001" | "40P01" | "55P03" | "25006"
+        )
 }
 
 /// A row whose text this version does not understand.
@@ -75,44 +116,6 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// Opens the SQLite file at `path`, creating it if need be, and brings its schema up to date.
-    pub(crate) async fn sqlite(path: &Path) -> Result<Self, CatalogError> {
-        sqlx::any::install_default_drivers();
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
-        }
-        // SQLite reads `?`, `#` and `%` in the name as parts of a URI.
-        let name: String = path
-            .display()
-            .to_string()
-            .replace('%', "%25")
-            .replace('?', "%3f")
-            .replace('#', "%23");
-        let pool = AnyPoolOptions::new()
-            .max_connections(4)
-            .after_connect(|connection, _| {
-                Box::pin(async move {
-                    // WAL with FULL: a committed row survives a power cut, as the bytes it speaks of do.
-                    for pragma in [
-                        "PRAGMA journal_mode = WAL",
-                        "PRAGMA synchronous = FULL",
-                        "PRAGMA busy_timeout = 10000",
-                        "PRAGMA foreign_keys = ON",
-                    ] {
-                        sqlx::query(pragma).execute(&mut *connection).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .connect(&format!("sqlite://{name}?mode=rwc"))
-            .await?;
-        sqlx::migrate!("./migrations").run(&pool).await?;
-        Ok(Self {
-            pool,
-            audited: Arc::default(),
-        })
-    }
-
     /// Whether the database answers.
     pub(crate) async fn ping(&self) -> Result<(), CatalogError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;

@@ -93,7 +93,7 @@ pub(crate) struct Completion {
     pub(crate) interrupted: bool,
 }
 
-fn status_to_text(status: RecordingStatus) -> &'static str {
+pub(super) fn status_to_text(status: RecordingStatus) -> &'static str {
     match status {
         RecordingStatus::Recording => "recording",
         RecordingStatus::Uploading => "uploading",
@@ -103,7 +103,7 @@ fn status_to_text(status: RecordingStatus) -> &'static str {
     }
 }
 
-fn status_from_text(text: &str) -> Result<RecordingStatus, sqlx::Error> {
+pub(super) fn status_from_text(text: &str) -> Result<RecordingStatus, sqlx::Error> {
     Ok(match text {
         "recording" => RecordingStatus::Recording,
         "uploading" => RecordingStatus::Uploading,
@@ -224,32 +224,14 @@ impl Catalog {
 
     /// The recording with this id.
     pub(crate) async fn recording(&self, id: &str) -> Result<Option<RecordingRow>, CatalogError> {
+        // PostgreSQL has no NUL in a text and cannot even be asked.
+        if id.contains('\0') {
+            return Ok(None);
+        }
         let sql = format!("{SELECT} WHERE r.id = $1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(id)
             .fetch_optional(&self.pool)
-            .await?)
-    }
-
-    /// One page of one person's recordings, newest first, after `cursor` (the last row's creation and id).
-    pub(crate) async fn recordings_of(
-        &self,
-        user_id: &str,
-        cursor: Option<(i64, &str)>,
-        limit: u32,
-    ) -> Result<Vec<RecordingRow>, CatalogError> {
-        // A cursor beyond every row stands for "from the beginning": one statement, one plan.
-        let (created_ms, id) = cursor.unwrap_or((i64::MAX, ""));
-        let sql = format!(
-            "{SELECT} WHERE r.user_id = $1 AND r.kind <> 'partial' AND (r.created_ms, r.id) < ($2, $3) \
-             ORDER BY r.created_ms DESC, r.id DESC LIMIT $4"
-        );
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(user_id)
-            .bind(created_ms)
-            .bind(id)
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
             .await?)
     }
 
@@ -269,7 +251,8 @@ impl Catalog {
         session_id: &str,
     ) -> Result<Vec<String>, CatalogError> {
         Ok(sqlx::query_scalar(
-            "SELECT id FROM recordings WHERE session_id = $1 AND status IN ('recording', 'uploading')",
+            "SELECT id FROM recordings WHERE session_id = $1 AND kind <> 'partial' \
+             AND status IN ('recording', 'uploading')",
         )
         .bind(session_id)
         .fetch_all(&self.pool)

@@ -6,6 +6,8 @@
 mod check;
 mod health;
 mod inspect;
+#[cfg(feature = "postgres")]
+mod migrate_db;
 mod repair;
 mod source;
 mod verify_audit;
@@ -44,6 +46,12 @@ pub(crate) enum Command {
     ///
     /// Exit codes: 0 the chain is whole, 1 the database cannot be read, 2 wrong configuration, 3 the chain is broken.
     VerifyAudit,
+    /// Copy everything from one database into an empty one of the other kind. Stop the server before.
+    ///
+    /// Recordings' files stay where they are. One transaction: all is copied and counted, or nothing. Exit codes:
+    /// 0 done, 1 a database cannot be used or is not empty, 2 wrong usage.
+    #[cfg(feature = "postgres")]
+    MigrateDb(migrate_db::Arguments),
 }
 
 /// Why a command ends without having done its work.
@@ -95,6 +103,8 @@ impl Command {
             Self::CheckHealth => return health::run(config),
             Self::CheckConfig => return check::run(config),
             Self::VerifyAudit => return verify_audit::run(config),
+            #[cfg(feature = "postgres")]
+            Self::MigrateDb(arguments) => migrate_db::run(&arguments, config),
             Self::Repair(arguments) => repair::run(&arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
         };

@@ -174,6 +174,15 @@ impl Settings {
         }
     }
 
+    /// The same with one value set otherwise, whoever had set it. A name that does not exist changes nothing.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        if let Some(variable) = find(name) {
+            let value = (value.to_owned(), Origin::Environment);
+            self.values.insert(variable.name, value);
+        }
+        self
+    }
+
     /// What the values mean, or everything that is wrong with them.
     pub fn config(&self) -> Result<Config, Vec<ConfigError>> {
         let value = |name: &str| self.values.get(name).map(|(value, _)| value.clone());

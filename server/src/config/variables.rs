@@ -63,8 +63,15 @@ pub const VARIABLES: &[Variable] = &[
     secret("AWS_SESSION_TOKEN", "", "Belongs to a temporary `AWS_ACCESS_KEY_ID`"),
 
     // Database.
-    plain("SORTIE_DB_TYPE", "sqlite", "The kind of database: `sqlite`"),
+    plain("SORTIE_DB_TYPE", "sqlite", "The kind of database: `sqlite` (one server) or `postgres` (one or several)"),
     plain("SORTIE_DB", "sortie.db", "The file of an SQLite database"),
+    secret("SORTIE_DB_DSN", "", "How to reach PostgreSQL: `postgres://user:password@host:5432/name?sslmode=require` or `host=… user=…`; wins over the six below"),
+    plain("SORTIE_DB_HOST", "", "PostgreSQL's host, or the folder of its socket; this or `SORTIE_DB_DSN` is required with `postgres`"),
+    plain("SORTIE_DB_PORT", "5432", "Its port"),
+    plain("SORTIE_DB_USER", "sortie", "The user, who owns the database"),
+    secret("SORTIE_DB_PASSWORD", "", "Their password"),
+    plain("SORTIE_DB_NAME", "sortie", "The database, which must exist"),
+    plain("SORTIE_DB_SSLMODE", "prefer", "TLS: `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`"),
 
     // Listening.
     plain("SORTIE_HOST", "0.0.0.0", "The address to listen on; `127.0.0.1` for this machine only"),

@@ -81,6 +81,8 @@ static TABLE: &[Row] = &[
 
     // Administration.
     row("GET",     "/api/admin/tokens",                     Admin,   Only(&[AdminScope])),
+    row("GET",     "/api/admin/recordings",                 Admin,   Only(&[AdminScope])),
+    row("GET",     "/api/admin/storage",                    Admin,   Only(&[AdminScope])),
     row("GET",     "/api/admin/users",                      Admin,   Only(&[AdminScope])),
     row("POST",    "/api/admin/users",                      Admin,   Only(&[AdminScope])),
     row("GET",     "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),

@@ -153,7 +153,8 @@ impl From<CatalogError> for ApiError {
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("2"))
             .caused_by(error),
-            CatalogError::Statement(_) | CatalogError::Migration(_) => Self::internal(error),
+            CatalogError::Nul(_) => Self::invalid("A text must not have the character NUL in it."),
+            CatalogError::Statement(_) | CatalogError::Start { .. } => Self::internal(error),
         }
     }
 }

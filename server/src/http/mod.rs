@@ -1,6 +1,8 @@
 //! The HTTP face: routes, and nothing that decides anything.
 
 mod access;
+mod admin_recordings;
+mod admin_storage;
 mod admin_users;
 mod audit;
 mod auth;
@@ -11,6 +13,7 @@ mod error;
 mod events;
 mod info;
 mod json;
+mod lists;
 mod metrics;
 #[cfg(feature = "sso")]
 mod oidc;
@@ -77,6 +80,7 @@ pub(crate) struct Parts {
     pub(crate) events: Events,
     pub(crate) retention: Retention,
     denials: denied::Denials,
+    pub(crate) usage: admin_storage::LastUsage,
 }
 
 impl Deref for AppState {
@@ -108,6 +112,7 @@ impl AppState {
             accounts,
             metrics: Arc::new(Metrics::new()),
             totals: metrics::Kept::default(),
+            usage: admin_storage::LastUsage::default(),
         }))
     }
 }
@@ -145,6 +150,8 @@ pub(crate) fn router(state: AppState) -> Router {
             .merge(session_recordings::routes())
             .merge(recordings::routes())
             .merge(retention::routes())
+            .merge(admin_recordings::routes())
+            .merge(admin_storage::routes())
             .merge(uploads::routes());
     }
     let request_id = HeaderName::from_static("x-request-id");

@@ -1,24 +1,19 @@
 //! Recordings: list, look, play, download, delete.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use sortie_api::{Recording, RecordingStatus, RecordingUpdate};
+use sortie_api::{Recording, RecordingQuery, RecordingStatus, RecordingUpdate};
 
 use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::download::{self, Disposition};
 use super::json::JsonBody;
+use super::lists::{self, ListQuery};
 use super::{ApiError, ApiResult, AppState, denied, query};
 use crate::catalog::{Action, AuditEvent, RecordingRow, UploadKind};
 use crate::clock::rfc3339;
-
-/// Rows of a page when the caller does not say.
-const PAGE: u32 = 100;
-/// The most rows of a page.
-const PAGE_MAX: u32 = 500;
 
 pub(super) fn routes() -> Routes {
     routes! {
@@ -81,7 +76,7 @@ fn default_filename(created_ms: i64) -> String {
     )
 }
 
-/// A recording as it is shown.
+/// A recording as it is shown, with what is under way.
 pub(crate) fn shown(state: &AppState, row: RecordingRow) -> Recording {
     let mut size_bytes = row.size_bytes.unsigned_abs();
     let mut duration_ms = row.duration_ms.unsigned_abs();
@@ -156,62 +151,12 @@ pub(super) async fn owned(state: &AppState, caller: &Caller, id: &str) -> ApiRes
     Ok(row)
 }
 
-#[derive(Deserialize)]
-struct PageQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
-}
-
-/// `<created>.<id>` of the last row of the page before.
-fn parse_cursor(cursor: &str) -> ApiResult<(i64, &str)> {
-    cursor
-        .split_once('.')
-        .and_then(|(created, id)| Some((created.parse().ok()?, id)))
-        .ok_or_else(|| {
-            ApiError::invalid("cursor is not one that this server gave; follow the Link header.")
-        })
-}
-
 async fn list(
     State(state): State<AppState>,
     caller: Caller,
-    Query(query): Query<PageQuery>,
+    query: ListQuery<RecordingQuery>,
 ) -> ApiResult<Response> {
-    let limit = match query.limit.as_deref() {
-        None => PAGE,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=PAGE_MAX).contains(limit))
-            .ok_or_else(|| {
-                ApiError::invalid(format!(
-                    "limit must be a whole number from 1 to {PAGE_MAX}."
-                ))
-            })?,
-    };
-    let cursor = query.cursor.as_deref().map(parse_cursor).transpose()?;
-    // One row more than asked for tells whether there is a next page.
-    let mut rows = state
-        .catalog
-        .recordings_of(&caller.user_id, cursor, limit + 1)
-        .await?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let (true, Some(last)) = (more, rows.last()) {
-        let next = format!(
-            "</api/recordings?limit={limit}&cursor={}.{}>; rel=\"next\"",
-            last.created_ms, last.id
-        );
-        headers.extend(
-            HeaderValue::from_str(&next)
-                .ok()
-                .map(|next| (header::LINK, next)),
-        );
-    }
-    let page: Vec<_> = rows.into_iter().map(|row| shown(&state, row)).collect();
-    Ok((headers, Json(page)).into_response())
+    lists::recordings(&state, &query, Some(&caller.user_id)).await
 }
 
 async fn show(

@@ -6,6 +6,7 @@
 #[cfg(all(test, feature = "s3"))]
 mod conformance;
 mod local;
+mod room;
 #[cfg(feature = "s3")]
 mod s3;
 
@@ -19,6 +20,7 @@ use futures_util::stream::BoxStream;
 use sortie_media::Patch;
 
 pub(crate) use local::LocalStorage;
+pub(crate) use room::{Room, room};
 #[cfg(feature = "s3")]
 pub(crate) use s3::S3Storage;
 

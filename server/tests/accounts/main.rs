@@ -79,11 +79,7 @@ fn cookies(answer: &Response) -> Vec<String> {
 
 /// The server's database, from another process as it were.
 async fn database(server: &TestServer) -> sqlx::AnyPool {
-    sqlx::any::install_default_drivers();
-    let file = server.recordings().with_file_name("sortie.db");
-    sqlx::AnyPool::connect(&format!("sqlite://{}", file.display()))
-        .await
-        .expect("the database opens")
+    server.database().await
 }
 
 async fn create(admin: &Client, username: &str, roles: Value) -> String {

@@ -13,11 +13,12 @@ async fn verified(admin: &Client) -> Value {
 /// Whoever may write to the database's file.
 async fn intruder(server: &TestServer) -> AnyConnection {
     sqlx::any::install_default_drivers();
-    let path = server.recordings().with_file_name("sortie.db");
-    let url = format!("sqlite://{}", path.display());
-    let mut connection = AnyConnection::connect(&url).await.expect("the database");
-    let wait = sqlx::query("PRAGMA busy_timeout = 10000");
-    wait.execute(&mut connection).await.expect("a pragma");
+    let connection = AnyConnection::connect(&server.database_address()).await;
+    let mut connection = connection.expect("the database");
+    if connection.backend_name() == "SQLite" {
+        let wait = sqlx::query("PRAGMA busy_timeout = 10000");
+        wait.execute(&mut connection).await.expect("a pragma");
+    }
     connection
 }
 

@@ -1,8 +1,11 @@
-//! A real server for a test: a real socket, a real SQLite file and real recordings in a temporary folder.
+//! A real server for a test: a real socket, a real SQLite file and real recordings in a temporary folder. With
+//! `SORTIE_TEST_DB=postgres` a real PostgreSQL database instead of the file.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 #[cfg(feature = "s3")]
 pub(crate) mod fault_proxy;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 #[cfg(feature = "s3")]
 pub(crate) mod seaweedfs;
 
@@ -45,8 +48,40 @@ impl TestServer {
                 .collect(),
             running: None,
         };
+        server.own_database();
         server.launch().await;
         server
+    }
+
+    /// With PostgreSQL, a database of its own, unless the test has chosen one.
+    fn own_database(&mut self) {
+        #[cfg(feature = "postgres")]
+        if postgres::wanted() && self.variable("SORTIE_DB_TYPE").is_none() {
+            let dsn = postgres::cluster().database();
+            self.variables
+                .push(("SORTIE_DB_TYPE".into(), "postgres".into()));
+            self.variables.push(("SORTIE_DB_DSN".into(), dsn));
+        }
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        let found = self.variables.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The server's database, past the server.
+    pub(crate) async fn database(&self) -> sqlx::AnyPool {
+        sqlx::any::install_default_drivers();
+        sqlx::AnyPool::connect(&self.database_address())
+            .await
+            .expect("the database")
+    }
+
+    /// Where the server's database is.
+    pub(crate) fn database_address(&self) -> String {
+        let file = || format!("sqlite://{}", self.database_file().display());
+        self.variable("SORTIE_DB_DSN")
+            .map_or_else(file, str::to_owned)
     }
 
     fn config(&self) -> Config {
@@ -56,10 +91,7 @@ impl TestServer {
             ("SORTIE_PORT", "0".to_owned()),
             ("SORTIE_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
             ("SORTIE_UPLOADS_PER_USER", "1000".to_owned()),
-            (
-                "SORTIE_DB",
-                self.folder.path().join("sortie.db").display().to_string(),
-            ),
+            ("SORTIE_DB", self.database_file().display().to_string()),
             (
                 "SORTIE_RECORDING_STORAGE_PATH",
                 self.recordings().display().to_string(),
@@ -96,13 +128,23 @@ impl TestServer {
 
     /// Stops in good order and starts again on the same data (and another port).
     pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.launch().await;
+    }
+
+    /// Stops in good order.
+    pub(crate) async fn stop(&mut self) {
         if let Some((stop, task)) = self.running.take() {
             let _ = stop.send(());
             task.await
                 .expect("the server does not panic")
                 .expect("the server stops in good order");
         }
-        self.launch().await;
+    }
+
+    /// Where the SQLite database is.
+    pub(crate) fn database_file(&self) -> PathBuf {
+        self.folder.path().join("sortie.db")
     }
 
     /// Where recordings are kept.

@@ -1,0 +1,176 @@
+//! Connecting, and bringing the schema up to date.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
+
+use super::{Catalog, CatalogError};
+use crate::config::DatabaseConfig;
+
+/// Every schema there has been. A migration that was released is never edited again.
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// How long a request waits for a connection before it is told to come again.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// SQLite has one writer; readers do not wait for it.
+const SQLITE_CONNECTIONS: u32 = 4;
+/// Several servers share a PostgreSQL, which takes 100 connections unless told otherwise.
+#[cfg(feature = "postgres")]
+const POSTGRES_CONNECTIONS: u32 = 10;
+
+impl Catalog {
+    /// Connects and brings the schema up to date. Of several servers that start together one does that; the
+    /// others wait for it.
+    pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, CatalogError> {
+        let catalog = Self::connect(config).await?;
+        catalog.migrate(&MIGRATIONS).await?;
+        Ok(catalog)
+    }
+
+    /// Connects, whatever the schema. A SQLite file is created if need be.
+    pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Self, CatalogError> {
+        sqlx::any::install_default_drivers();
+        let pool = match config {
+            DatabaseConfig::Sqlite { file } => sqlite(file).await?,
+            #[cfg(feature = "postgres")]
+            DatabaseConfig::Postgres(config) => postgres(config).await?,
+        };
+        Ok(Self {
+            pool,
+            audited: Arc::default(),
+        })
+    }
+
+    pub(super) async fn migrate(&self, migrations: &Migrator) -> Result<(), CatalogError> {
+        let mut connection = self.pool.acquire().await?;
+        let result = if is_sqlite(&connection) {
+            // sqlx takes a lock of PostgreSQL's for this, but none of SQLite's.
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let result = migrations.run_direct(None, &mut *transaction, false).await;
+            if result.is_ok() {
+                transaction.commit().await?;
+            }
+            result
+        } else {
+            migrations.run_direct(None, &mut *connection, false).await
+        };
+        result.map_err(migration_failed)
+    }
+}
+
+/// Whether this is SQLite; for the few things that no portable SQL can say.
+pub(super) fn is_sqlite(connection: &AnyConnection) -> bool {
+    connection.backend_name() == "SQLite"
+}
+
+async fn sqlite(path: &Path) -> Result<AnyPool, CatalogError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+    }
+    // SQLite reads `?`, `#` and `%` in the name as parts of a URI.
+    let name: String = path
+        .display()
+        .to_string()
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    Ok(AnyPoolOptions::new()
+        .max_connections(SQLITE_CONNECTIONS)
+        .acquire_timeout(PATIENCE * 2)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // WAL with FULL: a committed row survives a power cut, as the bytes it speaks of do.
+                for pragma in [
+                    "PRAGMA journal_mode = WAL",
+                    "PRAGMA synchronous = FULL",
+                    "PRAGMA busy_timeout = 10000",
+                    "PRAGMA foreign_keys = ON",
+                ] {
+                    connection.execute(pragma).await?;
+                }
+                Ok(())
+            })
+        })
+        .connect(&format!("sqlite://{name}?mode=rwc"))
+        .await?)
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(config: &crate::config::PostgresConfig) -> Result<AnyPool, CatalogError> {
+    // The pool would try again and again, and forget why it was in vain.
+    let first = tokio::time::timeout(PATIENCE * 2, AnyConnection::connect(config.url()))
+        .await
+        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        .map_err(|error| refused(error, config))?;
+    first.close().await?;
+    Ok(AnyPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(PATIENCE)
+        .connect_lazy(config.url())?)
+}
+
+/// What to do about a connection that is not made.
+#[cfg(feature = "postgres")]
+fn refused(error: sqlx::Error, config: &crate::config::PostgresConfig) -> CatalogError {
+    let advice = match &error {
+        sqlx::Error::Database(inner) => match inner.code().as_deref() {
+            // https://www.postgresql.org/docs/current/errcodes-appendix.html
+            Some("28P01" | "28000") => {
+                "the user name or the password is wrong, or pg_hba.conf does not let them in"
+            }
+            Some("3D000") => {
+                "there is no such database; create it: CREATE DATABASE name OWNER user"
+            }
+            Some("42501") => {
+                "the user may not connect to it: GRANT CONNECT ON DATABASE name TO user"
+            }
+            Some("53300") => {
+                "it has no connection left: raise max_connections, or run fewer servers"
+            }
+            _ => "it does not let us in",
+        },
+        sqlx::Error::Tls(_) => "TLS cannot be agreed on; see sslmode and sslrootcert",
+        sqlx::Error::PoolTimedOut => {
+            "it does not answer; are host and port right, and does a firewall let us through?"
+        }
+        _ => "it cannot be reached; does it run, and are host and port right?",
+    };
+    CatalogError::Start {
+        advice: format!("{config}: {advice}"),
+        source: error,
+    }
+}
+
+fn migration_failed(error: MigrateError) -> CatalogError {
+    let advice = match &error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
+            "a newer version of this program has used it; run that version, or restore a backup from before"
+        }
+        MigrateError::VersionMismatch(_) => {
+            "an unreleased version of this program made it; start with a new database"
+        }
+        MigrateError::Execute(sqlx::Error::Database(inner))
+        | MigrateError::ExecuteMigration(sqlx::Error::Database(inner), _)
+            if inner.code().as_deref() == Some("42501") =>
+        {
+            "the user may not create tables: GRANT CREATE, USAGE ON SCHEMA public TO user"
+        }
+        _ => "its schema cannot be brought up to date",
+    };
+    let source = match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
+        other => sqlx::Error::Migrate(Box::new(other)),
+    };
+    CatalogError::Start {
+        advice: advice.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+#[path = "open/tests.rs"]
+mod tests;
