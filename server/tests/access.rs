@@ -236,6 +236,8 @@ fn shaped(request: RequestBuilder, row: &Row, recording: Option<String>) -> Requ
             .header("upload-offset", "0")
             .body("not a recording"),
         ("POST", "/api/uploads/{id}") => request.header("x-http-method-override", "HEAD"),
+        ("PATCH", "/api/sessions/{id}") => request.json(&json!({ "status": "stopped" })),
+        ("PATCH", "/api/recordings/{id}") => request.json(&json!({ "protected": false })),
         (_, path) if path.ends_with("/recording/upload") => {
             let file = reqwest::multipart::Part::text("not a recording").file_name("a.webm");
             let form = reqwest::multipart::Form::new().text("recording_id", recording);

@@ -218,7 +218,17 @@ pub(super) fn client() -> anyhow::Result<reqwest::Client> {
         .build()?)
 }
 
-/// A small answer of success; anything else is an error.
+/// An answer that is no success. What a token endpoint says then (RFC 6749, section 5.2) holds no secret of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("answered {status}: {said}")]
+pub(super) struct Refusal {
+    /// Its status.
+    pub(super) status: reqwest::StatusCode,
+    /// The beginning of its body.
+    said: String,
+}
+
+/// A small answer of success; anything else is an error, a [`Refusal`] among others.
 pub(super) async fn body_of(request: reqwest::RequestBuilder) -> anyhow::Result<Vec<u8>> {
     let mut answer = request.send().await?;
     let status = answer.status();
@@ -230,12 +240,10 @@ pub(super) async fn body_of(request: reqwest::RequestBuilder) -> anyhow::Result<
         );
         body.extend_from_slice(&bytes);
     }
-    // The body of a refusal by a token endpoint says why (RFC 6749, section 5.2); it holds no secret of ours.
-    anyhow::ensure!(
-        status.is_success(),
-        "answered {status}: {}",
-        String::from_utf8_lossy(&body[..body.len().min(500)])
-    );
+    if !status.is_success() {
+        let said = String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
+        return Err(Refusal { status, said }.into());
+    }
     Ok(body)
 }
 

@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq;
 
 use super::claims::{Claims, Expected};
 use super::external::{External, Profile};
-use super::jwks::{Jwks, KeyError, body_of, client};
+use super::jwks::{Jwks, KeyError, Refusal, body_of, client};
 use super::{Accounts, IssueError, SignedIn, random};
 use crate::catalog::CatalogError;
 use crate::clock::Clock;
@@ -321,7 +321,16 @@ impl Oidc {
             )
             .header(reqwest::header::ACCEPT, "application/json")
             .body(body.query().unwrap_or_default().to_owned());
-        let body = body_of(request).await.map_err(OidcError::Unavailable)?;
+        let body = body_of(request).await.map_err(|error| {
+            // 400: the code is spent, too old or another's. 401 would be our own secret.
+            match error.downcast_ref::<Refusal>() {
+                Some(refusal) if refusal.status == reqwest::StatusCode::BAD_REQUEST => {
+                    tracing::debug!("the provider does not take the code: {refusal}");
+                    OidcError::Refused("the code is not valid".to_owned())
+                }
+                _ => OidcError::Unavailable(error),
+            }
+        })?;
         serde_json::from_slice(&body).map_err(|error| OidcError::Unbelievable(error.to_string()))
     }
 

@@ -39,7 +39,7 @@ async fn login(
     let return_to = query.return_to.unwrap_or_else(|| "/".to_owned());
     if !is_own_path(&return_to) {
         return Err(ApiError::invalid(
-            "return_to must be a path on this server, like /recordings.",
+            "The parameter return_to must be a path on this server, like /recordings.",
         ));
     }
     let (url, kept) = state.accounts.begin_oidc(return_to).await?;
