@@ -7,6 +7,7 @@ mod fetch;
 mod hub;
 mod recorder;
 mod server;
+mod session_watcher;
 mod source;
 mod spool;
 mod thrown;
@@ -14,6 +15,8 @@ mod uploader;
 
 pub use hub::EventListener;
 pub use recorder::Recorder;
+pub use server::create_session;
+pub use session_watcher::SessionWatcher;
 pub use source::{OpenSource, ScreenOptions, Source, screen_capture_supported};
 
 /// Milliseconds of a clock that does not jump.

@@ -35,6 +35,8 @@
 
 // Natively only their tests use what is meant for the browser.
 #[cfg(any(target_arch = "wasm32", test))]
+mod auto;
+#[cfg(any(target_arch = "wasm32", test))]
 mod clock;
 mod container;
 mod error;
@@ -46,6 +48,8 @@ mod limit;
 #[cfg(any(target_arch = "wasm32", test))]
 mod machine;
 mod options;
+#[cfg(any(target_arch = "wasm32", test))]
+mod sse;
 mod state;
 
 pub use container::{AUDIO_VIDEO_TYPES, VIDEO_TYPES, choose_type, file_extension};
@@ -55,10 +59,13 @@ pub use options::{Authorization, Options, Renewal, RenewalFailed, Target};
 pub use state::{State, StopReason};
 
 #[cfg(target_arch = "wasm32")]
+pub use auto::SessionOrder;
+#[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(target_arch = "wasm32")]
 pub use browser::{
-    EventListener, OpenSource, Recorder, ScreenOptions, Source, screen_capture_supported,
+    EventListener, OpenSource, Recorder, ScreenOptions, SessionWatcher, Source, create_session,
+    screen_capture_supported,
 };
 #[cfg(all(target_arch = "wasm32", feature = "js"))]
 pub mod js;

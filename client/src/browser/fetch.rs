@@ -5,7 +5,10 @@
 
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, Headers, RequestCredentials, RequestInit, Response};
+use web_sys::{
+    AbortController, Headers, ReadableStreamDefaultReader, RequestCredentials, RequestInit,
+    Response,
+};
 
 /// A request about to be sent.
 pub(super) struct Call {
@@ -17,6 +20,19 @@ pub(super) struct Call {
 
 /// An answer, its body not read yet.
 pub(super) struct Answer(Response);
+
+/// The body of an answer, piece by piece.
+pub(super) struct Chunks(ReadableStreamDefaultReader);
+
+impl Chunks {
+    /// The next piece; `None` at the end, and when the connection is lost.
+    pub(super) async fn next(&self) -> Option<Vec<u8>> {
+        let result = JsFuture::from(self.0.read()).await.ok()?;
+        let value = js_sys::Reflect::get(&result, &JsValue::from_str("value")).ok()?;
+        let bytes: js_sys::Uint8Array = value.dyn_into().ok()?;
+        Some(bytes.to_vec())
+    }
+}
 
 /// No answer came: no network, refused by CORS, aborted, or the request cannot be expressed.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +114,12 @@ impl Answer {
 
     pub(super) fn header(&self, name: &str) -> Option<String> {
         self.0.headers().get(name).ok().flatten()
+    }
+
+    /// The body as it comes; `None` when there is none.
+    pub(super) fn body(&self) -> Option<Chunks> {
+        let reader = self.0.body()?.get_reader();
+        reader.dyn_into().map(Chunks).ok()
     }
 
     /// The whole body as text; empty when it cannot be read.

@@ -10,7 +10,7 @@ use sortie_api::{NewSession, Problem, RecordingStarted, RecordingStopped, Sessio
 
 use super::access::Access;
 use super::fetch::{Call, Cancel};
-use crate::{RecorderError, RenewalFailed};
+use crate::{Authorization, RecorderError, RenewalFailed, Target};
 
 /// What our Record page calls what it records.
 const APP_ID: &str = "record";
@@ -25,6 +25,20 @@ pub(super) struct Begun {
     /// Absolute, or relative to the page when the server is the page's own.
     pub(super) upload_url: String,
     pub(super) max_size_bytes: u64,
+}
+
+/// Makes a session for a page's own use on our server at `base` (`""` for the page's own origin), and gives its id:
+/// to watch before anything is recorded, and to record into.
+///
+/// # Errors
+/// The server cannot be reached, refuses, or does not know who asks.
+pub async fn create_session(
+    base: impl Into<String>,
+    authorization: Authorization,
+) -> Result<String, RecorderError> {
+    let base = base.into();
+    let access = Access::new(authorization, &Target::server(&base));
+    Server { base, access }.create_session().await
 }
 
 /// Our server, as the recorder needs it.
@@ -148,6 +162,6 @@ fn refused(status: u16, body: &str) -> RecorderError {
 }
 
 /// A session's id comes from an embedding page: it must not be able to name another route.
-fn encode(segment: &str) -> String {
+pub(super) fn encode(segment: &str) -> String {
     js_sys::encode_uri_component(segment).into()
 }

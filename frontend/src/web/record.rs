@@ -6,8 +6,8 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sortie_client::{
     Authorization, Done, Event, EventListener, OpenSource, Options, Progress, Recorder,
-    RecorderError, RenewalFailed, ScreenOptions, Source, State, StopReason, Target,
-    screen_capture_supported,
+    RecorderError, RenewalFailed, ScreenOptions, SessionOrder, SessionWatcher, Source, State,
+    StopReason, Target, create_session, screen_capture_supported,
 };
 use web_sys::{Blob, MediaStream};
 
@@ -66,6 +66,15 @@ pub(super) struct Desk {
     pub(super) done: RwSignal<Option<Done>>,
     preview: StoredValue<Option<OpenSource>, LocalStorage>,
     recorder: StoredValue<Option<(Recorder, EventListener)>, LocalStorage>,
+    watched: StoredValue<Option<Watched>, LocalStorage>,
+}
+
+/// The session that this page records into.
+struct Watched {
+    session: String,
+    user_id: String,
+    /// Says when it is to be recorded by itself.
+    _watcher: SessionWatcher,
 }
 
 impl Desk {
@@ -92,6 +101,7 @@ impl Desk {
             done: RwSignal::new(None),
             preview: StoredValue::new_local(None),
             recorder: StoredValue::new_local(None),
+            watched: StoredValue::new_local(None),
         };
         provide_context(desk);
         let leaving = window_event_listener(ev::beforeunload, move |event| {
@@ -117,6 +127,13 @@ impl Desk {
     /// Whether a recording runs or is still being sent; tracked.
     pub(super) fn has_unsent(self) -> bool {
         !matches!(self.state.get(), State::Idle | State::Done | State::Failed)
+    }
+
+    fn has_unsent_untracked(self) -> bool {
+        !matches!(
+            self.state.get_untracked(),
+            State::Idle | State::Done | State::Failed
+        )
     }
 
     /// Whether pictures are being taken right now; tracked.
@@ -218,6 +235,7 @@ impl Desk {
             match outcome {
                 Ok(source) => {
                     self.show(source);
+                    self.watch().await;
                     then(self);
                 }
                 Err(error) => self.fail(&error),
@@ -242,7 +260,11 @@ impl Desk {
         self.warning.set(warning);
         self.stream.set(Some(stream));
 
-        let mut options = Options::new(Target::server(""));
+        let target = self.watched.with_value(|watched| match watched {
+            Some(watched) => Target::session("", &watched.session),
+            None => Target::server(""),
+        });
+        let mut options = Options::new(target);
         options.authorization = Authorization::cookies_renewed_by(move || self.renew());
         let recorder = Recorder::new(options);
         let listener = recorder.on_event(move |event| self.take(event));
@@ -250,6 +272,52 @@ impl Desk {
         self.recorder.set_value(Some((recorder, listener)));
         if let Err(error) = started {
             self.fail(&error);
+        }
+    }
+
+    /// From the first picture on, this page has a session of its own that may be recorded by itself: browsers let
+    /// nobody open a screen or a camera without a click, so there is nothing to record before.
+    async fn watch(self) {
+        let SignIn::SignedIn(user) = self.session.sign_in_untracked() else {
+            return;
+        };
+        // Somebody else may have signed in since.
+        let is_theirs = |watched: &Watched| watched.user_id == user.id;
+        if self
+            .watched
+            .with_value(|watched| watched.as_ref().is_some_and(is_theirs))
+        {
+            return;
+        }
+        let authorization = Authorization::cookies_renewed_by(move || self.renew());
+        // Without one, what is recorded makes its own, as ever.
+        let Ok(session) = create_session("", authorization.clone()).await else {
+            self.watched.set_value(None);
+            return;
+        };
+        let watcher = SessionWatcher::new("", &session, authorization, move |order| {
+            self.follow(order);
+        });
+        self.watched.set_value(Some(Watched {
+            session,
+            user_id: user.id,
+            _watcher: watcher,
+        }));
+    }
+
+    fn follow(self, order: SessionOrder) {
+        match order {
+            SessionOrder::Start => {
+                let has_picture = self.preview.with_value(Option::is_some);
+                if has_picture && !self.has_unsent_untracked() {
+                    self.start();
+                }
+            }
+            SessionOrder::End => {
+                self.stop();
+                // In a task of its own: the news comes from within what goes.
+                spawn_local(async move { self.watched.set_value(None) });
+            }
         }
     }
 

@@ -1,0 +1,169 @@
+//! Watches a session: by server-sent events, and by asking now and then where those cannot be had.
+
+use std::rc::Rc;
+
+use futures_util::FutureExt;
+use futures_util::future::{AbortHandle, Abortable, Either, select};
+use gloo_timers::future::TimeoutFuture;
+use sortie_api::{Event, Session};
+use wasm_bindgen_futures::spawn_local;
+
+use super::access::Access;
+use super::fetch::{Answer, Call, Cancel};
+use super::server::encode;
+use crate::auto::{AutoStart, SessionOrder};
+use crate::sse::EventReader;
+use crate::{Authorization, RenewalFailed, Target};
+
+/// Between two attempts, and between two questions where there is no stream: at least so long …
+const RETRY_MS: u32 = 2_000;
+/// … and up to so much longer, so that the pages of a server that was away do not come back all at once.
+const JITTER_MS: f64 = 2_000.0;
+/// The server says something at least every 15 s; one that is silent for so long is not there any more.
+const SILENCE_MS: u32 = 45_000;
+
+/// Says when a session is to be recorded, until it is dropped or the session has ended.
+#[must_use = "dropping it ends the watch"]
+#[derive(Debug)]
+pub struct SessionWatcher {
+    watching: AbortHandle,
+}
+
+impl SessionWatcher {
+    /// Watches the session `session` of our server at `base` (`""` for the page's own origin). `on_order` is called
+    /// from a task of its own.
+    pub fn new(
+        base: impl Into<String>,
+        session: impl Into<String>,
+        authorization: Authorization,
+        on_order: impl Fn(SessionOrder) + 'static,
+    ) -> Self {
+        let (base, session) = (base.into(), session.into());
+        let access = Access::new(authorization, &Target::session(&base, &session));
+        let mut watch = Watch {
+            base,
+            session,
+            access,
+            auto: AutoStart::default(),
+            on_order: Box::new(on_order),
+        };
+        let (watching, registration) = AbortHandle::new_pair();
+        spawn_local(Abortable::new(async move { watch.run().await }, registration).map(|_| ()));
+        Self { watching }
+    }
+}
+
+impl Drop for SessionWatcher {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}
+
+/// Nothing is heard for now; it is tried again.
+struct Lost;
+
+struct Watch {
+    base: String,
+    session: String,
+    access: Rc<Access>,
+    auto: AutoStart,
+    on_order: Box<dyn Fn(SessionOrder)>,
+}
+
+impl Watch {
+    async fn run(&mut self) {
+        while !self.auto.has_ended() {
+            if let Err(Lost) = self.listen().await {
+                // Where there is no stream (an old server, a proxy, too many pages) this is the fallback.
+                let _ = self.ask().await;
+            }
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "from 0 to JITTER_MS"
+            )]
+            let jitter = (js_sys::Math::random() * JITTER_MS) as u32;
+            TimeoutFuture::new(RETRY_MS + jitter).await;
+        }
+    }
+
+    /// Reads the stream to its end.
+    async fn listen(&mut self) -> Result<(), Lost> {
+        let id = encode(&self.session);
+        // Dropped with this future: the stream ends when nobody watches any more.
+        let cancel = Cancel::new();
+        let answer = self
+            .get(&format!("/api/events?session={id}"), &cancel)
+            .await?;
+        let body = answer.body().ok_or(Lost)?;
+        let mut reader = EventReader::default();
+        loop {
+            let chunk = select(Box::pin(body.next()), TimeoutFuture::new(SILENCE_MS)).await;
+            let Either::Left((Some(chunk), _)) = chunk else {
+                return Ok(());
+            };
+            for event in reader.push(&chunk) {
+                match Event::read(&event.name, &event.data) {
+                    Ok(Some(Event::Session(session))) if session.id == self.session => {
+                        self.take(&session);
+                    }
+                    Ok(Some(Event::SessionDeleted(deleted))) if deleted.id == self.session => {
+                        self.order(AutoStart::end);
+                    }
+                    _ => {}
+                }
+            }
+            if self.auto.has_ended() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks once.
+    async fn ask(&mut self) -> Result<(), Lost> {
+        let cancel = Cancel::new();
+        let id = encode(&self.session);
+        let answer = self.get(&format!("/api/sessions/{id}"), &cancel).await?;
+        let session: Session = serde_json::from_str(&answer.text().await).map_err(|_| Lost)?;
+        self.take(&session);
+        Ok(())
+    }
+
+    /// Gets something that must be there; a session that is not there any more has ended.
+    async fn get(&mut self, path: &str, cancel: &Cancel) -> Result<Answer, Lost> {
+        for attempt in 0..2 {
+            let call = Call::new("GET", format!("{}{path}", self.base));
+            let call = self.access.authorize(call).await.map_err(lost)?;
+            let answer = call.send(cancel);
+            let answer = select(Box::pin(answer), TimeoutFuture::new(SILENCE_MS)).await;
+            let Either::Left((Ok(answer), _)) = answer else {
+                return Err(Lost);
+            };
+            match answer.status() {
+                200 => return Ok(answer),
+                401 if attempt == 0 => self.access.renew().await.map_err(lost)?,
+                // It is gone, or is nobody's business who is signed in now.
+                403 | 404 if path.starts_with("/api/sessions/") => {
+                    self.order(AutoStart::end);
+                    return Err(Lost);
+                }
+                _ => return Err(Lost),
+            }
+        }
+        Err(Lost)
+    }
+
+    fn take(&mut self, session: &Session) {
+        self.order(|auto| auto.take(session));
+    }
+
+    fn order(&mut self, of: impl FnOnce(&mut AutoStart) -> Option<SessionOrder>) {
+        if let Some(order) = of(&mut self.auto) {
+            (self.on_order)(order);
+        }
+    }
+}
+
+fn lost(_: RenewalFailed) -> Lost {
+    Lost
+}
