@@ -21,6 +21,7 @@ mod storage;
 mod test_postgres;
 #[cfg(any(feature = "s3", feature = "sso"))]
 mod tls;
+mod sweep;
 
 pub use accounts::FirstAdmin;
 pub use catalog::{Copied, CopyError, copy_database};
@@ -36,3 +37,6 @@ pub use config::{
 #[cfg(feature = "s3")]
 pub use config::{S3Key, S3StorageConfig};
 pub use server::{OpenError, Server, verify_audit};
+pub use sweep::{
+    Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome, SweepReport, SweepTally,
+};

@@ -19,6 +19,7 @@ use crate::ingest::Ingest;
 #[cfg(feature = "s3")]
 use crate::storage::S3Storage;
 use crate::storage::{LocalStorage, Storage, StorageError};
+use crate::sweep::Sweep;
 #[cfg(any(feature = "s3", feature = "sso"))]
 use crate::tls::choose_tls;
 
@@ -26,6 +27,9 @@ use crate::tls::choose_tls;
 const GRACE: Duration = Duration::from_secs(10);
 /// How often recordings with a silent sender are looked for.
 const REAP_EVERY: Duration = Duration::from_secs(5);
+/// When what nobody could ever want is swept away: some time after the start, when everybody has come back.
+const SWEEP_FIRST: Duration = Duration::from_secs(15 * 60);
+const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +102,52 @@ pub async fn verify_audit(config: &Config) -> Result<AuditVerification, OpenErro
     let verified = catalog.verify_audit().await;
     catalog.close().await;
     verified.map_err(|error| failed(error.into()))
+fn catalog_failed(config: &Config, source: CatalogError) -> OpenError {
+    OpenError::Catalog {
+        variable: config.database.variable(),
+        database: config.database.to_string(),
+        source: source.into(),
+    }
+}
+
+fn storage_failed(config: &Config, source: StorageError) -> OpenError {
+    match &config.storage {
+        StorageConfig::Local(local) => OpenError::Storage {
+            path: local.path.display().to_string(),
+            source: source.into(),
+        },
+        #[cfg(feature = "s3")]
+        StorageConfig::S3(s3) => OpenError::Bucket {
+            bucket: s3.bucket.clone(),
+            staging: s3.staging.display().to_string(),
+            source: source.into(),
+        },
+    }
+}
+
+/// Opens the database, creating it if need be.
+pub(crate) async fn open_catalog(config: &Config) -> Result<Catalog, OpenError> {
+    let catalog = Catalog::open(&config.database).await;
+    catalog.map_err(|source| catalog_failed(config, source))
+}
+
+/// Opens the storage. Whether it works is another question.
+pub(crate) fn open_storage(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Storage>, OpenError> {
+    let opened = match &config.storage {
+        StorageConfig::Local(local) => {
+            LocalStorage::open(local.path.clone()).map(|local| Arc::new(local) as Arc<dyn Storage>)
+        }
+        #[cfg(feature = "s3")]
+        StorageConfig::S3(s3) => {
+            S3Storage::open(s3, Arc::clone(clock)).map(|s3| Arc::new(s3) as Arc<dyn Storage>)
+        }
+    };
+    #[cfg(not(feature = "s3"))]
+    let _ = clock;
+    opened.map_err(|source| storage_failed(config, source))
 }
 
 /// A server that listens but does not answer yet.
@@ -114,37 +164,11 @@ impl Server {
         // Whatever the back end: clients of this process, as in tests, are built on the same HTTP client.
         #[cfg(any(feature = "s3", feature = "sso"))]
         choose_tls();
-        let catalog_failed = |source: CatalogError| OpenError::Catalog {
-            variable: config.database.variable(),
-            database: config.database.to_string(),
-            source: source.into(),
-        };
-        let storage_failed = |source: StorageError| match &config.storage {
-            StorageConfig::Local(local) => OpenError::Storage {
-                path: local.path.display().to_string(),
-                source: source.into(),
-            },
-            #[cfg(feature = "s3")]
-            StorageConfig::S3(s3) => OpenError::Bucket {
-                bucket: s3.bucket.clone(),
-                staging: s3.staging.display().to_string(),
-                source: source.into(),
-            },
-        };
-        let catalog = Catalog::open(&config.database)
-            .await
-            .map_err(catalog_failed)?;
-        let storage: Arc<dyn Storage> = match &config.storage {
-            StorageConfig::Local(local) => {
-                Arc::new(LocalStorage::open(local.path.clone()).map_err(storage_failed)?)
-            }
-            #[cfg(feature = "s3")]
-            StorageConfig::S3(s3) => {
-                Arc::new(S3Storage::open(s3, Arc::clone(&clock)).map_err(storage_failed)?)
-            }
-        };
+        let catalog = open_catalog(&config).await?;
+        let storage = open_storage(&config, &clock)?;
         if config.recording_enabled {
-            storage.probe().await.map_err(storage_failed)?;
+            let probed = storage.probe().await;
+            probed.map_err(|source| storage_failed(&config, source))?;
         }
         let (accounts, first_admin) = Accounts::open(catalog.clone(), Arc::clone(&clock), &config)
             .await
@@ -155,7 +179,8 @@ impl Server {
             Arc::clone(&clock),
             &config,
         );
-        ingest.recover().await.map_err(catalog_failed)?;
+        let recovered = ingest.recover().await;
+        recovered.map_err(|source| catalog_failed(&config, source))?;
         let address = SocketAddr::new(config.host, config.port);
         let listen = |source| OpenError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -219,6 +244,22 @@ impl Server {
                 }
             }
         });
+        let sweeper = tokio::spawn({
+            let sweep = Sweep::new(
+                catalog.clone(),
+                Arc::clone(&state.storage),
+                ingest.clone(),
+                Arc::clone(&state.clock),
+            );
+            let stopping = stopping.clone();
+            stopping.run_until_cancelled_owned(async move {
+                tokio::time::sleep(SWEEP_FIRST).await;
+                loop {
+                    sweep.daily().await;
+                    tokio::time::sleep(SWEEP_EVERY).await;
+                }
+            })
+        });
         // A long PATCH would hold the door open for as long as its sender likes: after the grace it is
         // ended with what it has brought, and its sender goes on after the restart.
         let closer = tokio::spawn({
@@ -257,6 +298,7 @@ impl Server {
         let _ = reaper.await;
         let _ = retaining.await;
         following.abort();
+        let _ = sweeper.await;
         ingest.close().await;
         catalog.close().await;
         Ok(())

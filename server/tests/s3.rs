@@ -5,10 +5,14 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use sortie_media::{HEAD_ROOM, Indexer, Options};
+use sortie_server::{
+    Clock, ManualClock, Sweep, SweepFinding, SweepKind, SweepOptions, SystemClock,
+};
 use support::fault_proxy::{Fault, FaultProxy};
 use support::seaweedfs::{ADMIN, BUCKET, seaweedfs};
 use support::{Client, TestServer, chromium_webm, header, json_of};
@@ -27,6 +31,15 @@ async fn server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
         ("AWS_SECRET_ACCESS_KEY", ADMIN.1),
     ];
     TestServer::with(&[&variables, more].concat()).await
+}
+
+/// Waits until the store has confirmed a part.
+async fn confirmed(server: &TestServer, id: &str, part: u64) {
+    let staging = server.database().with_file_name("staging");
+    let part = staging.join(id).join(format!("{part:05}.part"));
+    while part.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// A recording of about this size: a real head, and clusters of large frames behind it.
@@ -227,6 +240,110 @@ async fn the_store_may_be_away_while_a_recording_grows() {
     proxy.plan(|_, _| Fault::None);
     send(&client, &id, &stream, 29 * MIB, stream.len(), 4 * MIB).await;
     assert!(download(&client, &id).await == finished(&stream));
+}
+
+/// A part goes while nobody looks: the recording fails, says so, and is not tried for ever.
+async fn check_failed(client: &Client, id: &str) {
+    let recording = client.recording(id).await;
+    assert_eq!(recording["status"], "failed", "{recording}");
+    let why = recording["failure"].as_str().unwrap_or_default();
+    assert!(why.contains("removed parts"), "{why}");
+    let answer = client.get(&format!("/api/recordings/{id}/download"));
+    assert_eq!(
+        answer.send().await.expect("an answer").status(),
+        StatusCode::CONFLICT
+    );
+}
+
+#[tokio::test]
+async fn an_upload_that_the_store_does_not_know_any_more() {
+    let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
+    let mut server = server(&proxy.endpoint, &[]).await;
+    let client = server.admin().await;
+    let stream = large_webm(20 * MIB);
+    let (id, _) = client.start_recording().await;
+    send(&client, &id, &stream, 0, 19 * MIB, 4 * MIB).await;
+    confirmed(&server, &id, 1).await;
+    proxy.plan(|_, line| {
+        if line.contains("uploadId=") {
+            Fault::Status(404)
+        } else {
+            Fault::None
+        }
+    });
+    send(&client, &id, &stream, 19 * MIB, stream.len(), 4 * MIB).await;
+    check_failed(&client, &id).await;
+
+    // What is left stays, whatever happens, until the recording is deleted.
+    server.restart().await;
+    let client = server.admin().await;
+    check_failed(&client, &id).await;
+    let kept = server.database().with_file_name("staging").join(&id);
+    let head = std::fs::read(kept.join("00000.part")).expect("the first part");
+    assert!(head == finished(&stream)[..head.len()], "the first part");
+    let deleted = client.delete(&format!("/api/recordings/{id}")).send().await;
+    assert_eq!(deleted.expect("an answer").status(), StatusCode::NO_CONTENT);
+    assert!(!kept.exists());
+}
+
+/// Two servers with one prefix, which must not be: what each has made is an orphan to the other.
+#[tokio::test]
+async fn a_sweep_of_the_store() {
+    let prefix = uuid::Uuid::new_v4().simple().to_string();
+    let prefix = [("SORTIE_RECORDING_S3_PREFIX", prefix.as_str())];
+    let one = server(&seaweedfs().endpoint, &prefix).await;
+    let other = server(&seaweedfs().endpoint, &prefix).await;
+    let client = one.admin().await;
+    let ready = client.record(&chromium_webm()).await;
+    let stream = large_webm(20 * MIB);
+    let (growing, _) = client.start_recording().await;
+    send(&client, &growing, &stream, 0, 19 * MIB, 4 * MIB).await;
+    confirmed(&one, &growing, 1).await;
+    let others = other.admin().await;
+    let kept = others.record(&chromium_webm()).await;
+    let (began, _) = others.start_recording().await;
+
+    let sweep = async |server: &TestServer, days: u64, dry_run: bool| {
+        // The store goes by its own clock.
+        let clock = ManualClock::new(SystemClock.now_ms());
+        clock.advance(Duration::from_secs(days * 86_400));
+        let opened = Sweep::open(&server.config(), Arc::new(clock)).await;
+        let options = SweepOptions {
+            dry_run,
+            min_age: Duration::from_secs(3600),
+            force: false,
+        };
+        let mut found = Vec::new();
+        let mut tell = |finding: &SweepFinding| found.push(finding.clone());
+        let swept = opened.expect("a sweep").run(options, &mut tell).await;
+        let report = swept.expect("a report");
+        assert_eq!(report.failed, 0, "{found:?}");
+        (report, found)
+    };
+    let (report, found) = sweep(&other, 0, false).await;
+    assert_eq!(report.found().count, 0, "{found:?}");
+    assert_eq!(report.young.count, 2);
+    for dry_run in [true, false] {
+        let (report, found) = sweep(&other, 2, dry_run).await;
+        assert_eq!(report.of(SweepKind::Object).count, 1, "{found:?}");
+        assert_eq!(report.of(SweepKind::Upload).count, 1, "{found:?}");
+        assert_eq!(report.found().count, 2, "{found:?}");
+        assert!(
+            found.iter().any(|it| it.name.contains(&ready))
+                && found.iter().any(|it| it.name.contains(&growing)),
+            "{found:?}"
+        );
+    }
+    assert!(download(&others, &kept).await == finished(&chromium_webm()));
+    assert_eq!(others.offset(&began).await, 0);
+    let (report, found) = sweep(&other, 2, false).await;
+    assert_eq!(report.found().count, 0, "{found:?}");
+
+    let (report, found) = sweep(&one, 0, false).await;
+    assert_eq!(report.of(SweepKind::Row).count, 1, "{found:?}");
+    assert_eq!(client.recording(&ready).await["status"], "failed");
+    send(&client, &growing, &stream, 19 * MIB, stream.len(), 4 * MIB).await;
+    check_failed(&client, &growing).await;
 }
 
 #[tokio::test]

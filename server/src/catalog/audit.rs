@@ -101,6 +101,8 @@ pub(crate) enum Action {
     TokenCreate,
     /// An API token was revoked.
     TokenRevoke,
+    /// Something in the storage was removed that belonged to it no more, or to no recording at all.
+    Sweep,
 }
 
 impl Action {
@@ -133,6 +135,7 @@ impl Action {
             Self::UserDelete => "user.delete",
             Self::TokenCreate => "token.create",
             Self::TokenRevoke => "token.revoke",
+            Self::Sweep => "recording.sweep",
         }
     }
 }

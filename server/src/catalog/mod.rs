@@ -16,6 +16,7 @@ mod sessions;
 mod settings;
 #[cfg(test)]
 mod testing;
+mod sweep;
 mod totals;
 mod usage;
 mod users;

@@ -1,4 +1,5 @@
-//! What `sortie-server` does besides serving: `repair` and `inspect`, for files that somebody brings.
+//! What `sortie-server` does besides serving: `repair` and `inspect`, for files that somebody brings, and `sweep`
+//! for what lies about in the storage.
 //!
 //! Exit codes: 0 done; 1 a file could not be read or written; 2 the command line asks for what cannot be;
 //! 3 the file is no recording, or nothing in it can be played.
@@ -10,6 +11,7 @@ mod inspect;
 mod migrate_db;
 mod repair;
 mod source;
+mod sweep;
 mod verify_audit;
 mod words;
 
@@ -52,6 +54,11 @@ pub(crate) enum Command {
     /// 0 done, 1 a database cannot be used or is not empty, 2 wrong usage.
     #[cfg(feature = "postgres")]
     MigrateDb(migrate_db::Arguments),
+    /// Remove what belongs to no recording from the storage, and mark recordings whose file is gone as failed.
+    ///
+    /// Configured by the server's environment variables; the server may run meanwhile. Exit codes: 0 nothing to
+    /// do or all done, 1 not all could be done, 2 wrong usage or configuration, 3 a dry run has found something.
+    Sweep(sweep::Arguments),
 }
 
 /// Why a command ends without having done its work.
@@ -107,6 +114,7 @@ impl Command {
             Self::MigrateDb(arguments) => migrate_db::run(&arguments, config),
             Self::Repair(arguments) => repair::run(&arguments),
             Self::Inspect(arguments) => inspect::run(&arguments),
+            Self::Sweep(arguments) => return sweep::run(config, &arguments),
         };
         let Err(failure) = result else {
             return ExitCode::SUCCESS;

@@ -176,7 +176,7 @@ impl From<StorageError> for ApiError {
                 ProblemCode::Gone,
                 "The recording's file is no longer in the storage.",
             ),
-            StorageError::Io(_) => Self::internal(error),
+            StorageError::Lost(_) | StorageError::Io(_) => Self::internal(error),
         }
     }
 }

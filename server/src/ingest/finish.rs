@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sortie_api::RecordingStatus;
 
 use super::growing::{Ending, Growing, conclude};
+use super::lost::OBJECT_GONE;
 use super::slot::{Interrupted, Slot, locked};
 use super::{IngestError, Inner};
 use crate::catalog::{Action, Actor, AuditEvent, Completion, RecordingRow, UploadKind};
@@ -60,9 +61,17 @@ impl Inner {
             return Err(IngestError::Unknown);
         };
         let (writer, ending) = growing.end();
-        let plan = self.plan(&row, &ending, arrived, interrupted);
+        let mut plan = self.plan(&row, &ending, arrived, interrupted);
         self.catalog.mark_processing(&row.id, &plan).await?;
-        conclude(writer, ending).await?;
+        match conclude(writer, ending).await {
+            // Trying again would end the same way for ever.
+            Err(StorageError::Lost(error)) => {
+                tracing::error!(recording = row.id, "a recording has lost parts: {error}");
+                plan = self.plan_of_lost(&row, plan);
+                self.catalog.mark_processing(&row.id, &plan).await?;
+            }
+            concluded => concluded?,
+        }
         self.catalog
             .mark_complete(&row.id, self.clock.now_ms())
             .await?;
@@ -139,7 +148,7 @@ impl Inner {
             );
             let plan = Completion {
                 upload_length: row.upload_length.unwrap_or_default().unsigned_abs(),
-                failure: Some("The recording's file is no longer in the storage.".to_owned()),
+                failure: Some(OBJECT_GONE.to_owned()),
                 size_bytes: 0,
                 duration_ms: 0,
                 format: "",

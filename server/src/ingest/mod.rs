@@ -7,6 +7,7 @@ mod claim;
 mod finish;
 mod growing;
 mod join;
+mod lost;
 mod reaper;
 mod receive;
 mod slot;

@@ -12,11 +12,12 @@ use futures_util::TryStreamExt;
 use sortie_media::{HEAD_ROOM, Patch};
 use tempfile::TempDir;
 
+use super::s3::Remote;
 use super::{
     AS_IT_CAME, Excerpt, Finishing, LocalStorage, S3Storage, SeekableStream, Settled, Storage,
-    StorageError, Writer,
+    StorageError, Stored, What, Writer,
 };
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{S3Key, S3StorageConfig};
 use seaweedfs::{ADMIN, BUCKET, seaweedfs};
 
@@ -90,6 +91,39 @@ impl Bench {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
+    }
+
+    /// Puts things there that are not ours.
+    async fn foreign(&self) {
+        let folder = match &self.kind {
+            Kind::Local => self.folder.path().join("recordings"),
+            Kind::S3(config) => {
+                let remote = Remote::open(config, Arc::new(SystemClock)).expect("a store");
+                for name in ["holiday.webm", "deeper/notes.txt"] {
+                    let key = format!("{}{name}", config.prefix);
+                    let bytes = Bytes::from_static(b"not ours");
+                    let key = key.as_str().into();
+                    let put = remote.put(&key, bytes, "text/plain").await;
+                    put.expect("an object");
+                }
+                config.staging.clone()
+            }
+        };
+        std::fs::write(folder.join("notes.txt"), b"not ours").expect("a file");
+        std::fs::create_dir(folder.join("lost+found")).expect("a folder");
+    }
+
+    /// How many that are.
+    fn foreigners(&self) -> usize {
+        match self.kind {
+            Kind::Local => 2,
+            Kind::S3(_) => 4,
+        }
+    }
+
+    /// Whether it has multipart uploads, and says so.
+    fn lists_uploads(&self) -> bool {
+        matches!(self.kind, Kind::S3(_))
     }
 
     async fn object(&self, path: &str) -> Result<Vec<u8>, StorageError> {
@@ -453,6 +487,95 @@ async fn deletions(bench: &mut Bench) -> Checked {
     Ok(())
 }
 
+/// Everything is listed as what it is, what is named is removed, and what is missing is found.
+async fn listing(bench: &mut Bench) -> Checked {
+    let id = |n: u128| uuid::Uuid::from_u128(n).to_string();
+    let (grown, empty, foreign) = (id(1), id(2), id(3));
+    let stream = stream(TWO_PARTS + UNSETTLED);
+    drop(bench.grown(&grown, &stream, &[]).await?);
+    drop(bench.storage.create(&empty).await?);
+    let mut finished = Vec::new();
+    for n in 10..30 {
+        let id = id(n);
+        let stream = &stream[..size(u64::try_from(n).expect("small") * 100)];
+        let writer = bench.grown(&id, stream, &[]).await?;
+        let keep = HEAD_ROOM + stream.len() as u64;
+        writer.finish(finishing(keep, 0)).await?;
+        finished.push((bench.storage.finished_path(&id, "webm"), id, keep));
+    }
+    let mut writer = bench.storage.create(&foreign).await?;
+    writer.append(vec![Bytes::from_static(b"text")]).await?;
+    writer.keep_as_it_came().await?;
+    bench.foreign().await;
+
+    let now_ms = SystemClock.now_ms();
+    let listed: Vec<Stored> = bench.storage.list().try_collect().await?;
+    for stored in &listed {
+        let age_ms = now_ms - stored.modified_ms;
+        assert!((-5000..600_000).contains(&age_ms), "{stored:?} {age_ms}");
+    }
+    let find = |what: &What, path: &str| {
+        let found = listed.iter().find(|it| it.what == *what && it.path == path);
+        found.unwrap_or_else(|| panic!("{what:?} {path} is not in {listed:?}"))
+    };
+    for (path, id, size) in &finished {
+        let stored = find(&What::Finished(id.clone()), path);
+        assert_eq!(stored.size_bytes, *size);
+    }
+    find(
+        &What::Finished(foreign.clone()),
+        &bench.storage.finished_path(&foreign, AS_IT_CAME),
+    );
+    let growing = bench.storage.growing_path(&grown);
+    assert!(find(&What::Growing(grown.clone()), &growing).size_bytes > HEAD_ROOM);
+    let nothing = bench.storage.growing_path(&empty);
+    let stored = find(&What::Growing(empty.clone()), &nothing);
+    assert_eq!(stored.size_bytes, HEAD_ROOM);
+    let foreigners = listed.iter().filter(|it| it.what == What::Foreign);
+    assert_eq!(foreigners.count(), bench.foreigners());
+    // A multipart upload, where there is such a thing, was begun for the one that is large.
+    let uploads = listed
+        .iter()
+        .filter(|it| matches!(it.what, What::Upload { .. }));
+    let uploads: Vec<_> = uploads.collect();
+    assert_eq!(
+        uploads.len(),
+        usize::from(bench.lists_uploads()),
+        "{uploads:?}"
+    );
+    for upload in uploads {
+        assert_eq!(upload.what.recording(), Some(grown.as_str()));
+    }
+
+    // Some of them go; their neighbours are not taken for missing, and what never was there is.
+    let mut paths: Vec<_> = finished.iter().map(|(path, ..)| path.clone()).collect();
+    let missing = bench.storage.missing(paths.clone()).await?;
+    assert!(missing.is_empty(), "{missing:?}");
+    paths.push(bench.storage.finished_path(&id(5), "webm"));
+    paths.push(bench.storage.finished_path(&id(500), "mp4"));
+    paths.push("another/place.webm".to_owned());
+    let mut expected = paths[finished.len()..].to_vec();
+    for (path, ..) in finished.iter().step_by(3) {
+        let stored = listed.iter().find(|it| it.path == *path).expect("listed");
+        bench.storage.remove(stored).await?;
+        expected.push(path.clone());
+    }
+    let mut missing = bench.storage.missing(paths).await?;
+    missing.sort();
+    expected.sort();
+    assert_eq!(missing, expected);
+
+    for stored in &listed {
+        bench.storage.remove(stored).await?;
+        // It is gone already.
+        bench.storage.remove(stored).await?;
+    }
+    let left: Vec<Stored> = bench.storage.list().try_collect().await?;
+    assert_eq!(left.len(), bench.foreigners(), "{left:?}");
+    assert!(left.iter().all(|stored| stored.what == What::Foreign));
+    Ok(())
+}
+
 async fn health(bench: &mut Bench) -> Checked {
     bench.storage.probe().await?;
     bench.storage.check().await
@@ -483,12 +606,19 @@ conformance!(
     as_it_came,
     ranges,
     deletions,
+    listing,
     health,
 );
 
 /// What only a store can do to a recording.
 mod only_s3 {
+    use super::super::s3::ListedUpload;
     use super::*;
+
+    async fn uploads_of(remote: &Arc<Remote>, prefix: &str) -> Vec<ListedUpload> {
+        let uploads = Remote::uploads(Arc::clone(remote), prefix);
+        uploads.try_collect().await.expect("a list")
+    }
 
     fn copy(from: &Path, to: &Path) {
         std::fs::create_dir_all(to).expect("a folder");
@@ -541,18 +671,18 @@ mod only_s3 {
         let Kind::S3(config) = bench.kind.clone() else {
             panic!("another kind")
         };
-        let remote =
-            super::super::s3::Remote::open(&config, Arc::new(SystemClock)).expect("a store");
+        let remote = Remote::open(&config, Arc::new(SystemClock)).expect("a store");
+        let remote = Arc::new(remote);
         let stream = stream(3 * PART);
         let writer = bench.grown("given-up", &stream, &[]).await?;
         bench.quiesce("given-up", settled(3 * PART)).await;
-        let uploads = remote.uploads(&config.prefix).await.expect("a list");
+        let uploads = uploads_of(&remote, &config.prefix).await;
         assert_eq!(uploads.len(), 1, "{uploads:?}");
-        assert_eq!(uploads[0].0, format!("{}given-up.webm", config.prefix));
+        assert_eq!(uploads[0].key, format!("{}given-up.webm", config.prefix));
         drop(writer);
         let path = bench.storage.growing_path("given-up");
         bench.storage.delete(&path).await?;
-        let uploads = remote.uploads(&config.prefix).await.expect("a list");
+        let uploads = uploads_of(&remote, &config.prefix).await;
         assert!(uploads.is_empty(), "{uploads:?}");
         Ok(())
     }
@@ -564,19 +694,19 @@ mod only_s3 {
         let Kind::S3(config) = bench.kind.clone() else {
             panic!("another kind")
         };
-        let remote =
-            super::super::s3::Remote::open(&config, Arc::new(SystemClock)).expect("a store");
+        let remote = Remote::open(&config, Arc::new(SystemClock)).expect("a store");
+        let remote = Arc::new(remote);
         let stream = stream(3 * PART);
         let writer = bench.grown("gone", &stream, &[]).await?;
         bench.quiesce("gone", settled(3 * PART)).await;
-        for (key, upload) in remote.uploads(&config.prefix).await.expect("a list") {
+        for upload in uploads_of(&remote, &config.prefix).await {
             remote
-                .abort(&key.as_str().into(), &upload)
+                .abort(&upload.key.as_str().into(), &upload.upload_id)
                 .await
                 .expect("given up");
         }
         let keep = HEAD_ROOM + 3 * PART;
-        let Err(StorageError::Io(error)) = writer.finish(finishing(keep, 0)).await else {
+        let Err(StorageError::Lost(error)) = writer.finish(finishing(keep, 0)).await else {
             panic!("parts are lost");
         };
         assert!(error.to_string().contains("lifecycle"), "{error}");

@@ -2,22 +2,25 @@
 //!
 //! A growing object is `<id>.part`; finishing renames it to `<id>.<extension>`. Both are playable.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, ReadDir};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
 use sortie_media::{HEAD_ROOM, Patch};
 
+use super::stored::{CHECK, COPY};
 use super::{
-    AS_IT_CAME, Finishing, Reopened, SeekableStream, Storage, StorageError, Writer, blocking,
+    AS_IT_CAME, Finishing, Reopened, SeekableStream, Storage, StorageError, Stored, What, Writer,
+    blocking,
 };
 
 /// The ending of a growing object.
@@ -25,6 +28,8 @@ const GROWING: &str = "part";
 /// How much is read at once for a download: enough that trips to a blocking thread do not count, little enough
 /// that a thousand downloads do not either.
 const READ_SIZE: u64 = 256 * 1024;
+/// How many names of a folder are read at once.
+const NAMES_AT_ONCE: usize = 1000;
 /// How much may wait to be written with what follows.
 const PENDING: usize = 1024 * 1024;
 
@@ -74,6 +79,51 @@ fn read(file: &File, range: Range<u64>) -> io::Result<Bytes> {
 /// Makes a new, renamed or removed name durable.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// What is in a folder, read in batches off the async threads. An entry that goes while it is looked at is left
+/// out, and so is one whose name is no text: that is not ours.
+pub(super) fn entries(
+    folder: PathBuf,
+    describe: impl Fn(&str, &Metadata) -> io::Result<Stored> + Clone + Send + 'static,
+) -> BoxStream<'static, Result<Stored, StorageError>> {
+    let batches = stream::try_unfold(None::<ReadDir>, move |reading| {
+        let (folder, describe) = (folder.clone(), describe.clone());
+        blocking(move || {
+            let mut reading = match reading {
+                Some(reading) => reading,
+                None => std::fs::read_dir(&folder)?,
+            };
+            let mut batch = Vec::new();
+            while batch.len() < NAMES_AT_ONCE {
+                let Some(entry) = reading.next().transpose()? else {
+                    break;
+                };
+                let name = entry.file_name();
+                let Some(name) = name.to_str() else { continue };
+                let described = entry
+                    .metadata()
+                    .and_then(|metadata| describe(name, &metadata));
+                match described {
+                    Ok(stored) => batch.push(stored),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok((!batch.is_empty()).then_some((batch, Some(reading))))
+        })
+    });
+    batches
+        .map_ok(|batch| stream::iter(batch.into_iter().map(Ok)))
+        .try_flatten()
+        .boxed()
+}
+
+/// When a file was last changed, in milliseconds since 1970.
+pub(super) fn modified_ms(metadata: &Metadata) -> i64 {
+    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    let since = modified.duration_since(SystemTime::UNIX_EPOCH);
+    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
 
 #[async_trait]
@@ -174,8 +224,49 @@ impl Storage for LocalStorage {
         .await
     }
 
+    fn list(&self) -> BoxStream<'static, Result<Stored, StorageError>> {
+        entries(self.folder.to_path_buf(), |name, metadata| {
+            let what = if metadata.is_file() {
+                What::of_name(name)
+            } else {
+                What::Foreign
+            };
+            Ok(Stored {
+                path: name.to_owned(),
+                what,
+                size_bytes: metadata.len(),
+                modified_ms: modified_ms(metadata),
+            })
+        })
+    }
+
+    async fn remove(&self, stored: &Stored) -> Result<(), StorageError> {
+        match stored.what {
+            What::Foreign | What::Upload { .. } => Ok(()),
+            _ => self.delete(&stored.path).await,
+        }
+    }
+
+    async fn missing(&self, paths: Vec<String>) -> Result<Vec<String>, StorageError> {
+        let storage = self.clone();
+        blocking(move || {
+            let mut missing = Vec::new();
+            for path in paths {
+                let exists = match storage.file(&path) {
+                    Ok(file) => file.try_exists()?,
+                    Err(_) => false,
+                };
+                if !exists {
+                    missing.push(path);
+                }
+            }
+            Ok(missing)
+        })
+        .await
+    }
+
     async fn check(&self) -> Result<(), StorageError> {
-        let path = self.folder.join(".sortie-check");
+        let path = self.folder.join(CHECK);
         blocking(move || {
             std::fs::write(&path, b"sortie")?;
             let read = std::fs::read(&path)?;
@@ -345,7 +436,7 @@ impl Writer for LocalWriter {
         self.write(|_| Ok(())).await?;
         blocking(move || {
             let path = self.path.with_extension(AS_IT_CAME);
-            let fresh = self.path.with_extension("bin.tmp");
+            let fresh = self.path.with_extension(COPY);
             let copy = || {
                 let mut from = File::open(&self.path)?;
                 from.seek(SeekFrom::Start(HEAD_ROOM))?;

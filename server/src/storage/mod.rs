@@ -9,6 +9,7 @@ mod local;
 mod room;
 #[cfg(feature = "s3")]
 mod s3;
+mod stored;
 
 use std::io;
 use std::ops::Range;
@@ -23,6 +24,7 @@ pub(crate) use local::LocalStorage;
 pub(crate) use room::{Room, room};
 #[cfg(feature = "s3")]
 pub(crate) use s3::S3Storage;
+pub(crate) use stored::{Stored, What};
 
 /// What can go wrong.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,17 @@ pub(crate) enum StorageError {
     /// The object is not there.
     #[error("the object is not in the storage")]
     Missing,
+    /// Bytes that were acknowledged are gone for good: somebody removed them behind our back. Trying again does
+    /// not help.
+    #[error("the storage has lost what it had confirmed")]
+    #[cfg_attr(
+        not(feature = "s3"),
+        expect(
+            dead_code,
+            reason = "a folder has all of a growing file or nothing of it"
+        )
+    )]
+    Lost(#[source] io::Error),
     /// Anything else.
     #[error("the storage failed")]
     Io(#[source] io::Error),
@@ -215,6 +228,15 @@ pub(crate) trait Storage: Send + Sync {
 
     /// Removes an object, growing or finished, durably. One that is not there is no error.
     async fn delete(&self, path: &str) -> Result<(), StorageError>;
+
+    /// Everything that lies here, in no order, however much it is: for the sweep. What is not ours is in it.
+    fn list(&self) -> BoxStream<'static, Result<Stored, StorageError>>;
+
+    /// Removes what was listed, unless it is [`What::Foreign`]. What is not there any more is no error.
+    async fn remove(&self, stored: &Stored) -> Result<(), StorageError>;
+
+    /// Those of these paths, of which there are at most some thousand, that have no object.
+    async fn missing(&self, paths: Vec<String>) -> Result<Vec<String>, StorageError>;
 
     /// Whether it can be used now. Cheap: it is asked every few seconds.
     async fn check(&self) -> Result<(), StorageError>;

@@ -84,7 +84,7 @@ impl TestServer {
             .map_or_else(file, str::to_owned)
     }
 
-    fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         let defaults = [
             ("SORTIE_VIDEO_RECORDING_ENABLED", "true".to_owned()),
             ("SORTIE_HOST", "127.0.0.1".to_owned()),
@@ -150,6 +150,11 @@ impl TestServer {
     /// Where recordings are kept.
     pub(crate) fn recordings(&self) -> PathBuf {
         self.folder.path().join("recordings")
+    }
+
+    /// The SQLite file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("sortie.db")
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {

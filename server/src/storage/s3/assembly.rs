@@ -136,7 +136,7 @@ impl Assembly {
     pub(super) async fn begin_again(&self) -> Result<(), StorageError> {
         let state = Arc::clone(&self.state).lock_owned().await;
         if !state.parts.is_empty() {
-            return Err(StorageError::Io(io::Error::other(format!(
+            return Err(StorageError::Lost(io::Error::other(format!(
                 "the multipart upload of recording {} is gone from the store, and {} parts with it; does a \
                  lifecycle rule abort uploads too early?",
                 self.id,

@@ -27,8 +27,13 @@ pub(super) fn retire(folder: &Path) -> io::Result<()> {
 pub(super) fn clear(staging: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(staging)? {
         let path = entry?.path();
-        if Keys::is_gone(&path) {
-            std::fs::remove_dir_all(path)?;
+        if !Keys::is_gone(&path) {
+            continue;
+        }
+        match std::fs::remove_dir_all(path) {
+            // Another process clears it too: a server, while somebody sweeps.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result?,
         }
     }
     Ok(())

@@ -78,6 +78,11 @@ impl Keys {
     pub(super) fn is_gone(folder: &Path) -> bool {
         folder.to_str().is_some_and(|name| name.ends_with(GONE))
     }
+
+    /// The recording that a staging folder of this name is of, if it is one.
+    pub(super) fn id_of(folder_name: &str) -> &str {
+        folder_name.strip_suffix(GONE).unwrap_or(folder_name)
+    }
 }
 
 /// What the store says an object is, to those who read it there.

@@ -23,6 +23,7 @@ mod excerpts;
 mod explain;
 mod folder;
 mod keys;
+mod listing;
 mod probe;
 mod remote;
 mod staged;
@@ -43,11 +44,14 @@ use futures_util::stream::{self, BoxStream};
 use sortie_media::HEAD_ROOM;
 use tokio::sync::Mutex;
 
-use super::{Presigned, Reopened, Storage, StorageError, Writer, blocking};
+use super::stored::CHECK;
+use super::{Presigned, Reopened, Storage, StorageError, Stored, What, Writer, blocking};
 use crate::clock::Clock;
 use crate::config::S3StorageConfig;
 use assembly::{Assembly, Ownership};
 use keys::Keys;
+#[cfg(test)]
+pub(crate) use remote::ListedUpload;
 pub(crate) use remote::Remote;
 use remote::{read_error, write_error};
 use staged::{Staged, StagedStream};
@@ -216,15 +220,51 @@ impl Storage for S3Storage {
         self.remote.delete(&key).await.map_err(write_error)
     }
 
+    fn list(&self) -> BoxStream<'static, Result<Stored, StorageError>> {
+        self.everything()
+    }
+
+    async fn remove(&self, stored: &Stored) -> Result<(), StorageError> {
+        match &stored.what {
+            What::Foreign => Ok(()),
+            What::Upload { upload, .. } => {
+                let aborted = self.remote.abort(&Keys::key(&stored.path)?, upload).await;
+                aborted.map_err(write_error)
+            }
+            What::Leftover(_) if stored.path.starts_with('/') => {
+                let path = PathBuf::from(&stored.path);
+                blocking(move || {
+                    let removed = if path.is_dir() {
+                        std::fs::remove_dir_all(path)
+                    } else {
+                        std::fs::remove_file(path)
+                    };
+                    match removed {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                        result => result,
+                    }
+                })
+                .await
+            }
+            What::Finished(_) | What::Growing(_) | What::Leftover(_) => {
+                self.delete(&stored.path).await
+            }
+        }
+    }
+
+    async fn missing(&self, paths: Vec<String>) -> Result<Vec<String>, StorageError> {
+        self.not_there(paths).await
+    }
+
     async fn check(&self) -> Result<(), StorageError> {
-        let staging = self.keys.staging().join(".sortie-check");
+        let staging = self.keys.staging().join(CHECK);
         blocking(move || {
             std::fs::write(&staging, b"sortie")?;
             std::fs::remove_file(staging)
         })
         .await?;
         // That there is nothing is an answer.
-        let key = Keys::key(&format!("{}.sortie-check", self.keys.prefix()))?;
+        let key = Keys::key(&format!("{}{CHECK}", self.keys.prefix()))?;
         match tokio::time::timeout(CHECK_TIMEOUT, self.remote.size(&key)).await {
             Ok(answer) => answer.map(|_| ()).map_err(read_error),
             Err(_) => Err(StorageError::Io(io::ErrorKind::TimedOut.into())),

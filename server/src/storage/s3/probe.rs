@@ -1,6 +1,7 @@
 //! The check at the start: everything that a recording's life needs, tried once.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -10,17 +11,18 @@ use super::keys::Keys;
 use super::remote::Remote;
 use crate::config::S3StorageConfig;
 use crate::storage::StorageError;
+use crate::storage::stored::CHECK;
 
 const CONTENT: &[u8] = b"Sortie Recording tries whether this bucket can be used.";
 
 /// Says everything that is missing at once, as far as one failure does not hide the next.
 pub(super) async fn probe(
-    remote: &Remote,
+    remote: &Arc<Remote>,
     keys: &Keys,
     config: &S3StorageConfig,
 ) -> Result<(), StorageError> {
     let key = Keys::key(&format!(
-        "{}.sortie-check-{}",
+        "{}{CHECK}-{}",
         keys.prefix(),
         uuid::Uuid::new_v4().simple()
     ))?;
@@ -75,7 +77,10 @@ pub(super) async fn probe(
             if let Err(error) = remote.delete(&key).await {
                 note(&error, "s3:DeleteObject", &objects);
             }
-            match remote.uploads(keys.prefix()).await {
+            match Remote::uploads(Arc::clone(remote), keys.prefix())
+                .try_next()
+                .await
+            {
                 Err(error @ object_store::Error::PermissionDenied { .. }) => {
                     note(&error, "s3:ListBucketMultipartUploads", &bucket);
                 }

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::signer::{Method, SignedUrlOptions, Signer};
 use object_store::{
-    Attribute, Attributes, BackoffConfig, ClientOptions, Error, GetOptions, GetRange, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, RetryConfig, StaticCredentialProvider,
+    Attribute, Attributes, BackoffConfig, ClientOptions, Error, GetOptions, GetRange, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, RetryConfig,
+    StaticCredentialProvider,
 };
 
 use super::credentials::ChainCredentials;
@@ -108,7 +109,7 @@ impl Remote {
     }
 
     /// Writes a whole object.
-    pub(super) async fn put(&self, key: &Path, bytes: Bytes, content_type: &str) -> Result<()> {
+    pub(crate) async fn put(&self, key: &Path, bytes: Bytes, content_type: &str) -> Result<()> {
         let options = || PutOptions {
             attributes: content(content_type),
             ..PutOptions::default()
@@ -215,28 +216,48 @@ impl Remote {
         Ok(url.into())
     }
 
-    /// Keys and names of the multipart uploads under `prefix` that are neither complete nor given up.
+    /// The objects under `prefix` whose keys come after `after`, in the order of their keys.
+    pub(super) fn objects(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        let prefix = (!prefix.is_empty()).then(|| Path::from(prefix));
+        match after {
+            Some(after) => self
+                .store
+                .list_with_offset(prefix.as_ref(), &Path::from(after)),
+            None => self.store.list(prefix.as_ref()),
+        }
+    }
+
+    /// The multipart uploads under `prefix` that are neither complete nor given up.
     ///
     /// object_store has no such call, but it signs one.
-    pub(crate) async fn uploads(&self, prefix: &str) -> Result<Vec<(String, String)>> {
-        let mut uploads = Vec::new();
-        let mut markers: Option<(String, String)> = None;
-        loop {
-            let mut query = vec![("uploads", ""), ("prefix", prefix)];
-            if let Some((key, upload)) = &markers {
-                query.extend([("key-marker", key.as_str()), ("upload-id-marker", upload)]);
+    pub(crate) fn uploads(
+        remote: Arc<Self>,
+        prefix: &str,
+    ) -> BoxStream<'static, Result<ListedUpload>> {
+        let prefix = prefix.to_owned();
+        let first = Some((String::new(), String::new()));
+        let pages = stream::try_unfold(first, move |markers| {
+            let (remote, prefix) = (Arc::clone(&remote), prefix.clone());
+            async move {
+                let Some((key, upload)) = markers else {
+                    return Ok::<_, Error>(None);
+                };
+                let mut query = vec![("uploads", ""), ("prefix", prefix.as_str())];
+                if !key.is_empty() {
+                    query.extend([("key-marker", key.as_str()), ("upload-id-marker", &upload)]);
+                }
+                let page = again(|| remote.uploads_page(&query)).await?;
+                let next = page
+                    .is_truncated
+                    .then_some((page.next_key_marker, page.next_upload_id_marker));
+                Ok(Some((stream::iter(page.uploads).map(Ok), next)))
             }
-            let page = again(|| self.uploads_page(&query)).await?;
-            uploads.extend(
-                page.uploads
-                    .into_iter()
-                    .map(|upload| (upload.key, upload.upload_id)),
-            );
-            if !page.is_truncated {
-                return Ok(uploads);
-            }
-            markers = Some((page.next_key_marker, page.next_upload_id_marker));
-        }
+        });
+        pages.try_flatten().boxed()
     }
 
     async fn uploads_page(&self, query: &[(&str, &str)]) -> Result<UploadsPage> {
@@ -278,11 +299,32 @@ struct UploadsPage {
     next_upload_id_marker: String,
 }
 
-#[derive(serde::Deserialize)]
+/// A multipart upload that is neither complete nor given up.
+#[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct ListedUpload {
-    key: String,
-    upload_id: String,
+pub(crate) struct ListedUpload {
+    /// The key that the object would have.
+    pub(crate) key: String,
+    /// The store's name for it.
+    pub(crate) upload_id: String,
+    /// When it began, in milliseconds since 1970. A store that does not say counts as beginning now and again:
+    /// such an upload is never old.
+    #[serde(
+        rename = "Initiated",
+        default = "never_old",
+        deserialize_with = "milliseconds"
+    )]
+    pub(crate) initiated_ms: i64,
+}
+
+fn never_old() -> i64 {
+    i64::MAX
+}
+
+fn milliseconds<'de, D: serde::Deserializer<'de>>(time: D) -> std::result::Result<i64, D::Error> {
+    let text = <String as serde::Deserialize>::deserialize(time)?;
+    let time = text.parse::<jiff::Timestamp>();
+    Ok(time.map_or_else(|_| never_old(), jiff::Timestamp::as_millisecond))
 }
 
 fn content(content_type: &str) -> Attributes {
@@ -351,6 +393,10 @@ pub(super) fn write_error(error: Error) -> StorageError {
         }
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
             StorageError::ReadOnly(io::Error::other(text))
+        }
+        // Parts that the store has confirmed are not there any more (the second is Azure's).
+        _ if text.contains("InvalidPart") || text.contains("InvalidBlockList") => {
+            StorageError::Lost(io::Error::other(text))
         }
         _ => StorageError::Io(io::Error::other(text)),
     }

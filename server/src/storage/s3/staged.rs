@@ -310,7 +310,7 @@ fn not_staged(error: io::Error) -> io::Error {
     io::Error::other(format!("a part is not staged any more: {error}"))
 }
 
-fn part_index(path: &Path) -> Option<u64> {
+pub(super) fn part_index(path: &Path) -> Option<u64> {
     path.file_name()?
         .to_str()?
         .strip_suffix(ENDING)?
