@@ -30,7 +30,8 @@ async fn server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
         ("AWS_ACCESS_KEY_ID", ADMIN.0),
         ("AWS_SECRET_ACCESS_KEY", ADMIN.1),
     ];
-    TestServer::with(&[&variables, more].concat()).await
+    // The first of a name counts.
+    TestServer::with(&[more, &variables].concat()).await
 }
 
 /// Waits until the store has confirmed a part.
@@ -322,7 +323,7 @@ async fn a_sweep_of_the_store() {
     };
     let (report, found) = sweep(&other, 0, false).await;
     assert_eq!(report.found().count, 0, "{found:?}");
-    assert_eq!(report.young.count, 2);
+    assert_eq!(report.young.count, 2, "{report:?}");
     for dry_run in [true, false] {
         let (report, found) = sweep(&other, 2, dry_run).await;
         assert_eq!(report.of(SweepKind::Object).count, 1, "{found:?}");
@@ -358,6 +359,44 @@ async fn bytes_that_are_no_recording_are_kept_as_they_came() {
     assert_eq!(recording["size_bytes"], stream.len());
     let deleted = client.delete(&format!("/api/recordings/{id}")).send().await;
     assert_eq!(deleted.expect("an answer").status(), StatusCode::NO_CONTENT);
+}
+
+/// Pieces are objects of their own, some of many parts; joined they are one, and gone.
+#[tokio::test]
+async fn partial_uploads_are_joined_in_the_store() {
+    let server = server(&seaweedfs().endpoint, &[]).await;
+    let client = server.admin().await;
+    let stream = large_webm(22 * MIB);
+    let mut parts = Vec::new();
+    for piece in [&stream[..17 * MIB + 5], &stream[17 * MIB + 5..]] {
+        let length = piece.len().to_string();
+        let headers = [("Upload-Concat", "partial"), ("Upload-Length", &length)];
+        let upload = client.create_upload(&headers).await;
+        let mut at = 0;
+        for chunk in piece.chunks(3 * MIB) {
+            let sent = client.patch(&upload, at, chunk.to_vec()).send().await;
+            let status = sent.expect("an answer").status();
+            assert_eq!(status, StatusCode::NO_CONTENT, "at {at}");
+            at += chunk.len() as u64;
+        }
+        parts.push(upload);
+    }
+    let concat = format!("final;{}", parts.join(" "));
+    let whole = client.create_upload(&[("Upload-Concat", &concat)]).await;
+    let id = whole.rsplit('/').next().expect("an id");
+    assert_eq!(client.recording(id).await["status"], "ready");
+    assert!(download(&client, id).await == finished(&stream));
+    for part in parts {
+        let answer = client.tus(Method::HEAD, &part).send().await;
+        let status = answer.expect("an answer").status();
+        assert!(
+            status == StatusCode::NOT_FOUND || status == StatusCode::GONE,
+            "{status}"
+        );
+    }
+    let staging = server.database().with_file_name("staging");
+    let left = std::fs::read_dir(staging).expect("a folder");
+    assert_eq!(left.count(), 0, "something is still staged");
 }
 
 #[tokio::test]

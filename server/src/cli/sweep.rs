@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::Args;
 use sortie_server::{
-    Config, Settings, Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome, SweepReport,
-    SystemClock,
+    Config, Settings, Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome,
+    SweepReport, SystemClock,
 };
 
 use super::wrong_values;
