@@ -102,6 +102,8 @@ pub async fn verify_audit(config: &Config) -> Result<AuditVerification, OpenErro
     let verified = catalog.verify_audit().await;
     catalog.close().await;
     verified.map_err(|error| failed(error.into()))
+}
+
 fn catalog_failed(config: &Config, source: CatalogError) -> OpenError {
     OpenError::Catalog {
         variable: config.database.variable(),

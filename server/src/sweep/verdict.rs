@@ -90,6 +90,7 @@ mod tests {
             upload_concat: String::new(),
             final_id: None,
             deleting: false,
+            protected: false,
             created_ms: 0,
             completed_ms: None,
         }
