@@ -36,7 +36,7 @@ async fn server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
 
 /// Waits until the store has confirmed a part.
 async fn confirmed(server: &TestServer, id: &str, part: u64) {
-    let staging = server.database().with_file_name("staging");
+    let staging = server.database_file().with_file_name("staging");
     let part = staging.join(id).join(format!("{part:05}.part"));
     while part.exists() {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -279,7 +279,7 @@ async fn an_upload_that_the_store_does_not_know_any_more() {
     server.restart().await;
     let client = server.admin().await;
     check_failed(&client, &id).await;
-    let kept = server.database().with_file_name("staging").join(&id);
+    let kept = server.database_file().with_file_name("staging").join(&id);
     let head = std::fs::read(kept.join("00000.part")).expect("the first part");
     assert!(head == finished(&stream)[..head.len()], "the first part");
     let deleted = client.delete(&format!("/api/recordings/{id}")).send().await;
@@ -394,7 +394,7 @@ async fn partial_uploads_are_joined_in_the_store() {
             "{status}"
         );
     }
-    let staging = server.database().with_file_name("staging");
+    let staging = server.database_file().with_file_name("staging");
     let left = std::fs::read_dir(staging).expect("a folder");
     assert_eq!(left.count(), 0, "something is still staged");
 }

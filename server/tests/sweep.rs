@@ -19,7 +19,7 @@ fn sweep(server: &TestServer, arguments: &[&str]) -> Output {
         .arg("sweep")
         .args(arguments)
         .env_clear()
-        .env("SORTIE_DB", server.database())
+        .env("SORTIE_DB", server.database_file())
         .env("SORTIE_RECORDING_STORAGE_PATH", server.recordings())
         .output()
         .expect("the server program")

@@ -17,7 +17,7 @@ use sortie_api::RecordingStatus;
 
 use crate::catalog::{Catalog, CatalogError, RecordingRow};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, DatabaseConfig};
 use crate::ingest::{Ingest, IngestError};
 use crate::server::{OpenError, open_catalog, open_storage};
 use crate::storage::{Storage, StorageError, Stored, What};
@@ -107,9 +107,12 @@ impl Sweep {
     /// # Errors
     /// When there is no database, or database or storage cannot be used.
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, SweepError> {
-        if !config.database.exists() {
+        // Opening would make one. A PostgreSQL server makes none by itself.
+        if let DatabaseConfig::Sqlite { file } = &config.database
+            && !file.exists()
+        {
             return Err(SweepError::NoDatabase {
-                path: config.database.display().to_string(),
+                path: file.display().to_string(),
             });
         }
         let catalog = open_catalog(config).await?;

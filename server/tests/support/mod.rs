@@ -152,11 +152,6 @@ impl TestServer {
         self.folder.path().join("recordings")
     }
 
-    /// The SQLite file.
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("sortie.db")
-    }
-
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.recordings().join(name)
     }
