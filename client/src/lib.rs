@@ -58,7 +58,7 @@ pub use event::{Done, Event, Progress, Waiting, Warning};
 pub use options::{Authorization, Options, Renewal, RenewalFailed, Target};
 pub use state::{State, StopReason};
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(any(target_arch = "wasm32", test))]
 pub use auto::SessionOrder;
 #[cfg(target_arch = "wasm32")]
 mod browser;

@@ -16,21 +16,31 @@ const TOLD_APART_MAX: usize = 4096;
 
 /// What was written down in the present minute, so that somebody who tries in a loop does not fill the log.
 #[derive(Debug, Default)]
-pub(crate) struct Denials(Mutex<(i64, HashSet<(String, Action, String)>)>);
+pub(crate) struct Denials(Mutex<Present>);
+
+#[derive(Debug, Default)]
+struct Present {
+    minute: i64,
+    /// Who, what, which.
+    attempts: HashSet<(String, Action, String)>,
+}
 
 impl Denials {
     /// Whether this one is new in its minute.
     fn is_new(&self, now_ms: i64, user_id: &str, action: Action, subject: &str) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let period = now_ms.div_euclid(PERIOD_MS);
-        if known.0 != period {
-            *known = (period, HashSet::new());
+        let minute = now_ms.div_euclid(PERIOD_MS);
+        if known.minute != minute {
+            *known = Present {
+                minute,
+                attempts: HashSet::new(),
+            };
         }
         let attempt = (user_id.to_owned(), action, subject.to_owned());
-        if known.1.len() >= TOLD_APART_MAX {
-            return !known.1.contains(&attempt);
+        if known.attempts.len() >= TOLD_APART_MAX {
+            return !known.attempts.contains(&attempt);
         }
-        known.1.insert(attempt)
+        known.attempts.insert(attempt)
     }
 }
 

@@ -134,7 +134,7 @@ mod tests {
             1 => Just(RecordingStatus::Failed),
         ];
         let flag = prop::bool::weighted(0.1);
-        (0..40 * DAY_MS, 0_u64..1000, status, flag.clone(), flag).prop_map(
+        (0..40 * DAY_MS, 0_u64..1000, status, flag, flag).prop_map(
             |(age_ms, size_bytes, status, protected, deleting)| Candidate {
                 id: String::new(),
                 created_ms: NOW_MS - age_ms,

@@ -60,35 +60,46 @@ fn lines(
     filter: AuditFilter,
     format: Format,
 ) -> impl futures_util::Stream<Item = Result<Bytes, CatalogError>> {
-    let head = match format {
-        Format::JsonLines => None,
-        Format::Csv => Some(COLUMNS),
-    };
-    stream::try_unfold(
-        (head, Some(None)),
-        move |(head, position): (Option<&'static str>, Option<Option<(i64, i64)>>)| {
-            let (catalog, filter) = (catalog.clone(), filter.clone());
-            async move {
-                let Some(cursor) = position else {
-                    return Ok(None);
-                };
-                let rows = catalog.audit_batch(&filter, cursor, BATCH).await?;
-                let next = rows
-                    .last()
-                    .filter(|_| rows.len() == BATCH as usize)
-                    .map(|last| Some((last.at_ms, last.seq)));
-                let mut text = head.unwrap_or_default().to_owned();
-                for row in rows {
-                    let entry = entry(row)?;
-                    match format {
-                        Format::JsonLines => json_line(&mut text, &entry),
-                        Format::Csv => csv_line(&mut text, &entry),
-                    }
-                }
-                Ok(Some((Bytes::from(text), (None, next))))
-            }
+    let beginning = Place {
+        head: match format {
+            Format::JsonLines => "",
+            Format::Csv => COLUMNS,
         },
-    )
+        cursor: None,
+    };
+    stream::try_unfold(Some(beginning), move |place| {
+        let (catalog, filter) = (catalog.clone(), filter.clone());
+        async move {
+            let Some(Place { head, cursor }) = place else {
+                return Ok(None);
+            };
+            let rows = catalog.audit_batch(&filter, cursor, BATCH).await?;
+            let next = rows
+                .last()
+                .filter(|_| rows.len() == BATCH as usize)
+                .map(|last| Place {
+                    head: "",
+                    cursor: Some((last.at_ms, last.seq)),
+                });
+            let mut text = head.to_owned();
+            for row in rows {
+                let entry = entry(row)?;
+                match format {
+                    Format::JsonLines => json_line(&mut text, &entry),
+                    Format::Csv => csv_line(&mut text, &entry),
+                }
+            }
+            Ok(Some((Bytes::from(text), next)))
+        }
+    })
+}
+
+/// Where an export is.
+struct Place {
+    /// What comes before the next rows.
+    head: &'static str,
+    /// The time and number of the last row.
+    cursor: Option<(i64, i64)>,
 }
 
 fn json_line(text: &mut String, entry: &AuditEntry) {
