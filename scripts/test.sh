@@ -105,7 +105,13 @@ stage_deploy() {
     (cd tests/deploy && "$tools/bin/python" -B -m unittest chart_test host_test image_test)
 }
 
-STAGES=(setup format deny audit pages clippy-wasm clippy docs native postgres core-wasm client-wasm server faults js-client browser conformance deploy)
+stage_openapi() {
+    export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
+    [[ -x $SORTIE_SERVER ]] || die "There is nothing to test: run the stage server first."
+    scripts/openapi.sh
+}
+
+STAGES=(setup format deny audit pages clippy-wasm clippy docs native postgres core-wasm client-wasm server faults js-client browser conformance deploy openapi)
 
 describe() {
     case $1 in
@@ -127,6 +133,7 @@ describe() {
         js-client) echo "build the client for JavaScript" ;;
         browser) echo "end to end: real server, real browser" ;;
         conformance) echo "tus clients of others against the real server" ;;
+        openapi) echo "the API against its own description, with schemathesis" ;;
         deploy) echo "Helm chart, image, Compose and systemd, each by its own tools" ;;
     esac
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// Body of `POST /api/auth/login`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Login {
     /// The name to sign in with.
     pub username: String,
@@ -13,6 +14,7 @@ pub struct Login {
 
 /// Body of `POST /api/auth/refresh` and `POST /api/auth/logout`; our own pages send the cookie instead.
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RefreshRequest {
     /// The refresh token of the last answer.
     #[serde(default)]
@@ -21,6 +23,7 @@ pub struct RefreshRequest {
 
 /// Answer to a sign-in or a refresh.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tokens {
     /// Goes into `Authorization: Bearer …`.
     pub access_token: String,
@@ -34,6 +37,7 @@ pub struct Tokens {
 
 /// What a person may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Records, and sees their own recordings.
@@ -44,6 +48,7 @@ pub enum Role {
 
 /// A person, as others may see them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct User {
     /// Unique and never reused.
     pub id: String,
@@ -72,6 +77,7 @@ pub struct User {
 
 /// Who vouches for a person. New ones may appear: an older client reads them as `other`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UserSource {
     /// This server, by a password.
@@ -105,6 +111,7 @@ impl User {
 
 /// Body of `POST /api/admin/users`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NewUser {
     /// 1–64 characters, no control characters, no surrounding white space.
     pub username: String,
@@ -124,6 +131,7 @@ pub struct NewUser {
 /// Body of `PATCH /api/admin/users/{id}`: what is absent stays as it is. A misspelt field would too, so an
 /// unknown one is refused.
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UserUpdate {
     /// `null` or `""` removes it.
@@ -158,6 +166,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 
 /// Body of `POST /api/auth/password`, answered with 204. The caller's other sign-ins end.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChangePassword {
     /// The password until now.
     pub current_password: String,
@@ -167,6 +176,7 @@ pub struct ChangePassword {
 
 /// Answer to `GET /api/auth/methods`, open to everybody: what the sign-in page offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SignInMethods {
     /// User name and password.
     pub password: bool,
@@ -180,6 +190,7 @@ pub struct SignInMethods {
 
 /// Signing in at an OpenID provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OidcMethod {
     /// What to write on the button.
     pub name: String,

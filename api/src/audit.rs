@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How somebody showed who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Via {
     /// Our pages' cookie, which a browser sends by itself.
@@ -36,6 +37,7 @@ impl Via {
 
 /// How it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AuditResult {
     /// It was done.
@@ -59,6 +61,7 @@ impl AuditResult {
 
 /// One row of `GET /api/admin/audit` and of its export. Rows are only ever added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditEntry {
     /// 1, 2, 3, … without a gap.
     pub seq: u64,
@@ -87,6 +90,7 @@ pub struct AuditEntry {
 
 /// Answer to `GET /api/admin/audit/verify`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditVerification {
     /// No row was removed, changed or moved.
     pub ok: bool,

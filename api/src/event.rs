@@ -25,6 +25,7 @@ pub enum Event {
 
 /// The settings that open pages want to know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LiveSettings {
     /// Auto-record is on.
     pub recording_auto_record: bool,
@@ -32,6 +33,7 @@ pub struct LiveSettings {
 
 /// Names a recording that is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeletedRecording {
     /// Its id.
     pub id: String,
@@ -39,6 +41,7 @@ pub struct DeletedRecording {
 
 /// Names a session that is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeletedSession {
     /// Its id.
     pub id: String,

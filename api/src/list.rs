@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// is an array; while there is more, its header `Link` has the address of the next page (`rel="next"`, RFC 8288).
 /// A page may be shorter than `limit`, even empty, and still have a next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordingQuery {
     /// Recordings of a page: 1 to 500, by itself 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Body of every answer of 400 and above (`application/problem+json`, RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// Stable and for machines; also the last part of `type`.
     pub code: ProblemCode,
@@ -25,6 +26,7 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $title:literal,)*) => {
         /// What went wrong, for machines. New codes may appear: treat an unknown one by its status.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(rename_all = "snake_case")]
         pub enum ProblemCode {
             $($(#[$doc])* $variant,)*

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a recording is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RecordingStatus {
     /// Its sender is recording; bytes arrive.
@@ -27,6 +28,7 @@ impl RecordingStatus {
 
 /// A recording.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Recording {
     /// Unique, never reused; also the id of its tus upload.
     pub id: String,
@@ -72,6 +74,7 @@ pub struct Recording {
 
 /// Body of `PATCH /api/recordings/{id}`: what is absent stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RecordingUpdate {
     /// Whether retention, threshold and clean-up leave it alone.
@@ -85,6 +88,7 @@ pub struct RecordingUpdate {
 
 /// Answer to `POST /api/sessions/{id}/recording/start`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordingStarted {
     /// The new recording.
     pub recording_id: String,
@@ -98,6 +102,7 @@ pub struct RecordingStarted {
 
 /// Body of `POST /api/sessions/{id}/recording/stop`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StopRecording {
     /// Which recording; absent or empty is a 400.
     #[serde(default)]
@@ -106,6 +111,7 @@ pub struct StopRecording {
 
 /// Answer to `…/recording/stop` and `…/recording/upload`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordingStopped {
     /// Where the recording is now.
     pub status: RecordingStatus,

@@ -6,6 +6,7 @@ use crate::Recording;
 
 /// Why a recording goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DeletionReason {
     /// It is older than the days set.
@@ -16,6 +17,7 @@ pub enum DeletionReason {
 
 /// How many recordings, and how much room they take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Amount {
     /// How many.
     pub count: u64,
@@ -25,6 +27,7 @@ pub struct Amount {
 
 /// One recording that is to go, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlannedDeletion {
     /// The recording's id.
     pub id: String,
@@ -34,6 +37,7 @@ pub struct PlannedDeletion {
 
 /// Answer to `GET /api/admin/retention`: what a run would do now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RetentionPreview {
     /// `SORTIE_RECORDING_RETENTION_DAYS`; 0: forever.
     pub days: u32,
@@ -62,6 +66,7 @@ pub struct RetentionPreview {
 
 /// Answer to `POST /api/admin/retention/run`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RetentionRun {
     /// How many are gone.
     pub deleted: u64,
@@ -76,6 +81,7 @@ pub struct RetentionRun {
 
 /// A recording that could not be deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FailedDeletion {
     /// Its id.
     pub id: String,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Answer to `GET /api/info`, open to everybody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerInfo {
     /// Whether the recording routes exist (`SORTIE_VIDEO_RECORDING_ENABLED`).
     pub recording_enabled: bool,
@@ -15,6 +16,7 @@ pub struct ServerInfo {
 
 /// Answer to `GET /readyz` when all is well; open to everybody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Readiness {
     /// The database answers.
     pub database: Ready,
@@ -24,6 +26,7 @@ pub struct Readiness {
 
 /// That something works; what does not is a problem with its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Ready {
     /// It works.

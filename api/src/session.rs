@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Body of `POST /api/sessions`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NewSession {
     /// What is being watched, in the embedding platform's words; our Record page says `record`.
     pub app_id: String,
@@ -17,6 +18,7 @@ pub struct NewSession {
 
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SessionStatus {
     /// Being set up; cannot be recorded yet.
@@ -40,6 +42,7 @@ impl SessionStatus {
 
 /// A session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Session {
     /// Unique and never reused.
     pub id: String,
@@ -64,6 +67,7 @@ pub struct Session {
 
 /// Body of `PATCH /api/sessions/{id}`: what the embedding platform has to report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionUpdate {
     /// `running`, `stopped`, `expired` or `failed`. What has ended stays so: anything else is a 409. With the

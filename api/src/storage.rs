@@ -7,6 +7,7 @@ use crate::RecordingStatus;
 /// Answer to `GET /api/admin/storage`. Bytes are those of the recordings; what is deleted is not in it any more.
 /// It may be some seconds old.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StorageReport {
     /// `local` or `s3`.
     pub backend: String,
@@ -34,6 +35,7 @@ pub struct StorageReport {
 
 /// What the recordings of one status take up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusUsage {
     /// The status.
     pub status: RecordingStatus,
@@ -45,6 +47,7 @@ pub struct StatusUsage {
 
 /// What one person's recordings take up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserUsage {
     /// The owner's id.
     pub user_id: String,
@@ -59,6 +62,7 @@ pub struct UserUsage {
 
 /// What the recordings created on one day take up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DayUsage {
     /// `2026-11-21`, UTC.
     pub day: String,
@@ -70,6 +74,7 @@ pub struct DayUsage {
 
 /// What is deleted by itself, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RetentionRule {
     /// Recordings are deleted when they are older than this many days; 0 keeps them for ever.
     pub days: u32,

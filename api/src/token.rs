@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What an API token may be used for. Never more than its owner may do, and without
 /// [`Admin`](Self::Admin) nothing that needs an administrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TokenScope {
     /// Make, change and delete the owner's sessions and recordings, and upload.
@@ -17,6 +18,7 @@ pub enum TokenScope {
 
 /// An API token as it is shown in lists: never the token itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ApiToken {
     /// Unique and never reused.
     pub id: String,
@@ -43,6 +45,7 @@ pub struct ApiToken {
 
 /// Body of `POST /api/tokens`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewApiToken {
     /// 1–64 characters, no control characters, no surrounding white space.
@@ -56,6 +59,7 @@ pub struct NewApiToken {
 
 /// Answer to `POST /api/tokens`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreatedApiToken {
     /// What lists will show.
     #[serde(flatten)]

@@ -67,6 +67,41 @@ async fn a_server_without_its_storage_says_so_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_query_that_cannot_be_read_is_a_problem_too() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let request = admin.get("/api/sessions?limit=1&limit=2");
+    let sentence = problem(request, 400, "bad_request").await;
+    assert!(sentence.contains("duplicate field"), "{sentence}");
+}
+
+#[tokio::test]
+async fn the_description_is_of_this_server() {
+    let server = TestServer::start().await;
+    let document = json_of(server.nobody().get("/api/openapi.json"), 200).await;
+    assert_eq!(document["openapi"], "3.1.1");
+    assert!(document["paths"]["/api/recordings"]["get"].is_object());
+    let page = server
+        .nobody()
+        .get("/api/docs")
+        .send()
+        .await
+        .expect("an answer");
+    let policy = support::header(&page, "content-security-policy");
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'self'"),
+        "{policy}"
+    );
+    assert!(page.text().await.expect("text").contains("/api/recordings"));
+
+    // Without recording its routes do not exist, and are not described.
+    let server = TestServer::with(&[("SORTIE_VIDEO_RECORDING_ENABLED", "false")]).await;
+    let document = json_of(server.nobody().get("/api/openapi.json"), 200).await;
+    assert!(document["paths"]["/api/sessions"].is_object());
+    assert!(document["paths"]["/api/recordings"].is_null());
+}
+
+#[tokio::test]
 async fn metrics_are_for_administrators_until_they_are_made_public() {
     let server = TestServer::start().await;
     problem(server.nobody().get("/metrics"), 401, "unauthenticated").await;

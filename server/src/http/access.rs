@@ -32,6 +32,9 @@ static TABLE: &[Row] = &[
     row("GET",     "/readyz",                               Anybody, AnyScope),
     row("GET",     "/metrics",                              Scraper, Only(&[AdminScope])),
     row("GET",     "/api/info",                             Anybody, AnyScope),
+    row("GET",     "/api/openapi.json",                     Anybody, AnyScope),
+    row("GET",     "/api/docs",                             Anybody, AnyScope),
+    row("GET",     "/api/docs.css",                         Anybody, AnyScope),
 
     // Signing in and out. These look at what they are given themselves.
     row("POST",    "/api/auth/login",                       Anybody, AnyScope),
@@ -181,27 +184,29 @@ macro_rules! routes {
 pub(crate) use routes;
 
 /// What [`routes!`] makes.
-pub(crate) struct Routes(Router<AppState>);
+pub(crate) struct Routes(Router<AppState>, Vec<&'static Row>);
 
 impl Routes {
     /// None yet.
     pub(crate) fn new() -> Self {
-        Self(Router::new())
+        Self(Router::new(), Vec::new())
     }
 
     /// Adds a route; see [`routes!`].
     pub(crate) fn on<T: 'static>(
-        self,
+        mut self,
         row: &'static Row,
         handler: impl Handler<T, AppState>,
     ) -> Self {
+        self.1.push(row);
         let guarded = MethodRouter::new().on(row.filter(), Guarded { row, handler });
-        Self(self.0.route(row.path, guarded))
+        Self(self.0.route(row.path, guarded), self.1)
     }
 
     /// Adds others.
-    pub(crate) fn merge(self, others: Self) -> Self {
-        Self(self.0.merge(others.0))
+    pub(crate) fn merge(mut self, others: Self) -> Self {
+        self.1.extend(others.1);
+        Self(self.0.merge(others.0), self.1)
     }
 
     /// Wraps those there are so far, and what decides about them.
@@ -213,7 +218,12 @@ impl Routes {
         <L::Service as Service<Request>>::Error: Into<std::convert::Infallible> + 'static,
         <L::Service as Service<Request>>::Future: Send + 'static,
     {
-        Self(self.0.layer(layer))
+        Self(self.0.layer(layer), self.1)
+    }
+
+    /// Their rows.
+    pub(super) fn rows(&self) -> &[&'static Row] {
+        &self.1
     }
 
     /// All of them.
@@ -223,6 +233,35 @@ impl Routes {
 }
 
 impl Row {
+    pub(super) fn method(&self) -> &'static str {
+        self.method
+    }
+
+    pub(super) fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// Whether anybody may use it without saying who they are.
+    pub(super) fn is_open(&self) -> bool {
+        self.who == Anybody
+    }
+
+    /// Who may use it, for readers.
+    pub(super) fn rule(&self) -> String {
+        let who = match self.who {
+            Anybody => return "For anybody.".to_owned(),
+            User => "For whoever is signed in.",
+            Owner => "For its owner and administrators.",
+            Admin => "For administrators.",
+            Scraper => "For administrators; with SORTIE_METRICS_PUBLIC=true for anybody.",
+        };
+        match self.scopes {
+            AnyScope => who.to_owned(),
+            SignInOnly => format!("{who} Not with a token."),
+            Only(scopes) => format!("{who} An API token needs the scope {}.", names(scopes)),
+        }
+    }
+
     /// Panics at start-up for a method that axum does not route, as axum does for a path.
     fn filter(&self) -> MethodFilter {
         match self.method {
@@ -296,6 +335,12 @@ fn check(row: &Row, caller: &Caller) -> ApiResult<()> {
         return Err(ApiError::forbidden("Only administrators may do this."));
     }
     Ok(())
+}
+
+/// All rows, whether or not this server has their routes.
+#[cfg(test)]
+pub(super) fn rows() -> impl Iterator<Item = &'static Row> {
+    TABLE.iter()
 }
 
 /// Scopes as they stand on the wire, for a person.

@@ -218,6 +218,18 @@ impl From<IngestError> for ApiError {
     }
 }
 
+/// More than any sentence of axum's.
+const LONGEST_REFUSAL: usize = 4096;
+
+/// Whether axum refused the request itself, in plain text: a query or a path that cannot be read.
+fn is_plain_refusal(response: &Response) -> bool {
+    response.status() == StatusCode::BAD_REQUEST
+        && response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"))
+}
+
 /// Writes the body of every [`ApiError`], with the request's id; the outermost layer but the one that
 /// makes the id.
 pub(crate) async fn problem_body(
@@ -231,8 +243,21 @@ pub(crate) async fn problem_body(
         .map(str::to_owned);
     let head_only = request.method() == axum::http::Method::HEAD;
     let mut response = next.run(request).await;
-    let Some(mut problem) = response.extensions_mut().remove::<Problem>() else {
-        return response;
+    let mut problem = match response.extensions_mut().remove::<Problem>() {
+        Some(problem) => problem,
+        None if is_plain_refusal(&response) => {
+            let (parts, body) = response.into_parts();
+            let text = axum::body::to_bytes(body, LONGEST_REFUSAL).await;
+            let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
+            response = Response::from_parts(parts, axum::body::Body::empty());
+            let sentence = format!("{}.", text.trim_end_matches('.'));
+            Problem::new(
+                ProblemCode::BadRequest,
+                response.status().as_u16(),
+                sentence,
+            )
+        }
+        None => return response,
     };
     problem.request_id = id;
     // For the metrics.

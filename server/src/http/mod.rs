@@ -17,6 +17,7 @@ mod lists;
 mod metrics;
 #[cfg(feature = "sso")]
 mod oidc;
+mod openapi;
 mod query;
 mod recordings;
 mod retention;
@@ -154,6 +155,9 @@ pub(crate) fn router(state: AppState) -> Router {
             .merge(admin_storage::routes())
             .merge(uploads::routes());
     }
+    let description = openapi::Description::default();
+    api = api.merge(description.routes());
+    description.describe(api.rows());
     let request_id = HeaderName::from_static("x-request-id");
     let trace = TraceLayer::new_for_http()
         .make_span_with(|request: &Request<_>| {

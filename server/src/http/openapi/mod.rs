@@ -1,0 +1,116 @@
+//! The API's description, generated from what runs: the rows of `access`, the types of `api`.
+//!
+//! `operations` joins the two; a route without an operation fails a test.
+
+mod document;
+mod operations;
+mod page;
+
+use std::sync::{Arc, OnceLock};
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+
+use super::access::{Routes, Row, routes};
+
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+/// A new version brings a new document under the same address.
+const CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// Document and page, written once every route is known.
+#[derive(Clone, Default)]
+pub(super) struct Description(Arc<OnceLock<(Bytes, Bytes)>>);
+
+impl Description {
+    /// Routes that answer with it.
+    pub(super) fn routes(&self) -> Routes {
+        let (json, html) = (self.clone(), self.clone());
+        routes! {
+            GET "/api/openapi.json" => async move || {
+                file("application/json", json.text(|(json, _)| json))
+            },
+            GET "/api/docs" => async move || {
+                let mut response = file("text/html; charset=utf-8", html.text(|(_, html)| html));
+                response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
+                response
+            },
+            GET "/api/docs.css" => async || {
+                file("text/css; charset=utf-8", Bytes::from_static(page::STYLE.as_bytes()))
+            },
+        }
+    }
+
+    /// Writes it.
+    pub(super) fn describe(&self, rows: &[&'static Row]) {
+        self.0.get_or_init(|| {
+            let document = document::document(rows);
+            let json = serde_json::to_vec(&document).unwrap_or_default();
+            (json.into(), page::page(&document).into())
+        });
+    }
+
+    fn text(&self, which: impl Fn(&(Bytes, Bytes)) -> &Bytes) -> Bytes {
+        self.0.get().map(which).cloned().unwrap_or_default()
+    }
+}
+
+fn file(kind: &'static str, body: Bytes) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CACHE_CONTROL, CACHE),
+    ];
+    (headers, body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::access;
+
+    #[test]
+    fn every_route_says_what_it_takes_and_gives() {
+        let missing: Vec<_> = access::rows()
+            .filter(|row| operations::find(row.method(), row.path()).is_none())
+            .map(|row| format!("{} {}", row.method(), row.path()))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "add to server/src/http/openapi/operations.rs: {missing:?}"
+        );
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_id_is_its_own() {
+        let rows: Vec<_> = access::rows().collect();
+        let document = document::document(&rows);
+        let text = document.to_string();
+        for reference in text.split("\"$ref\":\"#").skip(1) {
+            let pointer = reference.split('"').next().unwrap_or_default();
+            assert!(document.pointer(pointer).is_some(), "{pointer}");
+        }
+        let ids: Vec<_> = text
+            .split("\"operationId\":\"")
+            .skip(1)
+            .map(|id| id.split('"').next())
+            .collect();
+        let unique: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!((ids.len(), unique.len()), (rows.len(), rows.len()));
+    }
+
+    #[test]
+    fn the_page_runs_nothing_and_has_nothing_inline() {
+        let rows: Vec<_> = access::rows().collect();
+        let page = page::page(&document::document(&rows));
+        assert!(page.contains("<code>/api/uploads/{id}</code>"));
+        for inline in ["<script", "<style", " style="] {
+            let found = page.split("<pre>").any(|part| {
+                let markup = part.split_once("</pre>").map_or(part, |(_, markup)| markup);
+                markup.contains(inline)
+            });
+            assert!(!found, "{inline}");
+        }
+    }
+}
