@@ -16,12 +16,12 @@ mod metrics;
 mod policy;
 mod server;
 mod storage;
+mod sweep;
 #[cfg(all(test, feature = "postgres"))]
 #[path = "../tests/support/postgres.rs"]
 mod test_postgres;
 #[cfg(any(feature = "s3", feature = "sso"))]
 mod tls;
-mod sweep;
 
 pub use accounts::FirstAdmin;
 pub use catalog::{Copied, CopyError, copy_database};

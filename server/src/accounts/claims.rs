@@ -98,7 +98,9 @@ impl Claims {
             return Ok(None);
         };
         #[expect(clippy::cast_possible_truncation, reason = "saturates, which will do")]
-        let seconds = value.as_i64().or(value.as_f64().map(|it| it as i64));
+        let seconds = value
+            .as_i64()
+            .or_else(|| value.as_f64().map(|it| it as i64));
         match seconds {
             Some(seconds) => Ok(Some(seconds)),
             None => Err(ClaimError::Wrong("a time is not a number")),

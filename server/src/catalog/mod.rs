@@ -14,9 +14,9 @@ mod recordings;
 mod refresh_tokens;
 mod sessions;
 mod settings;
+mod sweep;
 #[cfg(test)]
 mod testing;
-mod sweep;
 mod totals;
 mod usage;
 mod users;

@@ -221,7 +221,7 @@ impl Settings {
                         Origin::Environment => "environment".to_owned(),
                         Origin::SecretFile(path) => path.display().to_string(),
                         Origin::ConfigFile => {
-                            let path = self.file.as_deref().unwrap_or(Path::new(""));
+                            let path = self.file.as_deref().unwrap_or_else(|| Path::new(""));
                             path.display().to_string()
                         }
                     };

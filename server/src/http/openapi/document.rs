@@ -111,7 +111,10 @@ fn path_parameter(name: &str) -> Value {
 fn query_parameter(parameter: &Parameter) -> Value {
     let schema = match parameter.kind {
         Kind::Text => json!({ "type": "string" }),
-        Kind::Time => json!({ "type": "string", "format": "date-time" }),
+        // An empty field of a form restricts nothing.
+        Kind::Time => {
+            json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "const": "" }] })
+        }
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Number(from, to) => json!({ "type": "integer", "minimum": from, "maximum": to }),
         Kind::OneOf(words) => json!({ "type": "string", "enum": words }),

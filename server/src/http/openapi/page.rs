@@ -31,7 +31,7 @@ pub(super) fn page(document: &Value) -> String {
         }
     }
     for tag in tags {
-        let _ = write!(html, "<h2>{tag}</h2>\n");
+        let _ = writeln!(html, "<h2>{tag}</h2>");
         for (method, path, operation) in operations().filter(|(_, _, of)| of["tags"][0] == tag) {
             self::operation(&mut html, method, path, operation);
         }
@@ -67,7 +67,7 @@ fn operation(html: &mut String, method: &str, path: &str, operation: &Value) {
         let part = &operation[key];
         let empty = part.is_null() || part.as_array().is_some_and(Vec::is_empty);
         if !empty {
-            let _ = write!(html, "<h3>{title}</h3><pre>{}</pre>\n", pretty(part));
+            let _ = writeln!(html, "<h3>{title}</h3><pre>{}</pre>", pretty(part));
         }
     }
     *html += "</details>\n";
