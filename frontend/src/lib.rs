@@ -1,4 +1,4 @@
-//! The pages of Sortie Recording: sign in, record, list and play.
+//! The pages of Sortie Recording: sign in, record, list, play and administer.
 //!
 //! A single-page application in [Leptos](https://leptos.dev), rendered in the browser and embedded in the
 //! server binary. It uses the public REST API and `sortie-client` and nothing private. Sign-in lives in
@@ -9,9 +9,11 @@
 //! security policy forbids them.
 
 pub mod format;
+pub mod growth;
 pub mod listing;
 pub mod live;
 pub mod paging;
+pub mod query;
 pub mod return_path;
 #[cfg(target_arch = "wasm32")]
 #[expect(

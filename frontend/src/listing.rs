@@ -1,82 +1,41 @@
-//! The rows of a list that is loaded page by page and refreshed in place.
+//! A page of a list, and what changes in it while somebody looks.
 
 use sortie_api::{Recording, RecordingStatus};
 
+use crate::words;
+
 /// One answer of a list route.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Page {
-    /// Newest first.
-    pub rows: Vec<Recording>,
-    /// Where the next page is, if there is one.
+pub struct Page<T> {
+    /// In the order that was asked for.
+    pub rows: Vec<T>,
+    /// The address of the page after this one, if there is one.
     pub next: Option<String>,
 }
 
-/// The rows loaded so far, newest first, without gaps.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listing {
-    rows: Vec<Recording>,
-    next: Option<String>,
-}
-
-impl Listing {
-    /// A list that begins with `page`.
-    pub fn new(page: Page) -> Self {
-        Self {
-            rows: page.rows,
-            next: page.next,
-        }
+impl Page<Recording> {
+    /// The row with this id.
+    pub fn row(&self, id: &str) -> Option<&Recording> {
+        self.rows.iter().find(|row| row.id == id)
     }
 
-    /// The rows, newest first.
-    pub fn rows(&self) -> &[Recording] {
-        &self.rows
-    }
-
-    /// Where the page after the last row is, if there is one.
-    pub fn next(&self) -> Option<&str> {
-        self.next.as_deref()
-    }
-
-    /// Adds the page that [`Self::next`] named.
-    pub fn append(&mut self, page: Page) {
-        for row in page.rows {
-            if !self.update(&row) {
-                self.rows.push(row);
-            }
-        }
-        self.next = page.next;
-    }
-
-    /// Takes over a fresh first page: what is new appears, what was deleted goes, and the pages loaded after it
-    /// stay.
-    ///
-    /// Where the fresh page does not reach any row that is already here, nobody can tell what lies between, so
-    /// the list begins again with it.
-    pub fn refresh(&mut self, page: Page) {
-        let overlap = page
-            .next
-            .as_ref()
-            .and_then(|_| page.rows.last())
-            .and_then(|last| self.rows.iter().position(|row| row.id == last.id));
-        match overlap {
-            Some(position) if position + 1 < self.rows.len() => {
-                let older = self.rows.split_off(position + 1);
-                self.rows = page.rows;
-                self.rows.extend(older);
-            }
-            _ => *self = Self::new(page),
-        }
-    }
-
-    /// Takes over a fresh row; `false` where it is not in the list.
+    /// Takes over a fresh row; `false` where it is not on this page.
     pub fn update(&mut self, fresh: &Recording) -> bool {
         let row = self.rows.iter_mut().find(|row| row.id == fresh.id);
-        row.map(|row| row.clone_from(fresh)).is_some()
+        row.map(|row| {
+            // A live event does not say the owner's name, and the owner does not change.
+            let username = row.username.take();
+            row.clone_from(fresh);
+            row.username = row.username.take().or(username);
+        })
+        .is_some()
     }
 
-    /// Removes a row.
-    pub fn remove(&mut self, id: &str) {
+    /// Removes a row; `false` where it is not on this page.
+    pub fn remove(&mut self, id: &str) -> bool {
+        let before = self.rows.len();
         self.rows.retain(|row| row.id != id);
+        self.rows.len() < before
     }
 
     /// Whether a row may change by itself.
@@ -84,18 +43,38 @@ impl Listing {
         self.rows.iter().any(|row| is_moving(row.status))
     }
 
-    /// The rows after the first `skip` that may change by themselves: those a fresh first page does not reach.
-    pub fn moving_after(&self, skip: usize) -> Vec<String> {
-        let rows = self.rows.iter().skip(skip);
-        rows.filter(|row| is_moving(row.status))
-            .map(|row| row.id.clone())
-            .collect()
+    /// What a screen reader is told when this page became `after`: the statuses that have changed, and nothing about
+    /// growing sizes.
+    pub fn changes(&self, after: &Self) -> String {
+        let sentences = after.rows.iter().filter_map(|row| {
+            let old = self.row(&row.id)?;
+            (old.status != row.status)
+                .then(|| format!("{}: {}.", row.filename, words::status(row.status)))
+        });
+        sentences.collect::<Vec<_>>().join(" ")
     }
 }
 
 /// Whether a recording in this status becomes another one by itself.
 pub fn is_moving(status: RecordingStatus) -> bool {
     status.is_open() || status == RecordingStatus::Processing
+}
+
+/// The orders that a list of recordings has: the key in the page's address, the words, and the server's `sort` and
+/// `order`. The first is what the server does by itself.
+pub const ORDERS: [(&str, &str, &str, &str); 6] = [
+    ("", "Newest first", "", ""),
+    ("oldest", "Oldest first", "created", "asc"),
+    ("longest", "Longest first", "duration", "desc"),
+    ("shortest", "Shortest first", "duration", "asc"),
+    ("largest", "Largest first", "size", "desc"),
+    ("smallest", "Smallest first", "size", "asc"),
+];
+
+/// The server's `sort` and `order` for a key out of the address; what is none is the first order.
+pub fn order(key: &str) -> (&'static str, &'static str) {
+    let found = ORDERS.iter().find(|(known, ..)| *known == key);
+    found.map_or(("", ""), |(_, _, sort, order)| (*sort, *order))
 }
 
 #[cfg(test)]
@@ -107,7 +86,7 @@ mod tests {
             id: id.to_owned(),
             session_id: "s".to_owned(),
             user_id: "u".to_owned(),
-            username: None,
+            username: Some("ann".to_owned()),
             filename: format!("{id}.webm"),
             size_bytes: 0,
             duration_seconds: 0.0,
@@ -124,73 +103,34 @@ mod tests {
         }
     }
 
-    fn page(ids: &str, next: Option<&str>) -> Page {
-        Page {
-            rows: ids
-                .chars()
-                .map(|id| row(&id.to_string(), RecordingStatus::Ready))
-                .collect(),
-            next: next.map(str::to_owned),
-        }
-    }
-
-    #[track_caller]
-    fn check(listing: &Listing, ids: &str, next: Option<&str>) {
-        let found: String = listing.rows().iter().map(|row| row.id.as_str()).collect();
-        assert_eq!((found.as_str(), listing.next()), (ids, next));
-    }
-
-    #[test]
-    fn pages_follow_each_other_without_doubles() {
-        let mut listing = Listing::new(page("fed", Some("2")));
-        listing.append(page("dcb", Some("3")));
-        check(&listing, "fedcb", Some("3"));
-        listing.append(page("a", None));
-        check(&listing, "fedcba", None);
-    }
-
-    #[test]
-    fn a_refresh_adds_and_removes_and_keeps_older_pages() {
-        let mut listing = Listing::new(page("fed", Some("2")));
-        listing.append(page("cba", Some("3")));
-        // `g` is new, `f` was deleted.
-        listing.refresh(page("ged", Some("2")));
-        check(&listing, "gedcba", Some("3"));
-    }
-
-    #[test]
-    fn a_refresh_without_overlap_begins_again() {
-        let mut listing = Listing::new(page("cb", Some("a")));
-        listing.refresh(page("zy", Some("x")));
-        check(&listing, "zy", Some("x"));
-    }
-
-    #[test]
-    fn a_refresh_that_is_everything_replaces_everything() {
-        let mut listing = Listing::new(page("cb", Some("2")));
-        listing.append(page("a", None));
-        listing.refresh(page("cb", None));
-        check(&listing, "cb", None);
-        listing.refresh(page("", None));
-        check(&listing, "", None);
-    }
-
     #[test]
     fn only_rows_that_are_there_are_updated() {
-        let mut listing = Listing::new(Page {
+        let mut page = Page {
             rows: vec![
                 row("b", RecordingStatus::Processing),
                 row("a", RecordingStatus::Ready),
             ],
             next: None,
-        });
-        assert!(listing.is_moving());
-        assert_eq!(listing.moving_after(0), ["b"]);
-        assert!(listing.moving_after(1).is_empty());
-        assert!(listing.update(&row("b", RecordingStatus::Ready)));
-        assert!(!listing.update(&row("x", RecordingStatus::Recording)));
-        assert!(!listing.is_moving());
-        listing.remove("b");
-        check(&listing, "a", None);
+        };
+        let before = page.clone();
+        assert!(page.is_moving());
+        let mut fresh = row("b", RecordingStatus::Ready);
+        fresh.username = None;
+        assert!(page.update(&fresh));
+        assert!(!page.update(&row("x", RecordingStatus::Recording)));
+        assert!(!page.is_moving());
+        assert_eq!(page.rows[0].username.as_deref(), Some("ann"));
+        assert_eq!(before.changes(&page), "b.webm: Ready.");
+        assert_eq!(page.changes(&page), "");
+        assert!(page.remove("b"));
+        assert!(!page.remove("b"));
+        assert_eq!(page.rows.len(), 1);
+    }
+
+    #[test]
+    fn an_order_that_is_none_is_the_first() {
+        assert_eq!(order("largest"), ("size", "desc"));
+        assert_eq!(order(""), ("", ""));
+        assert_eq!(order("'; drop"), ("", ""));
     }
 }

@@ -1,5 +1,7 @@
 //! Where a person goes after signing in: back to where they were.
 
+use crate::query::escape;
+
 /// The path of the sign-in page.
 pub const SIGN_IN: &str = "/login";
 
@@ -29,19 +31,6 @@ pub fn checked(path: &str) -> &str {
     } else {
         "/"
     }
-}
-
-/// Percent-encodes for a query value (RFC 3986, section 3.4), leaving what keeps a path readable.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

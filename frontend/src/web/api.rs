@@ -5,17 +5,15 @@ use std::rc::Rc;
 
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
-use gloo_net::http::{Request, Response};
+use gloo_net::http::{Method, Request, RequestBuilder, Response};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sortie_api::{
-    Login, Problem, ProblemCode, Recording, RefreshRequest, ServerInfo, Tokens, User,
+    Login, Problem, ProblemCode, Recording, RefreshRequest, ServerInfo, SignInMethods, Tokens, User,
 };
 
 use crate::listing::Page;
 use crate::paging::next_page;
-
-/// Rows of one page of a list.
-const PAGE_ROWS: u32 = 50;
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,10 +105,21 @@ impl Api {
         read(self.send(|| Request::get("/api/auth/me").build()).await?).await
     }
 
-    /// A page of the caller's recordings: the first, or the one that the last page's answer named.
-    pub(crate) async fn recordings(&self, page: Option<&str>) -> Result<Page, ApiError> {
-        let first = format!("/api/recordings?limit={PAGE_ROWS}");
-        let address = page.unwrap_or(&first);
+    /// How one can sign in.
+    pub(crate) async fn methods(&self) -> Result<SignInMethods, ApiError> {
+        read(checked(Request::get("/api/auth/methods").send().await?).await?).await
+    }
+
+    /// What is at `address`.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, address: &str) -> Result<T, ApiError> {
+        read(self.send(|| Request::get(address).build()).await?).await
+    }
+
+    /// The page of a list that is at `address`.
+    pub(crate) async fn page<T: DeserializeOwned>(
+        &self,
+        address: &str,
+    ) -> Result<Page<T>, ApiError> {
         let response = self.send(|| Request::get(address).build()).await?;
         let next = response
             .headers()
@@ -121,19 +130,51 @@ impl Api {
         Ok(Page { rows, next })
     }
 
-    /// One recording.
-    pub(crate) async fn recording(&self, id: &str) -> Result<Recording, ApiError> {
-        let address = recording_path(id, "");
-        read(self.send(|| Request::get(&address).build()).await?).await
+    /// Sends `body` to `address`, and reads the answer.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        address: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        read(self.submit(method, address, body).await?).await
     }
 
-    /// Deletes a recording. One that is gone already counts as deleted.
-    pub(crate) async fn delete(&self, id: &str) -> Result<(), ApiError> {
-        let address = recording_path(id, "");
-        match self.send(|| Request::delete(&address).build()).await {
+    /// Sends `body` to `address`; what comes back, if it went well, is of no interest.
+    pub(crate) async fn tell(
+        &self,
+        method: Method,
+        address: &str,
+        body: &impl Serialize,
+    ) -> Result<(), ApiError> {
+        self.submit(method, address, body).await.map(drop)
+    }
+
+    async fn submit(
+        &self,
+        method: Method,
+        address: &str,
+        body: &impl Serialize,
+    ) -> Result<Response, ApiError> {
+        self.send(|| {
+            RequestBuilder::new(address)
+                .method(method.clone())
+                .json(body)
+        })
+        .await
+    }
+
+    /// Deletes what is at `address`. What is gone already counts as deleted.
+    pub(crate) async fn remove(&self, address: &str) -> Result<(), ApiError> {
+        match self.send(|| Request::delete(address).build()).await {
             Err(error) if error.is_not_found() => Ok(()),
             outcome => outcome.map(drop),
         }
+    }
+
+    /// One recording.
+    pub(crate) async fn recording(&self, id: &str) -> Result<Recording, ApiError> {
+        self.get(&recording_path(id)).await
     }
 
     /// Sends what `request` builds; where the sign-in has expired, renews it and sends it once more.
@@ -175,18 +216,25 @@ impl Api {
 
 /// Where the bytes of a recording are played from.
 pub(crate) fn stream_path(id: &str) -> String {
-    recording_path(id, "/stream")
+    recording_path(id) + "/stream"
 }
 
 /// Where a recording is downloaded from.
 pub(crate) fn download_path(id: &str) -> String {
-    recording_path(id, "/download")
+    recording_path(id) + "/download"
 }
 
-fn recording_path(id: &str, rest: &str) -> String {
-    // The id may come from the address bar: it must stay one path segment.
-    let id = String::from(js_sys::encode_uri_component(id));
-    format!("/api/recordings/{id}{rest}")
+/// Where a recording is.
+pub(crate) fn recording_path(id: &str) -> String {
+    item_path("/api/recordings", id)
+}
+
+/// Where the thing with this id is. The id may come from the address bar: it must stay one path segment.
+pub(crate) fn item_path(collection: &str, id: &str) -> String {
+    format!(
+        "{collection}/{}",
+        String::from(js_sys::encode_uri_component(id))
+    )
 }
 
 async fn refresh() -> Result<(), ApiError> {

@@ -45,3 +45,22 @@ pub(super) fn local_time(moment: &str) -> String {
     let language = language.as_deref().unwrap_or("en");
     date.to_locale_string(language, &options).into()
 }
+
+/// The beginning of a day of the person's own time zone (`2026-11-21`), `days` later, as RFC 3339; empty for what is
+/// no day.
+pub(super) fn start_of_day(day: &str, days: i32) -> String {
+    // With a time but no zone, it is local time (ECMA-262, section 21.4.1.32).
+    let date = js_sys::Date::new(&JsValue::from_str(&format!("{day}T00:00:00")));
+    if day.len() != 10 || date.get_time().is_nan() {
+        return String::new();
+    }
+    // Not by seconds: a day may have 23 or 25 hours.
+    date.set_date(date.get_date().saturating_add_signed(days));
+    date.to_iso_string().into()
+}
+
+/// Today in UTC: `2026-11-21`.
+pub(super) fn today() -> String {
+    let now = String::from(js_sys::Date::new_0().to_iso_string());
+    now.split('T').next().unwrap_or_default().to_owned()
+}

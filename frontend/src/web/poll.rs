@@ -13,12 +13,7 @@ pub(super) fn poll_while(
     period_ms: u32,
     tick: impl Fn() + Copy + 'static,
 ) {
-    let visible = RwSignal::new(dom::is_visible());
-    let listener = window_event_listener(ev::visibilitychange, move |_| {
-        visible.set(dom::is_visible());
-    });
-    on_cleanup(move || listener.remove());
-
+    let visible = visibility();
     // A memo, so that the timer goes on undisturbed while `active` stays what it is.
     let running = Memo::new(move |_| active() && visible.get());
     let timer = StoredValue::new_local(None::<Interval>);
@@ -30,4 +25,14 @@ pub(super) fn poll_while(
         }
         is_running
     });
+}
+
+/// Whether somebody can see the page, for as long as the component lives that asks.
+pub(super) fn visibility() -> ReadSignal<bool> {
+    let (visible, set_visible) = signal(dom::is_visible());
+    let listener = window_event_listener(ev::visibilitychange, move |_| {
+        set_visible.set(dom::is_visible());
+    });
+    on_cleanup(move || listener.remove());
+    visible
 }

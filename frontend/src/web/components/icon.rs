@@ -18,6 +18,7 @@ pub(in crate::web) enum Glyph {
     Screen,
     Shield,
     SignOut,
+    Sliders,
     Sound,
     Stop,
     Trash,
@@ -55,6 +56,9 @@ impl Glyph {
             }
             Self::SignOut => {
                 "M8 3.5H5A1.5 1.5 0 0 0 3.5 5v10A1.5 1.5 0 0 0 5 16.5h3M13 6l4 4-4 4M17 10H8"
+            }
+            Self::Sliders => {
+                "M3 6h6m4 0h4M3 14h3m4 0h7M11 8a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM8 16a2 2 0 1 0 0-4 2 2 0 0 0 0 4Z"
             }
             Self::Sound => {
                 "M9.5 4 5.75 7.25H3v5.5h2.75L9.5 16ZM12.75 7.5a3.5 3.5 0 0 1 0 5M15 5.25a6.75 6.75 0 0 1 0 9.5"

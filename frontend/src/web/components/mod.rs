@@ -1,20 +1,24 @@
 //! The parts that pages are made of.
 
-mod confirm_delete;
+mod confirm;
+mod filters;
 mod gate;
 mod header;
 mod heading;
 mod icon;
 mod notice;
+mod pager;
 mod recording_facts;
 mod status_badge;
 mod user_menu;
 
-pub(super) use confirm_delete::ConfirmDelete;
+pub(super) use confirm::{Confirm, Question};
+pub(super) use filters::{Choice, DayField, Filters, SearchField};
 pub(super) use gate::Gate;
 pub(super) use header::Header;
 pub(super) use heading::Heading;
 pub(super) use icon::{Glyph, Icon};
 pub(super) use notice::{ErrorNotice, Loading};
+pub(super) use pager::Pager;
 pub(super) use recording_facts::{Duration, Moment};
 pub(super) use status_badge::StatusBadge;

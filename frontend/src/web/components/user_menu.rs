@@ -3,10 +3,12 @@ use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::JsCast;
+use leptos_router::components::A;
 use sortie_api::User;
 
 use super::{Glyph, Icon};
 use crate::web::dom;
+use crate::web::pages::ADMIN;
 use crate::web::record::Desk;
 use crate::web::session::Session;
 use crate::words;
@@ -51,6 +53,7 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
             }
         });
     };
+    let close = move |_| is_open.set(false);
     let must_stay = move || desk.has_unsent();
 
     let name = user.name().to_owned();
@@ -75,6 +78,16 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
                     {name.clone()}
                     {(name != username).then(|| view! { <span class="quiet">{username}</span> })}
                 </p>
+                {user
+                    .is_admin()
+                    .then(|| {
+                        view! {
+                            <A href=ADMIN attr:class="menu-item" on:click=close>
+                                <Icon glyph=Glyph::Sliders />
+                                "Admin Panel"
+                            </A>
+                        }
+                    })}
                 <button type="button" class="menu-item" disabled=must_stay on:click=sign_out>
                     <Icon glyph=Glyph::SignOut />
                     "Sign out"

@@ -14,7 +14,8 @@ use crate::format;
 use crate::listing::is_moving;
 use crate::web::api;
 use crate::web::components::{
-    ConfirmDelete, Duration, ErrorNotice, Gate, Glyph, Heading, Icon, Loading, Moment, StatusBadge,
+    Confirm, Duration, ErrorNotice, Gate, Glyph, Heading, Icon, Loading, Moment, Question,
+    StatusBadge,
 };
 use crate::web::download;
 use crate::web::poll::poll_while;
@@ -126,7 +127,7 @@ fn Player(id: String) -> impl IntoView {
 #[component]
 fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoView {
     let session = Session::expect();
-    let navigate = use_navigate();
+    let navigate = StoredValue::new_local(use_navigate());
     let asked = RwSignal::new(None);
     let problem = RwSignal::new(None::<String>);
     let last = StoredValue::new(first.clone());
@@ -137,6 +138,16 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
         Memo::new(move |_| row.with(|row| format::seconds_to_ms(row.duration_seconds)));
     let size_bytes = Memo::new(move |_| row.with(|row| row.size_bytes));
     let is_failed = move || row.with(|row| row.status == RecordingStatus::Failed);
+
+    let ask_to_delete = move |_| {
+        let leave =
+            move || navigate.with_value(|navigate| navigate("/recordings", Default::default()));
+        asked.set(Some(Question::delete(
+            &[row.get_untracked()],
+            |_| {},
+            leave,
+        )));
+    };
 
     let id = StoredValue::new(first.id.clone());
     let filename = StoredValue::new(first.filename.clone());
@@ -160,7 +171,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
                             "Download"
                         </a>
                     </Show>
-                    <button type="button" class="button" on:click=move |_| asked.set(Some(row.get_untracked()))>
+                    <button type="button" class="button" on:click=ask_to_delete>
                         <Icon glyph=Glyph::Trash />
                         "Delete"
                     </button>
@@ -212,7 +223,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
                     </dd>
                 </div>
             </dl>
-            <ConfirmDelete asked=asked on_deleted=move |_| navigate("/recordings", Default::default()) />
+            <Confirm asked=asked />
         </section>
     }
 }

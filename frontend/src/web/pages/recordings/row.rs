@@ -1,8 +1,9 @@
+use leptos::either::Either;
 use leptos::prelude::*;
 use leptos_router::components::A;
 use sortie_api::{Recording, RecordingStatus};
 
-use super::shelf::Shelf;
+use super::shelf::{Scope, Shelf, is_in_progress};
 use crate::format;
 use crate::web::api;
 use crate::web::components::{Duration, Glyph, Icon, Moment, StatusBadge};
@@ -17,10 +18,7 @@ pub(super) fn RecordingRow(
     shelf: Shelf,
     /// The recording as it was when its row appeared.
     first: Recording,
-    /// Asks whether to delete.
-    asked: RwSignal<Option<Recording>>,
 ) -> impl IntoView {
-    let session = Session::expect();
     let id = StoredValue::new(first.id.clone());
     let last = StoredValue::new(first.clone());
     let row = Memo::new(move |_| {
@@ -29,62 +27,143 @@ pub(super) fn RecordingRow(
             .row(&id.get_value())
             .unwrap_or_else(|| last.get_value())
     });
-    let status = Memo::new(move |_| row.with(|row| row.status));
-    let failure = Memo::new(move |_| {
-        row.with(|row| (row.status == RecordingStatus::Failed).then(|| words::failure(row)))
-    });
     let duration_ms =
         Memo::new(move |_| row.with(|row| format::seconds_to_ms(row.duration_seconds)));
     let size_bytes = Memo::new(move |_| row.with(|row| row.size_bytes));
 
-    let player = format!("/recordings/{}", first.id);
+    let choice = view! {
+        <td role="cell" class="cell-check">
+            <input
+                type="checkbox"
+                aria-label=format!("Select {}", first.filename)
+                prop:checked=move || shelf.is_chosen(&id.get_value())
+                on:change=move |event| shelf.choose(&id.get_value(), event_target_checked(&event))
+            />
+        </td>
+    };
+    let figures = view! {
+        <td role="cell" class="number cell-duration">
+            <Duration duration_ms=duration_ms />
+        </td>
+        <td role="cell" class="number cell-size">
+            {move || format::size(size_bytes.get())}
+        </td>
+    };
+    let status = view! { <StatusCell row=row /> };
+    let cells = match shelf.scope {
+        Scope::Mine => Either::Left(view! {
+            <NameCell first=first.clone() title=first.filename.clone() />
+            {status}
+            {figures}
+        }),
+        Scope::All => Either::Right(view! {
+            <NameCell first=first.clone() title=first.id.clone() />
+            <td role="cell" class="cell-id" data-label="Session">
+                {first.session_id.clone()}
+            </td>
+            <td role="cell" class="cell-user" data-label="User">
+                {first.username.clone().unwrap_or_else(|| first.user_id.clone())}
+            </td>
+            {figures}
+            {status}
+        }),
+    };
+    view! {
+        <tr role="row">
+            {choice}
+            {cells}
+            <Actions shelf=shelf row=row first=first />
+        </tr>
+    }
+}
+
+/// The way to the player.
+#[component]
+fn NameCell(first: Recording, title: String) -> impl IntoView {
+    view! {
+        <td role="cell" class="cell-name">
+            <A href=format!("/recordings/{}", first.id) attr:class="row-link">
+                {title}
+            </A>
+            <span class="quiet">
+                <Moment at=first.created_at />
+            </span>
+        </td>
+    }
+}
+
+#[component]
+fn StatusCell(row: Memo<Recording>) -> impl IntoView {
+    let is_in_progress = Memo::new(move |_| row.with(|row| is_in_progress(row.status)));
+    let remark = Memo::new(move |_| {
+        row.with(|row| match row.status {
+            _ if row.deleting => Some(
+                "Deleted, but its storage has not done it yet. That is tried again by itself."
+                    .to_owned(),
+            ),
+            RecordingStatus::Failed => Some(words::failure(row)),
+            _ => None,
+        })
+    });
+    view! {
+        <td role="cell" class="cell-status">
+            <StatusBadge recording=row.into() />
+            // How much is still to come nobody has said: the size beside it grows.
+            <Show when=move || is_in_progress.get()>
+                <progress class="progress progress-row" aria-label="In progress"></progress>
+            </Show>
+            <Show when=move || remark.get().is_some()>
+                <p class="cell-failure">{remark}</p>
+            </Show>
+        </td>
+    }
+}
+
+#[component]
+fn Actions(shelf: Shelf, row: Memo<Recording>, first: Recording) -> impl IntoView {
+    let session = Session::expect();
+    let is_ready = Memo::new(move |_| row.with(|row| row.status == RecordingStatus::Ready));
+    let is_protected = Memo::new(move |_| row.with(|row| row.protected));
+    let id = StoredValue::new(first.id.clone());
     let file = StoredValue::new(api::download_path(&first.id));
     let filename = StoredValue::new(first.filename);
     view! {
-        <tr role="row">
-            <td role="cell" class="cell-name">
-                <A href=player attr:class="row-link">
-                    {filename.get_value()}
-                </A>
-                <span class="quiet">
-                    <Moment at=first.created_at />
-                </span>
-            </td>
-            <td role="cell" class="cell-status">
-                <StatusBadge recording=row.into() />
-                <Show when=move || failure.get().is_some()>
-                    <p class="cell-failure">{failure}</p>
-                </Show>
-            </td>
-            <td role="cell" class="number cell-duration">
-                <Duration duration_ms=duration_ms />
-            </td>
-            <td role="cell" class="number cell-size">
-                {move || format::size(size_bytes.get())}
-            </td>
-            <td role="cell" class="number cell-actions">
-                <Show when=move || status.get() == RecordingStatus::Ready>
-                    <a
-                        class="button button-quiet"
-                        aria-label=format!("Download {}", filename.get_value())
-                        href=file.get_value()
-                        download=filename.get_value()
-                        on:click=move |event| download::start(&event, session, id.get_value(), shelf.report())
-                    >
-                        <Icon glyph=Glyph::Download />
-                        "Download"
-                    </a>
-                </Show>
-                <button
-                    type="button"
+        <td role="cell" class="number cell-actions">
+            <button
+                type="button"
+                class="button button-quiet button-toggle"
+                aria-label=format!("Protect {}", filename.get_value())
+                title="A protected recording is never deleted by itself"
+                aria-pressed=move || is_protected.get().to_string()
+                on:click=move |_| shelf.protect(id.get_value(), !is_protected.get_untracked())
+            >
+                <Icon glyph=Glyph::Shield />
+            </button>
+            <Show when=move || is_ready.get()>
+                <a
                     class="button button-quiet"
-                    aria-label=format!("Delete {}", filename.get_value())
-                    on:click=move |_| asked.set(Some(row.get_untracked()))
+                    aria-label=format!("Download {}", filename.get_value())
+                    title="Download"
+                    href=file.get_value()
+                    download=filename.get_value()
+                    on:click=move |event| {
+                        download::start(&event, session, id.get_value(), shelf.page.problem());
+                    }
                 >
-                    <Icon glyph=Glyph::Trash />
-                    "Delete"
-                </button>
-            </td>
-        </tr>
+                    <Icon glyph=Glyph::Download />
+                    <span class="action-word">"Download"</span>
+                </a>
+            </Show>
+            <button
+                type="button"
+                class="button button-quiet"
+                aria-label=format!("Delete {}", filename.get_value())
+                title="Delete"
+                on:click=move |_| shelf.ask_to_delete(&[row.get_untracked()])
+            >
+                <Icon glyph=Glyph::Trash />
+                <span class="action-word">"Delete"</span>
+            </button>
+        </td>
     }
 }

@@ -1,237 +1,311 @@
+use std::collections::BTreeSet;
+
+use gloo_net::http::Method;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use sortie_api::Recording;
+use sortie_api::{Event, Recording, RecordingStatus, RecordingUpdate};
 
-use crate::listing::{Listing, Page};
-use crate::web::api::ApiError;
+use crate::listing::{self, Page};
+use crate::query;
+use crate::web::api::recording_path;
+use crate::web::components::Question;
+use crate::web::dom;
+use crate::web::loaded::Loaded;
+use crate::web::news::follow;
+use crate::web::place::Place;
+use crate::web::poll::poll_while;
 use crate::web::session::Session;
-use crate::words;
 
-/// The list behind the page: what is loaded, what is being loaded, and what went wrong.
+/// Rows of one page.
+const PAGE_ROWS: u32 = 50;
+/// How often rows that move by themselves are asked for while no events come.
+const POLL_MS: u32 = 2_000;
+/// So many recordings that are on other pages are told apart; then they are forgotten.
+const MOST_STRANGERS: usize = 1_000;
+
+/// The list, which takes the focus when what had it is gone.
+pub(super) const LIST: &str = "recordings-list";
+
+/// Whose recordings a list has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum Scope {
+    /// The person's own.
+    Mine,
+    /// Everybody's.
+    All,
+}
+
+impl Scope {
+    fn route(self) -> &'static str {
+        match self {
+            Self::Mine => "/api/recordings",
+            Self::All => "/api/admin/recordings",
+        }
+    }
+
+    fn events(self) -> &'static str {
+        match self {
+            Self::Mine => "/api/events",
+            Self::All => "/api/events?all=true",
+        }
+    }
+
+    /// The filters that this list has.
+    pub(super) fn filters(self) -> &'static [&'static str] {
+        match self {
+            Self::Mine => &["q", "status"],
+            Self::All => &["q", "status", "user_id", "from", "to"],
+        }
+    }
+}
+
+/// The list behind the page: what is shown, what is chosen, and what is asked.
 #[derive(Clone, Copy)]
 pub(super) struct Shelf {
     session: Session,
-    listing: RwSignal<Option<Listing>>,
-    problem: RwSignal<Option<String>>,
+    pub(super) scope: Scope,
+    pub(super) place: Place,
+    pub(super) page: Loaded<Page<Recording>>,
+    chosen: RwSignal<BTreeSet<String>>,
     announcement: RwSignal<String>,
-    /// A request that the person asked for is under way.
-    is_busy: RwSignal<bool>,
-    /// A request that nobody asked for is under way.
-    is_polling: StoredValue<bool>,
-    /// Counts what the person changed. An answer to a question asked before the last change is out of date: it
-    /// would bring a deleted row back.
-    edits: StoredValue<u32>,
+    /// What the dialog asks.
+    pub(super) asked: RwSignal<Option<Question>>,
+    /// Recordings on other pages that have been heard of, and what they were then.
+    strangers: StoredValue<BTreeSet<(String, &'static str)>>,
 }
 
 impl Shelf {
-    pub(super) fn new() -> Self {
-        Self {
+    /// The list at the present address; loads it, and follows the address and the server from then on.
+    pub(super) fn new(scope: Scope) -> Self {
+        let place = Place::here();
+        let address = Memo::new(move |_| address(scope, place));
+        let shelf = Self {
             session: Session::expect(),
-            listing: RwSignal::new(None),
-            problem: RwSignal::new(None),
+            scope,
+            place,
+            page: Loaded::new(move |api| {
+                let address = address.get_untracked();
+                async move { api.page(&address).await }
+            }),
+            chosen: RwSignal::new(BTreeSet::new()),
             announcement: RwSignal::new(String::new()),
-            is_busy: RwSignal::new(false),
-            is_polling: StoredValue::new(false),
-            edits: StoredValue::new(0),
-        }
-    }
-
-    /// Loads the list, or takes over what is new.
-    pub(super) fn load(self) {
-        self.fetch(None, "List updated", |listing, page| match listing {
-            Some(listing) => listing.refresh(page),
-            None => *listing = Some(Listing::new(page)),
+            asked: RwSignal::new(None),
+            strangers: StoredValue::new(BTreeSet::new()),
+        };
+        Effect::new(move |before: Option<String>| {
+            address.track();
+            shelf.chosen.set(BTreeSet::new());
+            shelf.page.load();
+            let cursor = place.cursor();
+            // Whoever turned the page goes on reading at its top; whoever set a filter goes on with the filters.
+            if before.is_some_and(|before| before != cursor) {
+                dom::focus(LIST);
+            }
+            cursor
         });
-    }
-
-    /// Loads the page after the last row.
-    pub(super) fn load_more(self) {
-        let next = self
-            .listing
-            .with_untracked(|listing| Some(listing.as_ref()?.next()?.to_owned()));
-        if let Some(next) = next {
-            self.fetch(Some(next), "More recordings loaded", |listing, page| {
-                if let Some(listing) = listing {
-                    listing.append(page);
+        Effect::new(move |before: Option<Option<Page<Recording>>>| {
+            let now = shelf.page.get();
+            if let (Some(Some(before)), Some(now)) = (before, &now) {
+                let changes = before.changes(now);
+                if !changes.is_empty() {
+                    shelf.announcement.set(changes);
                 }
-            });
-        }
+            }
+            now
+        });
+        Effect::new(move |was_busy: Option<bool>| {
+            let is_busy = shelf.page.is_busy();
+            if was_busy == Some(true) && !is_busy {
+                shelf.announcement.set("List updated".to_owned());
+            }
+            is_busy
+        });
+        let is_told = follow(scope.events(), move |event| shelf.hear(event));
+        poll_while(
+            move || !is_told.get() && shelf.page.with(Page::is_moving).unwrap_or(false),
+            POLL_MS,
+            move || shelf.page.poll(),
+        );
+        shelf
     }
 
-    fn fetch(
-        self,
-        address: Option<String>,
-        done: &'static str,
-        take: fn(&mut Option<Listing>, Page),
-    ) {
-        if self.is_busy.get_untracked() {
-            return;
-        }
-        self.is_busy.set(true);
-        self.announcement.set(String::new());
-        let edits = self.edits.get_value();
-        spawn_local(async move {
-            let answer = self.session.api().recordings(address.as_deref()).await;
-            if self.is_busy.try_set(false).is_some() {
-                return;
-            }
-            match answer {
-                Ok(page) if self.edits.get_value() == edits => {
-                    self.problem.set(None);
-                    self.listing.update(|listing| take(listing, page));
-                    self.announcement.set(done.to_owned());
+    fn hear(self, event: Event) {
+        match event {
+            Event::Hello => self.page.poll(),
+            Event::Recording(recording) => {
+                let mut is_here = false;
+                self.page.amend(|page| {
+                    let before = page.row(&recording.id).cloned();
+                    is_here = page.update(&recording);
+                    before.as_ref() != page.row(&recording.id)
+                });
+                let name = crate::words::status_class(recording.status);
+                if !is_here && self.is_news(recording.id, name) {
+                    self.page.poll();
                 }
-                Ok(_) => self.load(),
-                Err(error) => self.problem.set(Some(self.session.explain(&error))),
             }
-        });
-    }
-
-    /// Asks for the rows that move by themselves. Silent: the next tick asks again.
-    pub(super) fn poll(self) {
-        if self.is_polling.get_value() || self.is_busy.get_untracked() {
-            return;
+            Event::RecordingDeleted(deleted) => self.forget(&deleted.id),
+            _ => {}
         }
-        self.is_polling.set_value(true);
-        let edits = self.edits.get_value();
-        spawn_local(async move {
-            let outcome = self.fetch_moving(edits).await;
-            // The page may have been left meanwhile.
-            let is_left = self.is_polling.try_set_value(false).is_some();
-            if let (Err(error), false) = (outcome, is_left) {
-                self.problem.set(Some(self.session.explain(&error)));
-            }
-        });
     }
 
-    async fn fetch_moving(self, edits: u32) -> Result<(), ApiError> {
-        let api = self.session.api();
-        let page = api.recordings(None).await?;
-        let beyond = self
-            .listing
-            .try_with_untracked(|listing| {
-                listing
-                    .as_ref()
-                    .map(|listing| listing.moving_after(page.rows.len()))
+    /// Whether a recording that is not on this page may have come onto it: asked for once for each of its statuses,
+    /// not every second while it grows.
+    fn is_news(self, id: String, status: &'static str) -> bool {
+        self.strangers
+            .try_update_value(|strangers| {
+                if strangers.len() >= MOST_STRANGERS {
+                    strangers.clear();
+                }
+                strangers.insert((id, status))
             })
-            .flatten()
-            .unwrap_or_default();
-        let mut fresh = Vec::new();
-        for id in beyond {
-            match api.recording(&id).await {
-                Ok(recording) => fresh.push(recording),
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if self.edits.try_get_value() != Some(edits) {
-            return Ok(());
-        }
-        let changes = self.listing.try_maybe_update(|listing| {
-            let Some(listing) = listing else {
-                return (false, String::new());
-            };
-            let before = listing.clone();
-            listing.refresh(page);
-            for recording in &fresh {
-                listing.update(recording);
-            }
-            // Rows that have not changed must not be drawn again.
-            (*listing != before, changes(&before, listing))
-        });
-        if let Some(changes) = changes
-            && !changes.is_empty()
-        {
-            self.announcement.set(changes);
-        }
-        if self.problem.with_untracked(Option::is_some) {
-            self.problem.set(None);
-        }
-        Ok(())
+            .unwrap_or(false)
     }
 
     /// Takes a deleted recording out of the list.
     pub(super) fn forget(self, id: &str) {
-        self.edits.update_value(|edits| *edits += 1);
-        self.listing.update(|listing| {
-            if let Some(listing) = listing {
-                listing.remove(id);
+        self.page.edit(|page| page.remove(id));
+        self.chosen.try_update(|chosen| chosen.remove(id));
+    }
+
+    /// Asks whether to delete these.
+    pub(super) fn ask_to_delete(self, recordings: &[Recording]) {
+        let count = recordings.len();
+        let done = move || {
+            let sentence = match count {
+                1 => "Recording deleted".to_owned(),
+                _ => format!("{count} recordings deleted"),
+            };
+            self.announcement.set(sentence);
+            // What had the focus is gone.
+            dom::focus(LIST);
+            // What follows moves up.
+            self.page.poll();
+        };
+        let forget = move |id: String| self.forget(&id);
+        self.asked
+            .set(Some(Question::delete(recordings, forget, done)));
+    }
+
+    /// Keeps retention off a recording, or lets it have it again.
+    pub(super) fn protect(self, id: String, protected: bool) {
+        spawn_local(async move {
+            let update = RecordingUpdate {
+                protected: Some(protected),
+                ..RecordingUpdate::default()
+            };
+            let api = self.session.api();
+            let answer = api
+                .ask::<Recording>(Method::PATCH, &recording_path(&id), &update)
+                .await;
+            match answer {
+                Ok(fresh) => self.page.edit(|page| page.update(&fresh)),
+                Err(error) => {
+                    let _ = self
+                        .page
+                        .problem()
+                        .try_set(Some(self.session.explain(&error)));
+                }
             }
         });
-        self.announcement.set("Recording deleted".to_owned());
     }
 
-    /// The sentence to show, if something went wrong; tracked, as everything below.
-    pub(super) fn problem(self) -> Option<String> {
-        self.problem.get()
+    /// Whether a row is chosen; tracked, as everything below.
+    pub(super) fn is_chosen(self, id: &str) -> bool {
+        self.chosen.with(|chosen| chosen.contains(id))
     }
 
-    pub(super) fn report(self) -> RwSignal<Option<String>> {
-        self.problem
+    pub(super) fn choose(self, id: &str, is_chosen: bool) {
+        self.chosen.update(|chosen| {
+            if is_chosen {
+                chosen.insert(id.to_owned());
+            } else {
+                chosen.remove(id);
+            }
+        });
+    }
+
+    pub(super) fn choose_all(self, is_chosen: bool) {
+        let ids = self
+            .rows()
+            .into_iter()
+            .filter(|_| is_chosen)
+            .map(|row| row.id);
+        self.chosen.set(ids.collect());
+    }
+
+    /// The chosen rows that are on the page.
+    pub(super) fn chosen(self) -> Vec<Recording> {
+        let mut rows = self.rows();
+        self.chosen
+            .with(|chosen| rows.retain(|row| chosen.contains(&row.id)));
+        rows
+    }
+
+    pub(super) fn rows(self) -> Vec<Recording> {
+        self.page.with(|page| page.rows.clone()).unwrap_or_default()
+    }
+
+    /// The row as it is now; `None` when it has gone.
+    pub(super) fn row(self, id: &str) -> Option<Recording> {
+        self.page.with(|page| page.row(id).cloned()).flatten()
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        // A page may be empty and still have a next one.
+        self.page
+            .with(|page| page.rows.is_empty() && page.next.is_none())
+            .unwrap_or(false)
+    }
+
+    pub(super) fn has_rows(self) -> bool {
+        self.page
+            .with(|page| !page.rows.is_empty())
+            .unwrap_or(false)
+    }
+
+    pub(super) fn is_filtered(self) -> bool {
+        self.place.is_filtered(self.scope.filters())
     }
 
     pub(super) fn announcement(self) -> String {
         self.announcement.get()
     }
-
-    pub(super) fn is_busy(self) -> bool {
-        self.is_busy.get()
-    }
-
-    /// Nothing to show yet, and nothing went wrong.
-    pub(super) fn is_waiting(self) -> bool {
-        self.listing.with(Option::is_none) && self.problem.with(Option::is_none)
-    }
-
-    pub(super) fn is_empty(self) -> bool {
-        self.ask(|listing| listing.rows().is_empty() && listing.next().is_none())
-    }
-
-    pub(super) fn has_rows(self) -> bool {
-        self.ask(|listing| !listing.rows().is_empty())
-    }
-
-    pub(super) fn has_more(self) -> bool {
-        self.ask(|listing| listing.next().is_some())
-    }
-
-    pub(super) fn is_moving(self) -> bool {
-        self.ask(Listing::is_moving)
-    }
-
-    fn ask(self, question: impl Fn(&Listing) -> bool) -> bool {
-        self.listing
-            .with(|listing| listing.as_ref().is_some_and(question))
-    }
-
-    pub(super) fn rows(self) -> Vec<Recording> {
-        self.listing.with(|listing| {
-            listing
-                .as_ref()
-                .map(|listing| listing.rows().to_vec())
-                .unwrap_or_default()
-        })
-    }
-
-    /// The row as it is now; `None` when it has gone.
-    pub(super) fn row(self, id: &str) -> Option<Recording> {
-        self.listing.with(|listing| {
-            listing
-                .as_ref()?
-                .rows()
-                .iter()
-                .find(|row| row.id == id)
-                .cloned()
-        })
-    }
 }
 
-/// What a screen reader is told after a poll: the statuses that have changed, and nothing about growing sizes.
-fn changes(before: &Listing, after: &Listing) -> String {
-    let sentences = after.rows().iter().filter_map(|row| {
-        let old = before.rows().iter().find(|old| old.id == row.id)?;
-        (old.status != row.status)
-            .then(|| format!("{}: {}.", row.filename, words::status(row.status)))
-    });
-    sentences.collect::<Vec<_>>().join(" ")
+/// What is asked for at this place.
+fn address(scope: Scope, place: Place) -> String {
+    let (sort, order) = listing::order(&place.get("sort"));
+    let limit = PAGE_ROWS.to_string();
+    let mut parameters = vec![
+        ("limit", limit),
+        ("sort", sort.to_owned()),
+        ("order", order.to_owned()),
+        ("cursor", place.cursor()),
+    ];
+    for name in scope.filters() {
+        let value = place.get(name);
+        parameters.push((
+            name,
+            match *name {
+                "from" => dom::start_of_day(&value, 0),
+                // The last day counts.
+                "to" => dom::start_of_day(&value, 1),
+                _ => value,
+            },
+        ));
+    }
+    let parameters: Vec<_> = parameters
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    query::address(scope.route(), &parameters)
+}
+
+/// Whether somebody has to wait for it.
+pub(super) fn is_in_progress(status: RecordingStatus) -> bool {
+    matches!(
+        status,
+        RecordingStatus::Uploading | RecordingStatus::Processing
+    )
 }

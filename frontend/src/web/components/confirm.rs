@@ -1,0 +1,157 @@
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use leptos::html;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use sortie_api::Recording;
+
+use super::{Glyph, Icon};
+use crate::format;
+use crate::web::api::{Api, ApiError, recording_path};
+use crate::web::session::Session;
+
+/// Something that is done only after the person has said yes.
+#[derive(Clone)]
+pub(in crate::web) struct Question {
+    /// `Delete this recording?`
+    pub(in crate::web) heading: String,
+    /// What it is done to; stands before `consequence`.
+    pub(in crate::web) subject: String,
+    /// What happens then, in a sentence.
+    pub(in crate::web) consequence: String,
+    /// What the button says.
+    pub(in crate::web) action: &'static str,
+    /// Does it.
+    pub(in crate::web) work: Callback<Api, LocalBoxFuture<'static, Result<(), ApiError>>>,
+    /// Told when it is done and the dialog is closed.
+    pub(in crate::web) done: Callback<()>,
+}
+
+impl Question {
+    /// Whether to delete these recordings; `on_deleted` is told of each that is gone, `done` at the end.
+    pub(in crate::web) fn delete(
+        recordings: &[Recording],
+        on_deleted: impl Fn(String) + Send + Sync + Copy + 'static,
+        done: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let ids: Vec<_> = recordings.iter().map(|row| row.id.clone()).collect();
+        let (heading, subject) = match recordings {
+            [recording] => (
+                "Delete this recording?".to_owned(),
+                recording.filename.clone(),
+            ),
+            _ => {
+                let bytes = recordings.iter().map(|row| row.size_bytes).sum();
+                (
+                    format!("Delete {} recordings?", recordings.len()),
+                    format!(
+                        "All {}, {} together,",
+                        recordings.len(),
+                        format::size(bytes)
+                    ),
+                )
+            }
+        };
+        Self {
+            heading,
+            subject,
+            consequence: "will be gone for good. This cannot be undone.".to_owned(),
+            action: "Delete",
+            work: Callback::new(move |api: Api| {
+                let ids = ids.clone();
+                async move {
+                    for id in ids {
+                        api.remove(&recording_path(&id)).await?;
+                        on_deleted(id);
+                    }
+                    Ok(())
+                }
+                .boxed_local()
+            }),
+            done: Callback::new(move |()| done()),
+        }
+    }
+}
+
+/// Asks, and does it.
+///
+/// A native modal dialog: the browser keeps the focus inside, closes it on Escape and gives the focus back.
+#[component]
+pub(in crate::web) fn Confirm(
+    /// What to ask; `None` keeps the dialog closed.
+    asked: RwSignal<Option<Question>>,
+) -> impl IntoView {
+    let session = Session::expect();
+    let dialog = NodeRef::<html::Dialog>::new();
+    let is_busy = RwSignal::new(false);
+    let problem = RwSignal::new(None::<String>);
+
+    Effect::new(move |_| {
+        let Some(dialog) = dialog.get() else { return };
+        if asked.with(Option::is_some) {
+            problem.set(None);
+            if !dialog.open() {
+                // Fails only for a dialog that is not in the document, where nobody could see it anyway.
+                let _ = dialog.show_modal();
+            }
+        } else {
+            dialog.close();
+        }
+    });
+
+    let act = move |_| {
+        let Some(question) = asked.get_untracked() else {
+            return;
+        };
+        is_busy.set(true);
+        problem.set(None);
+        spawn_local(async move {
+            let outcome = question.work.run(session.api()).await;
+            // The page may have been left meanwhile.
+            if is_busy.try_set(false).is_some() {
+                return;
+            }
+            match outcome {
+                Ok(()) => {
+                    // Closed first: that gives the focus back, and whoever is told may move it on.
+                    if let Some(dialog) = dialog.get_untracked() {
+                        dialog.close();
+                    }
+                    question.done.run(());
+                }
+                Err(error) => problem.set(Some(session.explain(&error))),
+            }
+        });
+    };
+
+    let part = move |part: fn(&Question) -> String| {
+        asked.with(|asked| asked.as_ref().map(part).unwrap_or_default())
+    };
+    view! {
+        <dialog
+            node_ref=dialog
+            class="dialog"
+            aria-labelledby="confirm-heading"
+            aria-describedby="confirm-text"
+            on:close=move |_| asked.set(None)
+        >
+            <h2 id="confirm-heading">{move || part(|asked| asked.heading.clone())}</h2>
+            <p id="confirm-text">
+                <strong class="filename">{move || part(|asked| asked.subject.clone())}</strong>
+                " "
+                {move || part(|asked| asked.consequence.clone())}
+            </p>
+            <p class="problem-text" role="alert">
+                {problem}
+            </p>
+            <div class="dialog-actions">
+                <button type="button" class="button" on:click=move |_| asked.set(None)>
+                    "Cancel"
+                </button>
+                <button type="button" class="button button-strong" disabled=is_busy on:click=act>
+                    <Icon glyph=Glyph::Trash />
+                    {move || part(|asked| asked.action.to_owned())}
+                </button>
+            </div>
+        </dialog>
+    }
+}

@@ -1,0 +1,122 @@
+use leptos::prelude::*;
+
+use crate::web::place::Place;
+
+/// The line of filters above a list; each is in the address as soon as it is set.
+#[component]
+pub(in crate::web) fn Filters(
+    /// Where in the list this is.
+    place: Place,
+    /// Whether one of them restricts.
+    is_filtered: Signal<bool>,
+    children: Children,
+) -> impl IntoView {
+    view! {
+        <form class="filters" role="search" on:submit=|event| event.prevent_default()>
+            {children()}
+            <Show when=move || is_filtered.get()>
+                <button type="button" class="button button-quiet" on:click=move |_| place.clear()>
+                    "Clear filters"
+                </button>
+            </Show>
+        </form>
+    }
+}
+
+/// Text to look for. In force on Enter and on leaving the field.
+#[component]
+pub(in crate::web) fn SearchField(
+    /// Where in the list this is.
+    place: Place,
+    /// The filter.
+    name: &'static str,
+    /// What it is called.
+    label: &'static str,
+    /// What can be looked for.
+    #[prop(default = "")]
+    hint: &'static str,
+) -> impl IntoView {
+    let id = format!("filter-{name}");
+    view! {
+        <div class="filter filter-search">
+            <label for=id.clone()>{label}</label>
+            <input
+                id=id
+                class="input"
+                type="search"
+                maxlength="200"
+                autocapitalize="none"
+                spellcheck="false"
+                placeholder=hint
+                prop:value=move || place.get(name)
+                on:change=move |event| place.set(name, &event_target_value(&event))
+            />
+        </div>
+    }
+}
+
+/// One of several values, or all of them.
+#[component]
+pub(in crate::web) fn Choice(
+    /// Where in the list this is.
+    place: Place,
+    /// The filter.
+    name: &'static str,
+    /// What it is called.
+    label: &'static str,
+    /// What stands for no restriction, unless that is among the choices.
+    #[prop(optional)]
+    all: Option<&'static str>,
+    /// Values and their words.
+    #[prop(into)]
+    choices: Signal<Vec<(String, String)>>,
+) -> impl IntoView {
+    let id = format!("filter-{name}");
+    let options = move || {
+        let all = all.map(|words| (String::new(), words.to_owned()));
+        all.into_iter()
+            .chain(choices.get())
+            .map(|(value, words)| {
+                let is_selected = {
+                    let value = value.clone();
+                    move || place.get(name) == value
+                };
+                // An attribute, so that searching the page for a status finds recordings and not this.
+                view! { <option value=value label=words prop:selected=is_selected></option> }
+            })
+            .collect_view()
+    };
+    view! {
+        <div class="filter">
+            <label for=id.clone()>{label}</label>
+            <select id=id class="input" on:change=move |event| place.set(name, &event_target_value(&event))>
+                {options}
+            </select>
+        </div>
+    }
+}
+
+/// A day of the person's own time zone.
+#[component]
+pub(in crate::web) fn DayField(
+    /// Where in the list this is.
+    place: Place,
+    /// The filter.
+    name: &'static str,
+    /// What it is called.
+    label: &'static str,
+) -> impl IntoView {
+    let id = format!("filter-{name}");
+    view! {
+        <div class="filter">
+            <label for=id.clone()>{label}</label>
+            <input
+                id=id
+                class="input"
+                type="date"
+                prop:value=move || place.get(name)
+                on:change=move |event| place.set(name, &event_target_value(&event))
+            />
+        </div>
+    }
+}

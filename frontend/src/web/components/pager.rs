@@ -1,0 +1,38 @@
+use leptos::prelude::*;
+use leptos_router::components::A;
+
+use super::{Glyph, Icon};
+use crate::web::place::Place;
+
+/// The ways to the first and to the next page of a list. The way back is the browser's own.
+#[component]
+pub(in crate::web) fn Pager(
+    /// Where in the list this is.
+    place: Place,
+    /// The API's address of the next page, if there is one.
+    next: Signal<Option<String>>,
+) -> impl IntoView {
+    let is_later = move || !place.cursor().is_empty();
+    view! {
+        <Show when=move || is_later() || next.with(Option::is_some)>
+            <nav class="pager" aria-label="Pages">
+                <Show when=is_later>
+                    <A href=move || place.first() attr:class="button">
+                        <Icon glyph=Glyph::Back />
+                        "First page"
+                    </A>
+                </Show>
+                {move || {
+                    next.get()
+                        .map(|next| {
+                            view! {
+                                <A href=place.after(&next) attr:class="button pager-next">
+                                    "Next page"
+                                </A>
+                            }
+                        })
+                }}
+            </nav>
+        </Show>
+    }
+}

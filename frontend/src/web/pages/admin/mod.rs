@@ -1,0 +1,157 @@
+//! The Admin Panel: for administrators, one tab for each thing they look after.
+
+mod settings;
+
+use leptos::ev;
+use leptos::prelude::*;
+use leptos_router::components::A;
+use leptos_router::hooks::{use_navigate, use_params_map};
+
+use self::settings::SettingsTab;
+use super::NotFoundPage;
+use super::recordings::AllRecordings;
+use crate::web::components::{Gate, Heading};
+use crate::web::dom;
+use crate::web::session::{Session, SignIn};
+
+/// Where the Admin Panel is.
+pub(in crate::web) const ADMIN: &str = "/admin";
+
+/// The tabs, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tab {
+    Settings,
+    Recordings,
+}
+
+impl Tab {
+    const ALL: [Self; 2] = [Self::Settings, Self::Recordings];
+
+    /// The last part of its address, which is also the id of its link.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::Recordings => "recordings",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Settings => "Settings",
+            Self::Recordings => "Recordings",
+        }
+    }
+
+    fn link(self) -> String {
+        format!("tab-{}", self.key())
+    }
+
+    fn address(self) -> String {
+        format!("{ADMIN}/{}", self.key())
+    }
+
+    /// The tab at this address; the first one where none is named.
+    fn at(key: Option<&str>) -> Option<Self> {
+        match key {
+            None | Some("") => Some(Self::Settings),
+            Some(key) => Self::ALL.into_iter().find(|tab| tab.key() == key),
+        }
+    }
+}
+
+/// The Admin Panel.
+#[component]
+pub(in crate::web) fn AdminPage() -> impl IntoView {
+    let session = Session::expect();
+    let params = use_params_map();
+    let tab = Memo::new(move |_| params.with(|params| Tab::at(params.get("tab").as_deref())));
+    let is_admin = Memo::new(move |_| match session.sign_in() {
+        SignIn::SignedIn(user) => user.is_admin(),
+        _ => false,
+    });
+    view! {
+        <Show when=move || tab.get().is_some() fallback=NotFoundPage>
+            <Gate>
+                <Show when=move || is_admin.get() fallback=NotAllowed>
+                    <Panel tab=Signal::derive(move || tab.get().unwrap_or(Tab::Settings)) />
+                </Show>
+            </Gate>
+        </Show>
+    }
+}
+
+/// What somebody sees who is signed in, but is no administrator.
+#[component]
+fn NotAllowed() -> impl IntoView {
+    view! {
+        <section class="page page-narrow empty">
+            <Heading title="For administrators only" />
+            <p class="quiet">"Ask an administrator of this server, or sign in as one."</p>
+            <A href="/" attr:class="button button-primary">
+                "Go to the start page"
+            </A>
+        </section>
+    }
+}
+
+#[component]
+fn Panel(tab: Signal<Tab>) -> impl IntoView {
+    let tab = Memo::new(move |_| tab.get());
+    view! {
+        <section class="page admin" aria-labelledby="page-heading">
+            <Heading title="Admin Settings" />
+            <Tabs tab=tab />
+            <div id="tab-panel" class="tab-panel" role="tabpanel" aria-labelledby=move || tab.get().link()>
+                {move || match tab.get() {
+                    Tab::Settings => view! { <SettingsTab /> }.into_any(),
+                    Tab::Recordings => view! { <AllRecordings /> }.into_any(),
+                }}
+            </div>
+        </section>
+    }
+}
+
+/// The tabs are links: they can be opened beside, bookmarked and gone back from. Arrow keys go from one to the next
+/// (ARIA Authoring Practices, "Tabs").
+#[component]
+fn Tabs(tab: Memo<Tab>) -> impl IntoView {
+    let navigate = use_navigate();
+    let on_key = move |event: ev::KeyboardEvent| {
+        let now = Tab::ALL.iter().position(|it| *it == tab.get_untracked());
+        let (now, count) = (now.unwrap_or(0), Tab::ALL.len());
+        let next = match event.key().as_str() {
+            "ArrowRight" => (now + 1) % count,
+            "ArrowLeft" => (now + count - 1) % count,
+            "Home" => 0,
+            "End" => count - 1,
+            _ => return,
+        };
+        event.prevent_default();
+        let next = Tab::ALL[next];
+        navigate(&next.address(), Default::default());
+        dom::focus(&next.link());
+    };
+    view! {
+        <div class="tabs" role="tablist" aria-label="Admin Settings" on:keydown=on_key>
+            {Tab::ALL
+                .into_iter()
+                .map(|it| {
+                    let is_shown = move || tab.get() == it;
+                    view! {
+                        <a
+                            id=it.link()
+                            class="tab"
+                            role="tab"
+                            href=it.address()
+                            aria-selected=move || is_shown().to_string()
+                            aria-controls="tab-panel"
+                            tabindex=move || if is_shown() { "0" } else { "-1" }
+                        >
+                            {it.title()}
+                        </a>
+                    }
+                })
+                .collect_view()}
+        </div>
+    }
+}

@@ -1,0 +1,66 @@
+use leptos::prelude::*;
+use sortie_api::{RecordingStatus, User};
+
+use super::shelf::{Scope, Shelf};
+use crate::listing::ORDERS;
+use crate::web::components::{Choice, DayField, Filters, SearchField};
+use crate::web::loaded::Loaded;
+use crate::words;
+
+const STATUSES: [RecordingStatus; 5] = [
+    RecordingStatus::Recording,
+    RecordingStatus::Uploading,
+    RecordingStatus::Processing,
+    RecordingStatus::Ready,
+    RecordingStatus::Failed,
+];
+
+/// What restricts and orders a list of recordings.
+#[component]
+pub(super) fn RecordingFilters(shelf: Shelf) -> impl IntoView {
+    let place = shelf.place;
+    let statuses = STATUSES
+        .map(|status| {
+            (
+                words::status_class(status).to_owned(),
+                words::status(status).to_owned(),
+            )
+        })
+        .to_vec();
+    let orders = ORDERS
+        .map(|(key, words, ..)| (key.to_owned(), words.to_owned()))
+        .to_vec();
+    view! {
+        <Filters place=place is_filtered=Signal::derive(move || shelf.is_filtered())>
+            <SearchField place=place name="q" label="Search" hint="Name, ID, session or user" />
+            <Choice place=place name="status" label="Status" all="All" choices=statuses.clone() />
+            {(shelf.scope == Scope::All)
+                .then(|| {
+                    view! {
+                        <UserChoice shelf=shelf />
+                        <DayField place=place name="from" label="From" />
+                        <DayField place=place name="to" label="To" />
+                    }
+                })}
+            <Choice place=place name="sort" label="Order" choices=orders.clone() />
+        </Filters>
+    }
+}
+
+/// The owners to choose from.
+#[component]
+fn UserChoice(shelf: Shelf) -> impl IntoView {
+    let users = Loaded::new(|api| async move { api.get::<Vec<User>>("/api/admin/users").await });
+    users.load();
+    let choices = Signal::derive(move || {
+        let mut choices: Vec<_> = users
+            .get()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|user| (user.id, user.username))
+            .collect();
+        choices.sort_by(|(_, one), (_, other)| one.cmp(other));
+        choices
+    });
+    view! { <Choice place=shelf.place name="user_id" label="User" all="All" choices=choices /> }
+}

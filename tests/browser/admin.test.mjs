@@ -1,0 +1,211 @@
+// The Admin Panel and the lists, as an administrator uses them.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Api } from './support/api.mjs';
+import { assertAccessible, assertFits } from './support/axe.mjs';
+import { launch, withPage } from './support/browser.mjs';
+import { sampleWebm } from './support/media.mjs';
+import { untilReady } from './support/proof.mjs';
+import { Server } from './support/server.mjs';
+import { signedIn } from './support/sign-in.mjs';
+
+const NARROW = { viewport: { width: 375, height: 740 } };
+
+describe('Admin Panel', { timeout: 240_000 }, () => {
+  let server, browser, admin, context, bytes;
+
+  before(async () => {
+    server = await Server.start();
+    browser = await launch();
+    admin = await Api.signIn(server.origin);
+    context = await signedIn(browser, server.origin);
+    bytes = await sampleWebm(1);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  const rowOf = (page, id) => page.getByRole('row').filter({ has: page.locator(`a[href="/recordings/${id}"]`) });
+
+  test('the user menu leads administrators to it, and it opens on Settings', async () => {
+    await withPage(context, 'admin settings', async (page) => {
+      await page.goto(server.origin);
+      await page.getByRole('button', { name: 'User menu' }).click();
+      await page.getByRole('link', { name: 'Admin Panel' }).click();
+      await page.getByRole('heading', { name: 'Admin Settings' }).waitFor();
+      assert.equal(await page.getByRole('tab', { name: 'Settings' }).getAttribute('aria-selected'), 'true');
+
+      const box = page.getByLabel('Auto-record sessions');
+      assert.equal(await box.isChecked(), false);
+      await page.getByText('When enabled, recording starts automatically for all new sessions', { exact: true }).waitFor();
+      await assertAccessible(page, 'admin settings');
+      for (const value of [true, false]) {
+        await box.setChecked(value);
+        await page.getByRole('button', { name: 'Save Settings' }).click();
+        await page.getByText('Settings saved successfully', { exact: true }).waitFor();
+        const settings = await (await admin.fetch('/api/admin/settings')).json();
+        assert.equal(settings.recording_auto_record, String(value));
+      }
+      await page.reload();
+      assert.equal(await page.getByLabel('Auto-record sessions').isChecked(), false);
+    });
+  });
+
+  test('arrow keys go from tab to tab', async () => {
+    await withPage(context, 'admin tabs', async (page) => {
+      await page.goto(`${server.origin}/admin`);
+      await page.getByRole('tab', { name: 'Settings' }).focus();
+      await page.keyboard.press('ArrowRight');
+      await page.waitForURL(`${server.origin}/admin/recordings`);
+      await page.getByRole('heading', { name: 'All Recordings' }).waitFor();
+      const focused = await page.evaluate(() => document.activeElement.textContent);
+      assert.equal(focused, 'Recordings');
+      await page.keyboard.press('Home');
+      await page.waitForURL(`${server.origin}/admin/settings`);
+      await page.goBack();
+      await page.getByRole('heading', { name: 'All Recordings' }).waitFor();
+    });
+  });
+
+  test('nobody else sees it', async () => {
+    const user = await admin.newUser('curious');
+    const theirs = await signedIn(browser, server.origin, user);
+    await withPage(theirs, 'admin for nobody else', async (page) => {
+      await page.goto(server.origin);
+      await page.getByRole('button', { name: 'User menu' }).click();
+      await page.getByRole('button', { name: 'Sign out' }).waitFor();
+      assert.equal(await page.getByRole('link', { name: 'Admin Panel' }).count(), 0);
+      await page.goto(`${server.origin}/admin/recordings`);
+      await page.getByRole('heading', { name: 'For administrators only' }).waitFor();
+    });
+    await theirs.close();
+  });
+
+  test('All Recordings: found, protected, downloaded, chosen and deleted', async () => {
+    const user = await admin.newUser('filmer');
+    const ids = [];
+    for (let i = 0; i < 3; i += 1) ids.push(await user.upload(bytes));
+    const failed = await user.upload(Buffer.from('no video\n'.repeat(1_000)), { filename: 'notes.txt' });
+    for (const id of ids) await untilReady(user, id, 10_000);
+
+    await withPage(context, 'all recordings', async (page) => {
+      await page.goto(`${server.origin}/admin/recordings`);
+      for (const name of ['ID', 'Session', 'User', 'Duration', 'Size', 'Status']) {
+        await page.getByRole('columnheader', { name, exact: true }).waitFor();
+      }
+      const row = rowOf(page, ids[0]);
+      await row.getByText(ids[0]).waitFor();
+      await row.getByText('filmer', { exact: true }).waitFor();
+      await rowOf(page, failed).getByText('Failed', { exact: true }).waitFor();
+      await assertAccessible(page, 'all recordings');
+
+      await page.getByLabel('Status', { exact: true }).selectOption('failed');
+      await row.waitFor({ state: 'detached' });
+      await rowOf(page, failed).waitFor();
+      assert.equal(new URL(page.url()).searchParams.get('status'), 'failed');
+      await page.goBack();
+      await row.waitFor();
+      await page.getByLabel('Search').fill(ids[1].slice(-12));
+      await page.getByLabel('Search').press('Enter');
+      await row.waitFor({ state: 'detached' });
+      await rowOf(page, ids[1]).waitFor();
+      await page.getByLabel('Search').fill('there is no such thing');
+      await page.getByLabel('Search').press('Enter');
+      await page.getByText('No recordings found', { exact: true }).waitFor();
+      await assertAccessible(page, 'no recordings found');
+      await page.getByRole('button', { name: 'Clear filters' }).click();
+      await page.getByLabel('User', { exact: true }).selectOption({ label: 'filmer' });
+      await row.waitFor();
+      await page.getByLabel('To', { exact: true }).fill('2020-01-01');
+      await page.getByText('No recordings found', { exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Show all' }).click();
+      await row.waitFor();
+
+      await row.getByRole('button', { name: /^Protect/ }).click();
+      await row.locator('[aria-pressed=true]').waitFor();
+      assert.equal((await user.recording(ids[0])).protected, true);
+
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        row.getByRole('link', { name: /^Download/ }).click(),
+      ]);
+      assert.equal(download.suggestedFilename(), (await user.recording(ids[0])).filename);
+
+      for (const id of [ids[1], failed]) await rowOf(page, id).getByRole('checkbox').check();
+      await page.getByText('2 selected', { exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Delete selected' }).click();
+      const dialog = page.getByRole('dialog');
+      await dialog.getByText('Delete 2 recordings?').waitFor();
+      await assertAccessible(page, 'delete several');
+      await dialog.getByRole('button', { name: 'Delete' }).click();
+      await rowOf(page, failed).waitFor({ state: 'detached' });
+      await rowOf(page, ids[1]).waitFor({ state: 'detached' });
+      assert.deepEqual((await user.recordings()).map((it) => it.id).sort(), [ids[0], ids[2]].sort());
+    });
+  });
+
+  test('what happens elsewhere appears by itself', async () => {
+    const user = await admin.newUser('elsewhere');
+    await withPage(context, 'live list', async (page) => {
+      await page.goto(`${server.origin}/admin/recordings?q=elsewhere`);
+      await page.getByText('No recordings found', { exact: true }).waitFor();
+      const id = await user.upload(bytes);
+      await rowOf(page, id).getByText('Ready', { exact: true }).waitFor();
+      await user.fetch(`/api/recordings/${id}`, { method: 'DELETE' });
+      await page.getByText('No recordings found', { exact: true }).waitFor();
+    });
+  });
+
+  test('paging keeps its place: in the address, and for Back', async () => {
+    const user = await admin.newUser('prolific');
+    const session = await (await user.post('/api/sessions', { app_id: 'e2e' })).json();
+    const ids = [];
+    for (let i = 0; i < 51; i += 1) {
+      const started = await user.post(`/api/sessions/${session.id}/recording/start`);
+      const { recording_id: id } = await started.json();
+      ids.push(id);
+      await user.post(`/api/sessions/${session.id}/recording/stop`, { recording_id: id });
+    }
+    await withPage(context, 'pages of a list', async (page) => {
+      await page.goto(`${server.origin}/admin/recordings?q=prolific`);
+      await rowOf(page, ids[50]).waitFor();
+      assert.equal(await rowOf(page, ids[0]).count(), 0);
+      await page.getByRole('link', { name: 'Next page' }).click();
+      await rowOf(page, ids[0]).waitFor();
+      assert.equal(await rowOf(page, ids[50]).count(), 0);
+      await page.reload();
+      await rowOf(page, ids[0]).waitFor();
+      await page.goBack();
+      await rowOf(page, ids[50]).waitFor();
+      await page.goForward();
+      await page.getByRole('link', { name: 'First page' }).click();
+      await rowOf(page, ids[50]).waitFor();
+      await page.getByLabel('Order').selectOption({ label: 'Oldest first' });
+      await rowOf(page, ids[0]).waitFor();
+    });
+  });
+
+  test('every tab is free of serious accessibility faults and fits 375 px, in light and dark', async () => {
+    const user = await admin.newUser('someone with a rather long name');
+    await untilReady(user, await user.upload(bytes), 10_000);
+    for (const options of [{}, NARROW]) {
+      const theirs = await signedIn(browser, server.origin, undefined, options);
+      await withPage(theirs, 'admin tabs', async (page) => {
+        await page.goto(`${server.origin}/admin`);
+        const tabs = await page.getByRole('tab').evaluateAll((all) => all.map((it) => it.getAttribute('href')));
+        assert.ok(tabs.length >= 2);
+        for (const path of tabs) {
+          await page.goto(server.origin + path);
+          await page.getByRole('tabpanel').getByRole('heading').first().waitFor();
+          await page.waitForFunction(() => !document.querySelector('.skeleton'));
+          await assertAccessible(page, path);
+          await assertFits(page, path);
+          assert.deepEqual(await page.getByRole('alert').filter({ hasText: /./ }).allInnerTexts(), []);
+        }
+      });
+      await theirs.close();
+    }
+  });
+});
