@@ -32,6 +32,9 @@ use crate::config::Config;
 
 /// The longest head of a request, in bytes. Cookies and a platform's token fit many times.
 const LONGEST_HEAD: usize = 32 * 1024;
+/// The most that is read from a connection at once. hyper's own 400 KiB would be most of the memory of a server
+/// with many senders, and are no faster.
+const READ_BUFFER: usize = 64 * 1024;
 /// An answer of which nothing could be sent for so long has nobody to read it. A paused player asks again.
 const UNREAD: Duration = Duration::from_secs(120);
 /// After an accept that failed for want of file descriptors or memory.
@@ -134,6 +137,7 @@ async fn answer(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_header_size(LONGEST_HEAD)
+        .max_buf_size(READ_BUFFER)
         .serve_connection(TokioIo::new(Patient::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -21,7 +21,7 @@ use sortie_tus::server::{Append, Extension, Extensions, Protocol, UploadLength, 
 use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::metrics::Watch;
-use super::{ApiError, ApiResult, AppState, recordings, sessions};
+use super::{ApiError, ApiResult, AppState, Routine, recordings, sessions};
 use crate::catalog::UploadKind;
 use crate::clock::http_date;
 use crate::ingest::{Position, drain};
@@ -230,7 +230,10 @@ async fn append(
     let (parts, body) = request.into_parts();
     let admitted = async {
         let append = protocol(&state).append(lookup(&parts.headers))?;
-        recordings::owned(&state, &caller, &id).await?;
+        // Whose it is does not change while it grows: no query for every chunk.
+        if !state.ingest.is_growing_for(&id, &caller.user_id) {
+            recordings::owned(&state, &caller, &id).await?;
+        }
         ApiResult::Ok(append)
     };
     let append = match admitted.await {
@@ -243,6 +246,7 @@ async fn append(
     match written(&state, &id, append, &parts.headers, body).await {
         Ok(position) => {
             let mut response = StatusCode::NO_CONTENT.into_response();
+            response.extensions_mut().insert(Routine);
             insert(
                 response.headers_mut(),
                 tus::UPLOAD_OFFSET,

@@ -241,6 +241,12 @@ impl Ingest {
             .collect()
     }
 
+    /// Whether an upload is known to be growing and to be this person's. `false` says nothing.
+    pub(crate) fn is_growing_for(&self, id: &str, user_id: &str) -> bool {
+        let slot = self.0.known_slot(id);
+        slot.is_some_and(|slot| slot.owner.get().is_some_and(|owner| owner == user_id))
+    }
+
     /// What can be seen of a growing recording.
     pub(crate) fn progress(&self, id: &str) -> Option<Progress> {
         let slot = self.0.known_slot(id)?;
@@ -301,7 +307,10 @@ impl Inner {
             self.audit(&event).await;
         }
         let slot = self.slot(&row.id);
-        *slot.state.lock().await = Some(Growing::new(writer, row.kind));
+        let mut growing = Growing::new(writer, row.kind);
+        growing.open = Some((declared_length(row), row.kind));
+        *slot.state.lock().await = Some(growing);
+        let _ = slot.owner.set(row.user_id.clone());
         self.heard(&slot);
         Ok(())
     }

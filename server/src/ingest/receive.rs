@@ -14,7 +14,7 @@ use crate::catalog::{RecordingRow, UploadKind};
 use crate::storage::StorageError;
 
 /// Received bytes are handed to the storage in pieces of about this size.
-pub(super) const BATCH: usize = 1024 * 1024;
+pub(super) const BATCH: usize = 256 * 1024;
 /// A long body is made durable about this often while it arrives.
 const SYNC_EVERY: u64 = 16 * 1024 * 1024;
 /// A body that brings nothing for so long is ended with what it has brought.
@@ -82,7 +82,10 @@ impl Inner {
         let (declared, kind) = match known {
             Some(known) => known,
             None => match self.row(id).await {
-                Ok(row) if row.status.is_open() => (declared_length(&row), row.kind),
+                Ok(row) if row.status.is_open() => {
+                    let _ = slot.owner.set(row.user_id.clone());
+                    (declared_length(&row), row.kind)
+                }
                 other => {
                     self.forget_unless_pending(&slot);
                     return append_to_closed(&other?, append, body_length, self.max_size);

@@ -1,6 +1,6 @@
 //! What is known of an upload that is not complete, and who may look.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use sortie_tus::server::UploadLength;
 
@@ -24,6 +24,8 @@ pub(crate) struct Progress {
 pub(super) struct Slot {
     pub(super) id: String,
     pub(super) claims: Claims,
+    /// Whose it is, once somebody has looked.
+    pub(super) owner: OnceLock<String>,
     /// `None` until the first request after a restart.
     pub(super) state: tokio::sync::Mutex<Option<Growing>>,
     pub(super) seen: Mutex<Seen>,
@@ -80,6 +82,7 @@ impl Inner {
             Arc::new(Slot {
                 id: id.to_owned(),
                 claims: Claims::new(),
+                owner: OnceLock::new(),
                 state: tokio::sync::Mutex::new(None),
                 seen: Mutex::new(Seen {
                     last_heard_ms: self.clock.now_ms(),

@@ -31,7 +31,7 @@ const READ_SIZE: u64 = 256 * 1024;
 /// How many names of a folder are read at once.
 const NAMES_AT_ONCE: usize = 1000;
 /// How much may wait to be written with what follows.
-const PENDING: usize = 1024 * 1024;
+const PENDING: usize = 256 * 1024;
 
 /// The `local` back end.
 #[derive(Clone, Debug)]
@@ -307,6 +307,15 @@ struct LocalWriter {
     /// What waits, in order, each with its position.
     pending: Vec<(u64, Bytes)>,
     pending_size: usize,
+    /// What is being written while more arrives.
+    writing: Option<Writing>,
+}
+
+/// A write on a thread that may block.
+struct Writing {
+    task: tokio::task::JoinHandle<io::Result<()>>,
+    /// The file's length after it.
+    length: u64,
 }
 
 impl LocalWriter {
@@ -320,6 +329,7 @@ impl LocalWriter {
             durable: length,
             pending: Vec::new(),
             pending_size: 0,
+            writing: None,
         }
     }
 
@@ -328,16 +338,13 @@ impl LocalWriter {
         self.pending.push((position, bytes));
     }
 
-    /// Writes what waits and then does `after`, in one trip.
-    async fn write(
-        &mut self,
-        after: impl FnOnce(&File) -> io::Result<()> + Send + 'static,
-    ) -> Result<(), StorageError> {
+    /// What writes what waits: off this thread.
+    fn job(&mut self) -> impl FnOnce() -> io::Result<()> + Send + 'static {
         let file = Arc::clone(&self.file);
         let pending = std::mem::take(&mut self.pending);
         self.pending_size = 0;
         let written = self.written;
-        let done = blocking(move || {
+        move || {
             for (position, bytes) in &pending {
                 if let Err(error) = file.write_all_at(bytes, *position) {
                     // Cut off what a full disk let in half-way: the length is the offset.
@@ -345,23 +352,65 @@ impl LocalWriter {
                     return Err(error);
                 }
             }
-            drop(pending);
-            after(&file)
-        })
-        .await;
+            Ok(())
+        }
+    }
+
+    /// Counts what a write has brought; a failed one takes what waited for it with it.
+    fn settled(&mut self, length: u64, done: Result<(), StorageError>) -> Result<(), StorageError> {
         match done {
-            Ok(()) => self.written = self.length,
-            Err(_) => self.length = self.written,
+            Ok(()) => self.written = length,
+            Err(_) => {
+                self.pending.clear();
+                self.pending_size = 0;
+                self.length = self.written;
+            }
         }
         done
     }
 
-    /// Writes what waits if it is much.
+    /// Waits for the write that is under way.
+    async fn wait(&mut self) -> Result<(), StorageError> {
+        let Some(writing) = &mut self.writing else {
+            return Ok(());
+        };
+        let done = match (&mut writing.task).await {
+            Ok(done) => done.map_err(StorageError::from),
+            Err(error) => Err(StorageError::Io(io::Error::other(error))),
+        };
+        let length = writing.length;
+        self.writing = None;
+        self.settled(length, done)
+    }
+
+    /// Writes what waits and then does `after`, in one trip.
+    async fn write(
+        &mut self,
+        after: impl FnOnce(&File) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), StorageError> {
+        self.wait().await?;
+        let file = Arc::clone(&self.file);
+        let job = self.job();
+        let done = blocking(move || {
+            job()?;
+            after(&file)
+        })
+        .await;
+        self.settled(self.length, done)
+    }
+
+    /// Begins to write what waits if it is much; an error shows at the next call.
     async fn write_much(&mut self) -> Result<(), StorageError> {
         if self.pending_size < PENDING {
             return Ok(());
         }
-        self.write(|_| Ok(())).await
+        self.wait().await?;
+        let job = self.job();
+        self.writing = Some(Writing {
+            task: tokio::task::spawn_blocking(job),
+            length: self.length,
+        });
+        Ok(())
     }
 }
 
