@@ -50,7 +50,6 @@ fn main() -> ExitCode {
         log.json().flatten_event(true).init();
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .max_blocking_threads(std::env::var("BT").ok().and_then(|t| t.parse().ok()).unwrap_or(512))
         .enable_all()
         .build()
     {
