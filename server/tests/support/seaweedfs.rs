@@ -133,8 +133,11 @@ fn free_ports<const N: usize>() -> [u16; N] {
 
 /// The program that `scripts/seaweedfs.sh` installs.
 fn weed() -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/seaweedfs.sh");
-    let script = std::fs::read_to_string(script).expect("scripts/seaweedfs.sh");
+    // More than one crate of the workspace includes this file.
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .find_map(|folder| std::fs::read_to_string(folder.join("scripts/seaweedfs.sh")).ok())
+        .expect("scripts/seaweedfs.sh");
     let version = script
         .lines()
         .find_map(|line| line.strip_prefix("SEAWEEDFS_VERSION="))

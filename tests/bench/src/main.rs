@@ -17,6 +17,7 @@ use chunks::{Figures, SHAPES, Shape};
 use clap::Parser;
 use contestant::{Contestant, Programs};
 use sortie_faults::process::server_binary;
+use sortie_faults::store;
 
 /// Measures this server beside others and a plain floor, and prints tables in Markdown.
 ///
@@ -42,6 +43,9 @@ struct Arguments {
     /// Without the time from the end to ready.
     #[arg(long)]
     no_ready: bool,
+    /// The time to ready with recordings in the object store that the server's own variables name, else in SeaweedFS.
+    #[arg(long)]
+    object_store: bool,
     /// Only these of the three shapes, by their number of streams.
     #[arg(long, value_delimiter = ',')]
     streams: Vec<usize>,
@@ -74,9 +78,14 @@ async fn main() -> Result<()> {
     if !arguments.no_ready {
         println!("| recording | stop → ready | taken up after kill -9 |");
         println!("|--:|--:|--:|");
+        let store = if arguments.object_store {
+            store::environment("bench").await?
+        } else {
+            Vec::new()
+        };
         for size in arguments.ready {
             let size = size * 1_000_000;
-            let figures = ready::measure(&programs.sortie, &arguments.folder, size).await?;
+            let figures = ready::measure(&programs.sortie, &arguments.folder, size, &store).await?;
             println!(
                 "| {} MB | {:.1} ms | {:.1} ms |",
                 figures.size / 1_000_000,

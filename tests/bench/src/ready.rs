@@ -1,5 +1,6 @@
 //! From the end of a recording to `ready`, and from a crash to going on.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,9 +25,17 @@ pub(crate) struct Figures {
 }
 
 /// Records about `size` bytes of real WebM, kills the server, lets it go on and stops.
-pub(crate) async fn measure(binary: &Path, folder: &Path, size: u64) -> Result<Figures> {
+///
+/// The server gets the variables of `environment` too.
+pub(crate) async fn measure(
+    binary: &Path,
+    folder: &Path,
+    size: u64,
+    environment: &[(String, OsString)],
+) -> Result<Figures> {
     let place = tempfile::tempdir_in(folder)?;
-    let setup = Setup::new(binary, place.path());
+    let mut setup = Setup::new(binary, place.path());
+    setup.environment = environment.to_vec();
     let process = setup.start(0).await?;
     let port = process.port();
     let caller = Caller::sign_in(&process.origin()).await?;

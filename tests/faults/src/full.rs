@@ -3,11 +3,13 @@
 //! The file systems are real: a small tmpfs, and an ext4 on a loop device where the kernel lets us have one.
 
 mod mount;
+mod staging;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use sortie_api::RecordingStatus;
@@ -73,6 +75,15 @@ pub async fn run(binary: &Path, folder: &Path) -> Result<Vec<Outcome>> {
         );
         all_on_one.process.kill().await?;
     }
+    let at = folder.join("staging");
+    let bench = staging::Bench::new(binary, &at).await?;
+    let mut case = |name: &str, result| {
+        let case = format!("Tmpfs, object store: {name}");
+        outcomes.push(Outcome { case, result });
+    };
+    case("full while uploading", bench.full_while_uploading().await);
+    case("full while finishing", bench.full_while_finishing().await);
+    bench.done().await?;
     let result = file_size_limit(binary, &folder.join("limit")).await;
     outcomes.push(Outcome {
         case: "file size limit".to_owned(),
@@ -121,24 +132,8 @@ impl<'m> Bench<'m> {
         Ok(())
     }
 
-    /// Sends from `at` on until the end (answers the length) or a refusal (answers where, and the refusal).
-    async fn send(
-        &self,
-        id: &str,
-        source: &Source,
-        mut at: u64,
-    ) -> Result<(u64, Option<Response>)> {
-        while at < source.len() {
-            let from = usize::try_from(at)?;
-            let to = source.bytes().len().min(from + CHUNK);
-            let bytes = source.bytes().slice(from..to);
-            let answer = self.caller.patch(id, at, bytes, None).await?;
-            if !answer.status().is_success() {
-                return Ok((at, Some(answer)));
-            }
-            at = upload_offset(&answer).context("no Upload-Offset")?;
-        }
-        Ok((at, None))
+    async fn send(&self, id: &str, source: &Source, at: u64) -> Result<(u64, Option<Response>)> {
+        send(&self.caller, id, source.bytes(), at).await
     }
 
     async fn full_while_uploading(&self) -> Result<()> {
@@ -319,6 +314,25 @@ impl<'m> Bench<'m> {
         bench.check_finished(&id, &source).await?;
         bench.process.kill().await
     }
+}
+
+/// Sends from `at` on until the end (answers the length) or a refusal (answers where, and the refusal).
+async fn send(
+    caller: &Caller,
+    id: &str,
+    stream: &Bytes,
+    mut at: u64,
+) -> Result<(u64, Option<Response>)> {
+    while at < stream.len() as u64 {
+        let from = usize::try_from(at)?;
+        let to = stream.len().min(from + CHUNK);
+        let answer = caller.patch(id, at, stream.slice(from..to), None).await?;
+        if !answer.status().is_success() {
+            return Ok((at, Some(answer)));
+        }
+        at = upload_offset(&answer).context("no Upload-Offset")?;
+    }
+    Ok((at, None))
 }
 
 /// `RLIMIT_FSIZE` (systemd's `LimitFSIZE=`): a write beyond it must not end the server.

@@ -3,8 +3,9 @@
 //! | Module | Fault | What must hold |
 //! |---|---|---|
 //! | [`kill`] | `kill -9` at random moments under concurrent uploads | no acknowledged byte is lost, everything goes on |
+//! | [`remote`] | the same with an object store | no acknowledged byte is lost, no part is there twice |
 //! | [`trace`] | what a power cut would take | every acknowledgement comes after the `fdatasync` of its bytes |
-//! | [`full`] | full and read-only file systems, file size limits | 507, nothing harmed, goes on by itself |
+//! | [`full`] | full and read-only file systems, file size limits, a full staging folder | 507, nothing harmed, goes on by itself |
 //! | [`network`] | cut, stalled, slow and doubled connections | the real upload machine gets every byte through |
 //!
 //! The server is the real program, started as a user would. It has no hooks for these tests. Each checker is
@@ -19,6 +20,8 @@ pub mod machine;
 pub mod network;
 pub mod process;
 pub mod proxy;
+pub mod remote;
 pub mod source;
+pub mod store;
 pub mod trace;
 pub mod webm;

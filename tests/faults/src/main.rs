@@ -6,11 +6,11 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
-use sortie_faults::{full, kill, network, process, trace};
+use sortie_faults::{full, kill, network, process, remote, trace};
 
 /// Breaks things around the real server and tells whether it kept its promises.
 ///
@@ -32,6 +32,9 @@ enum What {
         /// Kills.
         #[arg(long, default_value_t = 200)]
         rounds: u64,
+        /// Kills with an object store.
+        #[arg(long, default_value_t = 20)]
+        remote_rounds: u64,
     },
     /// `kill -9` at random moments under concurrent uploads.
     Kill {
@@ -41,12 +44,18 @@ enum What {
         /// Uploads at the same time.
         #[arg(long, default_value_t = 8)]
         senders: u64,
-        /// Stop early after so many seconds.
-        #[arg(long)]
-        seconds: Option<u64>,
         /// Harm the data after each kill: the run must then fail.
         #[arg(long)]
         sabotage: Option<Harm>,
+    },
+    /// `kill -9` with recordings in the object store that the server's own variables name, else in SeaweedFS.
+    Remote {
+        /// Kills.
+        #[arg(long, default_value_t = 40)]
+        rounds: u64,
+        /// Uploads at the same time.
+        #[arg(long, default_value_t = 4)]
+        senders: u64,
     },
     /// Every acknowledgement comes after its `fdatasync`: strace watches.
     Trace,
@@ -96,13 +105,19 @@ async fn run(arguments: Arguments) -> Result<usize> {
         .tempdir()?;
     let at = folder.path();
     let faults = match arguments.what {
-        What::All { rounds } => {
+        What::All {
+            rounds,
+            remote_rounds,
+        } => {
             // Smaller uploads than in a soak: after each kill every byte is compared.
             let plan = kill::Plan {
                 largest: 4 << 20,
-                ..plan(seed, rounds, 8, Some(180), None)
+                longest_ms: 250,
+                ..plan(seed, rounds, 8, None)
             };
             let mut faults = kills(&binary, &made(at, "kill")?, &plan).await?;
+            let plan = remote_plan(seed, remote_rounds, 4);
+            faults += remote_kills(&binary, &made(at, "remote")?, &plan).await?;
             faults += traced(&binary, &made(at, "trace")?, seed).await?;
             faults += bad_network(&binary, &made(at, "network")?, seed, 6).await?;
             faults + full_disks(&binary, &made(at, "full")?).await?
@@ -110,9 +125,11 @@ async fn run(arguments: Arguments) -> Result<usize> {
         What::Kill {
             rounds,
             senders,
-            seconds,
             sabotage,
-        } => kills(&binary, at, &plan(seed, rounds, senders, seconds, sabotage)).await?,
+        } => kills(&binary, at, &plan(seed, rounds, senders, sabotage)).await?,
+        What::Remote { rounds, senders } => {
+            remote_kills(&binary, at, &remote_plan(seed, rounds, senders)).await?
+        }
         What::Trace => traced(&binary, at, seed).await?,
         What::Full => full_disks(&binary, at).await?,
         What::Network { uploads } => bad_network(&binary, at, seed, uploads).await?,
@@ -132,19 +149,13 @@ fn made(folder: &Path, name: &str) -> Result<std::path::PathBuf> {
     Ok(path)
 }
 
-fn plan(
-    seed: u64,
-    rounds: u64,
-    senders: u64,
-    seconds: Option<u64>,
-    sabotage: Option<Harm>,
-) -> kill::Plan {
+fn plan(seed: u64, rounds: u64, senders: u64, sabotage: Option<Harm>) -> kill::Plan {
     kill::Plan {
         rounds,
         seed,
         senders,
         largest: 16 << 20,
-        at_most: seconds.map(Duration::from_secs),
+        longest_ms: 600,
         sabotage: sabotage.map(|harm| match harm {
             Harm::Cut => kill::Sabotage::Cut,
             Harm::Hole => kill::Sabotage::Hole,
@@ -154,13 +165,28 @@ fn plan(
     }
 }
 
+fn remote_plan(seed: u64, rounds: u64, senders: u64) -> remote::Plan {
+    remote::Plan {
+        rounds,
+        seed,
+        senders,
+        // Some parts of 8 MiB each.
+        largest: 40 << 20,
+    }
+}
+
 async fn kills(binary: &Path, folder: &Path, plan: &kill::Plan) -> Result<usize> {
     println!(
         "kill -9 under {} concurrent uploads, seed {}",
         plan.senders, plan.seed
     );
+    let begun = Instant::now();
     let outcome = kill::run(binary, folder, plan).await?;
-    println!("  kills                        {}", outcome.kills);
+    let seconds = begun.elapsed().as_secs();
+    println!(
+        "  kills                        {} in {seconds} s",
+        outcome.kills
+    );
     println!("  kills that met a finish      {}", outcome.while_finishing);
     println!("  uploads resumed              {}", outcome.resumed);
     println!("  uploads finished, compared   {}", outcome.finished);
@@ -172,6 +198,26 @@ async fn kills(binary: &Path, folder: &Path, plan: &kill::Plan) -> Result<usize>
         "  slowest start to first list  {} ms",
         outcome.slowest_start.as_millis()
     );
+    Ok(told(&outcome.faults))
+}
+
+async fn remote_kills(binary: &Path, folder: &Path, plan: &remote::Plan) -> Result<usize> {
+    println!(
+        "kill -9 with an object store under {} concurrent uploads, seed {}",
+        plan.senders, plan.seed
+    );
+    let begun = Instant::now();
+    let outcome = remote::run(binary, folder, plan).await?;
+    let seconds = begun.elapsed().as_secs();
+    println!(
+        "  kills                        {} in {seconds} s",
+        outcome.kills
+    );
+    println!("  uploads resumed              {}", outcome.resumed);
+    println!("  acknowledged bytes asked for {}", outcome.acknowledged);
+    println!("  bytes beyond them            {}", outcome.beyond);
+    println!("  recordings compared          {}", outcome.finished);
+    println!("  bytes of them, all true      {}", outcome.bytes);
     Ok(told(&outcome.faults))
 }
 

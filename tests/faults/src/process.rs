@@ -28,6 +28,8 @@ pub struct Setup {
     pub recordings: PathBuf,
     /// Everything the server says goes to the end of this file.
     pub log: PathBuf,
+    /// Variables besides those that every server here gets; these win.
+    pub environment: Vec<(String, OsString)>,
     /// A program to run the server under, with its arguments; usually none.
     pub under: Vec<OsString>,
 }
@@ -40,6 +42,7 @@ impl Setup {
             database: folder.join("sortie.db"),
             recordings: folder.join("recordings"),
             log: folder.join("server.log"),
+            environment: Vec::new(),
             under: Vec::new(),
         }
     }
@@ -73,6 +76,7 @@ impl Setup {
                 "SORTIE_JWT_SECRET",
                 "known to the fault tests alone, 32 bytes",
             )
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -1,0 +1,122 @@
+//! A full staging folder of a server that keeps its recordings in an object store.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use reqwest::Method;
+use sortie_api::RecordingStatus;
+
+use super::{FileSystem, MIB, Mount, insufficient, send};
+use crate::caller::Caller;
+use crate::process::{Process, Setup};
+use crate::{remote, store, webm};
+
+/// Of a recording under way up to four parts of 8 MiB are staged.
+const STAGING_MIB: usize = 48;
+/// More than two parts, so that some of it is in the store already.
+const STREAM: usize = 20 * MIB;
+
+/// A server whose staging folder is on a small file system.
+pub(super) struct Bench {
+    mount: Mount,
+    process: Process,
+    caller: Caller,
+    stream: Bytes,
+    finished: Vec<u8>,
+}
+
+impl Bench {
+    pub(super) async fn new(binary: &Path, folder: &Path) -> Result<Self> {
+        let mount = Mount::new(FileSystem::Tmpfs, folder, STAGING_MIB)?;
+        let mut setup = Setup::new(binary, folder);
+        setup.environment = store::environment("staging").await?;
+        let staging = mount.path().join("staging").into();
+        let variable = "SORTIE_RECORDING_STAGING_PATH".to_owned();
+        setup.environment.push((variable, staging));
+        let process = setup.start(0).await?;
+        let caller = Caller::sign_in(&process.origin()).await?;
+        let stream = webm::looped(webm::SAMPLE, STREAM)?;
+        Ok(Self {
+            mount,
+            process,
+            caller,
+            finished: remote::finished(&stream)?,
+            stream: stream.into(),
+        })
+    }
+
+    pub(super) async fn full_while_uploading(&self) -> Result<()> {
+        let id = self.caller.create(None).await?;
+        let (half, _) = send(&self.caller, &id, &self.stream.slice(..12 * MIB), 0).await?;
+        let filler = self.mount.fill(MIB + 12_345)?;
+        // What is in the store already leaves the folder, so some of the rest may find room; not a second time.
+        let mut at = half;
+        for attempt in 0..2 {
+            let (acknowledged, refusal) = send(&self.caller, &id, &self.stream, at).await?;
+            let refusal = refusal.context("nothing was refused with a full staging folder")?;
+            insufficient(refusal).await?;
+            at = self.offset(&id).await?;
+            ensure!(
+                at >= acknowledged,
+                "attempt {attempt}: HEAD says {at} after {acknowledged} were acknowledged"
+            );
+        }
+        drop(filler);
+        let (end, refusal) = send(&self.caller, &id, &self.stream, at).await?;
+        ensure!(refusal.is_none(), "it does not go on when there is room");
+        let answer = self.end(&id, end).await?;
+        ensure!(
+            answer.status().is_success(),
+            "the end is answered with {}",
+            answer.status()
+        );
+        self.check_finished(&id).await
+    }
+
+    pub(super) async fn full_while_finishing(&self) -> Result<()> {
+        let id = self.caller.create(None).await?;
+        let (end, refusal) = send(&self.caller, &id, &self.stream, 0).await?;
+        ensure!(refusal.is_none(), "there is room at the beginning");
+        let filler = self.mount.fill(0)?;
+        // The rest goes from the folder into the store: whether that needs room is the server's business.
+        let answer = self.end(&id, end).await?;
+        if !answer.status().is_success() {
+            insufficient(answer).await?;
+        }
+        drop(filler);
+        self.check_finished(&id).await
+    }
+
+    pub(super) async fn done(self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    async fn offset(&self, id: &str) -> Result<u64> {
+        let offset = self.caller.offset(id).await?;
+        offset.context("the upload is gone")
+    }
+
+    async fn end(&self, id: &str, at: u64) -> Result<reqwest::Response> {
+        let length = Some(self.stream.len() as u64);
+        Ok(self.caller.patch(id, at, Bytes::new(), length).await?)
+    }
+
+    /// It becomes ready without anybody asking for it, and holds every byte.
+    async fn check_finished(&self, id: &str) -> Result<()> {
+        let row = self.caller.completed(id, Duration::from_secs(30)).await?;
+        ensure!(
+            row.status == RecordingStatus::Ready && !row.interrupted,
+            "it is {:?}: {:?}",
+            row.status,
+            row.failure
+        );
+        let path = format!("/api/recordings/{id}/download");
+        let answer = self.caller.request(Method::GET, &path).send().await?;
+        let stored = answer.error_for_status()?.bytes().await?;
+        remote::same(&stored, &self.finished)?;
+        ensure!(self.caller.delete(id).await?, "it cannot be deleted");
+        Ok(())
+    }
+}
