@@ -47,6 +47,16 @@ seed_headers() {
         "$version" >"$1/partial"
 }
 
+# The size of a piece, then a form.
+seed_form() {
+    local id='Content-Disposition: form-data; name="recording_id"'
+    local file='Content-Disposition: form-data; name="file"; filename="a.webm"\r\nContent-Type: video/webm'
+    printf 'd--b\r\n%s\r\n\r\n0190\r\n--b\r\n'"$file"'\r\n\r\nbytes\r\n--b--\r\n' "$id" >"$1/whole"
+    printf '\1--b\r\n%s\r\n\r\n0190\r\n--b\r\n'"$file"'\r\n\r\n\r\n--\r\n--b--' "$id" >"$1/almost"
+    printf '\3--b\r\n%s\r\n\r\na\r\n--b\r\n%s\r\n\r\nb\r\n--b--\r\n' "$id" "$id" >"$1/twice"
+    printf '\3--b\r\n'"$file"'\r\n\r\nbytes\r\n--b--\r\n' >"$1/nameless"
+}
+
 fuzz() {
     local crate=$1 target=$2 max_len=$3 corpus=$CORPUS/$2
     mkdir -p "$corpus"
@@ -61,11 +71,12 @@ fuzz() {
 }
 
 targets=("$@")
-((${#targets[@]} > 0)) || targets=(indexer headers)
+((${#targets[@]} > 0)) || targets=(indexer headers form)
 for target in "${targets[@]}"; do
     case $target in
         indexer) fuzz media indexer 40000 ;;
         headers) fuzz tus headers 4096 ;;
-        *) die "There is no fuzz target '$target'." "Targets: indexer headers" ;;
+        form) fuzz server form 4096 ;;
+        *) die "There is no fuzz target '$target'." "Targets: indexer headers form" ;;
     esac
 done

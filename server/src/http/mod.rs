@@ -26,6 +26,7 @@ mod session_recordings;
 mod sessions;
 mod settings;
 mod tokens;
+mod upload_form;
 mod uploads;
 
 use std::ops::Deref;

@@ -14,6 +14,7 @@ use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::json::JsonBody;
 use super::metrics::Watch;
+use super::upload_form::{self, FormError, UploadForm};
 use super::{ApiError, ApiResult, AppState, recordings, sessions};
 use crate::catalog::{Action, AuditEvent, RecordingRow};
 
@@ -119,22 +120,16 @@ async fn upload(
             format!("The form cannot be read: {}.", error.body_text()),
         )
     };
-    let mut recording_id = None;
+    let mut fields = UploadForm::default();
     while let Some(mut field) = form.next_field().await.map_err(unreadable)? {
-        match field.name() {
-            Some("recording_id") => {
-                let mut text = Vec::new();
+        match fields.field(field.name())? {
+            upload_form::Field::Before => {
                 while let Some(bytes) = field.chunk().await.map_err(unreadable)? {
-                    text.extend_from_slice(&bytes);
-                    if text.len() > 200 {
-                        return Err(ApiError::invalid("recording_id is too long."));
-                    }
+                    fields.bytes(&bytes)?;
                 }
-                recording_id = Some(String::from_utf8_lossy(&text).into_owned());
             }
-            Some("file") => {
-                let row =
-                    recording_of(&state, &caller, &session_id, recording_id.as_deref()).await?;
+            upload_form::Field::File { recording_id } => {
+                let row = recording_of(&state, &caller, &session_id, Some(&recording_id)).await?;
                 if !row.status.is_open() {
                     return Err(ApiError::new(
                         ProblemCode::Conflict,
@@ -154,13 +149,23 @@ async fn upload(
                 };
                 return Ok(Json(RecordingStopped { status }));
             }
-            _ => while field.chunk().await.map_err(unreadable)?.is_some() {},
         }
     }
-    Err(ApiError::new(
-        ProblemCode::BadRequest,
-        "The form has no field named file.",
-    ))
+    Err(FormError::NoFile.into())
+}
+
+impl From<FormError> for ApiError {
+    fn from(error: FormError) -> Self {
+        let code = match error {
+            FormError::NoRecordingId | FormError::TooMuch | FormError::NoFile => {
+                ProblemCode::BadRequest
+            }
+            FormError::LongRecordingId | FormError::NotText | FormError::Twice => {
+                ProblemCode::InvalidField
+            }
+        };
+        Self::new(code, error.to_string())
+    }
 }
 
 /// Writes a field's bytes as the whole stream of a recording.

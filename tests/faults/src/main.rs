@@ -111,7 +111,7 @@ async fn run(arguments: Arguments) -> Result<usize> {
         } => {
             // Smaller uploads than in a soak: after each kill every byte is compared.
             let plan = kill::Plan {
-                largest: 4 << 20,
+                largest: 1 << 20,
                 longest_ms: 250,
                 ..plan(seed, rounds, 8, None)
             };

@@ -15,7 +15,7 @@ use crate::{remote, store, webm};
 
 /// Of a recording under way up to four parts of 8 MiB are staged.
 const STAGING_MIB: usize = 48;
-/// More than two parts, so that some of it is in the store already.
+/// More than two parts: at the end some of it is in the store already.
 const STREAM: usize = 20 * MIB;
 
 /// A server whose staging folder is on a small file system.
@@ -51,7 +51,7 @@ impl Bench {
         let id = self.caller.create(None).await?;
         let (half, _) = send(&self.caller, &id, &self.stream.slice(..12 * MIB), 0).await?;
         let filler = self.mount.fill(MIB + 12_345)?;
-        // What is in the store already leaves the folder, so some of the rest may find room; not a second time.
+        // The first part waits for its head and the second is not full yet: nothing leaves the folder meanwhile.
         let mut at = half;
         for attempt in 0..2 {
             let (acknowledged, refusal) = send(&self.caller, &id, &self.stream, at).await?;
