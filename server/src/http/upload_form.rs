@@ -123,7 +123,10 @@ mod tests {
 
     #[test]
     fn the_id_comes_in_pieces_and_nameless_fields_do_not_count() {
-        check(&[("recording_id", &[b"ab", b"", b"c"]), ("file", &[])], Ok("abc"));
+        check(
+            &[("recording_id", &[b"ab", b"", b"c"]), ("file", &[])],
+            Ok("abc"),
+        );
         check(
             &[
                 ("duration", &[b"1.5"]),
