@@ -5,7 +5,10 @@ use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::path;
 
 use super::components::Header;
-use super::pages::{AdminPage, NotFoundPage, PlayerPage, RecordPage, RecordingsPage, SignInPage};
+use super::pages::{
+    AdminPage, NotFoundPage, PasswordPage, PlayerPage, RecordPage, RecordingsPage, SignInPage,
+    TokensPage,
+};
 use super::record::Desk;
 use super::session::Session;
 
@@ -26,6 +29,8 @@ pub(super) fn App() -> impl IntoView {
                     <Route path=path!("/") view=RecordPage />
                     <Route path=path!("/login") view=SignInPage />
                     <Route path=path!("/recordings") view=RecordingsPage />
+                    <Route path=path!("/account/password") view=PasswordPage />
+                    <Route path=path!("/account/tokens") view=TokensPage />
                     <Route path=path!("/admin/:tab?") view=AdminPage />
                     <Route path=path!("/recordings/:id") view=PlayerPage />
                 </FlatRoutes>

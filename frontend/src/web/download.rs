@@ -31,6 +31,24 @@ pub(super) fn start(
     });
 }
 
+/// Downloads what is at `address`, after the sign-in has been renewed if need be.
+pub(super) fn start_file(
+    session: Session,
+    address: String,
+    filename: &'static str,
+    problem: RwSignal<Option<String>>,
+) {
+    problem.set(None);
+    spawn_local(async move {
+        match session.api().me().await {
+            Ok(_) => save(&address, filename),
+            Err(error) => {
+                let _ = problem.try_set(Some(session.explain(&error)));
+            }
+        }
+    });
+}
+
 /// Lets the browser download, without leaving the page and without asking whether to leave it.
 fn save(address: &str, filename: &str) {
     let Ok(element) = document().create_element("a") else {

@@ -9,7 +9,9 @@ mod icon;
 mod notice;
 mod pager;
 mod recording_facts;
+mod sheet;
 mod status_badge;
+mod table;
 mod user_menu;
 
 pub(super) use confirm::{Confirm, Question};
@@ -21,4 +23,6 @@ pub(super) use icon::{Glyph, Icon};
 pub(super) use notice::{ErrorNotice, Loading};
 pub(super) use pager::Pager;
 pub(super) use recording_facts::{Duration, Moment};
+pub(super) use sheet::{CheckField, Sheet, TextField};
 pub(super) use status_badge::StatusBadge;
+pub(super) use table::{Cell, Columns, Fetching};

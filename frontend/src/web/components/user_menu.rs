@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::JsCast;
 use leptos_router::components::A;
-use sortie_api::User;
+use sortie_api::{User, UserSource};
 
 use super::{Glyph, Icon};
 use crate::web::dom;
@@ -85,6 +85,19 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
                             <A href=ADMIN attr:class="menu-item" on:click=close>
                                 <Icon glyph=Glyph::Sliders />
                                 "Admin Panel"
+                            </A>
+                        }
+                    })}
+                <A href="/account/tokens" attr:class="menu-item" on:click=close>
+                    <Icon glyph=Glyph::Key />
+                    "API tokens"
+                </A>
+                {(user.source == UserSource::Local)
+                    .then(|| {
+                        view! {
+                            <A href="/account/password" attr:class="menu-item" on:click=close>
+                                <Icon glyph=Glyph::Shield />
+                                "Change password"
                             </A>
                         }
                     })}

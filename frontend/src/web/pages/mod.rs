@@ -2,14 +2,18 @@
 
 mod admin;
 mod not_found;
+mod password;
 mod player;
 mod record;
 mod recordings;
 mod sign_in;
+mod tokens;
 
 pub(super) use admin::{ADMIN, AdminPage};
 pub(super) use not_found::NotFoundPage;
+pub(super) use password::PasswordPage;
 pub(super) use player::PlayerPage;
 pub(super) use record::RecordPage;
 pub(super) use recordings::RecordingsPage;
 pub(super) use sign_in::SignInPage;
+pub(super) use tokens::TokensPage;

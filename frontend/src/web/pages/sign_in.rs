@@ -4,8 +4,9 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::NavigateOptions;
 use leptos_router::hooks::{use_navigate, use_query_map};
-use sortie_api::Login;
+use sortie_api::{Login, SignInMethods};
 
+use crate::query::address;
 use crate::return_path;
 use crate::web::components::{ErrorNotice, Glyph, Heading, Icon};
 use crate::web::session::{Session, SignIn};
@@ -40,7 +41,7 @@ pub(in crate::web) fn SignInPage() -> impl IntoView {
             <div class="card sign-in-card">
                 <Heading title="Sign in" keeps_focus_off=true />
                 <p class="quiet">"to record and to see your recordings"</p>
-                <Show when=move || obstacle.get().is_some() fallback=SignInForm>
+                <Show when=move || obstacle.get().is_some() fallback=Ways>
                     <ErrorNotice
                         sentence=Signal::derive(move || obstacle.get().unwrap_or_default())
                         on_action=move |()| session.load()
@@ -48,6 +49,40 @@ pub(in crate::web) fn SignInPage() -> impl IntoView {
                 </Show>
             </div>
         </section>
+    }
+}
+
+/// The ways in that the server has: the form, a button that leads to an OpenID provider, or both.
+#[component]
+fn Ways() -> impl IntoView {
+    let session = Session::expect();
+    let query = use_query_map();
+    let methods = RwSignal::new(None::<SignInMethods>);
+    spawn_local(async move {
+        // Without an answer there is the form, which says what is wrong when it is sent.
+        if let Ok(answer) = session.api().methods().await {
+            let _ = methods.try_set(Some(answer));
+        }
+    });
+    let has_form = Memo::new(move |_| {
+        methods.with(|methods| methods.as_ref().is_none_or(|methods| methods.password))
+    });
+    let provider = move || {
+        let provider = methods.get()?.oidc?;
+        let next = query.with(|query| query.get("next")).unwrap_or_default();
+        let address = address(&provider.url, &[("return_to", return_path::checked(&next))]);
+        Some(view! {
+            // Not a page of ours: the browser goes there itself.
+            <a class="button button-wide" href=address rel="external">
+                {format!("Sign in with {}", provider.name)}
+            </a>
+        })
+    };
+    view! {
+        <Show when=move || has_form.get()>
+            <SignInForm />
+        </Show>
+        <p class="sign-in-provider">{provider}</p>
     }
 }
 

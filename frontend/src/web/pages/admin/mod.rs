@@ -1,15 +1,22 @@
 //! The Admin Panel: for administrators, one tab for each thing they look after.
 
+mod audit;
 mod settings;
+mod storage;
+mod users;
 
 use leptos::ev;
 use leptos::prelude::*;
 use leptos_router::components::A;
 use leptos_router::hooks::{use_navigate, use_params_map};
 
+use self::audit::AuditTab;
 use self::settings::SettingsTab;
+use self::storage::StorageTab;
+use self::users::UsersTab;
 use super::NotFoundPage;
 use super::recordings::AllRecordings;
+use super::tokens::TokensTab;
 use crate::web::components::{Gate, Heading};
 use crate::web::dom;
 use crate::web::session::{Session, SignIn};
@@ -22,16 +29,31 @@ pub(in crate::web) const ADMIN: &str = "/admin";
 enum Tab {
     Settings,
     Recordings,
+    Users,
+    Tokens,
+    Storage,
+    Audit,
 }
 
 impl Tab {
-    const ALL: [Self; 2] = [Self::Settings, Self::Recordings];
+    const ALL: [Self; 6] = [
+        Self::Settings,
+        Self::Recordings,
+        Self::Users,
+        Self::Tokens,
+        Self::Storage,
+        Self::Audit,
+    ];
 
     /// The last part of its address, which is also the id of its link.
     fn key(self) -> &'static str {
         match self {
             Self::Settings => "settings",
             Self::Recordings => "recordings",
+            Self::Users => "users",
+            Self::Tokens => "tokens",
+            Self::Storage => "storage",
+            Self::Audit => "audit",
         }
     }
 
@@ -39,6 +61,10 @@ impl Tab {
         match self {
             Self::Settings => "Settings",
             Self::Recordings => "Recordings",
+            Self::Users => "Users",
+            Self::Tokens => "API tokens",
+            Self::Storage => "Storage",
+            Self::Audit => "Audit log",
         }
     }
 
@@ -105,6 +131,10 @@ fn Panel(tab: Signal<Tab>) -> impl IntoView {
                 {move || match tab.get() {
                     Tab::Settings => view! { <SettingsTab /> }.into_any(),
                     Tab::Recordings => view! { <AllRecordings /> }.into_any(),
+                    Tab::Users => view! { <UsersTab /> }.into_any(),
+                    Tab::Tokens => view! { <TokensTab /> }.into_any(),
+                    Tab::Storage => view! { <StorageTab /> }.into_any(),
+                    Tab::Audit => view! { <AuditTab /> }.into_any(),
                 }}
             </div>
         </section>

@@ -1,0 +1,215 @@
+use leptos::ev;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use sortie_api::{AuditEntry, AuditResult, AuditVerification};
+
+use crate::query;
+use crate::web::components::{
+    Cell, Choice, Columns, DayField, Fetching, Filters, Moment, Pager, SearchField,
+};
+use crate::web::dom;
+use crate::web::download;
+use crate::web::loaded::Loaded;
+use crate::web::place::Place;
+use crate::web::session::Session;
+
+const ROUTE: &str = "/api/admin/audit";
+const FILTERS: [&str; 6] = ["actor", "action", "subject", "result", "from", "to"];
+
+/// The address of the log, or of a copy of it, with the filters that are set.
+fn address(place: Place, route: &str, more: &[(&str, &str)]) -> String {
+    let values = FILTERS.map(|name| {
+        let value = place.get(name);
+        let value = match name {
+            "from" => dom::start_of_day(&value, 0),
+            "to" => dom::start_of_day(&value, 1),
+            _ => value,
+        };
+        (name, value)
+    });
+    let mut parameters: Vec<_> = values
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    parameters.extend(more);
+    query::address(route, &parameters)
+}
+
+/// Who did what.
+#[component]
+pub(super) fn AuditTab() -> impl IntoView {
+    let place = Place::here();
+    let here = Memo::new(move |_| {
+        address(
+            place,
+            ROUTE,
+            &[("limit", "50"), ("cursor", &place.cursor())],
+        )
+    });
+    let log = Loaded::new(move |api| {
+        let here = here.get_untracked();
+        async move { api.page::<AuditEntry>(&here).await }
+    });
+    Effect::new(move |_| {
+        here.track();
+        log.load();
+    });
+    let rows = move || log.get().map(|page| page.rows).unwrap_or_default();
+    let is_empty = move || log.with(|page| page.rows.is_empty()).unwrap_or(false);
+    let results = [("ok", "Done"), ("denied", "Denied"), ("failed", "Failed")]
+        .map(|(value, words)| (value.to_owned(), words.to_owned()))
+        .to_vec();
+    view! {
+        <div class="page-head">
+            <h2 id="panel-heading">"Audit log"</h2>
+            <div class="page-actions">
+                <Export place=place format="jsonl" name="audit.jsonl" words="Export JSON Lines" />
+                <Export place=place format="csv" name="audit.csv" words="Export CSV" />
+            </div>
+        </div>
+        <Verify />
+        <Filters place=place is_filtered=Signal::derive(move || place.is_filtered(&FILTERS))>
+            <SearchField place=place name="actor" label="Who" hint="User name or ID" />
+            <SearchField place=place name="action" label="What" hint="recording.delete" />
+            <SearchField place=place name="subject" label="Which" hint="ID" />
+            <Choice place=place name="result" label="Result" all="All" choices=results.clone() />
+            <DayField place=place name="from" label="From" />
+            <DayField place=place name="to" label="To" />
+        </Filters>
+        <Fetching
+            problem=log.problem()
+            is_waiting=Signal::derive(move || log.is_waiting())
+            on_retry=move |()| log.load()
+        />
+        <Show when=is_empty>
+            <div class="empty card">
+                <p class="empty-heading">"No entries found"</p>
+                <button type="button" class="button" on:click=move |_| place.clear()>
+                    "Show all"
+                </button>
+            </div>
+        </Show>
+        <Show when=move || !rows().is_empty()>
+            <table class="table audit" role="table" aria-labelledby="panel-heading">
+                <Columns titles=&["Number", "When", "Who", "What", "Which", "Result"] />
+                <tbody role="rowgroup">
+                    {move || rows().into_iter().map(|entry| view! { <Entry entry=entry /> }).collect_view()}
+                </tbody>
+            </table>
+        </Show>
+        <Pager
+            place=place
+            next=Signal::derive(move || log.with(|page| page.next.clone()).flatten())
+        />
+    }
+}
+
+#[component]
+fn Entry(entry: AuditEntry) -> impl IntoView {
+    let (result, class) = match entry.result {
+        AuditResult::Ok => ("Done", "badge badge-ready"),
+        AuditResult::Denied => ("Denied", "badge badge-failed"),
+        AuditResult::Failed => ("Failed", "badge badge-failed"),
+    };
+    let who = match (entry.actor_name.as_str(), entry.actor_id.as_str()) {
+        ("", "") => "Unknown".to_owned(),
+        ("", id) => id.to_owned(),
+        (name, _) => name.to_owned(),
+    };
+    let from = match entry.address {
+        Some(address) => format!("{} from {address}", entry.via.name()),
+        None => entry.via.name().to_owned(),
+    };
+    view! {
+        <tr role="row">
+            <Cell label="Number">{entry.seq}</Cell>
+            <Cell label="When">
+                <Moment at=entry.at />
+            </Cell>
+            <Cell label="Who">
+                {who}
+                <span class="quiet">{from}</span>
+            </Cell>
+            <Cell label="What">{entry.action}</Cell>
+            <Cell label="Which">
+                {entry.subject}
+                <span class="quiet">{entry.detail}</span>
+            </Cell>
+            <td role="cell">
+                <span class=class>{result}</span>
+            </td>
+        </tr>
+    }
+}
+
+/// A link to a copy of what the filters leave.
+#[component]
+fn Export(
+    place: Place,
+    format: &'static str,
+    name: &'static str,
+    words: &'static str,
+) -> impl IntoView {
+    let session = Session::expect();
+    let copy = move || address(place, "/api/admin/audit/export", &[("format", format)]);
+    let problem = RwSignal::new(None::<String>);
+    let start = move |event: ev::MouseEvent| {
+        event.prevent_default();
+        let copy = address(place, "/api/admin/audit/export", &[("format", format)]);
+        download::start_file(session, copy, name, problem);
+    };
+    view! {
+        <a class="button" href=copy download=name on:click=start>
+            {words}
+        </a>
+        <span class="problem-text" role="alert">
+            {problem}
+        </span>
+    }
+}
+
+/// Whether a row was removed or changed.
+#[component]
+fn Verify() -> impl IntoView {
+    let session = Session::expect();
+    let is_busy = RwSignal::new(false);
+    let outcome = RwSignal::new(None::<Result<String, String>>);
+    let verify = move |_| {
+        is_busy.set(true);
+        outcome.set(None);
+        spawn_local(async move {
+            let api = session.api();
+            let answer = api
+                .get::<AuditVerification>("/api/admin/audit/verify")
+                .await;
+            if is_busy.try_set(false).is_some() {
+                return;
+            }
+            outcome.set(Some(match answer {
+                Ok(found) => match found.first_bad_seq {
+                    None if found.ok => {
+                        Ok(format!("The log is whole: all {} entries are as they were written.", found.rows))
+                    }
+                    None => Err("The log is not whole.".to_owned()),
+                    Some(seq) => Err(format!(
+                        "The log is not whole: the chain breaks at entry {seq}. It was changed, or one before it removed."
+                    )),
+                },
+                Err(error) => Err(session.explain(&error)),
+            }));
+        });
+    };
+    view! {
+        <div class="verify lead">
+            <button type="button" class="button" disabled=is_busy on:click=verify>
+                "Verify the log"
+            </button>
+            <p class="saved" role="status">
+                {move || outcome.get().and_then(Result::ok)}
+            </p>
+            <p class="problem-text" role="alert">
+                {move || outcome.get().and_then(Result::err)}
+            </p>
+        </div>
+    }
+}

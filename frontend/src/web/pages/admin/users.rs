@@ -1,0 +1,256 @@
+use futures_util::FutureExt;
+use gloo_net::http::Method;
+use leptos::ev;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use sortie_api::{NewUser, Role, User, UserSource, UserUpdate};
+
+use crate::web::api::{Api, item_path};
+use crate::web::components::{
+    Cell, CheckField, Columns, Confirm, Fetching, Glyph, Icon, Moment, Question, Sheet, TextField,
+};
+use crate::web::loaded::Loaded;
+use crate::web::session::Session;
+
+const ROUTE: &str = "/api/admin/users";
+
+/// What the form is about.
+#[derive(Clone)]
+enum Subject {
+    New,
+    Existing(User),
+}
+
+/// Who may come in.
+#[component]
+pub(super) fn UsersTab() -> impl IntoView {
+    let users = Loaded::new(|api| async move { api.get::<Vec<User>>(ROUTE).await });
+    users.load();
+    let asked = RwSignal::new(None::<Question>);
+    let subject = RwSignal::new(None::<Subject>);
+    let rows = move || users.get().unwrap_or_default();
+    let row =
+        move |user: User| view! { <UserRow user=user subject=subject asked=asked users=users /> };
+    view! {
+        <div class="page-head">
+            <h2 id="panel-heading">"Users"</h2>
+            <button type="button" class="button button-primary" on:click=move |_| subject.set(Some(Subject::New))>
+                "Add user"
+            </button>
+        </div>
+        <Fetching
+            problem=users.problem()
+            is_waiting=Signal::derive(move || users.is_waiting())
+            on_retry=move |()| users.load()
+        />
+        <table class="table" role="table" aria-labelledby="panel-heading">
+            <Columns titles=&["Name", "Mail", "Roles", "Sign-in", "Last seen", ""] />
+            <tbody role="rowgroup">{move || rows().into_iter().map(row).collect_view()}</tbody>
+        </table>
+        <Sheet
+            is_open=Signal::derive(move || subject.with(Option::is_some))
+            on_close=move |()| subject.set(None)
+            named_by="user-heading"
+        >
+            {move || {
+                subject.get().map(|about| view! { <UserForm about=about subject=subject users=users /> })
+            }}
+        </Sheet>
+        <Confirm asked=asked />
+    }
+}
+
+#[component]
+fn UserRow(
+    user: User,
+    subject: RwSignal<Option<Subject>>,
+    asked: RwSignal<Option<Question>>,
+    users: Loaded<Vec<User>>,
+) -> impl IntoView {
+    let source = match user.source {
+        UserSource::Local => "Password",
+        UserSource::Oidc => "OpenID Connect",
+        UserSource::Jwt => "Platform",
+        UserSource::Proxy => "Proxy",
+        UserSource::Other => "Other",
+    };
+    let roles = if user.is_admin() {
+        "Administrator"
+    } else {
+        "User"
+    };
+    let path = item_path(ROUTE, &user.id);
+    let question = Question {
+        heading: "Delete this user?".to_owned(),
+        subject: user.username.clone(),
+        consequence: "cannot sign in any more, and their tokens end. This cannot be undone."
+            .to_owned(),
+        action: "Delete",
+        work: Callback::new(move |api: Api| {
+            let path = path.clone();
+            async move { api.remove(&path).await }.boxed_local()
+        }),
+        done: Callback::new(move |()| users.load()),
+    };
+    let about = user.clone();
+    view! {
+        <tr role="row">
+            <td role="cell" class="cell-name">
+                <strong>{user.username.clone()}</strong>
+                {user.disabled.then(|| view! { <span class="badge badge-failed">"Disabled"</span> })}
+                <span class="quiet">{user.display_name.clone()}</span>
+            </td>
+            <Cell label="Mail">{user.email.clone().unwrap_or_else(|| "–".to_owned())}</Cell>
+            <Cell label="Roles">{roles}</Cell>
+            <Cell label="Sign-in">{source}</Cell>
+            <Cell label="Last seen">
+                {match user.last_seen_at.clone() {
+                    Some(at) => view! { <Moment at=at /> }.into_any(),
+                    None => "Never".into_any(),
+                }}
+            </Cell>
+            <td role="cell" class="number cell-actions">
+                <button
+                    type="button"
+                    class="button button-quiet"
+                    aria-label=format!("Edit {}", user.username)
+                    on:click=move |_| subject.set(Some(Subject::Existing(about.clone())))
+                >
+                    "Edit"
+                </button>
+                <button
+                    type="button"
+                    class="button button-quiet"
+                    aria-label=format!("Delete {}", user.username)
+                    on:click=move |_| asked.set(Some(question.clone()))
+                >
+                    <Icon glyph=Glyph::Trash />
+                    "Delete"
+                </button>
+            </td>
+        </tr>
+    }
+}
+
+#[component]
+fn UserForm(
+    about: Subject,
+    subject: RwSignal<Option<Subject>>,
+    users: Loaded<Vec<User>>,
+) -> impl IntoView {
+    let session = Session::expect();
+    let existing = match about {
+        Subject::New => None,
+        Subject::Existing(user) => Some(user),
+    };
+    let is_new = existing.is_none();
+    let of = |part: fn(&User) -> Option<String>| {
+        RwSignal::new(existing.as_ref().and_then(part).unwrap_or_default())
+    };
+    let username = of(|user| Some(user.username.clone()));
+    let display_name = of(|user| user.display_name.clone());
+    let email = of(|user| user.email.clone());
+    let password = RwSignal::new(String::new());
+    let is_admin = RwSignal::new(existing.as_ref().is_some_and(User::is_admin));
+    let is_disabled = RwSignal::new(existing.as_ref().is_some_and(|user| user.disabled));
+    let is_busy = RwSignal::new(false);
+    let problem = RwSignal::new(None::<String>);
+    let has_password = existing
+        .as_ref()
+        .is_none_or(|user| user.source == UserSource::Local);
+    let heading = match &existing {
+        None => "Add user".to_owned(),
+        Some(user) => format!("Edit {}", user.username),
+    };
+    let path = existing.map(|user| item_path(ROUTE, &user.id));
+
+    let submit = move |event: ev::SubmitEvent| {
+        event.prevent_default();
+        if is_busy.get_untracked() {
+            return;
+        }
+        is_busy.set(true);
+        problem.set(None);
+        let text = |signal: RwSignal<String>| {
+            Some(signal.get_untracked().trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        let roles = if is_admin.get_untracked() {
+            vec![Role::User, Role::Admin]
+        } else {
+            vec![Role::User]
+        };
+        let new = NewUser {
+            username: text(username).unwrap_or_default(),
+            password: password.get_untracked(),
+            email: text(email),
+            display_name: text(display_name),
+            roles: Some(roles.clone()),
+        };
+        let update = UserUpdate {
+            email: Some(text(email)),
+            display_name: Some(text(display_name)),
+            roles: Some(roles),
+            password: Some(password.get_untracked()).filter(|password| !password.is_empty()),
+            disabled: Some(is_disabled.get_untracked()),
+        };
+        let path = path.clone();
+        spawn_local(async move {
+            let api = session.api();
+            let outcome = match path {
+                None => api.tell(Method::POST, ROUTE, &new).await,
+                Some(path) => api.tell(Method::PATCH, &path, &update).await,
+            };
+            if is_busy.try_set(false).is_some() {
+                return;
+            }
+            match outcome {
+                Ok(()) => {
+                    subject.set(None);
+                    users.load();
+                }
+                Err(error) => problem.set(Some(session.explain(&error))),
+            }
+        });
+    };
+    let password_label = if is_new { "Password" } else { "New password" };
+    let password_hint = if is_new {
+        "At least 8 characters"
+    } else {
+        "Leave it empty to keep the present one. A new one signs them out everywhere."
+    };
+    view! {
+        <h2 id="user-heading">{heading}</h2>
+        <form class="form" novalidate on:submit=submit>
+            {is_new.then(|| view! { <TextField id="user-name" label="User name" value=username /> })}
+            <TextField id="user-display" label="Full name" value=display_name />
+            <TextField id="user-mail" label="Mail" kind="email" value=email />
+            {has_password
+                .then(|| {
+                    view! {
+                        <TextField
+                            id="user-password"
+                            label=password_label
+                            kind="password"
+                            autocomplete="new-password"
+                            hint=password_hint
+                            value=password
+                        />
+                    }
+                })}
+            <CheckField id="user-admin" label="Administrator" value=is_admin />
+            {(!is_new)
+                .then(|| view! { <CheckField id="user-disabled" label="Disabled" value=is_disabled /> })}
+            <p class="problem-text" role="alert">
+                {problem}
+            </p>
+            <div class="dialog-actions">
+                <button type="button" class="button" on:click=move |_| subject.set(None)>
+                    "Cancel"
+                </button>
+                <button type="submit" class="button button-primary" disabled=is_busy>
+                    {if is_new { "Add user" } else { "Save" }}
+                </button>
+            </div>
+        </form>
+    }
+}

@@ -1,0 +1,99 @@
+//! Changing one's own password.
+
+use gloo_net::http::Method;
+use leptos::ev;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use sortie_api::ChangePassword;
+
+use crate::web::components::{Gate, Heading, TextField};
+use crate::web::session::Session;
+
+/// The form for a new password.
+#[component]
+pub(in crate::web) fn PasswordPage() -> impl IntoView {
+    view! {
+        <Gate>
+            <section class="page page-narrow" aria-labelledby="page-heading">
+                <Heading title="Change password" />
+                <PasswordForm />
+            </section>
+        </Gate>
+    }
+}
+
+#[component]
+fn PasswordForm() -> impl IntoView {
+    let session = Session::expect();
+    let current = RwSignal::new(String::new());
+    let new = RwSignal::new(String::new());
+    let again = RwSignal::new(String::new());
+    let is_busy = RwSignal::new(false);
+    let is_done = RwSignal::new(false);
+    let problem = RwSignal::new(None::<String>);
+    let submit = move |event: ev::SubmitEvent| {
+        event.prevent_default();
+        is_done.set(false);
+        if new.get_untracked() != again.get_untracked() {
+            problem.set(Some("The two new passwords are not the same.".to_owned()));
+            return;
+        }
+        let change = ChangePassword {
+            current_password: current.get_untracked(),
+            new_password: new.get_untracked(),
+        };
+        is_busy.set(true);
+        problem.set(None);
+        spawn_local(async move {
+            let api = session.api();
+            let outcome = api.tell(Method::POST, "/api/auth/password", &change).await;
+            if is_busy.try_set(false).is_some() {
+                return;
+            }
+            match outcome {
+                Ok(()) => {
+                    for field in [current, new, again] {
+                        field.set(String::new());
+                    }
+                    is_done.set(true);
+                }
+                Err(error) => problem.set(Some(session.explain(&error))),
+            }
+        });
+    };
+    view! {
+        <form class="form" novalidate on:submit=submit>
+            <TextField
+                id="current-password"
+                label="Current password"
+                kind="password"
+                autocomplete="current-password"
+                value=current
+            />
+            <TextField
+                id="new-password"
+                label="New password"
+                kind="password"
+                autocomplete="new-password"
+                hint="At least 8 characters"
+                value=new
+            />
+            <TextField
+                id="new-password-again"
+                label="New password again"
+                kind="password"
+                autocomplete="new-password"
+                value=again
+            />
+            <p class="saved" role="status">
+                {move || is_done.get().then_some("Password changed. You are signed out everywhere else.")}
+            </p>
+            <p class="problem-text" role="alert">
+                {problem}
+            </p>
+            <button type="submit" class="button button-primary" disabled=is_busy>
+                "Change password"
+            </button>
+        </form>
+    }
+}

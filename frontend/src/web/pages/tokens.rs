@@ -1,0 +1,288 @@
+//! API tokens: a person's own on a page, everybody's in the Admin Panel.
+
+use futures_util::FutureExt;
+use gloo_net::http::Method;
+use leptos::ev;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use sortie_api::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};
+
+use crate::listing::Page;
+use crate::web::api::{Api, item_path};
+use crate::web::components::{
+    Cell, CheckField, Columns, Confirm, Fetching, Gate, Glyph, Heading, Icon, Moment, Pager,
+    Question, Sheet, TextField,
+};
+use crate::web::loaded::Loaded;
+use crate::web::place::Place;
+use crate::web::session::{Session, SignIn};
+
+const OWN: &str = "/api/tokens";
+const ALL: &str = "/api/admin/tokens";
+
+/// The person's own tokens.
+#[component]
+pub(in crate::web) fn TokensPage() -> impl IntoView {
+    view! {
+        <Gate>
+            <section class="page" aria-labelledby="page-heading">
+                <Heading title="API tokens" />
+                <p class="quiet lead">
+                    "For programs that record, list or download for you. A token never may more than you."
+                </p>
+                <Tokens everyone=false />
+            </section>
+        </Gate>
+    }
+}
+
+/// Everybody's tokens, for administrators.
+#[component]
+pub(super) fn TokensTab() -> impl IntoView {
+    view! {
+        <h2 class="lead">"API tokens"</h2>
+        <Tokens everyone=true />
+    }
+}
+
+#[component]
+fn Tokens(everyone: bool) -> impl IntoView {
+    let place = Place::here();
+    let address = Memo::new(move |_| {
+        let cursor = place.cursor();
+        let route = if everyone { ALL } else { OWN };
+        crate::query::address(route, &[("cursor", &cursor)])
+    });
+    let tokens = Loaded::new(move |api: Api| {
+        let address = address.get_untracked();
+        async move { api.page::<ApiToken>(&address).await }
+    });
+    Effect::new(move |_| {
+        address.track();
+        tokens.load();
+    });
+    let asked = RwSignal::new(None::<Question>);
+    let is_making = RwSignal::new(false);
+    let rows = move || tokens.get().map(|page| page.rows).unwrap_or_default();
+    let is_empty = move || tokens.with(|page| page.rows.is_empty()).unwrap_or(false);
+    let row = move |token: ApiToken| view! { <TokenRow token=token asked=asked tokens=tokens /> };
+    view! {
+        <p class="lead">
+            <button type="button" class="button button-primary" on:click=move |_| is_making.set(true)>
+                "Create token"
+            </button>
+        </p>
+        <Fetching
+            problem=tokens.problem()
+            is_waiting=Signal::derive(move || tokens.is_waiting())
+            on_retry=move |()| tokens.load()
+        />
+        <Show when=is_empty>
+            <div class="empty card">
+                <p class="empty-heading">"No tokens"</p>
+                <p class="quiet">"Create one for a program that is to work with this server."</p>
+            </div>
+        </Show>
+        <Show when=move || !rows().is_empty()>
+            <table class="table" role="table" aria-label="API tokens">
+                <Columns titles=&["Name", "Owner", "Scopes", "Expires", "Last used", ""] />
+                <tbody role="rowgroup">{move || rows().into_iter().map(row).collect_view()}</tbody>
+            </table>
+        </Show>
+        <Pager
+            place=place
+            next=Signal::derive(move || tokens.with(|page| page.next.clone()).flatten())
+        />
+        <Sheet is_open=is_making.into() on_close=move |()| is_making.set(false) named_by="token-heading">
+            {move || is_making.get().then(|| view! { <TokenForm is_making=is_making tokens=tokens /> })}
+        </Sheet>
+        <Confirm asked=asked />
+    }
+}
+
+fn scope_name(scope: &TokenScope) -> &'static str {
+    match scope {
+        TokenScope::Record => "Record",
+        TokenScope::Read => "Read",
+        TokenScope::Admin => "Administer",
+    }
+}
+
+#[component]
+fn TokenRow(
+    token: ApiToken,
+    asked: RwSignal<Option<Question>>,
+    tokens: Loaded<Page<ApiToken>>,
+) -> impl IntoView {
+    let moment = |at: Option<String>| match at {
+        Some(at) => view! { <Moment at=at /> }.into_any(),
+        None => "Never".into_any(),
+    };
+    let scopes: Vec<_> = token.scopes.iter().map(scope_name).collect();
+    let path = item_path(OWN, &token.id);
+    let question = Question {
+        heading: "Revoke this token?".to_owned(),
+        subject: token.name.clone(),
+        consequence: "stops working at once. This cannot be undone.".to_owned(),
+        action: "Revoke",
+        work: Callback::new(move |api: Api| {
+            let path = path.clone();
+            async move { api.remove(&path).await }.boxed_local()
+        }),
+        done: Callback::new(move |()| tokens.load()),
+    };
+    view! {
+        <tr role="row">
+            <td role="cell" class="cell-name">
+                <strong>{token.name.clone()}</strong>
+                <span class="quiet">{format!("{}…", token.prefix)}</span>
+            </td>
+            <Cell label="Owner">{token.username.unwrap_or_else(|| "You".to_owned())}</Cell>
+            <Cell label="Scopes">{scopes.join(", ")}</Cell>
+            <Cell label="Expires">{moment(token.expires_at)}</Cell>
+            <Cell label="Last used">{moment(token.last_used_at)}</Cell>
+            <td role="cell" class="number cell-actions">
+                <button
+                    type="button"
+                    class="button button-quiet"
+                    aria-label=format!("Revoke {}", token.name)
+                    on:click=move |_| asked.set(Some(question.clone()))
+                >
+                    <Icon glyph=Glyph::Trash />
+                    "Revoke"
+                </button>
+            </td>
+        </tr>
+    }
+}
+
+#[component]
+fn TokenForm(is_making: RwSignal<bool>, tokens: Loaded<Page<ApiToken>>) -> impl IntoView {
+    let session = Session::expect();
+    let is_admin = match session.sign_in_untracked() {
+        SignIn::SignedIn(user) => user.is_admin(),
+        _ => false,
+    };
+    let name = RwSignal::new(String::new());
+    let days = RwSignal::new("90".to_owned());
+    let record = RwSignal::new(true);
+    let read = RwSignal::new(true);
+    let administer = RwSignal::new(false);
+    let is_busy = RwSignal::new(false);
+    let problem = RwSignal::new(None::<String>);
+    let made = RwSignal::new(None::<String>);
+
+    let submit = move |event: ev::SubmitEvent| {
+        event.prevent_default();
+        let days = days.get_untracked();
+        let expires_in_days = match days.trim() {
+            "" => None,
+            days => match days.parse() {
+                Ok(days) => Some(days),
+                Err(_) => {
+                    problem.set(Some(
+                        "Give the days as a whole number, or leave them empty.".to_owned(),
+                    ));
+                    return;
+                }
+            },
+        };
+        let scopes = [
+            (record, TokenScope::Record),
+            (read, TokenScope::Read),
+            (administer, TokenScope::Admin),
+        ];
+        let new = NewApiToken {
+            name: name.get_untracked().trim().to_owned(),
+            scopes: scopes
+                .into_iter()
+                .filter_map(|(is_set, scope)| is_set.get_untracked().then_some(scope))
+                .collect(),
+            expires_in_days,
+        };
+        is_busy.set(true);
+        problem.set(None);
+        spawn_local(async move {
+            let answer = session
+                .api()
+                .ask::<CreatedApiToken>(Method::POST, OWN, &new)
+                .await;
+            if is_busy.try_set(false).is_some() {
+                return;
+            }
+            match answer {
+                Ok(created) => {
+                    made.set(Some(created.token));
+                    tokens.load();
+                }
+                Err(error) => problem.set(Some(session.explain(&error))),
+            }
+        });
+    };
+    view! {
+        <h2 id="token-heading">"Create token"</h2>
+        {move || match made.get() {
+            Some(token) => view! { <Made token=token is_making=is_making /> }.into_any(),
+            None => view! {
+                <form class="form" novalidate on:submit=submit>
+                    <TextField id="token-name" label="Name" hint="What it is for" value=name />
+                    <CheckField id="token-record" label="Record and upload" value=record />
+                    <CheckField id="token-read" label="List and download" value=read />
+                    {is_admin
+                        .then(|| {
+                            view! { <CheckField id="token-admin" label="Everything an administrator may" value=administer /> }
+                        })}
+                    <TextField
+                        id="token-days"
+                        label="Days until it expires"
+                        kind="number"
+                        hint="Empty: it does not expire"
+                        value=days
+                    />
+                    <p class="problem-text" role="alert">
+                        {problem}
+                    </p>
+                    <div class="dialog-actions">
+                        <button type="button" class="button" on:click=move |_| is_making.set(false)>
+                            "Cancel"
+                        </button>
+                        <button type="submit" class="button button-primary" disabled=is_busy>
+                            "Create token"
+                        </button>
+                    </div>
+                </form>
+            }.into_any(),
+        }}
+    }
+}
+
+/// The token, this once.
+#[component]
+fn Made(token: String, is_making: RwSignal<bool>) -> impl IntoView {
+    let is_copied = RwSignal::new(false);
+    let text = StoredValue::new(token.clone());
+    let copy = move |_| {
+        let copying = window()
+            .navigator()
+            .clipboard()
+            .write_text(&text.get_value());
+        spawn_local(async move {
+            let outcome = wasm_bindgen_futures::JsFuture::from(copying).await;
+            let _ = is_copied.try_set(outcome.is_ok());
+        });
+    };
+    view! {
+        <p role="status">"Copy the token now: it is not shown again."</p>
+        <p>
+            <code class="token">{token}</code>
+        </p>
+        <div class="dialog-actions">
+            <button type="button" class="button" on:click=copy>
+                {move || if is_copied.get() { "Copied" } else { "Copy" }}
+            </button>
+            <button type="button" class="button button-primary" on:click=move |_| is_making.set(false)>
+                "Done"
+            </button>
+        </div>
+    }
+}
