@@ -189,7 +189,11 @@ async fn a_query_that_makes_no_sense_is_refused_in_plain_words() {
 
 #[tokio::test]
 async fn the_storage_report_counts_what_is_there() {
-    let server = TestServer::start().await;
+    let server = TestServer::with(&[
+        ("SORTIE_RECORDING_RETENTION_DAYS", "36500"),
+        ("SORTIE_RECORDING_DISK_HIGH_PERCENT", "99"),
+    ])
+    .await;
     let admin = server.admin().await;
     let ann = server.user("ann").await;
     let empty = json_of(admin.get("/api/admin/storage"), 200).await;
@@ -197,6 +201,15 @@ async fn the_storage_report_counts_what_is_there() {
         (&empty["used_bytes"], &empty["recordings"]),
         (&0.into(), &0.into())
     );
+    let rule = &empty["retention"];
+    assert_eq!(rule["days"], 36500);
+    assert_eq!(
+        (&rule["high_percent"], &rule["low_percent"]),
+        (&99.into(), &94.into())
+    );
+    let preview = json_of(admin.get("/api/admin/retention"), 200).await;
+    assert!(rule["next_run_at"].is_string());
+    assert_eq!(rule["next_run_at"], preview["next_run_at"]);
 
     let recording = ann.record(&chromium_webm()).await;
     let size = ann.recording(&recording).await["size_bytes"]

@@ -22,6 +22,11 @@ const SQLITE_CONNECTIONS: u32 = 4;
 #[cfg(feature = "postgres")]
 const POSTGRES_CONNECTIONS: u32 = 10;
 
+/// A server that lost its power or its network must not keep its locks for the two hours that TCP takes to
+/// notice: everybody else waits for the end of the audit log's chain. No transaction of ours is ever idle.
+#[cfg(feature = "postgres")]
+const POSTGRES_SESSION: &str = "SET idle_in_transaction_session_timeout = '30s'";
+
 impl Catalog {
     /// Connects and brings the schema up to date. Of several servers that start together one does that; the
     /// others wait for it.
@@ -110,6 +115,12 @@ async fn postgres(config: &crate::config::PostgresConfig) -> Result<AnyPool, Cat
     Ok(AnyPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(PATIENCE)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(POSTGRES_SESSION).await?;
+                Ok(())
+            })
+        })
         .connect_lazy(config.url())?)
 }
 

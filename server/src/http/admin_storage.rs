@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use sortie_api::{DayUsage, RetentionRule, StatusUsage, StorageReport, UserUsage};
+use sortie_api::{DayUsage, StatusUsage, StorageReport, UserUsage};
 
 use super::access::{Routes, routes};
 use super::caller::Admin;
@@ -12,7 +12,7 @@ use super::{ApiResult, AppState};
 use crate::catalog::{Amount, Usage};
 use crate::clock::rfc3339;
 use crate::config::StorageConfig;
-use crate::storage::{Room, room};
+use crate::storage::Disk;
 
 /// So many owners are named.
 const OWNERS: u32 = 50;
@@ -46,16 +46,16 @@ async fn report(State(state): State<AppState>, _: Admin) -> ApiResult<Response> 
         }
     };
     drop(last);
-    let room = match &state.config.storage {
-        StorageConfig::Local(local) => room(local.path.clone()).await,
+    let disk = match &state.config.storage {
+        StorageConfig::Local(local) => Disk::of(&local.path).await.ok(),
         #[cfg(feature = "s3")]
         StorageConfig::S3(_) => None,
     };
-    let report = shown(&state, usage, room);
+    let report = shown(&state, usage, disk);
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(report)).into_response())
 }
 
-fn shown(state: &AppState, usage: Usage, room: Option<Room>) -> StorageReport {
+fn shown(state: &AppState, usage: Usage, disk: Option<Disk>) -> StorageReport {
     let all = usage.by_status.iter().map(|(_, amount)| amount);
     let used_bytes = all.clone().map(|amount| amount.bytes.unsigned_abs()).sum();
     let recordings = all.map(|amount| amount.count.unsigned_abs()).sum();
@@ -64,8 +64,8 @@ fn shown(state: &AppState, usage: Usage, room: Option<Room>) -> StorageReport {
         backend: state.storage.name().to_owned(),
         path: state.config.storage.place(),
         used_bytes,
-        free_bytes: room.map(|room| room.free_bytes),
-        total_bytes: room.map(|room| room.total_bytes),
+        free_bytes: disk.map(|disk| disk.free_bytes),
+        total_bytes: disk.map(Disk::total_bytes),
         recordings,
         by_status: usage
             .by_status
@@ -104,6 +104,6 @@ fn shown(state: &AppState, usage: Usage, room: Option<Room>) -> StorageReport {
                 }
             })
             .collect(),
-        retention: RetentionRule::default(),
+        retention: state.retention.rule(),
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::access::{Routes, routes};
 use super::{ApiError, ApiResult, AppState};
 use crate::metrics::{Metrics, Total};
+use crate::storage::Disk;
 
 /// How long the database's part of a scrape is good for.
 const KEPT_MS: i64 = 30_000;
@@ -31,9 +32,8 @@ pub(super) fn routes() -> Routes {
 
 async fn metrics(State(state): State<AppState>) -> ApiResult<Response> {
     let totals = totals(&state).await?;
-    let folder = state.config.storage.folder().to_owned();
-    let free = tokio::task::spawn_blocking(move || free_bytes(&folder));
-    let free = free.await.map_err(ApiError::internal)?;
+    let disk = Disk::of(state.config.storage.folder()).await.ok();
+    let free = disk.map(|disk| disk.free_bytes);
     let text = state
         .metrics
         .text(&totals, free)
@@ -57,11 +57,6 @@ async fn totals(state: &AppState) -> ApiResult<Arc<[Total]>> {
     let totals: Arc<[Total]> = state.catalog.totals().await?.into();
     *kept = Some((now_ms, Arc::clone(&totals)));
     Ok(totals)
-}
-
-fn free_bytes(folder: &std::path::Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(folder).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// The layer.

@@ -2,13 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use sortie_api::{PlannedDeletion, ProblemCode, RetentionPreview, RetentionRun};
+use sortie_api::{PlannedDeletion, ProblemCode, RetentionPreview, RetentionRule, RetentionRun};
 
 use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::{ApiError, ApiResult, AppState, recordings};
 use crate::catalog::{Action, AuditEvent};
-use crate::clock::rfc3339;
 use crate::policy::RunError;
 
 /// Recordings that one request deletes at most; the answer says whether there are more.
@@ -32,17 +31,22 @@ async fn preview(State(state): State<AppState>) -> ApiResult<Json<RetentionPrevi
             reasons.push(PlannedDeletion { id, reason });
         }
     }
-    let marks = state.retention.marks();
+    let RetentionRule {
+        days,
+        high_percent,
+        low_percent,
+        next_run_at,
+    } = state.retention.rule();
     Ok(Json(RetentionPreview {
-        days: state.retention.days(),
-        high_percent: marks.map(|marks| marks.high),
-        low_percent: marks.map(|marks| marks.low),
+        days,
+        high_percent,
+        low_percent,
         due: preview.due,
         more: preview.more,
         next,
         reasons,
         retrying: state.catalog.deletions_pending().await?,
-        next_run_at: state.retention.next_run_ms().map(rfc3339),
+        next_run_at,
     }))
 }
 

@@ -3,10 +3,8 @@
 //! [`Planner`] decides, and is pure: rows, time and disk come in, verdicts come out. The preview and the run (and so
 //! the button Clean Up Storage) are two users of the one planner.
 
-mod disk;
 mod planner;
 mod retention;
 
-pub(crate) use disk::Disk;
 pub(crate) use planner::{Candidate, Marks, Planner, Rules, Verdict};
 pub(crate) use retention::{Retention, RunError};

@@ -2,7 +2,7 @@
 
 use sortie_api::{DeletionReason, RecordingStatus};
 
-use super::Disk;
+use crate::storage::Disk;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 

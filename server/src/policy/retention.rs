@@ -4,14 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use sortie_api::{Amount, AuditResult, DeletionReason, FailedDeletion, RetentionRun};
+use sortie_api::{
+    Amount, AuditResult, DeletionReason, FailedDeletion, RetentionRule, RetentionRun,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{Candidate, Disk, Marks, Planner, Rules, Verdict};
+use super::{Candidate, Marks, Planner, Rules, Verdict};
 use crate::catalog::{Action, Actor, AuditEvent, Catalog, CatalogError, Lease, RETENTION};
-use crate::clock::Clock;
+use crate::clock::{Clock, rfc3339};
 use crate::config::{Config, StorageConfig};
 use crate::ingest::Ingest;
+use crate::storage::Disk;
 
 /// From the start to the first run.
 const FIRST_MS: i64 = 60_000;
@@ -105,18 +108,19 @@ impl Retention {
         }))
     }
 
-    /// Days that recordings are kept; 0: forever.
-    pub(crate) fn days(&self) -> u32 {
-        self.0.days
-    }
-
-    /// The threshold, if there is one.
-    pub(crate) fn marks(&self) -> Option<Marks> {
-        self.0.marks
+    /// What is set, and when it is looked at next.
+    pub(crate) fn rule(&self) -> RetentionRule {
+        let marks = self.0.marks;
+        RetentionRule {
+            days: self.0.days,
+            high_percent: marks.map(|marks| marks.high),
+            low_percent: marks.map(|marks| marks.low),
+            next_run_at: self.next_run_ms().map(rfc3339),
+        }
     }
 
     /// When it runs by itself; `None` if it has nothing to run for.
-    pub(crate) fn next_run_ms(&self) -> Option<i64> {
+    fn next_run_ms(&self) -> Option<i64> {
         let of = |time: &AtomicI64| time.load(Ordering::SeqCst);
         match (self.0.days, self.0.marks) {
             (0, None) => None,
@@ -216,18 +220,14 @@ impl Inner {
             marks: self.marks,
         };
         let disk = match (&self.folder, self.marks) {
-            (Some(folder), Some(_)) => {
-                let folder = folder.clone();
-                let disk = tokio::task::spawn_blocking(move || Disk::of(&folder)).await;
-                match disk.map_err(std::io::Error::other).flatten() {
-                    Ok(disk) => Some(disk),
-                    // What is not known is not too full.
-                    Err(error) => {
-                        tracing::error!("cannot see how full the disk is: {error}");
-                        None
-                    }
+            (Some(folder), Some(_)) => match Disk::of(folder).await {
+                Ok(disk) => Some(disk),
+                // What is not known is not too full.
+                Err(error) => {
+                    tracing::error!("cannot see how full the disk is: {error}");
+                    None
                 }
-            }
+            },
             _ => None,
         };
         Planner::new(rules, self.clock.now_ms(), disk)

@@ -5,8 +5,8 @@
 
 #[cfg(all(test, feature = "s3"))]
 mod conformance;
+mod disk;
 mod local;
-mod room;
 #[cfg(feature = "s3")]
 mod s3;
 mod stored;
@@ -20,8 +20,8 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use sortie_media::Patch;
 
+pub(crate) use disk::Disk;
 pub(crate) use local::LocalStorage;
-pub(crate) use room::{Room, room};
 #[cfg(feature = "s3")]
 pub(crate) use s3::S3Storage;
 pub(crate) use stored::{Stored, What};

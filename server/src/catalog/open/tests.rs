@@ -86,3 +86,19 @@ async fn a_database_of_a_newer_version_is_left_alone() {
         "{error:?}"
     );
 }
+
+/// What is idle in a transaction for longer is a server that is gone; SQLite ends with it.
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_server_that_is_gone_does_not_keep_its_locks() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = Catalog::open(&empty(folder.path())).await.unwrap();
+    let mut connection = catalog.pool.acquire().await.unwrap();
+    if !is_sqlite(&connection) {
+        let limit: String = sqlx::query_scalar("SHOW idle_in_transaction_session_timeout")
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        assert_eq!(limit, "30s");
+    }
+}

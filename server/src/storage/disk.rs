@@ -13,9 +13,12 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// The disk that a folder is on. One system call: cheap, but it may block on a network's file system.
-    pub(crate) fn of(folder: &Path) -> io::Result<Self> {
-        let stat = rustix::fs::statvfs(folder)?;
+    /// The disk that a folder is on.
+    pub(crate) async fn of(folder: &Path) -> io::Result<Self> {
+        let folder = folder.to_owned();
+        // A network's file system may take its time.
+        let stat = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder));
+        let stat = stat.await.map_err(io::Error::other)??;
         Ok(Self {
             used_bytes: stat
                 .f_blocks
@@ -41,11 +44,11 @@ impl Disk {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_real_disk_has_room() {
-        let disk = Disk::of(&std::env::temp_dir()).unwrap();
+    #[tokio::test]
+    async fn a_real_disk_has_room() {
+        let disk = Disk::of(&std::env::temp_dir()).await.unwrap();
         assert!(disk.total_bytes() > 0);
-        assert!(Disk::of(Path::new("/no such folder")).is_err());
+        assert!(Disk::of(Path::new("/no such folder")).await.is_err());
     }
 
     #[test]
