@@ -25,7 +25,7 @@ const POSTGRES_CONNECTIONS: u32 = 10;
 /// A server that lost its power or its network must not keep its locks for the two hours that TCP takes to
 /// notice: everybody else waits for the end of the audit log's chain. No transaction of ours is ever idle.
 #[cfg(feature = "postgres")]
-const POSTGRES_SESSION: &str = "SET idle_in_transaction_session_timeout = '30s'";
+const POSTGRES_SESSION: &str = "SET idle_in_transaction_session_timeout = '60s'";
 
 impl Catalog {
     /// Connects and brings the schema up to date. Of several servers that start together one does that; the

@@ -99,6 +99,6 @@ async fn a_server_that_is_gone_does_not_keep_its_locks() {
             .fetch_one(&mut *connection)
             .await
             .unwrap();
-        assert_eq!(limit, "30s");
+        assert_eq!(limit, "1min");
     }
 }
