@@ -364,7 +364,9 @@ async fn what_is_longer_than_a_piece_arrives_whole() {
     shorter
         .and_then(|file| file.set_len(300_000))
         .expect("a file");
-    let cut = recording.ask(Method::GET, &[]).await;
-    assert_eq!(cut.status(), StatusCode::OK);
-    assert!(cut.bytes().await.is_err());
+    // How much of it had left the server by then is a race, from nothing to all that there was.
+    if let Ok(cut) = recording.client.get(&recording.path).send().await {
+        assert_eq!(cut.status(), StatusCode::OK);
+        assert!(cut.bytes().await.is_err());
+    }
 }

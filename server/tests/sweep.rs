@@ -15,12 +15,10 @@ const STRAY: &str = "019aa5b2-0000-7000-8000-00000000000a";
 
 /// Runs the program on a server's data, with what is old made so first.
 fn sweep(server: &TestServer, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sortie-server"))
+    let mut program = server.program();
+    program
         .arg("sweep")
         .args(arguments)
-        .env_clear()
-        .env("SORTIE_DB", server.database_file())
-        .env("SORTIE_RECORDING_STORAGE_PATH", server.recordings())
         .output()
         .expect("the server program")
 }

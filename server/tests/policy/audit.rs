@@ -209,19 +209,13 @@ async fn the_command_line_says_whether_the_chain_is_whole() {
     for _ in 0..3 {
         admin.session().await;
     }
-    let verify = |database: std::path::PathBuf| {
-        let program = env!("CARGO_BIN_EXE_sortie-server");
-        let mut command = std::process::Command::new(program);
-        command
-            .arg("verify-audit")
-            .env_clear()
-            .env("SORTIE_DB", database);
-        let output = command.output().expect("the program runs");
+    let verify = |mut program: std::process::Command| {
+        let output = program.arg("verify-audit").output();
+        let output = output.expect("the program runs");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         (output.status.code(), text)
     };
-    let database = server.recordings().with_file_name("sortie.db");
-    let (code, text) = verify(database.clone());
+    let (code, text) = verify(server.program());
     assert_eq!(code, Some(0), "{text}");
     assert!(text.starts_with("The audit log is whole: "), "{text}");
     let mut connection = intruder(&server).await;
@@ -230,12 +224,16 @@ async fn the_command_line_says_whether_the_chain_is_whole() {
         .execute(&mut connection)
         .await
         .expect("a statement");
-    let (code, text) = verify(database.clone());
+    let (code, text) = verify(server.program());
     assert_eq!(code, Some(3));
     assert!(text.contains("broken at row 2"), "{text}");
     // One that is not there is not made.
-    let other = database.with_file_name("other.db");
-    assert_eq!(verify(other.clone()).0, Some(1));
+    let other = server.database_file().with_file_name("other.db");
+    let mut program = server.program();
+    program
+        .env("SORTIE_DB_TYPE", "sqlite")
+        .env("SORTIE_DB", &other);
+    assert_eq!(verify(program).0, Some(1));
     assert!(!other.exists());
 }
 

@@ -84,6 +84,17 @@ impl TestServer {
             .map_or_else(file, str::to_owned)
     }
 
+    /// The server's program, as somebody runs it who has the server's database and recordings.
+    pub(crate) fn program(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sortie-server"));
+        command
+            .env_clear()
+            .env("SORTIE_DB", self.database_file())
+            .env("SORTIE_RECORDING_STORAGE_PATH", self.recordings())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
     pub(crate) fn config(&self) -> Config {
         let defaults = [
             ("SORTIE_VIDEO_RECORDING_ENABLED", "true".to_owned()),
