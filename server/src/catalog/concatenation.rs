@@ -25,6 +25,9 @@ impl Catalog {
         row: &RecordingRow,
         parts: &[String],
     ) -> Result<bool, CatalogError> {
+        // Always in the same order: two that want the same parts wait for one another, but not in a ring.
+        let mut parts: Vec<_> = parts.iter().collect();
+        parts.sort_unstable();
         let mut transaction = self.pool.begin().await?;
         insert(row).execute(&mut *transaction).await?;
         for part in parts {
