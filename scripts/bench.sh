@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Measures the server beside rustus, @tus/server and a plain write + fdatasync floor. Prints the tables of
-# docs/benchmarks.md. Arguments go to sortie-bench; `scripts/bench.sh --alone` leaves the others out.
+# Measures the server, and beside it rustus, @tus/server and a plain write + fdatasync floor. Prints the tables of
+# docs/benchmarks.md. Arguments go to sortie-bench: `scripts/bench.sh lists` is one part (chunks, ready or lists),
+# `scripts/bench.sh --alone` leaves the others out.
 #
 #   BENCH_DIR   where to write (default: target/bench): the file system that is measured
 source "$(dirname "$0")/common.sh"
@@ -12,12 +13,18 @@ BENCH_DIR=${BENCH_DIR:-$ROOT/target/bench}
 
 scripts/setup.sh run
 
-if [[ ! -x $RUSTUS/bin/rustus ]]; then
+# Only chunks are measured beside others.
+others=yes
+case " $* " in
+    *" chunks "*) ;;
+    *" ready "* | *" lists "* | *" --alone "*) others='' ;;
+esac
+if [[ $others && ! -x $RUSTUS/bin/rustus ]]; then
     say "Building rustus $RUSTUS_VERSION to compare with (5 min on two cores, once)"
     CARGO_TARGET_DIR=$CACHE/tools-build cargo install rustus --version "$RUSTUS_VERSION" --locked \
         --no-default-features --root "$RUSTUS" --no-track --quiet
 fi
-if [[ ! -d $PEERS/node_modules ]]; then
+if [[ $others && ! -d $PEERS/node_modules ]]; then
     say "Installing @tus/server to compare with (npm, 10 s)"
     rm -rf "$PEERS.partial"
     mkdir -p "$PEERS.partial"

@@ -161,12 +161,9 @@ impl Running {
         Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
     }
 
-    /// The most memory it has had so far, in bytes (`VmHWM`).
+    /// The most memory it has had so far, in bytes.
     pub(crate) fn peak_memory(&self) -> Result<u64> {
-        let status = self.file("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        Ok(kib.context("no VmHWM")?.trim().parse::<u64>()? * 1024)
+        memory(&self.file("status")?, "VmHWM:")
     }
 
     /// Ends it.
@@ -176,6 +173,13 @@ impl Running {
             Server::Other(mut child) => Ok(child.kill().await?),
         }
     }
+}
+
+/// A size in `/proc/<id>/status`, in bytes.
+pub(crate) fn memory(status: &str, name: &str) -> Result<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    Ok(kib.context("no such size")?.trim().parse::<u64>()? * 1024)
 }
 
 fn free_port() -> Result<u16> {

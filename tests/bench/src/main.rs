@@ -1,4 +1,4 @@
-//! `sortie-bench`: measures this server beside others and a plain floor, and prints tables.
+//! `sortie-bench`: measures this server, beside others and a plain floor where there are some, and prints tables.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,6 +7,9 @@
 
 mod chunks;
 mod contestant;
+mod lists;
+#[path = "../../../server/tests/support/postgres.rs"]
+mod postgres;
 mod ready;
 mod wire;
 
@@ -14,18 +17,32 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use chunks::{Figures, SHAPES, Shape};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use contestant::{Contestant, Programs};
 use sortie_faults::process::server_binary;
 use sortie_faults::store;
 
-/// Measures this server beside others and a plain floor, and prints tables in Markdown.
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Durable chunks per second, beside others and a plain floor.
+    Chunks,
+    /// From the end of a recording to ready.
+    Ready,
+    /// Pages of lists, on SQLite and PostgreSQL.
+    Lists,
+}
+
+/// Measures this server, beside others and a plain floor, and prints tables in Markdown.
 ///
 /// The server is $SORTIE_SERVER or the one built beside this program.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Rounds; everybody is measured once in each, and the medians count.
+    /// What to measure; everything without.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Rounds of chunks; everybody is measured once in each, and the medians count.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// The rustus program.
@@ -40,12 +57,12 @@ struct Arguments {
     /// Sizes in MB for the time from the end to ready.
     #[arg(long, value_delimiter = ',', default_value = "1,1000,10000")]
     ready: Vec<u64>,
-    /// Without the time from the end to ready.
-    #[arg(long)]
-    no_ready: bool,
     /// The time to ready with recordings in the object store that the server's own variables name, else in SeaweedFS.
     #[arg(long)]
     object_store: bool,
+    /// How many recordings the lists are of.
+    #[arg(long, default_value_t = 1_000_000)]
+    rows: i64,
     /// Only these of the three shapes, by their number of streams.
     #[arg(long, value_delimiter = ',')]
     streams: Vec<usize>,
@@ -62,7 +79,8 @@ async fn main() -> Result<()> {
         rustus: arguments.rustus.clone().filter(|_| !arguments.alone),
         peers: arguments.peers.clone().filter(|_| !arguments.alone),
     };
-    if arguments.rounds > 0 {
+    let measured = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
+    if measured(Part::Chunks) {
         println!(
             "| streams × chunk | who | chunks/s | of floor | p50 / p99 ms | CPU µs/chunk | peak RSS MiB |"
         );
@@ -75,7 +93,7 @@ async fn main() -> Result<()> {
         }
         println!();
     }
-    if !arguments.no_ready {
+    if measured(Part::Ready) {
         println!("| recording | stop → ready | taken up after kill -9 |");
         println!("|--:|--:|--:|");
         let store = if arguments.object_store {
@@ -83,7 +101,7 @@ async fn main() -> Result<()> {
         } else {
             Vec::new()
         };
-        for size in arguments.ready {
+        for size in &arguments.ready {
             let size = size * 1_000_000;
             let figures = ready::measure(&programs.sortie, &arguments.folder, size, &store).await?;
             println!(
@@ -93,6 +111,13 @@ async fn main() -> Result<()> {
                 figures.taken_up.as_secs_f64() * 1000.0
             );
         }
+        println!();
+    }
+    if measured(Part::Lists) {
+        println!("| database | list | page | p50 ms | p99 ms | RSS MiB |");
+        println!("|---|---|--:|--:|--:|--:|");
+        let print = |line| println!("{line}");
+        lists::measure(&programs.sortie, &arguments.folder, arguments.rows, print).await?;
     }
     Ok(())
 }

@@ -34,11 +34,19 @@ impl Caller {
     /// # Errors
     /// When that does not work.
     pub async fn sign_in(origin: &str) -> Result<Self> {
+        Self::sign_in_as(origin, ADMIN, PASSWORD).await
+    }
+
+    /// Signs somebody in.
+    ///
+    /// # Errors
+    /// When that does not work.
+    pub async fn sign_in_as(origin: &str, username: &str, password: &str) -> Result<Self> {
         choose_tls();
         let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
         let answer = http
             .post(format!("{origin}/api/auth/login"))
-            .json(&json!({ "username": ADMIN, "password": PASSWORD }))
+            .json(&json!({ "username": username, "password": password }))
             .send()
             .await?
             .error_for_status()?;

@@ -1,0 +1,261 @@
+//! How long a page of a list takes, at any depth, on both kinds of database.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sortie_faults::caller::Caller;
+use sortie_faults::process::{Process, Setup};
+use sqlx::any::install_default_drivers;
+use sqlx::{AnyConnection, Connection, Row};
+use tokio::time::Instant;
+
+use crate::contestant::memory;
+use crate::postgres::Cluster;
+
+/// Rows of a page: what the server gives without `limit`.
+const PAGE: u64 = 100;
+/// Requests that are not counted, then those that are.
+const WARM: usize = 20;
+const COUNTED: usize = 300;
+
+/// Whose recordings most are, and whose few are.
+const MANY: &str = "many";
+const FEW: &str = "few";
+const PASSWORD: &str = "a password of the benchmark";
+
+/// Recordings of `FEW`.
+const FEW_ROWS: i64 = 10;
+
+/// Half of the recordings are `MANY`'s, the others' owners have 500 each; a fifth has failed. None is
+/// being received: those the server would finish. Sizes and durations are in another order than the ids.
+const SEED: &str = "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < $1) \
+    INSERT INTO recordings (id, session_id, user_id, filename, size_bytes, duration_ms, format, storage_backend, \
+    storage_path, status, created_ms, completed_ms) \
+    SELECT '01990000-0000-7000-8000-' || substr(CAST(1000000000000 + i AS TEXT), 2), \
+    '01990000-0000-7000-9000-' || substr(CAST(1000000000000 + i / 3 AS TEXT), 2), \
+    CASE WHEN i <= $2 THEN $3 WHEN i % 2 = 0 THEN $4 ELSE 'owner-' || CAST(i / 2 % 1000 AS TEXT) END, \
+    'recording_' || CAST(i AS TEXT) || '.webm', i * 7919 % 1000003 * 100, i * 104729 % 1000003, 'webm', 'local', '', \
+    CASE WHEN i % 5 = 0 THEN 'failed' ELSE 'ready' END, 1700000000000 + i * 1000, 1700000000500 + i * 1000 FROM n";
+
+/// A list, as it is asked for.
+struct List {
+    name: &'static str,
+    query: &'static str,
+    /// The rows that it has, as SQL; `$1` is [`MANY`]'s id.
+    condition: &'static str,
+    /// What it is ordered by, and how its cursors begin.
+    order: (&'static str, char),
+}
+
+const BY_TIME: (&str, char) = ("created_ms", 'c');
+
+const LISTS: [List; 5] = [
+    List {
+        name: "everybody's",
+        query: "",
+        condition: "$1 <> ''",
+        order: BY_TIME,
+    },
+    List {
+        name: "everybody's, by size",
+        query: "&sort=size",
+        condition: "$1 <> ''",
+        order: ("size_bytes", 's'),
+    },
+    List {
+        name: "status=failed",
+        query: "&status=failed",
+        condition: "$1 <> '' AND status = 'failed'",
+        order: BY_TIME,
+    },
+    List {
+        name: "user_id=…",
+        query: "&user_id={many}",
+        condition: "user_id = $1",
+        order: BY_TIME,
+    },
+    List {
+        name: "user_id=…, status=failed",
+        query: "&user_id={many}&status=failed",
+        condition: "user_id = $1 AND status = 'failed'",
+        order: BY_TIME,
+    },
+];
+
+/// Measures on SQLite and on PostgreSQL, with so many recordings, and prints a line for each page.
+pub(crate) async fn measure(
+    binary: &Path,
+    folder: &Path,
+    rows: i64,
+    mut print: impl FnMut(String),
+) -> Result<()> {
+    install_default_drivers();
+    for kind in ["SQLite", "PostgreSQL"] {
+        let place = tempfile::tempdir_in(folder)?;
+        let mut setup = Setup::new(binary, place.path());
+        let mut database = format!("sqlite://{}", setup.database.display());
+        // Ends PostgreSQL when it is dropped.
+        let cluster = if kind == "PostgreSQL" {
+            let cluster = tokio::task::spawn_blocking(Cluster::new).await?;
+            database = cluster.database();
+            setup.environment = vec![
+                ("SORTIE_DB_TYPE".to_owned(), "postgres".into()),
+                ("SORTIE_DB_DSN".to_owned(), database.clone().into()),
+            ];
+            Some(cluster)
+        } else {
+            None
+        };
+        measure_one(kind, &setup, &database, rows, &mut print).await?;
+        drop(cluster);
+    }
+    Ok(())
+}
+
+async fn measure_one(
+    kind: &str,
+    setup: &Setup,
+    database: &str,
+    rows: i64,
+    print: &mut impl FnMut(String),
+) -> Result<()> {
+    // The server makes its tables itself.
+    let process = setup.start(0).await?;
+    let admin = Caller::sign_in(&process.origin()).await?;
+    let (few, many) = (create(&admin, FEW).await?, create(&admin, MANY).await?);
+    process.kill().await?;
+
+    let mut connection = AnyConnection::connect(database).await?;
+    let begun = Instant::now();
+    sqlx::query(SEED)
+        .bind(rows)
+        .bind(FEW_ROWS)
+        .bind(&few)
+        .bind(&many)
+        .execute(&mut connection)
+        .await?;
+    if kind == "PostgreSQL" {
+        // What autovacuum has long done where a million recordings are.
+        sqlx::query("VACUUM ANALYZE recordings")
+            .execute(&mut connection)
+            .await?;
+    }
+    eprintln!("{kind}: {rows} rows in {:.1?}", begun.elapsed());
+
+    let process = setup.start(0).await?;
+    let admin = Caller::sign_in(&process.origin()).await?;
+    let person = Caller::sign_in_as(&process.origin(), FEW, PASSWORD).await?;
+    let mut line = |what: &str, page: &str, times: &[Duration], process: &Process| {
+        anyhow::Ok(print(format!(
+            "| {kind} | {what} | {page} | {:.1} | {:.1} | {} |",
+            percentile_ms(times, 50),
+            percentile_ms(times, 99),
+            resident_mib(process)?
+        )))
+    };
+
+    // What an answer takes of which nothing is read: the machine's and the sender's part in all that follows.
+    let times = repeat(&person, "/healthz", None).await?;
+    line("(no list: `/healthz`)", "", &times, &process)?;
+    let times = repeat(&person, "/api/recordings", Some(u64::try_from(FEW_ROWS)?)).await?;
+    line("their own, ten rows", "1", &times, &process)?;
+    for list in LISTS {
+        let path = format!("/api/admin/recordings?limit={PAGE}{}", list.query);
+        let path = path.replace("{many}", &many);
+        let times = repeat(&admin, &path, Some(PAGE)).await?;
+        line(list.name, "1", &times, &process)?;
+        let (page, cursor) = last_full_page(&mut connection, &list, &many).await?;
+        let times = repeat(&admin, &format!("{path}&cursor={cursor}"), Some(PAGE)).await?;
+        line(list.name, &page.to_string(), &times, &process)?;
+    }
+    let path = "/api/admin/recordings?q=nothing+has+this+name";
+    let times = repeat(&admin, path, Some(0)).await?;
+    line("a search that finds nothing", "1", &times, &process)?;
+    let begun = Instant::now();
+    let report = admin.request(Method::GET, "/api/admin/storage");
+    let report = report.send().await?.error_for_status()?;
+    let report: Value = report.json().await?;
+    let took = begun.elapsed();
+    ensure!(report["recordings"] == rows, "not all were counted");
+    line("the storage report, once", "", &[took], &process)?;
+    connection.close().await?;
+    process.kill().await
+}
+
+/// The memory a server has now, in MiB.
+fn resident_mib(process: &Process) -> Result<u64> {
+    let id = process.id().context("it has ended")?;
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    Ok(memory(&status, "VmRSS:")? >> 20)
+}
+
+/// Of sorted times.
+fn percentile_ms(times: &[Duration], percent: usize) -> f64 {
+    let time = times.get(times.len() * percent / 100);
+    time.copied().unwrap_or_default().as_secs_f64() * 1000.0
+}
+
+/// A new person's id.
+async fn create(admin: &Caller, username: &str) -> Result<String> {
+    let person = json!({ "username": username, "password": PASSWORD, "roles": ["user"] });
+    let answer = admin
+        .request(Method::POST, "/api/admin/users")
+        .json(&person)
+        .send()
+        .await?
+        .error_for_status()?;
+    let person: Value = answer.json().await?;
+    Ok(person["id"].as_str().context("no id")?.to_owned())
+}
+
+/// The same request again and again; each must give so many rows, if it is a list.
+async fn repeat(caller: &Caller, path: &str, rows: Option<u64>) -> Result<Vec<Duration>> {
+    let mut times = Vec::with_capacity(COUNTED);
+    for number in 0..WARM + COUNTED {
+        let begun = Instant::now();
+        let answer = caller.request(Method::GET, path).send().await?;
+        let body = answer.error_for_status()?.bytes().await?;
+        if number >= WARM {
+            times.push(begun.elapsed());
+        }
+        if let Some(rows) = rows {
+            let list: Vec<Value> = serde_json::from_slice(&body)?;
+            ensure!(list.len() as u64 == rows, "{path}: {} rows", list.len());
+        }
+    }
+    times.sort();
+    Ok(times)
+}
+
+/// The number of a list's last page, and the cursor before it. Counted in the database, so that nobody has to
+/// walk there.
+async fn last_full_page(
+    connection: &mut AnyConnection,
+    list: &List,
+    many: &str,
+) -> Result<(u64, String)> {
+    let condition = list.condition;
+    let (column, mark) = list.order;
+    let count = format!("SELECT COUNT(*) FROM recordings WHERE {condition}");
+    let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
+        .bind(many)
+        .fetch_one(&mut *connection)
+        .await?;
+    let page = u64::try_from(count)? / PAGE;
+    let skipped = page.checked_sub(1).context("too few rows")? * PAGE;
+    let before = skipped.checked_sub(1).context("a single page")?;
+    let place = format!(
+        "SELECT {column} AS k, id FROM recordings WHERE {condition} ORDER BY {column} DESC, id DESC LIMIT 1 OFFSET {before}"
+    );
+    let place = sqlx::query(sqlx::AssertSqlSafe(place))
+        .bind(many)
+        .fetch_one(connection)
+        .await?;
+    let (value, id): (i64, String) = (place.try_get("k")?, place.try_get("id")?);
+    Ok((page, URL_SAFE_NO_PAD.encode(format!("{mark}.{value}.{id}"))))
+}
