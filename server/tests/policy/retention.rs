@@ -20,7 +20,7 @@ async fn is_gone(client: &Client, id: &str) -> bool {
 #[tokio::test]
 async fn what_is_ready_and_too_old_goes_and_the_preview_says_so_before() {
     let server = TestServer::with(&[WEEK]).await;
-    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    let ann = server.user("ann").await;
     let webm = chromium_webm();
     let old = ann.record(&webm).await;
     let protected = ann.record(&webm).await;
