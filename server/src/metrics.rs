@@ -59,8 +59,7 @@ pub(crate) struct Metrics {
     problems: Family<Code, Counter>,
     received: Counter,
     acknowledged: Histogram,
-    /// Recordings that retention or clean-up deleted.
-    pub(crate) retention_deleted: Counter,
+    retention_deletions: Counter,
     recordings: Family<Status, Gauge>,
     bytes: Family<Status, Gauge>,
     uploads_open: Gauge,
@@ -84,7 +83,7 @@ impl Metrics {
             problems: Family::default(),
             received: Counter::default(),
             acknowledged: Histogram::new(ACKNOWLEDGED),
-            retention_deleted: Counter::default(),
+            retention_deletions: Counter::default(),
             recordings: Family::default(),
             bytes: Family::default(),
             uploads_open: Gauge::default(),
@@ -122,7 +121,7 @@ impl Metrics {
         registry.register(
             "retention_deletions",
             "Recordings deleted by retention and clean-up",
-            metrics.retention_deleted.clone(),
+            metrics.retention_deletions.clone(),
         );
         registry.register(
             "recordings",
@@ -182,6 +181,11 @@ impl Metrics {
     /// A request's bytes are durable, so long after the last of them came.
     pub(crate) fn acknowledged(&self, took: Duration) {
         self.acknowledged.observe(took.as_secs_f64());
+    }
+
+    /// Recordings that retention or clean-up deleted.
+    pub(crate) fn retention_deletions(&self) -> Counter {
+        self.retention_deletions.clone()
     }
 
     /// The text of a scrape.

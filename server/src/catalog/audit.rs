@@ -53,7 +53,7 @@ pub(crate) enum Action {
     Start,
     /// Its sender said stop.
     Stop,
-    /// A whole file came in for it.
+    /// All of its bytes have come in.
     Upload,
     /// It became ready.
     Ready,

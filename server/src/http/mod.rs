@@ -102,9 +102,16 @@ impl AppState {
         ingest: Ingest,
         accounts: Accounts,
     ) -> Self {
+        let metrics = Metrics::new();
         Self(Arc::new(Parts {
             events: Events::new(),
-            retention: Retention::new(catalog.clone(), ingest.clone(), Arc::clone(&clock), &config),
+            retention: Retention::new(
+                catalog.clone(),
+                ingest.clone(),
+                Arc::clone(&clock),
+                &config,
+                metrics.retention_deletions(),
+            ),
             denials: denied::Denials::default(),
             config,
             clock,
@@ -112,7 +119,7 @@ impl AppState {
             storage,
             ingest,
             accounts,
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::new(metrics),
             totals: metrics::Kept::default(),
             usage: admin_storage::LastUsage::default(),
         }))

@@ -16,7 +16,7 @@ use super::json::JsonBody;
 use super::metrics::Watch;
 use super::upload_form::{self, FormError, UploadForm};
 use super::{ApiError, ApiResult, AppState, recordings, sessions};
-use crate::catalog::{Action, AuditEvent, RecordingRow};
+use crate::catalog::{Actor, RecordingRow};
 
 pub(super) fn routes() -> Routes {
     routes! { POST "/api/sessions/{id}/recording/upload" => upload }
@@ -136,12 +136,10 @@ async fn upload(
                         "This recording is complete already; start a new one.",
                     ));
                 }
-                state.ingest.stop(&row.id, &caller.actor()).await?;
-                write_field(&state, &row.id, field).await?;
                 let actor = caller.actor();
-                let event = AuditEvent::done(&actor, Action::Upload, &row.id);
-                state.catalog.audit(state.clock.now_ms(), &event).await?;
-                let status = state.ingest.complete(&row.id).await?;
+                state.ingest.stop(&row.id, &actor).await?;
+                write_field(&state, &row.id, field, &actor).await?;
+                let status = state.ingest.complete(&row.id, &actor).await?;
                 // Whether it can be played is seen in the list; the upload itself has succeeded.
                 let status = match status {
                     RecordingStatus::Failed => RecordingStatus::Processing,
@@ -169,7 +167,12 @@ impl From<FormError> for ApiError {
 }
 
 /// Writes a field's bytes as the whole stream of a recording.
-async fn write_field(state: &AppState, id: &str, mut field: Field<'_>) -> ApiResult<()> {
+async fn write_field(
+    state: &AppState,
+    id: &str,
+    mut field: Field<'_>,
+    actor: &Actor,
+) -> ApiResult<()> {
     // A field cannot outlive its form, so its bytes go to the writing task through a channel.
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, axum::Error>>(4);
     let body = futures_util::stream::unfold(receiver, |mut receiver| async move {
@@ -181,7 +184,7 @@ async fn write_field(state: &AppState, id: &str, mut field: Field<'_>) -> ApiRes
         checksum: None,
     };
     let (watch, body) = Watch::over(Arc::clone(&state.metrics), body);
-    let writing = state.ingest.append(id, append, None, Box::pin(body));
+    let writing = state.ingest.append(id, append, None, Box::pin(body), actor);
     let reading = async {
         loop {
             match field.chunk().await {

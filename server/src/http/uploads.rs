@@ -22,7 +22,7 @@ use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::metrics::Watch;
 use super::{ApiError, ApiResult, AppState, Routine, recordings, sessions};
-use crate::catalog::UploadKind;
+use crate::catalog::{Actor, UploadKind};
 use crate::clock::http_date;
 use crate::ingest::{Position, drain};
 
@@ -110,7 +110,7 @@ async fn create(State(state): State<AppState>, caller: Caller, request: Request)
                 &format!("/api/uploads/{id}"),
             );
             if let Some(first) = first {
-                match written(&state, &id, first, &parts.headers, body).await {
+                match written(&state, &id, first, &parts.headers, body, &caller.actor()).await {
                     Ok(position) => {
                         insert(
                             response.headers_mut(),
@@ -243,7 +243,7 @@ async fn append(
             return error.into_response();
         }
     };
-    match written(&state, &id, append, &parts.headers, body).await {
+    match written(&state, &id, append, &parts.headers, body, &caller.actor()).await {
         Ok(position) => {
             let mut response = StatusCode::NO_CONTENT.into_response();
             response.extensions_mut().insert(Routine);
@@ -265,6 +265,7 @@ async fn written(
     append: Append,
     headers: &HeaderMap,
     body: Body,
+    actor: &Actor,
 ) -> ApiResult<Position> {
     let length = headers
         .get(header::CONTENT_LENGTH)
@@ -273,7 +274,7 @@ async fn written(
     let (watch, body) = Watch::over(Arc::clone(&state.metrics), body.into_data_stream());
     let position = state
         .ingest
-        .append(id, append, length, body.boxed())
+        .append(id, append, length, body.boxed(), actor)
         .await?;
     watch.acknowledged();
     Ok(position)

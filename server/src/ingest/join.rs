@@ -52,6 +52,9 @@ impl Inner {
         }
         let event = AuditEvent::done(actor, Action::Start, &row.id).detail(&row.session_id);
         self.audit(&event).await;
+        // Its bytes are here already, in its parts.
+        self.audit(&AuditEvent::done(actor, Action::Upload, &row.id))
+            .await;
         let slot = self.slot(&row.id);
         *slot.state.lock().await = Some(Growing::new(writer, row.kind));
         // Until it is joined; the reaper goes on if the request does not.

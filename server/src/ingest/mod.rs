@@ -170,10 +170,13 @@ impl Ingest {
         append: Append,
         body_length: Option<u64>,
         mut body: Body,
+        actor: &Actor,
     ) -> Result<Position, IngestError> {
-        let (inner, id) = (Arc::clone(&self.0), id.to_owned());
+        let (inner, id, actor) = (Arc::clone(&self.0), id.to_owned(), actor.clone());
         undisturbed(async move {
-            let result = inner.append(&id, &append, body_length, &mut body).await;
+            let result = inner
+                .append(&id, &append, body_length, &mut body, &actor)
+                .await;
             if matches!(
                 &result,
                 Err(IngestError::Refused(_) | IngestError::Unknown | IngestError::Finished)
@@ -202,11 +205,21 @@ impl Ingest {
     }
 
     /// What has arrived is all there is.
-    pub(crate) async fn complete(&self, id: &str) -> Result<RecordingStatus, IngestError> {
-        let (inner, id) = (Arc::clone(&self.0), id.to_owned());
+    pub(crate) async fn complete(
+        &self,
+        id: &str,
+        actor: &Actor,
+    ) -> Result<RecordingStatus, IngestError> {
+        let (inner, id, actor) = (Arc::clone(&self.0), id.to_owned(), actor.clone());
         undisturbed(async move {
             let slot = inner.slot(&id);
             let _claim = slot.claims.take();
+            // Not if the bytes had a declared length: the last of them said so.
+            if inner.row(&id).await?.status.is_open() {
+                inner
+                    .audit(&AuditEvent::done(&actor, Action::Upload, &id))
+                    .await;
+            }
             inner.finish(&slot, Interrupted(false)).await?;
             Ok(inner.row(&id).await?.status)
         })

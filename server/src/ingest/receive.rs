@@ -10,7 +10,7 @@ use super::claim::Claim;
 use super::growing::Growing;
 use super::slot::{Interrupted, Slot, closed_position, declared_length};
 use super::{Body, IngestError, Inner, Position};
-use crate::catalog::{RecordingRow, UploadKind};
+use crate::catalog::{Action, Actor, AuditEvent, RecordingRow, UploadKind};
 use crate::storage::StorageError;
 
 /// Received bytes are handed to the storage in pieces of about this size.
@@ -62,6 +62,7 @@ impl Inner {
         append: &Append,
         body_length: Option<u64>,
         body: &mut Body,
+        actor: &Actor,
     ) -> Result<Position, IngestError> {
         let slot = self.slot(id);
         let mut claim = match slot.claims.take_at(append.offset) {
@@ -118,6 +119,7 @@ impl Inner {
             self.catalog.set_upload_length(id, length).await?;
         }
         growing.open = Some((admission.length, kind));
+        let before = growing.offset();
 
         let received = self
             .receive(&slot, growing, body, &mut claim, admission.room)
@@ -143,6 +145,12 @@ impl Inner {
         };
         if admission.length == UploadLength::Known(offset) {
             drop(state);
+            // A sender that only asks for the end again, because it failed, has uploaded before.
+            let is_news = admission.declares || offset > before;
+            if is_news && kind != UploadKind::Partial {
+                self.audit(&AuditEvent::done(actor, Action::Upload, id))
+                    .await;
+            }
             self.finish(&slot, Interrupted(false)).await?;
         }
         Ok(position)

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use prometheus_client::metrics::counter::Counter;
 use sortie_api::{
     Amount, AuditResult, DeletionReason, FailedDeletion, RetentionRule, RetentionRun,
 };
@@ -80,6 +81,8 @@ struct Inner {
     folder: Option<PathBuf>,
     next_run_ms: AtomicI64,
     next_look_ms: AtomicI64,
+    /// For the metrics.
+    deletions: Counter,
     closing: CancellationToken,
 }
 
@@ -89,6 +92,7 @@ impl Retention {
         ingest: Ingest,
         clock: Arc<dyn Clock>,
         config: &Config,
+        deletions: Counter,
     ) -> Self {
         let first_ms = clock.now_ms().saturating_add(FIRST_MS);
         Self(Arc::new(Inner {
@@ -104,6 +108,7 @@ impl Retention {
             },
             next_run_ms: AtomicI64::new(first_ms),
             next_look_ms: AtomicI64::new(first_ms),
+            deletions,
             closing: CancellationToken::new(),
         }))
     }
@@ -291,6 +296,7 @@ impl Inner {
                 }
                 match self.delete(lease, &row, reason, actor).await? {
                     Deletion::Done => {
+                        self.deletions.inc();
                         run.deleted += 1;
                         run.bytes += row.size_bytes;
                         failures = 0;

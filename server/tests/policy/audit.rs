@@ -55,6 +55,7 @@ async fn what_is_done_to_a_recording_is_written_down_and_so_is_who_may_not() {
         told,
         [
             ["recording.start", "ann", "ok"],
+            ["recording.upload", "ann", "ok"],
             ["recording.ready", "system", "ok"],
             ["recording.access", "bob", "denied"],
             ["recording.view", "ann", "ok"],

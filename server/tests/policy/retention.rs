@@ -54,6 +54,10 @@ async fn what_is_ready_and_too_old_goes_and_the_preview_says_so_before() {
         json!({ "deleted": 1, "bytes": size, "failed": [], "more": false })
     );
     assert!(is_gone(&ann, &old).await);
+    let metrics = admin.get("/metrics").send().await.expect("an answer");
+    let metrics = metrics.text().await.expect("text");
+    let counted = "\nsortie_retention_deletions_total 1\n";
+    assert!(metrics.contains(counted), "{metrics}");
     for kept in [&protected, &failed, &growing, &young] {
         assert!(!is_gone(&ann, kept).await);
     }
