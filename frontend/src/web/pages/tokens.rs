@@ -28,7 +28,7 @@ pub(in crate::web) fn TokensPage() -> impl IntoView {
             <section class="page" aria-labelledby="page-heading">
                 <Heading title="API tokens" />
                 <p class="quiet lead">
-                    "For programs that record, list or download for you. A token never may more than you."
+                    "For programs that record, list or download for you. A token may never do more than you."
                 </p>
                 <Tokens everyone=false />
             </section>
