@@ -69,7 +69,8 @@ stage_server() {
 }
 
 stage_faults() {
-    # Two hundred kills, a traced server, bad networks and full disks; `make soak` for more.
+    # Two hundred kills and twenty with SeaweedFS, a traced server, bad networks, full disks: about five minutes on
+    # two busy cores. `make soak` kills more often.
     cargo build --locked --quiet -p sortie-faults
     SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server} \
         "$CARGO_TARGET_DIR/debug/sortie-faults" all --rounds 200
