@@ -1,11 +1,13 @@
 // Auto-record: a page that is open starts by itself when an administrator turns
-// it on in another one, and not again once its user has stopped by hand.
+// it on in another one, and not again once its user has stopped by hand. It
+// stops when its session is ended elsewhere.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Api } from './support/api.mjs';
 import { FAKE_CAMERA, launch, withPage } from './support/browser.mjs';
+import { untilReady } from './support/proof.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
@@ -36,6 +38,13 @@ describe('auto-record', { timeout: 120_000 }, () => {
       return answer.status;
     }, String(on));
 
+  /** Opens the camera to be looked at. */
+  const preview = async (page) => {
+    await page.getByLabel('Camera').check();
+    await page.getByRole('button', { name: 'Preview first' }).click();
+    await page.locator('video').waitFor();
+  };
+
   test('toggled in one page it starts another without a reload, and a Stop by hand sticks', async (t) => {
     const user = await api.newUser('ann');
     const admin = await signedIn(browser, server.origin);
@@ -46,9 +55,7 @@ describe('auto-record', { timeout: 120_000 }, () => {
     await withPage(context, 'auto-record', async (page) => {
       await page.goto(server.origin);
       await page.evaluate(() => { window.notReloaded = true; });
-      await page.getByLabel('Camera').check();
-      await page.getByRole('button', { name: 'Preview first' }).click();
-      await page.locator('video').waitFor();
+      await preview(page);
       assert.deepEqual(await user.recordings(), []);
 
       assert.equal(await toggle(settings, true), 204);
@@ -65,8 +72,7 @@ describe('auto-record', { timeout: 120_000 }, () => {
       await stop.click();
       await page.waitForURL(`${server.origin}/recordings/${recording.id}`);
       await page.goBack();
-      await page.getByRole('button', { name: 'Preview first' }).click();
-      await page.locator('video').waitFor();
+      await preview(page);
       assert.equal(await toggle(settings, false), 204);
       assert.equal(await toggle(settings, true), 204);
       await wait(SETTLED_MS);
@@ -74,6 +80,45 @@ describe('auto-record', { timeout: 120_000 }, () => {
       assert.equal(await page.evaluate(() => window.notReloaded), true);
       const declined = await (await user.fetch(`/api/sessions/${recording.session_id}`)).json();
       assert.equal(declined.auto_record, false);
+
+      await page.reload();
+      assert.equal(await page.evaluate(() => window.notReloaded), undefined);
+      await preview(page);
+      await wait(SETTLED_MS);
+      assert.equal((await user.recordings()).length, 1, 'it has started again after a reload');
+    });
+  });
+
+  test('a session that is ended elsewhere ends its recording, with nothing lost', async (t) => {
+    const user = await api.newUser('bob');
+    const admin = await signedIn(browser, server.origin);
+    const settings = await admin.newPage();
+    await settings.goto(server.origin);
+    assert.equal(await toggle(settings, true), 204);
+    const context = await signedIn(browser, server.origin, user);
+    await withPage(context, 'auto-record-ended', async (page) => {
+      await page.goto(server.origin);
+      // It is on already: the first picture is recorded.
+      await preview(page);
+      await page.getByRole('button', { name: 'Stop recording' }).waitFor();
+      await wait(2_000);
+      const [{ id, session_id }] = await user.recordings();
+      const ended = await user.post(`/api/sessions/${session_id}/stop`);
+      assert.equal(ended.status, 200);
+      t.diagnostic(`ready ${Math.round(await untilReady(user, id))} ms after the end of its session`);
+      const recording = await user.recording(id);
+      assert.equal(recording.interrupted, false);
+      assert.ok(recording.duration_seconds > 1.5, `${recording.duration_seconds} s`);
+      // As after a Stop by hand, it is shown.
+      await page.waitForURL(`${server.origin}/recordings/${id}`);
+
+      // Another use of the page is another session, and it is on.
+      await page.goto(server.origin);
+      await preview(page);
+      await page.getByRole('button', { name: 'Stop recording' }).waitFor();
+      const recordings = await user.recordings();
+      assert.equal(recordings.length, 2);
+      assert.notEqual(recordings.find((it) => it.id !== id).session_id, session_id);
     });
   });
 });

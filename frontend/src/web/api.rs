@@ -9,7 +9,8 @@ use gloo_net::http::{Method, Request, RequestBuilder, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sortie_api::{
-    Login, Problem, ProblemCode, Recording, RefreshRequest, ServerInfo, SignInMethods, Tokens, User,
+    Login, Problem, ProblemCode, Recording, RefreshRequest, ServerInfo, Session, SignInMethods,
+    Tokens, User,
 };
 
 use crate::listing::Page;
@@ -103,6 +104,12 @@ impl Api {
     /// Who is signed in.
     pub(crate) async fn me(&self) -> Result<User, ApiError> {
         read(self.send(|| Request::get("/api/auth/me").build()).await?).await
+    }
+
+    /// One session.
+    pub(crate) async fn session(&self, id: &str) -> Result<Session, ApiError> {
+        let address = item_path("/api/sessions", id);
+        read(self.send(|| Request::get(&address).build()).await?).await
     }
 
     /// How one can sign in.

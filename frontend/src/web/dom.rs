@@ -28,6 +28,25 @@ pub(super) fn is_visible() -> bool {
     !document().hidden()
 }
 
+/// What this tab keeps under `name`: through a reload, and no longer than the tab.
+pub(super) fn kept(name: &str) -> Option<String> {
+    tab_storage()?.get_item(name).ok()?
+}
+
+/// Keeps `value` for this tab; `None` forgets it. Where a browser stores nothing, nothing is kept.
+pub(super) fn keep(name: &str, value: Option<&str>) {
+    if let Some(storage) = tab_storage() {
+        let _ = match value {
+            Some(value) => storage.set_item(name, value),
+            None => storage.remove_item(name),
+        };
+    }
+}
+
+fn tab_storage() -> Option<web_sys::Storage> {
+    window().session_storage().ok()?
+}
+
 /// A moment off the wire (RFC 3339) in the person's own time zone and language: `21 Nov 2026, 09:52`.
 ///
 /// What is no moment is shown as it came.

@@ -4,6 +4,7 @@ use gloo_timers::future::TimeoutFuture;
 use leptos::ev;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use sortie_api::SessionStatus;
 use sortie_client::{
     Authorization, Done, Event, EventListener, OpenSource, Options, Progress, Recorder,
     RecorderError, RenewalFailed, ScreenOptions, SessionOrder, SessionWatcher, Source, State,
@@ -12,11 +13,14 @@ use sortie_client::{
 use web_sys::{Blob, MediaStream};
 
 use super::api::ApiError;
+use super::dom;
 use super::session::{Session, SignIn};
 use crate::live;
 
 /// How often a recording that lost its sign-in looks whether somebody has signed in again.
 const SIGN_IN_CHECK_MS: u32 = 500;
+/// Where this tab remembers its session, so that a Stop by hand sticks through a reload.
+const SESSION_KEPT: &str = "sortie-session";
 
 /// Where the pictures come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -290,11 +294,18 @@ impl Desk {
             return;
         }
         let authorization = Authorization::cookies_renewed_by(move || self.renew());
-        // Without one, what is recorded makes its own, as ever.
-        let Ok(session) = create_session("", authorization.clone()).await else {
-            self.watched.set_value(None);
-            return;
+        let session = match self.session_from_before(&user.id).await {
+            Some(session) => session,
+            None => match create_session("", authorization.clone()).await {
+                Ok(session) => session,
+                // Without one, what is recorded makes its own, as ever.
+                Err(_) => {
+                    self.watched.set_value(None);
+                    return;
+                }
+            },
         };
+        dom::keep(SESSION_KEPT, Some(&session));
         let watcher = SessionWatcher::new("", &session, authorization, move |order| {
             self.follow(order);
         });
@@ -303,6 +314,14 @@ impl Desk {
             user_id: user.id,
             _watcher: watcher,
         }));
+    }
+
+    /// The session that this tab had before it was reloaded, if it still runs and is this person's.
+    async fn session_from_before(self, user_id: &str) -> Option<String> {
+        let id = dom::kept(SESSION_KEPT)?;
+        let session = self.session.api().session(&id).await.ok()?;
+        let is_usable = session.status == SessionStatus::Running && session.user_id == user_id;
+        is_usable.then_some(session.id)
     }
 
     fn follow(self, order: SessionOrder) {
@@ -315,6 +334,7 @@ impl Desk {
             }
             SessionOrder::End => {
                 self.stop();
+                dom::keep(SESSION_KEPT, None);
                 // In a task of its own: the news comes from within what goes.
                 spawn_local(async move { self.watched.set_value(None) });
             }
