@@ -1,7 +1,7 @@
 //! Tells open pages what has changed, as it changes.
 //!
 //! Everything that changes is in the audit log, numbered without a gap in the order of commits. So there is one way
-//! for what this server does and for what others on the same database do: while somebody listens, [`follow`] reads
+//! for what this server does and for what others on the same database do: while somebody listens, [`follow()`] reads
 //! the log from where it was (at once when this server has added to it, else every second), looks up how the thing is
 //! now, and sends that to whom it concerns. The bytes of growing recordings are not in the log: those that this
 //! server takes in itself are looked at once a second.
