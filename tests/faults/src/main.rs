@@ -6,11 +6,11 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use sortie_faults::{full, kill, network, process, remote, trace};
+use tokio::time::Instant;
 
 /// Breaks things around the real server and tells whether it kept its promises.
 ///
