@@ -5,18 +5,45 @@ export type RecorderState =
 /** Why a recording stopped. */
 export type StopReason =
   | 'user' | 'sharing_ended' | 'track_ended' | 'session_ended' | 'limit_reached' | 'device_lost'
-  | 'encoder_failed' | 'upload_failed';
+  | 'encoder_failed' | 'upload_failed' | 'storage_full';
 
-/** Exactly one of `server` and `endpoint` is needed. */
-export interface RecorderOptions {
+/** What can go wrong; the `message` is a sentence that says what to do. */
+export type RecorderErrorCode =
+  | 'permission_denied' | 'no_device' | 'device_busy' | 'insecure_context' | 'unsupported'
+  | 'tainted_canvas' | 'no_tracks' | 'encoder' | 'wrong_state' | 'aborted' | 'signed_out'
+  | 'unreachable' | 'refused' | 'too_large' | 'gone' | 'upload' | 'in_use' | 'storage' | 'not_playable';
+
+/** What is not as it should be while recording goes on. */
+export type RecorderWarningCode =
+  | 'no_microphone' | 'no_shared_audio' | 'audio_ended' | 'backlog' | 'stop_not_announced' | 'encoder'
+  | 'not_durable' | 'storage_low' | 'storage_full' | 'no_data' | 'restarted' | 'slept';
+
+/** Where bytes go and who sends them. Exactly one of `server` and `endpoint` is needed. */
+export interface TargetOptions {
   /** Sortie Recording's server: scheme and host, or `''` for the page's own origin. */
   server?: string;
-  /** The session to record into; without one the recorder creates its own. Only with `server`. */
+  /** The session to record into; without one a session is made. Only with `server`. */
   session?: string;
   /** The URL where any other tus 1.0 server creates uploads. */
   endpoint?: string;
   /** Gives a bearer token; called again when it has expired. Without it cookies are sent. */
   getToken?: () => string | Promise<string>;
+}
+
+export interface SpoolOptions {
+  /**
+   * Keep what is not acknowledged yet on this device, so that `Recorder.recover()` finds it after a crash; `true`
+   * by default. Without it, and where the browser has no storage, it is kept in memory.
+   */
+  durable?: boolean;
+  /**
+   * Where `worker.js` of this package is served. Only for pages whose `Content-Security-Policy` does not have
+   * `worker-src blob:`.
+   */
+  workerUrl?: string;
+}
+
+export interface RecorderOptions extends TargetOptions, SpoolOptions {
   source: HTMLCanvasElement | MediaStream | 'screen' | 'camera';
   /** Record a microphone as well. */
   microphone?: boolean;
@@ -38,6 +65,8 @@ export interface RecorderOptions {
   maxSize?: number;
   /** File name without extension, for a tus server; `'recording'` by default. */
   filename?: string;
+  /** Keep the screen on while recording; `true` by default. */
+  keepAwake?: boolean;
 }
 
 export interface RecorderProgress {
@@ -48,6 +77,10 @@ export interface RecorderProgress {
   sizeBytes: number;
   safeBytes: number;
   pendingBytes: number;
+  /** Of the recording so far, in bits per second. */
+  bitrate: number;
+  /** What keeps the pending bytes: only `'memory'` does not survive a crash. */
+  spool: 'opfs' | 'indexeddb' | 'memory';
   /** Why nothing is being sent just now; nothing is lost meanwhile. */
   waiting: null | { reason: 'offline' } | { reason: 'retry'; inMs: number } | { reason: 'sign_in' };
 }
@@ -55,30 +88,96 @@ export interface RecorderProgress {
 export interface RecorderDone {
   recordingId: string | undefined;
   uploadUrl: string;
-  /** Length in milliseconds, without pauses. */
+  /** Length in milliseconds, without pauses; 0 for a file whose length is not known here. */
   recorded: number;
   sizeBytes: number;
   mimeType: string;
 }
 
+export interface RecorderWarning {
+  code: RecorderWarningCode;
+  message: string;
+}
+
 /** What a recorder throws and reports; `name` is `RecorderError`. */
 export interface RecorderError extends Error {
-  code:
-    | 'permission_denied' | 'no_device' | 'device_busy' | 'insecure_context' | 'unsupported'
-    | 'tainted_canvas' | 'no_tracks' | 'encoder' | 'wrong_state' | 'aborted' | 'signed_out'
-    | 'unreachable' | 'refused' | 'upload';
+  code: RecorderErrorCode;
 }
 
 export interface RecorderEvents {
   statechange: RecorderState;
   progress: RecorderProgress;
-  warning: { code: string; message: string };
+  warning: RecorderWarning;
   stopped: StopReason;
   done: RecorderDone;
   error: RecorderError;
+}
+
+export interface StartOptions {
+  /** Aborting it is `abort()`. */
+  signal?: AbortSignal;
 }
 
 export interface Recorder {
   on<Name extends keyof RecorderEvents>(
     name: Name, listener: (event: RecorderEvents[Name]) => void): void;
 }
+
+export interface UploadOptions {
+  /** Called when the server has acknowledged something, and when sending pauses or goes on. */
+  onProgress?: (progress: UploadProgress) => void;
+  /** Aborting it stops sending; what the server holds stays there. */
+  signal?: AbortSignal;
+}
+
+export interface UploadProgress {
+  sizeBytes: number;
+  safeBytes: number;
+  waiting: RecorderProgress['waiting'];
+}
+
+export interface UploadFileOptions extends TargetOptions, UploadOptions {
+  /** For a tus server; the file's own name by default. */
+  filename?: string;
+}
+
+/** What the server knows of a recording that was left behind. */
+export type OnServer =
+  /** It waits for the rest. */
+  | 'resumable'
+  /** It has finished the recording without the rest, or has deleted it. */
+  | 'closed'
+  /** It was never told. */
+  | 'unknown'
+  /** It could not be asked just now. */
+  | 'unreachable';
+
+/*
+ * Made by the bindings, and here only to be read together with the rest:
+ *
+ * class Recorder {
+ *   constructor(options: RecorderOptions);
+ *   static recover(options: TargetOptions & SpoolOptions): Promise<Leftover[]>;   // TargetOptions: who asks
+ *   start(options?: StartOptions): Promise<void>;
+ *   pause(): Promise<void>; resume(): Promise<void>; abort(): Promise<void>;
+ *   stop(sessionEnded?: boolean): Promise<RecorderDone>;
+ *   on(name, listener): void; off(name, listener): void;
+ *   readonly state: RecorderState; readonly progress: RecorderProgress;
+ *   readonly mimeType?: string; readonly recordingId?: string; readonly stream?: MediaStream;
+ *   readonly hasUnsent: boolean; readonly unsent?: Blob;
+ * }
+ * class Leftover {                       // a recording whose page is gone
+ *   readonly id: string;                 // of the copy on this device
+ *   readonly recordingId?: string; readonly uploadUrl?: string; readonly mimeType: string;
+ *   readonly startedAt: number;          // milliseconds since 1970
+ *   readonly recorded: number;           // milliseconds
+ *   readonly sizeBytes: number;          // of the whole recording
+ *   readonly keptBytes: number;          // of it on this device
+ *   readonly onServer: OnServer;
+ *   upload(options?: UploadOptions): Promise<RecorderDone>;   // goes on from the server's offset
+ *   download(): Promise<Blob>;           // what is here as a file that plays and seeks
+ *   discard(): Promise<void>;            // here and, if it waits there, on the server
+ *   free(): void;                        // lets another tab have it
+ * }
+ * function uploadFile(file: Blob, options: UploadFileOptions): Promise<RecorderDone>;
+ */
