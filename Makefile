@@ -3,7 +3,7 @@
 # run by hand.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build setup fmt lint test-nightly soak fuzz audit screenshots clean-cache
+.PHONY: help run test bench build npm npm-reference setup fmt lint test-nightly soak fuzz audit screenshots clean-cache
 MAKEFLAGS += --no-print-directory
 
 # Tools, dependencies and build products live outside the clone and are keyed by
@@ -12,7 +12,7 @@ export SORTIE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sortie
 export CARGO_TARGET_DIR ?= $(abspath $(SORTIE_CACHE))/target
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Install what is missing, build, start the server on http://127.0.0.1:8080
 	@scripts/run.sh
@@ -25,6 +25,12 @@ bench: ## Measure the server beside others and a plain floor (15 min, 12 GB of d
 
 build: ## Leave the optimised server, pages inside, in target/release/sortie-server
 	@scripts/build.sh
+
+npm: ## Leave the npm package, unpacked and as a tarball, in target/npm
+	@scripts/npm.sh
+
+npm-reference: ## Write the npm package's reference from its types to target/npm-reference
+	@scripts/npm-reference.sh
 
 setup: ## Install everything that running and testing need, and stop there
 	@scripts/setup.sh test

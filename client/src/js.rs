@@ -4,6 +4,7 @@
 
 mod options;
 mod value;
+mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,6 +15,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{Blob, MediaStream};
 
+pub use self::watch::{OrderListener, SessionWatcher, WatchOptions};
 use crate::{Done, Event, EventListener, RecorderError, Source, State, StopReason};
 
 #[wasm_bindgen(typescript_custom_section)]

@@ -12,10 +12,8 @@ use crate::{Authorization, Options, RenewalFailed, ScreenOptions, Source, Target
 pub(super) fn read(object: &JsValue) -> Result<(Options, Source), JsValue> {
     let object = Fields(object);
     let mut options = Options::new(target(&object)?);
-    if let Some(function) = object.get("getToken", "a function", |it| {
-        it.dyn_into::<Function>().ok()
-    })? {
-        options.authorization = Authorization::bearer(move || token(function.clone()));
+    if let Some(bearer) = bearer(&object)? {
+        options.authorization = bearer;
     }
     let rate = |name| object.get(name, "a positive number", |it| positive(&it).map(saturated));
     if let Some(ms) = rate("timeslice")? {
@@ -37,6 +35,27 @@ pub(super) fn read(object: &JsValue) -> Result<(Options, Source), JsValue> {
         options.filename = filename;
     }
     Ok((options, source(&object)?))
+}
+
+/// Reads which session of our server is to be watched, and who asks.
+pub(super) fn watched(object: &JsValue) -> Result<(String, String, Authorization), JsValue> {
+    let object = Fields(object);
+    let Target::Server {
+        base,
+        session: Some(session),
+    } = target(&object)?
+    else {
+        return Err(wrong("server and session must be given"));
+    };
+    let authorization = bearer(&object)?.unwrap_or(Authorization::Cookies);
+    Ok((base, session, authorization))
+}
+
+fn bearer(object: &Fields<'_>) -> Result<Option<Authorization>, JsValue> {
+    let function = object.get("getToken", "a function", |it| {
+        it.dyn_into::<Function>().ok()
+    })?;
+    Ok(function.map(|it| Authorization::bearer(move || token(it.clone()))))
 }
 
 fn target(object: &Fields<'_>) -> Result<Target, JsValue> {

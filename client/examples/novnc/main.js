@@ -1,0 +1,31 @@
+// A page that shows a remote desktop, and records it for as long as the server wants its session recorded. Whoever
+// makes the session (your platform) says when it runs and when it has ended; nothing here starts or stops anything.
+import RFB from './node_modules/@novnc/novnc/core/rfb.js';
+import { autoRecord, whenPresent } from './node_modules/sortie-recorder/index.js';
+
+const form = document.querySelector('form');
+const output = document.querySelector('output');
+const screen = document.querySelector('#screen');
+const say = (text) => { output.textContent = text; };
+
+form.onsubmit = (event) => {
+  event.preventDefault();
+  const { server, token, session, desktop } = Object.fromEntries(new FormData(form));
+
+  autoRecord({
+    server,
+    session,
+    getToken: () => token,
+    // noVNC makes its canvas when it connects.
+    source: ({ signal }) => whenPresent('#screen canvas', { signal }),
+    onRecorder: (recorder) => {
+      recorder.on('progress', ({ recorded }) => say(`Recording, ${(recorded / 1000).toFixed(1)} s`));
+      recorder.on('done', ({ recorded, recordingId }) => say(`Saved ${(recorded / 1000).toFixed(1)} s as ${recordingId}`));
+      recorder.on('error', (error) => say(error.message));
+    },
+    onError: (error) => say(error.message),
+  }).catch((error) => say(error.message));
+
+  const rfb = new RFB(screen, desktop);
+  rfb.scaleViewport = true;
+};

@@ -1,0 +1,40 @@
+/**
+ * `<sortie-recorder>`: a ready-made button that records, with the running time and a spoken status. Importing this
+ * module defines the element; on a server it does nothing.
+ *
+ * ```html
+ * <sortie-recorder server="https://recordings.example.org" source="screen" microphone></sortie-recorder>
+ * ```
+ *
+ * Attributes: `server`, `session`, `endpoint`, `filename`, `microphone`, `audio`, `prefer-current-tab`, `fps`,
+ * `max-duration`, `max-size` as in `RecorderOptions`; `source`: `screen` (by default), `camera`, or the selector of a
+ * canvas; `text-start`, `text-stop`, `text-recording`, `text-saving`, `text-offline`, `text-saved` for other words.
+ *
+ * Parts for CSS: `button`, `icon`, `label`, `time`, `status`. It follows the page's `color-scheme`.
+ *
+ * @module
+ */
+
+import type { Recorder, RecorderDone, RecorderEventMap, RecorderOptions } from './index.js';
+
+/** The element. It sends the events of its recorder; they bubble. */
+export class SortieRecorderElement extends HTMLElement {
+  /** What attributes cannot say (`getToken`, a stream), and whatever is to win over them. */
+  options: Partial<RecorderOptions>;
+  /** The recorder of the last recording, if there was one. */
+  readonly recorder: Recorder | undefined;
+  /** As a click on it while nothing is recorded. */
+  start(): Promise<void>;
+  /** As a click on it while something is. Resolves when the server holds all of it. */
+  stop(): Promise<RecorderDone | undefined>;
+  addEventListener<Name extends keyof RecorderEventMap>(
+    name: Name, listener: (event: RecorderEventMap[Name]) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(
+    name: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'sortie-recorder': SortieRecorderElement;
+  }
+}

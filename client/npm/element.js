@@ -1,0 +1,155 @@
+// `<sortie-recorder>`: a button that records, and says so. Importing this defines it, where there are custom elements.
+
+import { Recorder } from './index.js';
+
+const STYLE = `
+:host { display: inline-flex; flex-wrap: wrap; align-items: center; gap: .5em .75em; font: inherit; color-scheme: light dark }
+:host([hidden]) { display: none }
+button {
+  display: inline-flex; align-items: center; gap: .5em; min-height: 2.75em; padding: .5em 1em; font: inherit; cursor: pointer;
+  color: light-dark(#1c2430, #f2f4f7); background: light-dark(#fff, #232a35);
+  border: 1px solid light-dark(#6b7686, #9aa5b5); border-radius: .5em;
+}
+button:focus-visible { outline: 3px solid light-dark(#1a5fb4, #8ab4f8); outline-offset: 2px }
+button:disabled { cursor: default; opacity: .65 }
+[part=icon] { width: .8em; height: .8em; border-radius: 50%; background: light-dark(#c01c28, #ff7b7b) }
+.running [part=icon] { border-radius: .1em }
+[part=time] { font-variant-numeric: tabular-nums }
+[part=time]:empty, [part=status]:empty { display: none }
+@media (forced-colors: active) { [part=icon] { background: CanvasText; forced-color-adjust: none } }`;
+
+const TEXTS = {
+  start: 'Start recording', stop: 'Stop recording', recording: 'Recording', saving: 'Saving the last seconds…',
+  offline: 'Recording; there is no network, and nothing is lost.', saved: 'Saved',
+};
+/** Attributes that are options of the same meaning; the value says how they are read. */
+const OPTIONS = {
+  server: String, session: String, endpoint: String, filename: String, microphone: Boolean, audio: Boolean,
+  'prefer-current-tab': Boolean, fps: Number, 'max-duration': Number, 'max-size': Number,
+};
+const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error'];
+
+export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) {
+  #parts;
+  #recorder;
+  /** Whether a person may be choosing what to share. */
+  #opening = false;
+  #options = {};
+
+  /** More options than attributes can say; they win over attributes. */
+  get options() { return this.#options; }
+  set options(options) { this.#options = options ?? {}; }
+
+  get recorder() { return this.#recorder; }
+
+  connectedCallback() {
+    if (this.#parts) return;
+    const shadow = this.attachShadow({ mode: 'open', delegatesFocus: true });
+    // Neither a style element nor HTML from a string: strict pages forbid both.
+    const style = new CSSStyleSheet();
+    style.replaceSync(STYLE);
+    shadow.adoptedStyleSheets = [style];
+    const part = (tag, name, attributes) => {
+      const element = document.createElement(tag);
+      Object.entries({ part: name, ...attributes }).forEach((it) => element.setAttribute(...it));
+      return element;
+    };
+    this.#parts = {
+      button: part('button', 'button', { type: 'button' }),
+      label: part('span', 'label'),
+      time: part('span', 'time', { role: 'timer' }),
+      status: part('span', 'status', { role: 'status' }),
+    };
+    const { button, label, time, status } = this.#parts;
+    button.append(part('span', 'icon', { 'aria-hidden': 'true' }), label);
+    shadow.append(button, time, status);
+    button.addEventListener('click', () => {
+      (this.#isRunning() ? this.stop() : this.start()).catch(() => {});
+    });
+    this.#show();
+  }
+
+  async start() {
+    if (this.#opening || this.#isRunning()) return;
+    this.#opening = true;
+    try {
+      const recorder = new Recorder({ ...this.#fromAttributes(), ...this.#options });
+      this.#recorder = recorder;
+      for (const name of EVENTS) {
+        recorder.on(name, (detail) => {
+          this.#show();
+          this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
+        });
+      }
+      await recorder.start();
+    } catch (error) {
+      // A recording that has begun and then fails tells of it by itself.
+      if (this.#recorder?.state !== 'failed') {
+        this.#say(error.message);
+        this.dispatchEvent(new CustomEvent('error', { detail: error, bubbles: true, composed: true }));
+      }
+      throw error;
+    } finally {
+      this.#opening = false;
+    }
+  }
+
+  async stop() {
+    return this.#isRunning() ? this.#recorder.stop() : undefined;
+  }
+
+  #isRunning() {
+    return ['starting', 'recording', 'paused', 'stopping', 'uploading'].includes(this.#recorder?.state);
+  }
+
+  #fromAttributes() {
+    const options = {};
+    for (const [attribute, read] of Object.entries(OPTIONS)) {
+      const value = this.getAttribute(attribute);
+      const name = attribute.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
+      if (value !== null) options[name] = read === Boolean ? true : read(value);
+    }
+    const source = this.getAttribute('source') ?? 'screen';
+    // Anything else names a canvas of the page.
+    options.source = source === 'screen' || source === 'camera' ? source : this.ownerDocument.querySelector(source);
+    if (options.source === null) throw new TypeError(`source="${source}" names no element of this page.`);
+    return options;
+  }
+
+  #text(name) {
+    return this.getAttribute(`text-${name}`) ?? TEXTS[name];
+  }
+
+  #show() {
+    const recorder = this.#recorder;
+    const state = recorder?.state ?? 'idle';
+    const running = this.#isRunning();
+    const stopping = state === 'stopping' || state === 'uploading';
+    const { button, label, time } = this.#parts;
+    button.classList.toggle('running', running);
+    button.disabled = stopping;
+    label.textContent = this.#text(running ? 'stop' : 'start');
+    time.textContent = state === 'idle' ? '' : clock(recorder.progress.recorded);
+    if (stopping) this.#say(this.#text('saving'));
+    else if (state === 'done') this.#say(this.#text('saved'));
+    else if (state === 'recording') this.#say(this.#text(recorder.progress.waiting?.reason === 'offline' ? 'offline' : 'recording'));
+  }
+
+  /** The status is a live region: the same text again must not be read out again. */
+  #say(text) {
+    const { status } = this.#parts;
+    if (status.textContent !== text) status.textContent = text;
+  }
+}
+
+/** 1:02:03 or 2:03. */
+function clock(ms) {
+  const seconds = Math.floor(ms / 1000);
+  const two = (number) => String(number).padStart(2, '0');
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
+if (globalThis.customElements && !customElements.get('sortie-recorder')) {
+  customElements.define('sortie-recorder', SortieRecorderElement);
+}

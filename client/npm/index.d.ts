@@ -1,0 +1,142 @@
+/**
+ * Records a canvas, a screen, a camera or any `MediaStream`, and uploads while recording.
+ *
+ * Importing this module does nothing, on a server too. What records is WebAssembly; it is fetched once, when the
+ * first {@link Recorder} is made or {@link load} is called.
+ *
+ * @module
+ */
+
+import type {
+  RecorderDone, RecorderErrorCode, RecorderEvents, RecorderOptions, RecorderProgress, RecorderState, StartOptions,
+} from './types.js';
+
+export type * from './types.js';
+
+export interface LoadOptions {
+  /**
+   * Where `core_bg.wasm` is, or what is in it; beside this module by default. Only for pages that serve it from
+   * somewhere else.
+   */
+  wasm?: string | URL | Request | Response | BufferSource | WebAssembly.Module;
+}
+
+/**
+ * Fetches and prepares what records, so that the first click finds it ready. Calls after the first share it.
+ *
+ * @throws {@link RecorderError} `unreachable`: it could not be fetched; the next call tries again. `unsupported`:
+ * the browser or the page's Content-Security-Policy does not allow WebAssembly, or this is no browser.
+ */
+export function load(options?: LoadOptions): Promise<void>;
+
+/** What a recorder throws and reports. The `message` is a sentence for a person and says what to do. */
+export class RecorderError extends Error {
+  constructor(code: RecorderErrorCode, message: string);
+  readonly name: 'RecorderError';
+  /** For programs. */
+  readonly code: RecorderErrorCode;
+}
+
+/** The events of a {@link Recorder}, as `addEventListener` sees them: the value is their `detail`. */
+export type RecorderEventMap = { [Name in keyof RecorderEvents]: CustomEvent<RecorderEvents[Name]> };
+
+/**
+ * Records one source once and uploads while recording.
+ *
+ * `idle → starting → recording ⇄ paused → stopping → uploading → done`, and `failed` from anywhere. A recorder that
+ * has been started goes on until it is stopped, aborted or done, even if nothing refers to it any more.
+ *
+ * ```js
+ * const recorder = new Recorder({ server: '', source: 'screen' });
+ * recorder.on('progress', ({ recorded, safeUntil }) => console.log(recorded, safeUntil));
+ * button.onclick = () => recorder.start();
+ * // …
+ * const { recordingId } = await recorder.stop();
+ * ```
+ */
+export class Recorder extends EventTarget {
+  /** A recorder in state `idle`. Options that are wrong are a `TypeError` of {@link Recorder.start}. */
+  constructor(options: RecorderOptions);
+
+  /**
+   * Asks for permission where that is needed, and begins. Resolves when it records. For `'screen'` call it in the
+   * handler of a click. When the source could not be opened, it may be called again.
+   *
+   * @throws {@link RecorderError}, and `TypeError` for an option that is missing or wrong.
+   */
+  start(options?: StartOptions): Promise<void>;
+  /** Makes recorded time stand still. */
+  pause(): Promise<void>;
+  /** Goes on after a pause. */
+  resume(): Promise<void>;
+  /**
+   * Ends the recording. Resolves when the server holds all of it.
+   *
+   * `sessionEnded`: it is not the person who stops, but the session that was watched is over.
+   */
+  stop(options?: { sessionEnded?: boolean }): Promise<RecorderDone>;
+  /** Ends the recording and discards it, on the server too. */
+  abort(): Promise<void>;
+
+  /** Calls `listener` whenever the event happens; what it answers takes the listener off again. */
+  on<Name extends keyof RecorderEvents>(name: Name, listener: (value: RecorderEvents[Name]) => void): () => void;
+  addEventListener<Name extends keyof RecorderEventMap>(
+    name: Name, listener: (event: RecorderEventMap[Name]) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(
+    name: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
+  removeEventListener<Name extends keyof RecorderEventMap>(
+    name: Name, listener: (event: RecorderEventMap[Name]) => void, options?: boolean | EventListenerOptions): void;
+  removeEventListener(
+    name: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | EventListenerOptions): void;
+
+  get state(): RecorderState;
+  /** How far recording and uploading are. */
+  get progress(): RecorderProgress;
+  /** What is really recorded, once it records. */
+  get mimeType(): string | undefined;
+  /** The recording's id on our server, once it exists. */
+  get recordingId(): string | undefined;
+  /** The stream being recorded, for a preview. */
+  get stream(): MediaStream | undefined;
+  /** Whether the server does not hold everything yet. */
+  get hasUnsent(): boolean;
+  /** What the server has not acknowledged, to save by hand after a failure. */
+  get unsent(): Blob | undefined;
+}
+
+export interface AutoRecordOptions extends Omit<RecorderOptions, 'source' | 'endpoint'> {
+  server: string;
+  session: string;
+  /** What to record, or what gives it when it is wanted; its `signal` is aborted when the session ends meanwhile. */
+  source:
+    | RecorderOptions['source']
+    | ((wanted: { signal: AbortSignal }) => RecorderOptions['source'] | Promise<RecorderOptions['source']>);
+  /** Called with every recorder before it starts: the place to listen to it. */
+  onRecorder?: (recorder: Recorder) => void;
+  /** Called when a recording could not begin; by default the page's `error` event tells of it. */
+  onError?: (error: unknown) => void;
+  /** Aborting it ends the watch. What is being recorded goes on until it is stopped. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Records a session whenever the server says so: as soon as auto-record is on for it, and not again when its user has
+ * stopped by hand. When the session ends, its recording is stopped and sent.
+ *
+ * Resolves when the session has ended and the server holds its recording; rejects with the reason of `signal`, or when
+ * the recorder cannot be loaded. A server that cannot be reached is asked again until it can.
+ *
+ * ```js
+ * await autoRecord({ server, session, getToken, source: ({ signal }) => whenPresent('#screen canvas', { signal }) });
+ * ```
+ */
+export function autoRecord(options: AutoRecordOptions): Promise<void>;
+
+/**
+ * Waits for the element that `selector` names, for example the canvas that a remote desktop makes once it is
+ * connected.
+ *
+ * `root` is where to look, the document by default. Aborting `signal` rejects with its reason.
+ */
+export function whenPresent<Found extends Element = HTMLCanvasElement>(
+  selector: string, options?: { root?: Document | Element | ShadowRoot; signal?: AbortSignal }): Promise<Found>;

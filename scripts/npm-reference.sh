@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Writes the npm package's reference from its types into target/npm-reference, or into the folder that is named.
+# Whatever is exported and not described, and every link that leads nowhere, is an error.
+source "$(dirname "$0")/common.sh"
+
+scripts/setup.sh test
+
+types=$(mktemp -d)
+trap 'rm -rf "$types"' EXIT
+cp client/npm/*.d.ts client/npm/README.md client/src/js/types.d.ts "$types/"
+tools=$(npm_dir tests/npm)/node_modules
+# The hook's types name React's.
+ln -s "$tools" "$types/node_modules"
+cat >"$types/tsconfig.json" <<'JSON'
+{ "compilerOptions": { "strict": true, "module": "esnext", "moduleResolution": "bundler", "lib": ["es2022", "dom"], "types": [] } }
+JSON
+"$tools/.bin/typedoc" --logLevel Warn --name sortie-recorder --readme "$types/README.md" --tsconfig "$types/tsconfig.json" \
+    --basePath "$types" --disableSources --entryPoints "$types/index.d.ts" --entryPoints "$types/react.d.ts" --entryPoints "$types/element.d.ts" \
+    --treatWarningsAsErrors --treatValidationWarningsAsErrors --validation.invalidLink true \
+    --out "${1:-target/npm-reference}"

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Builds the npm package `sortie-recorder` into target/npm/sortie-recorder and packs it into
+# target/npm/sortie-recorder-<version>.tgz, or both into the folder that is named.
+source "$(dirname "$0")/common.sh"
+
+scripts/setup.sh run
+
+out=$(realpath -m "${1:-target/npm}")
+package=$out/sortie-recorder
+rm -rf "$out"
+mkdir -p "$package"
+
+scripts/js-client.sh "$out/js"
+# What Rust may use on wasm32 without being asked to.
+"$(npm_dir scripts/wasm-opt)/node_modules/.bin/wasm-opt" -Oz --enable-bulk-memory --enable-multivalue \
+    --enable-mutable-globals --enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext \
+    "$out/js/sortie_client_bg.wasm" -o "$package/core_bg.wasm"
+# `load` names the program itself: a second mention would make a bundler copy it, and look for it, twice.
+sed "s/new URL('sortie_client_bg.wasm', import.meta.url)/undefined/" "$out/js/sortie_client.js" >"$package/core.js"
+! grep -q 'sortie_client_bg.wasm' "$package/core.js" || die "wasm-bindgen names the program in a way that is new to scripts/npm.sh."
+rm -r "$out/js"
+
+cp client/npm/*.{js,d.ts,json,md} client/src/js/types.d.ts LICENSE-* "$package/"
+# One version for everything, the workspace's.
+version=$(awk -F'"' '/^version = / { print $2; exit }' Cargo.toml)
+(cd "$package" && npm pkg set "version=$version")
+(cd "$out" && npm pack --silent ./sortie-recorder >/dev/null)

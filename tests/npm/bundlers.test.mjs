@@ -1,0 +1,97 @@
+// The packed package, installed into fresh projects: without a build step, with Vite (built, and its development
+// server), with webpack. No project configures anything for it.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { createServer as createVite } from 'vite';
+import { Api } from '../browser/support/api.mjs';
+import { launch, withPage } from '../browser/support/browser.mjs';
+import { Server } from '../browser/support/server.mjs';
+import { freePort } from './support/port.mjs';
+import { program, project, removeProjects, run } from './support/project.mjs';
+import { recordWithExample } from './support/recording.mjs';
+import { Site } from './support/site.mjs';
+
+/** The strictest page the recorder works in, and what docs/recorder.md says of it. */
+const policy = (server) => ({
+  'content-security-policy': [
+    "default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "style-src 'self'", "worker-src 'self' blob:",
+    `connect-src 'self' ${server}`, "require-trusted-types-for 'script'",
+  ].join('; '),
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+});
+
+describe('the package in fresh projects', { timeout: 240_000 }, () => {
+  let site, server, browser, context, api, devPort;
+
+  before(async () => {
+    site = await Site.start();
+    devPort = await freePort();
+    server = await Server.start({ SORTIE_CORS_ORIGINS: `${site.origin},http://127.0.0.1:${devPort}` });
+    browser = await launch();
+    context = await browser.newContext();
+    api = await Api.signIn(server.origin);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+    await site?.close();
+    await removeProjects();
+  });
+
+  /** Records with the example that is served at `url`. */
+  const records = (url, title) =>
+    withPage(context, title, async (page) => {
+      const failed = [];
+      page.on('response', (response) => response.status() >= 400 && failed.push(`${response.status()} ${response.url()}`));
+      await page.goto(url);
+      const file = await recordWithExample(page, { server, api, title });
+      assert.deepEqual([file.video.width, file.video.height], [640, 480]);
+      assert.deepEqual(failed.filter((it) => !it.endsWith('favicon.ico')), [], 'something was not there');
+    });
+
+  test('a plain page with a strict policy, isolated from other origins', async () => {
+    const folder = await project({ example: 'plain' });
+    await records(site.add('plain', folder, policy(server.origin)), 'npm plain');
+  });
+
+  test('Vite and React, built', async () => {
+    const folder = await project({ example: 'vite-react' });
+    await run(program('vite'), ['build', '--logLevel', 'warn'], { cwd: folder });
+    await records(site.add('vite', join(folder, 'dist')), 'npm vite build');
+  });
+
+  test('Vite and React, on the development server', async () => {
+    const folder = await project({ example: 'vite-react' });
+    const vite = await createVite({ root: folder, logLevel: 'error', server: { host: '127.0.0.1', port: devPort, strictPort: true } });
+    try {
+      await vite.listen();
+      await records(`http://127.0.0.1:${devPort}/`, 'npm vite serve');
+    } finally {
+      await vite.close();
+    }
+  });
+
+  test('webpack 5', async () => {
+    const source = await readFile(new URL('../../client/examples/plain/main.js', import.meta.url), 'utf8');
+    const folder = await project({
+      example: 'plain',
+      files: { 'entry.js': source.replace('./node_modules/sortie-recorder/index.js', 'sortie-recorder') },
+    });
+    await bundle({ mode: 'production', context: folder, entry: './entry.js', output: { path: folder, filename: 'main.js' } });
+    await records(site.add('webpack', folder), 'npm webpack');
+  });
+});
+
+async function bundle(options) {
+  const webpack = createRequire(import.meta.url)('webpack');
+  const stats = await new Promise((resolve, reject) => {
+    webpack(options, (error, result) => (error ? reject(error) : resolve(result)));
+  });
+  const { errors, warnings } = stats.toJson({ all: false, errors: true, warnings: true });
+  assert.deepEqual([...errors, ...warnings].map((it) => it.message).filter((it) => !/size limit/.test(it)), []);
+}

@@ -1,0 +1,65 @@
+// A real noVNC before a real VNC server: its canvas appears late, and its session is recorded because the server says
+// so. Nobody on the page starts or stops anything.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { Api } from '../browser/support/api.mjs';
+import { launch, withPage } from '../browser/support/browser.mjs';
+import { packetTimes } from '../browser/support/media.mjs';
+import { Server } from '../browser/support/server.mjs';
+import { Desktop } from './support/desktop.mjs';
+import { project, removeProjects } from './support/project.mjs';
+import { savedRecording } from './support/recording.mjs';
+import { Site } from './support/site.mjs';
+
+describe('noVNC', { timeout: 120_000 }, () => {
+  let desktop, site, server, browser, api;
+
+  before(async () => {
+    desktop = await Desktop.start();
+    site = await Site.start();
+    server = await Server.start({ SORTIE_CORS_ORIGINS: site.origin });
+    browser = await launch();
+    api = await Api.signIn(server.origin);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+    await site?.close();
+    await desktop?.close();
+    await removeProjects();
+  });
+
+  test('is recorded as soon as auto-record is turned on, until its session ends', async () => {
+    const user = await api.newUser('operator');
+    const session = await (await user.post('/api/sessions', { app_id: 'desktop' })).json();
+    const url = site.add('novnc', await project({ example: 'novnc' }));
+    const file = await withPage(await browser.newContext(), 'npm novnc', async (page) => {
+      await page.goto(url);
+      await page.getByLabel('Server').fill(server.origin);
+      await page.getByLabel('Token').fill(user.tokens.access_token);
+      await page.getByLabel('Session').fill(session.id);
+      await page.getByLabel('Desktop').fill(desktop.url);
+      await page.getByRole('button', { name: 'Watch' }).click();
+      await page.locator('#screen canvas').waitFor();
+      assert.deepEqual(await user.recordings(), [], 'it is recorded although nobody wants that');
+
+      const turnedOn = await api.fetch('/api/admin/settings', {
+        method: 'PUT',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ recording_auto_record: 'true' }),
+      });
+      assert.equal(turnedOn.status, 204);
+      await page.locator('output', { hasText: /^Recording, [1-9]/ }).waitFor({ timeout: 30_000 });
+      await wait(3_000);
+      assert.equal((await user.post(`/api/sessions/${session.id}/stop`)).status, 200);
+      return savedRecording(page, { api: user, title: 'npm novnc' });
+    });
+    assert.deepEqual([file.video.width, file.video.height], [800, 600]);
+    // The picture moves: a canvas that idles is repainted a few times a second only.
+    const { length } = await packetTimes(file.path);
+    assert.ok(length / file.durationSeconds > 5, `${length} pictures in ${file.durationSeconds} s`);
+    assert.equal((await user.recordings()).length, 1);
+  });
+});

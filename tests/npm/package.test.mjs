@@ -1,0 +1,105 @@
+// What is in the tarball: it can be imported where there is no browser, and its types are true.
+
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { program, project, removeProjects, run } from './support/project.mjs';
+
+const compilerOptions = {
+  strict: true, noEmit: true, skipLibCheck: false, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true,
+  target: 'es2022', lib: ['es2022', 'dom', 'dom.iterable'], types: [],
+};
+
+describe('the packed package', { timeout: 120_000 }, () => {
+  let folder;
+
+  before(async () => {
+    folder = await project({
+      others: ['react', 'react-dom', '@types/react'],
+      files: {
+        'types.ts': await readFile(new URL('types.ts', import.meta.url), 'utf8'),
+        'bundler.json': JSON.stringify({ compilerOptions: { ...compilerOptions, module: 'esnext', moduleResolution: 'bundler' }, files: ['types.ts'] }),
+        'node.json': JSON.stringify({ compilerOptions: { ...compilerOptions, module: 'nodenext' }, files: ['types.ts'] }),
+      },
+    });
+  });
+  after(removeProjects);
+
+  /** Runs a module in the project, without a browser. */
+  const node = async (source) => {
+    const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '--eval', source], { cwd: folder });
+    assert.equal(stderr, '');
+    return stdout.trim();
+  };
+
+  test('has what it exports, and no more', async () => {
+    const installed = join(folder, 'node_modules/sortie-recorder');
+    const { exports, version, dependencies } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'));
+    assert.match(version, /^\d+\.\d+\.\d+/);
+    assert.equal(dependencies, undefined);
+    const files = new Set(await readdir(installed));
+    for (const path of Object.values(exports).flatMap((it) => (it.types ? [it.types, it.default] : [it]))) {
+      assert.ok(files.delete(path.slice(2)), `${path} is exported and not there`);
+    }
+    assert.deepEqual([...files].sort(), ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'core.js', 'core_bg.wasm', 'types.d.ts']);
+  });
+
+  test('importing it on a server does nothing', async () => {
+    const said = await node(`
+      const before = Object.getOwnPropertyNames(globalThis).join();
+      globalThis.fetch = () => { throw new Error('it asked for something'); };
+      const all = await Promise.all(['', '/react', '/element'].map((it) => import('sortie-recorder' + it)));
+      const recorder = new all[0].Recorder({ server: '', source: 'screen' });
+      const error = await recorder.start().catch((it) => it);
+      console.log(JSON.stringify({
+        names: all.map((it) => Object.keys(it)), state: recorder.state, code: error.code,
+        is: error instanceof all[0].RecorderError, same: before === Object.getOwnPropertyNames(globalThis).join(),
+      }));
+    `);
+    assert.deepEqual(JSON.parse(said), {
+      names: [['Recorder', 'RecorderError', 'autoRecord', 'load', 'whenPresent'], ['useRecorder'], ['SortieRecorderElement']],
+      state: 'idle', code: 'unsupported', is: true, same: true,
+    });
+  });
+
+  test('the hook renders on a server', async () => {
+    const html = await node(`
+      import { createElement } from 'react';
+      import { renderToString } from 'react-dom/server';
+      import { useRecorder } from 'sortie-recorder/react';
+      const Button = () => createElement('button', null, useRecorder({ server: '', source: 'screen' }).state);
+      console.log(renderToString(createElement(Button)));
+    `);
+    assert.equal(html, '<button>idle</button>');
+  });
+
+  for (const resolution of ['bundler', 'node']) {
+    test(`its types hold under --strict, resolved as ${resolution} does`, async () => {
+      await run(program('tsc'), ['--project', `${resolution}.json`], { cwd: folder }).catch((failed) => {
+        assert.fail(failed.stdout || failed.message);
+      });
+    });
+  }
+
+  test('its types name exactly what is there', async () => {
+    const declared = await declaredMembers(join(folder, 'node_modules/sortie-recorder'), 'Recorder');
+    const members = await node(`
+      import { Recorder } from 'sortie-recorder';
+      console.log(Object.getOwnPropertyNames(Recorder.prototype).filter((it) => it !== 'constructor').sort().join());
+    `);
+    // Inherited, and only described better.
+    const own = declared.filter((it) => !['addEventListener', 'removeEventListener'].includes(it));
+    assert.equal(members, own.join());
+  });
+});
+
+/** Public members of a class in index.d.ts, as the compiler reads it. */
+async function declaredMembers(installed, name) {
+  const { default: ts } = await import('typescript');
+  const text = await readFile(join(installed, 'index.d.ts'), 'utf8');
+  const source = ts.createSourceFile('index.d.ts', text, ts.ScriptTarget.Latest);
+  const found = source.statements.find((it) => ts.isClassDeclaration(it) && it.name.text === name);
+  const members = found.members.filter((it) => it.name && !ts.getModifiers(it)?.some((m) => m.kind === ts.SyntaxKind.StaticKeyword));
+  return [...new Set(members.map((it) => it.name.text))].sort();
+}

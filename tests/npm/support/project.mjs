@@ -1,0 +1,62 @@
+// A fresh project of an app developer, with the packed package installed into it by npm.
+
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+
+export const run = promisify(execFile);
+
+const here = new URL('../', import.meta.url).pathname;
+const examples = new URL('../../../client/examples/', import.meta.url).pathname;
+/** Where `scripts/npm.sh` has left the tarball. */
+const packed = process.env.SORTIE_NPM ?? new URL('../../../target/npm/', import.meta.url).pathname;
+
+export const tarball = join(packed, (await readdir(packed)).find((name) => name.endsWith('.tgz')));
+
+/** Every project made here, to be removed at the end. */
+const made = [];
+
+/**
+ * A project of its own: a copy of the example of that name, or an empty one; with the package in its `node_modules`,
+ * and the packages that are named beside it.
+ */
+export async function project({ example, others = [], files = {} }) {
+  const folder = await mkdtemp(join(tmpdir(), 'sortie-npm-'));
+  made.push(folder);
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
+  // Nothing is asked of a registry: the package needs no other.
+  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', '--loglevel=error', tarball], { cwd: folder });
+  if (example) {
+    const from = join(examples, example);
+    const { dependencies, devDependencies } = JSON.parse(await readFile(join(from, 'package.json'), 'utf8'));
+    for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies })) {
+      if (name !== 'sortie-recorder') others = [...others, [name, version]];
+    }
+    await cp(from, folder, { recursive: true, filter: (path) => !path.slice(from.length).includes('node_modules') });
+  }
+  for (const other of others) await link(folder, ...[other].flat());
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, path)), { recursive: true });
+    await writeFile(join(folder, path), text);
+  }
+  return folder;
+}
+
+/** Lends a package that is installed for the tests; the version must be the one the example asks for. */
+async function link(folder, name, version) {
+  const installed = await realpath(join(here, 'node_modules', name));
+  const { version: have } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'));
+  if (version && version !== have) throw new Error(`the example wants ${name} ${version}, the tests have ${have}`);
+  const target = join(folder, 'node_modules', name);
+  await mkdir(dirname(target), { recursive: true });
+  await symlink(installed, target);
+}
+
+/** The path of a program that a package brings. */
+export const program = (name) => join(here, 'node_modules/.bin', name);
+
+export async function removeProjects() {
+  await Promise.all(made.splice(0).map((folder) => rm(folder, { recursive: true, force: true })));
+}

@@ -1,0 +1,46 @@
+// What every example is held against: three seconds of it must end as an ordinary file on the real server.
+
+import assert from 'node:assert/strict';
+import { setTimeout as wait } from 'node:timers/promises';
+import { inspect } from '../../browser/support/media.mjs';
+import { untilReady } from '../../browser/support/proof.mjs';
+
+const RECORD_MS = 3_000;
+/** The page says how long it has recorded; on a busy machine the encoder is late. */
+const TOLERANCE_S = 1;
+/** A slow machine may take long to load and to start. */
+const PATIENCE = { timeout: 30_000 };
+const READY_WITHIN_MS = 10_000;
+
+/** Fills in where to record to, records, and answers the saved recording's file. */
+export async function recordWithExample(page, { server, api, title }) {
+  await page.getByLabel('Server').fill(server.origin);
+  await page.getByLabel('Token').fill(api.tokens.access_token);
+  await page.getByRole('button', { name: 'Record' }).click();
+  const stop = page.getByRole('button', { name: 'Stop' });
+  await stop.or(page.locator('output', { hasText: /[.!]$/ })).first().waitFor(PATIENCE);
+  await wait(RECORD_MS);
+  await stop.click({ timeout: 1_000 }).catch(() => {});
+  return savedRecording(page, { api, title });
+}
+
+/** Waits until the page says what was saved, and holds the file against it. */
+export async function savedRecording(page, { api, title }) {
+  const output = page.locator('output');
+  await output.filter({ hasText: /Saved|[.!]$/ }).waitFor(PATIENCE);
+  const text = await output.textContent();
+  const [, seconds, id] = /^Saved ([\d.]+) s as (\S+)$/.exec(text) ?? assert.fail(`the page says: ${text}`);
+  return finishedRecording({ api, title, id, seconds: Number(seconds) });
+}
+
+/** Waits until it is ready, and has independent programs look at it. */
+export async function finishedRecording({ api, title, id, seconds }) {
+  await untilReady(api, id, READY_WITHIN_MS);
+  const recording = await api.recording(id);
+  assert.equal(recording.interrupted, false);
+  assert.ok(Math.abs(recording.duration_seconds - seconds) <= TOLERANCE_S, `${recording.duration_seconds} s, not ${seconds} s`);
+  const file = await inspect(await api.download(id), title);
+  assert.ok(Math.abs(file.durationSeconds - seconds) <= TOLERANCE_S, `the file has ${file.durationSeconds} s, not ${seconds} s`);
+  assert.ok(seconds > RECORD_MS / 1_000 - 1, `only ${seconds} s were recorded`);
+  return { ...file, id };
+}

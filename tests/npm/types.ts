@@ -1,0 +1,49 @@
+// Never run: what the compiler says of it is the test. A line below `@ts-expect-error` must be wrong.
+
+import { Recorder, RecorderError, autoRecord, load, whenPresent } from 'sortie-recorder';
+import type { Recorder as Face, RecorderOptions, RecorderState, StopReason } from 'sortie-recorder';
+import { useRecorder } from 'sortie-recorder/react';
+import 'sortie-recorder/element';
+
+const canvas = await whenPresent('canvas');
+const options: RecorderOptions = { server: '', source: canvas, getToken: async () => 'token' };
+const recorder: Face = new Recorder(options);
+const off: () => void = recorder.on('progress', ({ recorded, waiting }) => {
+  const ms: number = recorded;
+  if (waiting?.reason === 'retry') console.log(ms, waiting.inMs.toFixed());
+});
+off();
+recorder.on('stopped', (reason: StopReason) => reason);
+recorder.addEventListener('statechange', ({ detail }) => detail satisfies RecorderState);
+recorder.addEventListener('error', ({ detail }) => detail.code === 'permission_denied', { once: true });
+await load({ wasm: new URL('https://cdn.example.com/core_bg.wasm') });
+await recorder.start({ signal: AbortSignal.timeout(1_000) });
+const { recordingId, sizeBytes } = await recorder.stop({ sessionEnded: true });
+console.log(recordingId satisfies string | undefined, sizeBytes.toFixed());
+try {
+  await recorder.abort();
+} catch (error) {
+  if (error instanceof RecorderError) console.log(error.code satisfies string, error.message);
+}
+
+await autoRecord({
+  server: '', session: 's', source: ({ signal }) => whenPresent('canvas', { signal }), onRecorder: (it) => it.state,
+});
+// @ts-expect-error it watches a session
+autoRecord({ server: '', source: 'screen' });
+
+export function Component() {
+  const { state, progress, error, start, stop } = useRecorder(options);
+  return { state, recorded: progress?.recorded.toFixed(), code: error?.name, start, stop };
+}
+
+const element = document.createElement('sortie-recorder');
+element.options = { getToken: () => 'token', source: new MediaStream() };
+element.addEventListener('done', ({ detail }) => detail.uploadUrl.length);
+
+// @ts-expect-error a source there is not
+options.source = 'window';
+// @ts-expect-error an event there is not
+recorder.on('finished', () => {});
+// @ts-expect-error only the recorder changes it
+recorder.state = 'done';
