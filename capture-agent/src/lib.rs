@@ -30,3 +30,4 @@ pub mod device;
 pub mod encoder;
 pub mod probe;
 pub mod signal;
+pub mod writer;

@@ -27,7 +27,8 @@
 //!
 //! - **No I/O, no clock, no threads**: bytes come in, patches go out. It builds for `wasm32-unknown-unknown`.
 //! - **No decoding**: it does not know whether a frame shows anything.
-//! - **No second muxer**: frames stay in the order, the clusters and the tracks the sender gave them.
+//! - **No second muxer**: frames stay in the order, the clusters and the tracks the sender gave them. Where there is
+//!   no sender, but an encoder beside us, [`Fragmenter`] makes the stream.
 //! - **No joining**: of several Segments in one stream the first counts.
 //!
 //! # Example
@@ -73,5 +74,6 @@ mod webm;
 pub use container::{Container, Finish, HEAD_ROOM, Patch, Track, TrackKind};
 pub use error::Unplayable;
 pub use indexer::{Indexer, Options};
+pub use mp4::{Colour, EncodedFrame, Fragmenter, VideoTrack};
 pub use report::{Damage, Report};
 pub use rhythm::Pace;

@@ -123,8 +123,19 @@ pub(super) fn write(out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut Vec<u8
 
 /// Appends a full box of version 0 without flags.
 pub(super) fn write_full(out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut Vec<u8>)) {
+    write_full_with(out, kind, 0, 0, fill);
+}
+
+/// Appends a full box; of the flags there are 24 bits.
+pub(super) fn write_full_with(
+    out: &mut Vec<u8>,
+    kind: Kind,
+    version: u8,
+    flags: u32,
+    fill: impl FnOnce(&mut Vec<u8>),
+) {
     write(out, kind, |out| {
-        out.extend([0; 4]);
+        out.extend((u32::from(version) << 24 | flags).to_be_bytes());
         fill(out);
     });
 }

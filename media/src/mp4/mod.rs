@@ -18,10 +18,12 @@ mod boxes;
 mod filler;
 mod finish;
 mod fragment;
+mod fragmenter;
 mod long;
 mod movie;
 mod ordinary;
 mod samples;
 mod scanner;
 
+pub use fragmenter::{Colour, EncodedFrame, Fragmenter, VideoTrack};
 pub(crate) use scanner::Scanner;
