@@ -1,13 +1,12 @@
-//! What a recorder must know about its machine before it records: which capture devices there
-//! are, what arrives at them, and which H.264 encoder really works.
+//! Records an HDMI input so that a power cut costs no more than the last second.
 //!
 //! - [`signal`] decides whether there is a signal: a pure, debounced state machine.
-//! - [`device`] reads V4L2 devices: capabilities, formats, DV timings.
+//! - [`device`] asks V4L2 devices: capabilities, formats, DV timings.
 //! - [`encoder`] tries the H.264 encoders GStreamer offers, best first.
-//! - [`probe`] puts the three together into one report.
-//!
-//! The crate reads and tries; it does not write: no recording is made here, no device setting is
-//! changed, and no network is used.
+//! - [`source`] decides what a device is asked for, and is a device of our own to try everything with.
+//! - [`pipeline`] gets encoded frames from a source.
+//! - [`writer`] makes files of them, on a thread of its own.
+//! - [`record`] puts these together into one recording; [`probe`] into one report.
 //!
 //! ```
 //! use std::time::Duration;
@@ -26,8 +25,12 @@
 //! assert_eq!(monitor.signal(), Signal::Steady(mode));
 //! ```
 
+pub mod clock;
 pub mod device;
 pub mod encoder;
+pub mod pipeline;
 pub mod probe;
+pub mod record;
 pub mod signal;
+pub mod source;
 pub mod writer;

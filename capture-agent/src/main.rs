@@ -1,8 +1,10 @@
 //! The command line of the capture agent.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,11 +12,16 @@ use clap::{Parser, Subcommand};
 
 use sortie_capture_agent::device::DEV;
 use sortie_capture_agent::probe::{self, Report};
+use sortie_capture_agent::record::{self, Order};
 use sortie_capture_agent::signal::Mode;
+use sortie_capture_agent::source::Source;
+use sortie_capture_agent::writer::Finished;
 
-/// Tells what this machine can record an HDMI input with.
-///
-/// So far there is `probe`; recording is not part of this version.
+mod progress;
+
+use progress::Shown;
+
+/// Records an HDMI input so that a power cut costs no more than the last second.
 #[derive(Parser)]
 #[command(name = "sortie-capture-agent", version, after_help = EXIT_CODES)]
 struct Cli {
@@ -41,6 +48,25 @@ enum Command {
         #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
         limit: u16,
     },
+    /// Record into one file, without a server
+    ///
+    /// Stops after --seconds, or at Ctrl-C; either way the file is an ordinary MP4 then. What an
+    /// earlier run was not given time to finish, in the same folder, is finished first.
+    #[command(after_help = RECORD_EXIT_CODES)]
+    Record {
+        /// What to record: test, or v4l2:/dev/video0
+        #[arg(long, value_name = "SOURCE", default_value = "v4l2:/dev/video0")]
+        source: Source,
+        /// What a source that has a choice is to deliver, as WIDTHxHEIGHT@FPS
+        #[arg(long, value_name = "MODE")]
+        mode: Option<Mode>,
+        /// Seconds to record; without it until Ctrl-C
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: Option<u32>,
+        /// The file, whose name ends in .mp4; it must not exist yet
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
 }
 
 const EXIT_CODES: &str = "\
@@ -50,7 +76,14 @@ Exit codes:
   2  the command line is wrong
   3  there is a report, and it says what is missing";
 
-/// The report names what is missing.
+const RECORD_EXIT_CODES: &str = "\
+Exit codes:
+  0  it was recorded as asked for
+  1  nothing was recorded
+  2  the command line is wrong
+  3  the recording is there, but was cut short: the reason is on standard error";
+
+/// The report names what is missing; or the recording ended before its time.
 const INCOMPLETE: u8 = 3;
 
 fn main() -> ExitCode {
@@ -66,7 +99,56 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    let Command::Probe { json, mode, limit } = command;
+    match command {
+        Command::Probe { json, mode, limit } => run_probe(json, mode, limit),
+        Command::Record {
+            source,
+            mode,
+            seconds,
+            output,
+        } => run_record(&Order {
+            source,
+            mode,
+            length: seconds.map(|seconds| Duration::from_secs(seconds.into())),
+            file: output,
+        }),
+    }
+}
+
+fn run_record(order: &Order) -> anyhow::Result<ExitCode> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    record::stop_on_signal(Arc::clone(&stopped)).context("signals cannot be waited for")?;
+    let mut shown = Shown::default();
+    let recorded = record::record(order, &stopped, |step| shown.step(&step));
+    shown.clear();
+    let recorded = recorded?;
+    let mut out = io::stderr().lock();
+    let Finished {
+        duration_ms,
+        size_bytes,
+        ..
+    } = recorded.file;
+    let _ = writeln!(
+        out,
+        "{}: {}, {}, {} frames dropped",
+        order.file.with_file_name(&recorded.file.name).display(),
+        progress::seconds(duration_ms),
+        progress::megabytes(size_bytes),
+        recorded.dropped,
+    );
+    Ok(match recorded.broken {
+        Some(reason) => {
+            let _ = writeln!(
+                out,
+                "sortie-capture-agent: it ended before its time: {reason}"
+            );
+            ExitCode::from(INCOMPLETE)
+        }
+        None => ExitCode::SUCCESS,
+    })
+}
+
+fn run_probe(json: bool, mode: Mode, limit: u16) -> anyhow::Result<ExitCode> {
     let findings = probe::probe(Path::new(DEV), mode, Duration::from_secs(limit.into()))?;
     let report = Report::new(&findings);
     match write_report(&report, json) {

@@ -18,12 +18,18 @@ use v4l::v4l_sys::{
 };
 use v4l::v4l2::vidioc;
 
+const WRITE: vidioc::_IOC_TYPE = 1;
+const READ: vidioc::_IOC_TYPE = 2;
+
 /// `_IOR('V', 99, struct v4l2_dv_timings)`; linux/videodev2.h.
-const VIDIOC_QUERY_DV_TIMINGS: vidioc::_IOC_TYPE = {
-    const READ: vidioc::_IOC_TYPE = 2;
-    let size = size_of::<v4l2_dv_timings>() as vidioc::_IOC_TYPE;
-    (READ << 30) | (size << 16) | ((b'V' as vidioc::_IOC_TYPE) << 8) | 99
-};
+const VIDIOC_QUERY_DV_TIMINGS: vidioc::_IOC_TYPE = request::<v4l2_dv_timings>(READ, 99);
+/// `_IOWR('V', 87, struct v4l2_dv_timings)`.
+const VIDIOC_S_DV_TIMINGS: vidioc::_IOC_TYPE = request::<v4l2_dv_timings>(READ | WRITE, 87);
+
+const fn request<T>(direction: vidioc::_IOC_TYPE, number: vidioc::_IOC_TYPE) -> vidioc::_IOC_TYPE {
+    let size = size_of::<T>() as vidioc::_IOC_TYPE;
+    (direction << 30) | (size << 16) | ((b'V' as vidioc::_IOC_TYPE) << 8) | number
+}
 
 /// What the device calls itself and can do.
 ///
@@ -78,6 +84,20 @@ pub(super) fn query_dv_timings(handle: &Handle) -> io::Result<v4l2_bt_timings> {
     Ok(unsafe { timings.__bindgen_anon_1.bt })
 }
 
+/// Makes the receiver capture in the timings that it measures at its input now.
+///
+/// # Errors
+///
+/// Those of [`query_dv_timings`], and `EBUSY` while somebody captures.
+pub(super) fn follow_dv_timings(handle: &Handle) -> io::Result<()> {
+    // SAFETY: the structure consists of integers, for which zeroes are a value.
+    let mut timings: v4l2_dv_timings = unsafe { mem::zeroed() };
+    // SAFETY: VIDIOC_QUERY_DV_TIMINGS takes a `v4l2_dv_timings`.
+    unsafe { call(handle, VIDIOC_QUERY_DV_TIMINGS, &mut timings) }?;
+    // SAFETY: VIDIOC_S_DV_TIMINGS takes a `v4l2_dv_timings`.
+    unsafe { call(handle, VIDIOC_S_DV_TIMINGS, &mut timings) }
+}
+
 /// Does an ioctl, again where a signal interrupted it.
 ///
 /// # Safety
@@ -101,5 +121,6 @@ mod tests {
     #[test]
     fn the_request_is_the_number_the_kernel_headers_give() {
         assert_eq!(VIDIOC_QUERY_DV_TIMINGS, 0x8084_5663);
+        assert_eq!(VIDIOC_S_DV_TIMINGS, 0xC084_5657);
     }
 }

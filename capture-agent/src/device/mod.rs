@@ -1,10 +1,10 @@
 //! Capture devices, as Linux knows them (V4L2).
 //!
-//! Everything here asks and changes nothing, so that it can be done while another program is
-//! recording from the device. What a driver says is taken with caution: texts need not be UTF-8,
+//! Everything here but [`Device::follow_signal`] asks and changes nothing, so that it can be done while another
+//! program is recording from the device. What a driver says is taken with caution: texts need not be UTF-8,
 //! and numbers may be zero.
 //!
-//! Streaming, setting timings and source-change events are not here.
+//! Streaming and source-change events are not here.
 
 mod error;
 mod format;
@@ -131,6 +131,16 @@ impl Device {
     /// When the device is gone or its driver fails. "No signal" is an answer, not an error.
     pub fn timings(&self) -> Result<Option<Reading>, DeviceError> {
         timings::reading(ioctl::query_dv_timings(&self.inner.handle()))
+            .map_err(|error| DeviceError::new(&self.path, error))
+    }
+
+    /// Makes an HDMI receiver capture what it measures at its input now: it does not follow by itself.
+    ///
+    /// # Errors
+    ///
+    /// When there is no signal (any more), or another program captures.
+    pub fn follow_signal(&self) -> Result<(), DeviceError> {
+        ioctl::follow_dv_timings(&self.inner.handle())
             .map_err(|error| DeviceError::new(&self.path, error))
     }
 }

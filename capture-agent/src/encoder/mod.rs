@@ -7,7 +7,8 @@ mod candidate;
 mod trial;
 
 pub use candidate::{CANDIDATES, Candidate, Class, Tuning};
-pub use trial::{FRAMES, Outcome, Trial, best, try_all, try_candidate};
+pub(crate) use trial::sentence;
+pub use trial::{FRAMES, Outcome, Trial, best, first_working, try_all, try_candidate};
 
 /// GStreamer could not be started.
 #[derive(Debug, thiserror::Error)]

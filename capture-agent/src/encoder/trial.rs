@@ -91,6 +91,34 @@ pub fn try_all(mode: Mode, limit: Duration) -> Vec<Trial> {
         .collect()
 }
 
+/// Tries the [`CANDIDATES`] until one works, without those named in `passing_over`; see [`try_candidate`].
+///
+/// # Errors
+///
+/// What became of each when none works.
+///
+/// # Panics
+///
+/// When [`init`](super::init) was not called before.
+pub fn first_working(
+    mode: Mode,
+    limit: Duration,
+    passing_over: &[&str],
+) -> Result<Candidate, Vec<Trial>> {
+    let mut trials = Vec::new();
+    for candidate in CANDIDATES {
+        if passing_over.contains(&candidate.element) {
+            continue;
+        }
+        let trial = try_candidate(candidate, mode, limit);
+        if trial.outcome == Outcome::Works {
+            return Ok(candidate);
+        }
+        trials.push(trial);
+    }
+    Err(trials)
+}
+
 /// What came out of the encoder.
 #[derive(Default)]
 struct Arrivals {
@@ -200,7 +228,7 @@ fn reason(bus: &gst::Bus) -> String {
 
 /// The message for people. The debug text beside it names source files; its last line is kept
 /// where it has something to add, because drivers put their errno there.
-fn sentence(error: &gst::message::Error) -> String {
+pub(crate) fn sentence(error: &gst::message::Error) -> String {
     let message = error.error().message().to_owned();
     let debug = error.debug();
     match debug

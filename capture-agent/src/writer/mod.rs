@@ -16,5 +16,5 @@ mod volume;
 
 pub use growing::{DAMAGED, FinishError, Finished, GROWING, Leftover, finish_leftovers};
 pub use queue::{Admission, Verdict};
-pub use thread::{Event, Limits, Progress, Writer};
+pub use thread::{Event, Handle, Limits, Progress, Writer};
 pub use volume::{Folder, Volume, VolumeFile};

@@ -326,7 +326,8 @@ fn check(disk: &Disk, durable_ms: u64, case: &str) {
                 .unwrap_or_else(|error| panic!("{case}: {error}"));
             assert!(
                 finish.duration_ms >= durable_ms,
-                "{case}: {finish:?}, {durable_ms} ms"
+                "{case}: {} of {durable_ms} ms",
+                finish.duration_ms
             );
             assert_eq!(report.pace.frames * 50, finish.duration_ms, "{case}");
         }

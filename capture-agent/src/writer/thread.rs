@@ -87,9 +87,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 ///
 /// Dropping it waits until everything is written and the file under way is finished.
 pub struct Writer {
-    shared: Arc<Shared>,
+    handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
+
+/// What frames are handed to. Cheap to clone; nothing happens any more once its [`Writer`] is dropped.
+#[derive(Clone)]
+pub struct Handle(Arc<Shared>);
 
 impl Writer {
     /// Starts the thread. `on_event` is called on it.
@@ -118,23 +122,31 @@ impl Writer {
             .name("writer".to_owned())
             .spawn(move || work.run())?;
         Ok(Self {
-            shared,
+            handle: Handle(shared),
             thread: Some(thread),
         })
     }
 
+    /// What to hand frames to.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Handle {
     /// Ends the file under way, if any, and begins another with the next keyframe. Where the name is taken it
     /// gets a number.
     pub fn begin(&self, name: impl Into<String>, track: VideoTrack) {
-        locked(&self.shared.admission).reset();
+        locked(&self.0.admission).reset();
         self.push(Command::Begin(name.into(), Box::new(track)), 0);
     }
 
     /// Hands a frame over, unless too much waits already. Never blocks.
     pub fn frame(&self, frame: EncodedFrame) -> Verdict {
         let size = frame.data.len() + size_of::<EncodedFrame>();
-        let waiting = self.shared.queue.bytes();
-        let mut admission = locked(&self.shared.admission);
+        let waiting = self.0.queue.bytes();
+        let mut admission = locked(&self.0.admission);
         let verdict = admission.judge(size, frame.keyframe, waiting);
         drop(admission);
         if verdict == Verdict::Take {
@@ -151,20 +163,20 @@ impl Writer {
     /// How far it has come.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let mut progress = locked(&self.shared.progress).clone();
-        progress.dropped_frames = locked(&self.shared.admission).dropped();
-        progress.queued_bytes = self.shared.queue.bytes();
+        let mut progress = self.0.progress().clone();
+        progress.dropped_frames = locked(&self.0.admission).dropped();
+        progress.queued_bytes = self.0.queue.bytes();
         progress
     }
 
     fn push(&self, command: Command, size: usize) {
-        self.shared.queue.push(command, size);
+        self.0.queue.push(command, size);
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.shared.queue.close();
+        self.handle.0.queue.close();
         if let Some(thread) = self.thread.take() {
             // It has said what it had to say by events.
             let _ = thread.join();
@@ -271,10 +283,9 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
     /// Finishes what was durable before an error, if the disk lets us.
     fn rescue(&mut self, name: &str) {
         self.shared.progress().name = None;
-        match finish_leftover(&self.volume, name) {
-            Ok(Some(Leftover::Finished(finished))) => (self.on_event)(Event::Finished(finished)),
-            // It stays for the next start, which tells about it.
-            Ok(_) | Err(_) => {}
+        // If not, it stays for the next start, which tells about it.
+        if let Ok(Some(Leftover::Finished(finished))) = finish_leftover(&self.volume, name) {
+            (self.on_event)(Event::Finished(finished));
         }
     }
 

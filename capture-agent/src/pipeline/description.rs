@@ -1,0 +1,102 @@
+//! The pipeline in the notation of `gst-launch-1.0`.
+
+use super::{Plan, colour};
+use crate::signal::Mode;
+use crate::source::Delivery;
+
+/// The name of the element pictures come from.
+pub(super) const SOURCE: &str = "source";
+/// The largest picture and the most frames a second that are recorded; what is more is made less.
+const WIDEST: u32 = 1920;
+const HIGHEST: u32 = 1080;
+const FASTEST: u32 = 60;
+/// Raw frames that may wait for the encoder: what it takes to get over a hiccup, and 25 MB at 1080p.
+const WAITING: u32 = 8;
+
+/// The pipeline that a plan stands for.
+pub(super) fn describe(plan: &Plan) -> String {
+    let source = plan.capture.launch(plan.mode);
+    let sink = "h264parse config-interval=0 ! video/x-h264,stream-format=avc,alignment=au \
+                ! appsink name=sink sync=false max-buffers=0 enable-last-sample=false";
+    let queue = format!(
+        "queue name=queue leaky=downstream silent=true max-size-bytes=0 max-size-time=0 \
+         max-size-buffers={WAITING}"
+    );
+    let encode = || {
+        let encoder = plan
+            .encoder
+            .map(|encoder| encoder.launch(recorded(plan.mode)));
+        format!("{} ! {}", prepare(plan.mode), encoder.unwrap_or_default())
+    };
+    match plan.capture.delivery() {
+        // H.264 is never dropped here: every frame is a difference to the one before.
+        Delivery::H264 => format!("{source} ! {sink}"),
+        Delivery::Jpeg => format!("{source} ! {queue} ! jpegdec ! {} ! {sink}", encode()),
+        Delivery::Raw => format!("{source} ! {queue} ! {} ! {sink}", encode()),
+    }
+}
+
+/// What is recorded of a mode.
+#[must_use]
+pub(super) fn recorded(mode: Mode) -> Mode {
+    let mut recorded = mode;
+    let (width, height) = (u64::from(mode.width.max(1)), u64::from(mode.height.max(1)));
+    if mode.width > WIDEST || mode.height > HIGHEST {
+        // Whichever side is further over decides; chroma wants even numbers.
+        let even = |side: u64| u32::try_from(side / 2 * 2).unwrap_or(WIDEST).max(2);
+        let by_width = height * u64::from(WIDEST) / width;
+        if by_width <= u64::from(HIGHEST) {
+            (recorded.width, recorded.height) = (WIDEST, even(by_width));
+        } else {
+            let by_height = width * u64::from(HIGHEST) / height;
+            (recorded.width, recorded.height) = (even(by_height), HIGHEST);
+        }
+    }
+    if mode.fps.millihertz() > FASTEST * 1000 + FASTEST * 5 {
+        recorded.fps = crate::signal::FrameRate::from_hertz(FASTEST);
+    }
+    recorded
+}
+
+/// What stands between the source and the encoder.
+fn prepare(mode: Mode) -> String {
+    let recorded = recorded(mode);
+    let mut elements = Vec::new();
+    if mode.interlaced {
+        elements.push("deinterlace".to_owned());
+    }
+    if recorded.fps != mode.fps {
+        elements.push(format!("videorate drop-only=true max-rate={FASTEST}"));
+    }
+    elements.push("videoconvertscale n-threads=2".to_owned());
+    let mut caps = format!("video/x-raw,colorimetry={}", colour::wanted(recorded));
+    if (recorded.width, recorded.height) != (mode.width, mode.height) {
+        caps += &format!(
+            ",width={},height={},pixel-aspect-ratio=1/1",
+            recorded.width, recorded.height
+        );
+    }
+    elements.push(caps);
+    elements.join(" ! ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(mode: &str, expected: &str) {
+        let mode: Mode = mode.parse().unwrap();
+        assert_eq!(recorded(mode), expected.parse().unwrap());
+    }
+
+    #[test]
+    fn what_is_too_large_or_too_fast_is_made_less() {
+        check("1920x1080@60", "1920x1080@60");
+        check("640x480@50", "640x480@50");
+        check("3840x2160@30", "1920x1080@30");
+        check("1920x1200@60", "1728x1080@60");
+        check("2560x1080@120", "1920x810@60");
+        check("1080x1920@60", "606x1080@60");
+    }
+}

@@ -1,0 +1,94 @@
+//! A real pipeline with a real encoder.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::*;
+use crate::source::TestInput;
+
+const LONG: Duration = Duration::from_secs(60);
+
+enum Seen {
+    Media(Media),
+    Notice(Notice),
+}
+
+fn start(
+    mode: &str,
+    element: &'static str,
+) -> (Result<Pipeline, StartError>, mpsc::Receiver<Seen>) {
+    crate::encoder::init().unwrap();
+    let mode: Mode = mode.parse().unwrap();
+    let encoder = crate::encoder::CANDIDATES
+        .into_iter()
+        .find(|candidate| candidate.element == element);
+    let plan = Plan {
+        capture: Capture::Test(TestInput::new(mode)),
+        mode,
+        encoder,
+    };
+    let (send, seen) = mpsc::channel();
+    let also = std::sync::Mutex::new(send.clone());
+    let pipeline = Pipeline::start(
+        &plan,
+        move |media| drop(send.send(Seen::Media(media))),
+        move |notice| drop(also.lock().unwrap().send(Seen::Notice(notice))),
+    );
+    (pipeline, seen)
+}
+
+#[test]
+fn frames_arrive_behind_their_track_with_the_time_at_which_they_were_taken() {
+    let (pipeline, seen) = start("320x240@30", "x264enc");
+    let pipeline = pipeline.unwrap();
+    let Ok(Seen::Media(Media::Track(track))) = seen.recv_timeout(LONG) else {
+        panic!("no track")
+    };
+    assert_eq!((track.width, track.height), (320, 240));
+    assert_eq!(track.avc_config[0], 1, "an AVCDecoderConfigurationRecord");
+    let bt601 = track
+        .colour
+        .map(|colour| (colour.primaries, colour.transfer, colour.matrix));
+    assert_eq!(bt601, Some((6, 6, 6)));
+    let mut times = Vec::new();
+    while times.len() < 20 {
+        match seen.recv_timeout(LONG) {
+            Ok(Seen::Media(Media::Frame(frame))) => {
+                assert_eq!(frame.keyframe, times.is_empty());
+                times.push(frame.pts_ns);
+            }
+            _ => panic!("no frame"),
+        }
+    }
+    assert!(times.is_sorted(), "{times:?}");
+    pipeline.end();
+    while !matches!(
+        seen.recv_timeout(LONG).unwrap(),
+        Seen::Notice(Notice::Ended)
+    ) {}
+}
+
+#[test]
+fn a_keyframe_comes_when_asked_for() {
+    let (pipeline, seen) = start("320x240@30", "x264enc");
+    let pipeline = pipeline.unwrap();
+    let mut keyframes = 0;
+    // The next of itself would be the three hundredth.
+    for seen in (0..200).map(|_| seen.recv_timeout(LONG).unwrap()) {
+        if matches!(seen, Seen::Media(Media::Frame(frame)) if frame.keyframe) {
+            keyframes += 1;
+            pipeline.request_keyframe();
+        }
+        if keyframes == 3 {
+            return;
+        }
+    }
+    panic!("{keyframes} keyframes");
+}
+
+#[test]
+fn what_cannot_be_built_is_an_error_with_the_reason() {
+    let (pipeline, _seen) = start("320x240@30", "mpph264enc");
+    let error = pipeline.err().unwrap().to_string();
+    assert!(error.contains("mpph264enc"), "{error}");
+}

@@ -1,0 +1,361 @@
+//! One recording into one file, without a server: for a first try, and for scripts.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::clock::monotonic;
+use crate::encoder::{self, InitError, Trial};
+use crate::pipeline::{Media, Notice, Pipeline, Plan, StartError};
+use crate::signal::Mode;
+use crate::source::{Delivery, Source, SourceError};
+use crate::writer::{self, Finished, Folder, Leftover, Limits, Progress, Verdict, Writer};
+
+/// How long each encoder is given when they are tried.
+const TRIAL: Duration = Duration::from_secs(10);
+/// How long nothing may become durable before that is an error.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long the last frames may take to come out.
+const ENDING: Duration = Duration::from_secs(5);
+/// How often the caller hears how far it is.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What to record.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// From where.
+    pub source: Source,
+    /// In which mode, where the source leaves a choice.
+    pub mode: Option<Mode>,
+    /// For how long; `None` until it is stopped.
+    pub length: Option<Duration>,
+    /// Into which file, which must not exist yet. Its name ends in `.mp4`.
+    pub file: PathBuf,
+}
+
+/// What happens on the way.
+#[derive(Debug)]
+pub enum Step {
+    /// A recording that an earlier run left unfinished was found beside the file.
+    Leftover(Leftover),
+    /// It begins.
+    Begun {
+        /// What arrives.
+        mode: Mode,
+        /// The encoder's element; `None` where H.264 arrives.
+        encoder: Option<&'static str>,
+    },
+    /// It goes on.
+    Going {
+        /// How far the file has come.
+        written: Progress,
+        /// Frames the encoder was too slow for.
+        dropped: u64,
+    },
+    /// The picture's format changed, so another file begins: the one before is whole.
+    Next(Finished),
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The last file.
+    pub file: Finished,
+    /// Frames that are missing, because the encoder or the disk was too slow.
+    pub dropped: u64,
+    /// Why it ended before its time, if it did.
+    pub broken: Option<String>,
+}
+
+/// Why there is no recording.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// No such name can be used.
+    #[error("{}: {reason}", path.display())]
+    Name {
+        /// What was asked for.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// GStreamer.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// No encoder works.
+    #[error("no H.264 encoder works here; `probe` says why")]
+    NoEncoder(Vec<Trial>),
+    /// The pipeline does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The disk.
+    #[error("{}: {error}", path.display())]
+    Disk {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the file system said.
+        error: io::Error,
+    },
+    /// Nothing came out.
+    #[error("nothing was recorded: {0}")]
+    Nothing(String),
+}
+
+enum Message {
+    Notice(Notice),
+    Writer(writer::Event),
+    AskForKeyframe,
+    Long,
+}
+
+/// Records until `stopped` is set, the length is reached, or the source ends.
+///
+/// # Errors
+///
+/// [`RecordError`] when there is no recording. One that was cut short is a [`Recorded`].
+pub fn record(
+    order: &Order,
+    stopped: &AtomicBool,
+    mut on_step: impl FnMut(Step),
+) -> Result<Recorded, RecordError> {
+    let (folder, name) = place(&order.file)?;
+    let disk = |error| RecordError::Disk {
+        path: folder.path().to_owned(),
+        error,
+    };
+    for leftover in writer::finish_leftovers(&folder).map_err(disk)? {
+        on_step(Step::Leftover(leftover));
+    }
+    encoder::init()?;
+    let (capture, mode) = order.source.open(order.mode)?;
+    let encoder = match capture.delivery() {
+        Delivery::H264 => None,
+        Delivery::Raw | Delivery::Jpeg => {
+            let working = encoder::first_working(mode, TRIAL, &[]);
+            Some(working.map_err(RecordError::NoEncoder)?)
+        }
+    };
+    let (send, messages) = mpsc::channel();
+    let from_writer = send.clone();
+    let writer = Writer::start(folder.clone(), Limits::default(), move |event| {
+        // Nobody listens any more when it is over.
+        let _ = from_writer.send(Message::Writer(event));
+    })
+    .map_err(disk)?;
+    let plan = Plan {
+        capture,
+        mode,
+        encoder,
+    };
+    let from_bus = Mutex::new(send.clone());
+    let pipeline = Pipeline::start(
+        &plan,
+        take(writer.handle().clone(), name, order.length, send),
+        move |notice| {
+            if let Ok(send) = from_bus.lock() {
+                let _ = send.send(Message::Notice(notice));
+            }
+        },
+    )?;
+    on_step(Step::Begun {
+        mode,
+        encoder: encoder.map(|encoder| encoder.element),
+    });
+    let mut run = Run {
+        pipeline,
+        writer,
+        messages,
+        finished: None,
+        broken: None,
+    };
+    run.until_over(stopped, &mut on_step);
+    run.close(&folder)
+}
+
+/// The folder and the name in it.
+fn place(file: &Path) -> Result<(Folder, String), RecordError> {
+    let wrong = |reason| RecordError::Name {
+        path: file.to_owned(),
+        reason,
+    };
+    let name = file.file_name().and_then(|name| name.to_str());
+    let name = name.filter(|name| name.ends_with(".mp4") && *name != ".mp4");
+    let name = name.ok_or_else(|| wrong("the file's name must end in .mp4"))?;
+    if file.exists() {
+        return Err(wrong("there is such a file already"));
+    }
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    Ok((Folder::new(folder), name.to_owned()))
+}
+
+/// What takes the frames from the pipeline to the writer.
+fn take(
+    writer: writer::Handle,
+    name: String,
+    length: Option<Duration>,
+    send: mpsc::Sender<Message>,
+) -> impl FnMut(Media) + Send {
+    let length = length.map(|length| i64::try_from(length.as_nanos()).unwrap_or(i64::MAX));
+    let mut first = None;
+    let mut over = false;
+    move |media| match media {
+        Media::Track(track) => writer.begin(name.clone(), track),
+        Media::Frame(frame) if !over => {
+            let began = *first.get_or_insert(frame.pts_ns);
+            if length.is_some_and(|length| frame.pts_ns - began >= length) {
+                over = true;
+                writer.end();
+                let _ = send.send(Message::Long);
+            } else if writer.frame(frame) == Verdict::DropAndAsk {
+                let _ = send.send(Message::AskForKeyframe);
+            }
+        }
+        Media::Frame(_) => {}
+    }
+}
+
+struct Run {
+    pipeline: Pipeline,
+    writer: Writer,
+    messages: mpsc::Receiver<Message>,
+    finished: Option<Finished>,
+    broken: Option<String>,
+}
+
+impl Run {
+    fn until_over(&mut self, stopped: &AtomicBool, on_step: &mut impl FnMut(Step)) {
+        let mut written = (0, monotonic());
+        while !stopped.load(Ordering::Relaxed) {
+            match self.messages.recv_timeout(TICK) {
+                Ok(Message::AskForKeyframe) => self.pipeline.request_keyframe(),
+                Ok(Message::Long | Message::Notice(Notice::Ended)) => return,
+                Ok(Message::Notice(Notice::Broken { reason, .. })) => {
+                    self.broken = Some(reason);
+                    return;
+                }
+                Ok(Message::Writer(event)) => {
+                    if let Some(before) = self.finished.take() {
+                        on_step(Step::Next(before));
+                    }
+                    if self.heard(event) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let progress = self.writer.handle().progress();
+            if progress.written_bytes > written.0 {
+                written = (progress.written_bytes, monotonic());
+            } else if monotonic().saturating_sub(written.1) > SILENCE {
+                let seconds = SILENCE.as_secs();
+                self.broken = Some(format!("no picture was written for {seconds} s"));
+                return;
+            }
+            on_step(Step::Going {
+                written: progress,
+                dropped: self.pipeline.dropped(),
+            });
+        }
+    }
+
+    /// Takes in what the writer says; whether that is the end.
+    fn heard(&mut self, event: writer::Event) -> bool {
+        match event {
+            writer::Event::Begun(_) | writer::Event::Empty(_) => false,
+            writer::Event::Finished(finished) => {
+                self.finished = Some(finished);
+                false
+            }
+            writer::Event::Failed { name, error } => {
+                self.broken = Some(format!("{name}: {error}"));
+                true
+            }
+        }
+    }
+
+    fn close(mut self, folder: &Folder) -> Result<Recorded, RecordError> {
+        self.pipeline.end();
+        let until = monotonic() + ENDING;
+        let mut over = self.broken.is_some();
+        while !over && self.finished.is_none() {
+            match self
+                .messages
+                .recv_timeout(until.saturating_sub(monotonic()))
+            {
+                Ok(Message::Notice(_)) | Err(_) => over = true,
+                Ok(Message::Writer(event)) => over = self.heard(event),
+                Ok(Message::AskForKeyframe | Message::Long) => {}
+            }
+        }
+        let dropped = self.pipeline.dropped() + self.writer.handle().progress().dropped_frames;
+        // In this order: no frame comes any more, then what came is finished.
+        drop(self.pipeline);
+        drop(self.writer);
+        for message in self.messages.try_iter() {
+            if let Message::Writer(writer::Event::Finished(finished)) = message {
+                self.finished = Some(finished);
+            } else if let Message::Writer(writer::Event::Failed { name, error }) = message {
+                let path = folder.path().join(name);
+                return Err(RecordError::Disk { path, error });
+            }
+        }
+        match (self.finished, self.broken) {
+            (Some(file), broken) => Ok(Recorded {
+                file,
+                dropped,
+                broken,
+            }),
+            (None, Some(reason)) => Err(RecordError::Nothing(reason)),
+            (None, None) => Err(RecordError::Nothing("no picture came".to_owned())),
+        }
+    }
+}
+
+/// Stops at the first Ctrl-C or termination; at the second at once, which costs no more than a power cut.
+///
+/// # Errors
+///
+/// When signals cannot be waited for.
+pub fn stop_on_signal(stopped: Arc<AtomicBool>) -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        )
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                let mut next = async || {
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => {}
+                    }
+                };
+                next().await;
+                stopped.store(true, Ordering::Relaxed);
+                next().await;
+                std::process::exit(KILLED);
+            });
+        })?;
+    Ok(())
+}
+
+/// What a shell says of a process that was ended by Ctrl-C.
+const KILLED: i32 = 130;

@@ -1,0 +1,191 @@
+//! A picture that is like what this program is for: text that scrolls, and a line that changes with every frame.
+
+/// Pixels of one dot of a letter.
+const DOT: usize = 2;
+/// Dots of a letter's cell.
+const CELL: (usize, usize) = (6, 9);
+const PAPER: u8 = 235;
+const INK: u8 = 40;
+/// Frames between two new lines of text, at 30 a second: a log that is read along with.
+const FRAMES_A_LINE: u64 = 6;
+
+/// A screen full of text in I420, which moves on by one frame at a time.
+#[derive(Debug, Clone)]
+pub struct Desktop {
+    width: usize,
+    height: usize,
+    /// All three planes.
+    pixels: Vec<u8>,
+    frame: u64,
+    dice: u64,
+}
+
+impl Desktop {
+    /// A screen of this size in pixels.
+    #[must_use]
+    pub fn new(width: usize, height: usize) -> Self {
+        // As GStreamer lays I420 out: rows of a multiple of 4, halves rounded up.
+        let luma = stride(width) * even(height);
+        let chroma = stride(even(width) / 2) * even(height);
+        let mut pixels = vec![PAPER; luma];
+        pixels.resize(luma + chroma, 128);
+        let mut desktop = Self {
+            width,
+            height,
+            pixels,
+            frame: 0,
+            dice: 1,
+        };
+        (1..desktop.rows()).for_each(|row| desktop.write_line(row));
+        desktop
+    }
+
+    /// The next frame.
+    pub fn advance(&mut self) -> &[u8] {
+        self.frame += 1;
+        if self.frame.is_multiple_of(FRAMES_A_LINE) && self.rows() > 1 {
+            self.scroll();
+            self.write_line(self.rows() - 1);
+        }
+        let counter = format!("FRAME {:08}  SORTIE RECORDING TEST PICTURE", self.frame);
+        self.clear(0);
+        self.write(0, &counter);
+        &self.pixels
+    }
+
+    fn rows(&self) -> usize {
+        self.height / (CELL.1 * DOT)
+    }
+
+    fn scroll(&mut self) {
+        let row = stride(self.width) * CELL.1 * DOT;
+        // The first row stays.
+        let end = self.rows() * row;
+        self.pixels.copy_within(2 * row..end, row);
+        self.clear(self.rows() - 1);
+    }
+
+    fn clear(&mut self, row: usize) {
+        let length = stride(self.width) * CELL.1 * DOT;
+        if let Some(pixels) = self.pixels.get_mut(row * length..(row + 1) * length) {
+            pixels.fill(PAPER);
+        }
+    }
+
+    fn write_line(&mut self, row: usize) {
+        let mut line = String::new();
+        while line.len() < self.width / (CELL.0 * DOT) {
+            let length = 2 + self.roll(8);
+            line.extend((0..length).map(|_| char::from(b'A' + self.roll(26))));
+            line.push(' ');
+        }
+        self.write(row, &line);
+    }
+
+    /// A number below `below`, of no particular quality.
+    fn roll(&mut self, below: u8) -> u8 {
+        self.dice = self
+            .dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.dice.to_be_bytes()[0] % below
+    }
+
+    fn write(&mut self, row: usize, text: &str) {
+        let stride = stride(self.width);
+        for (column, letter) in text.bytes().enumerate() {
+            let left = column * CELL.0 * DOT;
+            if left + CELL.0 * DOT > self.width || (row + 1) * CELL.1 * DOT > self.height {
+                return;
+            }
+            for (x, dots) in glyph(letter).into_iter().enumerate() {
+                for y in (0..7).filter(|y| dots >> y & 1 == 1) {
+                    for line in 0..DOT {
+                        let at = ((row * CELL.1 + y + 1) * DOT + line) * stride + left + x * DOT;
+                        self.pixels[at..at + DOT].fill(INK);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn even(side: usize) -> usize {
+    side.next_multiple_of(2)
+}
+
+fn stride(width: usize) -> usize {
+    width.next_multiple_of(4)
+}
+
+/// Five columns of seven dots, the lowest bit on top.
+fn glyph(letter: u8) -> [u8; 5] {
+    const DIGITS: [[u8; 5]; 10] = [
+        [0x3E, 0x51, 0x49, 0x45, 0x3E],
+        [0x00, 0x42, 0x7F, 0x40, 0x00],
+        [0x42, 0x61, 0x51, 0x49, 0x46],
+        [0x21, 0x41, 0x45, 0x4B, 0x31],
+        [0x18, 0x14, 0x12, 0x7F, 0x10],
+        [0x27, 0x45, 0x45, 0x45, 0x39],
+        [0x3C, 0x4A, 0x49, 0x49, 0x30],
+        [0x01, 0x71, 0x09, 0x05, 0x03],
+        [0x36, 0x49, 0x49, 0x49, 0x36],
+        [0x06, 0x49, 0x49, 0x29, 0x1E],
+    ];
+    const LETTERS: [[u8; 5]; 26] = [
+        [0x7E, 0x11, 0x11, 0x11, 0x7E],
+        [0x7F, 0x49, 0x49, 0x49, 0x36],
+        [0x3E, 0x41, 0x41, 0x41, 0x22],
+        [0x7F, 0x41, 0x41, 0x22, 0x1C],
+        [0x7F, 0x49, 0x49, 0x49, 0x41],
+        [0x7F, 0x09, 0x09, 0x09, 0x01],
+        [0x3E, 0x41, 0x49, 0x49, 0x7A],
+        [0x7F, 0x08, 0x08, 0x08, 0x7F],
+        [0x00, 0x41, 0x7F, 0x41, 0x00],
+        [0x20, 0x40, 0x41, 0x3F, 0x01],
+        [0x7F, 0x08, 0x14, 0x22, 0x41],
+        [0x7F, 0x40, 0x40, 0x40, 0x40],
+        [0x7F, 0x02, 0x0C, 0x02, 0x7F],
+        [0x7F, 0x04, 0x08, 0x10, 0x7F],
+        [0x3E, 0x41, 0x41, 0x41, 0x3E],
+        [0x7F, 0x09, 0x09, 0x09, 0x06],
+        [0x3E, 0x41, 0x51, 0x21, 0x5E],
+        [0x7F, 0x09, 0x19, 0x29, 0x46],
+        [0x46, 0x49, 0x49, 0x49, 0x31],
+        [0x01, 0x01, 0x7F, 0x01, 0x01],
+        [0x3F, 0x40, 0x40, 0x40, 0x3F],
+        [0x1F, 0x20, 0x40, 0x20, 0x1F],
+        [0x3F, 0x40, 0x38, 0x40, 0x3F],
+        [0x63, 0x14, 0x08, 0x14, 0x63],
+        [0x07, 0x08, 0x70, 0x08, 0x07],
+        [0x61, 0x51, 0x49, 0x45, 0x43],
+    ];
+    match letter {
+        b'0'..=b'9' => DIGITS[usize::from(letter - b'0')],
+        b'A'..=b'Z' => LETTERS[usize::from(letter - b'A')],
+        _ => [0; 5],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_size_is_a_whole_picture_and_frames_differ() {
+        for (width, height, bytes) in [
+            (1920, 1080, 1920 * 1080 * 3 / 2),
+            (640, 480, 640 * 480 * 3 / 2),
+            (6, 6, 8 * 6 + 4 * 6),
+            (1, 1, 4 * 2 + 4 * 2),
+        ] {
+            let mut desktop = Desktop::new(width, height);
+            let first = desktop.advance().to_vec();
+            assert_eq!(first.len(), bytes, "{width}x{height}");
+            if width > 100 {
+                assert_ne!(first, desktop.advance());
+            }
+            (0..100).for_each(|_| assert_eq!(desktop.advance().len(), bytes));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The program records, is interrupted, is killed; ffprobe and ffmpeg judge the file.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// How often a file is looked at, at most: a minute and a half, for the machine may be busy with other things.
+const LOOKS: u32 = 4500;
+const MODE: &str = "320x240@30";
+
+fn agent(folder: &TempDir, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"));
+    command
+        .current_dir(folder)
+        .args(["record", "--source", "test", "--mode", MODE])
+        .args(more)
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(folder: &TempDir, more: &[&str]) -> Output {
+    agent(folder, more).output().expect("it starts")
+}
+
+#[track_caller]
+fn said(output: &Output, code: i32) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    text
+}
+
+struct Probed {
+    seconds: f64,
+    frames: u64,
+}
+
+/// What an independent reader says of a file, which it must read without a complaint.
+#[track_caller]
+fn probe(file: &Path) -> Probed {
+    let show = "stream=codec_name,nb_read_frames:format=duration";
+    let probed = Command::new("ffprobe")
+        .args(["-v", "error", "-count_frames", "-of", "default=nw=1"])
+        .args(["-show_entries", show])
+        .arg(file)
+        .output()
+        .expect("it starts");
+    let complaints = String::from_utf8_lossy(&probed.stderr);
+    assert!(
+        probed.status.success() && complaints.is_empty(),
+        "{complaints}"
+    );
+    let text = String::from_utf8(probed.stdout).expect("text");
+    let value = |key: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("no {key} in {text}"))
+    };
+    assert_eq!(value("codec_name"), "h264");
+    Probed {
+        seconds: value("duration").parse().expect("a number"),
+        frames: value("nb_read_frames").parse().expect("a number"),
+    }
+}
+
+#[track_caller]
+fn names(folder: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<_> = entries
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("text")
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// Waits until the file under way holds so many bytes.
+#[track_caller]
+fn wait_for_bytes(child: &mut Child, file: &Path, bytes: u64) {
+    for _ in 0..LOOKS {
+        if fs::metadata(file).is_ok_and(|metadata| metadata.len() >= bytes) {
+            return;
+        }
+        assert_eq!(child.try_wait().expect("its child"), None, "it ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{} does not grow", file.display());
+}
+
+#[test]
+fn so_many_seconds_become_an_ordinary_file() {
+    let folder = TempDir::new().unwrap();
+    let text = said(&run(&folder, &["--seconds", "2", "-o", "a.mp4"]), 0);
+    assert!(text.contains("a.mp4: 0:00:02"), "{text}");
+    assert_eq!(names(&folder), ["a.mp4"]);
+    let file = folder.path().join("a.mp4");
+    let probed = probe(&file);
+    assert!((1.9..2.5).contains(&probed.seconds), "{} s", probed.seconds);
+    // How many the machine had time for is not the question here.
+    assert!(
+        (2..=70).contains(&probed.frames),
+        "{} frames",
+        probed.frames
+    );
+    let decoded = Command::new("ffmpeg")
+        .args(["-v", "error", "-xerror", "-i"])
+        .arg(&file)
+        .args(["-f", "null", "-"])
+        .output()
+        .unwrap();
+    assert!(
+        decoded.status.success() && decoded.stderr.is_empty(),
+        "{decoded:?}"
+    );
+}
+
+#[test]
+fn an_interrupt_ends_it_cleanly() {
+    let folder = TempDir::new().unwrap();
+    let mut child = agent(&folder, &["-o", "a.mp4"]).spawn().unwrap();
+    wait_for_bytes(&mut child, &folder.path().join("a.mp4.part"), 10_000);
+    let interrupt = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(interrupt.unwrap().success());
+    said(&child.wait_with_output().unwrap(), 0);
+    assert_eq!(names(&folder), ["a.mp4"]);
+    assert!(probe(&folder.path().join("a.mp4")).frames > 0);
+}
+
+#[test]
+fn what_a_killed_run_left_is_finished_by_the_next() {
+    let folder = TempDir::new().unwrap();
+    let part = folder.path().join("a.mp4.part");
+    let mut child = agent(&folder, &["-o", "a.mp4"]).spawn().unwrap();
+    wait_for_bytes(&mut child, &part, 30_000);
+
+    // Somebody is still at it.
+    let text = said(&run(&folder, &["--seconds", "1", "-o", "b.mp4"]), 0);
+    assert!(text.contains("a.mp4.part is being written"), "{text}");
+
+    let before = fs::read(&part).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let unfinished = probe(&part);
+
+    let text = said(&run(&folder, &["--seconds", "1", "-o", "c.mp4"]), 0);
+    assert!(
+        text.contains("finished what an earlier run left: a.mp4"),
+        "{text}"
+    );
+    assert_eq!(names(&folder), ["a.mp4", "b.mp4", "c.mp4"]);
+    let finished = probe(&folder.path().join("a.mp4"));
+    assert!(finished.frames >= unfinished.frames);
+    let after = fs::read(folder.path().join("a.mp4")).unwrap();
+    // Of the last fragment only some may have been there.
+    let moved = before[4096..before.len() / 2] != after[4096..before.len() / 2];
+    assert!(!moved, "not a byte of it was moved");
+}
+
+#[test]
+fn no_file_is_overwritten_and_none_made_that_could_not_be_found_again() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("a.mp4"), "precious").unwrap();
+    let text = said(&run(&folder, &["--seconds", "1", "-o", "a.mp4"]), 1);
+    assert!(text.contains("there is such a file already"), "{text}");
+    assert_eq!(fs::read(folder.path().join("a.mp4")).unwrap(), b"precious");
+    let text = said(&run(&folder, &["--seconds", "1", "-o", "a.mkv"]), 1);
+    assert!(text.contains("must end in .mp4"), "{text}");
+    let text = said(&run(&folder, &["--seconds", "1", "-o", "missing/a.mp4"]), 1);
+    assert!(text.contains("missing: No such file"), "{text}");
+}
+
+#[test]
+fn a_device_that_is_not_there_is_named() {
+    let folder = TempDir::new().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"))
+        .current_dir(&folder)
+        .args(["record", "--source", "v4l2:/dev/video987", "-o", "a.mp4"])
+        .output()
+        .unwrap();
+    let text = said(&output, 1);
+    assert!(
+        text.contains("/dev/video987: there is no such device"),
+        "{text}"
+    );
+    assert!(names(&folder).is_empty());
+}
