@@ -13,7 +13,7 @@ use support::{START_MS, TestServer, chromium_webm, header, json_of, problem};
 
 /// Why a server does not start with this connection string.
 async fn refusal(dsn: &str) -> String {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().display().to_string();
     let config = Config::read(&|name| match name {
         "SORTIE_HOST" => Some("127.0.0.1".to_owned()),

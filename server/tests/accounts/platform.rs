@@ -184,14 +184,16 @@ impl KeyServer {
                 Ok(axum::Json(json!({ "keys": keys })))
             }),
         );
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let url = format!("http://{}/keys", listener.local_addr().expect("bound"));
         tokio::spawn(async move { axum::serve(listener, app).await });
         url
     }
 
     fn publish(&self, keys: &[&Pair]) {
-        *self.keys.lock().unwrap() = keys.iter().map(|pair| pair.published()).collect();
+        *self.keys.lock().expect("no panic") = keys.iter().map(|pair| pair.published()).collect();
     }
 }
 
