@@ -71,6 +71,14 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// A size on a scale, where round numbers stand: `2 MB`, not `2.0 MB`, and `0`.
+pub fn round_size(bytes: u64) -> String {
+    match bytes {
+        0 => "0".to_owned(),
+        _ => size(bytes).replacen(".0 ", " ", 1),
+    }
+}
+
 /// How much of `total` is `part`, from 0 to 100; 100 where there is nothing to do.
 pub fn percent(part: u64, total: u64) -> u8 {
     if total == 0 {

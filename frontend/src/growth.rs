@@ -11,35 +11,76 @@ pub struct Bar {
     pub bytes: u64,
     /// How many there are.
     pub recordings: u64,
-    /// Height in percent of the highest bar. What is there at all is at least 1.
-    pub height: u8,
+    /// Height, of [`FULL`] for [`Chart::top`]. What is there at all is at least 1.
+    pub height: u16,
 }
 
-/// A bar for each of the `days` days up to and with `today` (`2026-11-21`), oldest first, also for those on which
-/// nothing was created. Nothing where `today` is no day.
-pub fn bars(growth: &[DayUsage], today: &str, days: u16) -> Vec<Bar> {
+/// The height of a bar that reaches the top.
+pub const FULL: u16 = 200;
+
+/// The days and the scale they are drawn to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chart {
+    /// Oldest first.
+    pub bars: Vec<Bar>,
+    /// What stands at the upper end of the scale, in bytes: a round number that no bar exceeds.
+    pub top: u64,
+    /// Bytes of all bars together.
+    pub bytes: u64,
+}
+
+/// A bar for each of the `days` days up to and with `today` (`2026-11-21`), also for those on which nothing was
+/// created. Nothing where `today` is no day.
+pub fn chart(growth: &[DayUsage], today: &str, days: u16) -> Chart {
     let Some(last) = number(today) else {
-        return Vec::new();
+        return Chart::default();
     };
-    let most = growth.iter().map(|day| day.bytes).max().unwrap_or(0);
-    let bar = |day: String| {
+    let usage = |before: i64| {
+        let day = name(last - before);
         let usage = growth.iter().find(|usage| usage.day == day);
-        let bytes = usage.map_or(0, |usage| usage.bytes);
+        let (bytes, recordings) = usage.map_or((0, 0), |usage| (usage.bytes, usage.recordings));
         Bar {
-            bytes,
-            recordings: usage.map_or(0, |usage| usage.recordings),
-            height: if bytes == 0 {
-                0
-            } else {
-                crate::format::percent(bytes, most).max(1)
-            },
             day,
+            bytes,
+            recordings,
+            height: 0,
         }
     };
-    (0..i64::from(days))
-        .rev()
-        .map(|before| bar(name(last - before)))
-        .collect()
+    let mut bars: Vec<_> = (0..i64::from(days)).rev().map(usage).collect();
+    let top = round_up(bars.iter().map(|bar| bar.bytes).max().unwrap_or(0));
+    for bar in bars.iter_mut().filter(|bar| bar.bytes > 0) {
+        let height = u128::from(bar.bytes) * u128::from(FULL) / u128::from(top);
+        bar.height = u16::try_from(height).unwrap_or(FULL).max(1);
+    }
+    Chart {
+        bytes: bars.iter().map(|bar| bar.bytes).sum(),
+        bars,
+        top,
+    }
+}
+
+/// After how many days `free_bytes` are used up if it goes on as in the last `days` days; nothing where nothing comes
+/// in.
+pub fn days_left(chart: &Chart, days: usize, free_bytes: u64) -> Option<u64> {
+    let recent = chart.bars.iter().rev().take(days);
+    let (count, bytes) = recent.fold((0, 0), |(count, bytes), bar| (count + 1, bytes + bar.bytes));
+    let left = u128::from(free_bytes) * u128::from(count as u64)
+        / u128::from(std::num::NonZero::new(bytes)?.get());
+    u64::try_from(left).ok()
+}
+
+/// The next of 1, 2, 3, 4, 6, 8, 10, 20, … bytes: half of it is round too.
+fn round_up(bytes: u64) -> u64 {
+    let mut unit = 1_u64;
+    while let Some(next) = unit.checked_mul(10) {
+        for step in [1, 2, 3, 4, 6, 8] {
+            if let Some(top) = unit.checked_mul(step).filter(|top| *top >= bytes) {
+                return top;
+            }
+        }
+        unit = next;
+    }
+    u64::MAX
 }
 
 /// Days since 1970-01-01, by the algorithm of Howard Hinnant's `days_from_civil`.
@@ -98,20 +139,24 @@ mod tests {
         }
     }
 
-    #[test]
-    fn days_without_recordings_are_bars_too() {
-        let usage = |day: &str, bytes| DayUsage {
+    fn usage(day: &str, bytes: u64) -> DayUsage {
+        DayUsage {
             day: day.to_owned(),
             bytes,
             recordings: 2,
-        };
+        }
+    }
+
+    #[test]
+    fn days_without_recordings_are_bars_too() {
         let growth = [
-            usage("2026-01-01", 9_000_000),
+            usage("2026-01-01", 99_000_000),
             usage("2026-02-27", 1),
             usage("2026-03-01", 9_000_000),
         ];
-        let found = bars(&growth, "2026-03-01", 4);
+        let found = chart(&growth, "2026-03-01", 4);
         let short: Vec<_> = found
+            .bars
             .iter()
             .map(|bar| (bar.day.as_str(), bar.recordings, bar.height))
             .collect();
@@ -121,9 +166,35 @@ mod tests {
                 ("2026-02-26", 0, 0),
                 ("2026-02-27", 2, 1),
                 ("2026-02-28", 0, 0),
-                ("2026-03-01", 2, 100)
+                ("2026-03-01", 2, 180)
             ]
         );
-        assert!(bars(&growth, "never", 4).is_empty());
+        assert_eq!((found.top, found.bytes), (10_000_000, 9_000_001));
+        assert_eq!(chart(&growth, "never", 4), Chart::default());
+    }
+
+    #[test]
+    fn scales_end_at_round_numbers() {
+        for (bytes, top) in [
+            (0, 1),
+            (1, 1),
+            (5, 6),
+            (9, 10),
+            (11_000, 20_000),
+            (40_000, 40_000),
+            (u64::MAX, u64::MAX),
+        ] {
+            assert_eq!(round_up(bytes), top, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn when_the_disk_will_be_full() {
+        let growth = [usage("2026-02-20", 900), usage("2026-02-28", 60)];
+        let found = chart(&growth, "2026-03-01", 10);
+        assert_eq!(days_left(&found, 6, 1_000), Some(100));
+        assert_eq!(days_left(&found, 100, 1_000), Some(10));
+        assert_eq!(days_left(&found, 1, 1_000), None);
+        assert_eq!(days_left(&Chart::default(), 30, 1_000), None);
     }
 }

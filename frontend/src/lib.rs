@@ -8,12 +8,14 @@
 //! on `wasm32` only, shows it. There are no inline styles and no inline scripts, because the server's content
 //! security policy forbids them.
 
+pub mod audit;
 pub mod format;
 pub mod growth;
 pub mod listing;
 pub mod live;
 pub mod paging;
 pub mod query;
+pub mod retention;
 pub mod return_path;
 #[cfg(target_arch = "wasm32")]
 #[expect(

@@ -12,7 +12,7 @@ import { signedIn } from './support/sign-in.mjs';
 
 const NARROW = { viewport: { width: 375, height: 740 } };
 
-describe('Admin Panel', { timeout: 240_000 }, () => {
+describe('Admin Panel', { timeout: 600_000 }, () => {
   let server, browser, admin, context, bytes;
 
   before(async () => {
@@ -50,6 +50,41 @@ describe('Admin Panel', { timeout: 240_000 }, () => {
       }
       await page.reload();
       assert.equal(await page.getByLabel('Auto-record sessions').isChecked(), false);
+    });
+  });
+
+  test('what another administrator sets appears by itself, but what is chosen here stays', async () => {
+    const set = async (value) => {
+      const answer = await admin.fetch('/api/admin/settings', {
+        method: 'PUT',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ recording_auto_record: value }),
+      });
+      assert.equal(answer.status, 204);
+    };
+    await withPage(context, 'live settings', async (page) => {
+      const [stream] = await Promise.all([
+        page.waitForResponse((it) => new URL(it.url()).pathname === '/api/events'),
+        page.goto(`${server.origin}/admin/settings`),
+      ]);
+      assert.equal(stream.status(), 200);
+      const box = page.getByLabel('Auto-record sessions');
+      await box.waitFor();
+      await set('true');
+      await page.getByRole('status').getByText('Turned on by another administrator').waitFor();
+      assert.equal(await box.isChecked(), true);
+      // Chosen here and not saved yet: it is not taken away under somebody's hands.
+      await box.uncheck();
+      await box.check();
+      await set('false');
+      await page.getByRole('status').getByText('Turned off by another administrator').waitFor();
+      assert.equal(await box.isChecked(), true);
+      await page.getByRole('button', { name: 'Save Settings' }).click();
+      await page.getByText('Settings saved successfully', { exact: true }).waitFor();
+      assert.equal((await (await admin.fetch('/api/admin/settings')).json()).recording_auto_record, 'true');
+      await set('false');
+      await page.getByRole('status').getByText('Turned off by another administrator').waitFor();
+      assert.equal(await box.isChecked(), false);
     });
   });
 
@@ -201,11 +236,42 @@ describe('Admin Panel', { timeout: 240_000 }, () => {
       await dialog.getByLabel('Disabled').check();
       await dialog.getByRole('button', { name: 'Save' }).click();
       await row.getByText('Disabled', { exact: true }).waitFor();
+      await page.waitForFunction(() => document.activeElement?.getAttribute('aria-label') === 'Edit bob');
       await assert.rejects(Api.signIn(server.origin, { username: 'bob', password: 'a password of bob' }));
 
       await page.getByRole('button', { name: 'Delete bob' }).click();
+      await assertAccessible(page, 'delete user');
       await dialog.getByRole('button', { name: 'Delete' }).click();
       await row.waitFor({ state: 'detached' });
+      await page.waitForFunction(() => document.activeElement?.textContent === 'Users');
+    });
+  });
+
+  test('many users come in pages, and one of them is found', async () => {
+    const hash = (number) => String(number).padStart(2, '0');
+    const make = (number) => admin.post('/api/admin/users', {
+      username: `many-${hash(number)}`, password: 'a password of many', email: `m${hash(number)}@example.org`,
+    });
+    for (let i = 0; i < 51; i += 1) assert.equal((await make(i)).status, 201);
+    await withPage(context, 'many users', async (page) => {
+      const row = (number) => page.getByRole('row').filter({ hasText: `many-${hash(number)}` });
+      await page.goto(`${server.origin}/admin/users?q=many-`);
+      await row(49).waitFor();
+      assert.equal(await row(50).count(), 0);
+      await page.getByRole('link', { name: 'Next page' }).click();
+      await row(50).waitFor();
+      assert.equal(await row(49).count(), 0);
+      await page.goBack();
+      await row(0).waitFor();
+      await page.getByLabel('Search').fill('M07@EXAMPLE');
+      await page.getByLabel('Search').press('Enter');
+      await row(8).waitFor({ state: 'detached' });
+      await row(7).waitFor();
+      await page.getByLabel('Search').fill('nobody of that name');
+      await page.getByLabel('Search').press('Enter');
+      await page.getByText('No users found', { exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Show all' }).click();
+      await page.getByRole('row').filter({ hasText: 'admin' }).first().waitFor();
     });
   });
 
@@ -217,7 +283,12 @@ describe('Admin Panel', { timeout: 240_000 }, () => {
       await dialog.getByLabel('Name').fill('agent');
       await dialog.getByRole('button', { name: 'Create token' }).click();
       const token = await dialog.getByText(/^sortie_/).innerText();
+      await page.waitForFunction(() => document.activeElement?.textContent === 'Copy');
       await assertAccessible(page, 'new token');
+      await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+      await dialog.getByRole('button', { name: 'Copy', exact: true }).click();
+      await dialog.getByRole('button', { name: 'Copied', exact: true }).waitFor();
+      assert.equal(await page.evaluate(() => navigator.clipboard.readText()), token);
       const list = () => fetch(`${server.origin}/api/recordings`, { headers: { authorization: `Bearer ${token}` } });
       assert.equal((await list()).status, 200);
       await dialog.getByRole('button', { name: 'Done' }).click();
@@ -225,6 +296,7 @@ describe('Admin Panel', { timeout: 240_000 }, () => {
       assert.equal(await page.getByText(token).count(), 0);
       await dialog.getByRole('button', { name: 'Revoke' }).click();
       await page.getByText('No tokens', { exact: true }).waitFor();
+      await page.waitForFunction(() => document.activeElement?.textContent === 'API tokens');
       assert.equal((await list()).status, 401);
     });
   });
@@ -234,18 +306,35 @@ describe('Admin Panel', { timeout: 240_000 }, () => {
       await page.goto(`${server.origin}/admin/audit`);
       await page.getByRole('button', { name: 'Verify the log' }).click();
       await page.getByText(/^The log is whole/).waitFor();
-      await page.getByLabel('What').fill('settings.change');
-      await page.getByLabel('What').press('Enter');
+      await page.getByLabel('What', { exact: true }).selectOption({ label: 'Settings changed' });
       await page.waitForURL(/action=settings\.change/);
-      const [download] = await Promise.all([
-        page.waitForEvent('download'),
-        page.getByRole('link', { name: 'Export JSON Lines' }).click(),
-      ]);
-      const chunks = [];
-      for await (const chunk of await download.createReadStream()) chunks.push(chunk);
-      const rows = Buffer.concat(chunks).toString().trim().split('\n').map((line) => JSON.parse(line));
-      assert.ok(rows.length > 0);
+      const cells = page.getByRole('table').getByRole('cell', { name: /settings\.change/ });
+      await page.waitForFunction(() => document.querySelectorAll('tbody tr').length
+        === [...document.querySelectorAll('code')].filter((it) => it.textContent === 'settings.change').length);
+      const count = await cells.count();
+      assert.ok(count > 0);
+      const lines = async (name) => {
+        const [download] = await Promise.all([
+          page.waitForEvent('download'),
+          page.getByRole('link', { name }).click(),
+        ]);
+        const chunks = [];
+        for await (const chunk of await download.createReadStream()) chunks.push(chunk);
+        return Buffer.concat(chunks).toString().trim().split('\n');
+      };
+      const rows = (await lines('Export JSON Lines')).map((line) => JSON.parse(line));
+      assert.equal(rows.length, count);
       assert.deepEqual([...new Set(rows.map((it) => it.action))], ['settings.change']);
+      const [head, ...table] = await lines('Export CSV');
+      assert.match(head, /^seq,/);
+      assert.equal(table.length, count);
+
+      await page.getByLabel('Result', { exact: true }).selectOption({ label: 'Denied' });
+      await page.getByText('No entries found', { exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Clear filters' }).click();
+      await page.getByLabel('Who', { exact: true }).fill('changer of nothing');
+      await page.getByLabel('Who', { exact: true }).press('Enter');
+      await page.getByText('No entries found', { exact: true }).waitFor();
     });
   });
 

@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Api } from './support/api.mjs';
+import { assertAccessible } from './support/axe.mjs';
+import { launch, withPage } from './support/browser.mjs';
 import { CLIENT, Visitor, freePort, startProvider } from './support/oidc-provider.mjs';
 import { assertProblem } from './support/proof.mjs';
 import { Server } from './support/server.mjs';
@@ -66,6 +68,29 @@ describe('OpenID Connect', { timeout: 60_000 }, () => {
       const again = await signIn(login);
       assert.equal((await me(again.visitor)).id, person.id);
     }
+  });
+
+  test('the button on the sign-in page leads there and back to where one wanted to be', async () => {
+    const browser = await launch();
+    const context = await browser.newContext();
+    await withPage(context, 'sign in with a provider', async (page) => {
+      await page.goto(`${server.origin}/account/tokens?cursor=`);
+      await page.getByRole('link', { name: 'Sign in with Example ID' }).waitFor();
+      await assertAccessible(page, 'sign-in with a provider');
+      await page.getByRole('link', { name: 'Sign in with Example ID' }).click();
+      // The provider's own forms.
+      await page.locator('input[name=login]').fill('dora');
+      await page.locator('input[name=password]').fill('any');
+      await page.getByRole('button', { name: 'Sign-in' }).click();
+      await page.getByRole('button', { name: 'Continue' }).click();
+      await page.getByRole('heading', { name: 'API tokens' }).waitFor();
+      assert.equal(new URL(page.url()).pathname, '/account/tokens');
+      await page.getByRole('button', { name: 'User menu' }).click();
+      await page.getByText('The dora').waitFor();
+      // They have no password here to change.
+      assert.equal(await page.getByRole('link', { name: 'Change password' }).count(), 0);
+    });
+    await browser.close();
   });
 
   test('an account of ours is not taken over by its name', async () => {

@@ -1,58 +1,115 @@
-// Takes the pictures of the README: node screenshots.mjs FOLDER
+// Takes the pictures of the README and the documentation: node screenshots.mjs FOLDER
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { seekAndRead } from './pages/clock-picture.mjs';
-import { Api } from './support/api.mjs';
 import { launch, openTestPage, shareTab } from './support/browser.mjs';
+import { begin, furnish } from './support/history.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
 const folder = process.argv[2] ?? 'docs/images';
-const WIDE = { viewport: { width: 1200, height: 675 } };
+const WIDE = { viewport: { width: 1280, height: 800 } };
 const PHONE = { viewport: { width: 375, height: 740 }, deviceScaleFactor: 2 };
 
-await mkdir(folder, { recursive: true });
-const server = await Server.start();
-const browser = await launch(shareTab('A tab to show'));
-try {
-  const api = await Api.signIn(server.origin);
-  const context = await signedIn(browser, server.origin, undefined, WIDE);
-  const shot = (page, name) => page.screenshot({ path: join(folder, `${name}.png`) });
+const shot = (page, name) => page.screenshot({ path: join(folder, `${name}.png`) });
 
+/** Everything has come, and nothing moves any more. */
+async function settled(page) {
+  await page.waitForFunction(() => !document.querySelector('.skeleton'));
+  await page.evaluate(() => document.fonts.ready);
+}
+
+async function open(page, path, name) {
+  await page.goto(server.origin + path);
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await settled(page);
+  if (name) await shot(page, name);
+}
+
+/** A recording of the person's screen; `during` happens while it runs. */
+async function record(page, seconds, during = () => {}) {
+  await page.goto(server.origin);
+  await page.getByLabel('Screen, window or tab').check();
+  await page.getByRole('button', { name: 'Start recording' }).click();
+  await page.getByRole('button', { name: 'Stop recording' }).waitFor();
+  await wait(seconds * 1_000);
+  await during();
+  await page.getByRole('button', { name: 'Stop recording' }).click();
+  await page.waitForURL(`${server.origin}/recordings/*`);
+}
+
+/** What an administrator sees. First what goes away by itself a minute after the start. */
+async function administer(context, people) {
+  const page = await context.newPage();
+  await open(page, '/admin/storage');
+  await page.getByText('% of').waitFor();
+  await shot(page, 'admin-storage');
+  for (const name of ['j.okafor', 'li.wei']) await begin(people[name]);
+  await open(page, '/admin/recordings', 'admin-recordings');
+  await open(page, '/admin/users', 'admin-users');
+  await open(page, '/admin/tokens', 'admin-tokens');
+  await open(page, '/admin/audit');
+  await page.getByRole('button', { name: 'Verify the log' }).click();
+  await page.getByText(/^The log is whole/).waitFor();
+  await shot(page, 'admin-audit');
+  await open(page, '/admin/settings');
+  await page.getByLabel('Auto-record sessions').check();
+  await page.getByRole('button', { name: 'Save Settings' }).click();
+  await page.getByText('Settings saved successfully').waitFor();
+  await shot(page, 'admin-settings');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await open(page, '/admin/storage', 'admin-storage-dark');
+  await page.close();
+}
+
+/** What everybody sees who records. */
+async function use(context) {
   const tab = await context.newPage();
+  await tab.setViewportSize({ width: 1280, height: 720 });
   await openTestPage(tab, server.origin, 'scene.html', 'e2e');
   const page = await context.newPage();
-  for (const seconds of [4, 12]) {
-    await page.goto(server.origin);
-    await page.getByLabel('Screen, window or tab').check();
-    await page.getByRole('button', { name: 'Start recording' }).click();
-    await page.getByRole('button', { name: 'Stop recording' }).waitFor();
-    await wait(seconds * 1_000);
-    await shot(page, 'record');
-    await page.getByRole('button', { name: 'Stop recording' }).click();
-    await page.waitForURL(`${server.origin}/recordings/*`);
-  }
+  await record(page, 12, () => shot(page, 'record'));
   await page.locator('video').waitFor();
   await page.evaluate(seekAndRead, { selector: 'video', seconds: 6 });
   // The player's own controls fade what they show while it seeks.
   await wait(2_000);
   await shot(page, 'player');
-  await page.goto(`${server.origin}/recordings`);
-  await page.getByText('Ready', { exact: true }).first().waitFor();
-  await shot(page, 'recordings');
+  await open(page, '/recordings', 'recordings');
+  await open(page, '/account/tokens');
+  await page.getByRole('button', { name: 'User menu' }).click();
+  await shot(page, 'account');
   await page.emulateMedia({ colorScheme: 'dark' });
-  await shot(page, 'recordings-dark');
+  await open(page, '/recordings', 'recordings-dark');
+  await page.close();
+}
+
+await mkdir(folder, { recursive: true });
+const server = await Server.start({
+  // Shown on the Storage tab.
+  SORTIE_RECORDING_STORAGE_PATH: 'recordings',
+  SORTIE_RECORDING_RETENTION_DAYS: '75',
+});
+const browser = await launch(shareTab('A tab to show'));
+try {
+  const stranger = await browser.newContext(WIDE);
+  const door = await stranger.newPage();
+  await open(door, '/login', 'sign-in');
+  await stranger.close();
+
+  const people = await furnish(server);
+  const maria = people['maria.keller'];
+  const context = await signedIn(browser, server.origin, maria, WIDE);
+  await administer(context, people);
+  await use(context);
   await context.close();
 
-  const phone = await signedIn(browser, server.origin, undefined, PHONE);
+  const phone = await signedIn(browser, server.origin, maria, PHONE);
   const small = await phone.newPage();
-  await small.goto(`${server.origin}/recordings`);
-  await small.getByText('Ready', { exact: true }).first().waitFor();
-  await shot(small, 'recordings-phone');
+  await open(small, '/recordings', 'recordings-phone');
+  await open(small, '/admin/storage', 'admin-storage-phone');
   await phone.close();
-  for (const it of await api.recordings()) await api.fetch(`/api/recordings/${it.id}`, { method: 'DELETE' });
 } finally {
   await browser.close();
   await server.close();

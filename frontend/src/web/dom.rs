@@ -1,7 +1,7 @@
 //! The few places where the pages touch the document themselves.
 
 use leptos::prelude::*;
-use leptos::wasm_bindgen::JsValue;
+use leptos::wasm_bindgen::{JsCast, JsValue};
 
 /// Removes the sentence that `index.html` shows until the application runs.
 pub(super) fn remove_boot_notice() {
@@ -12,14 +12,26 @@ pub(super) fn remove_boot_notice() {
 
 /// Moves the keyboard focus to the element with this id, if it is there.
 pub(super) fn focus(id: &str) {
-    use leptos::wasm_bindgen::JsCast;
-
     let element = document().get_element_by_id(id);
     if let Some(element) =
         element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok())
     {
         // Fails only for an element that left the document, where there is nothing to focus.
         let _ = element.focus();
+    }
+}
+
+/// Scrolls what is around the element with this id sideways, so that it is in the middle.
+pub(super) fn reveal(id: &str) {
+    let element = document().get_element_by_id(id);
+    let Some(element) = element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok())
+    else {
+        return;
+    };
+    let around = element.parent_element();
+    if let Some(around) = around.and_then(|around| around.dyn_into::<web_sys::HtmlElement>().ok()) {
+        let left = element.offset_left() - around.offset_left();
+        around.set_scroll_left(left - (around.client_width() - element.offset_width()) / 2);
     }
 }
 
@@ -55,10 +67,28 @@ pub(super) fn local_time(moment: &str) -> String {
     if date.get_time().is_nan() {
         return moment.to_owned();
     }
+    in_words(&date, &[("dateStyle", "medium"), ("timeStyle", "short")])
+}
+
+/// A day (`2026-11-21`) without its year, in the person's language: `21 Nov`. What is no day is shown as it came.
+pub(super) fn local_day(day: &str) -> String {
+    let date = js_sys::Date::new(&JsValue::from_str(day));
+    if date.get_time().is_nan() {
+        return day.to_owned();
+    }
+    // A day alone is midnight UTC (ECMA-262, section 21.4.1.32).
+    in_words(
+        &date,
+        &[("day", "numeric"), ("month", "short"), ("timeZone", "UTC")],
+    )
+}
+
+/// A date in the person's language.
+fn in_words(date: &js_sys::Date, styles: &[(&str, &str)]) -> String {
     let options = js_sys::Object::new();
-    for (name, style) in [("dateStyle", "medium"), ("timeStyle", "short")] {
+    for (name, style) in styles {
         // Cannot fail on an ordinary object.
-        let _ = js_sys::Reflect::set(&options, &name.into(), &style.into());
+        let _ = js_sys::Reflect::set(&options, &(*name).into(), &(*style).into());
     }
     let language = window().navigator().language();
     let language = language.as_deref().unwrap_or("en");

@@ -5,11 +5,22 @@ use std::rc::Rc;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use serde::de::DeserializeOwned;
 
 use super::api::{Api, ApiError};
 use super::session::Session;
+use crate::listing::Page;
 
 type Fetch<T> = Rc<dyn Fn(Api) -> LocalBoxFuture<'static, Result<T, ApiError>>>;
+
+/// What is being asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    Nothing,
+    Something,
+    /// Something that may have been answered before what has happened since: it has to be asked once more.
+    Overtaken,
+}
 
 /// Something that is asked for, now and again: what is known of it, and what went wrong.
 pub(super) struct Loaded<T: 'static> {
@@ -19,8 +30,8 @@ pub(super) struct Loaded<T: 'static> {
     problem: RwSignal<Option<String>>,
     /// A request that the person asked for is under way.
     is_busy: RwSignal<bool>,
-    /// Some request is under way.
-    is_asking: StoredValue<bool>,
+    /// What request is under way.
+    asking: StoredValue<Asking>,
     /// Counts the questions: only the answer to the last one is believed.
     questions: StoredValue<u32>,
     /// Counts the changes made here. What was asked before the last one would bring a deleted row back.
@@ -47,7 +58,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Loaded<T> {
             value: RwSignal::new(None),
             problem: RwSignal::new(None),
             is_busy: RwSignal::new(false),
-            is_asking: StoredValue::new(false),
+            asking: StoredValue::new(Asking::Nothing),
             questions: StoredValue::new(0),
             edits: StoredValue::new(0),
         }
@@ -59,15 +70,25 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Loaded<T> {
         self.ask();
     }
 
-    /// Asks by itself; silent, and not while another question is under way.
+    /// Asks by itself; silent, and while another question is under way only after it.
     pub(super) fn poll(self) {
-        if !self.is_asking.get_value() {
+        if !self.overtake() {
             self.ask();
         }
     }
 
+    /// Something has happened. Whether a question is under way, which may have been answered before that; then it is
+    /// asked once more.
+    pub(super) fn overtake(self) -> bool {
+        let is_asking = self.asking.try_get_value() != Some(Asking::Nothing);
+        if is_asking {
+            self.asking.try_set_value(Asking::Overtaken);
+        }
+        is_asking
+    }
+
     fn ask(self) {
-        self.is_asking.set_value(true);
+        self.asking.set_value(Asking::Something);
         let question = self.questions.get_value().wrapping_add(1);
         self.questions.set_value(question);
         let edits = self.edits.get_value();
@@ -81,10 +102,16 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Loaded<T> {
             if self.edits.get_value() != edits {
                 return self.ask();
             }
-            self.is_asking.set_value(false);
+            let is_overtaken = self.asking.get_value() == Asking::Overtaken;
+            self.asking.set_value(Asking::Nothing);
             self.is_busy.set(false);
             match answer {
-                Ok(value) => self.take(value),
+                Ok(value) => {
+                    self.take(value);
+                    if is_overtaken {
+                        self.ask();
+                    }
+                }
                 Err(error) => self.problem.set(Some(self.session.explain(&error))),
             }
         });
@@ -126,6 +153,16 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Loaded<T> {
         self.value.with(|value| value.as_ref().map(look))
     }
 
+    /// How the question goes.
+    pub(super) fn asked(self) -> Asked {
+        Asked {
+            problem: self.problem,
+            is_waiting: Signal::derive(move || self.is_waiting()),
+            is_busy: self.is_busy,
+            again: Callback::new(move |()| self.load()),
+        }
+    }
+
     /// The sentence to show, if something went wrong.
     pub(super) fn problem(self) -> RwSignal<Option<String>> {
         self.problem
@@ -140,4 +177,50 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Loaded<T> {
     pub(super) fn is_busy(self) -> bool {
         self.is_busy.get()
     }
+}
+
+impl<T: Clone + PartialEq + Send + Sync + 'static> Loaded<Page<T>> {
+    /// The page of a list at `address`; asked for at once, and again when the address changes.
+    pub(super) fn list(address: Memo<String>) -> Self
+    where
+        T: DeserializeOwned,
+    {
+        let list = Self::new(move |api| {
+            let address = address.get_untracked();
+            async move { api.page(&address).await }
+        });
+        Effect::new(move |_| {
+            address.track();
+            list.load();
+        });
+        list
+    }
+
+    /// The rows; none while nothing is known.
+    pub(super) fn rows(self) -> Vec<T> {
+        self.with(|page| page.rows.clone()).unwrap_or_default()
+    }
+
+    /// How many rows there are, once that is known.
+    pub(super) fn count(self) -> Signal<Option<usize>> {
+        Signal::derive(move || self.with(|page| page.rows.len()))
+    }
+
+    /// The API's address of the next page, if there is one.
+    pub(super) fn next(self) -> Signal<Option<String>> {
+        Signal::derive(move || self.with(|page| page.next.clone()).flatten())
+    }
+}
+
+/// How a question goes, whatever it is about: what parts of a page need to know that show only this.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    /// The sentence to show, if something went wrong.
+    pub(super) problem: RwSignal<Option<String>>,
+    /// Nothing to show yet, and nothing went wrong.
+    pub(super) is_waiting: Signal<bool>,
+    /// A request that the person asked for is under way.
+    pub(super) is_busy: RwSignal<bool>,
+    /// Asks again.
+    pub(super) again: Callback<()>,
 }

@@ -14,8 +14,8 @@ use super::session::Session;
 /// How often a stream that was refused is tried again. One that broke off the browser opens again by itself.
 const AGAIN_MS: u32 = 30_000;
 
-/// The events that lists follow.
-const NAMES: [&str; 3] = ["hello", "recording", "recording_deleted"];
+/// The events that pages follow.
+const NAMES: [&str; 4] = ["hello", "settings", "recording", "recording_deleted"];
 
 /// Calls `take` with each event of the stream at `address`, and answers whether the stream is open; while it is not,
 /// polling has to do.

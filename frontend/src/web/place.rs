@@ -48,6 +48,11 @@ impl Place {
         names.iter().any(|name| !self.get(name).is_empty())
     }
 
+    /// Whether anything restricts, or begins later.
+    pub(super) fn is_restricted(self) -> bool {
+        self.query.with(|query| query.into_iter().next().is_some())
+    }
+
     /// Changes a filter, and begins at the first page.
     pub(super) fn set(self, name: &'static str, value: &str) {
         let value = value.trim();

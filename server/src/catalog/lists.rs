@@ -10,7 +10,7 @@ use sqlx::any::AnyArguments;
 use sqlx::{Arguments, AssertSqlSafe, Row};
 
 use super::recordings::{SELECT, status_to_text};
-use super::{Catalog, CatalogError, RecordingRow};
+use super::{Catalog, CatalogError, RecordingRow, like};
 
 /// Rows that are looked at for one page of a search.
 const STRETCH: i64 = if cfg!(test) { 20 } else { 5_000 };
@@ -299,7 +299,7 @@ impl List {
             *conditions += &format!(" AND r.protected = {}", i64::from(protected));
         }
         if let Some(search) = &self.search {
-            let pattern = statement.bind(pattern(search));
+            let pattern = statement.bind(like::containing(search));
             // The database changes both sides to lower case: SQLite knows only the case of ASCII.
             let has = |column| format!("lower({column}) LIKE lower({pattern}) ESCAPE '!'");
             *conditions += &format!(
@@ -315,20 +315,6 @@ impl List {
     fn direction(&self) -> &'static str {
         if self.ascending { "ASC" } else { "DESC" }
     }
-}
-
-/// A `LIKE` pattern for texts with this in them.
-fn pattern(search: &str) -> String {
-    let mut pattern = String::with_capacity(search.len() + 2);
-    pattern.push('%');
-    for character in search.chars() {
-        if matches!(character, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
 }
 
 #[cfg(test)]

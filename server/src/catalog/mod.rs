@@ -8,6 +8,7 @@ mod concatenation;
 mod copy;
 mod due;
 mod leases;
+mod like;
 mod lists;
 mod open;
 mod recordings;

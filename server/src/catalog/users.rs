@@ -4,7 +4,7 @@ use sortie_api::{Role, UserSource};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Catalog, CatalogError, nonsense};
+use super::{Catalog, CatalogError, like, nonsense};
 
 const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms";
 
@@ -108,6 +108,13 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
     }
 }
 
+impl UserRow {
+    /// What people are ordered by.
+    pub(crate) fn key(&self) -> String {
+        key(&self.username)
+    }
+}
+
 /// What must be unique about a user name.
 fn key(username: &str) -> String {
     username.to_lowercase()
@@ -163,12 +170,36 @@ impl Catalog {
             .await?)
     }
 
-    /// Everybody, by name.
-    pub(crate) async fn users(&self) -> Result<Vec<UserRow>, CatalogError> {
-        let sql = format!("SELECT {COLUMNS} FROM users ORDER BY username_key");
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .fetch_all(&self.pool)
-            .await?)
+    /// At most `limit` people by name, those after `after` (a [`UserRow::key`]). With a `search`, those who have it in
+    /// their name, the name to show or their mail address, in any case.
+    pub(crate) async fn users(
+        &self,
+        after: &str,
+        search: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<UserRow>, CatalogError> {
+        let pattern = search.map(like::containing);
+        let found = match pattern {
+            None => "",
+            // The key is in lower case already.
+            Some(_) => {
+                "AND (username_key LIKE $3 ESCAPE '!' OR lower(display_name) LIKE lower($4) ESCAPE '!' \
+                 OR lower(email) LIKE lower($5) ESCAPE '!')"
+            }
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM users WHERE username_key > $1 {found} ORDER BY username_key LIMIT $2"
+        );
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(after)
+            .bind(i64::from(limit));
+        if let Some(pattern) = pattern {
+            query = query
+                .bind(pattern.to_lowercase())
+                .bind(pattern.clone())
+                .bind(pattern);
+        }
+        Ok(query.fetch_all(&self.pool).await?)
     }
 
     /// Whether there is anybody at all.

@@ -2,8 +2,11 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
 use sortie_api::{NewUser, ProblemCode, Role, User, UserSource, UserUpdate};
 use uuid::Uuid;
 
@@ -11,9 +14,15 @@ use super::access::{Routes, routes};
 use super::auth::user_view;
 use super::caller::{Admin, Caller};
 use super::json::JsonBody;
-use super::{ApiError, ApiResult, AppState};
+use super::lists::{self, ListQuery};
+use super::{ApiError, ApiResult, AppState, query};
 use crate::accounts::is_plausible_email;
 use crate::catalog::{Action, AuditEvent, CatalogError, UserChange, UserRow};
+
+/// Rows of a page when the caller does not say.
+const PAGE: u32 = 100;
+/// The most rows of a page.
+const PAGE_MAX: u32 = 500;
 
 /// The routes under `/api/admin/users`.
 pub(super) fn routes() -> Routes {
@@ -26,10 +35,50 @@ pub(super) fn routes() -> Routes {
     }
 }
 
-async fn list(State(state): State<AppState>, _: Admin) -> ApiResult<Json<Vec<User>>> {
-    Ok(Json(
-        state.catalog.users().await?.iter().map(user_view).collect(),
-    ))
+#[derive(Deserialize)]
+struct UserQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+    q: Option<String>,
+}
+
+async fn list(
+    State(state): State<AppState>,
+    _: Admin,
+    asked: ListQuery<UserQuery>,
+) -> ApiResult<Response> {
+    let limit = query::limit(asked.query.limit.as_deref(), PAGE, PAGE_MAX)?;
+    let after = match asked.query.cursor.as_deref() {
+        None => String::new(),
+        Some(cursor) => place(cursor)?,
+    };
+    let search = lists::text("q", asked.query.q.as_deref())?;
+    // One row more than asked for tells whether there is a next page.
+    let mut rows = state
+        .catalog
+        .users(&after, search.as_deref(), limit.saturating_add(1))
+        .await?;
+    let has_more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let (true, Some(last)) = (has_more, rows.last()) {
+        let next = asked.link_to(&URL_SAFE_NO_PAD.encode(last.key()));
+        headers.extend(next.map(|next| (header::LINK, next)));
+    }
+    let people: Vec<_> = rows.iter().map(user_view).collect();
+    Ok((headers, Json(people)).into_response())
+}
+
+/// The name that a cursor stands for.
+fn place(cursor: &str) -> ApiResult<String> {
+    let read = || String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok();
+    read()
+        // No name has a NUL, and PostgreSQL refuses a text with one.
+        .filter(|name| !name.contains('\0'))
+        .ok_or_else(|| {
+            ApiError::invalid("cursor is not one that this server gave; follow the Link header.")
+        })
 }
 
 async fn show(

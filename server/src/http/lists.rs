@@ -123,7 +123,7 @@ fn wanted(query: &RecordingQuery) -> ApiResult<List> {
 }
 
 /// An empty field of a form restricts nothing.
-fn text(name: &str, value: Option<&str>) -> ApiResult<Option<String>> {
+pub(super) fn text(name: &str, value: Option<&str>) -> ApiResult<Option<String>> {
     let Some(value) = value.map(str::trim).filter(|value| !value.is_empty()) else {
         return Ok(None);
     };

@@ -294,6 +294,81 @@ async fn the_first_administrator_gets_a_password_that_is_shown_once() {
 }
 
 #[tokio::test]
+async fn people_come_in_pages_and_are_found() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    // Whoever is before and after "admin", in both cases, and a sign that means something to LIKE.
+    for name in ["ann", "Bob", "äsop", "per_cent", "percent", "Zoë"] {
+        create(&admin, name, json!(["user"])).await;
+    }
+    let bob = json!({ "username": "x1", "password": "a good password", "display_name": "Robert", "email": "bob@x.org" });
+    json_of(admin.post("/api/admin/users").json(&bob), 201).await;
+
+    let names = async |path: &str| {
+        let answer = admin.get(path).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let link = header(&answer, "link");
+        let next = link
+            .split_once('>')
+            .map(|(path, _)| path.trim_start_matches('<').to_owned());
+        let page: Vec<Value> = answer.json().await.unwrap();
+        let names: Vec<String> = page
+            .iter()
+            .filter_map(|it| it["username"].as_str().map(str::to_owned))
+            .collect();
+        (names, next)
+    };
+    let (mut everybody, mut sizes) = (Vec::new(), Vec::new());
+    let mut next = Some("/api/admin/users?limit=3".to_owned());
+    while let Some(path) = next {
+        let (page, after) = names(&path).await;
+        sizes.push(page.len());
+        everybody.extend(page);
+        next = after;
+    }
+    assert_eq!(sizes, [3, 3, 2]);
+    assert_eq!(everybody, names("/api/admin/users").await.0);
+    let mut sorted = everybody.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(sorted.len(), 8, "{everybody:?}");
+
+    for (search, expected) in [
+        ("BOB", &["Bob", "x1"][..]),
+        ("robert", &["x1"]),
+        ("r_c", &["per_cent"]),
+        ("%25", &[]),
+        ("ZO", &["Zoë"]),
+        (
+            "",
+            &[
+                "ann", "admin", "Bob", "per_cent", "percent", "x1", "Zoë", "äsop",
+            ],
+        ),
+    ] {
+        let (mut found, _) = names(&format!("/api/admin/users?q={search}")).await;
+        let mut expected: Vec<_> = expected.iter().map(|name| (*name).to_owned()).collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "{search:?}");
+    }
+    let (page, next) = names("/api/admin/users?q=per&limit=1").await;
+    let (rest, end) = names(&next.unwrap()).await;
+    assert_eq!((page.len(), rest.len(), end), (1, 1, None));
+    for query in [
+        "limit=0",
+        "limit=501",
+        "limit=x",
+        "cursor=!",
+        "cursor=AA",
+        "q=%00",
+    ] {
+        let request = admin.get(&format!("/api/admin/users?{query}"));
+        problem(request, 400, "invalid_field").await;
+    }
+}
+
+#[tokio::test]
 async fn a_hash_with_old_parameters_is_renewed_at_sign_in() {
     let server = TestServer::start().await;
     let admin = server.admin().await;

@@ -74,8 +74,14 @@ pub(in crate::web) fn Choice(
     let id = format!("filter-{name}");
     let options = move || {
         let all = all.map(|words| (String::new(), words.to_owned()));
+        let choices = choices.get();
+        // What the address restricts to is shown, also where it is none of the choices.
+        let now = place.get(name);
+        let is_known = now.is_empty() || choices.iter().any(|(value, _)| *value == now);
+        let other = (!is_known).then(|| (now.clone(), now));
         all.into_iter()
-            .chain(choices.get())
+            .chain(other)
+            .chain(choices)
             .map(|(value, words)| {
                 let is_selected = {
                     let value = value.clone();

@@ -25,4 +25,4 @@ pub(super) use pager::Pager;
 pub(super) use recording_facts::{Duration, Moment};
 pub(super) use sheet::{CheckField, Sheet, TextField};
 pub(super) use status_badge::StatusBadge;
-pub(super) use table::{Cell, Columns, Fetching};
+pub(super) use table::{Cell, Fetching, Listing, Refresh, Table};

@@ -9,10 +9,10 @@ use leptos::either::Either;
 use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
 
-use self::list::{RecordingList, Refresh};
+use self::list::RecordingList;
 use self::shelf::{Scope, Shelf};
 use super::NotFoundPage;
-use crate::web::components::{Gate, Glyph, Heading, Icon};
+use crate::web::components::{Gate, Glyph, Heading, Icon, Refresh};
 use crate::web::session::Session;
 
 /// The list of the person's own recordings.
@@ -43,7 +43,7 @@ fn MyRecordings() -> impl IntoView {
             <div class="page-head">
                 <Heading title="My Recordings" />
                 <div class="page-actions">
-                    <Refresh shelf=shelf />
+                    <Refresh asked=shelf.page.asked() />
                     <button
                         type="button"
                         class="button"
@@ -67,7 +67,7 @@ pub(super) fn AllRecordings() -> impl IntoView {
         <div class="page-head">
             <h2 id="panel-heading">"All Recordings"</h2>
             <div class="page-actions">
-                <Refresh shelf=shelf />
+                <Refresh asked=shelf.page.asked() />
             </div>
         </div>
         <RecordingList shelf=shelf named_by="panel-heading" />

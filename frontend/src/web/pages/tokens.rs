@@ -8,29 +8,37 @@ use leptos::task::spawn_local;
 use sortie_api::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};
 
 use crate::listing::Page;
+use crate::query;
 use crate::web::api::{Api, item_path};
 use crate::web::components::{
-    Cell, CheckField, Columns, Confirm, Fetching, Gate, Glyph, Heading, Icon, Moment, Pager,
-    Question, Sheet, TextField,
+    Cell, CheckField, Confirm, Gate, Glyph, Heading, Icon, Listing, Moment, Question, Sheet,
+    TextField,
 };
+use crate::web::dom;
 use crate::web::loaded::Loaded;
 use crate::web::place::Place;
 use crate::web::session::{Session, SignIn};
 
 const OWN: &str = "/api/tokens";
 const ALL: &str = "/api/admin/tokens";
+/// In the dialog that shows a new token.
+const COPY: &str = "token-copy";
 
 /// The person's own tokens.
 #[component]
 pub(in crate::web) fn TokensPage() -> impl IntoView {
+    let is_making = RwSignal::new(false);
     view! {
         <Gate>
             <section class="page" aria-labelledby="page-heading">
-                <Heading title="API tokens" />
+                <div class="page-head">
+                    <Heading title="API tokens" />
+                    <Create is_making=is_making />
+                </div>
                 <p class="quiet lead">
                     "For programs that record, list or download for you. A token may never do more than you."
                 </p>
-                <Tokens everyone=false />
+                <Tokens route=OWN named_by="page-heading" is_making=is_making />
             </section>
         </Gate>
     }
@@ -39,59 +47,44 @@ pub(in crate::web) fn TokensPage() -> impl IntoView {
 /// Everybody's tokens, for administrators.
 #[component]
 pub(super) fn TokensTab() -> impl IntoView {
+    let is_making = RwSignal::new(false);
     view! {
-        <h2 class="lead">"API tokens"</h2>
-        <Tokens everyone=true />
+        <div class="page-head">
+            <h2 id="panel-heading" tabindex="-1">"API tokens"</h2>
+            <Create is_making=is_making />
+        </div>
+        <Tokens route=ALL named_by="panel-heading" is_making=is_making />
     }
 }
 
 #[component]
-fn Tokens(everyone: bool) -> impl IntoView {
-    let place = Place::here();
-    let address = Memo::new(move |_| {
-        let cursor = place.cursor();
-        let route = if everyone { ALL } else { OWN };
-        crate::query::address(route, &[("cursor", &cursor)])
-    });
-    let tokens = Loaded::new(move |api: Api| {
-        let address = address.get_untracked();
-        async move { api.page::<ApiToken>(&address).await }
-    });
-    Effect::new(move |_| {
-        address.track();
-        tokens.load();
-    });
-    let asked = RwSignal::new(None::<Question>);
-    let is_making = RwSignal::new(false);
-    let rows = move || tokens.get().map(|page| page.rows).unwrap_or_default();
-    let is_empty = move || tokens.with(|page| page.rows.is_empty()).unwrap_or(false);
-    let row = move |token: ApiToken| view! { <TokenRow token=token asked=asked tokens=tokens /> };
+fn Create(is_making: RwSignal<bool>) -> impl IntoView {
     view! {
-        <p class="lead">
-            <button type="button" class="button button-primary" on:click=move |_| is_making.set(true)>
-                "Create token"
-            </button>
-        </p>
-        <Fetching
-            problem=tokens.problem()
-            is_waiting=Signal::derive(move || tokens.is_waiting())
-            on_retry=move |()| tokens.load()
-        />
-        <Show when=is_empty>
-            <div class="empty card">
-                <p class="empty-heading">"No tokens"</p>
-                <p class="quiet">"Create one for a program that is to work with this server."</p>
-            </div>
-        </Show>
-        <Show when=move || !rows().is_empty()>
-            <table class="table" role="table" aria-label="API tokens">
-                <Columns titles=&["Name", "Owner", "Scopes", "Expires", "Last used", ""] />
-                <tbody role="rowgroup">{move || rows().into_iter().map(row).collect_view()}</tbody>
-            </table>
-        </Show>
-        <Pager
+        <button type="button" class="button button-primary" on:click=move |_| is_making.set(true)>
+            "Create token"
+        </button>
+    }
+}
+
+#[component]
+fn Tokens(route: &'static str, named_by: &'static str, is_making: RwSignal<bool>) -> impl IntoView {
+    let place = Place::here();
+    let address =
+        Memo::new(move |_| query::address(route, &[("limit", "50"), ("cursor", &place.cursor())]));
+    let tokens = Loaded::list(address);
+    let asked = RwSignal::new(None::<Question>);
+    let row = move |token: ApiToken| view! { <TokenRow token=token asked=asked named_by=named_by tokens=tokens /> };
+    view! {
+        <Listing
             place=place
-            next=Signal::derive(move || tokens.with(|page| page.next.clone()).flatten())
+            asked=tokens.asked()
+            count=tokens.count()
+            next=tokens.next()
+            named_by=named_by
+            columns=&["Name", "Owner", "Scopes", "Expires", "Last used", ""]
+            rows=move || tokens.rows().into_iter().map(row).collect_view()
+            empty="No tokens"
+            hint="Create one for a program that is to work with this server."
         />
         <Sheet is_open=is_making.into() on_close=move |()| is_making.set(false) named_by="token-heading">
             {move || is_making.get().then(|| view! { <TokenForm is_making=is_making tokens=tokens /> })}
@@ -112,6 +105,7 @@ fn scope_name(scope: &TokenScope) -> &'static str {
 fn TokenRow(
     token: ApiToken,
     asked: RwSignal<Option<Question>>,
+    named_by: &'static str,
     tokens: Loaded<Page<ApiToken>>,
 ) -> impl IntoView {
     let moment = |at: Option<String>| match at {
@@ -129,7 +123,11 @@ fn TokenRow(
             let path = path.clone();
             async move { api.remove(&path).await }.boxed_local()
         }),
-        done: Callback::new(move |()| tokens.load()),
+        done: Callback::new(move |()| {
+            // The button that had the focus goes with its row.
+            dom::focus(named_by);
+            tokens.load();
+        }),
     };
     view! {
         <tr role="row">
@@ -213,6 +211,8 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: Loaded<Page<ApiToken>>) -> impl 
             match answer {
                 Ok(created) => {
                     made.set(Some(created.token));
+                    // The button that was pressed is gone.
+                    request_animation_frame(|| dom::focus(COPY));
                     tokens.load();
                 }
                 Err(error) => problem.set(Some(session.explain(&error))),
@@ -277,7 +277,7 @@ fn Made(token: String, is_making: RwSignal<bool>) -> impl IntoView {
             <code class="token">{token}</code>
         </p>
         <div class="dialog-actions">
-            <button type="button" class="button" on:click=copy>
+            <button type="button" id=COPY class="button" on:click=copy>
                 {move || if is_copied.get() { "Copied" } else { "Copy" }}
             </button>
             <button type="button" class="button button-primary" on:click=move |_| is_making.set(false)>

@@ -98,6 +98,7 @@ const fn one_of(name: &'static str, words: &'static [&'static str]) -> Parameter
 }
 
 const PAGE: &[Parameter] = &[limit(500), text("cursor")];
+const USERS: &[Parameter] = &[limit(500), text("cursor"), text("q")];
 const SESSIONS: &[Parameter] = &[
     one_of(
         "status",
@@ -232,7 +233,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("POST", "/api/uploads/{id}", "Uploads (tus)", "PATCH, HEAD or DELETE by X-HTTP-Method-Override", &[(200, Empty), (204, Empty)]).takes(Stream).tus(),
     op("DELETE", "/api/uploads/{id}", "Uploads (tus)", "Give an upload up, and what it brought", &[(204, Empty)]).tus(),
 
-    op("GET", "/api/admin/users", "Administration", "Everybody", &[(200, Data(of::<Many<api::User>>))]),
+    op("GET", "/api/admin/users", "Administration", "Everybody, by name; the header Link has the next page", &[(200, Data(of::<Many<api::User>>))]).query(USERS),
     op("POST", "/api/admin/users", "Administration", "Make somebody", &[(201, Data(of::<api::User>))]).takes(Json(of::<api::NewUser>)),
     op("GET", "/api/admin/users/{id}", "Administration", "Somebody", &[(200, Data(of::<api::User>))]),
     op("PATCH", "/api/admin/users/{id}", "Administration", "Change somebody", &[(200, Data(of::<api::User>))]).takes(Json(of::<api::UserUpdate>)),

@@ -3,9 +3,11 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sortie_api::{AuditEntry, AuditResult, AuditVerification};
 
+use crate::audit::{self, ACTIONS};
+use crate::listing::Page;
 use crate::query;
 use crate::web::components::{
-    Cell, Choice, Columns, DayField, Fetching, Filters, Moment, Pager, SearchField,
+    Cell, Choice, DayField, Filters, Listing, Moment, Refresh, SearchField,
 };
 use crate::web::dom;
 use crate::web::download;
@@ -14,6 +16,7 @@ use crate::web::place::Place;
 use crate::web::session::Session;
 
 const ROUTE: &str = "/api/admin/audit";
+const RESULTS: [(&str, &str); 3] = [("ok", "Done"), ("denied", "Denied"), ("failed", "Failed")];
 const FILTERS: [&str; 6] = ["actor", "action", "subject", "result", "from", "to"];
 
 /// The address of the log, or of a copy of it, with the filters that are set.
@@ -46,23 +49,17 @@ pub(super) fn AuditTab() -> impl IntoView {
             &[("limit", "50"), ("cursor", &place.cursor())],
         )
     });
-    let log = Loaded::new(move |api| {
-        let here = here.get_untracked();
-        async move { api.page::<AuditEntry>(&here).await }
-    });
-    Effect::new(move |_| {
-        here.track();
-        log.load();
-    });
-    let rows = move || log.get().map(|page| page.rows).unwrap_or_default();
-    let is_empty = move || log.with(|page| page.rows.is_empty()).unwrap_or(false);
-    let results = [("ok", "Done"), ("denied", "Denied"), ("failed", "Failed")]
-        .map(|(value, words)| (value.to_owned(), words.to_owned()))
-        .to_vec();
+    let log = Loaded::<Page<AuditEntry>>::list(here);
+    let owned = |(value, words): (&str, &str)| (value.to_owned(), words.to_owned());
+    let mut actions = ACTIONS.map(owned).to_vec();
+    actions.sort_by(|(_, one), (_, other)| one.cmp(other));
+    let actions = StoredValue::new(actions);
+    let results = StoredValue::new(RESULTS.map(owned).to_vec());
     view! {
         <div class="page-head">
             <h2 id="panel-heading">"Audit log"</h2>
             <div class="page-actions">
+                <Refresh asked=log.asked() />
                 <Export place=place format="jsonl" name="audit.jsonl" words="Export JSON Lines" />
                 <Export place=place format="csv" name="audit.csv" words="Export CSV" />
             </div>
@@ -70,36 +67,24 @@ pub(super) fn AuditTab() -> impl IntoView {
         <Verify />
         <Filters place=place is_filtered=Signal::derive(move || place.is_filtered(&FILTERS))>
             <SearchField place=place name="actor" label="Who" hint="User name or ID" />
-            <SearchField place=place name="action" label="What" hint="recording.delete" />
+            <Choice place=place name="action" label="What" all="All" choices=actions.get_value() />
             <SearchField place=place name="subject" label="Which" hint="ID" />
-            <Choice place=place name="result" label="Result" all="All" choices=results.clone() />
+            <Choice place=place name="result" label="Result" all="All" choices=results.get_value() />
             <DayField place=place name="from" label="From" />
             <DayField place=place name="to" label="To" />
         </Filters>
-        <Fetching
-            problem=log.problem()
-            is_waiting=Signal::derive(move || log.is_waiting())
-            on_retry=move |()| log.load()
-        />
-        <Show when=is_empty>
-            <div class="empty card">
-                <p class="empty-heading">"No entries found"</p>
-                <button type="button" class="button" on:click=move |_| place.clear()>
-                    "Show all"
-                </button>
-            </div>
-        </Show>
-        <Show when=move || !rows().is_empty()>
-            <table class="table audit" role="table" aria-labelledby="panel-heading">
-                <Columns titles=&["Number", "When", "Who", "What", "Which", "Result"] />
-                <tbody role="rowgroup">
-                    {move || rows().into_iter().map(|entry| view! { <Entry entry=entry /> }).collect_view()}
-                </tbody>
-            </table>
-        </Show>
-        <Pager
+        <Listing
             place=place
-            next=Signal::derive(move || log.with(|page| page.next.clone()).flatten())
+            asked=log.asked()
+            count=log.count()
+            next=log.next()
+            named_by="panel-heading"
+            columns=&["#Number", "When", "Who", "What", "Which", "Result"]
+            class="audit"
+            rows=move || {
+                log.rows().into_iter().map(|entry| view! { <Entry entry=entry /> }).collect_view()
+            }
+            empty="No entries found"
         />
     }
 }
@@ -120,24 +105,30 @@ fn Entry(entry: AuditEntry) -> impl IntoView {
         Some(address) => format!("{} from {address}", entry.via.name()),
         None => entry.via.name().to_owned(),
     };
+    let what = audit::words(&entry.action);
     view! {
         <tr role="row">
-            <Cell label="Number">{entry.seq}</Cell>
-            <Cell label="When">
+            <Cell label="Number" class="number cell-seq">
+                {entry.seq.to_string()}
+            </Cell>
+            <Cell label="When" class="cell-when">
                 <Moment at=entry.at />
             </Cell>
             <Cell label="Who">
                 {who}
                 <span class="quiet">{from}</span>
             </Cell>
-            <Cell label="What">{entry.action}</Cell>
-            <Cell label="Which">
-                {entry.subject}
+            <Cell label="What">
+                {what}
+                <code class=what.map(|_| "quiet")>{entry.action}</code>
+            </Cell>
+            <Cell label="Which" class="cell-which">
+                <code>{entry.subject}</code>
                 <span class="quiet">{entry.detail}</span>
             </Cell>
-            <td role="cell">
+            <Cell label="Result" class="cell-result">
                 <span class=class>{result}</span>
-            </td>
+            </Cell>
         </tr>
     }
 }

@@ -161,6 +161,8 @@ fn Tabs(tab: Memo<Tab>) -> impl IntoView {
         navigate(&next.address(), Default::default());
         dom::focus(&next.link());
     };
+    // On a narrow screen the tabs scroll sideways.
+    Effect::new(move |_| dom::reveal(&tab.get().link()));
     view! {
         <div class="tabs" role="tablist" aria-label="Admin Settings" on:keydown=on_key>
             {Tab::ALL

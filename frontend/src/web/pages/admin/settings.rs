@@ -1,84 +1,116 @@
 use gloo_net::http::Method;
 use leptos::ev;
-use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use sortie_api::{RECORDING_AUTO_RECORD, Settings};
+use sortie_api::{Event, RECORDING_AUTO_RECORD, Settings};
 
-use crate::web::components::{ErrorNotice, Loading};
+use crate::web::components::Fetching;
 use crate::web::loaded::Loaded;
+use crate::web::news::follow;
 use crate::web::session::Session;
 
 const ROUTE: &str = "/api/admin/settings";
 
-/// What an administrator sets while the server runs.
+/// What an administrator sets while the server runs. Follows what other administrators set.
 #[component]
 pub(super) fn SettingsTab() -> impl IntoView {
     let settings = Loaded::new(|api| async move { api.get::<Settings>(ROUTE).await });
     settings.load();
-    let problem = settings.problem();
+    let is_known = Memo::new(move |_| settings.with(|_| ()).is_some());
     view! {
         <h2 class="visually-hidden">"Settings"</h2>
-        <Show when=move || problem.with(Option::is_some)>
-            <ErrorNotice
-                sentence=Signal::derive(move || problem.get().unwrap_or_default())
-                on_action=move |()| settings.load()
-            />
+        <Fetching asked=settings.asked() bars=2 />
+        <Show when=move || is_known.get()>
+            <SettingsForm settings=settings />
         </Show>
-        <Show when=move || settings.is_waiting()>
-            <Loading label="Loading the settings" bars=2 />
-        </Show>
-        {move || settings.get().map(|settings| view! { <SettingsForm settings=settings /> })}
     }
 }
 
-#[component]
-fn SettingsForm(settings: Settings) -> impl IntoView {
-    let session = Session::expect();
-    let auto_record = NodeRef::<html::Input>::new();
-    let is_busy = RwSignal::new(false);
-    let is_saved = RwSignal::new(false);
-    let problem = RwSignal::new(None::<String>);
-    let is_on = settings
+/// The setting as the server has it.
+fn is_on(settings: &Settings) -> bool {
+    settings
         .get(RECORDING_AUTO_RECORD)
-        .is_some_and(|value| value == "true");
+        .is_some_and(|value| value == "true")
+}
+
+/// Takes over a new value; `false` where it is the old one.
+fn turn(settings: &mut Settings, on: bool) -> bool {
+    let is_new = is_on(settings) != on;
+    settings.insert(RECORDING_AUTO_RECORD.to_owned(), on.to_string());
+    is_new
+}
+
+#[component]
+fn SettingsForm(settings: Loaded<Settings>) -> impl IntoView {
+    let session = Session::expect();
+    let kept = Memo::new(move |_| settings.with(is_on).unwrap_or(false));
+    // What the person has chosen and not saved; until then the page shows what the server has.
+    let chosen = RwSignal::new(None::<bool>);
+    let shown = move || chosen.get().unwrap_or_else(|| kept.get());
+    let is_busy = RwSignal::new(false);
+    let told = RwSignal::new("");
+    let problem = RwSignal::new(None::<String>);
+
+    follow("/api/events", move |event| match event {
+        Event::Hello => settings.poll(),
+        Event::Settings(now) => {
+            let on = now.recording_auto_record;
+            let mut is_new = false;
+            settings.amend(|settings| {
+                is_new = turn(settings, on);
+                is_new
+            });
+            settings.overtake();
+            // What is being saved here comes back as an event too, often before the answer.
+            if is_new && !is_busy.get_untracked() {
+                told.set(if on {
+                    "Turned on by another administrator"
+                } else {
+                    "Turned off by another administrator"
+                });
+            }
+        }
+        _ => {}
+    });
 
     let save = move |event: ev::SubmitEvent| {
         event.prevent_default();
-        let Some(field) = auto_record.get_untracked() else {
-            return;
-        };
         if is_busy.get_untracked() {
             return;
         }
+        let on = untrack(shown);
         is_busy.set(true);
-        is_saved.set(false);
+        told.set("");
         problem.set(None);
-        let changes = Settings::from([(
-            RECORDING_AUTO_RECORD.to_owned(),
-            field.checked().to_string(),
-        )]);
+        let changes = Settings::from([(RECORDING_AUTO_RECORD.to_owned(), on.to_string())]);
         spawn_local(async move {
             let outcome = session.api().tell(Method::PUT, ROUTE, &changes).await;
-            if is_busy.try_set(false).is_some() {
+            if is_busy.is_disposed() {
                 return;
             }
             match outcome {
-                Ok(()) => is_saved.set(true),
+                Ok(()) => {
+                    settings.edit(|settings| turn(settings, on));
+                    chosen.set(None);
+                    told.set("Settings saved successfully");
+                }
                 Err(error) => problem.set(Some(session.explain(&error))),
             }
+            is_busy.set(false);
         });
     };
     view! {
         <form class="card settings" on:submit=save>
             <div class="check">
                 <input
-                    node_ref=auto_record
                     id="auto-record"
                     type="checkbox"
-                    checked=is_on
+                    prop:checked=shown
                     aria-describedby="auto-record-hint"
-                    on:change=move |_| is_saved.set(false)
+                    on:change=move |event| {
+                        told.set("");
+                        chosen.set(Some(event_target_checked(&event)));
+                    }
                 />
                 <label for="auto-record">"Auto-record sessions"</label>
             </div>
@@ -94,7 +126,7 @@ fn SettingsForm(settings: Settings) -> impl IntoView {
                     "Save Settings"
                 </button>
                 <p class="saved" role="status">
-                    {move || is_saved.get().then_some("Settings saved successfully")}
+                    {told}
                 </p>
                 <p class="problem-text" role="alert">
                     {problem}

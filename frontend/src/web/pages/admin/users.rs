@@ -5,11 +5,16 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sortie_api::{NewUser, Role, User, UserSource, UserUpdate};
 
+use crate::listing::Page;
+use crate::query;
 use crate::web::api::{Api, item_path};
 use crate::web::components::{
-    Cell, CheckField, Columns, Confirm, Fetching, Glyph, Icon, Moment, Question, Sheet, TextField,
+    Cell, CheckField, Confirm, Filters, Glyph, Icon, Listing, Moment, Question, Refresh,
+    SearchField, Sheet, TextField,
 };
+use crate::web::dom;
 use crate::web::loaded::Loaded;
+use crate::web::place::Place;
 use crate::web::session::Session;
 
 const ROUTE: &str = "/api/admin/users";
@@ -21,32 +26,48 @@ enum Subject {
     Existing(User),
 }
 
+/// The heading, which takes the focus when what had it is gone.
+const HEADING: &str = "panel-heading";
+
 /// Who may come in.
 #[component]
 pub(super) fn UsersTab() -> impl IntoView {
-    let users = Loaded::new(|api| async move { api.get::<Vec<User>>(ROUTE).await });
-    users.load();
+    let place = Place::here();
+    let address = Memo::new(move |_| {
+        let (search, cursor) = (place.get("q"), place.cursor());
+        query::address(
+            ROUTE,
+            &[("limit", "50"), ("q", &search), ("cursor", &cursor)],
+        )
+    });
+    let users = Loaded::list(address);
     let asked = RwSignal::new(None::<Question>);
     let subject = RwSignal::new(None::<Subject>);
-    let rows = move || users.get().unwrap_or_default();
     let row =
         move |user: User| view! { <UserRow user=user subject=subject asked=asked users=users /> };
     view! {
         <div class="page-head">
-            <h2 id="panel-heading">"Users"</h2>
-            <button type="button" class="button button-primary" on:click=move |_| subject.set(Some(Subject::New))>
-                "Add user"
-            </button>
+            <h2 id=HEADING tabindex="-1">"Users"</h2>
+            <div class="page-actions">
+                <Refresh asked=users.asked() />
+                <button type="button" class="button button-primary" on:click=move |_| subject.set(Some(Subject::New))>
+                    "Add user"
+                </button>
+            </div>
         </div>
-        <Fetching
-            problem=users.problem()
-            is_waiting=Signal::derive(move || users.is_waiting())
-            on_retry=move |()| users.load()
+        <Filters place=place is_filtered=Signal::derive(move || place.is_filtered(&["q"]))>
+            <SearchField place=place name="q" label="Search" hint="Name or mail" />
+        </Filters>
+        <Listing
+            place=place
+            asked=users.asked()
+            count=users.count()
+            next=users.next()
+            named_by=HEADING
+            columns=&["Name", "Mail", "Role", "Sign-in", "Last seen", ""]
+            rows=move || users.rows().into_iter().map(row).collect_view()
+            empty="No users found"
         />
-        <table class="table" role="table" aria-labelledby="panel-heading">
-            <Columns titles=&["Name", "Mail", "Roles", "Sign-in", "Last seen", ""] />
-            <tbody role="rowgroup">{move || rows().into_iter().map(row).collect_view()}</tbody>
-        </table>
         <Sheet
             is_open=Signal::derive(move || subject.with(Option::is_some))
             on_close=move |()| subject.set(None)
@@ -65,7 +86,7 @@ fn UserRow(
     user: User,
     subject: RwSignal<Option<Subject>>,
     asked: RwSignal<Option<Question>>,
-    users: Loaded<Vec<User>>,
+    users: Loaded<Page<User>>,
 ) -> impl IntoView {
     let source = match user.source {
         UserSource::Local => "Password",
@@ -74,7 +95,7 @@ fn UserRow(
         UserSource::Proxy => "Proxy",
         UserSource::Other => "Other",
     };
-    let roles = if user.is_admin() {
+    let role = if user.is_admin() {
         "Administrator"
     } else {
         "User"
@@ -90,7 +111,11 @@ fn UserRow(
             let path = path.clone();
             async move { api.remove(&path).await }.boxed_local()
         }),
-        done: Callback::new(move |()| users.load()),
+        done: Callback::new(move |()| {
+            // The button that had the focus goes with its row.
+            dom::focus(HEADING);
+            users.load();
+        }),
     };
     let about = user.clone();
     view! {
@@ -101,7 +126,7 @@ fn UserRow(
                 <span class="quiet">{user.display_name.clone()}</span>
             </td>
             <Cell label="Mail">{user.email.clone().unwrap_or_else(|| "–".to_owned())}</Cell>
-            <Cell label="Roles">{roles}</Cell>
+            <Cell label="Role">{role}</Cell>
             <Cell label="Sign-in">{source}</Cell>
             <Cell label="Last seen">
                 {match user.last_seen_at.clone() {
@@ -136,7 +161,7 @@ fn UserRow(
 fn UserForm(
     about: Subject,
     subject: RwSignal<Option<Subject>>,
-    users: Loaded<Vec<User>>,
+    users: Loaded<Page<User>>,
 ) -> impl IntoView {
     let session = Session::expect();
     let existing = match about {

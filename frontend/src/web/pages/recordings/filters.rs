@@ -2,7 +2,7 @@ use leptos::prelude::*;
 use sortie_api::{RecordingStatus, User};
 
 use super::shelf::{Scope, Shelf};
-use crate::listing::ORDERS;
+use crate::listing::{ORDERS, Page};
 use crate::web::components::{Choice, DayField, Filters, SearchField};
 use crate::web::loaded::Loaded;
 use crate::words;
@@ -30,9 +30,13 @@ pub(super) fn RecordingFilters(shelf: Shelf) -> impl IntoView {
     let orders = ORDERS
         .map(|(key, words, ..)| (key.to_owned(), words.to_owned()))
         .to_vec();
+    let hint = match shelf.scope {
+        Scope::Mine => "Name, ID or session",
+        Scope::All => "Name, ID, session or user",
+    };
     view! {
         <Filters place=place is_filtered=Signal::derive(move || shelf.is_filtered())>
-            <SearchField place=place name="q" label="Search" hint="Name, ID, session or user" />
+            <SearchField place=place name="q" label="Search" hint=hint />
             <Choice place=place name="status" label="Status" all="All" choices=statuses.clone() />
             {(shelf.scope == Scope::All)
                 .then(|| {
@@ -50,17 +54,13 @@ pub(super) fn RecordingFilters(shelf: Shelf) -> impl IntoView {
 /// The owners to choose from.
 #[component]
 fn UserChoice(shelf: Shelf) -> impl IntoView {
-    let users = Loaded::new(|api| async move { api.get::<Vec<User>>("/api/admin/users").await });
-    users.load();
+    // As many as fit in one page; whoever is none of them is found by the search.
+    let users = Loaded::<Page<User>>::list(Memo::new(|_| "/api/admin/users?limit=500".to_owned()));
     let choices = Signal::derive(move || {
-        let mut choices: Vec<_> = users
-            .get()
-            .unwrap_or_default()
-            .into_iter()
+        let users = users.rows().into_iter();
+        users
             .map(|user| (user.id, user.username))
-            .collect();
-        choices.sort_by(|(_, one), (_, other)| one.cmp(other));
-        choices
+            .collect::<Vec<_>>()
     });
     view! { <Choice place=shelf.place name="user_id" label="User" all="All" choices=choices /> }
 }

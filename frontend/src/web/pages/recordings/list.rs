@@ -4,25 +4,7 @@ use leptos::prelude::*;
 use super::filters::RecordingFilters;
 use super::row::RecordingRow;
 use super::shelf::{LIST, Scope, Shelf};
-use crate::web::components::{Confirm, ErrorNotice, Glyph, Icon, Loading, Pager};
-
-/// The button that asks for the list again.
-#[component]
-pub(super) fn Refresh(shelf: Shelf) -> impl IntoView {
-    view! {
-        <button
-            type="button"
-            class="button"
-            aria-busy=move || shelf.page.is_busy().to_string()
-            on:click=move |_| shelf.page.load()
-        >
-            <span class:spinning=move || shelf.page.is_busy()>
-                <Icon glyph=Glyph::Refresh />
-            </span>
-            "Refresh"
-        </button>
-    }
-}
+use crate::web::components::{Confirm, Fetching, Glyph, Icon, Pager, Table};
 
 /// The list itself: filters, rows, pages, and the dialog that asks before anything is deleted.
 #[component]
@@ -32,33 +14,24 @@ pub(super) fn RecordingList(
     /// The id of the heading that names it.
     named_by: &'static str,
 ) -> impl IntoView {
-    let problem = shelf.page.problem();
     view! {
         <p class="visually-hidden" role="status">
             {move || shelf.announcement()}
         </p>
         <RecordingFilters shelf=shelf />
-        <Show when=move || problem.with(Option::is_some)>
-            <ErrorNotice
-                sentence=Signal::derive(move || problem.get().unwrap_or_default())
-                on_action=move |()| shelf.page.load()
-            />
-        </Show>
         <div id=LIST tabindex="-1">
-            <Show when=move || shelf.page.is_waiting()>
-                <Loading label="Loading the recordings" bars=5 />
-            </Show>
+            <Fetching asked=shelf.page.asked() bars=5 />
             <Show when=move || shelf.is_empty()>
                 <Empty shelf=shelf />
             </Show>
             <Show when=move || shelf.has_rows()>
                 <Chosen shelf=shelf />
-                <Table shelf=shelf named_by=named_by />
+                <Rows shelf=shelf named_by=named_by />
             </Show>
         </div>
         <Pager
             place=shelf.place
-            next=Signal::derive(move || shelf.page.with(|page| page.next.clone()).flatten())
+            next=shelf.page.next()
         />
         <Confirm asked=shelf.asked />
     }
@@ -99,7 +72,7 @@ fn Empty(shelf: Shelf) -> impl IntoView {
 fn Chosen(shelf: Shelf) -> impl IntoView {
     let chosen = Memo::new(move |_| shelf.chosen());
     let count = move || chosen.with(Vec::len);
-    let is_all = move || count() > 0 && count() == shelf.rows().len();
+    let is_all = move || count() > 0 && count() == shelf.page.rows().len();
     let is_some = move || count() > 0 && !is_all();
     view! {
         <div class="chosen">
@@ -130,57 +103,32 @@ fn Chosen(shelf: Shelf) -> impl IntoView {
     }
 }
 
-/// The rows. The roles are spelled out because narrow screens show the table as cards, and browsers forget that a
-/// table is one when its `display` changes.
+/// The rows.
 #[component]
-fn Table(shelf: Shelf, named_by: &'static str) -> impl IntoView {
-    let columns: &[(&str, &str)] = match shelf.scope {
-        Scope::Mine => &[
-            ("Name", ""),
-            ("Status", ""),
-            ("Duration", "number"),
-            ("Size", "number"),
-        ],
+fn Rows(shelf: Shelf, named_by: &'static str) -> impl IntoView {
+    let columns: &[&str] = match shelf.scope {
+        Scope::Mine => &["*Selection", "Name", "Status", "#Duration", "#Size", ""],
         Scope::All => &[
-            ("ID", ""),
-            ("Session", ""),
-            ("User", ""),
-            ("Duration", "number"),
-            ("Size", "number"),
-            ("Status", ""),
+            "*Selection",
+            "ID",
+            "Session",
+            "User",
+            "#Duration",
+            "#Size",
+            "Status",
+            "",
         ],
     };
     let class = match shelf.scope {
-        Scope::Mine => "table recordings",
-        Scope::All => "table recordings recordings-all",
+        Scope::Mine => "recordings",
+        Scope::All => "recordings recordings-all",
     };
-    view! {
-        <table class=class role="table" aria-labelledby=named_by>
-            <thead role="rowgroup">
-                <tr role="row">
-                    <th role="columnheader" scope="col" class="cell-check">
-                        <span class="visually-hidden">"Selection"</span>
-                    </th>
-                    {columns
-                        .iter()
-                        .map(|(title, class)| {
-                            view! {
-                                <th role="columnheader" scope="col" class=*class>
-                                    {*title}
-                                </th>
-                            }
-                        })
-                        .collect_view()}
-                    <th role="columnheader" scope="col" class="number">
-                        <span class="visually-hidden">"Actions"</span>
-                    </th>
-                </tr>
-            </thead>
-            <tbody role="rowgroup">
-                <For each=move || shelf.rows() key=|row| row.id.clone() let:row>
-                    <RecordingRow shelf=shelf first=row />
-                </For>
-            </tbody>
-        </table>
-    }
+    let rows = move || {
+        view! {
+            <For each=move || shelf.page.rows() key=|row| row.id.clone() let:row>
+                <RecordingRow shelf=shelf first=row />
+            </For>
+        }
+    };
+    view! { <Table named_by=named_by columns=columns class=class rows=rows /> }
 }

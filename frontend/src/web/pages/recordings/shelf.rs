@@ -83,10 +83,7 @@ impl Shelf {
             session: Session::expect(),
             scope,
             place,
-            page: Loaded::new(move |api| {
-                let address = address.get_untracked();
-                async move { api.page(&address).await }
-            }),
+            page: Loaded::list(address),
             chosen: RwSignal::new(BTreeSet::new()),
             announcement: RwSignal::new(String::new()),
             asked: RwSignal::new(None),
@@ -95,7 +92,6 @@ impl Shelf {
         Effect::new(move |before: Option<String>| {
             address.track();
             shelf.chosen.set(BTreeSet::new());
-            shelf.page.load();
             let cursor = place.cursor();
             // Whoever turned the page goes on reading at its top; whoever set a filter goes on with the filters.
             if before.is_some_and(|before| before != cursor) {
@@ -133,15 +129,24 @@ impl Shelf {
         match event {
             Event::Hello => self.page.poll(),
             Event::Recording(recording) => {
-                let mut is_here = false;
+                let mut before = None;
                 self.page.amend(|page| {
-                    let before = page.row(&recording.id).cloned();
-                    is_here = page.update(&recording);
-                    before.as_ref() != page.row(&recording.id)
+                    before = page.row(&recording.id).map(|row| row.status);
+                    page.update(&recording)
                 });
-                let name = crate::words::status_class(recording.status);
-                if !is_here && self.is_news(recording.id, name) {
-                    self.page.poll();
+                match before {
+                    // An answer that is still on its way may have an older status. An older size does not matter:
+                    // the next event has a newer one.
+                    Some(status) if status != recording.status => {
+                        self.page.overtake();
+                    }
+                    Some(_) => {}
+                    None => {
+                        let name = crate::words::status_class(recording.status);
+                        if self.is_news(recording.id, name) {
+                            self.page.poll();
+                        }
+                    }
                 }
             }
             Event::RecordingDeleted(deleted) => self.forget(&deleted.id),
@@ -227,6 +232,7 @@ impl Shelf {
 
     pub(super) fn choose_all(self, is_chosen: bool) {
         let ids = self
+            .page
             .rows()
             .into_iter()
             .filter(|_| is_chosen)
@@ -236,14 +242,10 @@ impl Shelf {
 
     /// The chosen rows that are on the page.
     pub(super) fn chosen(self) -> Vec<Recording> {
-        let mut rows = self.rows();
+        let mut rows = self.page.rows();
         self.chosen
             .with(|chosen| rows.retain(|row| chosen.contains(&row.id)));
         rows
-    }
-
-    pub(super) fn rows(self) -> Vec<Recording> {
-        self.page.with(|page| page.rows.clone()).unwrap_or_default()
     }
 
     /// The row as it is now; `None` when it has gone.

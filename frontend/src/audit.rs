@@ -1,0 +1,52 @@
+//! What the audit log has, in words.
+
+/// What may have been done: as it stands in the log, and in words.
+pub const ACTIONS: [(&str, &str); 27] = [
+    ("recording.start", "Recording started"),
+    ("recording.stop", "Recording stopped"),
+    ("recording.upload", "Upload complete"),
+    ("recording.ready", "Recording ready"),
+    ("recording.fail", "Recording failed"),
+    ("recording.view", "Recording watched"),
+    ("recording.download", "Recording downloaded"),
+    ("recording.change", "Recording changed"),
+    ("recording.delete", "Recording deleted"),
+    ("recording.gone", "Recording gone from storage"),
+    ("recording.access", "Recording of another asked for"),
+    ("recording.sweep", "Storage swept"),
+    ("session.create", "Session created"),
+    ("session.change", "Session changed"),
+    ("session.delete", "Session deleted"),
+    ("session.access", "Session of another asked for"),
+    ("settings.change", "Settings changed"),
+    ("storage.clean_up", "Storage cleaned up"),
+    ("audit.export", "Audit log exported"),
+    ("sign_in", "Sign-in"),
+    ("sign_in.reuse", "Spent sign-in used again"),
+    ("user.password", "Password change"),
+    ("user.create", "User added"),
+    ("user.change", "User changed"),
+    ("user.delete", "User deleted"),
+    ("token.create", "API token created"),
+    ("token.revoke", "API token revoked"),
+];
+
+/// What was done, in words; a newer server's actions have none.
+pub fn words(action: &str) -> Option<&'static str> {
+    let found = ACTIONS.iter().find(|(name, _)| *name == action);
+    found.map(|(_, words)| *words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_has_words_of_its_own() {
+        let names: std::collections::BTreeSet<_> = ACTIONS.map(|(name, _)| name).into();
+        let all: std::collections::BTreeSet<_> = ACTIONS.map(|(_, words)| words).into();
+        assert_eq!((names.len(), all.len()), (ACTIONS.len(), ACTIONS.len()));
+        assert_eq!(words("settings.change"), Some("Settings changed"));
+        assert_eq!(words("from.the.future"), None);
+    }
+}

@@ -1,0 +1,129 @@
+use futures_util::FutureExt;
+use gloo_net::http::Method;
+use leptos::prelude::*;
+use sortie_api::{DeletionReason, PlannedDeletion, Recording, RetentionPreview, RetentionRun};
+
+use crate::format;
+use crate::retention::{amount, rule, told};
+use crate::web::api::Api;
+use crate::web::components::{Cell, Confirm, Fetching, Glyph, Icon, Moment, Question, Table};
+use crate::web::dom;
+use crate::web::loaded::{Asked, Loaded};
+
+/// So many of those that go next are shown.
+const SHOWN: usize = 20;
+/// The heading, which takes the focus when the button has gone.
+const HEADING: &str = "next-heading";
+
+/// What would be deleted now, and the button that does it.
+#[component]
+pub(super) fn CleanUp(
+    /// The report on the storage, which is another one afterwards.
+    report: Asked,
+) -> impl IntoView {
+    let preview =
+        Loaded::new(|api| async move { api.get::<RetentionPreview>("/api/admin/retention").await });
+    preview.load();
+    let asked = RwSignal::new(None::<Question>);
+    let outcome = RwSignal::new(None::<String>);
+    let ask = move |_| {
+        let Some(now) = preview.get() else { return };
+        outcome.set(None);
+        asked.set(Some(Question {
+            heading: "Clean up the storage?".to_owned(),
+            subject: amount(&now),
+            consequence: "will be gone for good. Protected recordings stay.".to_owned(),
+            action: "Clean Up",
+            work: Callback::new(move |api: Api| {
+                async move {
+                    let run = api
+                        .ask::<RetentionRun>(Method::POST, "/api/admin/retention/run", &())
+                        .await?;
+                    let _ = outcome.try_set(Some(told(&run)));
+                    Ok(())
+                }
+                .boxed_local()
+            }),
+            done: Callback::new(move |()| {
+                // The button that had the focus goes when there is nothing left to do.
+                dom::focus(HEADING);
+                preview.load();
+                report.again.run(());
+            }),
+        }));
+    };
+    let is_due = Memo::new(move |_| preview.with(|now| now.due.count > 0));
+    let rows = move || {
+        let rows = preview.with(|now| {
+            let next = now.next.iter().cloned().zip(now.reasons.iter().cloned());
+            next.take(SHOWN).map(next_row).collect_view()
+        });
+        rows.unwrap_or_default()
+    };
+    view! {
+        <h3 id=HEADING class="lead" tabindex="-1">
+            "What goes next"
+        </h3>
+        <Fetching asked=preview.asked() />
+        {move || {
+            preview
+                .get()
+                .map(|now| {
+                    view! {
+                        <p>
+                            {rule(&now)} " "
+                            {now.next_run_at.map(|at| view! { "It is looked at next: " <Moment at=at /> })}
+                        </p>
+                    }
+                })
+        }}
+        <p class="lead saved" role="status">
+            {outcome}
+        </p>
+        {move || match is_due.get() {
+            None => ().into_any(),
+            Some(false) => view! { <p class="quiet lead">"Nothing is to be deleted now."</p> }.into_any(),
+            Some(true) => {
+                view! {
+                    <div class="lead clean-up">
+                        <button type="button" class="button" on:click=ask>
+                            <Icon glyph=Glyph::Trash />
+                            "Clean Up Storage"
+                        </button>
+                        <p>{move || preview.with(amount)}</p>
+                    </div>
+                    <Table
+                        named_by=HEADING
+                        columns=&["Recording", "Recorded", "#Size", "Reason"]
+                        rows=rows
+                    />
+                }
+                    .into_any()
+            }
+        }}
+        <Confirm asked=asked />
+    }
+}
+
+fn next_row((row, plan): (Recording, PlannedDeletion)) -> impl IntoView {
+    let reason = match plan.reason {
+        DeletionReason::Age => "Too old",
+        DeletionReason::Room => "The disk is too full",
+    };
+    view! {
+        <tr role="row">
+            <td role="cell" class="cell-name">
+                <a class="row-link" href=format!("/recordings/{}", row.id)>
+                    {row.filename}
+                </a>
+            </td>
+            <Cell label="Recorded">
+                <Moment at=row.created_at />
+            </Cell>
+            <Cell label="Size" class="number">
+                {format::size(row.size_bytes)}
+            </Cell>
+            <Cell label="Reason">{reason}</Cell>
+        </tr>
+    }
+}

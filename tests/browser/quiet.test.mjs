@@ -1,0 +1,88 @@
+// Every page, opened: nothing is refused by the content security policy, and the console stays empty.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Api } from './support/api.mjs';
+import { launch, withPage } from './support/browser.mjs';
+import { listen } from './support/console.mjs';
+import { sampleWebm } from './support/media.mjs';
+import { untilReady } from './support/proof.mjs';
+import { Server } from './support/server.mjs';
+import { signedIn } from './support/sign-in.mjs';
+
+describe('quiet pages', { timeout: 180_000 }, () => {
+  let server, browser, id;
+
+  before(async () => {
+    server = await Server.start();
+    browser = await launch();
+    const admin = await Api.signIn(server.origin);
+    id = await admin.upload(await sampleWebm(1));
+    await untilReady(admin, id, 10_000);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  test('a refused script is heard of: the test can fail', async () => {
+    const context = await browser.newContext();
+    await withPage(context, 'a refused script', async (page) => {
+      const heard = await listen(page);
+      await page.goto(server.origin);
+      await page.getByLabel('User name').waitFor();
+      await page.evaluate(() => {
+        const script = document.createElement('script');
+        script.textContent = 'window.wasRun = true';
+        document.body.append(script);
+      });
+      await page.waitForFunction(() => window.wasRun === undefined);
+      await page.evaluate(() => console.error('heard'));
+      assert.ok(heard.some((it) => it.startsWith('policy: script-src-elem refused inline')), heard.join('\n'));
+      assert.ok(heard.some((it) => it.startsWith('error: heard')), heard.join('\n'));
+    });
+    await context.close();
+  });
+
+  test('every page of somebody who is signed in', async () => {
+    const context = await signedIn(browser, server.origin);
+    const pages = {
+      '/': 'Record', '/recordings': 'My Recordings', [`/recordings/${id}`]: /\.webm$/, '/nowhere': /./,
+      '/account/tokens': 'API tokens', '/account/password': 'Change password',
+    };
+    const tabs = ['settings', 'recordings', 'users', 'tokens', 'storage', 'audit'];
+    for (const tab of tabs) pages[`/admin/${tab}`] = 'Admin Settings';
+    await withPage(context, 'quiet pages', async (page) => {
+      const heard = await listen(page);
+      for (const [path, name] of Object.entries(pages)) {
+        await page.goto(server.origin + path);
+        await page.getByRole('heading', { level: 1, name }).waitFor();
+        await page.waitForFunction(() => !document.querySelector('.skeleton'));
+      }
+      // The same again without loading the page anew, as somebody clicks who works with it.
+      for (const tab of ['Settings', 'Recordings', 'Users', 'API tokens', 'Storage', 'Audit log']) {
+        await page.getByRole('tab', { name: tab }).click();
+        await page.getByRole('tabpanel').getByRole('heading', { level: 2 }).waitFor();
+        await page.waitForFunction(() => !document.querySelector('.skeleton'));
+      }
+      await page.getByRole('button', { name: 'View recordings' }).click();
+      await page.getByRole('heading', { level: 1, name: 'My Recordings' }).waitFor();
+      assert.deepEqual(heard, []);
+    });
+    await context.close();
+  });
+
+  test('signing in and out', async () => {
+    const context = await signedIn(browser, server.origin);
+    await withPage(context, 'quiet signing out', async (page) => {
+      const heard = await listen(page);
+      await page.goto(server.origin);
+      await page.getByRole('button', { name: 'User menu' }).click();
+      await page.getByRole('button', { name: 'Sign out' }).click();
+      await page.getByLabel('User name').waitFor();
+      // Chromium mentions every 401; that nobody is signed in is asked for by one.
+      assert.deepEqual(heard.filter((it) => !/responded with a status of 40[01]/.test(it)), []);
+    });
+    await context.close();
+  });
+});
