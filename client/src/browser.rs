@@ -3,21 +3,28 @@
 
 mod access;
 mod capture;
+mod checksum;
 mod fetch;
 mod hub;
+mod leftover;
 mod recorder;
+mod run;
 mod server;
 mod session_watcher;
 mod source;
 mod spool;
 mod thrown;
+mod transfer;
 mod uploader;
+mod worker;
 
 pub use hub::EventListener;
+pub use leftover::{Leftover, OnServer, Recovery, recover};
 pub use recorder::Recorder;
 pub use server::create_session;
 pub use session_watcher::SessionWatcher;
 pub use source::{OpenSource, ScreenOptions, Source, screen_capture_supported};
+pub use transfer::{UploadProgress, upload_file};
 
 /// Milliseconds of a clock that does not jump.
 fn now_ms() -> f64 {

@@ -73,6 +73,25 @@ pub enum RecorderError {
         /// The server's sentence.
         detail: String,
     },
+    /// It has become larger than the server takes; what the server holds stays there.
+    #[error(
+        "The recording has become larger than the server takes. What is not there yet is kept on this device."
+    )]
+    TooLarge,
+    /// The server no longer has the upload: it was finished without the rest, or deleted.
+    #[error(
+        "The server no longer takes more of this recording. Download what is kept on this device."
+    )]
+    Gone,
+    /// Another tab has this recording in its hands.
+    #[error("Another tab is busy with this recording. Go on there, or close it.")]
+    InUse,
+    /// What was kept on the device cannot be read any more.
+    #[error("What was kept on this device cannot be read. The browser may have cleared it.")]
+    Storage,
+    /// There is not one whole picture in what is kept.
+    #[error("What is kept on this device is too short to be played.")]
+    NotPlayable,
     /// The upload ended before everything had arrived; the payload is a sentence.
     #[error("{0}")]
     Upload(String),
@@ -95,6 +114,11 @@ impl RecorderError {
             Self::SignedOut => "signed_out",
             Self::Unreachable => "unreachable",
             Self::Refused { .. } => "refused",
+            Self::TooLarge => "too_large",
+            Self::Gone => "gone",
+            Self::InUse => "in_use",
+            Self::Storage => "storage",
+            Self::NotPlayable => "not_playable",
             Self::Upload(_) => "upload",
         }
     }

@@ -1,6 +1,6 @@
 //! What a recorder tells its listeners.
 
-use crate::{RecorderError, State, StopReason};
+use crate::{RecorderError, State, StopReason, Store};
 
 /// Something happened. Delivered in order from a microtask, so never from within a call to the recorder.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Progress {
     pub safe_bytes: u64,
     /// Bytes kept here because they are not acknowledged yet: `size_bytes - safe_bytes`.
     pub pending_bytes: u64,
+    /// What keeps the bytes that are not acknowledged.
+    pub store: Store,
     /// Why nothing is being sent just now, if so. Nothing is lost meanwhile.
     pub waiting: Option<Waiting>,
 }
@@ -66,6 +68,27 @@ pub enum Warning {
     },
     /// The server could not be told that the recording has stopped; it finds out from the upload.
     StopNotAnnounced,
+    /// Nothing can be kept on this device: what is not sent yet is lost if the page crashes.
+    NotDurable,
+    /// The device has less than this left for the browser.
+    StorageLow {
+        /// Bytes that the browser still gives.
+        left_bytes: u64,
+    },
+    /// The device has no room left: new bytes are in memory until the server has them.
+    StorageFull,
+    /// No bytes have come from the encoder for a while.
+    NoData {
+        /// For how long, in milliseconds.
+        silent_ms: u64,
+    },
+    /// The encoder had fallen silent and was started anew: what follows is another recording.
+    Restarted,
+    /// The device slept: that time is missing.
+    Slept {
+        /// For how long, in milliseconds.
+        asleep_ms: u64,
+    },
     /// The encoder reported a fault; what it had written is kept and uploaded.
     Encoder(String),
 }
@@ -79,6 +102,12 @@ impl Warning {
             Self::AudioEnded => "audio_ended",
             Self::Backlog { .. } => "backlog",
             Self::StopNotAnnounced => "stop_not_announced",
+            Self::NotDurable => "not_durable",
+            Self::StorageLow { .. } => "storage_low",
+            Self::StorageFull => "storage_full",
+            Self::NoData { .. } => "no_data",
+            Self::Restarted => "restarted",
+            Self::Slept { .. } => "slept",
             Self::Encoder(_) => "encoder",
         }
     }
@@ -98,6 +127,28 @@ impl std::fmt::Display for Warning {
                 pending_bytes / 1_000_000
             ),
             Self::StopNotAnnounced => f.write_str("The server could not be told yet that recording has stopped."),
+            Self::NotDurable => f.write_str(
+                "Nothing can be kept on this device: keep this page open until everything is sent.",
+            ),
+            Self::StorageLow { left_bytes } => write!(
+                f,
+                "This device has only {} MB left for the recording. Make room, or let the network catch up.",
+                left_bytes / 1_000_000
+            ),
+            Self::StorageFull => f.write_str(
+                "This device has no room left: keep this page open until the network has caught up.",
+            ),
+            Self::NoData { silent_ms } => write!(
+                f,
+                "Nothing has been recorded for {} s. Check what is being recorded.",
+                silent_ms / 1_000
+            ),
+            Self::Restarted => f.write_str("The browser's encoder fell silent. A new recording has begun."),
+            Self::Slept { asleep_ms } => write!(
+                f,
+                "This device slept for {} s; that time is not in the recording.",
+                asleep_ms / 1_000
+            ),
             Self::Encoder(detail) => {
                 write!(f, "The browser's encoder failed ({detail}). What was recorded is kept.")
             }

@@ -2,6 +2,7 @@
 //!
 //! Thin bindings only: every decision is taken in Rust, behind [`crate::Recorder`].
 
+mod leftover;
 mod options;
 mod value;
 mod watch;
@@ -10,10 +11,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use js_sys::{Function, Promise};
+use futures_util::future::{Either, select};
+use gloo_events::EventListener as DomListener;
+use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
-use web_sys::{Blob, MediaStream};
+use web_sys::{AbortSignal, Blob, MediaStream};
+
+pub use leftover::Leftover;
 
 pub use self::watch::{OrderListener, SessionWatcher, WatchOptions};
 use crate::{Done, Event, EventListener, RecorderError, Source, State, StopReason};
@@ -26,6 +31,24 @@ extern "C" {
     /// The options object of the constructor.
     #[wasm_bindgen(typescript_type = "RecorderOptions")]
     pub type RecorderOptions;
+    /// Where to, and who asks.
+    #[wasm_bindgen(typescript_type = "TargetOptions & SpoolOptions")]
+    pub type RecoverOptions;
+    /// The options of `start`.
+    #[wasm_bindgen(typescript_type = "StartOptions")]
+    pub type StartOptions;
+    /// The options of an upload.
+    #[wasm_bindgen(typescript_type = "UploadOptions")]
+    pub type UploadOptions;
+    /// The options of `uploadFile`.
+    #[wasm_bindgen(typescript_type = "UploadFileOptions")]
+    pub type UploadFileOptions;
+    /// `Promise<Leftover[]>`.
+    #[wasm_bindgen(typescript_type = "Promise<Leftover[]>")]
+    pub type PromiseLeftovers;
+    /// `Promise<Blob[]>`.
+    #[wasm_bindgen(typescript_type = "Promise<Blob[]>")]
+    pub type PromiseBlobs;
     /// The name of an event.
     #[wasm_bindgen(typescript_type = "keyof RecorderEvents")]
     pub type EventName;
@@ -57,6 +80,7 @@ struct Shared {
     aborted: Cell<bool>,
     listeners: RefCell<Vec<(String, Function)>>,
     own_listener: RefCell<Option<EventListener>>,
+    signal: RefCell<Option<DomListener>>,
     /// Itself, while it runs.
     alive: RefCell<Option<Rc<Self>>>,
 }
@@ -77,6 +101,7 @@ impl Recorder {
             aborted: Cell::default(),
             listeners: RefCell::default(),
             own_listener: RefCell::default(),
+            signal: RefCell::default(),
             alive: RefCell::default(),
         });
         let this = Rc::downgrade(&shared);
@@ -89,13 +114,35 @@ impl Recorder {
         Ok(Self { shared })
     }
 
+    /// Recordings that a page has left behind on this device, oldest first: not those that another tab has in its
+    /// hands. Without storage there are none.
+    ///
+    /// Rejects with a `TypeError` that names the option which is missing or wrong.
+    pub fn recover(options: &RecoverOptions) -> PromiseLeftovers {
+        or_reject(|| {
+            let recovery = options::recovery(options)?;
+            Ok(promise(async move {
+                let found = crate::recover(recovery).await;
+                let found = found.into_iter().map(Leftover::new).map(JsValue::from);
+                Ok(found.collect::<Array>().into())
+            }))
+        })
+    }
+
     /// Asks for permission where that is needed, and begins. Resolves when it records. When the source could
     /// not be opened, it may be called again.
-    pub fn start(&self) -> PromiseVoid {
-        let shared = Rc::clone(&self.shared);
-        promise(async move {
-            shared.open().await?;
-            shared.recorded().await.map(|()| JsValue::UNDEFINED)
+    pub fn start(&self, options: Option<StartOptions>) -> PromiseVoid {
+        or_reject(|| {
+            let signal = options::signal(options.as_ref().map(AsRef::as_ref))?;
+            let shared = Rc::clone(&self.shared);
+            shared.abort_with(signal);
+            Ok(promise(async move {
+                if shared.aborted.get() {
+                    return Err(RecorderError::Aborted);
+                }
+                shared.open().await?;
+                shared.recorded().await.map(|()| JsValue::UNDEFINED)
+            }))
         })
     }
 
@@ -129,8 +176,7 @@ impl Recorder {
 
     /// Ends the recording and discards it, on the server too.
     pub fn abort(&self) -> PromiseVoid {
-        self.shared.aborted.set(true);
-        self.shared.recorder.abort();
+        self.shared.abort();
         promise(async { Ok(JsValue::UNDEFINED) })
     }
 
@@ -194,7 +240,41 @@ impl Recorder {
     }
 }
 
+/// Uploads a file that is there already. Resolves when the server holds all of it.
+/// Rejects with a `TypeError` that names the option which is missing or wrong.
+#[wasm_bindgen(js_name = uploadFile)]
+pub fn upload_file(file: Blob, options: &UploadFileOptions) -> PromiseDone {
+    or_reject(|| {
+        let (target, authorization) = options::target(options)?;
+        let (tell, signal) = options::upload(Some(options))?;
+        let name = options::filename(&file, options)?;
+        Ok(promise(unless_aborted(signal, async move {
+            let done = crate::upload_file(&file, &name, target, authorization, tell).await?;
+            Ok(value::done(&done))
+        })))
+    })
+}
+
 impl Shared {
+    fn abort(&self) {
+        self.aborted.set(true);
+        self.recorder.abort();
+    }
+
+    fn abort_with(self: &Rc<Self>, signal: Option<AbortSignal>) {
+        let Some(signal) = signal else { return };
+        if signal.aborted() {
+            return self.abort();
+        }
+        let this = Rc::downgrade(self);
+        let listener = DomListener::once(&signal, "abort", move |_| {
+            if let Some(shared) = this.upgrade() {
+                shared.abort();
+            }
+        });
+        self.signal.replace(Some(listener));
+    }
+
     async fn open(self: &Rc<Self>) -> Result<(), RecorderError> {
         let wrong_state = || RecorderError::WrongState(self.recorder.state());
         if self.opening.get() {
@@ -272,6 +352,7 @@ impl Shared {
             }
         }
         if matches!(event, Event::Done(_) | Event::Failed(_)) {
+            self.signal.take();
             self.alive.take();
         }
     }
@@ -289,4 +370,30 @@ fn promise<P: JsCast>(
     let promise: Promise =
         future_to_promise(async move { outcome.await.map_err(|error| value::error(&error)) });
     promise.unchecked_into()
+}
+
+/// What a call that gives a promise throws, its promise is rejected with.
+fn or_reject<P: JsCast>(call: impl FnOnce() -> Result<P, JsValue>) -> P {
+    call().unwrap_or_else(|thrown| Promise::reject(&thrown).unchecked_into())
+}
+
+/// What comes of `work`, or `aborted` when the signal says so first: `work` is dropped then.
+async fn unless_aborted(
+    signal: Option<AbortSignal>,
+    work: impl Future<Output = Result<JsValue, RecorderError>>,
+) -> Result<JsValue, RecorderError> {
+    let Some(signal) = signal else {
+        return work.await;
+    };
+    let (sender, receiver) = oneshot::channel::<()>();
+    let _listener = if signal.aborted() {
+        drop(sender);
+        None
+    } else {
+        Some(DomListener::once(&signal, "abort", |_| drop(sender)))
+    };
+    match select(receiver, Box::pin(work)).await {
+        Either::Left(_) => Err(RecorderError::Aborted),
+        Either::Right((outcome, _)) => outcome,
+    }
 }

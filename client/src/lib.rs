@@ -49,14 +49,18 @@ mod limit;
 mod machine;
 mod options;
 #[cfg(any(target_arch = "wasm32", test))]
+mod spool;
+#[cfg(any(target_arch = "wasm32", test))]
 mod sse;
 mod state;
+mod store;
 
 pub use container::{AUDIO_VIDEO_TYPES, VIDEO_TYPES, choose_type, file_extension};
 pub use error::{Device, RecorderError};
 pub use event::{Done, Event, Progress, Waiting, Warning};
 pub use options::{Authorization, Options, Renewal, RenewalFailed, Target};
 pub use state::{State, StopReason};
+pub use store::Store;
 
 #[cfg(any(target_arch = "wasm32", test))]
 pub use auto::SessionOrder;
@@ -64,8 +68,9 @@ pub use auto::SessionOrder;
 mod browser;
 #[cfg(target_arch = "wasm32")]
 pub use browser::{
-    EventListener, OpenSource, Recorder, ScreenOptions, SessionWatcher, Source, create_session,
-    screen_capture_supported,
+    EventListener, Leftover, OnServer, OpenSource, Recorder, Recovery, ScreenOptions,
+    SessionWatcher, Source, UploadProgress, create_session, recover, screen_capture_supported,
+    upload_file,
 };
 #[cfg(all(target_arch = "wasm32", feature = "js"))]
 pub mod js;

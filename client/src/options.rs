@@ -124,6 +124,15 @@ pub struct Options {
     pub max_duration_ms: Option<u64>,
     /// Recording stops by itself before this many bytes. Our server's own limit holds in any case.
     pub max_size_bytes: Option<u64>,
+    /// Whether what is not acknowledged yet is kept on the device, so that it survives a crash of the page.
+    pub durable: bool,
+    /// Where the page serves the worker's script, if its policy allows no `blob:` workers.
+    pub worker_url: Option<String>,
+    /// Whose recording it is, in the page's own words: only they are offered what a crash leaves. For pages where
+    /// several people use one browser.
+    pub owner: Option<String>,
+    /// Whether the screen is kept on while it records.
+    pub keep_awake: bool,
     /// `filename` in the metadata for a tus server, without an extension. Our server chooses its own.
     pub filename: String,
 }
@@ -140,6 +149,10 @@ impl Options {
             keyframe_interval_ms: 2_000,
             max_duration_ms: None,
             max_size_bytes: None,
+            durable: true,
+            worker_url: None,
+            owner: None,
+            keep_awake: true,
             filename: "recording".to_owned(),
         }
     }

@@ -74,6 +74,8 @@ pub enum StopReason {
     DeviceLost,
     /// The browser's encoder gave up; what it had written is kept.
     EncoderFailed,
+    /// The device has no room left and the server was not reached in time to make some; what there is, is kept.
+    StorageFull,
     /// The upload cannot go on; [`Event::Failed`](crate::Event::Failed) follows with the reason.
     UploadFailed,
 }
@@ -89,6 +91,7 @@ impl StopReason {
             Self::LimitReached => "limit_reached",
             Self::DeviceLost => "device_lost",
             Self::EncoderFailed => "encoder_failed",
+            Self::StorageFull => "storage_full",
             Self::UploadFailed => "upload_failed",
         }
     }

@@ -55,7 +55,7 @@ async fn a_script_records_a_canvas() {
     };
     see("statechange");
     see("stopped");
-    settled(recorder.start()).await.expect("it records");
+    settled(recorder.start(None)).await.expect("it records");
     assert_eq!(recorder.state(), "recording");
     assert!(
         recorder
@@ -105,7 +105,7 @@ async fn failures_are_real_errors() {
         (field(&error, "name"), field(&error, "code")),
         ("RecorderError".into(), "wrong_state".into())
     );
-    let error = settled(recorder.start()).await.expect_err("refused");
+    let error = settled(recorder.start(None)).await.expect_err("refused");
     let error: js_sys::Error = error.dyn_into().expect("a real Error");
     assert_eq!(error.message(), "This is not your session.");
     assert_eq!(field(&error, "code"), "refused");

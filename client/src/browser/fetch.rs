@@ -16,6 +16,8 @@ pub(super) struct Call {
     pub(super) url: String,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<JsValue>,
+    /// Whether it goes on when the page is gone.
+    pub(super) keepalive: bool,
 }
 
 /// An answer, its body not read yet.
@@ -67,6 +69,7 @@ impl Call {
             url: url.into(),
             headers: Vec::new(),
             body: None,
+            keepalive: false,
         }
     }
 
@@ -98,6 +101,9 @@ impl Call {
         init.set_credentials(RequestCredentials::SameOrigin);
         if let Some(body) = &self.body {
             init.set_body(body);
+        }
+        if self.keepalive {
+            let _frozen = js_sys::Reflect::set(&init, &"keepalive".into(), &JsValue::TRUE);
         }
         if let Some(controller) = &cancel.0 {
             init.set_signal(Some(&controller.signal()));

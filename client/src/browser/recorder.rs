@@ -3,6 +3,8 @@
 mod core;
 mod upload;
 
+pub(super) use self::upload::{creation, failure, waiting_for};
+
 use std::fmt;
 use std::rc::Rc;
 

@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sortie_api::{NewSession, Problem, RecordingStarted, RecordingStopped, Session, StopRecording};
 
+use sortie_tus::client::{Start, UploadLength};
+
 use super::access::Access;
 use super::fetch::{Call, Cancel};
 use crate::{Authorization, RecorderError, RenewalFailed, Target};
@@ -25,6 +27,16 @@ pub(super) struct Begun {
     /// Absolute, or relative to the page when the server is the page's own.
     pub(super) upload_url: String,
     pub(super) max_size_bytes: u64,
+}
+
+impl Begun {
+    /// Where its upload starts.
+    pub(super) fn start(&self) -> Start {
+        Start::Fresh {
+            url: self.upload_url.clone(),
+            length: UploadLength::Deferred,
+        }
+    }
 }
 
 /// Makes a session for a page's own use on our server at `base` (`""` for the page's own origin), and gives its id:

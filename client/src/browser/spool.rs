@@ -1,87 +1,266 @@
-//! Bytes that the server has not acknowledged yet.
+//! Keeps the recording's bytes until the server has acknowledged them: durably, where the browser lets it.
 
-use std::collections::VecDeque;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
 
 use js_sys::Array;
-use wasm_bindgen::JsValue;
-use web_sys::{Blob, BlobPropertyBag};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::Blob;
 
+use super::run::Run;
+use super::worker::Worker;
 use crate::clock::whole;
+use crate::spool::{Change, Data, Fact, Keeper, Put, Step, StoreFailure};
+use crate::{Options, Store, Target};
 
-/// A run of bytes that grows at its end and is released at its beginning, kept as the browser's own blobs:
-/// they lie outside the WebAssembly memory, and browsers move large ones to disk.
-#[derive(Debug, Default)]
-pub(super) struct Spool {
-    pieces: VecDeque<Piece>,
-    end: u64,
+/// What the spool tells its recorder.
+pub(super) enum SpoolNews {
+    /// More may be sent.
+    Grown,
+    /// Bytes are kept otherwise than before.
+    Changed(Change),
 }
 
-#[derive(Debug)]
-struct Piece {
-    start: u64,
-    end: u64,
-    blob: Blob,
+type Listener = Rc<dyn Fn(SpoolNews)>;
+
+/// The bytes of one recording, and the device's copy of them. What is dropped stays on the device for
+/// [`Recorder::recover`](crate::Recorder::recover), unless it was [removed](Self::remove).
+pub(super) struct Spool {
+    this: Weak<Self>,
+    run: RefCell<Run>,
+    keeper: RefCell<Keeper>,
+    worker: RefCell<Option<Rc<Worker>>>,
+    folder: String,
+    store: Cell<Store>,
+    listener: RefCell<Option<Listener>>,
 }
 
 impl Spool {
-    /// Appends a chunk; its size in bytes.
-    pub(super) fn push(&mut self, blob: Blob) -> u64 {
-        let size = whole(blob.size());
+    /// An empty one. Without `options.durable` everything stays in memory.
+    pub(super) fn new(options: &Options) -> Rc<Self> {
+        let worker = options
+            .durable
+            .then(|| Worker::shared(options.worker_url.as_deref()))
+            .flatten();
+        let mut keeper = Keeper::new();
+        for (fact, value) in facts(options) {
+            keeper.fact(fact, &value);
+        }
+        let random = js_sys::Math::random() * 4_294_967_296.0;
+        Rc::new_cyclic(|this| Self {
+            this: this.clone(),
+            run: RefCell::default(),
+            keeper: RefCell::new(keeper),
+            worker: RefCell::new(worker),
+            folder: format!("{}-{:08x}", whole(js_sys::Date::now()), whole(random)),
+            store: Cell::default(),
+            listener: RefCell::default(),
+        })
+    }
+
+    /// Bytes of a recording that lie elsewhere already: from `start` on.
+    pub(super) fn of(start: u64, blobs: impl IntoIterator<Item = Blob>) -> Rc<Self> {
+        let mut run = Run::starting_at(start);
+        for blob in blobs {
+            run.push(blob);
+        }
+        let mut keeper = Keeper::new();
+        keeper.chunk(run.end(), 0);
+        keeper.opened(false);
+        Rc::new_cyclic(|this| Self {
+            this: this.clone(),
+            run: RefCell::new(run),
+            keeper: RefCell::new(keeper),
+            worker: RefCell::default(),
+            folder: String::new(),
+            store: Cell::default(),
+            listener: RefCell::default(),
+        })
+    }
+
+    /// Looks for a place on the device. Bytes that come before it is found wait for it.
+    pub(super) fn open(&self, listener: impl Fn(SpoolNews) + 'static) {
+        self.listener.replace(Some(Rc::new(listener)));
+        let Some(worker) = self.worker.borrow().clone() else {
+            return self.input(|keeper| keeper.opened(false));
+        };
+        let this = self.this.clone();
+        let folder = self.folder.clone();
+        spawn_local(async move {
+            let store = worker.open().await;
+            let is_ours = store != Store::Memory && worker.lock(&folder).await;
+            match this.upgrade() {
+                Some(spool) => {
+                    if is_ours {
+                        spool.store.set(store);
+                    } else {
+                        spool.worker.take();
+                    }
+                    spool.input(|keeper| keeper.opened(is_ours));
+                }
+                None => worker.tell("unlock", &[folder.into()]),
+            }
+        });
+    }
+
+    /// Appends a chunk, handed over when the recording was `recorded_ms` long; its size in bytes.
+    pub(super) fn push(&self, blob: Blob, recorded_ms: u64) -> u64 {
+        let size = self.run.borrow_mut().push(blob);
+        let end = self.end();
         if size > 0 {
-            let start = self.end;
-            self.end += size;
-            self.pieces.push_back(Piece {
-                start,
-                end: self.end,
-                blob,
-            });
+            self.input(|keeper| keeper.chunk(end, recorded_ms));
         }
         size
     }
 
-    /// Where the bytes that are still here begin. Pieces are released whole, so this can be less than asked.
+    /// Something became known about the recording.
+    pub(super) fn know(&self, fact: Fact, value: &str) {
+        self.input(|keeper| keeper.fact(fact, value));
+    }
+
+    /// The server holds what lies below `offset`; that much may be less than before here.
+    pub(super) fn acknowledged(&self, offset: u64) {
+        self.run.borrow_mut().release(offset);
+        self.input(|keeper| keeper.acknowledged(offset));
+    }
+
+    /// Lets others have what is on the device. The bytes can still be read here.
+    pub(super) fn let_go(&self) {
+        self.listener.take();
+        if let Some(worker) = self.worker.take() {
+            worker.tell("unlock", &[self.folder.as_str().into()]);
+        }
+    }
+
+    /// Forgets everything, on the device too.
+    pub(super) fn remove(&self) {
+        {
+            let mut run = self.run.borrow_mut();
+            let end = run.end();
+            run.release(end);
+        }
+        self.listener.take();
+        if let Some(worker) = self.worker.take() {
+            worker.tell("remove", &[self.folder.as_str().into()]);
+            worker.tell("unlock", &[self.folder.as_str().into()]);
+        }
+    }
+
+    /// Where the bytes that are still here begin.
     pub(super) fn start(&self) -> u64 {
-        self.pieces.front().map_or(self.end, |piece| piece.start)
+        self.run.borrow().start()
     }
 
     /// Where they end.
     pub(super) fn end(&self) -> u64 {
-        self.end
+        self.run.borrow().end()
     }
 
-    /// Drops what lies below `up_to`.
-    pub(super) fn release(&mut self, up_to: u64) {
-        while self.pieces.front().is_some_and(|piece| piece.end <= up_to) {
-            self.pieces.pop_front();
+    /// Up to where they may be sent: what can be kept is kept first.
+    pub(super) fn available(&self) -> u64 {
+        self.keeper.borrow().available()
+    }
+
+    /// What keeps new bytes now.
+    pub(super) fn store(&self) -> Store {
+        if self.keeper.borrow().is_in_memory() {
+            Store::Memory
+        } else {
+            self.store.get()
         }
     }
 
     /// The bytes from `start` up to `end` as one blob; nothing when they are not all here.
     pub(super) fn slice(&self, start: u64, end: u64, mime_type: &str) -> Option<Blob> {
-        if start < self.start() || end > self.end || start > end {
-            return None;
+        self.run.borrow().slice(start, end, mime_type)
+    }
+
+    fn input(&self, input: impl FnOnce(&mut Keeper)) {
+        let before = self.available();
+        input(&mut self.keeper.borrow_mut());
+        self.run_keeper();
+        let change = self.keeper.borrow_mut().poll_change();
+        if let Some(change) = change {
+            self.tell(SpoolNews::Changed(change));
         }
-        let first = self.pieces.partition_point(|piece| piece.end <= start);
-        let parts = Array::new();
-        for piece in self
-            .pieces
-            .range(first..)
-            .take_while(|piece| piece.start < end)
-        {
-            let from = start.max(piece.start) - piece.start;
-            let to = end.min(piece.end) - piece.start;
-            parts.push(&JsValue::from(slice(&piece.blob, from, to)?));
+        if self.available() > before {
+            self.tell(SpoolNews::Grown);
         }
-        let options = BlobPropertyBag::new();
-        options.set_type(mime_type);
-        Blob::new_with_blob_sequence_and_options(&parts, &options).ok()
+    }
+
+    fn tell(&self, news: SpoolNews) {
+        let listener = self.listener.borrow().clone();
+        if let Some(listener) = listener {
+            listener(news);
+        }
+    }
+
+    fn run_keeper(&self) {
+        let step = self.keeper.borrow_mut().poll();
+        let Some(step) = step else {
+            return;
+        };
+        let answer = self.write(&step);
+        let this = self.this.clone();
+        spawn_local(async move {
+            let outcome = match answer {
+                Some(answer) => answer.await,
+                None => Err(StoreFailure::Broken),
+            };
+            let Some(spool) = this.upgrade() else { return };
+            if let (Ok(file), Some((_, range))) = (&outcome, &step.seal)
+                && let Some(file) = file.dyn_ref::<Blob>()
+            {
+                spool.run.borrow_mut().replace(range, file.clone());
+            }
+            spool.input(|keeper| keeper.done(outcome.map(|_| ())));
+        });
+    }
+
+    fn write(
+        &self,
+        step: &Step,
+    ) -> Option<impl Future<Output = Result<JsValue, StoreFailure>> + use<>> {
+        let puts = Array::new();
+        for Put { file, at, data } in &step.puts {
+            let data: JsValue = match data {
+                Data::Lines(lines) => lines.into(),
+                Data::Bytes(range) => self.slice(range.start, range.end, "")?.into(),
+            };
+            puts.push(&Array::of3(&file.into(), &number(*at), &data));
+        }
+        let seal = step.seal.as_ref();
+        let seal = seal.map_or(JsValue::UNDEFINED, |(file, _)| file.into());
+        let drop: Array = step.drop.iter().map(JsValue::from).collect();
+        let worker = self.worker.borrow();
+        let arguments = [self.folder.as_str().into(), puts.into(), seal, drop.into()];
+        Some(worker.as_ref()?.ask("write", &arguments))
     }
 }
 
-fn slice(blob: &Blob, from: u64, to: u64) -> Option<Blob> {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a chunk is far smaller than 2^53 bytes"
-    )]
-    blob.slice_with_f64_and_f64(from as f64, to as f64).ok()
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+/// What is known of a recording before it begins.
+fn facts(options: &Options) -> Vec<(Fact, String)> {
+    let mut facts = vec![(Fact::Started, whole(js_sys::Date::now()).to_string())];
+    match &options.target {
+        Target::Server { base, session } => {
+            facts.push((Fact::Server, base.clone()));
+            facts.extend(session.clone().map(|it| (Fact::Session, it)));
+        }
+        Target::Tus { endpoint } => facts.push((Fact::Endpoint, endpoint.clone())),
+    }
+    facts.push((Fact::Name, options.filename.clone()));
+    facts.extend(options.owner.clone().map(|it| (Fact::Owner, it)));
+    facts
+}
+
+#[expect(clippy::cast_precision_loss, reason = "offsets in a segment are small")]
+fn number(value: u64) -> JsValue {
+    JsValue::from_f64(value as f64)
 }

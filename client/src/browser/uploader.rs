@@ -12,11 +12,15 @@ use sortie_tus::header;
 use wasm_bindgen_futures::spawn_local;
 
 use super::access::Access;
+use super::checksum::Checksums;
 use super::fetch::{Call, Cancel, Unanswered};
 use super::now_ms;
 use super::spool::Spool;
 use crate::RenewalFailed;
 use crate::clock::whole;
+
+/// Browsers send no more than 64 KiB for pages that are gone, all requests and their heads together.
+const KEEPALIVE_BYTES: u64 = 56 * 1024;
 
 /// Uploads a growing spool. Dropping it cancels what is under way and leaves the server as it is.
 pub(super) struct Uploader {
@@ -26,8 +30,10 @@ pub(super) struct Uploader {
 struct Driver {
     this: Weak<Self>,
     machine: RefCell<Upload>,
-    spool: Rc<RefCell<Spool>>,
+    spool: Rc<Spool>,
     access: Rc<Access>,
+    checksums: Rc<Checksums>,
+    leaving: Cell<bool>,
     notify: Box<dyn Fn(Notice)>,
     /// The one request under way.
     flight: RefCell<Option<(RequestId, Cancel)>>,
@@ -43,18 +49,24 @@ impl Uploader {
     /// Starts to upload what is in `spool` and will come. `notify` is told what happens.
     pub(super) fn new(
         start: Start,
-        spool: Rc<RefCell<Spool>>,
+        spool: Rc<Spool>,
         access: Rc<Access>,
+        checksums: Rc<Checksums>,
         notify: impl Fn(Notice) + 'static,
     ) -> Self {
         // Fifty-three random bits spread the waits of many senders well enough.
         let seed = whole(js_sys::Math::random() * 9_007_199_254_740_992.0);
-        let machine = Upload::new(whole(now_ms()), start, Config::default(), seed);
+        let now = whole(now_ms());
+        let mut machine = Upload::new(now, start, Config::default(), seed);
+        machine.handle_released(spool.start());
+        machine.handle_available(now, spool.available());
         let driver = Rc::new_cyclic(|this| Driver {
             this: this.clone(),
             machine: RefCell::new(machine),
             spool,
             access,
+            checksums,
+            leaving: Cell::default(),
             notify: Box::new(notify),
             flight: RefCell::default(),
             timer: RefCell::default(),
@@ -69,7 +81,7 @@ impl Uploader {
 
     /// More bytes are in the spool.
     pub(super) fn grown(&self) {
-        let end = self.driver.spool.borrow().end();
+        let end = self.driver.spool.available();
         self.driver.input(|machine, now| {
             machine.handle_available(now, end);
             // Hidden pages are given late timers; encoders keep their pace.
@@ -77,9 +89,25 @@ impl Uploader {
         });
     }
 
-    /// No more bytes will come.
+    /// No more bytes will come, and all of them may be sent.
     pub(super) fn end(&self) {
-        self.driver.input(Upload::handle_end);
+        self.driver.input(|machine, now| {
+            machine.handle_available(now, self.driver.spool.end());
+            machine.handle_end(now);
+        });
+    }
+
+    /// The page may be gone soon: small bodies are sent so that they outlive it. Or it is not, after all.
+    pub(super) fn page_leaves(&self, leaves: bool) {
+        self.driver.leaving.set(leaves);
+    }
+
+    /// Time has passed; for pages whose timers come late.
+    pub(super) fn tick(&self) {
+        let due = self.driver.machine.borrow().poll_timeout();
+        if due.is_some_and(|due| due <= whole(now_ms())) {
+            self.driver.input(Upload::handle_timeout);
+        }
     }
 
     /// Cancels it and deletes it on the server; that goes on after this handle is dropped.
@@ -155,9 +183,10 @@ impl Driver {
     fn take_note(&self, notice: Notice) {
         match notice {
             Notice::Acknowledged { offset } => {
-                let mut spool = self.spool.borrow_mut();
-                spool.release(offset);
-                self.machine.borrow_mut().handle_released(spool.start());
+                self.spool.acknowledged(offset);
+                self.machine
+                    .borrow_mut()
+                    .handle_released(self.spool.start());
             }
             Notice::Abandoned { .. } | Notice::Done | Notice::Failed { .. } => {
                 self.network.borrow_mut().clear();
@@ -185,23 +214,31 @@ impl Driver {
         let mut call = Call::new(http.method, http.url);
         call.headers = http.headers;
         if let Command::Patch { .. } = command {
-            let spool = self.spool.borrow();
-            let Some(body) =
-                spool.slice(http.body.start, http.body.end, header::OFFSET_OCTET_STREAM)
-            else {
+            let body =
+                self.spool
+                    .slice(http.body.start, http.body.end, header::OFFSET_OCTET_STREAM);
+            let Some(body) = body else {
                 // The machine never asks for what was released, so the browser could not make the blob.
                 return self.later(request, async { Err(Unanswered) });
             };
+            call.keepalive = self.leaving.get() && whole(body.size()) <= KEEPALIVE_BYTES;
             call.body = Some(body.into());
         }
         self.send(request, call);
     }
 
-    fn send(&self, request: RequestId, call: Call) {
+    fn send(&self, request: RequestId, mut call: Call) {
         let access = Rc::clone(&self.access);
+        let checksums = Rc::clone(&self.checksums);
         let this = self.this.clone();
         *self.flight.borrow_mut() = Some((request, Cancel::new()));
         self.later(request, async move {
+            // What must outlive the page has no time for that.
+            if !call.keepalive
+                && let Some(sum) = checksums.of(&call, &access).await
+            {
+                call = call.header(header::UPLOAD_CHECKSUM, sum);
+            }
             let call = match access.authorize(call).await {
                 Ok(call) => call,
                 Err(RenewalFailed::Unreachable) => return Err(Unanswered),

@@ -3,18 +3,19 @@
 use js_sys::{Function, Promise, Reflect, TypeError};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{HtmlCanvasElement, MediaStream};
+use web_sys::{AbortSignal, Blob, HtmlCanvasElement, MediaStream};
 
+use super::value;
 use crate::clock::whole;
-use crate::{Authorization, Options, RenewalFailed, ScreenOptions, Source, Target};
+use crate::{
+    Authorization, Options, Recovery, RenewalFailed, ScreenOptions, Source, Target, UploadProgress,
+};
 
 /// Reads everything, or throws a `TypeError` that names the first option that is wrong.
 pub(super) fn read(object: &JsValue) -> Result<(Options, Source), JsValue> {
     let object = Fields(object);
-    let mut options = Options::new(target(&object)?);
-    if let Some(bearer) = bearer(&object)? {
-        options.authorization = bearer;
-    }
+    let mut options = Options::new(read_target(&object)?);
+    options.authorization = authorization(&object)?;
     let rate = |name| object.get(name, "a positive number", |it| positive(&it).map(saturated));
     if let Some(ms) = rate("timeslice")? {
         options.timeslice_ms = ms;
@@ -34,31 +35,87 @@ pub(super) fn read(object: &JsValue) -> Result<(Options, Source), JsValue> {
     if let Some(filename) = object.text("filename")? {
         options.filename = filename;
     }
+    options.owner = object.text("owner")?;
+    options.worker_url = object.text("workerUrl")?;
+    options.durable = object.optional_flag("durable")?.unwrap_or(true);
+    options.keep_awake = object.optional_flag("keepAwake")?.unwrap_or(true);
     Ok((options, source(&object)?))
 }
 
 /// Reads which session of our server is to be watched, and who asks.
 pub(super) fn watched(object: &JsValue) -> Result<(String, String, Authorization), JsValue> {
+    match target(object)? {
+        (
+            Target::Server {
+                base,
+                session: Some(session),
+            },
+            authorization,
+        ) => Ok((base, session, authorization)),
+        _ => Err(wrong("server and session must be given")),
+    }
+}
+
+/// Which recordings to look for.
+pub(super) fn recovery(object: &JsValue) -> Result<Recovery, JsValue> {
+    let (target, authorization) = target(object)?;
     let object = Fields(object);
-    let Target::Server {
-        base,
-        session: Some(session),
-    } = target(&object)?
-    else {
-        return Err(wrong("server and session must be given"));
+    Ok(Recovery {
+        target,
+        authorization,
+        owner: object.text("owner")?,
+        worker_url: object.text("workerUrl")?,
+    })
+}
+
+/// Where to, and who asks.
+pub(super) fn target(object: &JsValue) -> Result<(Target, Authorization), JsValue> {
+    let object = Fields(object);
+    Ok((read_target(&object)?, authorization(&object)?))
+}
+
+/// Who wants to hear of an upload's progress, and what ends it.
+pub(super) fn upload(
+    object: Option<&JsValue>,
+) -> Result<(impl Fn(UploadProgress) + use<>, Option<AbortSignal>), JsValue> {
+    let listener = match object {
+        Some(object) => Fields(object).function("onProgress")?,
+        None => None,
     };
-    let authorization = bearer(&object)?.unwrap_or(Authorization::Cookies);
-    Ok((base, session, authorization))
+    let tell = move |progress: UploadProgress| {
+        if let Some(listener) = &listener {
+            let value = value::upload_progress(&progress);
+            if let Err(thrown) = listener.call1(&JsValue::UNDEFINED, &value) {
+                value::report(&thrown);
+            }
+        }
+    };
+    Ok((tell, signal(object)?))
 }
 
-fn bearer(object: &Fields<'_>) -> Result<Option<Authorization>, JsValue> {
-    let function = object.get("getToken", "a function", |it| {
-        it.dyn_into::<Function>().ok()
-    })?;
-    Ok(function.map(|it| Authorization::bearer(move || token(it.clone()))))
+/// The `signal` of some options.
+pub(super) fn signal(object: Option<&JsValue>) -> Result<Option<AbortSignal>, JsValue> {
+    let read = |it: JsValue| it.dyn_into().ok();
+    object.map_or(Ok(None), |object| {
+        Fields(object).get("signal", "an AbortSignal", read)
+    })
 }
 
-fn target(object: &Fields<'_>) -> Result<Target, JsValue> {
+/// What a file is to be called.
+pub(super) fn filename(file: &Blob, object: &JsValue) -> Result<String, JsValue> {
+    let own = || Reflect::get(file, &"name".into()).ok()?.as_string();
+    let given = Fields(object).text("filename")?;
+    Ok(given.or_else(own).unwrap_or_else(|| "file".to_owned()))
+}
+
+fn authorization(object: &Fields<'_>) -> Result<Authorization, JsValue> {
+    let function = object.function("getToken")?;
+    Ok(function.map_or_else(Authorization::default, |function| {
+        Authorization::bearer(move || token(function.clone()))
+    }))
+}
+
+fn read_target(object: &Fields<'_>) -> Result<Target, JsValue> {
     let session = object.text("session")?;
     match (object.text("server")?, object.text("endpoint")?) {
         (Some(base), None) => Ok(Target::Server {
@@ -136,8 +193,15 @@ impl Fields<'_> {
     }
 
     fn flag(&self, name: &str) -> Result<bool, JsValue> {
+        self.optional_flag(name).map(Option::unwrap_or_default)
+    }
+
+    fn optional_flag(&self, name: &str) -> Result<Option<bool>, JsValue> {
         self.get(name, "true or false", |it| it.as_bool())
-            .map(Option::unwrap_or_default)
+    }
+
+    fn function(&self, name: &str) -> Result<Option<Function>, JsValue> {
+        self.get(name, "a function", |it| it.dyn_into().ok())
     }
 }
 

@@ -41,6 +41,11 @@ export interface SpoolOptions {
    * `worker-src blob:`.
    */
   workerUrl?: string;
+  /**
+   * Whose recording it is, in the page's own words: `recover()` with the same `owner` finds it. For pages where
+   * several people use one browser.
+   */
+  owner?: string;
 }
 
 export interface RecorderOptions extends TargetOptions, SpoolOptions {
@@ -151,33 +156,3 @@ export type OnServer =
   | 'unknown'
   /** It could not be asked just now. */
   | 'unreachable';
-
-/*
- * Made by the bindings, and here only to be read together with the rest:
- *
- * class Recorder {
- *   constructor(options: RecorderOptions);
- *   static recover(options: TargetOptions & SpoolOptions): Promise<Leftover[]>;   // TargetOptions: who asks
- *   start(options?: StartOptions): Promise<void>;
- *   pause(): Promise<void>; resume(): Promise<void>; abort(): Promise<void>;
- *   stop(sessionEnded?: boolean): Promise<RecorderDone>;
- *   on(name, listener): void; off(name, listener): void;
- *   readonly state: RecorderState; readonly progress: RecorderProgress;
- *   readonly mimeType?: string; readonly recordingId?: string; readonly stream?: MediaStream;
- *   readonly hasUnsent: boolean; readonly unsent?: Blob;
- * }
- * class Leftover {                       // a recording whose page is gone
- *   readonly id: string;                 // of the copy on this device
- *   readonly recordingId?: string; readonly uploadUrl?: string; readonly mimeType: string;
- *   readonly startedAt: number;          // milliseconds since 1970
- *   readonly recorded: number;           // milliseconds
- *   readonly sizeBytes: number;          // of the whole recording
- *   readonly keptBytes: number;          // of it on this device
- *   readonly onServer: OnServer;
- *   upload(options?: UploadOptions): Promise<RecorderDone>;   // goes on from the server's offset
- *   download(): Promise<Blob>;           // what is here as a file that plays and seeks
- *   discard(): Promise<void>;            // here and, if it waits there, on the server
- *   free(): void;                        // lets another tab have it
- * }
- * function uploadFile(file: Blob, options: UploadFileOptions): Promise<RecorderDone>;
- */

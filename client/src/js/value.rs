@@ -3,7 +3,7 @@
 use js_sys::{Error, Function, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::{Done, Event, Progress, RecorderError, Waiting};
+use crate::{Done, Event, Progress, RecorderError, UploadProgress, Waiting};
 
 /// An event's name and payload.
 pub(super) fn event(event: &Event) -> (&'static str, JsValue) {
@@ -23,14 +23,29 @@ pub(super) fn event(event: &Event) -> (&'static str, JsValue) {
     }
 }
 
-pub(super) fn progress(progress: &Progress) -> JsValue {
-    let waiting = match progress.waiting {
+fn waiting(waiting: Option<Waiting>) -> JsValue {
+    match waiting {
         None => JsValue::NULL,
         Some(Waiting::Offline) => object([("reason", "offline".into())]),
         Some(Waiting::SignIn) => object([("reason", "sign_in".into())]),
         Some(Waiting::Retry { in_ms }) => {
             object([("reason", "retry".into()), ("inMs", number(in_ms))])
         }
+    }
+}
+
+pub(super) fn upload_progress(progress: &UploadProgress) -> JsValue {
+    object([
+        ("sizeBytes", number(progress.size_bytes)),
+        ("safeBytes", number(progress.safe_bytes)),
+        ("waiting", waiting(progress.waiting)),
+    ])
+}
+
+pub(super) fn progress(progress: &Progress) -> JsValue {
+    let bitrate = match progress.recorded_ms {
+        0 => 0,
+        recorded_ms => progress.size_bytes.saturating_mul(8_000) / recorded_ms,
     };
     object([
         ("recorded", number(progress.recorded_ms)),
@@ -38,7 +53,9 @@ pub(super) fn progress(progress: &Progress) -> JsValue {
         ("sizeBytes", number(progress.size_bytes)),
         ("safeBytes", number(progress.safe_bytes)),
         ("pendingBytes", number(progress.pending_bytes)),
-        ("waiting", waiting),
+        ("bitrate", number(bitrate)),
+        ("spool", progress.store.code().into()),
+        ("waiting", waiting(progress.waiting)),
     ])
 }
 
@@ -86,6 +103,6 @@ fn set(object: &Object, key: &str, value: JsValue) {
     clippy::cast_precision_loss,
     reason = "JavaScript has no better number; 2^53 is far away"
 )]
-fn number(value: u64) -> JsValue {
+pub(super) fn number(value: u64) -> JsValue {
     JsValue::from_f64(value as f64)
 }

@@ -14,6 +14,8 @@ export class FakeServer {
     this.signedIn = true;
     this.startProblem = null;
     this.faults = [];
+    /** Whether every body needs a checksum. */
+    this.strict = true;
     this.tee = [];
     this.auth = [];
     window.fetch = (url, init) => this.#answer(String(url), init ?? {});
@@ -47,7 +49,7 @@ export class FakeServer {
     };
   }
 
-  async #answer(url, { method = 'GET', headers, body, signal }) {
+  async #answer(url, { method = 'GET', headers, body, signal, keepalive }) {
     const path = new URL(url, location.href).pathname;
     const sent = new Headers(headers);
     const offset = sent.get('upload-offset');
@@ -64,7 +66,7 @@ export class FakeServer {
     if (this.signedIn !== true) return new Response('{}', { status: 401, headers: TUS });
     if (path.startsWith('/api/')) return this.#api(path, body, signal);
     if (sent.get('tus-resumable') !== '1.0.0') return new Response(null, { status: 412, headers: TUS });
-    return this.#tus(method, sent, body);
+    return this.#tus(method, sent, body, keepalive);
   }
 
   #api(path, body, signal) {
@@ -76,6 +78,7 @@ export class FakeServer {
       });
     }
     if (path === '/api/sessions/s%201/recording/start') {
+      if (this.closed) Object.assign(this, { closed: false, bytes: new Uint8Array(), length: null });
       if (this.startProblem) return json(this.startProblem.status, this.startProblem);
       return json(201, {
         recording_id: 'r1', status: 'recording', upload_url: '/files/r1', max_size_bytes: 500_000_000,
@@ -87,15 +90,16 @@ export class FakeServer {
     return json(404, {});
   }
 
-  async #tus(method, sent, body) {
+  async #tus(method, sent, body, keepalive) {
     const answer = (status, headers = {}) => new Response(null, { status, headers: { ...TUS, ...headers } });
     const offset = () => ({ 'upload-offset': String(this.bytes.length) });
     if (method === 'POST') {
+      this.strict = false;
       if (sent.get('upload-defer-length') !== '1') return answer(400);
       this.metadata = sent.get('upload-metadata');
       return answer(201, { location: 'files/r1' });
     }
-    if (this.deleted) return answer(410);
+    if (this.deleted || this.closed) return answer(410);
     if (method === 'HEAD') {
       return answer(200, this.length === null
         ? { ...offset(), 'upload-defer-length': '1' }
@@ -112,6 +116,10 @@ export class FakeServer {
     if (fault === 'network') throw new TypeError('Failed to fetch');
     if (typeof fault === 'number') return answer(fault);
     const chunk = new Uint8Array(await body.arrayBuffer());
+    const sum = sent.get('upload-checksum');
+    // A page that is going has no time for one.
+    const needed = this.strict && chunk.length > 0 && !keepalive;
+    if (sum ? sum !== await checksum(chunk) : needed) return answer(460);
     this.#store(fault === 'cut' ? chunk.subarray(0, chunk.length / 2) : chunk);
     if (fault === 'cut') throw new TypeError('Failed to fetch');
     if (sent.has('upload-length')) this.length = Number(sent.get('upload-length'));
@@ -133,9 +141,16 @@ export class FakeServer {
   isDeleted() { return this.deleted; }
   authorizations() { return this.auth; }
   expireSignIn(forGood) { this.signedIn = forGood ? 'never' : false; }
+  /** The recording is finished without what its sender still has; a new one can begin. */
+  closeUpload() { this.closed = true; }
   refuseStart(status, detail) {
     this.startProblem = { status, detail, code: 'conflict', type: 'urn:sortie:problem:conflict', title: 'Conflict' };
   }
+}
+
+async function checksum(bytes) {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  return `sha256 ${btoa(String.fromCharCode(...digest))}`;
 }
 
 /** A body that arrives a little after the head, unless the request is aborted meanwhile. */

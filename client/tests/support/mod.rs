@@ -40,6 +40,8 @@ extern "C" {
     pub fn authorizations(this: &FakeServer) -> Vec<String>;
     #[wasm_bindgen(method, js_name = expireSignIn)]
     pub fn expire_sign_in(this: &FakeServer, for_good: bool);
+    #[wasm_bindgen(method, js_name = closeUpload)]
+    pub fn close_upload(this: &FakeServer);
     #[wasm_bindgen(method, js_name = refuseStart)]
     pub fn refuse_start(this: &FakeServer, status: u16, detail: &str);
 
@@ -72,6 +74,11 @@ pub struct Server(FakeServer);
 impl Server {
     pub fn open() -> Self {
         Self(FakeServer::new())
+    }
+
+    /// What the encoder has given out.
+    pub async fn recorded_bytes(&self) -> Vec<u8> {
+        bytes(self.recorded()).await
     }
 
     /// Asserts that the server holds exactly what the encoder gave out, and that there is something.

@@ -11,6 +11,7 @@ use super::super::capture::{Capture, CaptureEvent};
 use super::super::hub::{EventListener, Hub};
 use super::super::now_ms;
 use super::super::source::{OpenSource, SourceEvent};
+use super::super::worker::{TICK_MS, Ticking, Worker};
 use super::upload::Remote;
 use crate::clock::RecordedClock;
 use crate::ledger::Ledger;
@@ -18,8 +19,12 @@ use crate::limit::Limit;
 use crate::machine::{Action, Input, Machine};
 use crate::{Done, Event, Options, Progress, RecorderError, State, StopReason, Waiting, Warning};
 
-/// How often a running recording reports its progress.
-const TICK_MS: u32 = 250;
+/// What makes a running recording look around.
+#[expect(dead_code, reason = "held to be dropped")]
+enum Tick {
+    Worker(Ticking),
+    Page(Interval),
+}
 
 pub(super) struct Core {
     this: Weak<Self>,
@@ -34,7 +39,7 @@ pub(super) struct Core {
     source: RefCell<Option<OpenSource>>,
     capture: RefCell<Option<Capture>>,
     mime_type: RefCell<Option<String>>,
-    tick: RefCell<Option<Interval>>,
+    tick: RefCell<Option<Tick>>,
     page: RefCell<Vec<DomListener>>,
 }
 
@@ -122,7 +127,6 @@ impl Core {
             }
             Action::StopCapture => {
                 self.clock.borrow_mut().halt(now_ms());
-                self.tick.take();
                 self.with_capture(Capture::stop);
             }
             Action::AnnounceStop => Remote::announce_stop(&self.this),
@@ -140,7 +144,12 @@ impl Core {
             }
             Action::Stopped(reason) => self.tell(Event::Stopped(reason)),
             Action::Succeeded => self.succeed(),
-            Action::Failed(error) => self.tell(Event::Failed(error)),
+            Action::Failed(error) => {
+                self.rest();
+                // Offered by `recover` from now on.
+                self.remote.spool.let_go();
+                self.tell(Event::Failed(error));
+            }
         }
     }
 
@@ -203,10 +212,10 @@ impl Core {
     }
 
     fn chunk(&self, blob: Blob) {
-        let size = self.remote.push(blob);
-        self.ledger.borrow_mut().recorded(size, self.recorded_ms());
+        let recorded_ms = self.recorded_ms();
+        let size = self.remote.spool.push(blob, recorded_ms);
+        self.ledger.borrow_mut().recorded(size, recorded_ms);
         self.limit.borrow_mut().saw_chunk(size);
-        self.remote.grown();
         self.report();
         self.check_limits();
     }
@@ -232,6 +241,8 @@ impl Core {
     }
 
     fn succeed(&self) {
+        self.rest();
+        self.remote.spool.remove();
         let recorded_ms = self.recorded_ms();
         self.ledger.borrow_mut().complete(recorded_ms);
         self.waiting.set(None);
@@ -259,7 +270,9 @@ impl Core {
             move |event: &web_sys::Event| {
                 let leaving = event.type_() == "pagehide";
                 let hidden = document.visibility_state() == VisibilityState::Hidden;
-                if let Some(core) = this.upgrade().filter(|_| leaving || hidden) {
+                let Some(core) = this.upgrade() else { return };
+                core.remote.page_leaves(leaving || hidden);
+                if leaving || hidden {
                     core.with_capture(Capture::request_data);
                 }
             }
@@ -272,15 +285,25 @@ impl Core {
 
     fn run_tick(&self) {
         let this = self.this.clone();
-        self.tick.replace(Some(Interval::new(TICK_MS, move || {
-            if let Some(core) = this
-                .upgrade()
-                .filter(|core| core.state() == State::Recording)
-            {
-                core.report();
-                core.check_limits();
+        let tick = move || {
+            if let Some(core) = this.upgrade() {
+                core.tick();
             }
-        })));
+        };
+        // The page's own timers come late, or not at all, while nobody looks at it.
+        let worker = Worker::shared(self.options.worker_url.as_deref());
+        self.tick.replace(Some(match worker {
+            Some(worker) => Tick::Worker(worker.ticking(tick)),
+            None => Tick::Page(Interval::new(TICK_MS, tick)),
+        }));
+    }
+
+    fn tick(&self) {
+        self.remote.tick();
+        if self.state() == State::Recording {
+            self.report();
+            self.check_limits();
+        }
     }
 
     /// Does something with the encoder, if there is one. It answers later, never from within.
@@ -291,10 +314,19 @@ impl Core {
     }
 
     fn release(&self) {
-        self.tick.take();
-        self.page.take();
         self.capture.take();
         self.source.take();
+    }
+
+    /// Whether the recording should survive a crash of the page.
+    pub(super) fn is_durable_wanted(&self) -> bool {
+        self.options.durable
+    }
+
+    /// Nothing is left to be watched.
+    fn rest(&self) {
+        self.tick.take();
+        self.page.take();
     }
 
     pub(super) fn tell(&self, event: Event) {
@@ -309,6 +341,7 @@ impl Core {
     /// The handle was dropped.
     pub(super) fn let_go(&self) {
         self.release();
+        self.rest();
         self.remote.cancel();
     }
 
@@ -324,6 +357,7 @@ impl Core {
             safe_ms: ledger.safe_ms(),
             safe_bytes: ledger.safe_bytes(),
             pending_bytes: ledger.pending_bytes(),
+            store: self.remote.spool.store(),
             waiting: self.waiting.get(),
         }
     }

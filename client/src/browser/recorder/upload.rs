@@ -1,29 +1,34 @@
 //! The recorder's side of the server: what is begun, sent, ended or discarded there.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use sortie_tus::client::{FailureReason, Notice, Start, UploadLength, WaitReason};
+use sortie_tus::client::{FailureReason, Millis, Notice, Start, UploadLength, WaitReason};
 use sortie_tus::metadata::Metadata;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
 use super::super::access::Access;
+use super::super::checksum::Checksums;
 use super::super::now_ms;
 use super::super::server::{Begun, Server};
-use super::super::spool::Spool;
+use super::super::spool::{Spool, SpoolNews};
 use super::super::uploader::Uploader;
 use super::core::Core;
 use crate::clock::whole;
 use crate::container::file_extension;
 use crate::machine::Input;
+use crate::spool::{Change, Fact, StoreFailure};
 use crate::{Event, Options, RecorderError, State, Target, Waiting, Warning};
 
 /// Where the bytes go.
 pub(super) struct Remote {
     target: Target,
     access: Rc<Access>,
-    spool: Rc<RefCell<Spool>>,
+    pub(super) spool: Rc<Spool>,
+    checksums: Rc<Checksums>,
+    /// No more bytes will come, but not all of them may be sent yet.
+    ending: Cell<bool>,
     /// What our server began, if the target is our server.
     begun: RefCell<Option<Begun>>,
     uploader: RefCell<Option<Uploader>>,
@@ -34,7 +39,9 @@ impl Remote {
         Self {
             target: options.target.clone(),
             access: Access::new(options.authorization.clone(), &options.target),
-            spool: Rc::default(),
+            spool: Spool::new(options),
+            checksums: Checksums::new(&options.target),
+            ending: Cell::default(),
             begun: RefCell::default(),
             uploader: RefCell::default(),
         }
@@ -43,6 +50,14 @@ impl Remote {
     /// Tells our server that a recording begins; another tus server learns it from the upload.
     pub(super) fn prepare(core: &Weak<Core>) {
         let core = core.clone();
+        if let Some(core) = core.upgrade() {
+            let this = Rc::downgrade(&core);
+            core.remote.spool.open(move |news| {
+                if let Some(core) = this.upgrade() {
+                    heed(&core, &news);
+                }
+            });
+        }
         spawn_local(async move {
             let server = {
                 let Some(core) = core.upgrade() else { return };
@@ -57,6 +72,10 @@ impl Remote {
                 Ok(begun) => {
                     if let Some(begun) = &begun {
                         core.server_takes(begun.max_size_bytes);
+                        let spool = &core.remote.spool;
+                        spool.know(Fact::Session, &begun.session);
+                        spool.know(Fact::Recording, &begun.recording);
+                        spool.know(Fact::Upload, &begun.upload_url);
                     }
                     core.remote.begun.replace(begun);
                     if core.state() == State::Starting {
@@ -78,6 +97,7 @@ impl Remote {
         let Some(start) = remote.start(filename, mime_type) else {
             return;
         };
+        remote.spool.know(Fact::Type, mime_type);
         let uploader = remote.uploader_for(start, move |notice| {
             if let Some(core) = this.upgrade() {
                 take_note(&core, notice);
@@ -90,15 +110,11 @@ impl Remote {
     /// Nothing before our server has begun the recording.
     fn start(&self, filename: &str, mime_type: &str) -> Option<Start> {
         match &self.target {
-            Target::Tus { endpoint } => Some(Start::Create {
-                endpoint: endpoint.clone(),
-                length: UploadLength::Deferred,
-                metadata: metadata(filename, mime_type),
-            }),
-            Target::Server { .. } => self.begun.borrow().as_ref().map(|begun| Start::Fresh {
-                url: begun.upload_url.clone(),
-                length: UploadLength::Deferred,
-            }),
+            Target::Tus { endpoint } => {
+                let filename = format!("{filename}.{}", file_extension(mime_type));
+                Some(creation(endpoint, &filename, mime_type))
+            }
+            Target::Server { .. } => self.begun.borrow().as_ref().map(Begun::start),
         }
     }
 
@@ -107,19 +123,36 @@ impl Remote {
             start,
             Rc::clone(&self.spool),
             Rc::clone(&self.access),
+            Rc::clone(&self.checksums),
             notify,
         )
     }
 
-    /// Takes a chunk; its size in bytes.
-    pub(super) fn push(&self, blob: Blob) -> u64 {
-        self.spool.borrow_mut().push(blob)
+    /// Tells the uploader, once there is one, that more may be sent, or that this is all.
+    fn grown(&self) {
+        let all = self.ending.get() && self.spool.available() == self.spool.end();
+        self.with_uploader(|uploader| {
+            if all {
+                uploader.end();
+            } else {
+                uploader.grown();
+            }
+        });
     }
 
-    /// Tells the uploader of new bytes, once there is one.
-    pub(super) fn grown(&self) {
+    /// Time has passed.
+    pub(super) fn tick(&self) {
+        self.with_uploader(Uploader::tick);
+    }
+
+    /// The page may be gone soon, or it is not, after all.
+    pub(super) fn page_leaves(&self, leaves: bool) {
+        self.with_uploader(|uploader| uploader.page_leaves(leaves));
+    }
+
+    fn with_uploader(&self, call: impl FnOnce(&Uploader)) {
         if let Some(uploader) = self.uploader.borrow().as_ref() {
-            uploader.grown();
+            call(uploader);
         }
     }
 
@@ -145,32 +178,27 @@ impl Remote {
 
     /// No more bytes will come.
     pub(super) fn end(&self) {
-        if let Some(uploader) = self.uploader.borrow().as_ref() {
-            uploader.end();
-        }
+        self.ending.set(true);
+        self.spool.know(Fact::Ended, "1");
+        self.grown();
     }
 
     /// Deletes what the server has of it and forgets the bytes kept here.
     pub(super) fn discard(&self) {
         let uploader = self.uploader.take().or_else(|| {
-            let begun = self.begun.borrow_mut().take()?;
-            let start = Start::Fresh {
-                url: begun.upload_url,
-                length: UploadLength::Deferred,
-            };
+            let start = self.begun.borrow_mut().take()?.start();
             Some(self.uploader_for(start, |_| {}))
         });
         if let Some(uploader) = uploader {
             uploader.delete();
         }
-        let mut spool = self.spool.borrow_mut();
-        let end = spool.end();
-        spool.release(end);
+        self.spool.remove();
     }
 
     /// Sends nothing more and leaves the server as it is.
     pub(super) fn cancel(&self) {
         self.uploader.take();
+        self.spool.let_go();
     }
 
     pub(super) fn url(&self) -> Option<String> {
@@ -185,12 +213,11 @@ impl Remote {
     }
 
     pub(super) fn has_unsent(&self) -> bool {
-        let spool = self.spool.borrow();
-        spool.start() < spool.end()
+        self.spool.start() < self.spool.end()
     }
 
     pub(super) fn unsent(&self, mime_type: &str) -> Option<Blob> {
-        let spool = self.spool.borrow();
+        let spool = &self.spool;
         (spool.start() < spool.end()).then(|| spool.slice(spool.start(), spool.end(), mime_type))?
     }
 
@@ -215,12 +242,7 @@ fn take_note(core: &Core, notice: Notice) {
             core.report();
         }
         Notice::Waiting { until, reason } => {
-            let in_ms = until.map(|until| until.saturating_sub(whole(now_ms())));
-            core.waiting.set(Some(match (reason, in_ms) {
-                (WaitReason::Token, _) => Waiting::SignIn,
-                (WaitReason::Offline, _) | (_, None) => Waiting::Offline,
-                (_, Some(in_ms)) => Waiting::Retry { in_ms },
-            }));
+            core.waiting.set(Some(waiting_for(until, reason)));
             core.report();
         }
         Notice::Resumed => {
@@ -229,14 +251,52 @@ fn take_note(core: &Core, notice: Notice) {
         }
         Notice::Done => core.news(Input::UploadDone),
         Notice::Failed { reason } => core.news(Input::UploadFailed(failure(reason))),
-        Notice::Created { .. } | Notice::ServerLostBytes { .. } | Notice::Abandoned { .. } => {}
+        Notice::Created { url } => core.remote.spool.know(Fact::Upload, &url),
+        Notice::ServerLostBytes { .. } | Notice::Abandoned { .. } => {}
     }
 }
 
-fn failure(reason: FailureReason) -> RecorderError {
+/// What the spool has to say.
+fn heed(core: &Core, news: &SpoolNews) {
+    match news {
+        SpoolNews::Grown => core.remote.grown(),
+        SpoolNews::Changed(change) => match change {
+            Change::InMemory(StoreFailure::Broken) if !core.is_durable_wanted() => {}
+            Change::InMemory(StoreFailure::Broken) => {
+                core.tell(Event::Warning(Warning::NotDurable))
+            }
+            Change::InMemory(StoreFailure::Full) => core.tell(Event::Warning(Warning::StorageFull)),
+            Change::Durable => core.report(),
+        },
+    }
+}
+
+/// Why nothing is sent, and until when.
+pub(in crate::browser) fn waiting_for(until: Option<Millis>, reason: WaitReason) -> Waiting {
+    let in_ms = until.map(|until| until.saturating_sub(whole(now_ms())));
+    match (reason, in_ms) {
+        (WaitReason::Token, _) => Waiting::SignIn,
+        (WaitReason::Offline, _) | (_, None) => Waiting::Offline,
+        (_, Some(in_ms)) => Waiting::Retry { in_ms },
+    }
+}
+
+/// What the machine's word means for the person.
+pub(in crate::browser) fn failure(reason: FailureReason) -> RecorderError {
     match reason {
         FailureReason::Unauthorized => RecorderError::SignedOut,
+        FailureReason::TooLarge => RecorderError::TooLarge,
+        FailureReason::Gone { .. } => RecorderError::Gone,
         reason => RecorderError::Upload(reason.to_string()),
+    }
+}
+
+/// An upload to be created on a tus server that is not ours.
+pub(in crate::browser) fn creation(endpoint: &str, filename: &str, mime_type: &str) -> Start {
+    Start::Create {
+        endpoint: endpoint.to_owned(),
+        length: UploadLength::Deferred,
+        metadata: metadata(filename, mime_type),
     }
 }
 
@@ -247,8 +307,7 @@ fn metadata(filename: &str, mime_type: &str) -> Metadata {
         .next()
         .filter(|it| !it.is_empty())
         .unwrap_or("video/webm");
-    let filename = format!("{filename}.{}", file_extension(mime_type));
-    for (key, value) in [("filename", filename.as_str()), ("filetype", container)] {
+    for (key, value) in [("filename", filename), ("filetype", container)] {
         // Only a name of more than six thousand bytes does not fit; the upload is worth more than its name.
         let _too_long = metadata.insert(key, value);
     }

@@ -1,0 +1,82 @@
+//! The checksum of a request's body, for servers that look at it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use js_sys::{Promise, Reflect, Uint8Array};
+use sortie_tus::header;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::Blob;
+
+use super::access::Access;
+use super::fetch::{Call, Cancel};
+use crate::Target;
+
+#[wasm_bindgen]
+extern "C" {
+    type Subtle;
+    #[wasm_bindgen(method, catch)]
+    fn digest(this: &Subtle, algorithm: &str, bytes: &JsValue) -> Result<Promise, JsValue>;
+}
+
+const ALGORITHM: &str = "sha256";
+
+/// Adds checksums where they are understood.
+pub(super) struct Checksums {
+    /// Where to ask which algorithms are understood; nothing with our own server, which understands it.
+    endpoint: Option<String>,
+    understood: Cell<Option<bool>>,
+}
+
+impl Checksums {
+    pub(super) fn new(target: &Target) -> Rc<Self> {
+        let endpoint = match target {
+            Target::Server { .. } => None,
+            Target::Tus { endpoint } => Some(endpoint.clone()),
+        };
+        Rc::new(Self {
+            understood: Cell::new(endpoint.is_none().then_some(true)),
+            endpoint,
+        })
+    }
+
+    /// `Upload-Checksum` for a call with a blob as its body; nothing where it is not understood, and on insecure
+    /// pages, where browsers do not calculate it.
+    pub(super) async fn of(&self, call: &Call, access: &Rc<Access>) -> Option<String> {
+        let body: &Blob = call.body.as_ref()?.dyn_ref()?;
+        let subtle = subtle()?;
+        if !self.are_understood(access).await {
+            return None;
+        }
+        let bytes = JsFuture::from(body.array_buffer()).await.ok()?;
+        let digest = subtle.digest("SHA-256", &bytes).ok()?;
+        let digest = Uint8Array::new(&JsFuture::from(digest).await.ok()?);
+        let binary: String = digest.to_vec().into_iter().map(char::from).collect();
+        let sum = web_sys::window()?.btoa(&binary).ok()?;
+        Some(format!("{ALGORITHM} {sum}"))
+    }
+
+    async fn are_understood(&self, access: &Rc<Access>) -> bool {
+        if let (None, Some(endpoint)) = (self.understood.get(), &self.endpoint) {
+            let call = Call::new("OPTIONS", endpoint);
+            let Ok(call) = access.authorize(call).await else {
+                return false;
+            };
+            let answer = call.send(&Cancel::new()).await;
+            let names = answer
+                .ok()
+                .and_then(|it| it.header(header::TUS_CHECKSUM_ALGORITHM));
+            let understood = names.is_some_and(|it| it.split(',').any(|it| it.trim() == ALGORITHM));
+            self.understood.set(Some(understood));
+        }
+        self.understood.get() == Some(true)
+    }
+}
+
+/// `crypto.subtle`; not there on insecure pages.
+fn subtle() -> Option<Subtle> {
+    let crypto = Reflect::get(&js_sys::global(), &"crypto".into()).ok()?;
+    let subtle = Reflect::get(&crypto, &"subtle".into()).ok()?;
+    subtle.is_object().then(|| subtle.unchecked_into())
+}

@@ -1,0 +1,372 @@
+//! Recordings whose page is gone: found, sent, saved, or thrown away.
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+
+use js_sys::Array;
+use sortie_tus::client::Start;
+use sortie_tus::header;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::Blob;
+
+use super::fetch::{Call, Cancel};
+use super::spool::Spool;
+use super::transfer::{Transfer, UploadProgress};
+use super::worker::Worker;
+use crate::clock::whole;
+use crate::container::file_extension;
+use crate::spool::{Fact, HEAD_FILE, Remains};
+use crate::{Authorization, Done, RecorderError, Store, Target};
+
+/// What the server knows of a recording that was left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnServer {
+    /// It waits for the rest.
+    Resumable,
+    /// It has finished the recording without the rest, has deleted it, or does not let this person have it.
+    Closed,
+    /// It was never told.
+    Unknown,
+    /// It could not be asked just now.
+    Unreachable,
+}
+
+impl OnServer {
+    /// A stable word for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Resumable => "resumable",
+            Self::Closed => "closed",
+            Self::Unknown => "unknown",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// Which recordings to look for, and who asks.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// Where they were to go; a session is not looked at.
+    pub target: Target,
+    /// How requests show who sends them.
+    pub authorization: Authorization,
+    /// As in [`Options::owner`](crate::Options::owner).
+    pub owner: Option<String>,
+    /// As in [`Options::worker_url`](crate::Options::worker_url).
+    pub worker_url: Option<String>,
+}
+
+/// A recording that a page has left behind. Until this is dropped no other tab can have it.
+pub struct Leftover {
+    worker: Rc<Worker>,
+    folder: String,
+    remains: Remains,
+    transfer: Transfer,
+    on_server: Cell<OnServer>,
+    /// It was sent or discarded.
+    is_gone: Cell<bool>,
+}
+
+/// Looks for recordings that were left behind, oldest first: not those that another tab has in its hands. What the
+/// server turns out to hold completely is cleared away.
+pub async fn recover(recovery: Recovery) -> Vec<Leftover> {
+    let mut found = Vec::new();
+    let Some(worker) = Worker::shared(recovery.worker_url.as_deref()) else {
+        return found;
+    };
+    if worker.open().await == Store::Memory {
+        return found;
+    }
+    let folders = worker.ask("folders", &[]).await.unwrap_or_default();
+    let Ok(folders) = folders.dyn_into::<Array>() else {
+        return found;
+    };
+    let mut folders: Vec<_> = folders.iter().filter_map(|it| it.as_string()).collect();
+    folders.sort();
+    for folder in folders {
+        if worker.lock(&folder).await
+            && let Some(leftover) = Leftover::read(&worker, folder, &recovery).await
+            && !leftover.is_complete_on_server().await
+        {
+            found.push(leftover);
+        }
+    }
+    found
+}
+
+impl Leftover {
+    /// Reads a folder that is ours. What cannot be used by anybody is removed.
+    async fn read(worker: &Rc<Worker>, folder: String, recovery: &Recovery) -> Option<Self> {
+        let name = JsValue::from(&folder);
+        let looked = worker.ask("look", std::slice::from_ref(&name)).await;
+        let remains = looked.ok().map(|it| remains(&it));
+        if let Some(None) = &remains {
+            worker.tell("remove", std::slice::from_ref(&name));
+        }
+        let remains = remains
+            .flatten()
+            .filter(|it| belongs(it, &recovery.target, recovery.owner.as_deref()));
+        let Some(remains) = remains else {
+            worker.tell("unlock", &[name]);
+            return None;
+        };
+        let target = match &recovery.target {
+            Target::Server { base, .. } => Target::Server {
+                base: base.clone(),
+                session: remains.facts.text(Fact::Session).map(str::to_owned),
+            },
+            other => other.clone(),
+        };
+        Some(Self {
+            worker: Rc::clone(worker),
+            folder,
+            remains,
+            transfer: Transfer::new(target, recovery.authorization.clone()),
+            on_server: Cell::new(OnServer::Unknown),
+            is_gone: Cell::default(),
+        })
+    }
+
+    /// Asks the server. Whether there is nothing left to do; then it is removed here.
+    async fn is_complete_on_server(&self) -> bool {
+        let Some(url) = self.upload_url() else {
+            return false;
+        };
+        let (on_server, complete) = match self.head(url).await {
+            Some((200..300, offset, length)) => {
+                let all = Some(self.remains.end);
+                (OnServer::Resumable, offset == all && length == all)
+            }
+            Some((400..500, ..)) => (OnServer::Closed, false),
+            _ => (OnServer::Unreachable, false),
+        };
+        self.on_server.set(on_server);
+        if complete {
+            self.remove();
+        }
+        complete
+    }
+
+    /// Status, offset and length of the upload.
+    async fn head(&self, url: &str) -> Option<(u16, Option<u64>, Option<u64>)> {
+        let access = &self.transfer.access;
+        for attempt in 0..2 {
+            let call = Call::new("HEAD", url).header(header::TUS_RESUMABLE, header::VERSION);
+            let call = access.authorize(call).await.ok()?;
+            let answer = call.send(&Cancel::new()).await.ok()?;
+            if answer.status() == 401 && attempt == 0 {
+                access.renew().await.ok()?;
+                continue;
+            }
+            let number = |name| answer.header(name)?.parse().ok();
+            let offset = number(header::UPLOAD_OFFSET);
+            return Some((answer.status(), offset, number(header::UPLOAD_LENGTH)));
+        }
+        None
+    }
+
+    /// Names the copy on this device.
+    pub fn id(&self) -> &str {
+        &self.folder
+    }
+
+    /// The recording's id on our server.
+    pub fn recording_id(&self) -> Option<&str> {
+        self.remains.facts.text(Fact::Recording)
+    }
+
+    /// Where the upload is.
+    pub fn upload_url(&self) -> Option<&str> {
+        self.remains.facts.text(Fact::Upload)
+    }
+
+    /// What was recorded, for example `video/webm;codecs=vp9,opus`; may be empty.
+    pub fn mime_type(&self) -> &str {
+        self.remains.facts.text(Fact::Type).unwrap_or_default()
+    }
+
+    /// When it began, in milliseconds since 1970.
+    pub fn started_ms(&self) -> u64 {
+        self.remains.facts.number(Fact::Started).unwrap_or_default()
+    }
+
+    /// How long it is, in milliseconds.
+    pub fn recorded_ms(&self) -> u64 {
+        self.remains.recorded_ms
+    }
+
+    /// How large it is, in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.remains.end
+    }
+
+    /// How much of it is on this device, in bytes; the rest is with the server.
+    pub fn kept_bytes(&self) -> u64 {
+        self.remains.end - self.remains.start()
+    }
+
+    /// What the server knew of it when it was found.
+    pub fn on_server(&self) -> OnServer {
+        self.on_server.get()
+    }
+
+    /// Sends the rest, going on from where the server is, and forgets it here. When the server has closed it and all
+    /// of it is here, it is sent as a new recording. Dropping the future ends the sending; nothing is lost then.
+    ///
+    /// # Errors
+    /// [`RecorderError::Gone`] when the server has closed it and its beginning is not here any more;
+    /// [`RecorderError::Storage`] when it cannot be read; and whatever the server has against it.
+    pub async fn upload(
+        &self,
+        on_progress: impl Fn(UploadProgress) + 'static,
+    ) -> Result<Done, RecorderError> {
+        let on_progress: Rc<dyn Fn(UploadProgress)> = Rc::new(on_progress);
+        let telling = || {
+            let tell = Rc::clone(&on_progress);
+            move |progress| tell(progress)
+        };
+        let resumed = match self.upload_url() {
+            Some(url) => {
+                let start = Start::Resume {
+                    url: url.to_owned(),
+                };
+                let spool = self.spool().await?;
+                self.transfer.send(start, &spool, telling()).await
+            }
+            None => Err(RecorderError::Gone),
+        };
+        let is_whole = self.remains.start() == 0;
+        let (upload_url, recording) = match resumed {
+            Err(RecorderError::Gone) if is_whole => {
+                let name = self.remains.facts.text(Fact::Name).unwrap_or("recording");
+                let name = format!("{name}.{}", file_extension(self.mime_type()));
+                let begun = self
+                    .transfer
+                    .begin(self.remains.end, &name, self.mime_type());
+                let (start, begun) = begun.await?;
+                let spool = self.spool().await?;
+                let url = self.transfer.send(start, &spool, telling());
+                (url.await?, begun.map(|it| it.recording))
+            }
+            resumed => (resumed?, self.recording_id().map(str::to_owned)),
+        };
+        self.remove();
+        Ok(Done {
+            recording_id: recording,
+            upload_url,
+            recorded_ms: self.remains.recorded_ms,
+            size_bytes: self.remains.end,
+            mime_type: self.mime_type().to_owned(),
+        })
+    }
+
+    /// What is here, in order: the recording's first bytes and then what the server had not acknowledged. Not a
+    /// file that plays everywhere: finishing it is for `media`.
+    ///
+    /// # Errors
+    /// [`RecorderError::Storage`] when it cannot be read.
+    pub async fn parts(&self) -> Result<Vec<Blob>, RecorderError> {
+        let mut parts = Vec::new();
+        if self.remains.start() > 0 {
+            parts.push(self.file(HEAD_FILE).await?);
+        }
+        parts.extend(self.blobs().await?);
+        Ok(parts)
+    }
+
+    /// Forgets it here, and on the server if that waits for the rest.
+    pub async fn discard(&self) {
+        self.remove();
+        if let (OnServer::Resumable, Some(url)) = (self.on_server.get(), self.upload_url()) {
+            let call = Call::new("DELETE", url).header(header::TUS_RESUMABLE, header::VERSION);
+            if let Ok(call) = self.transfer.access.authorize(call).await {
+                // What cannot be deleted now the server closes by itself.
+                let _unanswered = call.send(&Cancel::new()).await;
+            }
+        }
+    }
+
+    fn remove(&self) {
+        if !self.is_gone.replace(true) {
+            self.worker.tell("remove", &[self.folder.as_str().into()]);
+        }
+    }
+
+    async fn spool(&self) -> Result<Rc<Spool>, RecorderError> {
+        let blobs = self.blobs().await?;
+        Ok(Spool::of(self.remains.start(), blobs))
+    }
+
+    async fn blobs(&self) -> Result<Vec<Blob>, RecorderError> {
+        if self.is_gone.get() {
+            return Err(RecorderError::Storage);
+        }
+        let mut blobs = Vec::new();
+        for (name, range) in &self.remains.segments {
+            let size = range.end - range.start;
+            let file = self.file(name).await?;
+            if whole(file.size()) < size {
+                return Err(RecorderError::Storage);
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a segment is small")]
+            let blob = file.slice_with_f64_and_f64(0.0, size as f64);
+            blobs.push(blob.map_err(|_| RecorderError::Storage)?);
+        }
+        Ok(blobs)
+    }
+
+    async fn file(&self, name: &str) -> Result<Blob, RecorderError> {
+        let arguments = [self.folder.as_str().into(), name.into()];
+        let file = self.worker.ask("read", &arguments).await;
+        file.ok()
+            .and_then(|it| it.dyn_into().ok())
+            .ok_or(RecorderError::Storage)
+    }
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        self.worker.tell("unlock", &[self.folder.as_str().into()]);
+    }
+}
+
+impl fmt::Debug for Leftover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leftover")
+            .field("folder", &self.folder)
+            .field("remains", &self.remains)
+            .finish_non_exhaustive()
+    }
+}
+
+fn belongs(remains: &Remains, target: &Target, owner: Option<&str>) -> bool {
+    let facts = &remains.facts;
+    let there = match target {
+        Target::Server { base, .. } => facts.text(Fact::Server) == Some(base),
+        Target::Tus { endpoint } => facts.text(Fact::Endpoint) == Some(endpoint),
+    };
+    there && facts.text(Fact::Owner) == owner
+}
+
+/// Reads what the worker says about a folder.
+fn remains(looked: &JsValue) -> Option<Remains> {
+    let looked: &Array = looked.dyn_ref()?;
+    let pairs = |at| {
+        let list: Array = looked.get(at).dyn_into().unwrap_or_default();
+        let pairs = list.iter().filter_map(|it| {
+            let pair: Array = it.dyn_into().ok()?;
+            Some((pair.get(0).as_string()?, pair.get(1)))
+        });
+        pairs.collect::<Vec<_>>()
+    };
+    let files: Vec<_> = pairs(0)
+        .into_iter()
+        .filter_map(|(name, size)| Some((name, whole(size.as_f64()?))))
+        .collect();
+    let journals: Vec<_> = pairs(1)
+        .into_iter()
+        .filter_map(|(name, text)| Some((name, text.as_string()?)))
+        .collect();
+    Remains::read(&files, &journals)
+}

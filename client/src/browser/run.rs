@@ -1,0 +1,116 @@
+//! Bytes that the server has not acknowledged yet, as blobs.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use js_sys::Array;
+use wasm_bindgen::JsValue;
+use web_sys::{Blob, BlobPropertyBag};
+
+use crate::clock::whole;
+
+/// A run of bytes that grows at its end and is released at its beginning, kept as the browser's own blobs:
+/// they lie outside the WebAssembly memory, and those of files outside any memory.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    pieces: VecDeque<Piece>,
+    end: u64,
+}
+
+#[derive(Debug)]
+struct Piece {
+    start: u64,
+    end: u64,
+    blob: Blob,
+}
+
+impl Run {
+    /// Whose first byte is the recording's byte at `start`.
+    pub(super) fn starting_at(start: u64) -> Self {
+        Self {
+            pieces: VecDeque::new(),
+            end: start,
+        }
+    }
+
+    /// Puts a blob in the place of all that lies within `range`: the same bytes, kept elsewhere.
+    pub(super) fn replace(&mut self, range: &Range<u64>, blob: Blob) {
+        let is_within = |it: &Piece| it.start >= range.start && it.end <= range.end;
+        let first = self.pieces.partition_point(|it| it.start < range.start);
+        let count = self
+            .pieces
+            .range(first..)
+            .take_while(|it| is_within(it))
+            .count();
+        let whole = count > 0
+            && self.pieces[first].start == range.start
+            && self.pieces[first + count - 1].end == range.end
+            && whole(blob.size()) == range.end - range.start;
+        if whole {
+            self.pieces.drain(first..first + count);
+            let (start, end) = (range.start, range.end);
+            self.pieces.insert(first, Piece { start, end, blob });
+        }
+    }
+
+    /// Appends a chunk; its size in bytes.
+    pub(super) fn push(&mut self, blob: Blob) -> u64 {
+        let size = whole(blob.size());
+        if size > 0 {
+            let start = self.end;
+            self.end += size;
+            self.pieces.push_back(Piece {
+                start,
+                end: self.end,
+                blob,
+            });
+        }
+        size
+    }
+
+    /// Where the bytes that are still here begin. Pieces are released whole, so this can be less than asked.
+    pub(super) fn start(&self) -> u64 {
+        self.pieces.front().map_or(self.end, |piece| piece.start)
+    }
+
+    /// Where they end.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Drops what lies below `up_to`.
+    pub(super) fn release(&mut self, up_to: u64) {
+        while self.pieces.front().is_some_and(|piece| piece.end <= up_to) {
+            self.pieces.pop_front();
+        }
+    }
+
+    /// The bytes from `start` up to `end` as one blob; nothing when they are not all here.
+    pub(super) fn slice(&self, start: u64, end: u64, mime_type: &str) -> Option<Blob> {
+        if start < self.start() || end > self.end || start > end {
+            return None;
+        }
+        let first = self.pieces.partition_point(|piece| piece.end <= start);
+        let parts = Array::new();
+        for piece in self
+            .pieces
+            .range(first..)
+            .take_while(|piece| piece.start < end)
+        {
+            let from = start.max(piece.start) - piece.start;
+            let to = end.min(piece.end) - piece.start;
+            parts.push(&JsValue::from(slice(&piece.blob, from, to)?));
+        }
+        let options = BlobPropertyBag::new();
+        options.set_type(mime_type);
+        Blob::new_with_blob_sequence_and_options(&parts, &options).ok()
+    }
+}
+
+fn slice(blob: &Blob, from: u64, to: u64) -> Option<Blob> {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a chunk is far smaller than 2^53 bytes"
+    )]
+    blob.slice_with_f64_and_f64(from as f64, to as f64).ok()
+}

@@ -1,0 +1,153 @@
+//! Uploads what is there from beginning to end: a recording that was left behind, or a file.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use futures_channel::oneshot;
+use sortie_tus::client::{FailureReason, Notice, Start};
+use web_sys::Blob;
+
+use super::access::Access;
+use super::checksum::Checksums;
+use super::recorder::{creation, failure, waiting_for};
+use super::server::{Begun, Server};
+use super::spool::Spool;
+use super::uploader::Uploader;
+use crate::clock::whole;
+use crate::{Authorization, Done, RecorderError, Target, Waiting};
+
+/// How far an upload is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UploadProgress {
+    /// Bytes in all.
+    pub size_bytes: u64,
+    /// Bytes that the server holds durably.
+    pub safe_bytes: u64,
+    /// Why nothing is being sent just now, if so.
+    pub waiting: Option<Waiting>,
+}
+
+/// Where to, and who asks.
+pub(super) struct Transfer {
+    pub(super) target: Target,
+    pub(super) access: Rc<Access>,
+}
+
+impl Transfer {
+    pub(super) fn new(target: Target, authorization: Authorization) -> Self {
+        let access = Access::new(authorization, &target);
+        Self { target, access }
+    }
+
+    /// Begins an upload of which nothing is known yet: of `size` bytes.
+    pub(super) async fn begin(
+        &self,
+        size: u64,
+        filename: &str,
+        mime_type: &str,
+    ) -> Result<(Start, Option<Begun>), RecorderError> {
+        let (base, session) = match &self.target {
+            Target::Server { base, session } => (base, session),
+            Target::Tus { endpoint } => {
+                return Ok((creation(endpoint, filename, mime_type), None));
+            }
+        };
+        let server = Server {
+            base: base.clone(),
+            access: Rc::clone(&self.access),
+        };
+        let begun = match server.begin(session.clone()).await {
+            // The session it was recorded in is over: what was recorded is not.
+            Err(RecorderError::Refused { status, .. }) if session.is_some() && status != 401 => {
+                server.begin(None).await?
+            }
+            begun => begun?,
+        };
+        if size > begun.max_size_bytes {
+            return Err(RecorderError::TooLarge);
+        }
+        Ok((begun.start(), Some(begun)))
+    }
+
+    /// Sends all of `spool` and gives the upload's URL. Dropping the future ends the sending and leaves the server
+    /// as it is.
+    pub(super) async fn send(
+        &self,
+        start: Start,
+        spool: &Rc<Spool>,
+        on_progress: impl Fn(UploadProgress) + 'static,
+    ) -> Result<String, RecorderError> {
+        let (sender, receiver) = oneshot::channel::<Result<(), FailureReason>>();
+        let sender = Cell::new(Some(sender));
+        let progress = Cell::new(UploadProgress {
+            size_bytes: spool.end(),
+            ..UploadProgress::default()
+        });
+        let uploader = Uploader::new(
+            start,
+            Rc::clone(spool),
+            Rc::clone(&self.access),
+            Checksums::new(&self.target),
+            move |notice| {
+                let before = progress.get();
+                let mut now = before;
+                let outcome = match notice {
+                    Notice::Acknowledged { offset } => {
+                        now.safe_bytes = now.safe_bytes.max(offset);
+                        None
+                    }
+                    Notice::Waiting { until, reason } => {
+                        now.waiting = Some(waiting_for(until, reason));
+                        None
+                    }
+                    Notice::Resumed => {
+                        now.waiting = None;
+                        None
+                    }
+                    Notice::Done => Some(Ok(())),
+                    Notice::Failed { reason } => Some(Err(reason)),
+                    _ => None,
+                };
+                if now != before {
+                    progress.set(now);
+                    on_progress(now);
+                }
+                if let Some(outcome) = outcome
+                    && let Some(sender) = sender.take()
+                {
+                    let _nobody_waits = sender.send(outcome);
+                }
+            },
+        );
+        uploader.end();
+        let outcome = receiver.await.map_err(|_| RecorderError::Aborted)?;
+        outcome.map_err(failure)?;
+        Ok(uploader.url().unwrap_or_default())
+    }
+}
+
+/// Uploads a file that is there already, and gives what came of it. Dropping the future ends the sending and leaves
+/// the server as it is.
+///
+/// # Errors
+/// The server cannot be reached to begin with, refuses, or takes no more of it.
+pub async fn upload_file(
+    file: &Blob,
+    filename: &str,
+    target: Target,
+    authorization: Authorization,
+    on_progress: impl Fn(UploadProgress) + 'static,
+) -> Result<Done, RecorderError> {
+    let transfer = Transfer::new(target, authorization);
+    let size_bytes = whole(file.size());
+    let (start, begun) = transfer.begin(size_bytes, filename, &file.type_()).await?;
+    let spool = Spool::of(0, [file.clone()]);
+    let upload_url = transfer.send(start, &spool, on_progress).await?;
+    Ok(Done {
+        recording_id: begun.map(|it| it.recording),
+        upload_url,
+        recorded_ms: 0,
+        size_bytes,
+        mime_type: file.type_(),
+    })
+}

@@ -1,0 +1,208 @@
+//! The journal: one fact per line, each with a check sum, so that a torn or damaged line is told from a whole one.
+//!
+//! `<FNV-1a of the rest, 8 hex digits> <name>=<value>\n`
+
+use std::fmt::Write;
+
+/// What a line tells. The names are part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fact {
+    /// Version of the format; the first line.
+    Version,
+    /// Whose recording it is, in the page's own words.
+    Owner,
+    /// Base of our server.
+    Server,
+    /// Session on our server.
+    Session,
+    /// Where another tus server creates uploads.
+    Endpoint,
+    /// When it began, in milliseconds since 1970.
+    Started,
+    /// File name without extension.
+    Name,
+    /// MIME type.
+    Type,
+    /// The recording's id on our server.
+    Recording,
+    /// The upload.
+    Upload,
+    /// The bytes before this offset are with the server, and not here.
+    From,
+    /// Where the bytes are whole up to, the recording's length there in milliseconds, and what the server holds.
+    At,
+    /// Nothing follows: the recording was stopped.
+    Ended,
+}
+
+/// The version written here; another one is not read.
+const VERSION: &str = "1";
+
+const NAMES: [(Fact, &str); 13] = [
+    (Fact::Version, "sortie-spool"),
+    (Fact::Owner, "owner"),
+    (Fact::Server, "server"),
+    (Fact::Session, "session"),
+    (Fact::Endpoint, "endpoint"),
+    (Fact::Started, "started"),
+    (Fact::Name, "name"),
+    (Fact::Type, "type"),
+    (Fact::Recording, "recording"),
+    (Fact::Upload, "upload"),
+    (Fact::From, "from"),
+    (Fact::At, "at"),
+    (Fact::Ended, "ended"),
+];
+
+/// The latest value of each fact, in the order in which they were first told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Facts(Vec<(Fact, String)>);
+
+impl Default for Facts {
+    fn default() -> Self {
+        Self(vec![(Fact::Version, VERSION.to_owned())])
+    }
+}
+
+impl Facts {
+    /// Sets a fact; a line break in it would end its line, so control characters are left out.
+    pub(crate) fn set(&mut self, fact: Fact, value: &str) {
+        let value = value.chars().filter(|it| !it.is_control()).collect();
+        match self.0.iter_mut().find(|it| it.0 == fact) {
+            Some(known) => known.1 = value,
+            None => self.0.push((fact, value)),
+        }
+    }
+
+    pub(crate) fn text(&self, fact: Fact) -> Option<&str> {
+        let known = self.0.iter().find(|it| it.0 == fact);
+        known.map(|it| it.1.as_str())
+    }
+
+    pub(crate) fn number(&self, fact: Fact) -> Option<u64> {
+        self.text(fact)?.parse().ok()
+    }
+
+    /// The line of one fact; empty when it is not known.
+    pub(crate) fn line(&self, fact: Fact) -> String {
+        let value = self.text(fact);
+        value.map_or_else(String::new, |value| line(fact, value))
+    }
+
+    /// All of it.
+    pub(crate) fn lines(&self) -> String {
+        self.0
+            .iter()
+            .map(|(fact, value)| line(*fact, value))
+            .collect()
+    }
+
+    /// Reads a journal up to the first line that is not whole. Nothing when there is no line of our version.
+    pub(crate) fn read(journal: &str) -> Option<Self> {
+        let mut facts = Self(Vec::new());
+        for line in journal.split_inclusive('\n') {
+            let Some((name, value)) = checked(line) else {
+                break;
+            };
+            // A name from a newer version says nothing to this one.
+            if let Some((fact, _)) = NAMES.iter().find(|it| it.1 == name) {
+                facts.set(*fact, value);
+            }
+        }
+        (facts.text(Fact::Version) == Some(VERSION)).then_some(facts)
+    }
+}
+
+fn line(fact: Fact, value: &str) -> String {
+    let name = NAMES.iter().find(|it| it.0 == fact).map_or("", |it| it.1);
+    let rest = format!("{name}={value}");
+    let mut line = String::with_capacity(rest.len() + 10);
+    let _infallible = writeln!(line, "{:08x} {rest}", fnv(rest.as_bytes()));
+    line
+}
+
+fn checked(line: &str) -> Option<(&str, &str)> {
+    let (sum, rest) = line.strip_suffix('\n')?.split_once(' ')?;
+    let sum = u32::from_str_radix(sum, 16).ok()?;
+    (sum == fnv(rest.as_bytes())).then(|| rest.split_once('='))?
+}
+
+/// FNV-1a, 32 bits: against torn writes, not against people.
+fn fnv(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        let mut facts = Facts::default();
+        facts.set(Fact::Server, "");
+        facts.set(Fact::Name, "a\nb\tc=d");
+        facts.set(Fact::At, "10 1000 0");
+        facts
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let read = Facts::read(&facts().lines());
+        assert_eq!(read, Some(facts()));
+        assert_eq!(facts().text(Fact::Name), Some("abc=d"));
+    }
+
+    #[test]
+    fn the_last_word_counts() {
+        let mut journal = facts().lines();
+        let mut later = Facts::default();
+        later.set(Fact::At, "20 2000 10");
+        journal += &later.line(Fact::At);
+        assert_eq!(later.line(Fact::Upload), "");
+        let read = Facts::read(&journal).expect("a journal");
+        assert_eq!(read.text(Fact::At), Some("20 2000 10"));
+    }
+
+    #[test]
+    fn a_cut_anywhere_leaves_what_is_before_it() {
+        let whole = facts().lines();
+        let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        for cut in 0..whole.len() {
+            let read = Facts::read(&whole[..cut]);
+            let kept = lines
+                .iter()
+                .scan(0, |end, it| {
+                    *end += it.len();
+                    Some(*end)
+                })
+                .filter(|end| *end <= cut)
+                .count();
+            assert_eq!(read.map_or(0, |it| it.0.len()), kept, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_ends_it() {
+        let damaged = facts().lines().replace("10 1000", "90 1000");
+        let read = Facts::read(&damaged).expect("the lines before");
+        assert_eq!(read.text(Fact::At), None);
+        assert_eq!(read.text(Fact::Server), Some(""));
+    }
+
+    #[test]
+    fn another_version_is_left_alone() {
+        let mut facts = facts();
+        facts.set(Fact::Version, "2");
+        assert_eq!(Facts::read(&facts.lines()), None);
+        assert_eq!(Facts::read(""), None);
+        assert_eq!(Facts::read("\0\0\0\0"), None);
+    }
+
+    #[test]
+    fn every_fact_has_its_name() {
+        for (i, (fact, name)) in NAMES.iter().enumerate() {
+            assert!(NAMES[..i].iter().all(|it| it.0 != *fact && it.1 != *name));
+        }
+    }
+}

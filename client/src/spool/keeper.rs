@@ -1,0 +1,296 @@
+//! Keeps a recording durable while it is made, for as long as the device lets it.
+//!
+//! What happens when it does not, in this order: acknowledged bytes are given back sooner (smaller segments); then
+//! new bytes stay in memory, until the server holds all of them and keeping begins again. Beyond that it is the
+//! recorder's turn: it pauses, and in the end stops, with everything kept that there is.
+
+use std::collections::VecDeque;
+
+use super::journal::{Fact, Facts};
+use super::layout::{Layout, Step};
+
+/// Why the store did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreFailure {
+    /// The device has no room left.
+    Full,
+    /// It does not answer, or has lost what it had.
+    Broken,
+}
+
+/// What is worth telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// What comes now is in memory only.
+    InMemory(StoreFailure),
+    /// Everything is durable again.
+    Durable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// It is not known yet whether there is a store.
+    Opening,
+    Durable,
+    /// Until all is acknowledged.
+    Full,
+    /// For good.
+    Memory,
+}
+
+/// The order of calls: after every input, carry out [`poll`](Self::poll) and tell [`done`](Self::done) what came of
+/// it, one step at a time; then look at [`available`](Self::available) and [`poll_change`](Self::poll_change).
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    mode: Mode,
+    layout: Layout,
+    /// With where the recording's bytes are durable up to once it is done.
+    queue: VecDeque<(Step, Option<u64>)>,
+    under_way: bool,
+    /// The step under way has been tried before.
+    again: bool,
+    /// Ends of chunks and recorded times, before the store is open.
+    early: Vec<(u64, u64)>,
+    end: u64,
+    durable: u64,
+    safe: u64,
+    change: Option<Change>,
+}
+
+impl Keeper {
+    pub(crate) fn new() -> Self {
+        Self {
+            mode: Mode::Opening,
+            layout: Layout::new(Facts::default()),
+            queue: VecDeque::new(),
+            under_way: false,
+            again: false,
+            early: Vec::new(),
+            end: 0,
+            durable: 0,
+            safe: 0,
+            change: None,
+        }
+    }
+
+    /// Whether there is a store.
+    pub(crate) fn opened(&mut self, is_there: bool) {
+        if self.mode != Mode::Opening {
+            return;
+        }
+        if !is_there {
+            return self.give_up(StoreFailure::Broken);
+        }
+        self.mode = Mode::Durable;
+        for (end, recorded_ms) in std::mem::take(&mut self.early) {
+            self.keep(end, recorded_ms);
+        }
+    }
+
+    /// Bytes up to `end` came, when the recording was `recorded_ms` long.
+    pub(crate) fn chunk(&mut self, end: u64, recorded_ms: u64) {
+        self.end = end;
+        match self.mode {
+            Mode::Opening => self.early.push((end, recorded_ms)),
+            Mode::Durable => self.keep(end, recorded_ms),
+            Mode::Full | Mode::Memory => {}
+        }
+    }
+
+    /// Something became known about the recording.
+    pub(crate) fn fact(&mut self, fact: Fact, value: &str) {
+        // Otherwise the next journal says it.
+        if self.mode == Mode::Durable {
+            let step = self.layout.fact(fact, value);
+            self.queue.push_back((step, None));
+        } else {
+            self.layout.know(fact, value);
+        }
+    }
+
+    /// The server holds the bytes below `offset`.
+    pub(crate) fn acknowledged(&mut self, offset: u64) {
+        self.safe = self.safe.max(offset);
+        match self.mode {
+            Mode::Durable => {
+                let step = self.layout.acknowledged(offset);
+                if !step.is_empty() {
+                    self.queue.push_back((step, None));
+                }
+            }
+            // Room may have been made since, and a copy of what the server holds is not needed.
+            Mode::Full if self.safe >= self.end => {
+                self.mode = Mode::Durable;
+                self.durable = self.end;
+                let step = self.layout.restart(self.end);
+                self.queue.push_back((step, None));
+                self.change = Some(Change::Durable);
+            }
+            _ => {}
+        }
+    }
+
+    /// The next step, unless one is under way.
+    pub(crate) fn poll(&mut self) -> Option<Step> {
+        if self.mode == Mode::Opening || self.under_way {
+            return None;
+        }
+        let (step, _) = self.queue.front()?;
+        self.under_way = true;
+        Some(step.clone())
+    }
+
+    /// What came of the step under way.
+    pub(crate) fn done(&mut self, outcome: Result<(), StoreFailure>) {
+        self.under_way = false;
+        match outcome {
+            Ok(()) => {
+                self.again = false;
+                if let Some((_, Some(end))) = self.queue.pop_front() {
+                    self.durable = end;
+                }
+            }
+            // Steps name their places: carried out twice, they come to the same.
+            Err(StoreFailure::Full) if !self.again => {
+                self.again = true;
+                self.layout.shrink();
+                let step = self.layout.acknowledged(self.safe);
+                self.queue.push_front((step, None));
+            }
+            Err(failure) => self.give_up(failure),
+        }
+    }
+
+    /// Up to where bytes may be sent: those that are kept, or that cannot be.
+    pub(crate) fn available(&self) -> u64 {
+        match self.mode {
+            Mode::Opening | Mode::Durable => self.durable,
+            Mode::Full | Mode::Memory => self.end,
+        }
+    }
+
+    /// Whether a crash would lose what is not acknowledged.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self.mode, Mode::Full | Mode::Memory)
+    }
+
+    pub(crate) fn poll_change(&mut self) -> Option<Change> {
+        self.change.take()
+    }
+
+    fn keep(&mut self, end: u64, recorded_ms: u64) {
+        let step = self.layout.chunk(end, recorded_ms, self.safe);
+        self.queue.push_back((step, Some(end)));
+    }
+
+    fn give_up(&mut self, failure: StoreFailure) {
+        self.mode = match failure {
+            StoreFailure::Full => Mode::Full,
+            StoreFailure::Broken => Mode::Memory,
+        };
+        self.again = false;
+        self.queue.clear();
+        self.early.clear();
+        self.change = Some(Change::InMemory(failure));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A keeper with an open store, with this many bytes in it as chunks of a thousand.
+    fn keeper(chunks: u64) -> Keeper {
+        let mut keeper = Keeper::new();
+        keeper.opened(true);
+        for n in 1..=chunks {
+            keeper.chunk(n * 1_000, n);
+        }
+        keeper
+    }
+
+    fn carry_out(keeper: &mut Keeper) -> usize {
+        let mut steps = 0;
+        while keeper.poll().is_some() {
+            keeper.done(Ok(()));
+            steps += 1;
+        }
+        steps
+    }
+
+    #[test]
+    fn nothing_is_sent_before_it_is_kept() {
+        let mut keeper = Keeper::new();
+        keeper.fact(Fact::Upload, "/files/1");
+        keeper.chunk(1_000, 1);
+        assert_eq!((keeper.poll(), keeper.available()), (None, 0));
+        keeper.opened(true);
+        keeper.chunk(2_000, 2);
+        assert!(keeper.poll().is_some());
+        assert_eq!(keeper.poll(), None, "one at a time");
+        assert_eq!(keeper.available(), 0);
+        keeper.done(Ok(()));
+        assert_eq!(keeper.available(), 1_000);
+        assert_eq!(carry_out(&mut keeper), 1);
+        assert_eq!(keeper.available(), 2_000);
+        assert_eq!(keeper.poll_change(), None);
+    }
+
+    #[test]
+    fn without_a_store_memory_has_to_do() {
+        let mut keeper = Keeper::new();
+        keeper.chunk(1_000, 1);
+        keeper.opened(false);
+        assert_eq!((keeper.poll(), keeper.available()), (None, 1_000));
+        let change = Change::InMemory(StoreFailure::Broken);
+        assert_eq!(keeper.poll_change(), Some(change));
+        keeper.chunk(2_000, 2);
+        keeper.acknowledged(2_000);
+        assert_eq!((keeper.poll(), keeper.available()), (None, 2_000));
+        assert!(keeper.is_in_memory());
+    }
+
+    #[test]
+    fn a_full_device_is_tried_again_in_smaller_pieces() {
+        let mut keeper = keeper(2);
+        assert!(keeper.poll().is_some());
+        keeper.done(Err(StoreFailure::Full));
+        assert_eq!(keeper.poll_change(), None);
+        // Giving back, then the two chunks.
+        assert_eq!(carry_out(&mut keeper), 3);
+        assert_eq!(keeper.available(), 2_000);
+    }
+
+    #[test]
+    fn what_does_not_fit_stays_in_memory_until_the_server_has_it() {
+        let mut keeper = keeper(2);
+        assert!(keeper.poll().is_some());
+        keeper.done(Err(StoreFailure::Full));
+        assert!(keeper.poll().is_some(), "giving back");
+        keeper.done(Err(StoreFailure::Full));
+        let change = Change::InMemory(StoreFailure::Full);
+        assert_eq!(keeper.poll_change(), Some(change));
+        assert_eq!((keeper.poll(), keeper.available()), (None, 2_000));
+        keeper.chunk(3_000, 3);
+        keeper.acknowledged(2_000);
+        assert!(keeper.is_in_memory() && keeper.poll().is_none());
+        keeper.acknowledged(3_000);
+        assert_eq!(keeper.poll_change(), Some(Change::Durable));
+        assert_eq!(keeper.available(), 3_000);
+        keeper.chunk(4_000, 4);
+        assert_eq!(keeper.available(), 3_000);
+        assert_eq!(carry_out(&mut keeper), 2);
+        assert_eq!(keeper.available(), 4_000);
+    }
+
+    #[test]
+    fn a_broken_store_is_not_asked_again() {
+        let mut keeper = keeper(3);
+        assert!(keeper.poll().is_some());
+        keeper.done(Err(StoreFailure::Broken));
+        assert_eq!((keeper.poll(), keeper.available()), (None, 3_000));
+        keeper.acknowledged(3_000);
+        keeper.chunk(4_000, 4);
+        assert_eq!((keeper.poll(), keeper.available()), (None, 4_000));
+    }
+}

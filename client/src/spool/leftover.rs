@@ -1,0 +1,89 @@
+//! What a page that is gone has left in the spool.
+
+use std::ops::Range;
+
+use super::journal::{Fact, Facts};
+
+/// The file that keeps a recording's beginning.
+pub(crate) const HEAD_FILE: &str = "head";
+
+/// The segment that begins at `start`.
+pub(super) fn segment_name(start: u64) -> String {
+    format!("s{start:016}")
+}
+
+pub(super) fn journal_name(number: u32) -> String {
+    format!("j{number:08}")
+}
+
+/// What is left of one recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Remains {
+    /// What is known of it.
+    pub(crate) facts: Facts,
+    /// Files and the bytes of the recording to take from each, in order and without a gap. The first byte of a
+    /// range is the file's first byte.
+    pub(crate) segments: Vec<(String, Range<u64>)>,
+    /// Up to where the recording is known.
+    pub(crate) end: u64,
+    /// How long it is, in milliseconds.
+    pub(crate) recorded_ms: u64,
+    /// What the server had acknowledged for sure, in bytes.
+    pub(crate) safe: u64,
+}
+
+impl Remains {
+    /// Reads a folder: its files with their sizes, and the texts of its journals, by name. Nothing when no journal
+    /// is whole enough to say what it is; such a folder holds nothing that could be used.
+    pub(crate) fn read(files: &[(String, u64)], journals: &[(String, String)]) -> Option<Self> {
+        let mut journals: Vec<_> = journals.iter().collect();
+        journals.sort();
+        // The newest may have been torn while it was begun: the one before it is still there then.
+        let facts = journals
+            .iter()
+            .rev()
+            .filter_map(|(_, text)| Facts::read(text))
+            .find(|it| at(it).is_some())?;
+        let [end, recorded_ms, safe] = at(&facts)?;
+        let from = facts.number(Fact::From).unwrap_or_default();
+
+        let mut segments: Vec<_> = files.iter().filter_map(segment).collect();
+        segments.sort_by_key(|(_, range)| std::cmp::Reverse(range.start));
+        let mut kept: Vec<(String, Range<u64>)> = Vec::new();
+        let mut wanted = end;
+        // From the end backwards: what does not reach up to the next is cut off from the rest.
+        for (name, range) in segments {
+            if range.start >= from && range.start < wanted && range.end >= wanted {
+                wanted = range.start;
+                kept.push((name, range.start..range.end.min(end)));
+            }
+        }
+        for i in (1..kept.len()).rev() {
+            kept[i].1.end = kept[i - 1].1.start;
+        }
+        kept.reverse();
+        Some(Self {
+            facts,
+            segments: kept,
+            end,
+            recorded_ms,
+            safe: safe.min(end),
+        })
+    }
+
+    /// Where the bytes that are here begin; the end when there are none.
+    pub(crate) fn start(&self) -> u64 {
+        self.segments.first().map_or(self.end, |it| it.1.start)
+    }
+}
+
+fn at(facts: &Facts) -> Option<[u64; 3]> {
+    let mut numbers = facts.text(Fact::At)?.split(' ').map(str::parse);
+    let mut next = || numbers.next()?.ok();
+    Some([next()?, next()?, next()?])
+}
+
+fn segment((name, size): &(String, u64)) -> Option<(String, Range<u64>)> {
+    let start: u64 = name.strip_prefix('s')?.parse().ok()?;
+    Some((name.clone(), start..start.checked_add(*size)?))
+}

@@ -1,0 +1,196 @@
+//! What a page leaves behind: kept in a real browser's storage, found again, sent, saved, or thrown away.
+#![cfg(target_arch = "wasm32")]
+
+mod support;
+
+use sortie_client::{
+    Authorization, Event, Leftover, OnServer, Options, Recorder, RecorderError, Recovery, Source,
+    State, Store, Target, Warning, recover, upload_file,
+};
+use support::{Heard, Server, TestCanvas, bytes_of, go_offline};
+use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+
+wasm_bindgen_test_configure!(run_in_browser);
+
+fn options(owner: &str) -> Options {
+    Options {
+        timeslice_ms: 100,
+        owner: Some(owner.to_owned()),
+        ..Options::new(Target::server(""))
+    }
+}
+
+/// What is left of `owner`'s: all tests have one origin, and what one leaves is no other's.
+async fn left(owner: &str) -> Vec<Leftover> {
+    recover(Recovery {
+        target: Target::server(""),
+        authorization: Authorization::default(),
+        owner: Some(owner.to_owned()),
+        worker_url: None,
+    })
+    .await
+}
+
+async fn record(canvas: &TestCanvas, options: Options) -> Heard {
+    let source = Source::canvas(canvas.element(), 30.0).open().await;
+    let heard = Heard::new(Recorder::new(options));
+    heard
+        .recorder
+        .start(source.expect("a canvas"))
+        .expect("idle");
+    heard
+}
+
+/// Records until at least half a second lies here unsent, and then lets go of it as a closed page does.
+async fn leave_behind(server: &Server, owner: &str) -> u64 {
+    let canvas = TestCanvas::new(true);
+    let heard = record(&canvas, options(owner)).await;
+    let before = heard.progress(|it| it.safe_bytes > 0).await;
+    assert_eq!(before.store, Store::Opfs);
+    go_offline(true);
+    let until = before.recorded_ms + 500;
+    heard
+        .progress(|it| it.recorded_ms >= until && it.pending_bytes > 0)
+        .await;
+    assert!(left(owner).await.is_empty(), "a live recording was offered");
+    let size = heard.recorder.progress().size_bytes;
+    drop(heard);
+    go_offline(false);
+    canvas.close();
+    assert!((server.stored().len() as u64) < size);
+    size
+}
+
+#[wasm_bindgen_test]
+async fn what_is_left_behind_is_sent_to_its_end() {
+    let server = Server::open();
+    let size = leave_behind(&server, "ann").await;
+    assert!(
+        left("bob").await.is_empty(),
+        "bob was offered ann's recording"
+    );
+    let found = left("ann").await;
+    let [leftover] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(leftover.on_server(), OnServer::Resumable);
+    assert_eq!(leftover.recording_id(), Some("r1"));
+    assert!(leftover.mime_type().starts_with("video/webm"));
+    assert!(leftover.recorded_ms() >= 500);
+    // What was handed over last may not have been on the disk yet.
+    assert!(leftover.size_bytes() <= size && leftover.size_bytes() > size / 2);
+    assert!(left("ann").await.is_empty(), "it was offered twice");
+    let done = leftover.upload(|_| {}).await.expect("it arrives");
+    assert_eq!(done.size_bytes, leftover.size_bytes());
+    assert_eq!(server.declared(), Some(done.size_bytes as f64));
+    assert_eq!(server.stored().len() as u64, done.size_bytes);
+    assert!(server.recorded_bytes().await.starts_with(&server.stored()));
+    assert_eq!(leftover.parts().await.err(), Some(RecorderError::Storage));
+    drop(found);
+    assert!(left("ann").await.is_empty(), "it was offered again");
+}
+
+#[wasm_bindgen_test]
+async fn what_the_server_has_closed_is_sent_anew() {
+    let server = Server::open();
+    leave_behind(&server, "carl").await;
+    server.close_upload();
+    let found = left("carl").await;
+    assert_eq!(found[0].on_server(), OnServer::Closed);
+    let done = found[0].upload(|_| {}).await.expect("it arrives");
+    assert_eq!(server.stored().len() as u64, done.size_bytes);
+    assert!(server.recorded_bytes().await.starts_with(&server.stored()));
+}
+
+#[wasm_bindgen_test]
+async fn what_is_left_behind_can_be_saved_and_discarded() {
+    let server = Server::open();
+    leave_behind(&server, "dora").await;
+    let found = left("dora").await;
+    let mut bytes = Vec::new();
+    for part in found[0].parts().await.expect("readable") {
+        bytes.extend(bytes_of(&part).await);
+    }
+    assert_eq!(bytes.len() as u64, found[0].kept_bytes());
+    assert!(server.recorded_bytes().await.starts_with(&bytes));
+    found[0].discard().await;
+    assert!(server.is_deleted());
+    drop(found);
+    assert!(left("dora").await.is_empty());
+}
+
+#[wasm_bindgen_test]
+async fn a_failed_recording_is_offered_at_once_and_a_whole_one_never() {
+    let server = Server::open();
+    let canvas = TestCanvas::new(true);
+    let heard = record(&canvas, options("emil")).await;
+    heard.progress(|it| it.safe_bytes > 0).await;
+    server.fault(&413.into());
+    heard.reaches(State::Failed).await;
+    let error = heard
+        .first(|it| match it {
+            Event::Failed(error) => Some(error.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!(error, RecorderError::TooLarge);
+    let found = left("emil").await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].size_bytes(), heard.recorder.progress().size_bytes);
+    found[0].discard().await;
+    drop((heard, server));
+
+    let _server = Server::open();
+    let heard = record(&canvas, options("fritz")).await;
+    heard.progress(|it| it.safe_bytes > 0).await;
+    heard.finish().await;
+    drop(heard);
+    assert!(left("fritz").await.is_empty());
+    canvas.close();
+}
+
+#[wasm_bindgen_test]
+async fn without_a_store_it_records_and_says_so() {
+    let server = Server::open();
+    let canvas = TestCanvas::new(true);
+    let heard = record(
+        &canvas,
+        Options {
+            worker_url: Some("/there/is/none.js".to_owned()),
+            ..options("gina")
+        },
+    )
+    .await;
+    heard
+        .first(|it| matches!(it, Event::Warning(Warning::NotDurable)).then_some(()))
+        .await;
+    let progress = heard.progress(|it| it.safe_bytes > 0).await;
+    assert_eq!(progress.store, Store::Memory);
+    heard.finish().await;
+    server.assert_whole().await;
+    canvas.close();
+}
+
+#[wasm_bindgen_test]
+async fn a_file_is_uploaded_with_progress() {
+    let server = Server::open();
+    server.fault(&503.into());
+    let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(&[7; 3_000_000][..]));
+    let file = web_sys::Blob::new_with_u8_array_sequence(&parts).expect("a blob");
+    let seen = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let tell = std::rc::Rc::clone(&seen);
+    let done = upload_file(
+        &file,
+        "clip.webm",
+        Target::server(""),
+        Authorization::default(),
+        move |it| tell.borrow_mut().push(it),
+    )
+    .await
+    .expect("it arrives");
+    assert_eq!(done.recording_id.as_deref(), Some("r1"));
+    assert_eq!(server.stored(), vec![7; 3_000_000]);
+    let seen = seen.borrow();
+    assert!(seen.iter().any(|it| it.waiting.is_some()), "{seen:?}");
+    assert_eq!(seen.last().map(|it| it.safe_bytes), Some(3_000_000));
+}
