@@ -56,6 +56,10 @@ pub fn stopped(reason: StopReason) -> Option<&'static str> {
         StopReason::DeviceLost => {
             Some("The camera or microphone was disconnected, so the recording was finished.")
         }
+        StopReason::StorageFull => Some(
+            "This device has no room left and the server could not be reached, so the recording was finished. \
+             What was recorded until then is kept.",
+        ),
         StopReason::EncoderFailed => Some(
             "The browser's encoder gave up, so the recording was finished. What was recorded until then is kept.",
         ),
