@@ -2,11 +2,13 @@
 //! `sortie_tus::client`.
 
 mod access;
+mod awake;
 mod capture;
 mod checksum;
 mod fetch;
 mod hub;
 mod leftover;
+mod quota;
 mod recorder;
 mod run;
 mod server;

@@ -49,11 +49,15 @@ mod limit;
 mod machine;
 mod options;
 #[cfg(any(target_arch = "wasm32", test))]
+mod room;
+#[cfg(any(target_arch = "wasm32", test))]
 mod spool;
 #[cfg(any(target_arch = "wasm32", test))]
 mod sse;
 mod state;
 mod store;
+#[cfg(any(target_arch = "wasm32", test))]
+mod watchdog;
 
 pub use container::{AUDIO_VIDEO_TYPES, VIDEO_TYPES, choose_type, file_extension};
 pub use error::{Device, RecorderError};

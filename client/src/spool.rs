@@ -14,7 +14,10 @@ mod keeper;
 mod layout;
 mod leftover;
 
-pub(crate) use journal::Fact;
-pub(crate) use keeper::{Change, Keeper, StoreFailure};
-pub(crate) use layout::{Data, Put, Step};
-pub(crate) use leftover::{HEAD_FILE, Remains};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use {
+    journal::Fact,
+    keeper::{Change, Keeper, StoreFailure},
+    layout::{Data, Put, Step},
+    leftover::{HEAD_FILE, Remains},
+};

@@ -2,6 +2,7 @@
 
 mod core;
 mod upload;
+mod watch;
 
 pub(super) use self::upload::{creation, failure, waiting_for};
 

@@ -126,7 +126,7 @@ pub struct OpenSource {
     watch: Watch,
     // Dropped after the watch: ending our own tracks is no news.
     _mixer: Option<Mixer>,
-    _keep_alive: Option<KeepAlive>,
+    keep_alive: Option<KeepAlive>,
     _owned: Owned,
 }
 
@@ -173,7 +173,7 @@ impl OpenSource {
             warnings,
             watch,
             _mixer: mixer,
-            _keep_alive: keep_alive,
+            keep_alive,
             _owned: owned,
         })
     }
@@ -209,6 +209,13 @@ impl OpenSource {
                 listener(reason);
             }
         });
+    }
+
+    /// One more picture of a canvas that may be idle in a hidden page.
+    pub(super) fn repaint(&self) {
+        if let Some(keep_alive) = &self.keep_alive {
+            keep_alive.repaint();
+        }
     }
 
     /// Gives the recorder the news instead.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Remains;
+use super::super::leftover::Remains;
 use super::*;
 
 /// A store of memory. A recording's byte at offset `n` is `n % 251`.
@@ -90,7 +90,7 @@ fn a_recording_is_read_back_with_what_is_known_of_it() {
     assert_eq!((remains.recorded_ms, remains.safe), (5_000, 0));
     assert_eq!(remains.facts.text(Fact::Upload), Some("/files/1"));
     assert_eq!(remains.facts.text(Fact::Ended), Some("1"));
-    let head = &files.0[crate::spool::HEAD_FILE];
+    let head = &files.0[HEAD_FILE];
     assert_eq!(head.len(), 1_000, "the first chunk is all of the head");
 }
 
@@ -113,7 +113,7 @@ fn room_is_given_back_and_nothing_grows_with_the_length() {
     assert_eq!(sealed, 13);
     let remains = files.remains().expect("a recording");
     assert_eq!(remains.end, 40 * CHUNK);
-    assert_eq!(files.0[crate::spool::HEAD_FILE].len() as u64, HEAD_BYTES);
+    assert_eq!(files.0[HEAD_FILE].len() as u64, HEAD_BYTES);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn after_a_gap_it_begins_again() {
     let remains = files.remains().expect("a recording");
     assert_eq!((remains.start(), remains.end), (9 * CHUNK, 10 * CHUNK));
     assert_eq!(remains.safe, 9 * CHUNK);
-    assert!(files.0.contains_key(crate::spool::HEAD_FILE));
+    assert!(files.0.contains_key(HEAD_FILE));
 }
 
 #[test]

@@ -4,31 +4,23 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use gloo_events::EventListener as DomListener;
-use gloo_timers::callback::Interval;
 use web_sys::{Blob, MediaStream, VisibilityState};
 
 use super::super::capture::{Capture, CaptureEvent};
 use super::super::hub::{EventListener, Hub};
 use super::super::now_ms;
 use super::super::source::{OpenSource, SourceEvent};
-use super::super::worker::{TICK_MS, Ticking, Worker};
 use super::upload::Remote;
+use super::watch::Watch;
 use crate::clock::RecordedClock;
 use crate::ledger::Ledger;
 use crate::limit::Limit;
 use crate::machine::{Action, Input, Machine};
 use crate::{Done, Event, Options, Progress, RecorderError, State, StopReason, Waiting, Warning};
 
-/// What makes a running recording look around.
-#[expect(dead_code, reason = "held to be dropped")]
-enum Tick {
-    Worker(Ticking),
-    Page(Interval),
-}
-
 pub(super) struct Core {
-    this: Weak<Self>,
-    options: Options,
+    pub(super) this: Weak<Self>,
+    pub(super) options: Options,
     hub: Rc<Hub>,
     machine: RefCell<Machine>,
     clock: RefCell<RecordedClock>,
@@ -36,10 +28,10 @@ pub(super) struct Core {
     pub(super) ledger: RefCell<Ledger>,
     pub(super) waiting: Cell<Option<Waiting>>,
     pub(super) remote: Remote,
-    source: RefCell<Option<OpenSource>>,
+    pub(super) source: RefCell<Option<OpenSource>>,
     capture: RefCell<Option<Capture>>,
     mime_type: RefCell<Option<String>>,
-    tick: RefCell<Option<Tick>>,
+    pub(super) watch: Watch,
     page: RefCell<Vec<DomListener>>,
 }
 
@@ -57,7 +49,7 @@ impl Core {
             source: RefCell::default(),
             capture: RefCell::default(),
             mime_type: RefCell::default(),
-            tick: RefCell::default(),
+            watch: Watch::new(&options),
             page: RefCell::default(),
             options,
         })
@@ -115,7 +107,7 @@ impl Core {
                 let mime_type = self.mime_type().unwrap_or_default();
                 Remote::begin(&self.this, self, &self.options.filename, &mime_type);
                 self.watch_page();
-                self.run_tick();
+                self.begin_watch();
             }
             Action::PauseCapture => {
                 self.clock.borrow_mut().halt(now_ms());
@@ -216,11 +208,14 @@ impl Core {
         let size = self.remote.spool.push(blob, recorded_ms);
         self.ledger.borrow_mut().recorded(size, recorded_ms);
         self.limit.borrow_mut().saw_chunk(size);
+        if size > 0 {
+            self.watch.heard();
+        }
         self.report();
         self.check_limits();
     }
 
-    fn check_limits(&self) {
+    pub(super) fn check_limits(&self) {
         let (size, pending) = {
             let ledger = self.ledger.borrow();
             (ledger.size_bytes(), ledger.pending_bytes())
@@ -283,37 +278,15 @@ impl Core {
         ]);
     }
 
-    fn run_tick(&self) {
-        let this = self.this.clone();
-        let tick = move || {
-            if let Some(core) = this.upgrade() {
-                core.tick();
-            }
-        };
-        // The page's own timers come late, or not at all, while nobody looks at it.
-        let worker = Worker::shared(self.options.worker_url.as_deref());
-        self.tick.replace(Some(match worker {
-            Some(worker) => Tick::Worker(worker.ticking(tick)),
-            None => Tick::Page(Interval::new(TICK_MS, tick)),
-        }));
-    }
-
-    fn tick(&self) {
-        self.remote.tick();
-        if self.state() == State::Recording {
-            self.report();
-            self.check_limits();
-        }
-    }
-
     /// Does something with the encoder, if there is one. It answers later, never from within.
-    fn with_capture(&self, call: impl FnOnce(&Capture)) {
+    pub(super) fn with_capture(&self, call: impl FnOnce(&Capture)) {
         if let Some(capture) = self.capture.borrow().as_ref() {
             call(capture);
         }
     }
 
     fn release(&self) {
+        self.watch.sleep();
         self.capture.take();
         self.source.take();
     }
@@ -325,7 +298,7 @@ impl Core {
 
     /// Nothing is left to be watched.
     fn rest(&self) {
-        self.tick.take();
+        self.watch.end();
         self.page.take();
     }
 

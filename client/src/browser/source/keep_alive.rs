@@ -11,6 +11,8 @@ use web_sys::{CanvasCaptureMediaStreamTrack, CanvasRenderingContext2d, HtmlCanva
 /// invisible is drawn, too. A canvas with another context than `2d` (WebGL) is its owner's to redraw.
 #[derive(Debug)]
 pub(super) struct KeepAlive {
+    canvas: HtmlCanvasElement,
+    track: CanvasCaptureMediaStreamTrack,
     _tick: Interval,
 }
 
@@ -19,15 +21,25 @@ const TICK_MS: u32 = 500;
 
 impl KeepAlive {
     pub(super) fn new(canvas: HtmlCanvasElement, track: CanvasCaptureMediaStreamTrack) -> Self {
-        let tick = move || {
-            draw_nothing(&canvas);
-            track.request_frame();
-        };
+        let (drawn, asked) = (canvas.clone(), track.clone());
+        let tick = move || repaint(&drawn, &asked);
         tick();
         Self {
+            canvas,
+            track,
             _tick: Interval::new(TICK_MS, tick),
         }
     }
+
+    /// One picture more: for hidden pages, whose own timers come late.
+    pub(super) fn repaint(&self) {
+        repaint(&self.canvas, &self.track);
+    }
+}
+
+fn repaint(canvas: &HtmlCanvasElement, track: &CanvasCaptureMediaStreamTrack) {
+    draw_nothing(canvas);
+    track.request_frame();
 }
 
 /// Draws a transparent pixel and leaves the context as it was.

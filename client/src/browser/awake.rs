@@ -1,0 +1,87 @@
+//! Keeps the screen on.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use gloo_events::EventListener;
+use js_sys::{Promise, Reflect};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::VisibilityState;
+
+#[wasm_bindgen]
+extern "C" {
+    // web-sys calls these unstable.
+    type WakeLock;
+    #[wasm_bindgen(method, catch)]
+    fn request(this: &WakeLock, kind: &str) -> Result<Promise, JsValue>;
+    type Sentinel;
+    #[wasm_bindgen(method)]
+    fn release(this: &Sentinel) -> Promise;
+}
+
+/// Keeps the screen on until it is dropped, where the browser does that. A browser takes it back when the page is
+/// hidden; it is asked for again when the page is seen again.
+pub(super) struct Awake {
+    sentinel: Rc<RefCell<Option<Sentinel>>>,
+    _listener: Option<EventListener>,
+}
+
+impl Awake {
+    pub(super) fn new() -> Self {
+        let sentinel = Rc::default();
+        ask(&sentinel);
+        let document = web_sys::window().and_then(|it| it.document());
+        let listener = document.map(|document| {
+            let (again, seen) = (Rc::downgrade(&sentinel), document.clone());
+            EventListener::new(&document, "visibilitychange", move |_| {
+                if let Some(sentinel) = again.upgrade()
+                    && seen.visibility_state() == VisibilityState::Visible
+                {
+                    ask(&sentinel);
+                }
+            })
+        });
+        Self {
+            sentinel,
+            _listener: listener,
+        }
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        let_go(&self.sentinel);
+    }
+}
+
+fn ask(sentinel: &Rc<RefCell<Option<Sentinel>>>) {
+    let navigator = web_sys::window().map(|it| it.navigator());
+    let lock = navigator.and_then(|it| Reflect::get(&it, &"wakeLock".into()).ok());
+    let Some(lock) = lock.filter(JsValue::is_object) else {
+        return;
+    };
+    let Ok(asked) = lock.unchecked_into::<WakeLock>().request("screen") else {
+        return;
+    };
+    let sentinel = Rc::downgrade(sentinel);
+    spawn_local(async move {
+        // A low battery is reason enough to refuse.
+        if let Ok(given) = JsFuture::from(asked).await {
+            let given: Sentinel = given.unchecked_into();
+            match sentinel.upgrade() {
+                Some(sentinel) => {
+                    let_go(&sentinel);
+                    sentinel.replace(Some(given));
+                }
+                None => drop(given.release()),
+            }
+        }
+    });
+}
+
+fn let_go(sentinel: &RefCell<Option<Sentinel>>) {
+    if let Some(sentinel) = sentinel.take() {
+        drop(sentinel.release());
+    }
+}

@@ -1,0 +1,111 @@
+//! Notices what no event tells: an encoder that has fallen silent, and a device that slept.
+
+/// After so long without bytes something is wrong, however rarely a browser hands them over.
+const SILENCE_MS: u64 = 10_000;
+/// Ticks come four times a second, from a worker in hidden pages: a gap this long is no busy machine.
+const SLEEP_MS: u64 = 15_000;
+
+/// What the watchdog has noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// No bytes for so long. Once for each silence.
+    Silent {
+        /// In milliseconds.
+        silent_ms: u64,
+    },
+    /// There were no ticks for so long.
+    Slept {
+        /// In milliseconds.
+        asleep_ms: u64,
+    },
+}
+
+/// Fed with bytes and ticks. Times are milliseconds of the wall clock: other clocks stand still while a device
+/// sleeps. A step backwards counts as no time.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    silence_ms: u64,
+    heard_ms: u64,
+    ticked_ms: u64,
+    told: bool,
+}
+
+impl Watchdog {
+    /// For an encoder that is asked for bytes every `timeslice_ms`, from `now_ms` on.
+    pub(crate) fn new(timeslice_ms: u32, now_ms: u64) -> Self {
+        Self {
+            silence_ms: SILENCE_MS.max(u64::from(timeslice_ms) * 3),
+            heard_ms: now_ms,
+            ticked_ms: now_ms,
+            told: false,
+        }
+    }
+
+    /// Bytes came, or none are to be expected: it stands still.
+    pub(crate) fn heard(&mut self, now_ms: u64) {
+        self.heard_ms = now_ms;
+        self.told = false;
+    }
+
+    /// Time passed.
+    pub(crate) fn tick(&mut self, now_ms: u64) -> Option<Alarm> {
+        let gap = now_ms.saturating_sub(self.ticked_ms);
+        self.ticked_ms = now_ms;
+        if gap >= SLEEP_MS {
+            // Asleep nobody speaks.
+            self.heard(now_ms);
+            return Some(Alarm::Slept { asleep_ms: gap });
+        }
+        let silent_ms = now_ms.saturating_sub(self.heard_ms);
+        let alarm = silent_ms >= self.silence_ms && !self.told;
+        self.told |= alarm;
+        alarm.then_some(Alarm::Silent { silent_ms })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ticks every quarter of a second from `from` up to `to`; what was noticed and when.
+    fn tick(watchdog: &mut Watchdog, from: u64, to: u64) -> Vec<(u64, Alarm)> {
+        (from..=to)
+            .step_by(250)
+            .filter_map(|now| Some((now, watchdog.tick(now)?)))
+            .collect()
+    }
+
+    #[test]
+    fn silence_is_told_once_and_again_when_it_comes_again() {
+        let mut watchdog = Watchdog::new(1_000, 1_000_000);
+        let silent_ms = 10_000;
+        let expected = [(1_010_000, Alarm::Silent { silent_ms })];
+        assert_eq!(tick(&mut watchdog, 1_000_000, 1_060_000), expected);
+        watchdog.heard(1_060_000);
+        let expected = [(1_070_000, Alarm::Silent { silent_ms })];
+        assert_eq!(tick(&mut watchdog, 1_060_000, 1_080_000), expected);
+    }
+
+    #[test]
+    fn an_encoder_that_is_asked_rarely_may_be_silent_for_longer() {
+        let mut watchdog = Watchdog::new(60_000, 0);
+        assert_eq!(tick(&mut watchdog, 0, 179_750), []);
+        assert!(watchdog.tick(180_000).is_some());
+    }
+
+    #[test]
+    fn sleep_is_no_silence() {
+        let mut watchdog = Watchdog::new(1_000, 0);
+        assert_eq!(watchdog.tick(250), None);
+        let asleep_ms = 3_600_000;
+        let slept = Some(Alarm::Slept { asleep_ms });
+        assert_eq!(watchdog.tick(3_600_250), slept);
+        assert_eq!(tick(&mut watchdog, 3_600_500, 3_610_000), []);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_alarms_nobody() {
+        let mut watchdog = Watchdog::new(1_000, 100_000);
+        assert_eq!(tick(&mut watchdog, 50_000, 55_000), []);
+    }
+}
