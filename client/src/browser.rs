@@ -8,6 +8,8 @@ mod checksum;
 mod fetch;
 mod hub;
 mod leftover;
+#[cfg(feature = "finish")]
+mod playable;
 mod quota;
 mod recorder;
 mod run;
@@ -22,6 +24,8 @@ mod worker;
 
 pub use hub::EventListener;
 pub use leftover::{Leftover, OnServer, Recovery, recover};
+#[cfg(feature = "finish")]
+pub use playable::playable;
 pub use recorder::Recorder;
 pub use server::create_session;
 pub use session_watcher::SessionWatcher;

@@ -41,6 +41,8 @@ mod clock;
 mod container;
 mod error;
 mod event;
+#[cfg(all(feature = "finish", any(target_arch = "wasm32", test)))]
+mod finish;
 #[cfg(any(target_arch = "wasm32", test))]
 mod ledger;
 #[cfg(any(target_arch = "wasm32", test))]
@@ -70,6 +72,8 @@ pub use store::Store;
 pub use auto::SessionOrder;
 #[cfg(target_arch = "wasm32")]
 mod browser;
+#[cfg(all(target_arch = "wasm32", feature = "finish"))]
+pub use browser::playable;
 #[cfg(target_arch = "wasm32")]
 pub use browser::{
     EventListener, Leftover, OnServer, OpenSource, Recorder, Recovery, ScreenOptions,
@@ -78,3 +82,7 @@ pub use browser::{
 };
 #[cfg(all(target_arch = "wasm32", feature = "js"))]
 pub mod js;
+#[cfg(all(target_arch = "wasm32", any(feature = "js", feature = "js-playable")))]
+mod js_error;
+#[cfg(all(target_arch = "wasm32", feature = "js-playable"))]
+pub mod js_playable;

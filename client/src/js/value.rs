@@ -1,9 +1,10 @@
 //! Rust values as JavaScript's.
 
-use js_sys::{Error, Function, Object, Reflect};
+pub(super) use crate::js_error::error;
+use js_sys::{Function, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::{Done, Event, Progress, RecorderError, UploadProgress, Waiting};
+use crate::{Done, Event, Progress, UploadProgress, Waiting};
 
 /// An event's name and payload.
 pub(super) fn event(event: &Event) -> (&'static str, JsValue) {
@@ -67,14 +68,6 @@ pub(super) fn done(done: &Done) -> JsValue {
         ("sizeBytes", number(done.size_bytes)),
         ("mimeType", done.mime_type.as_str().into()),
     ])
-}
-
-/// A real `Error`, so that it has a stack and looks right in every console.
-pub(super) fn error(error: &RecorderError) -> JsValue {
-    let value = Error::new(&error.to_string());
-    value.set_name("RecorderError");
-    set(&value, "code", error.code().into());
-    value.into()
 }
 
 /// Gives what a listener threw to the page's own error handling.

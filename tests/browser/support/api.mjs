@@ -71,9 +71,14 @@ export class Api {
 
   /** This caller's access token as it would be long after it has expired, with a valid signature. */
   expiredToken() {
+    return this.tokenFor(-3600);
+  }
+
+  /** This caller's access token, good for so many seconds from now, with a valid signature. */
+  tokenFor(seconds) {
     const [header, payload] = this.tokens.access_token.split('.');
     const claims = JSON.parse(Buffer.from(payload, 'base64url'));
-    claims.exp = Math.floor(Date.now() / 1000) - 3600;
+    claims.exp = Math.floor(Date.now() / 1000) + seconds;
     for (const name of ['iat', 'nbf']) if (name in claims) claims[name] = claims.exp - 900;
     const signed = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`;
     return `${signed}.${createHmac('sha256', JWT_SECRET).update(signed).digest('base64url')}`;

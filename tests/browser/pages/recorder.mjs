@@ -1,0 +1,55 @@
+// An app developer's page that tells everything its recorder says, and what an earlier one has left behind.
+
+import init, { Recorder, uploadFile } from './client/sortie_client.js';
+import { startClock } from './clock-picture.mjs';
+
+const canvas = document.getElementById('canvas');
+await init();
+
+let recorder;
+let pictureMs = () => 0;
+let found = [];
+const events = [];
+const tokens = [];
+const token = () => (tokens.length > 1 ? tokens.shift() : tokens[0]);
+const server = { server: '', getToken: async () => token() };
+const plain = ({ id, recordingId, mimeType, recorded, sizeBytes, keptBytes, onServer }) =>
+  ({ id, recordingId, mimeType, recorded, sizeBytes, keptBytes, onServer });
+
+window.e2e = {
+  /** These tokens are given out one after the other, the last one for good. */
+  use(...all) {
+    tokens.splice(0, tokens.length, ...all);
+  },
+  /** Records the canvas: with a clock, or `idle` with one picture that never changes. */
+  async start({ session, idle = false, ...options }) {
+    if (idle) canvas.getContext('2d', { alpha: false }).fillRect(0, 0, 640, 480);
+    else pictureMs = startClock(canvas);
+    recorder = new Recorder({ ...server, session, source: canvas, ...options });
+    for (const name of ['statechange', 'warning', 'error', 'stopped', 'done']) {
+      recorder.on(name, (detail) => events.push({ name, detail }));
+    }
+    await recorder.start();
+    return { id: recorder.recordingId, pictureMs: pictureMs() };
+  },
+  async stop() {
+    const at = pictureMs();
+    const done = await recorder.stop();
+    return { ...done, pictureMs: at };
+  },
+  progress: () => ({ ...recorder.progress, state: recorder.state, pictureMs: pictureMs() }),
+  warnings: () => events.filter((it) => it.name === 'warning').map((it) => it.detail.code),
+  events: () => events,
+  async recover() {
+    found = await Recorder.recover(server);
+    return found.map(plain);
+  },
+  upload: (i) => found[i].upload(),
+  discard: (i) => found[i].discard(),
+  async uploadSample(bytes) {
+    const file = new File([new Uint8Array(bytes)], 'sample.webm', { type: 'video/webm' });
+    const seen = [];
+    const done = await uploadFile(file, { ...server, onProgress: (it) => seen.push(it.safeBytes) });
+    return { ...done, seen };
+  },
+};

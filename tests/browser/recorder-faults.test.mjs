@@ -1,0 +1,212 @@
+// What a recording survives: a page that crashes, a network that is gone, a token that has expired, a device that is
+// full, a picture that stands still, a page that nobody sees, and two pages that want the same. In every case the
+// file plays, seeks, and is as long as the recorder said.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { Api } from './support/api.mjs';
+import { launch, openTestPage, withPage } from './support/browser.mjs';
+import { sampleWebm } from './support/media.mjs';
+import { assertPlays, assertWholeFile, untilReady } from './support/proof.mjs';
+import { Server } from './support/server.mjs';
+import { signedIn } from './support/sign-in.mjs';
+
+/** From the issue: how far the duration may be from the one that was promised. */
+const PROMISE_S = 1;
+/** A chunk each second, and some that wait for it. */
+const CHUNKS_S = 3;
+
+describe('a recorder that is disturbed', { timeout: 240_000 }, () => {
+  let server, browser, context, api;
+
+  before(async () => {
+    server = await Server.start();
+    browser = await launch();
+    context = await signedIn(browser, server.origin);
+    api = await Api.signIn(server.origin);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  async function open(page, ...tokens) {
+    await openTestPage(page, server.origin, 'recorder.html', 'e2e');
+    await page.evaluate((it) => window.e2e.use(...it), tokens.length ? tokens : [api.tokens.access_token]);
+  }
+
+  async function record(page, options = {}) {
+    const session = await (await api.post('/api/sessions', { app_id: 'e2e' })).json();
+    return page.evaluate((it) => window.e2e.start(it), { session: session.id, ...options });
+  }
+
+  const progress = (page) => page.evaluate(() => window.e2e.progress());
+  const stop = (page) => page.evaluate(() => window.e2e.stop());
+  const recover = (page) => page.evaluate(() => window.e2e.recover());
+
+  /** Waits until the recorder says so. */
+  async function until(page, what, enough, withinMs = 20_000) {
+    const asked = performance.now();
+    let seen;
+    do {
+      seen = await progress(page);
+      if (enough(seen)) return seen;
+      await wait(100);
+    } while (performance.now() - asked < withinMs);
+    return assert.fail(`not ${what} after ${withinMs} ms: ${JSON.stringify(seen)}`);
+  }
+
+  /** Holds a finished recording against what was promised; `clock`: its picture tells the time. */
+  async function assertKept(id, title, promisedMs, { clock = true } = {}) {
+    await untilReady(api, id, 10_000);
+    const recording = await api.recording(id);
+    const off = recording.duration_seconds - promisedMs / 1_000;
+    assert.ok(Math.abs(off) <= PROMISE_S, `${promisedMs} ms were promised, ${recording.duration_seconds} s are there`);
+    const seconds = recording.duration_seconds;
+    await assertWholeFile(api, id, { title, seconds });
+    if (clock) await assertPlays(context, server.origin, id, { title, seconds });
+    return seconds;
+  }
+
+  async function offline(page, on) {
+    const cdp = await context.newCDPSession(page);
+    const none = { latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
+    await cdp.send('Network.emulateNetworkConditions', { offline: on, ...none });
+    return cdp;
+  }
+
+  /** Ends the page's process as a crash does. */
+  async function crash(page) {
+    const crashed = new Promise((resolve) => page.once('crash', resolve));
+    const cdp = await context.newCDPSession(page);
+    cdp.send('Page.crash').catch(() => {});
+    await crashed;
+    await page.close();
+  }
+
+  /** A recording whose page has crashed, with seconds in it that the server does not have. */
+  async function leaveBehind() {
+    const page = await context.newPage();
+    await open(page);
+    const { id } = await record(page);
+    await until(page, 'safe', (it) => it.safeBytes > 0);
+    await offline(page, true);
+    const before = await progress(page);
+    await until(page, 'ahead', (it) => it.recorded - before.recorded > CHUNKS_S * 1_000 && it.pendingBytes > 0);
+    const last = await progress(page);
+    assert.equal(last.spool, 'opfs');
+    await crash(page);
+    return { id, last };
+  }
+
+  test('a page that crashed leaves a recording that is sent whole by the next one', async (t) => {
+    const { id, last } = await leaveBehind();
+    await withPage(context, 'recovered', async (page) => {
+      await open(page);
+      const [leftover, ...others] = await recover(page);
+      assert.deepEqual(others, []);
+      assert.equal(leftover.recordingId, id);
+      assert.equal(leftover.onServer, 'resumable');
+      assert.ok(leftover.sizeBytes > last.safeBytes, 'nothing was kept that the server does not have');
+      // The chunk that was being recorded went with the page.
+      assert.ok(last.recorded - leftover.recorded < 2_500, `${last.recorded} ms were recorded, ${leftover.recorded} kept`);
+      const done = await page.evaluate(() => window.e2e.upload(0));
+      assert.equal(done.sizeBytes, leftover.sizeBytes);
+      assert.deepEqual(await recover(page), []);
+      const seconds = await assertKept(id, 'recovered', leftover.recorded);
+      t.diagnostic(`crashed at ${last.recorded} ms, ${last.safeUntil} ms safe; ${leftover.recorded} ms recovered; file ${seconds} s`);
+    });
+  });
+
+  test('of two pages one is offered what was left behind, and none a recording that runs', async () => {
+    const { id } = await leaveBehind();
+    await withPage(context, 'first', (first) =>
+      withPage(context, 'second', async (second) => {
+        await Promise.all([open(first), open(second)]);
+        const [ours, theirs] = await Promise.all([recover(first), recover(second)]);
+        assert.equal(ours.length + theirs.length, 1, 'it is offered once');
+        const [has, hasNot] = ours.length ? [first, second] : [second, first];
+        await record(hasNot);
+        await until(hasNot, 'recording', (it) => it.sizeBytes > 0);
+        assert.deepEqual(await recover(has), [], 'a live recording is nobody else\'s');
+        await stop(hasNot);
+        await has.evaluate(() => window.e2e.discard(0));
+        assert.deepEqual(await recover(hasNot), []);
+        assert.equal(await api.recording(id), undefined, 'what is discarded goes from the server, too');
+      }),
+    );
+  });
+
+  test('ten seconds without a network cost nothing', async (t) => {
+    await withPage(context, 'offline', async (page) => {
+      await open(page);
+      const { id } = await record(page);
+      await until(page, 'safe', (it) => it.safeBytes > 0);
+      await offline(page, true);
+      await until(page, 'waiting', (it) => it.waiting !== null);
+      await wait(10_000);
+      const held = await progress(page);
+      await offline(page, false);
+      const asked = performance.now();
+      await until(page, 'sent', (it) => it.safeBytes > held.sizeBytes);
+      t.diagnostic(`${held.pendingBytes} bytes were on their way ${Math.round(performance.now() - asked)} ms after the network`);
+      const done = await stop(page);
+      await assertKept(id, 'offline', done.recorded);
+    });
+  });
+
+  test('a token that expires in mid-recording is renewed', async () => {
+    await withPage(context, 'token', async (page) => {
+      await open(page, api.tokenFor(4), api.tokens.access_token);
+      const { id } = await record(page);
+      await until(page, 'long enough', (it) => it.recorded > 6_000);
+      const done = await stop(page);
+      await assertKept(id, 'token', done.recorded);
+    });
+  });
+
+  test('on a full device recording goes on in memory, and says so', async (t) => {
+    await withPage(context, 'quota', async (page) => {
+      await open(page);
+      const cdp = await offline(page, false);
+      const { id } = await record(page);
+      await until(page, 'kept', (it) => it.spool === 'opfs' && it.safeBytes > 0);
+      await cdp.send('Storage.overrideQuotaForOrigin', { origin: server.origin, quotaSize: 100_000 });
+      await offline(page, true);
+      await until(page, 'in memory', (it) => it.spool === 'memory');
+      assert.ok((await page.evaluate(() => window.e2e.warnings())).includes('storage_full'));
+      const held = await until(page, 'further', (it) => it.pendingBytes > 300_000);
+      await offline(page, false);
+      await until(page, 'sent', (it) => it.safeBytes > held.sizeBytes);
+      await cdp.send('Storage.overrideQuotaForOrigin', { origin: server.origin });
+      await until(page, 'durable again', (it) => it.spool === 'opfs');
+      const done = await stop(page);
+      const seconds = await assertKept(id, 'quota', done.recorded);
+      t.diagnostic(`${held.pendingBytes} bytes were held in memory; file ${seconds} s`);
+    });
+  });
+
+  test('a picture that stands still is recorded in its whole length', async () => {
+    await withPage(context, 'idle', async (page) => {
+      await open(page);
+      const { id } = await record(page, { idle: true });
+      await until(page, 'long enough', (it) => it.recorded > 8_000);
+      const done = await stop(page);
+      await assertKept(id, 'idle', done.recorded, { clock: false });
+      assert.deepEqual(await page.evaluate(() => window.e2e.warnings()), []);
+    });
+  });
+
+  test('a file that is there already is uploaded with progress', async () => {
+    const sample = await sampleWebm(3);
+    await withPage(context, 'file', async (page) => {
+      await open(page);
+      const done = await page.evaluate((it) => window.e2e.uploadSample(it), [...sample]);
+      assert.equal(done.sizeBytes, sample.length);
+      assert.equal(done.seen.at(-1), sample.length);
+      await untilReady(api, done.recordingId);
+      assert.equal(Math.round((await api.recording(done.recordingId)).duration_seconds), 3);
+    });
+  });
+});
