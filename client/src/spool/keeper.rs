@@ -38,16 +38,25 @@ enum Mode {
     Memory,
 }
 
+/// What a step is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Once it is done, the recording's bytes are durable up to here.
+    Keep(u64),
+    /// Makes room for the step that failed.
+    MakeRoom,
+    Other,
+}
+
 /// The order of calls: after every input, carry out [`poll`](Self::poll) and tell [`done`](Self::done) what came of
 /// it, one step at a time; then look at [`available`](Self::available) and [`poll_change`](Self::poll_change).
 #[derive(Debug)]
 pub(crate) struct Keeper {
     mode: Mode,
     layout: Layout,
-    /// With where the recording's bytes are durable up to once it is done.
-    queue: VecDeque<(Step, Option<u64>)>,
+    queue: VecDeque<(Step, Purpose)>,
     under_way: bool,
-    /// The step under way has been tried before.
+    /// There was no room for the next step but one, or for the next one: it is tried once more.
     again: bool,
     /// Ends of chunks and recorded times, before the store is open.
     early: Vec<(u64, u64)>,
@@ -102,7 +111,7 @@ impl Keeper {
         // Otherwise the next journal says it.
         if self.mode == Mode::Durable {
             let step = self.layout.fact(fact, value);
-            self.queue.push_back((step, None));
+            self.queue.push_back((step, Purpose::Other));
         } else {
             self.layout.know(fact, value);
         }
@@ -115,15 +124,15 @@ impl Keeper {
             Mode::Durable => {
                 let step = self.layout.acknowledged(offset);
                 if !step.is_empty() {
-                    self.queue.push_back((step, None));
+                    self.queue.push_back((step, Purpose::Other));
                 }
             }
             // Room may have been made since, and a copy of what the server holds is not needed.
             Mode::Full if self.safe >= self.end => {
                 self.mode = Mode::Durable;
                 self.durable = self.end;
-                let step = self.layout.restart(self.end);
-                self.queue.push_back((step, None));
+                let steps = self.layout.restart(self.end);
+                self.queue.extend(steps.map(|step| (step, Purpose::Other)));
                 self.change = Some(Change::Durable);
             }
             _ => {}
@@ -145,8 +154,9 @@ impl Keeper {
         self.under_way = false;
         match outcome {
             Ok(()) => {
-                self.again = false;
-                if let Some((_, Some(end))) = self.queue.pop_front() {
+                let purpose = self.queue.pop_front().map(|it| it.1);
+                self.again &= purpose == Some(Purpose::MakeRoom);
+                if let Some(Purpose::Keep(end)) = purpose {
                     self.durable = end;
                 }
             }
@@ -155,7 +165,7 @@ impl Keeper {
                 self.again = true;
                 self.layout.shrink();
                 let step = self.layout.acknowledged(self.safe);
-                self.queue.push_front((step, None));
+                self.queue.push_front((step, Purpose::MakeRoom));
             }
             Err(failure) => self.give_up(failure),
         }
@@ -180,7 +190,7 @@ impl Keeper {
 
     fn keep(&mut self, end: u64, recorded_ms: u64) {
         let step = self.layout.chunk(end, recorded_ms, self.safe);
-        self.queue.push_back((step, Some(end)));
+        self.queue.push_back((step, Purpose::Keep(end)));
     }
 
     fn give_up(&mut self, failure: StoreFailure) {
@@ -267,6 +277,8 @@ mod tests {
         assert!(keeper.poll().is_some());
         keeper.done(Err(StoreFailure::Full));
         assert!(keeper.poll().is_some(), "giving back");
+        keeper.done(Ok(()));
+        assert!(keeper.poll().is_some(), "the same again");
         keeper.done(Err(StoreFailure::Full));
         let change = Change::InMemory(StoreFailure::Full);
         assert_eq!(keeper.poll_change(), Some(change));
@@ -279,7 +291,7 @@ mod tests {
         assert_eq!(keeper.available(), 3_000);
         keeper.chunk(4_000, 4);
         assert_eq!(keeper.available(), 3_000);
-        assert_eq!(carry_out(&mut keeper), 2);
+        assert_eq!(carry_out(&mut keeper), 3);
         assert_eq!(keeper.available(), 4_000);
     }
 

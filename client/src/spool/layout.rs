@@ -89,11 +89,13 @@ impl Layout {
             self.segments.push_back(self.end..self.end);
         }
         if bytes.start == 0 {
+            let head = 0..end.min(HEAD_BYTES);
             step.puts.push(Put {
                 file: HEAD_FILE.to_owned(),
                 at: 0,
-                data: Data::Bytes(0..end.min(HEAD_BYTES)),
+                data: Data::Bytes(head.clone()),
             });
+            step.seal = Some((HEAD_FILE.to_owned(), head));
         }
         if let Some(segment) = self.segments.back_mut() {
             step.puts.push(Put {
@@ -140,19 +142,19 @@ impl Layout {
     }
 
     /// Nothing that was written last counts, and the next bytes are those from `end` on: the server holds all
-    /// before them.
-    pub(crate) fn restart(&mut self, end: u64) -> Step {
-        let mut step = Step::default();
-        for segment in std::mem::take(&mut self.segments) {
-            // A segment that begins where the new one will is written over.
-            if segment.start != end {
-                step.drop.push(segment_name(segment.start));
-            }
-        }
+    /// before them. First the room is given back: there may be none for anything else.
+    pub(crate) fn restart(&mut self, end: u64) -> [Step; 2] {
+        let mut steps = <[Step; 2]>::default();
+        let segments = std::mem::take(&mut self.segments);
+        steps[0].drop = segments.iter().map(|it| segment_name(it.start)).collect();
         self.end = end;
         self.facts.set(Fact::From, &end.to_string());
-        self.new_journal(&mut step);
-        step
+        if self.journal.1 > 0 {
+            steps[0].drop.push(journal_name(self.journal.0));
+            self.journal = (self.journal.0 + 1, 0);
+        }
+        self.new_journal(&mut steps[1]);
+        steps
     }
 
     fn note(&mut self, fact: Fact, step: &mut Step) {

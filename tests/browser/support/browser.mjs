@@ -33,6 +33,18 @@ export function launch(flags = []) {
   });
 }
 
+/**
+ * The same with a profile on the disk, in the folder `profile`; a context, of which there is one in such a browser.
+ * The others are private ones, to which no quota applies.
+ */
+export function launchWithProfile(profile, flags = []) {
+  const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  return chromium.launchPersistentContext(profile, {
+    executablePath: process.env.SORTIE_CHROMIUM ?? '/usr/bin/chromium',
+    args: [...FLAGS, ...sandbox, ...flags],
+  });
+}
+
 const TYPES = { html: 'text/html', mjs: 'text/javascript', js: 'text/javascript', wasm: 'application/wasm' };
 const pagesDir = new URL('../pages/', import.meta.url).pathname;
 /** Where `scripts/js-client.sh` has put the client's JavaScript face. */

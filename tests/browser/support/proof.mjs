@@ -46,7 +46,7 @@ export async function assertGrowsOnDisk(server, seconds) {
  * `pictureAt(seconds)` tells which picture time, relative to the first picture,
  * belongs to a time of the recording.
  */
-export async function assertPlays(context, origin, id, { title, seconds, pictureAt = (it) => it * 1_000, seekTo }) {
+export async function assertPlays(context, origin, id, { title, seconds, pictureAt = (it) => it * 1_000, seekTo, toleranceMs = PICTURE_TOLERANCE_MS }) {
   const selector = 'video';
   return withPage(context, title, async (page) => {
     await page.goto(`${origin}/recordings/${id}`);
@@ -69,7 +69,7 @@ export async function assertPlays(context, origin, id, { title, seconds, picture
       assert.notEqual(shown.ms, null, `the picture at ${to} s is not one of ours`);
       const off = shown.ms - first.ms - pictureAt(to);
       assert.ok(
-        Math.abs(off) <= PICTURE_TOLERANCE_MS,
+        Math.abs(off) <= toleranceMs,
         `the picture at ${to.toFixed(2)} s is ${Math.round(off)} ms off`,
       );
       seeks.push({ to, offMs: Math.round(off), seekMs: Math.round(shown.seekMs) });
