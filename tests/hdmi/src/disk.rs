@@ -1,0 +1,366 @@
+//! A disk with a volatile cache, as drives and SD cards have one.
+//!
+//! A write is acknowledged when it is in the cache. It is certain to be on the medium only after a flush, or when
+//! it was a forced write. At a power cut each sector of the cache has a fate of its own: what was on the medium
+//! stays, or any of the contents it was given since the last flush is there instead. This is the contract that
+//! journaling file systems are built on, and nothing kinder: an emulator over an image file keeps nearly all.
+
+use std::collections::BTreeMap;
+
+use sortie_faults::dice::Dice;
+
+/// Bytes that a drive writes whole or not at all.
+pub const SECTOR: usize = 512;
+
+/// Contents of one sector that are kept apart. A drive may have moved any of them to the medium; the oldest are
+/// the least likely.
+const VERSIONS: usize = 8;
+
+type Sector = [u8; SECTOR];
+
+/// When a write must be on the medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// After the next flush.
+    Cached,
+    /// When it is acknowledged ("force unit access").
+    Forced,
+}
+
+/// What becomes of the cache when the power is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// All of it is lost.
+    Lost,
+    /// All of it had just been written.
+    Kept,
+    /// Each sector has its own luck: it was written with this chance in percent, in any of its contents.
+    Torn(u64),
+}
+
+impl Fate {
+    /// One of all kinds.
+    pub fn any(dice: &mut Dice) -> Self {
+        match dice.within(0, 4) {
+            0 => Self::Lost,
+            1 => Self::Kept,
+            _ => Self::Torn(dice.within(5, 96)),
+        }
+    }
+}
+
+/// The cache at the moment of a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// Sectors that were acknowledged but not flushed.
+    pub cached: usize,
+    /// Those of them that are as they were before.
+    pub lost: usize,
+}
+
+/// A request that no driver should make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not within the disk, or not whole sectors")]
+pub struct OutOfRange;
+
+/// The disk. It knows nothing of how requests reach it.
+#[derive(Debug)]
+pub struct Disk {
+    medium: Vec<u8>,
+    /// By sector number; the newest contents are the last.
+    cache: BTreeMap<usize, Vec<Box<Sector>>>,
+    powered: bool,
+    flushes: u64,
+}
+
+impl Disk {
+    /// A disk that is on and has this content. What does not fill a sector is cut off.
+    #[must_use]
+    pub fn new(mut medium: Vec<u8>) -> Self {
+        medium.truncate(medium.len() / SECTOR * SECTOR);
+        Self {
+            medium,
+            cache: BTreeMap::new(),
+            powered: true,
+            flushes: 0,
+        }
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.medium.len() as u64
+    }
+
+    /// What is on the medium.
+    #[must_use]
+    pub fn medium(&self) -> &[u8] {
+        &self.medium
+    }
+
+    /// Whether it answers.
+    #[must_use]
+    pub fn powered(&self) -> bool {
+        self.powered
+    }
+
+    /// How often its cache was flushed since it was made.
+    #[must_use]
+    pub fn flushes(&self) -> u64 {
+        self.flushes
+    }
+
+    /// Appends what the computer sees at `offset` to `out`.
+    ///
+    /// # Errors
+    /// [`OutOfRange`], with `out` unchanged.
+    pub fn read(&self, offset: u64, length: usize, out: &mut Vec<u8>) -> Result<(), OutOfRange> {
+        for number in self.sectors(offset, length)? {
+            match self.cache.get(&number).and_then(|versions| versions.last()) {
+                Some(cached) => out.extend_from_slice(&cached[..]),
+                None => out.extend_from_slice(&self.medium[number * SECTOR..][..SECTOR]),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes whole sectors.
+    ///
+    /// # Errors
+    /// [`OutOfRange`], with nothing changed.
+    pub fn write(
+        &mut self,
+        offset: u64,
+        bytes: &[u8],
+        durability: Durability,
+    ) -> Result<(), OutOfRange> {
+        let numbers = self.sectors(offset, bytes.len())?;
+        for (number, sector) in numbers.zip(bytes.as_chunks::<SECTOR>().0) {
+            match durability {
+                Durability::Forced => {
+                    self.cache.remove(&number);
+                    self.store(number, sector);
+                }
+                Durability::Cached => {
+                    let versions = self.cache.entry(number).or_default();
+                    if versions.len() == VERSIONS {
+                        versions.remove(0);
+                    }
+                    versions.push(Box::new(*sector));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the cache to the medium.
+    pub fn flush(&mut self) {
+        self.flushes += 1;
+        for (number, versions) in std::mem::take(&mut self.cache) {
+            if let Some(newest) = versions.last() {
+                self.store(number, newest);
+            }
+        }
+    }
+
+    /// Cuts the power. From here on it does not answer.
+    pub fn cut(&mut self, fate: Fate, dice: &mut Dice) -> Loss {
+        self.powered = false;
+        let cache = std::mem::take(&mut self.cache);
+        let mut loss = Loss {
+            cached: cache.len(),
+            lost: 0,
+        };
+        for (number, versions) in cache {
+            let survivor = match fate {
+                Fate::Lost => None,
+                Fate::Kept => versions.last(),
+                Fate::Torn(percent) if dice.chance(percent) => {
+                    // The newest is the likeliest.
+                    let newest = versions.len() as u64 - 1;
+                    let age = if dice.chance(50) {
+                        0
+                    } else {
+                        dice.within(0, newest + 1)
+                    };
+                    usize::try_from(newest - age)
+                        .ok()
+                        .and_then(|index| versions.get(index))
+                }
+                Fate::Torn(_) => None,
+            };
+            match survivor {
+                Some(sector) => self.store(number, sector),
+                None => loss.lost += 1,
+            }
+        }
+        loss
+    }
+
+    /// Gives it power again.
+    pub fn power_on(&mut self) {
+        self.powered = true;
+    }
+
+    fn store(&mut self, number: usize, sector: &Sector) {
+        self.medium[number * SECTOR..][..SECTOR].copy_from_slice(sector);
+    }
+
+    fn sectors(&self, offset: u64, length: usize) -> Result<std::ops::Range<usize>, OutOfRange> {
+        let from = usize::try_from(offset).map_err(|_| OutOfRange)?;
+        let to = from.checked_add(length).ok_or(OutOfRange)?;
+        if to > self.medium.len() || from % SECTOR != 0 || length % SECTOR != 0 {
+            return Err(OutOfRange);
+        }
+        Ok(from / SECTOR..to / SECTOR)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECTORS: usize = 6;
+
+    fn disk() -> Disk {
+        Disk::new(vec![0; SECTORS * SECTOR])
+    }
+
+    fn write(disk: &mut Disk, sector: usize, value: u8, durability: Durability) {
+        disk.write((sector * SECTOR) as u64, &[value; SECTOR], durability)
+            .unwrap();
+    }
+
+    /// The first byte of each sector as the computer sees it.
+    fn seen(disk: &Disk) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        disk.read(0, SECTORS * SECTOR, &mut bytes).unwrap();
+        bytes.into_iter().step_by(SECTOR).collect()
+    }
+
+    #[test]
+    fn what_was_not_flushed_is_lost_or_kept() {
+        for (fate, expected, lost) in [(Fate::Lost, [1, 0, 3], 2), (Fate::Kept, [2, 2, 3], 0)] {
+            let mut disk = disk();
+            write(&mut disk, 0, 1, Durability::Cached);
+            disk.flush();
+            write(&mut disk, 0, 2, Durability::Cached);
+            write(&mut disk, 1, 2, Durability::Cached);
+            write(&mut disk, 2, 3, Durability::Forced);
+            assert_eq!(seen(&disk)[..3], [2, 2, 3]);
+            let loss = disk.cut(fate, &mut Dice::new(1));
+            assert_eq!(loss, Loss { cached: 2, lost });
+            assert_eq!(seen(&disk)[..3], expected);
+        }
+    }
+
+    #[test]
+    fn a_forced_write_is_not_undone_by_an_older_one() {
+        let mut disk = disk();
+        write(&mut disk, 0, 1, Durability::Cached);
+        write(&mut disk, 0, 2, Durability::Forced);
+        disk.cut(Fate::Kept, &mut Dice::new(1));
+        assert_eq!(seen(&disk)[0], 2);
+    }
+
+    #[test]
+    fn a_torn_cache_gives_every_outcome() {
+        let mut outcomes = std::collections::BTreeSet::new();
+        for seed in 0..500 {
+            let mut disk = disk();
+            for value in [1, 2, 3] {
+                write(&mut disk, 0, value, Durability::Cached);
+            }
+            write(&mut disk, 1, 1, Durability::Cached);
+            disk.cut(Fate::Torn(50), &mut Dice::new(seed));
+            let seen = seen(&disk);
+            outcomes.insert((seen[0], seen[1]));
+        }
+        let all = (0..=3).flat_map(|first| [(first, 0), (first, 1)]);
+        assert_eq!(outcomes, all.collect());
+    }
+
+    #[test]
+    fn what_is_not_on_the_disk_is_refused_and_changes_nothing() {
+        let mut disk = disk();
+        let end = disk.size();
+        let mut out = Vec::new();
+        for (offset, length) in [
+            (end, SECTOR),
+            (end - 512, 2 * SECTOR),
+            (1, SECTOR),
+            (0, 100),
+            (u64::MAX - 511, SECTOR),
+        ] {
+            assert_eq!(disk.read(offset, length, &mut out), Err(OutOfRange));
+            let written = disk.write(offset, &vec![9; length], Durability::Forced);
+            assert_eq!(written, Err(OutOfRange));
+        }
+        assert!(out.is_empty());
+        assert_eq!(seen(&disk), [0; SECTORS]);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Write(usize, u8, Durability),
+        Flush,
+        Cut(Fate),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let durability = prop_oneof![3 => Just(Durability::Cached), 1 => Just(Durability::Forced)];
+        let fate = prop_oneof![
+            Just(Fate::Lost),
+            Just(Fate::Kept),
+            (0..=100_u64).prop_map(Fate::Torn)
+        ];
+        let step = prop_oneof![
+            8 => (0..SECTORS, 1..=255_u8, durability).prop_map(|(s, v, d)| Step::Write(s, v, d)),
+            2 => Just(Step::Flush),
+            1 => fate.prop_map(Step::Cut),
+        ];
+        vec(step, 0..60)
+    }
+
+    proptest! {
+        /// Before a cut the computer reads what it wrote; after it, each sector holds what was durable or
+        /// something that was written to it later, and never anything else.
+        #[test]
+        fn a_cut_leaves_what_was_durable_or_newer(steps in steps(), seed: u64) {
+            let mut dice = Dice::new(seed);
+            let mut disk = disk();
+            let mut newest = [0_u8; SECTORS];
+            let mut possible: [Vec<u8>; SECTORS] = std::array::from_fn(|_| vec![0]);
+            for step in steps {
+                match step {
+                    Step::Write(sector, value, durability) => {
+                        write(&mut disk, sector, value, durability);
+                        newest[sector] = value;
+                        if durability == Durability::Forced {
+                            possible[sector].clear();
+                        }
+                        possible[sector].push(value);
+                    }
+                    Step::Flush => {
+                        disk.flush();
+                        possible = newest.map(|value| vec![value]);
+                    }
+                    Step::Cut(fate) => {
+                        disk.cut(fate, &mut dice);
+                        let found = seen(&disk);
+                        for (sector, value) in found.iter().enumerate() {
+                            prop_assert!(possible[sector].contains(value), "sector {sector}: {value}");
+                            newest[sector] = *value;
+                            possible[sector] = vec![*value];
+                        }
+                        disk.power_on();
+                    }
+                }
+                prop_assert_eq!(&seen(&disk)[..], &newest[..]);
+            }
+        }
+    }
+}
