@@ -68,7 +68,7 @@ pub struct OutOfRange;
 pub struct Disk {
     medium: Vec<u8>,
     /// By sector number; the newest contents are the last.
-    cache: BTreeMap<usize, Vec<Box<Sector>>>,
+    cache: BTreeMap<usize, Vec<Sector>>,
     powered: bool,
     flushes: u64,
 }
@@ -146,7 +146,7 @@ impl Disk {
                     if versions.len() == VERSIONS {
                         versions.remove(0);
                     }
-                    versions.push(Box::new(*sector));
+                    versions.push(*sector);
                 }
             }
         }
@@ -209,7 +209,8 @@ impl Disk {
     fn sectors(&self, offset: u64, length: usize) -> Result<std::ops::Range<usize>, OutOfRange> {
         let from = usize::try_from(offset).map_err(|_| OutOfRange)?;
         let to = from.checked_add(length).ok_or(OutOfRange)?;
-        if to > self.medium.len() || from % SECTOR != 0 || length % SECTOR != 0 {
+        if to > self.medium.len() || !from.is_multiple_of(SECTOR) || !length.is_multiple_of(SECTOR)
+        {
             return Err(OutOfRange);
         }
         Ok(from / SECTOR..to / SECTOR)

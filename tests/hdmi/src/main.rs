@@ -1,2 +1,106 @@
 //! `sortie-hdmi`: the capture agent on an emulated HDMI input, with power cuts.
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    reason = "a command line program speaks on its streams"
+)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use sortie_hdmi::agent::Agent;
+use sortie_hdmi::cuts;
+use sortie_hdmi::guest::Setup;
+
+/// Runs the capture agent in a virtual machine with an emulated HDMI input, and cuts its power.
+///
+/// `scripts/hdmi.sh` calls it. The agent is $SORTIE_CAPTURE_AGENT or the one built beside this program.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    /// The folder with the guest's kernel and first file system.
+    #[arg(long, global = true, env = "SORTIE_HDMI_GUEST", default_value = "")]
+    system: PathBuf,
+    /// The host's list of GStreamer's plugins.
+    #[arg(long, global = true, env = "GST_REGISTRY", default_value = "")]
+    registry: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Cuts the power while the agent records.
+    Cuts {
+        /// How often.
+        #[arg(long, default_value_t = 3)]
+        cuts: u64,
+        /// What every decision follows from.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many milliseconds of a recording a cut may cost; an emulated processor that others make wait needs
+        /// more than the second that is promised.
+        #[arg(long, default_value_t = 1000)]
+        limit: u64,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(faults) => {
+            println!("{faults} faults");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            println!("the test cannot go on: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<usize> {
+    let agent = Agent::find()?;
+    let folder = tempfile::Builder::new().prefix("sortie-hdmi-").tempdir()?;
+    let setup = Setup {
+        system: arguments.system,
+        work: folder.path().to_owned(),
+        registry: arguments.registry,
+    };
+    let outcome = match arguments.what {
+        What::Cuts { cuts, seed, limit } => power(&setup, &agent, cuts, seed, limit).await,
+    };
+    if !matches!(outcome, Ok(0)) {
+        println!(
+            "what was said and stored is kept in {}",
+            folder.keep().display()
+        );
+    }
+    outcome
+}
+
+async fn power(setup: &Setup, agent: &Agent, cuts: u64, seed: u64, limit: u64) -> Result<usize> {
+    let lost = cuts::prove_it_can_fail(setup, agent).await?;
+    println!(
+        "never flushed: {} bytes that the agent took for durable are lost, so this test can fail",
+        lost.durable_bytes
+    );
+    let rows = cuts::run(setup, agent, cuts, seed, |row| {
+        println!("cut {} of {cuts}, at {} ms", row.number, row.recorded_ms);
+    })
+    .await?;
+    println!("{}", cuts::HEADING);
+    for row in &rows {
+        println!("{row}");
+    }
+    let faults: Vec<_> = rows
+        .iter()
+        .flat_map(|row| cuts::faults(row, limit))
+        .collect();
+    for fault in &faults {
+        println!("{fault}");
+    }
+    Ok(faults.len())
+}

@@ -1,0 +1,233 @@
+//! Power cuts while the agent records.
+//!
+//! Each boot mounts the disk as the last cut has left it, has the agent finish what was cut off, records, and is
+//! cut in its turn at a random moment. After the last the disk is unpacked on the host, and every recording is
+//! held against what the agent had said of it.
+
+mod account;
+mod verdict;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use sortie_faults::dice::Dice;
+use tokio::time::Instant;
+
+use crate::agent::Agent;
+use crate::clip::Clip;
+use crate::disk::{Disk, Fate};
+use crate::guest::{DISK, Guest, Job, RECORDINGS, Setup};
+use crate::image::{self, Health};
+use crate::nbd::SharedDisk;
+use crate::signal::VGA;
+pub use account::Account;
+pub use verdict::{HEADING, Row, Survivor, faults};
+
+/// Room for a hundred recordings; what is not used takes no memory.
+const SIZE: u64 = 512 << 20;
+/// The longest recording, from its beginning to the cut.
+const LONGEST_MS: u64 = 6000;
+/// A recording that is stopped is finished within this, more or less.
+const STOPPING_MS: u64 = 1000;
+/// How long the agent may take to begin, and the proof to find something durable.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Cuts the power `cuts` times, and returns what was recorded and what survived. `on_cut` hears of each when it
+/// is made, before anything is known of its survivor. All follows from `seed`, but for the time that things take.
+///
+/// # Errors
+/// When the test itself cannot go on.
+pub async fn run(
+    setup: &Setup,
+    agent: &Agent,
+    cuts: u64,
+    seed: u64,
+    mut on_cut: impl FnMut(&Row),
+) -> Result<Vec<Row>> {
+    let mut dice = Dice::new(seed);
+    let disk = SharedDisk::new(Disk::new(image::fresh(SIZE, &setup.work)?));
+    let mut rows = Vec::new();
+    for number in 1..=cuts {
+        let row = record_and_cut(setup, agent, &disk, number, &mut dice).await?;
+        on_cut(&row);
+        rows.push(row);
+    }
+    // What the last cut left is finished by one more recording.
+    let mut guest = mounted(setup, &disk, "").await?;
+    guest.must(&agent.record(&file(0), "--seconds 1")).await?;
+    guest.shut_down().await?;
+
+    let to = setup.work.join("survived");
+    if disk.with(|disk| image::unpack(disk.medium(), &to))? != Health::Clean {
+        bail!("the file system was unmounted and is not clean");
+    }
+    Clip::read(&to.join(name(0)))?;
+    for row in &mut rows {
+        row.survivor = survivor(&to.join(name(row.number)));
+    }
+    let expected: BTreeSet<_> = (0..=cuts).map(name).collect();
+    for entry in std::fs::read_dir(&to)? {
+        let found = entry?.file_name().to_string_lossy().into_owned();
+        if found != "lost+found" && !expected.contains(&found) {
+            bail!("{found} is left beside the recordings");
+        }
+    }
+    Ok(rows)
+}
+
+/// Shows that the test can fail: on a file system that never flushes, what the agent has every reason to call
+/// durable is lost.
+///
+/// # Errors
+/// When nothing was lost, or the test cannot go on.
+pub async fn prove_it_can_fail(setup: &Setup, agent: &Agent) -> Result<Row> {
+    let disk = SharedDisk::new(Disk::new(image::fresh(SIZE, &setup.work)?));
+    let mut guest = mounted(setup, &disk, "-o barrier=0").await?;
+    let job = guest.start(&agent.record(&file(1), "")).await?;
+    let mut account = Account::default();
+    listen(
+        &mut guest,
+        job,
+        &mut account,
+        Instant::now() + PATIENCE,
+        |account| account.durable_ms >= 1500,
+    )
+    .await?;
+    let at = Instant::now();
+    let (loss, last) = guest.cut(Fate::Lost, &mut Dice::new(1), job).await?;
+    account.hear_last(&last);
+    let to = setup.work.join("never-flushed");
+    // It may not even be a file system any more.
+    let left = match disk.with(|disk| image::unpack(disk.medium(), &to)) {
+        Ok(_) => to
+            .join(name(1) + ".part")
+            .metadata()
+            .map_or(0, |found| found.len()),
+        Err(_) => 0,
+    };
+    if left >= account.durable_bytes {
+        bail!("without a single flush, {left} bytes survived: this test could not fail");
+    }
+    Ok(Row {
+        number: 1,
+        fate: Fate::Lost,
+        stopping: false,
+        loss,
+        recorded_ms: account.recorded_ms(at),
+        durable_ms: account.durable_ms,
+        durable_bytes: account.durable_bytes,
+        survivor: None,
+    })
+}
+
+async fn record_and_cut(
+    setup: &Setup,
+    agent: &Agent,
+    disk: &SharedDisk,
+    number: u64,
+    dice: &mut Dice,
+) -> Result<Row> {
+    let fate = Fate::any(dice);
+    let moment = Duration::from_millis(dice.within(0, LONGEST_MS));
+    let stopping = dice.chance(20);
+    let after = Duration::from_millis(dice.within(0, STOPPING_MS));
+
+    let mut guest = mounted(setup, disk, "").await?;
+    let job = guest.start(&agent.record(&file(number), "")).await?;
+    let mut account = Account::default();
+    listen(
+        &mut guest,
+        job,
+        &mut account,
+        Instant::now() + PATIENCE,
+        Account::begun,
+    )
+    .await?;
+    if !account.begun() {
+        bail!("the agent does not begin to record");
+    }
+    listen(
+        &mut guest,
+        job,
+        &mut account,
+        Instant::now() + moment,
+        |_| false,
+    )
+    .await?;
+    if stopping {
+        guest.start(Agent::stop()).await?;
+        account.may_end();
+        listen(
+            &mut guest,
+            job,
+            &mut account,
+            Instant::now() + after,
+            |_| false,
+        )
+        .await?;
+    }
+    let at = Instant::now();
+    let (loss, last) = guest.cut(fate, dice, job).await?;
+    account.hear_last(&last);
+    Ok(Row {
+        number,
+        fate,
+        stopping,
+        loss,
+        recorded_ms: account.recorded_ms(at),
+        durable_ms: account.durable_ms,
+        durable_bytes: account.durable_bytes,
+        survivor: None,
+    })
+}
+
+/// Takes in what the agent says, until `enough` or the time is over.
+async fn listen(
+    guest: &mut Guest,
+    job: Job,
+    account: &mut Account,
+    until: Instant,
+    enough: impl Fn(&Account) -> bool,
+) -> Result<()> {
+    while !enough(account) && !account.ended() {
+        match guest.next(job, until).await? {
+            Some((at, event)) => account.hear(at, &event)?,
+            None => break,
+        }
+    }
+    // Even when nobody says anything any more, the moment is the moment.
+    tokio::time::sleep_until(if account.ended() {
+        until
+    } else {
+        Instant::now()
+    })
+    .await;
+    Ok(())
+}
+
+async fn mounted(setup: &Setup, disk: &SharedDisk, options: &str) -> Result<Guest> {
+    let mut guest = setup.boot(disk).await?;
+    guest
+        .must(&format!("mount {options} {DISK} {RECORDINGS}"))
+        .await?;
+    guest.must(&VGA.command()).await?;
+    Ok(guest)
+}
+
+fn name(number: u64) -> String {
+    format!("cut-{number}.mp4")
+}
+
+fn file(number: u64) -> String {
+    format!("{RECORDINGS}/{}", name(number))
+}
+
+fn survivor(path: &Path) -> Option<Survivor> {
+    let size_bytes = path.metadata().ok()?.len();
+    Some(Survivor {
+        size_bytes,
+        clip: Clip::read(path).map_err(|error| format!("{error:#}")),
+    })
+}

@@ -1,0 +1,261 @@
+//! Was a promise broken?
+
+use std::fmt;
+
+use crate::clip::Clip;
+use crate::disk::{Fate, Loss};
+
+/// Players round to whole units of the container's clock.
+const ROUNDING_MS: u64 = 2;
+
+/// One cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Counted from 1; the recording's name has it.
+    pub number: u64,
+    /// What became of the disk's cache.
+    pub fate: Fate,
+    /// How much that was.
+    pub loss: Loss,
+    /// Whether the agent had just been told to stop.
+    pub stopping: bool,
+    /// From the first picture to the cut, in milliseconds.
+    pub recorded_ms: u64,
+    /// What the agent had said to be durable, in milliseconds.
+    pub durable_ms: u64,
+    /// The same in bytes.
+    pub durable_bytes: u64,
+    /// What was there in the end.
+    pub survivor: Option<Survivor>,
+}
+
+/// A file that was there in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survivor {
+    /// Its size.
+    pub size_bytes: u64,
+    /// What it shows, or why it cannot be played.
+    pub clip: Result<Clip, String>,
+}
+
+impl Row {
+    fn survived_ms(&self) -> u64 {
+        match &self.survivor {
+            Some(Survivor { clip: Ok(clip), .. }) => clip.duration_ms,
+            _ => 0,
+        }
+    }
+
+    /// How much of what was recorded is gone, in milliseconds.
+    #[must_use]
+    pub fn lost_ms(&self) -> u64 {
+        self.recorded_ms.saturating_sub(self.survived_ms())
+    }
+}
+
+/// The heading of a table of rows.
+pub const HEADING: &str =
+    "cut    cache          sectors cached/lost    recorded     durable    survived        lost  ms";
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fate = match self.fate {
+            Fate::Lost => "lost".to_owned(),
+            Fate::Kept => "kept".to_owned(),
+            Fate::Torn(percent) => format!("{percent} % kept"),
+        };
+        let Loss { cached, lost } = self.loss;
+        write!(
+            f,
+            "{:>3}    {fate:<12} {:>20} {:>11} {:>11} {:>11} {:>11}{}",
+            self.number,
+            format!("{cached}/{lost}"),
+            self.recorded_ms,
+            self.durable_ms,
+            self.survived_ms(),
+            self.lost_ms(),
+            if self.stopping {
+                "  while stopping"
+            } else {
+                ""
+            }
+        )
+    }
+}
+
+/// The promises that were broken at a cut: nothing durable is lost, what is there plays, and no more than
+/// `limit_ms` of what had become durable in time is missing.
+#[must_use]
+pub fn faults(row: &Row, limit_ms: u64) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut fault = |what: String| faults.push(format!("cut {}: {what}", row.number));
+    match &row.survivor {
+        None if row.durable_ms > 0 => {
+            fault(format!(
+                "{} ms were durable, and there is no file",
+                row.durable_ms
+            ));
+        }
+        None => {}
+        Some(Survivor {
+            clip: Err(error), ..
+        }) => fault(error.clone()),
+        Some(Survivor {
+            clip: Ok(clip),
+            size_bytes,
+        }) => {
+            if clip.duration_ms + ROUNDING_MS < row.durable_ms {
+                fault(format!(
+                    "{} ms were durable, {} ms are left",
+                    row.durable_ms, clip.duration_ms
+                ));
+            }
+            if *size_bytes < row.durable_bytes {
+                fault(format!(
+                    "{} bytes were durable, {size_bytes} are left",
+                    row.durable_bytes
+                ));
+            }
+        }
+    }
+    // Until the first report nobody knows when the first picture came.
+    if row.durable_ms > 0 && !row.stopping && row.lost_ms() > limit_ms {
+        fault(format!(
+            "{} ms are lost, more than {limit_ms}",
+            row.lost_ms()
+        ));
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: Row = Row {
+        number: 7,
+        fate: Fate::Torn(40),
+        loss: Loss {
+            cached: 30,
+            lost: 12,
+        },
+        stopping: false,
+        recorded_ms: 5000,
+        durable_ms: 4500,
+        durable_bytes: 90_000,
+        survivor: None,
+    };
+
+    fn survivor(duration_ms: u64, size_bytes: u64) -> Option<Survivor> {
+        let clip = Clip {
+            width: 640,
+            height: 480,
+            frames: duration_ms / 20,
+            duration_ms,
+        };
+        Some(Survivor {
+            size_bytes,
+            clip: Ok(clip),
+        })
+    }
+
+    #[track_caller]
+    fn check(row: Row, expected: &[&str]) {
+        assert_eq!(faults(&row, 1000), expected);
+    }
+
+    #[test]
+    fn promises_kept() {
+        check(
+            Row {
+                survivor: survivor(4500, 91_000),
+                ..ROW
+            },
+            &[],
+        );
+        // The container's clock is not ours.
+        check(
+            Row {
+                survivor: survivor(4499, 91_000),
+                ..ROW
+            },
+            &[],
+        );
+        check(
+            Row {
+                durable_ms: 0,
+                durable_bytes: 0,
+                ..ROW
+            },
+            &[],
+        );
+        // Pictures that come after the stop are not wanted.
+        check(
+            Row {
+                recorded_ms: 9000,
+                stopping: true,
+                survivor: survivor(4600, 95_000),
+                ..ROW
+            },
+            &[],
+        );
+    }
+
+    #[test]
+    fn promises_broken() {
+        check(
+            ROW,
+            &[
+                "cut 7: 4500 ms were durable, and there is no file",
+                "cut 7: 5000 ms are lost, more than 1000",
+            ],
+        );
+        check(
+            Row {
+                survivor: survivor(4400, 91_000),
+                ..ROW
+            },
+            &["cut 7: 4500 ms were durable, 4400 ms are left"],
+        );
+        check(
+            Row {
+                survivor: survivor(4500, 89_999),
+                ..ROW
+            },
+            &["cut 7: 90000 bytes were durable, 89999 are left"],
+        );
+        check(
+            Row {
+                recorded_ms: 5501,
+                survivor: survivor(4500, 91_000),
+                ..ROW
+            },
+            &["cut 7: 1001 ms are lost, more than 1000"],
+        );
+        let damaged = Some(Survivor {
+            size_bytes: 95_000,
+            clip: Err("it does not play".to_owned()),
+        });
+        check(
+            Row {
+                stopping: true,
+                survivor: damaged,
+                ..ROW
+            },
+            &["cut 7: it does not play"],
+        );
+    }
+
+    #[test]
+    fn a_row_stands_below_its_heading() {
+        let row = Row {
+            survivor: survivor(4600, 95_000),
+            ..ROW
+        };
+        assert_eq!(
+            format!("{HEADING}\n{row}"),
+            "cut    cache          sectors cached/lost    recorded     durable    survived        lost  ms\n  \
+             7    40 % kept                   30/12        5000        4500        4600         400"
+        );
+    }
+}
