@@ -50,6 +50,7 @@ if [[ ! -d $folder ]]; then
     install -m 755 "$GUEST/init" "$root/init"
     cp "$GUEST/serve.sh" "$root/"
     (cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$work/out/initrd"
+    rm -rf "$CACHE"/hdmi/linux-image-*
     mv "$work/out" "$folder"
 fi
 printf '%s\n' "$folder"

@@ -17,8 +17,10 @@ use sortie_capture_agent::signal::Mode;
 use sortie_capture_agent::source::Source;
 use sortie_capture_agent::writer::Finished;
 
+mod events;
 mod progress;
 
+use events::Events;
 use progress::Shown;
 
 /// Records an HDMI input so that a power cut costs no more than the last second.
@@ -66,6 +68,9 @@ enum Command {
         /// The file, whose name ends in .mp4; it must not exist yet
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
+        /// Tell on standard output what happens, for programs: JSON, one object a line
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -106,22 +111,35 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             mode,
             seconds,
             output,
-        } => run_record(&Order {
-            source,
-            mode,
-            length: seconds.map(|seconds| Duration::from_secs(seconds.into())),
-            file: output,
-        }),
+            json,
+        } => {
+            let order = Order {
+                source,
+                mode,
+                length: seconds.map(|seconds| Duration::from_secs(seconds.into())),
+                file: output,
+            };
+            run_record(&order, json)
+        }
     }
 }
 
-fn run_record(order: &Order) -> anyhow::Result<ExitCode> {
+fn run_record(order: &Order, json: bool) -> anyhow::Result<ExitCode> {
     let stopped = Arc::new(AtomicBool::new(false));
     record::stop_on_signal(Arc::clone(&stopped)).context("signals cannot be waited for")?;
-    let mut shown = Shown::default();
-    let recorded = record::record(order, &stopped, |step| shown.step(&step));
+    let (mut shown, mut events) = (Shown::default(), Events::default());
+    let recorded = record::record(order, &stopped, |step| {
+        if json {
+            events.step(&step);
+        } else {
+            shown.step(&step);
+        }
+    });
     shown.clear();
     let recorded = recorded?;
+    if json {
+        Events::finished(&recorded.file);
+    }
     let mut out = io::stderr().lock();
     let Finished {
         duration_ms,
