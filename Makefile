@@ -3,7 +3,7 @@
 # run by hand.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build npm npm-reference setup fmt lint test-nightly soak fuzz audit screenshots clean-cache
+.PHONY: help run test bench build npm npm-reference setup fmt lint test-hdmi test-nightly soak fuzz audit screenshots clean-cache
 MAKEFLAGS += --no-print-directory
 
 # Tools, dependencies and build products live outside the clone and are keyed by
@@ -40,6 +40,9 @@ fmt: ## Format all Rust code
 
 lint: ## Formatting, clippy, documentation links, licences and sources
 	@scripts/test.sh format clippy clippy-wasm docs deny
+
+test-hdmi: ## The capture agent on an emulated HDMI input, with CUTS (50) power cuts (15 min)
+	@scripts/hdmi.sh
 
 test-nightly: ## Fuzz a minute each and kill the server 2000 times; needs nightly Rust
 	@scripts/test.sh fuzz

@@ -19,6 +19,7 @@ TEST_PACKAGES=(
     libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev pkg-config
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly v4l-utils
+    qemu-system-x86 busybox-static e2fsprogs curl procps
 )
 
 has() { command -v "$1" >/dev/null 2>&1; }

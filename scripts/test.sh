@@ -76,6 +76,12 @@ stage_faults() {
         "$CARGO_TARGET_DIR/debug/sortie-faults" all --rounds 200
 }
 
+stage_hdmi() {
+    # Six starts of an emulated machine: two minutes on an idle core. `make test-hdmi` cuts more often, and holds the
+    # agent to the second that is promised; here the emulation may have to wait for others.
+    scripts/hdmi.sh cuts --cuts 3 --limit 5000
+}
+
 # Not in a plain run: it needs a nightly Rust. `make test-nightly` runs it.
 stage_fuzz() { scripts/fuzz.sh; }
 
@@ -121,7 +127,7 @@ stage_openapi() {
     scripts/openapi.sh
 }
 
-STAGES=(setup format deny audit pages clippy-wasm clippy docs native postgres core-wasm client-wasm server faults js-client browser npm conformance deploy openapi)
+STAGES=(setup format deny audit pages clippy-wasm clippy docs native postgres core-wasm client-wasm hdmi server faults js-client browser npm conformance deploy openapi)
 
 describe() {
     case $1 in
@@ -140,6 +146,7 @@ describe() {
         server) echo "build the server with the pages inside" ;;
         fuzz) echo "fuzz what reads strangers' bytes, a minute each" ;;
         faults) echo "kills, system calls, full disks, bad networks" ;;
+        hdmi) echo "the capture agent in a virtual machine: HDMI signals, power cuts" ;;
         js-client) echo "build the client for JavaScript" ;;
         browser) echo "end to end: real server, real browser" ;;
         npm) echo "the npm package in real projects: Vite, webpack, noVNC" ;;

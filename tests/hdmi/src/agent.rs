@@ -6,6 +6,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::guest::INPUT;
 
+const ADDRESS: &str = "127.0.0.1:8080";
+const PASSWORD: &str = "correct horse battery staple";
+
 /// The program. The guest sees the host's files, so it is started where it was built.
 #[derive(Debug, Clone)]
 pub struct Agent(PathBuf);
@@ -38,9 +41,35 @@ impl Agent {
         format!("'{agent}' record --json --source v4l2:{INPUT} -o {file} {options}")
     }
 
-    /// Asks the agent that is recording to stop. A process's name ends after 15 letters.
+    /// Runs as a server and records the HDMI input by itself.
     #[must_use]
-    pub fn stop() -> &'static str {
-        "pkill -TERM -x sortie-capture-"
+    pub fn serve(&self, folder: &str) -> String {
+        let agent = self.0.display();
+        let (host, port) = ADDRESS.split_once(':').unwrap_or((ADDRESS, ""));
+        format!(
+            "SORTIE_CAPTURE_SOURCE=v4l2:{INPUT} SORTIE_CAPTURE_PATH={folder} SORTIE_CAPTURE_RESERVE_MB=16 \
+             SORTIE_CAPTURE_HOST={host} SORTIE_CAPTURE_PORT={port} SORTIE_CAPTURE_DB=/run/agent.db \
+             SORTIE_CAPTURE_ADMIN_PASSWORD='{PASSWORD}' '{agent}' serve"
+        )
     }
+}
+
+/// Asks the agent to stop. A process's name ends after 15 letters.
+#[must_use]
+pub fn stop() -> &'static str {
+    "pkill -TERM -x sortie-capture-"
+}
+
+/// Turns auto-record on, then writes `GET /api/appliance` again and again, a line each.
+#[must_use]
+pub fn watch() -> String {
+    let sign_in = format!(r#"{{"username":"admin","password":"{PASSWORD}"}}"#);
+    let auto = r#"{"recording_auto_record":"true"}"#;
+    let json = "-H 'content-type: application/json'";
+    format!(
+        "at=http://{ADDRESS}/api; \
+         by=$(curl -sSf {json} -d '{sign_in}' $at/auth/login | sed -E 's/.*\"access_token\":\"([^\"]+)\".*/authorization: Bearer \\1/'); \
+         curl -sSf {json} -H \"$by\" -X PUT -d '{auto}' $at/admin/settings; \
+         while sleep 0.2; do curl -sSf -H \"$by\" $at/appliance || break; echo; done"
+    )
 }

@@ -15,7 +15,7 @@ use anyhow::{Result, bail};
 use sortie_faults::dice::Dice;
 use tokio::time::Instant;
 
-use crate::agent::Agent;
+use crate::agent::{self, Agent};
 use crate::clip::Clip;
 use crate::disk::{Disk, Fate};
 use crate::guest::{DISK, Guest, Job, RECORDINGS, Setup};
@@ -31,6 +31,8 @@ const SIZE: u64 = 512 << 20;
 const LONGEST_MS: u64 = 6000;
 /// A recording that is stopped is finished within this, more or less.
 const STOPPING_MS: u64 = 1000;
+/// Whoever records writes more often than this; who has stopped does not.
+const WRITE: Duration = Duration::from_secs(3);
 /// How long the agent may take to begin, and the proof to find something durable.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -133,6 +135,7 @@ async fn record_and_cut(
     let moment = Duration::from_millis(dice.within(0, LONGEST_MS));
     let stopping = dice.chance(20);
     let after = Duration::from_millis(dice.within(0, STOPPING_MS));
+    let writes = dice.chance(70).then(|| dice.within(1, 12));
 
     let mut guest = mounted(setup, disk, "").await?;
     let job = guest.start(&agent.record(&file(number), "")).await?;
@@ -157,7 +160,7 @@ async fn record_and_cut(
     )
     .await?;
     if stopping {
-        guest.start(Agent::stop()).await?;
+        guest.start(agent::stop()).await?;
         account.may_end();
         listen(
             &mut guest,
@@ -167,6 +170,14 @@ async fn record_and_cut(
             |_| false,
         )
         .await?;
+    }
+    if let Some(writes) = writes {
+        disk.with(|disk| disk.fail_after(writes));
+        let until = Instant::now() + WRITE;
+        while disk.with(|disk| disk.powered()) && Instant::now() < until {
+            let soon = Instant::now() + Duration::from_millis(5);
+            listen(&mut guest, job, &mut account, soon, |_| false).await?;
+        }
     }
     let at = Instant::now();
     let (loss, last) = guest.cut(fate, dice, job).await?;

@@ -71,6 +71,8 @@ pub struct Disk {
     cache: BTreeMap<usize, Vec<Sector>>,
     powered: bool,
     flushes: u64,
+    /// Writes until the power fails by itself.
+    fuse: Option<u64>,
 }
 
 impl Disk {
@@ -83,6 +85,7 @@ impl Disk {
             cache: BTreeMap::new(),
             powered: true,
             flushes: 0,
+            fuse: None,
         }
     }
 
@@ -150,7 +153,17 @@ impl Disk {
                 }
             }
         }
+        if let Some(left) = &mut self.fuse {
+            *left = left.saturating_sub(1);
+            self.powered = *left > 0;
+        }
         Ok(())
+    }
+
+    /// Lets the power fail after so many more writes, so that it meets a cache with something in it: one that is
+    /// flushed as it should be is empty most of the time. What becomes of it is decided by [`Disk::cut`].
+    pub fn fail_after(&mut self, writes: u64) {
+        self.fuse = Some(writes);
     }
 
     /// Moves the cache to the medium.
@@ -166,6 +179,7 @@ impl Disk {
     /// Cuts the power. From here on it does not answer.
     pub fn cut(&mut self, fate: Fate, dice: &mut Dice) -> Loss {
         self.powered = false;
+        self.fuse = None;
         let cache = std::mem::take(&mut self.cache);
         let mut loss = Loss {
             cached: cache.len(),
@@ -265,6 +279,21 @@ mod tests {
         write(&mut disk, 0, 2, Durability::Forced);
         disk.cut(Fate::Kept, &mut Dice::new(1));
         assert_eq!(seen(&disk)[0], 2);
+    }
+
+    #[test]
+    fn the_power_fails_after_so_many_writes_and_the_last_is_in_the_cache() {
+        let mut disk = disk();
+        disk.fail_after(2);
+        for (sector, on) in [(0, true), (1, false)] {
+            write(&mut disk, sector, 1, Durability::Cached);
+            assert_eq!(disk.powered(), on);
+        }
+        let loss = disk.cut(Fate::Kept, &mut Dice::new(1));
+        assert_eq!(loss.cached, 2);
+        disk.power_on();
+        write(&mut disk, 2, 1, Durability::Cached);
+        assert!(disk.powered());
     }
 
     #[test]

@@ -10,10 +10,12 @@
 //! | [`agent`], [`report`] | the agent, and what it says of itself |
 //! | [`clip`] | a recording as ffprobe sees it |
 //! | [`cuts`] | power cuts: nothing that was durable is lost, everything plays |
+//! | [`changes`] | changes of the signal: the agent reports each, and every stretch is a file |
 //!
 //! The agent is the real program. It has no hooks for these tests.
 
 pub mod agent;
+pub mod changes;
 pub mod clip;
 pub mod cuts;
 pub mod disk;

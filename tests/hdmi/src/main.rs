@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use sortie_hdmi::agent::Agent;
-use sortie_hdmi::cuts;
 use sortie_hdmi::guest::Setup;
+use sortie_hdmi::{changes, cuts};
 
 /// Runs the capture agent in a virtual machine with an emulated HDMI input, and cuts its power.
 ///
@@ -31,19 +31,26 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
+    /// Both.
+    All(Power),
     /// Cuts the power while the agent records.
-    Cuts {
-        /// How often.
-        #[arg(long, default_value_t = 3)]
-        cuts: u64,
-        /// What every decision follows from.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// How many milliseconds of a recording a cut may cost; an emulated processor that others make wait needs
-        /// more than the second that is promised.
-        #[arg(long, default_value_t = 1000)]
-        limit: u64,
-    },
+    Cuts(Power),
+    /// Changes the signal while the agent records by itself.
+    Signal,
+}
+
+#[derive(Args)]
+struct Power {
+    /// How often.
+    #[arg(long, default_value_t = 3)]
+    cuts: u64,
+    /// What every decision follows from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many milliseconds of a recording a cut may cost; an emulated processor that others make wait needs
+    /// more than the second that is promised.
+    #[arg(long, default_value_t = 1000)]
+    limit: u64,
 }
 
 #[tokio::main]
@@ -70,7 +77,12 @@ async fn run(arguments: Arguments) -> Result<usize> {
         registry: arguments.registry,
     };
     let outcome = match arguments.what {
-        What::Cuts { cuts, seed, limit } => power(&setup, &agent, cuts, seed, limit).await,
+        What::All(options) => match signal(&setup, &agent).await {
+            Ok(()) => power(&setup, &agent, &options).await,
+            Err(error) => Err(error),
+        },
+        What::Cuts(options) => power(&setup, &agent, &options).await,
+        What::Signal => signal(&setup, &agent).await.map(|()| 0),
     };
     if !matches!(outcome, Ok(0)) {
         println!(
@@ -81,7 +93,19 @@ async fn run(arguments: Arguments) -> Result<usize> {
     outcome
 }
 
-async fn power(setup: &Setup, agent: &Agent, cuts: u64, seed: u64, limit: u64) -> Result<usize> {
+async fn signal(setup: &Setup, agent: &Agent) -> Result<()> {
+    let clips = changes::run(setup, agent, |what, took| {
+        println!("{what}, after {:.1} s", took.as_secs_f64());
+    })
+    .await?;
+    for clip in clips {
+        println!("{clip:?}");
+    }
+    Ok(())
+}
+
+async fn power(setup: &Setup, agent: &Agent, options: &Power) -> Result<usize> {
+    let Power { cuts, seed, limit } = *options;
     let lost = cuts::prove_it_can_fail(setup, agent).await?;
     println!(
         "never flushed: {} bytes that the agent took for durable are lost, so this test can fail",

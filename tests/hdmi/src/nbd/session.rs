@@ -101,12 +101,10 @@ impl Session {
     /// After a [`Violation`] the connection is to be closed.
     pub fn push(&mut self, bytes: &[u8], disk: &mut Disk) -> Result<Vec<u8>, Violation> {
         let mut out = Vec::new();
-        if !disk.powered() {
-            return Ok(out);
-        }
         self.unread.extend_from_slice(bytes);
         let mut at = 0;
-        loop {
+        // It may fail between any two requests.
+        while disk.powered() && !self.closed() {
             let mut cursor = Cursor(&self.unread[at..]);
             let before = cursor.0.len();
             let Some(phase) = step(self.phase, &mut cursor, disk, &mut out)? else {
@@ -114,9 +112,6 @@ impl Session {
             };
             at += before - cursor.0.len();
             self.phase = phase;
-            if self.closed() {
-                break;
-            }
         }
         self.unread.drain(..at);
         Ok(out)

@@ -176,6 +176,18 @@ fn a_disk_without_power_answers_nothing() {
 }
 
 #[test]
+fn a_flush_after_the_power_has_failed_does_nothing() {
+    let mut disk = disk();
+    let mut session = connected(&mut disk);
+    disk.fail_after(1);
+    let mut said = write(1, 0, 1, 0);
+    said.extend(request(CMD_FLUSH, 0, 2, 0, 0));
+    assert_eq!(session.push(&said, &mut disk).unwrap(), reply(0, 1, &[]));
+    assert_eq!(disk.flushes(), 0);
+    assert_eq!(disk.cut(Fate::Lost, &mut Dice::new(1)).lost, 1);
+}
+
+#[test]
 fn what_is_not_the_protocol_is_a_violation() {
     let mut hello_with_noise = hello();
     hello_with_noise.extend([0; 28]);

@@ -1,0 +1,243 @@
+//! Changes of the signal while the agent records by itself.
+//!
+//! One boot: the agent runs as a server, the input is switched from one state to the next, and the agent must
+//! report each and do what follows from it. In the end every stretch of a steady signal is a file of its own, with
+//! the right size of picture, that an independent reader has nothing to say against.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::agent::{self, Agent};
+use crate::clip::Clip;
+use crate::disk::Disk;
+use crate::guest::{DISK, Event, Guest, Job, RECORDINGS, Setup};
+use crate::image::{self, Health};
+use crate::nbd::SharedDisk;
+use crate::signal::{PAL, Signal, VGA};
+
+const SIZE: u64 = 256 << 20;
+/// How long the agent may take to notice a change and to act on it. It takes a second; an emulated processor that
+/// others make wait takes many.
+const PATIENCE: Duration = Duration::from_secs(150);
+/// So much of each stretch must be durable before the next change, in seconds.
+const STRETCH: f64 = 2.0;
+
+/// What happens, and what must come of it.
+const CHANGES: &[(Signal, Expected)] = &[
+    (Signal::Off, Expected::State("no_signal")),
+    (VGA, Expected::Recording(640, 480)),
+    (Signal::NoLock, Expected::State("no_lock")),
+    (Signal::OutOfRange, Expected::State("unsupported")),
+    // From nothing, and from another picture.
+    (PAL, Expected::Recording(720, 576)),
+    (VGA, Expected::Recording(640, 480)),
+    (Signal::Off, Expected::State("no_signal")),
+    (VGA, Expected::Recording(640, 480)),
+];
+
+/// What the agent must report.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Expected {
+    /// This signal, and that it does not record.
+    State(&'static str),
+    /// A steady signal of this size, and a new file that grows.
+    Recording(u64, u64),
+}
+
+/// Goes through all changes. `on_change` hears what was done, what came of it, and after how long.
+///
+/// # Errors
+/// When the agent does not report what it should, or a recording is not as it should be.
+pub async fn run(
+    setup: &Setup,
+    agent: &Agent,
+    mut on_change: impl FnMut(&str, Duration),
+) -> Result<Vec<Clip>> {
+    let disk = SharedDisk::new(Disk::new(image::fresh(SIZE, &setup.work)?));
+    let mut guest = setup.boot(&disk).await?;
+    guest.must(&format!("mount {DISK} {RECORDINGS}")).await?;
+    guest.must(&CHANGES[0].0.command()).await?;
+    let server = guest.start(&agent.serve(RECORDINGS)).await?;
+    listens(&mut guest, server).await?;
+    let watch = guest.start(&agent::watch()).await?;
+    let mut file = None;
+    for (signal, expected) in CHANGES {
+        guest.must(&signal.command()).await?;
+        let begun = Instant::now();
+        let state = reported(&mut guest, watch, *expected, file.as_deref()).await;
+        let state = match state {
+            Ok(state) => state,
+            Err(error) => return Err(error.context(log(&mut guest, server).await?)),
+        };
+        if let Some(name) = state["file"]["filename"].as_str() {
+            file = Some(name.to_owned());
+        }
+        on_change(&format!("{signal:?}: {expected:?}"), begun.elapsed());
+    }
+    guest.must(agent::stop()).await?;
+    let ended = guest.wait(server).await?;
+    if ended.code != 0 {
+        bail!(
+            "the agent ends with {}: {}",
+            ended.code,
+            ended.lines.join("\n")
+        );
+    }
+    guest.shut_down().await?;
+    let to = setup.work.join("recordings");
+    if disk.with(|disk| image::unpack(disk.medium(), &to))? != Health::Clean {
+        bail!("the file system was unmounted and is not clean");
+    }
+    clips(&to)
+}
+
+/// Waits until the agent takes connections.
+async fn listens(guest: &mut Guest, server: Job) -> Result<()> {
+    let until = Instant::now() + PATIENCE;
+    let mut said = Vec::new();
+    loop {
+        match guest.next(server, until).await? {
+            Some((_, Event::Line(line))) if line.contains("listens on") => return Ok(()),
+            Some((_, Event::Line(line))) => said.push(line),
+            Some((_, Event::Ended(code))) => {
+                bail!("the agent ends with {code}: {}", said.join("\n"))
+            }
+            None => bail!("the agent does not start: {}", said.join("\n")),
+        }
+    }
+}
+
+/// Waits until the agent reports what is expected.
+async fn reported(
+    guest: &mut Guest,
+    watch: Job,
+    expected: Expected,
+    before: Option<&str>,
+) -> Result<Value> {
+    let until = Instant::now() + PATIENCE;
+    let mut last = String::new();
+    loop {
+        match guest.next(watch, until).await? {
+            Some((_, Event::Line(line))) => {
+                if let Ok(state) = serde_json::from_str(&line)
+                    && expected.met_by(&state, before)
+                {
+                    return Ok(state);
+                }
+                last = line;
+            }
+            Some((_, Event::Ended(code))) => bail!("nobody answers ({code}): {last}"),
+            None => bail!("{expected:?} was not reported; the last report is {last}"),
+        }
+    }
+}
+
+impl Expected {
+    /// Whether a report of the agent says so; `before` is the last file's name.
+    fn met_by(self, state: &Value, before: Option<&str>) -> bool {
+        let signal = &state["signal"];
+        let recording = state["recorder"] == "recording";
+        match self {
+            Self::State(name) => signal["state"] == name && !recording,
+            Self::Recording(width, height) => {
+                let file = &state["file"];
+                recording
+                    && signal["state"] == "steady"
+                    && signal["width"] == width
+                    && signal["height"] == height
+                    && file["filename"]
+                        .as_str()
+                        .is_some_and(|name| Some(name) != before)
+                    && file["duration_seconds"]
+                        .as_f64()
+                        .is_some_and(|length| length >= STRETCH)
+            }
+        }
+    }
+}
+
+/// What the agent's log has to say to an error.
+async fn log(guest: &mut Guest, server: Job) -> Result<String> {
+    let mut lines = Vec::new();
+    let soon = Instant::now() + Duration::from_secs(1);
+    while let Some((_, Event::Line(line))) = guest.next(server, soon).await? {
+        lines.push(line);
+    }
+    Ok(lines.join("\n"))
+}
+
+/// The recordings in the order of their names, which begin with the time: one for each stretch.
+fn clips(folder: &Path) -> Result<Vec<Clip>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != "lost+found" {
+            names.push(name);
+        }
+    }
+    names.sort();
+    let wrong = names
+        .iter()
+        .find(|name| !(name.starts_with("recording_") && name.ends_with(".mp4")));
+    if let Some(name) = wrong {
+        bail!("{name} is left beside the recordings");
+    }
+    let clips: Vec<_> = names
+        .iter()
+        .map(|name| Clip::read(&folder.join(name)))
+        .collect::<Result<_>>()?;
+    let sizes: Vec<_> = clips.iter().map(|clip| (clip.width, clip.height)).collect();
+    let expected: Vec<_> = CHANGES
+        .iter()
+        .filter_map(|(_, expected)| match expected {
+            Expected::Recording(width, height) => Some((*width, *height)),
+            Expected::State(_) => None,
+        })
+        .collect();
+    if sizes != expected {
+        bail!("the pictures' sizes are {sizes:?}, not {expected:?}");
+    }
+    let short = clips.iter().find(|clip| clip.duration_ms < 2000);
+    match short {
+        Some(clip) => Err(anyhow::anyhow!("{clip:?}")).context("two seconds of it were durable"),
+        None => Ok(clips),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn steady(width: u64, name: &str, length: f64) -> Value {
+        json!({
+            "signal": {"state": "steady", "width": width, "height": 480, "fps": 59.94},
+            "recorder": "recording",
+            "file": {"filename": name, "duration_seconds": length, "size_bytes": 1000},
+        })
+    }
+
+    #[test]
+    fn a_recording_is_a_new_file_of_the_right_size_that_grows() {
+        let expected = Expected::Recording(640, 480);
+        assert!(expected.met_by(&steady(640, "b", 2.0), Some("a")));
+        assert!(expected.met_by(&steady(640, "b", 2.0), None));
+        assert!(!expected.met_by(&steady(640, "a", 2.0), Some("a")));
+        assert!(!expected.met_by(&steady(720, "b", 2.0), Some("a")));
+        assert!(!expected.met_by(&steady(640, "b", 1.9), Some("a")));
+    }
+
+    #[test]
+    fn without_a_signal_nothing_is_recorded() {
+        let expected = Expected::State("no_lock");
+        let state = |signal: &str, recorder: &str| json!({"signal": {"state": signal}, "recorder": recorder});
+        assert!(expected.met_by(&state("no_lock", "waiting"), None));
+        assert!(!expected.met_by(&state("no_lock", "recording"), None));
+        assert!(!expected.met_by(&state("no_signal", "waiting"), None));
+    }
+}
