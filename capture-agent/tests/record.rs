@@ -96,6 +96,43 @@ fn wait_for_bytes(child: &mut Child, file: &Path, bytes: u64) {
 }
 
 #[test]
+fn programs_hear_what_is_durable() {
+    let folder = TempDir::new().unwrap();
+    let order = ["--json", "--seconds", "2", "-o", "a.mp4"];
+    let output = agent(&folder, &order)
+        .stdout(Stdio::piped())
+        .output()
+        .unwrap();
+    said(&output, 0);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let events: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let [begun, written @ .., finished] = &events[..] else {
+        panic!("{text}");
+    };
+    assert_eq!(
+        (&begun["event"], &begun["width"]),
+        (&"begun".into(), &320.into())
+    );
+    assert_eq!(finished["event"], "finished");
+    assert_eq!(finished["name"], "a.mp4");
+    let size = fs::metadata(folder.path().join("a.mp4")).unwrap().len();
+    assert_eq!(finished["size_bytes"], size);
+    let mut durable = 0;
+    for event in written.iter().chain([finished]) {
+        let now = event["duration_ms"].as_u64().expect("a length");
+        assert!(now >= durable, "{text}");
+        durable = now;
+    }
+    assert!(
+        written.iter().any(|event| event["event"] == "written"),
+        "{text}"
+    );
+}
+
+#[test]
 fn so_many_seconds_become_an_ordinary_file() {
     let folder = TempDir::new().unwrap();
     let text = said(&run(&folder, &["--seconds", "2", "-o", "a.mp4"]), 0);
