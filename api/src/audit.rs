@@ -17,6 +17,10 @@ pub enum Via {
     Jwt,
     /// A header of a trusted proxy.
     Proxy,
+    /// A user name and a password: a sign-in.
+    Password,
+    /// An OpenID provider: a sign-in.
+    Oidc,
     /// Not somebody: the server by itself.
     System,
 }
@@ -30,6 +34,8 @@ impl Via {
             Self::Token => "token",
             Self::Jwt => "jwt",
             Self::Proxy => "proxy",
+            Self::Password => "password",
+            Self::Oidc => "oidc",
             Self::System => "system",
         }
     }

@@ -16,6 +16,9 @@ CREATE TABLE users (
     last_seen_ms  BIGINT
 );
 
+-- Whether anybody can sign in with a password.
+CREATE INDEX users_password ON users (id) WHERE password_hash <> '' AND disabled = 0;
+
 -- Rows to lock where one statement is not enough to keep a rule that spans rows.
 CREATE TABLE locks (
     name  TEXT PRIMARY KEY NOT NULL,
@@ -128,12 +131,23 @@ CREATE INDEX recordings_user_open ON recordings (user_id)
 
 -- What one of several servers does for all, and until when it is that one's.
 CREATE TABLE leases (
-    name       TEXT PRIMARY KEY NOT NULL, -- retention
+    name       TEXT PRIMARY KEY NOT NULL, -- retention, sweep
     holder     TEXT NOT NULL,             -- a server's run
     -- Counts its holders: a former one, however late, is told by it.
     fence      BIGINT NOT NULL,
     expires_ms BIGINT NOT NULL
 );
+
+-- Who of several servers may write to an upload that is staged where all of them reach it: PostgreSQL with S3 only.
+CREATE TABLE upload_leases (
+    upload_id TEXT PRIMARY KEY NOT NULL,
+    -- Counts its holders: what carries a smaller number is of somebody who has lost it.
+    fence     BIGINT NOT NULL,
+    -- When its holder was last heard, by the database's clock.
+    heard_ms  BIGINT NOT NULL,
+    manifest  TEXT NOT NULL               -- what of it is in the store, as the storage writes it
+);
+CREATE INDEX upload_leases_heard ON upload_leases (heard_ms);
 
 -- Who did what, when. Rows are only ever added. Each one's hash covers the row before: see catalog/audit.rs.
 CREATE TABLE audit (
@@ -141,7 +155,7 @@ CREATE TABLE audit (
     at_ms      BIGINT NOT NULL,
     actor_id   TEXT NOT NULL,             -- a user's id, system, or empty when nobody is known
     actor_name TEXT NOT NULL,
-    via        TEXT NOT NULL,             -- cookie, bearer, token, jwt, proxy, system
+    via        TEXT NOT NULL,             -- cookie, bearer, token, jwt, proxy, password, oidc, system
     address    TEXT NOT NULL,             -- where the request came from; empty: from nowhere
     action     TEXT NOT NULL,             -- recording.start, recording.delete, settings.change, ...
     subject    TEXT NOT NULL,             -- the id of what it was done to

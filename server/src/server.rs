@@ -20,7 +20,7 @@ use crate::ingest::Ingest;
 use crate::storage::S3Storage;
 use crate::storage::{LocalStorage, Storage, StorageError};
 use crate::sweep::Sweep;
-#[cfg(any(feature = "s3", feature = "sso"))]
+#[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
 use crate::tls::choose_tls;
 
 /// How long requests in flight may take to end by themselves once the server is told to stop.
@@ -137,19 +137,32 @@ pub(crate) async fn open_catalog(config: &Config) -> Result<Catalog, OpenError> 
 pub(crate) fn open_storage(
     config: &Config,
     clock: &Arc<dyn Clock>,
+    catalog: &Catalog,
 ) -> Result<Arc<dyn Storage>, OpenError> {
     let opened = match &config.storage {
         StorageConfig::Local(local) => {
             LocalStorage::open(local.path.clone()).map(|local| Arc::new(local) as Arc<dyn Storage>)
         }
         #[cfg(feature = "s3")]
-        StorageConfig::S3(s3) => {
-            S3Storage::open(s3, Arc::clone(clock)).map(|s3| Arc::new(s3) as Arc<dyn Storage>)
-        }
+        StorageConfig::S3(s3) => S3Storage::open(s3, Arc::clone(clock), ledger(config, catalog))
+            .map(|s3| Arc::new(s3) as Arc<dyn Storage>),
     };
     #[cfg(not(feature = "s3"))]
-    let _ = clock;
+    let _ = (clock, catalog);
     opened.map_err(|source| storage_failed(config, source))
+}
+
+/// The book of who writes to what, where several servers may share a database and a bucket.
+#[cfg(feature = "s3")]
+fn ledger(config: &Config, catalog: &Catalog) -> Option<Arc<dyn crate::storage::Ledger>> {
+    match &config.database {
+        DatabaseConfig::Sqlite { .. } => {
+            let _ = catalog;
+            None
+        }
+        #[cfg(feature = "postgres")]
+        DatabaseConfig::Postgres(_) => Some(Arc::new(catalog.clone())),
+    }
 }
 
 /// A server that listens but does not answer yet.
@@ -164,10 +177,10 @@ impl Server {
     /// Opens the database and the storage, takes up what a former run left open, and listens.
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         // Whatever the back end: clients of this process, as in tests, are built on the same HTTP client.
-        #[cfg(any(feature = "s3", feature = "sso"))]
+        #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
         choose_tls();
         let catalog = open_catalog(&config).await?;
-        let storage = open_storage(&config, &clock)?;
+        let storage = open_storage(&config, &clock, &catalog)?;
         if config.recording_enabled {
             let probed = storage.probe().await;
             probed.map_err(|source| storage_failed(&config, source))?;

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use sortie_media::{HEAD_ROOM, Indexer, Options};
 use sortie_server::{
     Clock, ManualClock, Sweep, SweepFinding, SweepKind, SweepOptions, SystemClock,
 };
 use support::fault_proxy::{Fault, FaultProxy};
 use support::seaweedfs::{ADMIN, BUCKET, seaweedfs};
+use support::streams::{download, finished, large_webm, send};
 use support::{Client, TestServer, chromium_webm, header, json_of};
 
 const MIB: usize = 1024 * 1024;
@@ -34,6 +34,12 @@ async fn server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
     TestServer::with(&[more, &variables].concat()).await
 }
 
+/// The same as the only server, which stages what the store does not have on its own disk.
+async fn lone_server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
+    let sqlite = [("SORTIE_DB_TYPE", "sqlite")];
+    server(endpoint, &[more, &sqlite].concat()).await
+}
+
 /// Waits until the store has confirmed a part.
 async fn confirmed(server: &TestServer, id: &str, part: u64) {
     let staging = server.database_file().with_file_name("staging");
@@ -41,82 +47,6 @@ async fn confirmed(server: &TestServer, id: &str, part: u64) {
     while part.exists() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-}
-
-/// A recording of about this size: a real head, and clusters of large frames behind it.
-fn large_webm(size: usize) -> Vec<u8> {
-    const CLUSTER: [u8; 4] = [0x1F, 0x43, 0xB6, 0x75];
-    let mut bytes = chromium_webm();
-    let first = bytes.windows(4).position(|four| four == CLUSTER);
-    bytes.truncate(first.expect("a cluster"));
-    let (mut seconds, mut state) = (0u64, 1u32);
-    while bytes.len() < size {
-        bytes.extend(CLUSTER);
-        // Of unknown size, as recorders write them.
-        bytes.extend([0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
-        bytes.extend([0xE7, 0x88]);
-        bytes.extend((seconds * 1000).to_be_bytes());
-        for frame in 0..10u16 {
-            const FRAME: usize = 60_000;
-            let length = u32::try_from(FRAME + 4).expect("small") | 0x1000_0000;
-            bytes.push(0xA3);
-            bytes.extend(length.to_be_bytes());
-            bytes.push(0x81);
-            bytes.extend((frame * 100).to_be_bytes());
-            bytes.push(if frame == 0 { 0x80 } else { 0 });
-            bytes.extend((0..FRAME).map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                state.to_be_bytes()[0]
-            }));
-        }
-        seconds += 1;
-    }
-    bytes
-}
-
-/// What must become of a stream, byte for byte.
-fn finished(stream: &[u8]) -> Vec<u8> {
-    let mut indexer = Indexer::with(Options::default().patch_clusters(false));
-    let mut file = vec![0; usize::try_from(HEAD_ROOM).expect("small")];
-    file.extend(stream);
-    indexer.push(stream);
-    let live: Vec<_> = std::iter::from_fn(|| indexer.poll_patch()).collect();
-    let finish = indexer.finish().expect("playable");
-    file.truncate(usize::try_from(finish.keep).expect("small"));
-    file.extend(&finish.append);
-    for patch in live.iter().chain(&finish.patches) {
-        let at = usize::try_from(patch.position).expect("small");
-        file[at..at + patch.bytes.len()].copy_from_slice(&patch.bytes);
-    }
-    file
-}
-
-/// Sends the stream from `from` on to `to` in requests of this size.
-async fn send(client: &Client, id: &str, stream: &[u8], from: usize, to: usize, chunk: usize) {
-    let mut at = from;
-    while at < to {
-        let end = (at + chunk).min(to);
-        let body = stream[at..end].to_vec();
-        let mut request = client.patch(&format!("/api/uploads/{id}"), at as u64, body);
-        if end == stream.len() {
-            request = request.header("Upload-Length", end);
-        }
-        let answer = request.send().await.expect("an answer");
-        let status = answer.status();
-        let text = answer.text().await.unwrap_or_default();
-        assert_eq!(status, StatusCode::NO_CONTENT, "at {at}: {text}");
-        at = end;
-    }
-}
-
-async fn download(client: &Client, id: &str) -> Vec<u8> {
-    let answer = client
-        .get(&format!("/api/recordings/{id}/download"))
-        .send()
-        .await
-        .expect("an answer");
-    assert_eq!(answer.status(), StatusCode::OK);
-    answer.bytes().await.expect("a body").to_vec()
 }
 
 #[tokio::test]
@@ -231,7 +161,7 @@ async fn a_completion_whose_answer_is_lost() {
 #[tokio::test]
 async fn the_store_may_be_away_while_a_recording_grows() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
-    let server = server(&proxy.endpoint, &[]).await;
+    let server = lone_server(&proxy.endpoint, &[]).await;
     let client = server.admin().await;
     let stream = large_webm(30 * MIB);
     let (id, _) = client.start_recording().await;
@@ -259,7 +189,7 @@ async fn check_failed(client: &Client, id: &str) {
 #[tokio::test]
 async fn an_upload_that_the_store_does_not_know_any_more() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
-    let mut server = server(&proxy.endpoint, &[]).await;
+    let mut server = lone_server(&proxy.endpoint, &[]).await;
     let client = server.admin().await;
     let stream = large_webm(20 * MIB);
     let (id, _) = client.start_recording().await;
@@ -292,8 +222,8 @@ async fn an_upload_that_the_store_does_not_know_any_more() {
 async fn a_sweep_of_the_store() {
     let prefix = uuid::Uuid::new_v4().simple().to_string();
     let prefix = [("SORTIE_RECORDING_S3_PREFIX", prefix.as_str())];
-    let one = server(&seaweedfs().endpoint, &prefix).await;
-    let other = server(&seaweedfs().endpoint, &prefix).await;
+    let one = lone_server(&seaweedfs().endpoint, &prefix).await;
+    let other = lone_server(&seaweedfs().endpoint, &prefix).await;
     let client = one.admin().await;
     let ready = client.record(&chromium_webm()).await;
     let stream = large_webm(20 * MIB);

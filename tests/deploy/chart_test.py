@@ -33,6 +33,7 @@ VALUES = {
     "s3 with keys": S3 | {"s3Credentials": {"existingSecret": "s3"}},
     "s3 with IRSA": S3 | {"serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/r"}}},
     "postgres and s3": S3 | POSTGRES,
+    "several": S3 | POSTGRES | {"replicaCount": 3},
     "postgres and local": ON | POSTGRES,
     "own claims": ON | {"persistence": {"existingClaim": "mine"}, "state": {"existingClaim": "mine-too"}},
     "everything": ON | {
@@ -71,6 +72,8 @@ REFUSED = {
     "s3 without a bucket": ({"recording": {"enabled": True, "storageBackend": "s3"}}, "recording.s3.bucket"),
     "postgres without a Secret": ({"database": {"type": "postgres"}}, "database.existingSecret"),
     "an ingress for nobody": ({"ingress": {"enabled": True}}, "ingress.hosts"),
+    "several with one volume": (ON | POSTGRES | {"replicaCount": 2}, "replicaCount"),
+    "several with one file": (S3 | {"replicaCount": 2}, "replicaCount"),
     "a relative path": ({"recording": {"storagePath": "data"}}, "storagePath"),
     "no size at all": ({"recording": {"maxSizeMB": 0}}, "maxSizeMB"),
 }
@@ -177,12 +180,12 @@ class Chart(unittest.TestCase):
         self.assertNotIn("AWS_ACCESS_KEY_ID", variables(objects))
 
     def test_what_must_last_has_a_claim(self):
-        # Which claims a value set makes; what is staged for S3 was acknowledged, so it needs one too.
+        # Which claims a value set makes; with SQLite, what is staged for S3 was acknowledged, so it needs one too.
         for name, expected in {
             "defaults": ["state"],
             "local": ["recordings", "state"],
             "s3 with keys": ["state"],
-            "postgres and s3": ["state"],
+            "postgres and s3": [],
             "postgres and local": ["recordings"],
             "own claims": [],
         }.items():
@@ -194,6 +197,14 @@ class Chart(unittest.TestCase):
         self.assertEqual(claims, {"recordings": "mine", "state": "mine-too"})
         paths = {m["name"]: m["mountPath"] for m in mounts["containers"][0]["volumeMounts"]}
         self.assertEqual(paths["recordings"], "/data/recordings")
+
+    def test_several_pods_share_nothing_but_the_database_and_the_bucket(self):
+        deployment = one(render(VALUES["several"]), "Deployment")["spec"]
+        self.assertEqual((deployment["replicas"], deployment["strategy"]), (3, {"type": "RollingUpdate"}))
+        volumes = deployment["template"]["spec"]["volumes"]
+        self.assertFalse([volume for volume in volumes if "persistentVolumeClaim" in volume])
+        alone = one(render(VALUES["local"]), "Deployment")["spec"]
+        self.assertEqual((alone["replicas"], alone["strategy"]), (1, {"type": "Recreate"}))
 
     def test_every_pod_is_confined(self):
         for name, values in VALUES.items():

@@ -234,6 +234,8 @@ impl AuditRow {
             "token" => Via::Token,
             "jwt" => Via::Jwt,
             "proxy" => Via::Proxy,
+            "password" => Via::Password,
+            "oidc" => Via::Oidc,
             "system" => Via::System,
             other => return Err(nonsense("audit.via", other).into()),
         })

@@ -4,6 +4,8 @@ use super::{Catalog, CatalogError};
 
 /// The lease of whoever runs retention and threshold.
 pub(crate) const RETENTION: &str = "retention";
+/// The lease of whoever sweeps today.
+pub(crate) const SWEEP: &str = "sweep";
 
 /// A lease that was granted. What is done under it says its fence in the same statement: once somebody else has the
 /// lease, it does nothing.

@@ -19,6 +19,8 @@ mod sweep;
 #[cfg(test)]
 mod testing;
 mod totals;
+#[cfg(all(feature = "postgres", feature = "s3"))]
+mod upload_leases;
 mod usage;
 mod users;
 
@@ -30,7 +32,7 @@ use tokio::sync::Notify;
 pub(crate) use api_tokens::ApiTokenRow;
 pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
 pub use copy::{Copied, CopyError, copy_database};
-pub(crate) use leases::{Lease, RETENTION};
+pub(crate) use leases::{Lease, RETENTION, SWEEP};
 pub(crate) use lists::{List, Place, Sort};
 pub(crate) use recordings::{Completion, RecordingRow, UploadKind};
 pub(crate) use refresh_tokens::RefreshTokenRow;

@@ -1,5 +1,8 @@
 //! Recordings.
 
+#[cfg(test)]
+mod tests;
+
 use sortie_api::RecordingStatus;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -85,7 +88,9 @@ pub(crate) struct Completion {
     pub(crate) duration_ms: u64,
     /// `webm`, `mkv`, `mp4` or empty.
     pub(crate) format: &'static str,
-    /// What a download is called from now on.
+    /// What it was called when this was planned.
+    pub(crate) was_named: String,
+    /// What a download is called from now on, unless somebody has renamed it meanwhile.
     pub(crate) filename: String,
     /// Where it will be.
     pub(crate) storage_path: String,
@@ -285,16 +290,31 @@ impl Catalog {
     }
 
     /// Everything has arrived: `recording` or `uploading` → `processing`; true as well if it was
-    /// processing already (a finish that is tried again).
+    /// processing already (a finish that is tried again). `fence`: only if its bytes are still held under this number.
     pub(crate) async fn mark_processing(
         &self,
         id: &str,
         plan: &Completion,
+        fence: Option<i64>,
     ) -> Result<bool, CatalogError> {
+        let mut transaction = self.pool.begin().await?;
+        if let Some(fence) = fence {
+            // Locks it: whoever takes it over after this finds the row processing.
+            let held = sqlx::query(
+                "UPDATE upload_leases SET fence = fence WHERE upload_id = $1 AND fence = $2",
+            )
+            .bind(id)
+            .bind(fence)
+            .execute(&mut *transaction)
+            .await?;
+            if held.rows_affected() == 0 {
+                return Ok(false);
+            }
+        }
         let done = sqlx::query(
             "UPDATE recordings SET status = 'processing', upload_length = $1, failure = $2, size_bytes = $3, \
-             duration_ms = $4, format = $5, filename = $6, storage_path = $7, interrupted = $8 \
-             WHERE id = $9 AND status IN ('recording', 'uploading', 'processing')",
+             duration_ms = $4, format = $5, filename = CASE WHEN filename = $10 THEN $6 ELSE filename END, \
+             storage_path = $7, interrupted = $8 WHERE id = $9 AND status IN ('recording', 'uploading', 'processing')",
         )
         .bind(signed(plan.upload_length))
         .bind(&plan.failure)
@@ -305,8 +325,10 @@ impl Catalog {
         .bind(&plan.storage_path)
         .bind(i64::from(plan.interrupted))
         .bind(id)
-        .execute(&self.pool)
+        .bind(&plan.was_named)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 

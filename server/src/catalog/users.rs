@@ -306,6 +306,16 @@ impl Catalog {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Whether there is anybody who can sign in with a password.
+    pub(crate) async fn has_passwords(&self) -> Result<bool, CatalogError> {
+        let one: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM users WHERE password_hash <> '' AND disabled = 0 LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(one.is_some())
+    }
+
     /// A transaction that waits for any other of its kind. Of two administrators who demote each other the
     /// second sees what the first has done: a condition alone would not, where each statement sees the rows as
     /// they were when it began (PostgreSQL, read committed).

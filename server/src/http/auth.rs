@@ -50,7 +50,7 @@ pub(super) fn routes() -> Routes {
 
 async fn login(State(state): State<AppState>, request: Request) -> ApiResult<Response> {
     let (parts, body) = request.into_parts();
-    let origin = Origin::of(&parts, &state);
+    let origin = Origin::of(&parts, &state).by(Via::Password);
     let secure = is_https(&parts.headers);
     let JsonBody(login) =
         JsonBody::<Login>::from_request(Request::from_parts(parts, body), &state).await?;
@@ -60,7 +60,7 @@ async fn login(State(state): State<AppState>, request: Request) -> ApiResult<Res
         .await;
     // Not the name as it was typed: people type passwords there.
     match &result {
-        Ok(signed_in) => origin.signed_in(&state, &signed_in.user, "").await?,
+        Ok(signed_in) => origin.signed_in(&state, &signed_in.user).await?,
         Err(SignInError::WrongCredentials { user_id }) => {
             let subject = user_id.as_deref().unwrap_or_default();
             origin
@@ -93,20 +93,20 @@ impl Origin {
         }
     }
 
+    /// The same, of somebody who shows in this way who they are.
+    pub(super) fn by(self, via: Via) -> Self {
+        Self { via, ..self }
+    }
+
     /// Writes down who has signed in.
-    pub(super) async fn signed_in(
-        &self,
-        state: &AppState,
-        user: &UserRow,
-        detail: &str,
-    ) -> ApiResult<()> {
+    pub(super) async fn signed_in(&self, state: &AppState, user: &UserRow) -> ApiResult<()> {
         let actor = Actor {
             id: user.id.clone(),
             name: user.username.clone(),
             via: self.via,
             address: Some(self.address),
         };
-        let event = AuditEvent::done(&actor, Action::SignIn, &user.id).detail(detail);
+        let event = AuditEvent::done(&actor, Action::SignIn, &user.id);
         Ok(state.catalog.audit(state.clock.now_ms(), &event).await?)
     }
 
@@ -191,15 +191,15 @@ async fn logout(State(state): State<AppState>, request: Request) -> ApiResult<Re
     Ok((StatusCode::NO_CONTENT, set_cookies(cookies)).into_response())
 }
 
-async fn methods(State(state): State<AppState>) -> Json<SignInMethods> {
-    Json(SignInMethods {
-        password: true,
+async fn methods(State(state): State<AppState>) -> ApiResult<Json<SignInMethods>> {
+    Ok(Json(SignInMethods {
+        password: state.catalog.has_passwords().await?,
         #[cfg(feature = "sso")]
         oidc: state.accounts.oidc_method(),
         #[cfg(not(feature = "sso"))]
         oidc: None,
         proxy: state.config.sign_in.proxy_header.is_some(),
-    })
+    }))
 }
 
 async fn me(State(state): State<AppState>, caller: Caller) -> ApiResult<Response> {

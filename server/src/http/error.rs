@@ -176,6 +176,13 @@ impl From<StorageError> for ApiError {
                 ProblemCode::Gone,
                 "The recording's file is no longer in the storage.",
             ),
+            StorageError::Fenced => IngestError::Preempted.into(),
+            StorageError::Unavailable(_) => Self::new(
+                ProblemCode::Unavailable,
+                "The database or the store is not available right now. Nothing is lost; try again in a moment.",
+            )
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("2"))
+            .caused_by(error),
             StorageError::Lost(_) | StorageError::Io(_) => Self::internal(error),
         }
     }

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::CookieJar;
 use serde::Deserialize;
-use sortie_api::ProblemCode;
+use sortie_api::{ProblemCode, Via};
 
 use super::access::{Routes, routes};
 use super::auth::{Origin, cookie, is_https, set_cookies, token_cookies};
@@ -54,7 +54,7 @@ async fn callback(
     request: Request,
 ) -> ApiResult<Response> {
     let (parts, _) = request.into_parts();
-    let origin = Origin::of(&parts, &state);
+    let origin = Origin::of(&parts, &state).by(Via::Oidc);
     let secure = is_https(&parts.headers);
     let cookies = CookieJar::from_headers(&parts.headers);
     let kept = cookies.get(COOKIE).map_or("", |cookie| cookie.value());
@@ -68,9 +68,7 @@ async fn callback(
     match state.accounts.finish_oidc(kept, answer).await {
         Ok((signed_in, return_to)) => {
             tracing::info!(user_id = signed_in.user.id, "signed in by OpenID Connect");
-            origin
-                .signed_in(&state, &signed_in.user, "OpenID Connect")
-                .await?;
+            origin.signed_in(&state, &signed_in.user).await?;
             let [access, refresh] = token_cookies(&signed_in, secure);
             see_other(&return_to, set_cookies([access, refresh, spent]))
         }

@@ -25,6 +25,7 @@ impl Inner {
         self.finish_locked(slot, state, interrupted).await
     }
 
+    #[tracing::instrument(target = "sortie::spans", level = "trace", name = "finish", skip_all, fields(sortie.recording = slot.id, sortie.interrupted = interrupted.0))]
     pub(super) async fn finish_locked(
         &self,
         slot: &Arc<Slot>,
@@ -47,6 +48,7 @@ impl Inner {
         let processing = row.status == RecordingStatus::Processing;
         let length = row.upload_length.filter(|_| processing);
         let planned = length.map(i64::unsigned_abs);
+        self.refresh(&mut state).await?;
         let resumed = self.resumed_up_to(slot, &mut state, row.kind, planned);
         let arrived = match resumed.await {
             // What an earlier attempt appended is not what has arrived.
@@ -60,36 +62,25 @@ impl Inner {
         let Some(growing) = state.take() else {
             return Err(IngestError::Unknown);
         };
+        let fence = growing.fence();
         let (writer, ending) = growing.end();
         let mut plan = self.plan(&row, &ending, arrived, interrupted);
-        self.catalog.mark_processing(&row.id, &plan).await?;
+        let marked = self.catalog.mark_processing(&row.id, &plan, fence).await?;
+        if !marked && fence.is_some() {
+            return self.leave(slot);
+        }
         match conclude(writer, ending).await {
+            Err(StorageError::Fenced) => return self.leave(slot),
             // Trying again would end the same way for ever.
             Err(StorageError::Lost(error)) => {
                 tracing::error!(recording = row.id, "a recording has lost parts: {error}");
                 plan = self.plan_of_lost(&row, plan);
-                self.catalog.mark_processing(&row.id, &plan).await?;
+                self.catalog.mark_processing(&row.id, &plan, fence).await?;
             }
             concluded => concluded?,
         }
-        self.catalog
-            .mark_complete(&row.id, self.clock.now_ms())
-            .await?;
-        self.forget(slot);
-        let action = if plan.failure.is_none() {
-            Action::Ready
-        } else {
-            Action::Fail
-        };
-        let detail =
-            plan.failure
-                .as_deref()
-                .unwrap_or(if interrupted.0 { "interrupted" } else { "" });
-        if row.kind != UploadKind::Partial {
-            let actor = Actor::system();
-            self.audit(&AuditEvent::done(&actor, action, &row.id).detail(detail))
-                .await;
-        }
+        let failure = plan.failure.as_deref();
+        self.complete_row(slot, &row, failure, interrupted).await?;
         tracing::info!(
             recording = row.id,
             size_bytes = plan.size_bytes,
@@ -99,6 +90,13 @@ impl Inner {
             "recording complete"
         );
         Ok(())
+    }
+
+    /// Another server has taken the recording over and goes on with it.
+    fn leave(&self, slot: &Arc<Slot>) -> Result<(), IngestError> {
+        locked(&slot.seen).finish_again = None;
+        self.forget(slot);
+        Err(IngestError::Preempted)
     }
 
     fn plan(
@@ -127,6 +125,7 @@ impl Inner {
             size_bytes: ending.size_bytes(),
             duration_ms,
             format,
+            was_named: row.filename.clone(),
             filename,
             storage_path: self.storage.finished_path(&row.id, extension),
             interrupted: interrupted.0,
@@ -139,8 +138,14 @@ impl Inner {
         slot: &Arc<Slot>,
         row: &RecordingRow,
     ) -> Result<(), IngestError> {
-        let size_bytes = self.storage.size(&row.storage_path).await;
-        if !matches!(size_bytes, Ok(size_bytes) if size_bytes == row.size_bytes.unsigned_abs()) {
+        let size_bytes = match self.storage.size(&row.storage_path).await {
+            Ok(size_bytes) => Some(size_bytes),
+            Err(StorageError::Missing) => None,
+            // It may be there, who knows.
+            Err(error) => return Err(error.into()),
+        };
+        let mut failure = row.failure.as_deref();
+        if size_bytes != Some(row.size_bytes.unsigned_abs()) {
             tracing::error!(
                 recording = row.id,
                 path = row.storage_path,
@@ -152,16 +157,43 @@ impl Inner {
                 size_bytes: 0,
                 duration_ms: 0,
                 format: "",
+                was_named: row.filename.clone(),
                 filename: row.filename.clone(),
                 storage_path: row.storage_path.clone(),
                 interrupted: row.interrupted,
             };
-            self.catalog.mark_processing(&row.id, &plan).await?;
+            self.catalog.mark_processing(&row.id, &plan, None).await?;
+            failure = Some(OBJECT_GONE);
         }
-        self.catalog
-            .mark_complete(&row.id, self.clock.now_ms())
-            .await?;
+        let interrupted = Interrupted(row.interrupted);
+        self.complete_row(slot, row, failure, interrupted).await
+    }
+
+    /// Says in the row, and to whoever listens, that the object is finished.
+    async fn complete_row(
+        &self,
+        slot: &Arc<Slot>,
+        row: &RecordingRow,
+        failure: Option<&str>,
+        interrupted: Interrupted,
+    ) -> Result<(), IngestError> {
+        let now_ms = self.clock.now_ms();
+        let completed = self.catalog.mark_complete(&row.id, now_ms).await?;
+        if let Err(error) = self.storage.forget(&row.id).await {
+            tracing::info!(recording = row.id, "its lease stays for a while: {error}");
+        }
         self.forget(slot);
+        // With several servers another one may have been quicker.
+        if completed && row.kind != UploadKind::Partial {
+            let (action, detail) = match failure {
+                None if interrupted.0 => (Action::Ready, "interrupted"),
+                None => (Action::Ready, ""),
+                Some(failure) => (Action::Fail, failure),
+            };
+            let actor = Actor::system();
+            self.audit(&AuditEvent::done(&actor, action, &row.id).detail(detail))
+                .await;
+        }
         Ok(())
     }
 }

@@ -131,6 +131,15 @@ impl Growing {
         self.writer.settle(settled, excerpts).await
     }
 
+    /// The number under which it is written; see [`Writer::fence`].
+    pub(super) fn fence(&self) -> Option<i64> {
+        self.writer.fence()
+    }
+
+    pub(super) async fn is_current(&mut self) -> Result<bool, StorageError> {
+        self.writer.is_current().await
+    }
+
     /// How many bytes of the stream are there.
     pub(super) fn offset(&self) -> u64 {
         self.writer.stream_length()
@@ -148,6 +157,13 @@ impl Growing {
     }
 
     /// Adds bytes; they are durable after [`Growing::sync`].
+    #[tracing::instrument(
+        target = "sortie::spans",
+        level = "trace",
+        name = "storage append",
+        skip_all,
+        err(level = "trace")
+    )]
     pub(super) async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
         // Bytes are cheap to clone: the pieces are shared, not copied.
         self.writer.append(bytes.clone()).await?;
@@ -164,6 +180,13 @@ impl Growing {
         self.settle(excerpts.unwrap_or_default()).await
     }
 
+    #[tracing::instrument(
+        target = "sortie::spans",
+        level = "trace",
+        name = "storage sync",
+        skip_all,
+        err(level = "trace")
+    )]
     pub(super) async fn sync(&mut self) -> Result<(), StorageError> {
         self.writer.sync().await
     }
@@ -197,6 +220,13 @@ impl Growing {
 }
 
 /// Does what was decided.
+#[tracing::instrument(
+    target = "sortie::spans",
+    level = "trace",
+    name = "storage finish",
+    skip_all,
+    err(level = "trace")
+)]
 pub(super) async fn conclude(writer: Box<dyn Writer>, ending: Ending) -> Result<(), StorageError> {
     match ending {
         Ending::Playable { finishing, .. } | Ending::Piece(finishing) => {

@@ -88,6 +88,7 @@ impl Inner {
         claim: &mut Claim<'_>,
     ) -> Result<(), IngestError> {
         let length = row.upload_length.unwrap_or_default().unsigned_abs();
+        self.refresh(&mut state).await?;
         let growing = self.resumed(slot, &mut state, row.kind).await?;
         let mut rest = match self.parts_from(row, growing.offset()).await {
             Ok(rest) => rest,

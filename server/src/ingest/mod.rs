@@ -3,6 +3,7 @@
 //! An upload's offset is the length of what is stored; there is no second book to disagree with it. The
 //! database learns of transitions only, never of progress.
 
+mod abandoned;
 mod claim;
 mod finish;
 mod growing;
@@ -24,6 +25,7 @@ use futures_util::Stream;
 use sortie_api::RecordingStatus;
 use sortie_tus::server::{Append, Refusal, UploadLength};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::catalog::{Action, Actor, AuditEvent, Catalog, CatalogError, RecordingRow, UploadKind};
 use crate::clock::Clock;
@@ -287,7 +289,7 @@ impl Ingest {
 async fn undisturbed<T: Send + 'static>(
     work: impl Future<Output = Result<T, IngestError>> + Send + 'static,
 ) -> Result<T, IngestError> {
-    tokio::spawn(work)
+    tokio::spawn(work.in_current_span())
         .await
         .unwrap_or_else(|error| Err(StorageError::Io(std::io::Error::other(error)).into()))
 }
@@ -352,6 +354,7 @@ impl Inner {
             self.forget_unless_pending(&slot);
             return closed_position_of(&row);
         }
+        self.refresh(&mut state).await?;
         let offset = self.resumed(&slot, &mut state, row.kind).await?.offset();
         self.heard(&slot);
         let position = Position {

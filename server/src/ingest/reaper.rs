@@ -8,16 +8,22 @@ use sortie_tus::server::UploadLength;
 
 use super::growing::Growing;
 use super::slot::{Interrupted, Slot, declared_length, locked};
-use super::{Ingest, IngestError, Inner, join};
+use super::{Ingest, IngestError, Inner, abandoned, join};
 use crate::catalog::{CatalogError, RecordingRow, UploadKind};
 
 /// How long the sender of a recording whose session has ended may be silent: its last bytes are on their way.
 const SESSION_GRACE_MS: i64 = 10_000;
+/// With nothing heard for so long it is asked whether another server has taken a recording over.
+const IDLE_MS: i64 = 30_000;
 
 impl Ingest {
     /// Takes up what a former run left open; finishes what was being finished.
     pub(crate) async fn recover(&self) -> Result<(), CatalogError> {
         for row in self.0.catalog.unfinished_recordings().await? {
+            // Another server may be at it. If not, it will turn out to be abandoned.
+            if !matches!(self.0.storage.is_shared(&row.id).await, Ok(false)) {
+                continue;
+            }
             let slot = self.0.slot(&row.id);
             self.0.heard(&slot);
             let size_bytes = self
@@ -59,12 +65,17 @@ impl Ingest {
         let ended = self.0.ended().await;
         let slots: Vec<_> = locked(&self.0.slots).values().cloned().collect();
         for slot in slots {
-            let ended_ms = ended.get(&slot.id);
+            // A session that is gone does not say when: as soon as anybody noticed.
+            let ended_ms = ended.get(&slot.id).map(|ended_ms| {
+                ended_ms.unwrap_or_else(|| {
+                    *locked(&slot.seen).orphaned_ms.get_or_insert(now_ms)
+                })
+            });
             // Its session ended so long ago that a sender who goes on has had its time.
             let overdue =
                 ended_ms.is_some_and(|ended_ms| now_ms >= ended_ms.saturating_add(silence_ms));
             let claim = overdue.then(|| slot.claims.take());
-            let state = match slot.state.try_lock() {
+            let mut state = match slot.state.try_lock() {
                 Ok(state) => state,
                 Err(_) if claim.is_some() => slot.state.lock().await,
                 // Somebody is writing: it is not silent.
@@ -76,6 +87,11 @@ impl Ingest {
                 None => silence_ms,
             };
             let silent = overdue || now_ms.saturating_sub(seen.last_heard_ms) >= patience_ms;
+            let idle = silent || now_ms.saturating_sub(seen.last_heard_ms) >= IDLE_MS;
+            if idle && seen.finish_again.is_none() && !self.0.is_ours(&slot, &mut state).await {
+                self.0.forget(&slot);
+                continue;
+            }
             let Some(interrupted) = seen
                 .finish_again
                 .or_else(|| silent.then_some(Interrupted(true)))
@@ -89,13 +105,23 @@ impl Ingest {
                 );
             }
         }
+        abandoned::take_up(&self.0).await;
         self.0.remove_spent_parts().await;
     }
 }
 
 impl Inner {
+    /// Whether a recording of which nothing is heard here is not another server's by now. If nobody can tell, it is
+    /// left alone.
+    async fn is_ours(&self, slot: &Slot, state: &mut Option<Growing>) -> bool {
+        match state {
+            Some(growing) => !matches!(growing.is_current().await, Ok(false) | Err(_)),
+            None => matches!(self.storage.is_shared(&slot.id).await, Ok(false)),
+        }
+    }
+
     /// What the reaper does with an upload of which nothing is heard, or whose end failed.
-    async fn settle(
+    pub(super) async fn settle(
         &self,
         slot: &Arc<Slot>,
         state: tokio::sync::MutexGuard<'_, Option<Growing>>,
@@ -117,14 +143,10 @@ impl Inner {
         }
     }
 
-    /// Open recordings whose session has ended, and when it did.
-    async fn ended(&self) -> HashMap<String, i64> {
+    /// Open recordings whose session has ended or is gone, and when it ended.
+    async fn ended(&self) -> HashMap<String, Option<i64>> {
         match self.catalog.open_recordings_of_ended_sessions().await {
-            // A session that is gone does not say when: its recordings have their grace and no end of time.
-            Ok(rows) => rows
-                .into_iter()
-                .map(|(id, ended_ms)| (id, ended_ms.unwrap_or(i64::MAX)))
-                .collect(),
+            Ok(rows) => rows.into_iter().collect(),
             Err(error) => {
                 tracing::error!("cannot look for recordings of ended sessions: {error}");
                 HashMap::new()

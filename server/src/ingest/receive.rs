@@ -79,6 +79,7 @@ impl Inner {
         if claim.is_stale() {
             return Err(IngestError::Preempted);
         }
+        self.refresh(&mut state).await?;
         let known = state.as_ref().and_then(|growing| growing.open);
         let (declared, kind) = match known {
             Some(known) => known,
@@ -97,6 +98,10 @@ impl Inner {
             return Err(Refusal::FinalUpload.into());
         }
         let growing = self.resumed(&slot, &mut state, kind).await?;
+        if growing.open.is_some_and(|open| open != (declared, kind)) {
+            // Another server was told its length while we took it over.
+            return Err(IngestError::Preempted);
+        }
         let admission = admit(
             append,
             growing.offset(),

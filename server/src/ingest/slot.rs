@@ -36,6 +36,8 @@ pub(super) struct Slot {
 pub(super) struct Seen {
     pub(super) progress: Progress,
     pub(super) last_heard_ms: i64,
+    /// When its session was first found deleted.
+    pub(super) orphaned_ms: Option<i64>,
     /// Everything has arrived, but finishing failed and is to be tried again.
     pub(super) finish_again: Option<Interrupted>,
 }
@@ -126,6 +128,16 @@ impl Inner {
         };
     }
 
+    /// Lets go of a recording that another server has taken over meanwhile.
+    pub(super) async fn refresh(&self, state: &mut Option<Growing>) -> Result<(), IngestError> {
+        if let Some(growing) = state
+            && !growing.is_current().await?
+        {
+            *state = None;
+        }
+        Ok(())
+    }
+
     /// The growing recording, taken up from the storage if this run has not seen it yet.
     pub(super) async fn resumed<'a>(
         &self,
@@ -146,7 +158,15 @@ impl Inner {
     ) -> Result<&'a mut Growing, IngestError> {
         if state.is_none() {
             let reopened = self.storage.reopen(&slot.id).await?;
-            let growing = Growing::resume(reopened, kind, planned).await?;
+            let mut growing = Growing::resume(reopened, kind, planned).await?;
+            if growing.fence().is_some() && planned.is_none() {
+                // The server that had it may have closed it before we took it; from now on it cannot.
+                let row = self.row(&slot.id).await?;
+                if !row.status.is_open() {
+                    return Err(IngestError::Preempted);
+                }
+                growing.open = Some((declared_length(&row), row.kind));
+            }
             self.show(slot, &growing);
             *state = Some(growing);
         }

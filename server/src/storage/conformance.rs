@@ -1,7 +1,9 @@
 //! What every storage must do, tried on each of them; with S3, on a real server.
 
+mod only_s3;
 #[path = "../../tests/support/seaweedfs.rs"]
 mod seaweedfs;
+mod several;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +16,8 @@ use tempfile::TempDir;
 
 use super::s3::Remote;
 use super::{
-    AS_IT_CAME, Excerpt, Finishing, LocalStorage, S3Storage, SeekableStream, Settled, Storage,
-    StorageError, Stored, What, Writer,
+    AS_IT_CAME, Excerpt, Finishing, Ledger, LocalStorage, S3Storage, SeekableStream, Settled,
+    Storage, StorageError, Stored, What, Writer,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::config::{S3Key, S3StorageConfig};
@@ -39,10 +41,12 @@ struct Bench {
     storage: Box<dyn Storage>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Kind {
     Local,
     S3(Box<S3StorageConfig>),
+    /// The next to be opened is another server.
+    Several(Box<S3StorageConfig>, Arc<several::Book>),
 }
 
 impl Bench {
@@ -69,6 +73,14 @@ impl Bench {
         Self::new(folder, Kind::S3(Box::new(config)))
     }
 
+    fn several() -> Self {
+        let Self { folder, kind, .. } = Self::s3();
+        let Kind::S3(config) = kind else {
+            panic!("it is");
+        };
+        Self::new(folder, Kind::Several(config, Arc::default()))
+    }
+
     fn new(folder: TempDir, kind: Kind) -> Self {
         Self {
             storage: open(folder.path(), &kind),
@@ -84,7 +96,17 @@ impl Bench {
 
     /// Waits until the store has all that is settled.
     async fn quiesce(&self, id: &str, settled: u64) {
-        let Kind::S3(config) = &self.kind else { return };
+        let config = match &self.kind {
+            Kind::Local => return,
+            Kind::S3(config) => config,
+            Kind::Several(_, book) => {
+                let sealable = (settled / PART).saturating_sub(1);
+                while book.sealed(id) < size(sealable) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                return;
+            }
+        };
         for index in 1..settled / PART {
             let part = config.staging.join(id).join(format!("{index:05}.part"));
             while part.exists() {
@@ -97,7 +119,7 @@ impl Bench {
     async fn foreign(&self) {
         let folder = match &self.kind {
             Kind::Local => self.folder.path().join("recordings"),
-            Kind::S3(config) => {
+            Kind::S3(config) | Kind::Several(config, _) => {
                 let remote = Remote::open(config, Arc::new(SystemClock)).expect("a store");
                 for name in ["holiday.webm", "deeper/notes.txt"] {
                     let key = format!("{}{name}", config.prefix);
@@ -117,13 +139,13 @@ impl Bench {
     fn foreigners(&self) -> usize {
         match self.kind {
             Kind::Local => 2,
-            Kind::S3(_) => 4,
+            Kind::S3(_) | Kind::Several(..) => 4,
         }
     }
 
     /// Whether it has multipart uploads, and says so.
     fn lists_uploads(&self) -> bool {
-        matches!(self.kind, Kind::S3(_))
+        !matches!(self.kind, Kind::Local)
     }
 
     async fn object(&self, path: &str) -> Result<Vec<u8>, StorageError> {
@@ -265,7 +287,12 @@ fn open(folder: &Path, kind: &Kind) -> Box<dyn Storage> {
             Box::new(LocalStorage::open(folder.join("recordings")).expect("a local storage"))
         }
         Kind::S3(config) => {
-            Box::new(S3Storage::open(config, Arc::new(SystemClock)).expect("an S3 storage"))
+            Box::new(S3Storage::open(config, Arc::new(SystemClock), None).expect("an S3 storage"))
+        }
+        Kind::Several(config, book) => {
+            let ledger = Some(Arc::clone(book) as Arc<dyn Ledger>);
+            let opened = S3Storage::open(config, Arc::new(SystemClock), ledger);
+            Box::new(opened.expect("an S3 storage"))
         }
     }
 }
@@ -492,7 +519,10 @@ async fn listing(bench: &mut Bench) -> Checked {
     let id = |n: u128| uuid::Uuid::from_u128(n).to_string();
     let (grown, empty, foreign) = (id(1), id(2), id(3));
     let stream = stream(TWO_PARTS + UNSETTLED);
-    drop(bench.grown(&grown, &stream, &[]).await?);
+    let writer = bench.grown(&grown, &stream, &[]).await?;
+    let length = stream.len() as u64;
+    bench.quiesce(&grown, settled(length)).await;
+    drop(writer);
     drop(bench.storage.create(&empty).await?);
     let mut finished = Vec::new();
     for n in 10..30 {
@@ -527,10 +557,13 @@ async fn listing(bench: &mut Bench) -> Checked {
         &bench.storage.finished_path(&foreign, AS_IT_CAME),
     );
     let growing = bench.storage.growing_path(&grown);
-    assert!(find(&What::Growing(grown.clone()), &growing).size_bytes > HEAD_ROOM);
-    let nothing = bench.storage.growing_path(&empty);
-    let stored = find(&What::Growing(empty.clone()), &nothing);
-    assert_eq!(stored.size_bytes, HEAD_ROOM);
+    assert!(find(&What::Growing(grown.clone()), &growing).size_bytes > 0);
+    // What several servers share has nothing in the store as long as it is empty.
+    if !matches!(bench.kind, Kind::Several(..)) {
+        let nothing = bench.storage.growing_path(&empty);
+        let stored = find(&What::Growing(empty.clone()), &nothing);
+        assert_eq!(stored.size_bytes, HEAD_ROOM);
+    }
     let foreigners = listed.iter().filter(|it| it.what == What::Foreign);
     assert_eq!(foreigners.count(), bench.foreigners());
     // A multipart upload, where there is such a thing, was begun for the one that is large.
@@ -581,7 +614,7 @@ async fn health(bench: &mut Bench) -> Checked {
     bench.storage.check().await
 }
 
-/// Runs each on a local folder and on a real S3 server.
+/// Runs each on a local folder, on a real S3 server, and on one that several servers share.
 macro_rules! conformance {
     ($($name:ident),* $(,)?) => {
         mod local_folder {
@@ -594,6 +627,12 @@ macro_rules! conformance {
             $(#[tokio::test]
             async fn $name() {
                 super::$name(&mut super::Bench::s3()).await.unwrap_or_else(|error| panic!("{error:?}"));
+            })*
+        }
+        mod several_servers {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(&mut super::Bench::several()).await.unwrap_or_else(|error| panic!("{error:?}"));
             })*
         }
     };
@@ -609,187 +648,3 @@ conformance!(
     listing,
     health,
 );
-
-/// What only a store can do to a recording.
-mod only_s3 {
-    use super::super::s3::ListedUpload;
-    use super::*;
-
-    async fn uploads_of(remote: &Arc<Remote>, prefix: &str) -> Vec<ListedUpload> {
-        let uploads = Remote::uploads(Arc::clone(remote), prefix);
-        uploads.try_collect().await.expect("a list")
-    }
-
-    fn copy(from: &Path, to: &Path) {
-        std::fs::create_dir_all(to).expect("a folder");
-        for entry in std::fs::read_dir(from).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            let name = path.file_name().expect("a name");
-            std::fs::copy(&path, to.join(name)).expect("a copy");
-        }
-    }
-
-    fn staging(bench: &Bench, id: &str) -> std::path::PathBuf {
-        match &bench.kind {
-            Kind::S3(config) => config.staging.join(id),
-            Kind::Local => panic!("not this one"),
-        }
-    }
-
-    /// The process dies while it finishes, and again behind the end: it is done again, and nothing is lost.
-    #[tokio::test]
-    async fn finishing_is_taken_up_wherever_it_was() -> Checked {
-        for length in [5000, TWO_PARTS + 5000] {
-            let mut bench = Bench::s3();
-            let (id, stream) = ("again", stream(length));
-            let keep = HEAD_ROOM + length - 100;
-            let writer = bench.grown(id, &stream, &[]).await?;
-            bench.quiesce(id, settled(length)).await;
-            // Dropped where it first waits; the blocking work behind it goes on.
-            let finish = writer.finish(finishing(keep, 777));
-            let _ = tokio::time::timeout(Duration::ZERO, finish).await;
-
-            let writer = bench.storage.reopen(id).await?.writer;
-            drop(writer);
-            let kept = bench.folder.path().join("kept");
-            copy(&staging(&bench, id), &kept);
-            let writer = bench.storage.reopen(id).await?.writer;
-            writer.finish(finishing(keep, 777)).await?;
-            // The store has it, but nobody was told.
-            bench.crash();
-            copy(&kept, &staging(&bench, id));
-            let writer = bench.storage.reopen(id).await?.writer;
-            bench.finished(id, writer, &stream, 100, 777).await?;
-        }
-        Ok(())
-    }
-
-    /// Nothing of a deleted recording stays in the store.
-    #[tokio::test]
-    async fn an_upload_is_given_up_with_its_recording() -> Checked {
-        let mut bench = Bench::s3();
-        let Kind::S3(config) = bench.kind.clone() else {
-            panic!("another kind")
-        };
-        let remote = Remote::open(&config, Arc::new(SystemClock)).expect("a store");
-        let remote = Arc::new(remote);
-        let stream = stream(3 * PART);
-        let writer = bench.grown("given-up", &stream, &[]).await?;
-        bench.quiesce("given-up", settled(3 * PART)).await;
-        let uploads = uploads_of(&remote, &config.prefix).await;
-        assert_eq!(uploads.len(), 1, "{uploads:?}");
-        assert_eq!(uploads[0].key, format!("{}given-up.webm", config.prefix));
-        drop(writer);
-        let path = bench.storage.growing_path("given-up");
-        bench.storage.delete(&path).await?;
-        let uploads = uploads_of(&remote, &config.prefix).await;
-        assert!(uploads.is_empty(), "{uploads:?}");
-        Ok(())
-    }
-
-    /// Somebody gave the upload up: without parts in it another is begun, with parts it is said.
-    #[tokio::test]
-    async fn an_upload_that_is_gone() -> Checked {
-        let mut bench = Bench::s3();
-        let Kind::S3(config) = bench.kind.clone() else {
-            panic!("another kind")
-        };
-        let remote = Remote::open(&config, Arc::new(SystemClock)).expect("a store");
-        let remote = Arc::new(remote);
-        let stream = stream(3 * PART);
-        let writer = bench.grown("gone", &stream, &[]).await?;
-        bench.quiesce("gone", settled(3 * PART)).await;
-        for upload in uploads_of(&remote, &config.prefix).await {
-            remote
-                .abort(&upload.key.as_str().into(), &upload.upload_id)
-                .await
-                .expect("given up");
-        }
-        let keep = HEAD_ROOM + 3 * PART;
-        let Err(StorageError::Lost(error)) = writer.finish(finishing(keep, 0)).await else {
-            panic!("parts are lost");
-        };
-        assert!(error.to_string().contains("lifecycle"), "{error}");
-        Ok(())
-    }
-
-    #[tokio::test]
-    async fn a_presigned_address_can_be_read_by_anybody() -> Checked {
-        let mut bench = Bench::s3();
-        let stream = stream(1000);
-        let writer = bench.grown("signed", &stream, &[]).await?;
-        writer.finish(finishing(HEAD_ROOM + 1000, 0)).await?;
-        let presigned = crate::storage::Presigned {
-            content_disposition: "attachment; filename=\"a b.webm\"",
-            content_type: "video/webm",
-            expires_in: Duration::from_secs(60),
-        };
-        let path = bench.storage.finished_path("signed", "webm");
-        let url = bench
-            .storage
-            .presigned(&path, presigned)
-            .await?
-            .expect("an address");
-        let answer = reqwest::get(url).await.expect("an answer");
-        let header = |name: &str| {
-            answer.headers()[name]
-                .to_str()
-                .unwrap_or_default()
-                .to_owned()
-        };
-        assert_eq!(
-            header("content-disposition"),
-            "attachment; filename=\"a b.webm\""
-        );
-        assert_eq!(header("content-type"), "video/webm");
-        let bytes = answer.bytes().await.expect("a body");
-        assert!(bytes == expected(&stream, 0, 0));
-        Ok(())
-    }
-
-    /// The start says what is wrong, in the words of whoever set it up.
-    #[tokio::test]
-    async fn what_the_probe_says() {
-        let change = |change: fn(&mut S3StorageConfig)| async move {
-            let mut bench = Bench::s3();
-            if let Kind::S3(config) = &mut bench.kind {
-                change(config);
-            }
-            bench.crash();
-            match bench.storage.probe().await {
-                Err(StorageError::Io(error)) => error.to_string(),
-                other => panic!("{other:?}"),
-            }
-        };
-        let told = change(|config| {
-            config.credentials = Some(S3Key {
-                access_key_id: seaweedfs::READER.0.to_owned(),
-                secret_access_key: seaweedfs::READER.1.to_owned().into(),
-                session_token: None,
-            });
-        })
-        .await;
-        assert!(
-            told.contains("s3:PutObject on arn:aws:s3:::sortie/"),
-            "{told}"
-        );
-        let told = change(|config| {
-            config.credentials = Some(S3Key {
-                access_key_id: ADMIN.0.to_owned(),
-                secret_access_key: "wrong".to_owned().into(),
-                session_token: None,
-            });
-        })
-        .await;
-        assert!(told.contains("AWS_SECRET_ACCESS_KEY"), "{told}");
-        let told = change(|config| {
-            config.credentials = Some(S3Key {
-                access_key_id: "nobody".to_owned(),
-                secret_access_key: "wrong".to_owned().into(),
-                session_token: None,
-            });
-        })
-        .await;
-        assert!(told.contains("AWS_ACCESS_KEY_ID"), "{told}");
-    }
-}

@@ -6,6 +6,8 @@
 #[cfg(all(test, feature = "s3"))]
 mod conformance;
 mod disk;
+#[cfg(feature = "s3")]
+mod ledger;
 mod local;
 #[cfg(feature = "s3")]
 mod s3;
@@ -21,6 +23,8 @@ use futures_util::stream::BoxStream;
 use sortie_media::Patch;
 
 pub(crate) use disk::Disk;
+#[cfg(feature = "s3")]
+pub(crate) use ledger::{Entry, Ledger};
 pub(crate) use local::LocalStorage;
 #[cfg(feature = "s3")]
 pub(crate) use s3::S3Storage;
@@ -49,6 +53,20 @@ pub(crate) enum StorageError {
         )
     )]
     Lost(#[source] io::Error),
+    /// Another server has taken the object over; see `storage/ledger.rs`. What was durable is there for it.
+    #[error("another server has taken over")]
+    #[cfg_attr(
+        not(feature = "s3"),
+        expect(dead_code, reason = "a folder is one server's")
+    )]
+    Fenced,
+    /// What several servers share cannot be reached: the store, or the database that says who may write.
+    #[error("what several servers share cannot be reached")]
+    #[cfg_attr(
+        not(feature = "s3"),
+        expect(dead_code, reason = "a folder is one server's")
+    )]
+    Unavailable(#[source] anyhow::Error),
     /// Anything else.
     #[error("the storage failed")]
     Io(#[source] io::Error),
@@ -142,6 +160,16 @@ pub(crate) trait Writer: Send {
     /// How much of the stream is there, without the head room.
     fn stream_length(&self) -> u64;
 
+    /// The number under which it writes, where several servers share a storage; see `storage/ledger.rs`.
+    fn fence(&self) -> Option<i64> {
+        None
+    }
+
+    /// Whether it is still the one who may write. If not, nothing that it does counts any more.
+    async fn is_current(&mut self) -> Result<bool, StorageError> {
+        Ok(true)
+    }
+
     /// Whether what is settled is put out of reach: it can neither be patched nor be read again until the
     /// object is finished. Then [`Writer::settle`] must be called after every append, and the index must do
     /// without patches behind the front matter.
@@ -212,6 +240,21 @@ pub(crate) trait Storage: Send + Sync {
 
     /// Opens a growing object after a restart.
     async fn reopen(&self, id: &str) -> Result<Reopened, StorageError>;
+
+    /// Whether several servers share this growing object; then one that is opened again is taken from whoever had it.
+    async fn is_shared(&self, _id: &str) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    /// Growing objects of no living server, for the one who asks to finish; see `storage/ledger.rs`.
+    async fn abandoned(&self, _silence: Duration) -> Result<Vec<String>, StorageError> {
+        Ok(Vec::new())
+    }
+
+    /// The recording's row says that it is complete, or it is gone.
+    async fn forget(&self, _id: &str) -> Result<(), StorageError> {
+        Ok(())
+    }
 
     /// How much of the stream of a growing object is there.
     async fn growing_length(&self, id: &str) -> Result<u64, StorageError>;

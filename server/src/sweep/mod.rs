@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt};
 use sortie_api::RecordingStatus;
 
-use crate::catalog::{Catalog, CatalogError, RecordingRow};
+use crate::catalog::{Catalog, CatalogError, RecordingRow, SWEEP};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig};
 use crate::ingest::{Ingest, IngestError};
@@ -28,6 +28,8 @@ use verdict::{Verdict, judge};
 const AT_ONCE: usize = 500;
 /// What the server removes by itself has lain about for this long.
 const DAILY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Nobody else sweeps by itself for so long: a little less than a day.
+const DAILY_LEASE_MS: i64 = 23 * 60 * 60 * 1000;
 
 /// Why a sweep ended early.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +118,7 @@ impl Sweep {
             });
         }
         let catalog = open_catalog(config).await?;
-        let storage = open_storage(config, &clock)?;
+        let storage = open_storage(config, &clock, &catalog)?;
         let ingest = Ingest::new(
             catalog.clone(),
             Arc::clone(&storage),
@@ -169,8 +171,19 @@ impl Sweep {
         Ok(run.report)
     }
 
-    /// What the server does by itself, once a day: removes what nobody could ever want, and no more.
+    /// What the server does by itself, once a day: removes what nobody could ever want, and no more. Of several
+    /// servers the first one does it.
     pub(crate) async fn daily(&self) {
+        let now_ms = self.clock.now_ms();
+        let until_ms = now_ms.saturating_add(DAILY_LEASE_MS);
+        match self.catalog.take_lease(SWEEP, now_ms, until_ms).await {
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!("the daily sweep is left out: {error}");
+                return;
+            }
+        }
         let mut run = Run {
             sweep: self,
             dry_run: false,

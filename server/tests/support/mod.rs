@@ -8,6 +8,8 @@ pub(crate) mod fault_proxy;
 pub(crate) mod postgres;
 #[cfg(feature = "s3")]
 pub(crate) mod seaweedfs;
+#[cfg(feature = "s3")]
+pub(crate) mod streams;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -222,6 +224,16 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// The same person at another server on the same database.
+    pub(crate) fn at(&self, url: &str) -> Self {
+        Self {
+            http: self.http.clone(),
+            url: url.to_owned(),
+            token: self.token.clone(),
+            user_id: self.user_id.clone(),
+        }
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.url));
         match &self.token {

@@ -45,7 +45,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.recording.enabled (eq .Values.recording.storageBackend "local") -}}true{{- end -}}
 {{- end -}}
 {{- define "sortie.keepsState" -}}
-{{- if or (eq .Values.database.type "sqlite") (and .Values.recording.enabled (eq .Values.recording.storageBackend "s3")) -}}true{{- end -}}
+{{- if eq .Values.database.type "sqlite" -}}true{{- end -}}
+{{- end -}}
+{{/* Whether several pods may run side by side: "true" or nothing. */}}
+{{- define "sortie.scales" -}}
+{{- if not (or (include "sortie.keepsState" .) (include "sortie.keepsRecordings" .)) -}}true{{- end -}}
 {{- end -}}
 {{- define "sortie.recordingsClaim" -}}
 {{- default (printf "%s-recordings" (include "sortie.fullname" .)) .Values.persistence.existingClaim -}}

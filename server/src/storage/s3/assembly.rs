@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::excerpts::Excerpts;
 use super::keys::{Keys, media_type};
 use super::remote::{Remote, jittered, write_error};
+use super::shared::Share;
 use super::staged::{self, part_file};
 use super::state::{Mark, State, Upload};
 use crate::storage::{StorageError, blocking};
@@ -43,6 +44,8 @@ pub(super) struct Assembly {
     /// How far the excerpts are written; they are made durable before a part goes.
     mark: BlockingMutex<Mark>,
     progress: watch::Sender<Progress>,
+    /// Where several servers share what is staged.
+    share: Option<Arc<Share>>,
 }
 
 /// Which parts may be uploaded.
@@ -85,6 +88,15 @@ impl Assembly {
                 failing: false,
             }),
             state: Arc::new(Mutex::new(state)),
+            share: None,
+        }
+    }
+
+    /// The same, of a recording that other servers may take over.
+    pub(super) fn shared(self, share: Arc<Share>) -> Self {
+        Self {
+            share: Some(share),
+            ..self
         }
     }
 
@@ -154,6 +166,9 @@ impl Assembly {
         mut state: OwnedMutexGuard<State>,
         next: State,
     ) -> Result<OwnedMutexGuard<State>, StorageError> {
+        if let Some(share) = &self.share {
+            share.save(&next).await?;
+        }
         let (folder, ownership) = (self.folder.clone(), Arc::clone(&self.ownership));
         blocking(move || {
             next.save(&folder)?;
@@ -175,6 +190,9 @@ impl Assembly {
         let (key, upload) = self.upload(extension).await?;
         let start = index * self.part_size;
         let bytes = self.read(start..start + self.part_size).await?;
+        if let Some(share) = &self.share {
+            share.hold().await?;
+        }
         let part = self
             .remote
             .put_part(&key, &upload, index, bytes)
@@ -231,6 +249,9 @@ impl Assembly {
     async fn insist(&self, index: u64, extension: &str) {
         let mut pause = FIRST_PAUSE;
         while let Err(mut error) = self.seal(index, extension).await {
+            if matches!(error, StorageError::Fenced) {
+                return;
+            }
             if matches!(error, StorageError::Missing) {
                 match self.begin_again().await {
                     Ok(()) => continue,

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use super::state::Mark;
 use crate::storage::Excerpt;
 
-const FILE: &str = "excerpts";
+/// The file in a recording's staging folder.
+pub(super) const FILE: &str = "excerpts";
 const RECORD_HEADER: usize = 12;
 
 /// The end of the file, where excerpts are added.

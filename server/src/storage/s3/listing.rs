@@ -12,10 +12,11 @@ use object_store::ObjectMeta;
 use super::S3Storage;
 use super::keys::Keys;
 use super::remote::{ListedUpload, Remote, read_error};
+use super::shared::CACHE;
 use super::staged::part_index;
 use crate::storage::local::{entries, modified_ms};
 use crate::storage::stored::is_id;
-use crate::storage::{StorageError, Stored, What};
+use crate::storage::{Ledger, StorageError, Stored, What};
 
 impl S3Storage {
     pub(super) fn everything(&self) -> BoxStream<'static, Result<Stored, StorageError>> {
@@ -25,11 +26,16 @@ impl S3Storage {
             move |object| Ok(object_of(&keys, &object.map_err(read_error)?))
         });
         let uploads = Remote::uploads(Arc::clone(&self.remote), keys.prefix()).then({
-            let keys = keys.clone();
-            move |upload| upload_of(keys.clone(), upload)
+            let (keys, ledger) = (keys.clone(), self.ledger());
+            move |upload| upload_of(keys.clone(), ledger.clone(), upload)
         });
         let staged = entries(keys.staging().to_owned(), move |name, metadata| {
             staged_of(&keys, name, metadata)
+        });
+        // The copies of servers that run.
+        let staged = staged.try_filter(|stored| {
+            let name = stored.path.rsplit('/').next();
+            std::future::ready(!name.is_some_and(|name| name.starts_with(CACHE)))
         });
         objects.chain(uploads).chain(staged).boxed()
     }
@@ -84,6 +90,17 @@ fn prefix_of(path: &str) -> &str {
 
 fn object_of(keys: &Keys, object: &ObjectMeta) -> Stored {
     let path = object.location.as_ref().to_owned();
+    // What several servers share of a recording lies in a folder that has its growing path.
+    if let Some((folder, _)) = path.rsplit_once('/')
+        && let Some(What::Growing(id)) = folder.strip_prefix(keys.prefix()).map(What::of_name)
+    {
+        return Stored {
+            path: folder.to_owned(),
+            what: What::Growing(id),
+            size_bytes: object.size,
+            modified_ms: object.last_modified.timestamp_millis(),
+        };
+    }
     let what = match path.strip_prefix(keys.prefix()).map(What::of_name) {
         // Nothing that grows has a key.
         None | Some(What::Growing(_)) => What::Foreign,
@@ -99,6 +116,7 @@ fn object_of(keys: &Keys, object: &ObjectMeta) -> Stored {
 
 async fn upload_of(
     keys: Keys,
+    ledger: Option<Arc<dyn Ledger>>,
     upload: object_store::Result<ListedUpload>,
 ) -> Result<Stored, StorageError> {
     let upload = upload.map_err(read_error)?;
@@ -116,7 +134,7 @@ async fn upload_of(
         }
     };
     let staged = match &id {
-        Some(id) => tokio::fs::try_exists(keys.folder(id)?).await?,
+        Some(id) => is_staged(&keys, ledger.as_deref(), id).await?,
         None => false,
     };
     Ok(Stored {
@@ -130,6 +148,20 @@ async fn upload_of(
         size_bytes: 0,
         modified_ms: upload.initiated_ms,
     })
+}
+
+/// Whether there is something without which nobody can complete a multipart upload.
+async fn is_staged(
+    keys: &Keys,
+    ledger: Option<&dyn Ledger>,
+    id: &str,
+) -> Result<bool, StorageError> {
+    if let Some(ledger) = ledger
+        && ledger.look(id).await?.is_some()
+    {
+        return Ok(true);
+    }
+    Ok(tokio::fs::try_exists(keys.folder(id)?).await?)
 }
 
 fn staged_of(keys: &Keys, name: &str, metadata: &Metadata) -> io::Result<Stored> {

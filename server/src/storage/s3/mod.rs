@@ -26,6 +26,7 @@ mod keys;
 mod listing;
 mod probe;
 mod remote;
+mod shared;
 mod staged;
 mod state;
 mod writer;
@@ -45,7 +46,7 @@ use sortie_media::HEAD_ROOM;
 use tokio::sync::Mutex;
 
 use super::stored::CHECK;
-use super::{Presigned, Reopened, Storage, StorageError, Stored, What, Writer, blocking};
+use super::{Ledger, Presigned, Reopened, Storage, StorageError, Stored, What, Writer, blocking};
 use crate::clock::Clock;
 use crate::config::S3StorageConfig;
 use assembly::{Assembly, Ownership};
@@ -54,6 +55,7 @@ use keys::Keys;
 pub(crate) use remote::ListedUpload;
 pub(crate) use remote::Remote;
 use remote::{read_error, write_error};
+use shared::Shared;
 use staged::{Staged, StagedStream};
 use state::State;
 use writer::S3Writer;
@@ -68,21 +70,29 @@ pub(crate) struct S3Storage {
     keys: Keys,
     /// Who works on a recording now, by id: a writer that was dropped may need a moment to end.
     owners: BlockingMutex<HashMap<String, Weak<Mutex<()>>>>,
+    /// With several servers.
+    shared: Option<Shared>,
 }
 
 impl S3Storage {
     /// Uses a bucket, and the staging folder, which is created if need be. Asks the store nothing yet.
+    /// With a `ledger`, several servers may share what grows.
     pub(crate) fn open(
         config: &S3StorageConfig,
         clock: Arc<dyn Clock>,
+        ledger: Option<Arc<dyn Ledger>>,
     ) -> Result<Self, StorageError> {
         crate::tls::choose_tls();
         std::fs::create_dir_all(&config.staging)?;
         folder::clear(&config.staging)?;
+        let remote = Arc::new(Remote::open(config, clock).map_err(read_error)?);
+        let keys = Keys::new(&config.prefix, &config.staging);
+        let shared = ledger.map(|ledger| Shared::open(ledger, Arc::clone(&remote), &keys));
         Ok(Self {
-            remote: Arc::new(Remote::open(config, clock).map_err(read_error)?),
-            keys: Keys::new(&config.prefix, &config.staging),
+            remote,
+            keys,
             owners: BlockingMutex::default(),
+            shared: shared.transpose()?,
             config: config.clone(),
         })
     }
@@ -120,7 +130,16 @@ impl S3Storage {
         Box::new(S3Writer::new(Arc::new(assembly), staged))
     }
 
+    fn ledger(&self) -> Option<Arc<dyn Ledger>> {
+        self.shared.as_ref().map(Shared::ledger)
+    }
+
     async fn staged_length(&self, id: &str) -> Result<u64, StorageError> {
+        if let Some(shared) = &self.shared
+            && let Some(length) = shared.length(id).await?
+        {
+            return Ok(length);
+        }
         let folder = self.keys.folder(id)?;
         blocking(move || Staged::measure(&folder, &State::load(&folder)?)).await
     }
@@ -128,6 +147,11 @@ impl S3Storage {
     async fn delete_growing(&self, id: &str) -> Result<(), StorageError> {
         let folder = self.keys.folder(id)?;
         let _ownership = self.own(id).await;
+        if let Some(shared) = &self.shared
+            && shared.delete(id).await?
+        {
+            return Ok(());
+        }
         let state = blocking({
             let folder = folder.clone();
             move || match State::load(&folder) {
@@ -163,6 +187,9 @@ impl Storage for S3Storage {
 
     async fn create(&self, id: &str) -> Result<Box<dyn Writer>, StorageError> {
         let ownership = self.own(id).await;
+        if let Some(shared) = &self.shared {
+            return shared.create(id, self.config.part_size, ownership).await;
+        }
         let (folder, part_size) = (self.keys.folder(id)?, self.config.part_size);
         let (staged, state) = blocking({
             let folder = folder.clone();
@@ -174,6 +201,12 @@ impl Storage for S3Storage {
 
     async fn reopen(&self, id: &str) -> Result<Reopened, StorageError> {
         let ownership = self.own(id).await;
+        // One that is not in the ledger began when this server was the only one: it is in the staging folder.
+        if let Some(shared) = &self.shared
+            && let Some(reopened) = shared.reopen(id, Arc::clone(&ownership)).await?
+        {
+            return Ok(reopened);
+        }
         let folder = self.keys.folder(id)?;
         let (staged, state) = blocking({
             let folder = folder.clone();
@@ -186,6 +219,25 @@ impl Storage for S3Storage {
         let stream = Box::new(StagedStream::new(&folder, state.clone(), staged.length()));
         let writer = self.writer(id, folder, staged, state, ownership);
         Ok(Reopened { writer, stream })
+    }
+
+    async fn is_shared(&self, id: &str) -> Result<bool, StorageError> {
+        // One that began when this server was the only one is in the staging folder.
+        Ok(self.shared.is_some() && !tokio::fs::try_exists(self.keys.folder(id)?).await?)
+    }
+
+    async fn abandoned(&self, silence: Duration) -> Result<Vec<String>, StorageError> {
+        match &self.shared {
+            Some(shared) => shared.ledger().abandoned(silence).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn forget(&self, id: &str) -> Result<(), StorageError> {
+        match &self.shared {
+            Some(shared) => shared.ledger().strike(id).await,
+            None => Ok(()),
+        }
     }
 
     async fn growing_length(&self, id: &str) -> Result<u64, StorageError> {
@@ -246,9 +298,14 @@ impl Storage for S3Storage {
                 })
                 .await
             }
-            What::Finished(_) | What::Growing(_) | What::Leftover(_) => {
-                self.delete(&stored.path).await
+            What::Growing(id) => {
+                self.delete(&stored.path).await?;
+                match &self.shared {
+                    Some(shared) => shared.sweep(id).await,
+                    None => Ok(()),
+                }
             }
+            What::Finished(_) | What::Leftover(_) => self.delete(&stored.path).await,
         }
     }
 

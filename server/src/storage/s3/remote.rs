@@ -15,7 +15,7 @@ use object_store::path::Path;
 use object_store::signer::{Method, SignedUrlOptions, Signer};
 use object_store::{
     Attribute, Attributes, BackoffConfig, ClientOptions, Error, GetOptions, GetRange, ObjectMeta,
-    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, RetryConfig,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, RetryConfig,
     StaticCredentialProvider,
 };
 
@@ -109,6 +109,7 @@ impl Remote {
     }
 
     /// Writes a whole object.
+    #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 PutObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(crate) async fn put(&self, key: &Path, bytes: Bytes, content_type: &str) -> Result<()> {
         let options = || PutOptions {
             attributes: content(content_type),
@@ -119,7 +120,26 @@ impl Remote {
             .map(|_| ())
     }
 
+    /// Writes a whole object that comes in pieces.
+    #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 PutObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
+    pub(super) async fn put_pieces(
+        &self,
+        key: &Path,
+        pieces: Vec<Bytes>,
+        content_type: &str,
+    ) -> Result<()> {
+        let payload = PutPayload::from_iter(pieces);
+        let options = || PutOptions {
+            attributes: content(content_type),
+            ..PutOptions::default()
+        };
+        again(|| self.store.put_opts(key, payload.clone(), options()))
+            .await
+            .map(|_| ())
+    }
+
     /// Begins a multipart upload. Done twice it leaves one that is never used, as the sweep finds out.
+    #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 CreateMultipartUpload", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn begin(&self, key: &Path, content_type: &str) -> Result<String> {
         let options = || PutMultipartOptions {
             attributes: content(content_type),
@@ -129,6 +149,7 @@ impl Remote {
     }
 
     /// Writes the part of this index, counted from 0. Done twice the later one counts, with the same bytes.
+    #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 UploadPart", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn put_part(
         &self,
         key: &Path,
@@ -147,6 +168,7 @@ impl Remote {
     }
 
     /// Makes one object of all parts. Done twice it fails the second time: ask for the object's size.
+    #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 CompleteMultipartUpload", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn complete(
         &self,
         key: &Path,
@@ -164,12 +186,14 @@ impl Remote {
     }
 
     /// Gives a multipart upload up; one that is not there is no error.
+    #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 AbortMultipartUpload", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(crate) async fn abort(&self, key: &Path, upload: &str) -> Result<()> {
         let upload = upload.to_owned();
         absent_is_fine(again(|| self.store.abort_multipart(key, &upload)).await)
     }
 
     /// An object's size; `None`: there is none.
+    #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 HeadObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn size(&self, key: &Path) -> Result<Option<u64>> {
         match again(|| self.store.head(key)).await {
             Ok(meta) => Ok(Some(meta.size)),
@@ -179,6 +203,7 @@ impl Remote {
     }
 
     /// Reads a range, which must not be empty.
+    #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 GetObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn read(
         &self,
         key: &Path,
@@ -193,6 +218,7 @@ impl Remote {
     }
 
     /// Removes an object; one that is not there is no error.
+    #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 DeleteObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn delete(&self, key: &Path) -> Result<()> {
         absent_is_fine(again(|| self.store.delete(key)).await)
     }

@@ -1,0 +1,194 @@
+//! What several servers can do to a recording.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::*;
+use crate::storage::Entry;
+
+/// A ledger in memory.
+#[derive(Default)]
+pub(super) struct Book(Mutex<HashMap<String, Entry>>);
+
+impl Book {
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<String, Entry>) -> T) -> T {
+        look(&mut self.0.lock().expect("nobody panics with it"))
+    }
+
+    /// How many parts of a recording the store has.
+    pub(super) fn sealed(&self, id: &str) -> usize {
+        let manifest = self.with(|book| book[id].manifest.clone());
+        let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+        manifest["state"]["parts"]
+            .as_object()
+            .map_or(0, |parts| parts.len())
+    }
+}
+
+#[async_trait::async_trait]
+impl Ledger for Book {
+    async fn begin(&self, id: &str, manifest: &str) -> Checked {
+        let entry = Entry {
+            fence: 1,
+            manifest: manifest.to_owned(),
+        };
+        let before = self.with(|book| book.insert(id.to_owned(), entry));
+        assert_eq!(before, None);
+        Ok(())
+    }
+
+    async fn take(&self, id: &str) -> Result<Option<Entry>, StorageError> {
+        Ok(self.with(|book| {
+            let entry = book.get_mut(id)?;
+            entry.fence += 1;
+            Some(entry.clone())
+        }))
+    }
+
+    async fn look(&self, id: &str) -> Result<Option<Entry>, StorageError> {
+        Ok(self.with(|book| book.get(id).cloned()))
+    }
+
+    async fn holds(&self, id: &str, fence: i64) -> Result<bool, StorageError> {
+        Ok(self.with(|book| book.get(id).is_some_and(|entry| entry.fence == fence)))
+    }
+
+    async fn write(&self, id: &str, fence: i64, manifest: &str) -> Result<bool, StorageError> {
+        Ok(self.with(|book| {
+            let entry = book.get_mut(id).filter(|entry| entry.fence == fence);
+            let held = entry.map(|entry| manifest.clone_into(&mut entry.manifest));
+            held.is_some()
+        }))
+    }
+
+    async fn abandoned(&self, _silence: Duration) -> Result<Vec<String>, StorageError> {
+        Ok(Vec::new())
+    }
+
+    async fn strike(&self, id: &str) -> Checked {
+        self.with(|book| book.remove(id));
+        Ok(())
+    }
+}
+
+/// Two servers with one bucket and one ledger.
+fn two() -> (Bench, Box<dyn Storage>) {
+    let bench = Bench::several();
+    let other = open(bench.folder.path(), &bench.kind);
+    (bench, other)
+}
+
+async fn objects_beside(bench: &Bench, id: &str) -> Result<usize, StorageError> {
+    let all: Vec<Stored> = bench.storage.list().try_collect().await?;
+    let path = bench.storage.growing_path(id);
+    Ok(all.iter().filter(|stored| stored.path == path).count())
+}
+
+/// One that was taken over writes, and nothing of it is ever seen.
+#[tokio::test]
+async fn a_former_holder_writes_for_nobody() -> Checked {
+    let (bench, other) = two();
+    let id = uuid::Uuid::from_u128(1).to_string();
+    let stream = stream(3 * PART);
+    let settle = |end: usize| Settled {
+        length: settled(end as u64),
+        extension: "webm",
+    };
+    let mut first = bench.storage.create(&id).await?;
+    bench.append(&mut first, &stream, 0..1_000_000).await?;
+    first.sync().await?;
+    assert!(first.is_current().await?);
+
+    let mut second = other.reopen(&id).await?.writer;
+    assert_eq!(second.stream_length(), 1_000_000);
+    assert!(second.fence() > first.fence());
+    assert!(!first.is_current().await?);
+    // Other bytes, enough for whole parts: none of them may reach the multipart upload either.
+    let wrong = vec![Bytes::from(vec![0xEE; size(2 * PART)])];
+    first.append(wrong).await?;
+    first
+        .settle(settle(1_000_000 + size(2 * PART)), Vec::new())
+        .await?;
+    assert!(matches!(first.sync().await, Err(StorageError::Fenced)));
+    let ended = first.finish(finishing(HEAD_ROOM + 1_000_000, 0)).await;
+    assert!(matches!(ended, Err(StorageError::Fenced)));
+
+    bench
+        .append(&mut second, &stream, 1_000_000..size(2 * PART))
+        .await?;
+    second.sync().await?;
+    drop(second);
+    // Whoever comes next sees what was answered, with the other bytes lying beside it.
+    let mut third = bench.taken_up(&id, &stream[..size(2 * PART)]).await?;
+    bench
+        .append(&mut third, &stream, size(2 * PART)..stream.len())
+        .await?;
+    third.sync().await?;
+    bench.finished(&id, third, &stream, 0, 3000).await?;
+    assert_eq!(objects_beside(&bench, &id).await?, 0);
+    Ok(())
+}
+
+/// Bytes that were put before it was taken over, and not answered for, are no gap and no wrong bytes.
+#[tokio::test]
+async fn a_holder_that_dies_with_a_body_half_written() -> Checked {
+    let (bench, other) = two();
+    let id = uuid::Uuid::from_u128(1).to_string();
+    let stream = stream(PART);
+    let mut first = bench.storage.create(&id).await?;
+    // Longer than what is put at once: some of it is in the bucket, and nobody has said that it counts.
+    bench.append(&mut first, &stream, 0..4_500_000).await?;
+    drop(first);
+    let second = other.reopen(&id).await?.writer;
+    assert_eq!(second.stream_length(), 4_500_000);
+    bench
+        .finished(&id, second, &stream[..4_500_000], 0, 100)
+        .await
+}
+
+/// A sender of many small pieces costs neither a long list nor a slow take-over.
+#[tokio::test]
+async fn many_small_pieces_become_few() -> Checked {
+    let (bench, other) = two();
+    let id = uuid::Uuid::from_u128(1).to_string();
+    let stream = stream(300_000);
+    let mut writer = bench.storage.create(&id).await?;
+    for from in (0..stream.len()).step_by(1000) {
+        bench
+            .append(&mut writer, &stream, from..from + 1000)
+            .await?;
+        writer.sync().await?;
+    }
+    while objects_beside(&bench, &id).await? > 64 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(writer);
+    let writer = other.reopen(&id).await?.writer;
+    bench.finished(&id, writer, &stream, 0, 100).await
+}
+
+/// Deleting takes a recording from whoever writes to it.
+#[tokio::test]
+async fn what_was_deleted_stays_deleted() -> Checked {
+    let (bench, other) = two();
+    let id = uuid::Uuid::from_u128(1).to_string();
+    let stream = stream(3 * PART);
+    let mut writer = bench.storage.create(&id).await?;
+    bench.append(&mut writer, &stream, 0..stream.len()).await?;
+    writer.sync().await?;
+    other.delete(&other.growing_path(&id)).await?;
+    writer.append(vec![Bytes::from_static(b"more")]).await?;
+    assert!(matches!(writer.sync().await, Err(StorageError::Fenced)));
+    drop(writer);
+    assert!(matches!(
+        other.reopen(&id).await,
+        Err(StorageError::Missing)
+    ));
+    // What came late is found and can be removed.
+    let all: Vec<Stored> = other.list().try_collect().await?;
+    for stored in all.iter().filter(|it| matches!(it.what, What::Growing(_))) {
+        other.remove(stored).await?;
+    }
+    assert_eq!(objects_beside(&bench, &id).await?, 0);
+    Ok(())
+}

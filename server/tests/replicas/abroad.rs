@@ -1,0 +1,142 @@
+//! What is decided at one server and holds at every other.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::Installation;
+use crate::support::{Client, chromium_webm, json_of, problem};
+
+/// How long another server may remember that a credential was good.
+const GOOD_FOR: Duration = Duration::from_secs(5);
+
+/// Reads events until one has this in it.
+async fn event_with(client: &Client, what: &str, act: impl Future<Output = ()>) {
+    let answer = client.get("/api/events").send().await;
+    let mut answer = answer.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    let mut seen = String::new();
+    // Something comes at once: from then on nothing is missed.
+    let first = answer.chunk().await.expect("bytes").expect("an event");
+    seen.push_str(&String::from_utf8_lossy(&first));
+    act.await;
+    let waiting = async {
+        while !seen.contains(what) {
+            let chunk = answer.chunk().await.expect("bytes").expect("it goes on");
+            seen.push_str(&String::from_utf8_lossy(&chunk));
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    assert!(waited.is_ok(), "{what} is not in {seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_sessions_and_events_reach_every_server() {
+    let installation = Installation::new(&[]);
+    let (one, other) = (installation.server().await, installation.server().await);
+    let (here, ada) = (one.admin().await, one.user("ada").await);
+    let there = ada.at(&other.url);
+
+    event_with(&there, "recording_auto_record", async {
+        let settings = json!({ "recording_auto_record": "true" });
+        let put = here
+            .request(reqwest::Method::PUT, "/api/admin/settings")
+            .json(&settings);
+        assert_eq!(
+            put.send().await.expect("an answer").status(),
+            StatusCode::NO_CONTENT
+        );
+    })
+    .await;
+    let seen = json_of(here.at(&other.url).get("/api/admin/settings"), 200).await;
+    assert_eq!(seen["recording_auto_record"], "true");
+
+    let session = ada.session().await;
+    let path = format!("/api/sessions/{session}");
+    assert_eq!(
+        json_of(there.get(&path), 200).await["recording_policy"],
+        "auto"
+    );
+    event_with(&there, &session, async {
+        json_of(ada.post(&format!("{path}/stop")), 200).await;
+    })
+    .await;
+    assert_eq!(json_of(there.get(&path), 200).await["status"], "stopped");
+    let start = there.post(&format!("{path}/recording/start"));
+    problem(start, 409, "session_not_running").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_signed_out_or_disabled_is_so_everywhere() {
+    let installation = Installation::new(&[]);
+    let (one, other) = (installation.server().await, installation.server().await);
+    let admin = one.admin().await;
+    let (ada, bob) = (one.user("ada").await, one.user("bob").await);
+    for person in [&ada, &bob] {
+        json_of(person.at(&other.url).get("/api/auth/me"), 200).await;
+    }
+    let out = ada
+        .post("/api/auth/logout")
+        .send()
+        .await
+        .expect("an answer");
+    assert!(out.status().is_success(), "{}", out.status());
+    let disable = admin
+        .request(
+            reqwest::Method::PATCH,
+            &format!("/api/admin/users/{}", bob.user_id),
+        )
+        .json(&json!({ "disabled": true }));
+    json_of(disable, 200).await;
+    other.clock.advance(GOOD_FOR);
+    for person in [&ada, &bob] {
+        problem(
+            person.at(&other.url).get("/api/auth/me"),
+            401,
+            "unauthenticated",
+        )
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_runs_at_one_server_at_a_time() {
+    let installation = Installation::new(&[("SORTIE_RECORDING_RETENTION_DAYS", "1")]);
+    let servers = [installation.server().await, installation.server().await];
+    let ada = servers[0].user("ada").await;
+    let webm = chromium_webm();
+    let mut ids = Vec::new();
+    for _ in 0..6 {
+        ids.push(ada.record(&webm).await);
+    }
+    for server in &servers {
+        server.clock.advance(Duration::from_secs(2 * 86_400));
+    }
+    let mut runs = Vec::new();
+    for server in &servers {
+        let admin = server.admin().await;
+        runs.push(tokio::spawn(async move {
+            let answer = admin.post("/api/admin/retention/run").send().await;
+            let answer = answer.expect("an answer");
+            let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
+            // Busy with it already: that is an answer too, as long as the other one did it.
+            assert!([200, 409].contains(&status.as_u16()), "{status}: {text}");
+        }));
+    }
+    for run in runs {
+        run.await.expect("no panic");
+    }
+    let admin = servers[1].admin().await;
+    for id in &ids {
+        let log = format!("/api/admin/audit?subject={id}&action=recording.delete");
+        let log = json_of(admin.get(&log), 200).await;
+        assert_eq!(log.as_array().map(Vec::len), Some(1), "{log}");
+        problem(
+            admin.get(&format!("/api/recordings/{id}")),
+            404,
+            "not_found",
+        )
+        .await;
+    }
+}

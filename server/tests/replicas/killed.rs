@@ -1,0 +1,258 @@
+//! Real processes that are killed: whatever one of them has answered, the others know.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::RwLock;
+
+use crate::Installation;
+use crate::support::streams::{download, finished, large_webm};
+use crate::support::{ADMIN_PASSWORD, Client, header, json_of};
+
+const MIB: u64 = 1024 * 1024;
+/// However slow the machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A server in a process of its own, with a disk of its own.
+struct Process {
+    child: Child,
+    url: String,
+    _disk: TempDir,
+}
+
+impl Process {
+    fn start(installation: &Installation) -> Self {
+        let disk = tempfile::tempdir().expect("a folder");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
+            .env_clear()
+            .envs(
+                installation
+                    .variables
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
+            .env("SORTIE_VIDEO_RECORDING_ENABLED", "true")
+            .env("SORTIE_HOST", "127.0.0.1")
+            .env("SORTIE_PORT", "0")
+            .env("SORTIE_ADMIN_PASSWORD", ADMIN_PASSWORD)
+            .env("SORTIE_RECORDING_STAGING_PATH", disk.path().join("staging"))
+            .env("SORTIE_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let stdout = child.stdout.take().expect("piped");
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let url = lines
+            .find_map(|line| Some(line.split_once("listens on ")?.1.to_owned()))
+            .expect("it listens");
+        // It must not be stopped by a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            url,
+            _disk: disk,
+        }
+    }
+}
+
+impl Drop for Process {
+    /// Without a warning.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn started(installation: &Arc<Installation>) -> Process {
+    let installation = Arc::clone(installation);
+    let started = tokio::task::spawn_blocking(move || Process::start(&installation));
+    started.await.expect("no panic")
+}
+
+/// The same dice every time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+async fn signed_in(url: &str) -> Client {
+    let client = Client {
+        http: reqwest::Client::new(),
+        url: url.to_owned(),
+        token: None,
+        user_id: String::new(),
+    };
+    let who = json!({ "username": "admin", "password": ADMIN_PASSWORD });
+    let tokens = json_of(client.post("/api/auth/login").json(&who), 200).await;
+    Client {
+        token: tokens["access_token"].as_str().map(str::to_owned),
+        ..client
+    }
+}
+
+/// The servers by number; whoever uses one may find it dead.
+struct Servers(RwLock<Vec<Process>>);
+
+impl Servers {
+    async fn any(&self, dice: &mut Dice) -> String {
+        let servers = self.0.read().await;
+        let n = dice.below(servers.len() as u64);
+        servers[usize::try_from(n).expect("small")].url.clone()
+    }
+}
+
+/// Sends a stream in pieces, each to any server; after anything but a yes the offset is asked, and must not be
+/// behind what was answered before.
+async fn upload(
+    servers: &Servers,
+    client: &Client,
+    id: &str,
+    stream: &[u8],
+    answered: &AtomicU64,
+    mut dice: Dice,
+) {
+    let upload = format!("/api/uploads/{id}");
+    let (mut at, mut safe, length) = (0u64, 0u64, stream.len() as u64);
+    while at < length {
+        let end = (at + 1 + dice.below(MIB)).min(length);
+        let range = usize::try_from(at).expect("small")..usize::try_from(end).expect("small");
+        let there = client.at(&servers.any(&mut dice).await);
+        let mut patch = there.patch(&upload, at, stream[range].to_vec());
+        if end == length {
+            patch = patch.header("Upload-Length", length);
+        }
+        if let Ok(answer) = patch.send().await
+            && answer.status() == StatusCode::NO_CONTENT
+        {
+            answered.fetch_add(end - safe, Ordering::SeqCst);
+            (at, safe) = (end, end);
+            continue;
+        }
+        at = loop {
+            let there = client.at(&servers.any(&mut dice).await);
+            let asked = there.tus(Method::HEAD, &upload).send().await;
+            match asked {
+                Ok(answer) if answer.status() == StatusCode::OK => {
+                    break header(&answer, "upload-offset").parse().expect("a number");
+                }
+                // Nobody is there, or not yet; never an answer that would make a sender give up.
+                Ok(answer) => assert!(
+                    matches!(answer.status().as_u16(), 423 | 503),
+                    "{}",
+                    answer.status()
+                ),
+                Err(_) => {}
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(
+            at >= safe,
+            "{safe} bytes were answered for, and {at} are there"
+        );
+        answered.fetch_add(at - safe, Ordering::SeqCst);
+        safe = at;
+    }
+}
+
+async fn when_ready(client: &Client, id: &str) -> Value {
+    let waiting = async {
+        loop {
+            let recording = client.recording(id).await;
+            if recording["completed_at"].is_string() {
+                return recording;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    waited.expect("it is finished in the end")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_of_three_may_be_killed_at_any_time() {
+    const KILLS: u64 = 8;
+    const STREAMS: u64 = 3;
+    let installation = Arc::new(Installation::new(&[]));
+    let mut processes = Vec::new();
+    for _ in 0..3 {
+        processes.push(started(&installation).await);
+    }
+    let client = signed_in(&processes[0].url).await;
+    let servers = Arc::new(Servers(RwLock::new(processes)));
+    let stream: Arc<[u8]> = large_webm(10 * 1024 * 1024).into();
+    let answered = Arc::new(AtomicU64::new(0));
+    let mut uploads = Vec::new();
+    for n in 1..=STREAMS {
+        let (id, _) = client.start_recording().await;
+        let (servers, stream, answered) = (
+            Arc::clone(&servers),
+            Arc::clone(&stream),
+            Arc::clone(&answered),
+        );
+        let (task_id, client) = (id.clone(), client.at(&client.url));
+        let task = tokio::spawn(async move {
+            let dice = Dice(n * 0x9E37_79B9);
+            upload(&servers, &client, &task_id, &stream, &answered, dice).await;
+        });
+        uploads.push((id, task));
+    }
+    // By how much has been answered, so that a slow machine meets the same number.
+    let total = STREAMS * stream.len() as u64;
+    let mut dice = Dice(0x2545_F491);
+    for kill in 1..=KILLS {
+        let when = total * kill / (KILLS + 1) - dice.below(MIB / 2);
+        let reached = async {
+            while answered.load(Ordering::SeqCst) < when {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let reached = tokio::time::timeout(PATIENCE, reached).await;
+        assert!(reached.is_ok(), "the uploads hang");
+        let n = usize::try_from(dice.below(3)).expect("small");
+        let _ = servers.0.write().await[n].child.kill();
+        let fresh = started(&installation).await;
+        servers.0.write().await[n] = fresh;
+    }
+    let url = servers.any(&mut dice).await;
+    let client = client.at(&url);
+    for (id, task) in uploads {
+        task.await.expect("no byte that was answered for is lost");
+        let recording = when_ready(&client, &id).await;
+        assert_eq!(recording["status"], "ready", "{recording}");
+        assert_eq!(recording["interrupted"], false, "{recording}");
+        assert!(download(&client, &id).await == finished(&stream));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_server_began_another_one_finishes() {
+    let installation = Arc::new(Installation::new(&[(
+        "SORTIE_RECORDING_SILENCE_SECONDS",
+        "5",
+    )]));
+    let (doomed, other) = (started(&installation).await, started(&installation).await);
+    let client = signed_in(&doomed.url).await;
+    let stream = large_webm(9 * 1024 * 1024);
+    let (id, _) = client.start_recording().await;
+    let patch = client.patch(&format!("/api/uploads/{id}"), 0, stream.clone());
+    let answer = patch.send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    drop(doomed);
+    let client = client.at(&other.url);
+    let recording = when_ready(&client, &id).await;
+    assert_eq!(recording["status"], "ready", "{recording}");
+    assert_eq!(recording["interrupted"], true, "{recording}");
+    assert!(download(&client, &id).await == finished(&stream));
+}

@@ -1,0 +1,51 @@
+//! Several servers on one PostgreSQL database and one bucket.
+#![cfg(all(feature = "postgres", feature = "s3"))]
+
+mod abroad;
+mod killed;
+#[path = "../support/mod.rs"]
+mod support;
+mod uploads;
+
+use support::TestServer;
+use support::postgres::cluster;
+use support::seaweedfs::{ADMIN, BUCKET, seaweedfs};
+
+/// What all servers of one installation are told.
+struct Installation {
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Installation {
+    fn new(more: &[(&'static str, &str)]) -> Self {
+        let own = [
+            ("SORTIE_DB_TYPE", "postgres".to_owned()),
+            ("SORTIE_DB_DSN", cluster().database()),
+            ("SORTIE_RECORDING_STORAGE_BACKEND", "s3".to_owned()),
+            ("SORTIE_RECORDING_S3_BUCKET", BUCKET.to_owned()),
+            ("SORTIE_RECORDING_S3_ENDPOINT", seaweedfs().endpoint.clone()),
+            (
+                "SORTIE_RECORDING_S3_PREFIX",
+                uuid::Uuid::new_v4().simple().to_string(),
+            ),
+            ("AWS_ACCESS_KEY_ID", ADMIN.0.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", ADMIN.1.to_owned()),
+        ];
+        let more = more
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        Self {
+            variables: more.chain(own).collect(),
+        }
+    }
+
+    /// Another server, with a disk of its own.
+    async fn server(&self) -> TestServer {
+        let variables: Vec<_> = self
+            .variables
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        TestServer::with(&variables).await
+    }
+}

@@ -1,0 +1,121 @@
+//! An upload whose requests come to now this server, now that.
+
+use reqwest::StatusCode;
+
+use crate::Installation;
+use crate::support::streams::{download, finished, large_webm, send};
+use crate::support::{chromium_webm, header, problem};
+
+const MIB: usize = 1024 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_server_goes_on_with_an_upload() {
+    let installation = Installation::new(&[]);
+    let servers = [
+        installation.server().await,
+        installation.server().await,
+        installation.server().await,
+    ];
+    let ada = servers[0].user("ada").await;
+    let stream = large_webm(19 * MIB);
+    let (id, _) = ada.start_recording().await;
+    let mut at = 0usize;
+    // Parts fill and go to the store from one server after the other; now and then one has two requests in a row.
+    for (n, size) in [
+        1,
+        2 * MIB,
+        3 * MIB + 7,
+        4 * MIB,
+        100,
+        MIB,
+        5 * MIB,
+        MIB,
+        2 * MIB,
+        usize::MAX,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let end = at.saturating_add(size).min(stream.len());
+        let there = ada.at(&servers[n % 3].url);
+        send(&there, &id, &stream, at, end, 2 * MIB).await;
+        let elsewhere = ada.at(&servers[(n + n / 3) % 3].url);
+        if end < stream.len() {
+            assert_eq!(elsewhere.offset(&id).await, end as u64, "after piece {n}");
+        }
+        at = end;
+    }
+    assert_eq!(at, stream.len());
+    for server in &servers {
+        let ada = ada.at(&server.url);
+        assert_eq!(ada.recording(&id).await["status"], "ready");
+        assert!(download(&ada, &id).await == finished(&stream));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lost_an_upload_takes_no_byte_of_it() {
+    let installation = Installation::new(&[]);
+    let (one, other) = (installation.server().await, installation.server().await);
+    let (here, stream) = (one.user("ada").await, chromium_webm());
+    let there = here.at(&other.url);
+    let (id, _) = here.start_recording().await;
+    send(&here, &id, &stream, 0, 10_000, 5_000).await;
+    // A body that hangs half-way at the first server, while the sender goes on at the second.
+    let (feed, body) = tokio::sync::mpsc::channel::<Result<Vec<u8>, std::io::Error>>(1);
+    let body =
+        futures_util::stream::unfold(body, async |mut body| Some((body.recv().await?, body)));
+    let hanging = here.patch(
+        &format!("/api/uploads/{id}"),
+        10_000,
+        reqwest::Body::wrap_stream(body),
+    );
+    let hanging = tokio::spawn(hanging.send());
+    feed.send(Ok(vec![0xEE; 5_000])).await.expect("it is read");
+    assert_eq!(there.offset(&id).await, 10_000);
+    send(&there, &id, &stream, 10_000, 20_000, 5_000).await;
+    // It ends, with other bytes than those that were taken.
+    drop(feed);
+    let answer = hanging.await.expect("no panic").expect("an answer");
+    assert_eq!(
+        answer.status(),
+        StatusCode::LOCKED,
+        "{}",
+        header(&answer, "upload-offset")
+    );
+    assert_eq!(there.offset(&id).await, 20_000);
+    // Deleted at one server, it is gone at the other, whatever that one remembers.
+    let (gone, _) = here.start_recording().await;
+    send(&here, &gone, &stream, 0, 10_000, 5_000).await;
+    let deleted = there
+        .delete(&format!("/api/recordings/{gone}"))
+        .send()
+        .await;
+    assert_eq!(deleted.expect("an answer").status(), StatusCode::NO_CONTENT);
+    let more = here.patch(
+        &format!("/api/uploads/{gone}"),
+        10_000,
+        stream[10_000..].to_vec(),
+    );
+    problem(more, 404, "not_found").await;
+
+    send(&here, &id, &stream, 20_000, stream.len(), 20_000).await;
+    assert!(download(&there, &id).await == finished(&stream));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_one_server_finished_is_closed_at_the_other() {
+    let installation = Installation::new(&[]);
+    let (one, other) = (installation.server().await, installation.server().await);
+    let (here, stream) = (one.user("ada").await, chromium_webm());
+    let there = here.at(&other.url);
+    let (id, _) = here.start_recording().await;
+    send(&here, &id, &stream, 0, 10_000, 5_000).await;
+    send(&there, &id, &stream, 10_000, stream.len(), 50_000).await;
+    // The first one still remembers it as growing.
+    let upload = format!("/api/uploads/{id}");
+    let late = here.patch(&upload, 10_000, stream[10_000..].to_vec());
+    problem(late, 409, "offset_mismatch").await;
+    assert_eq!(here.offset(&id).await, stream.len() as u64);
+    assert!(download(&here, &id).await == finished(&stream));
+}
