@@ -13,6 +13,7 @@ mod s3;
 mod secret;
 mod settings;
 mod sign_in;
+mod telemetry;
 mod variables;
 
 use std::fmt;
@@ -33,6 +34,7 @@ pub use settings::Settings;
 #[cfg(feature = "sso")]
 pub use sign_in::OidcConfig;
 pub use sign_in::{JwtConfig, JwtKeys, SignInConfig};
+pub use telemetry::TelemetryConfig;
 pub use variables::{VARIABLES, Variable, help as variables_help};
 
 const MIB: u64 = 1024 * 1024;
@@ -89,6 +91,8 @@ pub struct Config {
     pub log: String,
     /// Ways to sign in besides a password.
     pub sign_in: SignInConfig,
+    /// Where traces go, if anywhere.
+    pub telemetry: Option<TelemetryConfig>,
 }
 
 /// Where recordings are kept.
@@ -290,6 +294,7 @@ impl Config {
         if let Err(error) = EnvFilter::try_new(&log) {
             reader.wrong("SORTIE_LOG", format!("{log:?} is no filter: {error}"));
         }
+        let telemetry = TelemetryConfig::read(&mut reader);
         if !reader.errors.is_empty() {
             return Err(reader.errors);
         }
@@ -316,6 +321,7 @@ impl Config {
             metrics_public,
             log,
             sign_in,
+            telemetry,
         })
     }
 }

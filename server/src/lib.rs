@@ -17,10 +17,12 @@ mod policy;
 mod server;
 mod storage;
 mod sweep;
+#[cfg(feature = "otel")]
+mod telemetry;
 #[cfg(all(test, feature = "postgres"))]
 #[path = "../tests/support/postgres.rs"]
 mod test_postgres;
-#[cfg(any(feature = "s3", feature = "sso"))]
+#[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
 mod tls;
 
 pub use accounts::FirstAdmin;
@@ -32,7 +34,7 @@ pub use config::OidcConfig;
 pub use config::PostgresConfig;
 pub use config::{
     Config, ConfigError, DatabaseConfig, JwtConfig, JwtKeys, LocalStorageConfig, Network, Secret,
-    Settings, SignInConfig, StorageConfig, VARIABLES, Variable, variables_help,
+    Settings, SignInConfig, StorageConfig, TelemetryConfig, VARIABLES, Variable, variables_help,
 };
 #[cfg(feature = "s3")]
 pub use config::{S3Key, S3StorageConfig};
@@ -40,3 +42,5 @@ pub use server::{OpenError, Server, verify_audit};
 pub use sweep::{
     Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome, SweepReport, SweepTally,
 };
+#[cfg(feature = "otel")]
+pub use telemetry::{Telemetry, TelemetryError};

@@ -7,15 +7,14 @@
 )]
 
 mod cli;
+mod log;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 use sortie_server::{Config, Server, Settings, SystemClock, variables_help};
-use tracing_subscriber::EnvFilter;
 
 /// Records screens, loses nothing, finds them again. Configured by environment variables: --help lists them.
 #[derive(Parser)]
@@ -40,15 +39,6 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(errors) => return cli::wrong_values("sortie-server cannot start", &errors),
     };
-    let filter = EnvFilter::new(&config.log);
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        log.init();
-    } else {
-        log.json().flatten_event(true).init();
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -59,7 +49,16 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(config)) {
+    let traces = match log::start(&config, runtime.handle()) {
+        Ok(traces) => traces,
+        Err(error) => {
+            eprintln!("sortie-server cannot start: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(run(config));
+    traces.shut_down();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sortie-server: {error:#}");

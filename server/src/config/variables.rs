@@ -116,6 +116,12 @@ pub const VARIABLES: &[Variable] = &[
     // Operation.
     plain("SORTIE_METRICS_PUBLIC", "false", "Anybody may read `/metrics`, not only administrators"),
     plain("SORTIE_LOG", "info,sqlx=warn,object_store=warn,aws_config=warn", "What is logged ([filter syntax](https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html)); JSON lines unless a terminal reads them"),
+    plain("OTEL_EXPORTER_OTLP_ENDPOINT", "", "An OpenTelemetry collector that takes traces over HTTP: `http://collector:4318`. Other standard variables (`OTEL_TRACES_SAMPLER`, `OTEL_RESOURCE_ATTRIBUTES`, …) count too, from the environment"),
+    plain("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", "Instead, the whole address: `http://collector:4318/v1/traces`"),
+    plain("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "Nothing else is spoken"),
+    secret("OTEL_EXPORTER_OTLP_HEADERS", "", "Sent along: `name=value`, several separated by commas"),
+    plain("OTEL_SERVICE_NAME", "sortie-server", "What the traces call this server"),
+    plain("OTEL_SDK_DISABLED", "false", "No traces, whatever is set above"),
 ];
 
 /// Names the file with settings; can stand in the environment only.

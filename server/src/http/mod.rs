@@ -26,6 +26,8 @@ mod session_recordings;
 mod sessions;
 mod settings;
 mod tokens;
+#[cfg(feature = "otel")]
+mod traced;
 mod upload_form;
 mod uploads;
 
@@ -199,7 +201,8 @@ pub(crate) fn router(state: AppState) -> Router {
             },
         )
         .on_failure(DefaultOnFailure::new().level(Level::DEBUG));
-    api.into_router()
+    let router = api
+        .into_router()
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(assets::fallback)
@@ -220,8 +223,13 @@ pub(crate) fn router(state: AppState) -> Router {
                 .layer(CatchPanicLayer::custom(|_| {
                     ApiError::internal(anyhow::anyhow!("a handler panicked")).into_response()
                 })),
-        )
-        .with_state(state)
+        );
+    #[cfg(feature = "otel")]
+    let router = match state.config.telemetry {
+        Some(_) => router.layer(middleware::from_fn(traced::trace)),
+        None => router,
+    };
+    router.with_state(state)
 }
 
 async fn method_not_allowed() -> ApiError {

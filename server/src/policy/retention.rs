@@ -238,6 +238,13 @@ impl Inner {
         Planner::new(rules, self.clock.now_ms(), disk)
     }
 
+    #[tracing::instrument(
+        target = "sortie::spans",
+        level = "trace",
+        name = "retention",
+        skip_all,
+        err(level = "trace")
+    )]
     async fn run(&self, scope: Scope, limit: u64, actor: &Actor) -> Result<RetentionRun, RunError> {
         let mut planner = self.planner(scope).await;
         let mut run = RetentionRun::default();

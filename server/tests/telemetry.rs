@@ -1,0 +1,230 @@
+//! Traces, as a collector gets them: a real receiver of OTLP over HTTP, and the real program.
+#![cfg(feature = "otel")]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode as Code};
+use prost::Message;
+use serde_json::json;
+use support::{ADMIN_PASSWORD, Client, chromium_webm, json_of};
+use tempfile::TempDir;
+
+/// The trace that a caller is in, and its span there (W3C Trace Context, section 3.2).
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const TRACE: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
+const PARENT: u64 = 0x00f0_67aa_0ba9_02b7;
+
+/// What has arrived.
+#[derive(Clone, Default)]
+struct Received(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
+
+/// A collector; gives its address.
+async fn collector(received: Received) -> String {
+    async fn take(State(received): State<Received>, headers: HeaderMap, body: Bytes) -> StatusCode {
+        assert_eq!(headers["content-type"], "application/x-protobuf");
+        assert_eq!(headers["api-key"], "a key");
+        let request = ExportTraceServiceRequest::decode(body).expect("OTLP");
+        received.0.lock().expect("a lock").push(request);
+        StatusCode::OK
+    }
+    let routes = axum::Router::new()
+        .route("/v1/traces", axum::routing::post(take))
+        .with_state(received);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    format!("http://{address}")
+}
+
+struct Process {
+    child: Child,
+    url: String,
+    _folder: TempDir,
+}
+
+impl Process {
+    fn start(collector: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
+            .env_clear()
+            .env("SORTIE_VIDEO_RECORDING_ENABLED", "true")
+            .env("SORTIE_HOST", "127.0.0.1")
+            .env("SORTIE_PORT", "0")
+            .env("SORTIE_DB", folder.path().join("sortie.db"))
+            .env("SORTIE_RECORDING_STORAGE_PATH", folder.path())
+            .env("SORTIE_ADMIN_PASSWORD", ADMIN_PASSWORD)
+            .env("SORTIE_LOG", "warn")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
+            .env("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a key")
+            .env("OTEL_SERVICE_NAME", "recordings-north")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let stdout = child.stdout.take().expect("piped");
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let url = lines
+            .find_map(|line| Some(line.split_once("listens on ")?.1.to_owned()))
+            .expect("it listens");
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            url,
+            _folder: folder,
+        }
+    }
+
+    /// Asks it to stop, as systemd and Kubernetes do, and waits until it has.
+    fn stop(mut self) -> Duration {
+        let id = i32::try_from(self.child.id()).expect("small");
+        let id = rustix::process::Pid::from_raw(id).expect("an id");
+        let began = now();
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
+        let status = self.child.wait().expect("it ends");
+        assert!(status.success(), "{status}");
+        began.elapsed()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a process takes to end")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+async fn signed_in(url: &str) -> Client {
+    let nobody = Client {
+        http: reqwest::Client::new(),
+        url: url.to_owned(),
+        token: None,
+        user_id: String::new(),
+    };
+    let who = json!({ "username": "admin", "password": ADMIN_PASSWORD });
+    let tokens = json_of(nobody.post("/api/auth/login").json(&who), 200).await;
+    Client {
+        token: tokens["access_token"].as_str().map(str::to_owned),
+        ..nobody
+    }
+}
+
+fn attribute<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
+    let found = attributes.iter().find(|attribute| attribute.key == key)?;
+    found
+        .value
+        .as_ref()
+        .and_then(|AnyValue { value }| value.as_ref())
+}
+
+fn text(value: &str) -> Option<Value> {
+    Some(Value::StringValue(value.to_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_gets_the_whole_story_of_a_request() {
+    let received = Received::default();
+    let collector = collector(received.clone()).await;
+    let started = tokio::task::spawn_blocking(move || Process::start(&collector)).await;
+    let server = started.expect("no panic");
+    let client = signed_in(&server.url).await;
+    let (id, _) = client.start_recording().await;
+    let bytes = chromium_webm();
+    let patch = client
+        .patch(&format!("/api/uploads/{id}"), 0, bytes.clone())
+        .header("Upload-Length", bytes.len())
+        .header("traceparent", TRACEPARENT);
+    assert_eq!(patch.send().await.expect("an answer").status(), 204);
+    let lost = client
+        .get("/api/recordings/nothing?token=secret")
+        .send()
+        .await;
+    assert_eq!(lost.expect("an answer").status(), 404);
+    client.get("/healthz").send().await.expect("an answer");
+    // Everything is sent before it ends.
+    tokio::task::spawn_blocking(|| server.stop())
+        .await
+        .expect("no panic");
+
+    let requests = std::mem::take(&mut *received.0.lock().expect("a lock"));
+    let resources: Vec<_> = requests.iter().flat_map(|it| &it.resource_spans).collect();
+    for resource in &resources {
+        let attributes = &resource.resource.as_ref().expect("a resource").attributes;
+        let name = attribute(attributes, "service.name");
+        assert_eq!(name, text("recordings-north").as_ref());
+    }
+    let spans: Vec<&Span> = resources
+        .iter()
+        .flat_map(|resource| &resource.scope_spans)
+        .flat_map(|scope| &scope.spans)
+        .collect();
+    let named = |name: &str| {
+        let found = spans.iter().find(|span| span.name == name);
+        found.unwrap_or_else(|| {
+            let names: Vec<_> = spans.iter().map(|span| &span.name).collect();
+            panic!("{name} is not among {names:?}")
+        })
+    };
+    let request = named("PATCH /api/uploads/{id}");
+    assert_eq!(request.kind(), SpanKind::Server);
+    assert_eq!(request.trace_id, TRACE.to_be_bytes());
+    assert_eq!(request.parent_span_id, PARENT.to_be_bytes());
+    for (key, expected) in [
+        ("http.request.method", text("PATCH")),
+        ("http.route", text("/api/uploads/{id}")),
+        ("url.path", text(&format!("/api/uploads/{id}"))),
+        ("http.response.status_code", Some(Value::IntValue(204))),
+    ] {
+        assert_eq!(
+            attribute(&request.attributes, key),
+            expected.as_ref(),
+            "{key}"
+        );
+    }
+    // What was done for it, in the same trace.
+    for name in ["storage append", "storage sync", "finish", "storage finish"] {
+        assert_eq!(named(name).trace_id, TRACE.to_be_bytes(), "{name}");
+    }
+    let finish = named("finish");
+    assert_eq!(finish.parent_span_id, request.span_id);
+    assert_eq!(
+        attribute(&finish.attributes, "sortie.recording"),
+        text(&id).as_ref()
+    );
+    // A caller's mistake is no error of ours, and a query is nobody's business.
+    let lost = named("GET /api/recordings/{id}");
+    assert!(
+        lost.status
+            .as_ref()
+            .is_none_or(|status| status.code() != Code::Error)
+    );
+    assert_ne!(lost.trace_id, TRACE.to_be_bytes());
+    assert!(!format!("{spans:?}").contains("secret"));
+    assert!(spans.iter().all(|span| !span.name.contains("healthz")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_away_costs_nothing() {
+    // Takes connections and never answers; the worst that a network can do.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let collector = format!("http://{}", silent.local_addr().expect("an address"));
+    let started = tokio::task::spawn_blocking(move || Process::start(&collector)).await;
+    let server = started.expect("no panic");
+    let client = signed_in(&server.url).await;
+    let id = client.record(&chromium_webm()).await;
+    assert_eq!(client.recording(&id).await["status"], "ready");
+    let took = tokio::task::spawn_blocking(|| server.stop())
+        .await
+        .expect("no panic");
+    assert!(took < Duration::from_secs(60), "{took:?}");
+}
