@@ -67,9 +67,7 @@ impl Ingest {
         for slot in slots {
             // A session that is gone does not say when: as soon as anybody noticed.
             let ended_ms = ended.get(&slot.id).map(|ended_ms| {
-                ended_ms.unwrap_or_else(|| {
-                    *locked(&slot.seen).orphaned_ms.get_or_insert(now_ms)
-                })
+                ended_ms.unwrap_or_else(|| *locked(&slot.seen).orphaned_ms.get_or_insert(now_ms))
             });
             // Its session ended so long ago that a sender who goes on has had its time.
             let overdue =

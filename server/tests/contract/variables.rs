@@ -25,9 +25,16 @@ const S3: &[(&str, &str)] = &[
     ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),
     ("SORTIE_RECORDING_S3_BUCKET", "videos"),
 ];
+const BUCKET: &[(&str, &str)] = &[("SORTIE_RECORDING_S3_BUCKET", "videos")];
 const POSTGRES: &[(&str, &str)] = &[
     ("SORTIE_DB_TYPE", "postgres"),
     ("SORTIE_DB_HOST", "db.example.com"),
+];
+
+const AWS: &[(&str, &str)] = &[
+    ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),
+    ("SORTIE_RECORDING_S3_BUCKET", "videos"),
 ];
 
 const fn row(name: &'static str, kind: Type, default: &'static str, example: &'static str) -> Row {
@@ -49,7 +56,7 @@ const fn with(needs: &'static [(&'static str, &'static str)], row: Row) -> Row {
 #[rustfmt::skip]
 const ROWS: [Row; 24] = [
     row("SORTIE_VIDEO_RECORDING_ENABLED", Type::Bool, "false", "true"),
-    with(&[("SORTIE_RECORDING_S3_BUCKET", "videos")],
+    with(BUCKET,
         row("SORTIE_RECORDING_STORAGE_BACKEND", Type::String(&["ftp", "S3 "]), "local", "s3")),
     row("SORTIE_RECORDING_STORAGE_PATH", Type::String(&[]), "/data/recordings", "/srv"),
     row("SORTIE_RECORDING_MAX_SIZE_MB", Type::Int, "500", "2000"),
@@ -73,7 +80,7 @@ const ROWS: [Row; 24] = [
     row("SORTIE_ADMIN_PASSWORD", Type::String(&["short"]), "", "a good password"),
     row("SORTIE_JWT_SECRET", Type::String(&["short"]), "", "0123456789abcdef0123456789abcdef"),
     // The AWS chain begins in the environment.
-    with(&[("AWS_SECRET_ACCESS_KEY", "secret"), S3[0], S3[1]],
+    with(AWS,
         row("AWS_ACCESS_KEY_ID", Type::String(&[]), "", "key")),
 ];
 

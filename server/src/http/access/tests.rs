@@ -1,0 +1,92 @@
+use super::*;
+
+/// The table as `docs/access.md` has it.
+fn markdown() -> String {
+    let mut text = String::from("| Method | Path | Who | API token's scope |\n|---|---|---|---|\n");
+    for row in TABLE {
+        let who = format!("{:?}", row.who).to_lowercase();
+        let scopes = match row.scopes {
+            AnyScope => "any".to_owned(),
+            SignInOnly => "none: sign in".to_owned(),
+            Only(scopes) => names(scopes),
+        };
+        let Row { method, path, .. } = row;
+        text += &format!("| {method} | `{path}` | {who} | {scopes} |\n");
+    }
+    text
+}
+
+/// `UPDATE_DOCS=1` writes the page instead.
+#[test]
+fn the_page_for_readers_is_this_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/access.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = page.split_once("<!-- table -->\n").unwrap();
+    let (_, after) = rest.split_once("<!-- end -->\n").unwrap();
+    let expected = format!(
+        "{before}<!-- table -->\n{}<!-- end -->\n{after}",
+        markdown()
+    );
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &expected).unwrap();
+    } else {
+        assert_eq!(
+            page, expected,
+            "run: UPDATE_DOCS=1 cargo test -p sortie-server access"
+        );
+    }
+}
+
+#[test]
+fn what_administers_is_for_administrators_and_no_row_comes_twice() {
+    for (at, row) in TABLE.iter().enumerate() {
+        if row.path.starts_with("/api/admin/") {
+            assert_eq!(row.who, Admin, "{}", row.path);
+        }
+        let twice = |other: &Row| (other.method, other.path) == (row.method, row.path);
+        assert!(!TABLE[..at].iter().any(twice), "{}", row.path);
+    }
+}
+
+#[test]
+fn a_token_needs_a_scope_and_a_person_does_not() {
+    let caller = |via, roles: &[Role], scopes: Option<&[TokenScope]>| Caller {
+        user_id: "1".to_owned(),
+        username: "ann".to_owned(),
+        roles: roles.to_vec(),
+        via,
+        address: std::net::Ipv4Addr::LOCALHOST.into(),
+        scopes: scopes.map(<[_]>::to_vec),
+        sign_in: None,
+    };
+    let (user, admin) = (&[Role::User][..], &[Role::User, Role::Admin][..]);
+    let ann = caller(Via::Bearer, user, None);
+    let recorder = caller(Via::Token, user, Some(&[Record]));
+    let reader = caller(Via::Token, user, Some(&[Read]));
+    let root = caller(Via::Cookie, admin, None);
+    let robot = caller(Via::Token, admin, Some(&[AdminScope]));
+    let platform = caller(Via::Jwt, admin, None);
+    for (row, expected) in [
+        (row("", "", User, AnyScope), [true; 6]),
+        (
+            row("", "", User, Only(&[Record])),
+            [true, true, false, true, true, true],
+        ),
+        (
+            row("", "", Owner, Only(&[Read])),
+            [true, false, true, true, true, true],
+        ),
+        (
+            row("", "", User, SignInOnly),
+            [true, false, false, true, false, false],
+        ),
+        (
+            row("", "", Admin, Only(&[AdminScope])),
+            [false, false, false, true, true, true],
+        ),
+    ] {
+        let allowed = [&ann, &recorder, &reader, &root, &robot, &platform]
+            .map(|caller| check(&row, caller).is_ok());
+        assert_eq!(allowed, expected, "{:?} {:?}", row.who, row.scopes);
+    }
+}
