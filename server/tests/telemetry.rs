@@ -16,8 +16,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode as Code};
 use prost::Message;
-use serde_json::json;
-use support::{ADMIN_PASSWORD, Client, chromium_webm, json_of};
+use support::{ADMIN_PASSWORD, Client, chromium_webm};
 use tempfile::TempDir;
 
 /// The trace that a caller is in, and its span there (W3C Trace Context, section 3.2).
@@ -102,21 +101,6 @@ fn now() -> Instant {
     Instant::now()
 }
 
-async fn signed_in(url: &str) -> Client {
-    let nobody = Client {
-        http: reqwest::Client::new(),
-        url: url.to_owned(),
-        token: None,
-        user_id: String::new(),
-    };
-    let who = json!({ "username": "admin", "password": ADMIN_PASSWORD });
-    let tokens = json_of(nobody.post("/api/auth/login").json(&who), 200).await;
-    Client {
-        token: tokens["access_token"].as_str().map(str::to_owned),
-        ..nobody
-    }
-}
-
 fn attribute<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
     let found = attributes.iter().find(|attribute| attribute.key == key)?;
     found
@@ -135,7 +119,7 @@ async fn a_collector_gets_the_whole_story_of_a_request() {
     let collector = collector(received.clone()).await;
     let started = tokio::task::spawn_blocking(move || Process::start(&collector)).await;
     let server = started.expect("no panic");
-    let client = signed_in(&server.url).await;
+    let client = Client::admin_at(&server.url).await;
     let (id, _) = client.start_recording().await;
     let bytes = chromium_webm();
     let patch = client
@@ -220,7 +204,7 @@ async fn a_collector_that_is_away_costs_nothing() {
     let collector = format!("http://{}", silent.local_addr().expect("an address"));
     let started = tokio::task::spawn_blocking(move || Process::start(&collector)).await;
     let server = started.expect("no panic");
-    let client = signed_in(&server.url).await;
+    let client = Client::admin_at(&server.url).await;
     let id = client.record(&chromium_webm()).await;
     assert_eq!(client.recording(&id).await["status"], "ready");
     let took = tokio::task::spawn_blocking(|| server.stop())

@@ -305,3 +305,21 @@ async fn the_configured_secret_signs_what_a_token_says() {
     assert!(claims["sid"].is_string());
     assert!(read("another secret that is long enough").is_err());
 }
+
+#[tokio::test]
+async fn the_log_says_how_somebody_signed_in_and_the_page_offers_what_can_work() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let rows = json_of(admin.get("/api/admin/audit?action=sign_in"), 200).await;
+    assert_eq!(rows[0]["via"], "password", "{rows}");
+    let methods = json_of(server.nobody().get("/api/auth/methods"), 200).await;
+    assert_eq!(methods["password"], true);
+    // Nobody has one any more, as where everybody comes from a provider.
+    let database = database(&server).await;
+    sqlx::query("UPDATE users SET password_hash = ''")
+        .execute(&database)
+        .await
+        .expect("a statement");
+    let methods = json_of(server.nobody().get("/api/auth/methods"), 200).await;
+    assert_eq!(methods["password"], false);
+}

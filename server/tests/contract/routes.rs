@@ -28,32 +28,32 @@ const RECORDING: [&str; 11] = [
     "created_at",
 ];
 
-/// Every route of the contract, and what it answers when all is well. The tests below ask each of them; this is
-/// what the server says of itself.
+/// Every route of the contract, and what it answers when all is well: what the server says of itself. The tests below
+/// ask for that and for the refusals.
 #[rustfmt::skip]
 const ROUTES: [(&str, &str, &[&str]); 26] = [
-    ("post", "/api/auth/login", &["200", "401"]),
-    ("post", "/api/auth/refresh", &["200", "401"]),
+    ("post", "/api/auth/login", &["200"]),
+    ("post", "/api/auth/refresh", &["200"]),
     ("post", "/api/auth/logout", &["204"]),
-    ("get", "/api/auth/me", &["200", "401"]),
-    ("post", "/api/admin/users", &["201", "403"]),
+    ("get", "/api/auth/me", &["200"]),
+    ("post", "/api/admin/users", &["201"]),
     ("get", "/api/admin/users", &["200"]),
     ("patch", "/api/admin/users/{id}", &["200"]),
     ("delete", "/api/admin/users/{id}", &["204"]),
     ("post", "/api/sessions", &["201"]),
     ("get", "/api/sessions", &["200"]),
-    ("get", "/api/sessions/{id}", &["200", "404"]),
+    ("get", "/api/sessions/{id}", &["200"]),
     ("post", "/api/sessions/{id}/stop", &["200"]),
     ("delete", "/api/sessions/{id}", &["204"]),
-    ("post", "/api/sessions/{id}/recording/start", &["201", "403", "404", "409"]),
-    ("post", "/api/sessions/{id}/recording/stop", &["200", "400"]),
-    ("post", "/api/sessions/{id}/recording/upload", &["200", "413"]),
+    ("post", "/api/sessions/{id}/recording/start", &["201"]),
+    ("post", "/api/sessions/{id}/recording/stop", &["200"]),
+    ("post", "/api/sessions/{id}/recording/upload", &["200"]),
     ("get", "/api/recordings", &["200"]),
-    ("get", "/api/recordings/{id}/download", &["200", "206", "403", "404", "409", "416"]),
-    ("delete", "/api/recordings/{id}", &["204", "403"]),
-    ("get", "/api/admin/recordings", &["200", "403"]),
-    ("get", "/api/admin/settings", &["200", "403"]),
-    ("put", "/api/admin/settings", &["204", "403"]),
+    ("get", "/api/recordings/{id}/download", &["200", "206"]),
+    ("delete", "/api/recordings/{id}", &["204"]),
+    ("get", "/api/admin/recordings", &["200"]),
+    ("get", "/api/admin/settings", &["200"]),
+    ("put", "/api/admin/settings", &["204"]),
     // What they need beside them.
     ("get", "/api/recordings/{id}", &["200"]),
     ("post", "/api/uploads", &["201"]),
@@ -211,6 +211,8 @@ async fn recording_a_session() {
     let id = text(&started, "recording_id");
     let large = whole_file(&ann, &session, id, vec![0; 1024 * 1024 + 1]);
     problem(large, 413, "too_large").await;
+    let started = json_of(ann.post(&start), 201).await;
+    let id = text(&started, "recording_id");
     let taken = json_of(whole_file(&ann, &session, id, chromium_webm()), 200).await;
     assert!(
         ["processing", "ready"].contains(&text(&taken, "status")),

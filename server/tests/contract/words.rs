@@ -12,7 +12,7 @@ const AUTO: &str = "tests/browser/auto-record.test.mjs";
 const WORDS: &str = "frontend/src/words.rs";
 
 #[rustfmt::skip]
-const ROWS: [(&str, &str); 33] = [
+const ROWS: [(&str, &str); 32] = [
     ("View recordings", PAGES),
     ("My Recordings", PAGES),
     ("Refresh", PAGES),
@@ -45,7 +45,6 @@ const ROWS: [(&str, &str); 33] = [
     ("Start recording", RECORD),
     ("Stop recording", RECORD),
     ("Stop recording", AUTO),
-    ("Users", ADMIN),
 ];
 
 fn sources(folder: &Path, text: &mut String) {

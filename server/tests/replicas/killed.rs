@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::RwLock;
 
 use crate::Installation;
 use crate::support::streams::{download, finished, large_webm};
-use crate::support::{ADMIN_PASSWORD, Client, header, json_of};
+use crate::support::{ADMIN_PASSWORD, Client, header};
 
 const MIB: u64 = 1024 * 1024;
 /// However slow the machine.
@@ -84,21 +84,6 @@ impl Dice {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % end
-    }
-}
-
-async fn signed_in(url: &str) -> Client {
-    let client = Client {
-        http: reqwest::Client::new(),
-        url: url.to_owned(),
-        token: None,
-        user_id: String::new(),
-    };
-    let who = json!({ "username": "admin", "password": ADMIN_PASSWORD });
-    let tokens = json_of(client.post("/api/auth/login").json(&who), 200).await;
-    Client {
-        token: tokens["access_token"].as_str().map(str::to_owned),
-        ..client
     }
 }
 
@@ -189,7 +174,7 @@ async fn any_of_three_may_be_killed_at_any_time() {
     for _ in 0..3 {
         processes.push(started(&installation).await);
     }
-    let client = signed_in(&processes[0].url).await;
+    let client = Client::admin_at(&processes[0].url).await;
     let servers = Arc::new(Servers(RwLock::new(processes)));
     let stream: Arc<[u8]> = large_webm(10 * 1024 * 1024).into();
     let answered = Arc::new(AtomicU64::new(0));
@@ -243,7 +228,7 @@ async fn what_a_dead_server_began_another_one_finishes() {
         "5",
     )]));
     let (doomed, other) = (started(&installation).await, started(&installation).await);
-    let client = signed_in(&doomed.url).await;
+    let client = Client::admin_at(&doomed.url).await;
     let stream = large_webm(9 * 1024 * 1024);
     let (id, _) = client.start_recording().await;
     let patch = client.patch(&format!("/api/uploads/{id}"), 0, stream.clone());

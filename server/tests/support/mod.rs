@@ -224,6 +224,26 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// The administrator of a server in a process of its own.
+    #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
+    pub(crate) async fn admin_at(url: &str) -> Self {
+        // A server in this process would have chosen it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let nobody = Self {
+            http: reqwest::Client::new(),
+            url: url.to_owned(),
+            token: None,
+            user_id: String::new(),
+        };
+        let who = json!({ "username": "admin", "password": ADMIN_PASSWORD });
+        let tokens = json_of(nobody.post("/api/auth/login").json(&who), 200).await;
+        Self {
+            token: tokens["access_token"].as_str().map(str::to_owned),
+            user_id: tokens["user"]["id"].as_str().unwrap_or_default().to_owned(),
+            ..nobody
+        }
+    }
+
     /// The same person at another server on the same database.
     pub(crate) fn at(&self, url: &str) -> Self {
         Self {

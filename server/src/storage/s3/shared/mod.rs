@@ -65,12 +65,7 @@ impl Shared {
         keys: &Keys,
     ) -> io::Result<Self> {
         clear(keys.staging())?;
-        let folder = keys
-            .staging()
-            .join(format!("{CACHE}{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir(&folder)?;
-        let lock = File::open(&folder)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        let (folder, lock) = own_folder(keys.staging())?;
         Ok(Self {
             ledger,
             remote,
@@ -298,6 +293,25 @@ fn write_parts(folder: &Path, state: &State, mut at: u64, mut bytes: &[u8]) -> i
         bytes = rest;
     }
     Ok(())
+}
+
+/// A folder of this server's own, locked.
+fn own_folder(staging: &Path) -> io::Result<(PathBuf, File)> {
+    loop {
+        let folder = staging.join(format!("{CACHE}{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder)?;
+        // Another server that starts may take it for left over until it is locked.
+        match File::open(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            lock => {
+                let lock = lock?;
+                if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && folder.exists()
+                {
+                    return Ok((folder, lock));
+                }
+            }
+        }
+    }
 }
 
 /// Removes the folders of servers that do not run any more: they are copies.
