@@ -7,12 +7,13 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
 use sortie_faults::webm;
+use tokio::runtime;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::contestant::{Contestant, Programs, Running};
+use crate::contestant::{Address, Contestant, Programs, Running, Vitals};
+use crate::footage::Footage;
 use crate::wire::Wire;
 
 /// How many senders with how large chunks.
@@ -55,6 +56,15 @@ pub(crate) struct Figures {
     pub(crate) peak_memory: Option<u64>,
 }
 
+/// What the chunks of all streams have taken.
+struct Timed {
+    took: Duration,
+    /// Of each chunk.
+    times: Vec<Duration>,
+    /// Of the server.
+    processor: Option<Duration>,
+}
+
 /// Measures one contestant once.
 pub(crate) async fn measure(
     contestant: Contestant,
@@ -62,23 +72,32 @@ pub(crate) async fn measure(
     shape: Shape,
     folder: &Path,
 ) -> Result<Figures> {
-    let bytes = Bytes::from(webm::looped(webm::SAMPLE, shape.chunk * shape.chunks)?);
+    let recording = webm::looped(webm::SAMPLE, shape.chunk * shape.chunks)?;
     let place = tempfile::tempdir_in(folder)?;
     warm_up(place.path())?;
     let running = contestant.start(programs, place.path()).await?;
-    let before = running.as_ref().map(Running::processor_time).transpose()?;
-    let (took, mut times) = match &running {
-        None => {
-            tokio::task::spawn_blocking({
-                let folder = place.path().to_owned();
-                move || floor(shape, &bytes, &folder)
-            })
-            .await??
+    let server = running
+        .as_ref()
+        .map(|running| (running.address(), running.vitals()));
+    let folder = place.path().to_owned();
+    // Not on the threads of the runtime: the floor's threads block, and the senders have one of their own.
+    let timing = tokio::task::spawn_blocking(move || match server {
+        None => floor(shape, &recording.into(), &folder),
+        Some((address, vitals)) => {
+            let footage = Arc::new(Footage::new(&recording)?);
+            runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?
+                .block_on(upload(shape, &footage, &address, vitals))
         }
-        Some(running) => upload(shape, &bytes, running).await?,
-    };
-    let after = running.as_ref().map(Running::processor_time).transpose()?;
-    let peak_memory = running.as_ref().map(Running::peak_memory).transpose()?;
+    });
+    let Timed {
+        took,
+        mut times,
+        processor,
+    } = timing.await??;
+    let vitals = running.as_ref().map(Running::vitals);
+    let peak_memory = vitals.map(|vitals| vitals.peak_memory()).transpose()?;
     if let Some(running) = running {
         running.stop().await?;
     }
@@ -93,9 +112,7 @@ pub(crate) async fn measure(
         per_second: chunks / took.as_secs_f64(),
         p50_ms: at(50),
         p99_ms: at(99),
-        processor_us: before
-            .zip(after)
-            .map(|(before, after)| (after - before).as_secs_f64() * 1e6 / chunks),
+        processor_us: processor.map(|time| time.as_secs_f64() * 1e6 / chunks),
         peak_memory,
     })
 }
@@ -113,18 +130,18 @@ fn warm_up(folder: &Path) -> Result<()> {
 }
 
 /// `write` and `fdatasync` per chunk from as many threads.
-fn floor(shape: Shape, bytes: &Bytes, folder: &Path) -> Result<(Duration, Vec<Duration>)> {
+fn floor(shape: Shape, recording: &Arc<[u8]>, folder: &Path) -> Result<Timed> {
     let start = Arc::new(Barrier::new(shape.streams + 1));
     let threads: Vec<_> = (0..shape.streams)
         .map(|number| {
-            let (start, bytes) = (Arc::clone(&start), bytes.clone());
+            let (start, recording) = (Arc::clone(&start), Arc::clone(recording));
             let path = folder.join(format!("{number}"));
             std::thread::spawn(move || {
                 let file = File::create(path);
                 start.wait();
                 let mut file = file?;
                 let mut times = Vec::with_capacity(shape.chunks);
-                for chunk in bytes.chunks_exact(shape.chunk).take(shape.chunks) {
+                for chunk in recording.chunks_exact(shape.chunk).take(shape.chunks) {
                     let begun = Instant::now();
                     file.write_all(chunk)?;
                     file.sync_data()?;
@@ -136,42 +153,53 @@ fn floor(shape: Shape, bytes: &Bytes, folder: &Path) -> Result<(Duration, Vec<Du
         .collect();
     start.wait();
     let begun = Instant::now();
-    let mut all = Vec::new();
+    let mut times = Vec::new();
     for thread in threads {
-        let times = thread.join().ok().context("a thread has panicked")?;
-        all.extend(times?);
+        let joined = thread.join().ok().context("a thread has panicked")?;
+        times.extend(joined?);
     }
-    Ok((begun.elapsed(), all))
+    Ok(Timed {
+        took: begun.elapsed(),
+        times,
+        processor: None,
+    })
 }
 
+/// All streams from one thread: it is not to take more of the processors than it must.
 async fn upload(
     shape: Shape,
-    bytes: &Bytes,
-    running: &Running,
-) -> Result<(Duration, Vec<Duration>)> {
+    footage: &Arc<Footage>,
+    server: &Address,
+    vitals: Vitals,
+) -> Result<Timed> {
     let mut wires = Vec::new();
     for _ in 0..shape.streams {
         // One more byte than will come: what finishing costs is another figure.
-        wires.push(Wire::create(running, (shape.chunk * shape.chunks) as u64 + 1).await?);
+        wires.push(Wire::create(server, (shape.chunk * shape.chunks) as u64 + 1).await?);
     }
+    let before = vitals.processor_time()?;
     let begun = Instant::now();
     let mut senders = JoinSet::new();
     for mut wire in wires {
-        let bytes = bytes.clone();
+        let footage = Arc::clone(footage);
         senders.spawn(async move {
             let mut times = Vec::with_capacity(shape.chunks);
-            let chunks = bytes.chunks_exact(shape.chunk).take(shape.chunks);
-            for (number, chunk) in chunks.enumerate() {
+            for number in 0..shape.chunks {
                 let begun = Instant::now();
-                wire.patch((number * shape.chunk) as u64, chunk).await?;
+                let offset = (number * shape.chunk) as u64;
+                wire.patch(&footage, offset, shape.chunk).await?;
                 times.push(begun.elapsed());
             }
             anyhow::Ok(times)
         });
     }
-    let mut all = Vec::new();
-    while let Some(times) = senders.join_next().await {
-        all.extend(times??);
+    let mut times = Vec::new();
+    while let Some(joined) = senders.join_next().await {
+        times.extend(joined??);
     }
-    Ok((begun.elapsed(), all))
+    Ok(Timed {
+        took: begun.elapsed(),
+        times,
+        processor: Some(vitals.processor_time()? - before),
+    })
 }

@@ -66,9 +66,11 @@ impl Contestant {
                 let process = Setup::new(&programs.sortie, folder).start(0).await?;
                 let caller = Caller::sign_in(&process.origin()).await?;
                 return Ok(Some(Running {
-                    port: process.port(),
-                    files: "/api/uploads".to_owned(),
-                    authorization: format!("Authorization: Bearer {}\r\n", caller.token()),
+                    address: Address {
+                        port: process.port(),
+                        files: "/api/uploads",
+                        authorization: format!("Authorization: Bearer {}\r\n", caller.token()),
+                    },
                     server: Server::Sortie(process),
                 }));
             }
@@ -107,9 +109,11 @@ impl Contestant {
         for _ in 0..200 {
             if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
                 return Ok(Some(Running {
-                    port,
-                    files: "/files".to_owned(),
-                    authorization: String::new(),
+                    address: Address {
+                        port,
+                        files: "/files",
+                        authorization: String::new(),
+                    },
                     server: Server::Other(child),
                 }));
             }
@@ -128,24 +132,53 @@ enum Server {
     Other(Child),
 }
 
+/// Where a server is, and what it wants to see.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    pub(crate) port: u16,
+    /// Where uploads are created.
+    pub(crate) files: &'static str,
+    /// A header with its line's end, or nothing.
+    pub(crate) authorization: String,
+}
+
 /// A server that can be measured.
 #[derive(Debug)]
 pub(crate) struct Running {
-    pub(crate) port: u16,
-    /// Where uploads are created.
-    pub(crate) files: String,
-    /// A header with its line's end, or nothing.
-    pub(crate) authorization: String,
+    address: Address,
     server: Server,
 }
 
 impl Running {
-    fn file(&self, name: &str) -> Result<String> {
+    pub(crate) fn address(&self) -> Address {
+        self.address.clone()
+    }
+
+    /// The process to look at.
+    pub(crate) fn vitals(&self) -> Vitals {
         let id = match &self.server {
             Server::Sortie(process) => process.id(),
             Server::Other(child) => child.id(),
         };
-        let path = format!("/proc/{}/{name}", id.unwrap_or_default());
+        Vitals(id.unwrap_or_default())
+    }
+
+    /// Ends it.
+    pub(crate) async fn stop(self) -> Result<()> {
+        match self.server {
+            Server::Sortie(process) => process.kill().await,
+            Server::Other(mut child) => Ok(child.kill().await?),
+        }
+    }
+}
+
+/// What a process has used, by its id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vitals(u32);
+
+impl Vitals {
+    fn file(&self, name: &str) -> Result<String> {
+        let path = format!("/proc/{}/{name}", self.0);
         Ok(std::fs::read_to_string(path)?)
     }
 
@@ -164,14 +197,6 @@ impl Running {
     /// The most memory it has had so far, in bytes.
     pub(crate) fn peak_memory(&self) -> Result<u64> {
         memory(&self.file("status")?, "VmHWM:")
-    }
-
-    /// Ends it.
-    pub(crate) async fn stop(self) -> Result<()> {
-        match self.server {
-            Server::Sortie(process) => process.kill().await,
-            Server::Other(mut child) => Ok(child.kill().await?),
-        }
     }
 }
 

@@ -7,13 +7,15 @@
 
 mod chunks;
 mod contestant;
+mod footage;
 mod lists;
 #[path = "../../../server/tests/support/postgres.rs"]
 mod postgres;
 mod ready;
+mod repair;
 mod wire;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use chunks::{Figures, SHAPES, Shape};
@@ -27,7 +29,7 @@ use sortie_faults::store;
 enum Part {
     /// Durable chunks per second, beside others and a plain floor.
     Chunks,
-    /// From the end of a recording to ready.
+    /// From the end of a recording to ready; the repair of one that was cut off.
     Ready,
     /// Pages of lists, on SQLite and PostgreSQL.
     Lists,
@@ -57,6 +59,9 @@ struct Arguments {
     /// Sizes in MB for the time from the end to ready.
     #[arg(long, value_delimiter = ',', default_value = "1,1000,10000")]
     ready: Vec<u64>,
+    /// Size in MB of the recording that is repaired.
+    #[arg(long, default_value_t = 1000)]
+    repair: u64,
     /// The time to ready with recordings in the object store that the server's own variables name, else in SeaweedFS.
     #[arg(long)]
     object_store: bool,
@@ -112,6 +117,7 @@ async fn main() -> Result<()> {
             );
         }
         println!();
+        repair(&programs.sortie, &arguments)?;
     }
     if measured(Part::Lists) {
         println!("| database | list | page | p50 ms | p99 ms | RSS MiB |");
@@ -119,6 +125,21 @@ async fn main() -> Result<()> {
         let print = |line| println!("{line}");
         lists::measure(&programs.sortie, &arguments.folder, arguments.rows, print).await?;
     }
+    Ok(())
+}
+
+fn repair(sortie: &Path, arguments: &Arguments) -> Result<()> {
+    let megabytes = arguments.repair;
+    println!("| {megabytes} MB, cut off | seconds | MB/s |");
+    println!("|---|--:|--:|");
+    let (size, rounds) = (megabytes * 1_000_000, arguments.rounds);
+    for figures in repair::measure(sortie, &arguments.folder, size, rounds)? {
+        let seconds = figures.took.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "megabytes")]
+        let speed = megabytes as f64 / seconds;
+        println!("| {} | {seconds:.2} | {speed:.0} |", figures.name);
+    }
+    println!();
     Ok(())
 }
 

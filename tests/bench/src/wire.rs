@@ -1,32 +1,46 @@
 //! As little HTTP as it takes: what the sender costs is taken from the server on the same machine.
 
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+
 use anyhow::{Context, Result, ensure};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustix::fs::sendfile;
+use rustix::net::{SendFlags, send};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
-use crate::contestant::Running;
+use crate::contestant::Address;
+use crate::footage::Footage;
 
 /// One connection to a tus server, kept open, with one upload.
 pub(crate) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
-    path: String,
-    authorization: String,
+    /// The head of a `PATCH` up to the value of its `Upload-Offset`, and how long that is; behind it the rest of the
+    /// one sent last.
+    head: Vec<u8>,
+    fixed: usize,
 }
 
 impl Wire {
     /// Connects and creates an upload.
-    pub(crate) async fn create(running: &Running, length: u64) -> Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", running.port)).await?;
+    pub(crate) async fn create(server: &Address, length: u64) -> Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", server.port)).await?;
         stream.set_nodelay(true)?;
         let mut wire = Self {
             stream,
             buffer: Vec::with_capacity(4096),
-            path: running.files.clone(),
-            authorization: running.authorization.clone(),
+            head: Vec::new(),
+            fixed: 0,
         };
-        let head = wire.head("POST", &format!("Upload-Length: {length}\r\n"), 0);
-        let answer = wire.exchange(&head, &[]).await?;
+        let authorization = &server.authorization;
+        let creation = format!(
+            "POST {} HTTP/1.1\r\nHost: 127.0.0.1\r\nTus-Resumable: 1.0.0\r\n{authorization}Upload-Length: {length}\r\n\
+             Content-Length: 0\r\n\r\n",
+            server.files
+        );
+        wire.stream.write_all(creation.as_bytes()).await?;
+        let answer = wire.answer().await?;
         ensure!(
             answer.status == 201,
             "the creation is answered with {}",
@@ -38,16 +52,47 @@ impl Wire {
             Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
             None => &location,
         };
-        path.clone_into(&mut wire.path);
+        wire.head = format!(
+            "PATCH {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nTus-Resumable: 1.0.0\r\n{authorization}\
+             Content-Type: application/offset+octet-stream\r\nUpload-Offset: "
+        )
+        .into_bytes();
+        wire.fixed = wire.head.len();
         Ok(wire)
     }
 
-    /// Sends a chunk and waits for its acknowledgement.
-    pub(crate) async fn patch(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
-        let headers =
-            format!("Upload-Offset: {offset}\r\nContent-Type: application/offset+octet-stream\r\n");
-        let head = self.head("PATCH", &headers, bytes.len());
-        let answer = self.exchange(&head, bytes).await?;
+    /// Sends `length` bytes from where the upload is, and waits for their acknowledgement.
+    pub(crate) async fn patch(
+        &mut self,
+        footage: &Footage,
+        offset: u64,
+        length: usize,
+    ) -> Result<()> {
+        self.head.truncate(self.fixed);
+        write!(self.head, "{offset}\r\nContent-Length: {length}\r\n\r\n")?;
+        let (stream, head) = (&self.stream, &self.head);
+        // Heads are far smaller than an empty buffer of a socket: all of it or nothing.
+        let sent = stream
+            .async_io(Interest::WRITABLE, || {
+                Ok(send(stream.as_fd(), head, SendFlags::MORE)?)
+            })
+            .await?;
+        ensure!(sent == head.len(), "a head was cut");
+        let (mut from, end) = (offset, offset + length as u64);
+        while from < end {
+            stream
+                .async_io(Interest::WRITABLE, || {
+                    let left = usize::try_from(end - from).map_err(std::io::Error::other)?;
+                    Ok(sendfile(
+                        stream.as_fd(),
+                        footage.as_fd(),
+                        Some(&mut from),
+                        left,
+                    )?)
+                })
+                .await?;
+        }
+        let answer = self.answer().await?;
         ensure!(
             answer.status == 204,
             "a chunk is answered with {}",
@@ -56,23 +101,14 @@ impl Wire {
         Ok(())
     }
 
-    fn head(&self, method: &str, headers: &str, length: usize) -> String {
-        format!(
-            "{method} {} HTTP/1.1\r\nHost: 127.0.0.1\r\nTus-Resumable: 1.0.0\r\n{}{headers}Content-Length: {length}\r\n\r\n",
-            self.path, self.authorization
-        )
-    }
-
-    async fn exchange(&mut self, head: &str, body: &[u8]) -> Result<Answer> {
-        self.stream.write_all(head.as_bytes()).await?;
-        self.stream.write_all(body).await?;
+    async fn answer(&mut self) -> Result<Answer> {
         self.buffer.clear();
         loop {
             let read = self.stream.read_buf(&mut self.buffer).await?;
             ensure!(read > 0, "the server has closed the connection");
             if let Some(end) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-                let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
-                let answer = Answer::read(&head)?;
+                let head = std::str::from_utf8(&self.buffer[..end])?;
+                let answer = Answer::read(head)?;
                 let mut missing = (end + 4 + answer.length).saturating_sub(self.buffer.len());
                 while missing > 0 {
                     let read = self.stream.read_buf(&mut self.buffer).await?;
@@ -100,9 +136,12 @@ impl Answer {
                 key.eq_ignore_ascii_case(name).then(|| value.trim())
             })
         };
+        let has_body = status != 204;
         Ok(Self {
             status,
-            length: header("content-length").map_or(Ok(0), str::parse)?,
+            length: header("content-length")
+                .filter(|_| has_body)
+                .map_or(Ok(0), str::parse)?,
             location: header("location").map(str::to_owned),
         })
     }

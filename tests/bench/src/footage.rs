@@ -1,0 +1,25 @@
+//! What is sent: a recording in a file that lies in memory, so that sending it copies nothing.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use anyhow::Result;
+use rustix::fs::{MemfdFlags, memfd_create};
+
+/// See [the module](self).
+pub(crate) struct Footage(File);
+
+impl Footage {
+    pub(crate) fn new(recording: &[u8]) -> Result<Self> {
+        let mut file = File::from(memfd_create("footage", MemfdFlags::CLOEXEC)?);
+        file.write_all(recording)?;
+        Ok(Self(file))
+    }
+}
+
+impl AsFd for Footage {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
