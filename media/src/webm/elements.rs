@@ -268,7 +268,7 @@ impl Scanner {
         }
     }
 
-    fn add_block(
+    pub(super) fn add_block(
         &mut self,
         header: BlockHeader,
         keyframe: bool,

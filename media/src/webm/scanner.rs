@@ -1,6 +1,6 @@
 //! Reading a stream of elements as it arrives.
 
-use super::block::BlockHeader;
+use super::block::{BLOCK_HEADER, BlockHeader};
 use super::cluster::{Cluster, Group};
 use super::info::{DocType, Info};
 use super::layout::Layout;
@@ -119,7 +119,10 @@ impl Scanner {
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {
         while let Some(&first) = bytes.first() {
             let taken = match self.step {
-                Step::Header => self.header_byte(first),
+                Step::Header => match self.whole_block(bytes) {
+                    Some(taken) => taken,
+                    None => self.header_byte(first),
+                },
                 Step::Collect { element, want } => {
                     let taken = bytes.len().min(want - self.buf.len());
                     self.buf.extend_from_slice(&bytes[..taken]);
@@ -213,6 +216,35 @@ impl Scanner {
 
     pub(crate) fn end_ns(&self) -> u64 {
         self.timeline.end_ns()
+    }
+
+    /// Takes a SimpleBlock in a cluster that is here as a whole, which nearly all of a recording is. Only a quicker way
+    /// to do what [`Scanner::header_byte`] begins: what is not as simple is left to that.
+    fn whole_block(&mut self, bytes: &[u8]) -> Option<usize> {
+        const SIMPLE_BLOCK: u8 = ids::SIMPLE_BLOCK.to_be_bytes()[3];
+        let simple = bytes.first() == Some(&SIMPLE_BLOCK)
+            && self.header_len == 0
+            && self.group.is_none()
+            && self.length.is_none()
+            && !self.segment_ends_here();
+        let cluster = self.cluster.as_ref().filter(|_| simple)?;
+        if cluster.ends_before(ids::SIMPLE_BLOCK) {
+            return None;
+        }
+        let Parsed::Item(header, width) = vint::header(bytes) else {
+            return None;
+        };
+        let size = usize::try_from(header.size?).ok()?;
+        let payload = bytes[width..].get(..size)?;
+        let start = self.pos;
+        self.pos += (width + size) as u64;
+        if let Some(block) = BlockHeader::parse(&payload[..size.min(BLOCK_HEADER)]) {
+            self.add_block(block, block.keyframe, None, start);
+        }
+        if let Some(cluster) = &mut self.cluster {
+            cluster.child(ids::SIMPLE_BLOCK, self.pos);
+        }
+        Some(width + size)
     }
 
     /// Takes one byte of a header. Returns how many were taken: none where the Segment ends.
