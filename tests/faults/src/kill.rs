@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use crate::caller::{Caller, upload_offset};
 use crate::dice::Dice;
-use crate::ledger::{Ledger, disagreements};
+use crate::ledger::{Ledger, Promise, disagreements};
+use crate::players::Players;
 use crate::process::{Process, Setup};
 use crate::source::Source;
 
@@ -59,6 +60,8 @@ pub struct Outcome {
     pub resumed: u64,
     /// Uploads that were finished and compared to the byte.
     pub finished: u64,
+    /// Different finished recordings that ffprobe and mkvinfo were shown.
+    pub players: usize,
     /// Uploads that were deleted.
     pub deleted: u64,
     /// Kills that left something half finished.
@@ -214,6 +217,7 @@ pub async fn run(binary: &Path, folder: &Path, plan: &Plan) -> Result<Outcome> {
         setup,
         dice: Dice::new(plan.seed),
         ledger: Ledger::default(),
+        players: Players::default(),
         outcome: Outcome::default(),
     };
     let (say, phase) = watch::channel(Phase::Down);
@@ -273,10 +277,26 @@ struct Judge {
     setup: Setup,
     dice: Dice,
     ledger: Ledger,
+    players: Players,
     outcome: Outcome,
 }
 
 impl Judge {
+    /// Counts a finished upload, once players have seen it.
+    fn play(&mut self, id: &str, promise: &Promise) {
+        self.outcome.finished += 1;
+        let source = &promise.source;
+        if source.duration_ms() == 0 {
+            return;
+        }
+        let file = format!("{id}.{}", source.extension());
+        let file = self.setup.recordings.join(file);
+        if let Err(fault) = self.players.look(&file, source.duration_ms()) {
+            self.outcome.faults.push(format!("{id}: {fault:#}"));
+        }
+        self.outcome.players = self.players.looked_at();
+    }
+
     fn look(&mut self) -> Result<()> {
         let findings = self.ledger.check_objects(&self.setup.recordings)?;
         self.outcome.acknowledged += findings.acknowledged;
@@ -315,10 +335,10 @@ impl Judge {
                     .await?
                     .is_some_and(|it| it.completed_at.is_some())
             {
+                self.play(&id, &promise);
                 self.ledger.note(&id, |promise| promise.deleting = true);
                 caller.delete(&id).await?;
                 self.ledger.note(&id, |promise| promise.deleted = true);
-                self.outcome.finished += 1;
             }
         }
         self.ledger.forget_deleted();
@@ -331,7 +351,7 @@ impl Judge {
             if promise.complete {
                 // The reaper takes up every five seconds what a kill has left half finished.
                 match caller.completed(&id, Duration::from_secs(30)).await {
-                    Ok(_) => self.outcome.finished += 1,
+                    Ok(_) => self.play(&id, &promise),
                     Err(error) => self.outcome.faults.push(format!("{error:#}")),
                 }
             }

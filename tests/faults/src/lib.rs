@@ -18,6 +18,7 @@ pub mod kill;
 pub mod ledger;
 pub mod machine;
 pub mod network;
+pub mod players;
 pub mod process;
 pub mod proxy;
 pub mod remote;

@@ -190,6 +190,7 @@ async fn kills(binary: &Path, folder: &Path, plan: &kill::Plan) -> Result<usize>
     println!("  kills that met a finish      {}", outcome.while_finishing);
     println!("  uploads resumed              {}", outcome.resumed);
     println!("  uploads finished, compared   {}", outcome.finished);
+    println!("  different ones in players    {}", outcome.players);
     println!("  uploads deleted half-way     {}", outcome.deleted);
     println!("  acknowledged bytes checked   {}", outcome.acknowledged);
     println!("  bytes beyond them, all true  {}", outcome.beyond);

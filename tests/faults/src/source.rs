@@ -16,6 +16,7 @@ pub struct Source {
     /// How much of the stored object finishing keeps.
     keep: u64,
     extension: &'static str,
+    duration_ms: u64,
 }
 
 impl Source {
@@ -36,6 +37,7 @@ impl Source {
             bytes,
             patches: Vec::new(),
             extension: "bin",
+            duration_ms: 0,
         }
     }
 
@@ -78,6 +80,7 @@ impl Source {
             keep: finish.keep,
             finished: finished.into(),
             extension: finish.container.extension(),
+            duration_ms: finish.duration_ms,
         })
     }
 
@@ -123,6 +126,11 @@ impl Source {
     /// The ending of the finished object's name.
     pub fn extension(&self) -> &'static str {
         self.extension
+    }
+
+    /// How long the finished object plays; 0 for what is no recording.
+    pub fn duration_ms(&self) -> u64 {
+        self.duration_ms
     }
 
     /// The finished object, to the byte.

@@ -150,7 +150,7 @@ fn ended(events: &mut Vec<(usize, Event)>, number: usize, call: &Call) {
         "openat" if arguments.contains("O_CREAT") => Event::Created {
             path: quoted(arguments).next().unwrap_or_default().to_owned(),
         },
-        "pwrite64" => {
+        "pwrite64" | "pwritev" => {
             let numbers = numbers_at_the_end(arguments);
             Event::Wrote {
                 path,
@@ -243,6 +243,7 @@ mod tests {
 12 fdatasync(9</r/a.part> <unfinished ...>
 12 <... fdatasync resumed>) = 0
 12 fdatasync(9</r/a.part>) = -1 EIO (Input/output error)
+12 pwritev(9</r/a.part>, [{iov_base=\"x\"..., iov_len=40}, {iov_base=\"y\"..., iov_len=60}], 2, 69632) = 100
 13 sendto(8<TCP:[127.0.0.1:80->127.0.0.1:4000]>, \"HTTP/1.1 204 No Content\\r\\nupload-offset: 65536\\r\\n\", 120, MSG_NOSIGNAL, NULL, 0) = 120
 ";
         let connection = "TCP:[127.0.0.1:80->127.0.0.1:4000]".to_owned();
@@ -272,6 +273,15 @@ mod tests {
             ),
             (
                 6,
+                Event::Wrote {
+                    path: "/r/a.part".to_owned(),
+                    at: 69632,
+                    len: 100,
+                    begun: 6,
+                },
+            ),
+            (
+                7,
                 Event::Answer {
                     connection,
                     text: "HTTP/1.1 204 No Content\nupload-offset: 65536\n".to_owned(),
