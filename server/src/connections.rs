@@ -30,11 +30,12 @@ use tower_http::timeout::TimeoutBody;
 
 use crate::config::Config;
 
-/// The longest head of a request, in bytes. Cookies and a platform's token fit many times.
-const LONGEST_HEAD: usize = 32 * 1024;
-/// The most that is read from a connection at once. hyper's own 400 KiB would be most of the memory of a server
-/// with many senders, and are no faster.
-const READ_BUFFER: usize = 64 * 1024;
+/// The longest head of a request, in bytes. Cookies and a platform's token fit several times.
+const LONGEST_HEAD: usize = 16 * 1024;
+/// The most that is read from a connection at once; a head must fit. Every connection has such a buffer, whether
+/// anything comes or not: hyper's own 400 KiB would be most of the memory of a server with many senders, and are no
+/// faster.
+const READ_BUFFER: usize = LONGEST_HEAD;
 /// An answer of which nothing could be sent for so long has nobody to read it. A paused player asks again.
 const UNREAD: Duration = Duration::from_secs(120);
 /// After an accept that failed for want of file descriptors or memory.

@@ -7,6 +7,7 @@
 )]
 
 mod cli;
+mod heap;
 mod log;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    heap::tame();
     let matches = Arguments::command()
         .after_long_help(variables_help())
         .get_matches();

@@ -96,8 +96,8 @@ async fn an_idle_connection_is_closed() {
 async fn a_head_that_is_too_large_is_refused() {
     let server = TestServer::start().await;
     for (bytes, status) in [
-        (20_000, "HTTP/1.1 2"),
-        (40_000, "HTTP/1.1 431"),
+        (12_000, "HTTP/1.1 2"),
+        (20_000, "HTTP/1.1 431"),
         (1_000_000, "HTTP/1.1 431"),
     ] {
         let mut stream = connect(&server).await;

@@ -26,6 +26,8 @@ pub(super) struct Growing {
     writer: Box<dyn Writer>,
     /// `None` for a piece of a recording: it is not looked into, and nothing in it is patched.
     indexer: Option<Indexer>,
+    /// Of what is indexed, but not appended yet; for a writer that seals.
+    excerpts: Option<Vec<Excerpt>>,
     /// What its row says, once somebody has looked and found it open: as long as there is a writer, nobody else
     /// closes it or changes its length. It saves a query for every chunk.
     pub(super) open: Option<(UploadLength, UploadKind)>,
@@ -68,6 +70,7 @@ impl Growing {
     pub(super) fn new(writer: Box<dyn Writer>, kind: UploadKind) -> Self {
         Self {
             indexer: (kind != UploadKind::Partial).then(|| indexer_for(&*writer)),
+            excerpts: writer.seals().then(Vec::new),
             writer,
             open: None,
         }
@@ -104,6 +107,7 @@ impl Growing {
             }
         }
         let mut growing = Self {
+            excerpts: writer.seals().then(Vec::new),
             writer,
             indexer: Some(scan.indexer),
             open: None,
@@ -156,7 +160,15 @@ impl Growing {
             .map_or("", |container| container.extension())
     }
 
-    /// Adds bytes; they are durable after [`Growing::sync`].
+    /// Looks at bytes that are to be added by [`Growing::append`]: best as soon as they come, as long as they are in the
+    /// processor's cache.
+    pub(super) fn index(&mut self, bytes: &[u8]) {
+        if let Some(indexer) = &mut self.indexer {
+            index(indexer, bytes, self.excerpts.as_mut());
+        }
+    }
+
+    /// Adds what has been indexed; it is durable after [`Growing::sync`].
     #[tracing::instrument(
         target = "sortie::spans",
         level = "trace",
@@ -165,19 +177,20 @@ impl Growing {
         err(level = "trace")
     )]
     pub(super) async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
-        // Bytes are cheap to clone: the pieces are shared, not copied.
-        self.writer.append(bytes.clone()).await?;
-        let mut excerpts = self.writer.seals().then(Vec::new);
+        self.writer.append(bytes).await?;
         if let Some(indexer) = &mut self.indexer {
-            for piece in &bytes {
-                index(indexer, piece, excerpts.as_mut());
-            }
             let patches: Vec<_> = std::iter::from_fn(|| indexer.poll_patch()).collect();
             if !patches.is_empty() {
                 self.writer.patch(patches).await?;
             }
         }
+        let excerpts = self.excerpts.as_mut().map(std::mem::take);
         self.settle(excerpts.unwrap_or_default()).await
+    }
+
+    /// Begins to write what was added; its memory is free again some time later.
+    pub(super) async fn write_out(&mut self) -> Result<(), StorageError> {
+        self.writer.write_out().await
     }
 
     #[tracing::instrument(

@@ -100,7 +100,9 @@ impl Inner {
             Err(error) => return Err(error),
         };
         let room = length.saturating_sub(growing.offset());
-        let received = self.receive(slot, growing, &mut rest, claim, room).await;
+        let received = self
+            .receive(slot, growing, &mut rest, claim, room, None)
+            .await;
         if let Err(error) = growing.sync().await {
             *state = None;
             return Err(error.into());

@@ -4,6 +4,7 @@
 //! database learns of transitions only, never of progress.
 
 mod abandoned;
+mod batch;
 mod claim;
 mod finish;
 mod growing;
@@ -18,12 +19,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use sortie_api::RecordingStatus;
 use sortie_tus::server::{Append, Refusal, UploadLength};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -31,6 +34,7 @@ use crate::catalog::{Action, Actor, AuditEvent, Catalog, CatalogError, Recording
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::storage::{Storage, StorageError};
+use batch::Room;
 use growing::Growing;
 pub(crate) use receive::drain;
 pub(crate) use slot::Progress;
@@ -99,6 +103,8 @@ struct Inner {
     silence: Duration,
     /// Where bodies with a checksum wait until they are whole: a disk that has room for recordings.
     spool_folder: PathBuf,
+    /// For bodies on their way to the storage.
+    room: Room,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
     closing: CancellationToken,
 }
@@ -118,6 +124,7 @@ impl Ingest {
             uploads_per_user: config.uploads_per_user,
             silence: config.silence,
             spool_folder: config.storage.folder().to_owned(),
+            room: Room::new(),
             slots: Mutex::default(),
             closing: CancellationToken::new(),
         }))
@@ -284,14 +291,44 @@ impl Ingest {
     }
 }
 
-/// Runs work that changes something to its end, whatever happens to the request that asked for it: a
-/// handler is dropped when its client goes away.
-async fn undisturbed<T: Send + 'static>(
+/// Runs work that changes something to its end, whatever happens to the request that asked for it: a handler is
+/// dropped when its client goes away.
+///
+/// The work is done in the request's own task as long as there is one. A body is handed over in many pieces, and from
+/// task to task each of them would be two wake-ups, often of another processor.
+fn undisturbed<T: Send + 'static>(
     work: impl Future<Output = Result<T, IngestError>> + Send + 'static,
-) -> Result<T, IngestError> {
-    tokio::spawn(work.in_current_span())
-        .await
-        .unwrap_or_else(|error| Err(StorageError::Io(std::io::Error::other(error)).into()))
+) -> impl Future<Output = Result<T, IngestError>> + Send {
+    Undisturbed(Some(Box::pin(work.in_current_span())))
+}
+
+/// See [`undisturbed`].
+struct Undisturbed<T: Send + 'static>(Option<Work<T>>);
+
+type Work<T> = Pin<Box<dyn Future<Output = Result<T, IngestError>> + Send>>;
+
+impl<T: Send + 'static> Future for Undisturbed<T> {
+    type Output = Result<T, IngestError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(work) = &mut self.0 else {
+            // Nobody asks twice.
+            return Poll::Pending;
+        };
+        let result = ready!(work.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(result)
+    }
+}
+
+impl<T: Send + 'static> Drop for Undisturbed<T> {
+    fn drop(&mut self) {
+        // What has panicked cannot go on.
+        let work = self.0.take().filter(|_| !std::thread::panicking());
+        if let (Some(work), Ok(runtime)) = (work, Handle::try_current()) {
+            runtime.spawn(work);
+        }
+    }
 }
 
 /// Where a closed upload is. Of an interrupted one the sender must not believe that it is complete.
@@ -394,5 +431,38 @@ impl Inner {
         if let Err(error) = self.catalog.audit(self.clock.now_ms(), event).await {
             tracing::error!(?event, "the audit log cannot be written: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_goes_on_without_whoever_asked_for_it() {
+        let (go, may_go) = oneshot::channel();
+        let (done, is_done) = oneshot::channel();
+        let mut work = Box::pin(undisturbed(async move {
+            may_go.await.expect("a word");
+            done.send(()).expect("somebody listens");
+            Ok(())
+        }));
+        // It has begun.
+        assert!(futures_util::poll!(&mut work).is_pending());
+        drop(work);
+        go.send(()).expect("it goes on");
+        is_done.await.expect("it comes to its end");
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waited_for_yet_is_done_too() {
+        let (done, is_done) = oneshot::channel();
+        drop(undisturbed(async move {
+            done.send(()).expect("somebody listens");
+            Ok(())
+        }));
+        is_done.await.expect("it comes to its end");
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use sortie_tus::server::{Append, Refusal, UploadLength, admit};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
+use super::batch::{BATCH, Batch};
 use super::claim::Claim;
 use super::growing::Growing;
 use super::slot::{Interrupted, Slot, closed_position, declared_length};
@@ -13,12 +16,8 @@ use super::{Body, IngestError, Inner, Position};
 use crate::catalog::{Action, Actor, AuditEvent, RecordingRow, UploadKind};
 use crate::storage::StorageError;
 
-/// Received bytes are handed to the storage in pieces of about this size.
-pub(super) const BATCH: usize = 256 * 1024;
 /// A long body is made durable about this often while it arrives.
 const SYNC_EVERY: u64 = 16 * 1024 * 1024;
-/// A body that brings nothing for so long is ended with what it has brought.
-const BODY_SILENCE: Duration = Duration::from_secs(120);
 
 /// How much is read, and thrown away, of a body that is refused, and for how long.
 const DRAIN_BYTES: usize = 16 * 1024 * 1024;
@@ -127,7 +126,14 @@ impl Inner {
         let before = growing.offset();
 
         let received = self
-            .receive(&slot, growing, body, &mut claim, admission.room)
+            .receive(
+                &slot,
+                growing,
+                body,
+                &mut claim,
+                admission.room,
+                body_length,
+            )
             .await;
         // Whatever happened: what is there is made durable and counted before anybody is answered.
         if let Err(error) = growing.sync().await {
@@ -171,16 +177,31 @@ impl Inner {
             biased;
             () = claim.stale() => return Err(Received::Preempted),
             () = self.closing.cancelled() => return Err(Received::ShuttingDown),
-            next = tokio::time::timeout(BODY_SILENCE, body.next()) => next,
+            next = body.next() => next,
         };
         match next {
-            Ok(Some(Ok(bytes))) => Ok(bytes),
-            Ok(None) => Err(Received::Whole),
-            Ok(Some(Err(_))) | Err(_) => Err(Received::Interrupted),
+            Some(Ok(bytes)) => Ok(bytes),
+            None => Err(Received::Whole),
+            // A connection that is silent for too long is one, too; see `connections`.
+            Some(Err(_)) => Err(Received::Interrupted),
         }
     }
 
-    /// Receives a body into the storage, in batches.
+    /// Room for a batch, when it is this upload's turn.
+    async fn room_for(
+        &self,
+        size: usize,
+        claim: &mut Claim<'_>,
+    ) -> Result<OwnedSemaphorePermit, Received> {
+        tokio::select! {
+            biased;
+            () = claim.stale() => Err(Received::Preempted),
+            () = self.closing.cancelled() => Err(Received::ShuttingDown),
+            room = self.room.of(size) => Ok(room),
+        }
+    }
+
+    /// Receives a body into the storage, in batches. `expected`: how long it is, if it says so.
     pub(super) async fn receive(
         &self,
         slot: &Slot,
@@ -188,13 +209,41 @@ impl Inner {
         body: &mut Body,
         claim: &mut Claim<'_>,
         mut room: u64,
+        expected: Option<u64>,
     ) -> Result<Received, StorageError> {
-        let mut batch = Vec::new();
-        let mut batched = 0;
+        let mut batch = Batch::default();
         let mut durable = growing.offset();
+        let (mut received, mut idle) = (0, false);
         let receiving = claim.receive_at(durable);
         let ended = loop {
-            let mut bytes = match self.next_piece(body, claim).await {
+            // Nothing is read of a body before there is room, unless its sender has nothing to send: then room is asked
+            // for when it has.
+            if !batch.has_room() && !idle {
+                let left = expected.map_or(u64::MAX, |all| all.saturating_sub(received));
+                let size = usize::try_from(left).unwrap_or(BATCH);
+                match self.room_for(size, claim).await {
+                    Ok(room) => batch.begin(room, Instant::now()),
+                    Err(ended) => break ended,
+                }
+            }
+            let next = self.next_piece(body, claim);
+            let next = match batch.until() {
+                None => next.await,
+                Some(until) => match tokio::time::timeout_at(until, next).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        let pieces = batch.take();
+                        if !pieces.is_empty() {
+                            growing.append(pieces).await?;
+                            growing.write_out().await?;
+                        }
+                        idle = true;
+                        continue;
+                    }
+                },
+            };
+            idle = false;
+            let mut bytes = match next {
                 Ok(bytes) => bytes,
                 Err(ended) => break ended,
             };
@@ -205,16 +254,10 @@ impl Inner {
                 break Received::Preempted;
             }
             room -= fits as u64;
-            batched += fits;
-            if fits > 0 {
-                batch.push(bytes);
-            }
-            if too_much {
-                break Received::TooMuch;
-            }
-            if batched >= BATCH {
-                growing.append(std::mem::take(&mut batch)).await?;
-                batched = 0;
+            received += fits as u64;
+            if batch.is_full_with(fits) {
+                growing.append(batch.take()).await?;
+                growing.write_out().await?;
                 // A whole file in one request: it is seen to arrive, and little of it can be lost.
                 if growing.offset() - durable >= SYNC_EVERY {
                     growing.sync().await?;
@@ -222,9 +265,14 @@ impl Inner {
                     self.show(slot, growing);
                 }
             }
+            growing.index(&bytes);
+            batch.push(bytes, Instant::now());
+            if too_much {
+                break Received::TooMuch;
+            }
         };
         if !batch.is_empty() {
-            growing.append(batch).await?;
+            growing.append(batch.take()).await?;
         }
         Ok(ended)
     }

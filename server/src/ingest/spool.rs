@@ -13,8 +13,9 @@ use sortie_tus::header::{Checksum, ChecksumAlgorithm};
 use sortie_tus::server::{Admission, Refusal};
 use tokio_util::io::ReaderStream;
 
+use super::batch::BATCH;
 use super::claim::Claim;
-use super::receive::{BATCH, Received};
+use super::receive::Received;
 use super::{Body, IngestError, Inner};
 use crate::storage::StorageError;
 

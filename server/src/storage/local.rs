@@ -2,26 +2,27 @@
 //!
 //! A growing object is `<id>.part`; finishing renames it to `<id>.<extension>`. Both are playable.
 
+mod commit;
+mod writer;
+
 use std::fs::{File, Metadata, OpenOptions, ReadDir};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
-use sortie_media::{HEAD_ROOM, Patch};
+use sortie_media::HEAD_ROOM;
 
-use super::stored::{CHECK, COPY};
-use super::{
-    AS_IT_CAME, Finishing, Reopened, SeekableStream, Storage, StorageError, Stored, What, Writer,
-    blocking,
-};
+use super::stored::CHECK;
+use super::{Reopened, SeekableStream, Storage, StorageError, Stored, What, Writer, blocking};
+use commit::Committer;
+use writer::LocalWriter;
 
 /// The ending of a growing object.
 const GROWING: &str = "part";
@@ -30,13 +31,12 @@ const GROWING: &str = "part";
 const READ_SIZE: u64 = 256 * 1024;
 /// How many names of a folder are read at once.
 const NAMES_AT_ONCE: usize = 1000;
-/// How much may wait to be written with what follows.
-const PENDING: usize = 256 * 1024;
 
 /// The `local` back end.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalStorage {
     folder: Arc<Path>,
+    committer: Arc<Committer>,
 }
 
 impl LocalStorage {
@@ -45,6 +45,7 @@ impl LocalStorage {
         std::fs::create_dir_all(&folder)?;
         Ok(Self {
             folder: folder.into(),
+            committer: Arc::default(),
         })
     }
 
@@ -142,7 +143,7 @@ impl Storage for LocalStorage {
 
     async fn create(&self, id: &str) -> Result<Box<dyn Writer>, StorageError> {
         let path = self.file(&self.growing_path(id))?;
-        let folder = Arc::clone(&self.folder);
+        let (folder, committer) = (Arc::clone(&self.folder), Arc::clone(&self.committer));
         let writer = blocking(move || {
             let file = OpenOptions::new()
                 .read(true)
@@ -152,7 +153,7 @@ impl Storage for LocalStorage {
             file.set_len(HEAD_ROOM)?;
             file.sync_all()?;
             sync_folder(&folder)?;
-            Ok(LocalWriter::new(file, path, folder, HEAD_ROOM))
+            Ok(LocalWriter::new(file, path, folder, committer, HEAD_ROOM))
         })
         .await?;
         Ok(Box::new(writer))
@@ -160,7 +161,7 @@ impl Storage for LocalStorage {
 
     async fn reopen(&self, id: &str) -> Result<Reopened, StorageError> {
         let path = self.file(&self.growing_path(id))?;
-        let folder = Arc::clone(&self.folder);
+        let (folder, committer) = (Arc::clone(&self.folder), Arc::clone(&self.committer));
         blocking(move || {
             let file = OpenOptions::new().read(true).write(true).open(&path)?;
             let mut length = file.metadata()?.len();
@@ -174,7 +175,7 @@ impl Storage for LocalStorage {
             file.sync_all()?;
             let stream = Box::new(StoredStream(file.try_clone()?));
             Ok(Reopened {
-                writer: Box::new(LocalWriter::new(file, path, folder, length)),
+                writer: Box::new(LocalWriter::new(file, path, folder, committer, length)),
                 stream,
             })
         })
@@ -288,237 +289,4 @@ impl SeekableStream for StoredStream {
     fn read_at(&mut self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read_at(buffer, HEAD_ROOM + position)
     }
-}
-
-/// A growing file.
-///
-/// What is to be written waits until it is to be durable, or until it is much: a small chunk is one trip to a
-/// thread that may block, for its bytes, its patches and `fdatasync` together.
-struct LocalWriter {
-    file: Arc<File>,
-    path: PathBuf,
-    folder: Arc<Path>,
-    /// The file's length, with what waits.
-    length: u64,
-    /// And without: where the file itself ends.
-    written: u64,
-    /// How much of it is known to survive a power cut.
-    durable: u64,
-    /// What waits, in order, each with its position.
-    pending: Vec<(u64, Bytes)>,
-    pending_size: usize,
-    /// What is being written while more arrives.
-    writing: Option<Writing>,
-}
-
-/// A write on a thread that may block.
-struct Writing {
-    task: tokio::task::JoinHandle<io::Result<()>>,
-    /// The file's length after it.
-    length: u64,
-}
-
-impl LocalWriter {
-    fn new(file: File, path: PathBuf, folder: Arc<Path>, length: u64) -> Self {
-        Self {
-            file: Arc::new(file),
-            path,
-            folder,
-            length,
-            written: length,
-            durable: length,
-            pending: Vec::new(),
-            pending_size: 0,
-            writing: None,
-        }
-    }
-
-    fn later(&mut self, position: u64, bytes: Bytes) {
-        self.pending_size += bytes.len() + size_of::<(u64, Bytes)>();
-        self.pending.push((position, bytes));
-    }
-
-    /// What writes what waits: off this thread.
-    fn job(&mut self) -> impl FnOnce() -> io::Result<()> + Send + 'static {
-        let file = Arc::clone(&self.file);
-        let pending = std::mem::take(&mut self.pending);
-        self.pending_size = 0;
-        let written = self.written;
-        move || {
-            for (position, bytes) in &pending {
-                if let Err(error) = file.write_all_at(bytes, *position) {
-                    // Cut off what a full disk let in half-way: the length is the offset.
-                    file.set_len(written)?;
-                    return Err(error);
-                }
-            }
-            Ok(())
-        }
-    }
-
-    /// Counts what a write has brought; a failed one takes what waited for it with it.
-    fn settled(&mut self, length: u64, done: Result<(), StorageError>) -> Result<(), StorageError> {
-        match done {
-            Ok(()) => self.written = length,
-            Err(_) => {
-                self.pending.clear();
-                self.pending_size = 0;
-                self.length = self.written;
-            }
-        }
-        done
-    }
-
-    /// Waits for the write that is under way.
-    async fn wait(&mut self) -> Result<(), StorageError> {
-        let Some(writing) = &mut self.writing else {
-            return Ok(());
-        };
-        let done = match (&mut writing.task).await {
-            Ok(done) => done.map_err(StorageError::from),
-            Err(error) => Err(StorageError::Io(io::Error::other(error))),
-        };
-        let length = writing.length;
-        self.writing = None;
-        self.settled(length, done)
-    }
-
-    /// Writes what waits and then does `after`, in one trip.
-    async fn write(
-        &mut self,
-        after: impl FnOnce(&File) -> io::Result<()> + Send + 'static,
-    ) -> Result<(), StorageError> {
-        self.wait().await?;
-        let file = Arc::clone(&self.file);
-        let job = self.job();
-        let done = blocking(move || {
-            job()?;
-            after(&file)
-        })
-        .await;
-        self.settled(self.length, done)
-    }
-
-    /// Begins to write what waits if it is much; an error shows at the next call.
-    async fn write_much(&mut self) -> Result<(), StorageError> {
-        if self.pending_size < PENDING {
-            return Ok(());
-        }
-        self.wait().await?;
-        let job = self.job();
-        self.writing = Some(Writing {
-            task: tokio::task::spawn_blocking(job),
-            length: self.length,
-        });
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Writer for LocalWriter {
-    async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
-        for piece in bytes {
-            let position = self.length;
-            self.length += piece.len() as u64;
-            self.later(position, piece);
-        }
-        self.write_much().await
-    }
-
-    async fn patch(&mut self, patches: Vec<Patch>) -> Result<(), StorageError> {
-        for patch in patches {
-            check_patch(&patch, self.length)?;
-            self.later(patch.position, patch.bytes.into());
-        }
-        self.write_much().await
-    }
-
-    async fn sync(&mut self) -> Result<(), StorageError> {
-        let durable = self.durable;
-        let lost = Arc::new(AtomicBool::new(false));
-        let failed = Arc::clone(&lost);
-        let synced = self
-            .write(move |file| {
-                file.sync_data().inspect_err(|_| {
-                    // After a failed fdatasync the kernel may call the lost pages clean: what was not durable
-                    // before must not be believed any more.
-                    let _ = file.set_len(durable);
-                    failed.store(true, Ordering::Relaxed);
-                })
-            })
-            .await;
-        if synced.is_ok() {
-            self.durable = self.length;
-        } else if lost.load(Ordering::Relaxed) {
-            self.written = durable;
-            self.length = durable;
-        }
-        synced
-    }
-
-    fn stream_length(&self) -> u64 {
-        self.length - HEAD_ROOM
-    }
-
-    async fn finish(mut self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
-        self.write(|_| Ok(())).await?;
-        blocking(move || {
-            // The order matters: the head speaks of the index only once the index is durable.
-            let file = &self.file;
-            file.set_len(finishing.keep)?;
-            if let Err(error) = file.write_all_at(&finishing.append, finishing.keep) {
-                file.set_len(finishing.keep)?;
-                return Err(error);
-            }
-            file.sync_data()?;
-            let length = finishing.keep + finishing.append.len() as u64;
-            write_patches(file, &finishing.patches, length)?;
-            file.sync_data()?;
-            let path = self.path.with_extension(finishing.extension);
-            std::fs::rename(&self.path, &path)?;
-            sync_folder(&self.folder)
-        })
-        .await
-    }
-
-    async fn keep_as_it_came(mut self: Box<Self>) -> Result<(), StorageError> {
-        self.write(|_| Ok(())).await?;
-        blocking(move || {
-            let path = self.path.with_extension(AS_IT_CAME);
-            let fresh = self.path.with_extension(COPY);
-            let copy = || {
-                let mut from = File::open(&self.path)?;
-                from.seek(SeekFrom::Start(HEAD_ROOM))?;
-                let mut to = File::create(&fresh)?;
-                io::copy(&mut from.take(self.length - HEAD_ROOM), &mut to)?;
-                to.sync_all()
-            };
-            copy().inspect_err(|_| {
-                // Half a copy on a full disk only keeps others from going on.
-                let _ = std::fs::remove_file(&fresh);
-            })?;
-            std::fs::rename(&fresh, &path)?;
-            std::fs::remove_file(&self.path)?;
-            sync_folder(&self.folder)
-        })
-        .await
-    }
-}
-
-fn write_patches(file: &File, patches: &[Patch], length: u64) -> io::Result<()> {
-    for patch in patches {
-        check_patch(patch, length)?;
-        file.write_all_at(&patch.bytes, patch.position)?;
-    }
-    Ok(())
-}
-
-fn check_patch(patch: &Patch, length: u64) -> io::Result<()> {
-    let end = patch.position + patch.bytes.len() as u64;
-    if end > length {
-        return Err(io::Error::other(format!(
-            "a patch reaches to {end}, beyond the file's {length} bytes"
-        )));
-    }
-    Ok(())
 }

@@ -154,6 +154,12 @@ pub(crate) trait Writer: Send {
     /// Overwrites bytes that are there. They may be lost in a crash until [`Writer::sync`] has returned.
     async fn patch(&mut self, patches: Vec<Patch>) -> Result<(), StorageError>;
 
+    /// Sees to it that the memory of appended bytes is free again soon, whatever follows; else they may wait for what
+    /// does.
+    async fn write_out(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Makes everything durable.
     async fn sync(&mut self) -> Result<(), StorageError>;
 

@@ -1,0 +1,149 @@
+//! Received bytes on their way to the storage, and how much of them there may be at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// Received bytes are handed to the storage in pieces of about this size.
+pub(super) const BATCH: usize = 256 * 1024;
+/// Of all uploads together so much may wait in memory; whoever is next is not read from until there is room. Enough
+/// to keep disks busy, and nothing beside what a server takes that has nothing to do.
+const ROOM: usize = 4 * 1024 * 1024;
+/// Room is kept so long for a sender whose bytes do not come,
+const PROMPT: Duration = Duration::from_millis(100);
+/// and for bytes that wait for more of their body; then they are written.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Room in memory for received bytes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Room(Arc<Semaphore>);
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(ROOM)))
+    }
+
+    /// Room for as many bytes as one batch will have, once everybody who came before has had theirs.
+    pub(super) async fn of(&self, size: usize) -> OwnedSemaphorePermit {
+        let size = u32::try_from(size.clamp(1, BATCH)).unwrap_or(1);
+        match Arc::clone(&self.0).acquire_many_owned(size).await {
+            Ok(permit) => permit,
+            Err(_) => unreachable!("nobody closes it"),
+        }
+    }
+}
+
+/// Bytes that go to the storage together.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pieces: Vec<Bytes>,
+    size: usize,
+    /// Theirs in memory.
+    room: Option<OwnedSemaphorePermit>,
+    until: Option<Instant>,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Whether so many more are too many for one batch.
+    pub(super) fn is_full_with(&self, bytes: usize) -> bool {
+        self.size > 0 && self.size + bytes > BATCH
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.room.is_some()
+    }
+
+    /// When it is to be written, or given up if nothing is in it, even if more comes.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Gives it room.
+    pub(super) fn begin(&mut self, room: OwnedSemaphorePermit, now: Instant) {
+        self.room = Some(room);
+        self.until = Some(now + if self.is_empty() { PROMPT } else { PATIENCE });
+    }
+
+    /// Adds bytes.
+    pub(super) fn push(&mut self, bytes: Bytes, now: Instant) {
+        if bytes.is_empty() {
+            return;
+        }
+        if self.is_empty() && self.has_room() {
+            self.until = Some(now + PATIENCE);
+        }
+        self.size += bytes.len();
+        self.pieces.push(bytes);
+    }
+
+    /// Everything in it. Its room is free again when the last of these is dropped.
+    pub(super) fn take(&mut self) -> Vec<Bytes> {
+        let Self {
+            mut pieces, room, ..
+        } = std::mem::take(self);
+        if let (Some(last), Some(_room)) = (pieces.last_mut(), room) {
+            let bytes = std::mem::take(last);
+            *last = Bytes::from_owner(Housed { bytes, _room });
+        }
+        pieces
+    }
+}
+
+/// Bytes with room of theirs.
+struct Housed {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Housed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn room_is_given_back_with_the_last_of_the_bytes() {
+        let room = Room::new();
+        let mut batches: Vec<Batch> = Vec::new();
+        for _ in 0..ROOM / BATCH {
+            let mut batch = Batch::default();
+            // A longer body takes its room batch by batch.
+            batch.begin(room.of(10 * BATCH).await, Instant::now());
+            batch.push(Bytes::from_static(b"one"), Instant::now());
+            batch.push(Bytes::from_static(b"two"), Instant::now());
+            batches.push(batch);
+        }
+        assert!(room.of(1).now_or_never().is_none(), "there is no more");
+        let bytes = batches.pop().expect("a batch").take();
+        assert_eq!(bytes.concat(), b"onetwo");
+        let copies = bytes.clone();
+        drop(bytes);
+        assert!(room.of(1).now_or_never().is_none(), "they are still there");
+        drop(copies);
+        assert!(room.of(BATCH).now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_batch_takes_what_is_too_large_alone() {
+        let mut batch = Batch::default();
+        assert!(!batch.is_full_with(2 * BATCH));
+        batch.push(vec![0; BATCH].into(), Instant::now());
+        assert!(!batch.is_full_with(0));
+        assert!(batch.is_full_with(1));
+        assert_eq!(batch.take().len(), 1);
+        assert!(batch.is_empty());
+    }
+}
