@@ -1,5 +1,7 @@
 //! The index: where a player can jump to (RFC 9559, section 5.1.5).
 
+use std::num::NonZeroU32;
+
 use crate::ebml::{ids, write::Writer};
 
 /// Entries at most: an index of a day-long recording stays below 256 KiB.
@@ -21,10 +23,22 @@ pub(super) struct Cue {
     pub(super) relative_position: Option<u64>,
 }
 
-/// A bounded list of [`Cue`]s, spread evenly however long the recording gets.
+/// What is kept of a [`Cue`]: a server has as many of these for every recording that grows as it has keyframes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    ticks: u64,
+    cluster: u64,
+    /// `None` also for a block that lies further in its cluster than a `u32` says: then the cluster is pointed at.
+    relative_position: Option<NonZeroU32>,
+}
+
+/// A bounded list of [`Cue`]s of one track, spread evenly however long the recording gets.
 #[derive(Debug)]
 pub(super) struct Cues {
-    entries: Vec<Cue>,
+    entries: Vec<Entry>,
+    track: u64,
+    /// When the last entry is.
+    last_ns: u64,
     distance_ns: u64,
     /// Whether the entries are keyframes of the video track (else: blocks of sound).
     video: bool,
@@ -34,6 +48,8 @@ impl Default for Cues {
     fn default() -> Self {
         Self {
             entries: Vec::new(),
+            track: 0,
+            last_ns: 0,
             distance_ns: FIRST_DISTANCE_NS,
             video: false,
         }
@@ -57,7 +73,7 @@ impl Cues {
     pub(super) fn add_sound(&mut self, cue: Cue) {
         let due = self.entries.last().is_none_or(|last| {
             cue.cluster != last.cluster
-                || cue.time_ns.saturating_sub(last.time_ns) >= SOUND_DISTANCE_NS
+                || cue.time_ns.saturating_sub(self.last_ns) >= SOUND_DISTANCE_NS
         });
         if due && !self.video {
             self.add(cue);
@@ -69,9 +85,8 @@ impl Cues {
     }
 
     fn add(&mut self, cue: Cue) {
-        if let Some(last) = self.entries.last()
-            && cue.time_ns < last.time_ns.saturating_add(self.distance_ns)
-        {
+        let soon = cue.time_ns < self.last_ns.saturating_add(self.distance_ns);
+        if soon && !self.entries.is_empty() {
             return;
         }
         if self.entries.len() == LIMIT {
@@ -82,7 +97,14 @@ impl Cues {
             });
             self.distance_ns = self.distance_ns.saturating_mul(2);
         }
-        self.entries.push(cue);
+        self.track = cue.track;
+        self.last_ns = cue.time_ns;
+        let relative = cue.relative_position.map(u32::try_from);
+        self.entries.push(Entry {
+            ticks: cue.ticks,
+            cluster: cue.cluster,
+            relative_position: relative.and_then(Result::ok).and_then(NonZeroU32::new),
+        });
     }
 
     /// The Cues element; `position` turns a stream offset into a position in the Segment.
@@ -96,10 +118,10 @@ impl Cues {
                     w.master(ids::CUE_POINT, |w| {
                         w.uint(ids::CUE_TIME, cue.ticks);
                         w.master(ids::CUE_TRACK_POSITIONS, |w| {
-                            w.uint(ids::CUE_TRACK, cue.track);
+                            w.uint(ids::CUE_TRACK, self.track);
                             w.uint(ids::CUE_CLUSTER_POSITION, position(cue.cluster));
                             if let Some(relative) = cue.relative_position {
-                                w.uint(ids::CUE_RELATIVE_POSITION, relative);
+                                w.uint(ids::CUE_RELATIVE_POSITION, relative.get().into());
                             }
                         });
                     });
@@ -124,6 +146,23 @@ mod tests {
         }
     }
 
+    fn ticks(cues: &Cues) -> Vec<u64> {
+        cues.entries.iter().map(|entry| entry.ticks).collect()
+    }
+
+    #[test]
+    fn a_block_far_inside_its_cluster_is_found_by_its_cluster() {
+        for (relative, kept) in [(77, Some(77)), (1 << 32, None)] {
+            let mut cues = Cues::default();
+            cues.add_keyframe(Cue {
+                relative_position: Some(relative),
+                ..at(0)
+            });
+            let stored = cues.entries[0].relative_position.map(NonZeroU32::get);
+            assert_eq!(stored, kept);
+        }
+    }
+
     #[test]
     fn stays_bounded_and_even() {
         let mut cues = Cues::default();
@@ -138,10 +177,10 @@ mod tests {
         let distances: Vec<_> = cues
             .entries
             .windows(2)
-            .map(|pair| pair[1].time_ns - pair[0].time_ns)
+            .map(|pair| pair[1].ticks - pair[0].ticks)
             .collect();
         assert!(distances.iter().max() <= distances.iter().min().map(|&least| least * 2).as_ref());
-        assert_eq!(cues.entries[0], at(0), "the beginning is always in it");
+        assert_eq!(ticks(&cues)[0], 0, "the beginning is always in it");
         assert!(cues.element(|offset| offset + 4096).len() < 256 << 10);
     }
 
@@ -151,10 +190,10 @@ mod tests {
         cues.add_sound(at(0));
         cues.add_sound(at(100));
         cues.add_sound(at(2000));
-        assert_eq!(cues.entries, [at(0), at(2000)], "one for each cluster");
+        assert_eq!(ticks(&cues), [0, 2000], "one for each cluster");
         cues.add_keyframe(at(2100));
         cues.add_sound(at(9000));
-        assert_eq!(cues.entries, [at(2100)]);
+        assert_eq!(ticks(&cues), [2100]);
     }
 
     #[test]
