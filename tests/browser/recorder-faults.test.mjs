@@ -246,6 +246,30 @@ describe('a recorder that is disturbed', { timeout: 240_000 }, () => {
     });
   });
 
+  test('requests and answers that are lost, faults, refusals and a dead storage cost time only', async (t) => {
+    await withPage(context, 'kit', async (page) => {
+      await open(page);
+      const inject = (what) => page.evaluate((it) => window.e2e.inject(it), what);
+      const { id } = await record(page, { timeslice: 250 });
+      await inject({ drop: 0.2, lose: 0.2, fail: 0.2, delay: 50 });
+      const safe = (await progress(page)).safeBytes;
+      await until(page, 'safe', (it) => it.recorded > 6_000 && it.safeBytes > safe, 60_000);
+      await inject({ lose: 0.2, storage: 'full' });
+      await until(page, 'in memory', (it) => it.spool === 'memory');
+      await inject({});
+      await until(page, 'kept again', (it) => it.spool === 'opfs');
+      await inject({ storage: 'dead' });
+      await until(page, 'in memory for good', (it) => it.spool === 'memory', 40_000);
+      const counts = await inject({});
+      const done = await stop(page);
+      await assertKept(id, 'kit', done.recorded);
+      const warnings = await page.evaluate(() => window.e2e.warnings());
+      assert.deepEqual(warnings.filter((it) => !['no_data'].includes(it)), ['storage_full', 'not_durable']);
+      assert.ok(counts.dropped + counts.lost + counts.failed > 0, JSON.stringify(counts));
+      t.diagnostic(JSON.stringify(counts));
+    });
+  });
+
   test('a file that is there already is uploaded with progress', async () => {
     const sample = await sampleWebm(3);
     await withPage(context, 'file', async (page) => {

@@ -8,7 +8,7 @@ use js_sys::Array;
 use sortie_tus::client::Start;
 use sortie_tus::header;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::Blob;
+use web_sys::{Blob, BlobPropertyBag};
 
 use super::fetch::{Call, Cancel};
 use super::spool::Spool;
@@ -273,6 +273,18 @@ impl Leftover {
         }
         parts.extend(self.blobs().await?);
         Ok(parts)
+    }
+
+    /// The same as one blob.
+    ///
+    /// # Errors
+    /// [`RecorderError::Storage`] when it cannot be read.
+    pub async fn bytes(&self) -> Result<Blob, RecorderError> {
+        let parts: Array = self.parts().await?.into_iter().map(JsValue::from).collect();
+        let options = BlobPropertyBag::new();
+        options.set_type(self.mime_type());
+        Blob::new_with_blob_sequence_and_options(&parts, &options)
+            .map_err(|_| RecorderError::Storage)
     }
 
     /// Forgets it here, and on the server if that waits for the rest.

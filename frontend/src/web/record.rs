@@ -211,6 +211,11 @@ impl Desk {
         self.done.set(None);
     }
 
+    /// How its requests show who asks.
+    pub(super) fn authorization(self) -> Authorization {
+        Authorization::cookies_renewed_by(move || self.renew())
+    }
+
     fn tell(self, order: impl FnOnce(&Recorder) -> Result<(), RecorderError>) {
         // An order that does not fit the state any more is no mishap: a click crossed an event on its way.
         let _ = self
@@ -269,7 +274,10 @@ impl Desk {
             None => Target::server(""),
         });
         let mut options = Options::new(target);
-        options.authorization = Authorization::cookies_renewed_by(move || self.renew());
+        options.authorization = self.authorization();
+        if let SignIn::SignedIn(user) = self.session.sign_in_untracked() {
+            options.owner = Some(user.id.clone());
+        }
         let recorder = Recorder::new(options);
         let listener = recorder.on_event(move |event| self.take(event));
         let started = recorder.start(source);
@@ -293,7 +301,7 @@ impl Desk {
         {
             return;
         }
-        let authorization = Authorization::cookies_renewed_by(move || self.renew());
+        let authorization = self.authorization();
         let session = match self.session_from_before(&user.id).await {
             Some(session) => session,
             None => match create_session("", authorization.clone()).await {

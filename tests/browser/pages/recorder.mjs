@@ -2,12 +2,14 @@
 
 import init, { Recorder, uploadFile } from './client/sortie_client.js';
 import initPlayable, { playable } from './client/sortie_playable.js';
+import { injectFaults } from './npm/faults.js';
 import { startClock } from './clock-picture.mjs';
 
 const canvas = document.getElementById('canvas');
 await Promise.all([init(), initPlayable()]);
 
 let recorder;
+let faults;
 let pictureMs = () => 0;
 const found = [];
 const events = [];
@@ -37,6 +39,17 @@ window.e2e = {
     const at = pictureMs();
     const done = await recorder.stop();
     return { ...done, pictureMs: at };
+  },
+  /** What goes wrong from now on; always the same for the same numbers. */
+  inject(what) {
+    let state = 1;
+    const random = () => {
+      state = (state * 48_271) % 2_147_483_647;
+      return state / 2_147_483_647;
+    };
+    faults ??= injectFaults({}, { random });
+    faults.set(what);
+    return { ...faults.counts };
   },
   progress: () => ({ ...recorder.progress, state: recorder.state, pictureMs: pictureMs() }),
   warnings: () => events.filter((it) => it.name === 'warning').map((it) => it.detail.code),

@@ -50,6 +50,9 @@ const pagesDir = new URL('../pages/', import.meta.url).pathname;
 /** Where `scripts/js-client.sh` has put the client's JavaScript face. */
 const clientDir = process.env.SORTIE_CLIENT_JS ?? new URL('../../../target/client-js/', import.meta.url).pathname;
 
+/** What is not in `pages/`: the client as it was built, and what goes into its package as it is. */
+const FOLDERS = { client: clientDir, npm: new URL('../../../client/npm/', import.meta.url).pathname };
+
 /**
  * Opens one of `pages/` as if the server had it, at `/e2e/…`, so that it has the
  * API's origin. Nothing stands between page and server any more once the page
@@ -59,7 +62,7 @@ export async function openTestPage(page, origin, name, ready) {
   const pattern = `${origin}/e2e/**`;
   await page.route(pattern, async (route) => {
     const { pathname } = new URL(route.request().url());
-    const folder = pathname.startsWith('/e2e/client/') ? clientDir : pagesDir;
+    const folder = FOLDERS[pathname.split('/')[2]] ?? pagesDir;
     const file = join(folder, basename(pathname));
     const body = await readFile(file).catch(() => undefined);
     if (body === undefined) await route.fulfill({ status: 404, body: `there is no ${file}` });

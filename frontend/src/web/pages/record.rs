@@ -2,6 +2,7 @@
 
 mod controls;
 mod figures;
+mod leftovers;
 mod setup;
 mod stage;
 
@@ -12,6 +13,7 @@ use leptos_router::hooks::use_navigate;
 
 use self::controls::Controls;
 use self::figures::Figures;
+use self::leftovers::Leftovers;
 use self::setup::Setup;
 use self::stage::Stage;
 use crate::live;
@@ -66,6 +68,7 @@ fn Record() -> impl IntoView {
                 {move || live::announcement(desk.state.get())}
             </p>
             <Notices />
+            <Leftovers />
             <div class="record-grid">
                 <div class="record-side card">
                     <Show when=move || is_running.get() fallback=Setup>

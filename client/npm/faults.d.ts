@@ -1,0 +1,58 @@
+/**
+ * Makes the network and the storage of this page fail, to see what a recorder makes of it. For development and tests:
+ * nothing of it belongs into a page that people use.
+ *
+ * ```js
+ * import { injectFaults } from 'sortie-recorder/faults';
+ * const faults = injectFaults({ drop: 0.2, lose: 0.1, delay: 300 });
+ * // … record, and look at `progress`: what is safe?
+ * faults.set({ storage: 'full' });
+ * faults.restore();
+ * ```
+ *
+ * @module
+ */
+
+/** Shares are between 0 (never, the default) and 1 (always). */
+export interface Faults {
+  /** Share of requests that never reach the server. */
+  drop?: number;
+  /** Share of requests whose answer is lost: the server has done what they asked for. */
+  lose?: number;
+  /** Share of requests answered with 500. */
+  fail?: number;
+  /** Share of requests answered with 401. */
+  unauthorized?: number;
+  /** Milliseconds that every request waits before it is sent. */
+  delay?: number;
+  /** The device has no room left, or its storage does not answer any more. */
+  storage?: 'ok' | 'full' | 'dead';
+}
+
+/** What has been done so far. */
+export interface FaultCounts {
+  readonly requests: number;
+  readonly dropped: number;
+  readonly lost: number;
+  readonly failed: number;
+  readonly unauthorized: number;
+  /** Writes that were refused or not answered. */
+  readonly storage: number;
+}
+
+export interface InjectedFaults {
+  readonly counts: FaultCounts;
+  /** Puts others in their place; what is not named is off. */
+  set(faults: Faults): void;
+  /** Everything works again. */
+  restore(): void;
+}
+
+/**
+ * `matches` tells which requests are hit: by default all but those that only read (`GET`). `random` gives numbers
+ * from 0 to 1.
+ */
+export function injectFaults(
+  faults?: Faults,
+  options?: { random?: () => number; matches?: (request: { url: string; method: string }) => boolean },
+): InjectedFaults;

@@ -1,0 +1,151 @@
+use std::rc::Rc;
+
+use futures_util::future::FutureExt;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos_router::hooks::use_navigate;
+use sortie_client::{Leftover, OnServer, Recovery, Target, UploadProgress, recover};
+
+use crate::format;
+use crate::web::components::{Confirm, Glyph, Icon, Question};
+use crate::web::download;
+use crate::web::record::Desk;
+use crate::web::session::{Session, SignIn};
+
+/// Recordings that a crash, or a page that was closed, has left on this device.
+#[component]
+pub(super) fn Leftovers() -> impl IntoView {
+    let session = Session::expect();
+    let desk = Desk::expect();
+    let found: RwSignal<Vec<Rc<Leftover>>, LocalStorage> = RwSignal::new_local(Vec::new());
+    let user = Memo::new(move |_| match session.sign_in() {
+        SignIn::SignedIn(user) => Some(user.id.clone()),
+        _ => None,
+    });
+    Effect::new(move || {
+        // Nobody else's: what was found for another person goes back.
+        found.set(Vec::new());
+        let Some(owner) = user.get() else { return };
+        spawn_local(async move {
+            let leftovers = recover(Recovery {
+                target: Target::server(""),
+                authorization: desk.authorization(),
+                owner: Some(owner.clone()),
+                worker_url: None,
+            })
+            .await;
+            if user.try_get_untracked().flatten() == Some(owner) {
+                found.set(leftovers.into_iter().map(Rc::new).collect());
+            }
+        });
+    });
+    let forget = move |id: String| found.update(|found| found.retain(|it| it.id() != id));
+    move || {
+        let found = found.get();
+        found
+            .into_iter()
+            .map(|leftover| view! { <Offer leftover forget /> })
+            .collect_view()
+    }
+}
+
+/// What there is to do with one of them.
+#[component]
+fn Offer(
+    leftover: Rc<Leftover>,
+    /// Takes it out of the list.
+    forget: impl Fn(String) + Copy + Send + Sync + 'static,
+) -> impl IntoView {
+    let navigate = use_navigate();
+    let sent = RwSignal::new(None::<u64>);
+    let trouble = RwSignal::new(None::<String>);
+    let size = leftover.size_bytes();
+    let sentence = format!(
+        "A recording of {} was interrupted on this device. Not all of it has reached the server.",
+        format::spoken(leftover.recorded_ms())
+    );
+    let can_send = leftover.on_server() != OnServer::Closed || leftover.kept_bytes() == size;
+    let is_busy = Memo::new(move |_| sent.with(Option::is_some));
+    let leftover = StoredValue::new_local(leftover);
+
+    let send = move |_| {
+        let leftover = leftover.get_value();
+        let navigate = navigate.clone();
+        trouble.set(None);
+        sent.set(Some(0));
+        spawn_local(async move {
+            let tell = move |progress: UploadProgress| {
+                let _gone = sent.try_set(Some(progress.safe_bytes));
+            };
+            match leftover.upload(tell).await {
+                Ok(done) => {
+                    forget(leftover.id().to_owned());
+                    if let Some(id) = done.recording_id {
+                        navigate(&format!("/recordings/{id}"), Default::default());
+                    }
+                }
+                Err(error) => {
+                    let _gone = (sent.try_set(None), trouble.try_set(Some(error.to_string())));
+                }
+            }
+        });
+    };
+    let save = move |_| {
+        let leftover = leftover.get_value();
+        spawn_local(async move {
+            match leftover.bytes().await {
+                Ok(bytes) => download::save_blob(&bytes, "recording-rest.webm"),
+                Err(error) => {
+                    let _gone = trouble.try_set(Some(error.to_string()));
+                }
+            }
+        });
+    };
+    let asked = RwSignal::new(None::<Question>);
+    let discard = move |_| {
+        let id = leftover.with_value(|it| it.id().to_owned());
+        asked.set(Some(Question {
+            heading: "Discard this recording?".to_owned(),
+            subject: "What is kept on this device".to_owned(),
+            consequence: "will be gone for good, and what the server holds of it, too.".to_owned(),
+            action: "Discard",
+            work: Callback::new(move |_| {
+                let leftover = leftover.get_value();
+                async move {
+                    leftover.discard().await;
+                    Ok(())
+                }
+                .boxed_local()
+            }),
+            done: Callback::new(move |()| forget(id.clone())),
+        }));
+    };
+    view! {
+        <div class="notice" role="status">
+            <Icon glyph=Glyph::Shield />
+            <p>
+                {move || {
+                    trouble
+                        .get()
+                        .or_else(|| {
+                            let sent = sent.get()?;
+                            Some(format!("{} of {} are on the server.", format::size(sent), format::size(size)))
+                        })
+                        .unwrap_or_else(|| sentence.clone())
+                }}
+            </p>
+            <Show when=move || can_send>
+                <button type="button" class="button" disabled=is_busy on:click=send.clone()>
+                    "Send it now"
+                </button>
+            </Show>
+            <button type="button" class="button" disabled=is_busy on:click=save>
+                "Save it on this computer"
+            </button>
+            <button type="button" class="button" disabled=is_busy on:click=discard>
+                "Discard"
+            </button>
+            <Confirm asked />
+        </div>
+    }
+}
