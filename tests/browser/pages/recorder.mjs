@@ -52,7 +52,8 @@ window.e2e = {
     return { ...faults.counts };
   },
   progress: () => ({ ...recorder.progress, state: recorder.state, pictureMs: pictureMs() }),
-  warnings: () => events.filter((it) => it.name === 'warning').map((it) => it.detail.code),
+  /** The codes of all warnings, each once. */
+  warnings: () => [...new Set(events.filter((it) => it.name === 'warning').map((it) => it.detail.code))],
   events: () => events,
   async recover() {
     const more = await Recorder.recover(server);

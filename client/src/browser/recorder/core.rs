@@ -147,6 +147,7 @@ impl Core {
 
     fn start_capture(&self) {
         let this = self.this.clone();
+        let asked_ms = now_ms();
         let started = match self.source.borrow().as_ref() {
             Some(source) => Capture::start(
                 &source.stream(),
@@ -162,6 +163,8 @@ impl Core {
         };
         match started {
             Ok(capture) => {
+                // Not when it tells that it has started: a busy page hears of that seconds later.
+                self.clock.borrow_mut().run(asked_ms);
                 self.capture.replace(Some(capture));
             }
             Err(error) => self.news(Input::CannotStart(error)),
@@ -173,7 +176,6 @@ impl Core {
             CaptureEvent::Started => {
                 let mime_type = self.capture.borrow().as_ref().map(Capture::mime_type);
                 self.mime_type.replace(mime_type);
-                self.clock.borrow_mut().run(now_ms());
                 self.news(Input::CaptureStarted);
             }
             CaptureEvent::Chunk(blob) => self.chunk(blob),
