@@ -10,7 +10,7 @@ import { untilReady } from './support/proof.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
-describe('pages', { timeout: 180_000 }, () => {
+describe('pages', { timeout: 600_000 }, () => {
   let server, browser, admin;
 
   before(async () => {
@@ -64,6 +64,42 @@ describe('pages', { timeout: 180_000 }, () => {
       await dialog.getByRole('button', { name: 'Delete' }).click();
       await row.waitFor({ state: 'detached' });
       assert.deepEqual((await user.recordings()).map((it) => it.id), [kept]);
+    });
+    await context.close();
+  });
+
+  test('My Recordings follows the server, is filtered by day, and several are deleted at once', async () => {
+    const user = await admin.newUser('follower');
+    const bytes = await sampleWebm(1);
+    const context = await signedIn(browser, server.origin, user);
+    await withPage(context, 'my live list', async (page) => {
+      const rowOf = (id) => page.getByRole('row').filter({ has: page.locator(`a[href="/recordings/${id}"]`) });
+      await page.goto(`${server.origin}/recordings`);
+      await page.getByText('No recordings', { exact: true }).waitFor();
+      // Neither of them by a click.
+      const ids = [await user.upload(bytes), await user.upload(bytes), await user.upload(bytes)];
+      for (const id of ids) await rowOf(id).getByText('Ready', { exact: true }).waitFor();
+
+      await page.getByLabel('To', { exact: true }).fill('2020-01-01');
+      await page.getByText('No recording fits these filters.').waitFor();
+      await page.getByRole('button', { name: 'Clear filters' }).click();
+      await page.getByLabel('From', { exact: true }).fill('2020-01-01');
+      await page.waitForURL(/from=2020-01-01/);
+      await rowOf(ids[0]).waitFor();
+
+      await page.getByLabel('Select all on this page').check();
+      await rowOf(ids[1]).getByRole('checkbox').uncheck();
+      await page.getByText('2 selected', { exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Delete selected' }).click();
+      await page.getByRole('dialog').getByText('Delete 2 recordings?').waitFor();
+      await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+      await rowOf(ids[2]).waitFor({ state: 'detached' });
+      await rowOf(ids[0]).waitFor({ state: 'detached' });
+      await page.getByRole('status').getByText('2 recordings deleted').waitFor();
+      await page.waitForFunction(() => document.activeElement?.id === 'recordings-list');
+      assert.deepEqual((await user.recordings()).map((it) => it.id), [ids[1]]);
+      await user.fetch(`/api/recordings/${ids[1]}`, { method: 'DELETE' });
+      await page.getByText('No recording fits these filters.').waitFor();
     });
     await context.close();
   });

@@ -39,13 +39,9 @@ pub(super) fn RecordingFilters(shelf: Shelf) -> impl IntoView {
             <SearchField place=place name="q" label="Search" hint=hint />
             <Choice place=place name="status" label="Status" all="All" choices=statuses.clone() />
             {(shelf.scope == Scope::All)
-                .then(|| {
-                    view! {
-                        <UserChoice shelf=shelf />
-                        <DayField place=place name="from" label="From" />
-                        <DayField place=place name="to" label="To" />
-                    }
-                })}
+                .then(|| view! { <UserChoice shelf=shelf /> })}
+            <DayField place=place name="from" label="From" />
+            <DayField place=place name="to" label="To" />
             <Choice place=place name="sort" label="Order" choices=orders.clone() />
         </Filters>
     }

@@ -53,7 +53,7 @@ impl Scope {
     /// The filters that this list has.
     pub(super) fn filters(self) -> &'static [&'static str] {
         match self {
-            Self::Mine => &["q", "status"],
+            Self::Mine => &["q", "status", "from", "to"],
             Self::All => &["q", "status", "user_id", "from", "to"],
         }
     }
