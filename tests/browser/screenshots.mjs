@@ -45,7 +45,7 @@ async function administer(context, people) {
   const page = await context.newPage();
   await open(page, '/admin/storage');
   await page.getByText('% of').waitFor();
-  await shot(page, 'admin-storage');
+  await page.screenshot({ path: join(folder, 'admin-storage.png'), fullPage: true });
   for (const name of ['j.okafor', 'li.wei']) await begin(people[name]);
   await open(page, '/admin/recordings', 'admin-recordings');
   await open(page, '/admin/users', 'admin-users');

@@ -78,9 +78,16 @@ export async function withPage(context, title, action) {
   const page = await context.newPage();
   const console = [];
   page.on('console', (message) => console.push(`${message.type()}: ${message.text()}`));
-  page.on('pageerror', (error) => console.push(`uncaught: ${error.message}`));
+  // A page that has panicked stands still, but what it shows may still be what a test waits for.
+  const uncaught = [];
+  page.on('pageerror', (error) => {
+    uncaught.push(error.message);
+    console.push(`uncaught: ${error.message}`);
+  });
   try {
-    return await action(page);
+    const result = await action(page);
+    if (uncaught.length > 0) throw new Error(`the page has broken: ${uncaught.join('; ')}`);
+    return result;
   } catch (error) {
     await mkdir(artifactsDir, { recursive: true });
     const path = join(artifactsDir, `${fileName(title)}.png`);

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use leptos::html;
 use leptos::prelude::*;
@@ -21,10 +23,15 @@ pub(in crate::web) struct Question {
     /// What the button says.
     pub(in crate::web) action: &'static str,
     /// Does it.
-    pub(in crate::web) work: Callback<Api, LocalBoxFuture<'static, Result<(), ApiError>>>,
+    pub(in crate::web) work: Work,
     /// Told when it is done and the dialog is closed.
-    pub(in crate::web) done: Callback<()>,
+    pub(in crate::web) done: Arc<dyn Fn() + Send + Sync>,
 }
+
+/// What is done after a yes. Not a [`Callback`]: that ends with the row or the button that asked, and those are gone
+/// when it is done.
+pub(in crate::web) type Work =
+    Arc<dyn Fn(Api) -> LocalBoxFuture<'static, Result<(), ApiError>> + Send + Sync>;
 
 impl Question {
     /// Whether to delete these recordings; `on_deleted` is told of each that is gone, `done` at the end.
@@ -56,7 +63,7 @@ impl Question {
             subject,
             consequence: "will be gone for good. This cannot be undone.".to_owned(),
             action: "Delete",
-            work: Callback::new(move |api: Api| {
+            work: Arc::new(move |api| {
                 let ids = ids.clone();
                 async move {
                     for id in ids {
@@ -67,7 +74,7 @@ impl Question {
                 }
                 .boxed_local()
             }),
-            done: Callback::new(move |()| done()),
+            done: Arc::new(done),
         }
     }
 }
@@ -105,7 +112,7 @@ pub(in crate::web) fn Confirm(
         is_busy.set(true);
         problem.set(None);
         spawn_local(async move {
-            let outcome = question.work.run(session.api()).await;
+            let outcome = (question.work)(session.api()).await;
             // The page may have been left meanwhile.
             if is_busy.try_set(false).is_some() {
                 return;
@@ -116,7 +123,7 @@ pub(in crate::web) fn Confirm(
                     if let Some(dialog) = dialog.get_untracked() {
                         dialog.close();
                     }
-                    question.done.run(());
+                    (question.done)();
                 }
                 Err(error) => problem.set(Some(session.explain(&error))),
             }

@@ -1,5 +1,7 @@
 //! API tokens: a person's own on a page, everybody's in the Admin Panel.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use gloo_net::http::Method;
 use leptos::ev;
@@ -119,11 +121,11 @@ fn TokenRow(
         subject: token.name.clone(),
         consequence: "stops working at once. This cannot be undone.".to_owned(),
         action: "Revoke",
-        work: Callback::new(move |api: Api| {
+        work: Arc::new(move |api: Api| {
             let path = path.clone();
             async move { api.remove(&path).await }.boxed_local()
         }),
-        done: Callback::new(move |()| {
+        done: Arc::new(move || {
             // The button that had the focus goes with its row.
             dom::focus(named_by);
             tokens.load();

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use gloo_net::http::Method;
 use leptos::ev;
@@ -107,11 +109,11 @@ fn UserRow(
         consequence: "cannot sign in any more, and their tokens end. This cannot be undone."
             .to_owned(),
         action: "Delete",
-        work: Callback::new(move |api: Api| {
+        work: Arc::new(move |api: Api| {
             let path = path.clone();
             async move { api.remove(&path).await }.boxed_local()
         }),
-        done: Callback::new(move |()| {
+        done: Arc::new(move || {
             // The button that had the focus goes with its row.
             dom::focus(HEADING);
             users.load();

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use gloo_net::http::Method;
 use leptos::prelude::*;
@@ -34,7 +36,7 @@ pub(super) fn CleanUp(
             subject: amount(&now),
             consequence: "will be gone for good. Protected recordings stay.".to_owned(),
             action: "Clean Up",
-            work: Callback::new(move |api: Api| {
+            work: Arc::new(move |api: Api| {
                 async move {
                     let run = api
                         .ask::<RetentionRun>(Method::POST, "/api/admin/retention/run", &())
@@ -44,7 +46,7 @@ pub(super) fn CleanUp(
                 }
                 .boxed_local()
             }),
-            done: Callback::new(move |()| {
+            done: Arc::new(move || {
                 // The button that had the focus goes when there is nothing left to do.
                 dom::focus(HEADING);
                 preview.load();
