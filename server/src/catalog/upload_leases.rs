@@ -14,7 +14,7 @@ use crate::storage::{Entry, Ledger, StorageError};
 const NOW: &str = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT";
 /// A holder that writes all the time says so about this often.
 const HEARD_EVERY_MS: i64 = 5_000;
-/// A server that finishes a recording is given so long before another one does it.
+/// A server of which nothing is heard while it finishes a recording is given so long before another one does it.
 const FINISH_MS: i64 = 20_000;
 /// The lease of an upload that never got a row, or lost it, is kept so long.
 const STRAY_MS: i64 = 24 * 60 * 60 * 1000;

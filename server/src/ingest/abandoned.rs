@@ -1,6 +1,7 @@
 //! Uploads whose server is gone, where several share a storage: one of the others finishes them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sortie_api::RecordingStatus;
 use sortie_tus::server::UploadLength;
@@ -9,9 +10,13 @@ use super::slot::{Interrupted, declared_length};
 use super::{IngestError, Inner};
 use crate::catalog::UploadKind;
 
-/// Takes up what nobody has been heard of for as long as a silent sender is waited for.
+/// A server says about every five seconds that it is at it; one that is slow to say so is not gone yet. What is silent
+/// at a living server that one sees to.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Takes up what no server has been heard of for somewhat longer than a silent sender is waited for.
 pub(super) async fn take_up(inner: &Arc<Inner>) {
-    let abandoned = match inner.storage.abandoned(inner.silence).await {
+    let abandoned = match inner.storage.abandoned(inner.silence + GRACE).await {
         Ok(abandoned) => abandoned,
         Err(error) => {
             tracing::error!("cannot look for uploads of servers that are gone: {error}");

@@ -77,7 +77,12 @@ impl Ingest {
                 Ok(state) => state,
                 Err(_) if claim.is_some() => slot.state.lock().await,
                 // Somebody is writing: it is not silent.
-                Err(_) => continue,
+                Err(_) => {
+                    if let Err(error) = self.0.storage.keep(&slot.id).await {
+                        tracing::info!(recording = slot.id, "cannot say that it goes on: {error}");
+                    }
+                    continue;
+                }
             };
             let seen = *locked(&slot.seen);
             let patience_ms = match ended_ms {

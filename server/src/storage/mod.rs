@@ -252,6 +252,11 @@ pub(crate) trait Storage: Send + Sync {
         Ok(false)
     }
 
+    /// Somebody writes here to a growing object, however slowly: it is not abandoned.
+    async fn keep(&self, _id: &str) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Growing objects of no living server, for the one who asks to finish; see `storage/ledger.rs`.
     async fn abandoned(&self, _silence: Duration) -> Result<Vec<String>, StorageError> {
         Ok(Vec::new())

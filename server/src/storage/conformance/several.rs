@@ -8,11 +8,22 @@ use crate::storage::Entry;
 
 /// A ledger in memory.
 #[derive(Default)]
-pub(super) struct Book(Mutex<HashMap<String, Entry>>);
+pub(super) struct Book {
+    entries: Mutex<HashMap<String, Entry>>,
+    /// Who has asked whether they hold something.
+    asked: Mutex<Vec<(String, i64)>>,
+}
 
 impl Book {
     fn with<T>(&self, look: impl FnOnce(&mut HashMap<String, Entry>) -> T) -> T {
-        look(&mut self.0.lock().expect("nobody panics with it"))
+        look(&mut self.entries.lock().expect("nobody panics with it"))
+    }
+
+    /// Under which numbers it was asked about a recording, in order.
+    fn kept(&self, id: &str) -> Vec<i64> {
+        let asked = self.asked.lock().expect("nobody panics with it");
+        let of = asked.iter().filter(|(known, _)| known == id);
+        of.map(|(_, fence)| *fence).collect()
     }
 
     /// How many parts of a recording the store has.
@@ -50,6 +61,9 @@ impl Ledger for Book {
     }
 
     async fn holds(&self, id: &str, fence: i64) -> Result<bool, StorageError> {
+        let mut asked = self.asked.lock().expect("nobody panics with it");
+        asked.push((id.to_owned(), fence));
+        drop(asked);
         Ok(self.with(|book| book.get(id).is_some_and(|entry| entry.fence == fence)))
     }
 
@@ -190,5 +204,26 @@ async fn what_was_deleted_stays_deleted() -> Checked {
         other.remove(stored).await?;
     }
     assert_eq!(objects_beside(&bench, &id).await?, 0);
+    Ok(())
+}
+
+/// A server is alive as long as it has a writer, and says so under the number of the latest one.
+#[tokio::test]
+async fn whoever_writes_is_kept_alive() -> Checked {
+    let bench = Bench::several();
+    let Kind::Several(_, book) = &bench.kind else {
+        panic!("it is");
+    };
+    let id = uuid::Uuid::from_u128(1).to_string();
+    let writer = bench.storage.create(&id).await?;
+    bench.storage.keep(&id).await?;
+    assert_eq!(book.kept(&id), [1]);
+    drop(writer);
+    bench.storage.keep(&id).await?;
+    assert_eq!(book.kept(&id), [1], "nobody writes");
+    let writer = bench.storage.reopen(&id).await?.writer;
+    bench.storage.keep(&id).await?;
+    assert_eq!(book.kept(&id), [1, 2]);
+    drop(writer);
     Ok(())
 }

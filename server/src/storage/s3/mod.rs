@@ -226,6 +226,13 @@ impl Storage for S3Storage {
         Ok(self.shared.is_some() && !tokio::fs::try_exists(self.keys.folder(id)?).await?)
     }
 
+    async fn keep(&self, id: &str) -> Result<(), StorageError> {
+        match &self.shared {
+            Some(shared) => shared.keep(id).await,
+            None => Ok(()),
+        }
+    }
+
     async fn abandoned(&self, silence: Duration) -> Result<Vec<String>, StorageError> {
         match &self.shared {
             Some(shared) => shared.ledger().abandoned(silence).await,

@@ -21,11 +21,12 @@ mod manifest;
 mod share;
 mod writer;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rustix::fs::{FlockOperation, flock};
@@ -48,12 +49,21 @@ pub(super) const CACHE: &str = ".server-";
 /// Spans that are fetched at the same time. They can be as long as a part.
 const FETCHES: usize = 4;
 
+/// The numbers of a server's writers, by recording.
+type Held = Arc<Mutex<HashMap<String, i64>>>;
+
+fn locked(held: &Held) -> MutexGuard<'_, HashMap<String, i64>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One of several servers.
 pub(super) struct Shared {
     ledger: Arc<dyn Ledger>,
     remote: Arc<Remote>,
     /// With a staging folder of this server's own.
     keys: Keys,
+    /// What this server writes to, and under which number.
+    held: Held,
     /// Locked as long as the server runs, so that another one knows a folder that nobody uses.
     _lock: File,
 }
@@ -70,6 +80,7 @@ impl Shared {
             ledger,
             remote,
             keys: Keys::new(keys.prefix(), &folder),
+            held: Held::default(),
             _lock: lock,
         })
     }
@@ -110,7 +121,22 @@ impl Shared {
         .shared(Arc::clone(&share));
         let assembly = Arc::new(assembly);
         let inner = S3Writer::new(Arc::clone(&assembly), staged);
-        Box::new(SharedWriter::new(inner, assembly, share))
+        locked(&self.held).insert(id.to_owned(), share.fence());
+        Box::new(SharedWriter::new(
+            inner,
+            assembly,
+            share,
+            Arc::clone(&self.held),
+        ))
+    }
+
+    /// Says that this server is alive, if it writes to a recording.
+    pub(super) async fn keep(&self, id: &str) -> Result<(), StorageError> {
+        let fence = locked(&self.held).get(id).copied();
+        if let Some(fence) = fence {
+            self.ledger.holds(id, fence).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn create(

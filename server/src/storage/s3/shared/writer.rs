@@ -7,6 +7,7 @@ use bytes::Bytes;
 use sortie_media::{HEAD_ROOM, Patch};
 
 use super::share::Share;
+use super::{Held, locked};
 use crate::storage::s3::assembly::Assembly;
 use crate::storage::s3::writer::S3Writer;
 use crate::storage::{Excerpt, Finishing, Settled, StorageError, Writer};
@@ -30,12 +31,19 @@ pub(super) struct SharedWriter {
     /// What is settled, once it is held.
     settled: Option<Settled>,
     excerpts: Vec<Excerpt>,
+    /// Where its number is noted as long as it lives.
+    registered: Held,
     /// What is in the bucket is in doubt. Only opening it again helps.
     broken: bool,
 }
 
 impl SharedWriter {
-    pub(super) fn new(inner: S3Writer, assembly: Arc<Assembly>, share: Arc<Share>) -> Self {
+    pub(super) fn new(
+        inner: S3Writer,
+        assembly: Arc<Assembly>,
+        share: Arc<Share>,
+        registered: Held,
+    ) -> Self {
         let length = inner.stream_length();
         Self {
             inner: Some(inner),
@@ -47,6 +55,7 @@ impl SharedWriter {
             pending_bytes: 0,
             settled: None,
             excerpts: Vec::new(),
+            registered,
             broken: false,
         }
     }
@@ -167,6 +176,13 @@ impl Writer for SharedWriter {
 impl Drop for SharedWriter {
     /// Removes the copy in the staging folder: many a recording is taken over by another server and not seen again.
     fn drop(&mut self) {
+        // Unless a later writer of the same recording is noted there.
+        let (id, fence) = (&self.assembly.id, self.share.fence());
+        let mut registered = locked(&self.registered);
+        if registered.get(id) == Some(&fence) {
+            registered.remove(id);
+        }
+        drop(registered);
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
