@@ -20,7 +20,7 @@ run: ## Install what is missing, build, start the server on http://127.0.0.1:808
 test: ## Install what is missing, then check and test everything
 	@scripts/test.sh
 
-bench: ## Measure the server beside others and a plain floor (15 min, 12 GB of disk); PART=lists is one part
+bench: ## Measure the server beside others and a plain floor (15 min, 12 GB of disk); PART=lists, PART=client is one part
 	@scripts/bench.sh $(PART)
 
 build: ## Leave the optimised server, pages inside, in target/release/sortie-server

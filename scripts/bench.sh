@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures the server, and beside it rustus, @tus/server and a plain write + fdatasync floor. Prints the tables of
 # docs/benchmarks.md. Arguments go to sortie-bench: `scripts/bench.sh lists` is one part (chunks, ready or lists),
-# `scripts/bench.sh --alone` leaves the others out.
+# `scripts/bench.sh --alone` leaves the others out. `scripts/bench.sh client` is what the recorder costs a page, beside
+# MediaRecorder with tus-js-client (5 min; HOURS=8 for a longer simulated run).
 #
 #   BENCH_DIR   where to write (default: target/bench): the file system that is measured
 source "$(dirname "$0")/common.sh"
@@ -10,6 +11,21 @@ RUSTUS_VERSION=0.5.10
 RUSTUS=$TOOLS/rustus-$RUSTUS_VERSION
 PEERS=$CACHE/bench-peers/$(content_hash tests/bench/peers/package-lock.json tests/bench/peers/tus-server.mjs)
 BENCH_DIR=${BENCH_DIR:-$ROOT/target/bench}
+
+if [[ ${1:-} == client ]]; then
+    scripts/setup.sh test
+    scripts/npm.sh target/bench-npm
+    if command -v twiggy >/dev/null; then
+        # With names, and before wasm-bindgen and wasm-opt: which function it is, and roughly how large.
+        CARGO_TARGET_DIR=$CARGO_TARGET_DIR/named CARGO_PROFILE_WASM_RELEASE_STRIP=debuginfo \
+            cargo build --locked --quiet -p sortie-client --features js --target "$WASM_TARGET" --profile wasm-release
+        twiggy top -n 40 "$CARGO_TARGET_DIR/named/$WASM_TARGET/wasm-release/sortie_client.wasm"
+    else
+        say "Where the bytes go is said by twiggy, which is not here: cargo install twiggy"
+    fi
+    say "Measuring the recorder in Chromium; leave the machine alone"
+    SORTIE_NPM=$ROOT/target/bench-npm exec node tests/npm/bench/main.mjs
+fi
 
 scripts/setup.sh run
 

@@ -15,7 +15,7 @@ TEST_PACKAGES=(
     ffmpeg mkvtoolnix postgresql strace
     buildah
     python3 python3-pip
-    tigervnc-standalone-server
+    firefox-esr tigervnc-standalone-server
     libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev pkg-config
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly v4l-utils

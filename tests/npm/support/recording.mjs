@@ -5,11 +5,11 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { inspect } from '../../browser/support/media.mjs';
 import { untilReady } from '../../browser/support/proof.mjs';
 
-const RECORD_MS = 3_000;
+export const RECORD_MS = 3_000;
 /** The page says how long it has recorded; on a busy machine the encoder is late. */
 const TOLERANCE_S = 1;
 /** A slow machine may take long to load and to start. */
-const PATIENCE = { timeout: 30_000 };
+export const PATIENCE = { timeout: 30_000 };
 const READY_WITHIN_MS = 10_000;
 
 /** Fills in where to record to, records, and answers the saved recording's file. */
@@ -28,9 +28,13 @@ export async function recordWithExample(page, { server, api, title }) {
 export async function savedRecording(page, { api, title }) {
   const output = page.locator('output');
   await output.filter({ hasText: /Saved|[.!]$/ }).waitFor(PATIENCE);
-  const text = await output.textContent();
+  return finishedRecording({ api, title, ...readSaved(await output.textContent()) });
+}
+
+/** What an example says at the end. */
+export function readSaved(text) {
   const [, seconds, id] = /^Saved ([\d.]+) s as (\S+)$/.exec(text) ?? assert.fail(`the page says: ${text}`);
-  return finishedRecording({ api, title, id, seconds: Number(seconds) });
+  return { id, seconds: Number(seconds) };
 }
 
 /** Waits until it is ready, and has independent programs look at it. */

@@ -1,0 +1,173 @@
+// What the recorder costs a page, beside MediaRecorder with tus-js-client: bytes to download, time from import to
+// ready, the main thread's time, memory over a long run. Prints the tables of docs/benchmarks.md.
+//
+//   HOURS=8 make bench PART=client
+
+import { readdir, readFile } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import { loadavg } from 'node:os';
+import { brotliCompressSync, constants } from 'node:zlib';
+import { build } from 'vite';
+import { launch } from '../../browser/support/browser.mjs';
+import { project, removeProjects } from '../support/project.mjs';
+import { startSink } from './tus-sink.mjs';
+
+const ROUNDS = 9;
+const RECORD_S = 20;
+const HOURS = Number(process.env.HOURS ?? 1);
+/** What a second of an ordinary screen comes to. */
+const CHUNK_BYTES = 32 * 1024;
+const PEERS = { ours: 'sortie-recorder', reference: 'MediaRecorder + tus-js-client' };
+const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' };
+
+const here = new URL('./', import.meta.url);
+const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+const kilobytes = (bytes) => (bytes / 1000).toFixed(1);
+
+/** Builds one of the pages with Vite, as an app would; answers its files. */
+async function pageOf(peer) {
+  const files = { 'main.js': `import './${peer}.js';` };
+  for (const name of ['page.html', `${peer}.js`]) files[name] = await readFile(new URL(name, here), 'utf8');
+  const folder = await project({ files, others: ['tus-js-client'] });
+  await build({ root: folder, logLevel: 'error', base: './', build: { rollupOptions: { input: join(folder, 'page.html') } } });
+  const built = new Map();
+  for (const name of await readdir(join(folder, 'dist'), { recursive: true })) {
+    if (extname(name)) built.set(name, await readFile(join(folder, 'dist', name)));
+  }
+  return built;
+}
+
+function sizes(files) {
+  const total = { raw: 0, brotli: 0, wasm: 0 };
+  for (const [name, body] of files) {
+    if (!/\.(js|wasm)$/.test(name)) continue;
+    const brotli = brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length;
+    total.raw += body.length;
+    total.brotli += brotli;
+    if (name.endsWith('.wasm')) total.wasm += brotli;
+  }
+  return total;
+}
+
+/** Opens the page and waits until it is ready; answers page and milliseconds from import to ready. */
+async function open(context, url) {
+  const page = await context.newPage();
+  await page.goto(url);
+  await page.waitForFunction(() => window.bench, null, { timeout: 60_000 });
+  return { page, readyMs: await page.evaluate(() => window.bench.readyMs) };
+}
+
+/** Milliseconds of the main thread that a second of recording takes in the recorder's own code and what it calls. */
+async function mainThread(context, url, endpoint) {
+  const { page } = await open(context, url);
+  const cdp = await context.newCDPSession(page);
+  await cdp.send('Profiler.enable');
+  await cdp.send('Profiler.setSamplingInterval', { interval: 100 });
+  await page.evaluate((it) => window.bench.start(it), endpoint);
+  // Starting is not what is measured.
+  await page.waitForTimeout(2_000);
+  await cdp.send('Profiler.start');
+  await page.waitForTimeout(RECORD_S * 1_000);
+  const { profile } = await cdp.send('Profiler.stop');
+  await page.evaluate(() => window.bench.stop());
+  await page.close();
+
+  const nodes = new Map(profile.nodes.map((it) => [it.id, it]));
+  const isOurs = ({ callFrame: { url: from } }) => /\/assets\/|^wasm:/.test(from);
+  const within = new Set();
+  const visit = (node, inside) => {
+    const now = inside || isOurs(node);
+    if (now) within.add(node.id);
+    for (const child of node.children ?? []) visit(nodes.get(child), now);
+  };
+  visit(profile.nodes[0], false);
+  const microseconds = profile.samples.reduce((sum, id, i) => sum + (within.has(id) ? profile.timeDeltas[i] : 0), 0);
+  return microseconds / 1_000 / RECORD_S;
+}
+
+/** Memory after each tenth of `HOURS` of chunks, in bytes: JavaScript's heap and WebAssembly's. */
+async function longRun(context, url, endpoint) {
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    for (const name of ['instantiate', 'instantiateStreaming']) {
+      const original = WebAssembly[name];
+      WebAssembly[name] = async (...given) => {
+        const made = await original.apply(WebAssembly, given);
+        window.wasmMemory = (made.instance ?? made).exports.memory;
+        return made;
+      };
+    }
+  });
+  await page.addInitScript({ path: new URL('fake-recorder.js', here).pathname });
+  await page.goto(url);
+  await page.waitForFunction(() => window.bench);
+  const cdp = await context.newCDPSession(page);
+  await page.evaluate((it) => window.bench.start(it), endpoint);
+  const used = [];
+  for (let tenth = 0; tenth < 10; tenth += 1) {
+    await page.evaluate(
+      async ([count, bytes]) => {
+        for (let i = 0; i < count; i += 1) {
+          window.fakeRecorder.chunk(bytes);
+          // Like a network that keeps up.
+          do await new Promise((resolve) => setTimeout(resolve)); while (window.bench.pendingBytes() > 4 * bytes);
+        }
+      },
+      [HOURS * 360, CHUNK_BYTES],
+    );
+    await cdp.send('HeapProfiler.collectGarbage');
+    const { usedSize } = await cdp.send('Runtime.getHeapUsage');
+    used.push({ heap: usedSize, wasm: await page.evaluate(() => window.wasmMemory?.buffer.byteLength ?? 0) });
+  }
+  await page.evaluate(() => window.bench.stop());
+  await page.close();
+  return used;
+}
+
+const pages = {};
+for (const peer of Object.keys(PEERS)) pages[peer] = await pageOf(peer);
+const sink = await startSink((pathname) => {
+  const [, peer, ...rest] = pathname.split('/');
+  const body = pages[peer]?.get(rest.join('/'));
+  return body && { body, type: TYPES[extname(pathname)] ?? 'application/octet-stream' };
+});
+const address = (peer) => `${sink.origin}/${peer}/page.html`;
+const endpoint = `${sink.origin}/files`;
+const browser = await launch();
+try {
+  const result = {};
+  for (const peer of Object.keys(PEERS)) result[peer] = { ...sizes(pages[peer]), readyMs: [], threadMs: [] };
+  // A browser that has seen the page before; rounds are interleaved, so that a busy moment hits both.
+  const context = await browser.newContext();
+  for (let round = -2; round < ROUNDS; round += 1) {
+    for (const peer of Object.keys(PEERS)) {
+      const { page, readyMs } = await open(context, address(peer));
+      if (round >= 0) result[peer].readyMs.push(readyMs);
+      await page.close();
+    }
+  }
+  for (let round = 0; round < 3; round += 1) {
+    for (const peer of Object.keys(PEERS)) result[peer].threadMs.push(await mainThread(context, address(peer), endpoint));
+  }
+  for (const peer of Object.keys(PEERS)) result[peer].memory = await longRun(context, address(peer), endpoint);
+
+  console.log(`Chromium ${browser.version()}, load ${loadavg()[0].toFixed(1)}; medians of ${ROUNDS} and 3 interleaved rounds`);
+  console.log('| | JS + wasm, brotli | of that wasm | import to ready, warm | main thread per second of recording |');
+  console.log('|---|--:|--:|--:|--:|');
+  for (const [peer, name] of Object.entries(PEERS)) {
+    const { brotli, wasm, readyMs, threadMs } = result[peer];
+    console.log(`| ${name} | ${kilobytes(brotli)} kB | ${kilobytes(wasm)} kB | ${median(readyMs).toFixed(0)} ms | ${median(threadMs).toFixed(2)} ms |`);
+  }
+  const { ours, reference } = result;
+  const ratio = (of) => (of(ours) / of(reference)).toFixed(2);
+  console.log(`| ratio | ${ratio((it) => it.brotli)} | | ${ratio((it) => median(it.readyMs))} | ${ratio((it) => median(it.threadMs))} |`);
+  console.log(`\nMemory after each tenth of ${HOURS} h (${HOURS * 3600} chunks of ${CHUNK_BYTES / 1024} KiB), in kB, after a collection:`);
+  for (const [peer, name] of Object.entries(PEERS)) {
+    console.log(`- ${name}, heap: ${result[peer].memory.map((it) => Math.round(it.heap / 1000)).join(', ')}`);
+    if (peer === 'ours') console.log(`- ${name}, WebAssembly: ${result[peer].memory.map((it) => Math.round(it.wasm / 1000)).join(', ')}`);
+  }
+} finally {
+  await browser.close();
+  await sink.close();
+  await removeProjects();
+}

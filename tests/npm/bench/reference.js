@@ -1,0 +1,48 @@
+// What it is compared with: MediaRecorder and tus-js-client, wired as their guides say. It uploads while recording,
+// tries again and resumes. It does not keep anything on the device, watch the encoder, know sessions, renew tokens,
+// mix sound or say how much is safe.
+
+const began = performance.now();
+const { Upload } = await import('tus-js-client');
+const readyMs = performance.now() - began;
+
+/** tus-js-client sends nothing before it has so much. */
+const CHUNK_BYTES = 64 * 1024;
+
+let recorder;
+let uploaded;
+let produced = 0;
+let accepted = 0;
+window.bench = {
+  readyMs,
+  async start(endpoint) {
+    const stream = document.querySelector('canvas').captureStream(30);
+    recorder = new MediaRecorder(stream, { mimeType: 'video/webm', videoBitsPerSecond: 2_500_000 });
+    const chunks = new ReadableStream({
+      start(controller) {
+        recorder.addEventListener('dataavailable', async ({ data }) => {
+          produced += data.size;
+          controller.enqueue(new Uint8Array(await data.arrayBuffer()));
+        });
+        recorder.addEventListener('stop', () => setTimeout(() => controller.close()));
+      },
+    });
+    uploaded = new Promise((resolve, reject) => {
+      new Upload(chunks.getReader(), {
+        endpoint,
+        chunkSize: CHUNK_BYTES,
+        uploadLengthDeferred: true,
+        retryDelays: [0, 1_000, 3_000, 5_000, 10_000],
+        onChunkComplete: (_, all) => { accepted = all; },
+        onSuccess: resolve,
+        onError: reject,
+      }).start();
+    });
+    recorder.start(1_000);
+  },
+  stop() {
+    recorder.stop();
+    return uploaded;
+  },
+  pendingBytes: () => produced - accepted,
+};

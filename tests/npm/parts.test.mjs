@@ -1,0 +1,141 @@
+// The ready-made button, and the hook of a component that goes away.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { Api } from '../browser/support/api.mjs';
+import { assertAccessible } from '../browser/support/axe.mjs';
+import { launch, withPage } from '../browser/support/browser.mjs';
+import { Server } from '../browser/support/server.mjs';
+import { program, project, removeProjects, run } from './support/project.mjs';
+import { PATIENCE, RECORD_MS, finishedRecording } from './support/recording.mjs';
+import { Site } from './support/site.mjs';
+
+const CANVAS = `
+  const canvas = document.querySelector('canvas');
+  const context = canvas.getContext('2d', { alpha: false });
+  const draw = (now) => {
+    context.fillStyle = 'hsl(' + now / 20 + ' 60% 45%)';
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    requestAnimationFrame(draw);
+  };
+  requestAnimationFrame(draw);
+`;
+const page = (body) => `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Record</title>
+  <script type="module" src="./main.js"></script></head>
+  <body><main><h1>Record</h1><canvas width="320" height="240"></canvas>${body}</main></body></html>`;
+
+describe('what is ready-made', { timeout: 120_000 }, () => {
+  let site, server, browser, context, api;
+
+  before(async () => {
+    site = await Site.start();
+    server = await Server.start({ SORTIE_CORS_ORIGINS: site.origin });
+    browser = await launch();
+    context = await browser.newContext();
+    api = await Api.signIn(server.origin);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+    await site?.close();
+    await removeProjects();
+  });
+
+  const options = () => JSON.stringify({ server: server.origin, token: api.tokens.access_token });
+
+  test('the button records, says so, and is usable by everybody', async () => {
+    const folder = await project({
+      files: {
+        'index.html': page('<sortie-recorder source="canvas"></sortie-recorder>'),
+        'main.js': `
+          import './node_modules/sortie-recorder/element.js';
+          ${CANVAS}
+          const { server, token } = ${options()};
+          document.querySelector('sortie-recorder').options = { server, getToken: () => token };
+          window.heard = [];
+          document.body.addEventListener('done', ({ detail }) => { window.done = detail; });
+          document.body.addEventListener('statechange', ({ detail }) => window.heard.push(detail));
+        `,
+      },
+    });
+    // A page that allows neither inline styles nor markup from strings.
+    const policy = `default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${server.origin}; worker-src blob:; require-trusted-types-for 'script'`;
+    const url = site.add('element', folder, { 'content-security-policy': policy });
+    await withPage(context, 'npm element', async (page) => {
+      await page.goto(url);
+      const status = page.getByRole('status');
+      await assertAccessible(page, 'the button before');
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+      const stop = page.getByRole('button', { name: 'Stop recording' });
+      await stop.waitFor(PATIENCE);
+      await status.filter({ hasText: 'Recording' }).waitFor(PATIENCE);
+      await page.getByRole('timer').filter({ hasText: /^0:0[1-9]$/ }).waitFor(PATIENCE);
+      await assertAccessible(page, 'the button while recording');
+      await wait(RECORD_MS);
+      await stop.click();
+      await status.filter({ hasText: 'Saved' }).waitFor(PATIENCE);
+      await page.getByRole('button', { name: 'Start recording' }).waitFor(PATIENCE);
+      const { done, heard } = await page.evaluate(() => ({ done: window.done, heard: window.heard }));
+      assert.deepEqual([...heard.slice(0, 2), heard.at(-1)], ['starting', 'recording', 'done']);
+      await finishedRecording({ api, title: 'npm element', id: done.recordingId, seconds: done.recorded / 1_000 });
+    });
+  });
+
+  test('the button says what is wrong', async () => {
+    const folder = await project({
+      files: {
+        'index.html': page('<sortie-recorder server="" source="#nothing"></sortie-recorder>'),
+        'main.js': "import './node_modules/sortie-recorder/element.js';",
+      },
+    });
+    await withPage(context, 'npm element wrong', async (page) => {
+      await page.goto(site.add('wrong', folder));
+      await page.getByRole('button', { name: 'Start recording' }).click();
+      await page.getByRole('status').filter({ hasText: '#nothing' }).waitFor(PATIENCE);
+      await page.getByRole('button', { name: 'Start recording' }).waitFor();
+    });
+  });
+
+  test('a component that goes away ends its recording, and nothing of it is lost', async () => {
+    const folder = await project({
+      others: ['react', 'react-dom'],
+      files: {
+        'index.html': page('<div id="root"></div>'),
+        'main.js': `
+          import { StrictMode, createElement as h, useState } from 'react';
+          import { createRoot } from 'react-dom/client';
+          import { useRecorder } from 'sortie-recorder/react';
+          ${CANVAS}
+          const { server, token } = ${options()};
+          function Recording() {
+            const { state, recorder, start } = useRecorder({ server, getToken: () => token, source: canvas });
+            window.recorder = recorder;
+            return h('button', { onClick: start }, state);
+          }
+          function App() {
+            const [there, setThere] = useState(true);
+            return h('div', null, there && h(Recording), h('button', { onClick: () => setThere(false) }, 'Leave'));
+          }
+          createRoot(document.getElementById('root')).render(h(StrictMode, null, h(App)));
+        `,
+      },
+    });
+    // React's own development build: only that takes components away and brings them back to try them.
+    await run(program('vite'), ['build', '--logLevel', 'warn', '--base', './', '--mode', 'development'], {
+      cwd: folder, env: { ...process.env, NODE_ENV: 'development' },
+    });
+    await withPage(context, 'npm react', async (page) => {
+      await page.goto(site.add('react', join(folder, 'dist')));
+      await page.getByRole('button', { name: 'idle' }).click();
+      await page.getByRole('button', { name: 'recording' }).waitFor(PATIENCE);
+      await wait(RECORD_MS);
+      await page.getByRole('button', { name: 'Leave' }).click();
+      await page.waitForFunction(() => window.recorder.state === 'done', null, PATIENCE);
+      const { id, recorded } = await page.evaluate(() => ({ id: window.recorder.recordingId, recorded: window.recorder.progress.recorded }));
+      await finishedRecording({ api, title: 'npm react', id, seconds: recorded / 1_000 });
+    });
+  });
+});
