@@ -11,13 +11,21 @@ rm -rf "$out"
 mkdir -p "$package"
 
 scripts/js-client.sh "$out/js"
-# What Rust may use on wasm32 without being asked to.
-"$(npm_dir scripts/wasm-opt)/node_modules/.bin/wasm-opt" -Oz --enable-bulk-memory --enable-multivalue \
-    --enable-mutable-globals --enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext \
-    "$out/js/sortie_client_bg.wasm" -o "$package/core_bg.wasm"
-# `load` names the program itself: a second mention would make a bundler copy it, and look for it, twice.
-sed "s/new URL('sortie_client_bg.wasm', import.meta.url)/undefined/" "$out/js/sortie_client.js" >"$package/core.js"
-! grep -q 'sortie_client_bg.wasm' "$package/core.js" || die "wasm-bindgen names the program in a way that is new to scripts/npm.sh."
+
+# module FROM TO: makes the package's module TO of what wasm-bindgen has made as FROM.
+module() {
+    # What Rust may use on wasm32 without being asked to.
+    "$(npm_dir scripts/wasm-opt)/node_modules/.bin/wasm-opt" -Oz --enable-bulk-memory --enable-multivalue \
+        --enable-mutable-globals --enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext \
+        "$out/js/$1_bg.wasm" -o "$package/$2_bg.wasm"
+    # loading.js names the program itself: a second mention would make a bundler look for it, and copy it, twice.
+    sed "s/new URL('$1_bg.wasm', import.meta.url)/undefined/" "$out/js/$1.js" >"$package/$2.js"
+    ! grep -q "$1_bg.wasm" "$package/$2.js" \
+        || die "wasm-bindgen names the program in a way that is new to scripts/npm.sh."
+}
+module sortie_client core
+module sortie_playable playable
+cp "$out/js/worker.js" "$package/"
 rm -r "$out/js"
 
 cp client/npm/*.{js,d.ts,json,md} client/src/js/types.d.ts LICENSE-* "$package/"

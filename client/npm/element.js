@@ -1,6 +1,6 @@
 // `<sortie-recorder>`: a button that records, and says so. Importing this defines it, where there are custom elements.
 
-import { Recorder } from './index.js';
+import { Recorder } from './recorder.js';
 
 const STYLE = `
 :host { display: inline-flex; flex-wrap: wrap; align-items: center; gap: .5em .75em; font: inherit; color-scheme: light dark }

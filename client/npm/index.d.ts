@@ -8,7 +8,8 @@
  */
 
 import type {
-  RecorderDone, RecorderErrorCode, RecorderEvents, RecorderOptions, RecorderProgress, RecorderState, StartOptions,
+  OnServer, RecorderDone, RecorderErrorCode, RecorderEvents, RecorderOptions, RecorderProgress, RecorderState,
+  SpoolOptions, StartOptions, TargetOptions, UploadFileOptions, UploadOptions,
 } from './types.js';
 
 export type * from './types.js';
@@ -59,6 +60,12 @@ export class Recorder extends EventTarget {
   constructor(options: RecorderOptions);
 
   /**
+   * Recordings that a page has left behind on this device, oldest first: it crashed, was closed, or the computer slept
+   * for good. Not those that another tab has in its hands. Ask once, when the page is loaded, and offer what is found.
+   */
+  static recover(options: TargetOptions & SpoolOptions): Promise<Leftover[]>;
+
+  /**
    * Asks for permission where that is needed, and begins. Resolves when it records. For `'screen'` call it in the
    * handler of a click. When the source could not be opened, it may be called again.
    *
@@ -103,6 +110,39 @@ export class Recorder extends EventTarget {
   /** What the server has not acknowledged, to save by hand after a failure. */
   get unsent(): Blob | undefined;
 }
+
+/** A recording whose page is gone. No other tab can have it until it is sent, discarded or freed. */
+export class Leftover {
+  private constructor();
+  /** Names the copy on this device. */
+  get id(): string;
+  /** The recording's id on our server. */
+  get recordingId(): string | undefined;
+  get uploadUrl(): string | undefined;
+  /** What was recorded; may be empty. */
+  get mimeType(): string;
+  /** When it began, in milliseconds since 1970. */
+  get startedAt(): number;
+  /** How long it is, in milliseconds. */
+  get recorded(): number;
+  /** How large it is, in bytes. */
+  get sizeBytes(): number;
+  /** How much of it is on this device, in bytes. */
+  get keptBytes(): number;
+  /** What the server knew of it when it was found. */
+  get onServer(): OnServer;
+  /** Sends the rest, from where the server is, and forgets it here. Resolves when the server holds all of it. */
+  upload(options?: UploadOptions): Promise<RecorderDone>;
+  /** What is on this device as a file that plays and seeks; the program for that is fetched when it is first wanted. */
+  download(): Promise<Blob>;
+  /** Forgets it here, and on the server if that waits for the rest. */
+  discard(): Promise<void>;
+  /** Lets another tab have it. */
+  free(): void;
+}
+
+/** Uploads a file that is there already. Resolves when the server holds all of it. */
+export function uploadFile(file: Blob, options: UploadFileOptions): Promise<RecorderDone>;
 
 export interface AutoRecordOptions extends Omit<RecorderOptions, 'source' | 'endpoint'> {
   server: string;

@@ -1,7 +1,7 @@
 'use client';
 
 import { useEffect, useState, useSyncExternalStore } from 'react';
-import { Recorder } from './index.js';
+import { Recorder } from './recorder.js';
 
 const IDLE = Object.freeze({
   state: 'idle', progress: undefined, stopped: undefined, done: undefined, error: undefined, warnings: Object.freeze([]),

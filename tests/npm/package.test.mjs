@@ -42,7 +42,10 @@ describe('the packed package', { timeout: 120_000 }, () => {
     for (const path of Object.values(exports).flatMap((it) => (it.types ? [it.types, it.default] : [it]))) {
       assert.ok(files.delete(path.slice(2)), `${path} is exported and not there`);
     }
-    assert.deepEqual([...files].sort(), ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'core.js', 'core_bg.wasm', 'types.d.ts']);
+    assert.deepEqual([...files].sort(), [
+      'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'core.js', 'core_bg.wasm', 'leftover.js', 'loading.js', 'playable.js',
+      'playable_bg.wasm', 'present.js', 'recorder.js', 'types.d.ts',
+    ]);
   });
 
   test('importing it on a server does nothing', async () => {
@@ -58,7 +61,7 @@ describe('the packed package', { timeout: 120_000 }, () => {
       }));
     `);
     assert.deepEqual(JSON.parse(said), {
-      names: [['Recorder', 'RecorderError', 'autoRecord', 'load', 'whenPresent'], ['useRecorder'], ['SortieRecorderElement']],
+      names: [['Leftover', 'Recorder', 'RecorderError', 'autoRecord', 'load', 'uploadFile', 'whenPresent'], ['useRecorder'], ['SortieRecorderElement']],
       state: 'idle', code: 'unsupported', is: true, same: true,
     });
   });
@@ -83,14 +86,16 @@ describe('the packed package', { timeout: 120_000 }, () => {
   }
 
   test('its types name exactly what is there', async () => {
-    const declared = await declaredMembers(join(folder, 'node_modules/sortie-recorder'), 'Recorder');
-    const members = await node(`
-      import { Recorder } from 'sortie-recorder';
-      console.log(Object.getOwnPropertyNames(Recorder.prototype).filter((it) => it !== 'constructor').sort().join());
-    `);
-    // Inherited, and only described better.
-    const own = declared.filter((it) => !['addEventListener', 'removeEventListener'].includes(it));
-    assert.equal(members, own.join());
+    for (const name of ['Recorder', 'Leftover']) {
+      const declared = await declaredMembers(join(folder, 'node_modules/sortie-recorder'), name);
+      const members = await node(`
+        import { ${name} as It } from 'sortie-recorder';
+        console.log(Object.getOwnPropertyNames(It.prototype).filter((it) => it !== 'constructor').sort().join());
+      `);
+      // Inherited, and only described better.
+      const own = declared.filter((it) => !['addEventListener', 'removeEventListener'].includes(it));
+      assert.equal(members, own.join(), name);
+    }
   });
 });
 

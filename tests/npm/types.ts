@@ -1,6 +1,6 @@
 // Never run: what the compiler says of it is the test. A line below `@ts-expect-error` must be wrong.
 
-import { Recorder, RecorderError, autoRecord, load, whenPresent } from 'sortie-recorder';
+import { Leftover, Recorder, RecorderError, autoRecord, load, uploadFile, whenPresent } from 'sortie-recorder';
 import type { Recorder as Face, RecorderOptions, RecorderState, StopReason } from 'sortie-recorder';
 import { useRecorder } from 'sortie-recorder/react';
 import 'sortie-recorder/element';
@@ -25,6 +25,15 @@ try {
 } catch (error) {
   if (error instanceof RecorderError) console.log(error.code satisfies string, error.message);
 }
+
+for (const leftover of await Recorder.recover({ server: '' })) {
+  if (leftover.onServer === 'resumable') await leftover.upload({ onProgress: ({ safeBytes }) => safeBytes.toFixed() });
+  const file: Blob = await leftover.download();
+  await uploadFile(file, { endpoint: 'https://files.example.com/', signal: AbortSignal.timeout(1_000) });
+  await leftover.discard();
+}
+// @ts-expect-error nobody makes one by hand
+new Leftover();
 
 await autoRecord({
   server: '', session: 's', source: ({ signal }) => whenPresent('canvas', { signal }), onRecorder: (it) => it.state,

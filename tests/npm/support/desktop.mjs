@@ -8,7 +8,32 @@ import { freePort } from './port.mjs';
 const PATIENCE_MS = 30_000;
 const PYTHON = process.env.SORTIE_PYTHON ?? 'python3';
 
+/** An X server that speaks VNC on `port`, on a display that it has found free. */
+export async function startDisplay({ width = 1024, height = 768 } = {}) {
+  const port = await freePort();
+  const server = spawn('Xvnc', [
+    '-displayfd', '3', '-rfbport', String(port), '-localhost', '-SecurityTypes', 'None', '-geometry', `${width}x${height}`,
+  ], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+  const name = await new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.once('exit', (code) => reject(new Error(`Xvnc ended at once (${code})`)));
+    server.stdio[3].once('data', (number) => resolve(`:${String(number).trim()}`));
+  });
+  return { name, port, close: () => stopProcess(server) };
+}
+
+export async function stopProcess(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  const force = setTimeout(() => child.kill('SIGKILL'), 5_000);
+  await ended;
+  clearTimeout(force);
+}
+
+/** A display with a moving picture on it, and a bridge to it for browsers. */
 export class Desktop {
+  #display;
   #processes = [];
   /** For noVNC. */
   url;
@@ -16,13 +41,14 @@ export class Desktop {
   static async start({ width = 800, height = 600 } = {}) {
     const desktop = new Desktop();
     try {
-      const vnc = await freePort();
-      const display = await desktop.#display(vnc, width, height);
+      desktop.#display = await startDisplay({ width, height });
+      const { name, port } = desktop.#display;
+      await answers(port);
       desktop.#run('ffplay', [
         '-v', 'error', '-f', 'lavfi', '-i', `testsrc2=size=${width}x${height}:rate=15`, '-noborder', '-an',
-      ], { DISPLAY: display, SDL_VIDEODRIVER: 'x11', SDL_RENDER_DRIVER: 'software' });
+      ], { DISPLAY: name, SDL_VIDEODRIVER: 'x11', SDL_RENDER_DRIVER: 'software' });
       const bridge = await freePort();
-      desktop.#run(PYTHON, ['-m', 'websockify', `127.0.0.1:${bridge}`, `127.0.0.1:${vnc}`]);
+      desktop.#run(PYTHON, ['-m', 'websockify', `127.0.0.1:${bridge}`, `127.0.0.1:${port}`]);
       await answers(bridge);
       desktop.url = `ws://127.0.0.1:${bridge}`;
       return desktop;
@@ -32,34 +58,13 @@ export class Desktop {
     }
   }
 
-  /** An X server that speaks VNC on `port`; answers the display it has found free. */
-  async #display(port, width, height) {
-    const server = this.#run('Xvnc', [
-      '-displayfd', '3', '-rfbport', String(port), '-localhost', '-SecurityTypes', 'None', '-geometry', `${width}x${height}`,
-    ], {}, ['ignore', 'ignore', 'ignore', 'pipe']);
-    const display = await new Promise((resolve, reject) => {
-      server.stdio[3].once('data', (number) => resolve(`:${String(number).trim()}`));
-      server.once('exit', (code) => reject(new Error(`Xvnc ended at once (${code})`)));
-    });
-    await answers(port);
-    return display;
-  }
-
-  #run(program, args, environment = {}, stdio = 'ignore') {
-    const child = spawn(program, args, { env: { ...process.env, ...environment }, stdio });
-    this.#processes.push(child);
-    return child;
+  #run(program, args, environment = {}) {
+    this.#processes.push(spawn(program, args, { env: { ...process.env, ...environment }, stdio: 'ignore' }));
   }
 
   async close() {
-    for (const child of this.#processes.splice(0).reverse()) {
-      if (child.exitCode !== null || child.signalCode !== null) continue;
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGTERM');
-      const force = setTimeout(() => child.kill('SIGKILL'), 5_000);
-      await ended;
-      clearTimeout(force);
-    }
+    for (const child of this.#processes.splice(0).reverse()) await stopProcess(child);
+    await this.#display?.close();
   }
 }
 

@@ -1,0 +1,94 @@
+// Loads what records, once, and when somebody wants it.
+//
+// Importing this does nothing: no request, no global, so a server that renders pages may import it, too.
+
+export class RecorderError extends Error {
+  constructor(code, message) {
+    super(message);
+    this.name = 'RecorderError';
+    this.code = code;
+  }
+}
+
+/** The module that wasm-bindgen made, once it is there. */
+let core;
+/** The same on its way, for whoever asks meanwhile. */
+let coming;
+/** The module that makes files; few pages ever want it. */
+let files;
+
+export function load({ wasm } = {}) {
+  coming ??= start(() => import('./core.js'), () => wasm ?? fetch(new URL('./core_bg.wasm', import.meta.url))).then(
+    (module) => {
+      core = module;
+    },
+    (error) => {
+      // The next one to ask tries again.
+      coming = undefined;
+      throw error;
+    },
+  );
+  return coming;
+}
+
+/**
+ * Calls into the core, at once when it is there: a screen may only be asked for while the click that led here is
+ * being handled.
+ */
+export async function inCore(call) {
+  try {
+    if (!core) await load();
+    return await call(core);
+  } catch (error) {
+    throw typed(error);
+  }
+}
+
+/** Makes one file of a recording's parts. */
+export async function playable(parts) {
+  files ??= start(() => import('./playable.js'), () => fetch(new URL('./playable_bg.wasm', import.meta.url)));
+  try {
+    return await (await files.catch(forget)).playable(parts);
+  } catch (error) {
+    throw typed(error);
+  }
+}
+
+function forget(error) {
+  files = undefined;
+  throw error;
+}
+
+async function start(importing, fetching) {
+  if (typeof document === 'undefined') {
+    throw new RecorderError('unsupported', 'A recorder needs a page in a browser; on a server it can only be imported.');
+  }
+  // At once, and not only when the module has arrived and asks for it.
+  const program = fetching();
+  // Whether it failed is asked below.
+  Promise.resolve(program).catch(() => {});
+  let module;
+  try {
+    module = await importing();
+    const response = await program;
+    if (response instanceof Response && !response.ok) throw new TypeError(`the answer was ${response.status}`);
+  } catch (cause) {
+    const message = `The recorder could not be loaded (${cause.message}). Check that the package's .wasm files are served, and try again.`;
+    throw Object.assign(new RecorderError('unreachable', message), { cause });
+  }
+  try {
+    await module.default({ module_or_path: program });
+  } catch (cause) {
+    const message = `The recorder could not be started (${cause.message}). A Content-Security-Policy needs script-src 'wasm-unsafe-eval'.`;
+    throw Object.assign(new RecorderError('unsupported', message), { cause });
+  }
+  return module;
+}
+
+/** The core's errors are plain ones with a name. */
+export function typed(error) {
+  if (error instanceof Error && error.name === 'RecorderError' && !(error instanceof RecorderError)) {
+    Object.setPrototypeOf(error, RecorderError.prototype);
+  }
+  return error;
+}
