@@ -7,9 +7,11 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Api } from '../browser/support/api.mjs';
 import { assertAccessible } from '../browser/support/axe.mjs';
 import { launch, withPage } from '../browser/support/browser.mjs';
+import { inspect } from '../browser/support/media.mjs';
+import { untilReady } from '../browser/support/proof.mjs';
 import { Server } from '../browser/support/server.mjs';
 import { program, project, removeProjects, run } from './support/project.mjs';
-import { PATIENCE, RECORD_MS, finishedRecording } from './support/recording.mjs';
+import { PATIENCE, READY_WITHIN_MS, RECORD_MS, finishedRecording } from './support/recording.mjs';
 import { Site } from './support/site.mjs';
 
 const CANVAS = `
@@ -53,15 +55,16 @@ describe('what is ready-made', { timeout: 120_000 }, () => {
           import './node_modules/sortie-recorder/element.js';
           ${CANVAS}
           const { server, token } = ${options()};
-          document.querySelector('sortie-recorder').options = { server, getToken: () => token };
+          const workerUrl = './node_modules/sortie-recorder/worker.js';
+          document.querySelector('sortie-recorder').options = { server, getToken: () => token, workerUrl };
           window.heard = [];
           document.body.addEventListener('done', ({ detail }) => { window.done = detail; });
           document.body.addEventListener('statechange', ({ detail }) => window.heard.push(detail));
         `,
       },
     });
-    // A page that allows neither inline styles nor markup from strings.
-    const policy = `default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${server.origin}; worker-src blob:; require-trusted-types-for 'script'`;
+    // A page that allows neither inline styles nor workers made on the spot.
+    const policy = `default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${server.origin}; worker-src 'self'`;
     const url = site.add('element', folder, { 'content-security-policy': policy });
     await withPage(context, 'npm element', async (page) => {
       await page.goto(url);
@@ -74,6 +77,7 @@ describe('what is ready-made', { timeout: 120_000 }, () => {
       await status.filter({ hasText: 'Recording' }).waitFor(PATIENCE);
       await page.getByRole('timer').filter({ hasText: /^0:0[1-9]$/ }).waitFor(PATIENCE);
       await assertAccessible(page, 'the button while recording');
+      assert.equal(await page.evaluate(() => document.querySelector('sortie-recorder').recorder.progress.spool), 'opfs');
       await wait(RECORD_MS);
       await stop.click();
       await status.filter({ hasText: 'Saved' }).waitFor(PATIENCE);
@@ -96,6 +100,55 @@ describe('what is ready-made', { timeout: 120_000 }, () => {
       await page.getByRole('button', { name: 'Start recording' }).click();
       await page.getByRole('status').filter({ hasText: '#nothing' }).waitFor(PATIENCE);
       await page.getByRole('button', { name: 'Start recording' }).waitFor();
+    });
+  });
+
+  test('what a page has left behind is found, saved as a file that plays, and sent', async () => {
+    const folder = await project({
+      files: {
+        'index.html': page(''),
+        'main.js': `
+          import { Recorder } from 'sortie-recorder';
+          ${CANVAS}
+          const { server, token } = ${options()};
+          const target = { server, getToken: () => token };
+          window.page = {
+            record: async () => {
+              window.recorder = new Recorder({ ...target, source: canvas });
+              await window.recorder.start();
+            },
+            recover: async () => { [window.left] = await Recorder.recover(target); return window.left.recorded; },
+            download: async () => Array.from(new Uint8Array(await (await window.left.download()).arrayBuffer())),
+            upload: () => window.left.upload(),
+          };
+        `,
+      },
+    });
+    await run(program('vite'), ['build', '--logLevel', 'warn', '--base', './'], { cwd: folder });
+    const url = site.add('recover', join(folder, 'dist'));
+    const ready = (page) => page.waitForFunction(() => window.page, null, PATIENCE);
+    // Storage of its own, which the crashed page and the one after it share.
+    const own = await browser.newContext();
+    await withPage(own, 'npm left behind', async (page) => {
+      await page.goto(url);
+      await ready(page);
+      await page.evaluate(() => window.page.record());
+      // From here on nothing reaches the server.
+      await own.setOffline(true);
+      await wait(RECORD_MS);
+    });
+    await own.setOffline(false);
+    await withPage(own, 'npm recovered', async (page) => {
+      await page.goto(url);
+      await ready(page);
+      const recorded = await page.evaluate(() => window.page.recover());
+      assert.ok(recorded > 1_000, `${recorded} ms were found`);
+      const file = await inspect(Buffer.from(await page.evaluate(() => window.page.download())), 'npm saved');
+      assert.ok(file.durationSeconds > recorded / 1_000 - 1.1, `the saved file has ${file.durationSeconds} s of ${recorded} ms`);
+      const done = await page.evaluate(() => window.page.upload());
+      await untilReady(api, done.recordingId, READY_WITHIN_MS);
+      const sent = await inspect(await api.download(done.recordingId), 'npm sent');
+      assert.ok(Math.abs(sent.durationSeconds - file.durationSeconds) < 0.2, `${sent.durationSeconds} s were sent`);
     });
   });
 

@@ -12,7 +12,7 @@ const SHORTER_S = 0.5;
 const LONGER_S = 5;
 /** A slow machine may take long to load and to start. */
 export const PATIENCE = { timeout: 30_000 };
-const READY_WITHIN_MS = 10_000;
+export const READY_WITHIN_MS = 10_000;
 
 /** Fills in where to record to, records, and answers the saved recording's file. */
 export async function recordWithExample(page, { server, api, title }) {
