@@ -15,6 +15,6 @@ cat >"$types/tsconfig.json" <<'JSON'
 { "compilerOptions": { "strict": true, "module": "esnext", "moduleResolution": "bundler", "lib": ["es2022", "dom"], "types": [] } }
 JSON
 "$tools/.bin/typedoc" --logLevel Warn --name sortie-recorder --readme "$types/README.md" --tsconfig "$types/tsconfig.json" \
-    --basePath "$types" --disableSources --entryPoints "$types/index.d.ts" --entryPoints "$types/react.d.ts" --entryPoints "$types/element.d.ts" \
+    --basePath "$types" --disableSources --entryPoints "$types/index.d.ts" --entryPoints "$types/react.d.ts" --entryPoints "$types/element.d.ts" --entryPoints "$types/faults.d.ts" \
     --treatWarningsAsErrors --treatValidationWarningsAsErrors --validation.invalidLink true \
     --out "${1:-target/npm-reference}"

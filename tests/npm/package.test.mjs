@@ -52,7 +52,7 @@ describe('the packed package', { timeout: 120_000 }, () => {
     const said = await node(`
       const before = Object.getOwnPropertyNames(globalThis).join();
       globalThis.fetch = () => { throw new Error('it asked for something'); };
-      const all = await Promise.all(['', '/react', '/element'].map((it) => import('sortie-recorder' + it)));
+      const all = await Promise.all(['', '/react', '/element', '/faults'].map((it) => import('sortie-recorder' + it)));
       const recorder = new all[0].Recorder({ server: '', source: 'screen' });
       const error = await recorder.start().catch((it) => it);
       console.log(JSON.stringify({
@@ -61,7 +61,7 @@ describe('the packed package', { timeout: 120_000 }, () => {
       }));
     `);
     assert.deepEqual(JSON.parse(said), {
-      names: [['Leftover', 'Recorder', 'RecorderError', 'autoRecord', 'load', 'uploadFile', 'whenPresent'], ['useRecorder'], ['SortieRecorderElement']],
+      names: [['Leftover', 'Recorder', 'RecorderError', 'autoRecord', 'load', 'uploadFile', 'whenPresent'], ['useRecorder'], ['SortieRecorderElement'], ['injectFaults']],
       state: 'idle', code: 'unsupported', is: true, same: true,
     });
   });

@@ -3,6 +3,7 @@
 import { Leftover, Recorder, RecorderError, autoRecord, load, uploadFile, whenPresent } from 'sortie-recorder';
 import type { Recorder as Face, RecorderOptions, RecorderState, StopReason } from 'sortie-recorder';
 import { useRecorder } from 'sortie-recorder/react';
+import { injectFaults } from 'sortie-recorder/faults';
 import 'sortie-recorder/element';
 
 const canvas = await whenPresent('canvas');
@@ -45,6 +46,9 @@ export function Component() {
   const { state, progress, error, start, stop } = useRecorder(options);
   return { state, recorded: progress?.recorded.toFixed(), code: error?.name, start, stop };
 }
+
+const faults = injectFaults({ drop: 0.5 }, { matches: ({ url }) => url.includes('/api/') });
+faults.set({ storage: 'full' });
 
 const element = document.createElement('sortie-recorder');
 element.options = { getToken: () => 'token', source: new MediaStream() };

@@ -1,0 +1,56 @@
+// A page to break things on, and to see what is safe meanwhile.
+import { injectFaults } from './node_modules/sortie-recorder/faults.js';
+import { Recorder } from './node_modules/sortie-recorder/index.js';
+
+const $ = (selector) => document.querySelector(selector);
+const { elements } = $('form');
+const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
+
+const faults = injectFaults();
+$('fieldset').onchange = () => {
+  const share = (selector, amount) => ($(selector).checked ? amount : 0);
+  faults.set({
+    drop: share('#offline', 1),
+    lose: share('#lost', 0.5),
+    fail: share('#broken', 1),
+    delay: share('#slow', 2_000),
+    storage: $('#full').checked ? 'full' : 'ok',
+  });
+};
+
+let recorder;
+$('#record').onclick = async () => {
+  const button = $('#record');
+  try {
+    if (recorder) {
+      const { recordingId, recorded } = await recorder.stop();
+      $('output').textContent = `Saved ${seconds(recorded)} as ${recordingId}`;
+      recorder = undefined;
+      button.textContent = 'Record';
+    } else {
+      recorder = new Recorder({ server: elements.server.value, getToken: () => elements.token.value, source: $('canvas') });
+      recorder.on('progress', ({ recorded, safeUntil, spool, waiting }) => {
+        $('#recorded').textContent = seconds(recorded);
+        $('#safe').textContent = seconds(safeUntil);
+        $('#spool').textContent = spool;
+        $('#waiting').textContent = waiting?.reason ?? '';
+      });
+      recorder.on('warning', ({ message }) => {
+        $('#warnings').append(Object.assign(document.createElement('li'), { textContent: message }));
+      });
+      await recorder.start();
+      button.textContent = 'Stop';
+    }
+  } catch (error) {
+    recorder = undefined;
+    $('output').textContent = error.message;
+  }
+};
+
+const context = $('canvas').getContext('2d', { alpha: false });
+function draw(now) {
+  context.fillStyle = `hsl(${now / 20} 60% 45%)`;
+  context.fillRect(0, 0, 640, 480);
+  requestAnimationFrame(draw);
+}
+requestAnimationFrame(draw);

@@ -1,0 +1,87 @@
+// The fault kit that app developers have: whatever it breaks, the recording arrives whole.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { Api } from '../browser/support/api.mjs';
+import { launch, withPage } from '../browser/support/browser.mjs';
+import { packetTimes, longestGap } from '../browser/support/media.mjs';
+import { Server } from '../browser/support/server.mjs';
+import { project, removeProjects } from './support/project.mjs';
+import { PATIENCE, savedRecording } from './support/recording.mjs';
+import { Site } from './support/site.mjs';
+
+/** Frames come thirty times a second; a hole would be as long as the fault. */
+const LONGEST_GAP_S = 1.5;
+const FAULT_MS = 2_500;
+
+describe('the fault kit', { timeout: 180_000 }, () => {
+  let site, server, browser, context, api, url;
+
+  before(async () => {
+    site = await Site.start();
+    server = await Server.start({ SORTIE_CORS_ORIGINS: site.origin });
+    browser = await launch();
+    context = await browser.newContext();
+    api = await Api.signIn(server.origin);
+    url = site.add('faults', await project({ example: 'faults' }));
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+    await site?.close();
+    await removeProjects();
+  });
+
+  /** Records while `during(page)` breaks and mends things, and holds the file against that. */
+  const survives = (title, during) =>
+    withPage(context, title, async (page) => {
+      await page.goto(url);
+      await page.getByLabel('Server', { exact: true }).fill(server.origin);
+      await page.getByLabel('Token').fill(api.tokens.access_token);
+      await page.getByRole('button', { name: 'Record' }).click();
+      await page.locator('#safe').filter({ hasNotText: '0.0 s' }).waitFor(PATIENCE);
+      await during(page);
+      await page.getByRole('button', { name: 'Stop' }).click();
+      const file = await savedRecording(page, { api, title });
+      const gap = longestGap(await packetTimes(file.path));
+      assert.ok(gap < LONGEST_GAP_S, `there is a gap of ${gap} s`);
+    });
+  const safe = async (page) => parseFloat(await page.locator('#safe').textContent());
+  const recorded = async (page) => parseFloat(await page.locator('#recorded').textContent());
+
+  test('no network: nothing more is safe, and then all of it', async () => {
+    await survives('npm fault offline', async (page) => {
+      await page.getByLabel('No network').check();
+      // What was under way may still arrive.
+      await wait(1_000);
+      const before = await safe(page);
+      await wait(FAULT_MS);
+      assert.equal(await safe(page), before);
+      assert.ok((await recorded(page)) > before + 1);
+      await page.getByLabel('No network').uncheck();
+      await page.waitForFunction((it) => parseFloat(document.querySelector('#safe').textContent) > it + 2, before, PATIENCE);
+    });
+  });
+
+  test('lost answers and errors', async () => {
+    await survives('npm fault lost', async (page) => {
+      await page.getByLabel('Half of the answers get lost').check();
+      await wait(FAULT_MS);
+      await page.getByLabel('Half of the answers get lost').uncheck();
+      await page.getByLabel('The server answers 500').check();
+      await wait(FAULT_MS);
+      await page.getByLabel('The server answers 500').uncheck();
+    });
+  });
+
+  test('no room on the device: it is kept in memory, and says so', async () => {
+    await survives('npm fault full', async (page) => {
+      assert.equal(await page.locator('#spool').textContent(), 'opfs');
+      await page.getByLabel('No room on the device').check();
+      await page.getByLabel('No network').check();
+      await page.locator('#warnings li').first().waitFor(PATIENCE);
+      await page.getByLabel('No network').uncheck();
+    });
+  });
+});
