@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the npm package `sortie-recorder` into target/npm/sortie-recorder and packs it into
-# target/npm/sortie-recorder-<version>.tgz, or both into the folder that is named.
+# target/npm/sortie-recorder.tgz, or both into the folder that is named.
 source "$(dirname "$0")/common.sh"
 
 scripts/setup.sh run
@@ -32,4 +32,4 @@ cp client/npm/*.{js,d.ts,json,md} client/src/js/types.d.ts LICENSE-* "$package/"
 # One version for everything, the workspace's.
 version=$(awk -F'"' '/^version = / { print $2; exit }' Cargo.toml)
 (cd "$package" && npm pkg set "version=$version")
-(cd "$out" && npm pack --silent ./sortie-recorder >/dev/null)
+(cd "$out" && npm pack --silent ./sortie-recorder >/dev/null && mv sortie-recorder-*.tgz sortie-recorder.tgz)
