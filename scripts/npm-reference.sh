@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes the npm package's reference from its types into target/npm-reference, or into the folder that is named.
-# Whatever is exported and not described, and every link that leads nowhere, is an error.
+# A link that leads nowhere, or a type that is named and not exported, is an error.
 source "$(dirname "$0")/common.sh"
 
 scripts/setup.sh test
