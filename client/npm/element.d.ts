@@ -17,7 +17,10 @@
 
 import type { Recorder, RecorderDone, RecorderEventMap, RecorderOptions } from './index.js';
 
-/** The element. It sends the events of its recorder; they bubble. */
+/**
+ * The element. It sends the events of its recorder; they bubble. Taken out of the page it goes on recording until it is
+ * stopped.
+ */
 export class SortieRecorderElement extends HTMLElement {
   /** What attributes cannot say (`getToken`, a stream), and whatever is to win over them. */
   options: Partial<RecorderOptions>;

@@ -42,8 +42,8 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
 
   get recorder() { return this.#recorder; }
 
-  connectedCallback() {
-    if (this.#parts) return;
+  constructor() {
+    super();
     const shadow = this.attachShadow({ mode: 'open', delegatesFocus: true });
     // Neither a style element nor HTML from a string: strict pages forbid both.
     const style = new CSSStyleSheet();
@@ -66,6 +66,10 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
     button.addEventListener('click', () => {
       (this.#isRunning() ? this.stop() : this.start()).catch(() => {});
     });
+  }
+
+  connectedCallback() {
+    // Its texts may be attributes, which are there by now.
     this.#show();
   }
 
@@ -78,6 +82,7 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
       for (const name of EVENTS) {
         recorder.on(name, (detail) => {
           this.#show();
+          if (name === 'error') this.#say(detail.message);
           this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
         });
       }

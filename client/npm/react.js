@@ -38,7 +38,8 @@ class Recordings {
     return () => {
       this.#leaving = setTimeout(() => {
         const { recorder, state } = this.#snapshot;
-        const left = isRunning(state) ? recorder.stop() : recorder?.abort();
+        // Not begun is not begun any more, even if somebody is just choosing what to share. What is done stays.
+        const left = state === 'idle' ? recorder?.abort() : this.stop();
         left?.catch(() => {});
       });
     };

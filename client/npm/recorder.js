@@ -60,6 +60,8 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
   signal?.throwIfAborted();
   const over = new AbortController();
   let recorder;
+  /** Resolves when the server holds what that recorder has recorded, or never will. */
+  let finished;
   let busy = false;
 
   const record = async () => {
@@ -72,6 +74,10 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
       recorder = new Recorder({ ...options, source: found });
       const stopped = new Promise((resolve) => {
         recorder.on('statechange', (state) => STOPPED.has(state) && resolve());
+      });
+      finished = new Promise((resolve) => {
+        recorder.on('done', resolve);
+        recorder.on('error', resolve);
       });
       onRecorder?.(recorder);
       await recorder.start();
@@ -87,16 +93,19 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
     let watcher;
     try {
       await new Promise((resolve, reject) => {
-        signal?.addEventListener('abort', () => reject(signal.reason));
+        signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
         watcher = new SessionWatcher(options, (order) => (order === 'start' ? record() : resolve()));
       });
     } finally {
       watcher?.free();
       over.abort();
     }
-    // It may still be asking for permission, or have been stopped by hand.
-    if (recorder?.state === 'idle') await recorder.abort();
-    else if (busy) await recorder?.stop({ sessionEnded: true }).catch(onError);
+    if (!recorder) return;
+    // It may still be asking for permission.
+    if (recorder.state === 'idle') return recorder.abort();
+    // What goes wrong now is an event of the recorder.
+    if (!STOPPED.has(recorder.state)) recorder.stop({ sessionEnded: true }).catch(() => {});
+    await finished;
   });
 }
 

@@ -6,10 +6,9 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Api } from '../browser/support/api.mjs';
 import { launch, withPage } from '../browser/support/browser.mjs';
-import { packetTimes } from '../browser/support/media.mjs';
 import { Server } from '../browser/support/server.mjs';
 import { Desktop } from './support/desktop.mjs';
-import { project, removeProjects } from './support/project.mjs';
+import { project, removeProjects, run } from './support/project.mjs';
 import { savedRecording } from './support/recording.mjs';
 import { Site } from './support/site.mjs';
 
@@ -57,9 +56,10 @@ describe('noVNC', { timeout: 120_000 }, () => {
       return savedRecording(page, { api: user, title: 'npm novnc' });
     });
     assert.deepEqual([file.video.width, file.video.height], [800, 600]);
-    // The picture moves: a canvas that idles is repainted a few times a second only.
-    const { length } = await packetTimes(file.path);
-    assert.ok(length / file.durationSeconds > 5, `${length} pictures in ${file.durationSeconds} s`);
+    // The desktop moves, so pictures differ; how many there are is up to the machine.
+    const { stdout } = await run('ffmpeg', ['-v', 'error', '-i', file.path, '-f', 'framemd5', '-']);
+    const pictures = new Set(stdout.split('\n').filter((it) => /^\d/.test(it)).map((it) => it.split(',').at(-1)));
+    assert.ok(pictures.size >= 5, `only ${pictures.size} different pictures`);
     assert.equal((await user.recordings()).length, 1);
   });
 });
