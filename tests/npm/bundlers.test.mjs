@@ -25,7 +25,7 @@ const policy = (server) => ({
   'cross-origin-embedder-policy': 'require-corp',
 });
 
-describe('the package in fresh projects', { timeout: 240_000 }, () => {
+describe('the package in fresh projects', { timeout: 600_000 }, () => {
   let site, server, browser, context, api, devPort;
 
   before(async () => {

@@ -15,7 +15,7 @@ import { Site } from './support/site.mjs';
 const LONGEST_GAP_S = 1.5;
 const FAULT_MS = 2_500;
 
-describe('the fault kit', { timeout: 180_000 }, () => {
+describe('the fault kit', { timeout: 600_000 }, () => {
   let site, server, browser, context, api, url;
 
   before(async () => {

@@ -12,7 +12,7 @@ import { Site } from './support/site.mjs';
 /** A slow machine may take long to start it. */
 const PATIENCE = { timeout: 60_000 };
 
-describe('Firefox', { timeout: 120_000 }, () => {
+describe('Firefox', { timeout: 600_000 }, () => {
   let site, server, browser, api;
 
   before(async () => {

@@ -12,7 +12,7 @@ import { project, removeProjects, run } from './support/project.mjs';
 import { savedRecording } from './support/recording.mjs';
 import { Site } from './support/site.mjs';
 
-describe('noVNC', { timeout: 120_000 }, () => {
+describe('noVNC', { timeout: 600_000 }, () => {
   let desktop, site, server, browser, api;
 
   before(async () => {

@@ -11,7 +11,7 @@ const compilerOptions = {
   target: 'es2022', lib: ['es2022', 'dom', 'dom.iterable'], types: [],
 };
 
-describe('the packed package', { timeout: 120_000 }, () => {
+describe('the packed package', { timeout: 600_000 }, () => {
   let folder;
 
   before(async () => {

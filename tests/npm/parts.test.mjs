@@ -28,7 +28,7 @@ const page = (body) => `<!doctype html><html lang="en"><head><meta charset="utf-
   <script type="module" src="./main.js"></script></head>
   <body><main><h1>Record</h1><canvas width="320" height="240"></canvas>${body}</main></body></html>`;
 
-describe('what is ready-made', { timeout: 120_000 }, () => {
+describe('what is ready-made', { timeout: 600_000 }, () => {
   let site, server, browser, context, api;
 
   before(async () => {
