@@ -188,7 +188,10 @@ impl Ingest {
                 .await;
             if matches!(
                 &result,
-                Err(IngestError::Refused(_) | IngestError::Unknown | IngestError::Finished)
+                Err(IngestError::Refused(_)
+                    | IngestError::Unknown
+                    | IngestError::Finished
+                    | IngestError::Storage(_))
             ) {
                 drain(body).await;
             }
