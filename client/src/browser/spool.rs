@@ -34,6 +34,8 @@ pub(super) struct Spool {
     folder: String,
     store: Cell<Store>,
     listener: RefCell<Option<Listener>>,
+    /// Nothing more will come.
+    is_over: Cell<bool>,
 }
 
 impl Spool {
@@ -56,6 +58,7 @@ impl Spool {
             folder: format!("{}-{:08x}", whole(js_sys::Date::now()), whole(random)),
             store: Cell::default(),
             listener: RefCell::default(),
+            is_over: Cell::default(),
         })
     }
 
@@ -76,6 +79,7 @@ impl Spool {
             folder: String::new(),
             store: Cell::default(),
             listener: RefCell::default(),
+            is_over: Cell::default(),
         })
     }
 
@@ -125,9 +129,16 @@ impl Spool {
         self.input(|keeper| keeper.acknowledged(offset));
     }
 
-    /// Lets others have what is on the device. The bytes can still be read here.
+    /// Lets others have what is on the device, once all of it is there. The bytes can still be read here.
     pub(super) fn let_go(&self) {
         self.listener.take();
+        self.is_over.set(true);
+        if self.keeper.borrow().is_idle() {
+            self.unlock();
+        }
+    }
+
+    fn unlock(&self) {
         if let Some(worker) = self.worker.take() {
             worker.tell("unlock", &[self.folder.as_str().into()]);
         }
@@ -199,6 +210,9 @@ impl Spool {
     fn run_keeper(&self) {
         let step = self.keeper.borrow_mut().poll();
         let Some(step) = step else {
+            if self.is_over.get() && self.keeper.borrow().is_idle() {
+                self.unlock();
+            }
             return;
         };
         let answer = self.write(&step);
@@ -241,7 +255,7 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        self.let_go();
+        self.unlock();
     }
 }
 

@@ -171,6 +171,11 @@ impl Keeper {
         }
     }
 
+    /// Whether nothing is left to be carried out.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Up to where bytes may be sent: those that are kept, or that cannot be.
     pub(crate) fn available(&self) -> u64 {
         match self.mode {
