@@ -246,7 +246,9 @@ mod tests {
         assert_eq!(keeper.available(), 0);
         keeper.done(Ok(()));
         assert_eq!(keeper.available(), 1_000);
+        assert!(!keeper.is_idle());
         assert_eq!(carry_out(&mut keeper), 1);
+        assert!(keeper.is_idle());
         assert_eq!(keeper.available(), 2_000);
         assert_eq!(keeper.poll_change(), None);
     }
