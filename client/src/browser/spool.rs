@@ -25,7 +25,7 @@ pub(super) enum SpoolNews {
 type Listener = Rc<dyn Fn(SpoolNews)>;
 
 /// The bytes of one recording, and the device's copy of them. What is dropped stays on the device for
-/// [`Recorder::recover`](crate::Recorder::recover), unless it was [removed](Self::remove).
+/// [`recover`](crate::recover), unless it was [removed](Self::remove).
 pub(super) struct Spool {
     this: Weak<Self>,
     run: RefCell<Run>,
