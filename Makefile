@@ -3,7 +3,7 @@
 # run by hand.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build npm npm-reference setup fmt lint test-hdmi test-nightly soak fuzz audit screenshots clean-cache
+.PHONY: help run run-agent test bench build npm npm-reference setup fmt lint test-hdmi test-nightly soak fuzz audit screenshots clean-cache
 MAKEFLAGS += --no-print-directory
 
 # Tools, dependencies and build products live outside the clone and are keyed by
@@ -16,6 +16,9 @@ help: ## Show this list
 
 run: ## Install what is missing, build, start the server on http://127.0.0.1:8080
 	@scripts/run.sh
+
+run-agent: ## The same for the capture agent, with a test picture whose signal can be switched
+	@scripts/run-agent.sh
 
 test: ## Install what is missing, then check and test everything
 	@scripts/test.sh

@@ -2,11 +2,12 @@
 # Installs what is missing, says so, and is silent when nothing is.
 #
 #   scripts/setup.sh run    what building and running the server needs
-#   scripts/setup.sh test   that, and what the tests need
+#   scripts/setup.sh agent  that, and what the capture agent needs
+#   scripts/setup.sh test   all of it, and what the tests need
 source "$(dirname "$0")/common.sh"
 
 purpose=${1:-run}
-[[ $purpose == run || $purpose == test ]] || die "usage: scripts/setup.sh run|test"
+[[ $purpose =~ ^(run|agent|test)$ ]] || die "usage: scripts/setup.sh run|agent|test"
 
 NODE_MIN=18
 
@@ -16,6 +17,8 @@ TEST_PACKAGES=(
     buildah
     python3 python3-pip
     firefox-esr tigervnc-standalone-server
+)
+AGENT_PACKAGES=(
     libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev pkg-config
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly v4l-utils
@@ -34,9 +37,10 @@ debian_packages() {
     # Node may come from elsewhere than Debian; any recent one will do.
     node_is_new_enough || wanted+=(nodejs)
     has npm || wanted+=(npm)
-    [[ $purpose == run ]] || wanted+=("${TEST_PACKAGES[@]}")
+    [[ $purpose == run ]] || wanted+=("${AGENT_PACKAGES[@]}")
+    [[ $purpose != test ]] || wanted+=("${TEST_PACKAGES[@]}")
     # Python, too, may come from elsewhere; Debian's has `venv` in a package of its own.
-    [[ $purpose == run ]] || python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3-venv)
+    [[ $purpose != test ]] || python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3-venv)
 
     if ! has dpkg-query; then
         # Not Debian: tools are checked by name, libraries by the build itself.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Recording, Session};
+use crate::{Appliance, Recording, Session};
 
 /// One event. Its name is [`Event::name`], its data is JSON ([`Event::data`]).
 ///
@@ -21,6 +21,8 @@ pub enum Event {
     RecordingDeleted(DeletedRecording),
     /// A session is gone.
     SessionDeleted(DeletedSession),
+    /// The recorder on board is like this now (at most once a second); for administrators.
+    Appliance(Box<Appliance>),
 }
 
 /// The settings that open pages want to know.
@@ -57,6 +59,7 @@ impl Event {
             Self::Recording(_) => "recording",
             Self::RecordingDeleted(_) => "recording_deleted",
             Self::SessionDeleted(_) => "session_deleted",
+            Self::Appliance(_) => "appliance",
         }
     }
 
@@ -72,6 +75,7 @@ impl Event {
             Self::Recording(recording) => serde_json::to_string(recording),
             Self::RecordingDeleted(deleted) => serde_json::to_string(deleted),
             Self::SessionDeleted(deleted) => serde_json::to_string(deleted),
+            Self::Appliance(appliance) => serde_json::to_string(appliance),
         }
     }
 
@@ -87,6 +91,7 @@ impl Event {
             "recording" => Self::Recording(serde_json::from_str(data)?),
             "recording_deleted" => Self::RecordingDeleted(serde_json::from_str(data)?),
             "session_deleted" => Self::SessionDeleted(serde_json::from_str(data)?),
+            "appliance" => Self::Appliance(serde_json::from_str(data)?),
             _ => return Ok(None),
         }))
     }
@@ -103,6 +108,8 @@ mod tests {
         let recording = r#"{"id":"r","session_id":"s","user_id":"u","filename":"f.webm","size_bytes":1,
             "duration_seconds":0.5,"format":"webm","storage_backend":"local","storage_path":"p",
             "status":"recording","created_at":"2026-11-21T09:30:00.000Z"}"#;
+        let appliance = r#"{"signal":{"state":"no_signal"},"recorder":"idle","duration_seconds":0.0,
+            "dropped_frames":0,"auto_record":false}"#;
         for event in [
             Event::Hello,
             Event::Settings(LiveSettings {
@@ -112,6 +119,7 @@ mod tests {
             Event::Recording(serde_json::from_str(recording).unwrap()),
             Event::RecordingDeleted(DeletedRecording { id: "r".to_owned() }),
             Event::SessionDeleted(DeletedSession { id: "s".to_owned() }),
+            Event::Appliance(serde_json::from_str(appliance).unwrap()),
         ] {
             let data = event.data().unwrap();
             assert!(!data.contains('\n'), "{data}");

@@ -5,6 +5,7 @@
 //! older client keeps working with a newer server.
 
 mod account;
+mod appliance;
 mod audit;
 mod event;
 mod list;
@@ -21,6 +22,9 @@ pub use account::{
     ChangePassword, Login, NewUser, OidcMethod, RefreshRequest, Role, SignInMethods, Tokens, User,
     UserSource, UserUpdate,
 };
+pub use appliance::{
+    Appliance, GrowingFile, InputSignal, RecorderState, SignalState, Space, TestSignal,
+};
 pub use audit::{AuditEntry, AuditResult, AuditVerification, Via};
 pub use event::{DeletedRecording, DeletedSession, Event, LiveSettings};
 pub use list::RecordingQuery;
@@ -33,6 +37,6 @@ pub use retention::{
 };
 pub use server::{Readiness, Ready, ServerInfo};
 pub use session::{NewSession, Session, SessionStatus, SessionUpdate};
-pub use settings::{RECORDING_AUTO_RECORD, Settings};
+pub use settings::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
 pub use storage::{DayUsage, RetentionRule, StatusUsage, StorageReport, UserUsage};
 pub use token::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};

@@ -12,6 +12,9 @@ pub struct ServerInfo {
     pub version: String,
     /// The most bytes of one recording.
     pub max_size_bytes: u64,
+    /// Whether there is a recorder on board (`/api/appliance`): then it is the appliance whose pages are shown.
+    #[serde(default)]
+    pub appliance: bool,
 }
 
 /// Answer to `GET /readyz` when all is well; open to everybody.

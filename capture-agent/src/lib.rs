@@ -6,7 +6,9 @@
 //! - [`source`] decides what a device is asked for, and is a device of our own to try everything with.
 //! - [`pipeline`] gets encoded frames from a source.
 //! - [`writer`] makes files of them, on a thread of its own.
-//! - [`record`] puts these together into one recording; [`probe`] into one report.
+//! - [`recorder`] records by itself or by hand, file after file.
+//! - [`serve`] puts accounts, pages and the list around it.
+//! - [`record`] makes one recording; [`probe`] one report.
 //!
 //! ```
 //! use std::time::Duration;
@@ -31,6 +33,8 @@ pub mod encoder;
 pub mod pipeline;
 pub mod probe;
 pub mod record;
+pub mod recorder;
+pub mod serve;
 pub mod signal;
 pub mod source;
 pub mod writer;

@@ -1,6 +1,6 @@
 //! The command line of the capture agent.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use sortie_capture_agent::device::DEV;
 use sortie_capture_agent::probe::{self, Report};
 use sortie_capture_agent::record::{self, Order};
+use sortie_capture_agent::serve;
 use sortie_capture_agent::signal::Mode;
 use sortie_capture_agent::source::Source;
 use sortie_capture_agent::writer::Finished;
@@ -49,6 +51,15 @@ enum Command {
         /// Seconds each encoder is given
         #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
         limit: u16,
+    },
+    /// Record by itself or from the page, with accounts, list, download and clean-up
+    ///
+    /// Everything else is set on the page, in the file, and by variables: `serve --help` lists them.
+    #[command(after_long_help = serve::help())]
+    Serve {
+        /// A TOML file with variables, instead of /etc/sortie/capture-agent.toml
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// Record into one file, without a server
     ///
@@ -106,6 +117,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Probe { json, mode, limit } => run_probe(json, mode, limit),
+        Command::Serve { config } => run_server(config.as_deref()),
         Command::Record {
             source,
             mode,
@@ -122,6 +134,37 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             run_record(&order, json)
         }
     }
+}
+
+fn run_server(file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let config = serve::Config::read(file, &|name| std::env::var(name).ok());
+    let config = config.map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(|error| format!("\n  {error}")).collect();
+        anyhow::anyhow!("it cannot start:{}", lines.concat())
+    })?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(&config.server.log))
+        .with_writer(io::stderr);
+    if io::stderr().is_terminal() {
+        log.init();
+    } else {
+        log.json().flatten_event(true).init();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let stop = async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        serve::serve(config, stop).await
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run_record(order: &Order, json: bool) -> anyhow::Result<ExitCode> {

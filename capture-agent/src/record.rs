@@ -270,7 +270,7 @@ impl Run {
     /// Takes in what the writer says; whether that is the end.
     fn heard(&mut self, event: writer::Event) -> bool {
         match event {
-            writer::Event::Begun(_) | writer::Event::Empty(_) => false,
+            writer::Event::Begun(_) | writer::Event::Empty(_) | writer::Event::Ended => false,
             writer::Event::Finished(finished) => {
                 self.finished = Some(finished);
                 false

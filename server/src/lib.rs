@@ -4,6 +4,7 @@
 //! is told to stop. The binary is a thin shell around the two, and so are the tests.
 
 mod accounts;
+mod appliance;
 mod assets;
 mod catalog;
 mod clock;
@@ -26,6 +27,7 @@ mod test_postgres;
 mod tls;
 
 pub use accounts::FirstAdmin;
+pub use appliance::{Appliance, Captured, Shelf, ShelfError};
 pub use catalog::{Copied, CopyError, copy_database};
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "sso")]

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{Accounts, FirstAdmin};
+use crate::appliance::{Appliance, Shelf};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig, StorageConfig};
@@ -92,6 +93,10 @@ pub async fn verify_audit(config: &Config) -> Result<AuditVerification, OpenErro
         database: config.database.to_string(),
         source,
     };
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(irrefutable_let_patterns, reason = "there is no other")
+    )]
     if let DatabaseConfig::Sqlite { file } = &config.database {
         // Opening would make one.
         std::fs::metadata(file).map_err(|error| failed(error.into()))?;
@@ -176,6 +181,16 @@ pub struct Server {
 impl Server {
     /// Opens the database and the storage, takes up what a former run left open, and listens.
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        Self::open_with(config, clock, None).await
+    }
+
+    /// The same, with a recorder on board: then there are the routes below `/api/appliance`, and its settings are
+    /// as they were left.
+    pub async fn open_with(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        appliance: Option<Arc<dyn Appliance>>,
+    ) -> Result<Self, OpenError> {
         // Whatever the back end: clients of this process, as in tests, are built on the same HTTP client.
         #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
         choose_tls();
@@ -200,7 +215,9 @@ impl Server {
         let listen = |source| OpenError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let state = AppState::new(config, clock, catalog, storage, ingest, accounts);
+        let state = AppState::new(config, clock, catalog, storage, ingest, accounts, appliance);
+        let applied = state.apply_settings().await;
+        applied.map_err(|source| catalog_failed(&state.config, source))?;
         Ok(Self {
             state,
             listener,
@@ -212,6 +229,11 @@ impl Server {
     /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where a recorder on board hands its finished files in.
+    pub fn shelf(&self) -> Shelf {
+        Shelf::new(self.state.catalog.clone(), Arc::clone(&self.state.clock))
     }
 
     /// The administrator that this start created, if the database had nobody.

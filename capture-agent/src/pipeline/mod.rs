@@ -67,6 +67,20 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether it was the source that failed; if not, another encoder may do better.
+    #[must_use]
+    pub fn is_at_source(&self) -> bool {
+        matches!(
+            self,
+            Self::Run {
+                at_source: true,
+                ..
+            }
+        )
+    }
+}
+
 /// A running pipeline. Dropping it stops it at once.
 pub struct Pipeline {
     pipeline: gst::Pipeline,

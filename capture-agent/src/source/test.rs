@@ -12,24 +12,36 @@ use crate::signal::{Mode, Reading};
 
 /// What "arrives" at the test source. Clones are one and the same.
 #[derive(Debug, Clone)]
-pub struct TestInput(Arc<Mutex<Reading>>);
+pub struct TestInput {
+    mode: Mode,
+    reading: Arc<Mutex<Reading>>,
+}
 
 impl TestInput {
     /// A signal of this mode.
     #[must_use]
     pub fn new(mode: Mode) -> Self {
-        Self(Arc::new(Mutex::new(Reading::Locked(mode))))
+        Self {
+            mode,
+            reading: Arc::new(Mutex::new(Reading::Locked(mode))),
+        }
+    }
+
+    /// What it shows when it has a signal.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// What arrives now.
     #[must_use]
     pub fn reading(&self) -> Reading {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes something else arrive.
     pub fn switch(&self, reading: Reading) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reading;
+        *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = reading;
     }
 
     /// Delivers frames in the pipeline's time until it is stopped. Without a signal the picture goes on, as that

@@ -8,11 +8,14 @@
 //! It never matters where the power is cut: what is durable in `NAME.part` is scanned and finished at the next
 //! start, by the same code and with the same result, and the name changes last.
 
+use std::collections::HashSet;
+use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use sortie_media::{HEAD_ROOM, Indexer, Options, Unplayable};
 
-use super::volume::{Volume, VolumeFile};
+use super::volume::{Folder, Volume, VolumeFile};
 
 /// What the name of a growing file ends with.
 pub const GROWING: &str = ".part";
@@ -128,26 +131,7 @@ impl<F: VolumeFile> Growing<F> {
     fn reopen(file: F) -> io::Result<Self> {
         let length = file.len()?.max(HEAD_ROOM);
         let stream = length - HEAD_ROOM;
-        // What a crash left beyond the last durable fragment may be anything.
-        let mut indexer = Indexer::with(Options::default().stream_length(stream));
-        let mut buffer = vec![0; SCAN_SIZE];
-        while indexer.received() < stream {
-            let left = stream - indexer.received();
-            let skippable = indexer.skippable().min(left);
-            // Jumping over less than a buffer costs more than reading it.
-            if skippable >= SCAN_SIZE as u64 {
-                indexer.skip(skippable);
-            } else {
-                let wanted = usize::try_from(left).unwrap_or(SCAN_SIZE).min(SCAN_SIZE);
-                let position = HEAD_ROOM + indexer.received();
-                match file.read_at(position, &mut buffer[..wanted])? {
-                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    read => indexer.push(&buffer[..read]),
-                }
-            }
-            // They make a growing file playable; this one will be finished.
-            while indexer.poll_patch().is_some() {}
-        }
+        let indexer = scan(&file, HEAD_ROOM, stream)?;
         Ok(Self {
             file,
             indexer,
@@ -177,6 +161,50 @@ impl<F: VolumeFile> Growing<F> {
             size_bytes: finish.keep + finish.append.len() as u64,
         })
     }
+}
+
+/// Indexes the `length` bytes of a file from `from` on.
+fn scan(file: &impl VolumeFile, from: u64, length: u64) -> io::Result<Indexer> {
+    // What a crash left beyond the last durable fragment may be anything.
+    let mut indexer = Indexer::with(Options::default().stream_length(length));
+    let mut buffer = vec![0; SCAN_SIZE];
+    while indexer.received() < length {
+        let left = length - indexer.received();
+        let skippable = indexer.skippable().min(left);
+        // Jumping over less than a buffer costs more than reading it.
+        if skippable >= SCAN_SIZE as u64 {
+            indexer.skip(skippable);
+        } else {
+            let wanted = usize::try_from(left).unwrap_or(SCAN_SIZE).min(SCAN_SIZE);
+            match file.read_at(from + indexer.received(), &mut buffer[..wanted])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => indexer.push(&buffer[..read]),
+            }
+        }
+        // They make a growing file playable; what is scanned is finished, or will be.
+        while indexer.poll_patch().is_some() {}
+    }
+    Ok(indexer)
+}
+
+/// The ordinary recordings in a folder, without those of these names. What cannot be read is left out.
+#[must_use]
+pub fn finished(folder: &Path, known: &HashSet<String>) -> Vec<Finished> {
+    let names = Folder::new(folder).names().unwrap_or_default();
+    let new = names
+        .into_iter()
+        .filter(|name| name.ends_with(".mp4") && !known.contains(name));
+    new.filter_map(|name| {
+        let file = File::open(folder.join(&name)).ok()?;
+        let size_bytes = VolumeFile::len(&file).ok()?;
+        let report = scan(&file, 0, size_bytes).ok()?.report();
+        report.indexed.then_some(Finished {
+            name,
+            duration_ms: report.duration_ms,
+            size_bytes,
+        })
+    })
+    .collect()
 }
 
 /// What became of a growing file that was left behind.

@@ -39,6 +39,8 @@ pub enum Event {
     Finished(Finished),
     /// Nothing of it was durable when it ended, so there is none.
     Empty(String),
+    /// [`Handle::end`] is done: whatever was under way has its own event before this.
+    Ended,
     /// It could not be made or written any further. What was durable is still there: finished if possible (which
     /// an [`Event::Finished`] says next), else at the next start.
     Failed {
@@ -213,7 +215,10 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
                         self.write(fragment);
                     }
                 }
-                Next::Item(Command::End) => self.end(),
+                Next::Item(Command::End) => {
+                    self.end();
+                    (self.on_event)(Event::Ended);
+                }
                 // The source stands still: what is there must not wait for it.
                 Next::Nothing => {
                     if let Some(current) = &mut self.current {

@@ -117,6 +117,10 @@ pub(crate) enum TokenError {
     Disabled,
     /// Who could tell is out of reach.
     #[error("the keys that the token was signed with cannot be had")]
+    #[cfg_attr(
+        not(feature = "sso"),
+        expect(dead_code, reason = "only others' keys can be")
+    )]
     Unavailable,
     /// See there.
     #[error(transparent)]

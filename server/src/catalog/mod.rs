@@ -4,6 +4,7 @@
 
 mod api_tokens;
 mod audit;
+mod captured;
 mod concatenation;
 mod copy;
 mod due;
@@ -31,6 +32,7 @@ use tokio::sync::Notify;
 
 pub(crate) use api_tokens::ApiTokenRow;
 pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
+pub(crate) use captured::CapturedRow;
 pub use copy::{Copied, CopyError, copy_database};
 pub(crate) use leases::{Lease, RETENTION, SWEEP};
 pub(crate) use lists::{List, Place, Sort};

@@ -1,6 +1,6 @@
 //! Settings that are changed while the server runs.
 
-use sortie_api::{RECORDING_AUTO_RECORD, Settings};
+use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
 
 use super::{Action, Actor, AuditEvent, Catalog, CatalogError, audit};
 
@@ -36,6 +36,16 @@ impl Catalog {
                 .fetch_optional(&self.pool)
                 .await?;
         Ok(value.as_deref() == Some("true"))
+    }
+
+    /// The threshold of an appliance's disk in percent, 0 for none; `None` as long as nobody has set one.
+    pub(crate) async fn storage_threshold(&self) -> Result<Option<u8>, CatalogError> {
+        let value: Option<String> =
+            sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+                .bind(STORAGE_THRESHOLD_PERCENT)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(value.and_then(|value| value.parse().ok()))
     }
 
     /// Changes settings, all or none, and writes down each that has another value now.

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sortie_api::{AuditResult, DeletedRecording, DeletedSession, Event, LiveSettings};
+use sortie_api::{Appliance, AuditResult, DeletedRecording, DeletedSession, Event, LiveSettings};
 use tokio::time::MissedTickBehavior;
 
 use super::{Events, Kind, Notice};
 use crate::catalog::{AuditRow, CatalogError, RecordingRow, UploadKind};
-use crate::http::{AppState, shown_recording, shown_session};
+use crate::http::{AppState, shown_appliance, shown_recording, shown_session};
 use crate::ingest::Progress;
 
 /// How often others' additions to the log are looked for, and growing recordings looked at.
@@ -50,6 +50,7 @@ async fn while_wanted(state: &AppState, events: &Events) -> Result<(), CatalogEr
     let mut seq = state.catalog.audit_head().await?;
     events.0.followed.send_replace(true);
     let mut growing = Growing::default();
+    let mut appliance = None;
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !events.rest() {
@@ -67,7 +68,10 @@ async fn while_wanted(state: &AppState, events: &Events) -> Result<(), CatalogEr
         }
         tokio::select! {
             () = audited => {}
-            _ = tick.tick() => growing.tell(state, events).await?,
+            _ = tick.tick() => {
+                growing.tell(state, events).await?;
+                tell_appliance(state, events, &mut appliance).await?;
+            }
         }
     }
     Ok(())
@@ -130,6 +134,23 @@ async fn tell(
             kind: Kind::Expelled,
         }),
         _ => {}
+    }
+    Ok(())
+}
+
+/// Says what the recorder on board is doing, if that is not what was said last.
+async fn tell_appliance(
+    state: &AppState,
+    events: &Events,
+    last: &mut Option<Appliance>,
+) -> Result<(), CatalogError> {
+    let now = shown_appliance(state).await;
+    if now == *last {
+        return Ok(());
+    }
+    last.clone_from(&now);
+    if let (Some(now), Some(owner)) = (now, state.catalog.first_administrator().await?) {
+        send(events, Some(owner), None, &Event::Appliance(Box::new(now)));
     }
     Ok(())
 }

@@ -70,6 +70,12 @@ static TABLE: &[Row] = &[
     row("GET",     "/api/recordings/{id}/download",         Owner,   Only(&[Read])),
     row("GET",     "/api/recordings/{id}/stream",           Owner,   Only(&[Read])),
 
+    // The recorder on board.
+    row("GET",     "/api/appliance",                        Admin,   Only(&[AdminScope])),
+    row("POST",    "/api/appliance/recording/start",        Admin,   Only(&[AdminScope])),
+    row("POST",    "/api/appliance/recording/stop",         Admin,   Only(&[AdminScope])),
+    row("POST",    "/api/appliance/test-signal",            Admin,   Only(&[AdminScope])),
+
     // What changes, as it changes.
     row("GET",     "/api/events",                           User,    Only(&[Record, Read])),
 

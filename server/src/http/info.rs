@@ -26,6 +26,7 @@ pub(super) async fn info(State(state): State<AppState>) -> Json<ServerInfo> {
         recording_enabled: state.config.recording_enabled,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         max_size_bytes: state.config.max_size_bytes,
+        appliance: state.appliance.is_some(),
     })
 }
 

@@ -4,6 +4,7 @@ mod access;
 mod admin_recordings;
 mod admin_storage;
 mod admin_users;
+mod appliance;
 mod audit;
 mod auth;
 mod caller;
@@ -49,6 +50,7 @@ use tower_http::trace::{DefaultOnFailure, TraceLayer};
 use tracing::Level;
 
 use crate::accounts::Accounts;
+use crate::appliance::Appliance;
 use crate::assets;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -59,6 +61,7 @@ use crate::metrics::Metrics;
 use crate::policy::Retention;
 use crate::storage::Storage;
 
+pub(crate) use appliance::shown as shown_appliance;
 pub(crate) use error::{ApiError, ApiResult};
 pub(crate) use recordings::shown as shown_recording;
 use security::SecurityPolicy;
@@ -83,6 +86,8 @@ pub(crate) struct Parts {
     totals: metrics::Kept,
     pub(crate) events: Events,
     pub(crate) retention: Retention,
+    /// The recorder on board, if there is one.
+    pub(crate) appliance: Option<Arc<dyn Appliance>>,
     denials: denied::Denials,
     pub(crate) usage: admin_storage::LastUsage,
 }
@@ -103,6 +108,7 @@ impl AppState {
         storage: Arc<dyn Storage>,
         ingest: Ingest,
         accounts: Accounts,
+        appliance: Option<Arc<dyn Appliance>>,
     ) -> Self {
         let metrics = Metrics::new();
         Self(Arc::new(Parts {
@@ -114,6 +120,7 @@ impl AppState {
                 &config,
                 metrics.retention_deletions(),
             ),
+            appliance,
             denials: denied::Denials::default(),
             config,
             clock,
@@ -168,6 +175,9 @@ pub(crate) fn router(state: AppState) -> Router {
             .merge(admin_recordings::routes())
             .merge(admin_storage::routes())
             .merge(uploads::routes());
+    }
+    if state.appliance.is_some() {
+        api = api.merge(appliance::routes());
     }
     let description = openapi::Description::default();
     api = api.merge(description.routes());

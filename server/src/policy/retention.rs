@@ -1,8 +1,8 @@
 //! Runs the policy: in batches, one recording after the other, on one server at a time.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 use sortie_api::{
@@ -76,7 +76,7 @@ struct Inner {
     ingest: Ingest,
     clock: Arc<dyn Clock>,
     days: u32,
-    marks: Option<Marks>,
+    marks: Mutex<Option<Marks>>,
     /// Whose disk has the marks; `None` for a storage that has no disk of ours.
     folder: Option<PathBuf>,
     next_run_ms: AtomicI64,
@@ -100,7 +100,7 @@ impl Retention {
             ingest,
             clock,
             days: config.retention_days,
-            marks: config.disk_marks.map(|(high, low)| Marks { high, low }),
+            marks: Mutex::new(config.disk_marks.map(|(high, low)| Marks { high, low })),
             folder: match &config.storage {
                 StorageConfig::Local(local) => Some(local.path.clone()),
                 #[cfg(feature = "s3")]
@@ -113,9 +113,18 @@ impl Retention {
         }))
     }
 
+    /// Keeps the disk below so many percent from now on; 0: does not.
+    pub(crate) fn set_threshold(&self, percent: u8) {
+        let marks = (1..100).contains(&percent).then(|| Marks {
+            high: percent,
+            low: percent - 1,
+        });
+        *self.0.marks.lock().unwrap_or_else(PoisonError::into_inner) = marks;
+    }
+
     /// What is set, and when it is looked at next.
     pub(crate) fn rule(&self) -> RetentionRule {
-        let marks = self.0.marks;
+        let marks = self.0.marks();
         RetentionRule {
             days: self.0.days,
             high_percent: marks.map(|marks| marks.high),
@@ -127,7 +136,7 @@ impl Retention {
     /// When it runs by itself; `None` if it has nothing to run for.
     fn next_run_ms(&self) -> Option<i64> {
         let of = |time: &AtomicI64| time.load(Ordering::SeqCst);
-        match (self.0.days, self.0.marks) {
+        match (self.0.days, self.0.marks()) {
             (0, None) => None,
             (_, None) => Some(of(&self.0.next_run_ms)),
             (_, Some(_)) => Some(of(&self.0.next_run_ms).min(of(&self.0.next_look_ms))),
@@ -151,7 +160,7 @@ impl Retention {
             due(&inner.next_look_ms, DISK_EVERY_MS),
         ) {
             (true, _) => Scope::Everything,
-            (false, true) if inner.marks.is_some() => Scope::Room,
+            (false, true) if inner.marks().is_some() => Scope::Room,
             _ => return,
         };
         match inner.run(scope, u64::MAX, &Actor::system()).await {
@@ -216,15 +225,20 @@ impl Retention {
 }
 
 impl Inner {
+    fn marks(&self) -> Option<Marks> {
+        // What is behind this lock is valid at any moment.
+        *self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn planner(&self, scope: Scope) -> Planner {
         let rules = Rules {
             days: match scope {
                 Scope::Everything => self.days,
                 Scope::Room => 0,
             },
-            marks: self.marks,
+            marks: self.marks(),
         };
-        let disk = match (&self.folder, self.marks) {
+        let disk = match (&self.folder, self.marks()) {
             (Some(folder), Some(_)) => match Disk::of(folder).await {
                 Ok(disk) => Some(disk),
                 // What is not known is not too full.
@@ -334,7 +348,7 @@ impl Inner {
         reason: DeletionReason,
         actor: &Actor,
     ) -> Result<Deletion, CatalogError> {
-        let detail = match (reason, self.marks) {
+        let detail = match (reason, self.marks()) {
             (DeletionReason::Room, Some(marks)) => {
                 format!("the disk was more than {} % full", marks.high)
             }

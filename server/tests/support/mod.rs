@@ -2,6 +2,7 @@
 //! `SORTIE_TEST_DB=postgres` a real PostgreSQL database instead of the file.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod appliance;
 #[cfg(feature = "s3")]
 pub(crate) mod fault_proxy;
 #[cfg(feature = "postgres")]
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use sortie_server::{Config, ManualClock, Server};
+use sortie_server::{Appliance, Config, ManualClock, Server};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -30,6 +31,7 @@ pub(crate) struct TestServer {
     pub(crate) clock: Arc<ManualClock>,
     folder: TempDir,
     variables: Vec<(String, String)>,
+    appliance: Option<Arc<dyn Appliance>>,
     running: Option<(oneshot::Sender<()>, JoinHandle<std::io::Result<()>>)>,
 }
 
@@ -40,6 +42,14 @@ impl TestServer {
 
     /// Starts with some variables set otherwise.
     pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
+        Self::with_appliance(variables, None).await
+    }
+
+    /// Starts with a recorder on board, too.
+    pub(crate) async fn with_appliance(
+        variables: &[(&str, &str)],
+        appliance: Option<Arc<dyn Appliance>>,
+    ) -> Self {
         let mut server = Self {
             url: String::new(),
             clock: Arc::new(ManualClock::new(START_MS)),
@@ -48,6 +58,7 @@ impl TestServer {
                 .iter()
                 .map(|(name, value)| ((*name).into(), (*value).into()))
                 .collect(),
+            appliance,
             running: None,
         };
         server.own_database();
@@ -128,7 +139,7 @@ impl TestServer {
 
     async fn launch(&mut self) {
         let clock: Arc<ManualClock> = Arc::clone(&self.clock);
-        let server = Server::open(self.config(), clock)
+        let server = Server::open_with(self.config(), clock, self.appliance.clone())
             .await
             .expect("the server starts");
         self.url = format!("http://{}", server.address());

@@ -225,6 +225,11 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("GET", "/api/recordings/{id}/download", "Recordings", "The file, to keep; ranges are answered", &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)]),
     op("GET", "/api/recordings/{id}/stream", "Recordings", "The file, to watch; ranges are answered", &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)]),
 
+    op("GET", "/api/appliance", "Appliance", "What the recorder on board is doing", &[(200, Data(of::<api::Appliance>))]),
+    op("POST", "/api/appliance/recording/start", "Appliance", "Begin to record; 409 without a signal", &[(200, Data(of::<api::Appliance>))]),
+    op("POST", "/api/appliance/recording/stop", "Appliance", "End what is recorded", &[(200, Data(of::<api::Appliance>))]),
+    op("POST", "/api/appliance/test-signal", "Appliance", "Switch what arrives at the test source", &[(204, Empty)]).takes(Json(of::<api::TestSignal>)),
+
     op("OPTIONS", "/api/uploads", "Uploads (tus)", "What of tus 1.0 there is", &[(204, Empty)]),
     op("POST", "/api/uploads", "Uploads (tus)", "Create an upload", &[(201, Empty)]).takes(Stream).tus(),
     op("OPTIONS", "/api/uploads/{id}", "Uploads (tus)", "What of tus 1.0 there is", &[(204, Empty)]),

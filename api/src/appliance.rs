@@ -1,0 +1,117 @@
+//! A recorder with a capture card: what it is doing.
+
+use serde::{Deserialize, Serialize};
+
+/// Answer to `GET /api/appliance`, and the event `appliance`: what the recorder on board is doing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Appliance {
+    /// What arrives at the input.
+    pub signal: InputSignal,
+    /// Whether it records.
+    pub recorder: RecorderState,
+    /// Seconds of this session that are recorded: its files so far and the one under way.
+    pub duration_seconds: f64,
+    /// The file under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<GrowingFile>,
+    /// What keeps it from recording, or went wrong last, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Frames that are missing since it was started, because the encoder or the disk was too slow.
+    pub dropped_frames: u64,
+    /// The encoder's GStreamer element; absent where the source gives H.264 itself, and before the first recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<String>,
+    /// The setting `recording_auto_record`: it records by itself when there is a signal.
+    pub auto_record: bool,
+    /// The setting `storage_threshold_percent`: above it the oldest recordings are deleted; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_percent: Option<u8>,
+    /// How full the disk is; absent when nobody can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<Space>,
+    /// Whether it is a test picture, whose signal `POST /api/appliance/test-signal` switches.
+    #[serde(default)]
+    pub test_source: bool,
+}
+
+/// What arrives at the input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct InputSignal {
+    /// In one word.
+    pub state: SignalState,
+    /// Width of the picture in pixels, when it is steady.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Height of the picture in lines, when it is steady.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// Frames a second, when it is steady.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps: Option<f64>,
+}
+
+/// What arrives at the input, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SignalState {
+    /// There is no capture device, or it was unplugged.
+    NoDevice,
+    /// Nothing arrives.
+    NoSignal,
+    /// Something arrives, but nothing that could be locked on to.
+    NoLock,
+    /// It is outside of what the device can do.
+    Unsupported,
+    /// A picture.
+    Steady,
+}
+
+/// Whether the recorder records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RecorderState {
+    /// It does not, and is not to.
+    Idle,
+    /// It is to, and waits: for a signal, for room, or for another try. `problem` says more, if there is one.
+    Waiting,
+    /// It does.
+    Recording,
+}
+
+/// The file under way. What is said of it is durable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct GrowingFile {
+    /// What it will be called.
+    pub filename: String,
+    /// Its length in seconds.
+    pub duration_seconds: f64,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+}
+
+/// How full the disk is that recordings are on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Space {
+    /// Bytes in use, by anybody.
+    pub used_bytes: u64,
+    /// Bytes that are free.
+    pub free_bytes: u64,
+    /// Hours of recording that fit into what is free, at the present bit rate, or at a usual one.
+    pub hours_left: f64,
+}
+
+/// Body of `POST /api/appliance/test-signal`: what is to arrive at the test source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TestSignal {
+    /// `steady`, `no_signal`, `no_lock` or `unsupported`.
+    pub state: SignalState,
+}

@@ -1,0 +1,490 @@
+//! The thread that carries out what the controller decides.
+
+use std::collections::HashMap;
+use std::io;
+use std::process::Command;
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use jiff::Zoned;
+
+use super::controller::{Cause, Controller, Input, Output, Patience};
+use super::split::{Cut, Limits, Splitter};
+use super::watch::Watch;
+use super::{Event, Handle, Message, Setup, Snapshot, name};
+use crate::clock::monotonic;
+use crate::encoder::{self, Candidate};
+use crate::pipeline::{Media, Notice, Pipeline, Plan};
+use crate::signal::{self, Mode, Monitor};
+use crate::source::{Capture, Delivery};
+use crate::writer::{self, Folder, Verdict, Writer};
+
+/// How often everything is looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// How often the disk is.
+const LOOK_AT_DISK: Duration = Duration::from_secs(2);
+/// How long each encoder is given when they are tried.
+const TRIAL: Duration = Duration::from_secs(10);
+/// What encoders are tried with before there is a signal.
+const LARGEST: Mode = Mode::progressive(1920, 1080, signal::FrameRate::from_hertz(60));
+/// How long the last frames may take to come out.
+const ENDING: Duration = Duration::from_secs(5);
+
+pub(super) struct Driver<E> {
+    setup: Setup,
+    handle: Handle,
+    on_event: E,
+    controller: Controller,
+    monitor: Monitor,
+    watch: Watch,
+    writer: Option<Writer>,
+    run: Option<Run>,
+    /// Counts pipelines, so that a late word of an earlier one is known for what it is.
+    runs: u64,
+    encoder: Option<Candidate>,
+    passed_over: Vec<&'static str>,
+    /// Whether the pipeline has an encoder: what arrives as H.264 needs none.
+    encoding: bool,
+    session: u64,
+    cause: Cause,
+    /// Of the files that are not finished.
+    sessions: HashMap<String, u64>,
+    session_ms: u64,
+    written: u64,
+    /// Whether the file that is finished next was cut short by a failure.
+    abandoned: bool,
+    /// Frames dropped by pipelines that are gone.
+    dropped: u64,
+    disk_at: Duration,
+    problem: Option<String>,
+}
+
+struct Run {
+    pipeline: Option<Pipeline>,
+    /// When it must have come to its end, once it is to.
+    ending: Option<Duration>,
+}
+
+impl<E: FnMut(Event) + Send + 'static> Driver<E> {
+    pub(super) fn new(setup: Setup, handle: Handle, on_event: E) -> Self {
+        let mut controller = Controller::new(Patience::default());
+        controller.handle_input(monotonic(), Input::Auto(setup.auto));
+        let config = signal::Config {
+            // With the debounce, half a second from a signal to its pipeline.
+            query_interval: Duration::from_millis(200),
+            ..signal::Config::default()
+        };
+        Self {
+            watch: Watch::new(&setup.source, setup.mode, handle.test_input().cloned()),
+            setup,
+            handle,
+            on_event,
+            controller,
+            monitor: Monitor::new(config),
+            writer: None,
+            run: None,
+            runs: 0,
+            encoder: None,
+            passed_over: Vec::new(),
+            encoding: false,
+            session: 0,
+            cause: Cause::Signal,
+            sessions: HashMap::new(),
+            session_ms: 0,
+            written: 0,
+            abandoned: false,
+            dropped: 0,
+            disk_at: Duration::ZERO,
+            problem: None,
+        }
+    }
+
+    pub(super) fn run(mut self, messages: &mpsc::Receiver<Message>) {
+        self.open();
+        loop {
+            match messages.recv_timeout(TICK) {
+                Ok(Message::Quit) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Ok(message) => self.hear(message),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            self.look();
+            self.act();
+            self.show();
+        }
+        self.close(messages);
+    }
+
+    /// Makes the folder ready and finishes what an earlier run left there.
+    fn open(&mut self) {
+        self.prepare_folder();
+        let folder = Folder::new(&self.setup.folder);
+        match writer::finish_leftovers(&folder) {
+            Ok(leftovers) => leftovers
+                .into_iter()
+                .for_each(|leftover| (self.on_event)(Event::Leftover(leftover))),
+            Err(error) => self.disk_problem(&error),
+        }
+        let send = Mutex::new(self.handle.clone());
+        let writer = Writer::start(folder, writer::Limits::default(), move |event| {
+            if let Ok(handle) = send.lock() {
+                handle.tell(Message::Writer(event));
+            }
+        });
+        match writer {
+            Ok(writer) => self.writer = Some(writer),
+            Err(error) => self.disk_problem(&error),
+        }
+        // Now, because it takes a second or more; what does not work in this mode is passed over later.
+        let mode = self.setup.mode.unwrap_or(LARGEST);
+        self.encoder = encoder::first_working(mode, TRIAL, &[]).ok();
+    }
+
+    fn disk_problem(&mut self, error: &io::Error) {
+        let problem = format!("{}: {error}", self.setup.folder.display());
+        (self.on_event)(Event::Problem(problem));
+    }
+
+    /// Runs the hook, and makes the folder if it is not there.
+    fn prepare_folder(&mut self) {
+        if let Some(hook) = &self.setup.hook {
+            let ran = Command::new("sh").args(["-c", hook]).status();
+            match ran {
+                Ok(status) if status.success() => {}
+                Ok(status) => {
+                    let problem = format!("the hook failed: {status}: {hook}");
+                    (self.on_event)(Event::Problem(problem));
+                }
+                Err(error) => (self.on_event)(Event::Problem(format!("the hook: {error}"))),
+            }
+        }
+        if let Err(error) = std::fs::create_dir_all(&self.setup.folder) {
+            self.disk_problem(&error);
+        }
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.controller.handle_input(monotonic(), input);
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Start => self.tell(Input::Start),
+            Message::Stop => self.tell(Input::Stop),
+            Message::Auto(auto) => self.tell(Input::Auto(auto)),
+            Message::AskForKeyframe => {
+                if let Some(pipeline) = self.run.as_ref().and_then(|run| run.pipeline.as_ref()) {
+                    pipeline.request_keyframe();
+                }
+            }
+            Message::Notice(run, notice) if run == self.runs => self.notice(notice),
+            Message::Notice(..) | Message::Quit => {}
+            Message::Writer(event) => self.writer_event(event),
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Ended => self.end_run(),
+            Notice::Broken { reason, at_source } => self.broken(reason, !at_source),
+        }
+    }
+
+    fn broken(&mut self, reason: String, encoder: bool) {
+        let encoder = encoder && self.encoding;
+        self.tell(Input::Broken { reason, encoder });
+    }
+
+    fn writer_event(&mut self, event: writer::Event) {
+        match event {
+            writer::Event::Begun(name) => {
+                self.abandoned = false;
+                self.sessions.insert(name.clone(), self.session);
+                let (session, cause) = (self.session, self.cause);
+                (self.on_event)(Event::Begun {
+                    session,
+                    cause,
+                    name,
+                });
+            }
+            writer::Event::Finished(file) => {
+                let session = self.sessions.remove(&file.name).unwrap_or(self.session);
+                if session == self.session {
+                    self.session_ms += file.duration_ms;
+                }
+                let interrupted = std::mem::take(&mut self.abandoned);
+                (self.on_event)(Event::Finished {
+                    session,
+                    file,
+                    interrupted,
+                });
+            }
+            writer::Event::Empty(name) => drop(self.sessions.remove(&name)),
+            writer::Event::Failed { name, error } => {
+                self.broken(format!("{name}: {error}"), false);
+            }
+            writer::Event::Ended => {
+                if self.run.as_ref().is_some_and(|run| run.pipeline.is_none()) {
+                    self.run = None;
+                    self.tell(Input::Stopped);
+                }
+            }
+        }
+    }
+
+    /// The pipeline has come to its end: the file is next.
+    fn end_run(&mut self) {
+        let Some(run) = &mut self.run else { return };
+        if let Some(pipeline) = run.pipeline.take() {
+            self.dropped += pipeline.dropped();
+            drop(pipeline);
+            if let Some(writer) = &self.writer {
+                writer.handle().end();
+            }
+        }
+        // A device that ends by itself.
+        if run.ending.is_none() {
+            self.broken("the source has ended".to_owned(), false);
+        }
+    }
+
+    fn look(&mut self) {
+        let now = monotonic();
+        let pipeline = self.run.as_ref().and_then(|run| run.pipeline.as_ref());
+        let frames = pipeline.map(Pipeline::frames);
+        if let Some(input) = self.watch.look(now, frames) {
+            self.monitor.handle_input(now, input);
+        }
+        self.monitor.handle_timeout(now);
+        while let Some(output) = self.monitor.poll_output() {
+            match output {
+                signal::Output::Query => {
+                    if let Some(input) = self.watch.query() {
+                        self.monitor.handle_input(monotonic(), input);
+                    }
+                }
+                signal::Output::Changed { to, .. } => self.tell(Input::Signal(to)),
+            }
+        }
+        let written = self.progress().written_bytes;
+        if written > self.written {
+            self.written = written;
+            self.tell(Input::Written);
+        }
+        if now >= self.disk_at {
+            self.disk_at = now + LOOK_AT_DISK;
+            self.look_at_disk();
+        }
+        if self
+            .run
+            .as_ref()
+            .and_then(|run| run.ending)
+            .is_some_and(|at| now >= at)
+        {
+            self.end_run();
+        }
+        self.controller.handle_timeout(now);
+    }
+
+    fn look_at_disk(&mut self) {
+        match rustix::fs::statvfs(&self.setup.folder) {
+            Ok(disk) => {
+                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+                self.tell(Input::Room(free >= self.setup.reserve_bytes));
+            }
+            // Writing says what is wrong with it.
+            Err(_) => self.tell(Input::Room(true)),
+        }
+    }
+
+    fn act(&mut self) {
+        while let Some(output) = self.controller.poll_output() {
+            match output {
+                Output::Start {
+                    mode,
+                    cause,
+                    new_session,
+                } => {
+                    if new_session {
+                        self.session += 1;
+                        self.session_ms = 0;
+                    }
+                    self.cause = cause;
+                    if let Err((reason, encoder)) = self.start(mode) {
+                        self.broken(reason, encoder);
+                    }
+                }
+                Output::Stop => self.stop(),
+                Output::Abandon => {
+                    self.abandoned = true;
+                    if let Some(pipeline) = self.run.take().and_then(|run| run.pipeline) {
+                        self.dropped += pipeline.dropped();
+                        drop(pipeline);
+                    }
+                    if let Some(writer) = &self.writer {
+                        writer.handle().end();
+                    }
+                }
+                Output::PassOver => {
+                    self.passed_over
+                        .extend(self.encoder.take().map(|encoder| encoder.element));
+                }
+            }
+        }
+    }
+
+    /// Starts a pipeline; if that fails, why, and whether another encoder may do better.
+    fn start(&mut self, mode: Mode) -> Result<(), (String, bool)> {
+        self.prepare_folder();
+        let Some(writer) = &self.writer else {
+            return Err(("there is no thread to write on".to_owned(), false));
+        };
+        let (capture, mode) = match self.handle.test_input() {
+            Some(input) => (Capture::Test(input.clone()), mode),
+            None => {
+                let opened = self.setup.source.open(self.setup.mode);
+                opened.map_err(|error| (error.to_string(), false))?
+            }
+        };
+        let take = take(
+            writer.handle().clone(),
+            self.handle.clone(),
+            self.setup.split,
+        );
+        let encoder = match capture.delivery() {
+            Delivery::H264 => None,
+            Delivery::Raw | Delivery::Jpeg => Some(self.find_encoder(mode)?),
+        };
+        if encoder.is_some() {
+            self.encoder = encoder;
+        }
+        self.encoding = encoder.is_some();
+        let plan = Plan {
+            capture,
+            mode,
+            encoder,
+        };
+        self.runs += 1;
+        let (run, handle) = (self.runs, Mutex::new(self.handle.clone()));
+        let pipeline = Pipeline::start(&plan, take, move |notice| {
+            if let Ok(handle) = handle.lock() {
+                handle.tell(Message::Notice(run, notice));
+            }
+        });
+        let pipeline = pipeline.map_err(|error| (error.to_string(), !error.is_at_source()))?;
+        self.run = Some(Run {
+            pipeline: Some(pipeline),
+            ending: None,
+        });
+        Ok(())
+    }
+
+    /// The encoder that worked last, or the first that works.
+    fn find_encoder(&mut self, mode: Mode) -> Result<Candidate, (String, bool)> {
+        if let Some(encoder) = self.encoder {
+            return Ok(encoder);
+        }
+        encoder::first_working(mode, TRIAL, &self.passed_over).map_err(|_| {
+            // From the beginning next time: what failed may work again.
+            self.passed_over.clear();
+            ("no H.264 encoder works here".to_owned(), false)
+        })
+    }
+
+    fn stop(&mut self) {
+        match &mut self.run {
+            Some(run) => {
+                run.ending = Some(monotonic() + ENDING);
+                if let Some(pipeline) = &run.pipeline {
+                    pipeline.end();
+                }
+            }
+            None => self.tell(Input::Stopped),
+        }
+    }
+
+    fn progress(&self) -> writer::Progress {
+        self.writer
+            .as_ref()
+            .map(|writer| writer.handle().progress())
+            .unwrap_or_default()
+    }
+
+    fn show(&mut self) {
+        let pipeline = self.run.as_ref().and_then(|run| run.pipeline.as_ref());
+        let written = self.progress();
+        let problem = self.controller.problem();
+        let problem = problem.or_else(|| self.watch.problem());
+        let problem = problem.map(ToOwned::to_owned);
+        if problem != self.problem {
+            self.problem.clone_from(&problem);
+            if let Some(problem) = &problem {
+                (self.on_event)(Event::Problem(problem.clone()));
+            }
+        }
+        self.handle.show(Snapshot {
+            signal: self.controller.signal(),
+            auto: self.controller.auto(),
+            recording: self.controller.is_recording(),
+            wanted: self.controller.is_wanted(),
+            problem,
+            encoder: self
+                .encoder
+                .filter(|_| self.encoding)
+                .map(|encoder| encoder.element),
+            session_ms: self.session_ms,
+            dropped: self.dropped + written.dropped_frames + pipeline.map_or(0, Pipeline::dropped),
+            written,
+        });
+    }
+
+    /// Ends what is under way, and waits for it.
+    fn close(&mut self, messages: &mpsc::Receiver<Message>) {
+        self.stop();
+        while self.run.as_ref().is_some_and(|run| run.pipeline.is_some()) {
+            if let Ok(message @ (Message::Writer(_) | Message::Notice(..))) =
+                messages.recv_timeout(TICK)
+            {
+                self.hear(message);
+            }
+            let ending = self.run.as_ref().and_then(|run| run.ending);
+            if ending.is_some_and(|at| monotonic() >= at) {
+                self.end_run();
+            }
+        }
+        // Waits until all is written.
+        self.writer = None;
+        while let Ok(message) = messages.try_recv() {
+            if let Message::Writer(event) = message {
+                self.writer_event(event);
+            }
+        }
+    }
+}
+
+/// What takes the frames from the pipeline to the writer, file after file.
+fn take(
+    writer: writer::Handle,
+    handle: Handle,
+    limits: Limits,
+) -> impl FnMut(Media) + Send + 'static {
+    let mut splitter = Splitter::new(limits);
+    let mut track = None;
+    let file_name = || name::file_name(&Zoned::now());
+    move |media| match media {
+        Media::Track(new) => {
+            writer.begin(file_name(), new.clone());
+            splitter = Splitter::new(limits);
+            track = Some(new);
+        }
+        Media::Frame(frame) => {
+            let cut = splitter.frame(frame.pts_ns, frame.keyframe, frame.data.len());
+            if let (Cut::Here, Some(track)) = (cut, &track) {
+                writer.begin(file_name(), track.clone());
+            }
+            let verdict = writer.frame(frame);
+            if cut == Cut::AskForKeyframe || verdict == Verdict::DropAndAsk {
+                handle.tell(Message::AskForKeyframe);
+            }
+        }
+    }
+}

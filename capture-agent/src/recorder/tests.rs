@@ -1,0 +1,240 @@
+//! Histories, told and random.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::controller::{Cause, Controller, Input, Output, Patience};
+use crate::signal::{FrameRate, Mode, Signal};
+
+const HD: Mode = Mode::progressive(1920, 1080, FrameRate::from_hertz(60));
+const VGA: Mode = Mode::progressive(640, 480, FrameRate::from_hertz(60));
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn steady(mode: Mode) -> Input {
+    Input::Signal(Signal::Steady(mode))
+}
+
+const LOST: Input = Input::Signal(Signal::NoSignal);
+
+fn start(mode: Mode, cause: Cause, new_session: bool) -> Output {
+    Output::Start {
+        mode,
+        cause,
+        new_session,
+    }
+}
+
+fn broken(encoder: bool) -> Input {
+    Input::Broken {
+        reason: "it burns".to_owned(),
+        encoder,
+    }
+}
+
+fn drain(controller: &mut Controller) -> Vec<Output> {
+    std::iter::from_fn(|| controller.poll_output()).collect()
+}
+
+/// Tells a history and compares what each step brings.
+#[track_caller]
+fn check(history: Vec<(u64, Input, Vec<Output>)>) -> Controller {
+    let mut controller = Controller::new(Patience::default());
+    for (at, input, expected) in history {
+        controller.handle_timeout(s(at));
+        let early = drain(&mut controller);
+        assert_eq!(early, [], "before {input:?}");
+        controller.handle_input(s(at), input.clone());
+        assert_eq!(drain(&mut controller), expected, "{input:?} at {at} s");
+    }
+    controller
+}
+
+#[test]
+fn auto_record_follows_the_signal() {
+    check(vec![
+        (0, Input::Auto(true), vec![]),
+        (1, steady(HD), vec![start(HD, Cause::Signal, true)]),
+        (5, Input::Written, vec![]),
+        (6, LOST, vec![Output::Stop]),
+        (7, Input::Stopped, vec![]),
+        // Soon enough: the same session.
+        (30, steady(HD), vec![start(HD, Cause::Signal, false)]),
+        (31, LOST, vec![Output::Stop]),
+        (32, Input::Stopped, vec![]),
+        (200, steady(HD), vec![start(HD, Cause::Signal, true)]),
+        (201, Input::Auto(false), vec![Output::Stop]),
+    ]);
+}
+
+#[test]
+fn by_hand_it_is_one_session_until_stop() {
+    check(vec![
+        (0, steady(HD), vec![]),
+        (1, Input::Start, vec![start(HD, Cause::Hand, true)]),
+        (2, LOST, vec![Output::Stop]),
+        (3, Input::Stopped, vec![]),
+        (2000, steady(VGA), vec![start(VGA, Cause::Hand, false)]),
+        (2001, Input::Stop, vec![Output::Stop]),
+        (2002, Input::Stopped, vec![]),
+        (2003, Input::Start, vec![start(VGA, Cause::Hand, true)]),
+    ]);
+}
+
+#[test]
+fn stop_by_hand_holds_against_auto_record_until_the_signal_has_gone() {
+    check(vec![
+        (0, Input::Auto(true), vec![]),
+        (1, steady(HD), vec![start(HD, Cause::Signal, true)]),
+        (2, Input::Stop, vec![Output::Stop]),
+        (3, Input::Stopped, vec![]),
+        (4, steady(VGA), vec![]),
+        (5, LOST, vec![]),
+        (6, steady(HD), vec![start(HD, Cause::Signal, true)]),
+    ]);
+}
+
+#[test]
+fn a_change_of_mode_is_another_file_of_the_same_session() {
+    check(vec![
+        (0, steady(HD), vec![]),
+        (1, Input::Start, vec![start(HD, Cause::Hand, true)]),
+        (2, steady(VGA), vec![Output::Stop]),
+        // Not before the first has come to its end.
+        (3, Input::Written, vec![]),
+        (4, Input::Stopped, vec![start(VGA, Cause::Hand, false)]),
+    ]);
+}
+
+#[test]
+fn another_encoder_takes_over_at_once_and_a_broken_source_is_tried_again_ever_more_rarely() {
+    let mut controller = check(vec![
+        (0, steady(HD), vec![]),
+        (1, Input::Start, vec![start(HD, Cause::Hand, true)]),
+        (
+            2,
+            broken(true),
+            vec![
+                Output::Abandon,
+                Output::PassOver,
+                start(HD, Cause::Hand, false),
+            ],
+        ),
+        (3, Input::Written, vec![]),
+        (4, broken(false), vec![Output::Abandon]),
+    ]);
+    assert_eq!(controller.problem(), Some("it burns"));
+    let mut waits = Vec::new();
+    let mut now = s(4);
+    for _ in 0..9 {
+        let at = controller.poll_timeout().unwrap();
+        waits.push((at - now).as_millis());
+        now = at;
+        controller.handle_timeout(now);
+        assert_eq!(drain(&mut controller), [start(HD, Cause::Hand, false)]);
+        controller.handle_input(now, broken(false));
+        assert_eq!(drain(&mut controller), [Output::Abandon]);
+    }
+    assert_eq!(
+        waits,
+        [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 32_000, 32_000]
+    );
+}
+
+#[test]
+fn silence_is_a_failure() {
+    let mut controller = check(vec![
+        (0, steady(HD), vec![]),
+        (1, Input::Start, vec![start(HD, Cause::Hand, true)]),
+        (8, Input::Written, vec![]),
+    ]);
+    assert_eq!(controller.poll_timeout(), Some(s(18)));
+    controller.handle_timeout(s(18));
+    assert_eq!(drain(&mut controller), [Output::Abandon]);
+    assert_eq!(
+        controller.problem(),
+        Some("no picture was written for 10 s")
+    );
+}
+
+#[test]
+fn a_full_disk_ends_it_cleanly_and_room_goes_on() {
+    let controller = check(vec![
+        (0, steady(HD), vec![]),
+        (1, Input::Start, vec![start(HD, Cause::Hand, true)]),
+        (2, Input::Room(false), vec![Output::Stop]),
+        (3, Input::Stopped, vec![]),
+        (4, Input::Start, vec![]),
+        (5, Input::Room(true), vec![start(HD, Cause::Hand, false)]),
+    ]);
+    assert_eq!(controller.problem(), None);
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        Just(steady(HD)),
+        Just(steady(VGA)),
+        Just(LOST),
+        Just(Input::Signal(Signal::NoDevice)),
+        any::<bool>().prop_map(Input::Auto),
+        Just(Input::Start),
+        Just(Input::Stop),
+        any::<bool>().prop_map(Input::Room),
+        Just(Input::Written),
+        Just(Input::Stopped),
+        any::<bool>().prop_map(broken),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn there_is_never_more_than_one_pipeline_and_never_one_without_reason(
+        history in prop::collection::vec((0..20_u64, any_input()), 0..100),
+    ) {
+        let mut controller = Controller::new(Patience::default());
+        let (mut now, mut running, mut stopping) = (0, None, false);
+        let (mut signal, mut room) = (Signal::NoDevice, true);
+        for (gap, input) in history {
+            now += gap;
+            match &input {
+                Input::Signal(new) => signal = *new,
+                Input::Room(new) => room = *new,
+                // Only what was asked to stop says that it has.
+                Input::Stopped if !stopping => continue,
+                Input::Stopped => (stopping, running) = (false, None),
+                _ => {}
+            }
+            controller.handle_timeout(s(now));
+            controller.handle_input(s(now), input);
+            for output in drain(&mut controller) {
+                match output {
+                    Output::Start { mode, .. } => {
+                        prop_assert_eq!(running, None);
+                        running = Some(mode);
+                    }
+                    Output::Stop => {
+                        prop_assert!(running.is_some() && !stopping);
+                        stopping = true;
+                    }
+                    Output::Abandon => {
+                        prop_assert!(running.is_some());
+                        (running, stopping) = (None, false);
+                    }
+                    Output::PassOver => prop_assert!(running.is_none()),
+                }
+            }
+            if let (Some(mode), false) = (running, stopping) {
+                prop_assert!(room && controller.is_wanted());
+                prop_assert_eq!(signal, Signal::Steady(mode));
+            }
+            // What is wanted and possible is done, or will be without anybody asking.
+            let possible = matches!(signal, Signal::Steady(_)) && room && controller.is_wanted();
+            if possible && running.is_none() {
+                prop_assert!(controller.poll_timeout().is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The agent as a server: the recorder with accounts, pages, list, download and settings around it.
+//!
+//! The recorder runs on its own; the server library is mounted beside it and hears of finished files. Neither waits
+//! for the other: without a database the recording goes on, and its files are taken in later.
+
+mod config;
+mod keeper;
+mod notify;
+mod onboard;
+
+use std::future::Future;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sortie_server::{Server, SystemClock};
+use tokio::sync::mpsc;
+
+pub use config::{Config, ConfigError, FILE, VARIABLES, Variable, help};
+
+use crate::clock::monotonic;
+use crate::recorder::{Handle, Recorder};
+use notify::Notify;
+use onboard::OnBoard;
+
+/// How often systemd hears that all is well.
+const ALIVE_EVERY: Duration = Duration::from_secs(10);
+/// For how long the recorder may be busy with one thing, such as trying encoders.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Records and answers until `stop` is ready; then finishes what is under way.
+///
+/// # Errors
+///
+/// When it cannot start.
+pub async fn serve(
+    config: Config,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let notify = Notify::new(std::env::var_os("NOTIFY_SOCKET").as_deref())
+        .context("NOTIFY_SOCKET names no socket")?;
+    let folder = config.setup.folder.clone();
+    let (send, events) = mpsc::unbounded_channel();
+    let recorder = Recorder::start(config.setup, move |event| {
+        // Nobody listens any more when the agent could not start.
+        let _ = send.send(event);
+    })
+    .context("the recorder cannot be started")?;
+    let handle = recorder.handle().clone();
+    let on_board = Arc::new(OnBoard(handle.clone()));
+    let server = Server::open_with(config.server, Arc::new(SystemClock), Some(on_board)).await?;
+    let keeping = tokio::spawn(keeper::keep(server.shelf(), folder, events));
+    greet(&server)?;
+    notify.say("READY=1");
+    let alive = tokio::spawn(say_alive(notify, handle));
+    let stop = async move {
+        stop.await;
+        // First the recording, while there is somebody to take it in.
+        let _ = tokio::task::spawn_blocking(move || drop(recorder)).await;
+        let _ = keeping.await;
+    };
+    let served = server.serve(stop).await;
+    alive.abort();
+    Ok(served?)
+}
+
+fn greet(server: &Server) -> anyhow::Result<()> {
+    let address = server.address();
+    let host = if address.ip().is_unspecified() {
+        "localhost".to_owned()
+    } else {
+        address.ip().to_string()
+    };
+    let mut greeting = format!(
+        "Sortie capture agent {} listens on http://{host}:{}\n",
+        env!("CARGO_PKG_VERSION"),
+        address.port()
+    );
+    if let Some(admin) = server.first_admin() {
+        let username = &admin.username;
+        greeting += &match &admin.generated_password {
+            Some(password) => format!(
+                "First sign-in (shown only now):\n  user name  {username}\n  password   {password}\n"
+            ),
+            None => format!(
+                "First sign-in: {username} with the password of SORTIE_CAPTURE_ADMIN_PASSWORD\n"
+            ),
+        };
+    }
+    // All of it at once: whoever waits for the address finds the password too.
+    let mut out = std::io::stdout().lock();
+    out.write_all(greeting.as_bytes())
+        .and_then(|()| out.flush())
+        .context("the greeting cannot be written")
+}
+
+/// Keeps systemd's watchdog quiet as long as the recorder moves.
+async fn say_alive(notify: Notify, recorder: Handle) {
+    loop {
+        tokio::time::sleep(ALIVE_EVERY).await;
+        if monotonic().saturating_sub(recorder.moved_at()) < PATIENCE {
+            notify.say("WATCHDOG=1");
+        } else {
+            tracing::error!("the recorder stands still");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The recorder as the server sees it.
+
+use sortie_api::{Appliance as State, GrowingFile, InputSignal, RecorderState, SignalState};
+use sortie_server::Appliance;
+
+use crate::recorder::{Handle, Snapshot};
+use crate::signal::{Reading, Signal};
+
+/// What is expected of a recording at 1080p, where there is none to measure: 500 MB an hour.
+const USUAL_BYTES_PER_SECOND: u64 = 500_000_000 / 3600;
+/// So many milliseconds tell how large the next hours will be.
+const TELLING_MS: u64 = 30_000;
+
+/// The recorder on board.
+pub(super) struct OnBoard(pub(super) Handle);
+
+impl Appliance for OnBoard {
+    fn state(&self) -> State {
+        shown(&self.0.snapshot(), self.0.test_input().is_some())
+    }
+
+    fn bytes_per_second(&self) -> u64 {
+        let written = self.0.snapshot().written;
+        if written.duration_ms < TELLING_MS {
+            return USUAL_BYTES_PER_SECOND;
+        }
+        written.size_bytes.saturating_mul(1000) / written.duration_ms
+    }
+
+    fn start(&self) -> Result<(), String> {
+        self.0
+            .begin()
+            .map_err(|error| format!("Recording needs a video signal, and there is {}.", error.0))
+    }
+
+    fn stop(&self) {
+        self.0.stop();
+    }
+
+    fn set_auto_record(&self, on: bool) {
+        self.0.set_auto(on);
+    }
+
+    fn switch_signal(&self, state: SignalState) -> bool {
+        let Some(input) = self.0.test_input() else {
+            return false;
+        };
+        input.switch(match state {
+            SignalState::NoDevice | SignalState::NoSignal => Reading::NoSignal,
+            SignalState::NoLock => Reading::NoLock,
+            SignalState::Unsupported => Reading::Unsupported,
+            SignalState::Steady => Reading::Locked(input.mode()),
+        });
+        true
+    }
+}
+
+fn shown(snapshot: &Snapshot, test_source: bool) -> State {
+    let written = &snapshot.written;
+    let running_ms = written.name.as_ref().map_or(0, |_| written.duration_ms);
+    State {
+        signal: signal(snapshot.signal),
+        recorder: match (snapshot.recording, snapshot.wanted) {
+            (true, _) => RecorderState::Recording,
+            (false, true) => RecorderState::Waiting,
+            (false, false) => RecorderState::Idle,
+        },
+        duration_seconds: seconds(snapshot.session_ms + running_ms),
+        file: written.name.as_ref().map(|name| GrowingFile {
+            filename: name.clone(),
+            duration_seconds: seconds(written.duration_ms),
+            size_bytes: written.size_bytes,
+        }),
+        problem: snapshot.problem.clone(),
+        dropped_frames: snapshot.dropped,
+        encoder: snapshot.encoder.map(ToOwned::to_owned),
+        auto_record: snapshot.auto,
+        threshold_percent: None,
+        space: None,
+        test_source,
+    }
+}
+
+fn signal(signal: Signal) -> InputSignal {
+    let state = match signal {
+        Signal::NoDevice => SignalState::NoDevice,
+        Signal::NoSignal => SignalState::NoSignal,
+        Signal::NoLock => SignalState::NoLock,
+        Signal::Unsupported => SignalState::Unsupported,
+        Signal::Steady(_) => SignalState::Steady,
+    };
+    let mode = match signal {
+        Signal::Steady(mode) => Some(mode),
+        _ => None,
+    };
+    InputSignal {
+        state,
+        width: mode.map(|mode| mode.width),
+        height: mode.map(|mode| mode.height),
+        fps: mode.map(|mode| f64::from(mode.fps.millihertz()) / 1000.0),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact below 285,000 years")]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Makes a Debian package of a built capture agent: package.sh BINARY [FOLDER]
+# leaves sortie-capture-agent_VERSION_ARCH.deb in FOLDER (default: here).
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+binary=${1:?usage: package.sh BINARY [FOLDER]}
+to=$(cd "${2:-.}" && pwd)
+version=$("$binary" --version | cut -d' ' -f2)
+architecture=$(dpkg --print-architecture)
+
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+install -Dm755 "$binary" "$root/usr/bin/sortie-capture-agent"
+install -Dm644 "$here/sortie-capture-agent.service" "$root/lib/systemd/system/sortie-capture-agent.service"
+install -Dm644 "$here/60-sortie-capture.rules" "$root/lib/udev/rules.d/60-sortie-capture.rules"
+install -Dm600 "$here/capture-agent.toml" "$root/etc/sortie/capture-agent.toml"
+install -Dm755 "$here/postinst" "$root/DEBIAN/postinst"
+install -Dm755 "$here/prerm" "$root/DEBIAN/prerm"
+echo /etc/sortie/capture-agent.toml >"$root/DEBIAN/conffiles"
+
+# What the program is linked with; the plugins it looks for while it runs are named below.
+libraries=$(cd "$root" && mkdir -p debian && : >debian/control \
+    && dpkg-shlibdeps -O usr/bin/sortie-capture-agent 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
+rm -rf "$root/debian"
+cat >"$root/DEBIAN/control" <<CONTROL
+Package: sortie-capture-agent
+Version: $version
+Architecture: $architecture
+Maintainer: Sortie Recording <maintainers@users.noreply.sortie-recording.example>
+Section: video
+Priority: optional
+Installed-Size: $(du -sk "$root/usr" | cut -f1)
+Depends: adduser, gstreamer1.0-plugins-base, gstreamer1.0-plugins-good, gstreamer1.0-plugins-bad, ${libraries:-libc6}
+Recommends: gstreamer1.0-plugins-ugly
+Homepage: https://github.com/sortie-recording/sortie-recording
+Description: records an HDMI input so that a power cut costs no more than a second
+ Records HDMI receivers and USB grabbers as H.264 in MP4, by itself when there
+ is a signal or from its web page, and keeps the disk in bounds.
+CONTROL
+
+dpkg-deb --root-owner-group --build "$root" "$to" | sed 's/^dpkg-deb: //'

@@ -1,0 +1,143 @@
+//! A recorder on board: what this library asks of it, and how its files become recordings.
+//!
+//! The recorder writes its files by itself, under names of its own, into the storage folder, and needs neither this
+//! library nor the database for that. The catalog follows the folder: a finished file becomes a row when the
+//! recorder says so ([`Shelf::adopt`]), or at the latest with the next comparison ([`Shelf::names`]).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sortie_api::{Appliance as State, RecordingStatus, SessionStatus, SignalState};
+
+use crate::catalog::{Action, Actor, AuditEvent, CapturedRow, Catalog, CatalogError, SessionRow};
+use crate::clock::Clock;
+
+/// What its sessions watch.
+const APP: &str = "capture";
+
+/// A recorder on board, for the routes below `/api/appliance`.
+pub trait Appliance: Send + Sync + 'static {
+    /// What it is doing. Cheap: it is asked every second. What only the server knows (`threshold_percent`, `space`)
+    /// may be left out.
+    fn state(&self) -> State;
+
+    /// Bytes a second of what it records, or would.
+    fn bytes_per_second(&self) -> u64;
+
+    /// Begins to record.
+    ///
+    /// # Errors
+    /// Why it cannot, in a sentence for people: there is no signal.
+    fn start(&self) -> Result<(), String>;
+
+    /// Ends what is under way. It does not begin by itself again while this signal lasts.
+    fn stop(&self);
+
+    /// Whether it is to begin by itself whenever there is a signal.
+    fn set_auto_record(&self, on: bool);
+
+    /// Makes something else arrive at a test source; `false`: it is a real one.
+    fn switch_signal(&self, state: SignalState) -> bool;
+}
+
+/// A file that the recorder has finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captured {
+    /// Its name in the storage folder.
+    pub name: String,
+    /// Its session: any text that is the same for all files of one.
+    pub session: String,
+    /// When it was begun, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// How long it is, in milliseconds.
+    pub duration_ms: u64,
+    /// How large it is, in bytes.
+    pub size_bytes: u64,
+    /// Whether it was cut short by a failure, a kill or a power cut.
+    pub interrupted: bool,
+}
+
+/// The catalog could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("the catalog cannot be used")]
+pub struct ShelfError(#[source] anyhow::Error);
+
+impl From<CatalogError> for ShelfError {
+    fn from(error: CatalogError) -> Self {
+        Self(error.into())
+    }
+}
+
+/// Where finished files become recordings. Cheap to clone.
+#[derive(Clone)]
+pub struct Shelf {
+    catalog: Catalog,
+    clock: Arc<dyn Clock>,
+}
+
+impl Shelf {
+    pub(crate) fn new(catalog: Catalog, clock: Arc<dyn Clock>) -> Self {
+        Self { catalog, clock }
+    }
+
+    /// The files that are recordings.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub async fn names(&self) -> Result<HashSet<String>, ShelfError> {
+        Ok(self.catalog.local_paths().await?.into_iter().collect())
+    }
+
+    /// Makes a recording of a file; `false` if it is one already. It belongs to the first administrator.
+    ///
+    /// # Errors
+    /// The catalog cannot be read or written.
+    pub async fn adopt(&self, file: &Captured) -> Result<bool, ShelfError> {
+        let Some(owner) = self.catalog.first_administrator().await? else {
+            return Err(ShelfError(anyhow::anyhow!("there is no administrator")));
+        };
+        let system = Actor::system();
+        let now_ms = self.clock.now_ms();
+        let row = CapturedRow {
+            id: uuid::Uuid::now_v7().to_string(),
+            session_id: file.session.clone(),
+            user_id: owner.clone(),
+            name: file.name.clone(),
+            size_bytes: file.size_bytes,
+            duration_ms: file.duration_ms,
+            status: RecordingStatus::Ready,
+            interrupted: file.interrupted,
+            created_ms: file.created_ms,
+            completed_ms: now_ms,
+        };
+        if !self.catalog.insert_captured(&row).await? {
+            return Ok(false);
+        }
+        if self.catalog.session(&file.session).await?.is_none() {
+            let session = SessionRow {
+                id: file.session.clone(),
+                user_id: owner,
+                app_id: APP.to_owned(),
+                status: SessionStatus::Stopped,
+                auto_declined: false,
+                created_ms: file.created_ms,
+                ended_ms: Some(now_ms),
+            };
+            self.catalog.insert_session(&session, &system).await?;
+        }
+        let detail = if file.interrupted { "interrupted" } else { "" };
+        let event = AuditEvent::done(&system, Action::Ready, &row.id).detail(detail);
+        self.catalog.audit(now_ms, &event).await?;
+        Ok(true)
+    }
+
+    /// Writes into the audit log that a recording began by itself, into this file.
+    ///
+    /// # Errors
+    /// The catalog cannot be written.
+    pub async fn began(&self, name: &str) -> Result<(), ShelfError> {
+        let system = Actor::system();
+        let event = AuditEvent::done(&system, Action::Start, name).detail("auto-record");
+        Ok(self.catalog.audit(self.clock.now_ms(), &event).await?)
+    }
+}

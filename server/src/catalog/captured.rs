@@ -1,0 +1,77 @@
+//! Recordings that a recorder on board has written by itself: they come into the catalog finished.
+
+use sortie_api::RecordingStatus;
+
+use super::recordings::status_to_text;
+use super::{Catalog, CatalogError};
+
+/// A finished file, as a row.
+#[derive(Clone, Debug)]
+pub(crate) struct CapturedRow {
+    /// Unique and never reused.
+    pub(crate) id: String,
+    /// The session it belongs to.
+    pub(crate) session_id: String,
+    /// The owner.
+    pub(crate) user_id: String,
+    /// Its name in the storage folder, and of a download.
+    pub(crate) name: String,
+    /// Bytes in the storage.
+    pub(crate) size_bytes: u64,
+    /// Length.
+    pub(crate) duration_ms: u64,
+    /// Where it is in its life.
+    pub(crate) status: RecordingStatus,
+    /// Finished without anybody having said stop.
+    pub(crate) interrupted: bool,
+    /// Created at.
+    pub(crate) created_ms: i64,
+    /// Became ready at.
+    pub(crate) completed_ms: i64,
+}
+
+impl Catalog {
+    /// Adds a recording, unless its file is one already: `false` then.
+    pub(crate) async fn insert_captured(&self, row: &CapturedRow) -> Result<bool, CatalogError> {
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let done = sqlx::query(
+            "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, status, \
+             size_bytes, duration_ms, format, interrupted, upload_length, created_ms, completed_ms) \
+             SELECT $1, $2, $3, $4, 'local', $4, $5, $6, $7, 'mp4', $8, $6, $9, $10 \
+             WHERE NOT EXISTS (SELECT 1 FROM recordings WHERE storage_backend = 'local' AND storage_path = $4)",
+        )
+        .bind(&row.id)
+        .bind(&row.session_id)
+        .bind(&row.user_id)
+        .bind(&row.name)
+        .bind(status_to_text(row.status))
+        .bind(signed(row.size_bytes))
+        .bind(signed(row.duration_ms))
+        .bind(i64::from(row.interrupted))
+        .bind(row.created_ms)
+        .bind(row.completed_ms)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Where in the storage folder the recordings are.
+    pub(crate) async fn local_paths(&self) -> Result<Vec<String>, CatalogError> {
+        Ok(sqlx::query_scalar(
+            "SELECT storage_path FROM recordings WHERE storage_backend = 'local'",
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Whoever has administered this server for longest, and still does.
+    pub(crate) async fn first_administrator(&self) -> Result<Option<String>, CatalogError> {
+        let users = self.users().await?;
+        let admins = users
+            .into_iter()
+            .filter(|user| !user.disabled && user.roles.contains(&sortie_api::Role::Admin));
+        Ok(admins
+            .min_by(|one, other| (one.created_ms, &one.id).cmp(&(other.created_ms, &other.id)))
+            .map(|user| user.id))
+    }
+}

@@ -1,0 +1,67 @@
+//! A recorder on board that records nothing.
+
+use std::sync::Mutex;
+
+use sortie_api::{Appliance as State, InputSignal, RecorderState, SignalState};
+use sortie_server::Appliance;
+
+/// Does what it is told, at once.
+pub(crate) struct FakeRecorder(Mutex<State>);
+
+impl FakeRecorder {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(State {
+            signal: InputSignal {
+                state: SignalState::Steady,
+                width: Some(1920),
+                height: Some(1080),
+                fps: Some(60.0),
+            },
+            recorder: RecorderState::Idle,
+            duration_seconds: 0.0,
+            file: None,
+            problem: None,
+            dropped_frames: 0,
+            encoder: None,
+            auto_record: false,
+            threshold_percent: None,
+            space: None,
+            test_source: true,
+        }))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.0.lock().expect("no panic"));
+    }
+}
+
+impl Appliance for FakeRecorder {
+    fn state(&self) -> State {
+        self.0.lock().expect("no panic").clone()
+    }
+
+    fn bytes_per_second(&self) -> u64 {
+        1_000_000
+    }
+
+    fn start(&self) -> Result<(), String> {
+        if self.state().signal.state != SignalState::Steady {
+            return Err("Recording needs a video signal.".to_owned());
+        }
+        self.change(|state| state.recorder = RecorderState::Recording);
+        Ok(())
+    }
+
+    fn stop(&self) {
+        self.change(|state| state.recorder = RecorderState::Idle);
+    }
+
+    fn set_auto_record(&self, on: bool) {
+        self.change(|state| state.auto_record = on);
+    }
+
+    fn switch_signal(&self, signal: SignalState) -> bool {
+        self.change(|state| state.signal.state = signal);
+        true
+    }
+}
