@@ -82,3 +82,40 @@ class Systemd(unittest.TestCase):
             # Tenths of an exposure level; below 2 is the best class.
             result = run("systemd-analyze", "security", "--offline=true", "--threshold=15", self.unit(folder))
         self.assertEqual(result.returncode, 0, result.stdout[-300:])
+
+
+class CaptureAgent(unittest.TestCase):
+    FOLDER = DEPLOY / "agent"
+
+    def test_the_unit_is_valid_and_hardened(self):
+        with tempfile.TemporaryDirectory() as folder:
+            text = (self.FOLDER / "sortie-capture-agent.service").read_text()
+            unit = Path(folder) / "sortie-capture-agent.service"
+            unit.write_text(text.replace("/usr/bin/sortie-capture-agent", "/bin/true"))
+            result = run("systemd-analyze", "verify", unit)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            # It needs devices and the user's groups: no more than that.
+            result = run("systemd-analyze", "security", "--offline=true", "--threshold=30", unit)
+        self.assertEqual(result.returncode, 0, result.stdout[-300:])
+
+    def test_the_package_has_what_it_needs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            # Any program will do that says its version.
+            binary = Path(folder) / "sortie-capture-agent"
+            binary.write_text("#!/bin/sh\necho sortie-capture-agent 1.2.3\n")
+            binary.chmod(0o755)
+            result = run(self.FOLDER / "package.sh", binary, folder)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            (package,) = Path(folder).glob("sortie-capture-agent_1.2.3_*.deb")
+            fields = run("dpkg-deb", "--field", package, "Depends").stdout
+            self.assertIn("gstreamer1.0-plugins-bad", fields)
+            content = run("dpkg-deb", "--contents", package).stdout
+        for path in (
+            "/usr/bin/sortie-capture-agent",
+            "/lib/systemd/system/sortie-capture-agent.service",
+            "/lib/udev/rules.d/60-sortie-capture.rules",
+            "/etc/sortie/capture-agent.toml",
+        ):
+            self.assertIn(f".{path}\n", content)
+        # Passwords may be in it.
+        self.assertRegex(content, r"-rw------- root/root .*/etc/sortie/capture-agent.toml")
