@@ -197,8 +197,13 @@ impl Server {
         let catalog = open_catalog(&config).await?;
         let storage = open_storage(&config, &clock, &catalog)?;
         if config.recording_enabled {
-            let probed = storage.probe().await;
-            probed.map_err(|source| storage_failed(&config, source))?;
+            match storage.probe().await {
+                // A recorder on board may make it writable yet, and its page has to say what is wrong.
+                Err(error) if appliance.is_some() => {
+                    tracing::error!("the storage cannot be used now: {error}");
+                }
+                probed => probed.map_err(|source| storage_failed(&config, source))?,
+            }
         }
         let (accounts, first_admin) = Accounts::open(catalog.clone(), Arc::clone(&clock), &config)
             .await

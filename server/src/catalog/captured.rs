@@ -66,12 +66,10 @@ impl Catalog {
 
     /// Whoever has administered this server for longest, and still does.
     pub(crate) async fn first_administrator(&self) -> Result<Option<String>, CatalogError> {
-        let users = self.users().await?;
-        let admins = users
-            .into_iter()
-            .filter(|user| !user.disabled && user.roles.contains(&sortie_api::Role::Admin));
-        Ok(admins
-            .min_by(|one, other| (one.created_ms, &one.id).cmp(&(other.created_ms, &other.id)))
-            .map(|user| user.id))
+        Ok(sqlx::query_scalar(
+            "SELECT id FROM users WHERE disabled = 0 AND roles LIKE '%admin%' ORDER BY created_ms, id LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await?)
     }
 }
