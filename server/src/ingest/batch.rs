@@ -83,11 +83,13 @@ impl Batch {
         self.pieces.push(bytes);
     }
 
-    /// Everything in it. Its room is free again when the last of these is dropped.
-    pub(super) fn take(&mut self) -> Vec<Bytes> {
+    /// Everything in it, for a writer that `seals` or does not. Its room is free again when the last of these is dropped;
+    /// or at once, for a writer that seals: one that keeps them until it is told to sync would wait for itself.
+    pub(super) fn take(&mut self, seals: bool) -> Vec<Bytes> {
         let Self {
             mut pieces, room, ..
         } = std::mem::take(self);
+        let room = room.filter(|_| !seals);
         if let (Some(last), Some(_room)) = (pieces.last_mut(), room) {
             let bytes = std::mem::take(last);
             *last = Bytes::from_owner(Housed { bytes, _room });
@@ -127,13 +129,17 @@ mod tests {
             batches.push(batch);
         }
         assert!(room.of(1).now_or_never().is_none(), "there is no more");
-        let bytes = batches.pop().expect("a batch").take();
+        let bytes = batches.pop().expect("a batch").take(false);
         assert_eq!(bytes.concat(), b"onetwo");
         let copies = bytes.clone();
         drop(bytes);
         assert!(room.of(1).now_or_never().is_none(), "they are still there");
         drop(copies);
         assert!(room.of(BATCH).now_or_never().is_some());
+        let kept = batches.pop().expect("a batch").take(true);
+        let (one, two) = (room.of(BATCH).now_or_never(), room.of(BATCH).now_or_never());
+        assert!(one.is_some() && two.is_some(), "nothing is kept for it");
+        assert_eq!(kept.concat(), b"onetwo");
     }
 
     #[test]
@@ -143,7 +149,7 @@ mod tests {
         batch.push(vec![0; BATCH].into(), Instant::now());
         assert!(!batch.is_full_with(0));
         assert!(batch.is_full_with(1));
-        assert_eq!(batch.take().len(), 1);
+        assert_eq!(batch.take(false).len(), 1);
         assert!(batch.is_empty());
     }
 }

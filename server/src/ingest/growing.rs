@@ -188,6 +188,11 @@ impl Growing {
         self.settle(excerpts.unwrap_or_default()).await
     }
 
+    /// Whether its writer seals; see [`Writer::seals`].
+    pub(super) fn seals(&self) -> bool {
+        self.writer.seals()
+    }
+
     /// Begins to write what was added; its memory is free again some time later.
     pub(super) async fn write_out(&mut self) -> Result<(), StorageError> {
         self.writer.write_out().await

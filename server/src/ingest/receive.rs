@@ -232,7 +232,7 @@ impl Inner {
                 Some(until) => match tokio::time::timeout_at(until, next).await {
                     Ok(next) => next,
                     Err(_) => {
-                        let pieces = batch.take();
+                        let pieces = batch.take(growing.seals());
                         if !pieces.is_empty() {
                             growing.append(pieces).await?;
                             growing.write_out().await?;
@@ -256,7 +256,7 @@ impl Inner {
             room -= fits as u64;
             received += fits as u64;
             if batch.is_full_with(fits) {
-                growing.append(batch.take()).await?;
+                growing.append(batch.take(growing.seals())).await?;
                 growing.write_out().await?;
                 // A whole file in one request: it is seen to arrive, and little of it can be lost.
                 if growing.offset() - durable >= SYNC_EVERY {
@@ -272,7 +272,7 @@ impl Inner {
             }
         };
         if !batch.is_empty() {
-            growing.append(batch.take()).await?;
+            growing.append(batch.take(growing.seals())).await?;
         }
         Ok(ended)
     }
