@@ -20,8 +20,9 @@ const SCRIPT: &str = include_str!("spool/worker.js");
 pub(super) const TICK_MS: u32 = 250;
 /// A store that has not answered by then never will. Slow disks are slower than one thinks.
 const TIMEOUT_MS: u32 = 15_000;
-/// The same for being there at all: a recording waits for it.
-const OPEN_TIMEOUT_MS: u32 = 5_000;
+/// The same for being there at all. What is recorded meanwhile waits in memory; on a machine that is busy beyond
+/// measure five seconds were not enough.
+const OPEN_TIMEOUT_MS: u32 = 15_000;
 
 type Answer = Result<JsValue, StoreFailure>;
 type Ticked = dyn Fn();
