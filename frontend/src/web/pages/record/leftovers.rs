@@ -1,4 +1,5 @@
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_util::future::FutureExt;
 use leptos::prelude::*;
@@ -109,7 +110,7 @@ fn Offer(
             subject: "What is kept on this device".to_owned(),
             consequence: "will be gone for good, and what the server holds of it, too.".to_owned(),
             action: "Discard",
-            work: Callback::new(move |_| {
+            work: Arc::new(move |_| {
                 let leftover = leftover.get_value();
                 async move {
                     leftover.discard().await;
@@ -117,7 +118,7 @@ fn Offer(
                 }
                 .boxed_local()
             }),
-            done: Callback::new(move |()| forget(id.clone())),
+            done: Arc::new(move || forget(id.clone())),
         }));
     };
     view! {
