@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs the real capture agent in a virtual machine with an emulated HDMI input and cuts its power.
 #
-#   scripts/hdmi.sh                     everything, with CUTS (50) power cuts
+#   scripts/hdmi.sh                     CUTS (50) power cuts
 #   scripts/hdmi.sh cuts --cuts 5 --seed 7
-#   scripts/hdmi.sh signal
+#   scripts/hdmi.sh signal              changes of the signal
 source "$(dirname "$0")/common.sh"
 
 for program in qemu-system-x86_64 ffprobe mke2fs; do
@@ -22,5 +22,5 @@ fi
 export GST_REGISTRY=$CACHE/hdmi/gstreamer-registry.bin
 gst-inspect-1.0 >/dev/null
 
-(($# > 0)) || set -- all --cuts "${CUTS:-50}"
+(($# > 0)) || set -- cuts --cuts "${CUTS:-50}"
 exec "$CARGO_TARGET_DIR/debug/sortie-hdmi" "$@"

@@ -2,17 +2,34 @@
 #
 #   the host says    ID COMMAND        any shell command; commands run side by side
 #   the guest says   ready             once
-#                    ID|LINE           a line of its output, standard error included
-#                    ID=STATUS         it has ended
+#                    TIME              every 50 ms
+#                    TIME ID|LINE      a line of its output, standard error included
+#                    TIME ID=STATUS    it has ended
+#
+# TIME is the guest's, in microseconds: it passes as fast as the host lets it.
 #
 # A line is written at once, so that lines of two commands do not mix.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 exec <>/dev/ttyS1 >&0
 stty raw -echo
 echo ready
+now() { printf -v now '%s' "${EPOCHREALTIME/[^0-9]/}"; }
+# Waits for what never comes: `sleep` would be a program to start each time.
+mkfifo /run/never
+exec {never}<>/run/never
+while :; do
+    read -rt 0.05 -u "$never"
+    now
+    printf '%s\n' "$now"
+done &
 while read -r id command; do
     {
-        bash -c "$command" </dev/null 2>&1 | while IFS= read -r line; do printf '%s|%s\n' "$id" "$line"; done
-        printf '%s=%s\n' "$id" "${PIPESTATUS[0]}"
+        bash -c "$command" </dev/null 2>&1 | while IFS= read -r line; do
+            now
+            printf '%s %s|%s\n' "$now" "$id" "$line"
+        done
+        status=${PIPESTATUS[0]}
+        now
+        printf '%s %s=%s\n' "$now" "$id" "$status"
     } &
 done

@@ -60,7 +60,8 @@ pub fn stop() -> &'static str {
     "pkill -TERM -x sortie-capture-"
 }
 
-/// Turns auto-record on, then writes `GET /api/appliance` again and again, a line each.
+/// Turns auto-record on, then writes the agent's events, among them `appliance` when anything has changed. It does
+/// not ask again and again: starting a program takes the guest a second in which it cannot encode.
 #[must_use]
 pub fn watch() -> String {
     let sign_in = format!(r#"{{"username":"admin","password":"{PASSWORD}"}}"#);
@@ -70,6 +71,6 @@ pub fn watch() -> String {
         "at=http://{ADDRESS}/api; \
          by=$(curl -sSf {json} -d '{sign_in}' $at/auth/login | sed -E 's/.*\"access_token\":\"([^\"]+)\".*/authorization: Bearer \\1/'); \
          curl -sSf {json} -H \"$by\" -X PUT -d '{auto}' $at/admin/settings; \
-         while sleep 0.2; do curl -sSf -H \"$by\" $at/appliance || break; echo; done"
+         curl -sSfN -H \"$by\" $at/events"
     )
 }

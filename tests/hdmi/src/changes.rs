@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::agent::{self, Agent};
 use crate::clip::Clip;
@@ -20,9 +19,9 @@ use crate::nbd::SharedDisk;
 use crate::signal::{PAL, Signal, VGA};
 
 const SIZE: u64 = 256 << 20;
-/// How long the agent may take to notice a change and to act on it. It takes a second; an emulated processor that
-/// others make wait takes many.
-const PATIENCE: Duration = Duration::from_secs(150);
+/// How long the agent may take to start, and to notice a change and act on it, in the guest's time: it has to try
+/// encoders first.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// So much of each stretch must be durable before the next change, in seconds.
 const STRETCH: f64 = 2.0;
 
@@ -48,7 +47,8 @@ enum Expected {
     Recording(u64, u64),
 }
 
-/// Goes through all changes. `on_change` hears what was done, what came of it, and after how long.
+/// Goes through all changes. `on_change` hears what was done, what came of it, and after how long in the
+/// guest's time.
 ///
 /// # Errors
 /// When the agent does not report what it should, or a recording is not as it should be.
@@ -67,7 +67,7 @@ pub async fn run(
     let mut file = None;
     for (signal, expected) in CHANGES {
         guest.must(&signal.command()).await?;
-        let begun = Instant::now();
+        let begun = guest.now();
         let state = reported(&mut guest, watch, *expected, file.as_deref()).await;
         let state = match state {
             Ok(state) => state,
@@ -76,7 +76,7 @@ pub async fn run(
         if let Some(name) = state["file"]["filename"].as_str() {
             file = Some(name.to_owned());
         }
-        on_change(&format!("{signal:?}: {expected:?}"), begun.elapsed());
+        on_change(&format!("{signal:?}: {expected:?}"), guest.now() - begun);
     }
     guest.must(agent::stop()).await?;
     let ended = guest.wait(server).await?;
@@ -97,7 +97,7 @@ pub async fn run(
 
 /// Waits until the agent takes connections.
 async fn listens(guest: &mut Guest, server: Job) -> Result<()> {
-    let until = Instant::now() + PATIENCE;
+    let until = guest.now() + PATIENCE;
     let mut said = Vec::new();
     loop {
         match guest.next(server, until).await? {
@@ -118,14 +118,17 @@ async fn reported(
     expected: Expected,
     before: Option<&str>,
 ) -> Result<Value> {
-    let until = Instant::now() + PATIENCE;
+    let until = guest.now() + PATIENCE;
     let mut last = String::new();
     loop {
         match guest.next(watch, until).await? {
             Some((_, Event::Line(line))) => {
-                if let Ok(state) = serde_json::from_str(&line)
-                    && expected.met_by(&state, before)
-                {
+                // Of server-sent events only their data; of others than `appliance` nothing is met.
+                let Some(data) = line.strip_prefix("data: ") else {
+                    continue;
+                };
+                let state: Value = serde_json::from_str(data)?;
+                if expected.met_by(&state, before) {
                     return Ok(state);
                 }
                 last = line;
@@ -163,7 +166,7 @@ impl Expected {
 /// What the agent's log has to say to an error.
 async fn log(guest: &mut Guest, server: Job) -> Result<String> {
     let mut lines = Vec::new();
-    let soon = Instant::now() + Duration::from_secs(1);
+    let soon = guest.now() + Duration::from_secs(1);
     while let Some((_, Event::Line(line))) = guest.next(server, soon).await? {
         lines.push(line);
     }

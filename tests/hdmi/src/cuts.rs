@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use sortie_faults::dice::Dice;
-use tokio::time::Instant;
 
 use crate::agent::{self, Agent};
 use crate::clip::Clip;
@@ -37,7 +36,7 @@ const WRITE: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Cuts the power `cuts` times, and returns what was recorded and what survived. `on_cut` hears of each when it
-/// is made, before anything is known of its survivor. All follows from `seed`, but for the time that things take.
+/// is made, before anything is known of its survivor. All follows from `seed`, but for the time that the disk takes.
 ///
 /// # Errors
 /// When the test itself cannot go on.
@@ -89,15 +88,11 @@ pub async fn prove_it_can_fail(setup: &Setup, agent: &Agent) -> Result<Row> {
     let mut guest = mounted(setup, &disk, "-o barrier=0").await?;
     let job = guest.start(&agent.record(&file(1), "")).await?;
     let mut account = Account::default();
-    listen(
-        &mut guest,
-        job,
-        &mut account,
-        Instant::now() + PATIENCE,
-        |account| account.durable_ms >= 1500,
-    )
+    listen(&mut guest, job, &mut account, PATIENCE, |account| {
+        account.durable_ms >= 1500
+    })
     .await?;
-    let at = Instant::now();
+    let at = guest.now();
     let (loss, last) = guest.cut(Fate::Lost, &mut Dice::new(1), job).await?;
     account.hear_last(&last);
     let to = setup.work.join("never-flushed");
@@ -140,46 +135,31 @@ async fn record_and_cut(
     let mut guest = mounted(setup, disk, "").await?;
     let job = guest.start(&agent.record(&file(number), "")).await?;
     let mut account = Account::default();
-    listen(
-        &mut guest,
-        job,
-        &mut account,
-        Instant::now() + PATIENCE,
-        Account::begun,
-    )
-    .await?;
+    listen(&mut guest, job, &mut account, PATIENCE, Account::begun).await?;
     if !account.begun() {
         bail!("the agent does not begin to record");
     }
-    listen(
-        &mut guest,
-        job,
-        &mut account,
-        Instant::now() + moment,
-        |_| false,
-    )
-    .await?;
+    listen(&mut guest, job, &mut account, moment, |_| false).await?;
     if stopping {
         guest.start(agent::stop()).await?;
         account.may_end();
-        listen(
-            &mut guest,
-            job,
-            &mut account,
-            Instant::now() + after,
-            |_| false,
-        )
-        .await?;
+        listen(&mut guest, job, &mut account, after, |_| false).await?;
     }
     if let Some(writes) = writes {
         disk.with(|disk| disk.fail_after(writes));
-        let until = Instant::now() + WRITE;
-        while disk.with(|disk| disk.powered()) && Instant::now() < until {
-            let soon = Instant::now() + Duration::from_millis(5);
-            listen(&mut guest, job, &mut account, soon, |_| false).await?;
+        let until = guest.now() + WRITE;
+        while disk.with(|disk| disk.powered()) && guest.now() < until {
+            listen(
+                &mut guest,
+                job,
+                &mut account,
+                Duration::from_millis(1),
+                |_| false,
+            )
+            .await?;
         }
     }
-    let at = Instant::now();
+    let at = guest.now();
     let (loss, last) = guest.cut(fate, dice, job).await?;
     account.hear_last(&last);
     Ok(Row {
@@ -194,27 +174,21 @@ async fn record_and_cut(
     })
 }
 
-/// Takes in what the agent says, until `enough` or the time is over.
+/// Takes in what the agent says for so long in the guest's time, or until `enough`.
 async fn listen(
     guest: &mut Guest,
     job: Job,
     account: &mut Account,
-    until: Instant,
+    time: Duration,
     enough: impl Fn(&Account) -> bool,
 ) -> Result<()> {
-    while !enough(account) && !account.ended() {
+    let until = guest.now() + time;
+    while !enough(account) {
         match guest.next(job, until).await? {
             Some((at, event)) => account.hear(at, &event)?,
             None => break,
         }
     }
-    // Even when nobody says anything any more, the moment is the moment.
-    tokio::time::sleep_until(if account.ended() {
-        until
-    } else {
-        Instant::now()
-    })
-    .await;
     Ok(())
 }
 

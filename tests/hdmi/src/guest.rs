@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream, unix::OwnedWriteHalf};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use crate::disk::{Fate, Loss};
 use crate::nbd::{self, SharedDisk};
@@ -30,8 +30,10 @@ pub const INPUT: &str = "/dev/video0";
 
 /// An unoptimised emulation on a machine that has other things to do needs most of a minute.
 const BOOT: Duration = Duration::from_secs(300);
-/// How long a command may take.
-const COMMAND: Duration = Duration::from_secs(180);
+/// How long a command may take, in the guest's time.
+const COMMAND: Duration = Duration::from_secs(120);
+/// The guest says how late it is twenty times a second of its time, which may pass a hundred times slower than ours.
+const SILENCE: Duration = Duration::from_secs(120);
 
 /// What a virtual machine is made of.
 #[derive(Debug, Clone)]
@@ -70,9 +72,10 @@ pub struct Output {
 pub struct Guest {
     machine: Child,
     say: OwnedWriteHalf,
-    heard: mpsc::UnboundedReceiver<(Instant, Said)>,
+    heard: mpsc::UnboundedReceiver<Said>,
     /// Heard while something else was waited for.
-    kept: VecDeque<(Instant, Job, Event)>,
+    kept: VecDeque<(Duration, Job, Event)>,
+    now: Duration,
     jobs: u64,
     disk: SharedDisk,
     registry: PathBuf,
@@ -106,8 +109,11 @@ impl Setup {
         let ready = async {
             let (lines, _) = lines_socket.accept().await?;
             let guest = guest.insert(Guest::new(machine, lines, disk, &self.registry));
-            match guest.heard.recv().await {
-                Some((_, Said::Ready)) => Ok(()),
+            match (guest.heard.recv().await, guest.heard.recv().await) {
+                (Some(Said::Ready), Some(Said::Time(now))) => {
+                    guest.now = now;
+                    Ok(())
+                }
                 said => bail!("the guest begins with {said:?}"),
             }
         };
@@ -139,10 +145,11 @@ impl Setup {
             bail!("{work}: there must be no comma in it");
         }
         // Always emulated, for the same guest everywhere: a virtual machine's own /dev/kvm may open and not work.
-        // Nehalem is the newest that emulation covers and encoders make use of.
+        // Nehalem is the newest that emulation covers and encoders make use of. `icount` lets the guest's time pass
+        // by what it has computed, two nanoseconds an instruction: it does not notice that others use the host.
         let words = format!(
             "-nodefaults -no-user-config -no-reboot -display none \
-             -machine pc,accel=tcg -cpu Nehalem -smp 1 -m 1024 \
+             -machine pc,accel=tcg -cpu Nehalem -smp 1 -m 1024 -icount shift=1 \
              -chardev file,id=console,path={work}/console.log,append=on -serial chardev:console \
              -chardev socket,id=lines,path={work}/lines -serial chardev:lines \
              -fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap \
@@ -181,10 +188,7 @@ impl Guest {
         tokio::spawn(async move {
             let mut lines = BufReader::new(read).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                if send
-                    .send((Instant::now(), Said::from(line.as_str())))
-                    .is_err()
-                {
+                if send.send(Said::from(line.as_str())).is_err() {
                     break;
                 }
             }
@@ -194,6 +198,7 @@ impl Guest {
             say,
             heard,
             kept: VecDeque::new(),
+            now: Duration::ZERO,
             jobs: 0,
             disk: disk.clone(),
             registry: registry.to_owned(),
@@ -251,7 +256,7 @@ impl Guest {
     /// When it takes too long, or the guest is gone.
     pub async fn wait(&mut self, job: Job) -> Result<Output> {
         let mut lines = Vec::new();
-        let until = Instant::now() + COMMAND;
+        let until = self.now + COMMAND;
         loop {
             match self.next(job, until).await? {
                 Some((_, Event::Line(line))) => lines.push(line),
@@ -261,25 +266,39 @@ impl Guest {
         }
     }
 
-    /// The next that a command does, and when it was heard; `None` when nothing has come until then.
+    /// How late it is in the guest, as far as is known: at most a twentieth of a second ago.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// The next that a command does, and when it did; `None` when nothing comes until it is so late in the guest.
     ///
     /// # Errors
     /// When the guest is gone.
-    pub async fn next(&mut self, job: Job, until: Instant) -> Result<Option<(Instant, Event)>> {
+    pub async fn next(&mut self, job: Job, until: Duration) -> Result<Option<(Duration, Event)>> {
         if let Some(at) = self.kept.iter().position(|(_, of, _)| *of == job) {
             return Ok(self.kept.remove(at).map(|(at, _, event)| (at, event)));
         }
-        loop {
-            let Ok(heard) = timeout_at(until, self.heard.recv()).await else {
-                return Ok(None);
-            };
-            match heard.context("the guest is gone")? {
-                (at, Said::Of(of, event)) if Job(of) == job => return Ok(Some((at, event))),
-                (at, Said::Of(of, event)) => self.kept.push_back((at, Job(of), event)),
-                (_, Said::Ready) => bail!("the guest has started again"),
-                (_, Said::Noise(line)) => bail!("the guest says {line:?}"),
+        while self.now < until {
+            let heard = timeout(SILENCE, self.heard.recv()).await;
+            match heard
+                .context("the guest says nothing")?
+                .context("the guest is gone")?
+            {
+                Said::Time(now) => self.now = self.now.max(now),
+                Said::Of(at, of, event) => {
+                    self.now = self.now.max(at);
+                    if Job(of) == job {
+                        return Ok(Some((at, event)));
+                    }
+                    self.kept.push_back((at, Job(of), event));
+                }
+                Said::Ready => bail!("the guest has started again"),
+                Said::Noise(line) => bail!("the guest says {line:?}"),
             }
         }
+        Ok(None)
     }
 
     /// Cuts its power: what a command had said until then, and what became of the disk's cache.
@@ -304,9 +323,9 @@ impl Guest {
             .map(|(_, _, event)| event)
             .collect();
         // The disk was off when they were read, but not when they were written; half a line is no line.
-        while let Some((_, said)) = self.heard.recv().await {
+        while let Some(said) = self.heard.recv().await {
             match said {
-                Said::Of(of, event) if Job(of) == job => last.push(event),
+                Said::Of(_, of, event) if Job(of) == job => last.push(event),
                 _ => {}
             }
         }

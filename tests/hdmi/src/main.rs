@@ -47,8 +47,8 @@ struct Power {
     /// What every decision follows from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many milliseconds of a recording a cut may cost; an emulated processor that others make wait needs
-    /// more than the second that is promised.
+    /// How many milliseconds of a recording a cut may cost. The disk answers in the host's time: where others use
+    /// it too, it needs more than the second that is promised.
     #[arg(long, default_value_t = 1000)]
     limit: u64,
 }

@@ -1,7 +1,8 @@
 //! What the agent has said so far, and when.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
-use tokio::time::Instant;
 
 use crate::guest::Event;
 use crate::report::Report;
@@ -13,8 +14,8 @@ pub struct Account {
     pub durable_ms: u64,
     /// Bytes of the file that were said to be durable.
     pub durable_bytes: u64,
-    begun: Option<Instant>,
-    first_picture: Option<Instant>,
+    begun: Option<Duration>,
+    first_picture: Option<Duration>,
     stopped: bool,
     ended: bool,
     spoken: Vec<String>,
@@ -38,20 +39,20 @@ impl Account {
         self.stopped = true;
     }
 
-    /// Takes in what it says, heard `at`.
+    /// Takes in what it says, said `at`, by the guest's clock.
     ///
     /// # Errors
     /// When it ends without having been told to, or badly.
-    pub fn hear(&mut self, at: Instant, event: &Event) -> Result<()> {
+    pub fn hear(&mut self, at: Duration, event: &Event) -> Result<()> {
         match event {
             Event::Line(line) => {
                 self.line(line);
                 match Report::read(line) {
                     Some(Report::Begun { .. }) => self.begun = Some(at),
                     Some(Report::Written { duration_ms, .. }) if duration_ms > 0 => {
-                        let length = std::time::Duration::from_millis(duration_ms);
+                        let length = Duration::from_millis(duration_ms);
                         // What was taken before it was durable was taken no later than this.
-                        let first = at.checked_sub(length).unwrap_or(at);
+                        let first = at.saturating_sub(length);
                         self.first_picture =
                             Some(self.first_picture.map_or(first, |known| known.min(first)));
                     }
@@ -80,9 +81,9 @@ impl Account {
 
     /// Milliseconds from the first picture, or from the beginning where none is known of, to `cut`.
     #[must_use]
-    pub fn recorded_ms(&self, cut: Instant) -> u64 {
+    pub fn recorded_ms(&self, cut: Duration) -> u64 {
         let first = self.first_picture.or(self.begun).unwrap_or(cut);
-        u64::try_from(cut.saturating_duration_since(first).as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(cut.saturating_sub(first).as_millis()).unwrap_or(u64::MAX)
     }
 
     fn line(&mut self, line: &str) {
@@ -108,8 +109,6 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn written(ms: u64) -> Event {
@@ -119,9 +118,9 @@ mod tests {
         ))
     }
 
-    #[tokio::test]
-    async fn the_first_picture_is_told_from_the_promptest_report() {
-        let start = Instant::now();
+    #[test]
+    fn the_first_picture_is_told_from_the_promptest_report() {
+        let start = Duration::from_secs(1_795_281_897);
         let after = |ms| start + Duration::from_millis(ms);
         let mut account = Account::default();
         let begun = Event::Line(r#"{"event":"begun","encoder":"x264enc"}"#.to_owned());
@@ -136,9 +135,9 @@ mod tests {
         assert_eq!((account.durable_ms, account.durable_bytes), (2000, 20_000));
     }
 
-    #[tokio::test]
-    async fn an_end_must_have_been_asked_for() {
-        let now = Instant::now();
+    #[test]
+    fn an_end_must_have_been_asked_for() {
+        let now = Duration::from_secs(1);
         let mut account = Account::default();
         account
             .hear(now, &Event::Line("no signal".to_owned()))

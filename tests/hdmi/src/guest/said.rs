@@ -1,5 +1,7 @@
 //! Lines the guest says, as `guest/serve.sh` defines them.
 
+use std::time::Duration;
+
 use super::Event;
 
 /// A line.
@@ -7,8 +9,10 @@ use super::Event;
 pub(super) enum Said {
     /// Commands are taken.
     Ready,
+    /// It is so late in the guest.
+    Time(Duration),
     /// A command did something.
-    Of(u64, Event),
+    Of(Duration, u64, Event),
     /// Nothing that was agreed.
     Noise(String),
 }
@@ -18,20 +22,22 @@ impl From<&str> for Said {
         if line == "ready" {
             return Self::Ready;
         }
-        let digits = line.bytes().take_while(u8::is_ascii_digit).count();
-        let (job, rest) = line.split_at(digits);
-        let event = if let Some(text) = rest.strip_prefix('|') {
-            Some(Event::Line(text.to_owned()))
-        } else if let Some(code) = rest.strip_prefix('=') {
-            code.parse().ok().map(Event::Ended)
-        } else {
-            None
-        };
-        match (job.parse(), event) {
-            (Ok(job), Some(event)) => Self::Of(job, event),
-            _ => Self::Noise(line.to_owned()),
-        }
+        read(line).unwrap_or_else(|| Self::Noise(line.to_owned()))
     }
+}
+
+fn read(line: &str) -> Option<Said> {
+    let time = |micros: &str| micros.parse().ok().map(Duration::from_micros);
+    let Some((at, rest)) = line.split_once(' ') else {
+        return time(line).map(Said::Time);
+    };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (job, rest) = rest.split_at(digits);
+    let event = match rest.strip_prefix('|') {
+        Some(text) => Event::Line(text.to_owned()),
+        None => Event::Ended(rest.strip_prefix('=')?.parse().ok()?),
+    };
+    Some(Said::Of(time(at)?, job.parse().ok()?, event))
 }
 
 #[cfg(test)]
@@ -45,13 +51,29 @@ mod tests {
 
     #[test]
     fn lines_are_told_apart() {
+        let at = Duration::from_micros(1_795_281_897_309_171);
+        let said = |job, text: &str| Said::Of(at, job, Event::Line(text.to_owned()));
         check("ready", Said::Ready);
-        check("3|ready", Said::Of(3, Event::Line("ready".to_owned())));
-        check("12|a|b=0", Said::Of(12, Event::Line("a|b=0".to_owned())));
-        check("12|", Said::Of(12, Event::Line(String::new())));
-        check("12=0", Said::Of(12, Event::Ended(0)));
-        check("12=139", Said::Of(12, Event::Ended(139)));
-        for noise in ["", "12", "12=", "12=x", "|a", "=0", "x|a", "Oops: 0000"] {
+        check("1795281897309171", Said::Time(at));
+        check("1795281897309171 3|ready", said(3, "ready"));
+        check("1795281897309171 12|a |b=0", said(12, "a |b=0"));
+        check("1795281897309171 12|", said(12, ""));
+        check("1795281897309171 12=0", Said::Of(at, 12, Event::Ended(0)));
+        check(
+            "1795281897309171 12=139",
+            Said::Of(at, 12, Event::Ended(139)),
+        );
+        for noise in [
+            "",
+            "x",
+            "1 12",
+            "1 12=",
+            "1 12=x",
+            "1 |a",
+            "1 =0",
+            "x 1|a",
+            "Oops: 0000",
+        ] {
             check(noise, Said::Noise(noise.to_owned()));
         }
     }
