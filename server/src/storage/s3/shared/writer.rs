@@ -13,7 +13,7 @@ use crate::storage::s3::writer::S3Writer;
 use crate::storage::{Excerpt, Finishing, Settled, StorageError, Writer};
 
 /// A long body is put in spans of about this size, so that it does not pile up here.
-const SPAN: usize = 4 * 1024 * 1024;
+const SPAN: usize = 1024 * 1024;
 
 /// A growing object.
 pub(super) struct SharedWriter {
@@ -98,7 +98,9 @@ impl Writer for SharedWriter {
         self.inner()?.append(bytes.clone()).await?;
         self.length = self.inner()?.stream_length();
         self.pending_bytes += bytes.iter().map(Bytes::len).sum::<usize>();
-        self.pending.extend(bytes);
+        // Copies: the receiver lends its memory until the bytes are written, and waits for it.
+        let copies = bytes.iter().map(|piece| Bytes::copy_from_slice(piece));
+        self.pending.extend(copies);
         if self.pending_bytes >= SPAN {
             self.put_pending().await?;
         }
