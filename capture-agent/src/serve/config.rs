@@ -225,7 +225,7 @@ impl Config {
             environment,
             errors: Vec::new(),
         };
-        reader.file(file.unwrap_or(Path::new(FILE)), file.is_some());
+        reader.file(file.unwrap_or_else(|| Path::new(FILE)), file.is_some());
         let source = reader.parse::<Source>(SOURCE).unwrap_or(Source::Test);
         let mode = reader.parse::<Mode>(MODE);
         let minutes = reader.number(SPLIT_MINUTES, 100_000);
