@@ -70,7 +70,8 @@ fn a_wrong_command_line_is_explained() {
     for (arguments, reason) in [
         (&["probe", "--mode", "huge"][..], "WIDTHxHEIGHT@FPS"),
         (&["probe", "--limit", "0"], "0 is not in"),
-        (&["record"], "unrecognized subcommand"),
+        (&["record"], "--output <FILE>"),
+        (&["rec"], "unrecognized subcommand"),
     ] {
         let output = agent(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -85,7 +86,9 @@ fn help_gives_the_exit_codes() {
     assert_eq!(output.status.code(), Some(0));
     let help = String::from_utf8_lossy(&output.stdout);
     assert!(help.contains("there is a report, and it says what is missing"));
-    assert!(help.contains("recording is not part of this version"));
+    for command in ["probe", "record", "serve"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}");
+    }
 }
 
 #[test]

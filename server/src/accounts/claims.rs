@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sortie_api::Role;
 
 /// The longest token that is looked at, in bytes. Real ones have one or two thousand.
-const LONGEST_TOKEN: usize = 16 * 1024;
+const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// What must be true of the claims besides the signature.
 #[derive(Clone, Debug)]

@@ -146,7 +146,7 @@ async fn a_token_that_is_not_right_in_every_way_is_worth_nothing() {
         ("from the future", hs256(&with("iat", json!(NOW + 3600)))),
         ("nobody", hs256(&with("sub", json!("")))),
         ("no subject", hs256(&with("sub", json!({ "a": 1 })))),
-        ("too long", hs256(&with("pad", json!("x".repeat(20_000))))),
+        ("too long", hs256(&with("pad", json!("x".repeat(9_000))))),
         ("a cut signature", good[..good.len() - 4].to_owned()),
         ("no signature", format!("{head}.")),
         ("another head", format!("e30.{}.{signature}", &head[4..])),
