@@ -73,30 +73,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
     outlive_file_size_limit();
     let enabled = config.recording_enabled;
     let server = Server::open(config, Arc::new(SystemClock)).await?;
-    let address = server.address();
-    let host = if address.ip().is_unspecified() {
-        "localhost".to_owned()
-    } else {
-        address.ip().to_string()
-    };
     let mut greeting = format!(
-        "Sortie Recording {} listens on http://{host}:{}\n",
+        "Sortie Recording {} listens on {}\n",
         env!("CARGO_PKG_VERSION"),
-        address.port()
+        server.url()
     );
     if !enabled {
         greeting += "Recording is off. SORTIE_VIDEO_RECORDING_ENABLED=true turns it on.\n";
     }
     if let Some(admin) = server.first_admin() {
-        let username = &admin.username;
-        greeting += &match &admin.generated_password {
-            Some(password) => format!(
-                "First sign-in (shown only now):\n  user name  {username}\n  password   {password}\n"
-            ),
-            None => {
-                format!("First sign-in: {username} with the password of SORTIE_ADMIN_PASSWORD\n")
-            }
-        };
+        greeting += &admin.greeting("SORTIE_ADMIN_PASSWORD");
     }
     // All of it at once: whoever waits for the address finds the password too.
     print!("{greeting}");

@@ -236,6 +236,16 @@ impl Server {
         self.address
     }
 
+    /// The address to open in a browser on this machine.
+    pub fn url(&self) -> String {
+        let address = self.address;
+        if address.ip().is_unspecified() {
+            format!("http://localhost:{}", address.port())
+        } else {
+            format!("http://{}:{}", address.ip(), address.port())
+        }
+    }
+
     /// Where a recorder on board hands its finished files in.
     pub fn shelf(&self) -> Shelf {
         Shelf::new(self.state.catalog.clone(), Arc::clone(&self.state.clock))

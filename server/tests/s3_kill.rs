@@ -4,15 +4,15 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use sortie_media::{HEAD_ROOM, Indexer, Options};
 use support::fault_proxy::{Fault, FaultProxy};
+use support::process::Process;
 use support::seaweedfs::{ADMIN, BUCKET, seaweedfs};
-use support::{ADMIN_PASSWORD, TestServer, chromium_webm};
+use support::streams::finished;
+use support::{TestServer, chromium_webm};
 use tokio::sync::mpsc;
 
 /// More than one part of 8 MiB: the first is held back, the second is a rest.
@@ -22,37 +22,11 @@ const REST: usize = 1000;
 /// More requests than a finish of so few parts takes.
 const MOST: u64 = 20;
 
-/// The real program, which can be killed.
-struct Program(Child);
-
-impl Program {
-    /// Starts it on what `server` has, which is stopped, and has `server`'s clients talk to it.
-    fn start(server: &mut TestServer) -> Self {
-        let mut child = server
-            .program()
-            .env("SORTIE_VIDEO_RECORDING_ENABLED", "true")
-            .env("SORTIE_HOST", "127.0.0.1")
-            .env("SORTIE_PORT", "0")
-            .env("SORTIE_ADMIN_PASSWORD", ADMIN_PASSWORD)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program");
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let url = lines
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.split_once("listens on ")?.1.to_owned()));
-        server.url = url.expect("it listens");
-        Self(child)
-    }
-}
-
-impl Drop for Program {
-    /// SIGKILL.
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Starts the real program on what `server` has, which is stopped, and has `server`'s clients talk to it.
+fn start(server: &mut TestServer) -> Process {
+    let process = Process::start(server.program().stderr(Stdio::null()), None);
+    server.url.clone_from(&process.url);
+    process
 }
 
 /// A recording of this size: real, with a rest in it that a player passes over.
@@ -71,23 +45,6 @@ fn recording() -> Vec<u8> {
     bytes
 }
 
-/// What must become of it in a store, byte for byte.
-fn finished(stream: &[u8]) -> Vec<u8> {
-    let mut indexer = Indexer::with(Options::default().patch_clusters(false));
-    let mut file = vec![0; usize::try_from(HEAD_ROOM).expect("small")];
-    file.extend(stream);
-    indexer.push(stream);
-    let live: Vec<_> = std::iter::from_fn(|| indexer.poll_patch()).collect();
-    let finish = indexer.finish().expect("playable");
-    file.truncate(usize::try_from(finish.keep).expect("small"));
-    file.extend(&finish.append);
-    for patch in live.iter().chain(&finish.patches) {
-        let at = usize::try_from(patch.position).expect("small");
-        file[at..at + patch.bytes.len()].copy_from_slice(&patch.bytes);
-    }
-    file
-}
-
 /// Kills the server at the `n`th request of a finish. `false`: there are not so many.
 async fn killed(n: u64, fault: Fault, stream: &[u8]) -> bool {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
@@ -102,7 +59,7 @@ async fn killed(n: u64, fault: Fault, stream: &[u8]) -> bool {
     ])
     .await;
     server.stop().await;
-    let program = Program::start(&mut server);
+    let program = start(&mut server);
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
     let upload = format!("/api/uploads/{id}");
@@ -138,7 +95,7 @@ async fn killed(n: u64, fault: Fault, stream: &[u8]) -> bool {
     drop(program);
     proxy.plan(|_, _| Fault::None);
 
-    let _program = Program::start(&mut server);
+    let _program = start(&mut server);
     let client = server.admin().await;
     let mut row = client.recording(&id).await;
     for _ in 0..600 {

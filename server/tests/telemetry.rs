@@ -3,8 +3,7 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,8 +15,8 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode as Code};
 use prost::Message;
-use support::{ADMIN_PASSWORD, Client, chromium_webm};
-use tempfile::TempDir;
+use support::process::Process;
+use support::{Client, chromium_webm};
 
 /// The trace that a caller is in, and its span there (W3C Trace Context, section 3.2).
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -47,53 +46,29 @@ async fn collector(received: Received) -> String {
     format!("http://{address}")
 }
 
-struct Process {
-    child: Child,
-    url: String,
-    _folder: TempDir,
+fn start(collector: &str) -> Process {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-server"));
+    command
+        .env_clear()
+        .env("SORTIE_DB", folder.path().join("sortie.db"))
+        .env("SORTIE_RECORDING_STORAGE_PATH", folder.path())
+        .env("SORTIE_LOG", "warn")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a key")
+        .env("OTEL_SERVICE_NAME", "recordings-north");
+    Process::start(&mut command, Some(folder))
 }
 
-impl Process {
-    fn start(collector: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
-            .env_clear()
-            .env("SORTIE_VIDEO_RECORDING_ENABLED", "true")
-            .env("SORTIE_HOST", "127.0.0.1")
-            .env("SORTIE_PORT", "0")
-            .env("SORTIE_DB", folder.path().join("sortie.db"))
-            .env("SORTIE_RECORDING_STORAGE_PATH", folder.path())
-            .env("SORTIE_ADMIN_PASSWORD", ADMIN_PASSWORD)
-            .env("SORTIE_LOG", "warn")
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
-            .env("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a key")
-            .env("OTEL_SERVICE_NAME", "recordings-north")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a process");
-        let stdout = child.stdout.take().expect("piped");
-        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        let url = lines
-            .find_map(|line| Some(line.split_once("listens on ")?.1.to_owned()))
-            .expect("it listens");
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            url,
-            _folder: folder,
-        }
-    }
-
-    /// Asks it to stop, as systemd and Kubernetes do, and waits until it has.
-    fn stop(mut self) -> Duration {
-        let id = i32::try_from(self.child.id()).expect("small");
-        let id = rustix::process::Pid::from_raw(id).expect("an id");
-        let began = now();
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
-        let status = self.child.wait().expect("it ends");
-        assert!(status.success(), "{status}");
-        began.elapsed()
-    }
+/// Asks it to stop, as systemd and Kubernetes do, and waits until it has.
+fn stop(mut process: Process) -> Duration {
+    let id = i32::try_from(process.child.id()).expect("small");
+    let id = rustix::process::Pid::from_raw(id).expect("an id");
+    let began = now();
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it runs");
+    let status = process.child.wait().expect("it ends");
+    assert!(status.success(), "{status}");
+    began.elapsed()
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a process takes to end")]
@@ -117,7 +92,7 @@ fn text(value: &str) -> Option<Value> {
 async fn a_collector_gets_the_whole_story_of_a_request() {
     let received = Received::default();
     let collector = collector(received.clone()).await;
-    let started = tokio::task::spawn_blocking(move || Process::start(&collector)).await;
+    let started = tokio::task::spawn_blocking(move || start(&collector)).await;
     let server = started.expect("no panic");
     let client = Client::admin_at(&server.url).await;
     let (id, _) = client.start_recording().await;
@@ -134,7 +109,7 @@ async fn a_collector_gets_the_whole_story_of_a_request() {
     assert_eq!(lost.expect("an answer").status(), 404);
     client.get("/healthz").send().await.expect("an answer");
     // Everything is sent before it ends.
-    tokio::task::spawn_blocking(|| server.stop())
+    tokio::task::spawn_blocking(|| stop(server))
         .await
         .expect("no panic");
 
@@ -202,12 +177,12 @@ async fn a_collector_that_is_away_costs_nothing() {
         .await
         .expect("a port");
     let collector = format!("http://{}", silent.local_addr().expect("an address"));
-    let started = tokio::task::spawn_blocking(move || Process::start(&collector)).await;
+    let started = tokio::task::spawn_blocking(move || start(&collector)).await;
     let server = started.expect("no panic");
     let client = Client::admin_at(&server.url).await;
     let id = client.record(&chromium_webm()).await;
     assert_eq!(client.recording(&id).await["status"], "ready");
-    let took = tokio::task::spawn_blocking(|| server.stop())
+    let took = tokio::task::spawn_blocking(|| stop(server))
         .await
         .expect("no panic");
     assert!(took < Duration::from_secs(60), "{took:?}");

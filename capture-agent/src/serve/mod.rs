@@ -66,27 +66,13 @@ pub async fn serve(
 }
 
 fn greet(server: &Server) -> anyhow::Result<()> {
-    let address = server.address();
-    let host = if address.ip().is_unspecified() {
-        "localhost".to_owned()
-    } else {
-        address.ip().to_string()
-    };
     let mut greeting = format!(
-        "Sortie capture agent {} listens on http://{host}:{}\n",
+        "Sortie capture agent {} listens on {}\n",
         env!("CARGO_PKG_VERSION"),
-        address.port()
+        server.url()
     );
     if let Some(admin) = server.first_admin() {
-        let username = &admin.username;
-        greeting += &match &admin.generated_password {
-            Some(password) => format!(
-                "First sign-in (shown only now):\n  user name  {username}\n  password   {password}\n"
-            ),
-            None => format!(
-                "First sign-in: {username} with the password of SORTIE_CAPTURE_ADMIN_PASSWORD\n"
-            ),
-        };
+        greeting += &admin.greeting("SORTIE_CAPTURE_ADMIN_PASSWORD");
     }
     // All of it at once: whoever waits for the address finds the password too.
     let mut out = std::io::stdout().lock();

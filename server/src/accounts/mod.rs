@@ -64,6 +64,19 @@ pub struct FirstAdmin {
     pub generated_password: Option<String>,
 }
 
+impl FirstAdmin {
+    /// How to sign in, in lines for whoever has started the server. `variable`: where a password would be set.
+    pub fn greeting(&self, variable: &str) -> String {
+        let username = &self.username;
+        match &self.generated_password {
+            Some(password) => format!(
+                "First sign-in (shown only now):\n  user name  {username}\n  password   {password}\n"
+            ),
+            None => format!("First sign-in: {username} with the password of {variable}\n"),
+        }
+    }
+}
+
 /// Somebody who has just signed in or refreshed.
 pub(crate) struct SignedIn {
     /// Good for [`ACCESS_LIFE`].

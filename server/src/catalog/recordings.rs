@@ -214,7 +214,16 @@ impl Catalog {
         );
         let sql = format!("{INSERT} {condition}");
         let insert = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row).bind(i64::from(most));
-        Ok(insert.execute(&self.pool).await?.rows_affected() == 1)
+        let mut transaction = self.pool.begin().await?;
+        // One after the other for each person: a condition alone does not see what another transaction is about
+        // to commit (PostgreSQL, read committed).
+        sqlx::query("UPDATE users SET disabled = disabled WHERE id = $1")
+            .bind(&row.user_id)
+            .execute(&mut *transaction)
+            .await?;
+        let inserted = insert.execute(&mut *transaction).await?.rows_affected() == 1;
+        transaction.commit().await?;
+        Ok(inserted)
     }
 
     /// How many uploads of somebody take room and are no recording yet.

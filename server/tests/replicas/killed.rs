@@ -1,77 +1,43 @@
 //! Real processes that are killed: whatever one of them has answered, the others know.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::sync::RwLock;
 
 use crate::Installation;
+use crate::support::process::Process;
 use crate::support::streams::{download, finished, large_webm};
-use crate::support::{ADMIN_PASSWORD, Client, header};
+use crate::support::{Client, header};
 
 const MIB: u64 = 1024 * 1024;
 /// However slow the machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A server in a process of its own, with a disk of its own.
-struct Process {
-    child: Child,
-    url: String,
-    _disk: TempDir,
-}
-
-impl Process {
-    fn start(installation: &Installation) -> Self {
-        let disk = tempfile::tempdir().expect("a folder");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
-            .env_clear()
-            .envs(
-                installation
-                    .variables
-                    .iter()
-                    .map(|(name, value)| (name, value)),
-            )
-            .env("SORTIE_VIDEO_RECORDING_ENABLED", "true")
-            .env("SORTIE_HOST", "127.0.0.1")
-            .env("SORTIE_PORT", "0")
-            .env("SORTIE_ADMIN_PASSWORD", ADMIN_PASSWORD)
-            .env("SORTIE_RECORDING_STAGING_PATH", disk.path().join("staging"))
-            .env("SORTIE_LOG", "warn")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a process");
-        let stdout = child.stdout.take().expect("piped");
-        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        let url = lines
-            .find_map(|line| Some(line.split_once("listens on ")?.1.to_owned()))
-            .expect("it listens");
-        // It must not be stopped by a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            url,
-            _disk: disk,
-        }
-    }
-}
-
-impl Drop for Process {
-    /// Without a warning.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(installation: &Installation) -> Process {
+    let disk = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-server"));
+    command
+        .env_clear()
+        .envs(
+            installation
+                .variables
+                .iter()
+                .map(|(name, value)| (name, value)),
+        )
+        .env("SORTIE_RECORDING_STAGING_PATH", disk.path().join("staging"))
+        .env("SORTIE_LOG", "warn");
+    Process::start(&mut command, Some(disk))
 }
 
 async fn started(installation: &Arc<Installation>) -> Process {
     let installation = Arc::clone(installation);
-    let started = tokio::task::spawn_blocking(move || Process::start(&installation));
+    let started = tokio::task::spawn_blocking(move || start(&installation));
     started.await.expect("no panic")
 }
 

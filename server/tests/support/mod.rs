@@ -7,6 +7,7 @@ pub(crate) mod appliance;
 pub(crate) mod fault_proxy;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+pub(crate) mod process;
 #[cfg(feature = "s3")]
 pub(crate) mod seaweedfs;
 #[cfg(feature = "s3")]

@@ -1,4 +1,7 @@
 use super::super::testing::catalog;
+use sortie_api::{Role, UserSource};
+
+use super::super::users::UserRow;
 use super::super::{Action, Actor, AuditEvent, CatalogError};
 use super::*;
 
@@ -88,5 +91,44 @@ async fn without_its_lease_nobody_plans_an_end() -> Result<(), CatalogError> {
     assert!(!catalog.mark_processing("id", &plan(&row), Some(1)).await?);
     let row = catalog.recording("id").await?.expect("it is there");
     assert_eq!(row.status, RecordingStatus::Recording);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_race_opens_no_more_uploads_than_one_person_may() -> Result<(), CatalogError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let catalog = catalog(folder.path()).await?;
+    for round in 0..20 {
+        let user = UserRow {
+            id: format!("u{round}"),
+            username: format!("u{round}"),
+            password_hash: String::new(),
+            email: None,
+            display_name: None,
+            roles: vec![Role::User],
+            disabled: false,
+            source: UserSource::Local,
+            external_key: None,
+            created_ms: 1,
+            last_seen_ms: None,
+        };
+        catalog.insert_user(&user).await?;
+        let inserts = (0..12).map(|number| {
+            let (catalog, user_id) = (catalog.clone(), user.id.clone());
+            tokio::spawn(async move {
+                let row = RecordingRow {
+                    user_id,
+                    ..growing(&format!("{round}-{number}"))
+                };
+                catalog.insert_recording(&row, 3).await
+            })
+        });
+        let mut inserted = 0;
+        for done in futures_util::future::join_all(inserts).await {
+            inserted += usize::from(done.expect("no panic")?);
+        }
+        assert_eq!(inserted, 3);
+        assert_eq!(catalog.open_uploads(&user.id).await?, 3);
+    }
     Ok(())
 }
