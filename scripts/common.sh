@@ -14,6 +14,9 @@ WASM_TARGET=wasm32-unknown-unknown
 # Trunk 0.22 needs a newer Rust than `rust-version` promises.
 TRUNK_VERSION=0.21.14
 CARGO_DENY_VERSION=0.20.2
+# Used where the machine's own Node is too old for the tests.
+NODE_VERSION=22.23.3
+NPM_VERSION=11.19.1
 
 # The command line tool must match the library to the last digit.
 wasm_bindgen_version() {
@@ -22,6 +25,21 @@ wasm_bindgen_version() {
 WASM_BINDGEN_VERSION=$(wasm_bindgen_version)
 
 export PATH="$TOOLS/trunk-$TRUNK_VERSION/bin:$TOOLS/wasm-bindgen-$WASM_BINDGEN_VERSION/bin:$TOOLS/cargo-deny-$CARGO_DENY_VERSION/bin:$PATH"
+
+# node_is_at_least MAJOR MINOR
+node_is_at_least() {
+    command -v node >/dev/null 2>&1 \
+        && node -e 'const [major, minor] = process.versions.node.split(".").map(Number), [a, b] = process.argv.slice(1).map(Number); process.exit(major > a || (major === a && minor >= b) ? 0 : 1)' "$1" "$2"
+}
+
+# What Vite asks for, with which the npm package is tried.
+node_is_enough_for_tests() { node_is_at_least 20 19; }
+
+NODE_DIR=$TOOLS/node-$NODE_VERSION
+use_own_node() {
+    export PATH="$NODE_DIR/node_modules/node/bin:$NODE_DIR/node_modules/.bin:$PATH"
+}
+[[ ! -d $NODE_DIR ]] || node_is_enough_for_tests || use_own_node
 
 if [[ -t 1 && -z ${NO_COLOR:-} ]]; then
     BOLD=$'\e[1m' RED=$'\e[31m' GREEN=$'\e[32m' PLAIN=$'\e[0m'

@@ -100,8 +100,7 @@ stage_browser() {
 stage_npm() {
     export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
     [[ -x $SORTIE_SERVER ]] || die "There is nothing to test: run the stage server first."
-    node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)' \
-        || die "Vite needs Node 20.19 or newer; this is $(node --version)."
+    node_is_enough_for_tests || die "Vite needs Node 20.19 or newer; this is $(node --version)." "Run: scripts/setup.sh test"
     scripts/npm.sh "$TESTED/npm"
     scripts/npm-reference.sh "$TESTED/npm-reference"
     SORTIE_NPM=$TESTED/npm SORTIE_PYTHON=$(python_dir tests/npm/requirements.txt)/bin/python \
