@@ -77,9 +77,9 @@ stage_faults() {
 }
 
 stage_hdmi() {
-    # Five starts of an emulated machine: two minutes on an idle core. `make test-hdmi` cuts more often, and holds the
+    # Six starts of an emulated machine: three minutes on an idle core. `make test-hdmi` cuts more often, and holds the
     # agent to the second that is promised; here the disk may have to wait for others.
-    scripts/hdmi.sh cuts --cuts 3 --limit 5000
+    scripts/hdmi.sh all --cuts 3 --limit 5000
 }
 
 # Not in a plain run: it needs a nightly Rust. `make test-nightly` runs it.
@@ -147,7 +147,7 @@ describe() {
         server) echo "build the server with the pages inside" ;;
         fuzz) echo "fuzz what reads strangers' bytes, a minute each" ;;
         faults) echo "kills, system calls, full disks, bad networks" ;;
-        hdmi) echo "the capture agent in a virtual machine: power cuts while it records HDMI" ;;
+        hdmi) echo "the capture agent in a virtual machine: changes of its HDMI signal, power cuts" ;;
         js-client) echo "build the client for JavaScript" ;;
         browser) echo "end to end: real server, real browser" ;;
         npm) echo "the npm package in real projects: Vite, webpack, noVNC" ;;

@@ -2,7 +2,10 @@
 
 mod support;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, StatusCode};
+use sha2::{Digest as _, Sha256};
 use support::{Client, TestServer, chromium_webm, header, problem};
 
 /// A finished recording and what is known of it.
@@ -277,11 +280,23 @@ async fn everything(recording: &Recording) {
     }
 }
 
+/// Whoever wants to know it is told what all of the recording hashes to (RFC 9530); others do not pay for it.
+async fn digest(recording: &Recording) {
+    let wanted = [("Want-Repr-Digest", "sha-512=3, sha-256=10")];
+    let head = recording.ask(Method::HEAD, &wanted).await;
+    assert_eq!(head.status(), StatusCode::OK);
+    let hash = STANDARD.encode(Sha256::digest(&recording.bytes));
+    assert_eq!(header(&head, "repr-digest"), format!("sha-256=:{hash}:"));
+    let head = recording.ask(Method::HEAD, &[]).await;
+    assert_eq!(header(&head, "repr-digest"), "");
+}
+
 #[tokio::test]
 async fn ranges_and_conditions_from_a_folder() {
     let server = TestServer::start().await;
     let recording = Recording::new(&server).await;
     everything(&recording).await;
+    digest(&recording).await;
     // A problem says what to do.
     let get = || recording.client.get(&recording.path);
     problem(
@@ -317,7 +332,9 @@ async fn ranges_and_conditions_from_s3() {
         ("AWS_SECRET_ACCESS_KEY", ADMIN.1),
     ])
     .await;
-    everything(&Recording::new(&server).await).await;
+    let recording = Recording::new(&server).await;
+    everything(&recording).await;
+    digest(&recording).await;
 }
 
 /// A recording with so many bytes of nothing in front of its first frame.

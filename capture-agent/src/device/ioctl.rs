@@ -1,10 +1,10 @@
 //! The V4L2 calls that the `v4l` crate lacks, or in which it panics.
 //!
-//! It has no DV timings, lists single-planar formats only, and unwraps the texts of a driver as
+//! It has no DV timings and no events, lists single-planar formats only, and unwraps the texts of a driver as
 //! UTF-8, which a USB device's name is not where the kernel cut it off inside of a character.
 #![expect(
     unsafe_code,
-    reason = "an ioctl takes an untyped pointer, and DV timings are a C union; here each request \
+    reason = "an ioctl takes an untyped pointer, and DV timings and events hold C unions; here each request \
               meets the one structure the kernel declares for it"
 )]
 
@@ -14,7 +14,8 @@ use std::os::raw::c_void;
 
 use v4l::device::Handle;
 use v4l::v4l_sys::{
-    V4L2_DV_BT_656_1120, v4l2_bt_timings, v4l2_capability, v4l2_dv_timings, v4l2_fmtdesc,
+    V4L2_DV_BT_656_1120, V4L2_EVENT_SOURCE_CHANGE, v4l2_bt_timings, v4l2_capability,
+    v4l2_dv_timings, v4l2_event, v4l2_event_subscription, v4l2_fmtdesc,
 };
 use v4l::v4l2::vidioc;
 
@@ -25,6 +26,11 @@ const READ: vidioc::_IOC_TYPE = 2;
 const VIDIOC_QUERY_DV_TIMINGS: vidioc::_IOC_TYPE = request::<v4l2_dv_timings>(READ, 99);
 /// `_IOWR('V', 87, struct v4l2_dv_timings)`.
 const VIDIOC_S_DV_TIMINGS: vidioc::_IOC_TYPE = request::<v4l2_dv_timings>(READ | WRITE, 87);
+
+/// `_IOR('V', 89, struct v4l2_event)`.
+const VIDIOC_DQEVENT: vidioc::_IOC_TYPE = request::<v4l2_event>(READ, 89);
+/// `_IOW('V', 90, struct v4l2_event_subscription)`.
+const VIDIOC_SUBSCRIBE_EVENT: vidioc::_IOC_TYPE = request::<v4l2_event_subscription>(WRITE, 90);
 
 const fn request<T>(direction: vidioc::_IOC_TYPE, number: vidioc::_IOC_TYPE) -> vidioc::_IOC_TYPE {
     let size = size_of::<T>() as vidioc::_IOC_TYPE;
@@ -98,6 +104,33 @@ pub(super) fn follow_dv_timings(handle: &Handle) -> io::Result<()> {
     unsafe { call(handle, VIDIOC_S_DV_TIMINGS, &mut timings) }
 }
 
+/// Asks to be told when what arrives at the input changes.
+///
+/// # Errors
+///
+/// `ENOTTY` or `EINVAL` where the driver tells of no such thing.
+pub(super) fn subscribe_source_change(handle: &Handle) -> io::Result<()> {
+    // SAFETY: the structure consists of integers, for which zeroes are a value. The id is the number of the input:
+    // capture devices have one that is in use.
+    let mut subscription: v4l2_event_subscription = unsafe { mem::zeroed() };
+    subscription.type_ = V4L2_EVENT_SOURCE_CHANGE;
+    // SAFETY: VIDIOC_SUBSCRIBE_EVENT takes a `v4l2_event_subscription`.
+    unsafe { call(handle, VIDIOC_SUBSCRIBE_EVENT, &mut subscription) }
+}
+
+/// Takes the oldest event that waits: its type. Never waits itself, for the device is opened so.
+///
+/// # Errors
+///
+/// `ENOENT` when there is none; `ENODEV` after an unplug.
+pub(super) fn dequeue_event(handle: &Handle) -> io::Result<u32> {
+    // SAFETY: integers and a union of such, for which zeroes are a value.
+    let mut event: v4l2_event = unsafe { mem::zeroed() };
+    // SAFETY: VIDIOC_DQEVENT takes a `v4l2_event`.
+    unsafe { call(handle, VIDIOC_DQEVENT, &mut event) }?;
+    Ok(event.type_)
+}
+
 /// Does an ioctl, again where a signal interrupted it.
 ///
 /// # Safety
@@ -122,5 +155,9 @@ mod tests {
     fn the_request_is_the_number_the_kernel_headers_give() {
         assert_eq!(VIDIOC_QUERY_DV_TIMINGS, 0x8084_5663);
         assert_eq!(VIDIOC_S_DV_TIMINGS, 0xC084_5657);
+        assert_eq!(VIDIOC_SUBSCRIBE_EVENT, 0x4020_565A);
+        // It ends with a time, whose size is the machine's.
+        #[cfg(target_pointer_width = "64")]
+        assert_eq!(VIDIOC_DQEVENT, 0x8088_5659);
     }
 }

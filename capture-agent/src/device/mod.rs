@@ -4,7 +4,7 @@
 //! program is recording from the device. What a driver says is taken with caution: texts need not be UTF-8,
 //! and numbers may be zero.
 //!
-//! Streaming and source-change events are not here.
+//! Streaming is not here.
 
 mod error;
 mod format;
@@ -15,8 +15,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use v4l::buffer::Type;
 use v4l::capability::Flags;
+use v4l::v4l_sys::V4L2_EVENT_SOURCE_CHANGE;
 
 pub use error::{DeviceError, DeviceErrorKind};
 pub use format::{Format, Rate, Size};
@@ -132,6 +134,31 @@ impl Device {
     pub fn timings(&self) -> Result<Option<Reading>, DeviceError> {
         timings::reading(ioctl::query_dv_timings(&self.inner.handle()))
             .map_err(|error| DeviceError::new(&self.path, error))
+    }
+
+    /// Asks the driver to tell when what arrives at the input changes; whether it does such a thing. Then
+    /// [`take_source_changes`](Self::take_source_changes) knows of it.
+    #[must_use]
+    pub fn announces_source_changes(&self) -> bool {
+        ioctl::subscribe_source_change(&self.inner.handle()).is_ok()
+    }
+
+    /// Whether the driver has said, since the last call, that the source has changed. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// When the device is gone.
+    pub fn take_source_changes(&self) -> Result<bool, DeviceError> {
+        let mut changed = false;
+        loop {
+            match ioctl::dequeue_event(&self.inner.handle()) {
+                Ok(kind) => changed |= kind == V4L2_EVENT_SOURCE_CHANGE,
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::NOENT) => {
+                    return Ok(changed);
+                }
+                Err(error) => return Err(DeviceError::new(&self.path, error)),
+            }
+        }
     }
 
     /// Makes an HDMI receiver capture what it measures at its input now: it does not follow by itself.

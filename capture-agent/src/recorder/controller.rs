@@ -51,6 +51,8 @@ pub enum Input {
     Room(bool),
     /// Bytes have become durable.
     Written,
+    /// The pipeline gets something else than it was started for, and the signal has not changed yet.
+    Changed,
     /// The pipeline that was to stop has come to its end; its file is finished or about to be.
     Stopped,
     /// The pipeline could not be started, or stands still.
@@ -210,6 +212,14 @@ impl Controller {
                     *alive = now;
                     self.failures = 0;
                     self.problem = None;
+                }
+            }
+            Input::Changed => {
+                if matches!(self.phase, Phase::Running { .. }) {
+                    self.phase = Phase::Stopping;
+                    self.outputs.push_back(Output::Stop);
+                    // By then it is known what arrives; a change begins at once.
+                    self.retry_at = Some(now.saturating_add(self.patience.retry));
                 }
             }
             Input::Stopped => {

@@ -16,7 +16,7 @@ use crate::clock::monotonic;
 use crate::encoder::{self, Candidate};
 use crate::pipeline::{Media, Notice, Pipeline, Plan};
 use crate::signal::{self, Mode, Monitor};
-use crate::source::{Capture, Delivery};
+use crate::source::{Capture, Delivery, SourceError};
 use crate::writer::{self, Folder, Verdict, Writer};
 
 /// How often everything is looked at.
@@ -70,8 +70,9 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         let mut controller = Controller::new(Patience::default());
         controller.handle_input(monotonic(), Input::Auto(setup.auto));
         let config = signal::Config {
-            // With the debounce, half a second from a signal to its pipeline.
+            // With the debounce, half a second from a signal to its pipeline, whether the driver tells of it or not.
             query_interval: Duration::from_millis(200),
+            check_interval: Duration::from_secs(1),
             ..signal::Config::default()
         };
         Self {
@@ -177,7 +178,8 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
                 }
             }
             Message::Notice(run, notice) if run == self.runs => self.notice(notice),
-            Message::Notice(..) | Message::Quit => {}
+            Message::Changed(run) if run == self.runs => self.source_changed(),
+            Message::Notice(..) | Message::Changed(_) | Message::Quit => {}
             Message::Writer(event) => self.writer_event(event),
         }
     }
@@ -187,6 +189,13 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             Notice::Ended => self.end_run(),
             Notice::Broken { reason, at_source } => self.broken(reason, !at_source),
         }
+    }
+
+    /// What arrives is no longer what the pipeline was started for.
+    fn source_changed(&mut self) {
+        self.monitor
+            .handle_input(monotonic(), signal::Input::SourceChange);
+        self.tell(Input::Changed);
     }
 
     fn broken(&mut self, reason: String, encoder: bool) {
@@ -338,18 +347,28 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         let Some(writer) = &self.writer else {
             return Err(("there is no thread to write on".to_owned(), false));
         };
-        let (capture, mode) = match self.handle.test_input() {
-            Some(input) => (Capture::Test(input.clone()), mode),
-            None => {
-                let opened = self.setup.source.open(self.setup.mode);
-                opened.map_err(|error| (error.to_string(), false))?
-            }
+        let opened = match self.handle.test_input() {
+            Some(input) => Ok((Capture::Test(input.clone()), mode)),
+            None => self.watch.source().open(self.setup.mode),
         };
-        let take = take(
-            writer.handle().clone(),
-            self.handle.clone(),
-            self.setup.split,
-        );
+        let (capture, mode) = match opened {
+            Ok((capture, opened)) if opened.is_same_as(&mode) => (capture, opened),
+            // What was settled is over already.
+            Ok(_) | Err(SourceError::NoSignal(_)) => {
+                self.source_changed();
+                return Ok(());
+            }
+            Err(error) => return Err((error.to_string(), false)),
+        };
+        self.runs += 1;
+        let run = self.runs;
+        let take = take(Taker {
+            writer: writer.handle().clone(),
+            handle: self.handle.clone(),
+            limits: self.setup.split,
+            run,
+            passed_through: capture.delivery() == Delivery::H264,
+        });
         let encoder = match capture.delivery() {
             Delivery::H264 => None,
             Delivery::Raw | Delivery::Jpeg => Some(self.find_encoder(mode)?),
@@ -363,8 +382,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             mode,
             encoder,
         };
-        self.runs += 1;
-        let (run, handle) = (self.runs, Mutex::new(self.handle.clone()));
+        let handle = Mutex::new(self.handle.clone());
         let pipeline = Pipeline::start(&plan, take, move |notice| {
             if let Ok(handle) = handle.lock() {
                 handle.tell(Message::Notice(run, notice));
@@ -461,21 +479,43 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     }
 }
 
-/// What takes the frames from the pipeline to the writer, file after file.
-fn take(
+/// What takes the frames from one pipeline.
+struct Taker {
     writer: writer::Handle,
     handle: Handle,
     limits: Limits,
-) -> impl FnMut(Media) + Send + 'static {
+    /// Which pipeline.
+    run: u64,
+    /// Whether it is the device that encodes. It may describe its frames anew at any time; an encoder of ours does so
+    /// only when it is given something else to encode.
+    passed_through: bool,
+}
+
+/// Takes the frames to the writer, file after file.
+fn take(taker: Taker) -> impl FnMut(Media) + Send + 'static {
+    let Taker {
+        writer,
+        handle,
+        limits,
+        run,
+        passed_through,
+    } = taker;
     let mut splitter = Splitter::new(limits);
     let mut track = None;
+    let mut changed = false;
     let file_name = || name::file_name(&Zoned::now());
     move |media| match media {
+        // A receiver scales what it now gets to what it was asked for, until it is asked again.
+        Media::Track(_) if track.is_some() && !passed_through => {
+            changed = true;
+            handle.tell(Message::Changed(run));
+        }
         Media::Track(new) => {
             writer.begin(file_name(), new.clone());
             splitter = Splitter::new(limits);
             track = Some(new);
         }
+        Media::Frame(_) if changed => {}
         Media::Frame(frame) => {
             let cut = splitter.frame(frame.pts_ns, frame.keyframe, frame.data.len());
             if let (Cut::Here, Some(track)) = (cut, &track) {

@@ -102,6 +102,8 @@ pub struct Snapshot {
 
 enum Message {
     Notice(u64, Notice),
+    /// What arrives at this pipeline is something else now.
+    Changed(u64),
     Writer(writer::Event),
     AskForKeyframe,
     Start,

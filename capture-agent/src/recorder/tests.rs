@@ -54,6 +54,31 @@ fn check(history: Vec<(u64, Input, Vec<Output>)>) -> Controller {
 }
 
 #[test]
+fn a_picture_that_changes_before_its_signal_waits_until_that_is_settled() {
+    // To another mode.
+    check(vec![
+        (0, Input::Auto(true), vec![]),
+        (1, steady(HD), vec![start(HD, Cause::Signal, true)]),
+        (2, Input::Written, vec![]),
+        (3, Input::Changed, vec![Output::Stop]),
+        (3, Input::Changed, vec![]),
+        (3, Input::Stopped, vec![]),
+        (3, steady(VGA), vec![start(VGA, Cause::Signal, false)]),
+    ]);
+    // To what it was: only for a moment was it something else.
+    let mut controller = check(vec![
+        (0, Input::Auto(true), vec![]),
+        (1, steady(HD), vec![start(HD, Cause::Signal, true)]),
+        (3, Input::Changed, vec![Output::Stop]),
+        (3, Input::Stopped, vec![]),
+    ]);
+    assert_eq!(controller.problem(), None);
+    controller.handle_timeout(s(4));
+    let outputs = drain(&mut controller);
+    assert_eq!(outputs, [start(HD, Cause::Signal, false)]);
+}
+
+#[test]
 fn auto_record_follows_the_signal() {
     check(vec![
         (0, Input::Auto(true), vec![]),
@@ -185,6 +210,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         any::<bool>().prop_map(Input::Room),
         Just(Input::Written),
         Just(Input::Stopped),
+        Just(Input::Changed),
         any::<bool>().prop_map(broken),
     ]
 }

@@ -1,9 +1,9 @@
 //! What a source says of its signal: the adapter between a device and [`Monitor`](crate::signal::Monitor).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::device::Device;
+use crate::device::{self, Capabilities, Device};
 use crate::signal::{Evidence, Input, Mode, Picture, Reading};
 use crate::source::{Source, TestInput, choose};
 
@@ -19,22 +19,26 @@ pub(super) struct Watch {
 }
 
 enum Kind {
-    Test {
-        input: TestInput,
-        found: bool,
-    },
-    V4l2 {
-        path: PathBuf,
-        mode: Option<Mode>,
-        device: Option<Open>,
-        /// Why it could not be opened.
-        problem: Option<String>,
-    },
+    Test { input: TestInput, found: bool },
+    V4l2(Box<V4l2>),
+}
+
+struct V4l2 {
+    /// The node that was asked for.
+    wanted: PathBuf,
+    /// The node it is behind now.
+    path: PathBuf,
+    /// What it said of itself when it was found.
+    identity: Option<Capabilities>,
+    mode: Option<Mode>,
+    device: Option<Open>,
+    /// Why it could not be opened.
+    problem: Option<String>,
 }
 
 enum Open {
-    /// A receiver that measures its input.
-    Receiver(Device),
+    /// A receiver that measures its input, and whether it tells of changes.
+    Receiver { device: Device, announces: bool },
     /// A grabber, and what it is asked for. Its signal shows only in its frames, so one that nobody captures from
     /// is believed to have one.
     Grabber { mode: Mode, frames: u64 },
@@ -43,12 +47,14 @@ enum Open {
 impl Watch {
     pub(super) fn new(source: &Source, mode: Option<Mode>, test: Option<TestInput>) -> Self {
         let kind = match (source, test) {
-            (Source::V4l2(path), _) => Kind::V4l2 {
+            (Source::V4l2(path), _) => Kind::V4l2(Box::new(V4l2 {
+                wanted: path.clone(),
                 path: path.clone(),
+                identity: None,
                 mode,
                 device: None,
                 problem: None,
-            },
+            })),
             (Source::Test, input) => Kind::Test {
                 input: input
                     .unwrap_or_else(|| TestInput::new(mode.unwrap_or(crate::source::TEST_MODE))),
@@ -64,8 +70,16 @@ impl Watch {
     /// Why there is no device.
     pub(super) fn problem(&self) -> Option<&str> {
         match &self.kind {
-            Kind::V4l2 { problem, .. } => problem.as_deref(),
+            Kind::V4l2(card) => card.problem.as_deref(),
             Kind::Test { .. } => None,
+        }
+    }
+
+    /// Where to capture from: the node the device is behind now.
+    pub(super) fn source(&self) -> Source {
+        match &self.kind {
+            Kind::V4l2(card) => Source::V4l2(card.path.clone()),
+            Kind::Test { .. } => Source::Test,
         }
     }
 
@@ -75,7 +89,8 @@ impl Watch {
             Kind::Test { found, .. } => {
                 (!std::mem::replace(found, true)).then_some(Input::DeviceFound(Evidence::Timings))
             }
-            Kind::V4l2 { path, device, .. } => {
+            Kind::V4l2(card) => {
+                let V4l2 { path, device, .. } = &mut **card;
                 if device.is_some() && !path.exists() {
                     *device = None;
                     return Some(Input::DeviceLost);
@@ -83,7 +98,7 @@ impl Watch {
                 match device {
                     None if now >= self.look_at => {
                         self.look_at = now + LOOK_EVERY;
-                        self.open()
+                        card.open()
                     }
                     Some(Open::Grabber { mode, frames: seen }) => {
                         let mode = *mode;
@@ -101,28 +116,76 @@ impl Watch {
                             picture: Picture::Content,
                         })
                     }
-                    None | Some(Open::Receiver(_)) => None,
+                    Some(Open::Receiver {
+                        device: receiver,
+                        announces: true,
+                    }) => match receiver.take_source_changes() {
+                        Ok(changed) => changed.then_some(Input::SourceChange),
+                        Err(_) => {
+                            *device = None;
+                            Some(Input::DeviceLost)
+                        }
+                    },
+                    None | Some(Open::Receiver { .. }) => None,
                 }
             }
         }
     }
 
+    /// Asks a receiver what it measures.
+    pub(super) fn query(&mut self) -> Option<Input> {
+        match &mut self.kind {
+            Kind::Test { input, .. } => Some(Input::Timings(input.reading())),
+            Kind::V4l2(card) => {
+                let device = &mut card.device;
+                let Some(Open::Receiver {
+                    device: receiver, ..
+                }) = device
+                else {
+                    return None;
+                };
+                match receiver.timings() {
+                    Ok(reading) => Some(Input::Timings(reading.unwrap_or(Reading::NoSignal))),
+                    Err(_) => {
+                        *device = None;
+                        Some(Input::DeviceLost)
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl V4l2 {
+    /// Opens the device, if it is there.
     fn open(&mut self) -> Option<Input> {
-        let Kind::V4l2 {
+        let Self {
+            wanted,
             path,
+            identity,
             mode,
             device,
             problem,
-        } = &mut self.kind
-        else {
-            return None;
-        };
+        } = self;
+        *path = node(wanted, identity.as_ref());
         let opened =
             Device::open(path).and_then(|device| Ok((device.timings()?.is_some(), device)));
+        if let Ok((_, device)) = &opened {
+            *identity = Some(device.capabilities().clone());
+        }
         match opened {
             Ok((true, receiver)) => {
-                (*device, *problem) = (Some(Open::Receiver(receiver)), None);
-                Some(Input::DeviceFound(Evidence::Timings))
+                let announces = receiver.announces_source_changes();
+                let receiver = Open::Receiver {
+                    device: receiver,
+                    announces,
+                };
+                (*device, *problem) = (Some(receiver), None);
+                Some(Input::DeviceFound(if announces {
+                    Evidence::Announced
+                } else {
+                    Evidence::Timings
+                }))
             }
             Ok((false, grabber)) => match choose(&grabber.formats(), *mode) {
                 Some(choice) => {
@@ -144,23 +207,20 @@ impl Watch {
             }
         }
     }
+}
 
-    /// Asks a receiver what it measures.
-    pub(super) fn query(&mut self) -> Option<Input> {
-        match &mut self.kind {
-            Kind::Test { input, .. } => Some(Input::Timings(input.reading())),
-            Kind::V4l2 { device, .. } => {
-                let Some(Open::Receiver(receiver)) = device else {
-                    return None;
-                };
-                match receiver.timings() {
-                    Ok(reading) => Some(Input::Timings(reading.unwrap_or(Reading::NoSignal))),
-                    Err(_) => {
-                        *device = None;
-                        Some(Input::DeviceLost)
-                    }
-                }
-            }
-        }
+/// The node that was asked for; where that is gone, the one at which the same device has come back. A program that
+/// has not let go of the old node yet, and be it a library in this one, keeps its number from being given again.
+fn node(wanted: &Path, identity: Option<&Capabilities>) -> PathBuf {
+    let is_it = |path: &PathBuf| {
+        identity.is_some_and(|identity| {
+            Device::open(path).is_ok_and(|device| device.capabilities() == identity)
+        })
+    };
+    if wanted.exists() || identity.is_none() {
+        return wanted.to_owned();
     }
+    let nodes = device::nodes(Path::new(device::DEV)).unwrap_or_default();
+    let found = nodes.into_iter().find(is_it);
+    found.unwrap_or_else(|| wanted.to_owned())
 }

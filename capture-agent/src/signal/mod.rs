@@ -91,8 +91,10 @@ impl From<Reading> for Signal {
 /// What a device's signal is judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
-    /// DV timings and source-change events (HDMI receivers).
+    /// DV timings (HDMI receivers), which are asked for again and again.
     Timings,
+    /// DV timings of a driver that also tells of changes by itself.
+    Announced,
     /// Frames that come, and that stop coming (USB grabbers).
     Frames,
 }
@@ -152,19 +154,21 @@ pub struct Config {
     /// For how long no frame may come before a device judged by its frames has no signal. Longer
     /// than the slowest frame interval of any grabber, and than the start of its stream.
     pub stall_after: Duration,
-    /// How often timings are asked for anyway, 1 ms at least: not every driver sends
-    /// source-change events.
+    /// How often timings are asked for where the driver does not tell of changes, 1 ms at least.
     pub query_interval: Duration,
+    /// How often they are asked for where it does, in case it missed one, 1 ms at least.
+    pub check_interval: Duration,
 }
 
 impl Default for Config {
-    /// 300 ms, 2 s and 500 ms: leaves most of a second between a signal and its first frame on
+    /// 300 ms, 2 s, 500 ms and 2 s: leaves most of a second between a signal and its first frame on
     /// disk to the pipeline.
     fn default() -> Self {
         Self {
             debounce: Duration::from_millis(300),
             stall_after: Duration::from_secs(2),
             query_interval: Duration::from_millis(500),
+            check_interval: Duration::from_secs(2),
         }
     }
 }

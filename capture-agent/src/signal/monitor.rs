@@ -74,11 +74,11 @@ impl Monitor {
             (Input::DeviceLost, Some(_)) => self.lost(),
             // What was measured before the event says nothing about what comes after it, not
             // even that the two are the same: the waiting starts again with the next reading.
-            (Input::SourceChange, Some(Evidence::Timings)) => {
+            (Input::SourceChange, Some(Evidence::Timings | Evidence::Announced)) => {
                 self.candidate = None;
                 self.query(self.now);
             }
-            (Input::Timings(reading), Some(Evidence::Timings)) => {
+            (Input::Timings(reading), Some(Evidence::Timings | Evidence::Announced)) => {
                 self.observe(reading.into(), self.now)
             }
             (Input::Frame { mode, picture }, Some(Evidence::Frames)) => {
@@ -123,7 +123,7 @@ impl Monitor {
         self.stall_at = None;
         self.query_at = None;
         match evidence {
-            Evidence::Timings => self.query(self.now),
+            Evidence::Timings | Evidence::Announced => self.query(self.now),
             // Starting a stream takes a grabber longer than the debounce: no "no signal" that
             // would only flash up before the first frame.
             Evidence::Frames => {
@@ -143,7 +143,11 @@ impl Monitor {
 
     fn query(&mut self, at: Duration) {
         self.query_wanted = true;
-        let interval = self.config.query_interval.max(MIN_QUERY_INTERVAL);
+        let interval = match self.evidence {
+            Some(Evidence::Announced) => self.config.check_interval,
+            _ => self.config.query_interval,
+        };
+        let interval = interval.max(MIN_QUERY_INTERVAL);
         self.query_at = Some(at.saturating_add(interval));
     }
 

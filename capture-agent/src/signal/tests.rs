@@ -35,6 +35,7 @@ fn monitor() -> Monitor {
         debounce: DEBOUNCE,
         stall_after: STALL,
         query_interval: ms(500),
+        check_interval: ms(2000),
     })
 }
 
@@ -237,11 +238,36 @@ fn timings_are_asked_for_when_found_after_an_event_and_every_interval() {
 }
 
 #[test]
+fn a_driver_that_tells_of_changes_is_asked_less_often() {
+    let mut monitor = monitor();
+    let asks = |monitor: &mut Monitor| {
+        std::iter::from_fn(|| monitor.poll_output()).any(|output| output == Output::Query)
+    };
+    monitor.handle_input(ms(0), Input::DeviceFound(Evidence::Announced));
+    assert!(asks(&mut monitor), "what arrives now, nobody has told");
+    monitor.handle_input(ms(0), LOCKED_HD);
+    monitor.handle_timeout(ms(300));
+    assert_eq!(monitor.signal(), Signal::Steady(HD));
+    monitor.handle_timeout(ms(1999));
+    while let Some(output) = monitor.poll_output() {
+        assert_ne!(output, Output::Query);
+    }
+    monitor.handle_timeout(ms(2000));
+    assert!(asks(&mut monitor), "it may have missed one");
+    monitor.handle_input(ms(2100), Input::SourceChange);
+    assert!(asks(&mut monitor));
+    monitor.handle_input(ms(2100), NO_SIGNAL);
+    monitor.handle_timeout(ms(2400));
+    assert_eq!(monitor.signal(), Signal::NoSignal);
+}
+
+#[test]
 fn without_any_patience_there_is_neither_delay_nor_endless_loop() {
     let mut monitor = Monitor::new(Config {
         debounce: Duration::ZERO,
         stall_after: Duration::ZERO,
         query_interval: Duration::ZERO,
+        check_interval: Duration::ZERO,
     });
     monitor.handle_input(ms(5), FOUND_TIMINGS);
     monitor.handle_input(ms(5), LOCKED_HD);
@@ -287,6 +313,7 @@ fn any_input() -> impl Strategy<Value = Input> {
     let frame = |picture| move |mode| Input::Frame { mode, picture };
     prop_oneof![
         1 => Just(FOUND_TIMINGS),
+        1 => Just(Input::DeviceFound(Evidence::Announced)),
         1 => Just(FOUND_FRAMES),
         1 => Just(Input::DeviceLost),
         1 => Just(Input::SourceChange),

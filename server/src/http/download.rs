@@ -1,6 +1,7 @@
 //! A recording's bytes over HTTP: ranges and conditions of RFC 9110, sections 13 and 14.
 
 mod conditions;
+mod digest;
 mod parts;
 mod range;
 
@@ -161,6 +162,11 @@ pub(super) async fn serve(
     // Ranges are defined for GET alone (section 14.2).
     if *method != Method::GET {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+        // With a body it would have to be read twice.
+        if digest::is_wanted(request) {
+            let digest = digest::repr_digest(&*state.storage, &row.storage_path, size).await?;
+            insert(&mut headers, digest::REPR_DIGEST, &digest);
+        }
         return Ok((StatusCode::OK, headers).into_response());
     }
     let wanted = request

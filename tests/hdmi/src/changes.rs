@@ -36,6 +36,8 @@ const CHANGES: &[(Signal, Expected)] = &[
     (VGA, Expected::Recording(640, 480)),
     (Signal::Off, Expected::State("no_signal")),
     (VGA, Expected::Recording(640, 480)),
+    (Signal::Unplugged, Expected::State("no_device")),
+    (Signal::PluggedIn, Expected::Recording(1280, 720)),
 ];
 
 /// What the agent must report.

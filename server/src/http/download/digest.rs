@@ -1,0 +1,78 @@
+//! What a whole recording hashes to, for a sender that wants to know before it deletes its own copy: `Repr-Digest`
+//! (RFC 9530).
+
+use axum::http::{HeaderMap, HeaderName};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::TryStreamExt as _;
+use sha2::{Digest as _, Sha256};
+
+use crate::storage::{Storage, StorageError};
+
+/// RFC 9530, section 3.
+pub(super) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+/// RFC 9530, section 4.
+const WANT_REPR_DIGEST: &str = "want-repr-digest";
+/// The one algorithm of section 5 that is offered.
+const SHA_256: &str = "sha-256";
+
+/// Whether a request asks for the SHA-256 of the whole: `sha-256=1` to `10`, where 0 means "not that".
+pub(super) fn is_wanted(request: &HeaderMap) -> bool {
+    let fields = request.get_all(WANT_REPR_DIGEST).iter();
+    fields
+        .filter_map(|field| field.to_str().ok())
+        .flat_map(|field| field.split(','))
+        .filter_map(|member| member.split_once('='))
+        .filter(|(algorithm, _)| algorithm.trim() == SHA_256)
+        .filter_map(|(_, weight)| weight.trim().parse().ok())
+        .any(|weight| matches!(weight, 1..=10))
+}
+
+/// Reads all of an object, which takes as long as a download of it would, and gives the value of the field. If nobody
+/// waits for it any more, it ends.
+///
+/// # Errors
+/// The object cannot be read.
+pub(super) async fn repr_digest(
+    storage: &dyn Storage,
+    path: &str,
+    size: u64,
+) -> Result<String, StorageError> {
+    let mut bytes = storage.read(path, 0..size).await?;
+    let mut hash = Sha256::new();
+    while let Some(chunk) = bytes.try_next().await? {
+        hash.update(&chunk);
+        // What is read from memory is always ready; others have requests too.
+        tokio::task::yield_now().await;
+    }
+    Ok(format!("{SHA_256}=:{}:", STANDARD.encode(hash.finalize())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(fields: &[&'static str], expected: bool) {
+        let mut request = HeaderMap::new();
+        for field in fields {
+            request.append(
+                WANT_REPR_DIGEST,
+                axum::http::HeaderValue::from_static(field),
+            );
+        }
+        assert_eq!(is_wanted(&request), expected, "{fields:?}");
+    }
+
+    #[test]
+    fn what_is_wanted_is_a_dictionary_of_weights() {
+        check(&["sha-256=10"], true);
+        check(&["sha-512=3, sha-256=1"], true);
+        check(&["sha-512=3", "unixsum=1,sha-256=5"], true);
+        check(&["sha-256=0"], false);
+        check(&["sha-256=11"], false);
+        check(&["sha-256"], false);
+        check(&["sha-512=10"], false);
+        check(&[], false);
+    }
+}
