@@ -157,6 +157,7 @@ if [[ $purpose == test ]]; then
     cargo_tool cargo-deny "$CARGO_DENY_VERSION" "cargo-deny-$CARGO_DENY_VERSION" cargo-deny "4 min" --locked
     npm_packages tests/browser "the browser tests' packages"
     scripts/seaweedfs.sh >/dev/null
+    npm_packages tests/azurite "Azurite"
     npm_packages tests/conformance "the tus clients for JavaScript"
     npm_packages tests/npm "the bundlers the npm package is tried with"
     python_packages tests/conformance/requirements.txt "the tus client for Python"

@@ -13,6 +13,8 @@ mod s3;
 mod secret;
 mod settings;
 mod sign_in;
+#[cfg(feature = "s3")]
+mod stores;
 mod telemetry;
 mod variables;
 
@@ -34,6 +36,8 @@ pub use settings::Settings;
 #[cfg(feature = "sso")]
 pub use sign_in::OidcConfig;
 pub use sign_in::{JwtConfig, JwtKeys, SignInConfig};
+#[cfg(feature = "s3")]
+pub use stores::{AzureStorageConfig, CommonStorageConfig, GcsStorageConfig};
 pub use telemetry::TelemetryConfig;
 pub use variables::{VARIABLES, Variable, help as variables_help};
 
@@ -103,6 +107,12 @@ pub enum StorageConfig {
     /// `s3`: in a bucket.
     #[cfg(feature = "s3")]
     S3(S3StorageConfig),
+    /// `azure`: in a container.
+    #[cfg(feature = "s3")]
+    Azure(AzureStorageConfig),
+    /// `gcs`: in a bucket of Google's.
+    #[cfg(feature = "s3")]
+    Gcs(GcsStorageConfig),
 }
 
 impl StorageConfig {
@@ -112,6 +122,10 @@ impl StorageConfig {
             Self::Local(local) => &local.path,
             #[cfg(feature = "s3")]
             Self::S3(s3) => &s3.staging,
+            #[cfg(feature = "s3")]
+            Self::Azure(azure) => &azure.common.staging,
+            #[cfg(feature = "s3")]
+            Self::Gcs(gcs) => &gcs.common.staging,
         }
     }
 
@@ -121,6 +135,13 @@ impl StorageConfig {
             Self::Local(local) => local.path.display().to_string(),
             #[cfg(feature = "s3")]
             Self::S3(s3) => format!("{}/{}", s3.bucket, s3.prefix),
+            #[cfg(feature = "s3")]
+            Self::Azure(azure) => format!(
+                "{}/{}/{}",
+                azure.account, azure.container, azure.common.prefix
+            ),
+            #[cfg(feature = "s3")]
+            Self::Gcs(gcs) => format!("gs://{}/{}", gcs.bucket, gcs.common.prefix),
         }
     }
 }
@@ -200,9 +221,9 @@ impl Reader<'_> {
 }
 
 #[cfg(feature = "s3")]
-const BACK_ENDS: &str = "local or s3";
+const BACK_ENDS: &str = "local or s3, also azure or gcs";
 #[cfg(not(feature = "s3"))]
-const BACK_ENDS: &str = "local (this program was built without s3)";
+const BACK_ENDS: &str = "local (this program was built without object stores)";
 
 impl Config {
     /// Reads variables from anywhere; [`Settings::config`] from where a server has them.
@@ -216,7 +237,7 @@ impl Config {
         match back_end.as_deref() {
             None | Some("local") => {}
             #[cfg(feature = "s3")]
-            Some("s3") => {}
+            Some("s3" | "azure" | "gcs") => {}
             Some(other) => reader.wrong(
                 "SORTIE_RECORDING_STORAGE_BACKEND",
                 format!("{other:?} is not available; allowed: {BACK_ENDS}"),
@@ -281,6 +302,18 @@ impl Config {
                 &database_file,
                 max_size_mb * MIB,
             )),
+            #[cfg(feature = "s3")]
+            Some("azure") => StorageConfig::Azure(AzureStorageConfig::read(
+                &mut reader,
+                &database_file,
+                max_size_mb * MIB,
+            )),
+            #[cfg(feature = "s3")]
+            Some("gcs") => StorageConfig::Gcs(GcsStorageConfig::read(
+                &mut reader,
+                &database_file,
+                max_size_mb * MIB,
+            )),
             _ => StorageConfig::Local(LocalStorageConfig { path: path.into() }),
         };
         let max_connections = reader.number("SORTIE_MAX_CONNECTIONS", 4096, 1, 1_000_000);
@@ -337,7 +370,7 @@ fn disk_marks(reader: &mut Reader<'_>, back_end: Option<&str>) -> Option<(u8, u8
         }
         return None;
     }
-    if back_end == Some("s3") {
+    if matches!(back_end, Some("s3" | "azure" | "gcs")) {
         reader.wrong(
             HIGH,
             "is for the storage local: a bucket has no disk of this machine",

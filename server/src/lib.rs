@@ -34,12 +34,14 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::OidcConfig;
 #[cfg(feature = "postgres")]
 pub use config::PostgresConfig;
+#[cfg(feature = "s3")]
+pub use config::{
+    AzureStorageConfig, CommonStorageConfig, GcsStorageConfig, S3Key, S3StorageConfig,
+};
 pub use config::{
     Config, ConfigError, DatabaseConfig, JwtConfig, JwtKeys, LocalStorageConfig, Network, Secret,
     Settings, SignInConfig, StorageConfig, TelemetryConfig, VARIABLES, Variable, variables_help,
 };
-#[cfg(feature = "s3")]
-pub use config::{S3Key, S3StorageConfig};
 pub use server::{OpenError, Server, verify_audit};
 pub use sweep::{
     Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome, SweepReport, SweepTally,

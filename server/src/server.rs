@@ -17,9 +17,9 @@ use crate::config::{Config, DatabaseConfig, StorageConfig};
 use crate::connections::{self, Limits};
 use crate::http::{self, AppState};
 use crate::ingest::Ingest;
-#[cfg(feature = "s3")]
-use crate::storage::S3Storage;
 use crate::storage::{LocalStorage, Storage, StorageError};
+#[cfg(feature = "s3")]
+use crate::storage::{Place, S3Storage};
 use crate::sweep::Sweep;
 #[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
 use crate::tls::choose_tls;
@@ -57,9 +57,11 @@ pub enum OpenError {
     },
     /// The bucket, or the folder on the way to it.
     #[error(
-        "SORTIE_RECORDING_STORAGE_BACKEND=s3: cannot use the bucket {bucket} with the staging folder {staging}"
+        "SORTIE_RECORDING_STORAGE_BACKEND={back_end}: cannot use the bucket {bucket} with the staging folder {staging}"
     )]
     Bucket {
+        /// `s3`, `azure` or `gcs`.
+        back_end: &'static str,
         /// Its name.
         bucket: String,
         /// `SORTIE_RECORDING_STAGING_PATH`.
@@ -124,11 +126,28 @@ fn storage_failed(config: &Config, source: StorageError) -> OpenError {
             source: source.into(),
         },
         #[cfg(feature = "s3")]
-        StorageConfig::S3(s3) => OpenError::Bucket {
-            bucket: s3.bucket.clone(),
-            staging: s3.staging.display().to_string(),
-            source: source.into(),
-        },
+        StorageConfig::S3(s3) => bucket_failed("s3", &s3.bucket, &s3.staging, source),
+        #[cfg(feature = "s3")]
+        StorageConfig::Azure(azure) => {
+            bucket_failed("azure", &azure.container, &azure.common.staging, source)
+        }
+        #[cfg(feature = "s3")]
+        StorageConfig::Gcs(gcs) => bucket_failed("gcs", &gcs.bucket, &gcs.common.staging, source),
+    }
+}
+
+#[cfg(feature = "s3")]
+fn bucket_failed(
+    back_end: &'static str,
+    bucket: &str,
+    staging: &std::path::Path,
+    source: StorageError,
+) -> OpenError {
+    OpenError::Bucket {
+        back_end,
+        bucket: bucket.to_owned(),
+        staging: staging.display().to_string(),
+        source: source.into(),
     }
 }
 
@@ -149,12 +168,28 @@ pub(crate) fn open_storage(
             LocalStorage::open(local.path.clone()).map(|local| Arc::new(local) as Arc<dyn Storage>)
         }
         #[cfg(feature = "s3")]
-        StorageConfig::S3(s3) => S3Storage::open(s3, Arc::clone(clock), ledger(config, catalog))
-            .map(|s3| Arc::new(s3) as Arc<dyn Storage>),
+        StorageConfig::S3(s3) => open_bucket(Place::S3(s3.clone()), config, clock, catalog),
+        #[cfg(feature = "s3")]
+        StorageConfig::Azure(azure) => {
+            open_bucket(Place::Azure(azure.clone()), config, clock, catalog)
+        }
+        #[cfg(feature = "s3")]
+        StorageConfig::Gcs(gcs) => open_bucket(Place::Gcs(gcs.clone()), config, clock, catalog),
     };
     #[cfg(not(feature = "s3"))]
     let _ = (clock, catalog);
     opened.map_err(|source| storage_failed(config, source))
+}
+
+#[cfg(feature = "s3")]
+fn open_bucket(
+    place: Place,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    catalog: &Catalog,
+) -> Result<Arc<dyn Storage>, StorageError> {
+    let opened = S3Storage::open(place, Arc::clone(clock), ledger(config, catalog));
+    opened.map(|storage| Arc::new(storage) as Arc<dyn Storage>)
 }
 
 /// The book of who writes to what, where several servers may share a database and a bucket.

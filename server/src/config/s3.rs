@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use super::stores::CommonStorageConfig;
 use super::{MIB, Reader, Secret};
 
 /// S3 demands at least 5 MiB of every part but the last; some stores demand that all be equal.
 const SMALLEST_PART: u64 = 8 * MIB;
 /// S3 takes 10,000 parts; a few are spared for what finishing appends.
 const MOST_PARTS: u64 = 9_900;
-/// S3's largest object, 5 TiB.
-const LARGEST_OBJECT_MB: u64 = 5 * 1024 * 1024;
+/// The largest object of S3 and of Google, 5 TiB; Azure's is larger.
+pub(super) const LARGEST_OBJECT_MB: u64 = 5 * 1024 * 1024;
 
 /// The `s3` storage back end.
 #[derive(Clone, Debug)]
@@ -81,30 +82,16 @@ impl S3StorageConfig {
                 format!("{endpoint:?} is not an address without a path; for example https://s3.example.com:9000"),
             );
         }
-        let prefix = reader
-            .text("SORTIE_RECORDING_S3_PREFIX")
-            .unwrap_or_else(|| "recordings/".to_owned());
-        let prefix = match clean_prefix(&prefix) {
-            Some(prefix) => prefix,
-            None => {
-                reader.wrong(
-                    "SORTIE_RECORDING_S3_PREFIX",
-                    format!("{prefix:?} is not a prefix of names separated by single slashes"),
-                );
-                String::new()
-            }
-        };
-        if max_size_bytes > LARGEST_OBJECT_MB * MIB {
-            reader.wrong(
-                "SORTIE_RECORDING_MAX_SIZE_MB",
-                format!(
-                    "must be at most {LARGEST_OBJECT_MB} with SORTIE_RECORDING_STORAGE_BACKEND=s3"
-                ),
-            );
-        }
-        let staging = reader
-            .text("SORTIE_RECORDING_STAGING_PATH")
-            .map_or_else(|| database.with_file_name("staging"), PathBuf::from);
+        let CommonStorageConfig {
+            prefix,
+            staging,
+            part_size,
+        } = CommonStorageConfig::read(
+            reader,
+            "SORTIE_RECORDING_S3_PREFIX",
+            database,
+            max_size_bytes,
+        );
         Self {
             bucket,
             region,
@@ -112,7 +99,7 @@ impl S3StorageConfig {
             prefix,
             redirect: reader.flag("SORTIE_RECORDING_S3_REDIRECT", false),
             staging,
-            part_size: part_size(max_size_bytes),
+            part_size,
             credentials: S3Key::read(reader),
         }
     }
@@ -165,8 +152,17 @@ fn is_endpoint(endpoint: &str) -> bool {
     })
 }
 
+/// The same, but a path may follow.
+pub(super) fn is_address(address: &str) -> bool {
+    address.parse::<axum::http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
+    })
+}
+
 /// Without a slash at its beginning and with one at its end; `/` alone is none.
-fn clean_prefix(prefix: &str) -> Option<String> {
+pub(super) fn clean_prefix(prefix: &str) -> Option<String> {
     let names = prefix.trim_start_matches('/').trim_end_matches('/');
     if names.is_empty() {
         return Some(String::new());
@@ -181,7 +177,7 @@ fn clean_prefix(prefix: &str) -> Option<String> {
 }
 
 /// The least that lets the largest recording be made of the parts that S3 takes, in whole MiB.
-fn part_size(max_size_bytes: u64) -> u64 {
+pub(super) fn part_size(max_size_bytes: u64) -> u64 {
     max_size_bytes
         .div_ceil(MOST_PARTS)
         .next_multiple_of(MIB)

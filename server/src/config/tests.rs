@@ -34,6 +34,17 @@ const KINDS: &[&[(&str, &str)]] = &[
         ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),
         ("SORTIE_RECORDING_S3_BUCKET", "videos"),
     ],
+    #[cfg(feature = "s3")]
+    &[
+        ("SORTIE_RECORDING_STORAGE_BACKEND", "azure"),
+        ("SORTIE_RECORDING_AZURE_CONTAINER", "videos"),
+        ("AZURE_STORAGE_ACCOUNT_NAME", "account"),
+    ],
+    #[cfg(feature = "s3")]
+    &[
+        ("SORTIE_RECORDING_STORAGE_BACKEND", "gcs"),
+        ("SORTIE_RECORDING_GCS_BUCKET", "videos"),
+    ],
     &[("SORTIE_AUTH_JWT_SECRET", "0123456789abcdef0123456789abcdef")],
     #[cfg(feature = "sso")]
     &[

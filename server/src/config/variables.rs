@@ -50,7 +50,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("SORTIE_RECORDING_DISK_LOW_PERCENT", "(5 less)", "… until the disk is no fuller than this (0 to 98)"),
 
     // Storage.
-    plain("SORTIE_RECORDING_STORAGE_BACKEND", "local", "Where recordings go: `local` or `s3`"),
+    plain("SORTIE_RECORDING_STORAGE_BACKEND", "local", "Where recordings go: `local`, `s3`, `azure` or `gcs`"),
     plain("SORTIE_RECORDING_STORAGE_PATH", "/data/recordings", "The folder for recordings with `local`"),
     plain("SORTIE_RECORDING_S3_BUCKET", "", "The bucket; required with `s3`, and must exist"),
     plain("SORTIE_RECORDING_S3_REGION", "us-east-1", "Its region"),
@@ -61,6 +61,21 @@ pub const VARIABLES: &[Variable] = &[
     plain("AWS_ACCESS_KEY_ID", "", "Access key; without one the rest of the AWS chain is asked (profiles, SSO, IRSA, roles)"),
     secret("AWS_SECRET_ACCESS_KEY", "", "Belongs to `AWS_ACCESS_KEY_ID`"),
     secret("AWS_SESSION_TOKEN", "", "Belongs to a temporary `AWS_ACCESS_KEY_ID`"),
+    plain("SORTIE_RECORDING_AZURE_CONTAINER", "", "The container; required with `azure`, and must exist"),
+    plain("SORTIE_RECORDING_AZURE_PREFIX", "recordings/", "Begins every blob's name; `/` for none"),
+    plain("AZURE_STORAGE_ACCOUNT_NAME", "", "The storage account; required with `azure`"),
+    plain("AZURE_STORAGE_ENDPOINT", "", "Address of an account that is not in the public cloud: `https://ACCOUNT.blob.core.usgovcloudapi.net`"),
+    secret("AZURE_STORAGE_ACCOUNT_KEY", "", "The account's key. Without it a service principal or a workload identity, a SAS token, or the machine's managed identity"),
+    secret("AZURE_STORAGE_SAS_TOKEN", "", "A token for the container: read, add, create, write, delete and list"),
+    plain("AZURE_CLIENT_ID", "", "A service principal, a workload identity, or one of several managed identities"),
+    plain("AZURE_TENANT_ID", "", "Belongs to a service principal or a workload identity"),
+    secret("AZURE_CLIENT_SECRET", "", "Belongs to a service principal"),
+    plain("AZURE_FEDERATED_TOKEN_FILE", "", "Belongs to a workload identity; Kubernetes sets it"),
+    plain("AZURE_AUTHORITY_HOST", "(the public cloud's)", "Where tokens come from"),
+    plain("SORTIE_RECORDING_GCS_BUCKET", "", "The bucket; required with `gcs`, and must exist"),
+    plain("SORTIE_RECORDING_GCS_PREFIX", "recordings/", "Begins every object's name; `/` for none"),
+    plain("GOOGLE_APPLICATION_CREDENTIALS", "", "File with a service account's key or a user's credentials. Without it gcloud's own file, else the machine's or the pod's account"),
+    secret("GOOGLE_SERVICE_ACCOUNT_KEY", "", "A service account's key itself, as JSON, instead of a file"),
 
     // Database.
     plain("SORTIE_DB_TYPE", "sqlite", "The kind of database: `sqlite` (one server) or `postgres` (one or several)"),

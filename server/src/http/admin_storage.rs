@@ -49,7 +49,7 @@ async fn report(State(state): State<AppState>, _: Admin) -> ApiResult<Response> 
     let disk = match &state.config.storage {
         StorageConfig::Local(local) => Disk::of(&local.path).await.ok(),
         #[cfg(feature = "s3")]
-        StorageConfig::S3(_) => None,
+        StorageConfig::S3(_) | StorageConfig::Azure(_) | StorageConfig::Gcs(_) => None,
     };
     let report = shown(&state, usage, disk);
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(report)).into_response())

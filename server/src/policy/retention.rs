@@ -104,7 +104,7 @@ impl Retention {
             folder: match &config.storage {
                 StorageConfig::Local(local) => Some(local.path.clone()),
                 #[cfg(feature = "s3")]
-                StorageConfig::S3(_) => None,
+                StorageConfig::S3(_) | StorageConfig::Azure(_) | StorageConfig::Gcs(_) => None,
             },
             next_run_ms: AtomicI64::new(first_ms),
             next_look_ms: AtomicI64::new(first_ms),

@@ -1,5 +1,10 @@
-//! What every storage must do, tried on each of them; with S3, on a real server.
+//! What every storage must do, tried on each of them; with S3 and Azure, on a real server.
 
+#[path = "../../tests/support/azurite.rs"]
+mod azurite;
+#[path = "../../tests/support/fault_proxy.rs"]
+mod fault_proxy;
+mod only_azure;
 mod only_s3;
 #[path = "../../tests/support/seaweedfs.rs"]
 mod seaweedfs;
@@ -16,12 +21,16 @@ use tempfile::TempDir;
 
 use super::s3::Remote;
 use super::{
-    AS_IT_CAME, Excerpt, Finishing, Ledger, LocalStorage, S3Storage, SeekableStream, Settled,
-    Storage, StorageError, Stored, What, Writer,
+    AS_IT_CAME, Excerpt, Finishing, Ledger, LocalStorage, Place, S3Storage, SeekableStream,
+    Settled, Storage, StorageError, Stored, What, Writer,
 };
 use crate::clock::{Clock, SystemClock};
-use crate::config::{S3Key, S3StorageConfig};
-use seaweedfs::{ADMIN, BUCKET, seaweedfs};
+use crate::config::{
+    AzureStorageConfig, CommonStorageConfig, GcsStorageConfig, S3Key, S3StorageConfig,
+};
+use azurite::azurite;
+use fault_proxy::{Fault, FaultProxy};
+use seaweedfs::{ADMIN, BUCKET, OPEN_BUCKET, seaweedfs};
 
 /// The smallest that S3 takes.
 const PART: u64 = 5 * 1024 * 1024;
@@ -34,19 +43,30 @@ const UNSETTLED: u64 = 1000;
 const EXCERPT_EVERY: usize = 10_007;
 const EXCERPT: usize = 17;
 
+/// What is the same for all buckets.
+fn common(folder: &Path) -> CommonStorageConfig {
+    CommonStorageConfig {
+        prefix: format!("{}/", uuid::Uuid::new_v4().simple()),
+        staging: folder.join("staging"),
+        part_size: PART,
+    }
+}
+
 /// A storage under test, which can be given up and opened again as after a crash.
 struct Bench {
     folder: TempDir,
     kind: Kind,
+    /// On the way to the store.
+    _proxy: Option<FaultProxy>,
     storage: Box<dyn Storage>,
 }
 
 #[derive(Clone)]
 enum Kind {
     Local,
-    S3(Box<S3StorageConfig>),
+    Bucket(Box<Place>),
     /// The next to be opened is another server.
-    Several(Box<S3StorageConfig>, Arc<several::Book>),
+    Several(Box<Place>, Arc<several::Book>),
 }
 
 impl Bench {
@@ -70,15 +90,66 @@ impl Bench {
                 session_token: None,
             }),
         };
-        Self::new(folder, Kind::S3(Box::new(config)))
+        Self::bucket(folder, Place::S3(config))
     }
 
-    fn several() -> Self {
-        let Self { folder, kind, .. } = Self::s3();
-        let Kind::S3(config) = kind else {
-            panic!("it is");
+    fn azure() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = AzureStorageConfig {
+            container: azurite::CONTAINER.to_owned(),
+            account: azurite::ACCOUNT.to_owned(),
+            endpoint: Some(azurite().endpoint.clone()),
+            credentials: [("AZURE_STORAGE_ACCOUNT_KEY", azurite::KEY.to_owned().into())].into(),
+            common: common(folder.path()),
         };
-        Self::new(folder, Kind::Several(config, Arc::default()))
+        Self::bucket(folder, Place::Azure(config))
+    }
+
+    /// Google's store speaks to us as S3 does, but for who we are; so an S3 server that asks nobody can stand in.
+    async fn gcs() -> Self {
+        // Takes out the token, which is empty: an S3 server would try to read it.
+        let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = serde_json::json!({
+            "gcs_base_url": proxy.endpoint,
+            "disable_oauth": true,
+            "client_email": "",
+            "private_key": "",
+            "private_key_id": "",
+        });
+        let config = GcsStorageConfig {
+            bucket: OPEN_BUCKET.to_owned(),
+            application_credentials: None,
+            service_account_key: Some(key.to_string().into()),
+            common: common(folder.path()),
+        };
+        Self {
+            _proxy: Some(proxy),
+            ..Self::bucket(folder, Place::Gcs(config))
+        }
+    }
+
+    fn bucket(folder: TempDir, place: Place) -> Self {
+        Self::new(folder, Kind::Bucket(Box::new(place)))
+    }
+
+    /// The same bucket, but several servers have it.
+    fn several(self) -> Self {
+        let place = Box::new(self.place().clone());
+        Self::new(self.folder, Kind::Several(place, Arc::default()))
+    }
+
+    fn place(&self) -> &Place {
+        match &self.kind {
+            Kind::Bucket(place) | Kind::Several(place, _) => place,
+            Kind::Local => panic!("a folder is in no bucket"),
+        }
+    }
+
+    /// The store without a storage around it.
+    fn remote(&self) -> Arc<Remote> {
+        let remote = Remote::open(self.place(), Arc::new(SystemClock));
+        Arc::new(remote.expect("a store"))
     }
 
     fn new(folder: TempDir, kind: Kind) -> Self {
@@ -86,6 +157,7 @@ impl Bench {
             storage: open(folder.path(), &kind),
             folder,
             kind,
+            _proxy: None,
         }
     }
 
@@ -96,9 +168,9 @@ impl Bench {
 
     /// Waits until the store has all that is settled.
     async fn quiesce(&self, id: &str, settled: u64) {
-        let config = match &self.kind {
+        let place = match &self.kind {
             Kind::Local => return,
-            Kind::S3(config) => config,
+            Kind::Bucket(place) => place,
             Kind::Several(_, book) => {
                 let sealable = (settled / PART).saturating_sub(1);
                 while book.sealed(id) < size(sealable) {
@@ -108,7 +180,7 @@ impl Bench {
             }
         };
         for index in 1..settled / PART {
-            let part = config.staging.join(id).join(format!("{index:05}.part"));
+            let part = place.staging().join(id).join(format!("{index:05}.part"));
             while part.exists() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -119,16 +191,16 @@ impl Bench {
     async fn foreign(&self) {
         let folder = match &self.kind {
             Kind::Local => self.folder.path().join("recordings"),
-            Kind::S3(config) | Kind::Several(config, _) => {
-                let remote = Remote::open(config, Arc::new(SystemClock)).expect("a store");
+            Kind::Bucket(place) | Kind::Several(place, _) => {
+                let remote = self.remote();
                 for name in ["holiday.webm", "deeper/notes.txt"] {
-                    let key = format!("{}{name}", config.prefix);
+                    let key = format!("{}{name}", place.prefix());
                     let bytes = Bytes::from_static(b"not ours");
                     let key = key.as_str().into();
                     let put = remote.put(&key, bytes, "text/plain").await;
                     put.expect("an object");
                 }
-                config.staging.clone()
+                place.staging().to_owned()
             }
         };
         std::fs::write(folder.join("notes.txt"), b"not ours").expect("a file");
@@ -139,13 +211,16 @@ impl Bench {
     fn foreigners(&self) -> usize {
         match self.kind {
             Kind::Local => 2,
-            Kind::S3(_) | Kind::Several(..) => 4,
+            Kind::Bucket(_) | Kind::Several(..) => 4,
         }
     }
 
     /// Whether it has multipart uploads, and says so.
     fn lists_uploads(&self) -> bool {
-        !matches!(self.kind, Kind::Local)
+        match &self.kind {
+            Kind::Local => false,
+            Kind::Bucket(place) | Kind::Several(place, _) => !matches!(**place, Place::Azure(_)),
+        }
     }
 
     async fn object(&self, path: &str) -> Result<Vec<u8>, StorageError> {
@@ -286,13 +361,14 @@ fn open(folder: &Path, kind: &Kind) -> Box<dyn Storage> {
         Kind::Local => {
             Box::new(LocalStorage::open(folder.join("recordings")).expect("a local storage"))
         }
-        Kind::S3(config) => {
-            Box::new(S3Storage::open(config, Arc::new(SystemClock), None).expect("an S3 storage"))
+        Kind::Bucket(place) => {
+            let opened = S3Storage::open(*place.clone(), Arc::new(SystemClock), None);
+            Box::new(opened.expect("a storage"))
         }
-        Kind::Several(config, book) => {
+        Kind::Several(place, book) => {
             let ledger = Some(Arc::clone(book) as Arc<dyn Ledger>);
-            let opened = S3Storage::open(config, Arc::new(SystemClock), ledger);
-            Box::new(opened.expect("an S3 storage"))
+            let opened = S3Storage::open(*place.clone(), Arc::new(SystemClock), ledger);
+            Box::new(opened.expect("a storage"))
         }
     }
 }
@@ -614,31 +690,28 @@ async fn health(bench: &mut Bench) -> Checked {
     bench.storage.check().await
 }
 
-/// Runs each on a local folder, on a real S3 server, and on one that several servers share.
+/// Runs each in every kind of place.
 macro_rules! conformance {
-    ($($name:ident),* $(,)?) => {
-        mod local_folder {
+    ($names:tt) => {
+        conformance!(local_folder, Bench::local(), $names);
+        conformance!(s3_server, Bench::s3(), $names);
+        conformance!(several_servers, Bench::s3().several(), $names);
+        conformance!(azurite_server, Bench::azure(), $names);
+        conformance!(several_servers_and_azurite, Bench::azure().several(), $names);
+        conformance!(what_speaks_like_google, Bench::gcs().await, $names);
+    };
+    ($kind:ident, $bench:expr, [$($name:ident),* $(,)?]) => {
+        mod $kind {
+            use super::Bench;
             $(#[tokio::test]
             async fn $name() {
-                super::$name(&mut super::Bench::local()).await.unwrap_or_else(|error| panic!("{error:?}"));
-            })*
-        }
-        mod s3_server {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(&mut super::Bench::s3()).await.unwrap_or_else(|error| panic!("{error:?}"));
-            })*
-        }
-        mod several_servers {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(&mut super::Bench::several()).await.unwrap_or_else(|error| panic!("{error:?}"));
+                super::$name(&mut $bench).await.unwrap_or_else(|error| panic!("{error:?}"));
             })*
         }
     };
 }
 
-conformance!(
+conformance!([
     every_length,
     every_end,
     crashes,
@@ -647,4 +720,4 @@ conformance!(
     deletions,
     listing,
     health,
-);
+]);

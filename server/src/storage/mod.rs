@@ -27,7 +27,7 @@ pub(crate) use disk::Disk;
 pub(crate) use ledger::{Entry, Ledger};
 pub(crate) use local::LocalStorage;
 #[cfg(feature = "s3")]
-pub(crate) use s3::S3Storage;
+pub(crate) use s3::{Place, S3Storage};
 pub(crate) use stored::{Stored, What};
 
 /// What can go wrong.

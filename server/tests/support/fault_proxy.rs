@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     None,
     /// It is answered with this status, and the store never hears of it.
     Status(u16),
+    /// It is answered with 400 and this code, and the store never hears of it.
+    Refused(&'static str),
     /// The connection is cut before the store hears of it.
     CutBefore,
     /// The store has done it, and the answer is lost.
@@ -117,20 +119,21 @@ impl Shared {
         locked(&self.log).push((first_line, fault));
         match fault {
             Fault::CutBefore => return Ok(()),
-            Fault::Status(status) => {
-                let body = "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>";
-                let answer = format!(
-                    "HTTP/1.1 {status} Fault\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                    body.len()
-                );
-                return client.write_all(answer.as_bytes()).await;
-            }
+            Fault::Status(status) => return refuse(&mut client, status, "SlowDown").await,
+            Fault::Refused(code) => return refuse(&mut client, 400, code).await,
             Fault::Delay(pause) => tokio::time::sleep(pause).await,
             Fault::None | Fault::CutAfter => {}
         }
         let mut store = TcpStream::connect(&self.upstream).await?;
-        // The host is signed and stays as it is.
-        store.write_all(&request[..head - 2]).await?;
+        // The host is signed and stays as it is. A token is Google's, and this store another.
+        for line in text.split_inclusive("\r\n").filter(|line| *line != "\r\n") {
+            if !line
+                .to_ascii_lowercase()
+                .starts_with("authorization: bearer")
+            {
+                store.write_all(line.as_bytes()).await?;
+            }
+        }
         store.write_all(b"Connection: close\r\n\r\n").await?;
         store.write_all(&request[head..]).await?;
         if fault == Fault::CutAfter {
@@ -140,4 +143,13 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+async fn refuse(client: &mut TcpStream, status: u16, code: &str) -> std::io::Result<()> {
+    let body = format!("<Error><Code>{code}</Code><Message>Not now.</Message></Error>");
+    let answer = format!(
+        "HTTP/1.1 {status} Fault\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    client.write_all(answer.as_bytes()).await
 }

@@ -4,6 +4,8 @@
 
 pub(crate) mod appliance;
 #[cfg(feature = "s3")]
+pub(crate) mod azurite;
+#[cfg(feature = "s3")]
 pub(crate) mod fault_proxy;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;

@@ -11,6 +11,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub(crate) const BUCKET: &str = "sortie";
+/// A bucket in which anybody may do anything.
+pub(crate) const OPEN_BUCKET: &str = "open";
 /// An access key and its secret: may do everything.
 pub(crate) const ADMIN: (&str, &str) = ("admin-key", "admin-secret");
 /// May only read and list.
@@ -53,7 +55,10 @@ impl SeaweedFs {
                 "actions": actions,
             })
         };
+        let anybody =
+            ["Read", "Write", "List", "Tagging"].map(|action| format!("{action}:{OPEN_BUCKET}"));
         let identities = serde_json::json!({ "identities": [
+            { "name": "anonymous", "actions": anybody },
             identity("admin", ADMIN, &["Admin", "Read", "Write", "List", "Tagging"]),
             identity("reader", READER, &["Read", "List"]),
         ]});
@@ -94,7 +99,10 @@ impl SeaweedFs {
             .expect("a shell");
         // With a bucket of its own the server is ready when the bucket is.
         for _ in 0..ATTEMPTS {
-            if make_bucket(filer) && status(s3, "GET /healthz") == Some(200) {
+            if make_bucket(filer, BUCKET)
+                && make_bucket(filer, OPEN_BUCKET)
+                && status(s3, "GET /healthz") == Some(200)
+            {
                 return Self {
                     endpoint: format!("http://127.0.0.1:{s3}"),
                     _keeper: Some(keeper),
@@ -110,9 +118,9 @@ impl SeaweedFs {
 }
 
 /// Buckets are folders of the filer.
-fn make_bucket(filer: u16) -> bool {
+fn make_bucket(filer: u16, bucket: &str) -> bool {
     matches!(
-        status(filer, &format!("POST /buckets/{BUCKET}/")),
+        status(filer, &format!("POST /buckets/{bucket}/")),
         // The second: it is there already.
         Some(200..=299 | 409)
     )

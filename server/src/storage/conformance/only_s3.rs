@@ -18,10 +18,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn staging(bench: &Bench, id: &str) -> std::path::PathBuf {
-    match &bench.kind {
-        Kind::S3(config) => config.staging.join(id),
-        _ => panic!("not this one"),
-    }
+    bench.place().staging().join(id)
 }
 
 /// The process dies while it finishes, and again behind the end: it is done again, and nothing is lost.
@@ -56,21 +53,17 @@ async fn finishing_is_taken_up_wherever_it_was() -> Checked {
 #[tokio::test]
 async fn an_upload_is_given_up_with_its_recording() -> Checked {
     let mut bench = Bench::s3();
-    let Kind::S3(config) = bench.kind.clone() else {
-        panic!("another kind")
-    };
-    let remote = Remote::open(&config, Arc::new(SystemClock)).expect("a store");
-    let remote = Arc::new(remote);
+    let (remote, prefix) = (bench.remote(), bench.place().prefix().to_owned());
     let stream = stream(3 * PART);
     let writer = bench.grown("given-up", &stream, &[]).await?;
     bench.quiesce("given-up", settled(3 * PART)).await;
-    let uploads = uploads_of(&remote, &config.prefix).await;
+    let uploads = uploads_of(&remote, &prefix).await;
     assert_eq!(uploads.len(), 1, "{uploads:?}");
-    assert_eq!(uploads[0].key, format!("{}given-up.webm", config.prefix));
+    assert_eq!(uploads[0].key, format!("{prefix}given-up.webm"));
     drop(writer);
     let path = bench.storage.growing_path("given-up");
     bench.storage.delete(&path).await?;
-    let uploads = uploads_of(&remote, &config.prefix).await;
+    let uploads = uploads_of(&remote, &prefix).await;
     assert!(uploads.is_empty(), "{uploads:?}");
     Ok(())
 }
@@ -79,15 +72,11 @@ async fn an_upload_is_given_up_with_its_recording() -> Checked {
 #[tokio::test]
 async fn an_upload_that_is_gone() -> Checked {
     let mut bench = Bench::s3();
-    let Kind::S3(config) = bench.kind.clone() else {
-        panic!("another kind")
-    };
-    let remote = Remote::open(&config, Arc::new(SystemClock)).expect("a store");
-    let remote = Arc::new(remote);
+    let (remote, prefix) = (bench.remote(), bench.place().prefix().to_owned());
     let stream = stream(3 * PART);
     let writer = bench.grown("gone", &stream, &[]).await?;
     bench.quiesce("gone", settled(3 * PART)).await;
-    for upload in uploads_of(&remote, &config.prefix).await {
+    for upload in uploads_of(&remote, &prefix).await {
         remote
             .abort(&upload.key.as_str().into(), &upload.upload_id)
             .await
@@ -140,7 +129,9 @@ async fn a_presigned_address_can_be_read_by_anybody() -> Checked {
 async fn what_the_probe_says() {
     let change = |change: fn(&mut S3StorageConfig)| async move {
         let mut bench = Bench::s3();
-        if let Kind::S3(config) = &mut bench.kind {
+        if let Kind::Bucket(place) = &mut bench.kind
+            && let Place::S3(config) = &mut **place
+        {
             change(config);
         }
         bench.crash();

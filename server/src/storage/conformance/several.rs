@@ -87,7 +87,7 @@ impl Ledger for Book {
 
 /// Two servers with one bucket and one ledger.
 fn two() -> (Bench, Box<dyn Storage>) {
-    let bench = Bench::several();
+    let bench = Bench::s3().several();
     let other = open(bench.folder.path(), &bench.kind);
     (bench, other)
 }
@@ -210,7 +210,7 @@ async fn what_was_deleted_stays_deleted() -> Checked {
 /// A server is alive as long as it has a writer, and says so under the number of the latest one.
 #[tokio::test]
 async fn whoever_writes_is_kept_alive() -> Checked {
-    let bench = Bench::several();
+    let bench = Bench::s3().several();
     let Kind::Several(_, book) = &bench.kind else {
         panic!("it is");
     };

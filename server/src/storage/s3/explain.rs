@@ -2,7 +2,8 @@
 
 use object_store::Error;
 
-use crate::config::S3StorageConfig;
+use super::place::{Need, Place};
+use super::remote::no_bucket;
 
 /// An error with what caused it. object_store repeats causes in its texts, so only what is new is added.
 pub(super) fn text_of(error: &dyn std::error::Error) -> String {
@@ -19,51 +20,36 @@ pub(super) fn text_of(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Says what is wrong when a call that needs `permission` on `resource` fails.
-pub(super) fn explain(
-    error: &Error,
-    permission: &str,
-    resource: &str,
-    config: &S3StorageConfig,
-) -> String {
+/// Problems with who we are begin so.
+pub(super) const CREDENTIALS: &str = "credentials:";
+
+/// Says what is wrong when a call fails for which `need` must be met.
+pub(super) fn explain(error: &Error, need: Need, place: &Place) -> String {
     let text = text_of(error);
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let bucket = &config.bucket;
-    let endpoint = config.endpoint.as_deref().unwrap_or("AWS");
-    if has(&["NoSuchBucket"]) {
+    let bucket = place.bucket();
+    let (endpoint_variable, endpoint) = place.endpoint();
+    if no_bucket(&text) {
         return format!(
-            "SORTIE_RECORDING_S3_BUCKET: there is no bucket {bucket:?} at {endpoint}; create it, or correct the name"
+            "{}: there is no bucket {bucket:?} at {endpoint}; create it, or correct the name",
+            place.bucket_variable()
         );
-    }
-    if has(&["InvalidAccessKeyId", "InvalidClientTokenId"]) {
-        return format!(
-            "credentials: the access key is not known at {endpoint}; check AWS_ACCESS_KEY_ID or the profile"
-        );
-    }
-    if has(&["SignatureDoesNotMatch"]) {
-        return "credentials: the secret key does not belong to the access key; check AWS_SECRET_ACCESS_KEY or the profile".to_owned();
-    }
-    if has(&["ExpiredToken", "TokenRefreshRequired"]) {
-        return "credentials: they have expired; sign in again or renew AWS_SESSION_TOKEN"
-            .to_owned();
     }
     if has(&["RequestTimeTooSkewed"]) {
         return "this machine's clock is wrong by more than the store allows; set it (NTP)"
             .to_owned();
     }
-    if has(&[
-        "AuthorizationHeaderMalformed",
-        "PermanentRedirect",
-        "IllegalLocationConstraint",
-        "incorrectly configured region",
-    ]) {
-        return format!(
-            "SORTIE_RECORDING_S3_REGION: the bucket {bucket:?} is not in {:?}; set the region it is in",
-            config.region
-        );
+    let of_its_own = match place {
+        Place::S3(config) => s3(&has, endpoint.as_str(), bucket, &config.region),
+        Place::Azure(_) => azure(&has),
+        Place::Gcs(_) => None,
+    };
+    if let Some(problem) = of_its_own {
+        return problem;
     }
+    let permission = place.permission(need);
     if has(&["AccessDenied"]) || matches!(error, Error::PermissionDenied { .. }) {
-        return format!("the credentials lack the permission {permission} on {resource}");
+        return format!("the credentials lack {permission}");
     }
     if matches!(error, Error::Unauthenticated { path, .. } if path == "credentials") {
         return format!(
@@ -71,7 +57,46 @@ pub(super) fn explain(
         );
     }
     if has(&["error sending request", "dns error", "tcp connect error"]) {
-        return format!("SORTIE_RECORDING_S3_ENDPOINT: {endpoint} cannot be reached: {text}");
+        return format!("{endpoint_variable}: {endpoint} cannot be reached: {text}");
     }
-    format!("{permission} on {resource}: {text}")
+    format!("{permission}: {text}")
+}
+
+fn s3(has: &dyn Fn(&[&str]) -> bool, endpoint: &str, bucket: &str, region: &str) -> Option<String> {
+    let problem = if has(&["InvalidAccessKeyId", "InvalidClientTokenId"]) {
+        format!(
+            "credentials: the access key is not known at {endpoint}; check AWS_ACCESS_KEY_ID or the profile"
+        )
+    } else if has(&["SignatureDoesNotMatch"]) {
+        "credentials: the secret key does not belong to the access key; check AWS_SECRET_ACCESS_KEY or the profile".to_owned()
+    } else if has(&["ExpiredToken", "TokenRefreshRequired"]) {
+        "credentials: they have expired; sign in again or renew AWS_SESSION_TOKEN".to_owned()
+    } else if has(&[
+        "AuthorizationHeaderMalformed",
+        "PermanentRedirect",
+        "IllegalLocationConstraint",
+        "incorrectly configured region",
+    ]) {
+        format!(
+            "SORTIE_RECORDING_S3_REGION: the bucket {bucket:?} is not in {region:?}; set the region it is in"
+        )
+    } else {
+        return None;
+    };
+    Some(problem)
+}
+
+/// <https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes>
+fn azure(has: &dyn Fn(&[&str]) -> bool) -> Option<String> {
+    let refused = [
+        "AuthenticationFailed",
+        "InvalidAuthenticationInfo",
+        // Azurite has another code, and the same words.
+        "failed to authenticate",
+    ];
+    has(&refused).then(|| {
+        "credentials: the store does not accept them; check AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_TOKEN (which \
+         ends) or AZURE_CLIENT_SECRET, and this machine's clock"
+            .to_owned()
+    })
 }

@@ -1,4 +1,4 @@
-//! Recordings in S3 and what speaks like it.
+//! Recordings in S3 and what speaks like it, in Azure Blob Storage and in Google Cloud Storage.
 //!
 //! An object in a bucket cannot be appended to or changed. So a growing recording is a multipart upload of
 //! parts of one size (some stores insist on that), and the first part is held back until the end, because the
@@ -24,6 +24,7 @@ mod explain;
 mod folder;
 mod keys;
 mod listing;
+mod place;
 mod probe;
 mod remote;
 mod shared;
@@ -48,9 +49,9 @@ use tokio::sync::Mutex;
 use super::stored::CHECK;
 use super::{Ledger, Presigned, Reopened, Storage, StorageError, Stored, What, Writer, blocking};
 use crate::clock::Clock;
-use crate::config::S3StorageConfig;
 use assembly::{Assembly, Ownership};
 use keys::Keys;
+pub(crate) use place::Place;
 #[cfg(test)]
 pub(crate) use remote::ListedUpload;
 pub(crate) use remote::Remote;
@@ -65,7 +66,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The `s3` back end.
 pub(crate) struct S3Storage {
-    config: S3StorageConfig,
+    place: Place,
     remote: Arc<Remote>,
     keys: Keys,
     /// Who works on a recording now, by id: a writer that was dropped may need a moment to end.
@@ -78,22 +79,22 @@ impl S3Storage {
     /// Uses a bucket, and the staging folder, which is created if need be. Asks the store nothing yet.
     /// With a `ledger`, several servers may share what grows.
     pub(crate) fn open(
-        config: &S3StorageConfig,
+        place: Place,
         clock: Arc<dyn Clock>,
         ledger: Option<Arc<dyn Ledger>>,
     ) -> Result<Self, StorageError> {
         crate::tls::choose_tls();
-        std::fs::create_dir_all(&config.staging)?;
-        folder::clear(&config.staging)?;
-        let remote = Arc::new(Remote::open(config, clock).map_err(read_error)?);
-        let keys = Keys::new(&config.prefix, &config.staging);
+        std::fs::create_dir_all(place.staging())?;
+        folder::clear(place.staging())?;
+        let remote = Arc::new(Remote::open(&place, clock).map_err(read_error)?);
+        let keys = Keys::new(place.prefix(), place.staging());
         let shared = ledger.map(|ledger| Shared::open(ledger, Arc::clone(&remote), &keys));
         Ok(Self {
             remote,
             keys,
             owners: BlockingMutex::default(),
             shared: shared.transpose()?,
-            config: config.clone(),
+            place,
         })
     }
 
@@ -174,7 +175,7 @@ impl S3Storage {
 #[async_trait]
 impl Storage for S3Storage {
     fn name(&self) -> &'static str {
-        "s3"
+        self.place.name()
     }
 
     fn growing_path(&self, id: &str) -> String {
@@ -188,9 +189,9 @@ impl Storage for S3Storage {
     async fn create(&self, id: &str) -> Result<Box<dyn Writer>, StorageError> {
         let ownership = self.own(id).await;
         if let Some(shared) = &self.shared {
-            return shared.create(id, self.config.part_size, ownership).await;
+            return shared.create(id, self.place.part_size(), ownership).await;
         }
-        let (folder, part_size) = (self.keys.folder(id)?, self.config.part_size);
+        let (folder, part_size) = (self.keys.folder(id)?, self.place.part_size());
         let (staged, state) = blocking({
             let folder = folder.clone();
             move || Staged::create(&folder, part_size)
@@ -336,7 +337,7 @@ impl Storage for S3Storage {
     }
 
     async fn probe(&self) -> Result<(), StorageError> {
-        probe::probe(&self.remote, &self.keys, &self.config).await
+        probe::probe(&self.remote, &self.keys, &self.place).await
     }
 
     async fn presigned(
@@ -344,7 +345,7 @@ impl Storage for S3Storage {
         path: &str,
         presigned: Presigned<'_>,
     ) -> Result<Option<String>, StorageError> {
-        if !self.config.redirect {
+        if !self.place.redirects() {
             return Ok(None);
         }
         let key = Keys::key(path)?;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
-use super::explain::explain;
+use super::explain::{CREDENTIALS, explain};
 use super::keys::Keys;
+use super::place::{Need, Place};
 use super::remote::Remote;
-use crate::config::S3StorageConfig;
 use crate::storage::StorageError;
 use crate::storage::stored::CHECK;
 
@@ -19,18 +19,16 @@ const CONTENT: &[u8] = b"Sortie Recording tries whether this bucket can be used.
 pub(super) async fn probe(
     remote: &Arc<Remote>,
     keys: &Keys,
-    config: &S3StorageConfig,
+    place: &Place,
 ) -> Result<(), StorageError> {
     let key = Keys::key(&format!(
         "{}{CHECK}-{}",
         keys.prefix(),
         uuid::Uuid::new_v4().simple()
     ))?;
-    let bucket = format!("arn:aws:s3:::{}", config.bucket);
-    let objects = format!("{bucket}/{}*", keys.prefix());
     let mut problems: Vec<String> = Vec::new();
-    let mut note = |error: &object_store::Error, permission: &str, resource: &str| {
-        let problem = explain(error, permission, resource, config);
+    let mut note = |error: &object_store::Error, need: Need| {
+        let problem = explain(error, need, place);
         if !problems.contains(&problem) {
             problems.push(problem);
         }
@@ -38,13 +36,13 @@ pub(super) async fn probe(
 
     // Without it a missing object is answered with "forbidden", and a lost answer cannot be cleared up.
     if let Err(error) = remote.size(&key).await {
-        note(&error, "s3:ListBucket", &bucket);
+        note(&error, Need::List);
     }
     match remote
         .put(&key, Bytes::from_static(CONTENT), "text/plain")
         .await
     {
-        Err(error) => note(&error, "s3:PutObject", &objects),
+        Err(error) => note(&error, Need::Write),
         Ok(()) => {
             let read =
                 async {
@@ -58,7 +56,7 @@ pub(super) async fn probe(
                     Ok::<_, object_store::Error>(read.concat())
                 };
             match read.await {
-                Err(error) => note(&error, "s3:GetObject", &objects),
+                Err(error) => note(&error, Need::Read),
                 Ok(read) if read == CONTENT => {}
                 Ok(_) => {
                     return Err(StorageError::Io(io::Error::other(
@@ -67,22 +65,22 @@ pub(super) async fn probe(
                 }
             }
             match remote.begin(&key, "text/plain").await {
-                Err(error) => note(&error, "s3:PutObject", &objects),
+                Err(error) => note(&error, Need::Write),
                 Ok(upload) => {
                     if let Err(error) = remote.abort(&key, &upload).await {
-                        note(&error, "s3:AbortMultipartUpload", &objects);
+                        note(&error, Need::Abort);
                     }
                 }
             }
             if let Err(error) = remote.delete(&key).await {
-                note(&error, "s3:DeleteObject", &objects);
+                note(&error, Need::Delete);
             }
             match Remote::uploads(Arc::clone(remote), keys.prefix())
                 .try_next()
                 .await
             {
                 Err(error @ object_store::Error::PermissionDenied { .. }) => {
-                    note(&error, "s3:ListBucketMultipartUploads", &bucket);
+                    note(&error, Need::ListUploads);
                 }
                 // Only the sweep needs it, and not every store has it.
                 Err(error) => {
@@ -91,6 +89,10 @@ pub(super) async fn probe(
                 Ok(_) => {}
             }
         }
+    }
+    // An answer to HEAD has no words: what is wrong with the credentials looks there as if a permission were missing.
+    if let Some(told) = problems.iter().find(|told| told.starts_with(CREDENTIALS)) {
+        problems = vec![told.clone()];
     }
     if problems.is_empty() {
         return Ok(());

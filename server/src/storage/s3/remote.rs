@@ -9,20 +9,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
-use object_store::multipart::{MultipartStore, PartId};
+use object_store::multipart::PartId;
 use object_store::path::Path;
 use object_store::signer::{Method, SignedUrlOptions, Signer};
 use object_store::{
     Attribute, Attributes, BackoffConfig, ClientOptions, Error, GetOptions, GetRange, ObjectMeta,
-    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, RetryConfig,
-    StaticCredentialProvider,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, RetryConfig,
 };
 
-use super::credentials::ChainCredentials;
 use super::explain::text_of;
+use super::place::{Place, Store};
 use crate::clock::Clock;
-use crate::config::S3StorageConfig;
 use crate::storage::StorageError;
 
 /// How often a call is made before it has failed, where object_store itself gives up at once: after an answer
@@ -36,7 +33,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A bucket.
 #[derive(Debug)]
 pub(crate) struct Remote {
-    store: AmazonS3,
+    store: Store,
     http: reqwest::Client,
 }
 
@@ -44,11 +41,7 @@ pub(crate) struct Remote {
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Remote {
-    pub(crate) fn open(config: &S3StorageConfig, clock: Arc<dyn Clock>) -> Result<Self> {
-        let plain = config
-            .endpoint
-            .as_deref()
-            .is_some_and(|endpoint| endpoint.starts_with("http://"));
+    pub(crate) fn open(place: &Place, clock: Arc<dyn Clock>) -> Result<Self> {
         let retry = RetryConfig {
             backoff: BackoffConfig {
                 init_backoff: FIRST_PAUSE,
@@ -60,7 +53,6 @@ impl Remote {
         };
         // No limit on the whole: a viewer may take hours over a download.
         let client = ClientOptions::new()
-            .with_allow_http(plain)
             .with_timeout_disabled()
             .with_read_timeout(SILENCE)
             .with_connect_timeout(CONNECT_TIMEOUT)
@@ -68,42 +60,13 @@ impl Remote {
                 "sortie-server/",
                 env!("CARGO_PKG_VERSION")
             )));
-        let mut builder = AmazonS3Builder::new()
-            .with_bucket_name(&config.bucket)
-            .with_region(&config.region)
-            .with_allow_http(plain)
-            // Plain DELETE is what every store knows.
-            .with_disable_bulk_delete(true)
-            .with_retry(retry)
-            .with_client_options(client);
-        builder = match &config.endpoint {
-            Some(endpoint) => builder.with_endpoint(endpoint.trim_end_matches('/')),
-            // A dot in the name does not go with AWS's certificate.
-            None => builder.with_virtual_hosted_style_request(!config.bucket.contains('.')),
-        };
-        builder = match &config.credentials {
-            Some(key) => {
-                builder.with_credentials(Arc::new(StaticCredentialProvider::new(AwsCredential {
-                    key_id: key.access_key_id.clone(),
-                    secret_key: key.secret_access_key.expose().to_owned(),
-                    token: key
-                        .session_token
-                        .as_ref()
-                        .map(|token| token.expose().to_owned()),
-                })))
-            }
-            None => builder.with_credentials(Arc::new(ChainCredentials::new(
-                config.region.clone(),
-                clock,
-            ))),
-        };
         let http = reqwest::Client::builder()
             .read_timeout(SILENCE)
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
             .map_err(generic)?;
         Ok(Self {
-            store: builder.build()?,
+            store: Store::open(place, client, retry, clock)?,
             http,
         })
     }
@@ -115,9 +78,13 @@ impl Remote {
             attributes: content(content_type),
             ..PutOptions::default()
         };
-        again(|| self.store.put_opts(key, bytes.clone().into(), options()))
-            .await
-            .map(|_| ())
+        again(|| {
+            self.store
+                .objects()
+                .put_opts(key, bytes.clone().into(), options())
+        })
+        .await
+        .map(|_| ())
     }
 
     /// Writes a whole object that comes in pieces.
@@ -133,19 +100,28 @@ impl Remote {
             attributes: content(content_type),
             ..PutOptions::default()
         };
-        again(|| self.store.put_opts(key, payload.clone(), options()))
-            .await
-            .map(|_| ())
+        again(|| {
+            self.store
+                .objects()
+                .put_opts(key, payload.clone(), options())
+        })
+        .await
+        .map(|_| ())
     }
 
     /// Begins a multipart upload. Done twice it leaves one that is never used, as the sweep finds out.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 CreateMultipartUpload", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn begin(&self, key: &Path, content_type: &str) -> Result<String> {
+        let attributes = match &self.store {
+            // It goes by the name; see `place.rs`.
+            Store::Azure(_) => Attributes::default(),
+            Store::S3(_) | Store::Gcs { .. } => content(content_type),
+        };
         let options = || PutMultipartOptions {
-            attributes: content(content_type),
+            attributes: attributes.clone(),
             ..PutMultipartOptions::default()
         };
-        again(|| self.store.create_multipart_opts(key, options())).await
+        again(|| self.store.parts().create_multipart_opts(key, options())).await
     }
 
     /// Writes the part of this index, counted from 0. Done twice the later one counts, with the same bytes.
@@ -161,6 +137,7 @@ impl Remote {
         let upload = upload.to_owned();
         let part = again(|| {
             self.store
+                .parts()
                 .put_part(key, &upload, index, bytes.clone().into())
         })
         .await?;
@@ -169,7 +146,7 @@ impl Remote {
 
     /// Makes one object of all parts. Done twice it fails the second time: ask for the object's size.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 CompleteMultipartUpload", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
-    pub(super) async fn complete(
+    pub(crate) async fn complete(
         &self,
         key: &Path,
         upload: &str,
@@ -180,26 +157,55 @@ impl Remote {
             .into_iter()
             .map(|content_id| PartId { content_id })
             .collect();
-        again(|| self.store.complete_multipart(key, &upload, parts.clone()))
-            .await
-            .map(|_| ())
+        again(|| {
+            self.store
+                .parts()
+                .complete_multipart(key, &upload, parts.clone())
+        })
+        .await
+        .map(|_| ())
     }
 
     /// Gives a multipart upload up; one that is not there is no error.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 AbortMultipartUpload", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(crate) async fn abort(&self, key: &Path, upload: &str) -> Result<()> {
+        if let Store::Azure(_) = &self.store {
+            return self.discard_blocks(key).await;
+        }
         let upload = upload.to_owned();
-        absent_is_fine(again(|| self.store.abort_multipart(key, &upload)).await)
+        absent_is_fine(again(|| self.store.parts().abort_multipart(key, &upload)).await)
+    }
+
+    /// Azure keeps blocks that are in no blob for a week; making an empty blob of that name discards them.
+    async fn discard_blocks(&self, key: &Path) -> Result<()> {
+        // Empty: made by an attempt that came no further. Else it is complete, and has no other blocks.
+        if self.size(key).await?.is_some_and(|size| size > 0) {
+            return Ok(());
+        }
+        self.complete(key, "", Vec::new()).await?;
+        self.delete(key).await
     }
 
     /// An object's size; `None`: there is none.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 HeadObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn size(&self, key: &Path) -> Result<Option<u64>> {
-        match again(|| self.store.head(key)).await {
+        match again(|| self.store.objects().head(key)).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// What the store says an object is.
+    #[cfg(test)]
+    pub(crate) async fn content_type(&self, key: &Path) -> Result<Option<String>> {
+        let result = self
+            .store
+            .objects()
+            .get_opts(key, GetOptions::default())
+            .await?;
+        let value = result.attributes.get(&Attribute::ContentType);
+        Ok(value.map(|value| value.as_ref().to_owned()))
     }
 
     /// Reads a range, which must not be empty.
@@ -213,14 +219,14 @@ impl Remote {
             range: Some(GetRange::Bounded(range.clone())),
             ..GetOptions::default()
         };
-        let result = again(|| self.store.get_opts(key, options())).await?;
+        let result = again(|| self.store.objects().get_opts(key, options())).await?;
         Ok(result.into_stream().map_err(io::Error::other).boxed())
     }
 
     /// Removes an object; one that is not there is no error.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 DeleteObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn delete(&self, key: &Path) -> Result<()> {
-        absent_is_fine(again(|| self.store.delete(key)).await)
+        absent_is_fine(again(|| self.store.objects().delete(key)).await)
     }
 
     /// An address under which anybody may read the object for a while.
@@ -235,8 +241,10 @@ impl Remote {
             ("response-content-disposition", content_disposition),
             ("response-content-type", content_type),
         ]);
-        let url = self
-            .store
+        let Store::S3(store) = &self.store else {
+            return Err(generic("only S3 has addresses that say what they are"));
+        };
+        let url = store
             .signed_url_opts(Method::GET, key, expires_in, &options)
             .await?;
         Ok(url.into())
@@ -252,8 +260,9 @@ impl Remote {
         match after {
             Some(after) => self
                 .store
+                .objects()
                 .list_with_offset(prefix.as_ref(), &Path::from(after)),
-            None => self.store.list(prefix.as_ref()),
+            None => self.store.objects().list(prefix.as_ref()),
         }
     }
 
@@ -264,6 +273,10 @@ impl Remote {
         remote: Arc<Self>,
         prefix: &str,
     ) -> BoxStream<'static, Result<ListedUpload>> {
+        // Blocks of which no blob was made cannot be told from those of a blob that is being made; Azure removes them.
+        if let Store::Azure(_) = &remote.store {
+            return stream::empty().boxed();
+        }
         let prefix = prefix.to_owned();
         let first = Some((String::new(), String::new()));
         let pages = stream::try_unfold(first, move |markers| {
@@ -287,17 +300,22 @@ impl Remote {
     }
 
     async fn uploads_page(&self, query: &[(&str, &str)]) -> Result<UploadsPage> {
-        let options = SignedUrlOptions::new().with_query(query.iter().copied());
-        let url = self
-            .store
-            .signed_url_opts(
-                Method::GET,
-                &Path::default(),
-                Duration::from_secs(60),
-                &options,
-            )
-            .await?;
-        let answer = self.http.get(url).send().await.map_err(generic)?;
+        let request = match &self.store {
+            Store::S3(store) => {
+                let options = SignedUrlOptions::new().with_query(query.iter().copied());
+                let (bucket, validity) = (Path::default(), Duration::from_secs(60));
+                let signed = store.signed_url_opts(Method::GET, &bucket, validity, &options);
+                self.http.get(signed.await?)
+            }
+            Store::Gcs { store, address } => {
+                let credential = store.credentials().get_credential().await?;
+                let mut url = reqwest::Url::parse(address).map_err(generic)?;
+                url.query_pairs_mut().extend_pairs(query);
+                self.http.get(url).bearer_auth(&credential.bearer)
+            }
+            Store::Azure(_) => return Ok(UploadsPage::default()),
+        };
+        let answer = request.send().await.map_err(generic)?;
         let status = answer.status();
         let text = answer.text().await.map_err(generic)?;
         if status == axum::http::StatusCode::FORBIDDEN {
@@ -413,7 +431,7 @@ pub(super) fn write_error(error: Error) -> StorageError {
     let text = text_of(&error);
     let full = ["507", "StorageFull", "QuotaExceeded", "EntityTooLarge"];
     match error {
-        Error::NotFound { .. } if !text.contains("NoSuchBucket") => StorageError::Missing,
+        Error::NotFound { .. } if !no_bucket(&text) => StorageError::Missing,
         _ if full.iter().any(|word| text.contains(word)) => {
             StorageError::Full(io::Error::other(text))
         }
@@ -426,6 +444,11 @@ pub(super) fn write_error(error: Error) -> StorageError {
         }
         _ => StorageError::Io(io::Error::other(text)),
     }
+}
+
+/// Whether a store says that the bucket itself is not there.
+pub(super) fn no_bucket(text: &str) -> bool {
+    text.contains("NoSuchBucket") || text.contains("ContainerNotFound")
 }
 
 /// What a failed read means.
