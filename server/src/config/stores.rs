@@ -134,9 +134,7 @@ impl AzureStorageConfig {
         // A managed identity may be named by its client id, and is somewhere without a tenant.
         let named = ["AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_SECRET"];
         if let Some(proof) = named.iter().find(|name| has(name))
-            && !AZURE_CREDENTIALS
-                .iter()
-                .any(|set| set.iter().all(|name| has(name)))
+            && !AZURE_CREDENTIALS.iter().any(|set| set.iter().all(has))
         {
             let missing = ["AZURE_CLIENT_ID", "AZURE_TENANT_ID"];
             for missing in missing.into_iter().filter(|name| !has(name)) {
