@@ -16,10 +16,8 @@ if [[ ${1:-} == client ]]; then
     scripts/setup.sh test
     scripts/npm.sh target/bench-npm
     if command -v twiggy >/dev/null; then
-        # With names, and before wasm-bindgen and wasm-opt: which function it is, and roughly how large.
-        CARGO_TARGET_DIR=$CARGO_TARGET_DIR/named CARGO_PROFILE_WASM_RELEASE_STRIP=debuginfo \
-            cargo build --locked --quiet -p sortie-client --features js --target "$WASM_TARGET" --profile wasm-release
-        twiggy top -n 40 "$CARGO_TARGET_DIR/named/$WASM_TARGET/wasm-release/sortie_client.wasm"
+        # Before wasm-bindgen and wasm-opt: which function it is, and roughly how large.
+        twiggy top -n 40 "$CARGO_TARGET_DIR/$WASM_TARGET/wasm-release/sortie_client.wasm"
     else
         say "Where the bytes go is said by twiggy, which is not here: cargo install twiggy"
     fi

@@ -1,6 +1,11 @@
 //! When a session is to be recorded without being asked.
 
-use sortie_api::Session;
+use crate::wire::SessionNow;
+
+/// The event that says how a session is now.
+pub(crate) const SESSION_EVENT: &str = "session";
+/// The event that says that a session is gone.
+pub(crate) const SESSION_DELETED_EVENT: &str = "session_deleted";
 
 /// What a session's page is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +26,8 @@ pub(crate) struct AutoStart {
 impl AutoStart {
     /// Takes how the session is now. Hearing the same again is no new order: a recording that its user stopped, or
     /// that failed, does not begin again because the server repeats itself.
-    pub(crate) fn take(&mut self, session: &Session) -> Option<SessionOrder> {
-        if session.status.has_ended() {
+    pub(crate) fn take(&mut self, session: &SessionNow) -> Option<SessionOrder> {
+        if session.has_ended {
             return self.end();
         }
         let turned_on = session.auto_record && !self.wanted;
@@ -43,38 +48,31 @@ impl AutoStart {
 
 #[cfg(test)]
 mod tests {
-    use sortie_api::SessionStatus;
-
     use super::*;
 
-    fn session(status: SessionStatus, auto_record: bool) -> Session {
-        Session {
+    fn session(has_ended: bool, auto_record: bool) -> SessionNow {
+        SessionNow {
             id: "s".to_owned(),
-            user_id: "u".to_owned(),
-            app_id: "record".to_owned(),
-            status,
-            recording_policy: String::new(),
+            has_ended,
             auto_record,
-            created_at: "2026-11-21T09:30:00.000Z".to_owned(),
-            ended_at: None,
         }
     }
 
     #[test]
     fn it_starts_once_each_time_it_is_turned_on_and_ends_once() {
         let mut auto = AutoStart::default();
-        for (status, auto_record, expected) in [
-            (SessionStatus::Creating, false, None),
-            (SessionStatus::Running, true, Some(SessionOrder::Start)),
+        for (has_ended, auto_record, expected) in [
+            (false, false, None),
+            (false, true, Some(SessionOrder::Start)),
             // Said again after a lost connection.
-            (SessionStatus::Running, true, None),
+            (false, true, None),
             // Its user stopped, or it was turned off.
-            (SessionStatus::Running, false, None),
-            (SessionStatus::Running, true, Some(SessionOrder::Start)),
-            (SessionStatus::Expired, false, Some(SessionOrder::End)),
-            (SessionStatus::Expired, true, None),
+            (false, false, None),
+            (false, true, Some(SessionOrder::Start)),
+            (true, false, Some(SessionOrder::End)),
+            (true, true, None),
         ] {
-            assert_eq!(auto.take(&session(status, auto_record)), expected);
+            assert_eq!(auto.take(&session(has_ended, auto_record)), expected);
         }
         assert!(auto.has_ended());
         assert_eq!(auto.end(), None);

@@ -7,6 +7,7 @@ mod capture;
 mod checksum;
 mod fetch;
 mod hub;
+mod json;
 mod leftover;
 #[cfg(feature = "finish")]
 mod playable;

@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, LocalBoxFuture, select};
 use gloo_events::EventListener as DomListener;
 use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
@@ -367,9 +367,12 @@ impl std::fmt::Debug for Shared {
 fn promise<P: JsCast>(
     outcome: impl Future<Output = Result<JsValue, RecorderError>> + 'static,
 ) -> P {
-    let promise: Promise =
-        future_to_promise(async move { outcome.await.map_err(|error| value::error(&error)) });
-    promise.unchecked_into()
+    promise_of(Box::pin(outcome)).unchecked_into()
+}
+
+/// Boxed, so that what it takes to make a promise is there once and not for each of them.
+fn promise_of(outcome: LocalBoxFuture<'static, Result<JsValue, RecorderError>>) -> Promise {
+    future_to_promise(async move { outcome.await.map_err(|error| value::error(&error)) })
 }
 
 /// What a call that gives a promise throws, its promise is rejected with.

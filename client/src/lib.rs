@@ -60,6 +60,8 @@ mod state;
 mod store;
 #[cfg(any(target_arch = "wasm32", test))]
 mod watchdog;
+#[cfg(any(target_arch = "wasm32", test))]
+mod wire;
 
 pub use container::{AUDIO_VIDEO_TYPES, VIDEO_TYPES, choose_type, file_extension};
 pub use error::{Device, RecorderError};

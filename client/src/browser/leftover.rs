@@ -82,9 +82,7 @@ pub async fn recover(recovery: Recovery) -> Vec<Leftover> {
     let Ok(folders) = folders.dyn_into::<Array>() else {
         return found;
     };
-    let mut folders: Vec<_> = folders.iter().filter_map(|it| it.as_string()).collect();
-    folders.sort();
-    for folder in folders {
+    for folder in folders.sort().iter().filter_map(|it| it.as_string()) {
         if worker.lock(&folder).await
             && let Some(leftover) = Leftover::read(&worker, folder, &recovery).await
             && !leftover.is_complete_on_server().await

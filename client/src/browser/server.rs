@@ -4,18 +4,15 @@ use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use sortie_api::{NewSession, Problem, RecordingStarted, RecordingStopped, Session, StopRecording};
-
 use sortie_tus::client::{Start, UploadLength};
+use wasm_bindgen::JsValue;
 
 use super::access::Access;
 use super::fetch::{Call, Cancel};
+use super::json;
+use crate::wire::{Fields, NEW_SESSION, Started, stop_recording};
 use crate::{Authorization, RecorderError, RenewalFailed, Target};
 
-/// What our Record page calls what it records.
-const APP_ID: &str = "record";
 /// How long an answer may take.
 const TIMEOUT_MS: u32 = 20_000;
 
@@ -67,9 +64,9 @@ impl Server {
             None => self.create_session().await?,
         };
         let id = encode(&session);
-        let started: RecordingStarted = self
-            .post(&format!("/api/sessions/{id}/recording/start"), &Empty {})
-            .await?;
+        let path = ["/api/sessions/", &id, "/recording/start"].concat();
+        let started = self.post(&path, "{}").await?;
+        let started = Started::read(&started).ok_or_else(unexpected)?;
         Ok(Begun {
             session,
             recording: started.recording_id,
@@ -80,58 +77,45 @@ impl Server {
 
     /// Says that recording has ended; the last bytes may still be on their way.
     pub(super) async fn announce_stop(&self, begun: &Begun) -> Result<(), RecorderError> {
-        let body = StopRecording {
-            recording_id: Some(begun.recording.clone()),
-        };
         let id = encode(&begun.session);
-        self.post(&format!("/api/sessions/{id}/recording/stop"), &body)
-            .await
-            .map(|_stopped: RecordingStopped| ())
+        let path = ["/api/sessions/", &id, "/recording/stop"].concat();
+        let body = stop_recording(&json::string(&begun.recording));
+        self.post(&path, &body).await.map(drop)
     }
 
     async fn create_session(&self) -> Result<String, RecorderError> {
-        let new = NewSession {
-            app_id: APP_ID.to_owned(),
-            user_id: None,
-            status: None,
-        };
-        self.post("/api/sessions", &new)
-            .await
-            .map(|session: Session| session.id)
+        let session = self.post("/api/sessions", NEW_SESSION).await?;
+        session.text("id").ok_or_else(unexpected)
     }
 
     fn resolve(&self, url: String) -> String {
         if url.starts_with('/') && !url.starts_with("//") {
-            format!("{}{url}", self.base)
+            [&*self.base, &url].concat()
         } else {
             url
         }
     }
 
-    async fn post<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T, RecorderError> {
-        let body = serde_json::to_string(body).map_err(|_| RecorderError::Unreachable)?;
-        let (mut status, mut text) = self.attempt(path, &body).await?;
+    /// The object that it is answered with.
+    async fn post(&self, path: &str, body: &str) -> Result<JsValue, RecorderError> {
+        let (mut status, mut text) = self.attempt(path, body).await?;
         if status == 401 {
             self.access.renew().await.map_err(signed_out)?;
-            (status, text) = self.attempt(path, &body).await?;
+            (status, text) = self.attempt(path, body).await?;
         }
-        if status == 401 {
-            return Err(RecorderError::SignedOut);
+        let answer = json::object(&text);
+        match (status, answer) {
+            (401, _) => Err(RecorderError::SignedOut),
+            (200..300, Some(answer)) => Ok(answer),
+            // A page of a proxy or a login portal, answered with 200.
+            (200..300, None) => Err(refused(status, None)),
+            (_, answer) => Err(refused(status, answer.and_then(|it| it.text("detail")))),
         }
-        if !(200..300).contains(&status) {
-            return Err(refused(status, &text));
-        }
-        // A page of a proxy or a login portal, answered with 200.
-        serde_json::from_str(&text).map_err(|_| refused(status, ""))
     }
 
     /// Status and body of the answer.
     async fn attempt(&self, path: &str, body: &str) -> Result<(u16, String), RecorderError> {
-        let call = Call::new("POST", format!("{}{path}", self.base))
+        let call = Call::new("POST", [&*self.base, path].concat())
             .header("content-type", "application/json");
         let mut call = self.access.authorize(call).await.map_err(signed_out)?;
         call.body = Some(body.into());
@@ -150,9 +134,6 @@ impl Server {
     }
 }
 
-#[derive(Serialize)]
-struct Empty {}
-
 fn signed_out(failed: RenewalFailed) -> RecorderError {
     match failed {
         RenewalFailed::Refused => RecorderError::SignedOut,
@@ -160,10 +141,13 @@ fn signed_out(failed: RenewalFailed) -> RecorderError {
     }
 }
 
-fn refused(status: u16, body: &str) -> RecorderError {
-    let detail = serde_json::from_str::<Problem>(body)
-        .map(|problem| problem.detail)
-        .ok()
+/// Success without what belongs to it.
+fn unexpected() -> RecorderError {
+    refused(200, None)
+}
+
+fn refused(status: u16, detail: Option<String>) -> RecorderError {
+    let detail = detail
         .filter(|detail| !detail.is_empty())
         .unwrap_or_else(|| {
             format!(

@@ -5,14 +5,15 @@ use std::rc::Rc;
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable, Either, select};
 use gloo_timers::future::TimeoutFuture;
-use sortie_api::{Event, Session};
 use wasm_bindgen_futures::spawn_local;
 
 use super::access::Access;
 use super::fetch::{Answer, Call, Cancel};
+use super::json;
 use super::server::encode;
-use crate::auto::{AutoStart, SessionOrder};
+use crate::auto::{AutoStart, SESSION_DELETED_EVENT, SESSION_EVENT, SessionOrder};
 use crate::sse::EventReader;
+use crate::wire::{Fields, SessionNow};
 use crate::{Authorization, RenewalFailed, Target};
 
 /// Between two attempts, and between two questions where there is no stream: at least so long …
@@ -103,11 +104,12 @@ impl Watch {
                 return Ok(());
             };
             for event in reader.push(&chunk) {
-                match Event::read(&event.name, &event.data) {
-                    Ok(Some(Event::Session(session))) if session.id == self.session => {
-                        self.take(&session);
-                    }
-                    Ok(Some(Event::SessionDeleted(deleted))) if deleted.id == self.session => {
+                let Some(data) = json::object(&event.data) else {
+                    continue;
+                };
+                match event.name.as_str() {
+                    SESSION_EVENT => self.take(SessionNow::read(&data)),
+                    SESSION_DELETED_EVENT if data.text("id").as_ref() == Some(&self.session) => {
                         self.order(AutoStart::end);
                     }
                     _ => {}
@@ -124,8 +126,8 @@ impl Watch {
         let cancel = Cancel::new();
         let id = encode(&self.session);
         let answer = self.get(&format!("/api/sessions/{id}"), &cancel).await?;
-        let session: Session = serde_json::from_str(&answer.text().await).map_err(|_| Lost)?;
-        self.take(&session);
+        let session = json::object(&answer.text().await).ok_or(Lost)?;
+        self.take(SessionNow::read(&session));
         Ok(())
     }
 
@@ -153,8 +155,11 @@ impl Watch {
         Err(Lost)
     }
 
-    fn take(&mut self, session: &Session) {
-        self.order(|auto| auto.take(session));
+    /// Ours is like this now; others do not concern us.
+    fn take(&mut self, session: Option<SessionNow>) {
+        if let Some(session) = session.filter(|it| it.id == self.session) {
+            self.order(|auto| auto.take(&session));
+        }
     }
 
     fn order(&mut self, of: impl FnOnce(&mut AutoStart) -> Option<SessionOrder>) {

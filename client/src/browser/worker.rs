@@ -15,7 +15,7 @@ use crate::Store;
 use crate::spool::StoreFailure;
 
 /// The worker's script; `client/npm` serves the same file for pages that allow no `blob:` workers.
-const SCRIPT: &str = include_str!("spool/worker.js");
+const SCRIPT: &str = include_str!(concat!(env!("OUT_DIR"), "/worker.js"));
 /// How often a recorder gets a tick.
 pub(super) const TICK_MS: u32 = 250;
 /// A store that has not answered by then never will. Slow disks are slower than one thinks.

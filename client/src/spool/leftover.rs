@@ -36,8 +36,7 @@ impl Remains {
     /// Reads a folder: its files with their sizes, and the texts of its journals, by name. Nothing when no journal
     /// is whole enough to say what it is; such a folder holds nothing that could be used.
     pub(crate) fn read(files: &[(String, u64)], journals: &[(String, String)]) -> Option<Self> {
-        let mut journals: Vec<_> = journals.iter().collect();
-        journals.sort();
+        let journals = in_order(journals, |(name, _)| name);
         // The newest may have been torn while it was begun: the one before it is still there then.
         let facts = journals
             .iter()
@@ -47,15 +46,17 @@ impl Remains {
         let [end, recorded_ms, safe] = at(&facts)?;
         let from = facts.number(Fact::From).unwrap_or_default();
 
-        let mut segments: Vec<_> = files.iter().filter_map(segment).collect();
-        segments.sort_by_key(|(_, range)| std::cmp::Reverse(range.start));
+        let segments: Vec<_> = files.iter().filter_map(segment).collect();
         let mut kept: Vec<(String, Range<u64>)> = Vec::new();
         let mut wanted = end;
         // From the end backwards: what does not reach up to the next is cut off from the rest.
-        for (name, range) in segments {
+        for (name, range) in in_order(&segments, |(_, range)| &range.start)
+            .into_iter()
+            .rev()
+        {
             if range.start >= from && range.start < wanted && range.end >= wanted {
                 wanted = range.start;
-                kept.push((name, range.start..range.end.min(end)));
+                kept.push((name.clone(), range.start..range.end.min(end)));
             }
         }
         for i in (1..kept.len()).rev() {
@@ -75,6 +76,18 @@ impl Remains {
     pub(crate) fn start(&self) -> u64 {
         self.segments.first().map_or(self.end, |it| it.1.start)
     }
+}
+
+/// Sorted by insertion: they are few and nearly in order, and the standard library's sort is 3 KB of program for each
+/// type that is sorted.
+fn in_order<T, K: Ord>(items: &[T], key: impl Fn(&T) -> &K) -> Vec<&T> {
+    let mut sorted: Vec<&T> = Vec::with_capacity(items.len());
+    for item in items {
+        let smaller = sorted.iter().rev().skip_while(|it| key(it) > key(item));
+        let at = smaller.count();
+        sorted.insert(at, item);
+    }
+    sorted
 }
 
 fn at(facts: &Facts) -> Option<[u64; 3]> {

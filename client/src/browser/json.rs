@@ -1,0 +1,38 @@
+//! JSON as the browser reads and writes it.
+
+use js_sys::{JSON, Reflect};
+use wasm_bindgen::JsValue;
+
+use crate::clock::whole;
+use crate::wire::Fields;
+
+/// Reads an object; nothing when it is something else.
+pub(super) fn object(text: &str) -> Option<JsValue> {
+    JSON::parse(text).ok().filter(JsValue::is_object)
+}
+
+/// A string as JSON.
+pub(super) fn string(text: &str) -> String {
+    JSON::stringify(&text.into())
+        .map(String::from)
+        .unwrap_or_default()
+}
+
+impl Fields for JsValue {
+    fn text(&self, name: &str) -> Option<String> {
+        field(self, name)?.as_string()
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        let number = field(self, name)?.as_f64()?;
+        (number >= 0.0).then(|| whole(number))
+    }
+
+    fn is_true(&self, name: &str) -> bool {
+        field(self, name).and_then(|it| it.as_bool()) == Some(true)
+    }
+}
+
+fn field(object: &JsValue, name: &str) -> Option<JsValue> {
+    Reflect::get(object, &name.into()).ok()
+}

@@ -1,0 +1,166 @@
+//! What the recorder reads of our server's answers.
+//!
+//! The browser parses JSON, and only the few fields that matter here are taken from it: a parser of our own with the
+//! types of `sortie-api` would be a quarter of what a page has to fetch. A test holds the two against each other.
+
+/// A JSON object, whoever has parsed it.
+pub(crate) trait Fields {
+    /// A string.
+    fn text(&self, name: &str) -> Option<String>;
+    /// A number that is not negative.
+    fn number(&self, name: &str) -> Option<u64>;
+    /// Whether it is `true`.
+    fn is_true(&self, name: &str) -> bool;
+}
+
+/// Creates a session for our Record page: `NewSession`.
+pub(crate) const NEW_SESSION: &str = r#"{"app_id":"record"}"#;
+
+/// Names the recording to be stopped, whose id is given as JSON: `StopRecording`.
+pub(crate) fn stop_recording(id: &str) -> String {
+    ["{\"recording_id\":", id, "}"].concat()
+}
+
+/// Of a `Session`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionNow {
+    pub(crate) id: String,
+    /// It is over, and stays so.
+    pub(crate) has_ended: bool,
+    /// It is to be recorded without being asked.
+    pub(crate) auto_record: bool,
+}
+
+impl SessionNow {
+    pub(crate) fn read(session: &impl Fields) -> Option<Self> {
+        let status = session.text("status")?;
+        Some(Self {
+            id: session.text("id")?,
+            has_ended: matches!(status.as_str(), "stopped" | "expired" | "failed"),
+            auto_record: session.is_true("auto_record"),
+        })
+    }
+}
+
+/// A `RecordingStarted`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Started {
+    pub(crate) recording_id: String,
+    pub(crate) upload_url: String,
+    pub(crate) max_size_bytes: u64,
+}
+
+impl Started {
+    pub(crate) fn read(started: &impl Fields) -> Option<Self> {
+        Some(Self {
+            recording_id: started.text("recording_id")?,
+            upload_url: started.text("upload_url")?,
+            max_size_bytes: started.number("max_size_bytes")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json, to_value};
+    use sortie_api::{
+        Event, NewSession, Problem, RecordingStarted, RecordingStatus, Session, SessionStatus,
+        StopRecording,
+    };
+
+    use super::*;
+
+    impl Fields for Value {
+        fn text(&self, name: &str) -> Option<String> {
+            self.get(name)?.as_str().map(str::to_owned)
+        }
+
+        fn number(&self, name: &str) -> Option<u64> {
+            self.get(name)?.as_u64()
+        }
+
+        fn is_true(&self, name: &str) -> bool {
+            self.get(name) == Some(&Value::Bool(true))
+        }
+    }
+
+    fn session(status: SessionStatus, auto_record: bool) -> Session {
+        Session {
+            id: "s".to_owned(),
+            user_id: "u".to_owned(),
+            app_id: "record".to_owned(),
+            status,
+            recording_policy: String::new(),
+            auto_record,
+            created_at: "2026-11-21T09:30:00.000Z".to_owned(),
+            ended_at: None,
+        }
+    }
+
+    #[test]
+    fn a_session_is_read_as_the_api_writes_it() {
+        use SessionStatus::{Creating, Expired, Failed, Running, Stopped};
+        for status in [Creating, Running, Stopped, Expired, Failed] {
+            for auto_record in [false, true] {
+                let session = session(status, auto_record);
+                let expected = SessionNow {
+                    id: session.id.clone(),
+                    has_ended: status.has_ended(),
+                    auto_record,
+                };
+                let written = to_value(&session).unwrap();
+                assert_eq!(SessionNow::read(&written), Some(expected));
+            }
+        }
+        assert_eq!(SessionNow::read(&json!({ "status": "running" })), None);
+        assert_eq!(SessionNow::read(&json!("running")), None);
+    }
+
+    #[test]
+    fn the_names_of_events_are_the_apis() {
+        let event = Event::Session(Box::new(session(SessionStatus::Running, true)));
+        assert_eq!(event.name(), crate::auto::SESSION_EVENT);
+        let deleted = sortie_api::DeletedSession { id: "s".to_owned() };
+        let event = Event::SessionDeleted(deleted);
+        assert_eq!(event.name(), crate::auto::SESSION_DELETED_EVENT);
+        let data: Value = serde_json::from_str(&event.data().unwrap()).unwrap();
+        assert_eq!(data.text("id").as_deref(), Some("s"));
+    }
+
+    #[test]
+    fn a_started_recording_is_read_as_the_api_writes_it() {
+        let started = RecordingStarted {
+            recording_id: "r".to_owned(),
+            status: RecordingStatus::Recording,
+            upload_url: "/files/r".to_owned(),
+            max_size_bytes: 500_000_000,
+        };
+        let expected = Started {
+            recording_id: started.recording_id.clone(),
+            upload_url: started.upload_url.clone(),
+            max_size_bytes: started.max_size_bytes,
+        };
+        let written = to_value(&started).unwrap();
+        assert_eq!(Started::read(&written), Some(expected));
+        assert_eq!(Started::read(&json!({ "recording_id": "r" })), None);
+    }
+
+    #[test]
+    fn what_is_written_is_read_by_the_api() {
+        let new: NewSession = serde_json::from_str(NEW_SESSION).unwrap();
+        assert_eq!((new.app_id.as_str(), new.user_id), ("record", None));
+        assert_eq!(new.status, None);
+        let stop: StopRecording = serde_json::from_str(&stop_recording(r#""a\"b""#)).unwrap();
+        assert_eq!(stop.recording_id.as_deref(), Some("a\"b"));
+        let problem = Problem {
+            code: sortie_api::ProblemCode::Conflict,
+            kind: String::new(),
+            title: String::new(),
+            status: 409,
+            detail: "Already stopped.".to_owned(),
+            request_id: None,
+        };
+        let detail = to_value(&problem).unwrap().text("detail");
+        assert_eq!(detail, Some(problem.detail));
+    }
+}
