@@ -53,6 +53,11 @@ pub enum RecorderError {
     /// The browser's encoder gave up; the payload is the browser's word for it.
     #[error("The browser's encoder failed ({0}). Try again with a smaller picture.")]
     Encoder(String),
+    /// The encoder, or the file, did not give a single byte.
+    #[error(
+        "There is not one byte to send. If something was to be recorded, this browser's encoder gave nothing: use a current Chrome, Edge, Firefox or Safari."
+    )]
+    Empty,
     /// The call does not fit the recorder's state.
     #[error("The recorder is {0} and cannot do this now.")]
     WrongState(crate::State),
@@ -109,6 +114,7 @@ impl RecorderError {
             Self::TaintedCanvas => "tainted_canvas",
             Self::NoTracks => "no_tracks",
             Self::Encoder(_) => "encoder",
+            Self::Empty => "empty",
             Self::WrongState(_) => "wrong_state",
             Self::Aborted => "aborted",
             Self::SignedOut => "signed_out",

@@ -21,6 +21,8 @@ pub(crate) enum Input {
     Stop(StopReason),
     /// The encoder has given out its last byte, asked to or not. The reason is for when it was not.
     CaptureStopped(StopReason),
+    /// The same, but it has not given a single byte.
+    CapturedNothing(StopReason),
     /// The server was told that recording has ended, or could not be told.
     StopAnnounced,
     /// The server holds everything.
@@ -129,7 +131,9 @@ impl Machine {
                     RecorderError::NoTracks
                 });
             }
-            (State::Starting, Input::CaptureStopped(_)) => self.discard(RecorderError::NoTracks),
+            (State::Starting, Input::CaptureStopped(_) | Input::CapturedNothing(_)) => {
+                self.discard(RecorderError::NoTracks)
+            }
             (State::Starting, Input::CannotStart(error)) => self.discard(error),
             (state, Input::Abort) if !state.is_final() => self.discard(RecorderError::Aborted),
 
@@ -139,6 +143,15 @@ impl Machine {
                 self.captured();
             }
             (State::Stopping, Input::CaptureStopped(_)) => self.captured(),
+            // An empty recording would be a promise that nobody can keep.
+            (State::Recording | State::Paused, Input::CapturedNothing(reason)) => {
+                self.push([Action::Stopped(reason)]);
+                self.discard(RecorderError::Empty);
+            }
+            (State::Stopping, Input::CapturedNothing(_)) => {
+                let error = self.failure.take().unwrap_or(RecorderError::Empty);
+                self.discard(error);
+            }
             (State::Stopping | State::Uploading, Input::StopAnnounced) if !self.announced => {
                 self.announced = true;
                 self.end_upload();

@@ -63,6 +63,11 @@ impl Access {
         }
     }
 
+    /// The token in use; nothing with cookies, which cannot be looked at.
+    pub(super) fn token(&self) -> Option<String> {
+        self.token.borrow().clone()
+    }
+
     async fn renewal(&self) -> Result<(), RenewalFailed> {
         match &self.authorization {
             Authorization::Cookies => self.refresh_cookies().await,

@@ -79,6 +79,8 @@ impl Transfer {
     ) -> Result<String, RecorderError> {
         let (sender, receiver) = oneshot::channel::<Result<(), FailureReason>>();
         let sender = Cell::new(Some(sender));
+        let acknowledged = Rc::new(Cell::new(0));
+        let acknowledging = Rc::clone(&acknowledged);
         let progress = Cell::new(UploadProgress {
             size_bytes: spool.end(),
             ..UploadProgress::default()
@@ -94,6 +96,7 @@ impl Transfer {
                 let outcome = match notice {
                     Notice::Acknowledged { offset } => {
                         now.safe_bytes = now.safe_bytes.max(offset);
+                        acknowledging.set(now.safe_bytes);
                         None
                     }
                     Notice::Waiting { until, reason } => {
@@ -122,6 +125,11 @@ impl Transfer {
         uploader.end();
         let outcome = receiver.await.map_err(|_| RecorderError::Aborted)?;
         outcome.map_err(failure)?;
+        let safe_bytes = acknowledged.get();
+        if safe_bytes < spool.end() {
+            // What a browser could not read it sends as nothing at all.
+            return Err(RecorderError::Storage);
+        }
         Ok(uploader.url().unwrap_or_default())
     }
 }
@@ -140,6 +148,9 @@ pub async fn upload_file(
 ) -> Result<Done, RecorderError> {
     let transfer = Transfer::new(target, authorization);
     let size_bytes = whole(file.size());
+    if size_bytes == 0 {
+        return Err(RecorderError::Empty);
+    }
     let (start, begun) = transfer.begin(size_bytes, filename, &file.type_()).await?;
     let spool = Spool::of(0, [file.clone()]);
     let upload_url = transfer.send(start, &spool, on_progress).await?;

@@ -306,11 +306,14 @@ impl Driver {
 
     fn renew_token(&self) {
         let this = self.this.clone();
+        let before = self.access.token();
         let renewal = self.access.renew();
         spawn_local(async move {
             let renewed = renewal.await;
             if let Some(driver) = this.upgrade() {
+                let changed = driver.access.token() != before;
                 driver.input(|machine, now| match renewed {
+                    Ok(()) if changed => machine.handle_token_changed(now),
                     Ok(()) => machine.handle_token_renewed(now),
                     Err(RenewalFailed::Refused) => {
                         machine.handle_token_failed(now, RenewalFailure::Refused)

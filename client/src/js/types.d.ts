@@ -10,7 +10,7 @@ export type StopReason =
 /** What can go wrong; the `message` is a sentence that says what to do. */
 export type RecorderErrorCode =
   | 'permission_denied' | 'no_device' | 'device_busy' | 'insecure_context' | 'unsupported'
-  | 'tainted_canvas' | 'no_tracks' | 'encoder' | 'wrong_state' | 'aborted' | 'signed_out'
+  | 'tainted_canvas' | 'no_tracks' | 'encoder' | 'empty' | 'wrong_state' | 'aborted' | 'signed_out'
   | 'unreachable' | 'refused' | 'too_large' | 'gone' | 'upload' | 'in_use' | 'storage' | 'not_playable';
 
 /** What is not as it should be while recording goes on. */

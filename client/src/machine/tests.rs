@@ -103,6 +103,30 @@ fn an_encoder_that_stops_by_itself_says_why() {
 }
 
 #[test]
+fn an_encoder_that_gave_nothing_is_no_success() {
+    use Action::*;
+    let nothing = Input::CapturedNothing(StopReason::TrackEnded);
+    let discarded = [
+        ReleaseSource,
+        Discard,
+        Entered(State::Failed),
+        Failed(RecorderError::Empty),
+    ];
+    let mut machine = after(TO_RECORDING);
+    machine
+        .handle(Input::Stop(StopReason::User))
+        .expect("recording");
+    while machine.poll().is_some() {}
+    check(&mut machine, nothing.clone(), &discarded);
+    check(&mut machine, Input::StopAnnounced, &[]);
+
+    let mut machine = after(TO_RECORDING);
+    let mut expected = vec![Stopped(StopReason::TrackEnded)];
+    expected.extend(discarded);
+    check(&mut machine, nothing, &expected);
+}
+
+#[test]
 fn the_first_reason_counts() {
     let mut machine = after(TO_RECORDING);
     machine

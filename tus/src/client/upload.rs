@@ -45,6 +45,8 @@ pub struct Upload {
     token: Token,
     /// When a token was last renewed, as long as no request that needs one has been accepted since.
     renewed_at: Option<Millis>,
+    /// Different tokens in a row that were refused.
+    changes: u32,
     offline: bool,
     /// A [`Notice::Waiting`] was given that no [`Notice::Resumed`] has answered.
     troubled: bool,
@@ -121,6 +123,9 @@ enum Token {
     Asked,
 }
 
+/// So many different tokens that were refused in a row are asked to be replaced.
+const TOKEN_CHANGES: u32 = 4;
+
 /// Failures in a row after which an unwanted upload is left to expire instead of being deleted.
 const DELETE_ATTEMPTS: u32 = 5;
 
@@ -152,6 +157,7 @@ impl Upload {
             wait: None,
             token: Token::Good,
             renewed_at: None,
+            changes: 0,
             offline: false,
             troubled: false,
             recreated: 0,
@@ -255,6 +261,17 @@ impl Upload {
             self.token = Token::Good;
             self.renewed_at = Some(self.now);
             self.hurry();
+        }
+    }
+
+    /// The same, and it is another token than the one before: should it be refused, too, the next one may do. Some
+    /// that are refused in a row are final all the same: then it is not about their age.
+    pub fn handle_token_changed(&mut self, now: Millis) {
+        let is_wanted = self.token != Token::Good;
+        self.handle_token_renewed(now);
+        if is_wanted && self.changes < TOKEN_CHANGES {
+            self.changes += 1;
+            self.renewed_at = None;
         }
     }
 

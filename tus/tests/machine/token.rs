@@ -63,6 +63,35 @@ fn a_new_token_that_is_refused_is_final() {
 }
 
 #[test]
+fn another_token_is_tried_and_another_but_not_for_ever() {
+    let mut bench = renewing();
+    for _ in 0..4 {
+        bench.upload.handle_token_changed(30);
+        let head = bench.head();
+        bench.respond(head, &answer(401, None));
+        assert!(matches!(bench.command(), Command::RenewToken { .. }));
+    }
+    bench.upload.handle_token_changed(30);
+    let head = bench.head();
+    bench.respond(head, &answer(401, None));
+    bench.failed(FailureReason::Unauthorized);
+
+    // What was accepted in between begins the count anew.
+    let mut bench = renewing();
+    for size in 2..9 {
+        bench.upload.handle_token_changed(30);
+        let head = bench.head();
+        bench.respond(head, &answer(200, Some((size - 1) * 100 - 100)));
+        let (request, _, _) = bench.patch();
+        bench.respond(request, &answer(204, Some((size - 1) * 100)));
+        bench.upload.handle_available(bench.now, size * 100);
+        let (request, _, _) = bench.patch();
+        bench.respond(request, &answer(401, None));
+        assert!(matches!(bench.command(), Command::RenewToken { .. }));
+    }
+}
+
+#[test]
 fn a_token_may_run_out_while_nothing_is_sent() {
     let mut bench = renewing();
     bench.upload.handle_token_renewed(30);

@@ -181,9 +181,13 @@ impl Core {
             CaptureEvent::Chunk(blob) => self.chunk(blob),
             CaptureEvent::Stopped => {
                 let reason = self.source.borrow().as_ref().map(OpenSource::end_reason);
-                self.news(Input::CaptureStopped(
-                    reason.unwrap_or(StopReason::TrackEnded),
-                ));
+                let reason = reason.unwrap_or(StopReason::TrackEnded);
+                let is_empty = self.ledger.borrow().size_bytes() == 0;
+                self.news(if is_empty {
+                    Input::CapturedNothing(reason)
+                } else {
+                    Input::CaptureStopped(reason)
+                });
             }
             CaptureEvent::Fault(detail) if self.state() == State::Starting => {
                 self.news(Input::CannotStart(RecorderError::Encoder(detail)));

@@ -118,6 +118,7 @@ impl Upload {
         self.url = Some(url.clone());
         self.goal = Goal::Send;
         self.renewed_at = None;
+        self.changes = 0;
         self.resumed();
         self.notices.push_back(Notice::Created { url });
     }
@@ -148,6 +149,7 @@ impl Upload {
             self.length = UploadLength::Known(declared);
         }
         self.renewed_at = None;
+        self.changes = 0;
         if len > 0 && now_at == offset {
             // Success that moves nothing, again and again, would be a busy loop.
             return self.retry(WaitReason::Server { status }, pause);
