@@ -80,7 +80,7 @@ mod tests {
         }
 
         fn is_true(&self, name: &str) -> bool {
-            self.get(name) == Some(&Value::Bool(true))
+            self.get(name) == Some(&Self::Bool(true))
         }
     }
 
