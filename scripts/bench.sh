@@ -2,7 +2,8 @@
 # Measures the server, and beside it rustus, @tus/server and a plain write + fdatasync floor. Prints the tables of
 # docs/benchmarks.md. Arguments go to sortie-bench: `scripts/bench.sh lists` is one part (chunks, ready or lists),
 # `scripts/bench.sh --alone` leaves the others out. `scripts/bench.sh client` is what the recorder costs a page, beside
-# MediaRecorder with tus-js-client (5 min; HOURS=8 for a longer simulated run).
+# MediaRecorder with tus-js-client (5 min; HOURS=8 for a longer simulated run), `scripts/bench.sh client-faults` what
+# both lose in faults.
 #
 #   BENCH_DIR   where to write (default: target/bench): the file system that is measured
 source "$(dirname "$0")/common.sh"
@@ -23,6 +24,15 @@ if [[ ${1:-} == client ]]; then
     fi
     say "Measuring the recorder in Chromium; leave the machine alone"
     SORTIE_NPM=$ROOT/target/bench-npm exec node tests/npm/bench/main.mjs
+fi
+
+if [[ ${1:-} == client-faults ]]; then
+    scripts/setup.sh test
+    scripts/npm.sh target/bench-npm
+    cargo build --locked --quiet --release -p sortie-server
+    say "Breaking recordings in Chromium; leave the machine alone (10 min)"
+    SORTIE_NPM=$ROOT/target/bench-npm SORTIE_SERVER=$CARGO_TARGET_DIR/release/sortie-server \
+        exec node tests/npm/bench/faults.mjs
 fi
 
 scripts/setup.sh run

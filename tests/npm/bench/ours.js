@@ -9,9 +9,15 @@ let recorder;
 window.bench = {
   readyMs,
   async start(endpoint) {
-    recorder = new Recorder({ endpoint, source: document.querySelector('canvas') });
+    recorder = new Recorder({ endpoint, getToken: window.benchToken, source: document.querySelector('canvas') });
     await recorder.start();
   },
   stop: () => recorder.stop(),
+  /** What an earlier page has left, sent; how many there were. */
+  async recover(endpoint) {
+    const all = await Recorder.recover({ endpoint, getToken: window.benchToken });
+    for (const left of all) await left.upload();
+    return all.length;
+  },
   pendingBytes: () => recorder.progress.pendingBytes,
 };

@@ -1,0 +1,244 @@
+// What is lost in each fault, beside MediaRecorder with tus-js-client, both against the real server: bytes that the
+// encoder had given out and the server does not hold in the end. Prints the tables of docs/benchmarks.md.
+//
+//   make bench PART=client-faults     (8 min; KILLS=3 for fewer kills, ONLY=401 for one row)
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { build } from 'vite';
+import { Api } from '../../browser/support/api.mjs';
+import { launchWithProfile } from '../../browser/support/browser.mjs';
+import { Server } from '../../browser/support/server.mjs';
+import { project, removeProjects } from '../support/project.mjs';
+import { Site } from '../support/site.mjs';
+
+const PEERS = { ours: 'sortie-recorder', reference: 'MediaRecorder + tus-js-client' };
+const KILLS = Number(process.env.KILLS ?? 10);
+/** Recorded before and after a fault. */
+const SOUND_MS = 4_000;
+/** How long the end may take: the last attempt after half a minute without a network, and more. */
+const PATIENCE_MS = 90_000;
+const UPLOADS = /\/api\/uploads/;
+
+const here = new URL('./', import.meta.url);
+
+/** Builds one of the pages with Vite, as an app would; the folder. */
+async function pageOf(peer) {
+  const files = { 'main.js': `import './${peer}.js';` };
+  for (const name of ['page.html', `${peer}.js`]) files[name] = await readFile(new URL(name, here), 'utf8');
+  const folder = await project({ files, others: ['tus-js-client'] });
+  await build({ root: folder, logLevel: 'error', base: './', build: { rollupOptions: { input: join(folder, 'page.html') } } });
+  return join(folder, 'dist');
+}
+
+/** A recording by one of the two, which a fault hits. */
+class Round {
+  /** Bytes that the encoder has given out, and when it began. */
+  given = 0;
+  beganAt;
+  #before;
+
+  static async open(peer, { quota } = {}) {
+    const round = new Round();
+    // A profile of its own: private ones have no quota, and nothing of an earlier round is to be found.
+    round.profile = await mkdtemp(join(tmpdir(), 'sortie-bench-'));
+    round.context = await launchWithProfile(round.profile);
+    round.url = `${site.origin}/${peer}/page.html`;
+    round.tokens = [api.tokens.access_token];
+    await round.context.exposeFunction('benchToken', () => (round.tokens.length > 1 ? round.tokens.shift() : round.tokens[0]));
+    await round.context.exposeFunction('benchGave', (bytes) => { round.given += bytes; });
+    await round.context.exposeFunction('benchBegan', (at) => { round.beganAt ??= at; });
+    await round.context.addInitScript(() => {
+      const Real = window.MediaRecorder;
+      window.MediaRecorder = class extends Real {
+        constructor(...options) {
+          super(...options);
+          this.addEventListener('start', () => window.benchBegan(Date.now()));
+          this.addEventListener('dataavailable', ({ data }) => window.benchGave(data.size));
+        }
+      };
+    });
+    round.#before = new Set((await api.recordings()).map((it) => it.id));
+    await round.reopen();
+    if (quota) await round.cdp.send('Storage.overrideQuotaForOrigin', { origin: site.origin, quotaSize: quota });
+    return round;
+  }
+
+  async reopen() {
+    this.page = await this.context.newPage();
+    await this.page.goto(this.url);
+    await this.page.waitForFunction(() => window.bench);
+    this.cdp = await this.context.newCDPSession(this.page);
+  }
+
+  start = () => this.page.evaluate((it) => window.bench.start(it), `${server.origin}/api/uploads`);
+
+  /** Ends the recording and waits for what its page promises. What comes instead. */
+  async stop() {
+    const outcome = this.page.evaluate(() => window.bench.stop().then(() => 'done', (error) => `error: ${error.message ?? error}`));
+    return Promise.race([outcome, wait(PATIENCE_MS, 'nothing, for 90 s')]);
+  }
+
+  async offline(on) {
+    const none = { latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
+    await this.cdp.send('Network.emulateNetworkConditions', { offline: on, ...none });
+  }
+
+  async crash() {
+    const crashed = new Promise((resolve) => this.page.once('crash', resolve));
+    const at = Date.now();
+    this.cdp.send('Page.crash').catch(() => {});
+    await crashed;
+    await this.page.close();
+    return at;
+  }
+
+  /** What the person finds who opens the page again. */
+  async recover() {
+    await this.reopen();
+    return Promise.race([
+      this.page.evaluate((endpoint) => window.bench.recover(endpoint).then((it) => `${it} recovered`, (error) => `error: ${error.message}`), `${server.origin}/api/uploads`),
+      wait(PATIENCE_MS, 'nothing, for 90 s'),
+    ]);
+  }
+
+  /** The recording on the server; what is still on its way may arrive. */
+  async kept() {
+    let seen;
+    let same = 0;
+    for (let i = 0; i < 40 && same < 6; i += 1) {
+      const ours = (await api.recordings()).filter((it) => !this.#before.has(it.id));
+      const now = ours.reduce((sum, it) => sum + it.size_bytes, 0);
+      same = now === seen?.bytes ? same + 1 : 0;
+      seen = { bytes: now, seconds: ours.reduce((sum, it) => sum + it.duration_seconds, 0) };
+      await wait(500);
+    }
+    return seen;
+  }
+
+  async close() {
+    await this.context.close();
+    await rm(this.profile, { recursive: true, force: true });
+  }
+}
+
+/** A fault in the middle of a recording that is stopped afterwards. */
+const through = (fault, options) => async (peer) => {
+  const round = await Round.open(peer, options);
+  try {
+    await round.start();
+    await wait(SOUND_MS);
+    await fault(round);
+    await wait(SOUND_MS);
+    const outcome = await round.stop();
+    return { outcome, given: round.given, kept: await round.kept() };
+  } finally {
+    await round.close();
+  }
+};
+
+/** The end of the page; somebody opens it again. */
+const theEnd = (end) => async (peer) => {
+  const round = await Round.open(peer);
+  try {
+    await round.start();
+    await wait(SOUND_MS);
+    await end(round);
+    const outcome = await round.recover();
+    return { outcome, given: round.given, kept: await round.kept() };
+  } finally {
+    await round.close();
+  }
+};
+
+/** A token that is good for four seconds, and then one that is good. */
+async function expired(peer) {
+  const round = await Round.open(peer);
+  try {
+    round.tokens = [api.tokenFor(4), api.tokens.access_token];
+    await round.start();
+    await wait(2 * SOUND_MS);
+    const outcome = await round.stop();
+    return { outcome, given: round.given, kept: await round.kept() };
+  } finally {
+    await round.close();
+  }
+}
+
+const FAULTS = {
+  'Tab closed': theEnd((round) => round.page.close()),
+  'Renderer killed': theEnd((round) => round.crash()),
+  'Renderer killed after 5 s without a network': theEnd(async (round) => {
+    await round.offline(true);
+    await wait(5_000);
+    await round.crash();
+  }),
+  'Network gone for 30 s': through(async (round) => {
+    await round.offline(true);
+    await wait(30_000);
+    await round.offline(false);
+  }),
+  'Server killed, back after 10 s': through(async () => {
+    await server.kill();
+    await wait(10_000);
+    await server.restart();
+  }),
+  '500 to everything for 30 s': through(async (round) => {
+    await round.page.route(UPLOADS, (route) => route.fulfill({ status: 500, headers: { 'access-control-allow-origin': '*' } }));
+    await wait(30_000);
+    await round.page.unroute(UPLOADS);
+  }),
+  'Token expired (401)': expired,
+  'Device full, 10 s without a network': through(async (round) => {
+    await round.offline(true);
+    await wait(10_000);
+    await round.offline(false);
+  }, { quota: 2_500_000 }),
+};
+/** Seconds that a killed renderer costs, and what its encoder had given out and is lost. */
+async function kill() {
+  const round = await Round.open('ours');
+  try {
+    await round.start();
+    await wait(3_000 + Math.random() * 3_000);
+    const at = await round.crash();
+    await round.recover();
+    const { bytes, seconds } = await round.kept();
+    return { seconds: (at - round.beganAt) / 1_000 - seconds, bytes: round.given - bytes };
+  } finally {
+    await round.close();
+  }
+}
+
+const kilobytes = (bytes) => (bytes / 1000).toFixed(0);
+const site = await Site.start();
+const server = await Server.start({ SORTIE_CORS_ORIGINS: site.origin });
+const api = await Api.signIn(server.origin);
+try {
+  for (const peer of Object.keys(PEERS)) site.add(peer, await pageOf(peer));
+  console.log(`Load ${loadavg()[0].toFixed(1)}`);
+  console.log(`| Lost of what the encoder had given out, in kB | ${Object.values(PEERS).join(' | ')} |`);
+  console.log('|---|--:|--:|');
+  for (const [name, run] of Object.entries(FAULTS)) {
+    if (process.env.ONLY && !name.includes(process.env.ONLY)) continue;
+    const cells = [];
+    for (const peer of Object.keys(PEERS)) {
+      const { outcome, given, kept } = await run(peer);
+      cells.push(`${kilobytes(Math.max(0, given - kept.bytes))} of ${kilobytes(given)}`);
+      console.error(`${name}: ${PEERS[peer]}: ${outcome}; ${given} given, ${kept.bytes} kept`);
+    }
+    console.log(`| ${name} | ${cells.join(' | ')} |`);
+  }
+  if (KILLS > 0 && !process.env.ONLY) {
+    const kills = [];
+    for (let i = 0; i < KILLS; i += 1) kills.push(await kill());
+    const seconds = kills.map((it) => it.seconds).sort((a, b) => a - b);
+    console.log(`\n${KILLS} kills of the renderer, seconds lost: ${seconds.map((it) => it.toFixed(2)).join(', ')}; bytes given out and lost: ${kills.map((it) => it.bytes).join(', ')}`);
+  }
+} finally {
+  await server.close();
+  await site.close();
+  await removeProjects();
+}
