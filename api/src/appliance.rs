@@ -31,6 +31,9 @@ pub struct Appliance {
     /// How full the disk is; absent when nobody can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub space: Option<Space>,
+    /// What goes on to a central server; absent where that is not set up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<Forwarding>,
     /// Whether it is a test picture, whose signal `POST /api/appliance/test-signal` switches.
     #[serde(default)]
     pub test_source: bool,
@@ -93,6 +96,24 @@ pub struct GrowingFile {
     pub duration_seconds: f64,
     /// Its size in bytes.
     pub size_bytes: u64,
+}
+
+/// What goes on to a central server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Forwarding {
+    /// Recordings that it does not have whole yet, the ones under way included.
+    pub waiting: u64,
+    /// The recording that is being sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filename: Option<String>,
+    /// Bytes of it that the server holds durably.
+    pub sent_bytes: u64,
+    /// Bytes of it that there are, so far.
+    pub size_bytes: u64,
+    /// What keeps it from being sent, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// How full the disk is that recordings are on.

@@ -23,7 +23,7 @@ pub use account::{
     UserSource, UserUpdate,
 };
 pub use appliance::{
-    Appliance, GrowingFile, InputSignal, RecorderState, SignalState, Space, TestSignal,
+    Appliance, Forwarding, GrowingFile, InputSignal, RecorderState, SignalState, Space, TestSignal,
 };
 pub use audit::{AuditEntry, AuditResult, AuditVerification, Via};
 pub use event::{DeletedRecording, DeletedSession, Event, LiveSettings};

@@ -7,6 +7,7 @@
 //! - [`pipeline`] gets encoded frames from a source.
 //! - [`writer`] makes files of them, on a thread of its own.
 //! - [`recorder`] records by itself or by hand, file after file.
+//! - [`forward`] sends recordings on to a central server.
 //! - [`serve`] puts accounts, pages and the list around it.
 //! - [`record`] makes one recording; [`probe`] one report.
 //!
@@ -30,6 +31,7 @@
 pub mod clock;
 pub mod device;
 pub mod encoder;
+pub mod forward;
 pub mod pipeline;
 pub mod probe;
 pub mod record;

@@ -21,6 +21,7 @@ fn start(folder: &Path, change: impl FnOnce(&mut Setup)) -> (Recorder, mpsc::Rec
         folder: folder.join("not there yet"),
         split: Limits::default(),
         hook: None,
+        hook_limit: LONG,
         reserve_bytes: 0,
         auto: true,
     };

@@ -11,6 +11,7 @@ use sortie_api::{Appliance as State, RecordingStatus, SessionStatus, SignalState
 
 use crate::catalog::{Action, Actor, AuditEvent, CapturedRow, Catalog, CatalogError, SessionRow};
 use crate::clock::Clock;
+use crate::ingest::Ingest;
 
 /// What its sessions watch.
 const APP: &str = "capture";
@@ -72,12 +73,28 @@ impl From<CatalogError> for ShelfError {
 #[derive(Clone)]
 pub struct Shelf {
     catalog: Catalog,
+    ingest: Ingest,
     clock: Arc<dyn Clock>,
 }
 
+/// What became of a file that was to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is no more.
+    Done,
+    /// It is protected, or being deleted already: nothing was done.
+    Stays,
+    /// It is no recording (yet).
+    Unknown,
+}
+
 impl Shelf {
-    pub(crate) fn new(catalog: Catalog, clock: Arc<dyn Clock>) -> Self {
-        Self { catalog, clock }
+    pub(crate) fn new(catalog: Catalog, ingest: Ingest, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            catalog,
+            ingest,
+            clock,
+        }
     }
 
     /// The files that are recordings.
@@ -129,6 +146,26 @@ impl Shelf {
         let event = AuditEvent::done(&system, Action::Ready, &row.id).detail(detail);
         self.catalog.audit(now_ms, &event).await?;
         Ok(true)
+    }
+
+    /// Deletes the recording of a file, unless it is protected; the audit log says why.
+    ///
+    /// # Errors
+    /// The catalog cannot be read or written, or the file cannot be removed now: that is tried again by itself.
+    pub async fn remove(&self, name: &str, reason: &str) -> Result<Removal, ShelfError> {
+        let (system, now_ms) = (Actor::system(), self.clock.now_ms());
+        let marked = self.catalog.mark_captured(name, &system, reason, now_ms);
+        let Some(id) = marked.await? else {
+            let known = self.names().await?.contains(name);
+            return Ok(if known {
+                Removal::Stays
+            } else {
+                Removal::Unknown
+            });
+        };
+        let deleted = self.ingest.delete_marked(&id).await;
+        deleted.map_err(|error| ShelfError(anyhow::Error::new(error)))?;
+        Ok(Removal::Done)
     }
 
     /// Writes into the audit log that a recording began by itself, into this file.

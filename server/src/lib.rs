@@ -27,7 +27,7 @@ mod test_postgres;
 mod tls;
 
 pub use accounts::FirstAdmin;
-pub use appliance::{Appliance, Captured, Shelf, ShelfError};
+pub use appliance::{Appliance, Captured, Removal, Shelf, ShelfError};
 pub use catalog::{Copied, CopyError, copy_database};
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "sso")]

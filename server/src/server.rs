@@ -283,7 +283,8 @@ impl Server {
 
     /// Where a recorder on board hands its finished files in.
     pub fn shelf(&self) -> Shelf {
-        Shelf::new(self.state.catalog.clone(), Arc::clone(&self.state.clock))
+        let (catalog, ingest) = (self.state.catalog.clone(), self.state.ingest.clone());
+        Shelf::new(catalog, ingest, Arc::clone(&self.state.clock))
     }
 
     /// The administrator that this start created, if the database had nobody.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::process::Command;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use jiff::Zoned;
 use super::controller::{Cause, Controller, Input, Output, Patience};
 use super::split::{Cut, Limits, Splitter};
 use super::watch::Watch;
-use super::{Event, Handle, Message, Setup, Snapshot, name};
+use super::{Event, Handle, Message, Setup, Snapshot, hook, name};
 use crate::clock::monotonic;
 use crate::encoder::{self, Candidate};
 use crate::pipeline::{Media, Notice, Pipeline, Plan};
@@ -147,16 +146,10 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
 
     /// Runs the hook, and makes the folder if it is not there.
     fn prepare_folder(&mut self) {
-        if let Some(hook) = &self.setup.hook {
-            let ran = Command::new("sh").args(["-c", hook]).status();
-            match ran {
-                Ok(status) if status.success() => {}
-                Ok(status) => {
-                    let problem = format!("the hook failed: {status}: {hook}");
-                    (self.on_event)(Event::Problem(problem));
-                }
-                Err(error) => (self.on_event)(Event::Problem(format!("the hook: {error}"))),
-            }
+        if let Some(hook) = &self.setup.hook
+            && let Err(problem) = hook::run(hook, self.setup.hook_limit)
+        {
+            (self.on_event)(Event::Problem(problem));
         }
         if let Err(error) = std::fs::create_dir_all(&self.setup.folder) {
             self.disk_problem(&error);

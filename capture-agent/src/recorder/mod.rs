@@ -8,6 +8,7 @@
 
 mod controller;
 mod driver;
+mod hook;
 mod name;
 mod split;
 #[cfg(test)]
@@ -44,6 +45,8 @@ pub struct Setup {
     pub split: Limits,
     /// A command for `sh` that makes the folder writable; run before each recording.
     pub hook: Option<String>,
+    /// How long it may take.
+    pub hook_limit: Duration,
     /// Bytes that are always left free: when there are fewer, recording stops.
     pub reserve_bytes: u64,
     /// Whether auto-record is on at the start.

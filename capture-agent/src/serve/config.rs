@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::forward::Target;
 use crate::recorder::{Limits, Setup};
 use crate::signal::Mode;
 use crate::source::Source;
@@ -58,6 +59,13 @@ const HOOK: &str = "SORTIE_CAPTURE_HOOK";
 const RESERVE_MB: &str = "SORTIE_CAPTURE_RESERVE_MB";
 const THRESHOLD: &str = "SORTIE_CAPTURE_THRESHOLD_PERCENT";
 
+const DB: &str = "SORTIE_CAPTURE_DB";
+const HOOK_SECONDS: &str = "SORTIE_CAPTURE_HOOK_SECONDS";
+const FORWARD_URL: &str = "SORTIE_CAPTURE_FORWARD_URL";
+const FORWARD_TOKEN: &str = "SORTIE_CAPTURE_FORWARD_TOKEN";
+const FORWARD_KBIT: &str = "SORTIE_CAPTURE_FORWARD_KBIT";
+const FORWARD_DELETE: &str = "SORTIE_CAPTURE_FORWARD_DELETE";
+
 /// Every variable.
 #[rustfmt::skip]
 pub static VARIABLES: &[Variable] = &[
@@ -67,11 +75,16 @@ pub static VARIABLES: &[Variable] = &[
     own(SPLIT_MINUTES, "0", "Longest file in minutes; 0: any length"),
     own(SPLIT_MB, "0", "Largest file in MB; 0: any size"),
     own(HOOK, "", "Command that makes the folder writable, run by sh before each recording"),
+    own(HOOK_SECONDS, "30", "How long it may take; then it is killed"),
     own(RESERVE_MB, "256", "MB that are always left free: with fewer, recording stops"),
     own(THRESHOLD, "80", "Oldest recordings go while the disk is fuller, in percent; 0: never. Until it is set on the page"),
+    own(FORWARD_URL, "", "A central sortie-server that gets every recording, as https://recordings.example.org"),
+    own(FORWARD_TOKEN, "", "API token there with the scopes record and read"),
+    own(FORWARD_KBIT, "0", "Most that is sent to it, in kbit/s; 0: as fast as it goes"),
+    own(FORWARD_DELETE, "false", "true: a recording is deleted here when the central server has shown that it has the same file"),
     of_server("SORTIE_CAPTURE_HOST", "SORTIE_HOST", "0.0.0.0", "Address to listen on"),
     of_server("SORTIE_CAPTURE_PORT", "SORTIE_PORT", "8080", "Port to listen on"),
-    of_server("SORTIE_CAPTURE_DB", "SORTIE_DB", "/var/lib/sortie/capture-agent.db", "SQLite file with accounts and the list"),
+    of_server(DB, "SORTIE_DB", "/var/lib/sortie/capture-agent.db", "SQLite file with accounts and the list"),
     of_server("SORTIE_CAPTURE_ADMIN_USERNAME", "SORTIE_ADMIN_USERNAME", "admin", "First administrator"),
     of_server("SORTIE_CAPTURE_ADMIN_PASSWORD", "SORTIE_ADMIN_PASSWORD", "generated", "Their password; a generated one is printed once"),
     of_server("SORTIE_CAPTURE_LOG", "SORTIE_LOG", "info,sqlx=warn", "What is logged, for example debug"),
@@ -82,6 +95,10 @@ pub static VARIABLES: &[Variable] = &[
 pub struct Config {
     /// For the recorder.
     pub setup: Setup,
+    /// Where recordings are sent on to.
+    pub forward: Option<Target>,
+    /// The file in which it is kept how far each of them is.
+    pub ledger: PathBuf,
     /// For the server.
     pub server: sortie_server::Config,
 }
@@ -168,6 +185,38 @@ impl Reader<'_> {
         }
     }
 
+    /// Where recordings are sent on to.
+    fn target(&mut self) -> Option<Target> {
+        let kbit = self.number(FORWARD_KBIT, 100_000_000);
+        let delete_after = match self.value(FORWARD_DELETE).as_str() {
+            "true" => true,
+            "false" => false,
+            other => {
+                let message = format!("{other:?} is neither true nor false");
+                self.wrong(FORWARD_DELETE, message);
+                false
+            }
+        };
+        let url = self.text(FORWARD_URL)?;
+        let host = ["https://", "http://"]
+            .iter()
+            .find_map(|scheme| url.strip_prefix(scheme));
+        if host.is_none_or(|host| host.is_empty() || host.contains(['?', '#', '@', ' '])) {
+            let message = "write the server's address, as https://recordings.example.org";
+            self.wrong(FORWARD_URL, message);
+        }
+        let Some(token) = self.text(FORWARD_TOKEN) else {
+            self.wrong(FORWARD_TOKEN, "forwarding needs an API token");
+            return None;
+        };
+        Some(Target {
+            url: url.trim_end_matches('/').to_owned(),
+            token: token.into(),
+            bytes_per_second: (kbit > 0).then_some(kbit * 1000 / 8),
+            delete_after,
+        })
+    }
+
     /// Takes the file's values in.
     fn file(&mut self, path: &Path, must_be: bool) {
         let text = match std::fs::read_to_string(path) {
@@ -190,8 +239,9 @@ impl Reader<'_> {
             let text = match value {
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
+                toml::Value::Boolean(yes) => yes.to_string(),
                 _ if known => {
-                    self.wrong(name, "write text or a whole number");
+                    self.wrong(name, "write text, a whole number, true or false");
                     continue;
                 }
                 _ => String::new(),
@@ -232,6 +282,8 @@ impl Config {
         let split_mb = reader.number(SPLIT_MB, 100_000_000);
         let reserve_mb = reader.number(RESERVE_MB, 100_000_000);
         let threshold = reader.number(THRESHOLD, 99);
+        let hook_seconds = reader.number(HOOK_SECONDS, 3600);
+        let forward = reader.target();
         let setup = Setup {
             source,
             mode,
@@ -241,9 +293,11 @@ impl Config {
                 size_bytes: (split_mb > 0).then_some(split_mb * MB),
             },
             hook: reader.text(HOOK),
+            hook_limit: Duration::from_secs(hook_seconds),
             reserve_bytes: reserve_mb * MB,
             auto: false,
         };
+        let ledger = PathBuf::from(reader.value(DB)).with_extension("forward.json");
         let server = sortie_server::Config::read(&|name| match name {
             "SORTIE_VIDEO_RECORDING_ENABLED" => Some("true".to_owned()),
             "SORTIE_RECORDING_DISK_HIGH_PERCENT" => (threshold > 0).then(|| threshold.to_string()),
@@ -278,7 +332,12 @@ impl Config {
                 return Err(reader.errors);
             }
         };
-        Ok(Self { setup, server })
+        Ok(Self {
+            setup,
+            forward,
+            ledger,
+            server,
+        })
     }
 }
 
@@ -343,11 +402,36 @@ mod tests {
                 "SORTIE_CAPTURE_MODE: \"huge\": write it as WIDTHxHEIGHT@FPS, for example 1920x1080@60",
                 "SORTIE_CAPTURE_PORT: \"70000\" is not a whole number from 0 to 65535",
                 "SORTIE_CAPTURE_SOURCE: \"rtsp://camera\": write it as test or v4l2:/dev/video0",
-                "SORTIE_CAPTURE_SPLIT_MB: write text or a whole number",
+                "SORTIE_CAPTURE_SPLIT_MB: write text, a whole number, true or false",
                 "SORTIE_CAPTURE_THRESHOLD_PERCENT: \"100\" is not a whole number from 0 to 99",
                 "file: there is no variable SORTIE_CAPTURE_COLOUR; --help lists all",
             ]
         );
+    }
+
+    #[test]
+    fn forwarding_needs_an_address_and_a_token() {
+        let url = ("SORTIE_CAPTURE_FORWARD_URL", "https://central.example/");
+        let token = ("SORTIE_CAPTURE_FORWARD_TOKEN", "sortie_x");
+        assert!(read("", &[token]).unwrap().forward.is_none());
+        let file = "SORTIE_CAPTURE_FORWARD_KBIT = 800\nSORTIE_CAPTURE_FORWARD_DELETE = true";
+        let config = read(file, &[url, token]).unwrap();
+        let target = config.forward.unwrap();
+        assert_eq!(target.url, "https://central.example");
+        assert_eq!(target.bytes_per_second, Some(100_000));
+        assert!(target.delete_after && !format!("{target:?}").contains("sortie_x"));
+        assert_eq!(
+            config.ledger,
+            Path::new("/var/lib/sortie/capture-agent.forward.json")
+        );
+        assert_eq!(
+            read("", &[url]).unwrap_err(),
+            ["SORTIE_CAPTURE_FORWARD_TOKEN: forwarding needs an API token"]
+        );
+        for wrong in ["central.example", "ftp://a", "https://", "https://a@b"] {
+            let url = ("SORTIE_CAPTURE_FORWARD_URL", wrong);
+            assert!(read("", &[url, token]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

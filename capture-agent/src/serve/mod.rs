@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 pub use config::{Config, ConfigError, FILE, VARIABLES, Variable, help};
 
 use crate::clock::monotonic;
+use crate::forward::{self, Forwarder, Status};
 use crate::recorder::{Handle, Recorder};
 use notify::Notify;
 use onboard::OnBoard;
@@ -48,8 +49,22 @@ pub async fn serve(
     })
     .context("the recorder cannot be started")?;
     let handle = recorder.handle().clone();
-    let on_board = Arc::new(OnBoard(handle.clone()));
+    let status = Status::default();
+    let on_board = Arc::new(OnBoard {
+        recorder: handle.clone(),
+        forwarding: config.forward.is_some().then(|| status.clone()),
+    });
     let server = Server::open_with(config.server, Arc::new(SystemClock), Some(on_board)).await?;
+    let forwarding = config.forward.map(|target| {
+        tokio::spawn(forward::run(Forwarder {
+            target,
+            folder: folder.clone(),
+            ledger: config.ledger,
+            recorder: handle.clone(),
+            shelf: server.shelf(),
+            status,
+        }))
+    });
     let keeping = tokio::spawn(keeper::keep(server.shelf(), folder, events));
     greet(&server)?;
     notify.say("READY=1");
@@ -62,6 +77,8 @@ pub async fn serve(
     };
     let served = server.serve(stop).await;
     alive.abort();
+    // It goes on at the next start.
+    forwarding.inspect(tokio::task::JoinHandle::abort);
     Ok(served?)
 }
 

@@ -3,6 +3,7 @@
 use sortie_api::{Appliance as State, GrowingFile, InputSignal, RecorderState, SignalState};
 use sortie_server::Appliance;
 
+use crate::forward::Status;
 use crate::recorder::{Handle, Snapshot};
 use crate::signal::{Reading, Signal};
 
@@ -12,15 +13,23 @@ const USUAL_BYTES_PER_SECOND: u64 = 500_000_000 / 3600;
 const TELLING_MS: u64 = 30_000;
 
 /// The recorder on board.
-pub(super) struct OnBoard(pub(super) Handle);
+pub(super) struct OnBoard {
+    pub(super) recorder: Handle,
+    /// What goes on to a central server, if anything does.
+    pub(super) forwarding: Option<Status>,
+}
 
 impl Appliance for OnBoard {
     fn state(&self) -> State {
-        shown(&self.0.snapshot(), self.0.test_input().is_some())
+        let test_source = self.recorder.test_input().is_some();
+        State {
+            forwarding: self.forwarding.as_ref().map(Status::shown),
+            ..shown(&self.recorder.snapshot(), test_source)
+        }
     }
 
     fn bytes_per_second(&self) -> u64 {
-        let written = self.0.snapshot().written;
+        let written = self.recorder.snapshot().written;
         if written.duration_ms < TELLING_MS {
             return USUAL_BYTES_PER_SECOND;
         }
@@ -28,21 +37,21 @@ impl Appliance for OnBoard {
     }
 
     fn start(&self) -> Result<(), String> {
-        self.0
+        self.recorder
             .begin()
             .map_err(|error| format!("Recording needs a video signal, and there is {}.", error.0))
     }
 
     fn stop(&self) {
-        self.0.stop();
+        self.recorder.stop();
     }
 
     fn set_auto_record(&self, on: bool) {
-        self.0.set_auto(on);
+        self.recorder.set_auto(on);
     }
 
     fn switch_signal(&self, state: SignalState) -> bool {
-        let Some(input) = self.0.test_input() else {
+        let Some(input) = self.recorder.test_input() else {
             return false;
         };
         input.switch(match state {
@@ -77,6 +86,7 @@ fn shown(snapshot: &Snapshot, test_source: bool) -> State {
         auto_record: snapshot.auto,
         threshold_percent: None,
         space: None,
+        forwarding: None,
         test_source,
     }
 }

@@ -3,7 +3,7 @@
 use sortie_api::RecordingStatus;
 
 use super::recordings::status_to_text;
-use super::{Catalog, CatalogError};
+use super::{Action, Actor, AuditEvent, Catalog, CatalogError, audit};
 
 /// A finished file, as a row.
 #[derive(Clone, Debug)]
@@ -53,6 +53,33 @@ impl Catalog {
         .execute(&self.pool)
         .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Marks the recording with this file for deletion, and writes down why; its id, or `None`, and nothing done, if
+    /// it may not go: it is protected, or not ready.
+    pub(crate) async fn mark_captured(
+        &self,
+        name: &str,
+        actor: &Actor,
+        detail: &str,
+        now_ms: i64,
+    ) -> Result<Option<String>, CatalogError> {
+        let mut transaction = self.pool.begin().await?;
+        let id: Option<String> = sqlx::query_scalar(
+            "UPDATE recordings SET deleting = 1 WHERE storage_backend = 'local' AND storage_path = $1 \
+             AND status = 'ready' AND protected = 0 AND deleting = 0 RETURNING id",
+        )
+        .bind(name)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        let event = AuditEvent::done(actor, Action::Delete, &id).detail(detail);
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(Some(id))
     }
 
     /// Where in the storage folder the recordings are.

@@ -26,6 +26,7 @@ impl FakeRecorder {
             auto_record: false,
             threshold_percent: None,
             space: None,
+            forwarding: None,
             test_source: true,
         }))
     }

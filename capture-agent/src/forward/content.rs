@@ -1,0 +1,163 @@
+//! Which bytes of a recording are its stream.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use sortie_media::HEAD_ROOM;
+
+/// All that stands before the stream.
+const HEAD: usize = 4096;
+const _: () = assert!(HEAD as u64 == HEAD_ROOM);
+
+/// Where the stream lies in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stream {
+    /// Where it begins.
+    pub(super) from: u64,
+    /// How long it is.
+    pub(super) length: u64,
+}
+
+impl Stream {
+    /// That of a recording that grows, of which so many bytes are durable.
+    pub(super) fn growing(durable: u64) -> Self {
+        Self {
+            from: HEAD_ROOM,
+            length: durable.saturating_sub(HEAD_ROOM),
+        }
+    }
+
+    /// That of a finished recording: what one of ours holds between its own head and its index; all of any other file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub(super) fn finished(file: &File) -> io::Result<Self> {
+        let size = file.metadata()?.len();
+        let mut head = [0; HEAD];
+        let read = file.read_at(&mut head, 0)?;
+        let end = end(&head[..read], size).filter(|end| (HEAD_ROOM..=size).contains(end));
+        // Others write 64-bit sizes too; but where our stream begins, nobody else has the beginning of a file.
+        let mut begun = [0; 8];
+        let ours = end.is_some()
+            && file.read_at(&mut begun, HEAD_ROOM)? == begun.len()
+            && begun[4..] == *b"ftyp";
+        Ok(match end.filter(|_| ours) {
+            Some(end) => Self {
+                from: HEAD_ROOM,
+                length: end - HEAD_ROOM,
+            },
+            None => Self {
+                from: 0,
+                length: size,
+            },
+        })
+    }
+}
+
+/// Where our stream ends in a file of this size, if it is one of ours (ISO/IEC 14496-12, section 4.2): after an `ftyp`
+/// there is an `mdat` with a 64-bit size around the stream; or, where that is too long for tables, a `moov` and a `free`
+/// that reaches into the stream, which then goes on to the file's end.
+fn end(head: &[u8], size: u64) -> Option<u64> {
+    let number = |at: usize| Some(u32::from_be_bytes(head.get(at..at + 4)?.try_into().ok()?));
+    let kind = |at: usize| head.get(at + 4..at + 8);
+    let mut at = usize::try_from(number(0)?).ok()?;
+    if kind(0)? != b"ftyp" {
+        return None;
+    }
+    if kind(at)? == b"mdat" && number(at)? == 1 {
+        let length = u64::from_be_bytes(head.get(at + 8..at + 16)?.try_into().ok()?);
+        return u64::try_from(at).ok()?.checked_add(length);
+    }
+    if kind(at)? == b"moov" {
+        at = at.checked_add(usize::try_from(number(at)?).ok()?)?;
+        let reaches = u64::try_from(at).ok()? + u64::from(number(at)?);
+        return (kind(at)? == b"free" && reaches > HEAD_ROOM).then_some(size);
+    }
+    None
+}
+
+/// The SHA-256 of a whole file. Takes as long as reading it.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub(super) fn hash(path: &Path) -> io::Result<[u8; 32]> {
+    let (mut hash, mut file) = (Sha256::new(), File::open(path)?);
+    let mut piece = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hash.finalize().into()),
+            read => hash.update(&piece[..read]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(bytes: &[u8]) -> (tempfile::TempDir, File) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.mp4");
+        std::fs::write(&path, bytes).unwrap();
+        let file = File::open(path).unwrap();
+        (dir, file)
+    }
+
+    #[track_caller]
+    fn check(bytes: &[u8], from: u64, length: u64) {
+        let (_dir, file) = file(bytes);
+        assert_eq!(Stream::finished(&file).unwrap(), Stream { from, length });
+    }
+
+    fn ours(stream: u64) -> Vec<u8> {
+        let mut bytes = b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x01mdat".to_vec();
+        bytes.extend((HEAD_ROOM - 16 + stream).to_be_bytes());
+        bytes.resize(HEAD, 0);
+        bytes.extend(b"\0\0\0\x18ftypisom");
+        bytes.resize(usize::try_from(HEAD_ROOM + stream).unwrap(), 0);
+        bytes
+    }
+
+    #[test]
+    fn the_stream_of_one_without_tables_goes_on_to_the_end() {
+        let mut bytes = b"\0\0\0\x10ftypisom\0\0\0\0\0\0\x01\0moov".to_vec();
+        bytes.resize(16 + 256, 0);
+        bytes.extend((4096_u32 - 272 + 24).to_be_bytes());
+        bytes.extend(b"free");
+        bytes.resize(HEAD, 0);
+        bytes.extend(b"\0\0\0\x18ftypisom");
+        bytes.resize(9000, 0);
+        check(&bytes, HEAD_ROOM, 9000 - HEAD_ROOM);
+    }
+
+    #[test]
+    fn the_stream_of_ours_lies_between_head_and_index() {
+        let mut bytes = ours(1000);
+        bytes.extend(b"\0\0\0\x08moov");
+        check(&bytes, HEAD_ROOM, 1000);
+    }
+
+    #[test]
+    fn of_another_file_it_is_all() {
+        check(b"", 0, 0);
+        check(b"\0\0\0\x10ftyp", 0, 8);
+        check(b"something else", 0, 14);
+        // Cut off within what it says it holds.
+        let mut bytes = ours(1000);
+        bytes.truncate(5000);
+        check(&bytes, 0, 5000);
+        let mut bytes = ours(1000);
+        bytes[24..32].copy_from_slice(&u64::MAX.to_be_bytes());
+        check(&bytes, 0, 5096);
+        // Somebody else's, with a 64-bit size.
+        let mut bytes = ours(1000);
+        bytes[HEAD + 4] = b'x';
+        check(&bytes, 0, 5096);
+        check(&[0xff; 2000], 0, 2000);
+    }
+}

@@ -1,0 +1,79 @@
+//! The command that makes the folder writable.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::clock::monotonic;
+
+/// How often it is looked whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Runs a command by `sh`, for no longer than `limit`; then it is killed, with all that it has started.
+///
+/// # Errors
+///
+/// Why the folder may not be writable, in words for people.
+pub(super) fn run(command: &str, limit: Duration) -> Result<(), String> {
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map_err(|error| format!("the hook cannot be started: {error}"))?;
+    match wait(&mut child, limit) {
+        Ok(Some(status)) if status.success() => Ok(()),
+        Ok(Some(status)) => Err(format!("the hook failed: {status}: {command}")),
+        Ok(None) => Err(format!(
+            "the hook was killed, for it took longer than {} s: {command}",
+            limit.as_secs()
+        )),
+        Err(error) => Err(format!("the hook: {error}")),
+    }
+}
+
+/// Its status; `None` when it had to be killed.
+fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let until = monotonic() + limit;
+    while monotonic() < until {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(group) = group {
+        kill_process_group(group, Signal::KILL)?;
+    }
+    child.wait()?;
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn what_succeeds_is_no_trouble() {
+        assert_eq!(run("true", LONG), Ok(()));
+    }
+
+    #[test]
+    fn what_fails_is_named() {
+        let error = run("exit 3", LONG).unwrap_err();
+        assert_eq!(error, "the hook failed: exit status: 3: exit 3");
+    }
+
+    #[test]
+    fn what_hangs_is_killed_with_its_children() {
+        let began = monotonic();
+        // The shell waits for a child of its own.
+        let error = run("sleep 1000; true", Duration::from_millis(100)).unwrap_err();
+        assert!(error.starts_with("the hook was killed"), "{error}");
+        assert!(monotonic() - began < LONG);
+    }
+}

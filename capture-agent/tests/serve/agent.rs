@@ -1,0 +1,160 @@
+//! The program, asked over HTTP; ffprobe judges its files.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const PASSWORD: &str = "correct horse";
+/// How often something is asked for, at most: two minutes, for the machine may be busy with other things.
+const LOOKS: u32 = 1200;
+
+pub(crate) struct Agent {
+    child: Child,
+    url: String,
+    pub(crate) folder: TempDir,
+    client: reqwest::Client,
+    token: String,
+}
+
+impl Agent {
+    pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        Self::launch(folder, variables).await
+    }
+
+    pub(crate) async fn launch(folder: TempDir, variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"))
+            .arg("serve")
+            .env("SORTIE_CAPTURE_SOURCE", "test")
+            .env("SORTIE_CAPTURE_MODE", "320x240@30")
+            .env("SORTIE_CAPTURE_HOST", "127.0.0.1")
+            .env("SORTIE_CAPTURE_PORT", "0")
+            .env("SORTIE_CAPTURE_PATH", folder.path().join("recordings"))
+            .env("SORTIE_CAPTURE_DB", folder.path().join("agent.db"))
+            .env("SORTIE_CAPTURE_ADMIN_PASSWORD", PASSWORD)
+            .env("SORTIE_CAPTURE_THRESHOLD_PERCENT", "0")
+            .env("SORTIE_CAPTURE_RESERVE_MB", "1")
+            .env("SORTIE_CAPTURE_LOG", "warn")
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let greeting = out.lines().next().expect("a greeting").expect("text");
+        let (_, url) = greeting.rsplit_once(' ').expect("an address");
+        // Whether this has TLS at all depends on what else is built with it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::new();
+        let login = json!({"username": "admin", "password": PASSWORD});
+        let answer = client.post(format!("{url}/api/auth/login")).json(&login);
+        let answer: Value = answer
+            .send()
+            .await
+            .expect("an answer")
+            .json()
+            .await
+            .expect("JSON");
+        Self {
+            token: answer["access_token"].as_str().expect("a token").to_owned(),
+            url: url.to_owned(),
+            child,
+            folder,
+            client,
+        }
+    }
+
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let method = method.parse().expect("a method");
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        let answer = request.bearer_auth(&self.token).json(&body).send().await;
+        let answer = answer.expect("an answer");
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) {
+        let (status, answer) = self.ask("POST", path, body).await;
+        assert!(status < 300, "{path}: {status} {answer}");
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let (status, answer) = self.ask("GET", path, json!({})).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    /// Waits until what this path says is right.
+    pub(crate) async fn until(&self, path: &str, right: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        for _ in 0..LOOKS {
+            last = self.get(path).await;
+            if right(&last) {
+                return last;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{path} stays {last}");
+    }
+
+    pub(crate) async fn until_recorded(&self, seconds: f64) -> Value {
+        let far = |state: &Value| state["file"]["duration_seconds"].as_f64() >= Some(seconds);
+        self.until("/api/appliance", far).await
+    }
+
+    pub(crate) async fn signal(&self, state: &str) {
+        self.post("/api/appliance/test-signal", json!({"state": state}))
+            .await;
+    }
+
+    pub(crate) async fn settings(&self, settings: Value) {
+        let (status, answer) = self.ask("PUT", "/api/admin/settings", settings).await;
+        assert_eq!(status, 204, "{answer}");
+    }
+
+    pub(crate) fn file(&self, recording: &Value) -> PathBuf {
+        let name = recording["filename"].as_str().expect("a name");
+        self.folder.path().join("recordings").join(name)
+    }
+
+    pub(crate) fn kill(mut self) -> TempDir {
+        self.child.kill().expect("it is there");
+        self.child.wait().expect("its child");
+        let empty = tempfile::tempdir().expect("a folder");
+        std::mem::replace(&mut self.folder, empty)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Seconds and frames, by an independent reader that must not complain.
+pub(crate) fn probe(file: &PathBuf) -> (f64, u64) {
+    let probed = Command::new("ffprobe")
+        .args(["-v", "error", "-count_frames", "-of", "csv=p=0"])
+        .args(["-show_entries", "stream=nb_read_frames:format=duration"])
+        .arg(file)
+        .output()
+        .expect("ffprobe");
+    let complaints = String::from_utf8_lossy(&probed.stderr);
+    assert!(complaints.is_empty(), "{}: {complaints}", file.display());
+    let text = String::from_utf8(probed.stdout).expect("text");
+    let mut lines = text.lines();
+    let frames = lines
+        .next()
+        .and_then(|line| line.trim_end_matches(',').parse().ok());
+    let seconds = lines.next().and_then(|line| line.parse().ok());
+    (seconds.expect("a length"), frames.expect("frames"))
+}
+
+pub(crate) fn count(list: &Value) -> usize {
+    list.as_array().map_or(0, Vec::len)
+}

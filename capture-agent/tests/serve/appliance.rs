@@ -1,0 +1,135 @@
+//! The appliance: recording by hand and by itself, and what is in the list.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, count, probe};
+
+const STEADY: fn(&Value) -> bool = |state| state["signal"]["state"] == "steady";
+
+#[tokio::test]
+async fn by_hand_it_needs_a_signal_and_what_is_stopped_is_in_the_list() {
+    let agent = Agent::start(&[]).await;
+    let idle = agent.until("/api/appliance", STEADY).await;
+    assert_eq!(idle["recorder"], "idle");
+    assert_eq!(idle["signal"]["width"], 320);
+
+    agent.signal("no_signal").await;
+    let lost = |state: &Value| state["signal"]["state"] == "no_signal";
+    agent.until("/api/appliance", lost).await;
+    let (status, problem) = agent
+        .ask("POST", "/api/appliance/recording/start", json!({}))
+        .await;
+    assert_eq!(status, 409);
+    assert!(
+        problem["detail"]
+            .as_str()
+            .is_some_and(|it| it.contains("needs a video signal")),
+        "{problem}"
+    );
+
+    agent.signal("steady").await;
+    agent.until("/api/appliance", STEADY).await;
+    agent
+        .post("/api/appliance/recording/start", json!({}))
+        .await;
+    let state = agent.until_recorded(1.0).await;
+    assert_eq!(state["encoder"], "x264enc");
+    // What grows is no recording yet.
+    assert_eq!(agent.get("/api/recordings").await, json!([]));
+
+    // A loss of the signal ends the file; when it is back another goes on with the session.
+    agent.signal("no_lock").await;
+    let list = agent
+        .until("/api/recordings", |list| count(list) == 1)
+        .await;
+    let waiting = agent.get("/api/appliance").await;
+    assert_eq!(waiting["recorder"], "waiting");
+    agent.signal("steady").await;
+    let state = agent.until_recorded(1.0).await;
+    let both = state["duration_seconds"].as_f64().unwrap();
+    assert!(
+        both > list[0]["duration_seconds"].as_f64().unwrap() + 0.9,
+        "{state}"
+    );
+    agent.post("/api/appliance/recording/stop", json!({})).await;
+    let list = agent
+        .until("/api/recordings", |list| count(list) == 2)
+        .await;
+    assert_eq!(list[0]["session_id"], list[1]["session_id"]);
+    for recording in list.as_array().unwrap() {
+        let (seconds, frames) = probe(&agent.file(recording));
+        let listed = recording["duration_seconds"].as_f64().unwrap();
+        assert!((seconds - listed).abs() < 0.05, "{seconds} and {listed}");
+        assert!(frames > 10 && recording["status"] == "ready", "{recording}");
+        assert!(
+            recording["filename"]
+                .as_str()
+                .unwrap()
+                .starts_with("recording_20")
+        );
+    }
+}
+
+#[tokio::test]
+async fn by_itself_it_follows_the_signal_and_what_a_kill_leaves_comes_into_the_list() {
+    let agent = Agent::start(&[]).await;
+    agent
+        .settings(json!({"recording_auto_record": "true"}))
+        .await;
+    let state = agent.until_recorded(2.0).await;
+    let name = state["file"]["filename"].as_str().unwrap().to_owned();
+    let durable = state["file"]["duration_seconds"].as_f64().unwrap();
+
+    let folder = agent.kill();
+    assert!(
+        folder
+            .path()
+            .join("recordings")
+            .join(format!("{name}.part"))
+            .exists()
+    );
+    let agent = Agent::launch(folder, &[]).await;
+    let of_name = |list: &Value| {
+        let list = list.as_array().expect("a list");
+        list.iter()
+            .find(|recording| recording["filename"] == name)
+            .cloned()
+    };
+    let list = agent
+        .until("/api/recordings", |list| of_name(list).is_some())
+        .await;
+    let recording = of_name(&list).unwrap();
+    assert_eq!(recording["interrupted"], true);
+    let (seconds, _) = probe(&agent.file(&recording));
+    assert!(seconds >= durable - 0.05, "{seconds} of {durable} s");
+
+    // Auto-record is as it was left, so it records already. Stop by hand holds.
+    agent.until_recorded(1.0).await;
+    agent.post("/api/appliance/recording/stop", json!({})).await;
+    agent
+        .until("/api/recordings", |list| count(list) == 2)
+        .await;
+    let state = agent.get("/api/appliance").await;
+    assert_eq!(
+        (&state["recorder"], &state["auto_record"]),
+        (&json!("idle"), &json!(true))
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_configured_so_is_told_at_once() {
+    let output = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"))
+        .arg("serve")
+        .env("SORTIE_CAPTURE_SOURCE", "camera")
+        .env("SORTIE_CAPTURE_PORT", "x")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("SORTIE_CAPTURE_SOURCE: ") && text.contains("SORTIE_CAPTURE_PORT: "),
+        "{text}"
+    );
+}

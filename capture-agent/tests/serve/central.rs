@@ -1,0 +1,116 @@
+//! A real central server, in this process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sortie_server::{Config, Server, SystemClock};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+const PASSWORD: &str = "a central password";
+
+pub(crate) struct Central {
+    pub(crate) url: String,
+    port: u16,
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+    client: reqwest::Client,
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Central {
+    pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut central = Self {
+            url: String::new(),
+            port: 0,
+            folder: tempfile::tempdir().expect("a folder"),
+            variables: variables.iter().map(owned).collect(),
+            client: reqwest::Client::new(),
+            running: None,
+        };
+        central.go_on().await;
+        central
+    }
+
+    /// Starts it again, where it was.
+    pub(crate) async fn go_on(&mut self) {
+        let path = |name: &str| self.folder.path().join(name).display().to_string();
+        let config = Config::read(&|name| {
+            let own = self.variables.iter().find(|(known, _)| known == name);
+            own.map(|(_, value)| value.clone()).or_else(|| match name {
+                "SORTIE_HOST" => Some("127.0.0.1".to_owned()),
+                "SORTIE_PORT" => Some(self.port.to_string()),
+                "SORTIE_DB" => Some(path("central.db")),
+                "SORTIE_RECORDING_STORAGE_PATH" => Some(path("recordings")),
+                "SORTIE_ADMIN_PASSWORD" => Some(PASSWORD.to_owned()),
+                "SORTIE_VIDEO_RECORDING_ENABLED" => Some("true".to_owned()),
+                _ => None,
+            })
+        });
+        let server = Server::open(config.expect("a configuration"), Arc::new(SystemClock));
+        let server = server.await.expect("it opens");
+        self.port = server.address().port();
+        self.url = format!("http://127.0.0.1:{}", self.port);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(async move {
+            let stopped = async move {
+                let _ = stopped.await;
+            };
+            server.serve(stopped).await.expect("it serves");
+        });
+        self.running = Some((stop, serving));
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        if let Some((stop, serving)) = self.running.take() {
+            drop(stop);
+            serving.await.expect("it ends");
+        }
+    }
+
+    async fn admin(&self) -> String {
+        let login = json!({"username": "admin", "password": PASSWORD});
+        let request = self.client.post(format!("{}/api/auth/login", self.url));
+        let answer = request.json(&login).send().await.expect("an answer");
+        let answer: Value = answer.json().await.expect("JSON");
+        answer["access_token"].as_str().expect("a token").to_owned()
+    }
+
+    /// An API token as an agent has it.
+    pub(crate) async fn token(&self) -> String {
+        let request = self.client.post(format!("{}/api/tokens", self.url));
+        let wanted = json!({"name": "agent", "scopes": ["record", "read"]});
+        let request = request.bearer_auth(self.admin().await).json(&wanted);
+        let answer: Value = request
+            .send()
+            .await
+            .expect("sent")
+            .json()
+            .await
+            .expect("JSON");
+        answer["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// All that it has.
+    pub(crate) async fn recordings(&self) -> Vec<Value> {
+        let request = self.client.get(format!("{}/api/recordings", self.url));
+        let request = request.bearer_auth(self.admin().await);
+        request
+            .send()
+            .await
+            .expect("sent")
+            .json()
+            .await
+            .expect("a list")
+    }
+
+    /// The bytes of a recording.
+    pub(crate) fn bytes(&self, recording: &Value) -> Vec<u8> {
+        let name = recording["storage_path"].as_str().expect("a path");
+        let path: PathBuf = self.folder.path().join("recordings").join(name);
+        std::fs::read(path).expect("a file")
+    }
+}

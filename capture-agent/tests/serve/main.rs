@@ -1,0 +1,6 @@
+//! The agent as a person has it: the program with its test picture, asked over HTTP; ffprobe judges the files.
+
+mod agent;
+mod appliance;
+mod central;
+mod forward;
