@@ -16,7 +16,7 @@ use crate::encoder::{self, Candidate};
 use crate::pipeline::{Media, Notice, Pipeline, Plan};
 use crate::signal::{self, Mode, Monitor};
 use crate::source::{Capture, Delivery, SourceError};
-use crate::writer::{self, Folder, Verdict, Writer};
+use crate::writer::{self, Folder, Leftover, Verdict, Writer};
 
 /// How often everything is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -55,6 +55,12 @@ pub(super) struct Driver<E> {
     /// Frames dropped by pipelines that are gone.
     dropped: u64,
     disk_at: Duration,
+    /// Whether there may be a file that could not be finished.
+    left: bool,
+    /// What is wrong with the folder, found before there was anything to write.
+    folder_problem: Option<String>,
+    /// The file under way, when it was found missing from the folder.
+    missing: Option<String>,
     problem: Option<String>,
 }
 
@@ -95,6 +101,9 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             abandoned: false,
             dropped: 0,
             disk_at: Duration::ZERO,
+            left: false,
+            folder_problem: None,
+            missing: None,
             problem: None,
         }
     }
@@ -117,13 +126,8 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     /// Makes the folder ready and finishes what an earlier run left there.
     fn open(&mut self) {
         self.prepare_folder();
+        self.finish_leftovers();
         let folder = Folder::new(&self.setup.folder);
-        match writer::finish_leftovers(&folder) {
-            Ok(leftovers) => leftovers
-                .into_iter()
-                .for_each(|leftover| (self.on_event)(Event::Leftover(leftover))),
-            Err(error) => self.disk_problem(&error),
-        }
         let send = Mutex::new(self.handle.clone());
         let writer = Writer::start(folder, writer::Limits::default(), move |event| {
             if let Ok(handle) = send.lock() {
@@ -139,18 +143,29 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         self.encoder = encoder::first_working(mode, TRIAL, &[]).ok();
     }
 
+    /// Nothing may be under way that it could take for left.
+    fn finish_leftovers(&mut self) {
+        self.left = false;
+        match writer::finish_leftovers(&Folder::new(&self.setup.folder)) {
+            Ok(leftovers) => {
+                for leftover in leftovers {
+                    self.left |= matches!(leftover, Leftover::Stays(..));
+                    (self.on_event)(Event::Leftover(leftover));
+                }
+            }
+            Err(error) => self.disk_problem(&error),
+        }
+    }
+
     fn disk_problem(&mut self, error: &io::Error) {
         let problem = format!("{}: {error}", self.setup.folder.display());
-        (self.on_event)(Event::Problem(problem));
+        self.folder_problem = Some(problem);
     }
 
     /// Runs the hook, and makes the folder if it is not there.
     fn prepare_folder(&mut self) {
-        if let Some(hook) = &self.setup.hook
-            && let Err(problem) = hook::run(hook, self.setup.hook_limit)
-        {
-            (self.on_event)(Event::Problem(problem));
-        }
+        let hook = self.setup.hook.as_ref();
+        self.folder_problem = hook.and_then(|hook| hook::run(hook, self.setup.hook_limit).err());
         if let Err(error) = std::fs::create_dir_all(&self.setup.folder) {
             self.disk_problem(&error);
         }
@@ -222,6 +237,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             }
             writer::Event::Empty(name) => drop(self.sessions.remove(&name)),
             writer::Event::Failed { name, error } => {
+                self.left = true;
                 self.broken(format!("{name}: {error}"), false);
             }
             writer::Event::Ended => {
@@ -296,6 +312,21 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             // Writing says what is wrong with it.
             Err(_) => self.tell(Input::Room(true)),
         }
+        self.look_for_file();
+    }
+
+    /// A file that somebody has deleted can be written on, and nobody will ever see it: an alarm, and another file.
+    fn look_for_file(&mut self) {
+        let name = self.progress().name.filter(|name| {
+            let path = self.setup.folder.join(format!("{name}{}", writer::GROWING));
+            matches!(path.try_exists(), Ok(false))
+        });
+        // Once may be the moment in which it was finished.
+        let again = name.is_some() && name == self.missing;
+        self.missing = name;
+        if let Some(name) = self.missing.take_if(|_| again) {
+            self.broken(format!("{name} was deleted while it was recorded"), false);
+        }
     }
 
     fn act(&mut self) {
@@ -337,6 +368,9 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     /// Starts a pipeline; if that fails, why, and whether another encoder may do better.
     fn start(&mut self, mode: Mode) -> Result<(), (String, bool)> {
         self.prepare_folder();
+        if self.left {
+            self.finish_leftovers();
+        }
         let Some(writer) = &self.writer else {
             return Err(("there is no thread to write on".to_owned(), false));
         };
@@ -425,6 +459,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         let written = self.progress();
         let problem = self.controller.problem();
         let problem = problem.or_else(|| self.watch.problem());
+        let problem = problem.or(self.folder_problem.as_deref());
         let problem = problem.map(ToOwned::to_owned);
         if problem != self.problem {
             self.problem.clone_from(&problem);

@@ -257,3 +257,53 @@ impl Handle {
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod encoder_failure {
+    use super::*;
+
+    /// An encoder that dies in mid-recording says so by its pipeline's notice, which is what comes here; all the rest is
+    /// real.
+    #[test]
+    fn the_next_encoder_takes_over_with_another_file_of_the_same_session() {
+        let long = Duration::from_secs(120);
+        let dir = tempfile::tempdir().unwrap();
+        let setup = Setup {
+            source: Source::Test,
+            mode: Some("320x240@30".parse().unwrap()),
+            folder: dir.path().to_owned(),
+            split: Limits::default(),
+            hook: None,
+            hook_limit: long,
+            reserve_bytes: 0,
+            auto: true,
+        };
+        let (send, events) = mpsc::channel();
+        let recorder = Recorder::start(setup, move |event| drop(send.send(event))).unwrap();
+        let mut files = Vec::new();
+        let mut encoders = Vec::new();
+        while files.len() < 2 {
+            match events.recv_timeout(long).unwrap() {
+                Event::Begun { session, name, .. } => {
+                    while recorder.handle().snapshot().written.duration_ms < 500 {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    files.push((session, name));
+                    encoders.extend(recorder.handle().snapshot().encoder);
+                    let reason = "the encoder has burnt out".to_owned();
+                    let notice = Notice::Broken {
+                        reason,
+                        at_source: false,
+                    };
+                    recorder.handle().tell(Message::Notice(1, notice));
+                }
+                Event::Problem(problem) => assert_eq!(problem, "the encoder has burnt out"),
+                Event::Finished { interrupted, .. } => assert!(interrupted),
+                Event::Leftover(leftover) => panic!("{leftover:?}"),
+            }
+        }
+        assert_eq!(files[0].0, files[1].0, "one session");
+        assert_ne!(files[0].1, files[1].1);
+        assert_ne!(encoders[0], encoders[1]);
+    }
+}

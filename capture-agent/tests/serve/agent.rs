@@ -27,8 +27,46 @@ impl Agent {
     }
 
     pub(crate) async fn launch(folder: TempDir, variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"))
-            .arg("serve")
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"));
+        command.arg("serve");
+        Self::spawn(folder, command, variables).await
+    }
+
+    /// With recordings on a file system of its own, in the memory and 4 MiB large; `before` is done in it first, by sh.
+    pub(crate) async fn on_small_disk(before: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let recordings = folder.path().join("recordings");
+        std::fs::create_dir(&recordings).expect("a folder");
+        let script = format!(
+            "mount -t tmpfs -o size=4m none \"$1\" && cd \"$1\" && {{ {before}; }} && cd / && exec \"$2\" serve"
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", &script, "sh"]);
+        command.arg(&recordings);
+        command.arg(env!("CARGO_BIN_EXE_sortie-capture-agent"));
+        Self::spawn(folder, command, variables).await
+    }
+
+    /// Does something in the folder for recordings, where that is on a file system of its own.
+    pub(crate) fn on_its_disk(&self, what: &str) {
+        let id = self.child.id().to_string();
+        let recordings = self.folder.path().join("recordings");
+        let done = Command::new("nsenter")
+            .args([
+                "--target",
+                &id,
+                "--user",
+                "--preserve-credentials",
+                "--mount",
+            ])
+            .args(["sh", "-c", &format!("cd \"$1\" && {what}"), "sh"])
+            .arg(recordings)
+            .status();
+        assert!(done.expect("nsenter").success(), "{what}");
+    }
+
+    async fn spawn(folder: TempDir, mut command: Command, variables: &[(&str, &str)]) -> Self {
+        let mut child = command
             .env("SORTIE_CAPTURE_SOURCE", "test")
             .env("SORTIE_CAPTURE_MODE", "320x240@30")
             .env("SORTIE_CAPTURE_HOST", "127.0.0.1")
@@ -98,6 +136,16 @@ impl Agent {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("{path} stays {last}");
+    }
+
+    /// The bytes of a recording, as everybody gets them.
+    pub(crate) async fn download(&self, recording: &Value) -> Vec<u8> {
+        let id = recording["id"].as_str().expect("an id");
+        let url = format!("{}/api/recordings/{id}/download", self.url);
+        let answer = self.client.get(url).bearer_auth(&self.token).send().await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status().as_u16(), 200);
+        answer.bytes().await.expect("a body").to_vec()
     }
 
     pub(crate) async fn until_recorded(&self, seconds: f64) -> Value {

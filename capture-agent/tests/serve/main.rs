@@ -3,4 +3,5 @@
 mod agent;
 mod appliance;
 mod central;
+mod faults;
 mod forward;

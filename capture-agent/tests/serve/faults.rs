@@ -1,0 +1,157 @@
+//! What goes wrong on a machine: each is told, and when it is over recording goes on by itself.
+
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, count, probe};
+
+fn problem(state: &Value) -> &str {
+    state["problem"].as_str().unwrap_or_default()
+}
+
+async fn record_by_itself(agent: &Agent) {
+    agent
+        .settings(json!({"recording_auto_record": "true"}))
+        .await;
+}
+
+/// Waits for a problem with these words in it, while it does not record.
+async fn until_problem(agent: &Agent, words: &str) -> Value {
+    let told = |state: &Value| problem(state).contains(words) && state["recorder"] == "waiting";
+    agent.until("/api/appliance", told).await
+}
+
+async fn until_well(agent: &Agent) {
+    let well = |state: &Value| {
+        problem(state).is_empty() && state["file"]["duration_seconds"].as_f64() >= Some(0.5)
+    };
+    agent.until("/api/appliance", well).await;
+}
+
+/// Every recording that is in the list can be decoded.
+async fn all_play(agent: &Agent) -> usize {
+    let list = agent.get("/api/recordings").await;
+    for recording in list.as_array().expect("a list") {
+        let copy = tempfile::Builder::new()
+            .suffix(".mp4")
+            .tempfile()
+            .expect("a file");
+        std::fs::write(copy.path(), agent.download(recording).await).expect("written");
+        probe(&copy.path().to_owned());
+    }
+    count(&list)
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_ends_the_file_before_it_is_full() {
+    // Half a megabyte until only the megabyte is left that is not to be used.
+    let agent = Agent::on_small_disk("head -c 2700000 /dev/zero >ballast", &[]).await;
+    record_by_itself(&agent).await;
+    until_problem(&agent, "the disk is full").await;
+    agent
+        .until("/api/recordings", |list| count(list) == 1)
+        .await;
+    assert_eq!(all_play(&agent).await, 1);
+    agent.on_its_disk("rm ballast");
+    until_well(&agent).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_all_of_a_sudden_costs_what_was_not_written_and_no_more() {
+    let agent = Agent::on_small_disk("true", &[("SORTIE_CAPTURE_RESERVE_MB", "0")]).await;
+    record_by_itself(&agent).await;
+    agent.until_recorded(1.0).await;
+    // Somebody else takes all there is.
+    agent.on_its_disk("cat /dev/zero >ballast 2>/dev/null; true");
+    until_problem(&agent, "No space left on device").await;
+    agent.on_its_disk("rm ballast");
+    until_well(&agent).await;
+    agent.post("/api/appliance/recording/stop", json!({})).await;
+    let enough = |list: &Value| count(list) >= 2;
+    agent.until("/api/recordings", enough).await;
+    all_play(&agent).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_read_only_is_told_until_it_can_be_written_to() {
+    let agent = Agent::on_small_disk("mount -o remount,ro .", &[]).await;
+    record_by_itself(&agent).await;
+    until_problem(&agent, "Read-only file system").await;
+    agent.on_its_disk("mount -o remount,rw .");
+    until_well(&agent).await;
+    // In mid-recording: the kernel does not take a file system away from a writer, so this is a disk with errors.
+    agent.post("/api/appliance/recording/stop", json!({})).await;
+    agent
+        .until("/api/recordings", |list| count(list) == 1)
+        .await;
+    assert_eq!(all_play(&agent).await, 1);
+}
+
+#[tokio::test]
+async fn the_hook_makes_a_read_only_folder_writable() {
+    let hook = [(
+        "SORTIE_CAPTURE_HOOK",
+        "mount -o remount,rw \"$SORTIE_CAPTURE_PATH\"",
+    )];
+    let agent = Agent::on_small_disk("mount -o remount,ro .", &hook).await;
+    record_by_itself(&agent).await;
+    until_well(&agent).await;
+}
+
+#[tokio::test]
+async fn a_hook_that_hangs_is_killed_and_told() {
+    let hook = [
+        ("SORTIE_CAPTURE_HOOK", "sleep 1000; true"),
+        ("SORTIE_CAPTURE_HOOK_SECONDS", "1"),
+    ];
+    let agent = Agent::start(&hook).await;
+    let told = |state: &Value| problem(state).contains("the hook was killed");
+    agent.until("/api/appliance", told).await;
+    // The folder happens to be writable.
+    record_by_itself(&agent).await;
+    agent.until_recorded(0.5).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_somebody_deletes_is_noticed() {
+    let agent = Agent::start(&[]).await;
+    record_by_itself(&agent).await;
+    let state = agent.until_recorded(0.5).await;
+    let name = state["file"]["filename"].clone();
+    std::fs::remove_dir_all(agent.folder.path().join("recordings")).expect("removed");
+    let another = |state: &Value| {
+        state["file"]["filename"].is_string()
+            && state["file"]["filename"] != name
+            && state["file"]["duration_seconds"].as_f64() >= Some(0.5)
+    };
+    let state = agent.until("/api/appliance", another).await;
+    let growing = format!(
+        "{}.part",
+        state["file"]["filename"].as_str().expect("a name")
+    );
+    assert!(
+        agent
+            .folder
+            .path()
+            .join("recordings")
+            .join(growing)
+            .exists()
+    );
+}
+
+#[tokio::test]
+async fn a_device_that_is_not_there_or_none_is_told() {
+    let none = tempfile::NamedTempFile::new().expect("a file");
+    for (source, words) in [
+        ("/dev/video987".to_owned(), "there is no such device"),
+        (
+            none.path().display().to_string(),
+            "this is not a video device",
+        ),
+    ] {
+        let source = format!("v4l2:{source}");
+        let agent = Agent::start(&[("SORTIE_CAPTURE_SOURCE", &source)]).await;
+        record_by_itself(&agent).await;
+        let state = until_problem(&agent, words).await;
+        assert_eq!(state["signal"]["state"], "no_device");
+    }
+}
