@@ -1,6 +1,7 @@
 //! Received bytes on their way to the storage, and how much of them there may be at once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,19 +18,54 @@ const PROMPT: Duration = Duration::from_millis(100);
 /// and for bytes that wait for more of their body; then they are written.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// All that only as long as nobody waits for room: then it is kept for this long, and not always to the microsecond.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Room in memory for received bytes. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Room(Arc<Semaphore>);
+pub(super) struct Room {
+    free: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// One who waits for room.
+struct Waiting<'r>(&'r AtomicUsize);
+
+impl<'r> Waiting<'r> {
+    fn begin(count: &'r AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Room {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(ROOM)))
+        Self {
+            free: Arc::new(Semaphore::new(ROOM)),
+            waiting: Arc::default(),
+        }
+    }
+
+    /// Whether somebody waits for it.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Room for as many bytes as one batch will have, once everybody who came before has had theirs.
     pub(super) async fn of(&self, size: usize) -> OwnedSemaphorePermit {
         let size = u32::try_from(size.clamp(1, BATCH)).unwrap_or(1);
-        match Arc::clone(&self.0).acquire_many_owned(size).await {
+        // Whoever waits has what becomes free, so that nobody comes before them here.
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_many_owned(size) {
+            return permit;
+        }
+        let _waiting = Waiting::begin(&self.waiting);
+        match Arc::clone(&self.free).acquire_many_owned(size).await {
             Ok(permit) => permit,
             Err(_) => unreachable!("nobody closes it"),
         }
@@ -43,7 +79,10 @@ pub(super) struct Batch {
     size: usize,
     /// Theirs in memory.
     room: Option<OwnedSemaphorePermit>,
+    /// How long it may wait for more, if nobody wants its room.
     until: Option<Instant>,
+    /// When to see whether somebody does.
+    look: Option<Instant>,
 }
 
 impl Batch {
@@ -51,24 +90,40 @@ impl Batch {
         self.pieces.is_empty()
     }
 
-    /// Whether so many more are too many for one batch.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether so many more are too many for its room.
     pub(super) fn is_full_with(&self, bytes: usize) -> bool {
-        self.size > 0 && self.size + bytes > BATCH
+        let limit = self
+            .room
+            .as_ref()
+            .map_or(BATCH, OwnedSemaphorePermit::num_permits);
+        self.size > 0 && self.size + bytes > limit
     }
 
     pub(super) fn has_room(&self) -> bool {
         self.room.is_some()
     }
 
-    /// When it is to be written, or given up if nothing is in it, even if more comes.
-    pub(super) fn until(&self) -> Option<Instant> {
-        self.until
+    /// When to ask [`Batch::may_wait`], even if more comes.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.look
+    }
+
+    /// Whether it may wait on for more. If not, it is to be written, or its room given up if nothing is in it.
+    pub(super) fn may_wait(&mut self, now: Instant, room: &Room) -> bool {
+        let may = self.until.is_some_and(|until| now < until) && !room.is_wanted();
+        self.look = may.then_some(now + LOOK);
+        may
     }
 
     /// Gives it room.
     pub(super) fn begin(&mut self, room: OwnedSemaphorePermit, now: Instant) {
         self.room = Some(room);
         self.until = Some(now + if self.is_empty() { PROMPT } else { PATIENCE });
+        self.look = Some(now + LOOK);
     }
 
     /// Adds bytes.
@@ -95,6 +150,11 @@ impl Batch {
             *last = Bytes::from_owner(Housed { bytes, _room });
         }
         pieces
+    }
+
+    /// The same, but its room is not tied to its bytes.
+    pub(super) fn into_parts(self) -> (Vec<Bytes>, Option<OwnedSemaphorePermit>) {
+        (self.pieces, self.room)
     }
 }
 

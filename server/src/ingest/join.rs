@@ -13,6 +13,7 @@ use sortie_tus::header::Concat;
 
 use super::claim::Claim;
 use super::growing::Growing;
+use super::intake::Intake;
 use super::receive::Received;
 use super::slot::{Interrupted, Slot, locked};
 use super::{Body, IngestError, Inner};
@@ -101,7 +102,7 @@ impl Inner {
         };
         let room = length.saturating_sub(growing.offset());
         let received = self
-            .receive(slot, growing, &mut rest, claim, room, None)
+            .receive(slot, growing, &mut rest, claim, room, Intake::new(None))
             .await;
         if let Err(error) = growing.sync().await {
             *state = None;

@@ -8,6 +8,7 @@ mod batch;
 mod claim;
 mod finish;
 mod growing;
+mod intake;
 mod join;
 mod lost;
 mod reaper;

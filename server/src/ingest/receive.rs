@@ -6,11 +6,10 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use sortie_tus::server::{Append, Refusal, UploadLength, admit};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
 
-use super::batch::{BATCH, Batch};
 use super::claim::Claim;
 use super::growing::Growing;
+use super::intake::{Intake, Taken};
 use super::slot::{Interrupted, Slot, closed_position, declared_length};
 use super::{Body, IngestError, Inner, Position};
 use crate::catalog::{Action, Actor, AuditEvent, RecordingRow, UploadKind};
@@ -110,13 +109,22 @@ impl Inner {
         )?;
         self.heard(&slot);
         let mut verified;
-        let body = match &append.checksum {
-            None => body,
+        let (body, intake) = match &append.checksum {
+            None => (body, Intake::new(body_length)),
             Some(checksum) => {
-                verified = self
-                    .verified(checksum, body, &mut claim, growing.offset(), admission)
+                let intake = Intake::new(body_length);
+                let (replayed, intake) = self
+                    .verified(
+                        checksum,
+                        body,
+                        &mut claim,
+                        growing.offset(),
+                        admission,
+                        intake,
+                    )
                     .await?;
-                &mut verified
+                verified = replayed;
+                (&mut verified, intake)
             }
         };
         if let (true, UploadLength::Known(length)) = (admission.declares, admission.length) {
@@ -126,14 +134,7 @@ impl Inner {
         let before = growing.offset();
 
         let received = self
-            .receive(
-                &slot,
-                growing,
-                body,
-                &mut claim,
-                admission.room,
-                body_length,
-            )
+            .receive(&slot, growing, body, &mut claim, admission.room, intake)
             .await;
         // Whatever happened: what is there is made durable and counted before anybody is answered.
         if let Err(error) = growing.sync().await {
@@ -188,7 +189,7 @@ impl Inner {
     }
 
     /// Room for a batch, when it is this upload's turn.
-    async fn room_for(
+    pub(super) async fn room_for(
         &self,
         size: usize,
         claim: &mut Claim<'_>,
@@ -201,7 +202,7 @@ impl Inner {
         }
     }
 
-    /// Receives a body into the storage, in batches. `expected`: how long it is, if it says so.
+    /// Receives a body into the storage, in batches.
     pub(super) async fn receive(
         &self,
         slot: &Slot,
@@ -209,43 +210,22 @@ impl Inner {
         body: &mut Body,
         claim: &mut Claim<'_>,
         mut room: u64,
-        expected: Option<u64>,
+        mut intake: Intake,
     ) -> Result<Received, StorageError> {
-        let mut batch = Batch::default();
         let mut durable = growing.offset();
-        let (mut received, mut idle) = (0, false);
         let receiving = claim.receive_at(durable);
         let ended = loop {
-            // Nothing is read of a body before there is room, unless its sender has nothing to send: then room is asked
-            // for when it has.
-            if !batch.has_room() && !idle {
-                let left = expected.map_or(u64::MAX, |all| all.saturating_sub(received));
-                let size = usize::try_from(left).unwrap_or(BATCH);
-                match self.room_for(size, claim).await {
-                    Ok(room) => batch.begin(room, Instant::now()),
-                    Err(ended) => break ended,
-                }
-            }
-            let next = self.next_piece(body, claim);
-            let next = match batch.until() {
-                None => next.await,
-                Some(until) => match tokio::time::timeout_at(until, next).await {
-                    Ok(next) => next,
-                    Err(_) => {
-                        let pieces = batch.take(growing.seals());
-                        if !pieces.is_empty() {
-                            growing.append(pieces).await?;
-                            growing.write_out().await?;
-                        }
-                        idle = true;
-                        continue;
+            let mut bytes = match self.take_in(&mut intake, body, claim).await {
+                Taken::Bytes(bytes) => bytes,
+                Taken::Pause => {
+                    let pieces = intake.take(growing.seals());
+                    if !pieces.is_empty() {
+                        growing.append(pieces).await?;
+                        growing.write_out().await?;
                     }
-                },
-            };
-            idle = false;
-            let mut bytes = match next {
-                Ok(bytes) => bytes,
-                Err(ended) => break ended,
+                    continue;
+                }
+                Taken::End(ended) => break ended,
             };
             let fits = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
             let too_much = fits < bytes.len();
@@ -254,9 +234,8 @@ impl Inner {
                 break Received::Preempted;
             }
             room -= fits as u64;
-            received += fits as u64;
-            if batch.is_full_with(fits) {
-                growing.append(batch.take(growing.seals())).await?;
+            if intake.is_full_with(fits) {
+                growing.append(intake.take(growing.seals())).await?;
                 growing.write_out().await?;
                 // A whole file in one request: it is seen to arrive, and little of it can be lost.
                 if growing.offset() - durable >= SYNC_EVERY {
@@ -266,13 +245,13 @@ impl Inner {
                 }
             }
             growing.index(&bytes);
-            batch.push(bytes, Instant::now());
+            intake.push(bytes);
             if too_much {
                 break Received::TooMuch;
             }
         };
-        if !batch.is_empty() {
-            growing.append(batch.take(growing.seals())).await?;
+        if !intake.is_empty() {
+            growing.append(intake.take(growing.seals())).await?;
         }
         Ok(ended)
     }

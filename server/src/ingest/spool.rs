@@ -13,8 +13,8 @@ use sortie_tus::header::{Checksum, ChecksumAlgorithm};
 use sortie_tus::server::{Admission, Refusal};
 use tokio_util::io::ReaderStream;
 
-use super::batch::BATCH;
 use super::claim::Claim;
+use super::intake::{Intake, Taken};
 use super::receive::Received;
 use super::{Body, IngestError, Inner};
 use crate::storage::StorageError;
@@ -25,8 +25,8 @@ const READ_SIZE: usize = 256 * 1024;
 impl Inner {
     /// Receives a body that must have this checksum and gives it back once it has.
     ///
-    /// Memory does not grow with the body: beyond [`BATCH`] it goes to a file without a name, which is gone
-    /// with the last handle, also after a crash.
+    /// It waits in the room for received bytes. What is more than a batch, or takes longer than a batch may, goes to a file
+    /// without a name, which is gone with the last handle, also after a crash.
     ///
     /// # Errors
     /// [`Refusal::ChecksumMismatch`], [`IngestError::Interrupted`] and the other reasons for which a body
@@ -38,23 +38,32 @@ impl Inner {
         claim: &mut Claim<'_>,
         offset: u64,
         admission: Admission,
-    ) -> Result<Body, IngestError> {
+        mut intake: Intake,
+    ) -> Result<(Body, Intake), IngestError> {
         // A newer request for the same place takes over; one for another place is refused.
         let _receiving = claim.receive_at(offset);
         let mut running = Running::new(checksum.algorithm());
         let mut spool = Spool::new(self.spool_folder.clone());
+        let length = intake.length();
         let mut room = admission.room;
         let ended = loop {
-            let bytes = match self.next_piece(body, claim).await {
-                Ok(bytes) => bytes,
-                Err(ended) => break ended,
+            let bytes = match self.take_in(&mut intake, body, claim).await {
+                Taken::Bytes(bytes) => bytes,
+                Taken::Pause => {
+                    spool.spill(intake.take(false)).await?;
+                    continue;
+                }
+                Taken::End(ended) => break ended,
             };
             match room.checked_sub(bytes.len() as u64) {
                 Some(left) => room = left,
                 None => break Received::TooMuch,
             }
             running.update(&bytes);
-            spool.push(bytes).await?;
+            if intake.is_full_with(bytes.len()) {
+                spool.spill(intake.take(false)).await?;
+            }
+            intake.push(bytes);
         };
         if let Some(error) = ended.error(offset, admission.length, self.max_size) {
             return Err(error);
@@ -62,7 +71,15 @@ impl Inner {
         if running.finish() != checksum.digest() {
             return Err(Refusal::ChecksumMismatch.into());
         }
-        Ok(spool.replay().await?)
+        if !spool.is_used() {
+            // Its room goes along with it.
+            let (pieces, room) = intake.into_parts();
+            let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+            let body = futures_util::stream::iter(pieces.into_iter().map(Ok)).boxed();
+            return Ok((body, Intake::housed(Some(length), room)));
+        }
+        spool.spill(intake.take(false)).await?;
+        Ok((spool.replay().await?, Intake::new(length)))
     }
 }
 
@@ -99,37 +116,26 @@ impl Running {
     }
 }
 
-/// A body in waiting: in memory as long as it is small, else in a file without a name.
+/// What of a body in waiting is not in memory: a file without a name.
 struct Spool {
     folder: PathBuf,
     file: Option<Arc<File>>,
-    pieces: Vec<Bytes>,
-    held: usize,
 }
 
 impl Spool {
     fn new(folder: PathBuf) -> Self {
-        Self {
-            folder,
-            file: None,
-            pieces: Vec::new(),
-            held: 0,
-        }
+        Self { folder, file: None }
     }
 
-    async fn push(&mut self, bytes: Bytes) -> Result<(), StorageError> {
-        self.held += bytes.len();
-        self.pieces.push(bytes);
-        if self.held > BATCH {
-            self.spill().await?;
-        }
-        Ok(())
+    fn is_used(&self) -> bool {
+        self.file.is_some()
     }
 
-    /// Moves what is in memory into the file.
-    async fn spill(&mut self) -> Result<(), StorageError> {
-        let pieces = std::mem::take(&mut self.pieces);
-        self.held = 0;
+    /// Moves bytes into the file. Their memory is free afterwards.
+    async fn spill(&mut self, pieces: Vec<Bytes>) -> Result<(), StorageError> {
+        if pieces.is_empty() {
+            return Ok(());
+        }
         let (file, folder) = (self.file.take(), self.folder.clone());
         let file = blocking(move || {
             let file = match file {
@@ -151,9 +157,8 @@ impl Spool {
 
     /// The body, from its beginning.
     async fn replay(self) -> Result<Body, StorageError> {
-        let in_memory = futures_util::stream::iter(self.pieces.into_iter().map(Ok));
         let Some(file) = self.file else {
-            return Ok(in_memory.boxed());
+            return Ok(futures_util::stream::empty().boxed());
         };
         let file = blocking(move || {
             let mut file = file.try_clone()?;
@@ -163,7 +168,7 @@ impl Spool {
         .await?;
         let spilled = ReaderStream::with_capacity(tokio::fs::File::from_std(file), READ_SIZE)
             .map(|bytes| bytes.map_err(axum::Error::new));
-        Ok(spilled.chain(in_memory).boxed())
+        Ok(spilled.boxed())
     }
 }
 
@@ -209,14 +214,12 @@ mod tests {
         }
     }
 
-    async fn through_the_spool(pieces: Vec<Bytes>) -> (bool, Vec<u8>) {
+    async fn through_the_spool(pieces: &[Bytes]) -> Vec<u8> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut spool = Spool::new(folder.path().join("spool"));
         for piece in pieces {
-            spool.push(piece).await.expect("room");
+            spool.spill(vec![piece.clone()]).await.expect("room");
         }
-        let spilled = spool.file.is_some();
-        assert!(spool.held <= BATCH);
         let mut body = spool.replay().await.expect("the spooled body");
         let mut bytes = Vec::new();
         while let Some(piece) = body.next().await {
@@ -224,7 +227,7 @@ mod tests {
         }
         let entries = std::fs::read_dir(folder.path().join("spool"));
         assert_eq!(entries.map_or(0, Iterator::count), 0, "the file has a name");
-        (spilled, bytes)
+        bytes
     }
 
     proptest! {
@@ -237,9 +240,8 @@ mod tests {
                 Bytes::from(vec![count; *length])
             }).collect();
             let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-            let (spilled, bytes) = runtime.block_on(through_the_spool(pieces.clone()));
+            let bytes = runtime.block_on(through_the_spool(&pieces));
             prop_assert!(bytes == pieces.concat(), "other bytes came out");
-            prop_assert_eq!(spilled, bytes.len() > BATCH);
         }
     }
 }
