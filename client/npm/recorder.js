@@ -9,10 +9,18 @@ const NOTHING_YET = Object.freeze({
   recorded: 0, safeUntil: 0, sizeBytes: 0, safeBytes: 0, pendingBytes: 0, bitrate: 0, spool: 'memory', waiting: null,
 });
 
+/** How long an encoder that is started anew has to give its first bytes. */
+const PATIENCE_MS = 15_000;
+
 export class Recorder extends EventTarget {
   #options;
   /** The core's recorder, which knows everything; nothing before the core is there. */
   #inner;
+  /** Recordings before this one, whose encoders had fallen silent. */
+  #parts = [];
+  /** Size and length when there were bytes for the last time. */
+  #grown = NOTHING_YET;
+  #restarting = false;
 
   constructor(options) {
     super();
@@ -25,21 +33,108 @@ export class Recorder extends EventTarget {
 
   #call(method, ...values) {
     return inCore(({ Recorder: Core }) => {
-      if (!this.#inner) {
-        this.#inner = new Core(this.#options);
-        for (const name of EVENTS) {
-          this.#inner.on(name, (detail) => this.dispatchEvent(new CustomEvent(name, { detail: typed(detail) })));
-        }
-      }
+      this.#inner ??= this.#make(Core, this.#options);
       return this.#inner[method](...values);
     });
+  }
+
+  #make(Core, options) {
+    const made = new Core(options);
+    for (const name of EVENTS) {
+      made.on(name, (detail) => {
+        if (made === this.#inner) this.#heard(name, typed(detail), Core);
+      });
+    }
+    return made;
+  }
+
+  #heard(name, detail, Core) {
+    if (name === 'progress') {
+      if (detail.sizeBytes > this.#grown.sizeBytes) this.#grown = detail;
+      detail = this.#whole(detail);
+    }
+    // The promise of `stop()` says the same, and waits for the parts, too.
+    if (name === 'done' && this.#parts.length) {
+      this.#all(detail).then((all) => this.#tell('done', all), (error) => this.#tell('error', typed(error)));
+    } else this.#tell(name, detail);
+    if (name === 'warning' && detail.code === 'no_data') this.#restart(Core);
+  }
+
+  #tell(name, detail) { this.dispatchEvent(new CustomEvent(name, { detail })); }
+
+  /**
+   * Begins another recording of the same source. It takes the place of the silent one when it gives bytes; a source
+   * that has nothing to show is left to the recorder it has.
+   */
+  async #restart(Core) {
+    if (this.#restarting) return;
+    this.#restarting = true;
+    const silent = this.#inner;
+    const { sizeBytes } = silent.progress;
+    let next;
+    try {
+      const { source } = this.#options;
+      const again = source instanceof HTMLCanvasElement ? source : silent.stream.clone();
+      next = this.#make(Core, { ...this.#options, source: again, microphone: false });
+      const gives = new Promise((resolve) => {
+        next.on('progress', (it) => it.sizeBytes > 0 && resolve(true));
+        next.on('error', () => resolve(false));
+        setTimeout(resolve, PATIENCE_MS, false);
+      });
+      await next.start();
+      const goesOn = (await gives) && silent.state === 'recording' && silent.progress.sizeBytes === sizeBytes;
+      if (!goesOn) throw new Error('not needed');
+      const part = { inner: silent, size: sizeBytes, recorded: this.#grown.recorded };
+      // Nothing at all is no part.
+      part.finished = silent.stop(false).catch((error) => (error.code === 'empty' ? undefined : Promise.reject(error)));
+      part.finished.catch(() => {});
+      this.#parts.push(part);
+      this.#grown = NOTHING_YET;
+      this.#inner = next;
+      this.#tell('warning', { code: 'restarted', message: 'The browser\'s encoder fell silent. A new recording has begun.' });
+    } catch {
+      next?.abort();
+    } finally {
+      this.#restarting = false;
+    }
+  }
+
+  /** What is told of this recording, with the parts before it. */
+  #whole(progress) {
+    if (!this.#parts.length) return progress;
+    const whole = { ...progress };
+    let all = true;
+    for (const { inner, size, recorded } of this.#parts.toReversed()) {
+      const { safeBytes, safeUntil, pendingBytes } = inner.progress;
+      // Safe is what there is no gap before.
+      whole.safeUntil = safeBytes < size ? Math.min(safeUntil, recorded) : recorded + whole.safeUntil;
+      whole.recorded += recorded;
+      whole.sizeBytes += size;
+      whole.safeBytes += safeBytes;
+      whole.pendingBytes += pendingBytes;
+    }
+    return whole;
+  }
+
+  /** The end of this recording and those before it. */
+  async #all(done) {
+    if (!this.#parts.length) return done;
+    const before = (await Promise.all(this.#parts.map((it) => it.finished))).filter(Boolean);
+    const { recorded, sizeBytes } = this.#whole({ ...done, safeUntil: done.recorded, safeBytes: done.sizeBytes, pendingBytes: 0 });
+    return { ...done, recorded, sizeBytes, parts: [...before, done].map((it) => it.recordingId ?? it.uploadUrl) };
   }
 
   start(options) { return this.#call('start', options); }
   pause() { return this.#call('pause'); }
   resume() { return this.#call('resume'); }
-  stop({ sessionEnded = false } = {}) { return this.#call('stop', sessionEnded); }
-  abort() { return this.#call('abort'); }
+  async stop({ sessionEnded = false } = {}) {
+    const done = await this.#call('stop', sessionEnded);
+    return inCore(() => this.#all(done));
+  }
+  abort() {
+    for (const { inner } of this.#parts) inner.abort();
+    return this.#call('abort');
+  }
 
   on(name, listener) {
     const heard = (event) => listener(event.detail);
@@ -48,11 +143,11 @@ export class Recorder extends EventTarget {
   }
 
   get state() { return this.#inner?.state ?? 'idle'; }
-  get progress() { return this.#inner?.progress ?? NOTHING_YET; }
+  get progress() { return this.#inner ? this.#whole(this.#inner.progress) : NOTHING_YET; }
   get mimeType() { return this.#inner?.mimeType; }
   get recordingId() { return this.#inner?.recordingId; }
   get stream() { return this.#inner?.stream; }
-  get hasUnsent() { return this.#inner?.hasUnsent ?? false; }
+  get hasUnsent() { return [...this.#parts.map((it) => it.inner), this.#inner].some((it) => it?.hasUnsent); }
   get unsent() { return this.#inner?.unsent; }
 }
 

@@ -152,6 +152,59 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
     });
   });
 
+  test('an encoder that falls silent is started anew, and nothing it gave before is lost', async (t) => {
+    const folder = await project({
+      files: {
+        'index.html': page(''),
+        'main.js': `
+          import { Recorder } from './node_modules/sortie-recorder/index.js';
+          ${CANVAS}
+          const { server, token } = ${options()};
+          // The first encoder gives bytes for three seconds, and then none any more, as a driver that hangs.
+          let silent = false;
+          const Real = MediaRecorder;
+          let first = true;
+          window.MediaRecorder = class extends Real {
+            constructor(...given) {
+              super(...given);
+              if (first) this.addEventListener('dataavailable', (event) => silent && event.stopImmediatePropagation());
+              first = false;
+            }
+          };
+          window.recorder = new Recorder({ server, getToken: () => token, source: canvas });
+          window.warnings = [];
+          window.recorder.on('warning', ({ code }) => window.warnings.push(code));
+          window.recorder.on('done', (done) => { window.done = done; });
+          await window.recorder.start();
+          setTimeout(() => { silent = true; }, 3_500);
+        `,
+      },
+    });
+    await withPage(context, 'npm silent', async (page) => {
+      await page.goto(site.add('silent', folder));
+      await page.waitForFunction(() => window.warnings?.includes('restarted'), null, { timeout: 60_000 });
+      const before = await page.evaluate(() => window.recorder.progress);
+      assert.ok(before.recorded > 2_000 && before.recorded < 12_000, `${before.recorded} ms are told`);
+      await wait(RECORD_MS);
+      const done = await page.evaluate(() => window.recorder.stop());
+      assert.deepEqual(await page.evaluate(() => window.done), done);
+      assert.deepEqual(await page.evaluate(() => window.warnings), ['no_data', 'restarted']);
+      assert.equal(new Set(done.parts).size, 2);
+      let seconds = 0;
+      let bytes = 0;
+      for (const id of done.parts) {
+        await untilReady(api, id, READY_WITHIN_MS);
+        const recording = await api.recording(id);
+        const file = await inspect(await api.download(id), `npm silent ${id}`);
+        assert.ok(file.durationSeconds > 1.5, `a part of ${file.durationSeconds} s`);
+        seconds += file.durationSeconds;
+        bytes += recording.size_bytes;
+      }
+      assert.ok(Math.abs(seconds - done.recorded / 1_000) < 2, `${done.recorded} ms were promised, ${seconds} s are there`);
+      t.diagnostic(`${done.parts.length} parts, ${seconds.toFixed(1)} s of ${done.recorded} ms, ${bytes} bytes`);
+    });
+  });
+
   test('a component that goes away ends its recording, and nothing of it is lost', async () => {
     const folder = await project({
       others: ['react', 'react-dom'],

@@ -97,6 +97,11 @@ export interface RecorderDone {
   recorded: number;
   sizeBytes: number;
   mimeType: string;
+  /**
+   * When the encoder had fallen silent and was started anew (warning `restarted`), there are several recordings: their
+   * ids, or upload URLs, in order. `recorded` and `sizeBytes` are of all of them, the rest is of the last one.
+   */
+  parts?: string[];
 }
 
 export interface RecorderWarning {
