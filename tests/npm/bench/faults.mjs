@@ -51,6 +51,16 @@ class Round {
     await round.context.exposeFunction('benchGave', (bytes) => { round.given += bytes; });
     await round.context.exposeFunction('benchBegan', (at) => { round.beganAt ??= at; });
     await round.context.addInitScript(() => {
+      // As busy as a screen: of a calm picture tus-js-client sends nothing for a minute, since it waits for 64 KiB.
+      const stir = () => {
+        const context = document.querySelector('canvas')?.getContext('2d');
+        for (let i = 0; context && i < 60; i += 1) {
+          context.fillStyle = `hsl(${Math.random() * 360} 80% ${Math.random() * 100}%)`;
+          context.fillRect(Math.random() * 640, Math.random() * 480, 40, 30);
+        }
+        requestAnimationFrame(stir);
+      };
+      requestAnimationFrame(stir);
       const Real = window.MediaRecorder;
       window.MediaRecorder = class extends Real {
         constructor(...options) {
@@ -110,7 +120,7 @@ class Round {
     let same = 0;
     for (let i = 0; i < 40 && same < 6; i += 1) {
       const ours = (await api.recordings()).filter((it) => !this.#before.has(it.id));
-      const now = ours.reduce((sum, it) => sum + it.size_bytes, 0);
+      const now = (await Promise.all(ours.map((it) => offset(it.id)))).reduce((sum, it) => sum + it, 0);
       same = now === seen?.bytes ? same + 1 : 0;
       seen = { bytes: now, seconds: ours.reduce((sum, it) => sum + it.duration_seconds, 0) };
       await wait(500);
@@ -122,6 +132,12 @@ class Round {
     await this.context.close();
     await rm(this.profile, { recursive: true, force: true });
   }
+}
+
+/** What of an upload has arrived; a file is larger, by our own head and the index. */
+async function offset(id) {
+  const answer = await api.fetch(`/api/uploads/${id}`, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } });
+  return Number(answer.headers.get('upload-offset') ?? 0);
 }
 
 /** A fault in the middle of a recording that is stopped afterwards. */
