@@ -88,6 +88,8 @@ class Round {
   /** Ends the recording and waits for what its page promises. What comes instead. */
   async stop() {
     const outcome = this.page.evaluate(() => window.bench.stop().then(() => 'done', (error) => `error: ${error.message ?? error}`));
+    // Its page may be closed before.
+    outcome.catch(() => {});
     return Promise.race([outcome, wait(PATIENCE_MS, 'nothing, for 90 s')]);
   }
 

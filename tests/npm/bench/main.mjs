@@ -2,6 +2,8 @@
 // ready, the main thread's time, memory over a long run. Prints the tables of docs/benchmarks.md.
 //
 //   HOURS=8 make bench PART=client
+//
+// ONLY=memory leaves all but the long run out, ONLY=cost leaves that one out.
 
 import { readdir, readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
@@ -117,6 +119,7 @@ async function longRun(context, url, endpoint) {
     );
     await cdp.send('HeapProfiler.collectGarbage');
     const { usedSize } = await cdp.send('Runtime.getHeapUsage');
+    console.error(`${tenth + 1} of 10: ${Math.round(usedSize / 1000)} kB, ${Math.round(performance.now() / 1000)} s`);
     used.push({ heap: usedSize, wasm: await page.evaluate(() => window.wasmMemory?.buffer.byteLength ?? 0) });
   }
   await page.evaluate(() => window.bench.stop());
@@ -139,18 +142,29 @@ try {
   for (const peer of Object.keys(PEERS)) result[peer] = { ...sizes(pages[peer]), readyMs: [], threadMs: [] };
   // A browser that has seen the page before; rounds are interleaved, so that a busy moment hits both.
   const context = await browser.newContext();
-  for (let round = -2; round < ROUNDS; round += 1) {
+  const cost = process.env.ONLY !== 'memory';
+  const memory = process.env.ONLY !== 'cost';
+  for (let round = -2; cost && round < ROUNDS; round += 1) {
     for (const peer of Object.keys(PEERS)) {
       const { page, readyMs } = await open(context, address(peer));
       if (round >= 0) result[peer].readyMs.push(readyMs);
       await page.close();
     }
   }
-  for (let round = 0; round < 3; round += 1) {
+  for (let round = 0; cost && round < 3; round += 1) {
     for (const peer of Object.keys(PEERS)) result[peer].threadMs.push(await mainThread(context, address(peer), endpoint));
   }
-  for (const peer of Object.keys(PEERS)) result[peer].memory = await longRun(context, address(peer), endpoint);
+  for (const peer of memory ? Object.keys(PEERS) : []) result[peer].memory = await longRun(context, address(peer), endpoint);
 
+  if (cost) printCost(result);
+  if (memory) printMemory(result);
+} finally {
+  await browser.close();
+  await sink.close();
+  await removeProjects();
+}
+
+function printCost(result) {
   console.log(`Chromium ${browser.version()}, load ${loadavg()[0].toFixed(1)}; medians of ${ROUNDS} and 3 interleaved rounds`);
   console.log('| | JS + wasm, brotli | of that wasm | import to ready, warm | main thread per second of recording |');
   console.log('|---|--:|--:|--:|--:|');
@@ -161,13 +175,12 @@ try {
   const { ours, reference } = result;
   const ratio = (of) => (of(ours) / of(reference)).toFixed(2);
   console.log(`| ratio | ${ratio((it) => it.brotli)} | | ${ratio((it) => median(it.readyMs))} | ${ratio((it) => median(it.threadMs))} |`);
-  console.log(`\nMemory after each tenth of ${HOURS} h (${HOURS * 3600} chunks of ${CHUNK_BYTES / 1024} KiB), in kB, after a collection:`);
+}
+
+function printMemory(result) {
+  console.log(`Memory after each tenth of ${HOURS} h (${HOURS * 3600} chunks of ${CHUNK_BYTES / 1024} KiB), in kB, after a collection:`);
   for (const [peer, name] of Object.entries(PEERS)) {
     console.log(`- ${name}, heap: ${result[peer].memory.map((it) => Math.round(it.heap / 1000)).join(', ')}`);
     if (peer === 'ours') console.log(`- ${name}, WebAssembly: ${result[peer].memory.map((it) => Math.round(it.wasm / 1000)).join(', ')}`);
   }
-} finally {
-  await browser.close();
-  await sink.close();
-  await removeProjects();
 }
