@@ -72,10 +72,12 @@ export class Recorder extends EventTarget {
     const silent = this.#inner;
     const { sizeBytes } = silent.progress;
     let next;
+    // A canvas is asked again; nobody should have to choose a screen twice.
+    const copy = this.#options.source instanceof HTMLCanvasElement ? undefined : silent.stream.clone();
+    const release = () => copy?.getTracks().forEach((track) => track.stop());
     try {
-      const { source } = this.#options;
-      const again = source instanceof HTMLCanvasElement ? source : silent.stream.clone();
-      next = this.#make(Core, { ...this.#options, source: again, microphone: false });
+      next = this.#make(Core, { ...this.#options, ...(copy && { source: copy, microphone: false }) });
+      for (const name of ['stopped', 'error']) next.on(name, release);
       const gives = new Promise((resolve) => {
         next.on('progress', (it) => it.sizeBytes > 0 && resolve(true));
         next.on('error', () => resolve(false));
@@ -94,6 +96,7 @@ export class Recorder extends EventTarget {
       this.#tell('warning', { code: 'restarted', message: 'The browser\'s encoder fell silent. A new recording has begun.' });
     } catch {
       next?.abort();
+      release();
     } finally {
       this.#restarting = false;
     }

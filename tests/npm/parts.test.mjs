@@ -152,7 +152,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
     });
   });
 
-  test('an encoder that falls silent is started anew, and nothing it gave before is lost', async (t) => {
+  for (const [kind, source] of [['canvas', 'canvas'], ['stream', 'canvas.captureStream(30)']]) test(`an encoder that falls silent is started anew, and nothing it gave before is lost: ${kind}`, async (t) => {
     const folder = await project({
       files: {
         'index.html': page(''),
@@ -164,14 +164,16 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
           let silent = false;
           const Real = MediaRecorder;
           let first = true;
+          window.streams = [];
           window.MediaRecorder = class extends Real {
             constructor(...given) {
               super(...given);
+              window.streams.push(given[0]);
               if (first) this.addEventListener('dataavailable', (event) => silent && event.stopImmediatePropagation());
               first = false;
             }
           };
-          window.recorder = new Recorder({ server, getToken: () => token, source: canvas });
+          window.recorder = new Recorder({ server, getToken: () => token, source: ${source} });
           window.warnings = [];
           window.recorder.on('warning', ({ code }) => window.warnings.push(code));
           window.recorder.on('done', (done) => { window.done = done; });
@@ -180,8 +182,8 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
         `,
       },
     });
-    await withPage(context, 'npm silent', async (page) => {
-      await page.goto(site.add('silent', folder));
+    await withPage(context, `npm silent ${kind}`, async (page) => {
+      await page.goto(site.add(`silent-${kind}`, folder));
       await page.waitForFunction(() => window.warnings?.includes('restarted'), null, { timeout: 60_000 });
       const before = await page.evaluate(() => window.recorder.progress);
       assert.ok(before.recorded > 2_000 && before.recorded < 12_000, `${before.recorded} ms are told`);
@@ -190,6 +192,8 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
       assert.deepEqual(await page.evaluate(() => window.done), done);
       assert.deepEqual(await page.evaluate(() => window.warnings), ['no_data', 'restarted']);
       assert.equal(new Set(done.parts).size, 2);
+      // What was opened for the second one is let go of.
+      assert.equal(await page.evaluate(() => window.streams[1].getTracks().some((it) => it.readyState === 'live')), false);
       let seconds = 0;
       let bytes = 0;
       for (const id of done.parts) {

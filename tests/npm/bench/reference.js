@@ -24,11 +24,13 @@ window.bench = {
     recorder = new MediaRecorder(stream, options);
     const chunks = new ReadableStream({
       start(controller) {
-        recorder.addEventListener('dataavailable', async ({ data }) => {
+        // One after the other, and the end after the last.
+        let read = Promise.resolve();
+        recorder.addEventListener('dataavailable', ({ data }) => {
           produced += data.size;
-          controller.enqueue(new Uint8Array(await data.arrayBuffer()));
+          read = read.then(async () => controller.enqueue(new Uint8Array(await data.arrayBuffer())));
         });
-        recorder.addEventListener('stop', () => setTimeout(() => controller.close()));
+        recorder.addEventListener('stop', () => { read = read.then(() => controller.close()); });
       },
     });
     uploaded = new Promise((resolve, reject) => {
