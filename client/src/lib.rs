@@ -32,6 +32,8 @@
 //!
 //! The modules that decide something are pure and compile everywhere; those that touch the browser exist on
 //! `wasm32` only. With the feature `js` the crate exports a JavaScript class as well.
+// scripts/wasm-opt/slim.mjs takes `Debug` out of the npm package: a text made with it would be a trap there.
+#![cfg_attr(not(test), warn(clippy::use_debug))]
 
 // Natively only their tests use what is meant for the browser.
 #[cfg(any(target_arch = "wasm32", test))]
