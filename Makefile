@@ -23,10 +23,10 @@ run-agent: ## The same for the capture agent, with a test picture whose signal c
 test: ## Install what is missing, then check and test everything
 	@scripts/test.sh
 
-bench: ## Measure the server beside others and a plain floor (15 min, 12 GB of disk); PART=lists, PART=client is one part
+bench: ## Measure the server beside others and a plain floor (15 min, 12 GB of disk); PART=lists, client or agent is one part
 	@scripts/bench.sh $(PART)
 
-build: ## Leave the optimised server, pages inside, in target/release/sortie-server
+build: ## Leave the optimised server and, with GStreamer, the capture agent in target/release
 	@scripts/build.sh
 
 npm: ## Leave the npm package, unpacked and as a tarball, in target/npm

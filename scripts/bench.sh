@@ -35,6 +35,17 @@ if [[ ${1:-} == client-faults ]]; then
         exec node tests/npm/bench/faults.mjs
 fi
 
+if [[ ${1:-} == agent ]]; then
+    # 4 min; SECONDS_RECORDED=3600 for an hour of memory. Needs 2.5 GB.
+    shift
+    scripts/setup.sh agent
+    say "Building (optimised)"
+    cargo build --locked --quiet --release -p sortie-capture-agent --bench agent
+    mkdir -p "$BENCH_DIR"
+    say "Measuring the capture agent; leave the machine alone"
+    BENCH_DIR=$BENCH_DIR exec cargo bench --locked --quiet -p sortie-capture-agent --bench agent -- "$@"
+fi
+
 scripts/setup.sh run
 
 # Only chunks are measured beside others.

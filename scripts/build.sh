@@ -1,24 +1,41 @@
 #!/usr/bin/env bash
-# Leaves target/release/sortie-server, optimised, with the pages inside. Does
-# nothing when nothing it is made of has changed.
+# Leaves target/release/sortie-server and, where GStreamer's development files
+# are, target/release/sortie-capture-agent, optimised, with the pages inside. Does
+# nothing when nothing they are made of has changed.
 source "$(dirname "$0")/common.sh"
 
 scripts/setup.sh run
 scripts/pages.sh
 
-binary=target/release/sortie-server
-stamp=target/server.stamp
-now="$(content_hash server api media tus dist Cargo.toml Cargo.lock) $(rustc --version)"
-if [[ -x $binary && -f $stamp && $(<"$stamp") == "$now" ]]; then
-    exit 0
-fi
-say "Building the server (5 min the first time on two cores)"
 mkdir -p target/release
-rm -f "$stamp"
-# Another clone may share the cache: nobody may replace the program before it is copied.
+# Another clone may share the cache: nobody may replace a program before it is copied.
 exec 9>"$CACHE/release.lock"
-flock -n 9 || { say "Waiting for another build to finish" && flock 9; }
-cargo build --release --locked -p sortie-server
-cp "$CARGO_TARGET_DIR/release/sortie-server" "$binary.new"
-mv "$binary.new" "$binary"
-printf '%s\n' "$now" >"$stamp"
+
+# The program, what it is called, and the folders it is made of.
+build() {
+    local program=$1 what=$2 binary=target/release/$1 stamp=target/${1#sortie-}.stamp now
+    shift 2
+    now="$(content_hash "$@" Cargo.toml Cargo.lock) $(rustc --version)"
+    if [[ -x $binary && -f $stamp && $(<"$stamp") == "$now" ]]; then
+        return
+    fi
+    say "Building $what (5 min the first time on two cores)"
+    rm -f "$stamp"
+    flock -n 9 || { say "Waiting for another build to finish" && flock 9; }
+    cargo build --release --locked -p "$program"
+    cp "$CARGO_TARGET_DIR/release/$program" "$binary.new"
+    mv "$binary.new" "$binary"
+    printf '%s\n' "$now" >"$stamp"
+    flock -u 9
+}
+
+# What the agent is built with besides Rust: GStreamer, and libclang for the bindings to V4L2.
+has_gstreamer() { pkg-config --exists gstreamer-1.0 gstreamer-app-1.0 gstreamer-video-1.0 2>/dev/null; }
+has_libclang() { [[ -n ${LIBCLANG_PATH:-} ]] || PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep libclang >/dev/null || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null; }
+
+build sortie-server "the server" server api media tus dist
+if has_gstreamer && has_libclang; then
+    build sortie-capture-agent "the capture agent" capture-agent server api media tus dist
+else
+    say "The capture agent is left out: it needs GStreamer's development files and libclang (scripts/setup.sh agent)"
+fi

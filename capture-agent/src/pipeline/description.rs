@@ -13,8 +13,9 @@ const FASTEST: u32 = 60;
 /// Raw frames that may wait for the encoder: what it takes to get over a hiccup, and 25 MB at 1080p.
 const WAITING: u32 = 8;
 
-/// The pipeline that a plan stands for.
-pub(super) fn describe(plan: &Plan) -> String {
+/// The pipeline that a plan stands for, in the notation of `gst-launch-1.0`.
+#[must_use]
+pub fn describe(plan: &Plan) -> String {
     let source = plan.capture.launch(plan.mode);
     let sink = "h264parse config-interval=0 ! video/x-h264,stream-format=avc,alignment=au \
                 ! appsink name=sink sync=false max-buffers=0 enable-last-sample=false";

@@ -24,6 +24,7 @@ use gstreamer_app as gst_app;
 use crate::encoder::{Candidate, sentence};
 use crate::signal::Mode;
 use crate::source::Capture;
+pub use description::describe;
 pub use media::Media;
 
 /// What a [`Pipeline`] is made of.
@@ -107,7 +108,7 @@ impl Pipeline {
         on_media: impl FnMut(Media) + Send + 'static,
         on_notice: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
-        let description = description::describe(plan);
+        let description = describe(plan);
         let build = |reason: &str| StartError::Build(reason.to_owned());
         let pipeline = gst::parse::launch_full(&description, None, gst::ParseFlags::FATAL_ERRORS)
             .map_err(|error| build(error.message()))?

@@ -37,8 +37,14 @@ impl Agent {
     /// Records the HDMI input into a file, and says how far it is.
     #[must_use]
     pub fn record(&self, file: &str, options: &str) -> String {
+        self.record_from(INPUT, file, options)
+    }
+
+    /// The same from another device.
+    #[must_use]
+    pub fn record_from(&self, device: &str, file: &str, options: &str) -> String {
         let agent = self.0.display();
-        format!("'{agent}' record --json --source v4l2:{INPUT} -o {file} {options}")
+        format!("'{agent}' record --json --source v4l2:{device} -o {file} {options}")
     }
 
     /// Runs as a server and records the HDMI input by itself.

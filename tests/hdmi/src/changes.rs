@@ -80,6 +80,7 @@ pub async fn run(
         }
         on_change(&format!("{signal:?}: {expected:?}"), guest.now() - begun);
     }
+    refused(&mut guest, agent).await?;
     guest.must(agent::stop()).await?;
     let ended = guest.wait(server).await?;
     if ended.code != 0 {
@@ -95,6 +96,18 @@ pub async fn run(
         bail!("the file system was unmounted and is not clean");
     }
     clips(&to)
+}
+
+/// A second agent must be told that the device is in use, and must not harm the first, as its file shows.
+async fn refused(guest: &mut Guest, agent: &Agent) -> Result<()> {
+    let device = "$(echo /dev/video*)";
+    let second = agent.record_from(device, "/run/second.mp4", "--seconds 1");
+    let output = guest.run(&second).await?;
+    let said = output.lines.join("\n");
+    if output.code != 1 || !said.contains("is busy") {
+        bail!("a second agent ends with {}: {said}", output.code);
+    }
+    Ok(())
 }
 
 /// Waits until the agent takes connections.

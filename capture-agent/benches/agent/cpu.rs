@@ -1,0 +1,87 @@
+//! The agent's processor time over that of a bare pipeline.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use sortie_capture_agent::signal::Mode;
+
+use crate::{AGENT, footage, median, processor};
+
+const ROUNDS: usize = 5;
+/// After the start, which is not measured.
+const WARM: Duration = Duration::from_millis(2000);
+const MEASURED: Duration = Duration::from_millis(6000);
+
+/// Both get the same frames at 30 a second. Where those come from is not counted, on either side: the agent draws them,
+/// `gst-launch-1.0` reads them from a file.
+pub(crate) fn measure(folder: &Path) -> Result<()> {
+    let mode: Mode = "1920x1080@30".parse()?;
+    let raw = folder.join("desktop.raw");
+    footage::raw(&raw, mode)?;
+    let (mut agent, mut bare) = (Vec::new(), Vec::new());
+    for round in 1..=ROUNDS {
+        let (source, middle) = (footage::source(&raw, mode), footage::middle(mode, true)?);
+        let pipeline = format!("{source} ! identity sync=true ! {middle} ! fakesink sync=false");
+        let mut command = Command::new("gst-launch-1.0");
+        command.arg("-q").args(pipeline.split_whitespace());
+        bare.push(run(command, &["source:src"])?);
+        let file = folder.join(format!("{round}.mp4"));
+        let mut command = Command::new(AGENT);
+        command.args(["record", "--source", "test", "--mode", "1920x1080@30", "-o"]);
+        agent.push(run(command.arg_and(&file), &["test-picture"])?);
+        eprintln!(
+            "round {round}: bare {:.3}, agent {:.3}",
+            bare[round - 1],
+            agent[round - 1]
+        );
+    }
+    let (bare, agent) = (median(bare), median(agent));
+    println!("| 1080p30, x264 | processors in use |\n|---|--:|");
+    println!("| gst-launch-1.0, the same pipeline into fakesink | {bare:.3} |");
+    println!(
+        "| the agent, recording | {agent:.3} ({:.2} ×) |\n",
+        agent / bare
+    );
+    Ok(())
+}
+
+trait ArgAnd {
+    fn arg_and(self, file: &Path) -> Self;
+}
+
+impl ArgAnd for Command {
+    fn arg_and(mut self, file: &Path) -> Self {
+        self.arg(file);
+        self
+    }
+}
+
+/// Processors in use while it runs.
+fn run(mut command: Command, without: &[&str]) -> Result<f64> {
+    let child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut child = Running(child);
+    sleep(WARM);
+    let before = processor::time(child.0.id(), without)?;
+    sleep(MEASURED);
+    if let Some(status) = child.0.try_wait()? {
+        bail!("{command:?} has ended: {status}");
+    }
+    let used = processor::time(child.0.id(), without)?.saturating_sub(before);
+    Ok(used.as_secs_f64() / MEASURED.as_secs_f64())
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,55 @@
+//! The agent's own test picture as raw frames, and the agent's pipeline for programs of others.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use sortie_capture_agent::pipeline::{Plan, describe};
+use sortie_capture_agent::signal::Mode;
+use sortie_capture_agent::source::{Capture, Desktop, TestInput};
+
+/// Frames in the file: 930 MB at 1080p.
+pub(crate) const FRAMES: u32 = 300;
+
+/// Writes the frames, I420, unless they are there.
+pub(crate) fn raw(path: &Path, mode: Mode) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let mut desktop = Desktop::new(usize::try_from(mode.width)?, usize::try_from(mode.height)?);
+    let mut out = BufWriter::new(File::create(path)?);
+    for _ in 0..FRAMES {
+        out.write_all(desktop.advance())?;
+    }
+    Ok(out.flush()?)
+}
+
+/// The agent's pipeline: from behind its source to before its end, so with its queue or without.
+pub(crate) fn middle(mode: Mode, with_queue: bool) -> Result<String> {
+    let plan = Plan {
+        capture: Capture::Test(TestInput::new(mode)),
+        mode,
+        encoder: Some(crate::x264()?),
+    };
+    let whole = describe(&plan);
+    let mark = " ! queue name=queue";
+    let (_, behind) = whole.split_once(mark).context("no queue in it")?;
+    let (options, rest) = behind.split_once(" ! ").context("nothing behind it")?;
+    let (rest, _) = rest.rsplit_once(" ! appsink").context("no end")?;
+    Ok(match with_queue {
+        true => format!("queue name=queue{options} ! {rest}"),
+        false => rest.to_owned(),
+    })
+}
+
+/// What reads the raw frames, for `gst-launch-1.0`.
+pub(crate) fn source(path: &Path, mode: Mode) -> String {
+    let (width, height, fps) = (mode.width, mode.height, mode.fps.millihertz());
+    format!(
+        "filesrc name=source location={} blocksize={} ! rawvideoparse width={width} height={height} format=i420 \
+         framerate={fps}/1000 colorimetry=bt709",
+        path.display(),
+        width * height * 3 / 2
+    )
+}
