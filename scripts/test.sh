@@ -4,7 +4,7 @@
 #   scripts/test.sh                    all of it
 #   scripts/test.sh clippy native      these two
 #   scripts/test.sh fuzz               a minute for each fuzz target; needs nightly Rust
-#   scripts/test.sh pages server js-client browser    the end-to-end tests
+#   scripts/test.sh pages server agent js-client browser    the end-to-end tests
 #
 # A failed stage does not stop the ones after it; the summary and the exit code tell.
 source "$(dirname "$0")/common.sh"
@@ -68,6 +68,14 @@ stage_server() {
     cp "$CARGO_TARGET_DIR/debug/sortie-server" "$TESTED/"
 }
 
+# By itself: built together with the server it would get the server's heavy back ends.
+stage_agent() {
+    rm -f "$TESTED/sortie-capture-agent"
+    cargo build --locked -p sortie-capture-agent
+    mkdir -p "$TESTED"
+    cp "$CARGO_TARGET_DIR/debug/sortie-capture-agent" "$TESTED/"
+}
+
 stage_faults() {
     # Two hundred kills and twenty with SeaweedFS, a traced server, bad networks, full disks: about five minutes on
     # two busy cores. `make soak` kills more often.
@@ -93,7 +101,9 @@ stage_js-client() {
 stage_browser() {
     export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
     export SORTIE_CLIENT_JS=${SORTIE_CLIENT_JS:-$TESTED/client-js}
-    [[ -x $SORTIE_SERVER && -d $SORTIE_CLIENT_JS ]] || die "There is nothing to test: run the stages server and js-client first."
+    export SORTIE_CAPTURE_AGENT=${SORTIE_CAPTURE_AGENT:-$TESTED/sortie-capture-agent}
+    [[ -x $SORTIE_SERVER && -x $SORTIE_CAPTURE_AGENT && -d $SORTIE_CLIENT_JS ]] \
+        || die "There is nothing to test: run the stages server, agent and js-client first."
     node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 }
 
@@ -128,7 +138,7 @@ stage_openapi() {
     scripts/openapi.sh
 }
 
-STAGES=(setup format deny audit pages clippy-wasm clippy docs native postgres core-wasm client-wasm hdmi server faults js-client browser npm conformance deploy openapi)
+STAGES=(setup format deny audit pages clippy-wasm clippy docs native postgres core-wasm client-wasm hdmi server agent faults js-client browser npm conformance deploy openapi)
 
 describe() {
     case $1 in
@@ -145,6 +155,7 @@ describe() {
         core-wasm) echo "the crates without I/O, tested as WebAssembly" ;;
         client-wasm) echo "client tests in Chromium" ;;
         server) echo "build the server with the pages inside" ;;
+        agent) echo "build the capture agent with the pages inside" ;;
         fuzz) echo "fuzz what reads strangers' bytes, a minute each" ;;
         faults) echo "kills, system calls, full disks, bad networks" ;;
         hdmi) echo "the capture agent in a virtual machine: changes of its HDMI signal, power cuts" ;;

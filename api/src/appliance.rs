@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Appliance {
+    /// What the capture device calls itself; absent while none has been found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// What arrives at the input.
     pub signal: InputSignal,
     /// Whether it records.
@@ -18,8 +21,14 @@ pub struct Appliance {
     /// What keeps it from recording, or went wrong last, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What helps against `problem`, in a sentence; absent where nothing general can be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
     /// Frames that are missing since it was started, because the encoder or the disk was too slow.
     pub dropped_frames: u64,
+    /// Those of them for which the disk was too slow.
+    #[serde(default)]
+    pub dropped_by_disk: u64,
     /// The encoder's GStreamer element; absent where the source gives H.264 itself, and before the first recording.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<String>,
@@ -92,6 +101,9 @@ pub enum RecorderState {
 pub struct GrowingFile {
     /// What it will be called.
     pub filename: String,
+    /// The session it will belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
     /// Its length in seconds.
     pub duration_seconds: f64,
     /// Its size in bytes.

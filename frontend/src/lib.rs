@@ -8,9 +8,11 @@
 //! on `wasm32` only, shows it. There are no inline styles and no inline scripts, because the server's content
 //! security policy forbids them.
 
+pub mod appliance;
 pub mod audit;
 pub mod format;
 pub mod growth;
+pub mod link;
 pub mod listing;
 pub mod live;
 pub mod paging;

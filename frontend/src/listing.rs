@@ -78,10 +78,10 @@ pub fn order(key: &str) -> (&'static str, &'static str) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn row(id: &str, status: RecordingStatus) -> Recording {
+    pub(crate) fn row(id: &str, status: RecordingStatus) -> Recording {
         Recording {
             id: id.to_owned(),
             session_id: "s".to_owned(),

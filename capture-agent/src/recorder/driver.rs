@@ -468,6 +468,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             }
         }
         self.handle.show(Snapshot {
+            device: self.watch.device().map(ToOwned::to_owned),
             signal: self.controller.signal(),
             auto: self.controller.auto(),
             recording: self.controller.is_recording(),
@@ -479,6 +480,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
                 .map(|encoder| encoder.element),
             session_ms: self.session_ms,
             dropped: self.dropped + written.dropped_frames + pipeline.map_or(0, Pipeline::dropped),
+            dropped_by_disk: written.dropped_frames,
             written,
         });
     }

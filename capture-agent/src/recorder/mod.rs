@@ -83,6 +83,8 @@ pub enum Event {
 /// What a [`Recorder`] is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
+    /// What the device calls itself, once one has been found.
+    pub device: Option<String>,
     /// What arrives.
     pub signal: Signal,
     /// Whether auto-record is on.
@@ -101,6 +103,8 @@ pub struct Snapshot {
     pub session_ms: u64,
     /// Frames that are missing since the start, because the encoder or the disk was too slow.
     pub dropped: u64,
+    /// Those of them that the disk was too slow for.
+    pub dropped_by_disk: u64,
 }
 
 enum Message {
@@ -152,6 +156,7 @@ impl Recorder {
         };
         let (send, receive) = mpsc::channel();
         let snapshot = Arc::new(Mutex::new(Snapshot {
+            device: None,
             signal: Signal::NoDevice,
             auto: setup.auto,
             recording: false,
@@ -161,6 +166,7 @@ impl Recorder {
             written: Progress::default(),
             session_ms: 0,
             dropped: 0,
+            dropped_by_disk: 0,
         }));
         let handle = Handle {
             send,

@@ -12,6 +12,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A grabber that stopped giving frames is given another chance so often: only frames show that they are back.
 const CHANCE_EVERY: Duration = Duration::from_secs(10);
 
+/// What the test source calls itself.
+const TEST_PICTURE: &str = "Test picture";
+
 /// Watches one source.
 pub(super) struct Watch {
     kind: Kind,
@@ -72,6 +75,14 @@ impl Watch {
         match &self.kind {
             Kind::V4l2(card) => card.problem.as_deref(),
             Kind::Test { .. } => None,
+        }
+    }
+
+    /// What the device calls itself.
+    pub(super) fn device(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::V4l2(card) => Some(card.identity.as_ref()?.card.as_str()),
+            Kind::Test { .. } => Some(TEST_PICTURE),
         }
     }
 

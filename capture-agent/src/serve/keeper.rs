@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use sortie_server::{Captured, Shelf, ShelfError};
@@ -13,15 +14,21 @@ use crate::writer::{self, Finished, Leftover};
 /// How often folder and catalog are compared anyway: after a failure, or when somebody put a file there.
 const COMPARE_EVERY: Duration = Duration::from_secs(300);
 
+/// The file that was begun last, by its name, and its session: as soon as there is one, for who looks at it while it
+/// grows.
+pub(super) type Begun = Arc<Mutex<Option<(String, String)>>>;
+
 /// Takes in what the recorder says until it says no more.
 pub(super) async fn keep(
     shelf: Shelf,
     folder: PathBuf,
     mut events: mpsc::UnboundedReceiver<Event>,
+    last: Begun,
 ) {
     let mut keeper = Keeper {
         shelf,
         folder,
+        last,
         sessions: HashMap::new(),
         begun: HashMap::new(),
     };
@@ -40,6 +47,7 @@ pub(super) async fn keep(
 struct Keeper {
     shelf: Shelf,
     folder: PathBuf,
+    last: Begun,
     /// The recorder's numbers, and what the catalog calls them.
     sessions: HashMap<u64, String>,
     /// When each file was begun, in milliseconds since 1970.
@@ -50,8 +58,15 @@ impl Keeper {
     async fn hear(&mut self, event: Event) {
         match event {
             Event::Leftover(leftover) => self.leftover(leftover).await,
-            Event::Begun { cause, name, .. } => {
+            Event::Begun {
+                session,
+                cause,
+                name,
+            } => {
                 tracing::info!(file = name, ?cause, "recording");
+                let session = self.session(session);
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((name.clone(), session));
                 if cause == Cause::Signal
                     && let Err(error) = self.shelf.began(&name).await
                 {

@@ -3,6 +3,7 @@
 //! The recorder runs on its own; the server library is mounted beside it and hears of finished files. Neither waits
 //! for the other: without a database the recording goes on, and its files are taken in later.
 
+mod advice;
 mod config;
 mod keeper;
 mod notify;
@@ -22,6 +23,7 @@ pub use config::{Config, ConfigError, FILE, VARIABLES, Variable, help};
 use crate::clock::monotonic;
 use crate::forward::{self, Forwarder, Status};
 use crate::recorder::{Handle, Recorder};
+use keeper::Begun;
 use notify::Notify;
 use onboard::OnBoard;
 
@@ -50,8 +52,10 @@ pub async fn serve(
     .context("the recorder cannot be started")?;
     let handle = recorder.handle().clone();
     let status = Status::default();
+    let begun = Begun::default();
     let on_board = Arc::new(OnBoard {
         recorder: handle.clone(),
+        begun: begun.clone(),
         forwarding: config.forward.is_some().then(|| status.clone()),
     });
     let server = Server::open_with(config.server, Arc::new(SystemClock), Some(on_board)).await?;
@@ -65,7 +69,7 @@ pub async fn serve(
             status,
         }))
     });
-    let keeping = tokio::spawn(keeper::keep(server.shelf(), folder, events));
+    let keeping = tokio::spawn(keeper::keep(server.shelf(), folder, events, begun));
     greet(&server)?;
     notify.say("READY=1");
     let alive = tokio::spawn(say_alive(notify, handle));

@@ -1,8 +1,12 @@
 //! The recorder as the server sees it.
 
+use std::sync::PoisonError;
+
 use sortie_api::{Appliance as State, GrowingFile, InputSignal, RecorderState, SignalState};
 use sortie_server::Appliance;
 
+use super::advice::advice;
+use super::keeper::Begun;
 use crate::forward::Status;
 use crate::recorder::{Handle, Snapshot};
 use crate::signal::{Reading, Signal};
@@ -17,15 +21,24 @@ pub(super) struct OnBoard {
     pub(super) recorder: Handle,
     /// What goes on to a central server, if anything does.
     pub(super) forwarding: Option<Status>,
+    /// Which session the file under way belongs to.
+    pub(super) begun: Begun,
 }
 
 impl Appliance for OnBoard {
     fn state(&self) -> State {
         let test_source = self.recorder.test_input().is_some();
-        State {
+        let mut state = State {
             forwarding: self.forwarding.as_ref().map(Status::shown),
             ..shown(&self.recorder.snapshot(), test_source)
+        };
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(file), Some((name, session))) = (&mut state.file, &*begun)
+            && file.filename == *name
+        {
+            file.session_id = Some(session.clone());
         }
+        state
     }
 
     fn bytes_per_second(&self) -> u64 {
@@ -68,6 +81,7 @@ fn shown(snapshot: &Snapshot, test_source: bool) -> State {
     let written = &snapshot.written;
     let running_ms = written.name.as_ref().map_or(0, |_| written.duration_ms);
     State {
+        device: snapshot.device.clone(),
         signal: signal(snapshot.signal),
         recorder: match (snapshot.recording, snapshot.wanted) {
             (true, _) => RecorderState::Recording,
@@ -77,11 +91,18 @@ fn shown(snapshot: &Snapshot, test_source: bool) -> State {
         duration_seconds: seconds(snapshot.session_ms + running_ms),
         file: written.name.as_ref().map(|name| GrowingFile {
             filename: name.clone(),
+            session_id: None,
             duration_seconds: seconds(written.duration_ms),
             size_bytes: written.size_bytes,
         }),
         problem: snapshot.problem.clone(),
+        advice: snapshot
+            .problem
+            .as_deref()
+            .and_then(advice)
+            .map(ToOwned::to_owned),
         dropped_frames: snapshot.dropped,
+        dropped_by_disk: snapshot.dropped_by_disk,
         encoder: snapshot.encoder.map(ToOwned::to_owned),
         auto_record: snapshot.auto,
         threshold_percent: None,

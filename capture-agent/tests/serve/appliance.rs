@@ -13,6 +13,7 @@ async fn by_hand_it_needs_a_signal_and_what_is_stopped_is_in_the_list() {
     let agent = Agent::start(&[]).await;
     let idle = agent.until("/api/appliance", STEADY).await;
     assert_eq!(idle["recorder"], "idle");
+    assert_eq!(idle["device"], "Test picture");
     assert_eq!(idle["signal"]["width"], 320);
 
     agent.signal("no_signal").await;
@@ -48,6 +49,7 @@ async fn by_hand_it_needs_a_signal_and_what_is_stopped_is_in_the_list() {
     assert_eq!(waiting["recorder"], "waiting");
     agent.signal("steady").await;
     let state = agent.until_recorded(1.0).await;
+    assert_eq!(state["file"]["session_id"], list[0]["session_id"]);
     let both = state["duration_seconds"].as_f64().unwrap();
     assert!(
         both > list[0]["duration_seconds"].as_f64().unwrap() + 0.9,

@@ -40,6 +40,21 @@ pub(super) fn is_visible() -> bool {
     !document().hidden()
 }
 
+/// Milliseconds since the page was opened, on a clock that nobody sets.
+pub(super) fn monotonic_ms() -> u64 {
+    let now = window().performance().map_or(0.0, |clock| clock.now());
+    #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+    #[expect(clippy::cast_sign_loss, reason = "never negative")]
+    let now_ms = now as u64;
+    now_ms
+}
+
+/// Loads the page anew.
+pub(super) fn reload() {
+    // Fails only where navigation is forbidden, as in a sandboxed frame.
+    let _ = window().location().reload();
+}
+
 /// What this tab keeps under `name`: through a reload, and no longer than the tab.
 pub(super) fn kept(name: &str) -> Option<String> {
     tab_storage()?.get_item(name).ok()?

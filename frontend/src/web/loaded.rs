@@ -148,6 +148,11 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Loaded<T> {
         self.value.get()
     }
 
+    /// What is known at this moment.
+    pub(super) fn get_untracked(self) -> Option<T> {
+        self.value.get_untracked()
+    }
+
     /// Looks at what is known.
     pub(super) fn with<O>(self, look: impl FnOnce(&T) -> O) -> Option<O> {
         self.value.with(|value| value.as_ref().map(look))

@@ -15,7 +15,13 @@ use super::session::Session;
 const AGAIN_MS: u32 = 30_000;
 
 /// The events that pages follow.
-const NAMES: [&str; 4] = ["hello", "settings", "recording", "recording_deleted"];
+const NAMES: [&str; 5] = [
+    "hello",
+    "settings",
+    "recording",
+    "recording_deleted",
+    "appliance",
+];
 
 /// Calls `take` with each event of the stream at `address`, and answers whether the stream is open; while it is not,
 /// polling has to do.

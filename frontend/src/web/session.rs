@@ -84,6 +84,12 @@ impl Session {
             .with(|info| info.as_ref().map(|info| info.recording_enabled))
     }
 
+    /// Whether this is an appliance, with a recorder of its own. Tracked.
+    pub(crate) fn is_appliance(self) -> bool {
+        self.info
+            .with(|info| info.as_ref().is_some_and(|info| info.appliance))
+    }
+
     /// Somebody has signed in.
     pub(crate) fn signed_in(self, user: User) {
         self.sign_in.set(SignIn::SignedIn(user));

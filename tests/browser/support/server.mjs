@@ -24,6 +24,10 @@ export class Server {
   #process;
   #log;
   #environment;
+  /** What is started, with which arguments. */
+  program = [serverBinary];
+  /** The variable that sets the port. */
+  portVariable = 'SORTIE_PORT';
 
   /** `http://127.0.0.1:<port>`; stays the same when the server is started again. */
   origin;
@@ -34,19 +38,13 @@ export class Server {
 
   /** Starts a server with recording enabled. `environment` overrides single variables. */
   static async start(environment = {}) {
-    const server = new Server();
+    const server = new this();
     server.dataDir = await mkdtemp(join(tmpdir(), 'sortie-e2e-'));
     server.#environment = {
       PATH: process.env.PATH,
       RUST_BACKTRACE: '1',
-      SORTIE_VIDEO_RECORDING_ENABLED: 'true',
-      SORTIE_HOST: '127.0.0.1',
-      SORTIE_PORT: '0',
-      SORTIE_DB: join(server.dataDir, 'sortie.db'),
-      SORTIE_RECORDING_STORAGE_PATH: join(server.dataDir, 'recordings'),
-      SORTIE_ADMIN_USERNAME: ADMIN.username,
-      SORTIE_ADMIN_PASSWORD: ADMIN.password,
       SORTIE_JWT_SECRET: JWT_SECRET,
+      ...server.defaults(),
       ...environment,
     };
     for (const [name, value] of Object.entries(server.#environment)) {
@@ -58,9 +56,23 @@ export class Server {
     return server;
   }
 
+  /** The variables that are set unless a test wants something else. */
+  defaults() {
+    return {
+      SORTIE_VIDEO_RECORDING_ENABLED: 'true',
+      SORTIE_HOST: '127.0.0.1',
+      SORTIE_PORT: '0',
+      SORTIE_DB: join(this.dataDir, 'sortie.db'),
+      SORTIE_RECORDING_STORAGE_PATH: join(this.dataDir, 'recordings'),
+      SORTIE_ADMIN_USERNAME: ADMIN.username,
+      SORTIE_ADMIN_PASSWORD: ADMIN.password,
+    };
+  }
+
   async #spawn() {
     this.stdout = '';
-    const child = spawn(serverBinary, [], {
+    const [binary, ...args] = this.program;
+    const child = spawn(binary, args, {
       cwd: this.dataDir,
       env: this.#environment,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -97,7 +109,7 @@ export class Server {
 
   /** Starts it again with the same data on the same port. */
   async restart() {
-    this.#environment.SORTIE_PORT = new URL(this.origin).port;
+    this.#environment[this.portVariable] = new URL(this.origin).port;
     await this.#spawn();
   }
 

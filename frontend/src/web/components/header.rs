@@ -7,8 +7,12 @@ use super::user_menu::UserMenu;
 use super::{Glyph, Icon};
 use crate::format;
 use crate::return_path;
+use crate::web::pages::VIDEO_RECORDING;
 use crate::web::record::Desk;
 use crate::web::session::{Session, SignIn};
+
+/// Everybody's recordings, with search and filters.
+const ALL_RECORDINGS: &str = "/admin/recordings";
 
 /// What stands above every page.
 #[component]
@@ -33,7 +37,9 @@ pub(in crate::web) fn Header() -> impl IntoView {
                     <span>"Sortie Recording"</span>
                 </A>
                 <Show when=has_recordings>
-                    <Navigation />
+                    <Show when=move || session.is_appliance() fallback=Navigation>
+                        <Sidebar />
+                    </Show>
                 </Show>
                 <div class="header-end">
                     {move || {
@@ -85,6 +91,23 @@ fn Navigation() -> impl IntoView {
                 <span class="digits" aria-hidden="true">{move || format::clock(desk.recorded_ms())}</span>
             </A>
         </Show>
+    }
+}
+
+/// The ways to the pages of an appliance: at the side, where there is room for that.
+#[component]
+fn Sidebar() -> impl IntoView {
+    view! {
+        <nav class="nav sidebar" aria-label="Main">
+            <A href="/" attr:class="nav-item" exact=true>
+                <Icon glyph=Glyph::Record />
+                <span>{VIDEO_RECORDING}</span>
+            </A>
+            <A href=ALL_RECORDINGS attr:class="nav-item" exact=true>
+                <Icon glyph=Glyph::Film />
+                <span>"All Recordings"</span>
+            </A>
+        </nav>
     }
 }
 

@@ -1,6 +1,7 @@
 //! One module for each page.
 
 mod admin;
+mod appliance;
 mod not_found;
 mod password;
 mod player;
@@ -10,6 +11,7 @@ mod sign_in;
 mod tokens;
 
 pub(super) use admin::{ADMIN, AdminPage};
+pub(super) use appliance::VIDEO_RECORDING;
 pub(super) use not_found::NotFoundPage;
 pub(super) use password::PasswordPage;
 pub(super) use player::PlayerPage;

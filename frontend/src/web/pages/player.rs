@@ -10,6 +10,7 @@ use sortie_api::{Recording, RecordingStatus};
 use wasm_bindgen_futures::JsFuture;
 
 use super::NotFoundPage;
+use super::appliance::VIDEO_RECORDING;
 use crate::format;
 use crate::listing::is_moving;
 use crate::web::api;
@@ -128,6 +129,11 @@ fn Player(id: String) -> impl IntoView {
 fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoView {
     let session = Session::expect();
     let navigate = StoredValue::new_local(use_navigate());
+    let (list, list_name) = if untrack(|| session.is_appliance()) {
+        ("/", VIDEO_RECORDING)
+    } else {
+        ("/recordings", "My Recordings")
+    };
     let asked = RwSignal::new(None);
     let problem = RwSignal::new(None::<String>);
     let last = StoredValue::new(first.clone());
@@ -140,8 +146,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
     let is_failed = move || row.with(|row| row.status == RecordingStatus::Failed);
 
     let ask_to_delete = move |_| {
-        let leave =
-            move || navigate.with_value(|navigate| navigate("/recordings", Default::default()));
+        let leave = move || navigate.with_value(|navigate| navigate(list, Default::default()));
         asked.set(Some(Question::delete(
             &[row.get_untracked()],
             |_| {},
@@ -153,9 +158,9 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
     let filename = StoredValue::new(first.filename.clone());
     view! {
         <section class="page" aria-labelledby="page-heading">
-            <A href="/recordings" attr:class="back-link">
+            <A href=list attr:class="back-link">
                 <Icon glyph=Glyph::Back />
-                "My Recordings"
+                {list_name}
             </A>
             <div class="page-head">
                 <Heading title=first.filename />

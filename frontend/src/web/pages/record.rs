@@ -6,7 +6,7 @@ mod leftovers;
 mod setup;
 mod stage;
 
-use leptos::either::EitherOf3;
+use leptos::either::EitherOf4;
 use leptos::prelude::*;
 use leptos_router::components::A;
 use leptos_router::hooks::use_navigate;
@@ -16,6 +16,7 @@ use self::figures::Figures;
 use self::leftovers::Leftovers;
 use self::setup::Setup;
 use self::stage::Stage;
+use super::appliance::AppliancePage;
 use crate::live;
 use crate::web::components::{ErrorNotice, Gate, Glyph, Heading, Icon, Loading};
 use crate::web::download;
@@ -27,11 +28,14 @@ use crate::web::session::{Session, SignIn};
 pub(in crate::web) fn RecordPage() -> impl IntoView {
     let session = Session::expect();
     let is_enabled = Memo::new(move |_| session.recording_enabled());
+    // It records what is plugged into it, not what is on this screen.
+    let is_appliance = Memo::new(move |_| session.is_appliance());
     let is_unreachable = Memo::new(move |_| matches!(session.sign_in(), SignIn::Unreachable(_)));
     move || match is_enabled.get() {
-        Some(false) => EitherOf3::A(view! { <RecordingOff /> }),
-        None if !is_unreachable.get() => EitherOf3::B(view! { <Loading label="Loading" /> }),
-        _ => EitherOf3::C(view! {
+        Some(false) => EitherOf4::A(view! { <RecordingOff /> }),
+        None if !is_unreachable.get() => EitherOf4::B(view! { <Loading label="Loading" /> }),
+        Some(true) if is_appliance.get() => EitherOf4::C(view! { <AppliancePage /> }),
+        _ => EitherOf4::D(view! {
             <Gate>
                 <Record />
             </Gate>

@@ -10,7 +10,8 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
 
 use self::list::RecordingList;
-use self::shelf::{Scope, Shelf};
+pub(super) use self::row::RecordingRow;
+pub(super) use self::shelf::{LIST, Scope, Shelf};
 use super::NotFoundPage;
 use crate::web::components::{Gate, Glyph, Heading, Icon, Refresh};
 use crate::web::session::Session;

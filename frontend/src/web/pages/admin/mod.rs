@@ -2,7 +2,7 @@
 
 mod audit;
 mod settings;
-mod storage;
+pub(super) mod storage;
 mod users;
 
 use leptos::ev;
@@ -108,14 +108,18 @@ pub(in crate::web) fn AdminPage() -> impl IntoView {
 
 /// What somebody sees who is signed in, but is no administrator.
 #[component]
-fn NotAllowed() -> impl IntoView {
+pub(super) fn NotAllowed() -> impl IntoView {
+    let session = Session::expect();
     view! {
         <section class="page page-narrow empty">
             <Heading title="For administrators only" />
             <p class="quiet">"Ask an administrator of this server, or sign in as one."</p>
-            <A href="/" attr:class="button button-primary">
-                "Go to the start page"
-            </A>
+            // An appliance's start page is for administrators, too.
+            <Show when=move || !session.is_appliance()>
+                <A href="/" attr:class="button button-primary">
+                    "Go to the start page"
+                </A>
+            </Show>
         </section>
     }
 }

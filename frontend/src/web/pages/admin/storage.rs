@@ -1,4 +1,4 @@
-mod clean_up;
+pub(in crate::web) mod clean_up;
 mod growth;
 
 use leptos::prelude::*;

@@ -32,7 +32,7 @@ pub(super) fn RecordingFilters(shelf: Shelf) -> impl IntoView {
         .to_vec();
     let hint = match shelf.scope {
         Scope::Mine => "Name, ID or session",
-        Scope::All => "Name, ID, session or user",
+        Scope::All | Scope::Appliance => "Name, ID, session or user",
     };
     view! {
         <Filters place=place is_filtered=Signal::derive(move || shelf.is_filtered())>

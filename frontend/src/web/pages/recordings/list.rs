@@ -42,7 +42,7 @@ pub(super) fn RecordingList(
 fn Empty(shelf: Shelf) -> impl IntoView {
     let words = match shelf.scope {
         Scope::Mine => "No recordings",
-        Scope::All => "No recordings found",
+        Scope::All | Scope::Appliance => "No recordings found",
     };
     let hint = move || {
         if shelf.is_filtered() {
@@ -108,7 +108,7 @@ fn Chosen(shelf: Shelf) -> impl IntoView {
 fn Rows(shelf: Shelf, named_by: &'static str) -> impl IntoView {
     let columns: &[&str] = match shelf.scope {
         Scope::Mine => &["*Selection", "Name", "Status", "#Duration", "#Size", ""],
-        Scope::All => &[
+        Scope::All | Scope::Appliance => &[
             "*Selection",
             "ID",
             "Session",
@@ -121,7 +121,7 @@ fn Rows(shelf: Shelf, named_by: &'static str) -> impl IntoView {
     };
     let class = match shelf.scope {
         Scope::Mine => "recordings",
-        Scope::All => "recordings recordings-all",
+        Scope::All | Scope::Appliance => "recordings recordings-all",
     };
     let rows = move || {
         view! {

@@ -1,4 +1,4 @@
-use leptos::either::Either;
+use leptos::either::EitherOf3;
 use leptos::prelude::*;
 use leptos_router::components::A;
 use sortie_api::{Recording, RecordingStatus};
@@ -6,18 +6,21 @@ use sortie_api::{Recording, RecordingStatus};
 use super::shelf::{Scope, Shelf, is_in_progress};
 use crate::format;
 use crate::web::api;
-use crate::web::components::{Duration, Glyph, Icon, Moment, StatusBadge};
+use crate::web::components::{Cell, Duration, Glyph, Icon, Moment, StatusBadge};
 use crate::web::download;
 use crate::web::session::Session;
 use crate::words;
 
 /// One recording. Follows the list by itself, so that a change neither moves the focus nor draws other rows.
 #[component]
-pub(super) fn RecordingRow(
+pub(in crate::web) fn RecordingRow(
     /// The list.
     shelf: Shelf,
     /// The recording as it was when its row appeared.
     first: Recording,
+    /// Whether it stands below a line about several files.
+    #[prop(default = false)]
+    is_of_several: bool,
 ) -> impl IntoView {
     let id = StoredValue::new(first.id.clone());
     let last = StoredValue::new(first.clone());
@@ -31,7 +34,9 @@ pub(super) fn RecordingRow(
         Memo::new(move |_| row.with(|row| format::seconds_to_ms(row.duration_seconds)));
     let size_bytes = Memo::new(move |_| row.with(|row| row.size_bytes));
 
-    let choice = view! {
+    // An appliance's list is to be looked through, not to be tidied up row by row.
+    let created_at = first.created_at.clone();
+    let choice = (shelf.scope != Scope::Appliance).then(|| view! {
         <td role="cell" class="cell-check">
             <input
                 type="checkbox"
@@ -40,7 +45,7 @@ pub(super) fn RecordingRow(
                 on:change=move |event| shelf.choose(&id.get_value(), event_target_checked(&event))
             />
         </td>
-    };
+    });
     let figures = view! {
         <td role="cell" class="number cell-duration">
             <Duration duration_ms=duration_ms />
@@ -51,12 +56,19 @@ pub(super) fn RecordingRow(
     };
     let status = view! { <StatusCell row=row /> };
     let cells = match shelf.scope {
-        Scope::Mine => Either::Left(view! {
+        Scope::Mine => EitherOf3::A(view! {
             <NameCell first=first.clone() title=first.filename.clone() />
             {status}
             {figures}
         }),
-        Scope::All => Either::Right(view! {
+        Scope::Appliance => EitherOf3::C(view! {
+            <FileCell first=first.clone() row=row />
+            <Cell label="Date" class="cell-date">
+                <Moment at=created_at />
+            </Cell>
+            {figures}
+        }),
+        Scope::All => EitherOf3::B(view! {
             <NameCell first=first.clone() title=first.id.clone() />
             <td role="cell" class="cell-id" data-label="Session">
                 {first.session_id.clone()}
@@ -69,7 +81,7 @@ pub(super) fn RecordingRow(
         }),
     };
     view! {
-        <tr role="row">
+        <tr role="row" class:row-of-several=is_of_several>
             {choice}
             {cells}
             <Actions shelf=shelf row=row first=first />
@@ -92,8 +104,36 @@ fn NameCell(first: Recording, title: String) -> impl IntoView {
     }
 }
 
+/// The way to the player, with the status where that is worth a word.
+#[component]
+fn FileCell(first: Recording, row: Memo<Recording>) -> impl IntoView {
+    let is_ordinary = Memo::new(move |_| {
+        row.with(|row| row.status == RecordingStatus::Ready && !row.interrupted && !row.deleting)
+    });
+    view! {
+        <td role="cell" class="cell-name">
+            <A href=format!("/recordings/{}", first.id) attr:class="row-link">
+                {first.filename}
+            </A>
+            <Show when=move || !is_ordinary.get()>
+                <Status row=row />
+            </Show>
+        </td>
+    }
+}
+
 #[component]
 fn StatusCell(row: Memo<Recording>) -> impl IntoView {
+    view! {
+        <td role="cell" class="cell-status">
+            <Status row=row />
+        </td>
+    }
+}
+
+/// A recording's status, and what there is to know about it.
+#[component]
+fn Status(row: Memo<Recording>) -> impl IntoView {
     let is_in_progress = Memo::new(move |_| row.with(|row| is_in_progress(row.status)));
     let remark = Memo::new(move |_| {
         row.with(|row| match row.status {
@@ -106,16 +146,14 @@ fn StatusCell(row: Memo<Recording>) -> impl IntoView {
         })
     });
     view! {
-        <td role="cell" class="cell-status">
-            <StatusBadge recording=row.into() />
-            // How much is still to come nobody has said: the size beside it grows.
-            <Show when=move || is_in_progress.get()>
-                <progress class="progress progress-row" aria-label="In progress"></progress>
-            </Show>
-            <Show when=move || remark.get().is_some()>
-                <p class="cell-failure">{remark}</p>
-            </Show>
-        </td>
+        <StatusBadge recording=row.into() />
+        // How much is still to come nobody has said: the size beside it grows.
+        <Show when=move || is_in_progress.get()>
+            <progress class="progress progress-row" aria-label="In progress"></progress>
+        </Show>
+        <Show when=move || remark.get().is_some()>
+            <p class="cell-failure">{remark}</p>
+        </Show>
     }
 }
 

@@ -24,7 +24,7 @@ const POLL_MS: u32 = 2_000;
 const MOST_STRANGERS: usize = 1_000;
 
 /// The list, which takes the focus when what had it is gone.
-pub(super) const LIST: &str = "recordings-list";
+pub(in crate::web) const LIST: &str = "recordings-list";
 
 /// Whose recordings a list has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,20 +33,22 @@ pub(in crate::web) enum Scope {
     Mine,
     /// Everybody's.
     All,
+    /// Those of an appliance, which are everybody's.
+    Appliance,
 }
 
 impl Scope {
     fn route(self) -> &'static str {
         match self {
             Self::Mine => "/api/recordings",
-            Self::All => "/api/admin/recordings",
+            Self::All | Self::Appliance => "/api/admin/recordings",
         }
     }
 
-    fn events(self) -> &'static str {
+    pub(in crate::web) fn events(self) -> &'static str {
         match self {
             Self::Mine => "/api/events",
-            Self::All => "/api/events?all=true",
+            Self::All | Self::Appliance => "/api/events?all=true",
         }
     }
 
@@ -55,21 +57,22 @@ impl Scope {
         match self {
             Self::Mine => &["q", "status", "from", "to"],
             Self::All => &["q", "status", "user_id", "from", "to"],
+            Self::Appliance => &[],
         }
     }
 }
 
 /// The list behind the page: what is shown, what is chosen, and what is asked.
 #[derive(Clone, Copy)]
-pub(super) struct Shelf {
+pub(in crate::web) struct Shelf {
     session: Session,
     pub(super) scope: Scope,
-    pub(super) place: Place,
-    pub(super) page: Loaded<Page<Recording>>,
+    pub(in crate::web) place: Place,
+    pub(in crate::web) page: Loaded<Page<Recording>>,
     chosen: RwSignal<BTreeSet<String>>,
     announcement: RwSignal<String>,
     /// What the dialog asks.
-    pub(super) asked: RwSignal<Option<Question>>,
+    pub(in crate::web) asked: RwSignal<Option<Question>>,
     /// Recordings on other pages that have been heard of, and what they were then.
     strangers: StoredValue<BTreeSet<(String, &'static str)>>,
 }
@@ -77,6 +80,18 @@ pub(super) struct Shelf {
 impl Shelf {
     /// The list at the present address; loads it, and follows the address and the server from then on.
     pub(super) fn new(scope: Scope) -> Self {
+        let shelf = Self::at_address(scope);
+        let is_told = follow(scope.events(), move |event| shelf.hear(&event));
+        poll_while(
+            move || !is_told.get() && shelf.page.with(Page::is_moving).unwrap_or(false),
+            POLL_MS,
+            move || shelf.page.poll(),
+        );
+        shelf
+    }
+
+    /// The same, but somebody else tells it what the server says ([`hear`](Self::hear)).
+    pub(in crate::web) fn at_address(scope: Scope) -> Self {
         let place = Place::here();
         let address = Memo::new(move |_| address(scope, place));
         let shelf = Self {
@@ -116,23 +131,18 @@ impl Shelf {
             }
             is_busy
         });
-        let is_told = follow(scope.events(), move |event| shelf.hear(event));
-        poll_while(
-            move || !is_told.get() && shelf.page.with(Page::is_moving).unwrap_or(false),
-            POLL_MS,
-            move || shelf.page.poll(),
-        );
         shelf
     }
 
-    fn hear(self, event: Event) {
+    /// Takes in what the server says.
+    pub(in crate::web) fn hear(self, event: &Event) {
         match event {
             Event::Hello => self.page.poll(),
             Event::Recording(recording) => {
                 let mut before = None;
                 self.page.amend(|page| {
                     before = page.row(&recording.id).map(|row| row.status);
-                    page.update(&recording)
+                    page.update(recording)
                 });
                 match before {
                     // An answer that is still on its way may have an older status. An older size does not matter:
@@ -143,7 +153,7 @@ impl Shelf {
                     Some(_) => {}
                     None => {
                         let name = crate::words::status_class(recording.status);
-                        if self.is_news(recording.id, name) {
+                        if self.is_news(recording.id.clone(), name) {
                             self.page.poll();
                         }
                     }
@@ -249,18 +259,18 @@ impl Shelf {
     }
 
     /// The row as it is now; `None` when it has gone.
-    pub(super) fn row(self, id: &str) -> Option<Recording> {
+    pub(in crate::web) fn row(self, id: &str) -> Option<Recording> {
         self.page.with(|page| page.row(id).cloned()).flatten()
     }
 
-    pub(super) fn is_empty(self) -> bool {
+    pub(in crate::web) fn is_empty(self) -> bool {
         // A page may be empty and still have a next one.
         self.page
             .with(|page| page.rows.is_empty() && page.next.is_none())
             .unwrap_or(false)
     }
 
-    pub(super) fn has_rows(self) -> bool {
+    pub(in crate::web) fn has_rows(self) -> bool {
         self.page
             .with(|page| !page.rows.is_empty())
             .unwrap_or(false)
@@ -270,7 +280,7 @@ impl Shelf {
         self.place.is_filtered(self.scope.filters())
     }
 
-    pub(super) fn announcement(self) -> String {
+    pub(in crate::web) fn announcement(self) -> String {
         self.announcement.get()
     }
 }

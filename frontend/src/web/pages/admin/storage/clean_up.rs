@@ -14,22 +14,33 @@ use crate::web::loaded::{Asked, Loaded};
 
 /// So many of those that go next are shown.
 const SHOWN: usize = 20;
-/// The heading, which takes the focus when the button has gone.
+/// The heading, which takes the focus when something has been done.
 const HEADING: &str = "next-heading";
 
 /// What would be deleted now, and the button that does it.
 #[component]
-pub(super) fn CleanUp(
+pub(in crate::web) fn CleanUp(
     /// The report on the storage, which is another one afterwards.
     report: Asked,
+    /// Changes when the answer may be another one.
+    #[prop(optional, into)]
+    news: Signal<u32>,
 ) -> impl IntoView {
     let preview =
         Loaded::new(|api| async move { api.get::<RetentionPreview>("/api/admin/retention").await });
-    preview.load();
+    Effect::new(move |before: Option<()>| {
+        news.track();
+        match before {
+            None => preview.load(),
+            Some(()) => preview.poll(),
+        }
+    });
     let asked = RwSignal::new(None::<Question>);
     let outcome = RwSignal::new(None::<String>);
     let ask = move |_| {
-        let Some(now) = preview.get() else { return };
+        let Some(now) = preview.get_untracked().filter(|now| now.due.count > 0) else {
+            return;
+        };
         outcome.set(None);
         asked.set(Some(Question {
             heading: "Clean up the storage?".to_owned(),
@@ -47,7 +58,7 @@ pub(super) fn CleanUp(
                 .boxed_local()
             }),
             done: Arc::new(move || {
-                // The button that had the focus goes when there is nothing left to do.
+                // Reading goes on with what goes next.
                 dom::focus(HEADING);
                 preview.load();
                 report.again.run(());
@@ -55,6 +66,13 @@ pub(super) fn CleanUp(
         }));
     };
     let is_due = Memo::new(move |_| preview.with(|now| now.due.count > 0));
+    let words = move || {
+        if is_due.get() == Some(true) {
+            preview.with(amount)
+        } else {
+            Some("Nothing is to be deleted now.".to_owned())
+        }
+    };
     let rows = move || {
         let rows = preview.with(|now| {
             let next = now.next.iter().cloned().zip(now.reasons.iter().cloned());
@@ -82,27 +100,24 @@ pub(super) fn CleanUp(
         <p class="lead saved" role="status">
             {outcome}
         </p>
-        {move || match is_due.get() {
-            None => ().into_any(),
-            Some(false) => view! { <p class="quiet lead">"Nothing is to be deleted now."</p> }.into_any(),
-            Some(true) => {
-                view! {
-                    <div class="lead clean-up">
-                        <button type="button" class="button" on:click=ask>
-                            <Icon glyph=Glyph::Trash />
-                            "Clean Up Storage"
-                        </button>
-                        <p>{move || preview.with(amount)}</p>
-                    </div>
-                    <Table
-                        named_by=HEADING
-                        columns=&["Recording", "Recorded", "#Size", "Reason"]
-                        rows=rows
-                    />
-                }
-                    .into_any()
-            }
-        }}
+        <Show when=move || is_due.get().is_some()>
+            <div class="lead clean-up">
+                <button
+                    type="button"
+                    class="button"
+                    aria-disabled=move || (is_due.get() != Some(true)).to_string()
+                    aria-describedby="clean-up-amount"
+                    on:click=ask
+                >
+                    <Icon glyph=Glyph::Trash />
+                    "Clean Up Storage"
+                </button>
+                <p id="clean-up-amount">{words}</p>
+            </div>
+        </Show>
+        <Show when=move || is_due.get() == Some(true)>
+            <Table named_by=HEADING columns=&["Recording", "Recorded", "#Size", "Reason"] rows=rows />
+        </Show>
         <Confirm asked=asked />
     }
 }

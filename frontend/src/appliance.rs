@@ -1,0 +1,297 @@
+//! What the page of an appliance says: signal, recorder, room, and what has been cleaned up.
+
+mod cleanups;
+mod clock;
+mod lines;
+
+use sortie_api::{Appliance, InputSignal, RecorderState, SignalState, Space};
+
+pub use cleanups::{CleanUp, clean_ups};
+pub use clock::Clock;
+pub use lines::{Line, lines};
+
+use crate::format;
+
+/// What arrives, in words: `1920×1080 at 60 fps`, or what is missing.
+pub fn signal(signal: &InputSignal) -> String {
+    let words = match signal.state {
+        SignalState::NoDevice => "No device",
+        SignalState::NoSignal => "No signal",
+        SignalState::NoLock => "No lock",
+        SignalState::Unsupported => "Unsupported signal",
+        SignalState::Steady => match (signal.width, signal.height, signal.fps) {
+            (Some(width), Some(height), Some(fps)) => {
+                return format!("{width}×{height} at {} fps", rate(fps));
+            }
+            _ => "Signal",
+        },
+    };
+    words.to_owned()
+}
+
+/// `60`, `59.94`.
+fn rate(fps: f64) -> String {
+    let text = format!("{fps:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// What to do so that there is a picture; nothing when there is one.
+pub fn remedy(state: SignalState) -> Option<&'static str> {
+    Some(match state {
+        SignalState::NoDevice => "Plug the capture device in; it is found by itself.",
+        SignalState::NoSignal => "Switch the source on and check the cable to it.",
+        SignalState::NoLock => {
+            "Something unstable arrives: try a shorter or better cable, or a lower resolution."
+        }
+        SignalState::Unsupported => {
+            "It is outside of what the device can do: choose a lower resolution or frame rate at the source."
+        }
+        SignalState::Steady => return None,
+    })
+}
+
+/// The button that begins or ends a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Button {
+    /// It begins one.
+    Start,
+    /// It would begin one, but cannot, for this reason.
+    CannotStart(&'static str),
+    /// It ends one, or the wait for one.
+    Stop,
+}
+
+/// Which button there is.
+pub fn button(now: &Appliance) -> Button {
+    let has_signal = now.signal.state == SignalState::Steady;
+    match now.recorder {
+        RecorderState::Recording => Button::Stop,
+        RecorderState::Waiting if has_signal || !now.auto_record => Button::Stop,
+        RecorderState::Waiting => Button::CannotStart(
+            "There is no video signal. Recording starts by itself when one comes.",
+        ),
+        RecorderState::Idle if has_signal => Button::Start,
+        RecorderState::Idle => Button::CannotStart("Recording needs a video signal."),
+    }
+}
+
+/// What the recorder does, in words.
+pub fn recorder(now: &Appliance) -> &'static str {
+    match now.recorder {
+        RecorderState::Recording => "Recording",
+        RecorderState::Waiting if now.signal.state != SignalState::Steady => "Waiting for a signal",
+        RecorderState::Waiting => "Waiting",
+        RecorderState::Idle => "Not recording",
+    }
+}
+
+/// What the files of one session have in common, in words.
+pub fn session(files: usize, is_growing: bool) -> String {
+    let plural = if files == 1 { "" } else { "s" };
+    let more = if is_growing {
+        " so far, and one is under way"
+    } else {
+        ""
+    };
+    format!("One session: {files} file{plural}{more}")
+}
+
+/// Why frames are missing, and what helps.
+pub fn dropped(frames: u64, by_disk: u64) -> String {
+    let plural = if frames == 1 {
+        " is missing"
+    } else {
+        "s are missing"
+    };
+    let why = if by_disk * 2 > frames {
+        "the disk is too slow. Use a faster one, or a lower resolution at the source."
+    } else {
+        "the encoder is too slow. Use a lower resolution or frame rate at the source."
+    };
+    format!("{frames} frame{plural}: {why}")
+}
+
+/// How long it can go on, in words.
+pub fn hours_left(hours: f64) -> String {
+    if hours < 1.0 {
+        let minutes = (hours * 60.0).max(0.0).floor();
+        let plural = if minutes == 1.0 { "" } else { "s" };
+        return format!("Room for about {minutes:.0} minute{plural} of recording");
+    }
+    if hours >= 1000.0 {
+        return "Room for more than 1000 hours of recording".to_owned();
+    }
+    let digits = usize::from(hours < 9.95);
+    format!("Room for about {hours:.digits$} hours of recording")
+}
+
+/// How the disk is divided up, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// What recordings take, the one under way included.
+    pub recordings: u64,
+    /// What everything else takes.
+    pub others: u64,
+    /// What is free.
+    pub free: u64,
+}
+
+impl Shares {
+    /// From how full the disk is and what recordings take.
+    pub fn new(space: &Space, recordings_bytes: u64) -> Self {
+        let recordings = recordings_bytes.min(space.used_bytes);
+        Self {
+            recordings,
+            others: space.used_bytes - recordings,
+            free: space.free_bytes,
+        }
+    }
+
+    /// The whole disk.
+    pub fn total(self) -> u64 {
+        self.recordings + self.others + self.free
+    }
+
+    /// How full it is in percent.
+    pub fn full_percent(self) -> u8 {
+        format::percent(self.recordings + self.others, self.total())
+    }
+
+    /// The widths of others and of recordings in a bar that is 1000 wide; what is there at all can be seen.
+    pub fn widths(self) -> (u64, u64) {
+        let total = u128::from(self.total().max(1));
+        let width = |bytes: u64| {
+            let width = u128::from(bytes) * 1000 / total;
+            u64::try_from(width)
+                .unwrap_or(1000)
+                .max(u64::from(bytes > 0) * 4)
+        };
+        (width(self.others), width(self.recordings))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn idle(state: SignalState) -> Appliance {
+        Appliance {
+            device: None,
+            signal: InputSignal {
+                state,
+                width: Some(1920),
+                height: Some(1080),
+                fps: Some(59.94),
+            },
+            recorder: RecorderState::Idle,
+            duration_seconds: 0.0,
+            file: None,
+            problem: None,
+            advice: None,
+            dropped_frames: 0,
+            dropped_by_disk: 0,
+            encoder: None,
+            auto_record: false,
+            threshold_percent: None,
+            space: None,
+            test_source: false,
+        }
+    }
+
+    #[test]
+    fn signals_in_words() {
+        let mut it = idle(SignalState::Steady).signal;
+        assert_eq!(signal(&it), "1920×1080 at 59.94 fps");
+        it.fps = Some(60.0);
+        assert_eq!(signal(&it), "1920×1080 at 60 fps");
+        it.fps = Some(30.5);
+        assert_eq!(signal(&it), "1920×1080 at 30.5 fps");
+        it.fps = None;
+        assert_eq!(signal(&it), "Signal");
+        for state in [
+            SignalState::NoDevice,
+            SignalState::NoSignal,
+            SignalState::NoLock,
+            SignalState::Unsupported,
+        ] {
+            it.state = state;
+            assert!(!signal(&it).contains("1920"), "{state:?}");
+            assert!(remedy(state).is_some());
+        }
+        assert_eq!(remedy(SignalState::Steady), None);
+    }
+
+    #[test]
+    fn starting_needs_a_signal_and_stopping_something_to_stop() {
+        let mut now = idle(SignalState::Steady);
+        assert_eq!(button(&now), Button::Start);
+        now.signal.state = SignalState::NoLock;
+        assert!(matches!(button(&now), Button::CannotStart(_)));
+        // By hand: it can be called off.
+        now.recorder = RecorderState::Waiting;
+        assert_eq!(button(&now), Button::Stop);
+        assert_eq!(recorder(&now), "Waiting for a signal");
+        // By itself: a Stop would mean the signal that comes next.
+        now.auto_record = true;
+        assert!(
+            matches!(button(&now), Button::CannotStart(reason) if reason.contains("by itself"))
+        );
+        // For room, or another try.
+        now.signal.state = SignalState::Steady;
+        assert_eq!(button(&now), Button::Stop);
+        assert_eq!(recorder(&now), "Waiting");
+        now.recorder = RecorderState::Recording;
+        assert_eq!(button(&now), Button::Stop);
+    }
+
+    #[test]
+    fn what_is_too_slow_is_named() {
+        assert!(dropped(1, 1).starts_with("1 frame is missing: the disk"));
+        assert!(dropped(10, 2).starts_with("10 frames are missing: the encoder"));
+    }
+
+    #[test]
+    fn sessions_in_words() {
+        assert_eq!(session(2, false), "One session: 2 files");
+        assert_eq!(
+            session(1, true),
+            "One session: 1 file so far, and one is under way"
+        );
+    }
+
+    #[test]
+    fn hours_as_people_say_them() {
+        for (hours, expected) in [
+            (0.0, "Room for about 0 minutes of recording"),
+            (0.02, "Room for about 1 minute of recording"),
+            (0.75, "Room for about 45 minutes of recording"),
+            (1.04, "Room for about 1.0 hours of recording"),
+            (52.3, "Room for about 52 hours of recording"),
+            (1e9, "Room for more than 1000 hours of recording"),
+        ] {
+            assert_eq!(hours_left(hours), expected, "{hours}");
+        }
+    }
+
+    #[test]
+    fn the_disk_is_divided_up() {
+        let space = Space {
+            used_bytes: 600,
+            free_bytes: 400,
+            hours_left: 1.0,
+        };
+        let shares = Shares::new(&space, 100);
+        assert_eq!(shares.total(), 1000);
+        assert_eq!(shares.full_percent(), 60);
+        assert_eq!(shares.widths(), (500, 100));
+        // What the catalog says may be newer than what the disk said.
+        assert_eq!(Shares::new(&space, 9_000).others, 0);
+        // One byte can be seen.
+        let space = Space {
+            used_bytes: 1,
+            free_bytes: 1_000_000,
+            hours_left: 1.0,
+        };
+        assert_eq!(Shares::new(&space, 1).widths(), (0, 4));
+    }
+}

@@ -1,0 +1,117 @@
+//! What was deleted to make room, out of the audit log.
+
+use sortie_api::{AuditEntry, AuditResult};
+
+/// Recordings that were deleted together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CleanUp {
+    /// RFC 3339, UTC: when the last of them was.
+    pub at: String,
+    /// How many.
+    pub recordings: usize,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// Who asked for it; `None`: it was done by itself.
+    pub by: Option<String>,
+}
+
+/// The clean-ups in these entries about deletions (newest first, as the log gives them). Deletions by hand are none.
+pub fn clean_ups(entries: &[AuditEntry]) -> Vec<CleanUp> {
+    let mut found: Vec<CleanUp> = Vec::new();
+    for entry in entries {
+        // Only what retention deletes has a reason in the log.
+        let is_one = entry.result == AuditResult::Ok
+            && (entry.detail.starts_with("the disk was") || entry.detail.starts_with("older than"));
+        if !is_one {
+            continue;
+        }
+        let by = (entry.actor_id != "system").then(|| entry.actor_name.clone());
+        match found.last_mut() {
+            Some(last)
+                if minute(&last.at) == minute(&entry.at)
+                    && last.by == by
+                    && last.reason == entry.detail =>
+            {
+                last.recordings += 1;
+            }
+            _ => found.push(CleanUp {
+                at: entry.at.clone(),
+                recordings: 1,
+                reason: entry.detail.clone(),
+                by,
+            }),
+        }
+    }
+    found
+}
+
+impl CleanUp {
+    /// What was done and why, in a sentence.
+    pub fn words(&self) -> String {
+        let plural = if self.recordings == 1 { "" } else { "s" };
+        let by = match &self.by {
+            Some(name) => format!(" by {name}"),
+            None => String::new(),
+        };
+        let reason = match self.reason.strip_prefix("older than") {
+            Some(days) => format!("older than{days}"),
+            None => format!("because {}", self.reason),
+        };
+        format!(
+            "{} recording{plural} deleted{by}, {reason}",
+            self.recordings
+        )
+    }
+}
+
+/// `2026-11-21T09:30`.
+fn minute(at: &str) -> &str {
+    at.get(..16).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use sortie_api::Via;
+
+    use super::*;
+
+    fn entry(at: &str, actor: &str, detail: &str) -> AuditEntry {
+        AuditEntry {
+            seq: 1,
+            at: at.to_owned(),
+            actor_id: actor.to_owned(),
+            actor_name: actor.to_owned(),
+            via: Via::System,
+            address: None,
+            action: "recording.delete".to_owned(),
+            subject: "r".to_owned(),
+            detail: detail.to_owned(),
+            result: AuditResult::Ok,
+            hash: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_went_together_is_told_together() {
+        const FULL: &str = "the disk was more than 80 % full";
+        let mut failed = entry("2026-11-21T09:30:02Z", "system", FULL);
+        failed.result = AuditResult::Failed;
+        let entries = [
+            entry("2026-11-21T10:00:00Z", "ann", FULL),
+            entry("2026-11-21T09:30:03Z", "system", FULL),
+            failed,
+            entry("2026-11-21T09:30:01Z", "system", FULL),
+            entry("2026-11-21T09:20:00Z", "ann", ""),
+            entry("2026-11-20T09:30:01Z", "system", "older than 30 days"),
+        ];
+        let words: Vec<_> = clean_ups(&entries).iter().map(CleanUp::words).collect();
+        assert_eq!(
+            words,
+            [
+                "1 recording deleted by ann, because the disk was more than 80 % full",
+                "2 recordings deleted, because the disk was more than 80 % full",
+                "1 recording deleted, older than 30 days",
+            ]
+        );
+    }
+}

@@ -1,0 +1,141 @@
+use leptos::prelude::*;
+
+use super::board::Board;
+use crate::appliance::{Line, lines, session};
+use crate::format;
+use crate::web::components::{
+    Cell, Confirm, Duration, Fetching, Glyph, Icon, Pager, Refresh, Table,
+};
+use crate::web::pages::recordings::{LIST, RecordingRow};
+
+const HEADING: &str = "list-heading";
+const COLUMNS: [&str; 5] = ["Filename", "Date", "#Duration", "#Size", "#Actions"];
+
+/// What is recorded and what has been, newest first.
+#[component]
+pub(super) fn List(board: Board) -> impl IntoView {
+    let shelf = board.shelf;
+    // The one under way is on the first page only: it is the newest.
+    let growing = Memo::new(move |_| {
+        let file = board.with(|now| now.file.clone()).flatten();
+        file.filter(|_| shelf.place.cursor().is_empty())
+            .map(|file| (file.filename, file.session_id))
+    });
+    let now = Memo::new(move |_| {
+        let rows = shelf.page.rows();
+        growing.with(|growing| {
+            let growing = growing.as_ref();
+            lines(
+                &rows,
+                growing.map(|(name, session)| (name.as_str(), session.as_deref())),
+            )
+        })
+    });
+    let is_empty = move || shelf.is_empty() && growing.with(Option::is_none);
+    let has_rows = Memo::new(move |_| shelf.has_rows() || growing.with(Option::is_some));
+    let rows = move || {
+        view! {
+            <For each=move || now.get() key=Line::key let:line>
+                {match line {
+                    Line::Growing { filename, is_of_several } => {
+                        view! { <GrowingRow board=board filename=filename is_of_several=is_of_several /> }.into_any()
+                    }
+                    Line::Session { files, is_growing, duration_seconds, size_bytes, .. } => {
+                        let words = session(files, is_growing);
+                        view! { <SessionRow words=words duration_seconds=duration_seconds size_bytes=size_bytes /> }
+                            .into_any()
+                    }
+                    Line::File { id, is_of_several } => {
+                        let row = board.row(&id);
+                        row.map(|row| view! { <RecordingRow shelf=shelf first=row is_of_several=is_of_several /> })
+                            .into_any()
+                    }
+                }}
+            </For>
+        }
+    };
+    view! {
+        <section class="list" aria-labelledby=HEADING>
+            <p class="visually-hidden" role="status">
+                {move || shelf.announcement()}
+            </p>
+            <div class="page-head">
+                <h2 id=HEADING>"Recordings"</h2>
+                <div class="page-actions">
+                    <Refresh asked=shelf.page.asked() />
+                </div>
+            </div>
+            <div id=LIST tabindex="-1">
+                <Fetching asked=shelf.page.asked() bars=3 />
+                <Show when=is_empty>
+                    <div class="empty card">
+                        <Icon glyph=Glyph::Film />
+                        <p class="empty-heading">"No recordings"</p>
+                        <p class="quiet">"What is recorded appears here, even while it is still running."</p>
+                    </div>
+                </Show>
+                <Show when=move || has_rows.get()>
+                    <Table named_by=HEADING columns=&COLUMNS class="recordings recordings-appliance" rows=rows />
+                </Show>
+            </div>
+            <Pager place=shelf.place next=shelf.page.next() />
+            <Confirm asked=shelf.asked />
+        </section>
+    }
+}
+
+/// The file under way. It can be watched when it is finished.
+#[component]
+fn GrowingRow(board: Board, filename: String, is_of_several: bool) -> impl IntoView {
+    let duration_ms = Memo::new(move |_| {
+        let seconds = board.with(|now| now.file.as_ref().map(|file| file.duration_seconds));
+        format::seconds_to_ms(seconds.flatten().unwrap_or(0.0))
+    });
+    let size = Memo::new(move |_| {
+        let bytes = board.with(|now| now.file.as_ref().map(|file| file.size_bytes));
+        format::size(bytes.flatten().unwrap_or(0))
+    });
+    view! {
+        <tr role="row" class="row-growing" class:row-of-several=is_of_several>
+            <td role="cell" class="cell-name">
+                {filename}
+                <span class="badges">
+                    <span class="badge badge-recording">
+                        <span class="badge-dot" aria-hidden="true"></span>
+                        "Recording"
+                    </span>
+                </span>
+            </td>
+            <Cell label="Date" class="cell-date">
+                "Now"
+            </Cell>
+            <td role="cell" class="number cell-duration">
+                <Duration duration_ms=duration_ms />
+            </td>
+            <td role="cell" class="number cell-size">
+                {size}
+            </td>
+            <td role="cell" class="number cell-actions"></td>
+        </tr>
+    }
+}
+
+/// What the files below have in common.
+#[component]
+fn SessionRow(words: String, duration_seconds: f64, size_bytes: u64) -> impl IntoView {
+    let duration_ms = format::seconds_to_ms(duration_seconds);
+    view! {
+        <tr role="row" class="row-session">
+            <td role="cell" class="cell-name" colspan="2">
+                {words}
+            </td>
+            <td role="cell" class="number cell-duration">
+                <Duration duration_ms=Signal::stored(duration_ms) />
+            </td>
+            <td role="cell" class="number cell-size">
+                {format::size(size_bytes)}
+            </td>
+            <td role="cell" class="number cell-actions"></td>
+        </tr>
+    }
+}

@@ -1,0 +1,134 @@
+use leptos::prelude::*;
+use sortie_api::SignalState;
+
+use super::board::Board;
+use crate::appliance::dropped;
+use crate::link::Link;
+use crate::web::components::{ErrorNotice, Glyph, Icon};
+use crate::web::dom;
+
+/// Frames that went missing this long ago are no warning any more; the figure stays.
+const RECENT_MS: u64 = 60_000;
+
+/// What needs to be said above everything else: that the device is gone, and what keeps it from recording well.
+#[component]
+pub(super) fn Notices(board: Board) -> impl IntoView {
+    let announcement = Memo::new(move |_| board.announcement());
+    view! {
+        <p class="visually-hidden" role="status">
+            {announcement}
+        </p>
+        <div class="appliance-notices">
+            <Lost board=board />
+            <Trouble board=board />
+            <Dropped board=board />
+        </div>
+    }
+}
+
+/// The device does not answer.
+#[component]
+fn Lost(board: Board) -> impl IntoView {
+    let is_lost = Memo::new(move |_| board.is_lost());
+    let is_given_up = Memo::new(move |_| board.link.get() == Link::GivenUp);
+    let countdown = move || {
+        view! {
+            <div class="notice notice-problem">
+                <Icon glyph=Glyph::Unplugged />
+                // Only this is read out, once: not each second.
+                <p role="alert">"The device cannot be reached. If it is only the connection, recording goes on there."</p>
+                <span class="digits countdown">{move || board.link.get().words()}</span>
+                <button type="button" class="button" on:click=move |_| board.hurry()>
+                    "Try now"
+                </button>
+            </div>
+        }
+    };
+    view! {
+        <Show when=move || is_lost.get()>
+            <Show when=move || is_given_up.get() fallback=countdown>
+                <ErrorNotice
+                    sentence="The device still cannot be reached. Check its power and its network, then reload the page."
+                    action="Reload"
+                    on_action=move |()| dom::reload()
+                />
+            </Show>
+        </Show>
+    }
+}
+
+/// What keeps it from recording, or went wrong last.
+#[component]
+fn Trouble(board: Board) -> impl IntoView {
+    let problem = Memo::new(move |_| {
+        board
+            .with(|now| {
+                // That there is no device the signal says already.
+                let is_known = now.signal.state == SignalState::NoDevice && now.advice.is_none();
+                let problem = now.problem.clone().filter(|_| !is_known)?;
+                Some((problem, now.advice.clone()))
+            })
+            .flatten()
+    });
+    view! {
+        {move || {
+            problem
+                .get()
+                .map(|(problem, advice)| {
+                    view! {
+                        <div class="notice notice-problem" role="alert">
+                            <Icon glyph=Glyph::Alert />
+                            <p>
+                                <strong>{format!("The recorder says: {problem}.")}</strong>
+                                " "
+                                {advice}
+                            </p>
+                        </div>
+                    }
+                })
+        }}
+    }
+}
+
+/// Frames are going missing.
+#[component]
+fn Dropped(board: Board) -> impl IntoView {
+    let frames = Memo::new(move |_| {
+        board
+            .with(|now| (now.dropped_frames, now.dropped_by_disk))
+            .unwrap_or_default()
+    });
+    let is_known = Memo::new(move |_| board.state.with(Option::is_some));
+    // What was missing before somebody looked is no news; nor is a device that was started anew.
+    let news = RwSignal::new(None::<(String, u64)>);
+    Effect::new(move |before: Option<Option<(u64, u64)>>| {
+        let now = is_known.get().then(|| frames.get());
+        if let (Some(Some((before, before_disk))), Some((now, now_disk))) = (before, now)
+            && now > before
+        {
+            let words = dropped(now - before, now_disk.saturating_sub(before_disk));
+            news.set(Some((words, dom::monotonic_ms())));
+        }
+        now
+    });
+    // Looked at whenever the device says something, which it does every second while it records.
+    Effect::new(move |_| {
+        board.state.track();
+        let is_old = news.with_untracked(|news| {
+            let at_ms = news.as_ref().map(|(_, at_ms)| *at_ms);
+            at_ms.is_some_and(|at_ms| dom::monotonic_ms() > at_ms + RECENT_MS)
+        });
+        if is_old {
+            news.set(None);
+        }
+    });
+    let words = move || news.with(|news| news.as_ref().map(|(words, _)| words.clone()));
+    view! {
+        <Show when=move || news.with(Option::is_some)>
+            <div class="notice notice-problem">
+                <Icon glyph=Glyph::Alert />
+                <p>{words}</p>
+            </div>
+        </Show>
+    }
+}

@@ -1,0 +1,137 @@
+use gloo_net::http::Method;
+use leptos::ev;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
+
+use super::board::Board;
+use crate::web::dom;
+
+const THRESHOLD: &str = "threshold";
+
+/// What the page sets. Follows what is set elsewhere, until somebody changes something here.
+#[component]
+pub(super) fn SettingsForm(board: Board) -> impl IntoView {
+    let kept = Memo::new(move |_| {
+        let kept = board.with(|now| (now.auto_record, now.threshold_percent.unwrap_or(0)));
+        kept.unwrap_or_default()
+    });
+    // What the person has chosen and not saved.
+    let auto = RwSignal::new(None::<bool>);
+    let threshold = RwSignal::new(None::<String>);
+    let auto_shown = move || auto.get().unwrap_or_else(|| kept.get().0);
+    let threshold_shown = move || threshold.get().unwrap_or_else(|| kept.get().1.to_string());
+    let is_busy = RwSignal::new(false);
+    let told = RwSignal::new("");
+    let problem = RwSignal::new(None::<String>);
+    let is_wrong = RwSignal::new(false);
+
+    let save = move |event: ev::SubmitEvent| {
+        event.prevent_default();
+        if is_busy.get_untracked() || untrack(|| board.is_lost()) {
+            return;
+        }
+        told.set("");
+        problem.set(None);
+        let percent = untrack(threshold_shown).trim().parse::<u8>();
+        let Some(percent) = percent.ok().filter(|percent| *percent < 100) else {
+            is_wrong.set(true);
+            problem.set(Some(
+                "The storage threshold is a whole number from 0 to 99.".to_owned(),
+            ));
+            dom::focus(THRESHOLD);
+            return;
+        };
+        is_wrong.set(false);
+        let on = untrack(auto_shown);
+        is_busy.set(true);
+        spawn_local(async move {
+            let changes = Settings::from([
+                (RECORDING_AUTO_RECORD.to_owned(), on.to_string()),
+                (STORAGE_THRESHOLD_PERCENT.to_owned(), percent.to_string()),
+            ]);
+            let api = board.api();
+            let outcome = api.tell(Method::PUT, "/api/admin/settings", &changes).await;
+            if is_busy.is_disposed() {
+                return;
+            }
+            is_busy.set(false);
+            match outcome {
+                Ok(()) => {
+                    // Shown as saved at once; the device says the same in a moment.
+                    board.state.update(|now| {
+                        if let Some(now) = now {
+                            now.auto_record = on;
+                            now.threshold_percent = (percent > 0).then_some(percent);
+                        }
+                    });
+                    auto.set(None);
+                    threshold.set(None);
+                    told.set("Settings saved successfully");
+                    board.has_changed();
+                }
+                Err(error) => problem.set(Some(board.explain(&error))),
+            }
+        });
+    };
+    view! {
+        <form class="card appliance-settings" novalidate on:submit=save>
+            <h2 class="card-heading">"Settings"</h2>
+            <div class="switch">
+                <label for="auto-record">"Auto-Record Sessions"</label>
+                <input
+                    id="auto-record"
+                    type="checkbox"
+                    role="switch"
+                    class="toggle"
+                    prop:checked=auto_shown
+                    aria-describedby="auto-record-hint"
+                    on:change=move |event| {
+                        told.set("");
+                        auto.set(Some(event_target_checked(&event)));
+                    }
+                />
+            </div>
+            <p id="auto-record-hint" class="field-hint">
+                "Recording starts by itself when there is a video signal, and ends when it goes."
+            </p>
+            <div class="field">
+                <label for=THRESHOLD>"Storage threshold"</label>
+                <div class="input-unit">
+                    <input
+                        id=THRESHOLD
+                        class="input"
+                        type="number"
+                        inputmode="numeric"
+                        min="0"
+                        max="99"
+                        prop:value=threshold_shown
+                        aria-invalid=move || is_wrong.get().to_string()
+                        aria-describedby="threshold-hint"
+                        on:input=move |event| {
+                            told.set("");
+                            threshold.set(Some(event_target_value(&event)));
+                        }
+                    />
+                    <span aria-hidden="true">"%"</span>
+                </div>
+                <p id="threshold-hint" class="field-hint">
+                    "In percent of the disk: above it the oldest recordings are deleted. 0: nothing is."
+                </p>
+            </div>
+            <button
+                type="submit"
+                class="button button-primary"
+                aria-disabled=move || (is_busy.get() || board.is_lost()).to_string()
+            >
+                "Save Settings"
+            </button>
+            <p class="saved" role="status">
+                {told}
+            </p>
+            <p class="problem-text" role="alert">
+                {problem}
+            </p>
+        </form>
+    }
+}

@@ -1,0 +1,161 @@
+use leptos::either::Either;
+use leptos::prelude::*;
+use sortie_api::{RecorderState, SignalState};
+
+use super::board::Board;
+use crate::appliance::{Button, button, recorder, remedy, signal};
+use crate::format;
+use crate::web::components::{Duration, Glyph, Icon};
+
+/// What arrives, what is done with it, and the button.
+#[component]
+pub(super) fn Status(board: Board) -> impl IntoView {
+    view! {
+        <div class="card device">
+            <Signal board=board />
+            <Recorder board=board />
+            <Facts board=board />
+        </div>
+    }
+}
+
+/// What arrives: in words, in colour, and with a picture.
+#[component]
+fn Signal(board: Board) -> impl IntoView {
+    let state = Memo::new(move |_| {
+        let state = board.with(|now| now.signal.state);
+        state.unwrap_or(SignalState::NoDevice)
+    });
+    let words = Memo::new(move |_| board.with(|now| signal(&now.signal)).unwrap_or_default());
+    let device = Memo::new(move |_| board.with(|now| now.device.clone()).flatten());
+    let glyph = move || match state.get() {
+        SignalState::Steady => Glyph::Screen,
+        SignalState::NoDevice => Glyph::Unplugged,
+        _ => Glyph::Alert,
+    };
+    let class = move || match state.get() {
+        SignalState::Steady => "signal signal-steady",
+        _ => "signal signal-missing",
+    };
+    view! {
+        <div class=class>
+            <span class="signal-icon">{move || view! { <Icon glyph=glyph() /> }}</span>
+            <div class="signal-words">
+                <p class="signal-state">
+                    <span class="visually-hidden">"Signal: "</span>
+                    {words}
+                </p>
+                <p class="quiet">{device}</p>
+            </div>
+            {move || remedy(state.get()).map(|remedy| view! { <p class="signal-remedy">{remedy}</p> })}
+        </div>
+    }
+}
+
+/// What the recorder does, for how long, and the button.
+#[component]
+fn Recorder(board: Board) -> impl IntoView {
+    let words = Memo::new(move |_| board.with(recorder).unwrap_or_default());
+    let is_recording = Memo::new(move |_| board.is_recording());
+    let has_duration = Memo::new(move |_| {
+        let state = board.with(|now| now.recorder != RecorderState::Idle);
+        state.unwrap_or(false) && board.duration_ms.get() > 0 || is_recording.get()
+    });
+    let offered = Memo::new(move |_| board.with(button).unwrap_or(Button::Stop));
+    let is_busy = RwSignal::new(false);
+    let is_off =
+        move || is_busy.get() || board.is_lost() || matches!(offered.get(), Button::CannotStart(_));
+    let is_stop = Memo::new(move |_| offered.get() == Button::Stop);
+    // One button that says another thing: it keeps the focus of whoever has pressed it.
+    let press = move |_| {
+        if untrack(is_off) {
+            return;
+        }
+        is_busy.set(true);
+        let order = if is_stop.get_untracked() {
+            "stop"
+        } else {
+            "start"
+        };
+        board.order(order, move |_| {
+            is_busy.try_set(false);
+        });
+    };
+    let reason = move || match offered.get() {
+        Button::CannotStart(reason) => Some(reason),
+        _ if board.is_lost() => Some("The device cannot be reached."),
+        _ => None,
+    };
+    view! {
+        <div class="recorder">
+            <p class="recorder-state" class:is-on-air=move || is_recording.get()>
+                <span class="live-dot" aria-hidden="true"></span>
+                <span>{words}</span>
+                <Show when=move || has_duration.get()>
+                    <span class="clock">
+                        <Duration duration_ms=board.duration_ms />
+                    </span>
+                </Show>
+            </p>
+            <button
+                type="button"
+                class="button button-round"
+                class:button-record=move || !is_stop.get()
+                class:button-strong=move || is_stop.get()
+                aria-disabled=move || is_off().to_string()
+                aria-describedby="recorder-reason"
+                on:click=press
+            >
+                {move || {
+                    if is_stop.get() {
+                        Either::Left(view! { <Icon glyph=Glyph::Stop /> "Stop Recording" })
+                    } else {
+                        Either::Right(view! { <Icon glyph=Glyph::Record /> "Start Recording" })
+                    }
+                }}
+            </button>
+            <p id="recorder-reason" class="recorder-reason quiet">
+                {reason}
+            </p>
+            <p class="problem-text" role="alert">
+                {board.problem}
+            </p>
+        </div>
+    }
+}
+
+/// The file under way, the encoder, and what is missing.
+#[component]
+fn Facts(board: Board) -> impl IntoView {
+    let file = Memo::new(move |_| {
+        let file = board.with(|now| now.file.clone()).flatten()?;
+        Some((file.filename, format::size(file.size_bytes)))
+    });
+    let encoder = Memo::new(move |_| board.with(|now| now.encoder.clone()).flatten());
+    let frames = Memo::new(move |_| board.with(|now| now.dropped_frames).unwrap_or(0));
+    let fact = |name: &'static str, value: String| {
+        view! {
+            <div>
+                <dt>{name}</dt>
+                <dd>{value}</dd>
+            </div>
+        }
+    };
+    view! {
+        <dl class="facts device-facts">
+            {move || {
+                file.get()
+                    .map(|(name, size)| {
+                        view! {
+                            <div>
+                                <dt>"File"</dt>
+                                <dd>{name} " " <span class="quiet digits">{size}</span></dd>
+                            </div>
+                        }
+                    })
+            }}
+            {move || encoder.get().map(|name| fact("Encoder", name))}
+            {move || (frames.get() > 0).then(|| fact("Frames missing", frames.get().to_string()))}
+        </dl>
+    }
+}
