@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { seekAndRead } from './pages/clock-picture.mjs';
 import { launch, openTestPage, shareTab } from './support/browser.mjs';
-import { begin, furnish } from './support/history.mjs';
+import { Agent, AgentApi } from './support/agent.mjs';
+import { begin, furnish, furnishAppliance } from './support/history.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
@@ -85,7 +86,39 @@ async function use(context) {
   await page.close();
 }
 
+/** What the operator of an appliance sees. */
+async function operate(browser) {
+  const agent = await Agent.start({ SORTIE_CAPTURE_MODE: '1920x1080@30', SORTIE_CAPTURE_THRESHOLD_PERCENT: '80' });
+  try {
+    await furnishAppliance(agent);
+    const api = await AgentApi.signIn(agent.origin);
+    await api.settings({ recording_auto_record: 'true' });
+    while (!((await api.state()).file?.duration_seconds > 45)) await wait(500);
+    for (const [options, name] of [
+      [WIDE, 'appliance'], [{ ...WIDE, colorScheme: 'dark' }, 'appliance-dark'], [PHONE, 'appliance-phone'],
+    ]) {
+      const context = await signedIn(browser, agent.origin, undefined, options);
+      const page = await context.newPage();
+      await page.goto(agent.origin);
+      await page.getByRole('button', { name: 'Stop Recording' }).waitFor();
+      await page.getByText(/% of .* in use\./).waitFor();
+      await settled(page);
+      await shot(page, name);
+      await page.getByRole('heading', { name: 'Storage' }).evaluate((it) => it.parentElement.scrollIntoView({ block: 'end' }));
+      await shot(page, `${name}-storage`);
+      await context.close();
+    }
+  } finally {
+    await agent.close();
+  }
+}
+
 await mkdir(folder, { recursive: true });
+if (process.argv[3] === 'appliance') {
+  const browser = await launch();
+  await operate(browser).finally(() => browser.close());
+  process.exit();
+}
 const server = await Server.start({
   // Shown on the Storage tab.
   SORTIE_RECORDING_STORAGE_PATH: 'recordings',

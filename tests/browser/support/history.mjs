@@ -1,6 +1,7 @@
 // A server as it looks after some months of use: for pictures, not for tests.
 
 import { execFile } from 'node:child_process';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Api } from './api.mjs';
@@ -94,15 +95,99 @@ export async function furnish(server) {
     }
   }
   await server.stop();
+  await edit(join(server.dataDir, 'sortie.db'), statements);
+  await server.restart();
+  return people;
+}
+
+/** Changes what is in a database that nobody has open. */
+async function edit(database, statements) {
   const script = `import json, sqlite3, sys
 with sqlite3.connect(sys.argv[1]) as database:
     for statement, values in json.load(sys.stdin):
         database.execute(statement, values)`;
-  const editing = run('python3', ['-c', script, join(server.dataDir, 'sortie.db')]);
+  const editing = run('python3', ['-c', script, database]);
   editing.child.stdin.end(JSON.stringify(statements));
   await editing;
-  await server.restart();
-  return people;
+}
+
+/** Days ago, time of day, minutes; several minutes are the files of one session. */
+const WATCHED = [
+  [0, '08:12', [61, 34]],
+  [1, '13:40', [117]],
+  [1, '09:05', [23]],
+  [2, '15:22', [60, 60, 12]],
+  [4, '10:31', [48]],
+  [5, '07:58', [92]],
+  [8, '16:03', [9]],
+];
+
+/** Gives an appliance the recordings of a week, and a clean-up that happened before it. */
+export async function furnishAppliance(agent) {
+  const api = await Api.signIn(agent.origin);
+  await api.post('/api/appliance/recording/start');
+  const wait = () => new Promise((resolve) => { setTimeout(resolve, 200); });
+  const state = async () => (await api.fetch('/api/appliance')).json();
+  while (!((await state()).file?.duration_seconds > 1)) await wait();
+  await api.post('/api/appliance/recording/stop');
+  while ((await api.recordings()).length === 0) await wait();
+  const [{ id, filename }] = await api.recordings();
+  await agent.stop();
+
+  // What lies in the folder is taken into the list at the start.
+  const folder = join(agent.dataDir, 'recordings');
+  const next = numbers(11);
+  const statements = [];
+  const stamp = (ms) => new Date(ms).toISOString().slice(0, 19).replace('T', '_').replaceAll(':', '-');
+  for (const [number, [days, time, parts]] of WATCHED.entries()) {
+    let begun = Date.parse(`${new Date(Date.now() - days * DAY_MS).toISOString().slice(0, 10)}T${time}:00Z`);
+    for (const minutes of parts) {
+      begun += Math.floor(next() * 40) * 1_000;
+      const seconds = minutes * 60 - Math.floor(next() * 50);
+      const name = `recording_${stamp(begun)}.mp4`;
+      await copyFile(join(folder, filename), join(folder, name));
+      statements.push([
+        `UPDATE recordings SET created_ms = ?, completed_ms = ?, duration_ms = ?, size_bytes = ?, session_id = ?,
+           interrupted = ?, protected = ? WHERE storage_path = ?`,
+        [
+          begun, begun + seconds * 1_000, seconds * 1_000, Math.floor(seconds * (105_000 + next() * 30_000)),
+          `session ${number}`, number === 5 ? 1 : 0, number === 3 ? 1 : 0, name,
+        ],
+      ]);
+      begun += seconds * 1_000;
+    }
+  }
+  await agent.restart();
+  const again = await Api.signIn(agent.origin);
+  while ((await again.recordings()).length <= statements.length) await wait();
+  // The first one goes by a clean-up.
+  const settings = (percent) => again.fetch('/api/admin/settings', {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ storage_threshold_percent: percent }),
+  });
+  for (const recording of await again.recordings()) {
+    if (recording.id === id) continue;
+    await again.fetch(`/api/recordings/${recording.id}`, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ protected: true }),
+    });
+  }
+  await settings('1');
+  while (await again.recording(id)) {
+    await again.post('/api/admin/retention/run');
+    await wait();
+  }
+  await settings('80');
+  await agent.stop();
+  statements.push([
+    `UPDATE audit SET at_ms = ?, actor_id = 'system', actor_name = 'system', detail = 'the disk was more than 80 % full'
+       WHERE action = 'recording.delete'`,
+    [Date.now() - 8.3 * DAY_MS],
+  ]);
+  await edit(join(agent.dataDir, 'agent.db'), statements);
+  await agent.restart();
 }
 
 /** A recording of this person that has begun and goes on. */
