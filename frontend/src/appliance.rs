@@ -29,10 +29,18 @@ pub fn signal(signal: &InputSignal) -> String {
     words.to_owned()
 }
 
-/// `60`, `59.94`.
+/// `60`, `59.94`. By integers: what formats any float is larger than this page's list.
 fn rate(fps: f64) -> String {
-    let text = format!("{fps:.2}");
+    let hundredths = whole(fps * 100.0);
+    let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// The nearest whole number; 0 for what is negative or none.
+#[expect(clippy::cast_possible_truncation, reason = "saturates")]
+#[expect(clippy::cast_sign_loss, reason = "saturates")]
+fn whole(number: f64) -> u64 {
+    number.round() as u64
 }
 
 /// What to do so that there is a picture; nothing when there is one.
@@ -113,16 +121,15 @@ pub fn dropped(frames: u64, by_disk: u64) -> String {
 
 /// How long it can go on, in words.
 pub fn hours_left(hours: f64) -> String {
-    if hours < 1.0 {
-        let minutes = (hours * 60.0).max(0.0).floor();
-        let plural = if minutes == 1.0 { "" } else { "s" };
-        return format!("Room for about {minutes:.0} minute{plural} of recording");
-    }
-    if hours >= 1000.0 {
-        return "Room for more than 1000 hours of recording".to_owned();
-    }
-    let digits = usize::from(hours < 9.95);
-    format!("Room for about {hours:.digits$} hours of recording")
+    let minutes = whole(hours * 60.0);
+    let amount = match minutes {
+        1 => "about 1 minute".to_owned(),
+        0..60 => format!("about {minutes} minutes"),
+        60..600 => format!("about {}.{} hours", minutes / 60, minutes % 60 / 6),
+        600..60_000 => format!("about {} hours", minutes / 60),
+        _ => "more than 1000 hours".to_owned(),
+    };
+    format!("Room for {amount} of recording")
 }
 
 /// How the disk is divided up, in bytes.

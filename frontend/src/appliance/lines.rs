@@ -56,6 +56,8 @@ impl Line {
 /// The lines for `rows`, which are in order of time. `growing` is the name of the file under way, which is newer than
 /// all of them, and its session.
 pub fn lines(rows: &[Recording], growing: Option<(&str, Option<&str>)>) -> Vec<Line> {
+    // It may have been finished since it was heard of.
+    let growing = growing.filter(|(name, _)| rows.iter().all(|row| row.filename != *name));
     let (growing, session) = growing.unzip();
     let session = session.flatten();
     let mut lines = Vec::new();
@@ -161,6 +163,7 @@ mod tests {
             Some(("now", Some("2"))),
             &["1+", "- now", "- b", "a"],
         );
+        check(&[("a", "1")], Some(("a.webm", Some("1"))), &["a"]);
         // An older session is not meant.
         check(
             &[("b", "2"), ("a", "1")],
