@@ -125,9 +125,10 @@ const WATCHED = [
 /** Gives an appliance the recordings of a week, and a clean-up that happened before it. */
 export async function furnishAppliance(agent) {
   const api = await Api.signIn(agent.origin);
-  await api.post('/api/appliance/recording/start');
   const wait = () => new Promise((resolve) => { setTimeout(resolve, 200); });
   const state = async () => (await api.fetch('/api/appliance')).json();
+  while ((await state()).signal.state !== 'steady') await wait();
+  await api.post('/api/appliance/recording/start');
   while (!((await state()).file?.duration_seconds > 1)) await wait();
   await api.post('/api/appliance/recording/stop');
   while ((await api.recordings()).length === 0) await wait();
