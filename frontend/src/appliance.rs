@@ -4,7 +4,7 @@ mod cleanups;
 mod clock;
 mod lines;
 
-use sortie_api::{Appliance, InputSignal, RecorderState, SignalState, Space};
+use sortie_api::{Appliance, Forwarding, InputSignal, RecorderState, SignalState, Space};
 
 pub use cleanups::{CleanUp, clean_ups};
 pub use clock::Clock;
@@ -119,6 +119,19 @@ pub fn dropped(frames: u64, by_disk: u64) -> String {
     format!("{frames} frame{plural}: {why}")
 }
 
+/// How far the central server is behind, in words.
+pub fn forwarding(now: &Forwarding) -> String {
+    let waiting = match now.waiting {
+        0 => return "has everything".to_owned(),
+        1 => "1 recording to send".to_owned(),
+        waiting => format!("{waiting} recordings to send"),
+    };
+    match &now.problem {
+        Some(problem) => format!("{waiting}: {problem}"),
+        None => waiting,
+    }
+}
+
 /// How long it can go on, in words.
 pub fn hours_left(hours: f64) -> String {
     let minutes = whole(hours * 60.0);
@@ -201,6 +214,7 @@ mod tests {
             auto_record: false,
             threshold_percent: None,
             space: None,
+            forwarding: None,
             test_source: false,
         }
     }
@@ -263,6 +277,25 @@ mod tests {
         assert_eq!(
             session(1, true),
             "One session: 1 file so far, and one is under way"
+        );
+    }
+
+    #[test]
+    fn what_the_central_server_still_needs() {
+        let mut now = Forwarding {
+            waiting: 0,
+            filename: None,
+            sent_bytes: 0,
+            size_bytes: 0,
+            problem: None,
+        };
+        assert_eq!(forwarding(&now), "has everything");
+        now.waiting = 2;
+        assert_eq!(forwarding(&now), "2 recordings to send");
+        now.problem = Some("it cannot be reached".to_owned());
+        assert_eq!(
+            forwarding(&now),
+            "2 recordings to send: it cannot be reached"
         );
     }
 

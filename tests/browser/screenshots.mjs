@@ -12,6 +12,7 @@ import { signedIn } from './support/sign-in.mjs';
 
 const folder = process.argv[2] ?? 'docs/images';
 const WIDE = { viewport: { width: 1280, height: 800 } };
+const TALL = { viewport: { width: 1280, height: 1120 } };
 const PHONE = { viewport: { width: 375, height: 740 }, deviceScaleFactor: 2 };
 
 const shot = (page, name) => page.screenshot({ path: join(folder, `${name}.png`) });
@@ -88,14 +89,14 @@ async function use(context) {
 
 /** What the operator of an appliance sees. */
 async function operate(browser) {
-  const agent = await Agent.start({ SORTIE_CAPTURE_MODE: '1920x1080@30', SORTIE_CAPTURE_THRESHOLD_PERCENT: '80' });
+  const agent = await Agent.start({ SORTIE_CAPTURE_MODE: '1280x720@30', SORTIE_CAPTURE_THRESHOLD_PERCENT: '80' });
   try {
     await furnishAppliance(agent);
     const api = await AgentApi.signIn(agent.origin);
     await api.settings({ recording_auto_record: 'true' });
     while (!((await api.state()).file?.duration_seconds > 45)) await wait(500);
     for (const [options, name] of [
-      [WIDE, 'appliance'], [{ ...WIDE, colorScheme: 'dark' }, 'appliance-dark'], [PHONE, 'appliance-phone'],
+      [TALL, 'appliance'], [{ ...WIDE, colorScheme: 'dark' }, 'appliance-dark'], [PHONE, 'appliance-phone'],
     ]) {
       const context = await signedIn(browser, agent.origin, undefined, options);
       const page = await context.newPage();
@@ -104,8 +105,11 @@ async function operate(browser) {
       await page.getByText(/% of .* in use\./).waitFor();
       await settled(page);
       await shot(page, name);
-      await page.getByRole('heading', { name: 'Storage' }).evaluate((it) => it.parentElement.scrollIntoView({ block: 'end' }));
-      await shot(page, `${name}-storage`);
+      if (name === 'appliance-dark') {
+        const storage = page.getByRole('heading', { name: 'Storage' });
+        await storage.evaluate((it) => it.parentElement.scrollIntoView({ block: 'end' }));
+        await shot(page, 'appliance-storage-dark');
+      }
       await context.close();
     }
   } finally {

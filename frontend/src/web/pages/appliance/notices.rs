@@ -90,6 +90,17 @@ fn Trouble(board: Board) -> impl IntoView {
     }
 }
 
+/// Frames that have gone missing of late.
+#[derive(Clone, Copy)]
+struct News {
+    /// How many were missing before, and how many of them because of the disk.
+    since: (u64, u64),
+    frames: u64,
+    by_disk: u64,
+    /// When it was heard of last.
+    at_ms: u64,
+}
+
 /// Frames are going missing.
 #[component]
 fn Dropped(board: Board) -> impl IntoView {
@@ -99,15 +110,23 @@ fn Dropped(board: Board) -> impl IntoView {
             .unwrap_or_default()
     });
     let is_known = Memo::new(move |_| board.state.with(Option::is_some));
-    // What was missing before somebody looked is no news; nor is a device that was started anew.
-    let news = RwSignal::new(None::<(String, u64)>);
+    // What was missing before somebody looked is no news; nor is a device that was started anew. All that goes missing
+    // while the notice stands is counted together.
+    let news = RwSignal::new(None::<News>);
     Effect::new(move |before: Option<Option<(u64, u64)>>| {
         let now = is_known.get().then(|| frames.get());
-        if let (Some(Some((before, before_disk))), Some((now, now_disk))) = (before, now)
-            && now > before
+        if let (Some(Some(before)), Some(now)) = (before, now)
+            && now.0 > before.0
         {
-            let words = dropped(now - before, now_disk.saturating_sub(before_disk));
-            news.set(Some((words, dom::monotonic_ms())));
+            news.update(|news| {
+                let (since, since_disk) = news.map_or(before, |news| news.since);
+                *news = Some(News {
+                    since: (since, since_disk),
+                    frames: now.0.saturating_sub(since),
+                    by_disk: now.1.saturating_sub(since_disk),
+                    at_ms: dom::monotonic_ms(),
+                });
+            });
         }
         now
     });
@@ -115,14 +134,13 @@ fn Dropped(board: Board) -> impl IntoView {
     Effect::new(move |_| {
         board.state.track();
         let is_old = news.with_untracked(|news| {
-            let at_ms = news.as_ref().map(|(_, at_ms)| *at_ms);
-            at_ms.is_some_and(|at_ms| dom::monotonic_ms() > at_ms + RECENT_MS)
+            news.is_some_and(|news| dom::monotonic_ms() > news.at_ms + RECENT_MS)
         });
         if is_old {
             news.set(None);
         }
     });
-    let words = move || news.with(|news| news.as_ref().map(|(words, _)| words.clone()));
+    let words = move || news.get().map(|news| dropped(news.frames, news.by_disk));
     view! {
         <Show when=move || news.with(Option::is_some)>
             <div class="notice notice-problem">

@@ -3,7 +3,7 @@ use leptos::prelude::*;
 use sortie_api::{RecorderState, SignalState};
 
 use super::board::Board;
-use crate::appliance::{Button, button, recorder, remedy, signal};
+use crate::appliance::{Button, button, forwarding, recorder, remedy, signal};
 use crate::format;
 use crate::web::components::{Duration, Glyph, Icon};
 
@@ -133,6 +133,10 @@ fn Facts(board: Board) -> impl IntoView {
     });
     let encoder = Memo::new(move |_| board.with(|now| now.encoder.clone()).flatten());
     let frames = Memo::new(move |_| board.with(|now| now.dropped_frames).unwrap_or(0));
+    let central = Memo::new(move |_| {
+        let words = board.with(|now| now.forwarding.as_ref().map(forwarding));
+        words.flatten()
+    });
     let fact = |name: &'static str, value: String| {
         view! {
             <div>
@@ -147,7 +151,7 @@ fn Facts(board: Board) -> impl IntoView {
                 file.get()
                     .map(|(name, size)| {
                         view! {
-                            <div>
+                            <div class="fact-file">
                                 <dt>"File"</dt>
                                 <dd>{name} " " <span class="quiet digits">{size}</span></dd>
                             </div>
@@ -155,6 +159,7 @@ fn Facts(board: Board) -> impl IntoView {
                     })
             }}
             {move || encoder.get().map(|name| fact("Encoder", name))}
+            {move || central.get().map(|words| fact("Central server", words))}
             {move || (frames.get() > 0).then(|| fact("Frames missing", frames.get().to_string()))}
         </dl>
     }
