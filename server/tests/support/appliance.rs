@@ -11,6 +11,7 @@ pub(crate) struct FakeRecorder(Mutex<State>);
 impl FakeRecorder {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(State {
+            device: Some("Fake".to_owned()),
             signal: InputSignal {
                 state: SignalState::Steady,
                 width: Some(1920),
@@ -21,7 +22,9 @@ impl FakeRecorder {
             duration_seconds: 0.0,
             file: None,
             problem: None,
+            advice: None,
             dropped_frames: 0,
+            dropped_by_disk: 0,
             encoder: None,
             auto_record: false,
             threshold_percent: None,
