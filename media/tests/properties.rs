@@ -140,6 +140,26 @@ proptest! {
         }
     }
 
+    /// Of two cuts the later one lasts no less, none longer than the whole, and what was made of each says the same of
+    /// itself when it is indexed again.
+    #[test]
+    fn any_prefix_lasts_as_long_as_what_is_in_it(stream in stream(), cuts in prop::array::uniform2(any::<Index>())) {
+        let stream = &STREAMS[stream];
+        let mut cuts = cuts.map(|cut| cut.index(stream.len() + 1));
+        cuts.sort_unstable();
+        let mut before = 0;
+        for cut in cuts.into_iter().chain([stream.len()]) {
+            let Ok((stored, finish)) = store(&stream[..cut], Options::default()) else {
+                prop_assert_eq!(before, 0, "a shorter one plays, and {} bytes do not", cut);
+                continue;
+            };
+            prop_assert!(finish.duration_ms >= before, "{} ms at {cut}, {before} ms before", finish.duration_ms);
+            before = finish.duration_ms;
+            let again = store(&stored.bytes, repairing(&stored.bytes));
+            prop_assert_eq!(again.map(|(_, finish)| finish.duration_ms), Ok(finish.duration_ms));
+        }
+    }
+
     #[test]
     fn a_patched_stream_scans_like_the_original(damaged in damaged(), options in options()) {
         let bytes = damaged.bytes;
