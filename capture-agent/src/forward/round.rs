@@ -93,8 +93,7 @@ impl<'a> Round<'a> {
             recordings(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         // The one under way is younger than all others.
         names.extend(self.forwarder.recorder.snapshot().written.name);
-        let there: HashSet<_> = names.iter().map(String::as_str).collect();
-        let kept = self.ledger.retain(|name| there.contains(name));
+        let kept = self.ledger.retain(|name| is_there(folder, name));
         kept.map_err(|error| self.unwritten(&error))?;
         if self.forwarder.target.delete_after {
             for name in &names {
@@ -316,6 +315,12 @@ fn id(upload: &str) -> Option<&str> {
     upload.rsplit('/').next().filter(|id| !id.is_empty())
 }
 
+/// Whether there is such a recording, in whatever state: one that grows, that a crash has left, or that is finished.
+fn is_there(folder: &Path, name: &str) -> bool {
+    // In the order in which one becomes the other: it is never missed in between.
+    folder.join(format!("{name}{GROWING}")).exists() || folder.join(name).exists()
+}
+
 /// The names of finished recordings, the oldest first.
 fn recordings(folder: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
@@ -372,5 +377,26 @@ impl<'a> Watch<'a> {
             true => Extent::Growing(self.length),
             false => Extent::Gone,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_crash_has_left_is_not_forgotten_before_it_is_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.mp4.part"), "").unwrap();
+        std::fs::write(dir.path().join("b.mp4"), "").unwrap();
+        assert!(is_there(dir.path(), "a.mp4") && is_there(dir.path(), "b.mp4"));
+        assert!(!is_there(dir.path(), "c.mp4"));
+        assert_eq!(recordings(dir.path()).unwrap(), ["b.mp4"]);
+    }
+
+    #[test]
+    fn an_upload_has_its_recordings_id() {
+        assert_eq!(id("https://a/api/uploads/0190-x"), Some("0190-x"));
+        assert_eq!(id("https://a/api/uploads/"), None);
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Central {
 
 impl Central {
     pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
+        // Fails when the process has one already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut central = Self {
             url: String::new(),

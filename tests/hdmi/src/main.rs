@@ -111,8 +111,14 @@ async fn power(setup: &Setup, agent: &Agent, options: &Power) -> Result<usize> {
         "never flushed: {} bytes that the agent took for durable are lost, so this test can fail",
         lost.durable_bytes
     );
+    let rows = cuts::run(setup, agent, cuts, seed, |row| {
+        println!("cut {} of {cuts}, at {} ms", row.number, row.recorded_ms);
+    })
+    .await?;
     println!("{}", cuts::HEADING);
-    let rows = cuts::run(setup, agent, cuts, seed, |row| println!("{row}")).await?;
+    for row in &rows {
+        println!("{row}");
+    }
     let faults: Vec<_> = rows
         .iter()
         .flat_map(|row| cuts::faults(row, limit))
