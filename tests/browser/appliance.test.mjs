@@ -328,6 +328,8 @@ describe('Video Recording', { timeout: 300_000 }, () => {
   });
 
   test('on a telephone everything fits, and the keyboard reaches everything', async () => {
+    await until(() => api.state(), (it) => it.signal.state === 'steady');
+    await record(1);
     const phone = await signedIn(browser, agent.origin, undefined, NARROW);
     await withPage(phone, 'appliance phone', async (page) => {
       await open(page);
