@@ -1,11 +1,11 @@
 //! Sends recordings on to a central server, while they are made and afterwards.
 //!
 //! What is sent is the *stream*: the fragments as they were written, without the head and the index that finishing
-//! puts around them ([`content`]). Those bytes never change, so a recording can be sent while it grows, and the other
+//! puts around them (`content`). Those bytes never change, so a recording can be sent while it grows, and the other
 //! end, which finishes it by the same code, has the same file in the end. That it has, it shows by its hash.
 //!
 //! One recording at a time, the oldest first. [`tus::client`](sortie_tus::client) decides what to send and when to try
-//! again; how far each recording is, is in one small file ([`ledger`]), so that a restart goes on where it was.
+//! again; how far each recording is, is in one small file (`ledger`), so that a restart goes on where it was.
 //!
 //! What it deliberately does not: wait for anything the recorder does, or make it wait.
 
