@@ -1,5 +1,6 @@
 // The plain example in a real Firefox: another MediaRecorder, another WebM.
 
+import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import puppeteer from 'puppeteer-core';
@@ -43,5 +44,60 @@ describe('Firefox', { timeout: 600_000 }, () => {
     const saved = readSaved(await text.jsonValue());
     const file = await finishedRecording({ api, title: 'npm firefox', ...saved });
     t.diagnostic(`${await browser.version()}: ${file.video.codec_name}, ${file.durationSeconds} s`);
+  });
+
+  test('keeps what a closed tab had recorded while the server was gone, and sends it from the next one', async (t) => {
+    const folder = await project({
+      files: {
+        'index.html': '<!doctype html><html lang="en"><title>Left behind</title><canvas width="320" height="240"></canvas><script type="module" src="./main.js"></script></html>',
+        'main.js': `
+          import { Recorder } from './node_modules/sortie-recorder/index.js';
+          const canvas = document.querySelector('canvas');
+          const context = canvas.getContext('2d', { alpha: false });
+          setInterval(() => {
+            context.fillStyle = 'hsl(' + performance.now() / 20 + ' 60% 45%)';
+            context.fillRect(0, 0, canvas.width, canvas.height);
+          }, 40);
+          const target = { server: '${server.origin}', getToken: () => '${api.tokens.access_token}' };
+          window.page = {
+            async record() {
+              window.recorder = new Recorder({ ...target, source: canvas });
+              await window.recorder.start();
+            },
+            async recover() {
+              const all = await Recorder.recover(target);
+              return all.map((it) => { window.left = it; return { id: it.recordingId, recorded: it.recorded, keptBytes: it.keptBytes }; });
+            },
+            upload: () => window.left.upload(),
+          };
+        `,
+      },
+    });
+    const url = site.add('left', folder);
+    const open = async () => {
+      const page = await browser.newPage();
+      await page.goto(url, PATIENCE);
+      await page.waitForFunction(() => window.page, PATIENCE);
+      return page;
+    };
+    const page = await open();
+    await page.evaluate(() => window.page.record());
+    await page.waitForFunction(() => window.recorder.progress.safeBytes > 0, PATIENCE);
+    await server.kill();
+    const killed = await page.evaluate(() => window.recorder.progress);
+    assert.equal(killed.spool, 'opfs');
+    await page.waitForFunction((from) => window.recorder.progress.recorded > from + 4_000, PATIENCE, killed.recorded);
+    const last = await page.evaluate(() => window.recorder.progress);
+    await page.close();
+    await server.restart();
+    const next = await open();
+    const found = await next.evaluate(() => window.page.recover());
+    assert.equal(found.length, 1);
+    assert.ok(found[0].keptBytes > 0, 'there is nothing that the server does not have');
+    assert.ok(last.recorded - found[0].recorded < 3_500, `${last.recorded} ms were recorded, ${found[0].recorded} ms kept`);
+    const done = await next.evaluate(() => window.page.upload());
+    const file = await finishedRecording({ api, title: 'npm firefox left', id: done.recordingId, seconds: found[0].recorded / 1_000 });
+    await next.close();
+    t.diagnostic(`closed at ${last.recorded} ms, ${found[0].recorded} ms found; file ${file.durationSeconds} s`);
   });
 });
