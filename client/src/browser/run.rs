@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use js_sys::Array;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, BlobPropertyBag};
 
 use crate::clock::whole;
@@ -85,7 +85,8 @@ impl Run {
         }
     }
 
-    /// The bytes from `start` up to `end` as one blob; nothing when they are not all here.
+    /// The bytes from `start` up to `end` as one blob; nothing when they are not all here. Where `mime_type` is empty
+    /// the blob may have any: a piece as it is costs the page nothing, and a new blob a question to another process.
     pub(super) fn slice(&self, start: u64, end: u64, mime_type: &str) -> Option<Blob> {
         if start < self.start() || end > self.end || start > end {
             return None;
@@ -99,7 +100,15 @@ impl Run {
         {
             let from = start.max(piece.start) - piece.start;
             let to = end.min(piece.end) - piece.start;
-            parts.push(&JsValue::from(slice(&piece.blob, from, to)?));
+            let is_whole = from == 0 && to == whole(piece.blob.size());
+            parts.push(&if is_whole {
+                piece.blob.clone().into()
+            } else {
+                JsValue::from(slice(&piece.blob, from, to)?)
+            });
+        }
+        if mime_type.is_empty() && parts.length() == 1 {
+            return parts.get(0).dyn_into().ok();
         }
         let options = BlobPropertyBag::new();
         options.set_type(mime_type);

@@ -214,9 +214,8 @@ impl Driver {
         let mut call = Call::new(http.method, http.url);
         call.headers = http.headers;
         if let Command::Patch { .. } = command {
-            let body =
-                self.spool
-                    .slice(http.body.start, http.body.end, header::OFFSET_OCTET_STREAM);
+            // The header says what it is.
+            let body = self.spool.slice(http.body.start, http.body.end, "");
             let Some(body) = body else {
                 // The machine never asks for what was released, so the browser could not make the blob.
                 return self.later(request, async { Err(Unanswered) });
