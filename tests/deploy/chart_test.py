@@ -31,6 +31,11 @@ VALUES = {
     "defaults": {},
     "local": ON,
     "s3 with keys": S3 | {"s3Credentials": {"existingSecret": "s3"}},
+    "azure": {
+        "recording": {"enabled": True, "storageBackend": "azure"},
+        "env": {"SORTIE_RECORDING_AZURE_CONTAINER": "videos", "AZURE_STORAGE_ACCOUNT_NAME": "account"},
+    },
+    "gcs": {"recording": {"enabled": True, "storageBackend": "gcs"}, "env": {"SORTIE_RECORDING_GCS_BUCKET": "videos"}},
     "s3 with IRSA": S3 | {"serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/r"}}},
     "postgres and s3": S3 | POSTGRES,
     "several": S3 | POSTGRES | {"replicaCount": 3},
@@ -158,6 +163,12 @@ class Chart(unittest.TestCase):
         }.items():
             self.assertEqual(found[name], value, name)
 
+    def test_other_buckets_are_named_by_variables(self):
+        found = variables(render(VALUES["azure"]))
+        self.assertEqual(found["SORTIE_RECORDING_STORAGE_BACKEND"], "azure")
+        self.assertEqual(found["SORTIE_RECORDING_AZURE_CONTAINER"], "videos")
+        self.assertFalse([name for name in found if "S3" in name])
+
     def test_secrets_come_from_secrets(self):
         found = variables(render(S3 | POSTGRES | VALUES["s3 with keys"] | {
             "admin": {"existingSecret": "admin"},
@@ -185,6 +196,8 @@ class Chart(unittest.TestCase):
             "defaults": ["state"],
             "local": ["recordings", "state"],
             "s3 with keys": ["state"],
+            "azure": ["state"],
+            "gcs": ["state"],
             "postgres and s3": [],
             "postgres and local": ["recordings"],
             "own claims": [],
