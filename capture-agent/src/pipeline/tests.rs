@@ -92,3 +92,24 @@ fn what_cannot_be_built_is_an_error_with_the_reason() {
     let error = pipeline.err().unwrap().to_string();
     assert!(error.contains("mpph264enc"), "{error}");
 }
+
+#[test]
+fn time_begins_when_the_pipeline_does() {
+    // Many: what may go wrong is a matter of microseconds.
+    for _ in 0..60 {
+        let (pipeline, seen) = start("64x48@60", "x264enc");
+        let _pipeline = pipeline.unwrap();
+        let mut frames = 0;
+        while frames < 6 {
+            match seen.recv_timeout(LONG).unwrap() {
+                Seen::Media(Media::Frame(frame)) => {
+                    let since = Duration::from_nanos(u64::try_from(frame.pts_ns).unwrap());
+                    assert!(since < LONG, "{since:?} after the pipeline has begun");
+                    frames += 1;
+                }
+                Seen::Media(Media::Track(_)) => {}
+                Seen::Notice(notice) => panic!("{notice:?}"),
+            }
+        }
+    }
+}

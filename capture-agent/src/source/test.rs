@@ -87,7 +87,9 @@ fn deliver(source: &gst_app::AppSrc, mode: Mode) {
         if source.push_buffer(buffer).is_err() {
             return;
         }
-        let (Some(clock), Some(base)) = (source.clock(), source.base_time()) else {
+        // A pipeline that begins to play hands out its clock first, and then the time at which it began: 0 until then.
+        let base = source.base_time().filter(|base| !base.is_zero());
+        let (Some(clock), Some(base)) = (source.clock(), base) else {
             continue;
         };
         let began =
