@@ -2,7 +2,13 @@
 # Leaves target/release/sortie-server and, where GStreamer's development files
 # are, target/release/sortie-capture-agent, optimised, with the pages inside. Does
 # nothing when nothing they are made of has changed.
+#
+#   scripts/build.sh           both
+#   scripts/build.sh server    the server alone
 source "$(dirname "$0")/common.sh"
+
+wanted=${1:-all}
+[[ $wanted =~ ^(all|server)$ ]] || die "usage: scripts/build.sh [server]"
 
 scripts/setup.sh run
 scripts/pages.sh
@@ -34,6 +40,7 @@ has_gstreamer() { pkg-config --exists gstreamer-1.0 gstreamer-app-1.0 gstreamer-
 has_libclang() { [[ -n ${LIBCLANG_PATH:-} ]] || PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep libclang >/dev/null || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null; }
 
 build sortie-server "the server" server api media tus dist
+[[ $wanted == all ]] || exit 0
 if has_gstreamer && has_libclang; then
     build sortie-capture-agent "the capture agent" capture-agent server api media tus dist
 else

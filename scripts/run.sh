@@ -3,7 +3,7 @@
 # under ./data. Whatever SORTIE_* variable is already set is left alone.
 source "$(dirname "$0")/common.sh"
 
-scripts/build.sh
+scripts/build.sh server
 
 export SORTIE_VIDEO_RECORDING_ENABLED=${SORTIE_VIDEO_RECORDING_ENABLED:-true}
 export SORTIE_HOST=${SORTIE_HOST:-127.0.0.1}
