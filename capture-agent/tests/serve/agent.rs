@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 const PASSWORD: &str = "correct horse";
 /// How often something is asked for, at most: two minutes, for the machine may be busy with other things.
-const LOOKS: u32 = 1200;
+pub(crate) const LOOKS: u32 = 1200;
 
 pub(crate) struct Agent {
     child: Child,

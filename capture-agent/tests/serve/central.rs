@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sortie_server::{Config, Server, SystemClock};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+use crate::agent::LOOKS;
 
 const PASSWORD: &str = "a central password";
 
@@ -107,6 +110,20 @@ impl Central {
             .json()
             .await
             .expect("a list")
+    }
+
+    /// Waits until it has so many whole ones.
+    pub(crate) async fn until_ready(&self, count: usize) {
+        let mut last = Vec::new();
+        for _ in 0..LOOKS {
+            last = self.recordings().await;
+            let ready = last.iter().filter(|one| one["status"] == "ready");
+            if ready.count() == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("not {count} are ready: {last:?}");
     }
 
     /// The bytes of a recording.

@@ -50,6 +50,7 @@ async fn what_is_recorded_is_sent_meanwhile_and_is_the_same_file_in_the_end() {
     assert_eq!(state["recorder"], "recording");
     assert_eq!(state["forwarding"]["filename"], state["file"]["filename"]);
     let recording = stop(&agent).await;
+    central.until_ready(1).await;
     agent.until("/api/appliance", all_sent).await;
     let there = central.recordings().await;
     assert_eq!(there.len(), 1);
@@ -131,8 +132,7 @@ async fn what_is_protected_stays() {
         &[("SORTIE_CAPTURE_FORWARD_DELETE", "true")],
     ];
     let agent = Agent::launch(folder, &deleting.concat()).await;
-    let sent = |state: &Value| state["forwarding"]["waiting"] == 1;
-    agent.until("/api/appliance", sent).await;
+    central.until_ready(1).await;
     agent.until("/api/appliance", all_sent).await;
     // Another that may go shows that the first was looked at.
     record(&agent, 0.5).await;
@@ -142,7 +142,7 @@ async fn what_is_protected_stays() {
         .await;
     let list = agent.get("/api/recordings").await;
     assert_eq!(list[0]["id"], recording["id"]);
-    assert_eq!(central.recordings().await.len(), 2);
+    central.until_ready(2).await;
 }
 
 #[tokio::test]
@@ -167,6 +167,7 @@ async fn what_the_server_has_no_room_for_holds_nothing_up() {
     agent.until("/api/appliance", told).await;
     record(&agent, 0.5).await;
     let recording = stop(&agent).await;
+    central.until_ready(1).await;
     agent.until("/api/appliance", all_sent).await;
     let there = central.recordings().await;
     assert_eq!(there.len(), 1, "{there:?}");
