@@ -21,6 +21,9 @@ pub struct Appliance {
     /// What keeps it from recording, or went wrong last, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What `problem` is, for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem_code: Option<RecorderProblem>,
     /// What helps against `problem`, in a sentence; absent where nothing general can be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
@@ -93,6 +96,31 @@ pub enum RecorderState {
     Waiting,
     /// It does.
     Recording,
+}
+
+/// What keeps the recorder from recording, or went wrong last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RecorderProblem {
+    /// The disk is full, or nearly.
+    NoRoom,
+    /// Nothing has become durable for a while.
+    NoPicture,
+    /// The capture device may not be opened.
+    NoPermission,
+    /// Another program uses the capture device.
+    DeviceBusy,
+    /// There is no capture device.
+    NoDevice,
+    /// The capture device was unplugged.
+    DeviceGone,
+    /// No encoder works.
+    NoEncoder,
+    /// The folder for recordings cannot be written to.
+    ReadOnly,
+    /// `problem` says it.
+    Other,
 }
 
 /// The file under way. What is said of it is durable.

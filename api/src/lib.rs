@@ -23,7 +23,8 @@ pub use account::{
     UserSource, UserUpdate,
 };
 pub use appliance::{
-    Appliance, Forwarding, GrowingFile, InputSignal, RecorderState, SignalState, Space, TestSignal,
+    Appliance, Forwarding, GrowingFile, InputSignal, RecorderProblem, RecorderState, SignalState,
+    Space, TestSignal,
 };
 pub use audit::{AuditEntry, AuditResult, AuditVerification, Via};
 pub use event::{DeletedRecording, DeletedSession, Event, LiveSettings};
@@ -33,7 +34,8 @@ pub use recording::{
     Recording, RecordingStarted, RecordingStatus, RecordingStopped, RecordingUpdate, StopRecording,
 };
 pub use retention::{
-    Amount, DeletionReason, FailedDeletion, PlannedDeletion, RetentionPreview, RetentionRun,
+    Amount, DeletionReason, DeletionRule, FailedDeletion, PlannedDeletion, RetentionPreview,
+    RetentionRun,
 };
 pub use server::{Readiness, Ready, ServerInfo};
 pub use session::{NewSession, Session, SessionStatus, SessionUpdate};

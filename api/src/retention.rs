@@ -1,5 +1,7 @@
 //! What goes by itself: recordings older than the days set, and the oldest when the disk is full.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Recording;
@@ -14,6 +16,38 @@ pub enum DeletionReason {
     /// The disk is fuller than it may be, and this is among the oldest.
     Room,
 }
+
+/// The rule by which a recording went. The audit log's `detail` of such a deletion is its text, and nothing else is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeletionRule {
+    /// It was older than so many days.
+    Age(u32),
+    /// The disk was fuller than so many percent.
+    Room(u8),
+}
+
+impl DeletionRule {
+    /// Reads it out of a row's `detail`; `None` when it went by no rule.
+    #[must_use]
+    pub fn read(detail: &str) -> Option<Self> {
+        let between = |before, after| detail.strip_prefix(before)?.strip_suffix(after);
+        let age = between(AGE.0, AGE.1).and_then(|days| days.parse().ok());
+        let room = || between(ROOM.0, ROOM.1).and_then(|percent| percent.parse().ok());
+        age.map(Self::Age).or_else(|| room().map(Self::Room))
+    }
+}
+
+impl fmt::Display for DeletionRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Age(days) => write!(f, "{}{days}{}", AGE.0, AGE.1),
+            Self::Room(percent) => write!(f, "{}{percent}{}", ROOM.0, ROOM.1),
+        }
+    }
+}
+
+const AGE: (&str, &str) = ("older than ", " days");
+const ROOM: (&str, &str) = ("the disk was more than ", " % full");
 
 /// How many recordings, and how much room they take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,4 +121,23 @@ pub struct FailedDeletion {
     pub id: String,
     /// Why, in a sentence.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_read_as_it_is_written_down() {
+        for (rule, text) in [
+            (DeletionRule::Age(30), "older than 30 days"),
+            (DeletionRule::Room(80), "the disk was more than 80 % full"),
+        ] {
+            assert_eq!(rule.to_string(), text);
+            assert_eq!(DeletionRule::read(text), Some(rule));
+        }
+        for other in ["", "older than  days", "the central server has it"] {
+            assert_eq!(DeletionRule::read(other), None, "{other}");
+        }
+    }
 }

@@ -10,6 +10,7 @@
 //! - [`forward`] sends recordings on to a central server.
 //! - [`serve`] puts accounts, pages and the list around it.
 //! - [`record`] makes one recording; [`probe`] one report.
+//! - [`problem`] is what keeps it from that.
 //!
 //! ```
 //! use std::time::Duration;
@@ -34,6 +35,7 @@ pub mod encoder;
 pub mod forward;
 pub mod pipeline;
 pub mod probe;
+pub mod problem;
 pub mod record;
 pub mod recorder;
 pub mod serve;

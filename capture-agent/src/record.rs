@@ -151,6 +151,7 @@ pub fn record(
         capture,
         mode,
         encoder,
+        no_signal_after: None,
     };
     let from_bus = Mutex::new(send.clone());
     let pipeline = Pipeline::start(
@@ -238,7 +239,7 @@ impl Run {
                 Ok(Message::AskForKeyframe) => self.pipeline.request_keyframe(),
                 Ok(Message::Long | Message::Notice(Notice::Ended)) => return,
                 Ok(Message::Notice(Notice::Broken { reason, .. })) => {
-                    self.broken = Some(reason);
+                    self.broken = Some(reason.words);
                     return;
                 }
                 Ok(Message::Writer(event)) => {

@@ -18,6 +18,7 @@ fn start(folder: &Path, change: impl FnOnce(&mut Setup)) -> (Recorder, mpsc::Rec
     let mut setup = Setup {
         source: Source::Test,
         mode: Some("320x240@30".parse().expect("a mode")),
+        no_signal_after: None,
         folder: folder.join("not there yet"),
         split: Limits::default(),
         hook: None,
@@ -140,7 +141,7 @@ fn without_room_it_stops_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let (recorder, events) = start(dir.path(), |setup| setup.reserve_bytes = u64::MAX);
     match events.recv_timeout(LONG).unwrap() {
-        Event::Problem(problem) => assert_eq!(problem, "the disk is full"),
+        Event::Problem(problem) => assert_eq!(problem.words, "the disk is full"),
         other => panic!("{other:?}"),
     }
     let snapshot = recorder.handle().snapshot();
@@ -153,7 +154,7 @@ fn a_folder_that_cannot_be_written_to_is_an_alarm() {
     std::fs::write(dir.path().join("not there yet"), "a file").unwrap();
     let (_recorder, events) = start(dir.path(), |_| {});
     match events.recv_timeout(LONG).unwrap() {
-        Event::Problem(problem) => assert!(problem.contains("not there yet"), "{problem}"),
+        Event::Problem(problem) => assert!(problem.words.contains("not there yet"), "{problem}"),
         other => panic!("{other:?}"),
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sortie_api::{Appliance as State, RecordingStatus, SessionStatus, SignalState};
+use sortie_api::{Appliance as State, SessionStatus, SignalState};
 
 use crate::catalog::{Action, Actor, AuditEvent, CapturedRow, Catalog, CatalogError, SessionRow};
 use crate::clock::Clock;
@@ -41,7 +41,7 @@ pub trait Appliance: Send + Sync + 'static {
     fn switch_signal(&self, state: SignalState) -> bool;
 }
 
-/// A file that the recorder has finished.
+/// A file that the recorder is done with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Captured {
     /// Its name in the storage folder.
@@ -56,6 +56,8 @@ pub struct Captured {
     pub size_bytes: u64,
     /// Whether it was cut short by a failure, a kill or a power cut.
     pub interrupted: bool,
+    /// Why it cannot be played, in a sentence for people; `None`: it can. The file is kept all the same.
+    pub failure: Option<String>,
 }
 
 /// The catalog could not be read or written.
@@ -105,7 +107,7 @@ impl Shelf {
         Ok(self.catalog.local_paths().await?.into_iter().collect())
     }
 
-    /// Makes a recording of a file; `false` if it is one already. It belongs to the first administrator.
+    /// Makes a recording of a file, a failed one where it cannot be played; `false` if it is one already. It belongs to the first administrator.
     ///
     /// # Errors
     /// The catalog cannot be read or written.
@@ -122,7 +124,7 @@ impl Shelf {
             name: file.name.clone(),
             size_bytes: file.size_bytes,
             duration_ms: file.duration_ms,
-            status: RecordingStatus::Ready,
+            failure: file.failure.clone(),
             interrupted: file.interrupted,
             created_ms: file.created_ms,
             completed_ms: now_ms,
@@ -142,8 +144,12 @@ impl Shelf {
             };
             self.catalog.insert_session(&session, &system).await?;
         }
-        let detail = if file.interrupted { "interrupted" } else { "" };
-        let event = AuditEvent::done(&system, Action::Ready, &row.id).detail(detail);
+        let (action, detail) = match &file.failure {
+            Some(failure) => (Action::Fail, failure.as_str()),
+            None if file.interrupted => (Action::Ready, "interrupted"),
+            None => (Action::Ready, ""),
+        };
+        let event = AuditEvent::done(&system, action, &row.id).detail(detail);
         self.catalog.audit(now_ms, &event).await?;
         Ok(true)
     }

@@ -137,6 +137,7 @@ async fn a_finished_file_is_a_recording_under_its_own_name() {
         duration_ms: 61_500,
         size_bytes: bytes.len() as u64,
         interrupted: true,
+        failure: None,
     };
     // The recorder's own way in is beside the server that runs.
     let beside = Server::open(server.config(), server.clock.clone())

@@ -48,6 +48,36 @@ async fn options_tells_what_is_offered_to_anybody() {
 }
 
 #[tokio::test]
+async fn whoever_asks_again_with_the_same_key_gets_the_upload_there_is() {
+    let server = TestServer::start().await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    let key = "filename YS53ZWJt,idempotency_key b25l";
+    let first = create(&ann, None, key).await;
+    let answer = ann.patch(&first, 0, b"\x1aE\xdf\xa3".to_vec()).send().await;
+    assert_eq!(answer.expect("an answer").status(), StatusCode::NO_CONTENT);
+    assert_eq!(create(&ann, None, key).await, first);
+    assert_eq!(create(&ann, Some(10), key).await, first);
+    // Another key, none, and another person's.
+    let others = [
+        create(&ann, None, "idempotency_key dHdv").await,
+        create(&ann, None, "filename YS53ZWJt").await,
+        create(&admin, None, key).await,
+    ];
+    assert!(others.iter().all(|other| *other != first));
+    // One that is gone, or complete, is not had again.
+    let gone = ann.tus(Method::DELETE, &first).send().await;
+    assert_eq!(gone.expect("an answer").status(), StatusCode::NO_CONTENT);
+    let second = create(&ann, Some(4), key).await;
+    assert_ne!(second, first);
+    let answer = ann
+        .patch(&second, 0, b"\x1aE\xdf\xa3".to_vec())
+        .send()
+        .await;
+    assert_eq!(answer.expect("an answer").status(), StatusCode::NO_CONTENT);
+    assert_ne!(create(&ann, Some(4), key).await, second);
+}
+
+#[tokio::test]
 async fn a_recording_arrives_in_chunks_and_is_on_the_disk_before_each_answer() {
     let server = TestServer::start().await;
     let client = server.admin().await;

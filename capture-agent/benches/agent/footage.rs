@@ -31,6 +31,7 @@ pub(crate) fn middle(mode: Mode, with_queue: bool) -> Result<String> {
         capture: Capture::Test(TestInput::new(mode)),
         mode,
         encoder: Some(crate::x264()?),
+        no_signal_after: None,
     };
     let whole = describe(&plan);
     let mark = " ! queue name=queue";

@@ -22,6 +22,7 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
     let setup = Setup {
         source: Source::Test,
         mode: Some(mode),
+        no_signal_after: None,
         folder: folder.join("start"),
         split: Limits::default(),
         hook: None,

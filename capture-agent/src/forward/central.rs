@@ -11,7 +11,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
-use reqwest::{Body, Client, Method, StatusCode, header};
+use reqwest::{Body, Certificate, Client, Method, StatusCode, header};
 use sortie_api::Recording;
 use sortie_tus::client::{Command, Response};
 
@@ -61,7 +61,9 @@ impl Central {
     pub(super) fn new(target: Target) -> Result<Self, CentralError> {
         // Fails if the process has one already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let authorities = target.authorities.as_deref().unwrap_or_default();
         let client = Client::builder()
+            .tls_certs_merge(Certificate::from_pem_bundle(authorities)?)
             .connect_timeout(CONNECTING)
             // What a server answers from elsewhere is not what was asked for.
             .redirect(reqwest::redirect::Policy::none())

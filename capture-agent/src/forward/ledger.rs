@@ -24,6 +24,9 @@ struct Pages {
 /// What is known of one recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Page {
+    /// The upload that the server is asked for: written down before it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) wanted: Option<Wanted>,
     /// The upload, once the server has made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) upload: Option<String>,
@@ -33,6 +36,15 @@ pub(super) struct Page {
     /// How it ended.
     #[serde(default)]
     pub(super) outcome: Outcome,
+}
+
+/// An upload that is asked for. Asked for again, the server gives the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Wanted {
+    /// What it is known by.
+    pub(super) key: String,
+    /// How long its stream is, if that was known when it was asked for first.
+    pub(super) length: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +123,7 @@ mod tests {
 
     fn sent() -> Page {
         Page {
+            wanted: None,
             upload: Some("https://a/api/uploads/1".to_owned()),
             outdated: vec![],
             outcome: Outcome::Same,

@@ -34,6 +34,8 @@ pub struct Target {
     pub url: String,
     /// An API token with the scopes `record` and `read`.
     pub token: Secret,
+    /// Certificates of authorities that are trusted besides the system's, in PEM.
+    pub authorities: Option<Vec<u8>>,
     /// Bytes a second that may be used; `None`: all that there are.
     pub bytes_per_second: Option<u64>,
     /// Whether a recording is deleted here once the server has shown that it has all of it.

@@ -13,7 +13,7 @@ use sortie_tus::metadata::Metadata;
 
 use super::central::{Bytes, Central, CentralError};
 use super::content::{self, Stream};
-use super::ledger::{Ledger, Outcome, Page};
+use super::ledger::{Ledger, Outcome, Page, Wanted};
 use super::send::{Extent, Unsent, send};
 use super::{Forwarder, Status};
 use crate::clock::monotonic;
@@ -138,7 +138,14 @@ impl<'a> Round<'a> {
         let mut page = self.ledger.page(name);
         let start = match &page.upload {
             Some(url) => Start::Resume { url: url.clone() },
-            None => creation(&self.forwarder.target.url, name, extent),
+            None => {
+                let wanted = page.wanted.get_or_insert_with(|| wanted(extent));
+                let start = creation(&self.forwarder.target.url, name, wanted);
+                // Whoever is killed before the server's answer is written down asks for the same one again.
+                let put = self.ledger.put(name, page.clone());
+                put.map_err(|error| self.unwritten(&error))?;
+                start
+            }
         };
         let bytes = Bytes {
             file,
@@ -192,6 +199,7 @@ impl<'a> Round<'a> {
             | Reason::ServerAhead { .. }
             | Reason::ServerLostBytes { .. } => {
                 page.outdated.extend(page.upload.take());
+                page.wanted = None;
                 let put = self.ledger.put(name, page);
                 put.map_err(|error| self.unwritten(&error))?;
                 Err(format!("{name}: {reason} It is sent again."))
@@ -294,18 +302,31 @@ fn tell(status: &Status, notice: Notice) {
     }
 }
 
-fn creation(url: &str, name: &str, extent: Extent) -> Start {
+fn wanted(extent: Extent) -> Wanted {
+    Wanted {
+        key: uuid::Uuid::new_v4().to_string(),
+        length: match extent {
+            Extent::Whole(length) => Some(length),
+            Extent::Growing(_) | Extent::Gone => None,
+        },
+    }
+}
+
+fn creation(url: &str, name: &str, wanted: &Wanted) -> Start {
     let mut metadata = Metadata::new();
-    for (key, value) in [("filename", name), ("filetype", "video/mp4")] {
-        // Neither key is taken twice, and a file's name is short.
+    for (key, value) in [
+        ("filename", name),
+        ("filetype", "video/mp4"),
+        ("idempotency_key", wanted.key.as_str()),
+    ] {
+        // No key is taken twice, and a file's name is short.
         let _ = metadata.insert(key, value);
     }
     Start::Create {
         endpoint: format!("{url}/api/uploads"),
-        length: match extent {
-            Extent::Whole(length) => UploadLength::Known(length),
-            Extent::Growing(_) | Extent::Gone => UploadLength::Deferred,
-        },
+        length: wanted
+            .length
+            .map_or(UploadLength::Deferred, UploadLength::Known),
         metadata,
     }
 }

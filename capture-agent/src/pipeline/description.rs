@@ -1,8 +1,8 @@
 //! The pipeline in the notation of `gst-launch-1.0`.
 
-use super::{Plan, colour};
+use super::{Plan, colour, eye};
 use crate::signal::Mode;
-use crate::source::Delivery;
+use crate::source::{Capture, Delivery};
 
 /// The name of the element pictures come from.
 pub(super) const SOURCE: &str = "source";
@@ -32,8 +32,39 @@ pub fn describe(plan: &Plan) -> String {
     match plan.capture.delivery() {
         // H.264 is never dropped here: every frame is a difference to the one before.
         Delivery::H264 => format!("{source} ! {sink}"),
-        Delivery::Jpeg => format!("{source} ! {queue} ! jpegdec ! {} ! {sink}", encode()),
-        Delivery::Raw => format!("{source} ! {queue} ! {} ! {sink}", encode()),
+        Delivery::Jpeg => {
+            let (split, look) = looked_at(plan);
+            let encode = encode();
+            format!("{source} ! {queue} ! jpegdec ! {split}{encode} ! {sink} {look}")
+        }
+        Delivery::Raw => {
+            let (split, look) = looked_at(plan);
+            let encode = encode();
+            format!("{source} ! {split}{queue} ! {encode} ! {sink} {look}")
+        }
+    }
+}
+
+/// What stands where the pictures are looked at, and the branch that looks.
+fn looked_at(plan: &Plan) -> (&'static str, String) {
+    match plan.no_signal_after {
+        Some(_) => (
+            "tee name=pictures ! ",
+            format!("pictures. ! {}", eye::describe("")),
+        ),
+        None => ("", String::new()),
+    }
+}
+
+/// A pipeline that only takes what a source delivers, and looks at it if it can and is to.
+#[must_use]
+pub(super) fn describe_lookout(capture: &Capture, mode: Mode, looks: bool) -> String {
+    let source = capture.launch(mode);
+    match capture.delivery() {
+        Delivery::H264 => format!("{source} ! fakesink sync=false async=false"),
+        _ if !looks => format!("{source} ! fakesink sync=false async=false"),
+        Delivery::Jpeg => format!("{source} ! {}", eye::describe("jpegdec !")),
+        Delivery::Raw => format!("{source} ! {}", eye::describe("")),
     }
 }
 

@@ -5,26 +5,35 @@
 //! source that gives H.264 already                          ! h264parse ! appsink → Media
 //! ```
 //!
+//! Of a grabber's pictures one a second is looked at besides ([`Plan::no_signal_after`]); while it has no signal, a
+//! [`Lookout`] does nothing else.
+//!
 //! Frames carry the time at which they were taken. They are cut into fragments outside, in
 //! [`writer`](crate::writer), so a new file can begin at any keyframe while the encoder goes on.
 
 mod colour;
 mod description;
+mod eye;
 mod media;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
+use sortie_api::RecorderProblem;
 
 use crate::encoder::{Candidate, sentence};
-use crate::signal::Mode;
+use crate::problem::Problem;
+use crate::signal::{CardDetector, Mode, Picture};
 use crate::source::Capture;
 pub use description::describe;
+use description::describe_lookout;
+use eye::Eye;
 pub use media::Media;
 
 /// What a [`Pipeline`] is made of.
@@ -36,15 +45,23 @@ pub struct Plan {
     pub mode: Mode,
     /// What makes H.264 of it; `None` where it arrives as that.
     pub encoder: Option<Candidate>,
+    /// For how long a grabber's own picture must stand before it is believed to be one; `None`: it is not looked for.
+    /// What arrives as H.264 is never looked at.
+    pub no_signal_after: Option<Duration>,
 }
+
+/// How often a picture is looked at while it is recorded.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often while nothing is, and a signal waited for.
+const LOOK_OUT_EVERY: Duration = Duration::from_millis(200);
 
 /// What a pipeline says of itself while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// It stands still and must be stopped: the device is gone, or the encoder failed.
     Broken {
-        /// In words for people.
-        reason: String,
+        /// Why.
+        reason: Problem,
         /// Whether it was the source that failed; if not, another encoder may do better.
         at_source: bool,
     },
@@ -61,14 +78,23 @@ pub enum StartError {
     /// It was built, but does not run.
     #[error("{reason}")]
     Run {
-        /// In words for people.
-        reason: String,
+        /// Why.
+        reason: Problem,
         /// Whether it was the source that failed.
         at_source: bool,
     },
 }
 
 impl StartError {
+    /// The same for whoever records.
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Build(_) => Problem::other(self.to_string()),
+            Self::Run { reason, .. } => reason.clone(),
+        }
+    }
+
     /// Whether it was the source that failed; if not, another encoder may do better.
     #[must_use]
     pub fn is_at_source(&self) -> bool {
@@ -84,13 +110,22 @@ impl StartError {
 
 /// A running pipeline. Dropping it stops it at once.
 pub struct Pipeline {
-    pipeline: gst::Pipeline,
+    running: Running,
     counter: Arc<Counter>,
+    eye: Option<Arc<Eye>>,
 }
 
-/// Frames before and behind the leaky queue.
+/// A source that is only looked at, while its grabber has no signal. Dropping it lets go of the device.
+pub struct Lookout {
+    _running: Running,
+    counter: Arc<Counter>,
+    eye: Option<Arc<Eye>>,
+}
+
+/// Frames from the source, and before and behind the leaky queue.
 #[derive(Default)]
 struct Counter {
+    came: AtomicU64,
     entered: AtomicU64,
     left: AtomicU64,
 }
@@ -108,36 +143,21 @@ impl Pipeline {
         on_media: impl FnMut(Media) + Send + 'static,
         on_notice: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
-        let description = describe(plan);
-        let build = |reason: &str| StartError::Build(reason.to_owned());
-        let pipeline = gst::parse::launch_full(&description, None, gst::ParseFlags::FATAL_ERRORS)
-            .map_err(|error| build(error.message()))?
-            .downcast::<gst::Pipeline>()
-            .map_err(|_| build("its description is no pipeline"))?;
-        let counter = Arc::new(Counter::default());
-        // From here on every way out stops it.
-        let this = Self { pipeline, counter };
-        let sink = this.pipeline.by_name("sink");
+        let running = Running::build(&describe(plan))?;
+        let sink = running.0.by_name("sink");
         let sink = sink
             .and_then(|sink| sink.downcast::<gst_app::AppSink>().ok())
-            .ok_or_else(|| build("it has no end"))?;
+            .ok_or_else(|| StartError::Build("it has no end".to_owned()))?;
         media::deliver(&sink, on_media);
-        if let Some(queue) = this.pipeline.by_name("queue") {
-            this.counter.watch(&queue);
-        }
-        plan.capture.feed(&this.pipeline, plan.mode);
-        let bus = this.pipeline.bus().ok_or_else(|| build("it has no bus"))?;
-        if this.pipeline.set_state(gst::State::Playing).is_err() {
-            return Err(start_error(&bus));
-        }
-        bus.set_sync_handler(move |_, message| {
-            if let Some(notice) = notice(message) {
-                on_notice(notice);
-            }
-            // Kept for nobody: a bus that fills up is a leak.
-            gst::BusSyncReply::Drop
-        });
-        Ok(this)
+        let counter = Counter::watch(&running.0);
+        let detector = plan.no_signal_after.map(CardDetector::new);
+        let eye = detector.and_then(|it| Eye::open(&running.0, it, LOOK_EVERY));
+        running.play(&plan.capture, plan.mode, on_notice)?;
+        Ok(Self {
+            running,
+            counter,
+            eye,
+        })
     }
 
     /// Frames the encoder was too slow for.
@@ -145,7 +165,8 @@ impl Pipeline {
     pub fn dropped(&self) -> u64 {
         let left = self.counter.left.load(Ordering::Relaxed);
         let waiting = self
-            .pipeline
+            .running
+            .0
             .by_name("queue")
             .map_or(0, |queue| queue.property::<u32>("current-level-buffers"));
         let entered = self.counter.entered.load(Ordering::Relaxed);
@@ -155,7 +176,13 @@ impl Pipeline {
     /// Frames that came from the source.
     #[must_use]
     pub fn frames(&self) -> u64 {
-        self.counter.entered.load(Ordering::Relaxed)
+        self.counter.came.load(Ordering::Relaxed)
+    }
+
+    /// What they show.
+    #[must_use]
+    pub fn picture(&self) -> Picture {
+        picture(self.eye.as_deref())
     }
 
     /// Asks the encoder, or the device, for a keyframe as soon as possible. A wish.
@@ -165,45 +192,128 @@ impl Pipeline {
                 .field("all-headers", true)
                 .build(),
         );
-        if let Some(sink) = self.pipeline.by_name("sink") {
+        if let Some(sink) = self.running.0.by_name("sink") {
             sink.send_event(event.build());
         }
     }
 
     /// Lets what is under way come out; [`Notice::Ended`] says when it has.
     pub fn end(&self) {
-        self.pipeline.send_event(gst::event::Eos::new());
+        self.running.0.send_event(gst::event::Eos::new());
     }
 }
 
-impl Drop for Pipeline {
+impl Lookout {
+    /// Starts it. `looks` is whether the grabber's own picture is to be told from others; `on_notice` is called on
+    /// threads of GStreamer, which must not be kept waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], with whether it is the source's fault.
+    pub fn start(
+        capture: &Capture,
+        mode: Mode,
+        looks: bool,
+        on_notice: impl Fn(Notice) + Send + Sync + 'static,
+    ) -> Result<Self, StartError> {
+        let running = Running::build(&describe_lookout(capture, mode, looks))?;
+        let counter = Counter::watch(&running.0);
+        let detector = CardDetector::without_signal();
+        let eye = Eye::open(&running.0, detector, LOOK_OUT_EVERY);
+        running.play(capture, mode, on_notice)?;
+        Ok(Self {
+            _running: running,
+            counter,
+            eye,
+        })
+    }
+
+    /// Frames that came from the source.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.counter.came.load(Ordering::Relaxed)
+    }
+
+    /// What they show: until one was looked at, the grabber's own picture; content, where they cannot be looked at.
+    #[must_use]
+    pub fn picture(&self) -> Picture {
+        picture(self.eye.as_deref())
+    }
+}
+
+fn picture(eye: Option<&Eye>) -> Picture {
+    eye.map_or(Picture::Content, Eye::picture)
+}
+
+/// GStreamer's pipeline. Dropping it stops it at once.
+struct Running(gst::Pipeline);
+
+impl Running {
+    fn build(description: &str) -> Result<Self, StartError> {
+        let build = |reason: &str| StartError::Build(reason.to_owned());
+        let pipeline = gst::parse::launch_full(description, None, gst::ParseFlags::FATAL_ERRORS)
+            .map_err(|error| build(error.message()))?
+            .downcast::<gst::Pipeline>()
+            .map_err(|_| build("its description is no pipeline"))?;
+        Ok(Self(pipeline))
+    }
+
+    fn play(
+        &self,
+        capture: &Capture,
+        mode: Mode,
+        on_notice: impl Fn(Notice) + Send + Sync + 'static,
+    ) -> Result<(), StartError> {
+        capture.feed(&self.0, mode);
+        let bus = self.0.bus();
+        let bus = bus.ok_or_else(|| StartError::Build("it has no bus".to_owned()))?;
+        if self.0.set_state(gst::State::Playing).is_err() {
+            return Err(start_error(&bus));
+        }
+        bus.set_sync_handler(move |_, message| {
+            if let Some(notice) = notice(message) {
+                on_notice(notice);
+            }
+            // Kept for nobody: a bus that fills up is a leak.
+            gst::BusSyncReply::Drop
+        });
+        Ok(())
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(bus) = self.pipeline.bus() {
+        if let Some(bus) = self.0.bus() {
             bus.unset_sync_handler();
         }
         // It is thrown away next; whether stopping it worked changes nothing.
-        let _ = self.pipeline.set_state(gst::State::Null);
+        let _ = self.0.set_state(gst::State::Null);
     }
 }
 
 impl Counter {
-    fn watch(self: &Arc<Self>, queue: &gst::Element) {
-        for (name, of) in [
+    fn watch(pipeline: &gst::Pipeline) -> Arc<Self> {
+        let counter = Arc::new(Self::default());
+        for (element, pad, of) in [
+            // What arrives as H.264 goes through no queue.
             (
-                "sink",
-                (|counter| &counter.entered) as fn(&Self) -> &AtomicU64,
+                description::SOURCE,
+                "src",
+                (|counter| &counter.came) as fn(&Self) -> &AtomicU64,
             ),
-            ("src", |counter| &counter.left),
+            ("queue", "sink", |counter| &counter.entered),
+            ("queue", "src", |counter| &counter.left),
         ] {
-            let Some(pad) = queue.static_pad(name) else {
+            let Some(pad) = pipeline.by_name(element).and_then(|it| it.static_pad(pad)) else {
                 continue;
             };
-            let counter = Arc::clone(self);
+            let counter = Arc::clone(&counter);
             pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
                 of(&counter).fetch_add(1, Ordering::Relaxed);
                 gst::PadProbeReturn::Ok
             });
         }
+        counter
     }
 }
 
@@ -212,7 +322,7 @@ fn start_error(bus: &gst::Bus) -> StartError {
     match message.as_ref().and_then(|message| notice(message)) {
         Some(Notice::Broken { reason, at_source }) => StartError::Run { reason, at_source },
         _ => StartError::Run {
-            reason: "it refused to start and gave no reason".to_owned(),
+            reason: Problem::other("it refused to start and gave no reason"),
             at_source: false,
         },
     }
@@ -221,12 +331,19 @@ fn start_error(bus: &gst::Bus) -> StartError {
 fn notice(message: &gst::MessageRef) -> Option<Notice> {
     match message.view() {
         gst::MessageView::Eos(_) => Some(Notice::Ended),
-        gst::MessageView::Error(error) => Some(Notice::Broken {
-            reason: sentence(error),
-            at_source: error
-                .src()
-                .is_some_and(|element| element.name() == description::SOURCE),
-        }),
+        gst::MessageView::Error(error) => {
+            let source = error.src();
+            let at_source = source.is_some_and(|element| element.name() == description::SOURCE);
+            let code = match error.error().kind::<gst::ResourceError>() {
+                Some(gst::ResourceError::Busy) if at_source => RecorderProblem::DeviceBusy,
+                Some(gst::ResourceError::NotFound) if at_source => RecorderProblem::NoDevice,
+                _ => RecorderProblem::Other,
+            };
+            Some(Notice::Broken {
+                reason: Problem::new(code, sentence(error)),
+                at_source,
+            })
+        }
         _ => None,
     }
 }

@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
-use crate::source::TestInput;
+use crate::signal::Reading;
+use crate::source::{Delivery, TestInput};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -26,6 +27,7 @@ fn start(
         capture: Capture::Test(TestInput::new(mode)),
         mode,
         encoder,
+        no_signal_after: None,
     };
     let (send, seen) = mpsc::channel();
     let also = std::sync::Mutex::new(send.clone());
@@ -112,4 +114,58 @@ fn time_begins_when_the_pipeline_does() {
             }
         }
     }
+}
+
+#[test]
+fn whatever_a_grabber_delivers_can_be_recorded_and_looked_at() {
+    crate::encoder::init().unwrap();
+    let mode: Mode = "1280x720@30".parse().unwrap();
+    for delivery in [Delivery::Raw, Delivery::Jpeg, Delivery::H264] {
+        let capture = Capture::V4l2 {
+            path: "/dev/video987".into(),
+            delivery,
+            choose_rate: true,
+        };
+        let has_eye = delivery != Delivery::H264;
+        let looks = |running: &Running| {
+            let detector = CardDetector::without_signal();
+            Eye::open(&running.0, detector, LOOK_EVERY).is_some()
+        };
+        let running = Running::build(&describe_lookout(&capture, mode, true)).unwrap();
+        assert_eq!(looks(&running), has_eye, "{delivery:?}");
+        let plan = Plan {
+            capture,
+            mode,
+            encoder: has_eye.then(|| {
+                let mut known = crate::encoder::CANDIDATES.into_iter();
+                known.find(|it| it.element == "x264enc").unwrap()
+            }),
+            no_signal_after: Some(Duration::ZERO),
+        };
+        let running = Running::build(&describe(&plan)).unwrap();
+        assert_eq!(looks(&running), has_eye, "{delivery:?}");
+    }
+}
+
+#[test]
+fn a_lookout_sees_when_the_grabbers_own_picture_goes() {
+    crate::encoder::init().unwrap();
+    let mode: Mode = "320x240@30".parse().unwrap();
+    let input = TestInput::grabber(mode);
+    input.switch(Reading::NoSignal);
+    let lookout = Lookout::start(&Capture::Test(input.clone()), mode, true, |notice| {
+        panic!("{notice:?}")
+    });
+    let lookout = lookout.unwrap();
+    let wait = |met: &dyn Fn() -> bool| {
+        let until = crate::clock::monotonic() + LONG;
+        while !met() {
+            assert!(crate::clock::monotonic() < until, "it does not come");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    wait(&|| lookout.frames() > 20);
+    assert_eq!(lookout.picture(), Picture::NoSignalCard);
+    input.switch(Reading::Locked(mode));
+    wait(&|| lookout.picture() == Picture::Content);
 }

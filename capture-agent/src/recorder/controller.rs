@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use sortie_api::RecorderProblem;
+
+use crate::problem::Problem;
 use crate::signal::{Mode, Signal};
 
 /// How patient a [`Controller`] is.
@@ -57,8 +60,8 @@ pub enum Input {
     Stopped,
     /// The pipeline could not be started, or stands still.
     Broken {
-        /// In words for people.
-        reason: String,
+        /// Why.
+        reason: Problem,
         /// Whether another encoder may do better.
         encoder: bool,
     },
@@ -125,7 +128,7 @@ pub struct Controller {
     /// Failures since something became durable.
     failures: u32,
     retry_at: Option<Duration>,
-    problem: Option<String>,
+    problem: Option<Problem>,
     outputs: VecDeque<Output>,
 }
 
@@ -174,10 +177,10 @@ impl Controller {
         self.by_hand || (self.auto && !self.declined)
     }
 
-    /// What keeps it from recording, or kept it last; in words for people.
+    /// What keeps it from recording, or kept it last.
     #[must_use]
-    pub fn problem(&self) -> Option<&str> {
-        self.problem.as_deref()
+    pub fn problem(&self) -> Option<&Problem> {
+        self.problem.as_ref()
     }
 
     /// Takes in what happened at `now`.
@@ -203,8 +206,8 @@ impl Controller {
             Input::Room(room) => {
                 self.room = room;
                 self.problem = match (room, self.problem.take()) {
-                    (false, _) => Some(NO_ROOM.to_owned()),
-                    (true, problem) => problem.filter(|problem| problem != NO_ROOM),
+                    (false, _) => Some(Problem::new(RecorderProblem::NoRoom, NO_ROOM)),
+                    (true, problem) => problem.filter(|problem| problem.words != NO_ROOM),
                 };
             }
             Input::Written => {
@@ -238,11 +241,9 @@ impl Controller {
             && now >= alive.saturating_add(self.patience.silence)
         {
             let seconds = self.patience.silence.as_secs();
-            self.broken(
-                now,
-                format!("no picture was written for {seconds} s"),
-                false,
-            );
+            let words = format!("no picture was written for {seconds} s");
+            let reason = Problem::new(RecorderProblem::NoPicture, words);
+            self.broken(now, reason, false);
         }
         if self.retry_at.is_some_and(|at| now >= at) {
             self.retry_at = None;
@@ -276,7 +277,7 @@ impl Controller {
         }
     }
 
-    fn broken(&mut self, now: Duration, reason: String, encoder: bool) {
+    fn broken(&mut self, now: Duration, reason: Problem, encoder: bool) {
         if self.phase == Phase::Idle {
             return;
         }

@@ -5,18 +5,19 @@ use std::io;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use jiff::Zoned;
+use sortie_api::RecorderProblem;
 
 use super::controller::{Cause, Controller, Input, Output, Patience};
-use super::split::{Cut, Limits, Splitter};
-use super::watch::Watch;
-use super::{Event, Handle, Message, Setup, Snapshot, hook, name};
+use super::take::{Taker, take};
+use super::watch::{Seen, Watch};
+use super::{Event, Handle, Message, Setup, Snapshot, hook};
 use crate::clock::monotonic;
 use crate::encoder::{self, Candidate};
-use crate::pipeline::{Media, Notice, Pipeline, Plan};
-use crate::signal::{self, Mode, Monitor};
+use crate::pipeline::{Lookout, Notice, Pipeline, Plan};
+use crate::problem::Problem;
+use crate::signal::{self, Mode, Monitor, Signal};
 use crate::source::{Capture, Delivery, SourceError};
-use crate::writer::{self, Folder, Leftover, Verdict, Writer};
+use crate::writer::{self, Folder, Leftover, Writer};
 
 /// How often everything is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -28,6 +29,8 @@ const TRIAL: Duration = Duration::from_secs(10);
 const LARGEST: Mode = Mode::progressive(1920, 1080, signal::FrameRate::from_hertz(60));
 /// How long the last frames may take to come out.
 const ENDING: Duration = Duration::from_secs(5);
+/// How often another lookout is tried, when it gives no frames: some grabbers need their stream started anew.
+const LOOK_OUT_ANEW: Duration = Duration::from_secs(10);
 
 pub(super) struct Driver<E> {
     setup: Setup,
@@ -38,6 +41,12 @@ pub(super) struct Driver<E> {
     watch: Watch,
     writer: Option<Writer>,
     run: Option<Run>,
+    /// Looks at a grabber that has no signal.
+    lookout: Option<Lookout>,
+    /// When it is next looked whether that gives frames, and how many it had given by the last time.
+    lookout_at: (Duration, u64),
+    /// Why there is none.
+    lookout_problem: Option<Problem>,
     /// Counts pipelines, so that a late word of an earlier one is known for what it is.
     runs: u64,
     encoder: Option<Candidate>,
@@ -58,10 +67,10 @@ pub(super) struct Driver<E> {
     /// Whether there may be a file that could not be finished.
     left: bool,
     /// What is wrong with the folder, found before there was anything to write.
-    folder_problem: Option<String>,
+    folder_problem: Option<Problem>,
     /// The file under way, when it was found missing from the folder.
     missing: Option<String>,
-    problem: Option<String>,
+    problem: Option<Problem>,
 }
 
 struct Run {
@@ -89,6 +98,9 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             monitor: Monitor::new(config),
             writer: None,
             run: None,
+            lookout: None,
+            lookout_at: (Duration::ZERO, 0),
+            lookout_problem: None,
             runs: 0,
             encoder: None,
             passed_over: Vec::new(),
@@ -158,14 +170,14 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     }
 
     fn disk_problem(&mut self, error: &io::Error) {
-        let problem = format!("{}: {error}", self.setup.folder.display());
-        self.folder_problem = Some(problem);
+        self.folder_problem = Some(Problem::disk(self.setup.folder.display(), error));
     }
 
     /// Runs the hook, and makes the folder if it is not there.
     fn prepare_folder(&mut self) {
         let hook = self.setup.hook.as_ref();
-        self.folder_problem = hook.and_then(|hook| hook::run(hook, self.setup.hook_limit).err());
+        let failed = hook.and_then(|hook| hook::run(hook, self.setup.hook_limit).err());
+        self.folder_problem = failed.map(Problem::other);
         if let Err(error) = std::fs::create_dir_all(&self.setup.folder) {
             self.disk_problem(&error);
         }
@@ -185,7 +197,10 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
                     pipeline.request_keyframe();
                 }
             }
-            Message::Notice(run, notice) if run == self.runs => self.notice(notice),
+            Message::Notice(run, notice) if run == self.runs => match self.lookout.take() {
+                Some(_) => self.lookout_at.0 = monotonic() + LOOK_OUT_ANEW,
+                None => self.notice(notice),
+            },
             Message::Changed(run) if run == self.runs => self.source_changed(),
             Message::Notice(..) | Message::Changed(_) | Message::Quit => {}
             Message::Writer(event) => self.writer_event(event),
@@ -206,7 +221,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         self.tell(Input::Changed);
     }
 
-    fn broken(&mut self, reason: String, encoder: bool) {
+    fn broken(&mut self, reason: Problem, encoder: bool) {
         let encoder = encoder && self.encoding;
         self.tell(Input::Broken { reason, encoder });
     }
@@ -238,7 +253,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             writer::Event::Empty(name) => drop(self.sessions.remove(&name)),
             writer::Event::Failed { name, error } => {
                 self.left = true;
-                self.broken(format!("{name}: {error}"), false);
+                self.broken(Problem::disk(name, &error), false);
             }
             writer::Event::Ended => {
                 if self.run.as_ref().is_some_and(|run| run.pipeline.is_none()) {
@@ -261,15 +276,14 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         }
         // A device that ends by itself.
         if run.ending.is_none() {
-            self.broken("the source has ended".to_owned(), false);
+            self.broken(Problem::other("the source has ended"), false);
         }
     }
 
     fn look(&mut self) {
         let now = monotonic();
-        let pipeline = self.run.as_ref().and_then(|run| run.pipeline.as_ref());
-        let frames = pipeline.map(Pipeline::frames);
-        if let Some(input) = self.watch.look(now, frames) {
+        let seen = self.seen();
+        if let Some(input) = self.watch.look(now, seen, self.monitor.signal()) {
             self.monitor.handle_input(now, input);
         }
         self.monitor.handle_timeout(now);
@@ -301,6 +315,57 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             self.end_run();
         }
         self.controller.handle_timeout(now);
+        self.look_out(now);
+    }
+
+    /// What has come from the source, if anybody captures from it.
+    fn seen(&self) -> Option<Seen> {
+        let pipeline = self.run.as_ref().and_then(|run| run.pipeline.as_ref());
+        let pipeline = pipeline.map(|it| (it.frames(), it.picture()));
+        let lookout = self.lookout.as_ref().map(|it| (it.frames(), it.picture()));
+        let (frames, picture) = pipeline.or(lookout)?;
+        Some(Seen { frames, picture })
+    }
+
+    /// Keeps looking at a grabber that has no signal: nothing else shows that it is back.
+    fn look_out(&mut self, now: Duration) {
+        let has_none = self.monitor.signal() == Signal::NoSignal;
+        if self.run.is_some() || !has_none || !self.watch.is_grabber() {
+            self.lookout = None;
+            self.lookout_at.0 = now;
+            self.lookout_problem = None;
+            return;
+        }
+        let (at, before) = self.lookout_at;
+        if now < at {
+            return;
+        }
+        self.lookout_at.0 = now + LOOK_OUT_ANEW;
+        let frames = self.lookout.as_ref().map(Lookout::frames);
+        if frames.is_none_or(|frames| frames == before) {
+            self.lookout = None;
+            let started = self.start_lookout();
+            self.lookout_problem = started.err();
+        }
+        self.lookout_at.1 = self.lookout.as_ref().map_or(0, Lookout::frames);
+    }
+
+    fn start_lookout(&mut self) -> Result<(), Problem> {
+        let opened = match self.handle.test_input() {
+            Some(input) => Ok((Capture::Test(input.clone()), input.mode())),
+            None => self.watch.source().open(self.setup.mode),
+        };
+        let (capture, mode) = opened.map_err(|error| Problem::from(&error))?;
+        self.runs += 1;
+        let (run, handle) = (self.runs, Mutex::new(self.handle.clone()));
+        let looks = self.setup.no_signal_after.is_some();
+        let lookout = Lookout::start(&capture, mode, looks, move |notice| {
+            if let Ok(handle) = handle.lock() {
+                handle.tell(Message::Notice(run, notice));
+            }
+        });
+        self.lookout = Some(lookout.map_err(|error| error.problem())?);
+        Ok(())
     }
 
     fn look_at_disk(&mut self) {
@@ -325,7 +390,8 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         let again = name.is_some() && name == self.missing;
         self.missing = name;
         if let Some(name) = self.missing.take_if(|_| again) {
-            self.broken(format!("{name} was deleted while it was recorded"), false);
+            let words = format!("{name} was deleted while it was recorded");
+            self.broken(Problem::other(words), false);
         }
     }
 
@@ -366,13 +432,15 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     }
 
     /// Starts a pipeline; if that fails, why, and whether another encoder may do better.
-    fn start(&mut self, mode: Mode) -> Result<(), (String, bool)> {
+    fn start(&mut self, mode: Mode) -> Result<(), (Problem, bool)> {
+        // There is one device for both.
+        self.lookout = None;
         self.prepare_folder();
         if self.left {
             self.finish_leftovers();
         }
         let Some(writer) = &self.writer else {
-            return Err(("there is no thread to write on".to_owned(), false));
+            return Err((Problem::other("there is no thread to write on"), false));
         };
         let opened = match self.handle.test_input() {
             Some(input) => Ok((Capture::Test(input.clone()), mode)),
@@ -385,7 +453,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
                 self.source_changed();
                 return Ok(());
             }
-            Err(error) => return Err((error.to_string(), false)),
+            Err(error) => return Err((Problem::from(&error), false)),
         };
         self.runs += 1;
         let run = self.runs;
@@ -405,6 +473,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         }
         self.encoding = encoder.is_some();
         let plan = Plan {
+            no_signal_after: self.setup.no_signal_after.filter(|_| capture.is_grabber()),
             capture,
             mode,
             encoder,
@@ -415,7 +484,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
                 handle.tell(Message::Notice(run, notice));
             }
         });
-        let pipeline = pipeline.map_err(|error| (error.to_string(), !error.is_at_source()))?;
+        let pipeline = pipeline.map_err(|error| (error.problem(), !error.is_at_source()))?;
         self.run = Some(Run {
             pipeline: Some(pipeline),
             ending: None,
@@ -424,14 +493,15 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     }
 
     /// The encoder that worked last, or the first that works.
-    fn find_encoder(&mut self, mode: Mode) -> Result<Candidate, (String, bool)> {
+    fn find_encoder(&mut self, mode: Mode) -> Result<Candidate, (Problem, bool)> {
         if let Some(encoder) = self.encoder {
             return Ok(encoder);
         }
         encoder::first_working(mode, TRIAL, &self.passed_over).map_err(|_| {
             // From the beginning next time: what failed may work again.
             self.passed_over.clear();
-            ("no H.264 encoder works here".to_owned(), false)
+            let words = "no H.264 encoder works here";
+            (Problem::new(RecorderProblem::NoEncoder, words), false)
         })
     }
 
@@ -459,8 +529,9 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         let written = self.progress();
         let problem = self.controller.problem();
         let problem = problem.or_else(|| self.watch.problem());
-        let problem = problem.or(self.folder_problem.as_deref());
-        let problem = problem.map(ToOwned::to_owned);
+        let problem = problem.or(self.lookout_problem.as_ref());
+        let problem = problem.or(self.folder_problem.as_ref());
+        let problem = problem.cloned();
         if problem != self.problem {
             self.problem.clone_from(&problem);
             if let Some(problem) = &problem {
@@ -504,56 +575,6 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         while let Ok(message) = messages.try_recv() {
             if let Message::Writer(event) = message {
                 self.writer_event(event);
-            }
-        }
-    }
-}
-
-/// What takes the frames from one pipeline.
-struct Taker {
-    writer: writer::Handle,
-    handle: Handle,
-    limits: Limits,
-    /// Which pipeline.
-    run: u64,
-    /// Whether it is the device that encodes. It may describe its frames anew at any time; an encoder of ours does so
-    /// only when it is given something else to encode.
-    passed_through: bool,
-}
-
-/// Takes the frames to the writer, file after file.
-fn take(taker: Taker) -> impl FnMut(Media) + Send + 'static {
-    let Taker {
-        writer,
-        handle,
-        limits,
-        run,
-        passed_through,
-    } = taker;
-    let mut splitter = Splitter::new(limits);
-    let mut track = None;
-    let mut changed = false;
-    let file_name = || name::file_name(&Zoned::now());
-    move |media| match media {
-        // A receiver scales what it now gets to what it was asked for, until it is asked again.
-        Media::Track(_) if track.is_some() && !passed_through => {
-            changed = true;
-            handle.tell(Message::Changed(run));
-        }
-        Media::Track(new) => {
-            writer.begin(file_name(), new.clone());
-            splitter = Splitter::new(limits);
-            track = Some(new);
-        }
-        Media::Frame(_) if changed => {}
-        Media::Frame(frame) => {
-            let cut = splitter.frame(frame.pts_ns, frame.keyframe, frame.data.len());
-            if let (Cut::Here, Some(track)) = (cut, &track) {
-                writer.begin(file_name(), track.clone());
-            }
-            let verdict = writer.frame(frame);
-            if cut == Cut::AskForKeyframe || verdict == Verdict::DropAndAsk {
-                handle.tell(Message::AskForKeyframe);
             }
         }
     }

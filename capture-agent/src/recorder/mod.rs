@@ -11,6 +11,7 @@ mod driver;
 mod hook;
 mod name;
 mod split;
+mod take;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -28,6 +29,7 @@ pub use split::{Cut, Limits, Splitter};
 
 use crate::clock::monotonic;
 use crate::pipeline::Notice;
+use crate::problem::Problem;
 use crate::signal::{Mode, Signal};
 use crate::source::{Source, TestInput};
 use crate::writer::{self, Finished, Leftover, Progress};
@@ -39,6 +41,9 @@ pub struct Setup {
     pub source: Source,
     /// In which mode, where the source leaves a choice.
     pub mode: Option<Mode>,
+    /// For how long a grabber's own picture must stand before it is believed to have no signal; `None`: any picture is
+    /// one.
+    pub no_signal_after: Option<Duration>,
     /// Into which folder; made if it is not there.
     pub folder: PathBuf,
     /// When a file is long or large enough.
@@ -77,7 +82,7 @@ pub enum Event {
         interrupted: bool,
     },
     /// Something keeps it from recording: an alarm.
-    Problem(String),
+    Problem(Problem),
 }
 
 /// What a [`Recorder`] is doing.
@@ -94,7 +99,7 @@ pub struct Snapshot {
     /// Whether a recording is wanted, under way or not.
     pub wanted: bool,
     /// What keeps it from recording, or kept it last.
-    pub problem: Option<String>,
+    pub problem: Option<Problem>,
     /// The encoder's element; `None` where H.264 arrives, and before the first recording.
     pub encoder: Option<&'static str>,
     /// How far the file under way has come.
@@ -148,12 +153,8 @@ impl Recorder {
     /// When GStreamer cannot be started, or there can be no more threads.
     pub fn start(setup: Setup, on_event: impl FnMut(Event) + Send + 'static) -> io::Result<Self> {
         crate::encoder::init().map_err(io::Error::other)?;
-        let test = match setup.source {
-            Source::Test => Some(TestInput::new(
-                setup.mode.unwrap_or(crate::source::TEST_MODE),
-            )),
-            Source::V4l2(_) => None,
-        };
+        let mode = setup.mode.unwrap_or(crate::source::TEST_MODE);
+        let test = setup.source.test_input(mode);
         let (send, receive) = mpsc::channel();
         let snapshot = Arc::new(Mutex::new(Snapshot {
             device: None,
@@ -277,6 +278,7 @@ mod encoder_failure {
         let setup = Setup {
             source: Source::Test,
             mode: Some("320x240@30".parse().unwrap()),
+            no_signal_after: None,
             folder: dir.path().to_owned(),
             split: Limits::default(),
             hook: None,
@@ -296,14 +298,14 @@ mod encoder_failure {
                     }
                     files.push((session, name));
                     encoders.extend(recorder.handle().snapshot().encoder);
-                    let reason = "the encoder has burnt out".to_owned();
+                    let reason = Problem::other("the encoder has burnt out");
                     let notice = Notice::Broken {
                         reason,
                         at_source: false,
                     };
                     recorder.handle().tell(Message::Notice(1, notice));
                 }
-                Event::Problem(problem) => assert_eq!(problem, "the encoder has burnt out"),
+                Event::Problem(problem) => assert_eq!(problem.words, "the encoder has burnt out"),
                 Event::Finished { interrupted, .. } => assert!(interrupted),
                 Event::Leftover(leftover) => panic!("{leftover:?}"),
             }

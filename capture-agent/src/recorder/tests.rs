@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use sortie_api::RecorderProblem;
 
 use super::controller::{Cause, Controller, Input, Output, Patience};
+use crate::problem::Problem;
 use crate::signal::{FrameRate, Mode, Signal};
 
 const HD: Mode = Mode::progressive(1920, 1080, FrameRate::from_hertz(60));
@@ -30,7 +32,7 @@ fn start(mode: Mode, cause: Cause, new_session: bool) -> Output {
 
 fn broken(encoder: bool) -> Input {
     Input::Broken {
-        reason: "it burns".to_owned(),
+        reason: Problem::other("it burns"),
         encoder,
     }
 }
@@ -151,7 +153,7 @@ fn another_encoder_takes_over_at_once_and_a_broken_source_is_tried_again_ever_mo
         (3, Input::Written, vec![]),
         (4, broken(false), vec![Output::Abandon]),
     ]);
-    assert_eq!(controller.problem(), Some("it burns"));
+    assert_eq!(controller.problem(), Some(&Problem::other("it burns")));
     let mut waits = Vec::new();
     let mut now = s(4);
     for _ in 0..9 {
@@ -179,10 +181,11 @@ fn silence_is_a_failure() {
     assert_eq!(controller.poll_timeout(), Some(s(18)));
     controller.handle_timeout(s(18));
     assert_eq!(drain(&mut controller), [Output::Abandon]);
-    assert_eq!(
-        controller.problem(),
-        Some("no picture was written for 10 s")
+    let problem = Problem::new(
+        RecorderProblem::NoPicture,
+        "no picture was written for 10 s",
     );
+    assert_eq!(controller.problem(), Some(&problem));
 }
 
 #[test]

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::device::{self, Capabilities, Device};
-use crate::signal::{Evidence, Input, Mode, Picture, Reading};
+use crate::problem::Problem;
+use crate::signal::{Evidence, Input, Mode, Picture, Reading, Signal};
 use crate::source::{Source, TestInput, choose};
 
 /// How often a device that is not there is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A grabber that stopped giving frames is given another chance so often: only frames show that they are back.
-const CHANCE_EVERY: Duration = Duration::from_secs(10);
 
 /// What the test source calls itself.
 const TEST_PICTURE: &str = "Test picture";
@@ -22,7 +21,11 @@ pub(super) struct Watch {
 }
 
 enum Kind {
-    Test { input: TestInput, found: bool },
+    Test {
+        input: TestInput,
+        is_found: bool,
+        grabber: Option<Grabber>,
+    },
     V4l2(Box<V4l2>),
 }
 
@@ -36,15 +39,53 @@ struct V4l2 {
     mode: Option<Mode>,
     device: Option<Open>,
     /// Why it could not be opened.
-    problem: Option<String>,
+    problem: Option<Problem>,
 }
 
 enum Open {
     /// A receiver that measures its input, and whether it tells of changes.
-    Receiver { device: Device, announces: bool },
-    /// A grabber, and what it is asked for. Its signal shows only in its frames, so one that nobody captures from
-    /// is believed to have one.
-    Grabber { mode: Mode, frames: u64 },
+    Receiver {
+        device: Device,
+        announces: bool,
+    },
+    Grabber(Grabber),
+}
+
+/// A device whose signal shows only in its frames.
+struct Grabber {
+    /// What it is asked for.
+    mode: Mode,
+    /// How many frames there were at the last look.
+    frames: u64,
+}
+
+/// What a pipeline has had from the source.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    /// How many frames.
+    pub(super) frames: u64,
+    /// What they show.
+    pub(super) picture: Picture,
+}
+
+impl Grabber {
+    fn new(mode: Mode) -> Self {
+        Self { mode, frames: 0 }
+    }
+
+    /// Whom nobody captures from is believed to have the signal it had; whoever it was found without is looked at
+    /// ([`Lookout`](crate::pipeline::Lookout)), because only frames show that it is back.
+    fn look(&mut self, seen: Option<Seen>, believed: Signal) -> Option<Input> {
+        let picture = match seen {
+            Some(seen) => {
+                let before = std::mem::replace(&mut self.frames, seen.frames);
+                (seen.frames > 0 && seen.frames != before).then_some(seen.picture)
+            }
+            None => (believed != Signal::NoSignal).then_some(Picture::Content),
+        };
+        let mode = self.mode;
+        picture.map(|picture| Input::Frame { mode, picture })
+    }
 }
 
 impl Watch {
@@ -58,11 +99,15 @@ impl Watch {
                 device: None,
                 problem: None,
             })),
-            (Source::Test, input) => Kind::Test {
-                input: input
-                    .unwrap_or_else(|| TestInput::new(mode.unwrap_or(crate::source::TEST_MODE))),
-                found: false,
-            },
+            (Source::Test | Source::TestGrabber, input) => {
+                let input = input
+                    .unwrap_or_else(|| TestInput::new(mode.unwrap_or(crate::source::TEST_MODE)));
+                Kind::Test {
+                    grabber: input.is_grabber().then(|| Grabber::new(input.mode())),
+                    is_found: false,
+                    input,
+                }
+            }
         };
         Self {
             kind,
@@ -71,9 +116,9 @@ impl Watch {
     }
 
     /// Why there is no device.
-    pub(super) fn problem(&self) -> Option<&str> {
+    pub(super) fn problem(&self) -> Option<&Problem> {
         match &self.kind {
-            Kind::V4l2(card) => card.problem.as_deref(),
+            Kind::V4l2(card) => card.problem.as_ref(),
             Kind::Test { .. } => None,
         }
     }
@@ -94,12 +139,30 @@ impl Watch {
         }
     }
 
-    /// Looks at what costs little. `frames` is how many the pipeline has had from the source, if one runs.
-    pub(super) fn look(&mut self, now: Duration, frames: Option<u64>) -> Option<Input> {
+    /// Whether there is a device, and nothing but its frames tells of its signal.
+    pub(super) fn is_grabber(&self) -> bool {
+        match &self.kind {
+            Kind::V4l2(card) => matches!(card.device, Some(Open::Grabber(_))),
+            Kind::Test { grabber, .. } => grabber.is_some(),
+        }
+    }
+
+    /// Looks at what costs little. `seen` is what a pipeline has had from the source, if one runs; `believed` what is
+    /// believed of its signal.
+    pub(super) fn look(
+        &mut self,
+        now: Duration,
+        seen: Option<Seen>,
+        believed: Signal,
+    ) -> Option<Input> {
         match &mut self.kind {
-            Kind::Test { found, .. } => {
-                (!std::mem::replace(found, true)).then_some(Input::DeviceFound(Evidence::Timings))
-            }
+            Kind::Test {
+                is_found, grabber, ..
+            } => match (std::mem::replace(is_found, true), grabber) {
+                (false, None) => Some(Input::DeviceFound(Evidence::Timings)),
+                (false, Some(_)) => Some(Input::DeviceFound(Evidence::Frames)),
+                (true, grabber) => grabber.as_mut()?.look(seen, believed),
+            },
             Kind::V4l2(card) => {
                 let V4l2 { path, device, .. } = &mut **card;
                 if device.is_some() && !path.exists() {
@@ -111,22 +174,7 @@ impl Watch {
                         self.look_at = now + LOOK_EVERY;
                         card.open()
                     }
-                    Some(Open::Grabber { mode, frames: seen }) => {
-                        let mode = *mode;
-                        let came = match frames {
-                            Some(frames) => std::mem::replace(seen, frames) != frames,
-                            None if now >= self.look_at => true,
-                            None => false,
-                        };
-                        // From a stall on it counts as silent for a while.
-                        if frames.is_some() {
-                            self.look_at = now + CHANCE_EVERY;
-                        }
-                        came.then_some(Input::Frame {
-                            mode,
-                            picture: Picture::Content,
-                        })
-                    }
+                    Some(Open::Grabber(grabber)) => grabber.look(seen, believed),
                     Some(Open::Receiver {
                         device: receiver,
                         announces: true,
@@ -200,20 +248,18 @@ impl V4l2 {
             }
             Ok((false, grabber)) => match choose(&grabber.formats(), *mode) {
                 Some(choice) => {
-                    let mode = choice.mode;
-                    (*device, *problem) = (Some(Open::Grabber { mode, frames: 0 }), None);
+                    let grabber = Grabber::new(choice.mode);
+                    (*device, *problem) = (Some(Open::Grabber(grabber)), None);
                     Some(Input::DeviceFound(Evidence::Frames))
                 }
                 None => {
-                    *problem = Some(format!(
-                        "{}: no format that could be recorded",
-                        path.display()
-                    ));
+                    let words = format!("{}: no format that could be recorded", path.display());
+                    *problem = Some(Problem::other(words));
                     None
                 }
             },
             Err(error) => {
-                *problem = Some(error.to_string());
+                *problem = Some(Problem::from(&error));
                 None
             }
         }

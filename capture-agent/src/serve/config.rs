@@ -52,6 +52,8 @@ const fn of_server(
 
 const SOURCE: &str = "SORTIE_CAPTURE_SOURCE";
 const MODE: &str = "SORTIE_CAPTURE_MODE";
+const NO_SIGNAL_PICTURES: &str = "SORTIE_CAPTURE_NO_SIGNAL_PICTURES";
+const NO_SIGNAL_SECONDS: &str = "SORTIE_CAPTURE_NO_SIGNAL_SECONDS";
 const PATH: &str = "SORTIE_CAPTURE_PATH";
 const SPLIT_MINUTES: &str = "SORTIE_CAPTURE_SPLIT_MINUTES";
 const SPLIT_MB: &str = "SORTIE_CAPTURE_SPLIT_MB";
@@ -63,14 +65,17 @@ const DB: &str = "SORTIE_CAPTURE_DB";
 const HOOK_SECONDS: &str = "SORTIE_CAPTURE_HOOK_SECONDS";
 const FORWARD_URL: &str = "SORTIE_CAPTURE_FORWARD_URL";
 const FORWARD_TOKEN: &str = "SORTIE_CAPTURE_FORWARD_TOKEN";
+const FORWARD_CA: &str = "SORTIE_CAPTURE_FORWARD_CA";
 const FORWARD_KBIT: &str = "SORTIE_CAPTURE_FORWARD_KBIT";
 const FORWARD_DELETE: &str = "SORTIE_CAPTURE_FORWARD_DELETE";
 
 /// Every variable.
 #[rustfmt::skip]
 pub static VARIABLES: &[Variable] = &[
-    own(SOURCE, "v4l2:/dev/video0", "What to record: v4l2:/dev/videoN, or test for a picture of its own"),
+    own(SOURCE, "v4l2:/dev/video0", "What to record: v4l2:/dev/videoN, or test or test-grabber for a picture of its own"),
     own(MODE, "", "What a source that has a choice is to deliver, as 1920x1080@30"),
+    own(NO_SIGNAL_PICTURES, "true", "true: a grabber's colour bars, or its flat blue or green, count as no signal"),
+    own(NO_SIGNAL_SECONDS, "5", "For how many seconds one of these must stand first"),
     of_server(PATH, "SORTIE_RECORDING_STORAGE_PATH", "/var/lib/kvmd/msd/recordings", "Folder for recordings"),
     own(SPLIT_MINUTES, "0", "Longest file in minutes; 0: any length"),
     own(SPLIT_MB, "0", "Largest file in MB; 0: any size"),
@@ -80,6 +85,7 @@ pub static VARIABLES: &[Variable] = &[
     own(THRESHOLD, "80", "Oldest recordings go while the disk is fuller, in percent; 0: never. Until it is set on the page"),
     own(FORWARD_URL, "", "A central sortie-server that gets every recording, as https://recordings.example.org"),
     own(FORWARD_TOKEN, "", "API token there with the scopes record and read"),
+    own(FORWARD_CA, "", "PEM file with the authority that vouches for it, where that is one of your own"),
     own(FORWARD_KBIT, "0", "Most that is sent to it, in kbit/s; 0: as fast as it goes"),
     own(FORWARD_DELETE, "false", "true: a recording is deleted here when the central server has shown that it has the same file"),
     of_server("SORTIE_CAPTURE_HOST", "SORTIE_HOST", "0.0.0.0", "Address to listen on"),
@@ -185,18 +191,22 @@ impl Reader<'_> {
         }
     }
 
-    /// Where recordings are sent on to.
-    fn target(&mut self) -> Option<Target> {
-        let kbit = self.number(FORWARD_KBIT, 100_000_000);
-        let delete_after = match self.value(FORWARD_DELETE).as_str() {
+    fn yes(&mut self, name: &str) -> bool {
+        match self.value(name).as_str() {
             "true" => true,
             "false" => false,
             other => {
                 let message = format!("{other:?} is neither true nor false");
-                self.wrong(FORWARD_DELETE, message);
+                self.wrong(name, message);
                 false
             }
-        };
+        }
+    }
+
+    /// Where recordings are sent on to.
+    fn target(&mut self) -> Option<Target> {
+        let kbit = self.number(FORWARD_KBIT, 100_000_000);
+        let delete_after = self.yes(FORWARD_DELETE);
         let url = self.text(FORWARD_URL)?;
         let host = ["https://", "http://"]
             .iter()
@@ -209,12 +219,31 @@ impl Reader<'_> {
             self.wrong(FORWARD_TOKEN, "forwarding needs an API token");
             return None;
         };
+        let authorities = self
+            .text(FORWARD_CA)
+            .and_then(|path| self.authorities(&path));
         Some(Target {
+            authorities,
             url: url.trim_end_matches('/').to_owned(),
             token: token.into(),
             bytes_per_second: (kbit > 0).then_some(kbit * 1000 / 8),
             delete_after,
         })
+    }
+
+    /// The certificates in a PEM file.
+    fn authorities(&mut self, path: &str) -> Option<Vec<u8>> {
+        let read = std::fs::read(path).map_err(|error| error.to_string());
+        let certificates = read.and_then(|pem| {
+            let found = reqwest::Certificate::from_pem_bundle(&pem);
+            match found.map_err(|error| error.to_string())?.is_empty() {
+                true => Err("there is no certificate in it".to_owned()),
+                false => Ok(pem),
+            }
+        });
+        certificates
+            .map_err(|problem| self.wrong(FORWARD_CA, format!("{path}: {problem}")))
+            .ok()
     }
 
     /// Takes the file's values in.
@@ -283,10 +312,13 @@ impl Config {
         let reserve_mb = reader.number(RESERVE_MB, 100_000_000);
         let threshold = reader.number(THRESHOLD, 99);
         let hook_seconds = reader.number(HOOK_SECONDS, 3600);
+        let looks_for_cards = reader.yes(NO_SIGNAL_PICTURES);
+        let card_seconds = reader.number(NO_SIGNAL_SECONDS, 3600);
         let forward = reader.target();
         let setup = Setup {
             source,
             mode,
+            no_signal_after: looks_for_cards.then(|| Duration::from_secs(card_seconds)),
             folder: PathBuf::from(reader.value(PATH)),
             split: Limits {
                 length: (minutes > 0).then(|| Duration::from_secs(60 * minutes)),
@@ -372,6 +404,9 @@ mod tests {
         assert_eq!(config.server.disk_marks, Some((80, 79)));
         assert_eq!(config.setup.split, Limits::default());
         assert!(config.server.recording_enabled);
+        assert_eq!(config.setup.no_signal_after, Some(Duration::from_secs(5)));
+        let off = [("SORTIE_CAPTURE_NO_SIGNAL_PICTURES", "false")];
+        assert_eq!(read("", &off).unwrap().setup.no_signal_after, None);
     }
 
     #[test]
@@ -389,6 +424,7 @@ mod tests {
         let environment = [
             ("SORTIE_CAPTURE_SOURCE", "rtsp://camera"),
             ("SORTIE_CAPTURE_MODE", "huge"),
+            ("SORTIE_CAPTURE_NO_SIGNAL_PICTURES", "maybe"),
             ("SORTIE_CAPTURE_PORT", "70000"),
             ("SORTIE_CAPTURE_THRESHOLD_PERCENT", "100"),
             ("SORTIE_CAPTURE_ADMIN_PASSWORD", "short"),
@@ -400,8 +436,9 @@ mod tests {
             [
                 "SORTIE_CAPTURE_ADMIN_PASSWORD: must have 8 to 256 characters",
                 "SORTIE_CAPTURE_MODE: \"huge\": write it as WIDTHxHEIGHT@FPS, for example 1920x1080@60",
+                "SORTIE_CAPTURE_NO_SIGNAL_PICTURES: \"maybe\" is neither true nor false",
                 "SORTIE_CAPTURE_PORT: \"70000\" is not a whole number from 0 to 65535",
-                "SORTIE_CAPTURE_SOURCE: \"rtsp://camera\": write it as test or v4l2:/dev/video0",
+                "SORTIE_CAPTURE_SOURCE: \"rtsp://camera\": write it as test, test-grabber or v4l2:/dev/video0",
                 "SORTIE_CAPTURE_SPLIT_MB: write text, a whole number, true or false",
                 "SORTIE_CAPTURE_THRESHOLD_PERCENT: \"100\" is not a whole number from 0 to 99",
                 "file: there is no variable SORTIE_CAPTURE_COLOUR; --help lists all",
@@ -428,6 +465,16 @@ mod tests {
             read("", &[url]).unwrap_err(),
             ["SORTIE_CAPTURE_FORWARD_TOKEN: forwarding needs an API token"]
         );
+        for (pem, expected) in [
+            ("/nowhere/ca.pem", "No such file"),
+            ("/dev/null", "there is no certificate in it"),
+        ] {
+            let errors = read("", &[url, token, ("SORTIE_CAPTURE_FORWARD_CA", pem)]).unwrap_err();
+            assert!(
+                errors[0].starts_with(&format!("SORTIE_CAPTURE_FORWARD_CA: {pem}: {expected}")),
+                "{errors:?}"
+            );
+        }
         for wrong in ["central.example", "ftp://a", "https://", "https://a@b"] {
             let url = ("SORTIE_CAPTURE_FORWARD_URL", wrong);
             assert!(read("", &[url, token]).is_err(), "{wrong}");

@@ -94,7 +94,10 @@ impl Keeper {
                 self.adopt(file, new_session(), None, true).await;
             }
             Leftover::Empty(name) => tracing::warn!("removed {name}: it held nothing"),
-            Leftover::Damaged(name, reason) => tracing::error!("{name} cannot be played: {reason}"),
+            Leftover::Damaged(name, reason) => {
+                tracing::error!("{name} cannot be played: {reason}");
+                self.adopt_damaged(name, &reason.to_string()).await;
+            }
             Leftover::InUse(name) => tracing::error!("{name} is written by another program"),
             Leftover::Stays(name, error) => tracing::error!("{name} stays unfinished: {error}"),
         }
@@ -127,8 +130,31 @@ impl Keeper {
             duration_ms: file.duration_ms,
             size_bytes: file.size_bytes,
             interrupted,
+            failure: None,
         };
-        if let Err(error) = self.shelf.adopt(&captured).await {
+        self.put(&captured).await;
+    }
+
+    /// What cannot be played is in the list too, until somebody deletes it there.
+    async fn adopt_damaged(&self, name: String, reason: &str) {
+        let path = self.folder.join(&name);
+        let size_bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        let captured = Captured {
+            session: new_session(),
+            created_ms: modified_ms(&path),
+            duration_ms: 0,
+            size_bytes,
+            interrupted: true,
+            failure: Some(format!(
+                "{reason} The file is kept: “sortie-server repair” may save something of it."
+            )),
+            name,
+        };
+        self.put(&captured).await;
+    }
+
+    async fn put(&self, captured: &Captured) {
+        if let Err(error) = self.shelf.adopt(captured).await {
             // The file is there; the next comparison finds it.
             tracing::error!(file = captured.name, "not in the list yet: {error}");
         }
@@ -144,9 +170,16 @@ impl Keeper {
     async fn try_compare(&self) -> Result<(), ShelfError> {
         let known = self.shelf.names().await?;
         let folder = self.folder.clone();
-        let found = tokio::task::spawn_blocking(move || writer::finished(&folder, &known)).await;
-        for file in found.unwrap_or_default() {
+        let found = tokio::task::spawn_blocking(move || {
+            let damaged = writer::damaged(&folder, &known);
+            (writer::finished(&folder, &known), damaged)
+        });
+        let (finished, damaged) = found.await.unwrap_or_default();
+        for file in finished {
             self.adopt(file, new_session(), None, false).await;
+        }
+        for name in damaged {
+            self.adopt_damaged(name, "It cannot be played.").await;
         }
         Ok(())
     }

@@ -78,7 +78,7 @@ impl Appliance for OnBoard {
 }
 
 fn shown(snapshot: &Snapshot, test_source: bool) -> State {
-    let written = &snapshot.written;
+    let (written, problem) = (&snapshot.written, snapshot.problem.as_ref());
     let running_ms = written.name.as_ref().map_or(0, |_| written.duration_ms);
     State {
         device: snapshot.device.clone(),
@@ -95,11 +95,10 @@ fn shown(snapshot: &Snapshot, test_source: bool) -> State {
             duration_seconds: seconds(written.duration_ms),
             size_bytes: written.size_bytes,
         }),
-        problem: snapshot.problem.clone(),
-        advice: snapshot
-            .problem
-            .as_deref()
-            .and_then(advice)
+        problem: problem.map(|problem| problem.words.clone()),
+        problem_code: problem.map(|problem| problem.code),
+        advice: problem
+            .and_then(|problem| advice(problem.code))
             .map(ToOwned::to_owned),
         dropped_frames: snapshot.dropped,
         dropped_by_disk: snapshot.dropped_by_disk,

@@ -6,8 +6,8 @@
 //! Two kinds of device give two kinds of [`Evidence`]. An HDMI receiver measures its input and
 //! says so in DV timings; its frames prove nothing, because drivers go on delivering a test
 //! picture of their own without a signal. A USB grabber (UVC) has no timings; there only the
-//! frames count: they stop, or they become a "no signal" picture. A black picture is a picture:
-//! a machine whose screen is blank is still being recorded.
+//! frames count: they stop, or they become a "no signal" picture, which [`CardDetector`] knows. A
+//! black picture is a picture: a machine whose screen is blank is still being recorded.
 //!
 //! # What it deliberately does not do
 //!
@@ -15,6 +15,7 @@
 //! - A pipeline that stands still while the timings are steady is no matter of the signal: the
 //!   recorder's own watchdog sees that.
 
+mod card;
 mod mode;
 mod monitor;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
+pub use card::{CardDetector, LOOK_BYTES, LOOK_HEIGHT, LOOK_WIDTH, is_card};
 pub use mode::{FrameRate, Mode, ParseModeError};
 pub use monitor::Monitor;
 

@@ -1,5 +1,6 @@
 //! Where pictures come from: a capture device, or a picture of our own to try everything with.
 
+mod card;
 mod choice;
 mod desktop;
 mod test;
@@ -19,11 +20,13 @@ pub use test::TestInput;
 /// What the test source shows unless told otherwise.
 pub const TEST_MODE: Mode = Mode::progressive(1920, 1080, FrameRate::from_hertz(30));
 
-/// A source as a person writes it: `test`, or `v4l2:/dev/video0`.
+/// A source as a person writes it: `test`, `test-grabber`, or `v4l2:/dev/video0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A picture of our own.
+    /// A picture of our own, as an HDMI receiver gives it.
     Test,
+    /// The same as a USB grabber gives it: nothing but frames tells of its signal.
+    TestGrabber,
     /// A capture device.
     V4l2(PathBuf),
 }
@@ -34,8 +37,9 @@ impl FromStr for Source {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             None if text == "test" => Ok(Self::Test),
+            None if text == "test-grabber" => Ok(Self::TestGrabber),
             Some(("v4l2", path)) if path.starts_with('/') => Ok(Self::V4l2(path.into())),
-            _ => Err("write it as test or v4l2:/dev/video0".to_owned()),
+            _ => Err("write it as test, test-grabber or v4l2:/dev/video0".to_owned()),
         }
     }
 }
@@ -44,6 +48,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Test => f.write_str("test"),
+            Self::TestGrabber => f.write_str("test-grabber"),
             Self::V4l2(path) => write!(f, "v4l2:{}", path.display()),
         }
     }
@@ -83,6 +88,15 @@ impl Capture {
         match self {
             Self::Test(_) => Delivery::Raw,
             Self::V4l2 { delivery, .. } => *delivery,
+        }
+    }
+
+    /// Whether it is a grabber, whose signal shows in nothing but its frames.
+    #[must_use]
+    pub fn is_grabber(&self) -> bool {
+        match self {
+            Self::Test(input) => input.is_grabber(),
+            Self::V4l2 { choose_rate, .. } => *choose_rate,
         }
     }
 
@@ -153,6 +167,16 @@ pub enum SourceError {
 }
 
 impl Source {
+    /// What arrives at a test source; `None` for a real one.
+    #[must_use]
+    pub fn test_input(&self, mode: Mode) -> Option<TestInput> {
+        match self {
+            Self::Test => Some(TestInput::new(mode)),
+            Self::TestGrabber => Some(TestInput::grabber(mode)),
+            Self::V4l2(_) => None,
+        }
+    }
+
     /// Finds out what can be captured now. `wanted` decides where there is a choice: of a USB grabber's formats,
     /// and of the test picture.
     ///
@@ -160,12 +184,13 @@ impl Source {
     ///
     /// [`SourceError`], in words for people.
     pub fn open(&self, wanted: Option<Mode>) -> Result<(Capture, Mode), SourceError> {
-        let path = match self {
-            Self::Test => {
-                let mode = wanted.unwrap_or(TEST_MODE);
-                return Ok((Capture::Test(TestInput::new(mode)), mode));
+        let mode = wanted.unwrap_or(TEST_MODE);
+        let path = match (self, self.test_input(mode)) {
+            (Self::V4l2(path), _) => path,
+            (Self::Test | Self::TestGrabber, input) => {
+                let input = input.unwrap_or_else(|| TestInput::new(mode));
+                return Ok((Capture::Test(input), mode));
             }
-            Self::V4l2(path) => path,
         };
         let device = Device::open(path)?;
         let capture = |delivery, choose_rate| Capture::V4l2 {
@@ -194,7 +219,7 @@ mod tests {
 
     #[test]
     fn sources_are_read_as_they_are_written() {
-        for text in ["test", "v4l2:/dev/video0"] {
+        for text in ["test", "test-grabber", "v4l2:/dev/video0"] {
             assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
         }
         for text in ["", "v4l2", "v4l2:video0", "/dev/video0", "rtsp://host"] {

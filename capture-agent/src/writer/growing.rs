@@ -207,6 +207,17 @@ pub fn finished(folder: &Path, known: &HashSet<String>) -> Vec<Finished> {
     .collect()
 }
 
+/// The files in a folder that were put aside because they cannot be played, without those of these names.
+#[must_use]
+pub fn damaged(folder: &Path, known: &HashSet<String>) -> Vec<String> {
+    let mut names = Folder::new(folder).names().unwrap_or_default();
+    names.retain(|name| {
+        let of = name.strip_suffix(DAMAGED);
+        of.is_some_and(|name| name.ends_with(".mp4")) && !known.contains(name)
+    });
+    names
+}
+
 /// What became of a growing file that was left behind.
 #[derive(Debug)]
 pub enum Leftover {

@@ -14,7 +14,9 @@ mod queue;
 mod thread;
 mod volume;
 
-pub use growing::{DAMAGED, FinishError, Finished, GROWING, Leftover, finish_leftovers, finished};
+pub use growing::{
+    DAMAGED, FinishError, Finished, GROWING, Leftover, damaged, finish_leftovers, finished,
+};
 pub use queue::{Admission, Verdict};
 pub use thread::{Event, Handle, Limits, Progress, Writer};
 pub use volume::{Folder, Volume, VolumeFile};

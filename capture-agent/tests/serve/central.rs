@@ -16,7 +16,7 @@ const PASSWORD: &str = "a central password";
 
 pub(crate) struct Central {
     pub(crate) url: String,
-    port: u16,
+    pub(crate) port: u16,
     folder: TempDir,
     variables: Vec<(String, String)>,
     client: reqwest::Client,

@@ -155,3 +155,42 @@ async fn a_device_that_is_not_there_or_none_is_told() {
         assert_eq!(state["signal"]["state"], "no_device");
     }
 }
+
+#[tokio::test]
+async fn what_a_crash_has_damaged_is_in_the_list_with_the_reason_and_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let recordings = folder.path().join("recordings");
+    std::fs::create_dir(&recordings).expect("a folder");
+    // It begins as ours do; what follows is nothing that could be played.
+    let mut bytes = vec![0; 4096];
+    bytes.extend(b"\0\0\0\x18ftypiso5");
+    bytes.resize(20_000, 0xa5);
+    std::fs::write(recordings.join("recording_a.mp4.part"), &bytes).expect("written");
+    let aside = recordings.join("recording_a.mp4.damaged");
+
+    let agent = Agent::launch(folder, &[]).await;
+    let one = |list: &Value| count(list) == 1;
+    let list = agent.until("/api/recordings", one).await;
+    assert_eq!(list[0]["filename"], "recording_a.mp4.damaged");
+    assert_eq!(list[0]["status"], "failed");
+    let failure = list[0]["failure"].as_str().expect("a reason");
+    assert!(failure.contains("sortie-server repair"), "{failure}");
+    let path = format!("/api/recordings/{}", list[0]["id"].as_str().expect("an id"));
+    let (status, _) = agent
+        .ask("GET", &format!("{path}/download"), json!({}))
+        .await;
+    assert_eq!(status, 409);
+    assert_eq!(std::fs::read(&aside).expect("kept"), bytes);
+
+    // It is the same one after a restart.
+    let agent = Agent::launch(agent.kill(), &[]).await;
+    let again = agent.until("/api/recordings", one).await;
+    assert_eq!(again[0]["id"], list[0]["id"]);
+    let (status, _) = agent.ask("DELETE", &path, json!({})).await;
+    assert_eq!(status, 204);
+    let moved = agent
+        .folder
+        .path()
+        .join("recordings/recording_a.mp4.damaged");
+    assert!(!moved.exists());
+}

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::agent::{Agent, count, probe};
 use crate::central::Central;
+use crate::tls::Tls;
 
 /// What an agent is told of a server.
 fn variables<'a>(central: &'a Central, token: &'a str) -> Vec<(&'static str, &'a str)> {
@@ -111,6 +112,71 @@ async fn whoever_is_killed_or_stopped_goes_on_where_it_was_and_only_then_is_it_d
     );
     let state = agent.until("/api/appliance", all_sent).await;
     assert_eq!(problem(&state), "");
+}
+
+/// Changes what is written down of the only recording, as if the agent had been killed before it knew of its upload.
+fn forget_upload(ledger: &std::path::Path) {
+    let bytes = std::fs::read(ledger).expect("a ledger");
+    let mut pages: Value = serde_json::from_slice(&bytes).expect("JSON");
+    let recordings = pages["recordings"].as_object_mut().expect("recordings");
+    let page = recordings.values_mut().next().expect("a page");
+    assert!(
+        page["upload"].is_string() && page["wanted"]["key"].is_string(),
+        "{page}"
+    );
+    page.as_object_mut().expect("a page").remove("upload");
+    std::fs::write(ledger, pages.to_string()).expect("written");
+}
+
+#[tokio::test]
+async fn whoever_is_killed_before_it_knows_of_its_upload_leaves_no_second_one() {
+    let central = Central::start(&[]).await;
+    let token = central.token().await;
+    let agent = Agent::start(&variables(&central, &token)).await;
+    record(&agent, 1.0).await;
+    let going = |state: &Value| state["forwarding"]["sent_bytes"].as_u64() > Some(0);
+    agent.until("/api/appliance", going).await;
+    let folder = agent.kill();
+    forget_upload(&folder.path().join("agent.forward.json"));
+
+    let agent = Agent::launch(folder, &variables(&central, &token)).await;
+    let list = agent
+        .until("/api/recordings", |list| count(list) == 1)
+        .await;
+    central.until_ready(1).await;
+    let there = central.recordings().await;
+    assert_eq!(there.len(), 1, "{there:?}");
+    let file = agent.file(&list[0]);
+    assert!(std::fs::read(&file).expect("a file") == central.bytes(&there[0]));
+}
+
+#[tokio::test]
+async fn a_server_with_an_authority_of_its_own_is_trusted_when_that_is_named() {
+    let central = Central::start(&[]).await;
+    let token = central.token().await;
+    let tls = Tls::in_front_of(central.port).await;
+    let there = [
+        ("SORTIE_CAPTURE_FORWARD_URL", tls.url.as_str()),
+        ("SORTIE_CAPTURE_FORWARD_TOKEN", &token),
+    ];
+    let agent = Agent::start(&there).await;
+    record(&agent, 0.5).await;
+    let unreachable = |state: &Value| problem(state).contains("cannot be reached");
+    agent.until("/api/appliance", unreachable).await;
+    assert!(central.recordings().await.is_empty());
+    stop(&agent).await;
+
+    let authority = tls.authority.path().display().to_string();
+    let named = [&there[..], &[("SORTIE_CAPTURE_FORWARD_CA", &authority)]].concat();
+    let agent = Agent::launch(agent.kill(), &named).await;
+    agent
+        .until("/api/recordings", |list| count(list) == 1)
+        .await;
+    let all = agent.get("/api/recordings").await;
+    central.until_ready(1).await;
+    let there = central.recordings().await;
+    assert_eq!(there.len(), 1, "{there:?}");
+    assert!(std::fs::read(agent.file(&all[0])).expect("a file") == central.bytes(&there[0]));
 }
 
 #[tokio::test]

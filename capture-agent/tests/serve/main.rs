@@ -5,3 +5,5 @@ mod appliance;
 mod central;
 mod faults;
 mod forward;
+mod grabber;
+mod tls;

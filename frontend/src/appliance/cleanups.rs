@@ -1,6 +1,6 @@
 //! What was deleted to make room, out of the audit log.
 
-use sortie_api::{AuditEntry, AuditResult};
+use sortie_api::{AuditEntry, AuditResult, DeletionRule};
 
 /// Recordings that were deleted together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,8 +9,8 @@ pub struct CleanUp {
     pub at: String,
     /// How many.
     pub recordings: usize,
-    /// Why, in a sentence.
-    pub reason: String,
+    /// Why.
+    pub rule: DeletionRule,
     /// Who asked for it; `None`: it was done by itself.
     pub by: Option<String>,
 }
@@ -19,25 +19,19 @@ pub struct CleanUp {
 pub fn clean_ups(entries: &[AuditEntry]) -> Vec<CleanUp> {
     let mut found: Vec<CleanUp> = Vec::new();
     for entry in entries {
-        // Only what retention deletes has a reason in the log.
-        let is_one = entry.result == AuditResult::Ok
-            && (entry.detail.starts_with("the disk was") || entry.detail.starts_with("older than"));
-        if !is_one {
-            continue;
-        }
+        let rule = DeletionRule::read(&entry.detail).filter(|_| entry.result == AuditResult::Ok);
+        let Some(rule) = rule else { continue };
         let by = (entry.actor_id != "system").then(|| entry.actor_name.clone());
         match found.last_mut() {
             Some(last)
-                if minute(&last.at) == minute(&entry.at)
-                    && last.by == by
-                    && last.reason == entry.detail =>
+                if minute(&last.at) == minute(&entry.at) && last.by == by && last.rule == rule =>
             {
                 last.recordings += 1;
             }
             _ => found.push(CleanUp {
                 at: entry.at.clone(),
                 recordings: 1,
-                reason: entry.detail.clone(),
+                rule,
                 by,
             }),
         }
@@ -53,13 +47,13 @@ impl CleanUp {
             Some(name) => format!(" by {name}"),
             None => String::new(),
         };
-        let reason = match self.reason.strip_prefix("older than") {
-            Some(days) => format!("older than{days}"),
-            None => format!("because {}", self.reason),
+        let because = match self.rule {
+            DeletionRule::Age(_) => "",
+            DeletionRule::Room(_) => "because ",
         };
         format!(
-            "{} recording{plural} deleted{by}, {reason}",
-            self.recordings
+            "{} recording{plural} deleted{by}, {because}{}",
+            self.recordings, self.rule
         )
     }
 }

@@ -1,4 +1,4 @@
-//! Recordings that a recorder on board has written by itself: they come into the catalog finished.
+//! Recordings that a recorder on board has written by itself: they come into the catalog finished, or failed.
 
 use sortie_api::RecordingStatus;
 
@@ -20,13 +20,13 @@ pub(crate) struct CapturedRow {
     pub(crate) size_bytes: u64,
     /// Length.
     pub(crate) duration_ms: u64,
-    /// Where it is in its life.
-    pub(crate) status: RecordingStatus,
+    /// Why it cannot be played; `None`: it can.
+    pub(crate) failure: Option<String>,
     /// Finished without anybody having said stop.
     pub(crate) interrupted: bool,
     /// Created at.
     pub(crate) created_ms: i64,
-    /// Became ready at.
+    /// Became ready, or failed, at.
     pub(crate) completed_ms: i64,
 }
 
@@ -36,20 +36,24 @@ impl Catalog {
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let done = sqlx::query(
             "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, status, \
-             size_bytes, duration_ms, format, interrupted, upload_length, created_ms, completed_ms) \
-             SELECT $1, $2, $3, $4, 'local', $4, $5, $6, $7, 'mp4', $8, $6, $9, $10 \
+             size_bytes, duration_ms, format, interrupted, upload_length, created_ms, completed_ms, failure) \
+             SELECT $1, $2, $3, $4, 'local', $4, $5, $6, $7, 'mp4', $8, $6, $9, $10, $11 \
              WHERE NOT EXISTS (SELECT 1 FROM recordings WHERE storage_backend = 'local' AND storage_path = $4)",
         )
         .bind(&row.id)
         .bind(&row.session_id)
         .bind(&row.user_id)
         .bind(&row.name)
-        .bind(status_to_text(row.status))
+        .bind(status_to_text(match row.failure {
+            None => RecordingStatus::Ready,
+            Some(_) => RecordingStatus::Failed,
+        }))
         .bind(signed(row.size_bytes))
         .bind(signed(row.duration_ms))
         .bind(i64::from(row.interrupted))
         .bind(row.created_ms)
         .bind(row.completed_ms)
+        .bind(&row.failure)
         .execute(&self.pool)
         .await?;
         Ok(done.rows_affected() == 1)

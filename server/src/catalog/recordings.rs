@@ -4,6 +4,7 @@
 mod tests;
 
 use sortie_api::RecordingStatus;
+use sortie_tus::metadata::Metadata;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -234,6 +235,28 @@ impl Catalog {
             .fetch_one(&self.pool)
             .await?;
         Ok(count.unsigned_abs())
+    }
+
+    /// The open upload of somebody that was made with this text under this key of its metadata.
+    pub(crate) async fn upload_with(
+        &self,
+        user_id: &str,
+        key: &str,
+        text: &str,
+    ) -> Result<Option<String>, CatalogError> {
+        let sql = format!(
+            "SELECT id, upload_metadata FROM recordings WHERE user_id = $1 AND ({OPEN}) \
+             AND kind = 'recording' AND deleting = 0 AND upload_metadata <> '' ORDER BY id"
+        );
+        let open: Vec<(String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(user_id)
+            .fetch_all(&self.pool)
+            .await?;
+        let found = open.into_iter().find(|(_, metadata)| {
+            let metadata = Metadata::parse(metadata);
+            metadata.is_ok_and(|metadata| metadata.text(key) == Some(text))
+        });
+        Ok(found.map(|(id, _)| id))
     }
 
     /// The recording with this id.

@@ -139,6 +139,10 @@ async fn create(State(state): State<AppState>, caller: Caller, request: Request)
     }
 }
 
+/// Whoever does not know whether their upload was made says the same under this key of the metadata again, and gets
+/// the same upload while it is open.
+const IDEMPOTENCY_KEY: &str = "idempotency_key";
+
 async fn created(
     state: &AppState,
     caller: &Caller,
@@ -152,6 +156,14 @@ async fn created(
         }
         Some(Concat::Partial) => concat::partial(state, caller, &creation),
         None => {
+            if let Some(key) = creation.metadata.text(IDEMPOTENCY_KEY)
+                && let Some(id) = state
+                    .catalog
+                    .upload_with(&caller.user_id, IDEMPOTENCY_KEY, key)
+                    .await?
+            {
+                return Ok((id, None));
+            }
             let session = session(state, caller, &creation.metadata).await?;
             recordings::new_row(
                 state,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 use sortie_api::{
-    Amount, AuditResult, DeletionReason, FailedDeletion, RetentionRule, RetentionRun,
+    Amount, AuditResult, DeletionReason, DeletionRule, FailedDeletion, RetentionRule, RetentionRun,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -348,12 +348,11 @@ impl Inner {
         reason: DeletionReason,
         actor: &Actor,
     ) -> Result<Deletion, CatalogError> {
-        let detail = match (reason, self.marks()) {
-            (DeletionReason::Room, Some(marks)) => {
-                format!("the disk was more than {} % full", marks.high)
-            }
-            _ => format!("older than {} days", self.days),
+        let rule = match (reason, self.marks()) {
+            (DeletionReason::Room, Some(marks)) => DeletionRule::Room(marks.high),
+            _ => DeletionRule::Age(self.days),
         };
+        let detail = rule.to_string();
         let marked = self
             .catalog
             .mark_due(&row.id, lease, actor, &detail, self.clock.now_ms());

@@ -22,6 +22,7 @@ impl FakeRecorder {
             duration_seconds: 0.0,
             file: None,
             problem: None,
+            problem_code: None,
             advice: None,
             dropped_frames: 0,
             dropped_by_disk: 0,

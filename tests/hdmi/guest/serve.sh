@@ -6,14 +6,15 @@
 #                    TIME ID|LINE      a line of its output, standard error included
 #                    TIME ID=STATUS    it has ended
 #
-# TIME is the guest's, in microseconds: it passes as fast as the host lets it.
+# TIME is the guest's since it was switched on, in hundredths of a second: it passes as fast as the host lets it, and
+# setting the guest's clock does not change it.
 #
 # A line is written at once, so that lines of two commands do not mix.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 exec <>/dev/ttyS1 >&0
 stty raw -echo
 echo ready
-now() { printf -v now '%s' "${EPOCHREALTIME/[^0-9]/}"; }
+now() { read -r now _ </proc/uptime && now=${now/./}; }
 # Waits for what never comes: `sleep` would be a program to start each time.
 mkfifo /run/never
 exec {never}<>/run/never

@@ -3,6 +3,9 @@
 //! One boot: the agent runs as a server, the input is switched from one state to the next, and the agent must
 //! report each and do what follows from it. In the end every stretch of a steady signal is a file of its own, with
 //! the right size of picture, that an independent reader has nothing to say against.
+//!
+//! Meanwhile somebody sets the clock, forward and then back to before all that was recorded: files are called by it,
+//! and nothing else depends on it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +16,7 @@ use serde_json::Value;
 use crate::agent::{self, Agent};
 use crate::clip::Clip;
 use crate::disk::Disk;
-use crate::guest::{DISK, Event, Guest, Job, RECORDINGS, Setup};
+use crate::guest::{DISK, Event, Guest, INPUT, Job, RECORDINGS, Setup};
 use crate::image::{self, Health};
 use crate::nbd::SharedDisk;
 use crate::signal::{PAL, Signal, VGA};
@@ -26,27 +29,80 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const STRETCH: f64 = 2.0;
 
 /// What happens, and what must come of it.
-const CHANGES: &[(Signal, Expected)] = &[
-    (Signal::Off, Expected::State("no_signal")),
-    (VGA, Expected::Recording(640, 480)),
-    (Signal::NoLock, Expected::State("no_lock")),
-    (Signal::OutOfRange, Expected::State("unsupported")),
+const CHANGES: &[(Change, Expected)] = &[
+    (Change::Signal(Signal::Off), Expected::State("no_signal")),
+    (Change::Taken(VGA), Expected::Problem("device_busy")),
+    (Change::Released, Expected::Recording(640, 480)),
+    (Change::Clock(90), Expected::GoesOn),
+    (Change::Signal(Signal::NoLock), Expected::State("no_lock")),
+    (
+        Change::Signal(Signal::OutOfRange),
+        Expected::State("unsupported"),
+    ),
     // From nothing, and from another picture.
-    (PAL, Expected::Recording(720, 576)),
-    (VGA, Expected::Recording(640, 480)),
-    (Signal::Off, Expected::State("no_signal")),
-    (VGA, Expected::Recording(640, 480)),
-    (Signal::Unplugged, Expected::State("no_device")),
-    (Signal::PluggedIn, Expected::Recording(1280, 720)),
+    (Change::Signal(PAL), Expected::Recording(720, 576)),
+    (Change::Signal(VGA), Expected::Recording(640, 480)),
+    (Change::Clock(-300), Expected::GoesOn),
+    (Change::Signal(Signal::Off), Expected::State("no_signal")),
+    (Change::Signal(VGA), Expected::Recording(640, 480)),
+    (
+        Change::Signal(Signal::Unplugged),
+        Expected::State("no_device"),
+    ),
+    (
+        Change::Signal(Signal::PluggedIn),
+        Expected::Recording(1280, 720),
+    ),
 ];
+
+/// What happens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Change {
+    /// To the signal.
+    Signal(Signal),
+    /// Another program captures from the device, and then this happens to the signal.
+    Taken(Signal),
+    /// That program ends.
+    Released,
+    /// The clock is set by so many seconds.
+    Clock(i64),
+}
+
+impl Change {
+    fn command(self) -> String {
+        match self {
+            Self::Signal(signal) => signal.command(),
+            Self::Taken(signal) => format!(
+                "{{ v4l2-ctl -d {INPUT} --stream-mmap=2 >/dev/null 2>&1 & echo $! >/run/other; }}; {}",
+                signal.command()
+            ),
+            Self::Released => "kill $(cat /run/other)".to_owned(),
+            Self::Clock(seconds) => format!("date --set '{seconds:+} seconds'"),
+        }
+    }
+}
+
+/// A steady signal, as the agent reported it.
+#[derive(Debug)]
+struct Stretch {
+    /// The file's name.
+    name: String,
+    /// Before it was made, and after what came next was reported, in the guest's time.
+    from: Duration,
+    to: Duration,
+}
 
 /// What the agent must report.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Expected {
     /// This signal, and that it does not record.
     State(&'static str),
+    /// What keeps it from recording.
+    Problem(&'static str),
     /// A steady signal of this size, and a new file that grows.
     Recording(u64, u64),
+    /// The same file, that grows on.
+    GoesOn,
 }
 
 /// Goes through all changes. `on_change` hears what was done, what came of it, and after how long in the
@@ -66,19 +122,30 @@ pub async fn run(
     let server = guest.start(&agent.serve(RECORDINGS)).await?;
     listens(&mut guest, server).await?;
     let watch = guest.start(&agent::watch()).await?;
-    let mut file = None;
-    for (signal, expected) in CHANGES {
-        guest.must(&signal.command()).await?;
+    let mut stretches: Vec<Stretch> = Vec::new();
+    let mut length = 0.0;
+    for (change, expected) in CHANGES {
+        let from = guest.now();
+        guest.must(&change.command()).await?;
         let begun = guest.now();
-        let state = reported(&mut guest, watch, *expected, file.as_deref()).await;
+        let before = stretches.last().map(|it| (it.name.as_str(), length));
+        let state = reported(&mut guest, watch, *expected, before).await;
         let state = match state {
             Ok(state) => state,
             Err(error) => return Err(error.context(log(&mut guest, server).await?)),
         };
-        if let Some(name) = state["file"]["filename"].as_str() {
-            file = Some(name.to_owned());
+        length = state["file"]["duration_seconds"].as_f64().unwrap_or(0.0);
+        // Until now the one before may have grown.
+        if let Some(last) = stretches.last_mut() {
+            last.to = guest.now();
         }
-        on_change(&format!("{signal:?}: {expected:?}"), guest.now() - begun);
+        if let (Expected::Recording(..), Some(name)) =
+            (expected, state["file"]["filename"].as_str())
+        {
+            let (name, to) = (name.to_owned(), guest.now());
+            stretches.push(Stretch { name, from, to });
+        }
+        on_change(&format!("{change:?}: {expected:?}"), guest.now() - begun);
     }
     refused(&mut guest, agent).await?;
     guest.must(agent::stop()).await?;
@@ -90,12 +157,15 @@ pub async fn run(
             ended.lines.join("\n")
         );
     }
+    if let Some(last) = stretches.last_mut() {
+        last.to = guest.now();
+    }
     guest.shut_down().await?;
     let to = setup.work.join("recordings");
     if disk.with(|disk| image::unpack(disk.medium(), &to))? != Health::Clean {
         bail!("the file system was unmounted and is not clean");
     }
-    clips(&to)
+    clips(&to, &stretches)
 }
 
 /// A second agent must be told that the device is in use, and must not harm the first, as its file shows.
@@ -131,7 +201,7 @@ async fn reported(
     guest: &mut Guest,
     watch: Job,
     expected: Expected,
-    before: Option<&str>,
+    before: Option<(&str, f64)>,
 ) -> Result<Value> {
     let until = guest.now() + PATIENCE;
     let mut last = String::new();
@@ -155,24 +225,25 @@ async fn reported(
 }
 
 impl Expected {
-    /// Whether a report of the agent says so; `before` is the last file's name.
-    fn met_by(self, state: &Value, before: Option<&str>) -> bool {
-        let signal = &state["signal"];
+    /// Whether a report of the agent says so; `before` is the last file's name, and its length in seconds.
+    fn met_by(self, state: &Value, before: Option<(&str, f64)>) -> bool {
+        let (signal, file) = (&state["signal"], &state["file"]);
         let recording = state["recorder"] == "recording";
+        let name = before.map(|(name, _)| name);
+        let is_at_least = |least: f64| file["duration_seconds"].as_f64() >= Some(least);
         match self {
+            Self::GoesOn => before.is_some_and(|(name, length)| {
+                recording && file["filename"] == name && is_at_least(length + 1.0)
+            }),
+            Self::Problem(code) => state["problem_code"] == code && !recording,
             Self::State(name) => signal["state"] == name && !recording,
             Self::Recording(width, height) => {
-                let file = &state["file"];
                 recording
                     && signal["state"] == "steady"
                     && signal["width"] == width
                     && signal["height"] == height
-                    && file["filename"]
-                        .as_str()
-                        .is_some_and(|name| Some(name) != before)
-                    && file["duration_seconds"]
-                        .as_f64()
-                        .is_some_and(|length| length >= STRETCH)
+                    && file["filename"].as_str().is_some_and(|it| Some(it) != name)
+                    && is_at_least(STRETCH)
             }
         }
     }
@@ -188,32 +259,34 @@ async fn log(guest: &mut Guest, server: Job) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
-/// The recordings in the order of their names, which begin with the time: one for each stretch.
-fn clips(folder: &Path) -> Result<Vec<Clip>> {
-    let mut names = Vec::new();
+/// The recordings: one for each stretch, and nothing else.
+fn clips(folder: &Path, stretches: &[Stretch]) -> Result<Vec<Clip>> {
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name != "lost+found" {
-            names.push(name);
+        if name != "lost+found" && stretches.iter().all(|stretch| stretch.name != name) {
+            bail!("{name} is left beside the recordings");
         }
     }
-    names.sort();
-    let wrong = names
-        .iter()
-        .find(|name| !(name.starts_with("recording_") && name.ends_with(".mp4")));
-    if let Some(name) = wrong {
-        bail!("{name} is left beside the recordings");
+    let (first, last) = (stretches.first(), stretches.last());
+    if first.map(|it| &it.name) <= last.map(|it| &it.name) {
+        bail!("{first:?} and {last:?} should be called as the clock was set");
     }
-    let clips: Vec<_> = names
+    let clips: Vec<_> = stretches
         .iter()
-        .map(|name| Clip::read(&folder.join(name)))
+        .map(|stretch| Clip::read(&folder.join(&stretch.name)))
         .collect::<Result<_>>()?;
+    for (clip, stretch) in clips.iter().zip(stretches) {
+        let most = stretch.to.saturating_sub(stretch.from) + Duration::from_secs(1);
+        if Duration::from_millis(clip.duration_ms) > most {
+            bail!("{stretch:?} is too long: {clip:?}");
+        }
+    }
     let sizes: Vec<_> = clips.iter().map(|clip| (clip.width, clip.height)).collect();
     let expected: Vec<_> = CHANGES
         .iter()
         .filter_map(|(_, expected)| match expected {
             Expected::Recording(width, height) => Some((*width, *height)),
-            Expected::State(_) => None,
+            Expected::State(_) | Expected::Problem(_) | Expected::GoesOn => None,
         })
         .collect();
     if sizes != expected {
@@ -243,11 +316,22 @@ mod tests {
     #[test]
     fn a_recording_is_a_new_file_of_the_right_size_that_grows() {
         let expected = Expected::Recording(640, 480);
-        assert!(expected.met_by(&steady(640, "b", 2.0), Some("a")));
+        let before = Some(("a", 2.0));
+        assert!(expected.met_by(&steady(640, "b", 2.0), before));
         assert!(expected.met_by(&steady(640, "b", 2.0), None));
-        assert!(!expected.met_by(&steady(640, "a", 2.0), Some("a")));
-        assert!(!expected.met_by(&steady(720, "b", 2.0), Some("a")));
-        assert!(!expected.met_by(&steady(640, "b", 1.9), Some("a")));
+        assert!(!expected.met_by(&steady(640, "a", 2.0), before));
+        assert!(!expected.met_by(&steady(720, "b", 2.0), before));
+        assert!(!expected.met_by(&steady(640, "b", 1.9), before));
+    }
+
+    #[test]
+    fn what_goes_on_is_the_same_file_and_longer() {
+        let expected = Expected::GoesOn;
+        let before = Some(("a", 2.0));
+        assert!(expected.met_by(&steady(640, "a", 3.0), before));
+        assert!(!expected.met_by(&steady(640, "a", 2.9), before));
+        assert!(!expected.met_by(&steady(640, "b", 3.0), before));
+        assert!(!expected.met_by(&steady(640, "a", 3.0), None));
     }
 
     #[test]
@@ -257,5 +341,9 @@ mod tests {
         assert!(expected.met_by(&state("no_lock", "waiting"), None));
         assert!(!expected.met_by(&state("no_lock", "recording"), None));
         assert!(!expected.met_by(&state("no_signal", "waiting"), None));
+        let mut busy = state("steady", "waiting");
+        assert!(!Expected::Problem("device_busy").met_by(&busy, None));
+        busy["problem_code"] = json!("device_busy");
+        assert!(Expected::Problem("device_busy").met_by(&busy, None));
     }
 }

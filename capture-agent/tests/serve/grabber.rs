@@ -1,0 +1,66 @@
+//! A USB grabber, whose signal shows in nothing but its frames.
+
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, count, probe};
+
+const GRABBER: (&str, &str) = ("SORTIE_CAPTURE_SOURCE", "test-grabber");
+
+fn lost(state: &Value) -> bool {
+    state["signal"]["state"] == "no_signal" && state["recorder"] == "waiting"
+}
+
+async fn records_by_itself(variables: &[(&str, &str)]) -> Agent {
+    let agent = Agent::start(&[&[GRABBER], variables].concat()).await;
+    agent
+        .settings(json!({"recording_auto_record": "true"}))
+        .await;
+    agent.until_recorded(0.5).await;
+    agent
+}
+
+/// The signal goes in this way and comes back: a file ends, and another of the same session begins.
+async fn goes_and_comes(agent: &Agent, how: &str) {
+    let files = count(&agent.get("/api/recordings").await);
+    agent.signal(how).await;
+    agent.until("/api/appliance", lost).await;
+    let ended = |list: &Value| count(list) == files + 1;
+    let list = agent.until("/api/recordings", ended).await;
+    let (_, frames) = probe(&agent.file(&list[0]));
+    assert!(frames > 10, "{how}");
+    // It is refused by hand too, for as long as it lasts.
+    let (status, _) = agent
+        .ask("POST", "/api/appliance/recording/start", json!({}))
+        .await;
+    assert_eq!(status, 409, "{how}");
+    agent.signal("steady").await;
+    let state = agent.until_recorded(0.5).await;
+    assert_eq!(state["signal"]["state"], "steady");
+    assert_eq!(state["file"]["session_id"], list[0]["session_id"], "{how}");
+    assert_eq!(state["problem"], Value::Null, "{how}");
+}
+
+#[tokio::test]
+async fn its_own_pictures_are_no_signal_and_so_are_frames_that_stop() {
+    let agent = records_by_itself(&[("SORTIE_CAPTURE_NO_SIGNAL_SECONDS", "1")]).await;
+    // Colour bars, one flat blue, nothing at all.
+    for how in ["no_signal", "unsupported", "no_lock"] {
+        goes_and_comes(&agent, how).await;
+    }
+    agent.post("/api/appliance/recording/stop", json!({})).await;
+    let all = |list: &Value| count(list) == 4;
+    agent.until("/api/recordings", all).await;
+}
+
+#[tokio::test]
+async fn where_it_is_told_so_they_are_recorded() {
+    let never = [
+        ("SORTIE_CAPTURE_NO_SIGNAL_PICTURES", "false"),
+        ("SORTIE_CAPTURE_NO_SIGNAL_SECONDS", "0"),
+    ];
+    let agent = records_by_itself(&never).await;
+    agent.signal("no_signal").await;
+    let state = agent.until_recorded(4.0).await;
+    assert_eq!(state["signal"]["state"], "steady");
+    assert_eq!(count(&agent.get("/api/recordings").await), 0);
+}
