@@ -44,7 +44,8 @@ impl Eye {
             let now = monotonic();
             let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
             if now < *next {
-                return gst::PadProbeReturn::Drop;
+                // Not `Drop`: the binding drops it too, and GStreamer complains.
+                return gst::PadProbeReturn::Handled;
             }
             *next = now + every;
             gst::PadProbeReturn::Ok
