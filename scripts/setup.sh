@@ -16,7 +16,7 @@ TEST_PACKAGES=(
     ffmpeg mkvtoolnix postgresql strace
     buildah
     python3 python3-pip
-    firefox-esr tigervnc-standalone-server
+    firefox-esr libwebkit2gtk-4.1-0 tigervnc-standalone-server
 )
 AGENT_PACKAGES=(
     libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev pkg-config

@@ -67,8 +67,11 @@ pub enum RecorderError {
     /// Nobody is signed in any more and the sign-in could not be renewed.
     #[error("Your sign-in has expired. Sign in again; what was sent so far is safe.")]
     SignedOut,
-    /// The server could not be reached when the recording was to begin.
-    #[error("The server cannot be reached. Check your network connection and try again.")]
+    /// The server could not be reached when the recording was to begin, or does not let the page in: browsers do not
+    /// tell these two apart.
+    #[error(
+        "The server cannot be reached. Check your network connection and try again. From another site's pages: does the server let them in (CORS)?"
+    )]
     Unreachable,
     /// The server refused to begin the recording.
     #[error("{detail}")]

@@ -2,31 +2,22 @@
 // JavaScript face.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Api } from './support/api.mjs';
-import { launch, openTestPage, withPage } from './support/browser.mjs';
+import { openTestPage, withPage } from './support/browser.mjs';
 import { longestGap, packetTimes } from './support/media.mjs';
 import { assertGrowsOnDisk, assertPlays, assertWholeFile, untilReady } from './support/proof.mjs';
-import { Server } from './support/server.mjs';
-import { signedIn } from './support/sign-in.mjs';
+import { PROMISE_S } from './support/recorder.mjs';
+import { useStage } from './support/stage.mjs';
 
 /** A pause must not show as a gap; 30 frames a second leave room for a busy machine. */
 const LONGEST_GAP_S = 0.5;
 
 describe('recording a canvas', { timeout: 180_000 }, () => {
-  let server, browser, context, api;
+  const stage = useStage();
+  let server, context, api;
 
-  before(async () => {
-    server = await Server.start();
-    browser = await launch();
-    context = await signedIn(browser, server.origin);
-    api = await Api.signIn(server.origin);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  before(() => ({ server, context, api } = stage));
 
   /** Opens the test page and makes a session for it. */
   async function prepare(page) {
@@ -101,7 +92,7 @@ describe('recording a canvas', { timeout: 180_000 }, () => {
       await server.restart();
       await wait(4_000);
       const stopped = await page.evaluate(() => window.e2e.stop());
-      return { id: started.id, kept, seconds: (stopped.pictureMs - started.pictureMs) / 1_000, state: stopped.state };
+      return { id: started.id, kept, seconds: (stopped.pictureMs - started.pictureMs) / 1_000, ...stopped };
     });
     assert.ok(result.kept > 0, 'nothing had been stored before the kill');
     assert.equal(result.state, 'done');
@@ -109,6 +100,8 @@ describe('recording a canvas', { timeout: 180_000 }, () => {
 
     const recording = await api.recording(result.id);
     assert.equal(recording.interrupted, false);
+    const off = recording.duration_seconds - result.recorded / 1_000;
+    assert.ok(Math.abs(off) <= PROMISE_S, `${result.recorded} ms were promised, ${recording.duration_seconds} s are there`);
     const played = await assertPlays(context, server.origin, result.id, { title, seconds: result.seconds });
     const file = await assertWholeFile(api, result.id, { title, seconds: result.seconds });
     const gap = longestGap(await packetTimes(file.path));

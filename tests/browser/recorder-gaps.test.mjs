@@ -2,64 +2,22 @@
 // slept, a tab behind another one, a camera that is taken away, an encoder that gives nothing, tokens that do not last.
 
 import assert from 'node:assert/strict';
-import { createServer, request as forward } from 'node:http';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Api } from './support/api.mjs';
-import { FAKE_CAMERA, launch, openTestPage, withPage } from './support/browser.mjs';
-import { assertWholeFile, untilReady } from './support/proof.mjs';
-import { Server } from './support/server.mjs';
+import { FAKE_CAMERA, withPage } from './support/browser.mjs';
+import { Relay } from './support/relay.mjs';
+import { RecorderPage, assertKept, until } from './support/recorder.mjs';
+import { useStage } from './support/stage.mjs';
 
-/** How far a file's duration may be from the one that was promised: what an idle picture and a busy page cost. */
-const OFF_S = 1.5;
+/** What the recorder trusts a browser to send for a page that is gone. */
+const KEEPALIVE_BYTES = 56 * 1024;
 
-describe('a recorder in the corners', { timeout: 240_000 }, () => {
-  let server, browser, context, api;
+describe('a recorder in the corners', { timeout: 600_000 }, () => {
+  const stage = useStage({ flags: FAKE_CAMERA });
 
-  before(async () => {
-    server = await Server.start();
-    browser = await launch(FAKE_CAMERA);
-    context = await browser.newContext();
-    api = await Api.signIn(server.origin);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
-
-  async function open(page, ...tokens) {
-    await openTestPage(page, server.origin, 'recorder.html', 'e2e');
-    await page.evaluate((it) => window.e2e.use(...it), tokens.length ? tokens : [api.tokens.access_token]);
-  }
-
-  async function record(page, options = {}) {
-    const session = await (await api.post('/api/sessions', { app_id: 'e2e' })).json();
-    return page.evaluate((it) => window.e2e.start(it), { session: session.id, ...options });
-  }
-
-  const progress = (page) => page.evaluate(() => window.e2e.progress());
-  const stop = (page) => page.evaluate(() => window.e2e.stop());
-  const heard = (page, name) =>
-    page.evaluate((it) => window.e2e.events().filter((event) => event.name === it).map((event) => event.detail), name);
-
-  async function until(what, ask, enough, withinMs = 30_000) {
-    const asked = performance.now();
-    let seen;
-    do {
-      seen = await ask();
-      if (enough(seen)) return seen;
-      await wait(100);
-    } while (performance.now() - asked < withinMs);
-    return assert.fail(`not ${what} after ${withinMs} ms: ${JSON.stringify(seen)}`);
-  }
-
-  async function assertKept(id, title, promisedMs) {
-    await untilReady(api, id, 20_000);
-    const { duration_seconds: seconds } = await api.recording(id);
-    assert.ok(Math.abs(seconds - promisedMs / 1_000) <= OFF_S, `${promisedMs} ms were promised, ${seconds} s are there`);
-    await assertWholeFile(api, id, { title, seconds });
-    return seconds;
-  }
+  /** Opens a page in which there is a recorder, and runs `action` with it. */
+  const withRecorder = (title, action, options) =>
+    withPage(stage.visitor, title, async (page) => action(await RecorderPage.open(page, stage.api, options)));
 
   test('without a private file system IndexedDB keeps it over a crash', async (t) => {
     /** The worker as it is, in a browser that has the one without the other. */
@@ -75,159 +33,164 @@ describe('a recorder in the corners', { timeout: 240_000 }, () => {
         };
       });
     };
-    const page = await context.newPage();
-    await open(page);
-    await withoutFiles(page);
-    const { id } = await record(page);
-    await until('safe', () => progress(page), (it) => it.safeBytes > 0);
-    const cdp = await page.context().newCDPSession(page);
-    const none = { latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
-    await cdp.send('Network.emulateNetworkConditions', { offline: true, ...none });
-    const from = await progress(page);
+    const recorder = await RecorderPage.open(await stage.visitor.newPage(), stage.api);
+    await withoutFiles(recorder.page);
+    const { id } = await recorder.record();
+    await recorder.until('safe', (it) => it.safeBytes > 0);
+    await recorder.offline(true);
+    const from = await recorder.progress();
     assert.equal(from.spool, 'indexeddb');
-    const last = await until('ahead', () => progress(page), (it) => it.recorded - from.recorded > 3_000 && it.pendingBytes > 0);
-    const crashed = new Promise((resolve) => page.once('crash', resolve));
-    cdp.send('Page.crash').catch(() => {});
-    await crashed;
-    await page.close();
+    const last = await recorder.until('ahead', (it) => it.recorded - from.recorded > 3_000 && it.pendingBytes > 0);
+    await recorder.crash();
 
-    await withPage(context, 'indexeddb', async (next) => {
-      await open(next);
-      await withoutFiles(next);
-      const [leftover, ...others] = await next.evaluate(() => window.e2e.recover());
+    await withRecorder('indexeddb', async (next) => {
+      await withoutFiles(next.page);
+      const [leftover, ...others] = await next.recover();
       assert.deepEqual(others, []);
       assert.equal(leftover.recordingId, id);
       assert.ok(leftover.sizeBytes > last.safeBytes, 'nothing was kept that the server does not have');
       assert.ok(last.recorded - leftover.recorded < 2_500, `${last.recorded} ms were recorded, ${leftover.recorded} kept`);
-      await next.evaluate(() => window.e2e.upload(0));
-      const seconds = await assertKept(id, 'indexeddb', leftover.recorded);
+      await next.upload(0);
+      const seconds = await assertKept(stage, id, 'indexeddb', leftover.recorded);
       t.diagnostic(`crashed at ${last.recorded} ms, ${leftover.recorded} ms recovered from IndexedDB; file ${seconds} s`);
     });
   });
 
-  test('a page that is hidden and then closed has sent what it had', async (t) => {
-    // Between page and server: answers of the server come to nobody any more, requests that are broken off never
-    // reach it.
-    const seen = [];
-    const slow = createServer((request, response) => {
-      const to = forward(new URL(request.url, server.origin), { method: request.method, headers: request.headers }, (answer) => {
-        response.writeHead(answer.statusCode, answer.headers);
-        answer.pipe(response);
-      });
-      to.on('error', () => response.destroy());
-      const isPatch = request.method === 'PATCH';
-      if (isPatch) seen.push({ bytes: Number(request.headers['content-length']), broken: false });
-      const entry = seen.at(-1);
-      request.on('aborted', () => {
-        if (isPatch) entry.broken = true;
-        to.destroy();
-      });
-      // Long enough for the tab to be gone.
-      if (isPatch && slow.holds) setTimeout(() => request.pipe(to), 2_000);
-      else request.pipe(to);
-    });
-    await new Promise((resolve) => slow.listen(0, '127.0.0.1', resolve));
+  /** Runs `action` with a server that keeps back what is uploaded once it is told to. */
+  async function withRelay(action) {
+    const relay = await Relay.start(stage.server.origin);
     try {
-      const origin = `http://127.0.0.1:${slow.address().port}`;
-      const page = await context.newPage();
-      await openTestPage(page, origin, 'recorder.html', 'e2e');
-      await page.evaluate((it) => window.e2e.use(it), api.tokens.access_token);
+      await action(relay);
+    } finally {
+      await relay.close();
+    }
+  }
+
+  test('a page that is hidden and then closed has sent what it had', async (t) => {
+    await withRelay(async (relay) => {
+      const recorder = await RecorderPage.open(await stage.visitor.newPage(), stage.api, { origin: relay.origin });
       // Nothing is handed over by itself; only leaving makes it.
-      const { id } = await record(page, { timeslice: 600_000, videoBitsPerSecond: 100_000 });
+      const { id } = await recorder.record({ timeslice: 600_000, videoBitsPerSecond: 100_000 });
       await wait(2_000);
-      assert.equal((await progress(page)).sizeBytes, 0);
-      slow.holds = true;
-      await page.evaluate(() => {
+      assert.equal((await recorder.progress()).sizeBytes, 0);
+      relay.holds = true;
+      await recorder.page.evaluate(() => {
         Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });
         document.dispatchEvent(new Event('visibilitychange'));
       });
-      const left = await until('handed over', () => progress(page), (it) => it.sizeBytes > 0);
-      await until('on its way', () => seen.length, (it) => it > 0);
-      assert.ok(left.sizeBytes < 56 * 1024, `${left.sizeBytes} bytes are more than a browser sends for pages that are gone`);
-      await page.close();
-      await until('stored', () => api.recording(id), (it) => it.size_bytes >= left.sizeBytes, 20_000);
-      assert.deepEqual(seen.map((it) => it.broken), seen.map(() => false));
+      const left = await recorder.until('handed over', (it) => it.sizeBytes > 0);
+      await until('on its way', () => relay.patches.length, (it) => it > 0);
+      assert.ok(left.sizeBytes < KEEPALIVE_BYTES, `${left.sizeBytes} bytes are more than a browser sends for pages that are gone`);
+      await recorder.page.close();
+      await until('stored', () => stage.api.recording(id), (it) => it.size_bytes >= left.sizeBytes, 20_000);
+      assert.deepEqual(relay.patches.map((it) => it.broken), relay.patches.map(() => false));
       t.diagnostic(`${left.sizeBytes} bytes arrived after the tab was gone`);
-    } finally {
-      slow.closeAllConnections();
-      await new Promise((resolve) => slow.close(resolve));
-    }
+    });
+  });
+
+  test('a page that is left by a link has sent what was pending', async (t) => {
+    await withRelay((relay) =>
+      withRecorder('left by a link', async (recorder) => {
+        const { page } = recorder;
+        const { id } = await recorder.record({ idle: true, timeslice: 2_000 });
+        await recorder.until('safe', (it) => it.safeBytes > 0 && it.pendingBytes === 0);
+        relay.holdMs = 6_000;
+        relay.holds = true;
+        // One request is under way, and more waits for its answer.
+        const { sizeBytes } = await recorder.until('on its way', (it) => it.pendingBytes > 0);
+        await recorder.until('more', (it) => it.sizeBytes > sizeBytes);
+        // It is on the device, too, and the next chunk does not come yet.
+        await wait(500);
+        // What is pending when the page goes, told by the page itself.
+        await page.evaluate(() => addEventListener('pagehide', () => {
+          localStorage.left = JSON.stringify(window.e2e.progress());
+        }));
+        await page.goto(`${relay.origin}/e2e/picture.svg`);
+        const left = JSON.parse(await page.evaluate(() => localStorage.left));
+        assert.ok(left.pendingBytes > 0 && left.pendingBytes < KEEPALIVE_BYTES, JSON.stringify(left));
+        const stored = await until('stored', () => offset(stage.api, id), (it) => it >= left.sizeBytes);
+        assert.equal(stored, left.sizeBytes);
+        t.diagnostic(`${left.pendingBytes} bytes were pending and arrived after the page was gone`);
+      }, { origin: relay.origin }),
+    );
   });
 
   test('a device that slept says for how long', async () => {
-    await withPage(context, 'slept', async (page) => {
-      await open(page);
-      const { id } = await record(page);
-      await until('recording', () => progress(page), (it) => it.safeBytes > 0);
+    await withRecorder('slept', async (recorder) => {
+      const { id } = await recorder.record();
+      await recorder.until('recording', (it) => it.safeBytes > 0);
       // What a closed lid looks like from inside: the wall clock has gone on, and nobody has ticked.
-      await page.evaluate(() => {
+      await recorder.page.evaluate(() => {
         const real = Date.now;
         Date.now = () => real() + 3_600_000;
       });
-      await until('told', () => heard(page, 'warning'), (it) => it.some(({ code }) => code === 'slept'));
-      const [{ message }] = (await heard(page, 'warning')).filter(({ code }) => code === 'slept');
+      await until('told', () => recorder.heard('warning'), (it) => it.some(({ code }) => code === 'slept'));
+      const [{ message }] = (await recorder.heard('warning')).filter(({ code }) => code === 'slept');
       assert.match(message, /slept for 360\d s/);
-      const done = await stop(page);
-      await assertKept(id, 'slept', done.recorded);
-      assert.deepEqual((await heard(page, 'warning')).map(({ code }) => code), ['slept']);
+      const done = await recorder.stop();
+      await assertKept(stage, id, 'slept', done.recorded);
+      assert.deepEqual((await recorder.heard('warning')).map(({ code }) => code), ['slept']);
     });
   });
 
   test('a camera that is taken away ends the recording as lost, and keeps it', async (t) => {
-    await withPage(context, 'camera', async (page) => {
-      await open(page);
-      const { id } = await record(page, { source: 'camera' });
-      await until('safe', () => progress(page), (it) => it.safeBytes > 0 && it.recorded > 2_000);
+    await withRecorder('camera', async (recorder) => {
+      const { id } = await recorder.record({ source: 'camera' });
+      await recorder.until('safe', (it) => it.safeBytes > 0 && it.recorded > 2_000);
       // The person takes the permission back: Chromium ends the camera's track by itself, as it does for one that is gone.
-      const cdp = await browser.newBrowserCDPSession();
-      const { targetInfo: { browserContextId } } = await (await context.newCDPSession(page)).send('Target.getTargetInfo');
+      const cdp = await stage.browser.newBrowserCDPSession();
+      const { targetInfo: { browserContextId } } = await (await recorder.cdp()).send('Target.getTargetInfo');
       for (const name of ['camera', 'microphone']) {
-        await cdp.send('Browser.setPermission', { permission: { name }, setting: 'denied', origin: server.origin, browserContextId });
+        await cdp.send('Browser.setPermission', { permission: { name }, setting: 'denied', origin: stage.server.origin, browserContextId });
       }
-      const done = await until('done', () => heard(page, 'done'), (it) => it.length === 1);
-      assert.deepEqual(await heard(page, 'stopped'), ['device_lost']);
-      const seconds = await assertKept(id, 'camera', done[0].recorded);
+      const done = await until('done', () => recorder.heard('done'), (it) => it.length === 1);
+      assert.deepEqual(await recorder.heard('stopped'), ['device_lost']);
+      const seconds = await assertKept(stage, id, 'camera', done[0].recorded, { clock: false });
       t.diagnostic(`file ${seconds} s`);
     });
   });
 
   test('an encoder that never gave a byte is a failure with a reason, not a success', async () => {
-    await withPage(context, 'empty', async (page) => {
-      await open(page);
+    await withRecorder('empty', async (recorder) => {
       // As WebKitGTK does.
-      await page.evaluate(() => {
+      await recorder.page.evaluate(() => {
         const real = MediaRecorder.prototype.addEventListener;
         MediaRecorder.prototype.addEventListener = function addEventListener(name, ...rest) {
           if (name !== 'dataavailable') real.call(this, name, ...rest);
         };
       });
-      const { id } = await record(page);
+      const { id } = await recorder.record();
       await wait(1_500);
-      const error = await page.evaluate(() => window.e2e.stop().catch((it) => ({ code: it.code, message: it.message })));
+      const error = await recorder.page.evaluate(() => window.e2e.stop().catch((it) => ({ code: it.code, message: it.message })));
       assert.equal(error.code, 'empty', JSON.stringify(error));
       assert.match(error.message, /not one byte/);
-      await until('gone from the server', () => api.recording(id), (it) => it === undefined);
+      await until('gone from the server', () => stage.api.recording(id), (it) => it === undefined);
     });
   });
 
   test('an empty file is refused before anything is begun', async () => {
-    await withPage(context, 'empty file', async (page) => {
-      await open(page);
-      const before = (await api.recordings()).length;
-      const error = await page.evaluate(() => window.e2e.uploadSample([]).catch((it) => it.code));
+    await withRecorder('empty file', async (recorder) => {
+      const before = (await stage.api.recordings()).length;
+      const error = await recorder.page.evaluate(() => window.e2e.uploadSample([]).catch((it) => it.code));
       assert.equal(error, 'empty');
-      assert.equal((await api.recordings()).length, before);
+      assert.equal((await stage.api.recordings()).length, before);
     });
   });
 
   test('a new token that is refused, too, is followed by the next one', async () => {
-    await withPage(context, 'tokens', async (page) => {
-      await open(page, api.tokenFor(3), api.expiredToken(), api.tokenFor(-60), api.tokens.access_token);
-      const { id } = await record(page);
-      await until('long enough', () => progress(page), (it) => it.recorded > 5_000 && it.safeUntil > 4_000, 40_000);
-      const done = await stop(page);
-      await assertKept(id, 'tokens', done.recorded);
-    });
+    const { api } = stage;
+    const tokens = [api.tokenFor(3), api.expiredToken(), api.tokenFor(-60), api.tokens.access_token];
+    await withRecorder('tokens', async (recorder) => {
+      const { id } = await recorder.record();
+      await recorder.until('long enough', (it) => it.recorded > 5_000 && it.safeUntil > 4_000, 40_000);
+      const done = await recorder.stop();
+      await assertKept(stage, id, 'tokens', done.recorded);
+    }, { tokens });
   });
 });
 
+/** How much of a recording's upload the server holds. */
+async function offset(api, id) {
+  const answer = await api.fetch(`/api/uploads/${id}`, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } });
+  return Number(answer.headers.get('upload-offset'));
+}

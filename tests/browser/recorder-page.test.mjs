@@ -1,26 +1,17 @@
 // The Record page after a crash: it offers what is left, sends it, or throws it away.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { Api } from './support/api.mjs';
-import { FAKE_CAMERA, launch, withPage } from './support/browser.mjs';
+import { before, describe, test } from 'node:test';
+import { FAKE_CAMERA, withPage } from './support/browser.mjs';
 import { untilReady } from './support/proof.mjs';
-import { Server } from './support/server.mjs';
-import { signedIn } from './support/sign-in.mjs';
+import { RecorderPage } from './support/recorder.mjs';
+import { useStage } from './support/stage.mjs';
 
 describe('what a crash leaves on the Record page', { timeout: 120_000 }, () => {
-  let server, browser, context, api;
+  const stage = useStage({ flags: FAKE_CAMERA });
+  let server, context, api;
 
-  before(async () => {
-    server = await Server.start();
-    browser = await launch(FAKE_CAMERA);
-    context = await signedIn(browser, server.origin);
-    api = await Api.signIn(server.origin);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-  });
+  before(() => ({ server, context, api } = stage));
 
   /** Records the camera, and ends the page's process when the server has begun to hold it. */
   async function crashWhileRecording() {
@@ -31,14 +22,10 @@ describe('what a crash leaves on the Record page', { timeout: 120_000 }, () => {
     await page.getByRole('button', { name: 'Stop recording' }).waitFor();
     const stored = await server.storedBytes();
     while ((await server.storedBytes()) <= stored) await page.waitForTimeout(100);
-    const cdp = await context.newCDPSession(page);
-    const none = { latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
-    await cdp.send('Network.emulateNetworkConditions', { offline: true, ...none });
+    const recorder = new RecorderPage(page, api);
+    await recorder.offline(true);
     await page.waitForTimeout(3_000);
-    const crashed = new Promise((resolve) => page.once('crash', resolve));
-    cdp.send('Page.crash').catch(() => {});
-    await crashed;
-    await page.close();
+    await recorder.crash();
     return (await api.recordings()).find((it) => it.status === 'recording');
   }
 

@@ -5,15 +5,13 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { createServer as createVite } from 'vite';
-import { Api } from '../browser/support/api.mjs';
-import { launch, withPage } from '../browser/support/browser.mjs';
-import { Server } from '../browser/support/server.mjs';
+import { withPage } from '../browser/support/browser.mjs';
 import { freePort } from './support/port.mjs';
-import { program, project, removeProjects, run } from './support/project.mjs';
+import { program, project, run } from './support/project.mjs';
 import { recordWithExample } from './support/recording.mjs';
-import { Site } from './support/site.mjs';
+import { useSite } from './support/stage.mjs';
 
 /** The strictest page the recorder works in, and what docs/recorder.md says of it. */
 const policy = (server) => ({
@@ -26,22 +24,10 @@ const policy = (server) => ({
 });
 
 describe('the package in fresh projects', { timeout: 600_000 }, () => {
-  let site, server, browser, context, api, devPort;
+  const stage = useSite({ origin: async () => `http://127.0.0.1:${devPort = await freePort()}` });
+  let site, server, context, api, devPort;
 
-  before(async () => {
-    site = await Site.start();
-    devPort = await freePort();
-    server = await Server.start({ SORTIE_CORS_ORIGINS: `${site.origin},http://127.0.0.1:${devPort}` });
-    browser = await launch();
-    context = await browser.newContext();
-    api = await Api.signIn(server.origin);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-    await site?.close();
-    await removeProjects();
-  });
+  before(() => ({ site, server, context, api } = stage));
 
   /** Records with the example that is served at `url`. */
   const records = (url, title) =>

@@ -1,36 +1,25 @@
 // The fault kit that app developers have: whatever it breaks, the recording arrives whole.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Api } from '../browser/support/api.mjs';
-import { launch, withPage } from '../browser/support/browser.mjs';
+import { withPage } from '../browser/support/browser.mjs';
 import { packetTimes, longestGap } from '../browser/support/media.mjs';
-import { Server } from '../browser/support/server.mjs';
-import { project, removeProjects } from './support/project.mjs';
+import { project } from './support/project.mjs';
 import { PATIENCE, savedRecording } from './support/recording.mjs';
-import { Site } from './support/site.mjs';
+import { useSite } from './support/stage.mjs';
 
 /** Frames come thirty times a second; a hole would be as long as the fault. */
 const LONGEST_GAP_S = 1.5;
 const FAULT_MS = 2_500;
 
 describe('the fault kit', { timeout: 600_000 }, () => {
-  let site, server, browser, context, api, url;
+  const stage = useSite();
+  let site, server, context, api, url;
 
   before(async () => {
-    site = await Site.start();
-    server = await Server.start({ SORTIE_CORS_ORIGINS: site.origin });
-    browser = await launch();
-    context = await browser.newContext();
-    api = await Api.signIn(server.origin);
+    ({ site, server, context, api } = stage);
     url = site.add('faults', await project({ example: 'faults' }));
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-    await site?.close();
-    await removeProjects();
   });
 
   /** Records while `during(page)` breaks and mends things, and holds the file against that. */

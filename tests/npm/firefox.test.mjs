@@ -1,35 +1,25 @@
 // The plain example in a real Firefox: another MediaRecorder, another WebM.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import puppeteer from 'puppeteer-core';
-import { Api } from '../browser/support/api.mjs';
-import { Server } from '../browser/support/server.mjs';
-import { project, removeProjects } from './support/project.mjs';
+import { project } from './support/project.mjs';
 import { RECORD_MS, finishedRecording, readSaved } from './support/recording.mjs';
-import { Site } from './support/site.mjs';
+import { useSite } from './support/stage.mjs';
 
 /** A slow machine may take long to start it. */
 const PATIENCE = { timeout: 60_000 };
 
 describe('Firefox', { timeout: 600_000 }, () => {
+  const stage = useSite({
+    start: () => puppeteer.launch({
+      browser: 'firefox', executablePath: process.env.SORTIE_FIREFOX ?? '/usr/bin/firefox-esr', headless: true, ...PATIENCE,
+    }),
+  });
   let site, server, browser, api;
 
-  before(async () => {
-    site = await Site.start();
-    server = await Server.start({ SORTIE_CORS_ORIGINS: site.origin });
-    api = await Api.signIn(server.origin);
-    browser = await puppeteer.launch({
-      browser: 'firefox', executablePath: process.env.SORTIE_FIREFOX ?? '/usr/bin/firefox-esr', headless: true, ...PATIENCE,
-    });
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-    await site?.close();
-    await removeProjects();
-  });
+  before(() => ({ site, server, browser, api } = stage));
 
   test('records a canvas', async (t) => {
     const page = await browser.newPage();

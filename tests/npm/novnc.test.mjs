@@ -4,31 +4,21 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Api } from '../browser/support/api.mjs';
-import { launch, withPage } from '../browser/support/browser.mjs';
-import { Server } from '../browser/support/server.mjs';
+import { withPage } from '../browser/support/browser.mjs';
 import { Desktop } from './support/desktop.mjs';
-import { project, removeProjects, run } from './support/project.mjs';
+import { project, run } from './support/project.mjs';
 import { savedRecording } from './support/recording.mjs';
-import { Site } from './support/site.mjs';
+import { useSite } from './support/stage.mjs';
 
 describe('noVNC', { timeout: 600_000 }, () => {
+  const stage = useSite();
   let desktop, site, server, browser, api;
 
   before(async () => {
+    ({ site, server, browser, api } = stage);
     desktop = await Desktop.start();
-    site = await Site.start();
-    server = await Server.start({ SORTIE_CORS_ORIGINS: site.origin });
-    browser = await launch();
-    api = await Api.signIn(server.origin);
   });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-    await site?.close();
-    await desktop?.close();
-    await removeProjects();
-  });
+  after(() => desktop?.close());
 
   test('is recorded as soon as auto-record is turned on, until its session ends', async () => {
     const user = await api.newUser('operator');

@@ -2,17 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Api } from '../browser/support/api.mjs';
 import { assertAccessible } from '../browser/support/axe.mjs';
-import { launch, withPage } from '../browser/support/browser.mjs';
+import { withPage } from '../browser/support/browser.mjs';
 import { inspect } from '../browser/support/media.mjs';
 import { untilReady } from '../browser/support/proof.mjs';
-import { Server } from '../browser/support/server.mjs';
-import { program, project, removeProjects, run } from './support/project.mjs';
+import { program, project, run } from './support/project.mjs';
 import { PATIENCE, READY_WITHIN_MS, RECORD_MS, finishedRecording } from './support/recording.mjs';
-import { Site } from './support/site.mjs';
+import { useSite } from './support/stage.mjs';
 
 const CANVAS = `
   const canvas = document.querySelector('canvas');
@@ -29,21 +27,10 @@ const page = (body) => `<!doctype html><html lang="en"><head><meta charset="utf-
   <body><main><h1>Record</h1><canvas width="320" height="240"></canvas>${body}</main></body></html>`;
 
 describe('what is ready-made', { timeout: 600_000 }, () => {
+  const stage = useSite();
   let site, server, browser, context, api;
 
-  before(async () => {
-    site = await Site.start();
-    server = await Server.start({ SORTIE_CORS_ORIGINS: site.origin });
-    browser = await launch();
-    context = await browser.newContext();
-    api = await Api.signIn(server.origin);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-    await site?.close();
-    await removeProjects();
-  });
+  before(() => ({ site, server, browser, context, api } = stage));
 
   const options = () => JSON.stringify({ server: server.origin, token: api.tokens.access_token });
 

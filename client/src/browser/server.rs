@@ -151,7 +151,7 @@ fn refused(status: u16, detail: Option<String>) -> RecorderError {
         .filter(|detail| !detail.is_empty())
         .unwrap_or_else(|| {
             format!(
-                "The server gave an unexpected answer (status {status}). Try again in a moment."
+                "The server gave an unexpected answer (status {status}). Check the server's address, or try again in a moment."
             )
         });
     RecorderError::Refused { status, detail }

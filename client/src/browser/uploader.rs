@@ -34,6 +34,8 @@ struct Driver {
     access: Rc<Access>,
     checksums: Rc<Checksums>,
     leaving: Cell<bool>,
+    /// The request under way goes on without the page.
+    outlives: Cell<bool>,
     notify: Box<dyn Fn(Notice)>,
     /// The one request under way.
     flight: RefCell<Option<(RequestId, Cancel)>>,
@@ -67,6 +69,7 @@ impl Uploader {
             access,
             checksums,
             leaving: Cell::default(),
+            outlives: Cell::default(),
             notify: Box::new(notify),
             flight: RefCell::default(),
             timer: RefCell::default(),
@@ -100,6 +103,17 @@ impl Uploader {
     /// The page may be gone soon: small bodies are sent so that they outlive it. Or it is not, after all.
     pub(super) fn page_leaves(&self, leaves: bool) {
         self.driver.leaving.set(leaves);
+    }
+
+    /// The page goes: what is pending goes once more, in one request that outlives it, if that is small enough.
+    pub(super) fn page_goes(&self) {
+        self.page_leaves(true);
+        let driver = &self.driver;
+        let acknowledged = driver.machine.borrow().acknowledged();
+        let pending = driver.spool.available().saturating_sub(acknowledged);
+        if pending <= KEEPALIVE_BYTES && !driver.outlives.get() {
+            driver.input(Upload::handle_leaving);
+        }
     }
 
     /// Time has passed; for pages whose timers come late.
@@ -230,6 +244,7 @@ impl Driver {
         let access = Rc::clone(&self.access);
         let checksums = Rc::clone(&self.checksums);
         let this = self.this.clone();
+        self.outlives.set(call.keepalive);
         *self.flight.borrow_mut() = Some((request, Cancel::new()));
         self.later(request, async move {
             // What must outlive the page has no time for that.

@@ -44,8 +44,8 @@ window.e2e = {
   /** Stops; resolves when the server has everything. */
   async stop() {
     const at = pictureMs();
-    await recorder.stop();
-    return { pictureMs: at, tookMs: pictureMs() - at, state: recorder.state };
+    const { recorded } = await recorder.stop();
+    return { pictureMs: at, tookMs: pictureMs() - at, state: recorder.state, recorded };
   },
   events: () => events,
   state: () => recorder.state,

@@ -6,9 +6,10 @@ import { injectFaults } from './npm/faults.js';
 import { startClock } from './clock-picture.mjs';
 
 const canvas = document.getElementById('canvas');
-await Promise.all([init(), initPlayable()]);
+const [{ memory }] = await Promise.all([init(), initPlayable()]);
 
 let recorder;
+let saved;
 let faults;
 let pictureMs = () => 0;
 const found = [];
@@ -35,6 +36,13 @@ window.e2e = {
     await recorder.start();
     return { id: recorder.recordingId, pictureMs: pictureMs() };
   },
+  /** What it says when it is asked to record like this and cannot. */
+  refusal(options) {
+    return this.start(options).then(
+      () => ({ message: 'it records' }),
+      ({ name, code, message }) => ({ name, code, message }),
+    );
+  },
   async stop() {
     const at = pictureMs();
     const done = await recorder.stop();
@@ -54,7 +62,15 @@ window.e2e = {
   progress: () => ({ ...recorder.progress, state: recorder.state, pictureMs: pictureMs() }),
   /** The codes of all warnings, each once. */
   warnings: () => [...new Set(events.filter((it) => it.name === 'warning').map((it) => it.detail.code))],
-  events: () => events,
+  /** What came with every event of that name. */
+  events: (name) =>
+    events.filter((it) => it.name === name).map(({ detail }) => {
+      if (!(detail instanceof Error)) return detail;
+      const { code, message } = detail;
+      return { name: detail.name, code, message };
+    }),
+  /** Bytes of WebAssembly's memory. */
+  memory: () => memory.buffer.byteLength,
   async recover() {
     const more = await Recorder.recover(server);
     found.push(...more);
@@ -63,8 +79,14 @@ window.e2e = {
   upload: (i) => found[i].upload(),
   /** The bytes of a file made here. */
   async save(i) {
-    const file = await playable(await found[i].parts());
-    return { type: file.type, bytes: [...new Uint8Array(await file.arrayBuffer())] };
+    saved = await playable(await found[i].parts());
+    return { type: saved.type, bytes: [...new Uint8Array(await saved.arrayBuffer())] };
+  },
+  /** Puts that file into a `<video>`. */
+  show() {
+    const video = document.createElement('video');
+    video.src = URL.createObjectURL(saved);
+    document.body.append(video);
   },
   discard: (i) => found[i].discard(),
   async uploadSample(bytes) {

@@ -45,7 +45,7 @@ export function launchWithProfile(profile, flags = []) {
   });
 }
 
-const TYPES = { html: 'text/html', mjs: 'text/javascript', js: 'text/javascript', wasm: 'application/wasm' };
+const TYPES = { html: 'text/html', svg: 'image/svg+xml', mjs: 'text/javascript', js: 'text/javascript', wasm: 'application/wasm' };
 const pagesDir = new URL('../pages/', import.meta.url).pathname;
 /** Where `scripts/js-client.sh` has put the client's JavaScript face. */
 const clientDir = process.env.SORTIE_CLIENT_JS ?? new URL('../../../target/client-js/', import.meta.url).pathname;
@@ -53,20 +53,23 @@ const clientDir = process.env.SORTIE_CLIENT_JS ?? new URL('../../../target/clien
 /** What is not in `pages/`: the client as it was built, and what goes into its package as it is. */
 const FOLDERS = { client: clientDir, npm: new URL('../../../client/npm/', import.meta.url).pathname };
 
+/** What is at `/e2e/…`: its `body` and `contentType`; nothing where there is no such file. */
+export async function testFile(pathname) {
+  const file = join(FOLDERS[pathname.split('/')[2]] ?? pagesDir, basename(pathname));
+  const body = await readFile(file).catch(() => undefined);
+  return body && { body, contentType: TYPES[file.split('.').pop()] ?? 'application/octet-stream' };
+}
+
 /**
  * Opens one of `pages/` as if the server had it, at `/e2e/…`, so that it has the
  * API's origin. Nothing stands between page and server any more once the page
- * has set the global that `ready` names.
+ * has set the global that `ready` names. It comes with these `headers`.
  */
-export async function openTestPage(page, origin, name, ready) {
+export async function openTestPage(page, origin, name, ready, headers = {}) {
   const pattern = `${origin}/e2e/**`;
   await page.route(pattern, async (route) => {
-    const { pathname } = new URL(route.request().url());
-    const folder = FOLDERS[pathname.split('/')[2]] ?? pagesDir;
-    const file = join(folder, basename(pathname));
-    const body = await readFile(file).catch(() => undefined);
-    if (body === undefined) await route.fulfill({ status: 404, body: `there is no ${file}` });
-    else await route.fulfill({ body, contentType: TYPES[file.split('.').pop()] });
+    const file = await testFile(new URL(route.request().url()).pathname);
+    await route.fulfill(file ? { ...file, headers } : { status: 404, body: 'there is no such file' });
   });
   await page.goto(`${origin}/e2e/${name}`);
   await page.waitForFunction((it) => it in window, ready);

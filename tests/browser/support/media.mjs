@@ -1,7 +1,7 @@
 // What independent programs say about a recorded file.
 
 import { execFile } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import assert from 'node:assert/strict';
@@ -84,5 +84,24 @@ export async function sampleWebm(seconds = 2) {
     ],
     { encoding: 'buffer', maxBuffer: MAX_OUTPUT },
   );
+  return stdout;
+}
+
+/**
+ * Hours of small pictures, one a second, as a recorder streams them: without an index and without a duration. It is the
+ * same minute again and again, so that making it costs nothing.
+ */
+export async function longWebm(seconds) {
+  const options = { encoding: 'buffer', maxBuffer: MAX_OUTPUT };
+  const minute = join(artifactsDir, `minute-${process.pid}.webm`);
+  await mkdir(artifactsDir, { recursive: true });
+  await run('ffmpeg', [
+    '-v', 'error', '-y', '-f', 'lavfi', '-i', 'testsrc2=duration=60:size=160x120:rate=1',
+    '-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-b:v', '8k', '-g', '60', minute,
+  ], options);
+  const { stdout } = await run('ffmpeg', [
+    '-v', 'error', '-stream_loop', '-1', '-i', minute, '-t', String(seconds), '-c', 'copy', '-f', 'webm', '-live', '1', 'pipe:1',
+  ], options);
+  await rm(minute);
   return stdout;
 }

@@ -113,7 +113,7 @@ pub enum FailureReason {
     #[error("The server does not speak tus 1.0.0.")]
     Version,
     /// Another 4xx.
-    #[error("The server turns the upload down (status {status}).")]
+    #[error("The server turns the upload down (status {status}). Check the address it goes to.")]
     Rejected {
         /// The HTTP status.
         status: u16,

@@ -254,6 +254,16 @@ impl Upload {
         }
     }
 
+    /// Whoever sends may be gone before an answer comes, and take the request under way along. It is given up, and
+    /// what it had goes again with what has come since: the adapter sees to it that this one outlives the sender.
+    pub fn handle_leaving(&mut self, now: Millis) {
+        self.tick(now);
+        let is_sending = |it: Flight| matches!(it.purpose, Purpose::Send { .. });
+        if self.flight.is_some_and(is_sending) {
+            self.cancel();
+        }
+    }
+
     /// A new access token is in use.
     pub fn handle_token_renewed(&mut self, now: Millis) {
         self.tick(now);

@@ -4,6 +4,7 @@
 mod bench;
 mod faults;
 mod kill;
+mod leaving;
 mod offline;
 mod pace;
 mod start;

@@ -272,7 +272,11 @@ impl Core {
                 let leaving = event.type_() == "pagehide";
                 let hidden = document.visibility_state() == VisibilityState::Hidden;
                 let Some(core) = this.upgrade() else { return };
-                core.remote.page_leaves(leaving || hidden);
+                if leaving {
+                    core.remote.page_goes();
+                } else {
+                    core.remote.page_leaves(hidden);
+                }
                 if leaving || hidden {
                     core.with_capture(Capture::request_data);
                 }

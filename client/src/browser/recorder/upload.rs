@@ -150,6 +150,11 @@ impl Remote {
         self.with_uploader(|uploader| uploader.page_leaves(leaves));
     }
 
+    /// The page goes, and takes along what does not outlive it.
+    pub(super) fn page_goes(&self) {
+        self.with_uploader(Uploader::page_goes);
+    }
+
     fn with_uploader(&self, call: impl FnOnce(&Uploader)) {
         if let Some(uploader) = self.uploader.borrow().as_ref() {
             call(uploader);

@@ -1,0 +1,75 @@
+// A working day at speed: real video through the whole recorder, its storage and the real server, with an encoder that
+// hands it out as fast as it is taken. What it costs the heap per second of recording is measured by `make bench`.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { withPage } from './support/browser.mjs';
+import { LONG } from './support/long.mjs';
+import { longWebm } from './support/media.mjs';
+import { RecorderPage, assertKept } from './support/recorder.mjs';
+import { useStage } from './support/stage.mjs';
+
+const HOURS = LONG ? 8 : 1;
+const CHUNK_S = LONG ? 10 : 30;
+/** What the heap may have more after a tenth of it than after the first one. */
+const FLAT_BYTES = 500_000;
+
+describe('a long recording', { timeout: 1_200_000 }, () => {
+  const stage = useStage();
+
+  test(`of ${HOURS} h leaves a flat heap, and a file that plays and seeks`, async (t) => {
+    const seconds = HOURS * 3_600;
+    const bytes = await longWebm(seconds);
+    const chunks = seconds / CHUNK_S;
+    await withPage(stage.visitor, 'hours', async (page) => {
+      await page.addInitScript({ path: new URL('pages/stand-in.js', import.meta.url).pathname });
+      await page.addInitScript(stopClock);
+      const recorder = await RecorderPage.open(page, stage.api);
+      await page.evaluate((it) => window.hours.load(it), bytes.toString('base64'));
+      const { id } = await recorder.record({ idle: true, timeslice: CHUNK_S * 1_000 });
+      const cdp = await recorder.cdp();
+      const used = [];
+      for (let tenth = 0; tenth < 10; tenth += 1) {
+        await page.evaluate(async ({ from, to, of, ms }) => {
+          for (let i = from; i < to; i += 1) {
+            window.hours.record(ms, (i + 1) / of);
+            // Like a network that keeps up.
+            do await new Promise((resolve) => setTimeout(resolve, 1)); while (window.e2e.progress().pendingBytes > 0);
+          }
+        }, { from: (tenth * chunks) / 10, to: ((tenth + 1) * chunks) / 10, of: chunks, ms: CHUNK_S * 1_000 });
+        await cdp.send('HeapProfiler.collectGarbage');
+        const { usedSize } = await cdp.send('Runtime.getHeapUsage');
+        used.push({ heap: usedSize, wasm: await page.evaluate(() => window.e2e.memory()) });
+      }
+      const done = await recorder.stop();
+      assert.equal(done.recorded, seconds * 1_000);
+      assert.equal(done.sizeBytes, bytes.length);
+      await assertKept(stage, id, 'hours', done.recorded, { clock: false });
+      t.diagnostic(`${chunks} chunks; heap ${used.map((it) => Math.round(it.heap / 1_000)).join(', ')} kB, WebAssembly ${used.at(-1).wasm / 1_000} kB`);
+      for (const kind of ['heap', 'wasm']) {
+        const more = Math.max(...used.map((it) => it[kind])) - used[0][kind];
+        assert.ok(more < FLAT_BYTES, `${kind} grew by ${more} bytes: ${JSON.stringify(used)}`);
+      }
+    });
+  });
+});
+
+/** Runs in the page before anything else: time goes by only as it is told to. */
+function stopClock() {
+  let now = performance.now();
+  performance.now = () => now;
+  let bytes;
+  let at = 0;
+  window.hours = {
+    load(base64) {
+      bytes = Uint8Array.from(atob(base64), (it) => it.charCodeAt(0));
+    },
+    /** A chunk that takes so long, as much as belongs to this share of the whole. */
+    record(ms, share) {
+      now += ms;
+      const end = Math.round(bytes.length * share);
+      window.encoder.give(bytes.subarray(at, end));
+      at = end;
+    },
+  };
+}

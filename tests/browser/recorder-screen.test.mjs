@@ -1,0 +1,28 @@
+// A shared tab that goes away while it is recorded. Chromium ends the sharing then as it does for its own "Stop sharing",
+// which no test can click.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { openTestPage, shareTab, withPage } from './support/browser.mjs';
+import { RecorderPage, assertKept, until } from './support/recorder.mjs';
+import { useStage } from './support/stage.mjs';
+
+describe('a shared tab', { timeout: 180_000 }, () => {
+  const stage = useStage({ flags: shareTab('A tab to record') });
+
+  test('that is not shared any more ends the recording normally, and keeps it', async (t) => {
+    const tab = await stage.visitor.newPage();
+    await openTestPage(tab, stage.server.origin, 'tab.html', 'e2e');
+    await withPage(stage.visitor, 'sharing ended', async (page) => {
+      const recorder = await RecorderPage.open(page, stage.api);
+      const { id } = await recorder.record({ source: 'screen' });
+      await recorder.until('long enough', (it) => it.recorded > 5_000 && it.safeBytes > 0);
+      await tab.close();
+      const [done] = await until('done', () => recorder.heard('done'), (it) => it.length > 0);
+      assert.deepEqual(await recorder.heard('stopped'), ['sharing_ended']);
+      assert.deepEqual(await recorder.heard('error'), []);
+      const seconds = await assertKept(stage, id, 'sharing ended', done.recorded);
+      t.diagnostic(`${done.recorded} ms recorded, file ${seconds} s`);
+    });
+  });
+});

@@ -1,0 +1,65 @@
+// A web server that really has the test pages: between page and API, or somebody else's altogether.
+
+import { createServer, request as forward } from 'node:http';
+import { testFile } from './browser.mjs';
+
+export class Relay {
+  #server;
+  #to;
+  /** Whether what is uploaded from now on is kept back before it is passed on. */
+  holds = false;
+  /** For how long: longer than a tab takes to go. */
+  holdMs = 2_000;
+  /** Every PATCH that has come: its `bytes`, and whether it was `broken` off. */
+  patches = [];
+  /** As the page sees it. */
+  origin;
+
+  /**
+   * Passes on to `origin` what is not asked of it itself. Answers of the server come to nobody once the page is gone, and
+   * requests that are broken off never reach it. Without an origin nothing is there, for pages of every other origin,
+   * too.
+   */
+  static async start(origin) {
+    const relay = new Relay();
+    relay.#to = origin;
+    relay.#server = createServer((request, response) => relay.#answer(request, response));
+    await new Promise((resolve) => relay.#server.listen(0, '127.0.0.1', resolve));
+    relay.origin = `http://127.0.0.1:${relay.#server.address().port}`;
+    return relay;
+  }
+
+  async #answer(request, response) {
+    const { pathname } = new URL(request.url, this.origin);
+    const file = pathname.startsWith('/e2e/') && (await testFile(pathname));
+    if (file) response.writeHead(200, { 'content-type': file.contentType }).end(file.body);
+    else if (this.#to) this.#pass(request, response);
+    else {
+      for (const what of ['origin', 'headers', 'methods']) response.setHeader(`access-control-allow-${what}`, '*');
+      response.setHeader('access-control-allow-headers', '*, authorization');
+      response.writeHead(request.method === 'OPTIONS' ? 204 : 404, { 'content-type': 'text/html' }).end();
+    }
+  }
+
+  #pass(request, response) {
+    const { method, headers } = request;
+    const to = forward(new URL(request.url, this.#to), { method, headers }, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    to.on('error', () => response.destroy());
+    const patch = method === 'PATCH' ? { bytes: Number(headers['content-length']), broken: false } : undefined;
+    if (patch) this.patches.push(patch);
+    request.on('aborted', () => {
+      if (patch) patch.broken = true;
+      to.destroy();
+    });
+    if (patch && this.holds) setTimeout(() => request.pipe(to), this.holdMs);
+    else request.pipe(to);
+  }
+
+  async close() {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}

@@ -1,0 +1,31 @@
+// What the suites begin with: a web server for the pages, the recording server, a browser.
+
+import { after, before } from 'node:test';
+import { Api } from '../../browser/support/api.mjs';
+import { launch } from '../../browser/support/browser.mjs';
+import { Server } from '../../browser/support/server.mjs';
+import { removeProjects } from './project.mjs';
+import { Site } from './site.mjs';
+
+/**
+ * Starts them before the tests of the suite in which this is called, and ends them after, as `site`, `server`, `browser`
+ * (with a `context`) and `api`. `start` is another way to start the browser; pages of `origin` may record, too.
+ */
+export function useSite({ start, origin } = {}) {
+  const stage = {};
+  before(async () => {
+    stage.site = await Site.start();
+    const origins = [stage.site.origin, ...(origin ? [await origin()] : [])];
+    stage.server = await Server.start({ SORTIE_CORS_ORIGINS: origins.join() });
+    stage.api = await Api.signIn(stage.server.origin);
+    stage.browser = await (start ?? launch)();
+    if (!start) stage.context = await stage.browser.newContext();
+  });
+  after(async () => {
+    await stage.browser?.close();
+    await stage.server?.close();
+    await stage.site?.close();
+    await removeProjects();
+  });
+  return stage;
+}
