@@ -4,6 +4,7 @@
 #   scripts/test.sh                    all of it
 #   scripts/test.sh clippy native      these two
 #   scripts/test.sh fuzz               a minute for each fuzz target; needs nightly Rust
+#   scripts/test.sh long               the recorder, offline and hidden for minutes, and for eight hours at speed
 #   scripts/test.sh pages server agent js-client browser    the end-to-end tests
 #
 # A failed stage does not stop the ones after it; the summary and the exit code tell.
@@ -117,6 +118,16 @@ stage_npm() {
         node --test --test-concurrency=1 --test-reporter=spec tests/npm/*.test.mjs
 }
 
+# Not in a plain run: what is shown there in seconds, for as long as people record. Twelve minutes on two idle cores.
+stage_long() {
+    export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server} SORTIE_CLIENT_JS=${SORTIE_CLIENT_JS:-$TESTED/client-js}
+    export SORTIE_NPM=${SORTIE_NPM:-$TESTED/npm} SORTIE_LONG=1
+    [[ -x $SORTIE_SERVER && -d $SORTIE_CLIENT_JS && -d $SORTIE_NPM ]] \
+        || die "There is nothing to test: run the stages server, js-client and npm first."
+    node --test --test-concurrency=1 --test-reporter=spec \
+        tests/browser/recorder-{faults,hours}.test.mjs tests/npm/hidden.test.mjs
+}
+
 stage_conformance() {
     export SORTIE_SERVER=${SORTIE_SERVER:-$TESTED/sortie-server}
     [[ -x $SORTIE_SERVER ]] || die "There is nothing to test: run the stage server first."
@@ -156,6 +167,7 @@ describe() {
         client-wasm) echo "client tests in Chromium" ;;
         server) echo "build the server with the pages inside" ;;
         agent) echo "build the capture agent with the pages inside" ;;
+        long) echo "the recorder's faults at full length: a minute offline, two minutes hidden, eight hours" ;;
         fuzz) echo "fuzz what reads strangers' bytes, a minute each" ;;
         faults) echo "kills, system calls, full disks, bad networks" ;;
         hdmi) echo "the capture agent in a virtual machine: changes of its HDMI signal, power cuts" ;;

@@ -10,7 +10,7 @@ import { RecorderPage, assertKept } from './support/recorder.mjs';
 import { useStage } from './support/stage.mjs';
 
 const HOURS = LONG ? 8 : 1;
-const CHUNK_S = LONG ? 10 : 30;
+const CHUNK_S = LONG ? 10 : 60;
 /** What the heap may have more after a tenth of it than after the first one. */
 const FLAT_BYTES = 500_000;
 
