@@ -10,7 +10,7 @@ export class Relay {
   holds = false;
   /** For how long: longer than a tab takes to go. */
   holdMs = 2_000;
-  /** Every PATCH that has come: its `bytes`, and whether it was `broken` off. */
+  /** Every PATCH that has come: its `bytes`, whether it was `broken` off, and the `status` of the server's answer. */
   patches = [];
   /** As the page sees it. */
   origin;
@@ -43,13 +43,14 @@ export class Relay {
 
   #pass(request, response) {
     const { method, headers } = request;
+    const patch = method === 'PATCH' ? { bytes: Number(headers['content-length']), broken: false } : undefined;
+    if (patch) this.patches.push(patch);
     const to = forward(new URL(request.url, this.#to), { method, headers }, (answer) => {
+      if (patch) patch.status = answer.statusCode;
       response.writeHead(answer.statusCode, answer.headers);
       answer.pipe(response);
     });
     to.on('error', () => response.destroy());
-    const patch = method === 'PATCH' ? { bytes: Number(headers['content-length']), broken: false } : undefined;
-    if (patch) this.patches.push(patch);
     request.on('aborted', () => {
       if (patch) patch.broken = true;
       to.destroy();
