@@ -94,9 +94,11 @@ export class Recorder extends EventTarget {
       this.#grown = NOTHING_YET;
       this.#inner = next;
       this.#tell('warning', { code: 'restarted', message: 'The browser\'s encoder fell silent. A new recording has begun.' });
-    } catch {
+    } catch (error) {
       next?.abort();
       release();
+      // It has come to show what may not be recorded: no encoder will give anything more.
+      if (error.code === 'tainted_canvas') this.#tell('warning', { code: error.code, message: error.message });
     } finally {
       this.#restarting = false;
     }

@@ -8,6 +8,7 @@ import { assertAccessible } from '../browser/support/axe.mjs';
 import { withPage } from '../browser/support/browser.mjs';
 import { inspect } from '../browser/support/media.mjs';
 import { untilReady } from '../browser/support/proof.mjs';
+import { Relay } from '../browser/support/relay.mjs';
 import { program, project, run } from './support/project.mjs';
 import { PATIENCE, READY_WITHIN_MS, RECORD_MS, finishedRecording } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
@@ -194,6 +195,41 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
       assert.ok(Math.abs(seconds - done.recorded / 1_000) < 2, `${done.recorded} ms were promised, ${seconds} s are there`);
       t.diagnostic(`${done.parts.length} parts, ${seconds.toFixed(1)} s of ${done.recorded} ms, ${bytes} bytes`);
     });
+  });
+
+  test('a canvas that comes to show a picture of another site: why nothing more is recorded is said', async () => {
+    const stranger = await Relay.start();
+    const folder = await project({
+      files: {
+        'index.html': page(''),
+        'main.js': `
+          import { Recorder } from './node_modules/sortie-recorder/index.js';
+          ${CANVAS}
+          const { server, token } = ${options()};
+          window.recorder = new Recorder({ server, getToken: () => token, source: canvas });
+          window.warnings = [];
+          window.recorder.on('warning', (it) => window.warnings.push(it));
+          await window.recorder.start();
+          const image = new Image();
+          image.src = '${stranger.origin}/e2e/picture.svg';
+          await image.decode();
+          setTimeout(() => context.drawImage(image, 0, 0), 2_500);
+        `,
+      },
+    });
+    try {
+      await withPage(context, 'npm tainted', async (page) => {
+        await page.goto(site.add('tainted', folder));
+        const said = await page.waitForFunction(() => window.warnings?.find((it) => it.code === 'tainted_canvas'), null, { timeout: 60_000 });
+        assert.match((await said.jsonValue()).message, /pictures from another site\. Load them with CORS/);
+        const done = await page.evaluate(() => window.recorder.stop());
+        await untilReady(api, done.recordingId, READY_WITHIN_MS);
+        const file = await inspect(await api.download(done.recordingId), 'npm tainted');
+        assert.ok(file.durationSeconds > 1, `${file.durationSeconds} s were kept`);
+      });
+    } finally {
+      await stranger.close();
+    }
   });
 
   test('a component that goes away ends its recording, and nothing of it is lost', async () => {

@@ -16,7 +16,8 @@ export type RecorderErrorCode =
 /** What is not as it should be while recording goes on. */
 export type RecorderWarningCode =
   | 'no_microphone' | 'no_shared_audio' | 'audio_ended' | 'backlog' | 'stop_not_announced' | 'encoder'
-  | 'not_durable' | 'storage_low' | 'storage_full' | 'no_data' | 'restarted' | 'slept';
+  | 'not_durable' | 'storage_low' | 'storage_full' | 'no_data' | 'restarted' | 'slept'
+  | 'tainted_canvas';
 
 /** Where bytes go and who sends them. Exactly one of `server` and `endpoint` is needed. */
 export interface TargetOptions {
