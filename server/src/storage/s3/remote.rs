@@ -429,7 +429,13 @@ fn is_passing(error: &Error) -> bool {
 /// What a failed write means to ingest.
 pub(super) fn write_error(error: Error) -> StorageError {
     let text = text_of(&error);
-    let full = ["507", "StorageFull", "QuotaExceeded", "EntityTooLarge"];
+    // The text has addresses, names, times and numbers of requests in it too: a bare 507 means nothing.
+    let full = [
+        "status code: 507",
+        "StorageFull",
+        "QuotaExceeded",
+        "EntityTooLarge",
+    ];
     match error {
         Error::NotFound { .. } if !no_bucket(&text) => StorageError::Missing,
         _ if full.iter().any(|word| text.contains(word)) => {
@@ -456,5 +462,34 @@ pub(super) fn read_error(error: Error) -> StorageError {
     match error {
         Error::NotFound { .. } => StorageError::Missing,
         error => StorageError::Io(io::Error::other(text_of(&error))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As object_store says it.
+    fn refused(status: &str, body: &str) -> Error {
+        generic(format!(
+            "Error performing PUT http://127.0.0.1:35071/sortie/5075.webm in 1.507ms - Server returned non-2xx \
+             status code: {status}: <Error>{body}<RequestId>507</RequestId></Error>"
+        ))
+    }
+
+    #[test]
+    fn a_store_is_full_when_it_says_so() {
+        for (status, code) in [
+            ("507 Insufficient Storage", ""),
+            ("500 Internal Server Error", "XMinioStorageFull"),
+            ("400 Bad Request", "EntityTooLarge"),
+        ] {
+            let error = write_error(refused(status, code));
+            assert!(matches!(error, StorageError::Full(_)), "{error:?}");
+        }
+        let error = write_error(refused("400 Bad Request", "InvalidBlockList"));
+        assert!(matches!(error, StorageError::Lost(_)), "{error:?}");
+        let error = write_error(refused("503 Service Unavailable", "SlowDown"));
+        assert!(matches!(error, StorageError::Io(_)), "{error:?}");
     }
 }
