@@ -121,7 +121,7 @@ impl StorageConfig {
         match self {
             Self::Local(local) => &local.path,
             #[cfg(feature = "s3")]
-            Self::S3(s3) => &s3.staging,
+            Self::S3(s3) => &s3.common.staging,
             #[cfg(feature = "s3")]
             Self::Azure(azure) => &azure.common.staging,
             #[cfg(feature = "s3")]
@@ -134,7 +134,7 @@ impl StorageConfig {
         match self {
             Self::Local(local) => local.path.display().to_string(),
             #[cfg(feature = "s3")]
-            Self::S3(s3) => format!("{}/{}", s3.bucket, s3.prefix),
+            Self::S3(s3) => format!("{}/{}", s3.bucket, s3.common.prefix),
             #[cfg(feature = "s3")]
             Self::Azure(azure) => format!(
                 "{}/{}/{}",

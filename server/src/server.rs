@@ -126,7 +126,7 @@ fn storage_failed(config: &Config, source: StorageError) -> OpenError {
             source: source.into(),
         },
         #[cfg(feature = "s3")]
-        StorageConfig::S3(s3) => bucket_failed("s3", &s3.bucket, &s3.staging, source),
+        StorageConfig::S3(s3) => bucket_failed("s3", &s3.bucket, &s3.common.staging, source),
         #[cfg(feature = "s3")]
         StorageConfig::Azure(azure) => {
             bucket_failed("azure", &azure.container, &azure.common.staging, source)

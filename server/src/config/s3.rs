@@ -1,6 +1,6 @@
 //! The variables of the `s3` back end.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::stores::CommonStorageConfig;
 use super::{MIB, Reader, Secret};
@@ -21,17 +21,13 @@ pub struct S3StorageConfig {
     pub region: String,
     /// `SORTIE_RECORDING_S3_ENDPOINT`; AWS when absent.
     pub endpoint: Option<String>,
-    /// `SORTIE_RECORDING_S3_PREFIX`: empty, or with a slash at its end.
-    pub prefix: String,
     /// `SORTIE_RECORDING_S3_REDIRECT`: whether downloads are sent to the store itself.
     pub redirect: bool,
-    /// `SORTIE_RECORDING_STAGING_PATH`: what the store does not have yet.
-    pub staging: PathBuf,
-    /// Bytes of a part, from the largest recording that is allowed.
-    pub part_size: u64,
     /// `AWS_ACCESS_KEY_ID` and what belongs to it, the first link of the AWS chain; the rest of the chain is
     /// asked when they are absent.
     pub credentials: Option<S3Key>,
+    /// What it has in common with others.
+    pub common: CommonStorageConfig,
 }
 
 /// An access key.
@@ -82,24 +78,18 @@ impl S3StorageConfig {
                 format!("{endpoint:?} is not an address without a path; for example https://s3.example.com:9000"),
             );
         }
-        let CommonStorageConfig {
-            prefix,
-            staging,
-            part_size,
-        } = CommonStorageConfig::read(
-            reader,
-            "SORTIE_RECORDING_S3_PREFIX",
-            database,
-            max_size_bytes,
-        );
         Self {
             bucket,
             region,
             endpoint,
-            prefix,
+            // Before the others: errors are told in this order.
+            common: CommonStorageConfig::read(
+                reader,
+                "SORTIE_RECORDING_S3_PREFIX",
+                database,
+                max_size_bytes,
+            ),
             redirect: reader.flag("SORTIE_RECORDING_S3_REDIRECT", false),
-            staging,
-            part_size,
             credentials: S3Key::read(reader),
         }
     }
@@ -209,18 +199,18 @@ mod tests {
         let config = s3(&[]);
         assert_eq!(config.bucket, "recordings");
         assert_eq!(config.region, "us-east-1");
-        assert_eq!(config.prefix, "recordings/");
-        assert_eq!(config.staging, Path::new("staging"));
-        assert_eq!(config.part_size, 8 * MIB);
+        assert_eq!(config.common.prefix, "recordings/");
+        assert_eq!(config.common.staging, Path::new("staging"));
+        assert_eq!(config.common.part_size, 8 * MIB);
         assert!(config.endpoint.is_none() && config.credentials.is_none() && !config.redirect);
     }
 
     #[test]
     fn staging_lies_beside_the_database() {
         let config = s3(&[("SORTIE_DB", "/var/lib/sortie/sortie.db")]);
-        assert_eq!(config.staging, Path::new("/var/lib/sortie/staging"));
+        assert_eq!(config.common.staging, Path::new("/var/lib/sortie/staging"));
         let config = s3(&[("SORTIE_RECORDING_STAGING_PATH", "/fast")]);
-        assert_eq!(config.staging, Path::new("/fast"));
+        assert_eq!(config.common.staging, Path::new("/fast"));
     }
 
     #[test]

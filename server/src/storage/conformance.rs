@@ -80,15 +80,13 @@ impl Bench {
             bucket: BUCKET.to_owned(),
             region: "us-east-1".to_owned(),
             endpoint: Some(seaweedfs().endpoint.clone()),
-            prefix: format!("{}/", uuid::Uuid::new_v4().simple()),
             redirect: true,
-            staging: folder.path().join("staging"),
-            part_size: PART,
             credentials: Some(S3Key {
                 access_key_id: ADMIN.0.to_owned(),
                 secret_access_key: ADMIN.1.to_owned().into(),
                 session_token: None,
             }),
+            common: common(folder.path()),
         };
         Self::bucket(folder, Place::S3(config))
     }
@@ -180,7 +178,11 @@ impl Bench {
             }
         };
         for index in 1..settled / PART {
-            let part = place.staging().join(id).join(format!("{index:05}.part"));
+            let part = place
+                .common()
+                .staging
+                .join(id)
+                .join(format!("{index:05}.part"));
             while part.exists() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -194,13 +196,13 @@ impl Bench {
             Kind::Bucket(place) | Kind::Several(place, _) => {
                 let remote = self.remote();
                 for name in ["holiday.webm", "deeper/notes.txt"] {
-                    let key = format!("{}{name}", place.prefix());
+                    let key = format!("{}{name}", place.common().prefix);
                     let bytes = Bytes::from_static(b"not ours");
                     let key = key.as_str().into();
                     let put = remote.put(&key, bytes, "text/plain").await;
                     put.expect("an object");
                 }
-                place.staging().to_owned()
+                place.common().staging.clone()
             }
         };
         std::fs::write(folder.join("notes.txt"), b"not ours").expect("a file");

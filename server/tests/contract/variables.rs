@@ -181,7 +181,7 @@ fn the_values_do_what_they_say() {
         StorageConfig::S3(s3) if s3.bucket == "videos"
             && s3.region == "us-east-1"
             && s3.endpoint.is_none()
-            && s3.prefix == "recordings/"
+            && s3.common.prefix == "recordings/"
     ));
     // The connection string wins over its parts.
     let mut both = POSTGRES.to_vec();

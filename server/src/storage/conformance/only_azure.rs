@@ -10,7 +10,7 @@ async fn blocks_are_discarded_with_their_recording() -> Checked {
     let stream = stream(3 * PART);
     let writer = bench.grown("given-up", &stream, &[]).await?;
     bench.quiesce("given-up", settled(3 * PART)).await;
-    let state = bench.place().staging().join("given-up/state.json");
+    let state = bench.place().common().staging.join("given-up/state.json");
     let state = std::fs::read(state).expect("a state");
     let state: serde_json::Value = serde_json::from_slice(&state).expect("JSON");
     let parts: Vec<_> = state["parts"]

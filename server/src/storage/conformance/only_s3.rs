@@ -18,7 +18,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn staging(bench: &Bench, id: &str) -> std::path::PathBuf {
-    bench.place().staging().join(id)
+    bench.place().common().staging.join(id)
 }
 
 /// The process dies while it finishes, and again behind the end: it is done again, and nothing is lost.
@@ -53,7 +53,7 @@ async fn finishing_is_taken_up_wherever_it_was() -> Checked {
 #[tokio::test]
 async fn an_upload_is_given_up_with_its_recording() -> Checked {
     let mut bench = Bench::s3();
-    let (remote, prefix) = (bench.remote(), bench.place().prefix().to_owned());
+    let (remote, prefix) = (bench.remote(), bench.place().common().prefix.clone());
     let stream = stream(3 * PART);
     let writer = bench.grown("given-up", &stream, &[]).await?;
     bench.quiesce("given-up", settled(3 * PART)).await;
@@ -72,7 +72,7 @@ async fn an_upload_is_given_up_with_its_recording() -> Checked {
 #[tokio::test]
 async fn an_upload_that_is_gone() -> Checked {
     let mut bench = Bench::s3();
-    let (remote, prefix) = (bench.remote(), bench.place().prefix().to_owned());
+    let (remote, prefix) = (bench.remote(), bench.place().common().prefix.clone());
     let stream = stream(3 * PART);
     let writer = bench.grown("gone", &stream, &[]).await?;
     bench.quiesce("gone", settled(3 * PART)).await;

@@ -84,10 +84,11 @@ impl S3Storage {
         ledger: Option<Arc<dyn Ledger>>,
     ) -> Result<Self, StorageError> {
         crate::tls::choose_tls();
-        std::fs::create_dir_all(place.staging())?;
-        folder::clear(place.staging())?;
+        let staging = &place.common().staging;
+        std::fs::create_dir_all(staging)?;
+        folder::clear(staging)?;
         let remote = Arc::new(Remote::open(&place, clock).map_err(read_error)?);
-        let keys = Keys::new(place.prefix(), place.staging());
+        let keys = Keys::new(&place.common().prefix, staging);
         let shared = ledger.map(|ledger| Shared::open(ledger, Arc::clone(&remote), &keys));
         Ok(Self {
             remote,
@@ -188,10 +189,11 @@ impl Storage for S3Storage {
 
     async fn create(&self, id: &str) -> Result<Box<dyn Writer>, StorageError> {
         let ownership = self.own(id).await;
+        let part_size = self.place.common().part_size;
         if let Some(shared) = &self.shared {
-            return shared.create(id, self.place.part_size(), ownership).await;
+            return shared.create(id, part_size, ownership).await;
         }
-        let (folder, part_size) = (self.keys.folder(id)?, self.place.part_size());
+        let folder = self.keys.folder(id)?;
         let (staged, state) = blocking({
             let folder = folder.clone();
             move || Staged::create(&folder, part_size)

@@ -1,6 +1,5 @@
 //! Which store it is, and what differs from one to the next: how it is opened, and what its permissions are called.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
@@ -15,7 +14,7 @@ use super::credentials::ChainCredentials;
 use super::keys::{ENDINGS, media_type};
 use super::remote::Result;
 use crate::clock::Clock;
-use crate::config::{AzureStorageConfig, GcsStorageConfig, S3StorageConfig};
+use crate::config::{AzureStorageConfig, CommonStorageConfig, GcsStorageConfig, S3StorageConfig};
 
 /// Where a bucket is, as the configuration has it.
 #[derive(Clone, Debug)]
@@ -55,27 +54,12 @@ impl Place {
         }
     }
 
-    pub(crate) fn prefix(&self) -> &str {
+    /// What is the same for every bucket.
+    pub(crate) fn common(&self) -> &CommonStorageConfig {
         match self {
-            Self::S3(s3) => &s3.prefix,
-            Self::Azure(azure) => &azure.common.prefix,
-            Self::Gcs(gcs) => &gcs.common.prefix,
-        }
-    }
-
-    pub(crate) fn staging(&self) -> &Path {
-        match self {
-            Self::S3(s3) => &s3.staging,
-            Self::Azure(azure) => &azure.common.staging,
-            Self::Gcs(gcs) => &gcs.common.staging,
-        }
-    }
-
-    pub(super) fn part_size(&self) -> u64 {
-        match self {
-            Self::S3(s3) => s3.part_size,
-            Self::Azure(azure) => azure.common.part_size,
-            Self::Gcs(gcs) => gcs.common.part_size,
+            Self::S3(s3) => &s3.common,
+            Self::Azure(azure) => &azure.common,
+            Self::Gcs(gcs) => &gcs.common,
         }
     }
 
@@ -125,7 +109,7 @@ impl Place {
         match self {
             Self::S3(s3) => {
                 let bucket = format!("arn:aws:s3:::{}", s3.bucket);
-                let objects = format!("{bucket}/{}*", s3.prefix);
+                let objects = format!("{bucket}/{}*", s3.common.prefix);
                 let (action, resource) = match need {
                     Need::List => ("ListBucket", bucket),
                     Need::Write => ("PutObject", objects),
