@@ -1,6 +1,8 @@
 //! What is different in Azure: multipart uploads have no name there, and end by themselves only after a week.
 
 use super::*;
+use crate::config::AzureStorageConfig;
+use crate::storage::Place;
 
 /// Nothing of a deleted recording stays in the store: its blocks are discarded, so that nobody can make a blob of
 /// them any more.

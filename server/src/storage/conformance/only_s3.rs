@@ -1,7 +1,14 @@
 //! What only a store can do to a recording.
 
-use super::super::s3::ListedUpload;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::seaweedfs::{ADMIN, READER};
 use super::*;
+use crate::config::{S3Key, S3StorageConfig};
+use crate::storage::Place;
+use crate::storage::s3::{ListedUpload, Remote};
 
 async fn uploads_of(remote: &Arc<Remote>, prefix: &str) -> Vec<ListedUpload> {
     let uploads = Remote::uploads(Arc::clone(remote), prefix);
@@ -142,8 +149,8 @@ async fn what_the_probe_says() {
     };
     let told = change(|config| {
         config.credentials = Some(S3Key {
-            access_key_id: seaweedfs::READER.0.to_owned(),
-            secret_access_key: seaweedfs::READER.1.to_owned().into(),
+            access_key_id: READER.0.to_owned(),
+            secret_access_key: READER.1.to_owned().into(),
             session_token: None,
         });
     })

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
+use super::bench::open;
 use super::*;
-use crate::storage::Entry;
+use crate::storage::{Entry, Ledger, Storage};
 
 /// A ledger in memory.
 #[derive(Default)]

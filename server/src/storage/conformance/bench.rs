@@ -1,0 +1,353 @@
+//! A storage under test, of each kind there is.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::azurite::azurite;
+use super::fault_proxy::{Fault, FaultProxy};
+use super::seaweedfs::{ADMIN, BUCKET, OPEN_BUCKET, seaweedfs};
+use super::*;
+use crate::config::{
+    AzureStorageConfig, CommonStorageConfig, GcsStorageConfig, S3Key, S3StorageConfig,
+};
+use crate::storage::s3::Remote;
+use crate::storage::{Ledger, LocalStorage, Place, S3Storage, Storage, Writer};
+
+/// What is the same for all buckets.
+fn common(folder: &Path) -> CommonStorageConfig {
+    CommonStorageConfig {
+        prefix: format!("{}/", uuid::Uuid::new_v4().simple()),
+        staging: folder.join("staging"),
+        part_size: PART,
+    }
+}
+
+/// A storage under test, which can be given up and opened again as after a crash.
+pub(super) struct Bench {
+    pub(super) folder: TempDir,
+    pub(super) kind: Kind,
+    /// On the way to the store.
+    _proxy: Option<FaultProxy>,
+    pub(super) storage: Box<dyn Storage>,
+}
+
+#[derive(Clone)]
+pub(super) enum Kind {
+    Local,
+    Bucket(Box<Place>),
+    /// The next to be opened is another server.
+    Several(Box<Place>, Arc<several::Book>),
+}
+
+impl Bench {
+    pub(super) fn local() -> Self {
+        Self::new(tempfile::tempdir().expect("a folder"), Kind::Local)
+    }
+
+    pub(super) fn s3() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = S3StorageConfig {
+            bucket: BUCKET.to_owned(),
+            region: "us-east-1".to_owned(),
+            endpoint: Some(seaweedfs().endpoint.clone()),
+            redirect: true,
+            credentials: Some(S3Key {
+                access_key_id: ADMIN.0.to_owned(),
+                secret_access_key: ADMIN.1.to_owned().into(),
+                session_token: None,
+            }),
+            common: common(folder.path()),
+        };
+        Self::bucket(folder, Place::S3(config))
+    }
+
+    pub(super) fn azure() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = AzureStorageConfig {
+            container: azurite::CONTAINER.to_owned(),
+            account: azurite::ACCOUNT.to_owned(),
+            endpoint: Some(azurite().endpoint.clone()),
+            credentials: [("AZURE_STORAGE_ACCOUNT_KEY", azurite::KEY.to_owned().into())].into(),
+            common: common(folder.path()),
+        };
+        Self::bucket(folder, Place::Azure(config))
+    }
+
+    /// Google's store speaks to us as S3 does, but for who we are; so an S3 server that asks nobody can stand in.
+    pub(super) async fn gcs() -> Self {
+        // Takes out the token, which is empty: an S3 server would try to read it.
+        let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = serde_json::json!({
+            "gcs_base_url": proxy.endpoint,
+            "disable_oauth": true,
+            "client_email": "",
+            "private_key": "",
+            "private_key_id": "",
+        });
+        let config = GcsStorageConfig {
+            bucket: OPEN_BUCKET.to_owned(),
+            application_credentials: None,
+            service_account_key: Some(key.to_string().into()),
+            common: common(folder.path()),
+        };
+        Self {
+            _proxy: Some(proxy),
+            ..Self::bucket(folder, Place::Gcs(config))
+        }
+    }
+
+    fn bucket(folder: TempDir, place: Place) -> Self {
+        Self::new(folder, Kind::Bucket(Box::new(place)))
+    }
+
+    /// The same bucket, but several servers have it.
+    pub(super) fn several(self) -> Self {
+        let place = Box::new(self.place().clone());
+        Self::new(self.folder, Kind::Several(place, Arc::default()))
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        match &self.kind {
+            Kind::Bucket(place) | Kind::Several(place, _) => place,
+            Kind::Local => panic!("a folder is in no bucket"),
+        }
+    }
+
+    /// The store without a storage around it.
+    pub(super) fn remote(&self) -> Arc<Remote> {
+        let remote = Remote::open(self.place(), Arc::new(SystemClock));
+        Arc::new(remote.expect("a store"))
+    }
+
+    fn new(folder: TempDir, kind: Kind) -> Self {
+        Self {
+            storage: open(folder.path(), &kind),
+            folder,
+            kind,
+            _proxy: None,
+        }
+    }
+
+    /// The process dies and comes back.
+    pub(super) fn crash(&mut self) {
+        self.storage = open(self.folder.path(), &self.kind);
+    }
+
+    /// Waits until the store has all that is settled.
+    pub(super) async fn quiesce(&self, id: &str, settled: u64) {
+        let place = match &self.kind {
+            Kind::Local => return,
+            Kind::Bucket(place) => place,
+            Kind::Several(_, book) => {
+                let sealable = (settled / PART).saturating_sub(1);
+                while book.sealed(id) < size(sealable) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                return;
+            }
+        };
+        for index in 1..settled / PART {
+            let part = place
+                .common()
+                .staging
+                .join(id)
+                .join(format!("{index:05}.part"));
+            while part.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+
+    /// Puts things there that are not ours.
+    pub(super) async fn foreign(&self) {
+        let folder = match &self.kind {
+            Kind::Local => self.folder.path().join("recordings"),
+            Kind::Bucket(place) | Kind::Several(place, _) => {
+                let remote = self.remote();
+                for name in ["holiday.webm", "deeper/notes.txt"] {
+                    let key = format!("{}{name}", place.common().prefix);
+                    let bytes = Bytes::from_static(b"not ours");
+                    let key = key.as_str().into();
+                    let put = remote.put(&key, bytes, "text/plain").await;
+                    put.expect("an object");
+                }
+                place.common().staging.clone()
+            }
+        };
+        std::fs::write(folder.join("notes.txt"), b"not ours").expect("a file");
+        std::fs::create_dir(folder.join("lost+found")).expect("a folder");
+    }
+
+    /// How many that are.
+    pub(super) fn foreigners(&self) -> usize {
+        match self.kind {
+            Kind::Local => 2,
+            Kind::Bucket(_) | Kind::Several(..) => 4,
+        }
+    }
+
+    /// Whether it has multipart uploads, and says so.
+    pub(super) fn lists_uploads(&self) -> bool {
+        match &self.kind {
+            Kind::Local => false,
+            Kind::Bucket(place) | Kind::Several(place, _) => !matches!(**place, Place::Azure(_)),
+        }
+    }
+
+    pub(super) async fn object(&self, path: &str) -> Result<Vec<u8>, StorageError> {
+        let size = self.storage.size(path).await?;
+        self.range(path, 0..size).await
+    }
+
+    pub(super) async fn range(
+        &self,
+        path: &str,
+        range: std::ops::Range<u64>,
+    ) -> Result<Vec<u8>, StorageError> {
+        let pieces: Vec<Bytes> = self.storage.read(path, range).await?.try_collect().await?;
+        Ok(pieces.concat())
+    }
+
+    /// A recording of this stream: appended in odd pieces, patched, made durable, taken up again after a crash
+    /// at each of these offsets.
+    pub(super) async fn grown(
+        &mut self,
+        id: &str,
+        stream: &[u8],
+        crashes: &[u64],
+    ) -> Result<Box<dyn Writer>, StorageError> {
+        let mut writer = self.storage.create(id).await?;
+        let mut at = 0;
+        for &end in crashes.iter().chain(&[stream.len() as u64]) {
+            while at < size(end) {
+                let next = (at + 700_001).min(size(end));
+                self.append(&mut writer, stream, at..next).await?;
+                at = next;
+            }
+            writer.patch(vec![head(0x11)]).await?;
+            writer.sync().await?;
+            if end == stream.len() as u64 {
+                break;
+            }
+            // Every second crash finds a store that has not caught up.
+            if end % 2 == 0 {
+                self.quiesce(id, settled(end)).await;
+            }
+            drop(writer);
+            self.crash();
+            writer = self.taken_up(id, &stream[..size(end)]).await?;
+        }
+        Ok(writer)
+    }
+
+    pub(super) async fn append(
+        &self,
+        writer: &mut Box<dyn Writer>,
+        stream: &[u8],
+        range: std::ops::Range<usize>,
+    ) -> Result<(), StorageError> {
+        let pieces = stream[range.clone()]
+            .chunks(300_007)
+            .map(Bytes::copy_from_slice);
+        writer.append(pieces.collect()).await?;
+        let settled = Settled {
+            length: settled(range.end as u64),
+            extension: "webm",
+        };
+        writer.settle(settled, excerpts(stream, range)).await
+    }
+
+    /// Opens it again, and checks what can be read of it.
+    pub(super) async fn taken_up(
+        &self,
+        id: &str,
+        expected: &[u8],
+    ) -> Result<Box<dyn Writer>, StorageError> {
+        let length = expected.len() as u64;
+        assert_eq!(self.storage.growing_length(id).await?, length);
+        let path = self.storage.growing_path(id);
+        assert_eq!(self.storage.size(&path).await?, HEAD_ROOM + length);
+        let reopened = self.storage.reopen(id).await?;
+        let (mut writer, mut stream) = (reopened.writer, reopened.stream);
+        assert_eq!(writer.stream_length(), length);
+        let read = tokio::task::spawn_blocking(move || read_all(&mut *stream))
+            .await
+            .expect("no panic")?;
+        assert_eq!(read.len(), expected.len());
+        let all = excerpts(expected, 0..expected.len());
+        if writer.seals() {
+            // Of a sealed part only excerpts are left, and zeros.
+            for excerpt in &all {
+                let range = size(excerpt.position)..size(excerpt.end());
+                assert_eq!(read[range.clone()], expected[range], "an excerpt");
+            }
+            let differs = read
+                .iter()
+                .zip(expected)
+                .any(|(read, expected)| read != expected && *read != 0);
+            assert!(!differs, "neither what was sent nor zero");
+            let unsealed = size(settled(length) / PART * PART).saturating_sub(size(HEAD_ROOM));
+            assert_eq!(read[unsealed..], expected[unsealed..], "the tail");
+        } else {
+            assert_eq!(read, expected);
+        }
+        let settled = Settled {
+            length: settled(length),
+            extension: "webm",
+        };
+        writer.settle(settled, all).await?;
+        Ok(writer)
+    }
+
+    /// Finishes it with so many bytes cut off and so many appended, and checks every byte.
+    pub(super) async fn finished(
+        &self,
+        id: &str,
+        writer: Box<dyn Writer>,
+        stream: &[u8],
+        cut: u64,
+        append: usize,
+    ) -> Result<(), StorageError> {
+        let keep = HEAD_ROOM + stream.len() as u64 - cut;
+        writer.finish(finishing(keep, append)).await?;
+        self.check_finished(id, &expected(stream, cut, append))
+            .await
+    }
+
+    async fn check_finished(&self, id: &str, expected: &[u8]) -> Result<(), StorageError> {
+        let path = self.storage.finished_path(id, "webm");
+        assert_eq!(self.storage.size(&path).await?, expected.len() as u64);
+        assert!(self.object(&path).await? == expected, "every byte of {id}");
+        assert!(matches!(
+            self.storage.reopen(id).await,
+            Err(StorageError::Missing)
+        ));
+        self.storage.delete(&path).await?;
+        assert!(matches!(
+            self.storage.size(&path).await,
+            Err(StorageError::Missing)
+        ));
+        Ok(())
+    }
+}
+
+pub(super) fn open(folder: &Path, kind: &Kind) -> Box<dyn Storage> {
+    match kind {
+        Kind::Local => {
+            Box::new(LocalStorage::open(folder.join("recordings")).expect("a local storage"))
+        }
+        Kind::Bucket(place) => {
+            let opened = S3Storage::open(*place.clone(), Arc::new(SystemClock), None);
+            Box::new(opened.expect("a storage"))
+        }
+        Kind::Several(place, book) => {
+            let ledger = Some(Arc::clone(book) as Arc<dyn Ledger>);
+            let opened = S3Storage::open(*place.clone(), Arc::new(SystemClock), ledger);
+            Box::new(opened.expect("a storage"))
+        }
+    }
+}
