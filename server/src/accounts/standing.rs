@@ -91,26 +91,12 @@ impl Standing {
 mod tests {
     use std::sync::Arc;
 
-    use sortie_api::{Role, UserSource};
-
     use super::super::identity::Credential;
     use super::*;
-    use crate::catalog::UserRow;
+    use crate::catalog::testing::person;
 
     fn identity(id: &str) -> Identity {
-        let user = UserRow {
-            id: id.to_owned(),
-            username: id.to_owned(),
-            password_hash: String::new(),
-            email: None,
-            display_name: None,
-            roles: vec![Role::User],
-            disabled: false,
-            source: UserSource::Local,
-            external_key: None,
-            created_ms: 0,
-            last_seen_ms: None,
-        };
+        let user = person(id);
         Identity {
             roles: user.roles.clone(),
             user: Arc::new(user),

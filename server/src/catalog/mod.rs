@@ -18,7 +18,7 @@ mod sessions;
 mod settings;
 mod sweep;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod totals;
 #[cfg(all(feature = "postgres", feature = "s3"))]
 mod upload_leases;

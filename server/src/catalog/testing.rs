@@ -1,8 +1,10 @@
-//! Databases for the unit tests of the catalog.
+//! Databases for the unit tests of the catalog, and rows for those of the whole crate.
 
 use std::path::Path;
 
-use super::{Catalog, CatalogError};
+use sortie_api::{RecordingStatus, Role, UserSource};
+
+use super::{Catalog, CatalogError, RecordingRow, UploadKind, UserRow};
 use crate::config::DatabaseConfig;
 
 /// Nothing in it, not even a schema: PostgreSQL with `SORTIE_TEST_DB=postgres`, else SQLite in this folder.
@@ -21,4 +23,49 @@ pub(super) fn empty(folder: &Path) -> DatabaseConfig {
 /// With the schema of today.
 pub(super) async fn catalog(folder: &Path) -> Result<Catalog, CatalogError> {
     Catalog::open(&empty(folder)).await
+}
+
+/// A recording that has just begun, and is Ann's.
+pub(crate) fn growing(id: &str) -> RecordingRow {
+    RecordingRow {
+        id: id.to_owned(),
+        session_id: String::new(),
+        user_id: "ann".to_owned(),
+        username: None,
+        filename: "first.mp4".to_owned(),
+        size_bytes: 0,
+        duration_ms: 0,
+        format: String::new(),
+        storage_backend: "local".to_owned(),
+        storage_path: format!("{id}.part"),
+        status: RecordingStatus::Recording,
+        failure: None,
+        interrupted: false,
+        upload_length: None,
+        upload_metadata: String::new(),
+        kind: UploadKind::Recording,
+        upload_concat: String::new(),
+        final_id: None,
+        protected: false,
+        deleting: false,
+        created_ms: 1,
+        completed_ms: None,
+    }
+}
+
+/// Somebody with an account here, called as their id is.
+pub(crate) fn person(id: &str) -> UserRow {
+    UserRow {
+        id: id.to_owned(),
+        username: id.to_owned(),
+        password_hash: String::new(),
+        email: None,
+        display_name: None,
+        roles: vec![Role::User],
+        disabled: false,
+        source: UserSource::Local,
+        external_key: None,
+        created_ms: 1,
+        last_seen_ms: None,
+    }
 }

@@ -65,41 +65,17 @@ pub(super) fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::UploadKind;
+    use crate::catalog::testing::growing;
 
     const MINUTE_MS: i64 = 60_000;
-
-    fn row(status: RecordingStatus) -> RecordingRow {
-        RecordingRow {
-            id: "id".to_owned(),
-            session_id: String::new(),
-            user_id: String::new(),
-            username: None,
-            filename: String::new(),
-            size_bytes: 0,
-            duration_ms: 0,
-            format: String::new(),
-            storage_backend: "local".to_owned(),
-            storage_path: "id.webm".to_owned(),
-            status,
-            failure: None,
-            interrupted: false,
-            upload_length: None,
-            upload_metadata: String::new(),
-            kind: UploadKind::Recording,
-            upload_concat: String::new(),
-            final_id: None,
-            deleting: false,
-            protected: false,
-            created_ms: 0,
-            completed_ms: None,
-        }
-    }
 
     /// What becomes of something an hour old when that is old enough, a byte short of it, and without age.
     #[track_caller]
     fn check(what: What, size_bytes: u64, status: Option<RecordingStatus>, expected: Verdict) {
-        let row = status.map(row);
+        let row = status.map(|status| RecordingRow {
+            status,
+            ..growing("id")
+        });
         let stored = Stored {
             path: String::new(),
             what,

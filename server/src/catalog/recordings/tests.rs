@@ -1,36 +1,6 @@
-use super::super::testing::catalog;
-use sortie_api::{Role, UserSource};
-
-use super::super::users::UserRow;
+use super::super::testing::{catalog, growing, person};
 use super::super::{Action, Actor, AuditEvent, CatalogError};
 use super::*;
-
-fn growing(id: &str) -> RecordingRow {
-    RecordingRow {
-        id: id.to_owned(),
-        session_id: String::new(),
-        user_id: "ann".to_owned(),
-        username: None,
-        filename: "first.mp4".to_owned(),
-        size_bytes: 0,
-        duration_ms: 0,
-        format: String::new(),
-        storage_backend: "local".to_owned(),
-        storage_path: format!("{id}.part"),
-        status: RecordingStatus::Recording,
-        failure: None,
-        interrupted: false,
-        upload_length: None,
-        upload_metadata: String::new(),
-        kind: UploadKind::Recording,
-        upload_concat: String::new(),
-        final_id: None,
-        protected: false,
-        deleting: false,
-        created_ms: 1,
-        completed_ms: None,
-    }
-}
 
 fn plan(row: &RecordingRow) -> Completion {
     Completion {
@@ -99,19 +69,7 @@ async fn a_race_opens_no_more_uploads_than_one_person_may() -> Result<(), Catalo
     let folder = tempfile::tempdir().expect("a folder");
     let catalog = catalog(folder.path()).await?;
     for round in 0..20 {
-        let user = UserRow {
-            id: format!("u{round}"),
-            username: format!("u{round}"),
-            password_hash: String::new(),
-            email: None,
-            display_name: None,
-            roles: vec![Role::User],
-            disabled: false,
-            source: UserSource::Local,
-            external_key: None,
-            created_ms: 1,
-            last_seen_ms: None,
-        };
+        let user = person(&format!("u{round}"));
         catalog.insert_user(&user).await?;
         let inserts = (0..12).map(|number| {
             let (catalog, user_id) = (catalog.clone(), user.id.clone());

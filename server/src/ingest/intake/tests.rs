@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, future, stream};
 use sha1::Digest as _;
-use sortie_api::RecordingStatus;
 use sortie_tus::header::{Checksum, ChecksumAlgorithm};
 use sortie_tus::server::{Append, Refusal};
 use tokio::sync::watch;
 
 use super::*;
-use crate::catalog::{Actor, Catalog, RecordingRow, UploadKind};
+use crate::catalog::testing::growing;
+use crate::catalog::{Actor, Catalog};
 use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseConfig};
 use crate::ingest::{Ingest, IngestError};
@@ -80,9 +80,8 @@ impl Bench {
         let config = config.expect("that is right");
         let ingest = Ingest::new(catalog, storage, Arc::new(SystemClock), &config);
         for id in ids {
-            let row = row(id);
             ingest
-                .create(&row, &Actor::system())
+                .create(&growing(id), &Actor::system())
                 .await
                 .expect("a recording");
         }
@@ -108,33 +107,6 @@ impl Bench {
         let actor = Actor::system();
         let appended = self.ingest.append(id, append, length, body, &actor);
         appended.await.map(|position| position.offset)
-    }
-}
-
-fn row(id: &str) -> RecordingRow {
-    RecordingRow {
-        id: id.to_owned(),
-        session_id: String::new(),
-        user_id: "ann".to_owned(),
-        username: None,
-        filename: "one.webm".to_owned(),
-        size_bytes: 0,
-        duration_ms: 0,
-        format: String::new(),
-        storage_backend: "local".to_owned(),
-        storage_path: format!("{id}.part"),
-        status: RecordingStatus::Recording,
-        failure: None,
-        interrupted: false,
-        upload_length: None,
-        upload_metadata: String::new(),
-        kind: UploadKind::Recording,
-        upload_concat: String::new(),
-        final_id: None,
-        protected: false,
-        deleting: false,
-        created_ms: 1,
-        completed_ms: None,
     }
 }
 
