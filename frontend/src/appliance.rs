@@ -192,32 +192,19 @@ impl Shares {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    pub(super) fn idle(state: SignalState) -> Appliance {
-        Appliance {
-            device: None,
-            signal: InputSignal {
-                state,
-                width: Some(1920),
-                height: Some(1080),
-                fps: Some(59.94),
-            },
-            recorder: RecorderState::Idle,
-            duration_seconds: 0.0,
-            file: None,
-            problem: None,
-            problem_code: None,
-            advice: None,
-            dropped_frames: 0,
-            dropped_by_disk: 0,
-            encoder: None,
-            auto_record: false,
-            threshold_percent: None,
-            space: None,
-            forwarding: None,
-            test_source: false,
-        }
+    fn idle(state: SignalState) -> Appliance {
+        let told = json!({
+            "signal": { "state": state, "width": 1920, "height": 1080, "fps": 59.94 },
+            "recorder": "idle",
+            "duration_seconds": 0.0,
+            "dropped_frames": 0,
+            "auto_record": false,
+        });
+        serde_json::from_value(told).expect("as a device says it")
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 
-use sortie_api::{Appliance as State, InputSignal, RecorderState, SignalState};
+use serde_json::json;
+use sortie_api::{Appliance as State, RecorderState, SignalState};
 use sortie_server::Appliance;
 
 /// Does what it is told, at once.
@@ -10,29 +11,17 @@ pub(crate) struct FakeRecorder(Mutex<State>);
 
 impl FakeRecorder {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(State {
-            device: Some("Fake".to_owned()),
-            signal: InputSignal {
-                state: SignalState::Steady,
-                width: Some(1920),
-                height: Some(1080),
-                fps: Some(60.0),
-            },
-            recorder: RecorderState::Idle,
-            duration_seconds: 0.0,
-            file: None,
-            problem: None,
-            problem_code: None,
-            advice: None,
-            dropped_frames: 0,
-            dropped_by_disk: 0,
-            encoder: None,
-            auto_record: false,
-            threshold_percent: None,
-            space: None,
-            forwarding: None,
-            test_source: true,
-        }))
+        let state = json!({
+            "device": "Fake",
+            "signal": { "state": "steady", "width": 1920, "height": 1080, "fps": 60.0 },
+            "recorder": "idle",
+            "duration_seconds": 0.0,
+            "dropped_frames": 0,
+            "auto_record": false,
+            "test_source": true,
+        });
+        let state = serde_json::from_value(state).expect("a state");
+        Self(Mutex::new(state))
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
