@@ -15,10 +15,12 @@ use sortie_server::{
 };
 use support::fault_proxy::{Fault, FaultProxy};
 use support::seaweedfs::{ADMIN, BUCKET, seaweedfs};
+use support::store::{
+    MIB, check_bad_day, check_deletion, check_failed, check_life, check_lost_completion,
+    check_restarts, confirmed,
+};
 use support::streams::{download, finished, large_webm, send};
-use support::{Client, TestServer, chromium_webm, header, json_of};
-
-const MIB: usize = 1024 * 1024;
+use support::{TestServer, chromium_webm, header, json_of};
 
 /// A server that keeps recordings at this endpoint, under a prefix of its own.
 async fn server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
@@ -41,65 +43,17 @@ async fn lone_server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
     server(endpoint, &[more, &sqlite].concat()).await
 }
 
-/// Waits until the store has confirmed a part.
-async fn confirmed(server: &TestServer, id: &str, part: u64) {
-    let staging = server.database_file().with_file_name("staging");
-    let part = staging.join(id).join(format!("{part:05}.part"));
-    while part.exists() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test]
 async fn a_recording_lives_in_the_store() {
     let server = server(&seaweedfs().endpoint, &[]).await;
-    let client = server.user("ada").await;
-    let stream = chromium_webm();
-    let id = client.record(&stream).await;
-    let recording = client.recording(&id).await;
-    assert_eq!(recording["status"], "ready");
-    assert_eq!(recording["storage_backend"], "s3");
-    assert!(download(&client, &id).await == finished(&stream));
-
-    let part = client
-        .get(&format!("/api/recordings/{id}/stream"))
-        .header("Range", "bytes=4090-4109")
-        .send()
-        .await
-        .expect("an answer");
-    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
-    assert!(part.bytes().await.expect("a body") == finished(&stream)[4090..4110]);
-
-    let deleted = client.delete(&format!("/api/recordings/{id}")).send().await;
-    assert_eq!(deleted.expect("an answer").status(), StatusCode::NO_CONTENT);
+    check_life(&server, "s3").await;
 }
 
 #[tokio::test]
 async fn a_restart_goes_on_with_the_same_upload() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
     let mut server = server(&proxy.endpoint, &[]).await;
-    let stream = large_webm(37 * MIB);
-    let (id, _) = server.admin().await.start_recording().await;
-    let mut at = 0;
-    for end in [
-        11 * MIB,
-        12 * MIB + 1,
-        25 * MIB + 77,
-        34 * MIB,
-        stream.len(),
-    ] {
-        let client = server.admin().await;
-        assert_eq!(client.offset(&id).await, at as u64);
-        send(&client, &id, &stream, at, end, 3 * MIB).await;
-        at = end;
-        if end < stream.len() {
-            server.restart().await;
-        }
-    }
-    let client = server.admin().await;
-    assert_eq!(client.recording(&id).await["status"], "ready");
-    assert!(download(&client, &id).await == finished(&stream));
-
+    let id = check_restarts(&mut server).await;
     let key = format!("/{id}.webm");
     let begun = |(line, _): &(String, Fault)| line.contains(&key) && line.contains("?uploads");
     assert_eq!(proxy.log().iter().filter(|&entry| begun(entry)).count(), 1);
@@ -109,26 +63,7 @@ async fn a_restart_goes_on_with_the_same_upload() {
 async fn a_bad_day_costs_no_byte() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
     let server = server(&proxy.endpoint, &[]).await;
-    let client = server.admin().await;
-    proxy.plan(|number, line| match number % 8 {
-        1 => Fault::Status(503),
-        3 => Fault::CutBefore,
-        4 => Fault::Status(500),
-        6 if line.starts_with("P") => Fault::CutAfter,
-        7 => Fault::Delay(Duration::from_millis(50)),
-        _ => Fault::None,
-    });
-    for size in [MIB, 9 * MIB, 27 * MIB] {
-        let stream = large_webm(size);
-        let (id, _) = client.start_recording().await;
-        send(&client, &id, &stream, 0, stream.len(), 2 * MIB).await;
-        assert_eq!(client.recording(&id).await["status"], "ready");
-        assert!(download(&client, &id).await == finished(&stream), "{size}");
-    }
-    let log = proxy.log();
-    for fault in [Fault::Status(503), Fault::CutBefore, Fault::CutAfter] {
-        assert!(log.iter().any(|(_, met)| *met == fault), "{fault:?}");
-    }
+    check_bad_day(&proxy, &server).await;
 }
 
 /// The store did it, and nobody heard: neither an error nor a second object.
@@ -136,26 +71,8 @@ async fn a_bad_day_costs_no_byte() {
 async fn a_completion_whose_answer_is_lost() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
     let server = server(&proxy.endpoint, &[]).await;
-    let client = server.admin().await;
-    let mut lost = false;
-    proxy.plan(move |_, line| {
-        if !lost && line.starts_with("POST") && line.contains("?uploadId=") {
-            lost = true;
-            return Fault::CutAfter;
-        }
-        Fault::None
-    });
-    let stream = large_webm(18 * MIB);
-    let (id, _) = client.start_recording().await;
-    send(&client, &id, &stream, 0, stream.len(), 5 * MIB).await;
-    assert_eq!(client.recording(&id).await["status"], "ready");
-    assert!(download(&client, &id).await == finished(&stream));
-    assert!(
-        proxy
-            .log()
-            .iter()
-            .any(|(_, fault)| *fault == Fault::CutAfter)
-    );
+    let completes = |line: &str| line.starts_with("POST") && line.contains("?uploadId=");
+    check_lost_completion(&proxy, &server, completes).await;
 }
 
 /// A store that is down does not stop a recording: what arrives is staged.
@@ -172,19 +89,6 @@ async fn the_store_may_be_away_while_a_recording_grows() {
     proxy.plan(|_, _| Fault::None);
     send(&client, &id, &stream, 29 * MIB, stream.len(), 4 * MIB).await;
     assert!(download(&client, &id).await == finished(&stream));
-}
-
-/// A part goes while nobody looks: the recording fails, says so, and is not tried for ever.
-async fn check_failed(client: &Client, id: &str) {
-    let recording = client.recording(id).await;
-    assert_eq!(recording["status"], "failed", "{recording}");
-    let why = recording["failure"].as_str().unwrap_or_default();
-    assert!(why.contains("removed parts"), "{why}");
-    let answer = client.get(&format!("/api/recordings/{id}/download"));
-    assert_eq!(
-        answer.send().await.expect("an answer").status(),
-        StatusCode::CONFLICT
-    );
 }
 
 #[tokio::test]
@@ -213,8 +117,7 @@ async fn an_upload_that_the_store_does_not_know_any_more() {
     let kept = server.database_file().with_file_name("staging").join(&id);
     let head = std::fs::read(kept.join("00000.part")).expect("the first part");
     assert!(head == finished(&stream)[..head.len()], "the first part");
-    let deleted = client.delete(&format!("/api/recordings/{id}")).send().await;
-    assert_eq!(deleted.expect("an answer").status(), StatusCode::NO_CONTENT);
+    check_deletion(&client, &id).await;
     assert!(!kept.exists());
 }
 
@@ -288,8 +191,7 @@ async fn bytes_that_are_no_recording_are_kept_as_they_came() {
     let recording = client.recording(&id).await;
     assert_eq!(recording["status"], "failed");
     assert_eq!(recording["size_bytes"], stream.len());
-    let deleted = client.delete(&format!("/api/recordings/{id}")).send().await;
-    assert_eq!(deleted.expect("an answer").status(), StatusCode::NO_CONTENT);
+    check_deletion(&client, &id).await;
 }
 
 /// What waits in a staging folder; where several servers may share one, each has a folder of its own in it.

@@ -13,10 +13,13 @@ pub(crate) mod process;
 #[cfg(feature = "s3")]
 pub(crate) mod seaweedfs;
 #[cfg(feature = "s3")]
+pub(crate) mod store;
+#[cfg(feature = "s3")]
 pub(crate) mod streams;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -28,6 +31,10 @@ use tokio::task::JoinHandle;
 /// 2026-11-21T09:30:00Z.
 pub(crate) const START_MS: i64 = 1_795_253_400_000;
 pub(crate) const ADMIN_PASSWORD: &str = "correct horse";
+/// How long a test waits for what must happen: so long that only what never happens is missed, on any machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+/// How often it looks.
+const PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) struct TestServer {
     pub(crate) url: String,
@@ -431,6 +438,21 @@ pub(crate) fn header(answer: &reqwest::Response, name: &str) -> String {
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned()
+}
+
+/// Waits until it is so.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let waiting = async {
+            while !is_so().await {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "{caller}: not after {PATIENCE:?}: {what}");
+    }
 }
 
 /// A real recording from Chromium.

@@ -1,0 +1,136 @@
+//! What the whole server promises of recordings in a store, whichever that is.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use super::fault_proxy::{Fault, FaultProxy};
+use super::streams::{download, finished, large_webm, send};
+use super::{Client, TestServer, chromium_webm, until};
+
+pub(crate) const MIB: usize = 1024 * 1024;
+
+/// Waits until the store has confirmed a part.
+pub(crate) async fn confirmed(server: &TestServer, id: &str, part: u64) {
+    let staging = server.database_file().with_file_name("staging");
+    let part = staging.join(id).join(format!("{part:05}.part"));
+    until("the store has the part", async || !part.exists()).await;
+}
+
+/// Made, played in part, downloaded and deleted.
+pub(crate) async fn check_life(server: &TestServer, back_end: &str) {
+    let client = server.user("ada").await;
+    let stream = chromium_webm();
+    let id = client.record(&stream).await;
+    let recording = client.recording(&id).await;
+    assert_eq!(recording["status"], "ready");
+    assert_eq!(recording["storage_backend"], back_end);
+    assert!(download(&client, &id).await == finished(&stream));
+
+    let part = client
+        .get(&format!("/api/recordings/{id}/stream"))
+        .header("Range", "bytes=4090-4109")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    assert!(part.bytes().await.expect("a body") == finished(&stream)[4090..4110]);
+    check_deletion(&client, &id).await;
+}
+
+pub(crate) async fn check_deletion(client: &Client, id: &str) {
+    let deleted = client.delete(&format!("/api/recordings/{id}")).send().await;
+    assert_eq!(deleted.expect("an answer").status(), StatusCode::NO_CONTENT);
+}
+
+/// The server is restarted again and again while a recording grows. Gives the recording's id.
+pub(crate) async fn check_restarts(server: &mut TestServer) -> String {
+    let stream = large_webm(37 * MIB);
+    let (id, _) = server.admin().await.start_recording().await;
+    let mut at = 0;
+    for end in [
+        11 * MIB,
+        12 * MIB + 1,
+        25 * MIB + 77,
+        34 * MIB,
+        stream.len(),
+    ] {
+        let client = server.admin().await;
+        assert_eq!(client.offset(&id).await, at as u64);
+        send(&client, &id, &stream, at, end, 3 * MIB).await;
+        at = end;
+        if end < stream.len() {
+            server.restart().await;
+        }
+    }
+    let client = server.admin().await;
+    assert_eq!(client.recording(&id).await["status"], "ready");
+    assert!(download(&client, &id).await == finished(&stream));
+    id
+}
+
+/// Half of all requests meet with something, and not a byte is another.
+pub(crate) async fn check_bad_day(proxy: &FaultProxy, server: &TestServer) {
+    let client = server.admin().await;
+    proxy.plan(|number, line| match number % 8 {
+        1 => Fault::Status(503),
+        3 => Fault::CutBefore,
+        4 => Fault::Status(500),
+        6 if line.starts_with("P") => Fault::CutAfter,
+        7 => Fault::Delay(Duration::from_millis(50)),
+        _ => Fault::None,
+    });
+    for size in [MIB, 9 * MIB, 27 * MIB] {
+        let stream = large_webm(size);
+        let (id, _) = client.start_recording().await;
+        send(&client, &id, &stream, 0, stream.len(), 2 * MIB).await;
+        assert_eq!(client.recording(&id).await["status"], "ready");
+        assert!(download(&client, &id).await == finished(&stream), "{size}");
+    }
+    for fault in [Fault::Status(503), Fault::CutBefore, Fault::CutAfter] {
+        check_met(proxy, fault);
+    }
+}
+
+/// The store makes one object of all parts, and the answer is lost.
+pub(crate) async fn check_lost_completion(
+    proxy: &FaultProxy,
+    server: &TestServer,
+    completes: fn(&str) -> bool,
+) {
+    let client = server.admin().await;
+    let mut lost = false;
+    proxy.plan(move |_, line| {
+        if !lost && completes(line) {
+            lost = true;
+            return Fault::CutAfter;
+        }
+        Fault::None
+    });
+    let stream = large_webm(18 * MIB);
+    let (id, _) = client.start_recording().await;
+    send(&client, &id, &stream, 0, stream.len(), 5 * MIB).await;
+    assert_eq!(client.recording(&id).await["status"], "ready");
+    assert!(download(&client, &id).await == finished(&stream));
+    check_met(proxy, Fault::CutAfter);
+}
+
+#[track_caller]
+fn check_met(proxy: &FaultProxy, fault: Fault) {
+    let log = proxy.log();
+    assert!(log.iter().any(|(_, met)| *met == fault), "{fault:?}");
+}
+
+/// Parts are gone from the store: the recording has failed, says so, and is not tried for ever.
+pub(crate) async fn check_failed(client: &Client, id: &str) {
+    let recording = client.recording(id).await;
+    assert_eq!(recording["status"], "failed", "{recording}");
+    let why = recording["failure"].as_str().unwrap_or_default();
+    assert!(why.contains("removed parts"), "{why}");
+    let answer = client.get(&format!("/api/recordings/{id}/download"));
+    assert_eq!(
+        answer.send().await.expect("an answer").status(),
+        StatusCode::CONFLICT
+    );
+}
