@@ -41,7 +41,7 @@ async fn until(stream: &mut TcpStream, end: &str) -> String {
 
 #[tokio::test]
 async fn slow_heads_are_cut_and_others_served_meanwhile() {
-    let server = TestServer::with(&[("SORTIE_HEADER_SECONDS", "1")]).await;
+    let server = TestServer::with(&[("SORTIE_HEADER_SECONDS", "3")]).await;
     let mut slow = Vec::new();
     for _ in 0..50 {
         let mut stream = connect(&server).await;
@@ -77,7 +77,7 @@ async fn slow_heads_are_cut_and_others_served_meanwhile() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let server = TestServer::with(&[("SORTIE_HEADER_SECONDS", "1")]).await;
+    let server = TestServer::with(&[("SORTIE_HEADER_SECONDS", "3")]).await;
     let mut stream = connect(&server).await;
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -127,8 +127,9 @@ async fn an_upload_that_falls_silent_keeps_what_it_brought() {
         "PATCH {upload} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nTus-Resumable: 1.0.0\r\n\
          Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\nContent-Length: 1000000\r\n\r\n"
     );
-    stream.write_all(head.as_bytes()).await.expect("sent");
-    stream.write_all(&[7; 1000]).await.expect("sent");
+    // At once, so that there is no silence between them.
+    let request = [head.as_bytes(), &[7; 1000]].concat();
+    stream.write_all(&request).await.expect("sent");
     let answer = until(&mut stream, "\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     let id = upload.rsplit('/').next().unwrap_or_default();
@@ -138,8 +139,8 @@ async fn an_upload_that_falls_silent_keeps_what_it_brought() {
 #[tokio::test]
 async fn an_upload_that_moves_slowly_goes_on() {
     let server = TestServer::with(&[
-        ("SORTIE_BODY_SILENCE_SECONDS", "1"),
-        ("SORTIE_HEADER_SECONDS", "1"),
+        ("SORTIE_BODY_SILENCE_SECONDS", "4"),
+        ("SORTIE_HEADER_SECONDS", "3"),
     ])
     .await;
     let user = server.admin().await;
@@ -151,9 +152,9 @@ async fn an_upload_that_moves_slowly_goes_on() {
          Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\nContent-Length: 12\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.expect("sent");
-    // Three times as long as the silence that is allowed.
+    // Half as long again as the silence that is allowed, and each pause far shorter than that.
     for byte in 0..12_u8 {
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         stream.write_all(&[byte]).await.expect("sent");
     }
     let answer = until(&mut stream, "\r\n\r\n").await;

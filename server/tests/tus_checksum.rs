@@ -2,14 +2,12 @@
 
 mod support;
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use reqwest::{Method, StatusCode};
 use sha2::Digest;
-use support::{Client, TestServer, chromium_webm, header, problem};
+use support::{Client, PATIENCE, TestServer, chromium_webm, header, problem};
 
 fn checksum(algorithm: &str, bytes: &[u8]) -> String {
     let digest = match algorithm {
@@ -191,8 +189,8 @@ async fn a_body_that_is_cut_off_leaves_nothing() {
             .expect("it listens");
     }
     // Asking for the offset takes over from it; what it has brought cannot be checked any more.
-    let asked = tokio::time::timeout(Duration::from_secs(1), client.offset(&id)).await;
-    assert_eq!(asked.expect("an answer within a second"), 4);
+    let asked = tokio::time::timeout(PATIENCE, client.offset(&id)).await;
+    assert_eq!(asked.expect("an answer"), 4);
     sending.abort();
     drop(sender);
     assert_eq!(client.offset(&id).await, 4);

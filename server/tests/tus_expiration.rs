@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use reqwest::Method;
-use support::{Client, TestServer, chromium_webm, header, problem};
+use support::{Client, TestServer, chromium_webm, header, problem, until};
 
 /// `TestServer` begins at 2026-11-21T09:30:00Z.
 const IN_A_MINUTE: &str = "Sat, 21 Nov 2026 09:31:00 GMT";
@@ -14,17 +14,6 @@ const IN_TWO_MINUTES: &str = "Sat, 21 Nov 2026 09:32:00 GMT";
 async fn expires(client: &Client, upload: &str) -> String {
     let head = client.tus(Method::HEAD, upload).send().await;
     header(&head.expect("an answer"), "upload-expires")
-}
-
-/// Waits for the reaper, which looks every few seconds.
-async fn until<F: Future<Output = bool>>(mut condition: impl FnMut() -> F) {
-    for _ in 0..1500 {
-        if condition().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it never came to that");
 }
 
 #[tokio::test]
@@ -77,7 +66,10 @@ async fn after_the_date_the_recording_is_finished_and_its_sender_is_told() {
     let patched = client.patch(&upload, 0, bytes[..cut].to_vec()).send().await;
     assert_eq!(patched.expect("an answer").status(), 204);
     server.clock.advance(Duration::from_secs(60));
-    until(|| async { client.recording(id).await["status"] == "ready" }).await;
+    until("it is finished", async || {
+        client.recording(id).await["status"] == "ready"
+    })
+    .await;
     assert_eq!(client.recording(id).await["interrupted"], true);
 
     // Not 200 with an offset: a sender must not take what was cut off for complete.
@@ -126,7 +118,7 @@ async fn partial_uploads_expire_without_a_trace() {
         }
     };
     // A complete one waits longer for the others.
-    until(|| async {
+    until("one of them goes", async || {
         let files = std::fs::read_dir(server.recordings()).expect("the folder");
         files.count() == 1
     })
@@ -134,7 +126,7 @@ async fn partial_uploads_expire_without_a_trace() {
     assert_eq!(status(unfinished.clone()).await, 404);
     assert_eq!(status(complete.clone()).await, 200);
     server.clock.advance(Duration::from_secs(24 * 60 * 60));
-    until(|| async {
+    until("the other goes, too", async || {
         let files = std::fs::read_dir(server.recordings()).expect("the folder");
         files.count() == 0
     })

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{Method, StatusCode};
-use support::{Client, TestServer, chromium_webm, header, json_of, problem};
+use support::hanging::Hanging;
+use support::{Client, TestServer, chromium_webm, header, json_of, problem, until};
 
 async fn create(client: &Client, length: Option<u64>, metadata: &str) -> String {
     let mut request = client
@@ -302,53 +303,25 @@ async fn what_is_no_recording_is_kept_as_it_came_and_fails_with_a_reason() {
     );
 }
 
-/// A body that stays open until the sender is dropped.
-fn open_body() -> (
-    tokio::sync::mpsc::Sender<Result<Bytes, std::io::Error>>,
-    reqwest::Body,
-) {
-    let (sender, receiver) = tokio::sync::mpsc::channel(16);
-    let stream = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|item| (item, receiver))
-    });
-    (sender, reqwest::Body::wrap_stream(stream))
-}
-
-/// Waits until the server has taken `bytes` into the growing file's writer (they are not durable yet).
-async fn until<F: Future<Output = bool>>(mut condition: impl FnMut() -> F) {
-    for _ in 0..500 {
-        if condition().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it never came to that");
-}
-
 #[tokio::test]
 async fn a_newer_request_takes_over_from_one_that_hangs_and_keeps_its_bytes() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
     let upload = format!("/api/uploads/{id}");
-    let (sender, body) = open_body();
-    let hanging = tokio::spawn(client.patch(&upload, 0, body).send());
-    sender
-        .send(Ok(Bytes::from(vec![7; 2 * 1024 * 1024])))
-        .await
-        .expect("it listens");
+    let mut hanging = Hanging::open(&client, &id, 0, 100_000_000).await;
+    hanging.send(&vec![7; 2 * 1024 * 1024]).await;
     let file = server.file(&format!("{id}.part"));
     // More than one batch: it reaches the file while the request still hangs.
-    until(|| {
-        let length = std::fs::metadata(&file).map_or(0, |file| file.len());
-        async move { length > 4096 + 1024 * 1024 }
+    until("a batch is in the file", async || {
+        std::fs::metadata(&file).is_ok_and(|file| file.len() > 4096 + 1024 * 1024)
     })
     .await;
 
     let offset = client.offset(&id).await;
     assert!(offset > 1024 * 1024, "{offset}");
-    let old = hanging.await.expect("no panic").expect("an answer");
-    assert_eq!(old.status(), StatusCode::LOCKED);
+    let told = hanging.told().await;
+    assert!(told.starts_with("HTTP/1.1 423"), "{told}");
     // A new sender goes on where the old one was stopped.
     let answer = client
         .patch(&upload, offset, "more")
@@ -395,16 +368,15 @@ async fn a_sender_that_vanishes_in_mid_body_loses_nothing_that_had_arrived() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
-    let (sender, body) = open_body();
-    let sending = tokio::spawn(client.patch(&format!("/api/uploads/{id}"), 0, body).send());
-    sender
-        .send(Ok(Bytes::from(vec![7; 300_000])))
-        .await
-        .expect("it listens");
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    sending.abort();
-    drop(sender);
-    until(|| async { client.offset(&id).await == 300_000 }).await;
+    let mut sending = Hanging::open(&client, &id, 0, 100_000_000).await;
+    sending.send(&vec![7; 300_000]).await;
+    drop(sending);
+    // Asking for the offset would take over, and what is still on its way be lost.
+    until("it is all there", async || {
+        client.recording(&id).await["size_bytes"] == 300_000
+    })
+    .await;
+    assert_eq!(client.offset(&id).await, 300_000);
 }
 
 #[tokio::test]
@@ -490,7 +462,10 @@ async fn a_silent_sender_leaves_a_playable_recording_marked_interrupted() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(client.recording(&id).await["status"], "recording");
     server.clock.advance(Duration::from_secs(1));
-    until(|| async { client.recording(&id).await["status"] == "ready" }).await;
+    until("it is finished", async || {
+        client.recording(&id).await["status"] == "ready"
+    })
+    .await;
     let row = client.recording(&id).await;
     assert_eq!(row["interrupted"], true);
     assert!(

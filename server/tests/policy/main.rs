@@ -12,7 +12,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Client, json_of};
+use support::{Client, json_of, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -41,15 +41,4 @@ impl Client {
     fn change(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
         self.request(reqwest::Method::PATCH, path).json(body)
     }
-}
-
-/// Waits until a question is answered with yes; the server works on its own time.
-async fn until<F: Future<Output = bool>>(what: &str, mut asked: impl FnMut() -> F) {
-    let waited = async {
-        while !asked().await {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    let in_time = tokio::time::timeout(Duration::from_secs(60), waited).await;
-    assert!(in_time.is_ok(), "waited for nothing: {what}");
 }

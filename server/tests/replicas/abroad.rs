@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::Installation;
-use crate::support::{Client, chromium_webm, json_of, problem};
+use crate::support::{Client, PATIENCE, chromium_webm, json_of, problem};
 
 /// How long another server may remember that a credential was good.
 const GOOD_FOR: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ async fn event_with(client: &Client, what: &str, act: impl Future<Output = ()>) 
             seen.push_str(&String::from_utf8_lossy(&chunk));
         }
     };
-    let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
     assert!(waited.is_ok(), "{what} is not in {seen:?}");
 }
 

@@ -3,8 +3,9 @@
 use reqwest::StatusCode;
 
 use crate::Installation;
+use crate::support::hanging::Hanging;
 use crate::support::streams::{download, finished, large_webm, send};
-use crate::support::{chromium_webm, header, problem};
+use crate::support::{chromium_webm, problem};
 
 const MIB: usize = 1024 * 1024;
 
@@ -62,27 +63,14 @@ async fn a_server_that_lost_an_upload_takes_no_byte_of_it() {
     let (id, _) = here.start_recording().await;
     send(&here, &id, &stream, 0, 10_000, 5_000).await;
     // A body that hangs half-way at the first server, while the sender goes on at the second.
-    let (feed, body) = tokio::sync::mpsc::channel::<Result<Vec<u8>, std::io::Error>>(1);
-    let body =
-        futures_util::stream::unfold(body, async |mut body| Some((body.recv().await?, body)));
-    let hanging = here.patch(
-        &format!("/api/uploads/{id}"),
-        10_000,
-        reqwest::Body::wrap_stream(body),
-    );
-    let hanging = tokio::spawn(hanging.send());
-    feed.send(Ok(vec![0xEE; 5_000])).await.expect("it is read");
+    let mut hanging = Hanging::open(&here, &id, 10_000, 5_000).await;
+    hanging.send(&[0xEE; 4_000]).await;
     assert_eq!(there.offset(&id).await, 10_000);
     send(&there, &id, &stream, 10_000, 20_000, 5_000).await;
     // It ends, with other bytes than those that were taken.
-    drop(feed);
-    let answer = hanging.await.expect("no panic").expect("an answer");
-    assert_eq!(
-        answer.status(),
-        StatusCode::LOCKED,
-        "{}",
-        header(&answer, "upload-offset")
-    );
+    hanging.send(&[0xEE; 1_000]).await;
+    let told = hanging.told().await;
+    assert!(told.starts_with("HTTP/1.1 423"), "{told}");
     assert_eq!(there.offset(&id).await, 20_000);
     // Deleted at one server, it is gone at the other, whatever that one remembers.
     let (gone, _) = here.start_recording().await;

@@ -1,0 +1,53 @@
+//! A connection that hangs, as a phone leaves it behind that has changed networks: what comes through it comes as a
+//! test wants it, and without one it never closes.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Client, PATIENCE};
+
+/// A `PATCH` whose body the server waits for.
+pub(crate) struct Hanging(TcpStream);
+
+impl Hanging {
+    /// Bytes for an upload from `offset` on. The server has taken the upload for this request, and nothing of the body
+    /// is sent yet.
+    pub(crate) async fn open(client: &Client, id: &str, offset: u64, length: u64) -> Self {
+        let address = client.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        let token = client.token.as_deref().unwrap_or_default();
+        let head = format!(
+            "PATCH /api/uploads/{id} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+             Tus-Resumable: 1.0.0\r\nContent-Type: application/offset+octet-stream\r\nUpload-Offset: {offset}\r\n\
+             Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("it reads");
+        let mut hanging = Self(stream);
+        let told = hanging.next_head().await;
+        assert!(told.starts_with("HTTP/1.1 100"), "{told}");
+        hanging
+    }
+
+    /// More of the body.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.expect("it reads");
+    }
+
+    /// What the server says in the end: a status line and headers.
+    pub(crate) async fn told(mut self) -> String {
+        self.next_head().await
+    }
+
+    async fn next_head(&mut self) -> String {
+        let mut head = Vec::new();
+        let reading = async {
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(self.0.read_u8().await.expect("an answer"));
+            }
+        };
+        let read = tokio::time::timeout(PATIENCE, reading).await;
+        assert!(read.is_ok(), "it is told nothing");
+        String::from_utf8_lossy(&head).into_owned()
+    }
+}
