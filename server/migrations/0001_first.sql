@@ -135,7 +135,7 @@ CREATE TABLE leases (
     holder     TEXT NOT NULL,             -- a server's run
     -- Counts its holders: a former one, however late, is told by it.
     fence      BIGINT NOT NULL,
-    expires_ms BIGINT NOT NULL
+    expires_ms BIGINT NOT NULL            -- by the database's clock
 );
 
 -- Who of several servers may write to an upload that is staged where all of them reach it: PostgreSQL with S3 only.

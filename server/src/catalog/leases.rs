@@ -1,11 +1,23 @@
 //! What one of several servers does for all: a lease with an expiry, and a fence against a holder who comes late.
+//!
+//! Times are by the database's clock: servers need not agree on theirs.
 
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+
+use super::open::is_sqlite;
 use super::{Catalog, CatalogError};
 
 /// The lease of whoever runs retention and threshold.
 pub(crate) const RETENTION: &str = "retention";
 /// The lease of whoever sweeps today.
 pub(crate) const SWEEP: &str = "sweep";
+
+/// Now, by PostgreSQL's clock.
+pub(super) const POSTGRES_NOW: &str = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT";
+/// Now, by SQLite's, which is the machine's.
+const SQLITE_NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
 /// A lease that was granted. What is done under it says its fence in the same statement: once somebody else has the
 /// lease, it does nothing.
@@ -17,25 +29,25 @@ pub(crate) struct Lease {
 }
 
 impl Catalog {
-    /// Takes a lease that nobody holds, or whose holder has let it expire; `None` if somebody holds it.
+    /// Takes a lease that nobody holds, or whose holder has let it expire, for so long; `None` if somebody holds it.
     pub(crate) async fn take_lease(
         &self,
         name: &'static str,
-        now_ms: i64,
-        expires_ms: i64,
+        lasts: Duration,
     ) -> Result<Option<Lease>, CatalogError> {
         let holder = uuid::Uuid::new_v4().to_string();
-        let fence: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO leases (name, holder, fence, expires_ms) VALUES ($1, $2, 1, $3) \
+        let now = self.lease_clock().await?;
+        let sql = format!(
+            "INSERT INTO leases (name, holder, fence, expires_ms) VALUES ($1, $2, 1, {now} + $3) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = leases.fence + 1, \
-             expires_ms = excluded.expires_ms WHERE leases.expires_ms <= $4 RETURNING fence",
-        )
-        .bind(name)
-        .bind(&holder)
-        .bind(expires_ms)
-        .bind(now_ms)
-        .fetch_optional(&self.pool)
-        .await?;
+             expires_ms = excluded.expires_ms WHERE leases.expires_ms <= {now} RETURNING fence"
+        );
+        let fence: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(name)
+            .bind(&holder)
+            .bind(milliseconds(lasts))
+            .fetch_optional(&self.pool)
+            .await?;
         Ok(fence.map(|fence| Lease {
             name,
             holder,
@@ -43,21 +55,121 @@ impl Catalog {
         }))
     }
 
-    /// Holds a lease for longer, or with a time that has come gives it back; `false` if somebody else has it.
+    /// Holds a lease for so long from now on; `false` if somebody else has it.
     pub(crate) async fn extend_lease(
         &self,
         lease: &Lease,
-        expires_ms: i64,
+        lasts: Duration,
     ) -> Result<bool, CatalogError> {
-        let done = sqlx::query(
-            "UPDATE leases SET expires_ms = $1 WHERE name = $2 AND holder = $3 AND fence = $4",
-        )
-        .bind(expires_ms)
-        .bind(lease.name)
-        .bind(&lease.holder)
-        .bind(lease.fence)
-        .execute(&self.pool)
-        .await?;
+        let now = self.lease_clock().await?;
+        self.set_lease(lease, now, milliseconds(lasts)).await
+    }
+
+    /// Gives a lease back, if it is not somebody else's by now.
+    pub(crate) async fn give_lease_back(&self, lease: &Lease) -> Result<(), CatalogError> {
+        self.set_lease(lease, "0", 0).await.map(|_| ())
+    }
+
+    async fn set_lease(
+        &self,
+        lease: &Lease,
+        from: &str,
+        lasts_ms: i64,
+    ) -> Result<bool, CatalogError> {
+        let sql = format!(
+            "UPDATE leases SET expires_ms = {from} + $1 WHERE name = $2 AND holder = $3 AND fence = $4"
+        );
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .bind(lasts_ms)
+            .bind(lease.name)
+            .bind(&lease.holder)
+            .bind(lease.fence)
+            .execute(&self.pool)
+            .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    async fn lease_clock(&self) -> Result<&'static str, CatalogError> {
+        let connection = self.pool.acquire().await?;
+        Ok(if is_sqlite(&connection) {
+            SQLITE_NOW
+        } else {
+            POSTGRES_NOW
+        })
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::catalog;
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    async fn expires_ms(catalog: &Catalog) -> Result<i64, CatalogError> {
+        let expires = sqlx::query_scalar("SELECT expires_ms FROM leases");
+        Ok(expires.fetch_one(&catalog.pool).await?)
+    }
+
+    /// So much time passes, by the clock that counts.
+    async fn pass(catalog: &Catalog, time: Duration) -> Result<(), CatalogError> {
+        sqlx::query("UPDATE leases SET expires_ms = expires_ms - $1")
+            .bind(milliseconds(time))
+            .execute(&catalog.pool)
+            .await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_one_servers_until_it_expires_or_is_given_back() -> Result<(), CatalogError>
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let catalog = catalog(folder.path()).await?;
+        let first = catalog.take_lease(RETENTION, HOUR).await?.expect("free");
+        assert_eq!(catalog.take_lease(RETENTION, HOUR).await?, None);
+        assert!(catalog.take_lease(SWEEP, HOUR).await?.is_some());
+        pass(&catalog, HOUR / 2).await?;
+        assert_eq!(catalog.take_lease(RETENTION, HOUR).await?, None);
+        assert!(catalog.extend_lease(&first, HOUR).await?);
+        pass(&catalog, HOUR / 2).await?;
+        assert_eq!(catalog.take_lease(RETENTION, HOUR).await?, None);
+
+        pass(&catalog, HOUR / 2).await?;
+        let second = catalog.take_lease(RETENTION, HOUR).await?.expect("expired");
+        assert!(second.fence > first.fence);
+        assert!(!catalog.extend_lease(&first, HOUR).await?);
+        // It is not the first one's to give.
+        catalog.give_lease_back(&first).await?;
+        assert_eq!(catalog.take_lease(RETENTION, HOUR).await?, None);
+        catalog.give_lease_back(&second).await?;
+        assert!(catalog.take_lease(RETENTION, HOUR).await?.is_some());
+        Ok(())
+    }
+
+    /// No server's clock is asked: whatever it says, a lease lasts as long as it should.
+    #[tokio::test]
+    async fn a_lease_lasts_by_the_clock_of_the_database() -> Result<(), CatalogError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let catalog = catalog(folder.path()).await?;
+        let now = format!("SELECT {}", catalog.lease_clock().await?);
+        let now_ms = async || -> Result<i64, CatalogError> {
+            let now = sqlx::query_scalar(AssertSqlSafe(now.clone()));
+            Ok(now.fetch_one(&catalog.pool).await?)
+        };
+        let before_ms = now_ms().await?;
+        let lease = catalog.take_lease(SWEEP, HOUR).await?.expect("free");
+        let expires = before_ms + milliseconds(HOUR)..=now_ms().await? + milliseconds(HOUR);
+        assert!(
+            expires.contains(&expires_ms(&catalog).await?),
+            "{expires:?}"
+        );
+        catalog.extend_lease(&lease, 2 * HOUR).await?;
+        let left_ms = expires_ms(&catalog).await? - now_ms().await?;
+        assert!(left_ms > milliseconds(HOUR), "{left_ms}");
+        Ok(())
     }
 }

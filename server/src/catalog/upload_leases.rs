@@ -7,11 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::AssertSqlSafe;
 
+use super::leases::POSTGRES_NOW as NOW;
 use super::{Catalog, CatalogError};
 use crate::storage::{Entry, Ledger, StorageError};
 
-/// Now, by the database's clock.
-const NOW: &str = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT";
 /// A holder that writes all the time says so about this often.
 const HEARD_EVERY_MS: i64 = 5_000;
 /// A server of which nothing is heard while it finishes a recording is given so long before another one does it.

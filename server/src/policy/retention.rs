@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use sortie_api::{
@@ -24,7 +25,7 @@ const EVERY_MS: i64 = 60 * 60_000;
 /// From one look at the disk to the next: it fills faster than recordings age.
 const DISK_EVERY_MS: i64 = 60_000;
 /// How long a run may go without a sign of life before another server takes over.
-const LEASE_MS: i64 = 5 * 60_000;
+const LEASE: Duration = Duration::from_secs(5 * 60);
 /// Rows that are in memory at a time.
 const BATCH: i64 = 100;
 /// So many failures one after the other are not those recordings' own: the storage is not there.
@@ -265,17 +266,16 @@ impl Inner {
         if planner.is_idle() {
             return Ok(run);
         }
-        let now_ms = self.clock.now_ms();
         let lease = self
             .catalog
-            .take_lease(RETENTION, now_ms, now_ms.saturating_add(LEASE_MS))
+            .take_lease(RETENTION, LEASE)
             .await?
             .ok_or(RunError::Busy)?;
         let result = self
             .run_under(&lease, &mut planner, limit, actor, &mut run)
             .await;
         // Given back, not left to expire.
-        if let Err(error) = self.catalog.extend_lease(&lease, 0).await {
+        if let Err(error) = self.catalog.give_lease_back(&lease).await {
             tracing::warn!("the lease of retention stays until it expires: {error}");
         }
         result?;
@@ -293,8 +293,7 @@ impl Inner {
         let mut cursor: Option<(i64, String)> = None;
         let mut failures = 0;
         loop {
-            let expires_ms = self.clock.now_ms().saturating_add(LEASE_MS);
-            if !self.catalog.extend_lease(lease, expires_ms).await? {
+            if !self.catalog.extend_lease(lease, LEASE).await? {
                 tracing::warn!("another server has taken retention over");
                 return Ok(());
             }

@@ -29,7 +29,7 @@ const AT_ONCE: usize = 500;
 /// What the server removes by itself has lain about for this long.
 const DAILY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Nobody else sweeps by itself for so long: a little less than a day.
-const DAILY_LEASE_MS: i64 = 23 * 60 * 60 * 1000;
+const DAILY_LEASE: Duration = Duration::from_secs(23 * 60 * 60);
 
 /// Why a sweep ended early.
 #[derive(Debug, thiserror::Error)]
@@ -174,9 +174,7 @@ impl Sweep {
     /// What the server does by itself, once a day: removes what nobody could ever want, and no more. Of several
     /// servers the first one does it.
     pub(crate) async fn daily(&self) {
-        let now_ms = self.clock.now_ms();
-        let until_ms = now_ms.saturating_add(DAILY_LEASE_MS);
-        match self.catalog.take_lease(SWEEP, now_ms, until_ms).await {
+        match self.catalog.take_lease(SWEEP, DAILY_LEASE).await {
             Ok(Some(_)) => {}
             Ok(None) => return,
             Err(error) => {
