@@ -138,7 +138,7 @@ fn kind_from_text(text: &str) -> Result<UploadKind, sqlx::Error> {
 }
 
 /// A count as the database holds it.
-fn signed(value: u64) -> i64 {
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

@@ -91,6 +91,8 @@ pub(crate) fn shown(state: &AppState, row: RecordingRow) -> Recording {
     }
     if row.status.is_open()
         && let Some(progress) = state.ingest.progress(&row.id)
+        // Else another server has gone on with it.
+        && progress.size_bytes >= size_bytes
     {
         size_bytes = progress.size_bytes;
         duration_ms = progress.duration_ms;

@@ -1,9 +1,10 @@
 //! Takes bytes in: one owner per upload, durable before acknowledged, finished at a constant cost.
 //!
 //! An upload's offset is the length of what is stored; there is no second book to disagree with it. The
-//! database learns of transitions only, never of progress.
+//! database learns of transitions only, never of progress; but for what other servers show of it (`abroad`).
 
 mod abandoned;
+mod abroad;
 mod batch;
 mod claim;
 mod finish;

@@ -108,6 +108,7 @@ impl Ingest {
                 );
             }
         }
+        self.0.tell_growth().await;
         abandoned::take_up(&self.0).await;
         self.0.remove_spent_parts().await;
     }

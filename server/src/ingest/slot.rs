@@ -35,6 +35,8 @@ pub(super) struct Slot {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Seen {
     pub(super) progress: Progress,
+    /// How much of it other servers were told.
+    pub(super) told_bytes: u64,
     pub(super) last_heard_ms: i64,
     /// When its session was first found deleted.
     pub(super) orphaned_ms: Option<i64>,

@@ -1,11 +1,12 @@
 //! An upload whose requests come to now this server, now that.
 
 use reqwest::StatusCode;
+use serde_json::Value;
 
 use crate::Installation;
 use crate::support::hanging::Hanging;
 use crate::support::streams::{download, finished, large_webm, send};
-use crate::support::{chromium_webm, problem};
+use crate::support::{Client, chromium_webm, json_of, problem, until};
 
 const MIB: usize = 1024 * 1024;
 
@@ -106,4 +107,31 @@ async fn a_recording_that_one_server_finished_is_closed_at_the_other() {
     problem(late, 409, "offset_mismatch").await;
     assert_eq!(here.offset(&id).await, stream.len() as u64);
     assert!(download(&here, &id).await == finished(&stream));
+}
+
+/// A list has its size where it does not grow, too: a few seconds later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_growing_recording_has_its_size_at_every_server() {
+    let installation = Installation::new(&[]);
+    let (one, other) = (installation.server().await, installation.server().await);
+    let (here, stream) = (one.user("ada").await, chromium_webm());
+    let there = here.at(&other.url);
+    let shown = async |client: &Client| -> Value {
+        json_of(client.get("/api/recordings"), 200).await[0].clone()
+    };
+    let (id, _) = here.start_recording().await;
+    send(&here, &id, &stream, 0, 10_000, 5_000).await;
+    until("the other server knows its size", async || {
+        shown(&there).await["size_bytes"] == 10_000
+    })
+    .await;
+    for field in ["duration_seconds", "format", "status"] {
+        assert_eq!(shown(&there).await[field], shown(&here).await[field]);
+    }
+    // It goes on there, and what the first one remembers is not the last word.
+    send(&there, &id, &stream, 10_000, 20_000, 5_000).await;
+    until("the first server knows its size", async || {
+        shown(&here).await["size_bytes"] == 20_000
+    })
+    .await;
 }
