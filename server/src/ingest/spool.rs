@@ -2,7 +2,7 @@
 //! byte counts (tus 1.0, *Checksum*).
 
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{Seek, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::claim::Claim;
 use super::intake::{Intake, Taken};
 use super::receive::Received;
 use super::{Body, IngestError, Inner};
-use crate::storage::StorageError;
+use crate::storage::{StorageError, blocking};
 
 /// How much is read at once from a spooled body.
 const READ_SIZE: usize = 256 * 1024;
@@ -169,15 +169,6 @@ impl Spool {
         let spilled = ReaderStream::with_capacity(tokio::fs::File::from_std(file), READ_SIZE)
             .map(|bytes| bytes.map_err(axum::Error::new));
         Ok(spilled.boxed())
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, StorageError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(error) => Err(StorageError::Io(io::Error::other(error))),
     }
 }
 
