@@ -20,7 +20,7 @@ pub struct RecordingQuery {
     /// Statuses, separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// The owner; for `/api/admin/recordings`.
+    /// The owner, by id or by user name; for `/api/admin/recordings`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
     /// The session.

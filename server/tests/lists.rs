@@ -99,8 +99,12 @@ async fn a_list_is_filtered_ordered_and_paged() {
     let admin = server.admin().await;
     let (everybodys, _) = all(&admin, "/api/admin/recordings?limit=1").await;
     assert_eq!(everybodys.len(), 6);
-    let path = format!("/api/admin/recordings?user_id={}", bob.user_id);
-    assert_eq!(all(&admin, &path).await.0, [&foreign[..]]);
+    for bob in [bob.user_id.as_str(), "bob", "Bob"] {
+        let path = format!("/api/admin/recordings?user_id={bob}");
+        assert_eq!(all(&admin, &path).await.0, [&foreign[..]], "{bob}");
+    }
+    let nobodys = all(&admin, "/api/admin/recordings?user_id=nobody").await;
+    assert!(nobodys.0.is_empty(), "{nobodys:?}");
     assert_eq!(
         all(&admin, "/api/admin/recordings?q=BOB").await.0,
         [&foreign[..]]

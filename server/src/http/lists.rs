@@ -77,6 +77,8 @@ pub(super) async fn recordings(
             ));
         }
         list.user_id = Some(owner.to_owned());
+    } else if let Some(given) = list.user_id {
+        list.user_id = Some(owner_id(state, given).await?);
     }
     let limit = query::limit(asked.query.limit.as_deref(), PAGE, PAGE_MAX)?;
     let cursor = asked.query.cursor.as_deref();
@@ -90,6 +92,15 @@ pub(super) async fn recordings(
     }
     let rows: Vec<_> = page.rows.into_iter().map(|row| shown(state, row)).collect();
     Ok((headers, Json(rows)).into_response())
+}
+
+/// The id of somebody who is given by id or by user name. Whoever is not known keeps recordings under their id.
+async fn owner_id(state: &AppState, given: String) -> ApiResult<String> {
+    if state.catalog.user(&given).await?.is_some() {
+        return Ok(given);
+    }
+    let named = state.catalog.user_by_name(&given).await?;
+    Ok(named.map_or(given, |user| user.id))
 }
 
 fn wanted(query: &RecordingQuery) -> ApiResult<List> {
