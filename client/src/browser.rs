@@ -19,6 +19,7 @@ mod session_watcher;
 mod source;
 mod spool;
 mod thrown;
+mod time;
 mod transfer;
 mod uploader;
 mod worker;

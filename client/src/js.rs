@@ -8,10 +8,9 @@ mod value;
 mod watch;
 
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
 
-use futures_channel::oneshot;
-use futures_util::future::{Either, LocalBoxFuture, select};
 use gloo_events::EventListener as DomListener;
 use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
@@ -21,6 +20,7 @@ use web_sys::{AbortSignal, Blob, MediaStream};
 pub use leftover::Leftover;
 
 pub use self::watch::{OrderListener, SessionWatcher, WatchOptions};
+use crate::later::{later, unless};
 use crate::{Done, Event, EventListener, RecorderError, Source, State, StopReason};
 
 #[wasm_bindgen(typescript_custom_section)]
@@ -248,10 +248,11 @@ pub fn upload_file(file: Blob, options: &UploadFileOptions) -> PromiseDone {
         let (target, authorization) = options::target(options)?;
         let (tell, signal) = options::upload(Some(options))?;
         let name = options::filename(&file, options)?;
-        Ok(promise(unless_aborted(signal, async move {
+        let uploaded = async move {
             let done = crate::upload_file(&file, &name, target, authorization, tell).await?;
             Ok(value::done(&done))
-        })))
+        };
+        Ok(promise(unless_aborted(signal, Box::pin(uploaded))))
     })
 }
 
@@ -295,45 +296,40 @@ impl Shared {
 
     async fn recorded(&self) -> Result<(), RecorderError> {
         if self.recorder.state() == State::Starting {
-            self.first(|event| match event {
-                Event::State(State::Recording) => Some(Ok(())),
-                Event::Failed(error) => Some(Err(error.clone())),
-                _ => None,
-            })
-            .await
-        } else {
-            Ok(())
+            self.first(|event| matches!(event, Event::State(State::Recording)))
+                .await?;
         }
+        Ok(())
     }
 
     async fn done(&self) -> Result<Done, RecorderError> {
         if self.recorder.state().is_final() {
             return Err(RecorderError::WrongState(self.recorder.state()));
         }
-        self.first(|event| match event {
-            Event::Done(done) => Some(Ok(done.clone())),
-            Event::Failed(error) => Some(Err(error.clone())),
-            _ => None,
-        })
-        .await
+        match self.first(|event| matches!(event, Event::Done(_))).await? {
+            Event::Done(done) => Ok(done),
+            _ => Err(RecorderError::Aborted),
+        }
     }
 
-    /// Waits for the first event from now on that `pick` makes something of.
-    async fn first<T: 'static>(
-        &self,
-        pick: impl Fn(&Event) -> Option<Result<T, RecorderError>> + 'static,
-    ) -> Result<T, RecorderError> {
-        let (sender, receiver) = oneshot::channel();
+    /// Waits for the first event from now on that is `wanted`, or a failure.
+    async fn first(&self, wanted: fn(&Event) -> bool) -> Result<Event, RecorderError> {
+        let (sender, receiver) = later();
         let sender = Cell::new(Some(sender));
         let _listener = self.recorder.on_event(move |event| {
-            if let Some(picked) = pick(&event)
+            if (wanted(&event) || matches!(event, Event::Failed(_)))
                 && let Some(sender) = sender.take()
             {
-                // Nobody waits any more when the promise's future is gone.
-                let _gone = sender.send(picked);
+                sender.send(event);
             }
         });
-        receiver.await.unwrap_or(Err(RecorderError::Aborted))
+        match receiver
+            .await
+            .unwrap_or(Event::Failed(RecorderError::Aborted))
+        {
+            Event::Failed(error) => Err(error),
+            event => Ok(event),
+        }
     }
 
     fn dispatch(&self, event: &Event) {
@@ -370,8 +366,10 @@ fn promise<P: JsCast>(
     promise_of(Box::pin(outcome)).unchecked_into()
 }
 
-/// Boxed, so that what it takes to make a promise is there once and not for each of them.
-fn promise_of(outcome: LocalBoxFuture<'static, Result<JsValue, RecorderError>>) -> Promise {
+/// Boxed, so that what is made of it is there once and not for each of them.
+type Outcome = Pin<Box<dyn Future<Output = Result<JsValue, RecorderError>>>>;
+
+fn promise_of(outcome: Outcome) -> Promise {
     future_to_promise(async move { outcome.await.map_err(|error| value::error(&error)) })
 }
 
@@ -383,20 +381,18 @@ fn or_reject<P: JsCast>(call: impl FnOnce() -> Result<P, JsValue>) -> P {
 /// What comes of `work`, or `aborted` when the signal says so first: `work` is dropped then.
 async fn unless_aborted(
     signal: Option<AbortSignal>,
-    work: impl Future<Output = Result<JsValue, RecorderError>>,
+    work: Outcome,
 ) -> Result<JsValue, RecorderError> {
     let Some(signal) = signal else {
         return work.await;
     };
-    let (sender, receiver) = oneshot::channel::<()>();
+    let (sender, aborted) = later();
     let _listener = if signal.aborted() {
         drop(sender);
         None
     } else {
         Some(DomListener::once(&signal, "abort", |_| drop(sender)))
     };
-    match select(receiver, Box::pin(work)).await {
-        Either::Left(_) => Err(RecorderError::Aborted),
-        Either::Right((outcome, _)) => outcome,
-    }
+    let outcome = unless(aborted, work).await;
+    outcome.unwrap_or(Err(RecorderError::Aborted))
 }

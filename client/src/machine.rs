@@ -103,19 +103,19 @@ impl Machine {
         match (self.state, input) {
             (State::Idle, Input::Start) => {
                 self.enter(State::Starting);
-                self.push([Action::Prepare]);
+                self.push(Action::Prepare);
             }
-            (State::Starting, Input::Prepared) => self.push([Action::StartCapture]),
+            (State::Starting, Input::Prepared) => self.push(Action::StartCapture),
             (State::Starting, Input::CaptureStarted) => {
                 self.enter(State::Recording);
-                self.push([Action::BeginUpload]);
+                self.push(Action::BeginUpload);
             }
             (State::Recording, Input::Pause) => {
-                self.push([Action::PauseCapture]);
+                self.push(Action::PauseCapture);
                 self.enter(State::Paused);
             }
             (State::Paused, Input::Resume) => {
-                self.push([Action::ResumeCapture]);
+                self.push(Action::ResumeCapture);
                 self.enter(State::Recording);
             }
             (_, Input::Start | Input::Pause | Input::Resume) | (State::Idle, Input::Stop(_)) => {
@@ -145,7 +145,7 @@ impl Machine {
             (State::Stopping, Input::CaptureStopped(_)) => self.captured(),
             // An empty recording would be a promise that nobody can keep.
             (State::Recording | State::Paused, Input::CapturedNothing(reason)) => {
-                self.push([Action::Stopped(reason)]);
+                self.push(Action::Stopped(reason));
                 self.discard(RecorderError::Empty);
             }
             (State::Stopping, Input::CapturedNothing(_)) => {
@@ -165,7 +165,7 @@ impl Machine {
             (State::Uploading, Input::UploadFailed(error)) => self.fail(error),
             (State::Uploading, Input::UploadDone) => {
                 self.enter(State::Done);
-                self.push([Action::Succeeded]);
+                self.push(Action::Succeeded);
             }
             _ => {}
         }
@@ -174,16 +174,17 @@ impl Machine {
 
     fn stop(&mut self, reason: StopReason) {
         self.enter(State::Stopping);
-        self.push([Action::StopCapture, Action::Stopped(reason)]);
+        self.push(Action::StopCapture);
+        self.push(Action::Stopped(reason));
         // With the upload gone the server needs no telling.
         if self.failure.is_none() {
-            self.push([Action::AnnounceStop]);
+            self.push(Action::AnnounceStop);
         }
     }
 
     fn captured(&mut self) {
         self.captured = true;
-        self.push([Action::ReleaseSource]);
+        self.push(Action::ReleaseSource);
         match self.failure.take() {
             Some(error) => self.fail(error),
             None => {
@@ -195,27 +196,28 @@ impl Machine {
 
     fn end_upload(&mut self) {
         if self.captured && self.announced {
-            self.push([Action::EndUpload]);
+            self.push(Action::EndUpload);
         }
     }
 
     fn discard(&mut self, error: RecorderError) {
-        self.push([Action::ReleaseSource, Action::Discard]);
+        self.push(Action::ReleaseSource);
+        self.push(Action::Discard);
         self.fail(error);
     }
 
     fn fail(&mut self, error: RecorderError) {
         self.enter(State::Failed);
-        self.push([Action::Failed(error)]);
+        self.push(Action::Failed(error));
     }
 
     fn enter(&mut self, state: State) {
         self.state = state;
-        self.push([Action::Entered(state)]);
+        self.push(Action::Entered(state));
     }
 
-    fn push<const N: usize>(&mut self, actions: [Action; N]) {
-        self.actions.extend(actions);
+    fn push(&mut self, action: Action) {
+        self.actions.push_back(action);
     }
 }
 

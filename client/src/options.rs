@@ -1,9 +1,8 @@
 //! What a recorder can be told before it starts.
 
 use std::fmt;
+use std::pin::Pin;
 use std::rc::Rc;
-
-use futures_util::future::LocalBoxFuture;
 
 /// Where the bytes go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +58,7 @@ pub enum RenewalFailed {
 }
 
 /// Makes a future that ends when there is a new sign-in.
-pub type Renewal<T> = Rc<dyn Fn() -> LocalBoxFuture<'static, Result<T, RenewalFailed>>>;
+pub type Renewal<T> = Rc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<T, RenewalFailed>>>>>;
 
 /// How requests show who sends them.
 #[derive(Clone, Default)]

@@ -18,7 +18,7 @@ pub(crate) const NEW_SESSION: &str = r#"{"app_id":"record"}"#;
 
 /// Names the recording to be stopped, whose id is given as JSON: `StopRecording`.
 pub(crate) fn stop_recording(id: &str) -> String {
-    ["{\"recording_id\":", id, "}"].concat()
+    "{\"recording_id\":".to_owned() + id + "}"
 }
 
 /// Of a `Session`.

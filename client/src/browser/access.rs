@@ -3,13 +3,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, Shared};
+use wasm_bindgen_futures::spawn_local;
 
 use super::fetch::{Call, Cancel};
+use crate::later::{Sender, later};
 use crate::{Authorization, RenewalFailed, Target};
-
-type Renewing = Shared<LocalBoxFuture<'static, Result<(), RenewalFailed>>>;
 
 /// The authorization of one recorder's requests.
 pub(super) struct Access {
@@ -17,8 +15,8 @@ pub(super) struct Access {
     /// Where cookies are renewed; nothing with a tus server that is not ours.
     refresh_url: Option<String>,
     token: RefCell<Option<String>>,
-    /// The renewal under way, so that requests which fail together ask for one new sign-in together.
-    renewing: RefCell<Option<Renewing>>,
+    /// Who waits for the renewal under way: requests which fail together ask for one new sign-in together.
+    waiting: RefCell<Vec<Sender<Result<(), RenewalFailed>>>>,
 }
 
 impl Access {
@@ -31,7 +29,7 @@ impl Access {
             authorization,
             refresh_url,
             token: RefCell::default(),
-            renewing: RefCell::default(),
+            waiting: RefCell::default(),
         })
     }
 
@@ -51,16 +49,22 @@ impl Access {
     pub(super) fn renew(
         self: &Rc<Self>,
     ) -> impl Future<Output = Result<(), RenewalFailed>> + 'static {
-        let mut renewing = self.renewing.borrow_mut();
-        match renewing.as_ref().filter(|it| it.peek().is_none()) {
-            Some(under_way) => under_way.clone(),
-            None => {
-                let this = Rc::clone(self);
-                renewing
-                    .insert(async move { this.renewal().await }.boxed_local().shared())
-                    .clone()
-            }
+        let (sender, renewed) = later();
+        let is_first = {
+            let mut waiting = self.waiting.borrow_mut();
+            waiting.push(sender);
+            waiting.len() == 1
+        };
+        if is_first {
+            let this = Rc::clone(self);
+            spawn_local(async move {
+                let outcome = this.renewal().await;
+                for sender in this.waiting.take() {
+                    sender.send(outcome);
+                }
+            });
         }
+        async move { renewed.await.unwrap_or(Err(RenewalFailed::Unreachable)) }
     }
 
     /// The token in use; nothing with cookies, which cannot be looked at.

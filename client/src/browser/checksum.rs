@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use js_sys::{Promise, Reflect, Uint8Array};
-use sortie_tus::header;
+use sortie_tus::header::{self, Checksum, ChecksumAlgorithm};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
@@ -20,7 +20,7 @@ extern "C" {
     fn digest(this: &Subtle, algorithm: &str, bytes: &JsValue) -> Result<Promise, JsValue>;
 }
 
-const ALGORITHM: &str = "sha256";
+const ALGORITHM: ChecksumAlgorithm = ChecksumAlgorithm::Sha256;
 
 /// Adds checksums where they are understood.
 pub(super) struct Checksums {
@@ -52,9 +52,7 @@ impl Checksums {
         let bytes = JsFuture::from(body.array_buffer()).await.ok()?;
         let digest = subtle.digest("SHA-256", &bytes).ok()?;
         let digest = Uint8Array::new(&JsFuture::from(digest).await.ok()?);
-        let binary: String = digest.to_vec().into_iter().map(char::from).collect();
-        let sum = web_sys::window()?.btoa(&binary).ok()?;
-        Some(format!("{ALGORITHM} {sum}"))
+        Some(Checksum::new(ALGORITHM, digest.to_vec())?.to_string())
     }
 
     async fn are_understood(&self, access: &Rc<Access>) -> bool {
@@ -67,7 +65,8 @@ impl Checksums {
             let names = answer
                 .ok()
                 .and_then(|it| it.header(header::TUS_CHECKSUM_ALGORITHM));
-            let understood = names.is_some_and(|it| it.split(',').any(|it| it.trim() == ALGORITHM));
+            let understood =
+                names.is_some_and(|it| it.split(',').any(|it| it.trim() == ALGORITHM.name()));
             self.understood.set(Some(understood));
         }
         self.understood.get() == Some(true)

@@ -1,6 +1,5 @@
 //! Bytes that the server has not acknowledged yet, as blobs.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use js_sys::Array;
@@ -13,7 +12,7 @@ use crate::clock::whole;
 /// they lie outside the WebAssembly memory, and those of files outside any memory.
 #[derive(Debug, Default)]
 pub(super) struct Run {
-    pieces: VecDeque<Piece>,
+    pieces: Vec<Piece>,
     end: u64,
 }
 
@@ -28,7 +27,7 @@ impl Run {
     /// Whose first byte is the recording's byte at `start`.
     pub(super) fn starting_at(start: u64) -> Self {
         Self {
-            pieces: VecDeque::new(),
+            pieces: Vec::new(),
             end: start,
         }
     }
@@ -37,9 +36,8 @@ impl Run {
     pub(super) fn replace(&mut self, range: &Range<u64>, blob: Blob) {
         let is_within = |it: &Piece| it.start >= range.start && it.end <= range.end;
         let first = self.pieces.partition_point(|it| it.start < range.start);
-        let count = self
-            .pieces
-            .range(first..)
+        let count = self.pieces[first..]
+            .iter()
             .take_while(|it| is_within(it))
             .count();
         let whole = count > 0
@@ -47,9 +45,9 @@ impl Run {
             && self.pieces[first + count - 1].end == range.end
             && whole(blob.size()) == range.end - range.start;
         if whole {
-            self.pieces.drain(first..first + count);
             let (start, end) = (range.start, range.end);
-            self.pieces.insert(first, Piece { start, end, blob });
+            self.pieces[first] = Piece { start, end, blob };
+            self.pieces.drain(first + 1..first + count);
         }
     }
 
@@ -59,7 +57,7 @@ impl Run {
         if size > 0 {
             let start = self.end;
             self.end += size;
-            self.pieces.push_back(Piece {
+            self.pieces.push(Piece {
                 start,
                 end: self.end,
                 blob,
@@ -70,7 +68,7 @@ impl Run {
 
     /// Where the bytes that are still here begin. Pieces are released whole, so this can be less than asked.
     pub(super) fn start(&self) -> u64 {
-        self.pieces.front().map_or(self.end, |piece| piece.start)
+        self.pieces.first().map_or(self.end, |piece| piece.start)
     }
 
     /// Where they end.
@@ -80,9 +78,8 @@ impl Run {
 
     /// Drops what lies below `up_to`.
     pub(super) fn release(&mut self, up_to: u64) {
-        while self.pieces.front().is_some_and(|piece| piece.end <= up_to) {
-            self.pieces.pop_front();
-        }
+        let count = self.pieces.partition_point(|piece| piece.end <= up_to);
+        self.pieces.drain(..count);
     }
 
     /// The bytes from `start` up to `end` as one blob; nothing when they are not all here. Where `mime_type` is empty
@@ -93,9 +90,8 @@ impl Run {
         }
         let first = self.pieces.partition_point(|piece| piece.end <= start);
         let parts = Array::new();
-        for piece in self
-            .pieces
-            .range(first..)
+        for piece in self.pieces[first..]
+            .iter()
             .take_while(|piece| piece.start < end)
         {
             let from = start.max(piece.start) - piece.start;

@@ -2,14 +2,13 @@
 
 use std::rc::Rc;
 
-use futures_util::future::{Either, select};
-use gloo_timers::future::TimeoutFuture;
 use sortie_tus::client::{Start, UploadLength};
 use wasm_bindgen::JsValue;
 
 use super::access::Access;
 use super::fetch::{Call, Cancel};
 use super::json;
+use super::time::within;
 use crate::wire::{Fields, NEW_SESSION, Started, stop_recording};
 use crate::{Authorization, RecorderError, RenewalFailed, Target};
 
@@ -64,7 +63,7 @@ impl Server {
             None => self.create_session().await?,
         };
         let id = encode(&session);
-        let path = ["/api/sessions/", &id, "/recording/start"].concat();
+        let path = "/api/sessions/".to_owned() + &id + "/recording/start";
         let started = self.post(&path, "{}").await?;
         let started = Started::read(&started).ok_or_else(unexpected)?;
         Ok(Begun {
@@ -78,7 +77,7 @@ impl Server {
     /// Says that recording has ended; the last bytes may still be on their way.
     pub(super) async fn announce_stop(&self, begun: &Begun) -> Result<(), RecorderError> {
         let id = encode(&begun.session);
-        let path = ["/api/sessions/", &id, "/recording/stop"].concat();
+        let path = "/api/sessions/".to_owned() + &id + "/recording/stop";
         let body = stop_recording(&json::string(&begun.recording));
         self.post(&path, &body).await.map(drop)
     }
@@ -90,7 +89,7 @@ impl Server {
 
     fn resolve(&self, url: String) -> String {
         if url.starts_with('/') && !url.starts_with("//") {
-            [&*self.base, &url].concat()
+            self.base.clone() + &url
         } else {
             url
         }
@@ -115,8 +114,8 @@ impl Server {
 
     /// Status and body of the answer.
     async fn attempt(&self, path: &str, body: &str) -> Result<(u16, String), RecorderError> {
-        let call = Call::new("POST", [&*self.base, path].concat())
-            .header("content-type", "application/json");
+        let call =
+            Call::new("POST", self.base.clone() + path).header("content-type", "application/json");
         let mut call = self.access.authorize(call).await.map_err(signed_out)?;
         call.body = Some(body.into());
         let cancel = Cancel::new();
@@ -127,10 +126,8 @@ impl Server {
                 .map_err(|_| RecorderError::Unreachable)?;
             Ok((answer.status(), answer.text().await))
         };
-        match select(Box::pin(answer), TimeoutFuture::new(TIMEOUT_MS)).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right(_) => Err(RecorderError::Unreachable),
-        }
+        let answer = within(TIMEOUT_MS, Box::pin(answer)).await;
+        answer.unwrap_or(Err(RecorderError::Unreachable))
     }
 }
 

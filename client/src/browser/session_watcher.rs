@@ -2,16 +2,15 @@
 
 use std::rc::Rc;
 
-use futures_util::FutureExt;
-use futures_util::future::{AbortHandle, Abortable, Either, select};
-use gloo_timers::future::TimeoutFuture;
 use wasm_bindgen_futures::spawn_local;
 
 use super::access::Access;
 use super::fetch::{Answer, Call, Cancel};
 use super::json;
 use super::server::encode;
+use super::time::{sleep, within};
 use crate::auto::{AutoStart, SESSION_DELETED_EVENT, SESSION_EVENT, SessionOrder};
+use crate::later::{Sender, later, unless};
 use crate::sse::EventReader;
 use crate::wire::{Fields, SessionNow};
 use crate::{Authorization, RenewalFailed, Target};
@@ -27,7 +26,7 @@ const SILENCE_MS: u32 = 45_000;
 #[must_use = "dropping it ends the watch"]
 #[derive(Debug)]
 pub struct SessionWatcher {
-    watching: AbortHandle,
+    _watching: Sender<()>,
 }
 
 impl SessionWatcher {
@@ -48,15 +47,13 @@ impl SessionWatcher {
             auto: AutoStart::default(),
             on_order: Box::new(on_order),
         };
-        let (watching, registration) = AbortHandle::new_pair();
-        spawn_local(Abortable::new(async move { watch.run().await }, registration).map(|_| ()));
-        Self { watching }
-    }
-}
-
-impl Drop for SessionWatcher {
-    fn drop(&mut self) {
-        self.watching.abort();
+        let (watching, over) = later();
+        spawn_local(async move {
+            let _over = unless(over, Box::pin(watch.run())).await;
+        });
+        Self {
+            _watching: watching,
+        }
     }
 }
 
@@ -84,7 +81,7 @@ impl Watch {
                 reason = "from 0 to JITTER_MS"
             )]
             let jitter = (js_sys::Math::random() * JITTER_MS) as u32;
-            TimeoutFuture::new(RETRY_MS + jitter).await;
+            sleep(RETRY_MS + jitter).await;
         }
     }
 
@@ -99,8 +96,8 @@ impl Watch {
         let body = answer.body().ok_or(Lost)?;
         let mut reader = EventReader::default();
         loop {
-            let chunk = select(Box::pin(body.next()), TimeoutFuture::new(SILENCE_MS)).await;
-            let Either::Left((Some(chunk), _)) = chunk else {
+            let chunk = within(SILENCE_MS, Box::pin(body.next())).await;
+            let Some(Some(chunk)) = chunk else {
                 return Ok(());
             };
             for event in reader.push(&chunk) {
@@ -137,8 +134,8 @@ impl Watch {
             let call = Call::new("GET", format!("{}{path}", self.base));
             let call = self.access.authorize(call).await.map_err(lost)?;
             let answer = call.send(cancel);
-            let answer = select(Box::pin(answer), TimeoutFuture::new(SILENCE_MS)).await;
-            let Either::Left((Ok(answer), _)) = answer else {
+            let answer = within(SILENCE_MS, Box::pin(answer)).await;
+            let Some(Ok(answer)) = answer else {
                 return Err(Lost);
             };
             match answer.status() {

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use futures_channel::oneshot;
 use sortie_tus::client::{FailureReason, Notice, Start};
 use web_sys::Blob;
 
@@ -14,6 +13,7 @@ use super::server::{Begun, Server};
 use super::spool::Spool;
 use super::uploader::Uploader;
 use crate::clock::whole;
+use crate::later::later;
 use crate::{Authorization, Done, RecorderError, Target, Waiting};
 
 /// How far an upload is.
@@ -77,7 +77,7 @@ impl Transfer {
         spool: &Rc<Spool>,
         on_progress: impl Fn(UploadProgress) + 'static,
     ) -> Result<String, RecorderError> {
-        let (sender, receiver) = oneshot::channel::<Result<(), FailureReason>>();
+        let (sender, receiver) = later::<Result<(), FailureReason>>();
         let sender = Cell::new(Some(sender));
         let acknowledged = Rc::new(Cell::new(0));
         let acknowledging = Rc::clone(&acknowledged);
@@ -118,12 +118,12 @@ impl Transfer {
                 if let Some(outcome) = outcome
                     && let Some(sender) = sender.take()
                 {
-                    let _nobody_waits = sender.send(outcome);
+                    sender.send(outcome);
                 }
             },
         );
         uploader.end();
-        let outcome = receiver.await.map_err(|_| RecorderError::Aborted)?;
+        let outcome = receiver.await.ok_or(RecorderError::Aborted)?;
         outcome.map_err(failure)?;
         let safe_bytes = acknowledged.get();
         if safe_bytes < spool.end() {

@@ -3,15 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use futures_channel::oneshot;
-use futures_util::future::{Either, select};
 use gloo_events::EventListener;
-use gloo_timers::future::TimeoutFuture;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, BlobPropertyBag, MessageEvent, Url};
 
+use super::time::within;
 use crate::Store;
+use crate::later::{Sender, later};
 use crate::spool::StoreFailure;
 
 /// The worker's script; `client/npm` serves the same file for pages that allow no `blob:` workers.
@@ -30,7 +29,7 @@ type Ticked = dyn Fn();
 /// The worker of this page, shared by all its recorders.
 pub(super) struct Worker {
     worker: web_sys::Worker,
-    asked: RefCell<Vec<(u32, oneshot::Sender<Answer>)>>,
+    asked: RefCell<Vec<(u32, Sender<Answer>)>>,
     next: Cell<u32>,
     dead: Cell<bool>,
     ticked: RefCell<Vec<Weak<Ticked>>>,
@@ -104,7 +103,7 @@ impl Worker {
             return;
         };
         let (_, sender) = asked.swap_remove(at);
-        let _nobody_waits = sender.send(match answer.get(2).as_string() {
+        sender.send(match answer.get(2).as_string() {
             None => Ok(answer.get(1)),
             Some(name) if name == "QuotaExceededError" => Err(StoreFailure::Full),
             Some(_) => Err(StoreFailure::Broken),
@@ -128,7 +127,7 @@ impl Worker {
     ) -> impl Future<Output = Answer> + use<> {
         let id = self.next.get();
         self.next.set(id.wrapping_add(1));
-        let (sender, receiver) = oneshot::channel();
+        let (sender, receiver) = later();
         self.asked.borrow_mut().push((id, sender));
         let request = Array::of2(&id.into(), &name.into());
         for argument in arguments {
@@ -138,10 +137,8 @@ impl Worker {
             self.asked.borrow_mut().retain(|it| it.0 != id);
         }
         async move {
-            match select(receiver, TimeoutFuture::new(timeout_ms)).await {
-                Either::Left((answer, _)) => answer.unwrap_or(Err(StoreFailure::Broken)),
-                Either::Right(_) => Err(StoreFailure::Broken),
-            }
+            let answer = within(timeout_ms, receiver).await.flatten();
+            answer.unwrap_or(Err(StoreFailure::Broken))
         }
     }
 

@@ -80,9 +80,9 @@ impl Leftover {
         or_reject(|| {
             let (tell, signal) = options::upload(options.as_ref().map(AsRef::as_ref))?;
             let leftover = Rc::clone(&self.0);
-            Ok(promise(unless_aborted(signal, async move {
-                leftover.upload(tell).await.map(|done| value::done(&done))
-            })))
+            let uploaded =
+                async move { leftover.upload(tell).await.map(|done| value::done(&done)) };
+            Ok(promise(unless_aborted(signal, Box::pin(uploaded))))
         })
     }
 

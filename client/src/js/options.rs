@@ -118,10 +118,12 @@ fn authorization(object: &Fields<'_>) -> Result<Authorization, JsValue> {
 fn read_target(object: &Fields<'_>) -> Result<Target, JsValue> {
     let session = object.text("session")?;
     match (object.text("server")?, object.text("endpoint")?) {
-        (Some(base), None) => Ok(Target::Server {
-            base: base.trim_end_matches('/').to_owned(),
-            session,
-        }),
+        (Some(mut base), None) => {
+            while base.ends_with('/') {
+                base.pop();
+            }
+            Ok(Target::Server { base, session })
+        }
         (None, Some(endpoint)) if session.is_none() => Ok(Target::Tus { endpoint }),
         (None, Some(_)) => Err(wrong(
             "session needs server: another tus server has no sessions",

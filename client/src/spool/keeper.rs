@@ -132,7 +132,9 @@ impl Keeper {
                 self.mode = Mode::Durable;
                 self.durable = self.end;
                 let steps = self.layout.restart(self.end);
-                self.queue.extend(steps.map(|step| (step, Purpose::Other)));
+                for step in steps {
+                    self.queue.push_back((step, Purpose::Other));
+                }
                 self.change = Some(Change::Durable);
             }
             _ => {}

@@ -6,7 +6,10 @@
 /// The endpoint may itself be relative, as in a browser; the result then is, too.
 pub(super) fn resolve(endpoint: &str, location: &str) -> String {
     let endpoint = endpoint.split(['?', '#']).next().unwrap_or_default();
-    let authority = endpoint.find("://").map_or(0, |colon| colon + 3);
+    let authority = match endpoint.find(':') {
+        Some(colon) if endpoint[colon..].starts_with("://") => colon + 3,
+        _ => 0,
+    };
     let path = match endpoint[authority..].find('/') {
         Some(slash) => authority + slash,
         None if authority == 0 => 0,
@@ -15,7 +18,7 @@ pub(super) fn resolve(endpoint: &str, location: &str) -> String {
     if has_scheme(location) {
         location.to_owned()
     } else if location.starts_with("//") {
-        let scheme = endpoint[..authority].trim_end_matches("//");
+        let scheme = &endpoint[..authority.saturating_sub(2)];
         format!("{scheme}{location}")
     } else if location.starts_with('/') {
         // A relative endpoint has no origin to put in front.

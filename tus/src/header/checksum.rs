@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::HeaderError;
+use crate::metadata::base64;
 
 /// A way to check a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,7 +98,9 @@ impl Checksum {
 
 impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.algorithm, STANDARD.encode(&self.digest))
+        f.write_str(self.algorithm.name())?;
+        f.write_str(" ")?;
+        f.write_str(&base64(&self.digest))
     }
 }
 
