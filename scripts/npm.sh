@@ -16,22 +16,42 @@ scripts/js-client.sh "$out/js"
 features=(--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int
     --enable-reference-types --enable-sign-ext)
 
-# module FROM TO: makes the package's module TO of what wasm-bindgen has made as FROM.
-module() {
+# shrink FROM TO: makes the package's program TO of FROM, which has its names still.
+shrink() {
     local wasm_opt
     wasm_opt=$(npm_dir scripts/wasm-opt)/node_modules/.bin/wasm-opt
-    node scripts/wasm-opt/slim.mjs "$out/js/$1_bg.wasm" "$out/js/slim.wasm" "$out/js/$1.js"
     # Like beside like, by their names, is what compresses best.
     "$wasm_opt" --debuginfo "${features[@]}" --merge-similar-functions -Oz --converge --reorder-functions-by-name \
-        "$out/js/slim.wasm" -o "$out/js/ordered.wasm"
+        "$out/js/$1.wasm" -o "$out/js/ordered.wasm"
     "$wasm_opt" "${features[@]}" --strip-debug --strip-producers "$out/js/ordered.wasm" -o "$package/$2_bg.wasm"
-    # loading.js names the program itself: a second mention would make a bundler look for it, and copy it, twice.
-    sed "s/new URL('$1_bg.wasm', import.meta.url)/undefined/" "$out/js/$1.js" >"$package/$2.js"
-    ! grep -q "$1_bg.wasm" "$package/$2.js" \
-        || die "wasm-bindgen names the program in a way that is new to scripts/npm.sh."
 }
-module sortie_client core
-module sortie_playable playable
+
+# glue FROM TO: makes the package's module TO of what wasm-bindgen has made as FROM; its program is slim.wasm then.
+glue() {
+    node scripts/wasm-opt/slim.mjs "$out/js/$1_bg.wasm" "$out/js/slim.wasm" "$out/js/$1.js"
+    # loading.js names the program itself: a second mention would make a bundler look for it, and copy it, twice.
+    # And nobody waits for a program without letting the page go on.
+    sed -e "s/new URL('$1_bg.wasm', import.meta.url)/undefined/" -e 's/^export { initSync, /export { /' \
+        -e '/^function initSync(/,/^}/d' "$out/js/$1.js" >"$package/$2.js"
+    ! grep -q "$1_bg.wasm\|initSync" "$package/$2.js" \
+        || die "wasm-bindgen writes its module in a way that is new to scripts/npm.sh."
+}
+glue sortie_playable playable
+shrink slim playable
+
+glue sortie_client core
+node scripts/wasm-opt/split.mjs "$out/js/slim.wasm" "$out/js/core.wasm" "$out/js/later.wasm"
+shrink core core
+shrink later later
+cat >>"$package/core.js" <<'END'
+
+/** Adds the part of the program that is fetched when it is first wanted: as with init, where it is or what is in it. */
+export async function addLater(program) {
+    program = await program;
+    if (typeof program === 'string' || program instanceof URL || program instanceof Request) program = fetch(program);
+    await __wbg_load(await program, { ...__wbg_get_imports(), core: wasm });
+}
+END
 cp "$out/js/worker.js" "$package/"
 rm -r "$out/js"
 

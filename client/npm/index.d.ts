@@ -2,7 +2,8 @@
  * Records a canvas, a screen, a camera or any `MediaStream`, and uploads while recording.
  *
  * Importing this module does nothing, on a server too. What records is WebAssembly; it is fetched once, when the
- * first {@link Recorder} is made or {@link load} is called.
+ * first {@link Recorder} is made or {@link load} is called. What leftovers, files and sessions need besides is fetched
+ * with the first of them.
  *
  * @module
  */
@@ -20,6 +21,11 @@ export interface LoadOptions {
    * somewhere else.
    */
   wasm?: string | URL | Request | Response | BufferSource | WebAssembly.Module;
+  /**
+   * The same for `later_bg.wasm`, which is fetched when {@link Recorder.recover}, {@link uploadFile} or
+   * {@link autoRecord} is first called. No running recording needs it.
+   */
+  laterWasm?: LoadOptions['wasm'];
 }
 
 /**

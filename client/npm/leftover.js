@@ -1,6 +1,6 @@
 // What a page that is gone has left behind, and files that are there already.
 
-import { inCore, playable } from './loading.js';
+import { inLater, playable } from './loading.js';
 
 export class Leftover {
   #inner;
@@ -19,19 +19,19 @@ export class Leftover {
   get keptBytes() { return this.#inner.keptBytes; }
   get onServer() { return this.#inner.onServer; }
 
-  upload(options) { return inCore(() => this.#inner.upload(options)); }
-  async download() { return playable(await inCore(() => this.#inner.parts())); }
-  discard() { return inCore(() => this.#inner.discard()); }
+  upload(options) { return inLater(() => this.#inner.upload(options)); }
+  async download() { return playable(await inLater(() => this.#inner.parts())); }
+  discard() { return inLater(() => this.#inner.discard()); }
   free() { this.#inner.free(); }
 }
 
 export function recover(options) {
-  return inCore(async ({ Recorder }) => {
+  return inLater(async ({ Recorder }) => {
     const found = await Recorder.recover(options);
     return found.map((it) => new Leftover(it));
   });
 }
 
 export function uploadFile(file, options) {
-  return inCore((core) => core.uploadFile(file, options));
+  return inLater((core) => core.uploadFile(file, options));
 }

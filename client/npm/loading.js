@@ -14,11 +14,19 @@ export class RecorderError extends Error {
 let core;
 /** The same on its way, for whoever asks meanwhile. */
 let coming;
+/** The part of it that no running recording needs, on its way or there; and where it is, if the page has said so. */
+let later;
+let laterAt;
 /** The module that makes files; few pages ever want it. */
 let files;
 
-export function load({ wasm } = {}) {
-  coming ??= start(() => import('./core.js'), () => wasm ?? fetch(new URL('./core_bg.wasm', import.meta.url))).then(
+export function load({ wasm, laterWasm } = {}) {
+  laterAt ??= laterWasm;
+  coming ??= start(
+    () => import('./core.js'),
+    () => wasm ?? fetch(new URL('./core_bg.wasm', import.meta.url)),
+    (module, program) => module.default({ module_or_path: program }),
+  ).then(
     (module) => {
       core = module;
     },
@@ -44,22 +52,48 @@ export async function inCore(call) {
   }
 }
 
-/** Makes one file of a recording's parts. */
-export async function playable(parts) {
-  files ??= start(() => import('./playable.js'), () => fetch(new URL('./playable_bg.wasm', import.meta.url)));
+/** The same for leftovers, files and sessions. */
+export async function inLater(call) {
+  later ??= start(
+    () => load().then(() => core),
+    () => laterAt ?? fetch(new URL('./later_bg.wasm', import.meta.url)),
+    (module, program) => module.addLater(program),
+  );
   try {
-    return await (await files.catch(forget)).playable(parts);
+    return await call(await later.catch(forgetLater));
   } catch (error) {
     throw typed(error);
   }
 }
 
-function forget(error) {
+/** Makes one file of a recording's parts. */
+export async function playable(parts) {
+  files ??= start(
+    () => import('./playable.js'),
+    () => fetch(new URL('./playable_bg.wasm', import.meta.url)),
+    (module, program) => module.default({ module_or_path: program }),
+  );
+  try {
+    return await (await files.catch(forgetFiles)).playable(parts);
+  } catch (error) {
+    throw typed(error);
+  }
+}
+
+// The next one to ask tries again.
+
+function forgetLater(error) {
+  later = undefined;
+  throw error;
+}
+
+function forgetFiles(error) {
   files = undefined;
   throw error;
 }
 
-async function start(importing, fetching) {
+/** `adding` makes a program of what was fetched run in the module. */
+async function start(importing, fetching, adding) {
   if (typeof document === 'undefined') {
     throw new RecorderError('unsupported', 'A recorder needs a page in a browser; on a server it can only be imported.');
   }
@@ -73,11 +107,12 @@ async function start(importing, fetching) {
     const response = await program;
     if (response instanceof Response && !response.ok) throw new TypeError(`the answer was ${response.status}`);
   } catch (cause) {
+    if (cause instanceof RecorderError) throw cause;
     const message = `The recorder could not be loaded (${cause.message}). Check that the package's .wasm files are served, and try again.`;
     throw Object.assign(new RecorderError('unreachable', message), { cause });
   }
   try {
-    await module.default({ module_or_path: program });
+    await adding(module, program);
   } catch (cause) {
     const message = `The recorder could not be started (${cause.message}). A Content-Security-Policy needs script-src 'wasm-unsafe-eval'.`;
     throw Object.assign(new RecorderError('unsupported', message), { cause });

@@ -1,7 +1,7 @@
 // One recorder, and a watch that makes one whenever it is wanted. Every decision is taken in WebAssembly; what is here
 // makes it look as JavaScript expects.
 
-import { inCore, load, typed } from './loading.js';
+import { inCore, inLater, load, typed } from './loading.js';
 import { recover } from './leftover.js';
 
 const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error'];
@@ -189,7 +189,7 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
     }
   };
 
-  await inCore(async ({ SessionWatcher }) => {
+  await inLater(async ({ SessionWatcher }) => {
     let watcher;
     try {
       await new Promise((resolve, reject) => {

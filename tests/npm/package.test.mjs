@@ -43,7 +43,7 @@ describe('the packed package', { timeout: 600_000 }, () => {
       assert.ok(files.delete(path.slice(2)), `${path} is exported and not there`);
     }
     assert.deepEqual([...files].sort(), [
-      'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'core.js', 'core_bg.wasm', 'leftover.js', 'loading.js', 'playable.js',
+      'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'core.js', 'core_bg.wasm', 'later_bg.wasm', 'leftover.js', 'loading.js', 'playable.js',
       'playable_bg.wasm', 'present.js', 'recorder.js', 'types.d.ts',
     ]);
   });

@@ -1,0 +1,91 @@
+// The part of the program that is fetched when it is first wanted: no recording wants it, whatever happens to it.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { Api } from '../browser/support/api.mjs';
+import { launch, withPage } from '../browser/support/browser.mjs';
+import { Server } from '../browser/support/server.mjs';
+import { project, removeProjects } from './support/project.mjs';
+import { PATIENCE, finishedRecording } from './support/recording.mjs';
+import { Site } from './support/site.mjs';
+
+const FAULT_MS = 1_500;
+
+describe('the part that is fetched later', { timeout: 300_000 }, () => {
+  let site, server, browser, context, api;
+
+  before(async () => {
+    site = await Site.start();
+    server = await Server.start({ SORTIE_CORS_ORIGINS: site.origin });
+    browser = await launch();
+    context = await browser.newContext();
+    api = await Api.signIn(server.origin);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+    await site?.close();
+    await removeProjects();
+  });
+
+  test('no recording needs it, and what needs it says so and tries again', async () => {
+    const target = `{ server: ${JSON.stringify(server.origin)}, getToken: () => ${JSON.stringify(api.tokens.access_token)} }`;
+    const folder = await project({
+      files: {
+        'index.html': `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Record</title>
+          <script type="module" src="./main.js"></script></head><body><canvas width="320" height="240"></canvas></body></html>`,
+        'main.js': `
+          import { Recorder, uploadFile } from './node_modules/sortie-recorder/index.js';
+          import { injectFaults } from './node_modules/sortie-recorder/faults.js';
+          const canvas = document.querySelector('canvas');
+          const context = canvas.getContext('2d', { alpha: false });
+          const draw = (now) => {
+            context.fillStyle = 'hsl(' + now / 20 + ' 60% 45%)';
+            context.fillRect(0, 0, canvas.width, canvas.height);
+            requestAnimationFrame(draw);
+          };
+          requestAnimationFrame(draw);
+          window.faults = injectFaults();
+          window.recorder = new Recorder({ ...${target}, source: canvas });
+          const code = (error) => error.code;
+          window.recover = () => Recorder.recover(${target}).then((found) => found.length, code);
+          window.upload = () => uploadFile(new Blob(['no recording']), ${target}).then((done) => done.sizeBytes, code);
+        `,
+      },
+    });
+    await withPage(context, 'npm later', async (page) => {
+      let wanted = 0;
+      const refuse = (route) => {
+        wanted += 1;
+        return route.abort();
+      };
+      await page.route('**/later_bg.wasm', refuse);
+      await page.goto(site.add('later', folder));
+      await page.waitForFunction(() => window.upload, null, PATIENCE);
+      await page.evaluate(() => window.recorder.start());
+      await page.waitForFunction(() => window.recorder.progress.safeUntil > 0, null, PATIENCE);
+      for (const fault of [{ drop: 1 }, { lose: 0.5 }, { unauthorized: 0.5 }, { fail: 1, storage: 'full' }]) {
+        await page.evaluate((it) => window.faults.set(it), fault);
+        await wait(FAULT_MS);
+        const safe = await page.evaluate(() => {
+          window.faults.set({});
+          return window.recorder.progress.safeBytes;
+        });
+        await page.waitForFunction((it) => window.recorder.progress.safeBytes > it, safe, PATIENCE);
+      }
+      await page.evaluate(() => window.recorder.pause());
+      await page.evaluate(() => window.recorder.resume());
+      const done = await page.evaluate(() => window.recorder.stop());
+      await finishedRecording({ api, title: 'npm later', id: done.recordingId, seconds: done.recorded / 1_000 });
+      assert.equal(wanted, 0);
+
+      assert.equal(await page.evaluate(() => window.recover()), 'unreachable');
+      assert.equal(await page.evaluate(() => window.upload()), 'unreachable');
+      assert.equal(wanted, 2);
+      await page.unroute('**/later_bg.wasm', refuse);
+      assert.equal(await page.evaluate(() => window.recover()), 0);
+      assert.equal(await page.evaluate(() => window.upload()), 12);
+    });
+  });
+});
