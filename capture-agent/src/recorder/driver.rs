@@ -435,6 +435,8 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     fn start(&mut self, mode: Mode) -> Result<(), (Problem, bool)> {
         // There is one device for both.
         self.lookout = None;
+        self.monitor
+            .handle_input(monotonic(), signal::Input::Starting);
         self.prepare_folder();
         if self.left {
             self.finish_leftovers();
@@ -489,6 +491,10 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             pipeline: Some(pipeline),
             ending: None,
         });
+        // From now on its frames are waited for.
+        let picture = signal::Picture::Content;
+        let begun = signal::Input::Frame { mode, picture };
+        self.monitor.handle_input(monotonic(), begun);
         Ok(())
     }
 

@@ -73,8 +73,8 @@ impl Grabber {
         Self { mode, frames: 0 }
     }
 
-    /// Whom nobody captures from is believed to have the signal it had; whoever it was found without is looked at
-    /// ([`Lookout`](crate::pipeline::Lookout)), because only frames show that it is back.
+    /// One that nobody captures from is believed to have a signal, unless it was found without: then only frames show
+    /// that it is back, and a [`Lookout`](crate::pipeline::Lookout) looks for them.
     fn look(&mut self, seen: Option<Seen>, believed: Signal) -> Option<Input> {
         let picture = match seen {
             Some(seen) => {

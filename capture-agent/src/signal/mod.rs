@@ -120,6 +120,8 @@ pub enum Input {
     DeviceLost,
     /// The driver sent `V4L2_EVENT_SOURCE_CHANGE`. It says that something changed, not what.
     SourceChange,
+    /// A stream is about to be started, which takes as long as it takes: no frame is missed before the next one.
+    Starting,
     /// An answer to [`Output::Query`], or one read unasked.
     Timings(Reading),
     /// A frame arrived, of the mode that was negotiated with the device.

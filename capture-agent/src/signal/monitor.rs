@@ -89,8 +89,13 @@ impl Monitor {
                 };
                 self.observe(observed, self.now);
             }
+            (Input::Starting, Some(Evidence::Frames)) => self.stall_at = None,
             (
-                Input::DeviceLost | Input::SourceChange | Input::Timings(_) | Input::Frame { .. },
+                Input::DeviceLost
+                | Input::SourceChange
+                | Input::Starting
+                | Input::Timings(_)
+                | Input::Frame { .. },
                 _,
             ) => {}
         }

@@ -192,6 +192,21 @@ fn a_grabber_without_frames_has_no_signal() {
 }
 
 #[test]
+fn a_stream_that_starts_slowly_is_no_loss_of_the_signal() {
+    let started = [
+        (0, FOUND_FRAMES),
+        (100, FRAME),
+        (500, FRAME),
+        (600, Input::Starting),
+    ];
+    check(&started, 60_000, &[(400, Signal::Steady(HD))]);
+    // From its first frame on it is as any other.
+    let stalled = [&started[..], &[(9000, FRAME)]].concat();
+    let lost = [(400, Signal::Steady(HD)), (11_300, Signal::NoSignal)];
+    check(&stalled, 60_000, &lost);
+}
+
+#[test]
 fn a_grabbers_own_picture_is_no_signal() {
     check(
         &[
@@ -317,6 +332,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         1 => Just(FOUND_FRAMES),
         1 => Just(Input::DeviceLost),
         1 => Just(Input::SourceChange),
+        1 => Just(Input::Starting),
         8 => any_reading().prop_map(Input::Timings),
         5 => any_mode().prop_map(frame(Picture::Content)),
         2 => any_mode().prop_map(frame(Picture::NoSignalCard)),

@@ -64,3 +64,10 @@ async fn where_it_is_told_so_they_are_recorded() {
     assert_eq!(state["signal"]["state"], "steady");
     assert_eq!(count(&agent.get("/api/recordings").await), 0);
 }
+
+#[tokio::test]
+async fn a_start_that_takes_long_is_no_loss_of_the_signal() {
+    let agent = records_by_itself(&[("SORTIE_CAPTURE_HOOK", "sleep 3")]).await;
+    agent.until_recorded(4.0).await;
+    assert_eq!(count(&agent.get("/api/recordings").await), 0);
+}
