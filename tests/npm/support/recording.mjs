@@ -8,8 +8,8 @@ import { untilReady } from '../../browser/support/proof.mjs';
 export const RECORD_MS = 3_000;
 /** How much shorter than the page says a file may be: a frame or two. */
 const SHORTER_S = 0.5;
-/** How much longer: on a busy machine the page hears late that it has begun. */
-const LONGER_S = 5;
+/** How much longer. */
+const LONGER_S = 1;
 /** A slow machine may take long to load and to start. */
 export const PATIENCE = { timeout: 30_000 };
 export const READY_WITHIN_MS = 10_000;
