@@ -17,6 +17,7 @@ TEST_PACKAGES=(
     buildah
     python3 python3-pip
     firefox-esr libwebkit2gtk-4.1-0 tigervnc-standalone-server
+    pulseaudio pulseaudio-utils
 )
 AGENT_PACKAGES=(
     libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev pkg-config

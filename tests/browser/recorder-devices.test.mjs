@@ -1,0 +1,47 @@
+// A real microphone, as far as the browser knows, that is unplugged in mid-recording.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { withPage } from './support/browser.mjs';
+import { RecorderPage, assertKept, until } from './support/recorder.mjs';
+import { Sound } from './support/sound.mjs';
+import { useStage } from './support/stage.mjs';
+
+describe('a microphone that is unplugged', { timeout: 180_000 }, () => {
+  let sound;
+
+  // Before the browser, which looks for it.
+  before(async () => {
+    sound = await Sound.start();
+    process.env.PULSE_SERVER = sound.address;
+  });
+  const stage = useStage({ flags: ['--use-fake-ui-for-media-stream'] });
+  after(() => sound?.close());
+
+  test('is missed, and recording goes on without it', async (t) => {
+    await withPage(stage.visitor, 'unplugged', async (page) => {
+      const recorder = await RecorderPage.open(page, stage.api);
+      const microphones = () => page.evaluate(async () =>
+        (await navigator.mediaDevices.enumerateDevices()).filter((it) => it.kind === 'audioinput').length);
+      await page.evaluate(() => {
+        window.changes = 0;
+        navigator.mediaDevices.addEventListener('devicechange', () => { window.changes += 1; });
+      });
+      const { id } = await recorder.record({ microphone: true });
+      const { recorded } = await recorder.until('safe', (it) => it.safeBytes > 0 && it.recorded > 3_000);
+      assert.deepEqual(await recorder.warnings(), []);
+      assert.ok((await microphones()) > 0, 'the browser has not found it');
+      await sound.unplug();
+      // On a desktop udev tells the browser; here it looks only when it is asked.
+      await until('gone', microphones, (it) => it === 0);
+      await until('missed', recorder.warnings, (it) => it.length > 0);
+      assert.deepEqual(await recorder.warnings(), ['audio_ended']);
+      await until('told', () => page.evaluate(() => window.changes), (it) => it > 0);
+      await recorder.until('further', (it) => it.safeUntil > recorded + 3_000);
+      const done = await recorder.stop();
+      assert.deepEqual(await recorder.heard('stopped'), ['user']);
+      const seconds = await assertKept(stage, id, 'unplugged', done.recorded);
+      t.diagnostic(`unplugged after ${recorded} ms of ${done.recorded}; file ${seconds} s`);
+    });
+  });
+});
