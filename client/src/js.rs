@@ -386,13 +386,11 @@ async fn unless_aborted(
     let Some(signal) = signal else {
         return work.await;
     };
+    if signal.aborted() {
+        return Err(RecorderError::Aborted);
+    }
     let (sender, aborted) = later();
-    let _listener = if signal.aborted() {
-        drop(sender);
-        None
-    } else {
-        Some(DomListener::once(&signal, "abort", |_| drop(sender)))
-    };
+    let _listener = DomListener::once(&signal, "abort", |_| drop(sender));
     let outcome = unless(aborted, work).await;
     outcome.unwrap_or(Err(RecorderError::Aborted))
 }

@@ -31,14 +31,14 @@ pub(crate) fn later<T>() -> (Sender<T>, Later<T>) {
     (Sender(Rc::downgrade(&slot)), Later(slot))
 }
 
-/// What comes of `work`; nothing when `over` comes first, or is there already.
+/// What comes of `work`; nothing when `over` comes first.
 pub(crate) async fn unless<T>(
     mut over: Later<()>,
     mut work: impl Future<Output = T> + Unpin,
 ) -> Option<T> {
-    poll_fn(move |context| match Pin::new(&mut over).poll(context) {
-        Poll::Ready(_) => Poll::Ready(None),
-        Poll::Pending => Pin::new(&mut work).poll(context).map(Some),
+    poll_fn(move |context| match Pin::new(&mut work).poll(context) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => Pin::new(&mut over).poll(context).map(|_| None),
     })
     .await
 }
@@ -133,7 +133,9 @@ mod tests {
         assert_eq!(endless.as_mut().poll(&mut context), Poll::Pending);
         drop(stop);
         assert_eq!(endless.as_mut().poll(&mut context), Poll::Ready(None));
-        let (_stop, over) = later();
+        // What is there counts, even when both are.
+        let (stop, over) = later();
+        stop.send(());
         let mut quick = Box::pin(unless(over, std::future::ready(7)));
         assert_eq!(quick.as_mut().poll(&mut context), Poll::Ready(Some(7)));
     }

@@ -1,35 +1,20 @@
 // The part of the program that is fetched when it is first wanted: no recording wants it, whatever happens to it.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Api } from '../browser/support/api.mjs';
-import { launch, withPage } from '../browser/support/browser.mjs';
-import { Server } from '../browser/support/server.mjs';
-import { project, removeProjects } from './support/project.mjs';
+import { withPage } from '../browser/support/browser.mjs';
+import { project } from './support/project.mjs';
 import { PATIENCE, finishedRecording } from './support/recording.mjs';
-import { Site } from './support/site.mjs';
+import { useSite } from './support/stage.mjs';
 
 const FAULT_MS = 1_500;
 
 describe('the part that is fetched later', { timeout: 300_000 }, () => {
-  let site, server, browser, context, api;
-
-  before(async () => {
-    site = await Site.start();
-    server = await Server.start({ SORTIE_CORS_ORIGINS: site.origin });
-    browser = await launch();
-    context = await browser.newContext();
-    api = await Api.signIn(server.origin);
-  });
-  after(async () => {
-    await browser?.close();
-    await server?.close();
-    await site?.close();
-    await removeProjects();
-  });
+  const stage = useSite();
 
   test('no recording needs it, and what needs it says so and tries again', async () => {
+    const { site, server, context, api } = stage;
     const target = `{ server: ${JSON.stringify(server.origin)}, getToken: () => ${JSON.stringify(api.tokens.access_token)} }`;
     const folder = await project({
       files: {
