@@ -15,7 +15,7 @@ describe('the part that is fetched later', { timeout: 300_000 }, () => {
 
   test('no recording needs it, and what needs it says so and tries again', async () => {
     const { site, server, context, api } = stage;
-    const target = `{ server: ${JSON.stringify(server.origin)}, getToken: () => ${JSON.stringify(api.tokens.access_token)} }`;
+    const target = `{ server: ${JSON.stringify(server.origin)}, getToken: () => (window.onToken?.(), ${JSON.stringify(api.tokens.access_token)}) }`;
     const folder = await project({
       files: {
         'index.html': `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Record</title>
@@ -50,15 +50,23 @@ describe('the part that is fetched later', { timeout: 300_000 }, () => {
       await page.waitForFunction(() => window.upload, null, PATIENCE);
       await page.evaluate(() => window.recorder.start());
       await page.waitForFunction(() => window.recorder.progress.safeUntil > 0, null, PATIENCE);
-      for (const fault of [{ drop: 1 }, { lose: 0.5 }, { unauthorized: 0.5 }, { fail: 1, storage: 'full' }]) {
+      const goesOn = async () => {
+        const safe = await page.evaluate(() => window.recorder.progress.safeBytes);
+        await page.waitForFunction((it) => window.recorder.progress.safeBytes > it, safe, PATIENCE);
+      };
+      for (const fault of [{ drop: 1 }, { lose: 0.5 }, { fail: 1, storage: 'full' }]) {
         await page.evaluate((it) => window.faults.set(it), fault);
         await wait(FAULT_MS);
-        const safe = await page.evaluate(() => {
-          window.faults.set({});
-          return window.recorder.progress.safeBytes;
-        });
-        await page.waitForFunction((it) => window.recorder.progress.safeBytes > it, safe, PATIENCE);
+        await page.evaluate(() => window.faults.set({}));
+        await goesOn();
       }
+      // Refused until there is a new token.
+      await page.evaluate(() => {
+        window.onToken = () => window.faults.set({});
+        window.faults.set({ unauthorized: 1 });
+      });
+      await page.waitForFunction(() => window.faults.counts.unauthorized > 0, null, PATIENCE);
+      await goesOn();
       await page.evaluate(() => window.recorder.pause());
       await page.evaluate(() => window.recorder.resume());
       const done = await page.evaluate(() => window.recorder.stop());
