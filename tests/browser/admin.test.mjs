@@ -151,7 +151,15 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
       await page.getByText('No recordings found', { exact: true }).waitFor();
       await assertAccessible(page, 'no recordings found');
       await page.getByRole('button', { name: 'Clear filters' }).click();
-      await page.getByLabel('User', { exact: true }).selectOption({ label: 'filmer' });
+      const owner = page.getByLabel('User', { exact: true });
+      await owner.fill('FIL');
+      await page.locator('datalist option[value=filmer]').waitFor({ state: 'attached' });
+      await page.locator('datalist option[value=admin]').waitFor({ state: 'detached' });
+      await owner.fill('admin');
+      await owner.press('Enter');
+      await row.waitFor({ state: 'detached' });
+      await owner.fill('filmer');
+      await owner.press('Enter');
       await row.waitFor();
       await page.getByLabel('To', { exact: true }).fill('2020-01-01');
       await page.getByText('No recordings found', { exact: true }).waitFor();

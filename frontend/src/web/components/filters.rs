@@ -35,6 +35,12 @@ pub(in crate::web) fn SearchField(
     /// What can be looked for.
     #[prop(default = "")]
     hint: &'static str,
+    /// The id of the list of what is offered.
+    #[prop(optional)]
+    list: Option<&'static str>,
+    /// What is typed, before it is in force.
+    #[prop(optional)]
+    typed: Option<RwSignal<String>>,
 ) -> impl IntoView {
     let id = format!("filter-{name}");
     view! {
@@ -48,7 +54,13 @@ pub(in crate::web) fn SearchField(
                 autocapitalize="none"
                 spellcheck="false"
                 placeholder=hint
+                list=list
                 prop:value=move || place.get(name)
+                on:input=move |event| {
+                    if let Some(typed) = typed {
+                        typed.set(event_target_value(&event));
+                    }
+                }
                 on:change=move |event| place.set(name, &event_target_value(&event))
             />
         </div>

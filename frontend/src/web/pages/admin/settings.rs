@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sortie_api::{Event, RECORDING_AUTO_RECORD, Settings};
 
-use crate::web::components::Fetching;
+use crate::web::components::{Fetching, SaveSettings};
 use crate::web::loaded::Loaded;
 use crate::web::news::follow;
 use crate::web::session::Session;
@@ -118,19 +118,7 @@ fn SettingsForm(settings: Loaded<Settings>) -> impl IntoView {
                 "When enabled, recording starts automatically for all new sessions"
             </p>
             <div class="settings-actions">
-                <button
-                    type="submit"
-                    class="button button-primary"
-                    aria-disabled=move || is_busy.get().to_string()
-                >
-                    "Save Settings"
-                </button>
-                <p class="saved" role="status">
-                    {told}
-                </p>
-                <p class="problem-text" role="alert">
-                    {problem}
-                </p>
+                <SaveSettings is_off=is_busy told=told problem=problem />
             </div>
         </form>
     }

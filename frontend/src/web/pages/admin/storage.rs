@@ -120,13 +120,14 @@ fn Owners(owners: Vec<UserUsage>) -> impl IntoView {
 }
 
 fn owner_row(owner: UserUsage, most: u64) -> impl IntoView {
-    let list = query::address("/admin/recordings", &[("user_id", &owner.user_id)]);
+    let name = owner.username.unwrap_or(owner.user_id);
+    let list = query::address("/admin/recordings", &[("user_id", &name)]);
     let share = format::percent(owner.bytes, most).to_string();
     view! {
         <tr role="row">
             <td role="cell" class="cell-name">
                 <a class="row-link" href=list>
-                    {owner.username.unwrap_or(owner.user_id)}
+                    {name}
                 </a>
             </td>
             // The number stands beside it.

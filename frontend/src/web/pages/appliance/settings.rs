@@ -5,6 +5,7 @@ use leptos::task::spawn_local;
 use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
 
 use super::board::Board;
+use crate::web::components::SaveSettings;
 use crate::web::dom;
 
 const THRESHOLD: &str = "threshold";
@@ -119,19 +120,11 @@ pub(super) fn SettingsForm(board: Board) -> impl IntoView {
                     "In percent of the disk: above it the oldest recordings are deleted. 0: nothing is."
                 </p>
             </div>
-            <button
-                type="submit"
-                class="button button-primary"
-                aria-disabled=move || (is_busy.get() || board.is_lost()).to_string()
-            >
-                "Save Settings"
-            </button>
-            <p class="saved" role="status">
-                {told}
-            </p>
-            <p class="problem-text" role="alert">
-                {problem}
-            </p>
+            <SaveSettings
+                is_off=Signal::derive(move || is_busy.get() || board.is_lost())
+                told=told
+                problem=problem
+            />
         </form>
     }
 }

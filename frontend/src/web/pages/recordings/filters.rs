@@ -3,6 +3,7 @@ use sortie_api::{RecordingStatus, User};
 
 use super::shelf::{Scope, Shelf};
 use crate::listing::{ORDERS, Page};
+use crate::query;
 use crate::web::components::{Choice, DayField, Filters, SearchField};
 use crate::web::loaded::Loaded;
 use crate::words;
@@ -39,7 +40,7 @@ pub(super) fn RecordingFilters(shelf: Shelf) -> impl IntoView {
             <SearchField place=place name="q" label="Search" hint=hint />
             <Choice place=place name="status" label="Status" all="All" choices=statuses.clone() />
             {(shelf.scope == Scope::All)
-                .then(|| view! { <UserChoice shelf=shelf /> })}
+                .then(|| view! { <UserField shelf=shelf /> })}
             <DayField place=place name="from" label="From" />
             <DayField place=place name="to" label="To" />
             <Choice place=place name="sort" label="Order" choices=orders.clone() />
@@ -47,16 +48,24 @@ pub(super) fn RecordingFilters(shelf: Shelf) -> impl IntoView {
     }
 }
 
-/// The owners to choose from.
+/// The owner, by name. Those whose name or mail address has what is typed are offered.
 #[component]
-fn UserChoice(shelf: Shelf) -> impl IntoView {
-    // As many as fit in one page; whoever is none of them is found by the search.
-    let users = Loaded::<Page<User>>::list(Memo::new(|_| "/api/admin/users?limit=500".to_owned()));
-    let choices = Signal::derive(move || {
+fn UserField(shelf: Shelf) -> impl IntoView {
+    const OFFERED: &str = "filter-users";
+    let typed = RwSignal::new(String::new());
+    let address = Memo::new(move |_| {
+        let typed = typed.get();
+        query::address("/api/admin/users", &[("limit", "20"), ("q", typed.trim())])
+    });
+    let users = Loaded::<Page<User>>::list(address);
+    let offered = move || {
         let users = users.rows().into_iter();
         users
-            .map(|user| (user.id, user.username))
-            .collect::<Vec<_>>()
-    });
-    view! { <Choice place=shelf.place name="user_id" label="User" all="All" choices=choices /> }
+            .map(|user| view! { <option value=user.username></option> })
+            .collect_view()
+    };
+    view! {
+        <SearchField place=shelf.place name="user_id" label="User" hint="User name" list=OFFERED typed=typed />
+        <datalist id=OFFERED>{offered}</datalist>
+    }
 }
