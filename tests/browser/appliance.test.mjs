@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { playFor, seekAndRead, videoDuration } from './pages/clock-picture.mjs';
+import { playOn, seekAndRead, videoDuration } from './pages/clock-picture.mjs';
 import { Agent, AgentApi } from './support/agent.mjs';
 import { assertAccessible, assertFits } from './support/axe.mjs';
 import { launch, withPage } from './support/browser.mjs';
@@ -224,7 +224,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await page.locator('video').waitFor();
       const duration = await page.evaluate(videoDuration, { selector: 'video' });
       assert.ok(Math.abs(duration - recording.duration_seconds) < 0.2, `${duration} s`);
-      const played = await page.evaluate(playFor, { selector: 'video', ms: 1_000 });
+      const played = await page.evaluate(playOn, { selector: 'video', seconds: 0.5 });
       assert.ok(played > 0.3, `it played ${played} s`);
       for (const seconds of [duration - 0.5, 0.5]) {
         await page.evaluate(seekAndRead, { selector: 'video', seconds });

@@ -106,13 +106,16 @@ export async function videoDuration({ selector }) {
   return video.duration;
 }
 
-/** Plays the video that `selector` names for about `ms`; answers how far it came, in seconds. */
-export async function playFor({ selector, ms }) {
+/** Plays the video that `selector` names until it has come so many seconds further, if it does; answers how far it came. */
+export async function playOn({ selector, seconds, patienceMs = 30_000 }) {
   const video = document.querySelector(selector);
   video.muted = true;
   const from = video.currentTime;
+  const asked = performance.now();
   await video.play();
-  await new Promise((resolve) => setTimeout(resolve, ms));
+  while (video.currentTime - from < seconds && !video.ended && performance.now() - asked < patienceMs) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
   video.pause();
   return video.currentTime - from;
 }
