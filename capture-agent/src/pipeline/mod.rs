@@ -5,8 +5,8 @@
 //! source that gives H.264 already                          ! h264parse ! appsink → Media
 //! ```
 //!
-//! Of a grabber's pictures one a second is looked at besides ([`Plan::no_signal_after`]); while it has no signal, a
-//! [`Lookout`] does nothing else.
+//! Of a grabber's pictures one a second is looked at besides ([`Plan::no_signal_after`]); while it has no signal, what
+//! [`look_out`] starts does nothing else.
 //!
 //! Frames carry the time at which they were taken. They are cut into fragments outside, in
 //! [`writer`](crate::writer), so a new file can begin at any keyframe while the encoder goes on.
@@ -108,16 +108,12 @@ impl StartError {
     }
 }
 
-/// A running pipeline. Dropping it stops it at once.
-pub struct Pipeline {
-    running: Running,
-    counter: Arc<Counter>,
-    eye: Option<Arc<Eye>>,
-}
+/// A running pipeline with an encoder, or frames that need none. Dropping it stops it at once.
+pub struct Pipeline(Running);
 
-/// A source that is only looked at, while its grabber has no signal. Dropping it lets go of the device.
-pub struct Lookout {
-    _running: Running,
+/// Whatever captures from a source, as long as it does. Dropping it stops it at once, and lets go of the device.
+pub struct Running {
+    pipeline: gst::Pipeline,
     counter: Arc<Counter>,
     eye: Option<Arc<Eye>>,
 }
@@ -143,46 +139,35 @@ impl Pipeline {
         on_media: impl FnMut(Media) + Send + 'static,
         on_notice: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
-        let running = Running::build(&describe(plan))?;
-        let sink = running.0.by_name("sink");
+        let detector = plan.no_signal_after.map(CardDetector::new);
+        let running = Running::build(&describe(plan), detector.map(|it| (it, LOOK_EVERY)))?;
+        let sink = running.pipeline.by_name("sink");
         let sink = sink
             .and_then(|sink| sink.downcast::<gst_app::AppSink>().ok())
             .ok_or_else(|| StartError::Build("it has no end".to_owned()))?;
         media::deliver(&sink, on_media);
-        let counter = Counter::watch(&running.0);
-        let detector = plan.no_signal_after.map(CardDetector::new);
-        let eye = detector.and_then(|it| Eye::open(&running.0, it, LOOK_EVERY));
         running.play(&plan.capture, plan.mode, on_notice)?;
-        Ok(Self {
-            running,
-            counter,
-            eye,
-        })
+        Ok(Self(running))
+    }
+
+    /// What comes from the source.
+    #[must_use]
+    pub fn running(&self) -> &Running {
+        &self.0
     }
 
     /// Frames the encoder was too slow for.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        let left = self.counter.left.load(Ordering::Relaxed);
-        let waiting = self
-            .running
-            .0
+        let Running {
+            pipeline, counter, ..
+        } = &self.0;
+        let left = counter.left.load(Ordering::Relaxed);
+        let waiting = pipeline
             .by_name("queue")
             .map_or(0, |queue| queue.property::<u32>("current-level-buffers"));
-        let entered = self.counter.entered.load(Ordering::Relaxed);
+        let entered = counter.entered.load(Ordering::Relaxed);
         entered.saturating_sub(left + u64::from(waiting))
-    }
-
-    /// Frames that came from the source.
-    #[must_use]
-    pub fn frames(&self) -> u64 {
-        self.counter.came.load(Ordering::Relaxed)
-    }
-
-    /// What they show.
-    #[must_use]
-    pub fn picture(&self) -> Picture {
-        picture(self.eye.as_deref())
     }
 
     /// Asks the encoder, or the device, for a keyframe as soon as possible. A wish.
@@ -192,39 +177,52 @@ impl Pipeline {
                 .field("all-headers", true)
                 .build(),
         );
-        if let Some(sink) = self.running.0.by_name("sink") {
+        if let Some(sink) = self.0.pipeline.by_name("sink") {
             sink.send_event(event.build());
         }
     }
 
     /// Lets what is under way come out; [`Notice::Ended`] says when it has.
     pub fn end(&self) {
-        self.running.0.send_event(gst::event::Eos::new());
+        self.0.pipeline.send_event(gst::event::Eos::new());
     }
 }
 
-impl Lookout {
-    /// Starts it. `looks` is whether the grabber's own picture is to be told from others; `on_notice` is called on
-    /// threads of GStreamer, which must not be kept waiting.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`], with whether it is the source's fault.
-    pub fn start(
-        capture: &Capture,
-        mode: Mode,
-        looks: bool,
-        on_notice: impl Fn(Notice) + Send + Sync + 'static,
+/// Looks at a source and does nothing else, while its grabber has no signal. `looks` is whether the grabber's own
+/// picture is to be told from others: until one was looked at, that is what is shown. `on_notice` is called on threads
+/// of GStreamer, which must not be kept waiting.
+///
+/// # Errors
+///
+/// [`StartError`], with whether it is the source's fault.
+pub fn look_out(
+    capture: &Capture,
+    mode: Mode,
+    looks: bool,
+    on_notice: impl Fn(Notice) + Send + Sync + 'static,
+) -> Result<Running, StartError> {
+    let detector = CardDetector::without_signal();
+    let description = describe_lookout(capture, mode, looks);
+    let running = Running::build(&description, Some((detector, LOOK_OUT_EVERY)))?;
+    running.play(capture, mode, on_notice)?;
+    Ok(running)
+}
+
+impl Running {
+    /// `look`: with what its pictures are looked at, and how often, if it has an eye.
+    fn build(
+        description: &str,
+        look: Option<(CardDetector, Duration)>,
     ) -> Result<Self, StartError> {
-        let running = Running::build(&describe_lookout(capture, mode, looks))?;
-        let counter = Counter::watch(&running.0);
-        let detector = CardDetector::without_signal();
-        let eye = Eye::open(&running.0, detector, LOOK_OUT_EVERY);
-        running.play(capture, mode, on_notice)?;
+        let build = |reason: &str| StartError::Build(reason.to_owned());
+        let pipeline = gst::parse::launch_full(description, None, gst::ParseFlags::FATAL_ERRORS)
+            .map_err(|error| build(error.message()))?
+            .downcast::<gst::Pipeline>()
+            .map_err(|_| build("its description is no pipeline"))?;
         Ok(Self {
-            _running: running,
-            counter,
-            eye,
+            counter: Counter::watch(&pipeline),
+            eye: look.and_then(|(detector, every)| Eye::open(&pipeline, detector, every)),
+            pipeline,
         })
     }
 
@@ -234,28 +232,11 @@ impl Lookout {
         self.counter.came.load(Ordering::Relaxed)
     }
 
-    /// What they show: until one was looked at, the grabber's own picture; content, where they cannot be looked at.
+    /// What they show; content, where they cannot be looked at.
     #[must_use]
     pub fn picture(&self) -> Picture {
-        picture(self.eye.as_deref())
-    }
-}
-
-fn picture(eye: Option<&Eye>) -> Picture {
-    eye.map_or(Picture::Content, Eye::picture)
-}
-
-/// GStreamer's pipeline. Dropping it stops it at once.
-struct Running(gst::Pipeline);
-
-impl Running {
-    fn build(description: &str) -> Result<Self, StartError> {
-        let build = |reason: &str| StartError::Build(reason.to_owned());
-        let pipeline = gst::parse::launch_full(description, None, gst::ParseFlags::FATAL_ERRORS)
-            .map_err(|error| build(error.message()))?
-            .downcast::<gst::Pipeline>()
-            .map_err(|_| build("its description is no pipeline"))?;
-        Ok(Self(pipeline))
+        let eye = self.eye.as_deref();
+        eye.map_or(Picture::Content, Eye::picture)
     }
 
     fn play(
@@ -264,10 +245,10 @@ impl Running {
         mode: Mode,
         on_notice: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<(), StartError> {
-        capture.feed(&self.0, mode);
-        let bus = self.0.bus();
+        capture.feed(&self.pipeline, mode);
+        let bus = self.pipeline.bus();
         let bus = bus.ok_or_else(|| StartError::Build("it has no bus".to_owned()))?;
-        if self.0.set_state(gst::State::Playing).is_err() {
+        if self.pipeline.set_state(gst::State::Playing).is_err() {
             return Err(start_error(&bus));
         }
         bus.set_sync_handler(move |_, message| {
@@ -283,11 +264,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(bus) = self.0.bus() {
+        if let Some(bus) = self.pipeline.bus() {
             bus.unset_sync_handler();
         }
         // It is thrown away next; whether stopping it worked changes nothing.
-        let _ = self.0.set_state(gst::State::Null);
+        let _ = self.pipeline.set_state(gst::State::Null);
     }
 }
 

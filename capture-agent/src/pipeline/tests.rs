@@ -127,12 +127,15 @@ fn whatever_a_grabber_delivers_can_be_recorded_and_looked_at() {
             choose_rate: true,
         };
         let has_eye = delivery != Delivery::H264;
-        let looks = |running: &Running| {
-            let detector = CardDetector::without_signal();
-            Eye::open(&running.0, detector, LOOK_EVERY).is_some()
+        let looks = |description: &str| {
+            let look = (CardDetector::without_signal(), LOOK_EVERY);
+            Running::build(description, Some(look))
+                .unwrap()
+                .eye
+                .is_some()
         };
-        let running = Running::build(&describe_lookout(&capture, mode, true)).unwrap();
-        assert_eq!(looks(&running), has_eye, "{delivery:?}");
+        let looked_out = looks(&describe_lookout(&capture, mode, true));
+        assert_eq!(looked_out, has_eye, "{delivery:?}");
         let plan = Plan {
             capture,
             mode,
@@ -142,8 +145,7 @@ fn whatever_a_grabber_delivers_can_be_recorded_and_looked_at() {
             }),
             no_signal_after: Some(Duration::ZERO),
         };
-        let running = Running::build(&describe(&plan)).unwrap();
-        assert_eq!(looks(&running), has_eye, "{delivery:?}");
+        assert_eq!(looks(&describe(&plan)), has_eye, "{delivery:?}");
     }
 }
 
@@ -153,7 +155,7 @@ fn a_lookout_sees_when_the_grabbers_own_picture_goes() {
     let mode: Mode = "320x240@30".parse().unwrap();
     let input = TestInput::grabber(mode);
     input.switch(Reading::NoSignal);
-    let lookout = Lookout::start(&Capture::Test(input.clone()), mode, true, |notice| {
+    let lookout = look_out(&Capture::Test(input.clone()), mode, true, |notice| {
         panic!("{notice:?}")
     });
     let lookout = lookout.unwrap();

@@ -13,7 +13,7 @@ use super::watch::{Seen, Watch};
 use super::{Event, Handle, Message, Setup, Snapshot, hook};
 use crate::clock::monotonic;
 use crate::encoder::{self, Candidate};
-use crate::pipeline::{Lookout, Notice, Pipeline, Plan};
+use crate::pipeline::{Notice, Pipeline, Plan, Running, look_out};
 use crate::problem::Problem;
 use crate::signal::{self, Mode, Monitor, Signal};
 use crate::source::{Capture, Delivery, SourceError};
@@ -42,7 +42,7 @@ pub(super) struct Driver<E> {
     writer: Option<Writer>,
     run: Option<Run>,
     /// Looks at a grabber that has no signal.
-    lookout: Option<Lookout>,
+    lookout: Option<Running>,
     /// When it is next looked whether that gives frames, and how many it had given by the last time.
     lookout_at: (Duration, u64),
     /// Why there is none.
@@ -321,10 +321,11 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
     /// What has come from the source, if anybody captures from it.
     fn seen(&self) -> Option<Seen> {
         let pipeline = self.run.as_ref().and_then(|run| run.pipeline.as_ref());
-        let pipeline = pipeline.map(|it| (it.frames(), it.picture()));
-        let lookout = self.lookout.as_ref().map(|it| (it.frames(), it.picture()));
-        let (frames, picture) = pipeline.or(lookout)?;
-        Some(Seen { frames, picture })
+        let running = pipeline.map(Pipeline::running).or(self.lookout.as_ref())?;
+        Some(Seen {
+            frames: running.frames(),
+            picture: running.picture(),
+        })
     }
 
     /// Keeps looking at a grabber that has no signal: nothing else shows that it is back.
@@ -341,13 +342,13 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             return;
         }
         self.lookout_at.0 = now + LOOK_OUT_ANEW;
-        let frames = self.lookout.as_ref().map(Lookout::frames);
+        let frames = self.lookout.as_ref().map(Running::frames);
         if frames.is_none_or(|frames| frames == before) {
             self.lookout = None;
             let started = self.start_lookout();
             self.lookout_problem = started.err();
         }
-        self.lookout_at.1 = self.lookout.as_ref().map_or(0, Lookout::frames);
+        self.lookout_at.1 = self.lookout.as_ref().map_or(0, Running::frames);
     }
 
     fn start_lookout(&mut self) -> Result<(), Problem> {
@@ -359,7 +360,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         self.runs += 1;
         let (run, handle) = (self.runs, Mutex::new(self.handle.clone()));
         let looks = self.setup.no_signal_after.is_some();
-        let lookout = Lookout::start(&capture, mode, looks, move |notice| {
+        let lookout = look_out(&capture, mode, looks, move |notice| {
             if let Ok(handle) = handle.lock() {
                 handle.tell(Message::Notice(run, notice));
             }

@@ -74,7 +74,7 @@ impl Grabber {
     }
 
     /// One that nobody captures from is believed to have a signal, unless it was found without: then only frames show
-    /// that it is back, and a [`Lookout`](crate::pipeline::Lookout) looks for them.
+    /// that it is back, and [`look_out`](crate::pipeline::look_out) looks for them.
     fn look(&mut self, seen: Option<Seen>, believed: Signal) -> Option<Input> {
         let picture = match seen {
             Some(seen) => {
