@@ -13,7 +13,10 @@ export class Reader {
     Object.assign(this, { bytes, at, end });
   }
 
-  byte() { return this.bytes[this.at++]; }
+  byte() {
+    this.skip(1);
+    return this.bytes[this.at - 1];
+  }
 
   /** An unsigned number in LEB128. */
   number() {
@@ -38,7 +41,10 @@ export class Reader {
     return shift < 32 && byte & 0x40 ? value | (-1 << shift) : value;
   }
 
-  skip(bytes) { this.at += bytes; }
+  skip(bytes) {
+    this.at += bytes;
+    if (this.at > this.end) throw new Error('the program is cut off');
+  }
 
   text() {
     const length = this.number();
@@ -205,8 +211,11 @@ export function calls(bytes) {
     else if (instruction === 0x1c) for (const _ of reader.times()) reader.byte();
     else if (instruction === 0x43) reader.skip(4);
     else if (instruction === 0x44) reader.skip(8);
-    else if (instruction === 0xfc) for (let left = MORE_OPERANDS[reader.number()]; left; left -= 1) reader.number();
-    else if (!PLAIN(instruction)) throw new Error(`the instruction ${instruction.toString(16)} is new here`);
+    else if (instruction === 0xfc) {
+      const more = reader.number();
+      if (!(more in MORE_OPERANDS)) throw new Error(`the instruction fc ${more.toString(16)} is new here`);
+      for (let left = MORE_OPERANDS[more]; left; left -= 1) reader.number();
+    } else if (!PLAIN(instruction)) throw new Error(`the instruction ${instruction.toString(16)} is new here`);
   }
   return found;
 }
