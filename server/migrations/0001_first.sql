@@ -94,6 +94,8 @@ CREATE TABLE recordings (
     upload_length   BIGINT,
     -- Upload-Metadata as it came.
     upload_metadata TEXT NOT NULL DEFAULT '',
+    -- SHA-256 of the key its creation may be sent again with (base64): an index takes no text of any length.
+    idempotency_key TEXT,
     -- recording; partial: a piece of one, shown to nobody, of no session; final: made of such pieces.
     kind            TEXT NOT NULL DEFAULT 'recording',
     -- Upload-Concat as it came.
@@ -128,6 +130,9 @@ CREATE INDEX recordings_final ON recordings (upload_concat) WHERE kind = 'final'
 -- Uploads that take room and are no recording yet; a query must repeat the condition to the letter.
 CREATE INDEX recordings_user_open ON recordings (user_id)
     WHERE status IN ('recording', 'uploading') OR kind = 'partial';
+-- Of somebody's uploads with one key only one is open; a query must repeat the condition to the letter.
+CREATE UNIQUE INDEX recordings_user_key ON recordings (user_id, idempotency_key)
+    WHERE idempotency_key IS NOT NULL AND status IN ('recording', 'uploading') AND deleting = 0;
 
 -- What one of several servers does for all, and until when it is that one's.
 CREATE TABLE leases (

@@ -4,6 +4,8 @@ mod support;
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use reqwest::{Method, StatusCode};
 use support::hanging::Hanging;
@@ -76,6 +78,49 @@ async fn whoever_asks_again_with_the_same_key_gets_the_upload_there_is() {
         .await;
     assert_eq!(answer.expect("an answer").status(), StatusCode::NO_CONTENT);
     assert_ne!(create(&ann, Some(4), key).await, second);
+}
+
+#[tokio::test]
+async fn a_key_makes_another_upload_when_its_first_one_has_expired() {
+    let server = TestServer::with(&[("SORTIE_RECORDING_SILENCE_SECONDS", "60")]).await;
+    let ann = server.user("ann").await;
+    // Longer than what a database takes into an index, and with what PostgreSQL takes into no text.
+    let key = format!("idempotency_key {}", STANDARD.encode("\0k".repeat(2_500)));
+    let first = create(&ann, None, &key).await;
+    assert_eq!(create(&ann, None, &key).await, first);
+    server.clock.advance(Duration::from_secs(60));
+    let id = first.rsplit('/').next().unwrap_or_default();
+    until("it is given up", async || {
+        ann.recording(id).await["status"] == "failed"
+    })
+    .await;
+    assert_ne!(create(&ann, None, &key).await, first);
+}
+
+#[tokio::test]
+async fn creations_at_once_with_the_same_key_make_one_upload() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    for round in 0..5 {
+        let key = format!(
+            "idempotency_key {}",
+            STANDARD.encode(format!("round {round}"))
+        );
+        let creations = (0..4).map(|_| create(&ann, None, &key));
+        let uploads = futures_util::future::join_all(creations).await;
+        assert!(uploads.iter().all(|it| *it == uploads[0]), "{uploads:?}");
+        // Whoever was told of it may write at once.
+        let answer = ann.patch(&uploads[0], 0, b"\x1aE\xdf\xa3".to_vec());
+        let answer = answer.send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        let answer = ann.tus(Method::HEAD, &uploads[0]).send().await;
+        assert_eq!(header(&answer.expect("an answer"), "upload-offset"), "4");
+    }
+    let recordings = json_of(ann.get("/api/recordings"), 200).await;
+    assert_eq!(recordings.as_array().map(Vec::len), Some(5));
+    // Those that came too late have opened no session of their own.
+    let sessions = json_of(ann.get("/api/sessions"), 200).await;
+    assert_eq!(sessions.as_array().map(Vec::len), Some(5), "{sessions}");
 }
 
 #[tokio::test]

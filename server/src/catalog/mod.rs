@@ -38,7 +38,7 @@ pub use copy::{Copied, CopyError, copy_database};
 pub(crate) use growth::Growth;
 pub(crate) use leases::{Lease, RETENTION, SWEEP};
 pub(crate) use lists::{List, Place, Sort};
-pub(crate) use recordings::{Completion, RecordingRow, UploadKind};
+pub(crate) use recordings::{Completion, Insertion, RecordingRow, UploadKind};
 pub(crate) use refresh_tokens::RefreshTokenRow;
 pub(crate) use sessions::{SessionFilter, SessionRow};
 pub(crate) use usage::{Amount, Usage};

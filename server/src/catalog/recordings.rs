@@ -4,7 +4,6 @@
 mod tests;
 
 use sortie_api::RecordingStatus;
-use sortie_tus::metadata::Metadata;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -12,7 +11,7 @@ use super::{Catalog, CatalogError, nonsense};
 
 pub(super) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
-    r.upload_length, r.upload_metadata, r.kind, r.upload_concat, r.final_id, r.protected, r.deleting, r.created_ms, r.completed_ms \
+    r.upload_length, r.upload_metadata, r.idempotency_key, r.kind, r.upload_concat, r.final_id, r.protected, r.deleting, r.created_ms, r.completed_ms \
     FROM recordings AS r LEFT JOIN users AS u ON u.id = r.user_id";
 
 /// What the bytes of an upload are.
@@ -59,6 +58,8 @@ pub(crate) struct RecordingRow {
     pub(crate) upload_length: Option<i64>,
     /// `Upload-Metadata` as it came.
     pub(crate) upload_metadata: String,
+    /// A hash of the key its creation may be sent again with.
+    pub(crate) idempotency_key: Option<String>,
     /// What its bytes are.
     pub(crate) kind: UploadKind,
     /// `Upload-Concat` as it came.
@@ -73,6 +74,17 @@ pub(crate) struct RecordingRow {
     pub(crate) created_ms: i64,
     /// Became ready or failed at.
     pub(crate) completed_ms: Option<i64>,
+}
+
+/// What became of a recording that was to be added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Insertion {
+    /// It is there.
+    Done,
+    /// Its owner has as many open uploads as one person may have.
+    TooMany,
+    /// Its owner has an open upload with the same key, and this is its id.
+    Known(String),
 }
 
 /// What a recording will be once its object is finished; written down before that is done, so that a crash
@@ -160,6 +172,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
             interrupted: row.try_get::<i64, _>("interrupted")? != 0,
             upload_length: row.try_get("upload_length")?,
             upload_metadata: row.try_get("upload_metadata")?,
+            idempotency_key: row.try_get("idempotency_key")?,
             kind: kind_from_text(row.try_get("kind")?)?,
             upload_concat: row.try_get("upload_concat")?,
             final_id: row.try_get("final_id")?,
@@ -175,14 +188,17 @@ pub(super) type Insert<'q> =
     sqlx::query::Query<'q, sqlx::Any, <sqlx::Any as sqlx::Database>::Arguments>;
 
 const INSERT: &str = "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, \
-    status, upload_length, upload_metadata, kind, upload_concat, created_ms)";
+    status, upload_length, upload_metadata, idempotency_key, kind, upload_concat, created_ms)";
 
 /// The condition of the index `recordings_user_open`, to the letter.
 const OPEN: &str = "status IN ('recording', 'uploading') OR kind = 'partial'";
 
+/// The condition of the index `recordings_user_key`, but for what every key fulfils.
+const KEYED: &str = "status IN ('recording', 'uploading') AND deleting = 0";
+
 /// The statement that adds a row.
 pub(super) fn insert(row: &RecordingRow) -> Insert<'_> {
-    let sql = format!("{INSERT} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
+    let sql = format!("{INSERT} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)");
     bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row)
 }
 
@@ -197,21 +213,40 @@ fn bound<'q>(query: Insert<'q>, row: &'q RecordingRow) -> Insert<'q> {
         .bind(status_to_text(row.status))
         .bind(row.upload_length)
         .bind(&row.upload_metadata)
+        .bind(&row.idempotency_key)
         .bind(kind_to_text(row.kind))
         .bind(&row.upload_concat)
         .bind(row.created_ms)
 }
 
 impl Catalog {
-    /// Adds a recording, unless its owner has `most` open uploads already: `false` then.
+    /// Adds a recording, unless its owner has an open upload with the same key, or `most` open uploads already.
     pub(crate) async fn insert_recording(
         &self,
         row: &RecordingRow,
         most: u32,
-    ) -> Result<bool, CatalogError> {
+    ) -> Result<Insertion, CatalogError> {
+        loop {
+            if self.inserted(row, most).await? {
+                return Ok(Insertion::Done);
+            }
+            let key = row.idempotency_key.as_deref();
+            if let Some(id) = self.upload_with(&row.user_id, key).await? {
+                return Ok(Insertion::Known(id));
+            }
+            if self.open_uploads(&row.user_id).await? >= u64::from(most) {
+                return Ok(Insertion::TooMany);
+            }
+            // What was in its way has just ended.
+        }
+    }
+
+    /// Adds a recording; `false` if there is no room for it or one with the same key.
+    async fn inserted(&self, row: &RecordingRow, most: u32) -> Result<bool, CatalogError> {
         let condition = format!(
-            "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 \
-             WHERE (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND ({OPEN})) < $13"
+            "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 \
+             WHERE (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND ({OPEN})) < $14 \
+             ON CONFLICT (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL AND {KEYED} DO NOTHING"
         );
         let sql = format!("{INSERT} {condition}");
         let insert = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row).bind(i64::from(most));
@@ -237,26 +272,21 @@ impl Catalog {
         Ok(count.unsigned_abs())
     }
 
-    /// The open upload of somebody that was made with this text under this key of its metadata.
+    /// The open upload of somebody that was made with this key.
     pub(crate) async fn upload_with(
         &self,
         user_id: &str,
-        key: &str,
-        text: &str,
+        key: Option<&str>,
     ) -> Result<Option<String>, CatalogError> {
+        let Some(key) = key else { return Ok(None) };
         let sql = format!(
-            "SELECT id, upload_metadata FROM recordings WHERE user_id = $1 AND ({OPEN}) \
-             AND kind = 'recording' AND deleting = 0 AND upload_metadata <> '' ORDER BY id"
+            "SELECT id FROM recordings WHERE user_id = $1 AND idempotency_key = $2 AND {KEYED}"
         );
-        let open: Vec<(String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
             .bind(user_id)
-            .fetch_all(&self.pool)
-            .await?;
-        let found = open.into_iter().find(|(_, metadata)| {
-            let metadata = Metadata::parse(metadata);
-            metadata.is_ok_and(|metadata| metadata.text(key) == Some(text))
-        });
-        Ok(found.map(|(id, _)| id))
+            .bind(key)
+            .fetch_optional(&self.pool)
+            .await?)
     }
 
     /// The recording with this id.

@@ -43,6 +43,7 @@ pub(crate) fn growing(id: &str) -> RecordingRow {
         interrupted: false,
         upload_length: None,
         upload_metadata: String::new(),
+        idempotency_key: None,
         kind: UploadKind::Recording,
         upload_concat: String::new(),
         final_id: None,

@@ -56,6 +56,7 @@ pub(super) fn new_row(
         interrupted: false,
         upload_length: upload_length.and_then(|length| i64::try_from(length).ok()),
         upload_metadata,
+        idempotency_key: None,
         kind: UploadKind::Recording,
         upload_concat: String::new(),
         final_id: None,

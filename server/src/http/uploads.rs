@@ -12,11 +12,16 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
+use sha2::{Digest as _, Sha256};
 use sortie_api::ProblemCode;
 use sortie_tus::header::{self as tus, Concat};
 use sortie_tus::metadata::Metadata;
-use sortie_tus::server::{Append, Extension, Extensions, Protocol, UploadLength, effective_method};
+use sortie_tus::server::{
+    Append, Creation, Extension, Extensions, Protocol, UploadLength, effective_method,
+};
 
 use super::access::{Routes, routes};
 use super::caller::Caller;
@@ -141,7 +146,10 @@ async fn create(State(state): State<AppState>, caller: Caller, request: Request)
 
 /// Whoever does not know whether their upload was made says the same under this key of the metadata again, and gets
 /// the same upload while it is open.
-const IDEMPOTENCY_KEY: &str = "idempotency_key";
+fn idempotency_key(metadata: &Metadata) -> Option<String> {
+    let key = metadata.text("idempotency_key")?;
+    Some(STANDARD.encode(Sha256::digest(key)))
+}
 
 async fn created(
     state: &AppState,
@@ -149,40 +157,61 @@ async fn created(
     headers: &HeaderMap,
 ) -> ApiResult<(String, Option<Append>)> {
     let creation = protocol(state).creation(lookup(headers))?;
-    let row = match &creation.concat {
+    let id = match &creation.concat {
         Some(Concat::Final(parts)) => {
             let id = concat::create(state, caller, headers, &creation.metadata, parts).await?;
             return Ok((id, None));
         }
-        Some(Concat::Partial) => concat::partial(state, caller, &creation),
-        None => {
-            if let Some(key) = creation.metadata.text(IDEMPOTENCY_KEY)
-                && let Some(id) = state
-                    .catalog
-                    .upload_with(&caller.user_id, IDEMPOTENCY_KEY, key)
-                    .await?
-            {
-                return Ok((id, None));
-            }
-            let session = session(state, caller, &creation.metadata).await?;
-            recordings::new_row(
-                state,
-                &session.id,
-                &session.user_id,
-                filename(&creation.metadata),
-                creation.length.known(),
-                creation.metadata.to_string(),
-            )
+        Some(Concat::Partial) => {
+            let row = concat::partial(state, caller, &creation);
+            state.ingest.create(&row, &caller.actor()).await?
         }
+        None => match recording(state, caller, &creation).await? {
+            Made::New(id) => id,
+            Made::Known(id) => return Ok((id, None)),
+        },
     };
-    state.ingest.create(&row, &caller.actor()).await?;
-    tracing::info!(
-        recording = row.id,
-        session = row.session_id,
-        user = caller.username,
-        "upload created"
+    tracing::info!(recording = id, user = caller.username, "upload created");
+    Ok((id, creation.first_append()))
+}
+
+/// The upload that a creation names.
+enum Made {
+    New(String),
+    /// One of an earlier creation with the same key.
+    Known(String),
+}
+
+async fn recording(state: &AppState, caller: &Caller, creation: &Creation) -> ApiResult<Made> {
+    let metadata = &creation.metadata;
+    let key = idempotency_key(metadata);
+    let known = state.catalog.upload_with(&caller.user_id, key.as_deref());
+    if let Some(id) = known.await? {
+        return Ok(Made::Known(id));
+    }
+    let session = session(state, caller, metadata).await?;
+    let mut row = recordings::new_row(
+        state,
+        &session.id,
+        &session.user_id,
+        filename(metadata),
+        creation.length.known(),
+        metadata.to_string(),
     );
-    Ok((row.id, creation.first_append()))
+    row.idempotency_key = key;
+    let actor = caller.actor();
+    let made = match state.ingest.create(&row, &actor).await {
+        Ok(id) if id == row.id => return Ok(Made::New(id)),
+        Ok(id) => Ok(Made::Known(id)),
+        Err(error) => Err(error.into()),
+    };
+    // Opened for this upload, which there is not.
+    if metadata.text("session_id") != Some(&session.id) {
+        let now_ms = state.clock.now_ms();
+        let deleted = state.catalog.delete_session(&session, &actor, now_ms);
+        deleted.await?;
+    }
+    made
 }
 
 /// The session that an upload belongs to: the one it names, else one of its own.

@@ -45,9 +45,13 @@ impl Inner {
         actor: &Actor,
     ) -> Result<bool, IngestError> {
         let writer = self.storage.create(&row.id).await?;
+        let slot = self.slot(&row.id);
+        // Before there is a row, as in `create`.
+        let mut state = slot.state.lock().await;
         let inserted = self.catalog.insert_final(row, parts).await;
         if !matches!(inserted, Ok(true)) {
             drop(writer);
+            self.forget(&slot);
             self.remove_rowless(row).await;
             return Ok(inserted?);
         }
@@ -56,8 +60,7 @@ impl Inner {
         // Its bytes are here already, in its parts.
         self.audit(&AuditEvent::done(actor, Action::Upload, &row.id))
             .await;
-        let slot = self.slot(&row.id);
-        *slot.state.lock().await = Some(Growing::new(writer, row.kind));
+        *state = Some(Growing::new(writer, row.kind));
         // Until it is joined; the reaper goes on if the request does not.
         locked(&slot.seen).finish_again = Some(Interrupted(false));
         Ok(true)

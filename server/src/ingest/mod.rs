@@ -32,7 +32,9 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::catalog::{Action, Actor, AuditEvent, Catalog, CatalogError, RecordingRow, UploadKind};
+use crate::catalog::{
+    Action, Actor, AuditEvent, Catalog, CatalogError, Insertion, RecordingRow, UploadKind,
+};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::storage::{Storage, StorageError};
@@ -132,12 +134,13 @@ impl Ingest {
         }))
     }
 
-    /// Makes a recording: its object first, then its row, so that a row always has an object.
+    /// Makes a recording: its object first, then its row, so that a row always has an object. Gives its id, or that of
+    /// the open upload that its owner has made with the same key.
     pub(crate) async fn create(
         &self,
         row: &RecordingRow,
         actor: &Actor,
-    ) -> Result<(), IngestError> {
+    ) -> Result<String, IngestError> {
         let (inner, row, actor) = (Arc::clone(&self.0), row.clone(), actor.clone());
         undisturbed(async move { inner.create(&row, &actor).await }).await
     }
@@ -345,31 +348,38 @@ fn closed_position_of(row: &RecordingRow) -> Result<Position, IngestError> {
 }
 
 impl Inner {
-    async fn create(&self, row: &RecordingRow, actor: &Actor) -> Result<(), IngestError> {
+    async fn create(&self, row: &RecordingRow, actor: &Actor) -> Result<String, IngestError> {
         let most = self.uploads_per_user;
         // Before anything is made for nothing; it is the row that decides.
         if self.catalog.open_uploads(&row.user_id).await? >= u64::from(most) {
-            return Err(IngestError::TooMany { most });
+            let key = row.idempotency_key.as_deref();
+            let known = self.catalog.upload_with(&row.user_id, key).await?;
+            return known.ok_or(IngestError::TooMany { most });
         }
         let writer = self.storage.create(&row.id).await?;
+        let slot = self.slot(&row.id);
+        // Before there is a row: whoever finds that may write, and shall find this writer here, not open another.
+        let mut state = slot.state.lock().await;
         let inserted = self.catalog.insert_recording(row, most).await;
-        if !matches!(inserted, Ok(true)) {
+        if !matches!(inserted, Ok(Insertion::Done)) {
             drop(writer);
+            self.forget(&slot);
             self.remove_rowless(row).await;
-            inserted?;
-            return Err(IngestError::TooMany { most });
+            return match inserted? {
+                Insertion::Known(id) => Ok(id),
+                Insertion::Done | Insertion::TooMany => Err(IngestError::TooMany { most }),
+            };
         }
         if row.kind != UploadKind::Partial {
             let event = AuditEvent::done(actor, Action::Start, &row.id).detail(&row.session_id);
             self.audit(&event).await;
         }
-        let slot = self.slot(&row.id);
         let mut growing = Growing::new(writer, row.kind);
         growing.open = Some((declared_length(row), row.kind));
-        *slot.state.lock().await = Some(growing);
+        *state = Some(growing);
         let _ = slot.owner.set(row.user_id.clone());
         self.heard(&slot);
-        Ok(())
+        Ok(row.id.clone())
     }
 
     /// Removes the object of a row that was not to be.

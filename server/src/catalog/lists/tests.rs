@@ -247,6 +247,8 @@ async fn what_is_asked_often_reads_no_more_than_it_needs() {
         "SELECT id FROM recordings AS r WHERE r.deleting = 1",
         "SELECT id FROM recordings AS r WHERE r.kind = 'final' AND r.upload_concat = 'x' AND r.deleting = 0",
         "SELECT id FROM recordings WHERE session_id = 'x' AND kind <> 'partial' AND status IN ('recording', 'uploading')",
+        "SELECT id FROM recordings WHERE user_id = 'x' AND idempotency_key = 'x' \
+         AND status IN ('recording', 'uploading') AND deleting = 0",
         "UPDATE recordings SET deleting = 1 WHERE deleting = 0 AND final_id IS NOT NULL \
          AND final_id NOT IN (SELECT id FROM recordings WHERE status IN ('recording', 'uploading', 'processing'))",
         "UPDATE recordings SET deleting = 1 WHERE deleting = 0 AND kind = 'partial' AND final_id IS NULL AND completed_ms <= 1",

@@ -25,7 +25,7 @@ async fn a_finish_does_not_take_back_a_new_name() -> Result<(), CatalogError> {
         ("left alone", None, "first.webm"),
     ] {
         let row = growing(id);
-        assert!(catalog.insert_recording(&row, 10).await?);
+        assert_eq!(catalog.insert_recording(&row, 10).await?, Insertion::Done);
         // Between the moment a finish was planned and the moment it is written down.
         let plan = plan(&row);
         if renamed.is_some() {
@@ -57,7 +57,7 @@ async fn without_its_lease_nobody_plans_an_end() -> Result<(), CatalogError> {
     let folder = tempfile::tempdir().expect("a folder");
     let catalog = catalog(folder.path()).await?;
     let row = growing("id");
-    assert!(catalog.insert_recording(&row, 10).await?);
+    assert_eq!(catalog.insert_recording(&row, 10).await?, Insertion::Done);
     assert!(!catalog.mark_processing("id", &plan(&row), Some(1)).await?);
     let row = catalog.recording("id").await?.expect("it is there");
     assert_eq!(row.status, RecordingStatus::Recording);
@@ -83,10 +83,79 @@ async fn a_race_opens_no_more_uploads_than_one_person_may() -> Result<(), Catalo
         });
         let mut inserted = 0;
         for done in futures_util::future::join_all(inserts).await {
-            inserted += usize::from(done.expect("no panic")?);
+            inserted += usize::from(done.expect("no panic")? == Insertion::Done);
         }
         assert_eq!(inserted, 3);
         assert_eq!(catalog.open_uploads(&user.id).await?, 3);
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_race_opens_one_upload_for_one_key() -> Result<(), CatalogError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let catalog = catalog(folder.path()).await?;
+    catalog.insert_user(&person("bob")).await?;
+    // Whose row can be locked, and whose cannot.
+    for user_id in ["bob", "ann"] {
+        let inserts = (0..12).map(|number| {
+            let catalog = catalog.clone();
+            tokio::spawn(async move {
+                let row = keyed(&format!("{user_id}-{number}"), user_id, "key");
+                (catalog.insert_recording(&row, 3).await, row.id)
+            })
+        });
+        let (mut made, mut told) = (Vec::new(), Vec::new());
+        for done in futures_util::future::join_all(inserts).await {
+            match done.expect("no panic") {
+                (Ok(Insertion::Known(id)), _) => told.push(id),
+                (Ok(Insertion::Done), id) => made.push(id),
+                (other, _) => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(made.len(), 1, "{made:?}");
+        assert!(told.iter().all(|id| *id == made[0]), "{made:?} {told:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_is_free_again_when_its_upload_is_not_open_any_more() -> Result<(), CatalogError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let catalog = catalog(folder.path()).await?;
+    let first = keyed("first", "ann", "key");
+    assert_eq!(catalog.insert_recording(&first, 10).await?, Insertion::Done);
+    let known = Insertion::Known("first".to_owned());
+    let again = keyed("again", "ann", "key");
+    assert_eq!(catalog.insert_recording(&again, 10).await?, known);
+    // Even where there would be no room for another one.
+    assert_eq!(catalog.insert_recording(&again, 1).await?, known);
+    assert!(catalog.mark_uploading("first").await?);
+    assert_eq!(catalog.insert_recording(&again, 10).await?, known);
+    for other in [keyed("other", "ann", "other"), keyed("bobs", "bob", "key")] {
+        assert_eq!(catalog.insert_recording(&other, 10).await?, Insertion::Done);
+    }
+    // Complete.
+    assert!(
+        catalog
+            .mark_processing("first", &plan(&first), None)
+            .await?
+    );
+    assert_eq!(catalog.insert_recording(&again, 10).await?, Insertion::Done);
+    assert!(catalog.mark_complete("first", 2).await?);
+    // On its way out.
+    catalog.mark_deleting("again").await?;
+    let third = keyed("third", "ann", "key");
+    assert_eq!(catalog.insert_recording(&third, 10).await?, Insertion::Done);
+    assert!(catalog.delete_recording("third").await?);
+    assert_eq!(catalog.upload_with("ann", Some("key")).await?, None);
+    Ok(())
+}
+
+fn keyed(id: &str, user_id: &str, key: &str) -> RecordingRow {
+    RecordingRow {
+        user_id: user_id.to_owned(),
+        idempotency_key: Some(key.to_owned()),
+        ..growing(id)
+    }
 }
