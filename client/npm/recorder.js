@@ -18,8 +18,6 @@ export class Recorder extends EventTarget {
   #inner;
   /** Recordings before this one, whose encoders had fallen silent. */
   #parts = [];
-  /** Size and length when there were bytes for the last time. */
-  #grown = NOTHING_YET;
   #restarting = false;
 
   constructor(options) {
@@ -49,10 +47,7 @@ export class Recorder extends EventTarget {
   }
 
   #heard(name, detail, Core) {
-    if (name === 'progress') {
-      if (detail.sizeBytes > this.#grown.sizeBytes) this.#grown = detail;
-      detail = this.#whole(detail);
-    }
+    if (name === 'progress') detail = this.#whole(detail);
     // The promise of `stop()` says the same, and waits for the parts, too.
     if (name === 'done' && this.#parts.length) {
       this.#all(detail).then((all) => this.#tell('done', all), (error) => this.#tell('error', typed(error)));
@@ -70,7 +65,8 @@ export class Recorder extends EventTarget {
     if (this.#restarting) return;
     this.#restarting = true;
     const silent = this.#inner;
-    const { sizeBytes } = silent.progress;
+    // Stands still until there are bytes again, other than those it had left.
+    const { recorded } = silent.progress;
     let next;
     // A canvas is asked again; nobody should have to choose a screen twice.
     const copy = this.#options.source instanceof HTMLCanvasElement ? undefined : silent.stream.clone();
@@ -84,21 +80,19 @@ export class Recorder extends EventTarget {
         setTimeout(resolve, PATIENCE_MS, false);
       });
       await next.start();
-      const goesOn = (await gives) && silent.state === 'recording' && silent.progress.sizeBytes === sizeBytes;
+      const goesOn = (await gives) && silent.state === 'recording' && silent.progress.recorded === recorded;
       if (!goesOn) throw new Error('not needed');
-      const part = { inner: silent, size: sizeBytes, recorded: this.#grown.recorded };
       // Nothing at all is no part.
-      part.finished = silent.stop(false).catch((error) => (error.code === 'empty' ? undefined : Promise.reject(error)));
-      part.finished.catch(() => {});
-      this.#parts.push(part);
-      this.#grown = NOTHING_YET;
+      if (silent.progress.sizeBytes) {
+        const finished = silent.stop(false);
+        finished.catch(() => {});
+        this.#parts.push({ inner: silent, finished });
+      } else silent.abort();
       this.#inner = next;
       this.#tell('warning', { code: 'restarted', message: 'The browser\'s encoder fell silent. A new recording has begun.' });
-    } catch (error) {
+    } catch {
       next?.abort();
       release();
-      // It has come to show what may not be recorded: no encoder will give anything more.
-      if (error.code === 'tainted_canvas') this.#tell('warning', { code: error.code, message: error.message });
     } finally {
       this.#restarting = false;
     }
@@ -108,15 +102,11 @@ export class Recorder extends EventTarget {
   #whole(progress) {
     if (!this.#parts.length) return progress;
     const whole = { ...progress };
-    let all = true;
-    for (const { inner, size, recorded } of this.#parts.toReversed()) {
-      const { safeBytes, safeUntil, pendingBytes } = inner.progress;
+    for (const { inner } of this.#parts.toReversed()) {
+      const part = inner.progress;
       // Safe is what there is no gap before.
-      whole.safeUntil = safeBytes < size ? Math.min(safeUntil, recorded) : recorded + whole.safeUntil;
-      whole.recorded += recorded;
-      whole.sizeBytes += size;
-      whole.safeBytes += safeBytes;
-      whole.pendingBytes += pendingBytes;
+      whole.safeUntil = inner.state === 'done' ? part.recorded + whole.safeUntil : part.safeUntil;
+      for (const what of ['recorded', 'sizeBytes', 'safeBytes', 'pendingBytes']) whole[what] += part[what];
     }
     return whole;
   }
@@ -124,7 +114,7 @@ export class Recorder extends EventTarget {
   /** The end of this recording and those before it. */
   async #all(done) {
     if (!this.#parts.length) return done;
-    const before = (await Promise.all(this.#parts.map((it) => it.finished))).filter(Boolean);
+    const before = await Promise.all(this.#parts.map((it) => it.finished));
     const { recorded, sizeBytes } = this.#whole({ ...done, safeUntil: done.recorded, safeBytes: done.sizeBytes, pendingBytes: 0 });
     return { ...done, recorded, sizeBytes, parts: [...before, done].map((it) => it.recordingId ?? it.uploadUrl) };
   }

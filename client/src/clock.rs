@@ -3,13 +3,18 @@
 /// Measures recorded time: it runs between start and stop except during pauses.
 ///
 /// Times are milliseconds of any clock that does not jump, such as `performance.now()`. A reading before the
-/// one that came last counts as no time at all, so the result never falls.
+/// one that came last counts as no time at all. What it has measured falls in one case only: when an encoder turns out
+/// to have been silent, what it did not record is taken back.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RecordedClock {
     /// What has been measured up to the last halt.
     banked_ms: f64,
     /// When it was last set going; nothing while it stands still.
     running_since_ms: Option<f64>,
+    /// What was measured when bytes came for the last time.
+    heard_ms: f64,
+    /// No more than this has been recorded, as long as the encoder is silent.
+    most_ms: Option<f64>,
 }
 
 impl RecordedClock {
@@ -24,7 +29,26 @@ impl RecordedClock {
         self.running_since_ms = None;
     }
 
+    /// Bytes came: what was measured up to now is in the recording. A silence before them is, too, as a picture that
+    /// stood still.
+    pub(crate) fn heard(&mut self, now_ms: f64) {
+        self.heard_ms = self.exact(now_ms);
+        self.most_ms = None;
+    }
+
+    /// No bytes come any more. An encoder that is asked for them every `timeslice_ms` had between none and that much
+    /// to give yet.
+    pub(crate) fn silent(&mut self, timeslice_ms: u32) {
+        self.most_ms = Some(self.heard_ms + f64::from(timeslice_ms) / 2.0);
+    }
+
     /// Recorded time in whole milliseconds.
+    pub(crate) fn recorded_ms(&self, now_ms: f64) -> u64 {
+        let exact = self.exact(now_ms);
+        whole(self.most_ms.map_or(exact, |most| most.min(exact)))
+    }
+
+    /// The same, as if the encoder were never silent.
     pub(crate) fn elapsed_ms(&self, now_ms: f64) -> u64 {
         whole(self.exact(now_ms))
     }
@@ -73,6 +97,29 @@ mod tests {
         clock.halt(1_000.0);
         clock.halt(2_000.0);
         assert_eq!(clock.elapsed_ms(3_000.0), 1_000);
+    }
+
+    #[test]
+    fn silence_is_taken_back_and_counts_when_bytes_come_after_all() {
+        let mut clock = RecordedClock::default();
+        clock.run(0.0);
+        clock.heard(3_000.0);
+        assert_eq!(clock.recorded_ms(13_000.0), 13_000);
+        clock.silent(1_000);
+        assert_eq!(clock.recorded_ms(13_000.0), 3_500);
+        assert_eq!(clock.elapsed_ms(13_000.0), 13_000);
+        clock.heard(20_000.0);
+        assert_eq!(clock.recorded_ms(21_000.0), 21_000);
+    }
+
+    #[test]
+    fn a_silence_that_is_noticed_at_once_adds_nothing() {
+        let mut clock = RecordedClock::default();
+        clock.run(0.0);
+        clock.heard(3_000.0);
+        clock.silent(1_000);
+        clock.halt(3_100.0);
+        assert_eq!(clock.recorded_ms(9_000.0), 3_100);
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub enum Event {
 /// How far recording and uploading are.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// How long the recording is, in milliseconds; pauses do not count.
+    /// How long the recording is, in milliseconds; pauses do not count. When the encoder turns out to have fallen
+    /// silent it goes back to the last bytes, and on from there when more come.
     pub recorded_ms: u64,
     /// Bytes recorded so far.
     pub size_bytes: u64,
@@ -82,6 +83,8 @@ pub enum Warning {
         /// For how long, in milliseconds.
         silent_ms: u64,
     },
+    /// The canvas has come to show pictures from another origin: nothing of it is recorded any more.
+    TaintedCanvas,
     /// The encoder had fallen silent and was started anew: what follows is another recording.
     Restarted,
     /// The device slept: that time is missing.
@@ -106,6 +109,7 @@ impl Warning {
             Self::StorageLow { .. } => "storage_low",
             Self::StorageFull => "storage_full",
             Self::NoData { .. } => "no_data",
+            Self::TaintedCanvas => "tainted_canvas",
             Self::Restarted => "restarted",
             Self::Slept { .. } => "slept",
             Self::Encoder(_) => "encoder",
@@ -143,6 +147,7 @@ impl std::fmt::Display for Warning {
                 "Nothing has been recorded for {} s. Check what is being recorded.",
                 silent_ms / 1_000
             ),
+            Self::TaintedCanvas => RecorderError::TaintedCanvas.fmt(f),
             Self::Restarted => f.write_str("The browser's encoder fell silent. A new recording has begun."),
             Self::Slept { asleep_ms } => write!(
                 f,

@@ -197,7 +197,8 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
     });
   });
 
-  test('a canvas that comes to show a picture of another site: why nothing more is recorded is said', async () => {
+  // Stopped when it has been said, and long after; and before anybody could have noticed.
+  for (const [kind, stopAfterMs] of [['noticed', undefined], ['at once', 1_000]]) test(`a canvas that comes to show a picture of another site: why nothing more is recorded is said, and not more is promised than there is: ${kind}`, async () => {
     const stranger = await Relay.start();
     const folder = await project({
       files: {
@@ -206,26 +207,39 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
           import { Recorder } from './node_modules/sortie-recorder/index.js';
           ${CANVAS}
           const { server, token } = ${options()};
+          const image = new Image();
+          image.src = '${stranger.origin}/e2e/picture.svg';
+          await image.decode();
           window.recorder = new Recorder({ server, getToken: () => token, source: canvas });
           window.warnings = [];
           window.recorder.on('warning', (it) => window.warnings.push(it));
           await window.recorder.start();
-          const image = new Image();
-          image.src = '${stranger.origin}/e2e/picture.svg';
-          await image.decode();
-          setTimeout(() => context.drawImage(image, 0, 0), 2_500);
+          setTimeout(() => { context.drawImage(image, 0, 0); window.tainted = true; }, 3_500);
         `,
       },
     });
     try {
-      await withPage(context, 'npm tainted', async (page) => {
-        await page.goto(site.add('tainted', folder));
-        const said = await page.waitForFunction(() => window.warnings?.find((it) => it.code === 'tainted_canvas'), null, { timeout: 60_000 });
-        assert.match((await said.jsonValue()).message, /pictures from another site\. Load them with CORS/);
+      await withPage(context, `npm tainted ${kind}`, async (page) => {
+        await page.goto(site.add(`tainted ${kind}`.replaceAll(' ', '-'), folder));
+        const when = (what) => page.waitForFunction(what, null, { timeout: 60_000 });
+        if (stopAfterMs) {
+          await when(() => window.tainted);
+          await wait(stopAfterMs);
+        } else {
+          await when(() => window.warnings?.length);
+          const { recorded } = await page.evaluate(() => window.recorder.progress);
+          await wait(RECORD_MS);
+          assert.equal((await page.evaluate(() => window.recorder.progress)).recorded, recorded);
+        }
         const done = await page.evaluate(() => window.recorder.stop());
+        const [warning, ...others] = await page.evaluate(() => window.warnings);
+        assert.equal(warning.code, 'tainted_canvas');
+        assert.match(warning.message, /pictures from another site\. Load them with CORS/);
+        assert.deepEqual(others, []);
         await untilReady(api, done.recordingId, READY_WITHIN_MS);
-        const file = await inspect(await api.download(done.recordingId), 'npm tainted');
-        assert.ok(file.durationSeconds > 1, `${file.durationSeconds} s were kept`);
+        const { durationSeconds } = await inspect(await api.download(done.recordingId), `npm tainted ${kind}`);
+        assert.ok(durationSeconds > 2, `${durationSeconds} s were kept`);
+        assert.ok(Math.abs(durationSeconds - done.recorded / 1_000) <= 1, `${done.recorded} ms were promised, ${durationSeconds} s are there`);
       });
     } finally {
       await stranger.close();

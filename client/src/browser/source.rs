@@ -145,10 +145,9 @@ impl OpenSource {
         }
         let watch = Watch::new(&source, microphone.as_ref(), end);
         let keep_alive = match kind {
-            Kind::Canvas { canvas, .. } => tracks(&source.get_video_tracks())
-                .into_iter()
-                .find_map(|track| track.dyn_into::<CanvasCaptureMediaStreamTrack>().ok())
-                .map(|track| KeepAlive::new(canvas, track)),
+            Kind::Canvas { canvas, .. } => {
+                canvas_track(&source).map(|track| KeepAlive::new(canvas, track))
+            }
             _ => None,
         };
         let (stream, mixer) = match microphone {
@@ -218,6 +217,21 @@ impl OpenSource {
         }
     }
 
+    /// Whether it is a canvas that shows what may not be recorded, now. That is tried: asking for a pixel would make
+    /// browsers draw more slowly from then on.
+    pub(super) fn is_tainted(&self) -> bool {
+        let Some(track) = canvas_track(&self.stream) else {
+            return false;
+        };
+        match capture_canvas(&track.canvas(), DEFAULT_FPS) {
+            Ok(tried) => {
+                drop(Owned(tracks(&tried.get_tracks())));
+                false
+            }
+            Err(error) => error == RecorderError::TaintedCanvas,
+        }
+    }
+
     /// Gives the recorder the news instead.
     pub(super) fn listen(&self, listener: impl Fn(SourceEvent) + 'static) {
         self.watch.listen(listener);
@@ -273,6 +287,12 @@ fn tracks(list: &Array) -> Vec<MediaStreamTrack> {
     list.iter()
         .filter_map(|track| track.dyn_into().ok())
         .collect()
+}
+
+/// Where the picture comes from, if that is a canvas.
+fn canvas_track(stream: &MediaStream) -> Option<CanvasCaptureMediaStreamTrack> {
+    let mut video = tracks(&stream.get_video_tracks()).into_iter();
+    video.find_map(|track| track.dyn_into().ok())
 }
 
 fn is_live(track: &MediaStreamTrack) -> bool {

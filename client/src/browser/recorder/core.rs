@@ -118,6 +118,7 @@ impl Core {
                 self.clock.borrow_mut().run(now_ms());
             }
             Action::StopCapture => {
+                self.watch_canvas();
                 self.clock.borrow_mut().halt(now_ms());
                 self.with_capture(Capture::stop);
             }
@@ -210,13 +211,14 @@ impl Core {
     }
 
     fn chunk(&self, blob: Blob) {
+        // What comes after the end was recorded before.
+        if self.watch.chunk(blob.size() == 0.0) && self.state().is_capturing() {
+            self.clock.borrow_mut().heard(now_ms());
+        }
         let recorded_ms = self.recorded_ms();
         let size = self.remote.spool.push(blob, recorded_ms);
         self.ledger.borrow_mut().recorded(size, recorded_ms);
         self.limit.borrow_mut().saw_chunk(size);
-        if size > 0 {
-            self.watch.heard();
-        }
         self.report();
         self.check_limits();
     }
@@ -231,9 +233,17 @@ impl Core {
                 pending_bytes: pending,
             }));
         }
-        if self.state().is_capturing() && self.limit.borrow().is_reached(self.recorded_ms(), size) {
+        // A recording that has fallen silent ends by itself, too.
+        let elapsed_ms = self.clock.borrow().elapsed_ms(now_ms());
+        if self.state().is_capturing() && self.limit.borrow().is_reached(elapsed_ms, size) {
             self.news(Input::Stop(StopReason::LimitReached));
         }
+    }
+
+    /// The encoder gives nothing any more: no time is recorded, and what it has left is asked for.
+    pub(super) fn silent(&self) {
+        self.clock.borrow_mut().silent(self.options.timeslice_ms);
+        self.with_capture(Capture::request_data);
     }
 
     /// The server takes no more than this.
@@ -346,7 +356,7 @@ impl Core {
     }
 
     fn recorded_ms(&self) -> u64 {
-        self.clock.borrow().elapsed_ms(now_ms())
+        self.clock.borrow().recorded_ms(now_ms())
     }
 
     pub(super) fn stream(&self) -> Option<MediaStream> {

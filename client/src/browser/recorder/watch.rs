@@ -7,7 +7,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::VisibilityState;
 
 use super::super::awake::Awake;
-use super::super::capture::Capture;
+use super::super::source::OpenSource;
 use super::super::worker::{TICK_MS, Ticking, Worker};
 use super::super::{now_ms, quota};
 use super::core::Core;
@@ -49,9 +49,9 @@ impl Watch {
         }
     }
 
-    /// Bytes came.
-    pub(super) fn heard(&self) {
-        self.watchdog.borrow_mut().heard(wall_ms());
+    /// A chunk came; whether it shows that the encoder works.
+    pub(super) fn chunk(&self, is_empty: bool) -> bool {
+        self.watchdog.borrow_mut().chunk(wall_ms(), is_empty)
     }
 
     /// Nothing is recorded any more: the screen may go off.
@@ -124,15 +124,26 @@ impl Core {
         }
         let alarm = self.watch.watchdog.borrow_mut().tick(wall_ms());
         match alarm {
+            Some(Alarm::Quiet) => self.watch_canvas(),
             Some(Alarm::Silent { silent_ms }) => {
                 self.tell(Event::Warning(Warning::NoData { silent_ms }));
-                // It may have something and only not know that it is wanted.
-                self.with_capture(Capture::request_data);
+                self.silent();
             }
             Some(Alarm::Slept { asleep_ms }) => {
                 self.tell(Event::Warning(Warning::Slept { asleep_ms }));
             }
             None => {}
+        }
+    }
+
+    /// Nothing tells that a canvas has come to show what may not be recorded, and it gives nothing more.
+    pub(super) fn watch_canvas(&self) {
+        let is_known = self.watch.watchdog.borrow().is_silence_known();
+        let source = self.source.borrow();
+        if !is_known && source.as_ref().is_some_and(OpenSource::is_tainted) {
+            self.watch.watchdog.borrow_mut().silence();
+            self.tell(Event::Warning(Warning::TaintedCanvas));
+            self.silent();
         }
     }
 
