@@ -78,6 +78,9 @@ pub enum Warning {
     },
     /// The device has no room left: new bytes are in memory until the server has them.
     StorageFull,
+    /// The server has not answered once since recording began, or what answers is no tus server: the address may be
+    /// wrong. Recording goes on, and it is tried again for as long as it takes.
+    Unreachable(RecorderError),
     /// No bytes have come from the encoder for a while.
     NoData {
         /// For how long, in milliseconds.
@@ -108,6 +111,7 @@ impl Warning {
             Self::NotDurable => "not_durable",
             Self::StorageLow { .. } => "storage_low",
             Self::StorageFull => "storage_full",
+            Self::Unreachable(_) => "unreachable",
             Self::NoData { .. } => "no_data",
             Self::TaintedCanvas => "tainted_canvas",
             Self::Restarted => "restarted",
@@ -142,6 +146,7 @@ impl std::fmt::Display for Warning {
             Self::StorageFull => f.write_str(
                 "This device has no room left: keep this page open until the network has caught up.",
             ),
+            Self::Unreachable(why) => why.fmt(f),
             Self::NoData { silent_ms } => write!(
                 f,
                 "Nothing has been recorded for {} s. Check what is being recorded.",

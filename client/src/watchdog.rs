@@ -154,7 +154,10 @@ mod tests {
         assert!(!watchdog.chunk(12_000, true));
         assert_eq!(tick(&mut watchdog, 11_250, 60_000), []);
         assert!(watchdog.chunk(60_100, false));
-        assert_eq!(tick(&mut watchdog, 60_250, 62_250), [(62_250, Alarm::Quiet)]);
+        assert_eq!(
+            tick(&mut watchdog, 60_250, 62_250),
+            [(62_250, Alarm::Quiet)]
+        );
     }
 
     #[test]

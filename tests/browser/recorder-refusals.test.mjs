@@ -49,7 +49,7 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
 
   test('a server where nobody listens', async () => {
     // The port of "discard": browsers do not even ask there, which is the same to them.
-    const expected = { code: 'unreachable', sentence: /cannot be reached.*Check your network/ };
+    const expected = { code: 'unreachable', sentence: /cannot be reached.*Check the address: at http:\/\/127\.0\.0\.1:9 / };
     await refused({ title: 'refused nobody', ...expected }, startingWith({ server: 'http://127.0.0.1:9' }));
   });
 
@@ -58,18 +58,75 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
     await refused({ title: 'refused stranger', ...expected }, startingWith({ server: stranger.origin }));
   });
 
-  test('an endpoint that is none', async () => {
-    await withPage(stage.visitor, 'refused endpoint', async (page) => {
-      const recorder = await RecorderPage.open(page, stage.api, { origin: relay.origin });
-      await page.evaluate((endpoint) => window.e2e.start({ server: undefined, session: undefined, endpoint }), `${stranger.origin}/files`);
+  /** Begins to record to that endpoint, in a page of `origin`. */
+  const recordTo = (endpoint, title, ask, { context = stage.visitor, origin = relay.origin } = {}) =>
+    withPage(context, title, async (page) => {
+      const recorder = await RecorderPage.open(page, stage.api, { origin });
+      await page.evaluate((it) => window.e2e.start({ server: undefined, session: undefined, endpoint: it }), endpoint);
+      return ask(recorder, page);
+    });
+
+  /** What sending a file there comes to. */
+  const sendingTo = (page, endpoint) => page.evaluate((it) => window.e2e.uploadSample([1, 2, 3], { endpoint: it }).then(
+    () => ({ message: 'it is there' }),
+    ({ code, message }) => ({ code, message }),
+  ), endpoint);
+
+  for (const status of [404, 405]) test(`an endpoint that is none: ${status}`, async () => {
+    const endpoint = `${stranger.origin}/files`;
+    const sentence = new RegExp(`status ${status}.*Check the address: at ${endpoint} a tus server is expected`);
+    stranger.status = status;
+    await recordTo(endpoint, `refused endpoint ${status}`, async (recorder, page) => {
       const [error] = await until('failed', () => recorder.heard('error'), (it) => it.length > 0);
       assert.equal(error.code, 'upload');
-      assert.match(error.message, /status 404.*Check the address/);
+      assert.match(error.message, sentence);
+      const refused = await sendingTo(page, endpoint);
+      assert.equal(refused.code, 'upload');
+      assert.match(refused.message, sentence);
+    });
+  });
+
+  // Somebody may be there in a moment, or a login page may stand in between: it is tried again, and said.
+  for (const [kind, endpointOf, origin, what] of [
+    ['answers with a page', () => `${stranger.origin}/files`, () => relay.origin, /Something other than.*status 200/],
+    ['does not let the page in', () => `${stage.server.origin}/api/uploads`, () => stranger.origin, /cannot be reached/],
+    ['is not there', () => 'http://127.0.0.1:9/files', () => relay.origin, /cannot be reached/],
+  ]) test(`an endpoint that ${kind}`, async () => {
+    const endpoint = endpointOf();
+    const expected = new RegExp(`${what.source}.*Check the address: at ${endpoint} a tus.*pages of ${origin()} in.*SORTIE_CORS_ORIGINS=${origin()}\\)`);
+    stranger.status = 200;
+    const context = await stage.browser.newContext();
+    await recordTo(endpoint, `warned ${kind}`, async (recorder, page) => {
+      const warnings = () => recorder.heard('warning');
+      const [warning] = await until('warned', warnings, (it) => it.length > 0);
+      assert.equal(warning.code, 'unreachable');
+      assert.match(warning.message, expected);
+      const { recorded } = await recorder.progress();
+      // While it is tried again, once more at the least, and nothing is said twice.
+      const refused = await sendingTo(page, endpoint);
+      assert.equal(refused.code, 'unreachable');
+      assert.match(refused.message, expected);
+      const after = await recorder.until('goes on', (it) => it.recorded > recorded + 3_000);
+      assert.equal(after.state, 'recording');
+      assert.ok(after.pendingBytes > 0 && after.pendingBytes === after.sizeBytes);
+      assert.equal((await warnings()).length, 1);
+    }, { context, origin: origin() });
+    // What the page has left behind can be sent as soon as the server is there, and stays until then.
+    await withPage(context, `left ${kind}`, async (page) => {
+      const recorder = await RecorderPage.open(page, stage.api, { origin: origin() });
+      const found = () => page.evaluate((it) => window.e2e.recover({ endpoint: it }), endpoint);
+      const [left] = await until('found', found, (it) => it.length > 0);
+      assert.ok(left.keptBytes > 0);
+      const refused = await page.evaluate(() => window.e2e.upload(0).catch(({ code, message }) => ({ code, message })));
+      assert.equal(refused.code, 'unreachable');
+      assert.match(refused.message, expected);
+      await recorder.discard(0);
     });
   });
 
   test('a server that does not let pages of this origin in', async () => {
-    const expected = { code: 'unreachable', sentence: /cannot be reached.*does the server let them in \(CORS\)/ };
+    const sentence = new RegExp(`cannot be reached.*at ${stage.server.origin} a.*pages of ${stranger.origin} in \\(CORS; ours: SORTIE_CORS_ORIGINS=${stranger.origin}\\)`);
+    const expected = { code: 'unreachable', sentence };
     await refused({ title: 'refused CORS', origin: stranger.origin, ...expected }, startingWith({ server: stage.server.origin }));
   });
 

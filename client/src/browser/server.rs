@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
-use sortie_tus::client::{Start, UploadLength};
+use sortie_tus::client::{Start, UploadLength, WaitReason};
 use wasm_bindgen::JsValue;
 
 use super::access::Access;
 use super::fetch::{Call, Cancel};
 use super::json;
+use super::not_there;
 use super::time::within;
 use crate::wire::{Fields, NEW_SESSION, Started, stop_recording};
 use crate::{Authorization, RecorderError, RenewalFailed, Target};
@@ -99,7 +100,10 @@ impl Server {
     async fn post(&self, path: &str, body: &str) -> Result<JsValue, RecorderError> {
         let (mut status, mut text) = self.attempt(path, body).await?;
         if status == 401 {
-            self.access.renew().await.map_err(signed_out)?;
+            self.access
+                .renew()
+                .await
+                .map_err(|it| signed_out(it, &self.base))?;
             (status, text) = self.attempt(path, body).await?;
         }
         let answer = json::object(&text);
@@ -116,25 +120,34 @@ impl Server {
     async fn attempt(&self, path: &str, body: &str) -> Result<(u16, String), RecorderError> {
         let call =
             Call::new("POST", self.base.clone() + path).header("content-type", "application/json");
-        let mut call = self.access.authorize(call).await.map_err(signed_out)?;
+        let mut call = self
+            .access
+            .authorize(call)
+            .await
+            .map_err(|it| signed_out(it, &self.base))?;
         call.body = Some(body.into());
         let cancel = Cancel::new();
         let answer = async {
             let answer = call
                 .send(&cancel)
                 .await
-                .map_err(|_| RecorderError::Unreachable)?;
+                .map_err(|_| unreachable(&self.base))?;
             Ok((answer.status(), answer.text().await))
         };
         let answer = within(TIMEOUT_MS, Box::pin(answer)).await;
-        answer.unwrap_or(Err(RecorderError::Unreachable))
+        answer.unwrap_or_else(|| Err(unreachable(&self.base)))
     }
 }
 
-fn signed_out(failed: RenewalFailed) -> RecorderError {
+/// Nobody answers at `base`.
+fn unreachable(base: &str) -> RecorderError {
+    RecorderError::Unreachable(not_there(&WaitReason::Network, base))
+}
+
+fn signed_out(failed: RenewalFailed, base: &str) -> RecorderError {
     match failed {
         RenewalFailed::Refused => RecorderError::SignedOut,
-        RenewalFailed::Unreachable => RecorderError::Unreachable,
+        RenewalFailed::Unreachable => unreachable(base),
     }
 }
 

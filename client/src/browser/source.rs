@@ -223,13 +223,11 @@ impl OpenSource {
         let Some(track) = canvas_track(&self.stream) else {
             return false;
         };
-        match capture_canvas(&track.canvas(), DEFAULT_FPS) {
-            Ok(tried) => {
-                drop(Owned(tracks(&tried.get_tracks())));
-                false
-            }
-            Err(error) => error == RecorderError::TaintedCanvas,
+        let tried = capture_canvas(&track.canvas(), DEFAULT_FPS);
+        if let Ok(stream) = &tried {
+            drop(Owned(tracks(&stream.get_tracks())));
         }
+        matches!(tried, Err(RecorderError::TaintedCanvas))
     }
 
     /// Gives the recorder the news instead.

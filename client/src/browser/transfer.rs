@@ -3,12 +3,12 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use sortie_tus::client::{FailureReason, Notice, Start};
+use sortie_tus::client::{Notice, Start};
 use web_sys::Blob;
 
 use super::access::Access;
 use super::checksum::Checksums;
-use super::recorder::{creation, failure, waiting_for};
+use super::recorder::{creation, failure, unreachable, waiting_for};
 use super::server::{Begun, Server};
 use super::spool::Spool;
 use super::uploader::Uploader;
@@ -77,7 +77,7 @@ impl Transfer {
         spool: &Rc<Spool>,
         on_progress: impl Fn(UploadProgress) + 'static,
     ) -> Result<String, RecorderError> {
-        let (sender, receiver) = later::<Result<(), FailureReason>>();
+        let (sender, receiver) = later();
         let sender = Cell::new(Some(sender));
         let acknowledged = Rc::new(Cell::new(0));
         let acknowledging = Rc::clone(&acknowledged);
@@ -93,38 +93,37 @@ impl Transfer {
             move |notice| {
                 let before = progress.get();
                 let mut now = before;
-                let outcome = match notice {
+                let mut is_over = false;
+                match notice {
                     Notice::Acknowledged { offset } => {
                         now.safe_bytes = now.safe_bytes.max(offset);
                         acknowledging.set(now.safe_bytes);
-                        None
                     }
                     Notice::Waiting { until, reason } => {
                         now.waiting = Some(waiting_for(until, reason));
-                        None
                     }
-                    Notice::Resumed => {
-                        now.waiting = None;
-                        None
+                    Notice::Resumed => now.waiting = None,
+                    Notice::Done | Notice::Failed { .. } | Notice::NeverAnswered { .. } => {
+                        is_over = true;
                     }
-                    Notice::Done => Some(Ok(())),
-                    Notice::Failed { reason } => Some(Err(reason)),
-                    _ => None,
-                };
+                    _ => {}
+                }
                 if now != before {
                     progress.set(now);
                     on_progress(now);
                 }
-                if let Some(outcome) = outcome
-                    && let Some(sender) = sender.take()
-                {
-                    sender.send(outcome);
+                if is_over && let Some(sender) = sender.take() {
+                    sender.send(notice);
                 }
             },
         );
         uploader.end();
-        let outcome = receiver.await.ok_or(RecorderError::Aborted)?;
-        outcome.map_err(failure)?;
+        match receiver.await.ok_or(RecorderError::Aborted)? {
+            Notice::Failed { reason } => return Err(failure(reason, &self.target)),
+            // Nothing has begun, so whoever asked may ask again.
+            Notice::NeverAnswered { reason } => return Err(unreachable(reason, &self.target)),
+            _ => {}
+        }
         let safe_bytes = acknowledged.get();
         if safe_bytes < spool.end() {
             // What a browser could not read it sends as nothing at all.
@@ -138,7 +137,7 @@ impl Transfer {
 /// the server as it is.
 ///
 /// # Errors
-/// The server cannot be reached to begin with, refuses, or takes no more of it.
+/// The server cannot be reached to begin with, which takes some seconds to be sure, refuses, or takes no more of it.
 pub async fn upload_file(
     file: &Blob,
     filename: &str,

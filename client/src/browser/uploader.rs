@@ -137,6 +137,10 @@ impl Uploader {
     }
 }
 
+fn is_offline() -> bool {
+    web_sys::window().is_some_and(|it| !it.navigator().on_line())
+}
+
 impl Driver {
     fn listen_to_network(&self) {
         let Some(window) = web_sys::window() else {
@@ -207,6 +211,8 @@ impl Driver {
                 // The caller holds a reference of its own until this returns.
                 self.deleting.borrow_mut().take();
             }
+            // Nobody is to blame, then.
+            Notice::NeverAnswered { .. } if is_offline() => return,
             _ => {}
         }
         (self.notify)(notice);

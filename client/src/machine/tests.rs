@@ -203,8 +203,8 @@ fn what_never_began_is_discarded() {
         RecorderError::NoTracks,
     );
     discarded(
-        Input::CannotStart(RecorderError::Unreachable),
-        RecorderError::Unreachable,
+        Input::CannotStart(RecorderError::Empty),
+        RecorderError::Empty,
     );
     discarded(Input::Abort, RecorderError::Aborted);
 }

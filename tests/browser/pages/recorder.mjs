@@ -71,8 +71,8 @@ window.e2e = {
     }),
   /** Bytes of WebAssembly's memory. */
   memory: () => memory.buffer.byteLength,
-  async recover() {
-    const more = await Recorder.recover(server);
+  async recover(target = server) {
+    const more = await Recorder.recover(target);
     found.push(...more);
     return more.map(plain);
   },
@@ -89,10 +89,10 @@ window.e2e = {
     document.body.append(video);
   },
   discard: (i) => found[i].discard(),
-  async uploadSample(bytes) {
+  async uploadSample(bytes, target = server) {
     const file = new File([new Uint8Array(bytes)], 'sample.webm', { type: 'video/webm' });
     const seen = [];
-    const done = await uploadFile(file, { ...server, onProgress: (it) => seen.push(it.safeBytes) });
+    const done = await uploadFile(file, { ...target, onProgress: (it) => seen.push(it.safeBytes) });
     return { ...done, seen };
   },
 };

@@ -12,6 +12,8 @@ export class Relay {
   holdMs = 2_000;
   /** Every PATCH that has come: its `bytes`, whether it was `broken` off, and the `status` of the server's answer. */
   patches = [];
+  /** What is answered to what is not there. */
+  status = 404;
   /** As the page sees it. */
   origin;
 
@@ -37,7 +39,7 @@ export class Relay {
     else {
       for (const what of ['origin', 'headers', 'methods']) response.setHeader(`access-control-allow-${what}`, '*');
       response.setHeader('access-control-allow-headers', '*, authorization');
-      response.writeHead(request.method === 'OPTIONS' ? 204 : 404, { 'content-type': 'text/html' }).end();
+      response.writeHead(request.method === 'OPTIONS' ? 204 : this.status, { 'content-type': 'text/html' }).end();
     }
   }
 

@@ -48,6 +48,8 @@ pub struct Upload {
     /// Different tokens in a row that were refused.
     changes: u32,
     offline: bool,
+    /// When it is to be said that nobody has ever answered; nothing once somebody has, or it was said.
+    answer_due: Option<Millis>,
     /// A [`Notice::Waiting`] was given that no [`Notice::Resumed`] has answered.
     troubled: bool,
     recreated: u32,
@@ -126,12 +128,17 @@ enum Token {
 /// So many different tokens that were refused in a row are asked to be replaced.
 const TOKEN_CHANGES: u32 = 4;
 
+/// After so long without a proper answer, from the beginning on, the address may be wrong.
+const FIRST_ANSWER_MS: Millis = 3_000;
+
 /// Failures in a row after which an unwanted upload is left to expire instead of being deleted.
 const DELETE_ATTEMPTS: u32 = 5;
 
 impl Upload {
     /// A machine at the time `now`. `seed` spreads the waits after failures: give every upload another one.
     pub fn new(now: Millis, start: Start, config: Config, seed: u64) -> Self {
+        // Somebody has just made a fresh one there.
+        let is_answered = matches!(start, Start::Fresh { .. });
         let (goal, url, creation, length) = match start {
             Start::Create {
                 endpoint,
@@ -159,6 +166,7 @@ impl Upload {
             renewed_at: None,
             changes: 0,
             offline: false,
+            answer_due: (!is_answered).then_some(now.saturating_add(FIRST_ANSWER_MS)),
             troubled: false,
             recreated: 0,
             available: 0,
@@ -241,6 +249,8 @@ impl Upload {
             return;
         }
         self.offline = false;
+        let due = self.now.saturating_add(FIRST_ANSWER_MS);
+        self.answer_due = self.answer_due.map(|_| due);
         self.hurry();
         if let Some(Wait { until, reason, .. }) = self.wait {
             self.waiting(Some(until), reason);

@@ -7,6 +7,7 @@ mod kill;
 mod leaving;
 mod offline;
 mod pace;
+mod reach;
 mod start;
 mod statuses;
 mod token;

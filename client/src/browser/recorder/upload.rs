@@ -10,6 +10,7 @@ use web_sys::Blob;
 
 use super::super::access::Access;
 use super::super::checksum::Checksums;
+use super::super::not_there;
 use super::super::now_ms;
 use super::super::server::{Begun, Server};
 use super::super::spool::{Spool, SpoolNews};
@@ -255,7 +256,13 @@ fn take_note(core: &Core, notice: Notice) {
             core.report();
         }
         Notice::Done => core.news(Input::UploadDone),
-        Notice::Failed { reason } => core.news(Input::UploadFailed(failure(reason))),
+        Notice::Failed { reason } => {
+            core.news(Input::UploadFailed(failure(reason, &core.remote.target)));
+        }
+        Notice::NeverAnswered { reason } => {
+            let why = unreachable(reason, &core.remote.target);
+            core.tell(Event::Warning(Warning::Unreachable(why)));
+        }
         Notice::Created { url } => core.remote.spool.know(Fact::Upload, &url),
         Notice::ServerLostBytes { .. } | Notice::Abandoned { .. } => {}
     }
@@ -287,12 +294,27 @@ pub(in crate::browser) fn waiting_for(until: Option<Millis>, reason: WaitReason)
 }
 
 /// What the machine's word means for the person.
-pub(in crate::browser) fn failure(reason: FailureReason) -> RecorderError {
+pub(in crate::browser) fn failure(reason: FailureReason, target: &Target) -> RecorderError {
     match reason {
         FailureReason::Unauthorized => RecorderError::SignedOut,
         FailureReason::TooLarge => RecorderError::TooLarge,
         FailureReason::Gone { .. } => RecorderError::Gone,
+        FailureReason::Rejected { .. } | FailureReason::Version | FailureReason::NoLocation => {
+            RecorderError::Upload(not_there(&reason, address(target)))
+        }
         reason => RecorderError::Upload(reason.to_string()),
+    }
+}
+
+/// The server has not answered once.
+pub(in crate::browser) fn unreachable(reason: WaitReason, target: &Target) -> RecorderError {
+    RecorderError::Unreachable(not_there(&reason, address(target)))
+}
+
+fn address(target: &Target) -> &str {
+    match target {
+        Target::Server { base, .. } => base,
+        Target::Tus { endpoint } => endpoint,
     }
 }
 

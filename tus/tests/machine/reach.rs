@@ -1,0 +1,124 @@
+//! A server that has never answered: said once, and tried again all the same.
+
+use sortie_tus::client::{Command, Notice, Response, Start, WaitReason};
+
+use crate::bench::{Bench, URL, answer};
+
+const PAGE: Response = Response {
+    status: 200,
+    offset: None,
+    length: None,
+    location: None,
+    retry_after_ms: None,
+    tus: false,
+};
+
+/// Lets attempts fail for a minute, each with `outcome` or without an answer. When it was said that nobody has answered,
+/// with which reason.
+#[track_caller]
+fn said(bench: &mut Bench, outcome: Option<&Response>) -> Vec<(u64, WaitReason)> {
+    let mut said = Vec::new();
+    while bench.now < 60_000 {
+        let request = bench.command().request();
+        match outcome {
+            Some(response) => bench.respond(request, response),
+            None => bench.upload.handle_failure(bench.now, request),
+        }
+        for notice in bench.notices() {
+            if let Notice::NeverAnswered { reason } = notice {
+                said.push((bench.now, reason));
+            }
+        }
+        bench.now = bench.upload.poll_timeout().expect("a wait");
+        bench.upload.handle_timeout(bench.now);
+    }
+    said
+}
+
+fn creating() -> Bench {
+    let (mut bench, request) = Bench::creating();
+    bench.upload.handle_failure(0, request);
+    bench.now = bench.upload.poll_timeout().expect("a wait");
+    bench.upload.handle_timeout(bench.now);
+    bench
+}
+
+#[track_caller]
+fn check(bench: &mut Bench, outcome: Option<&Response>, expected: WaitReason) {
+    let said = said(bench, outcome);
+    let [(at, reason)] = said[..] else {
+        panic!("not said once: {said:?}");
+    };
+    assert_eq!(reason, expected);
+    // Not at the first failures; the waits between them are a few seconds at most by then.
+    assert!((3_000..12_000).contains(&at), "{at} ms");
+}
+
+#[test]
+fn nobody_answers() {
+    check(&mut creating(), None, WaitReason::Network);
+}
+
+#[test]
+fn somebody_else_answers() {
+    let status = 200;
+    check(&mut creating(), Some(&PAGE), WaitReason::NotTus { status });
+}
+
+#[test]
+fn an_upload_from_before_is_no_answer() {
+    let mut bench = Bench::new(Start::Resume {
+        url: URL.to_owned(),
+    });
+    check(&mut bench, None, WaitReason::Network);
+}
+
+#[test]
+fn a_request_that_hangs_is_enough() {
+    let (mut bench, _) = Bench::creating();
+    bench.upload.handle_timeout(30_000);
+    let reason = WaitReason::Timeout;
+    assert_eq!(bench.notices()[0], Notice::NeverAnswered { reason });
+}
+
+#[test]
+fn a_server_that_has_answered_once_is_waited_for() {
+    let (mut bench, request) = Bench::creating();
+    let created = Response {
+        location: Some(URL.to_owned()),
+        ..answer(201, None)
+    };
+    bench.respond(request, &created);
+    bench.upload.handle_available(bench.now, 10);
+    assert_eq!(said(&mut bench, None), []);
+
+    let mut bench = Bench::fresh(10);
+    assert_eq!(said(&mut bench, None), []);
+
+    let mut bench = Bench::new(Start::Resume {
+        url: URL.to_owned(),
+    });
+    bench.upload.handle_available(0, 10);
+    let head = bench.head();
+    bench.respond(head, &answer(200, Some(0)));
+    assert_eq!(said(&mut bench, None), []);
+}
+
+#[test]
+fn a_server_that_is_busy_is_there() {
+    assert_eq!(said(&mut creating(), Some(&answer(503, None))), []);
+}
+
+#[test]
+fn without_a_network_nobody_is_to_blame() {
+    let (mut bench, request) = Bench::creating();
+    bench.upload.handle_offline(0);
+    bench.upload.handle_failure(20_000, request);
+    bench.upload.handle_online(60_000);
+    let Command::Create { request, .. } = bench.command() else {
+        panic!("not a creation");
+    };
+    bench.upload.handle_failure(60_100, request);
+    let never = |it: &Notice| matches!(it, Notice::NeverAnswered { .. });
+    assert!(!bench.notices().iter().any(never));
+}
