@@ -137,7 +137,11 @@ export class Leftover {
   get keptBytes(): number;
   /** What the server knew of it when it was found. */
   get onServer(): OnServer;
-  /** Sends the rest, from where the server is, and forgets it here. Resolves when the server holds all of it. */
+  /**
+   * Sends the rest, from where the server is, and forgets it here. Resolves when the server holds all of it.
+   *
+   * @throws {@link RecorderError} `unreachable`: the server has not answered once, for some seconds. It stays here.
+   */
   upload(options?: UploadOptions): Promise<RecorderDone>;
   /** What is on this device as a file that plays and seeks; the program for that is fetched when it is first wanted. */
   download(): Promise<Blob>;
@@ -147,7 +151,12 @@ export class Leftover {
   free(): void;
 }
 
-/** Uploads a file that is there already. Resolves when the server holds all of it. */
+/**
+ * Uploads a file that is there already. Resolves when the server holds all of it. Once the server has answered it is
+ * waited for, and so is the network while the browser says that there is none.
+ *
+ * @throws {@link RecorderError} `unreachable`: the server has not answered once, for some seconds.
+ */
 export function uploadFile(file: Blob, options: UploadFileOptions): Promise<RecorderDone>;
 
 export interface AutoRecordOptions extends Omit<RecorderOptions, 'source' | 'endpoint'> {

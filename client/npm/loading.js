@@ -120,8 +120,9 @@ async function start(importing, fetching, adding) {
   return module;
 }
 
-/** The core's errors are plain ones with a name. */
+/** The core's errors are plain ones with a name, and do not know whose page this is. */
 export function typed(error) {
+  if (error?.code === 'unreachable') error.message = error.message.replace(/ORIGINS(?!=)/, `$&=${origin}`);
   if (error instanceof Error && error.name === 'RecorderError' && !(error instanceof RecorderError)) {
     Object.setPrototypeOf(error, RecorderError.prototype);
   }

@@ -34,13 +34,6 @@ pub use session_watcher::SessionWatcher;
 pub use source::{OpenSource, ScreenOptions, Source, screen_capture_supported};
 pub use transfer::{UploadProgress, upload_file};
 
-/// What has gone wrong at `address`, and what to check.
-fn not_there(what: &dyn std::fmt::Display, address: &str) -> String {
-    let origin = js_sys::Reflect::get(&js_sys::global(), &"origin".into());
-    let origin = origin.ok().and_then(|it| it.as_string());
-    crate::error::not_there(what, address, &origin.unwrap_or_default())
-}
-
 /// Milliseconds of a clock that does not jump.
 fn now_ms() -> f64 {
     web_sys::window()

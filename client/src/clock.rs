@@ -5,7 +5,7 @@
 /// Times are milliseconds of any clock that does not jump, such as `performance.now()`. A reading before the
 /// one that came last counts as no time at all. What it has measured falls in one case only: when an encoder turns out
 /// to have been silent, what it did not record is taken back.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordedClock {
     /// What has been measured up to the last halt.
     banked_ms: f64,
@@ -13,8 +13,19 @@ pub(crate) struct RecordedClock {
     running_since_ms: Option<f64>,
     /// What was measured when bytes came for the last time.
     heard_ms: f64,
-    /// No more than this has been recorded, as long as the encoder is silent.
-    most_ms: Option<f64>,
+    /// No more than this has been recorded; endless unless the encoder is silent.
+    most_ms: f64,
+}
+
+impl Default for RecordedClock {
+    fn default() -> Self {
+        Self {
+            banked_ms: 0.0,
+            running_since_ms: None,
+            heard_ms: 0.0,
+            most_ms: f64::INFINITY,
+        }
+    }
 }
 
 impl RecordedClock {
@@ -30,22 +41,23 @@ impl RecordedClock {
     }
 
     /// Bytes came: what was measured up to now is in the recording. A silence before them is, too, as a picture that
-    /// stood still.
+    /// stood still. Nothing is new while it stands.
     pub(crate) fn heard(&mut self, now_ms: f64) {
-        self.heard_ms = self.exact(now_ms);
-        self.most_ms = None;
+        if self.running_since_ms.is_some() {
+            self.heard_ms = self.exact(now_ms);
+            self.most_ms = f64::INFINITY;
+        }
     }
 
     /// No bytes come any more. An encoder that is asked for them every `timeslice_ms` had between none and that much
     /// to give yet.
     pub(crate) fn silent(&mut self, timeslice_ms: u32) {
-        self.most_ms = Some(self.heard_ms + f64::from(timeslice_ms) / 2.0);
+        self.most_ms = self.heard_ms + f64::from(timeslice_ms) / 2.0;
     }
 
     /// Recorded time in whole milliseconds.
     pub(crate) fn recorded_ms(&self, now_ms: f64) -> u64 {
-        let exact = self.exact(now_ms);
-        whole(self.most_ms.map_or(exact, |most| most.min(exact)))
+        whole(self.most_ms.min(self.exact(now_ms)))
     }
 
     /// The same, as if the encoder were never silent.
@@ -120,6 +132,17 @@ mod tests {
         clock.silent(1_000);
         clock.halt(3_100.0);
         assert_eq!(clock.recorded_ms(9_000.0), 3_100);
+    }
+
+    #[test]
+    fn what_comes_after_the_end_was_recorded_before() {
+        let mut clock = RecordedClock::default();
+        clock.run(0.0);
+        clock.heard(3_000.0);
+        clock.silent(1_000);
+        clock.halt(20_000.0);
+        clock.heard(20_100.0);
+        assert_eq!(clock.recorded_ms(20_100.0), 3_500);
     }
 
     #[test]

@@ -67,10 +67,12 @@ pub enum RecorderError {
     /// Nobody is signed in any more and the sign-in could not be renewed.
     #[error("Your sign-in has expired. Sign in again; what was sent so far is safe.")]
     SignedOut,
-    /// The server has not answered once, or does not let the page in: browsers do not tell these two apart. The payload
-    /// is a sentence.
-    #[error("{0}")]
-    Unreachable(String),
+    /// The server has not answered once, is no tus server, or does not let the page in: browsers do not tell these
+    /// apart.
+    #[error(
+        "The server cannot be reached, or is another one. Check its address and your network connection. From another site's pages: does the server let them in (CORS; ours: SORTIE_CORS_ORIGINS)?"
+    )]
+    Unreachable,
     /// The server refused to begin the recording.
     #[error("{detail}")]
     Refused {
@@ -119,7 +121,7 @@ impl RecorderError {
             Self::WrongState(_) => "wrong_state",
             Self::Aborted => "aborted",
             Self::SignedOut => "signed_out",
-            Self::Unreachable(_) => "unreachable",
+            Self::Unreachable => "unreachable",
             Self::Refused { .. } => "refused",
             Self::TooLarge => "too_large",
             Self::Gone => "gone",
@@ -162,18 +164,6 @@ impl RecorderError {
             _ => Self::Encoder(message.to_owned()),
         }
     }
-}
-
-/// What has gone wrong, and what to check: nobody at `address` speaks tus to pages of `origin`. The page's own server is
-/// `""`, and its address right.
-#[cfg(any(target_arch = "wasm32", test))]
-pub(crate) fn not_there(what: &dyn std::fmt::Display, address: &str, origin: &str) -> String {
-    if address.is_empty() {
-        return format!("{what} Check your network connection.");
-    }
-    format!(
-        "{what} Check the address: at {address} a tus server is expected that lets pages of {origin} in (CORS; ours: SORTIE_CORS_ORIGINS={origin})."
-    )
 }
 
 fn denied(device: Device) -> &'static str {
@@ -228,20 +218,6 @@ mod tests {
         assert_eq!(
             RecorderError::NoTracks.with(Device::Microphone),
             RecorderError::NoTracks
-        );
-    }
-
-    #[test]
-    fn a_server_that_is_not_there_is_named_to_pages_of_another_origin() {
-        #[track_caller]
-        fn check(address: &str, expected: &str) {
-            let sentence = not_there(&"Nobody answers.", address, "https://app.example");
-            assert_eq!(sentence, expected);
-        }
-        check("", "Nobody answers. Check your network connection.");
-        check(
-            "https://files.example",
-            "Nobody answers. Check the address: at https://files.example a tus server is expected that lets pages of https://app.example in (CORS; ours: SORTIE_CORS_ORIGINS=https://app.example).",
         );
     }
 

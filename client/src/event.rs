@@ -80,7 +80,7 @@ pub enum Warning {
     StorageFull,
     /// The server has not answered once since recording began, or what answers is no tus server: the address may be
     /// wrong. Recording goes on, and it is tried again for as long as it takes.
-    Unreachable(RecorderError),
+    Unreachable,
     /// No bytes have come from the encoder for a while.
     NoData {
         /// For how long, in milliseconds.
@@ -111,7 +111,7 @@ impl Warning {
             Self::NotDurable => "not_durable",
             Self::StorageLow { .. } => "storage_low",
             Self::StorageFull => "storage_full",
-            Self::Unreachable(_) => "unreachable",
+            Self::Unreachable => "unreachable",
             Self::NoData { .. } => "no_data",
             Self::TaintedCanvas => "tainted_canvas",
             Self::Restarted => "restarted",
@@ -146,7 +146,7 @@ impl std::fmt::Display for Warning {
             Self::StorageFull => f.write_str(
                 "This device has no room left: keep this page open until the network has caught up.",
             ),
-            Self::Unreachable(why) => why.fmt(f),
+            Self::Unreachable => RecorderError::Unreachable.fmt(f),
             Self::NoData { silent_ms } => write!(
                 f,
                 "Nothing has been recorded for {} s. Check what is being recorded.",

@@ -29,7 +29,6 @@ pub(crate) enum Alarm {
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     silence_ms: u64,
-    quiet_ms: u64,
     heard_ms: u64,
     ticked_ms: u64,
     told: Told,
@@ -50,7 +49,6 @@ impl Watchdog {
     pub(crate) fn new(timeslice_ms: u32, now_ms: u64) -> Self {
         Self {
             silence_ms: SILENCE_MS.max(u64::from(timeslice_ms) * 3),
-            quiet_ms: QUIET_MS.max(u64::from(timeslice_ms) * 2),
             heard_ms: now_ms,
             ticked_ms: now_ms,
             told: Told::Nothing,
@@ -74,15 +72,12 @@ impl Watchdog {
         works
     }
 
-    /// It is known that no bytes will come, and no news: the encoder is asked for what it has left.
-    pub(crate) fn silence(&mut self) {
+    /// It is known that no bytes will come; whether that is news. The encoder is to be asked for what it has left.
+    pub(crate) fn silence(&mut self) -> bool {
+        let is_news = self.told < Told::Silent;
         self.told = Told::Silent;
-        self.asked = true;
-    }
-
-    /// Whether the silence is known.
-    pub(crate) fn is_silence_known(&self) -> bool {
-        self.told == Told::Silent
+        self.asked |= is_news;
+        is_news
     }
 
     /// Time passed.
@@ -95,12 +90,11 @@ impl Watchdog {
             return Some(Alarm::Slept { asleep_ms: gap });
         }
         let silent_ms = now_ms.saturating_sub(self.heard_ms);
-        if silent_ms >= self.quiet_ms && self.told < Told::Quiet {
+        if silent_ms >= QUIET_MS && self.told < Told::Quiet {
             self.told = Told::Quiet;
             return Some(Alarm::Quiet);
         }
-        if silent_ms >= self.silence_ms && self.told < Told::Silent {
-            self.silence();
+        if silent_ms >= self.silence_ms && self.silence() {
             return Some(Alarm::Silent { silent_ms });
         }
         None
@@ -139,7 +133,7 @@ mod tests {
     #[test]
     fn an_encoder_that_is_asked_rarely_may_be_silent_for_longer() {
         let mut watchdog = Watchdog::new(60_000, 0);
-        assert_eq!(tick(&mut watchdog, 0, 179_750), [(120_000, Alarm::Quiet)]);
+        assert_eq!(tick(&mut watchdog, 0, 179_750), [(2_000, Alarm::Quiet)]);
         let silent_ms = 180_000;
         assert_eq!(watchdog.tick(180_000), Some(Alarm::Silent { silent_ms }));
     }
@@ -164,9 +158,9 @@ mod tests {
     fn a_silence_that_is_known_is_no_news() {
         let mut watchdog = Watchdog::new(1_000, 0);
         assert_eq!(tick(&mut watchdog, 250, 2_000), [(2_000, Alarm::Quiet)]);
-        watchdog.silence();
+        assert!(watchdog.silence());
         assert_eq!(tick(&mut watchdog, 2_250, 60_000), []);
-        assert!(watchdog.is_silence_known());
+        assert!(!watchdog.silence());
     }
 
     #[test]

@@ -246,6 +246,34 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
     }
   });
 
+  test('a server that never answers: what is said names the origin that it has to let in', async () => {
+    const folder = await project({
+      files: {
+        'index.html': page(''),
+        'main.js': `
+          import { Recorder, uploadFile } from './node_modules/sortie-recorder/index.js';
+          ${CANVAS}
+          const endpoint = 'http://127.0.0.1:9/files';
+          const message = (error) => error.message;
+          const sent = uploadFile(new Blob(['x']), { endpoint }).catch(message);
+          const begun = new Recorder({ server: 'http://127.0.0.1:9', source: canvas }).start().catch(message);
+          const recorder = new Recorder({ endpoint, source: canvas });
+          const warned = new Promise((resolve) => { recorder.on('warning', resolve); }).then(message);
+          await recorder.start();
+          window.said = await Promise.all([sent, begun, warned]);
+          window.state = recorder.state;
+        `,
+      },
+    });
+    await withPage(context, 'npm unreachable', async (page) => {
+      await page.goto(site.add('unreachable', folder));
+      await page.waitForFunction(() => window.said, null, PATIENCE);
+      const { said, state } = await page.evaluate(() => ({ said: window.said, state: window.state }));
+      for (const sentence of said) assert.ok(sentence.includes(`SORTIE_CORS_ORIGINS=${site.origin})`), sentence);
+      assert.equal(state, 'recording');
+    });
+  });
+
   test('a component that goes away ends its recording, and nothing of it is lost', async () => {
     const folder = await project({
       others: ['react', 'react-dom'],

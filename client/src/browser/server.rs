@@ -2,13 +2,12 @@
 
 use std::rc::Rc;
 
-use sortie_tus::client::{Start, UploadLength, WaitReason};
+use sortie_tus::client::{Start, UploadLength};
 use wasm_bindgen::JsValue;
 
 use super::access::Access;
 use super::fetch::{Call, Cancel};
 use super::json;
-use super::not_there;
 use super::time::within;
 use crate::wire::{Fields, NEW_SESSION, Started, stop_recording};
 use crate::{Authorization, RecorderError, RenewalFailed, Target};
@@ -100,10 +99,7 @@ impl Server {
     async fn post(&self, path: &str, body: &str) -> Result<JsValue, RecorderError> {
         let (mut status, mut text) = self.attempt(path, body).await?;
         if status == 401 {
-            self.access
-                .renew()
-                .await
-                .map_err(|it| signed_out(it, &self.base))?;
+            self.access.renew().await.map_err(signed_out)?;
             (status, text) = self.attempt(path, body).await?;
         }
         let answer = json::object(&text);
@@ -120,34 +116,25 @@ impl Server {
     async fn attempt(&self, path: &str, body: &str) -> Result<(u16, String), RecorderError> {
         let call =
             Call::new("POST", self.base.clone() + path).header("content-type", "application/json");
-        let mut call = self
-            .access
-            .authorize(call)
-            .await
-            .map_err(|it| signed_out(it, &self.base))?;
+        let mut call = self.access.authorize(call).await.map_err(signed_out)?;
         call.body = Some(body.into());
         let cancel = Cancel::new();
         let answer = async {
             let answer = call
                 .send(&cancel)
                 .await
-                .map_err(|_| unreachable(&self.base))?;
+                .map_err(|_| RecorderError::Unreachable)?;
             Ok((answer.status(), answer.text().await))
         };
         let answer = within(TIMEOUT_MS, Box::pin(answer)).await;
-        answer.unwrap_or_else(|| Err(unreachable(&self.base)))
+        answer.unwrap_or(Err(RecorderError::Unreachable))
     }
 }
 
-/// Nobody answers at `base`.
-fn unreachable(base: &str) -> RecorderError {
-    RecorderError::Unreachable(not_there(&WaitReason::Network, base))
-}
-
-fn signed_out(failed: RenewalFailed, base: &str) -> RecorderError {
+fn signed_out(failed: RenewalFailed) -> RecorderError {
     match failed {
         RenewalFailed::Refused => RecorderError::SignedOut,
-        RenewalFailed::Unreachable => unreachable(base),
+        RenewalFailed::Unreachable => RecorderError::Unreachable,
     }
 }
 

@@ -145,9 +145,10 @@ impl OpenSource {
         }
         let watch = Watch::new(&source, microphone.as_ref(), end);
         let keep_alive = match kind {
-            Kind::Canvas { canvas, .. } => {
-                canvas_track(&source).map(|track| KeepAlive::new(canvas, track))
-            }
+            Kind::Canvas { canvas, .. } => tracks(&source.get_video_tracks())
+                .into_iter()
+                .find_map(|track| track.dyn_into::<CanvasCaptureMediaStreamTrack>().ok())
+                .map(|track| KeepAlive::new(canvas, track)),
             _ => None,
         };
         let (stream, mixer) = match microphone {
@@ -217,17 +218,9 @@ impl OpenSource {
         }
     }
 
-    /// Whether it is a canvas that shows what may not be recorded, now. That is tried: asking for a pixel would make
-    /// browsers draw more slowly from then on.
+    /// Whether it is a canvas that shows what may not be recorded by now.
     pub(super) fn is_tainted(&self) -> bool {
-        let Some(track) = canvas_track(&self.stream) else {
-            return false;
-        };
-        let tried = capture_canvas(&track.canvas(), DEFAULT_FPS);
-        if let Ok(stream) = &tried {
-            drop(Owned(tracks(&stream.get_tracks())));
-        }
-        matches!(tried, Err(RecorderError::TaintedCanvas))
+        self.keep_alive.as_ref().is_some_and(KeepAlive::is_tainted)
     }
 
     /// Gives the recorder the news instead.
@@ -285,12 +278,6 @@ fn tracks(list: &Array) -> Vec<MediaStreamTrack> {
     list.iter()
         .filter_map(|track| track.dyn_into().ok())
         .collect()
-}
-
-/// Where the picture comes from, if that is a canvas.
-fn canvas_track(stream: &MediaStream) -> Option<CanvasCaptureMediaStreamTrack> {
-    let mut video = tracks(&stream.get_video_tracks()).into_iter();
-    video.find_map(|track| track.dyn_into().ok())
 }
 
 fn is_live(track: &MediaStreamTrack) -> bool {

@@ -8,7 +8,7 @@ use web_sys::Blob;
 
 use super::access::Access;
 use super::checksum::Checksums;
-use super::recorder::{creation, failure, unreachable, waiting_for};
+use super::recorder::{creation, failure, waiting_for};
 use super::server::{Begun, Server};
 use super::spool::Spool;
 use super::uploader::Uploader;
@@ -103,7 +103,7 @@ impl Transfer {
                         now.waiting = Some(waiting_for(until, reason));
                     }
                     Notice::Resumed => now.waiting = None,
-                    Notice::Done | Notice::Failed { .. } | Notice::NeverAnswered { .. } => {
+                    Notice::Done | Notice::Failed { .. } | Notice::NeverAnswered => {
                         is_over = true;
                     }
                     _ => {}
@@ -121,7 +121,7 @@ impl Transfer {
         match receiver.await.ok_or(RecorderError::Aborted)? {
             Notice::Failed { reason } => return Err(failure(reason, &self.target)),
             // Nothing has begun, so whoever asked may ask again.
-            Notice::NeverAnswered { reason } => return Err(unreachable(reason, &self.target)),
+            Notice::NeverAnswered => return Err(RecorderError::Unreachable),
             _ => {}
         }
         let safe_bytes = acknowledged.get();

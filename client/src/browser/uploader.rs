@@ -212,7 +212,7 @@ impl Driver {
                 self.deleting.borrow_mut().take();
             }
             // Nobody is to blame, then.
-            Notice::NeverAnswered { .. } if is_offline() => return,
+            Notice::NeverAnswered if is_offline() => return,
             _ => {}
         }
         (self.notify)(notice);

@@ -17,7 +17,7 @@ export type RecorderErrorCode =
 export type RecorderWarningCode =
   | 'no_microphone' | 'no_shared_audio' | 'audio_ended' | 'backlog' | 'stop_not_announced' | 'encoder'
   | 'not_durable' | 'storage_low' | 'storage_full' | 'no_data' | 'restarted' | 'slept'
-  | 'tainted_canvas';
+  | 'tainted_canvas' | 'unreachable';
 
 /** Where bytes go and who sends them. Exactly one of `server` and `endpoint` is needed. */
 export interface TargetOptions {
@@ -76,7 +76,10 @@ export interface RecorderOptions extends TargetOptions, SpoolOptions {
 }
 
 export interface RecorderProgress {
-  /** Length so far in milliseconds, without pauses. */
+  /**
+   * Length so far in milliseconds, without pauses. When the encoder turns out to have fallen silent (warnings `no_data`
+   * and `tainted_canvas`), it goes back to the last bytes, and on from there when more come.
+   */
   recorded: number;
   /** Up to where the server holds it durably, in milliseconds. */
   safeUntil: number;

@@ -203,8 +203,8 @@ fn what_never_began_is_discarded() {
         RecorderError::NoTracks,
     );
     discarded(
-        Input::CannotStart(RecorderError::Empty),
-        RecorderError::Empty,
+        Input::CannotStart(RecorderError::Unreachable),
+        RecorderError::Unreachable,
     );
     discarded(Input::Abort, RecorderError::Aborted);
 }

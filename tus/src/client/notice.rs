@@ -31,13 +31,10 @@ pub enum Notice {
         /// Why.
         reason: WaitReason,
     },
-    /// For some seconds nobody has answered as a tus server does, not once since the beginning: the address may be wrong.
+    /// For some seconds nobody has answered as a tus server may, not once since the beginning: the address may be wrong.
     /// It is tried again like after every failure. Given once, and not when an upload is begun with
     /// [`Start::Fresh`](super::Start::Fresh).
-    NeverAnswered {
-        /// What the last attempt came to: [`WaitReason::Network`], [`WaitReason::Timeout`] or [`WaitReason::NotTus`].
-        reason: WaitReason,
-    },
+    NeverAnswered,
     /// The server answers properly again after one or more [`Notice::Waiting`].
     Resumed,
     /// The server holds all bytes and knows that they are all. The machine is finished.
@@ -98,13 +95,6 @@ pub enum WaitReason {
     Token,
 }
 
-impl WaitReason {
-    /// Whether nobody answered, or nobody who speaks tus.
-    pub(super) fn is_no_answer(self) -> bool {
-        matches!(self, Self::Network | Self::Timeout | Self::NotTus { .. })
-    }
-}
-
 /// Why an upload cannot go on. The text is a sentence for a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FailureReason {
@@ -127,7 +117,7 @@ pub enum FailureReason {
     #[error("The server does not speak tus 1.0.0.")]
     Version,
     /// Another 4xx.
-    #[error("The server turns the upload down (status {status}). Is it the right one?")]
+    #[error("The server turns the upload down (status {status}). Check the address it goes to.")]
     Rejected {
         /// The HTTP status.
         status: u16,

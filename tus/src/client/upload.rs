@@ -48,8 +48,8 @@ pub struct Upload {
     /// Different tokens in a row that were refused.
     changes: u32,
     offline: bool,
-    /// When it is to be said that nobody has ever answered; nothing once somebody has, or it was said.
-    answer_due: Option<Millis>,
+    /// When it is to be said that nobody has ever answered; never once somebody has, or it was said.
+    answer_due: Millis,
     /// A [`Notice::Waiting`] was given that no [`Notice::Resumed`] has answered.
     troubled: bool,
     recreated: u32,
@@ -137,8 +137,7 @@ const DELETE_ATTEMPTS: u32 = 5;
 impl Upload {
     /// A machine at the time `now`. `seed` spreads the waits after failures: give every upload another one.
     pub fn new(now: Millis, start: Start, config: Config, seed: u64) -> Self {
-        // Somebody has just made a fresh one there.
-        let is_answered = matches!(start, Start::Fresh { .. });
+        let mut answer_due = now.saturating_add(FIRST_ANSWER_MS);
         let (goal, url, creation, length) = match start {
             Start::Create {
                 endpoint,
@@ -152,7 +151,11 @@ impl Upload {
                 };
                 (Goal::Create, None, Some(creation), length)
             }
-            Start::Fresh { url, length } => (Goal::Send, Some(url), None, length),
+            Start::Fresh { url, length } => {
+                // Somebody has just made it there.
+                answer_due = Millis::MAX;
+                (Goal::Send, Some(url), None, length)
+            }
             Start::Resume { url } => (Goal::Ask, Some(url), None, UploadLength::Deferred),
         };
         Self {
@@ -166,7 +169,7 @@ impl Upload {
             renewed_at: None,
             changes: 0,
             offline: false,
-            answer_due: (!is_answered).then_some(now.saturating_add(FIRST_ANSWER_MS)),
+            answer_due,
             troubled: false,
             recreated: 0,
             available: 0,
@@ -237,6 +240,8 @@ impl Upload {
         self.tick(now);
         if !self.offline && self.goal != Goal::Finished {
             self.offline = true;
+            // Nobody is to blame, and whoever has waited for a network waits on.
+            self.answer_due = Millis::MAX;
             self.waiting(None, WaitReason::Offline);
         }
     }
@@ -249,8 +254,6 @@ impl Upload {
             return;
         }
         self.offline = false;
-        let due = self.now.saturating_add(FIRST_ANSWER_MS);
-        self.answer_due = self.answer_due.map(|_| due);
         self.hurry();
         if let Some(Wait { until, reason, .. }) = self.wait {
             self.waiting(Some(until), reason);

@@ -211,8 +211,7 @@ impl Core {
     }
 
     fn chunk(&self, blob: Blob) {
-        // What comes after the end was recorded before.
-        if self.watch.chunk(blob.size() == 0.0) && self.state().is_capturing() {
+        if self.watch.chunk(blob.size() == 0.0) {
             self.clock.borrow_mut().heard(now_ms());
         }
         let recorded_ms = self.recorded_ms();
@@ -241,7 +240,8 @@ impl Core {
     }
 
     /// The encoder gives nothing any more: no time is recorded, and what it has left is asked for.
-    pub(super) fn silent(&self) {
+    pub(super) fn silent(&self, warning: Warning) {
+        self.tell(Event::Warning(warning));
         self.clock.borrow_mut().silent(self.options.timeslice_ms);
         self.with_capture(Capture::request_data);
     }

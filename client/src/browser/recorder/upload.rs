@@ -10,7 +10,6 @@ use web_sys::Blob;
 
 use super::super::access::Access;
 use super::super::checksum::Checksums;
-use super::super::not_there;
 use super::super::now_ms;
 use super::super::server::{Begun, Server};
 use super::super::spool::{Spool, SpoolNews};
@@ -259,10 +258,7 @@ fn take_note(core: &Core, notice: Notice) {
         Notice::Failed { reason } => {
             core.news(Input::UploadFailed(failure(reason, &core.remote.target)));
         }
-        Notice::NeverAnswered { reason } => {
-            let why = unreachable(reason, &core.remote.target);
-            core.tell(Event::Warning(Warning::Unreachable(why)));
-        }
+        Notice::NeverAnswered => core.tell(Event::Warning(Warning::Unreachable)),
         Notice::Created { url } => core.remote.spool.know(Fact::Upload, &url),
         Notice::ServerLostBytes { .. } | Notice::Abandoned { .. } => {}
     }
@@ -299,22 +295,13 @@ pub(in crate::browser) fn failure(reason: FailureReason, target: &Target) -> Rec
         FailureReason::Unauthorized => RecorderError::SignedOut,
         FailureReason::TooLarge => RecorderError::TooLarge,
         FailureReason::Gone { .. } => RecorderError::Gone,
-        FailureReason::Rejected { .. } | FailureReason::Version | FailureReason::NoLocation => {
-            RecorderError::Upload(not_there(&reason, address(target)))
+        reason => {
+            let mut sentence = reason.to_string();
+            if let Target::Tus { endpoint } = target {
+                sentence = sentence + " A tus server is expected at " + endpoint;
+            }
+            RecorderError::Upload(sentence)
         }
-        reason => RecorderError::Upload(reason.to_string()),
-    }
-}
-
-/// The server has not answered once.
-pub(in crate::browser) fn unreachable(reason: WaitReason, target: &Target) -> RecorderError {
-    RecorderError::Unreachable(not_there(&reason, address(target)))
-}
-
-fn address(target: &Target) -> &str {
-    match target {
-        Target::Server { base, .. } => base,
-        Target::Tus { endpoint } => endpoint,
     }
 }
 

@@ -126,8 +126,7 @@ impl Core {
         match alarm {
             Some(Alarm::Quiet) => self.watch_canvas(),
             Some(Alarm::Silent { silent_ms }) => {
-                self.tell(Event::Warning(Warning::NoData { silent_ms }));
-                self.silent();
+                self.silent(Warning::NoData { silent_ms });
             }
             Some(Alarm::Slept { asleep_ms }) => {
                 self.tell(Event::Warning(Warning::Slept { asleep_ms }));
@@ -138,12 +137,10 @@ impl Core {
 
     /// Nothing tells that a canvas has come to show what may not be recorded, and it gives nothing more.
     pub(super) fn watch_canvas(&self) {
-        let is_known = self.watch.watchdog.borrow().is_silence_known();
         let source = self.source.borrow();
-        if !is_known && source.as_ref().is_some_and(OpenSource::is_tainted) {
-            self.watch.watchdog.borrow_mut().silence();
-            self.tell(Event::Warning(Warning::TaintedCanvas));
-            self.silent();
+        let is_tainted = source.as_ref().is_some_and(OpenSource::is_tainted);
+        if is_tainted && self.watch.watchdog.borrow_mut().silence() {
+            self.silent(Warning::TaintedCanvas);
         }
     }
 

@@ -2,7 +2,9 @@
 
 use gloo_timers::callback::Interval;
 use wasm_bindgen::JsCast;
-use web_sys::{CanvasCaptureMediaStreamTrack, CanvasRenderingContext2d, HtmlCanvasElement};
+use web_sys::{
+    CanvasCaptureMediaStreamTrack, CanvasRenderingContext2d, HtmlCanvasElement, MediaStreamTrack,
+};
 
 /// Makes an idle canvas yield a picture on a slow tick. Without pictures an encoder gives out no bytes: the
 /// recording would look stuck and end at the last change.
@@ -34,6 +36,17 @@ impl KeepAlive {
     /// One picture more: for hidden pages, whose own timers come late.
     pub(super) fn repaint(&self) {
         repaint(&self.canvas, &self.track);
+    }
+
+    /// Whether it has come to show what may not be recorded. That is tried: asking for a pixel would make browsers draw
+    /// more slowly from then on.
+    pub(super) fn is_tainted(&self) -> bool {
+        let tried = self.canvas.capture_stream();
+        if let Ok(tried) = &tried {
+            let track: MediaStreamTrack = tried.get_tracks().get(0).unchecked_into();
+            track.stop();
+        }
+        tried.is_err()
     }
 }
 

@@ -16,6 +16,10 @@ impl Upload {
     pub(super) fn judge(&mut self, purpose: Purpose, response: &Response) {
         let status = response.status;
         let pause = response.retry_after_ms;
+        // Success without either is a page of somebody else's.
+        if status >= 400 || response.offset.is_some() || response.location.is_some() {
+            self.answer_due = Millis::MAX;
+        }
         match status {
             200..=299 => self.accepted(purpose, response),
             401 => self.unauthorized(),
@@ -61,16 +65,11 @@ impl Upload {
         });
         // Without a network the time means nothing: that notice has been given.
         if !self.offline {
-            self.never_answered(reason);
+            if self.answer_due <= self.now {
+                self.answer_due = Millis::MAX;
+                self.notices.push_back(Notice::NeverAnswered);
+            }
             self.waiting(Some(until), reason);
-        }
-    }
-
-    /// Says so, if it is time to.
-    fn never_answered(&mut self, reason: WaitReason) {
-        let is_overdue = |due: &mut Millis| *due <= self.now;
-        if reason.is_no_answer() && self.answer_due.take_if(is_overdue).is_some() {
-            self.notices.push_back(Notice::NeverAnswered { reason });
         }
     }
 
@@ -98,9 +97,6 @@ impl Upload {
     }
 
     fn accepted(&mut self, purpose: Purpose, response: &Response) {
-        if response.offset.is_some() || response.location.is_some() {
-            self.answer_due = None;
-        }
         match purpose {
             Purpose::Create => self.created(response),
             Purpose::Ask => self.told(response),
@@ -207,7 +203,6 @@ impl Upload {
     }
 
     fn unauthorized(&mut self) {
-        self.answer_due = None;
         self.doubt();
         let renewed = |at| self.now - at < TOKEN_GRACE_MS;
         if self.renewed_at.is_some_and(renewed) {
