@@ -198,7 +198,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
   });
 
   // Stopped when it has been said, and long after; and before anybody could have noticed.
-  for (const [kind, stopAfterMs] of [['noticed', undefined], ['at once', 1_000]]) test(`a canvas that comes to show a picture of another site: why nothing more is recorded is said, and not more is promised than there is: ${kind}`, async () => {
+  for (const [kind, stopAfterMs] of [['noticed', undefined], ['at once', 1_000]]) test(`a canvas that comes to show a picture of another site: why nothing more is recorded is said, and not more is promised than there is: ${kind}`, async (t) => {
     const stranger = await Relay.start();
     const folder = await project({
       files: {
@@ -238,6 +238,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
         assert.deepEqual(others, []);
         await untilReady(api, done.recordingId, READY_WITHIN_MS);
         const { durationSeconds } = await inspect(await api.download(done.recordingId), `npm tainted ${kind}`);
+        t.diagnostic(`${durationSeconds} s of ${done.recorded} ms`);
         assert.ok(durationSeconds > 2, `${durationSeconds} s were kept`);
         assert.ok(Math.abs(durationSeconds - done.recorded / 1_000) <= 1, `${done.recorded} ms were promised, ${durationSeconds} s are there`);
       });
