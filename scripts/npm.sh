@@ -31,8 +31,9 @@ glue() {
     node scripts/wasm-opt/slim.mjs "$out/js/$1_bg.wasm" "$out/js/slim.wasm" "$out/js/$1.js"
     # loading.js names the program itself: a second mention would make a bundler look for it, and copy it, twice.
     # And nobody waits for a program without letting the page go on.
+    # Its comments are those of index.d.ts.
     sed -e "s/new URL('$1_bg.wasm', import.meta.url)/undefined/" -e 's/^export { initSync, /export { /' \
-        -e '/^function initSync(/,/^}/d' "$out/js/$1.js" >"$package/$2.js"
+        -e '/^function initSync(/,/^}/d' -e '/^ *\/\*\*$/,/^ *\*\/$/d' "$out/js/$1.js" >"$package/$2.js"
     ! grep -q "$1_bg.wasm\|initSync" "$package/$2.js" \
         || die "wasm-bindgen writes its module in a way that is new to scripts/npm.sh."
 }
