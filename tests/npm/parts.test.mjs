@@ -268,7 +268,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
     });
     await withPage(context, 'npm unreachable', async (page) => {
       await page.goto(site.add('unreachable', folder));
-      await page.waitForFunction(() => window.said, null, PATIENCE);
+      await page.waitForFunction(() => window.said, null, { timeout: 60_000 });
       const { said, state } = await page.evaluate(() => ({ said: window.said, state: window.state }));
       for (const sentence of said) assert.ok(sentence.includes(`SORTIE_CORS_ORIGINS=${site.origin})`), sentence);
       assert.equal(state, 'recording');
