@@ -24,6 +24,9 @@ mod transfer;
 mod uploader;
 mod worker;
 
+use wasm_bindgen::prelude::*;
+use web_sys::{Document, VisibilityState, Window};
+
 pub use hub::EventListener;
 pub use leftover::{Leftover, OnServer, Recovery, recover};
 #[cfg(feature = "finish")]
@@ -34,9 +37,28 @@ pub use session_watcher::SessionWatcher;
 pub use source::{OpenSource, ScreenOptions, Source, screen_capture_supported};
 pub use transfer::{UploadProgress, upload_file};
 
-/// Milliseconds of a clock that does not jump.
-fn now_ms() -> f64 {
-    web_sys::window()
-        .and_then(|window| window.performance())
-        .map_or_else(js_sys::Date::now, |it| it.now())
+#[wasm_bindgen]
+extern "C" {
+    /// Milliseconds of a clock that does not jump.
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn now_ms() -> f64;
+
+    // Nothing here runs without a page. web-sys looks for it, and asks what it is, each time.
+    #[wasm_bindgen(thread_local_v2, js_name = window)]
+    static WINDOW: Window;
+    #[wasm_bindgen(thread_local_v2, js_name = document)]
+    static DOCUMENT: Document;
+}
+
+fn window() -> Window {
+    WINDOW.with(Clone::clone)
+}
+
+fn document() -> Document {
+    DOCUMENT.with(Clone::clone)
+}
+
+/// Whether nobody sees the page.
+fn is_hidden() -> bool {
+    document().visibility_state() == VisibilityState::Hidden
 }

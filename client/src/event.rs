@@ -7,7 +7,7 @@ use crate::{RecorderError, State, StopReason, Store};
 pub enum Event {
     /// The state changed.
     State(State),
-    /// Numbers changed: after every chunk and acknowledgement, and four times a second while recording.
+    /// Numbers changed: after every chunk and acknowledgement, and at least twice a second while recording.
     Progress(Progress),
     /// Something is not as it should be, but recording goes on.
     Warning(Warning),

@@ -7,7 +7,8 @@ use gloo_events::EventListener;
 use js_sys::{Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::VisibilityState;
+
+use super::{document, is_hidden, window};
 
 #[wasm_bindgen]
 extern "C" {
@@ -24,23 +25,20 @@ extern "C" {
 /// hidden; it is asked for again when the page is seen again.
 pub(super) struct Awake {
     sentinel: Rc<RefCell<Option<Sentinel>>>,
-    _listener: Option<EventListener>,
+    _listener: EventListener,
 }
 
 impl Awake {
     pub(super) fn new() -> Self {
         let sentinel = Rc::default();
         ask(&sentinel);
-        let document = web_sys::window().and_then(|it| it.document());
-        let listener = document.map(|document| {
-            let (again, seen) = (Rc::downgrade(&sentinel), document.clone());
-            EventListener::new(&document, "visibilitychange", move |_| {
-                if let Some(sentinel) = again.upgrade()
-                    && seen.visibility_state() == VisibilityState::Visible
-                {
-                    ask(&sentinel);
-                }
-            })
+        let again = Rc::downgrade(&sentinel);
+        let listener = EventListener::new(&document(), "visibilitychange", move |_| {
+            if let Some(sentinel) = again.upgrade()
+                && !is_hidden()
+            {
+                ask(&sentinel);
+            }
         });
         Self {
             sentinel,
@@ -56,8 +54,7 @@ impl Drop for Awake {
 }
 
 fn ask(sentinel: &Rc<RefCell<Option<Sentinel>>>) {
-    let navigator = web_sys::window().map(|it| it.navigator());
-    let lock = navigator.and_then(|it| Reflect::get(&it, &"wakeLock".into()).ok());
+    let lock = Reflect::get(&window().navigator(), &"wakeLock".into()).ok();
     let Some(lock) = lock.filter(JsValue::is_object) else {
         return;
     };

@@ -10,6 +10,8 @@ use web_sys::{
     Response,
 };
 
+use super::window;
+
 /// A request about to be sent.
 pub(super) struct Call {
     pub(super) method: &'static str,
@@ -108,8 +110,7 @@ impl Call {
         if let Some(controller) = &cancel.0 {
             init.set_signal(Some(&controller.signal()));
         }
-        let window = web_sys::window().ok_or(Unanswered)?;
-        Ok(window.fetch_with_str_and_init(&self.url, &init))
+        Ok(window().fetch_with_str_and_init(&self.url, &init))
     }
 }
 

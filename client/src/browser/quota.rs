@@ -5,6 +5,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::StorageManager;
 
+use super::window;
 use crate::clock::whole;
 
 /// Asks the browser not to clear what is kept here when the device runs full. Some ask the person.
@@ -31,7 +32,7 @@ pub(super) async fn left_bytes() -> Option<u64> {
 
 /// Not there on insecure pages.
 fn storage() -> Option<StorageManager> {
-    let navigator = web_sys::window()?.navigator();
+    let navigator = window().navigator();
     let storage = Reflect::get(&navigator, &"storage".into()).ok()?;
     storage.is_object().then(|| navigator.storage())
 }

@@ -14,8 +14,8 @@ use wasm_bindgen_futures::spawn_local;
 use super::access::Access;
 use super::checksum::Checksums;
 use super::fetch::{Call, Cancel, Unanswered};
-use super::now_ms;
 use super::spool::Spool;
+use super::{now_ms, window};
 use crate::RenewalFailed;
 use crate::clock::whole;
 
@@ -143,9 +143,7 @@ fn is_offline() -> bool {
 
 impl Driver {
     fn listen_to_network(&self) {
-        let Some(window) = web_sys::window() else {
-            return;
-        };
+        let window = window();
         let listener = |event: &'static str, input: fn(&mut Upload, u64)| {
             let this = self.this.clone();
             EventListener::new(&window, event, move |_| {
@@ -281,21 +279,7 @@ impl Driver {
                 call.send(cancel)
             };
             let answer = sent.await?;
-            let names = [
-                header::UPLOAD_OFFSET,
-                header::UPLOAD_LENGTH,
-                header::UPLOAD_DEFER_LENGTH,
-                header::TUS_RESUMABLE,
-                "location",
-                "retry-after",
-            ];
-            let headers = names.map(|name| (name, answer.header(name)));
-            Ok(Response::read(answer.status(), |wanted| {
-                headers
-                    .iter()
-                    .find(|(name, _)| *name == wanted)
-                    .and_then(|(_, value)| value.as_deref())
-            }))
+            Ok(Response::read(answer.status(), |name| answer.header(name)))
         });
     }
 

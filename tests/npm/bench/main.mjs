@@ -10,7 +10,7 @@ import { extname, join } from 'node:path';
 import { loadavg } from 'node:os';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { build } from 'vite';
-import { launch } from '../../browser/support/browser.mjs';
+import { FAKE_CAMERA, launch } from '../../browser/support/browser.mjs';
 import { project, removeProjects } from '../support/project.mjs';
 import { startSink } from './tus-sink.mjs';
 
@@ -20,6 +20,8 @@ const HOURS = Number(process.env.HOURS ?? 1);
 /** What a second of an ordinary screen comes to. */
 const CHUNK_BYTES = 32 * 1024;
 const PEERS = { ours: 'sortie-recorder', reference: 'MediaRecorder + tus-js-client' };
+/** What both are measured from. */
+const BARE = 'bare';
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' };
 
 const here = new URL('./', import.meta.url);
@@ -67,65 +69,27 @@ async function open(context, url) {
   return { page, readyMs: await page.evaluate(() => window.bench.readyMs) };
 }
 
-/** Milliseconds of the main thread that a second of recording takes in the recorder's own code and what it calls. */
-async function mainThread(context, url, endpoint) {
-  const { page } = await open(context, url);
-  const cdp = await context.newCDPSession(page);
-  await cdp.send('Profiler.enable');
-  await cdp.send('Profiler.setSamplingInterval', { interval: 100 });
-  await page.evaluate((it) => window.bench.start(it), endpoint);
-  // Starting is not what is measured.
-  await page.waitForTimeout(2_000);
-  await cdp.send('Profiler.start');
-  await page.waitForTimeout(RECORD_S * 1_000);
-  const { profile } = await cdp.send('Profiler.stop');
-  await page.evaluate(() => window.bench.stop());
-  await page.close();
-
-  const nodes = new Map(profile.nodes.map((it) => [it.id, it]));
-  const isOurs = ({ callFrame: { url: from } }) => /\/assets\/|^wasm:/.test(from);
-  const within = new Set();
-  const visit = (node, inside) => {
-    const now = inside || isOurs(node);
-    if (now) within.add(node.id);
-    for (const child of node.children ?? []) visit(nodes.get(child), now);
-  };
-  visit(profile.nodes[0], false);
-  const microseconds = profile.samples.reduce((sum, id, i) => sum + (within.has(id) ? profile.timeDeltas[i] : 0), 0);
-  const own = new Map();
-  profile.samples.forEach((id, i) => {
-    if (!within.has(id)) return;
-    const { functionName, url: from, lineNumber } = nodes.get(id).callFrame;
-    const name = functionName || `${from.split('/').at(-1)}:${lineNumber}`;
-    own.set(name, (own.get(name) ?? 0) + profile.timeDeltas[i] / 1_000 / RECORD_S);
-  });
-  const top = [...own].sort(([, a], [, b]) => b - a).slice(0, 12);
-  console.error(`${url}: ${top.map(([name, ms]) => `${name} ${ms.toFixed(2)}`).join(', ')}`);
-  return microseconds / 1_000 / RECORD_S;
-}
-
 /**
- * Milliseconds of CPU that the main thread takes for a second of recording beyond what the page takes without one. The
- * thread's own clock does not run while others have the core, so this holds on a busy machine, too.
+ * Milliseconds of CPU that the main thread of a page which does nothing else takes for a second of recording. The thread's
+ * own clock does not run while others have the core.
  */
-async function threadTime(context, url, endpoint) {
+async function mainThread(context, url, endpoint, sends = false) {
   const { page } = await open(context, url);
   const cdp = await context.newCDPSession(page);
   await cdp.send('Performance.enable', { timeDomain: 'threadTicks' });
-  const perSecond = async (seconds) => {
-    const taken = async () => (await cdp.send('Performance.getMetrics')).metrics.find((it) => it.name === 'ScriptDuration').value;
-    const before = await taken();
-    await page.waitForTimeout(seconds * 1_000);
-    return ((await taken()) - before) * 1_000 / seconds;
+  const taken = async () => {
+    const { metrics } = await cdp.send('Performance.getMetrics');
+    return metrics.find((it) => it.name === 'TaskDuration').value * 1_000;
   };
-  await page.waitForTimeout(1_000);
-  const without = await perSecond(RECORD_S / 2);
-  await page.evaluate((it) => window.bench.start(it), endpoint);
+  await page.evaluate((it) => window.bench.start(...it), [endpoint, sends]);
+  // Starting is not what is measured.
   await page.waitForTimeout(2_000);
-  const recording = await perSecond(RECORD_S);
+  const before = await taken();
+  await page.waitForTimeout(RECORD_S * 1_000);
+  const after = await taken();
   await page.evaluate(() => window.bench.stop());
   await page.close();
-  return recording - without;
+  return (after - before) / RECORD_S;
 }
 
 /** Memory after each tenth of `HOURS` of chunks, in bytes: JavaScript's heap and WebAssembly's. */
@@ -169,38 +133,41 @@ async function longRun(context, url, endpoint) {
 }
 
 const pages = {};
-for (const peer of Object.keys(PEERS)) pages[peer] = await pageOf(peer);
+for (const peer of [...Object.keys(PEERS), BARE]) pages[peer] = await pageOf(peer);
 const sink = await startSink((pathname) => {
   const [, peer, ...rest] = pathname.split('/');
   const body = pages[peer]?.get(rest.join('/'));
   return body && { body, type: TYPES[extname(pathname)] ?? 'application/octet-stream' };
 });
-const address = (peer) => `${sink.origin}/${peer}/page.html`;
+const address = (peer, how = '') => `${sink.origin}/${peer}/page.html${how}`;
+const RESTED = '?rested';
 const endpoint = `${sink.origin}/files`;
-const browser = await launch();
+const browser = await launch(FAKE_CAMERA);
 try {
   const result = {};
-  for (const peer of Object.keys(PEERS)) result[peer] = { ...sizes(pages[peer]), readyMs: [], threadMs: [], cpuMs: [] };
+  for (const peer of Object.keys(PEERS)) result[peer] = { ...sizes(pages[peer]), loadingMs: [], readyMs: [], taskMs: [] };
+  const sentMs = [];
   // A browser that has seen the page before; rounds are interleaved, so that a busy moment hits both.
   const context = await browser.newContext();
   const cost = process.env.ONLY !== 'memory';
   const memory = process.env.ONLY !== 'cost';
   for (let round = -2; cost && round < ROUNDS; round += 1) {
     for (const peer of Object.keys(PEERS)) {
-      const { page, readyMs } = await open(context, address(peer));
-      if (round >= 0) result[peer].readyMs.push(readyMs);
-      await page.close();
+      for (const [how, into] of [['', 'loadingMs'], [RESTED, 'readyMs']]) {
+        const { page, readyMs } = await open(context, address(peer, how));
+        if (round >= 0) result[peer][into].push(readyMs);
+        await page.close();
+      }
     }
   }
-  for (let round = 0; cost && round < 3; round += 1) {
-    for (const peer of Object.keys(PEERS)) {
-      result[peer].threadMs.push(await mainThread(context, address(peer), endpoint));
-      result[peer].cpuMs.push(await threadTime(context, address(peer), endpoint));
-    }
+  for (let round = 0; cost && round < 5; round += 1) {
+    const bare = await mainThread(context, address(BARE, RESTED), endpoint);
+    sentMs.push((await mainThread(context, address(BARE, RESTED), endpoint, true)) - bare);
+    for (const peer of Object.keys(PEERS)) result[peer].taskMs.push((await mainThread(context, address(peer, RESTED), endpoint)) - bare);
   }
   for (const peer of memory ? Object.keys(PEERS) : []) result[peer].memory = await longRun(context, address(peer), endpoint);
 
-  if (cost) printCost(result);
+  if (cost) printCost(result, sentMs);
   if (memory) printMemory(result);
 } finally {
   await browser.close();
@@ -208,17 +175,18 @@ try {
   await removeProjects();
 }
 
-function printCost(result) {
-  console.log(`Chromium ${browser.version()}, load ${loadavg()[0].toFixed(1)}; medians of ${ROUNDS} and 3 interleaved rounds`);
-  console.log('| | JS + wasm, brotli | of that wasm | fetched only for leftovers, files, sessions | fetched only for saving a file | import to ready, warm | main thread per second of recording | of that CPU in scripts |');
+function printCost(result, sentMs) {
+  console.log(`Chromium ${browser.version()}, load ${loadavg()[0].toFixed(1)}; medians of ${ROUNDS} and 5 interleaved rounds`);
+  console.log('| | JS + wasm, brotli | of that wasm | fetched only for leftovers, files, sessions | fetched only for saving a file | import to ready, warm | the same while the page loads | main thread per second of recording, beyond the encoder |');
   console.log('|---|--:|--:|--:|--:|--:|--:|--:|');
-  for (const [peer, name] of Object.entries(PEERS)) {
-    const { brotli, wasm, later, saving, readyMs, threadMs, cpuMs } = result[peer];
-    console.log(`| ${name} | ${kilobytes(brotli)} kB | ${kilobytes(wasm)} kB | ${kilobytes(later)} kB | ${kilobytes(saving)} kB | ${median(readyMs).toFixed(0)} ms | ${median(threadMs).toFixed(2)} ms | ${median(cpuMs).toFixed(2)} ms |`);
-  }
   const { ours, reference } = result;
+  for (const [peer, name] of Object.entries(PEERS)) {
+    const { brotli, wasm, later, saving, readyMs, loadingMs, taskMs } = result[peer];
+    console.log(`| ${name} | ${kilobytes(brotli)} kB | ${kilobytes(wasm)} kB | ${kilobytes(later)} kB | ${kilobytes(saving)} kB | ${median(readyMs).toFixed(0)} ms | ${median(loadingMs).toFixed(0)} ms | ${median(taskMs).toFixed(2)} ms |`);
+  }
   const ratio = (of) => (of(ours) / of(reference)).toFixed(2);
-  console.log(`| ratio | ${ratio((it) => it.brotli)} | | | | ${ratio((it) => median(it.readyMs))} | ${ratio((it) => median(it.threadMs))} | ${ratio((it) => median(it.cpuMs))} |`);
+  console.log(`| ratio | ${ratio((it) => it.brotli)} | | | | ${ratio((it) => median(it.readyMs))} | ${ratio((it) => median(it.loadingMs))} | ${ratio((it) => median(it.taskMs))} |`);
+  console.log(`Of that a \`fetch\` for each chunk, and nothing else: ${median(sentMs).toFixed(2)} ms`);
 }
 
 function printMemory(result) {

@@ -1,5 +1,6 @@
 // What is measured: the recorder as an app has it.
 
+await window.rested;
 const began = performance.now();
 const { Recorder, load } = await import('sortie-recorder');
 await load();
@@ -9,7 +10,7 @@ let recorder;
 window.bench = {
   readyMs,
   async start(endpoint) {
-    recorder = new Recorder({ endpoint, getToken: window.benchToken, source: document.querySelector('canvas') });
+    recorder = new Recorder({ endpoint, getToken: window.benchToken, source: await window.source() });
     await recorder.start();
   },
   stop: () => recorder.stop(),

@@ -2,6 +2,7 @@
 // tries again and resumes. It does not keep anything on the device, watch the encoder, know sessions, renew tokens,
 // mix sound or say how much is safe.
 
+await window.rested;
 const began = performance.now();
 const { Upload } = await import('tus-js-client');
 const readyMs = performance.now() - began;
@@ -18,7 +19,8 @@ window.bench = {
   async start(endpoint) {
     // Its guides give a token once, as a header.
     const headers = window.benchToken ? { Authorization: `Bearer ${await window.benchToken()}` } : {};
-    const stream = document.querySelector('canvas').captureStream(30);
+    const source = await window.source();
+    const stream = source.captureStream?.(30) ?? source;
     // The same work for the encoder.
     const options = { mimeType: 'video/webm;codecs=vp9', videoBitsPerSecond: 2_500_000, videoKeyFrameIntervalDuration: 2_000 };
     recorder = new MediaRecorder(stream, options);

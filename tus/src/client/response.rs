@@ -24,21 +24,21 @@ impl Response {
     /// Reads headers, looked up by lower-case name. A value that makes no sense counts as missing: the
     /// machine asks again then. `Retry-After` is understood in seconds; as a date it is ignored, since there
     /// is no calendar here.
-    pub fn read<'h>(status: u16, header: impl Fn(&str) -> Option<&'h str>) -> Self {
+    pub fn read<V: AsRef<str>>(status: u16, header: impl Fn(&str) -> Option<V>) -> Self {
         let length = header(header::UPLOAD_LENGTH)
-            .and_then(|value| header::parse_length(value).ok())
+            .and_then(|value| header::parse_length(value.as_ref()).ok())
             .map(UploadLength::Known);
         let deferred = header(header::UPLOAD_DEFER_LENGTH)
-            .and_then(|value| header::parse_defer_length(value).ok())
+            .and_then(|value| header::parse_defer_length(value.as_ref()).ok())
             .map(|()| UploadLength::Deferred);
         Self {
             status,
             offset: header(header::UPLOAD_OFFSET)
-                .and_then(|value| header::parse_offset(value).ok()),
+                .and_then(|value| header::parse_offset(value.as_ref()).ok()),
             length: length.or(deferred),
-            location: header("location").map(str::to_owned),
+            location: header("location").map(|value| value.as_ref().to_owned()),
             retry_after_ms: header("retry-after")
-                .and_then(|value| value.trim().parse::<u32>().ok())
+                .and_then(|value| value.as_ref().trim().parse::<u32>().ok())
                 .map(|seconds| Millis::from(seconds) * 1_000),
             tus: header(header::TUS_RESUMABLE).is_some(),
         }

@@ -4,12 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use gloo_events::EventListener as DomListener;
-use web_sys::{Blob, MediaStream, VisibilityState};
+use web_sys::{Blob, MediaStream};
 
 use super::super::capture::{Capture, CaptureEvent};
 use super::super::hub::{EventListener, Hub};
-use super::super::now_ms;
 use super::super::source::{OpenSource, SourceEvent};
+use super::super::{document, is_hidden, now_ms, window};
 use super::upload::Remote;
 use super::watch::Watch;
 use crate::clock::RecordedClock;
@@ -33,6 +33,8 @@ pub(super) struct Core {
     mime_type: RefCell<Option<String>>,
     pub(super) watch: Watch,
     page: RefCell<Vec<DomListener>>,
+    /// Since the last tick.
+    reported: Cell<bool>,
 }
 
 impl Core {
@@ -51,6 +53,7 @@ impl Core {
             mime_type: RefCell::default(),
             watch: Watch::new(&options),
             page: RefCell::default(),
+            reported: Cell::default(),
             options,
         })
     }
@@ -269,32 +272,23 @@ impl Core {
 
     /// A page that is put away may never run again: what the encoder has should be on its way by then.
     fn watch_page(&self) {
-        let Some(window) = web_sys::window() else {
-            return;
-        };
-        let Some(document) = window.document() else {
-            return;
-        };
         let this = self.this.clone();
-        let hidden = {
-            let document = document.clone();
-            move |event: &web_sys::Event| {
-                let leaving = event.type_() == "pagehide";
-                let hidden = document.visibility_state() == VisibilityState::Hidden;
-                let Some(core) = this.upgrade() else { return };
-                if leaving {
-                    core.remote.page_goes();
-                } else {
-                    core.remote.page_leaves(hidden);
-                }
-                if leaving || hidden {
-                    core.with_capture(Capture::request_data);
-                }
+        let hidden = move |event: &web_sys::Event| {
+            let leaving = event.type_() == "pagehide";
+            let hidden = is_hidden();
+            let Some(core) = this.upgrade() else { return };
+            if leaving {
+                core.remote.page_goes();
+            } else {
+                core.remote.page_leaves(hidden);
+            }
+            if leaving || hidden {
+                core.with_capture(Capture::request_data);
             }
         };
         self.page.replace(vec![
-            DomListener::new(&document, "visibilitychange", hidden.clone()),
-            DomListener::new(&window, "pagehide", hidden),
+            DomListener::new(&document(), "visibilitychange", hidden.clone()),
+            DomListener::new(&window(), "pagehide", hidden),
         ]);
     }
 
@@ -328,7 +322,15 @@ impl Core {
 
     /// Tells the listeners how far it is.
     pub(super) fn report(&self) {
+        self.reported.set(true);
         self.tell(Event::Progress(self.progress()));
+    }
+
+    /// Tells them that time passes, if nothing else has.
+    pub(super) fn report_time(&self) {
+        if !self.reported.replace(false) {
+            self.tell(Event::Progress(self.progress()));
+        }
     }
 
     /// The handle was dropped.

@@ -4,12 +4,11 @@ use std::cell::{Cell, RefCell};
 
 use gloo_timers::callback::Interval;
 use wasm_bindgen_futures::spawn_local;
-use web_sys::VisibilityState;
 
 use super::super::awake::Awake;
 use super::super::source::OpenSource;
 use super::super::worker::{TICK_MS, Ticking, Worker};
-use super::super::{now_ms, quota};
+use super::super::{is_hidden, now_ms, quota};
 use super::core::Core;
 use crate::clock::whole;
 use crate::machine::Input;
@@ -102,7 +101,7 @@ impl Core {
             return;
         }
         if self.state() == State::Recording {
-            self.report();
+            self.report_time();
             self.check_limits();
         }
         self.watch_encoder();
@@ -183,9 +182,4 @@ impl Core {
 
 fn wall_ms() -> u64 {
     whole(js_sys::Date::now())
-}
-
-fn is_hidden() -> bool {
-    let document = web_sys::window().and_then(|it| it.document());
-    document.is_some_and(|it| it.visibility_state() == VisibilityState::Hidden)
 }

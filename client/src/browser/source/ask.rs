@@ -6,6 +6,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{DisplayMediaStreamConstraints, MediaDevices, MediaStream, MediaStreamConstraints};
 
 use super::super::thrown::Thrown;
+use super::super::window;
 use super::{ScreenOptions, tracks};
 use crate::{Device, RecorderError};
 
@@ -99,8 +100,7 @@ async fn settle(
 
 /// The browser's media devices; absent on pages that were not loaded securely.
 pub(super) fn devices(device: Device) -> Result<MediaDevices, RecorderError> {
-    let window =
-        web_sys::window().ok_or_else(|| RecorderError::Unsupported("a window".to_owned()))?;
+    let window = window();
     match window.navigator().media_devices() {
         Ok(devices) if !JsValue::from(devices.clone()).is_undefined() => Ok(devices),
         _ if !window.is_secure_context() => Err(RecorderError::InsecureContext),
