@@ -3,15 +3,12 @@
 
 mod support;
 
-use std::io::Read;
-use std::process::{Command, Stdio};
-
 use support::TestServer;
 use support::azurite::{ACCOUNT, CONTAINER, KEY, azurite};
 use support::fault_proxy::{Fault, FaultProxy};
 use support::store::{
     MIB, check_bad_day, check_deletion, check_failed, check_life, check_lost_completion,
-    check_restarts, confirmed,
+    check_restarts, confirmed, started,
 };
 use support::streams::{large_webm, send};
 
@@ -95,29 +92,16 @@ async fn blocks_that_the_store_does_not_know_any_more() {
     assert!(!staging.join(&id).exists());
 }
 
-/// Starts the program as an operator does, and gives what it says when it gives up.
 #[test]
 fn a_start_without_the_container_says_so() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut program = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
-        .env_clear()
-        .env("SORTIE_VIDEO_RECORDING_ENABLED", "true")
-        .env("SORTIE_HOST", "127.0.0.1")
-        .env("SORTIE_PORT", "0")
-        .env("SORTIE_DB", folder.path().join("sortie.db"))
-        .env("SORTIE_RECORDING_STORAGE_BACKEND", "azure")
-        .env("SORTIE_RECORDING_AZURE_CONTAINER", "nowhere")
-        .env("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT)
-        .env("AZURE_STORAGE_ACCOUNT_KEY", KEY)
-        .env("AZURE_STORAGE_ENDPOINT", &azurite().endpoint)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the server program");
-    let mut said = String::new();
-    let mut stderr = program.stderr.take().expect("a pipe");
-    stderr.read_to_string(&mut said).expect("text");
-    assert!(!program.wait().expect("an end").success());
+    let said = started(&[
+        ("SORTIE_RECORDING_STORAGE_BACKEND", "azure"),
+        ("SORTIE_RECORDING_AZURE_CONTAINER", "nowhere"),
+        ("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT),
+        ("AZURE_STORAGE_ACCOUNT_KEY", KEY),
+        ("AZURE_STORAGE_ENDPOINT", &azurite().endpoint),
+    ]);
+    assert!(!said.contains("listens on"), "{said}");
     assert!(said.contains("cannot use the bucket nowhere"), "{said}");
     assert!(said.contains("SORTIE_RECORDING_AZURE_CONTAINER"), "{said}");
 }

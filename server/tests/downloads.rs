@@ -320,18 +320,10 @@ async fn ranges_and_conditions_from_a_folder() {
 #[cfg(feature = "s3")]
 #[tokio::test]
 async fn ranges_and_conditions_from_s3() {
-    use support::seaweedfs::{ADMIN, BUCKET, seaweedfs};
+    use support::seaweedfs::seaweedfs;
+    use support::store::s3_server;
 
-    let prefix = uuid::Uuid::new_v4().simple().to_string();
-    let server = TestServer::with(&[
-        ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),
-        ("SORTIE_RECORDING_S3_BUCKET", BUCKET),
-        ("SORTIE_RECORDING_S3_ENDPOINT", &seaweedfs().endpoint),
-        ("SORTIE_RECORDING_S3_PREFIX", &prefix),
-        ("AWS_ACCESS_KEY_ID", ADMIN.0),
-        ("AWS_SECRET_ACCESS_KEY", ADMIN.1),
-    ])
-    .await;
+    let server = s3_server(&seaweedfs().endpoint, &[]).await;
     let recording = Recording::new(&server).await;
     everything(&recording).await;
     digest(&recording).await;

@@ -3,9 +3,7 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,42 +15,27 @@ use support::fault_proxy::{Fault, FaultProxy};
 use support::seaweedfs::{ADMIN, BUCKET, seaweedfs};
 use support::store::{
     MIB, check_bad_day, check_deletion, check_failed, check_life, check_lost_completion,
-    check_restarts, confirmed,
+    check_restarts, confirmed, s3_server, started,
 };
 use support::streams::{download, finished, large_webm, send};
 use support::{TestServer, chromium_webm, header, json_of};
 
-/// A server that keeps recordings at this endpoint, under a prefix of its own.
-async fn server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
-    let prefix = uuid::Uuid::new_v4().simple().to_string();
-    let variables = [
-        ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),
-        ("SORTIE_RECORDING_S3_BUCKET", BUCKET),
-        ("SORTIE_RECORDING_S3_ENDPOINT", endpoint),
-        ("SORTIE_RECORDING_S3_PREFIX", &prefix),
-        ("AWS_ACCESS_KEY_ID", ADMIN.0),
-        ("AWS_SECRET_ACCESS_KEY", ADMIN.1),
-    ];
-    // The first of a name counts.
-    TestServer::with(&[more, &variables].concat()).await
-}
-
-/// The same as the only server, which stages what the store does not have on its own disk.
+/// The only server, which stages what the store does not have on its own disk.
 async fn lone_server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
     let sqlite = [("SORTIE_DB_TYPE", "sqlite")];
-    server(endpoint, &[more, &sqlite].concat()).await
+    s3_server(endpoint, &[more, &sqlite].concat()).await
 }
 
 #[tokio::test]
 async fn a_recording_lives_in_the_store() {
-    let server = server(&seaweedfs().endpoint, &[]).await;
+    let server = s3_server(&seaweedfs().endpoint, &[]).await;
     check_life(&server, "s3").await;
 }
 
 #[tokio::test]
 async fn a_restart_goes_on_with_the_same_upload() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
-    let mut server = server(&proxy.endpoint, &[]).await;
+    let mut server = s3_server(&proxy.endpoint, &[]).await;
     let id = check_restarts(&mut server).await;
     let key = format!("/{id}.webm");
     let begun = |(line, _): &(String, Fault)| line.contains(&key) && line.contains("?uploads");
@@ -62,7 +45,7 @@ async fn a_restart_goes_on_with_the_same_upload() {
 #[tokio::test]
 async fn a_bad_day_costs_no_byte() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
-    let server = server(&proxy.endpoint, &[]).await;
+    let server = s3_server(&proxy.endpoint, &[]).await;
     check_bad_day(&proxy, &server).await;
 }
 
@@ -70,7 +53,7 @@ async fn a_bad_day_costs_no_byte() {
 #[tokio::test]
 async fn a_completion_whose_answer_is_lost() {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
-    let server = server(&proxy.endpoint, &[]).await;
+    let server = s3_server(&proxy.endpoint, &[]).await;
     let completes = |line: &str| line.starts_with("POST") && line.contains("?uploadId=");
     check_lost_completion(&proxy, &server, completes).await;
 }
@@ -183,7 +166,7 @@ async fn a_sweep_of_the_store() {
 
 #[tokio::test]
 async fn bytes_that_are_no_recording_are_kept_as_they_came() {
-    let server = server(&seaweedfs().endpoint, &[]).await;
+    let server = s3_server(&seaweedfs().endpoint, &[]).await;
     let client = server.admin().await;
     let (id, _) = client.start_recording().await;
     let stream = b"Just text. ".repeat(MIB);
@@ -213,7 +196,7 @@ fn staged(folder: &Path) -> Vec<PathBuf> {
 /// Pieces are objects of their own, some of many parts; joined they are one, and gone.
 #[tokio::test]
 async fn partial_uploads_are_joined_in_the_store() {
-    let server = server(&seaweedfs().endpoint, &[]).await;
+    let server = s3_server(&seaweedfs().endpoint, &[]).await;
     let client = server.admin().await;
     let stream = large_webm(22 * MIB);
     let mut parts = Vec::new();
@@ -251,7 +234,7 @@ async fn partial_uploads_are_joined_in_the_store() {
 #[tokio::test]
 async fn a_download_may_be_sent_to_the_store() {
     let redirect = [("SORTIE_RECORDING_S3_REDIRECT", "true")];
-    let server = server(&seaweedfs().endpoint, &redirect).await;
+    let server = s3_server(&seaweedfs().endpoint, &redirect).await;
     let client = server.admin().await;
     let stream = chromium_webm();
     let id = client.record(&stream).await;
@@ -280,39 +263,15 @@ async fn a_download_may_be_sent_to_the_store() {
     let _ = json_of(client.get("/api/recordings"), 200).await;
 }
 
-/// Starts the program with nothing but these variables, as an operator does; gives what it says on both
-/// streams, until it listens or ends.
-fn started(variables: &[(&str, &str)]) -> String {
-    let folder = tempfile::tempdir().expect("a folder");
-    let database = folder.path().join("sortie.db");
-    let mut program = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
-        .env_clear()
-        .env("SORTIE_VIDEO_RECORDING_ENABLED", "true")
-        .env("SORTIE_HOST", "127.0.0.1")
-        .env("SORTIE_PORT", "0")
-        .env("SORTIE_DB", &database)
-        .env("SORTIE_RECORDING_STORAGE_BACKEND", "s3")
-        .env("SORTIE_RECORDING_S3_BUCKET", BUCKET)
-        .env("SORTIE_RECORDING_S3_ENDPOINT", &seaweedfs().endpoint)
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .envs(variables.iter().copied())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the server program");
-    let mut said = String::new();
-    let stdout = BufReader::new(program.stdout.take().expect("a pipe"));
-    for line in stdout.lines().map_while(Result::ok) {
-        said += &line;
-        if line.contains("listens on") {
-            break;
-        }
-    }
-    let _ = program.kill();
-    let mut stderr = program.stderr.take().expect("a pipe");
-    stderr.read_to_string(&mut said).expect("text");
-    let _ = program.wait();
-    said
+/// What the program says that is told of the store, and of credentials this.
+fn started_with(credentials: &[(&str, &str)]) -> String {
+    let variables = [
+        ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),
+        ("SORTIE_RECORDING_S3_BUCKET", BUCKET),
+        ("SORTIE_RECORDING_S3_ENDPOINT", &seaweedfs().endpoint),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    started(&[&variables, credentials].concat())
 }
 
 #[test]
@@ -324,7 +283,7 @@ fn credentials_come_from_a_profile_too() {
         ADMIN.0, ADMIN.1
     );
     std::fs::write(&config, profile).expect("a file");
-    let said = started(&[
+    let said = started_with(&[
         ("AWS_CONFIG_FILE", &config.display().to_string()),
         ("AWS_PROFILE", "recorder"),
     ]);
@@ -333,7 +292,7 @@ fn credentials_come_from_a_profile_too() {
 
 #[test]
 fn a_start_without_credentials_says_where_they_were_looked_for() {
-    let said = started(&[]);
+    let said = started_with(&[]);
     assert!(said.contains("cannot use the bucket sortie"), "{said}");
     assert!(said.contains("credentials: none were found"), "{said}");
 }

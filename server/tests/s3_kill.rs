@@ -10,7 +10,8 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use support::fault_proxy::{Fault, FaultProxy};
 use support::process::Process;
-use support::seaweedfs::{ADMIN, BUCKET, seaweedfs};
+use support::seaweedfs::seaweedfs;
+use support::store::s3_server;
 use support::streams::finished;
 use support::{TestServer, chromium_webm};
 use tokio::sync::mpsc;
@@ -48,16 +49,7 @@ fn recording() -> Vec<u8> {
 /// Kills the server at the `n`th request of a finish. `false`: there are not so many.
 async fn killed(n: u64, fault: Fault, stream: &[u8]) -> bool {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
-    let prefix = uuid::Uuid::new_v4().simple().to_string();
-    let mut server = TestServer::with(&[
-        ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),
-        ("SORTIE_RECORDING_S3_BUCKET", BUCKET),
-        ("SORTIE_RECORDING_S3_ENDPOINT", &proxy.endpoint),
-        ("SORTIE_RECORDING_S3_PREFIX", &prefix),
-        ("AWS_ACCESS_KEY_ID", ADMIN.0),
-        ("AWS_SECRET_ACCESS_KEY", ADMIN.1),
-    ])
-    .await;
+    let mut server = s3_server(&proxy.endpoint, &[]).await;
     server.stop().await;
     let program = start(&mut server);
     let client = server.admin().await;

@@ -4,7 +4,7 @@ use sortie_api::TokenScope;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Catalog, CatalogError, nonsense};
+use super::{Catalog, CatalogError, words_from_text, words_to_text};
 
 const COLUMNS: &str = "api_tokens.id, api_tokens.user_id, api_tokens.name, api_tokens.token_hash, \
      api_tokens.prefix, api_tokens.scopes, api_tokens.created_ms, api_tokens.expires_ms, api_tokens.last_used_ms";
@@ -32,27 +32,14 @@ pub(crate) struct ApiTokenRow {
     pub(crate) last_used_ms: Option<i64>,
 }
 
-fn scopes_to_text(scopes: &[TokenScope]) -> String {
-    let words: Vec<&str> = scopes
-        .iter()
-        .map(|scope| match scope {
-            TokenScope::Record => "record",
-            TokenScope::Read => "read",
-            TokenScope::Admin => "admin",
-        })
-        .collect();
-    words.join(",")
-}
+const SCOPES: [TokenScope; 3] = [TokenScope::Record, TokenScope::Read, TokenScope::Admin];
 
-fn scopes_from_text(text: &str) -> Result<Vec<TokenScope>, sqlx::Error> {
-    text.split(',')
-        .map(|word| match word {
-            "record" => Ok(TokenScope::Record),
-            "read" => Ok(TokenScope::Read),
-            "admin" => Ok(TokenScope::Admin),
-            _ => Err(nonsense("scopes", text)),
-        })
-        .collect()
+fn scope_to_text(scope: TokenScope) -> &'static str {
+    match scope {
+        TokenScope::Record => "record",
+        TokenScope::Read => "read",
+        TokenScope::Admin => "admin",
+    }
 }
 
 impl<'r> sqlx::FromRow<'r, AnyRow> for ApiTokenRow {
@@ -63,7 +50,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for ApiTokenRow {
             name: row.try_get("name")?,
             token_hash: row.try_get("token_hash")?,
             prefix: row.try_get("prefix")?,
-            scopes: scopes_from_text(row.try_get("scopes")?)?,
+            scopes: words_from_text("scopes", row.try_get("scopes")?, &SCOPES, scope_to_text)?,
             created_ms: row.try_get("created_ms")?,
             expires_ms: row.try_get("expires_ms")?,
             last_used_ms: row.try_get("last_used_ms")?,
@@ -87,7 +74,7 @@ impl Catalog {
         .bind(&row.name)
         .bind(&row.token_hash)
         .bind(&row.prefix)
-        .bind(scopes_to_text(&row.scopes))
+        .bind(words_to_text(&row.scopes, scope_to_text))
         .bind(row.created_ms)
         .bind(row.expires_ms)
         .bind(&row.user_id)

@@ -115,6 +115,27 @@ fn nonsense(column: &str, value: &str) -> sqlx::Error {
     sqlx::Error::Decode(format!("column {column} holds {value:?}").into())
 }
 
+/// Several words in one column.
+fn words_to_text<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> String {
+    let words: Vec<_> = all.iter().map(|it| word(*it)).collect();
+    words.join(",")
+}
+
+/// What `words_to_text` made of some of `known`.
+fn words_from_text<T: Copy>(
+    column: &str,
+    text: &str,
+    known: &[T],
+    word: impl Fn(T) -> &'static str,
+) -> Result<Vec<T>, sqlx::Error> {
+    text.split(',')
+        .map(|part| {
+            let meant = known.iter().find(|it| word(**it) == part);
+            meant.copied().ok_or_else(|| nonsense(column, text))
+        })
+        .collect()
+}
+
 /// The database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Catalog {

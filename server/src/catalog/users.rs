@@ -4,7 +4,7 @@ use sortie_api::{Role, UserSource};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Catalog, CatalogError, like, nonsense};
+use super::{Catalog, CatalogError, like, nonsense, words_from_text, words_to_text};
 
 const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms";
 
@@ -50,25 +50,13 @@ pub(crate) struct UserChange {
     pub(crate) password_hash: Option<String>,
 }
 
-fn roles_to_text(roles: &[Role]) -> String {
-    let words: Vec<&str> = roles
-        .iter()
-        .map(|role| match role {
-            Role::User => "user",
-            Role::Admin => "admin",
-        })
-        .collect();
-    words.join(",")
-}
+const ROLES: [Role; 2] = [Role::User, Role::Admin];
 
-fn roles_from_text(text: &str) -> Result<Vec<Role>, sqlx::Error> {
-    text.split(',')
-        .map(|word| match word {
-            "user" => Ok(Role::User),
-            "admin" => Ok(Role::Admin),
-            _ => Err(nonsense("roles", text)),
-        })
-        .collect()
+fn role_to_text(role: Role) -> &'static str {
+    match role {
+        Role::User => "user",
+        Role::Admin => "admin",
+    }
 }
 
 fn source_to_text(source: UserSource) -> &'static str {
@@ -98,7 +86,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
             password_hash: row.try_get("password_hash")?,
             email: row.try_get("email")?,
             display_name: row.try_get("display_name")?,
-            roles: roles_from_text(row.try_get("roles")?)?,
+            roles: words_from_text("roles", row.try_get("roles")?, &ROLES, role_to_text)?,
             disabled: row.try_get::<i64, _>("disabled")? != 0,
             source: source_from_text(row.try_get("source")?)?,
             external_key: row.try_get("external_key")?,
@@ -134,7 +122,7 @@ impl Catalog {
         .bind(&user.password_hash)
         .bind(&user.email)
         .bind(&user.display_name)
-        .bind(roles_to_text(&user.roles))
+        .bind(words_to_text(&user.roles, role_to_text))
         .bind(i64::from(user.disabled))
         .bind(source_to_text(user.source))
         .bind(&user.external_key)
@@ -250,7 +238,8 @@ impl Catalog {
         change: &UserChange,
     ) -> Result<bool, CatalogError> {
         // Touches only what is to change: two changes at once do not undo each other.
-        let roles = change.roles.as_deref().map(roles_to_text);
+        let roles = change.roles.as_deref();
+        let roles = roles.map(|roles| words_to_text(roles, role_to_text));
         let disabled = change.disabled.map(i64::from);
         let update = sqlx::query(
             "UPDATE users SET \

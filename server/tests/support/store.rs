@@ -1,15 +1,63 @@
 //! What the whole server promises of recordings in a store, whichever that is.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use reqwest::StatusCode;
 
 use super::fault_proxy::{Fault, FaultProxy};
+use super::seaweedfs::{ADMIN, BUCKET};
 use super::streams::{download, finished, large_webm, send};
 use super::{Client, TestServer, chromium_webm, until};
 
 pub(crate) const MIB: usize = 1024 * 1024;
+
+/// A server that keeps recordings at this S3 endpoint, under a prefix of its own.
+pub(crate) async fn s3_server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
+    let prefix = uuid::Uuid::new_v4().simple().to_string();
+    let variables = [
+        ("SORTIE_RECORDING_STORAGE_BACKEND", "s3"),
+        ("SORTIE_RECORDING_S3_BUCKET", BUCKET),
+        ("SORTIE_RECORDING_S3_ENDPOINT", endpoint),
+        ("SORTIE_RECORDING_S3_PREFIX", &prefix),
+        ("AWS_ACCESS_KEY_ID", ADMIN.0),
+        ("AWS_SECRET_ACCESS_KEY", ADMIN.1),
+    ];
+    // The first of a name counts.
+    TestServer::with(&[more, &variables].concat()).await
+}
+
+/// Starts the program with nothing but these variables, as an operator does; gives what it says on both streams, until
+/// it listens or ends.
+pub(crate) fn started(variables: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
+        .env_clear()
+        .env("SORTIE_VIDEO_RECORDING_ENABLED", "true")
+        .env("SORTIE_HOST", "127.0.0.1")
+        .env("SORTIE_PORT", "0")
+        .env("SORTIE_DB", folder.path().join("sortie.db"))
+        .envs(variables.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the server program");
+    let mut said = String::new();
+    let stdout = BufReader::new(program.stdout.take().expect("a pipe"));
+    for line in stdout.lines().map_while(Result::ok) {
+        said += &line;
+        if line.contains("listens on") {
+            break;
+        }
+    }
+    let _ = program.kill();
+    let mut stderr = program.stderr.take().expect("a pipe");
+    stderr.read_to_string(&mut said).expect("text");
+    let _ = program.wait();
+    said
+}
 
 /// Waits until the store has confirmed a part.
 pub(crate) async fn confirmed(server: &TestServer, id: &str, part: u64) {
