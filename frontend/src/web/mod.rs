@@ -11,6 +11,7 @@ mod pages;
 mod place;
 mod poll;
 mod record;
+mod sending;
 mod session;
 
 /// Shows the application in the document's body; called once, when the page has loaded.

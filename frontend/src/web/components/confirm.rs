@@ -3,13 +3,12 @@ use std::sync::Arc;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use leptos::html;
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use sortie_api::Recording;
 
 use super::{Glyph, Icon};
 use crate::format;
 use crate::web::api::{Api, ApiError, recording_path};
-use crate::web::session::Session;
+use crate::web::sending::Sending;
 
 /// Something that is done only after the person has said yes.
 #[derive(Clone)]
@@ -79,6 +78,14 @@ impl Question {
     }
 }
 
+/// Removes what is at this path.
+pub(in crate::web) fn removing(path: String) -> Work {
+    Arc::new(move |api| {
+        let path = path.clone();
+        async move { api.remove(&path).await }.boxed_local()
+    })
+}
+
 /// Asks, and does it.
 ///
 /// A native modal dialog: the browser keeps the focus inside, closes it on Escape and gives the focus back.
@@ -87,15 +94,13 @@ pub(in crate::web) fn Confirm(
     /// What to ask; `None` keeps the dialog closed.
     asked: RwSignal<Option<Question>>,
 ) -> impl IntoView {
-    let session = Session::expect();
+    let sending = Sending::new();
     let dialog = NodeRef::<html::Dialog>::new();
-    let is_busy = RwSignal::new(false);
-    let problem = RwSignal::new(None::<String>);
 
     Effect::new(move |_| {
         let Some(dialog) = dialog.get() else { return };
         if asked.with(Option::is_some) {
-            problem.set(None);
+            sending.problem.set(None);
             if !dialog.open() {
                 // Fails only for a dialog that is not in the document, where nobody could see it anyway.
                 let _ = dialog.show_modal();
@@ -109,25 +114,16 @@ pub(in crate::web) fn Confirm(
         let Some(question) = asked.get_untracked() else {
             return;
         };
-        is_busy.set(true);
-        problem.set(None);
-        spawn_local(async move {
-            let outcome = (question.work)(session.api()).await;
-            // The page may have been left meanwhile.
-            if is_busy.try_set(false).is_some() {
-                return;
-            }
-            match outcome {
-                Ok(()) => {
-                    // Closed first: that gives the focus back, and whoever is told may move it on.
-                    if let Some(dialog) = dialog.get_untracked() {
-                        dialog.close();
-                    }
-                    (question.done)();
+        sending.send(
+            move |api| (question.work)(api),
+            move |()| {
+                // Closed first: that gives the focus back, and whoever is told may move it on.
+                if let Some(dialog) = dialog.get_untracked() {
+                    dialog.close();
                 }
-                Err(error) => problem.set(Some(session.explain(&error))),
-            }
-        });
+                (question.done)();
+            },
+        );
     };
 
     let part = move |part: fn(&Question) -> String| {
@@ -148,13 +144,13 @@ pub(in crate::web) fn Confirm(
                 {move || part(|asked| asked.consequence.clone())}
             </p>
             <p class="problem-text" role="alert">
-                {problem}
+                {sending.problem}
             </p>
             <div class="dialog-actions">
                 <button type="button" class="button" on:click=move |_| asked.set(None)>
                     "Cancel"
                 </button>
-                <button type="button" class="button button-strong" disabled=is_busy on:click=act>
+                <button type="button" class="button button-strong" disabled=sending.is_busy on:click=act>
                     <Icon glyph=Glyph::Trash />
                     {move || part(|asked| asked.action.to_owned())}
                 </button>

@@ -15,7 +15,7 @@ mod status_badge;
 mod table;
 mod user_menu;
 
-pub(super) use confirm::{Confirm, Question};
+pub(super) use confirm::{Confirm, Question, removing};
 pub(super) use filters::{Choice, DayField, Filters, SearchField};
 pub(super) use gate::Gate;
 pub(super) use header::Header;
@@ -25,6 +25,6 @@ pub(super) use notice::{ErrorNotice, Loading};
 pub(super) use pager::Pager;
 pub(super) use recording_facts::{Duration, Moment};
 pub(super) use save_settings::SaveSettings;
-pub(super) use sheet::{CheckField, Sheet, TextField};
+pub(super) use sheet::{CheckField, Sheet, SheetEnd, TextField};
 pub(super) use status_badge::StatusBadge;
 pub(super) use table::{Cell, Fetching, Listing, Refresh, Table};

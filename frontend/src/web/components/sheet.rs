@@ -1,6 +1,8 @@
 use leptos::html;
 use leptos::prelude::*;
 
+use crate::web::sending::Sending;
+
 /// A native modal dialog with a form in it: the browser keeps the focus inside, closes it on Escape and gives the
 /// focus back.
 #[component]
@@ -98,6 +100,32 @@ pub(in crate::web) fn CheckField(
                 on:change=move |event| value.set(event_target_checked(&event))
             />
             <label for=id>{label}</label>
+        </div>
+    }
+}
+
+/// The end of a form in a sheet: why it could not be sent, and the two ways out.
+#[component]
+pub(in crate::web) fn SheetEnd(
+    /// What the form sends.
+    sending: Sending,
+    /// Told when the person does not want it.
+    #[prop(into)]
+    on_cancel: Callback<()>,
+    /// What the button says that sends it.
+    action: &'static str,
+) -> impl IntoView {
+    view! {
+        <p class="problem-text" role="alert">
+            {sending.problem}
+        </p>
+        <div class="dialog-actions">
+            <button type="button" class="button" on:click=move |_| on_cancel.run(())>
+                "Cancel"
+            </button>
+            <button type="submit" class="button button-primary" disabled=sending.is_busy>
+                {action}
+            </button>
         </div>
     }
 }

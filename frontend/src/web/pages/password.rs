@@ -3,11 +3,10 @@
 use gloo_net::http::Method;
 use leptos::ev;
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use sortie_api::ChangePassword;
 
 use crate::web::components::{Gate, Heading, TextField};
-use crate::web::session::Session;
+use crate::web::sending::Sending;
 
 /// The form for a new password.
 #[component]
@@ -24,42 +23,32 @@ pub(in crate::web) fn PasswordPage() -> impl IntoView {
 
 #[component]
 fn PasswordForm() -> impl IntoView {
-    let session = Session::expect();
+    let sending = Sending::new();
     let current = RwSignal::new(String::new());
     let new = RwSignal::new(String::new());
     let again = RwSignal::new(String::new());
-    let is_busy = RwSignal::new(false);
     let is_done = RwSignal::new(false);
-    let problem = RwSignal::new(None::<String>);
     let submit = move |event: ev::SubmitEvent| {
         event.prevent_default();
         is_done.set(false);
         if new.get_untracked() != again.get_untracked() {
-            problem.set(Some("The two new passwords are not the same.".to_owned()));
+            let problem = "The two new passwords are not the same.";
+            sending.problem.set(Some(problem.to_owned()));
             return;
         }
         let change = ChangePassword {
             current_password: current.get_untracked(),
             new_password: new.get_untracked(),
         };
-        is_busy.set(true);
-        problem.set(None);
-        spawn_local(async move {
-            let api = session.api();
-            let outcome = api.tell(Method::POST, "/api/auth/password", &change).await;
-            if is_busy.try_set(false).is_some() {
-                return;
-            }
-            match outcome {
-                Ok(()) => {
-                    for field in [current, new, again] {
-                        field.set(String::new());
-                    }
-                    is_done.set(true);
+        sending.send(
+            async move |api| api.tell(Method::POST, "/api/auth/password", &change).await,
+            move |()| {
+                for field in [current, new, again] {
+                    field.set(String::new());
                 }
-                Err(error) => problem.set(Some(session.explain(&error))),
-            }
-        });
+                is_done.set(true);
+            },
+        );
     };
     view! {
         <form class="form" novalidate on:submit=submit>
@@ -89,9 +78,9 @@ fn PasswordForm() -> impl IntoView {
                 {move || is_done.get().then_some("Password changed. You are signed out everywhere else.")}
             </p>
             <p class="problem-text" role="alert">
-                {problem}
+                {sending.problem}
             </p>
-            <button type="submit" class="button button-primary" disabled=is_busy>
+            <button type="submit" class="button button-primary" disabled=sending.is_busy>
                 "Change password"
             </button>
         </form>

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use gloo_net::http::Method;
 use leptos::ev;
 use leptos::prelude::*;
@@ -11,14 +10,15 @@ use sortie_api::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};
 
 use crate::listing::Page;
 use crate::query;
-use crate::web::api::{Api, item_path};
+use crate::web::api::item_path;
 use crate::web::components::{
     Cell, CheckField, Confirm, Gate, Glyph, Heading, Icon, Listing, Moment, Question, Sheet,
-    TextField,
+    SheetEnd, TextField, removing,
 };
 use crate::web::dom;
 use crate::web::loaded::Loaded;
 use crate::web::place::Place;
+use crate::web::sending::Sending;
 use crate::web::session::{Session, SignIn};
 
 const OWN: &str = "/api/tokens";
@@ -121,10 +121,7 @@ fn TokenRow(
         subject: token.name.clone(),
         consequence: "stops working at once. This cannot be undone.".to_owned(),
         action: "Revoke",
-        work: Arc::new(move |api: Api| {
-            let path = path.clone();
-            async move { api.remove(&path).await }.boxed_local()
-        }),
+        work: removing(path),
         done: Arc::new(move || {
             // The button that had the focus goes with its row.
             dom::focus(named_by);
@@ -158,8 +155,8 @@ fn TokenRow(
 
 #[component]
 fn TokenForm(is_making: RwSignal<bool>, tokens: Loaded<Page<ApiToken>>) -> impl IntoView {
-    let session = Session::expect();
-    let is_admin = match session.sign_in_untracked() {
+    let sending = Sending::new();
+    let is_admin = match Session::expect().sign_in_untracked() {
         SignIn::SignedIn(user) => user.is_admin(),
         _ => false,
     };
@@ -168,8 +165,6 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: Loaded<Page<ApiToken>>) -> impl 
     let record = RwSignal::new(true);
     let read = RwSignal::new(true);
     let administer = RwSignal::new(false);
-    let is_busy = RwSignal::new(false);
-    let problem = RwSignal::new(None::<String>);
     let made = RwSignal::new(None::<String>);
 
     let submit = move |event: ev::SubmitEvent| {
@@ -180,9 +175,8 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: Loaded<Page<ApiToken>>) -> impl 
             days => match days.parse() {
                 Ok(days) => Some(days),
                 Err(_) => {
-                    problem.set(Some(
-                        "Give the days as a whole number, or leave them empty.".to_owned(),
-                    ));
+                    let problem = "Give the days as a whole number, or leave them empty.";
+                    sending.problem.set(Some(problem.to_owned()));
                     return;
                 }
             },
@@ -200,26 +194,15 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: Loaded<Page<ApiToken>>) -> impl 
                 .collect(),
             expires_in_days,
         };
-        is_busy.set(true);
-        problem.set(None);
-        spawn_local(async move {
-            let answer = session
-                .api()
-                .ask::<CreatedApiToken>(Method::POST, OWN, &new)
-                .await;
-            if is_busy.try_set(false).is_some() {
-                return;
-            }
-            match answer {
-                Ok(created) => {
-                    made.set(Some(created.token));
-                    // The button that was pressed is gone.
-                    request_animation_frame(|| dom::focus(COPY));
-                    tokens.load();
-                }
-                Err(error) => problem.set(Some(session.explain(&error))),
-            }
-        });
+        sending.send(
+            async move |api| api.ask::<CreatedApiToken>(Method::POST, OWN, &new).await,
+            move |created| {
+                made.set(Some(created.token));
+                // The button that was pressed is gone.
+                request_animation_frame(|| dom::focus(COPY));
+                tokens.load();
+            },
+        );
     };
     view! {
         <h2 id="token-heading">"Create token"</h2>
@@ -241,17 +224,11 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: Loaded<Page<ApiToken>>) -> impl 
                         hint="Empty: it does not expire"
                         value=days
                     />
-                    <p class="problem-text" role="alert">
-                        {problem}
-                    </p>
-                    <div class="dialog-actions">
-                        <button type="button" class="button" on:click=move |_| is_making.set(false)>
-                            "Cancel"
-                        </button>
-                        <button type="submit" class="button button-primary" disabled=is_busy>
-                            "Create token"
-                        </button>
-                    </div>
+                    <SheetEnd
+                        sending=sending
+                        on_cancel=move |()| is_making.set(false)
+                        action="Create token"
+                    />
                 </form>
             }.into_any(),
         }}

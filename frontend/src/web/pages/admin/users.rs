@@ -1,23 +1,21 @@
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use gloo_net::http::Method;
 use leptos::ev;
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use sortie_api::{NewUser, Role, User, UserSource, UserUpdate};
 
 use crate::listing::Page;
 use crate::query;
-use crate::web::api::{Api, item_path};
+use crate::web::api::item_path;
 use crate::web::components::{
     Cell, CheckField, Confirm, Filters, Glyph, Icon, Listing, Moment, Question, Refresh,
-    SearchField, Sheet, TextField,
+    SearchField, Sheet, SheetEnd, TextField, removing,
 };
 use crate::web::dom;
 use crate::web::loaded::Loaded;
 use crate::web::place::Place;
-use crate::web::session::Session;
+use crate::web::sending::Sending;
 
 const ROUTE: &str = "/api/admin/users";
 
@@ -109,10 +107,7 @@ fn UserRow(
         consequence: "cannot sign in any more, and their tokens end. This cannot be undone."
             .to_owned(),
         action: "Delete",
-        work: Arc::new(move |api: Api| {
-            let path = path.clone();
-            async move { api.remove(&path).await }.boxed_local()
-        }),
+        work: removing(path),
         done: Arc::new(move || {
             // The button that had the focus goes with its row.
             dom::focus(HEADING);
@@ -165,7 +160,7 @@ fn UserForm(
     subject: RwSignal<Option<Subject>>,
     users: Loaded<Page<User>>,
 ) -> impl IntoView {
-    let session = Session::expect();
+    let sending = Sending::new();
     let existing = match about {
         Subject::New => None,
         Subject::Existing(user) => Some(user),
@@ -180,8 +175,6 @@ fn UserForm(
     let password = RwSignal::new(String::new());
     let is_admin = RwSignal::new(existing.as_ref().is_some_and(User::is_admin));
     let is_disabled = RwSignal::new(existing.as_ref().is_some_and(|user| user.disabled));
-    let is_busy = RwSignal::new(false);
-    let problem = RwSignal::new(None::<String>);
     let has_password = existing
         .as_ref()
         .is_none_or(|user| user.source == UserSource::Local);
@@ -193,11 +186,6 @@ fn UserForm(
 
     let submit = move |event: ev::SubmitEvent| {
         event.prevent_default();
-        if is_busy.get_untracked() {
-            return;
-        }
-        is_busy.set(true);
-        problem.set(None);
         let text = |signal: RwSignal<String>| {
             Some(signal.get_untracked().trim().to_owned()).filter(|text| !text.is_empty())
         };
@@ -221,23 +209,16 @@ fn UserForm(
             disabled: Some(is_disabled.get_untracked()),
         };
         let path = path.clone();
-        spawn_local(async move {
-            let api = session.api();
-            let outcome = match path {
+        sending.send(
+            async move |api| match path {
                 None => api.tell(Method::POST, ROUTE, &new).await,
                 Some(path) => api.tell(Method::PATCH, &path, &update).await,
-            };
-            if is_busy.try_set(false).is_some() {
-                return;
-            }
-            match outcome {
-                Ok(()) => {
-                    subject.set(None);
-                    users.load();
-                }
-                Err(error) => problem.set(Some(session.explain(&error))),
-            }
-        });
+            },
+            move |()| {
+                subject.set(None);
+                users.load();
+            },
+        );
     };
     let password_label = if is_new { "Password" } else { "New password" };
     let password_hint = if is_new {
@@ -267,17 +248,11 @@ fn UserForm(
             <CheckField id="user-admin" label="Administrator" value=is_admin />
             {(!is_new)
                 .then(|| view! { <CheckField id="user-disabled" label="Disabled" value=is_disabled /> })}
-            <p class="problem-text" role="alert">
-                {problem}
-            </p>
-            <div class="dialog-actions">
-                <button type="button" class="button" on:click=move |_| subject.set(None)>
-                    "Cancel"
-                </button>
-                <button type="submit" class="button button-primary" disabled=is_busy>
-                    {if is_new { "Add user" } else { "Save" }}
-                </button>
-            </div>
+            <SheetEnd
+                sending=sending
+                on_cancel=move |()| subject.set(None)
+                action=if is_new { "Add user" } else { "Save" }
+            />
         </form>
     }
 }
