@@ -48,11 +48,15 @@ impl Bench {
     }
 
     pub(super) fn s3() -> Self {
+        Self::s3_at(&seaweedfs().endpoint)
+    }
+
+    pub(super) fn s3_at(endpoint: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let config = S3StorageConfig {
             bucket: BUCKET.to_owned(),
             region: "us-east-1".to_owned(),
-            endpoint: Some(seaweedfs().endpoint.clone()),
+            endpoint: Some(endpoint.to_owned()),
             redirect: true,
             credentials: Some(S3Key {
                 access_key_id: ADMIN.0.to_owned(),

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::seaweedfs::{ADMIN, READER};
+use super::fault_proxy::{Fault, FaultProxy};
+use super::seaweedfs::{ADMIN, READER, seaweedfs};
 use super::*;
 use crate::config::{S3Key, S3StorageConfig};
 use crate::storage::Place;
@@ -94,6 +95,31 @@ async fn an_upload_that_is_gone() -> Checked {
         panic!("parts are lost");
     };
     assert!(error.to_string().contains("lifecycle"), "{error}");
+    Ok(())
+}
+
+/// object_store keeps statuses to itself, and they are read out of its words. Should an update change those, this fails.
+#[tokio::test]
+async fn what_a_store_refuses_is_understood_and_not_asked_again() -> Checked {
+    let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
+    let mut bench = Bench::s3_at(&proxy.endpoint);
+    let refused = Fault::Refused("EntityTooLarge");
+    proxy.plan(move |_, _| refused);
+    let (remote, key) = (bench.remote(), "refused".into());
+    let put = remote.put(&key, "too large".into(), "text/plain").await;
+    let words = put.expect_err("it is refused").to_string();
+    assert!(words.contains("status code: 400"), "{words}");
+    assert_eq!(proxy.log().len(), 1, "{words}");
+
+    proxy.plan(|_, _| Fault::None);
+    let writer = bench.grown("refused", &stream(1000), &[]).await?;
+    proxy.plan(move |_, _| refused);
+    let finished = writer.finish(finishing(HEAD_ROOM + 1000, 0)).await;
+    assert!(
+        matches!(finished, Err(StorageError::Full(_))),
+        "{:?}",
+        finished.err()
+    );
     Ok(())
 }
 

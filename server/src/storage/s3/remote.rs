@@ -429,7 +429,8 @@ fn is_passing(error: &Error) -> bool {
 /// What a failed write means to ingest.
 pub(super) fn write_error(error: Error) -> StorageError {
     let text = text_of(&error);
-    // The text has addresses, names, times and numbers of requests in it too: a bare 507 means nothing.
+    // object_store 0.14 keeps the status and the code in a type of its own that nobody else can name. The text has
+    // addresses, names, times and numbers of requests in it too: a bare 507 means nothing.
     let full = [
         "status code: 507",
         "StorageFull",
