@@ -83,6 +83,11 @@ pub(crate) fn whole(number: f64) -> u64 {
     number as u64
 }
 
+/// The same, and no more than 32 bits hold.
+pub(crate) fn saturated(number: f64) -> u32 {
+    u32::try_from(whole(number)).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,11 +40,17 @@ pub fn choose_type(has_audio: bool, is_supported: impl Fn(&str) -> bool) -> Opti
 /// The file name's extension for a MIME type with or without parameters: `webm`, `mkv` or `mp4`; `webm` for
 /// anything else, since a recorder that does not name its type (Firefox) writes WebM.
 pub fn file_extension(mime_type: &str) -> &'static str {
-    match mime_type.split(';').next().unwrap_or_default().trim() {
+    match without_parameters(mime_type) {
         "video/x-matroska" => "mkv",
         "video/mp4" => "mp4",
         _ => "webm",
     }
+}
+
+/// The part of a MIME type before the first `;`.
+pub(crate) fn without_parameters(mime_type: &str) -> &str {
+    let end = mime_type.bytes().position(|it| it == b';');
+    mime_type[..end.unwrap_or(mime_type.len())].trim()
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! What can go wrong, for a person and for a program.
 
+use std::fmt;
+
+use crate::text;
+
 /// What the browser was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Device {
@@ -23,58 +27,36 @@ impl Device {
 
 /// Why a source could not be opened or a recording did not come about. The text is a sentence for a person
 /// that says what to do; [`RecorderError::code`] is for programs and stays the same.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecorderError {
     /// The person, the browser or the embedding page (`Permissions-Policy`) said no.
-    #[error("{}", denied(*.0))]
     PermissionDenied(Device),
     /// There is no such device.
-    #[error("No {} was found. Connect one and try again.", .0.noun())]
     NoDevice(Device),
     /// The device is there but cannot be read, most often because another program uses it.
-    #[error("The {} cannot be used. Close other programs that may be using it and try again.", .0.noun())]
     DeviceBusy(Device),
     /// The page was not loaded over HTTPS (or from localhost), so the browser offers no capture.
-    #[error("Recording needs a secure connection. Open this page with https:// or from localhost.")]
     InsecureContext,
     /// The browser lacks something recording needs; the payload names it.
-    #[error(
-        "This browser cannot record: {0} is missing. Use a current Chrome, Edge, Firefox or Safari."
-    )]
     Unsupported(String),
     /// The canvas holds pictures from another origin, so the browser does not let it be read.
-    #[error(
-        "The canvas cannot be recorded because it shows pictures from another site. Load them with CORS."
-    )]
     TaintedCanvas,
     /// The stream has nothing in it that could be recorded.
-    #[error("There is nothing to record: the stream has no live picture. Choose the source again.")]
     NoTracks,
     /// The browser's encoder gave up; the payload is the browser's word for it.
-    #[error("The browser's encoder failed ({0}). Try again with a smaller picture.")]
     Encoder(String),
     /// The encoder, or the file, did not give a single byte.
-    #[error(
-        "There is not one byte to send. If something was to be recorded, this browser's encoder gave nothing: use a current Chrome, Edge, Firefox or Safari."
-    )]
     Empty,
     /// The call does not fit the recorder's state.
-    #[error("The recorder is {0} and cannot do this now.")]
     WrongState(crate::State),
     /// `Recorder::abort` was called, or the recorder was dropped.
-    #[error("The recording was discarded.")]
     Aborted,
     /// Nobody is signed in any more and the sign-in could not be renewed.
-    #[error("Your sign-in has expired. Sign in again; what was sent so far is safe.")]
     SignedOut,
     /// The server has not answered once, is no tus server, or does not let the page in: browsers do not tell these
     /// apart.
-    #[error(
-        "The server cannot be reached, or is another one. Check its address and your network connection. From another site's pages: does the server let them in (CORS; ours: SORTIE_CORS_ORIGINS)?"
-    )]
     Unreachable,
     /// The server refused to begin the recording.
-    #[error("{detail}")]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -82,26 +64,16 @@ pub enum RecorderError {
         detail: String,
     },
     /// It has become larger than the server takes; what the server holds stays there.
-    #[error(
-        "The recording has become larger than the server takes. What is not there yet is kept on this device."
-    )]
     TooLarge,
     /// The server no longer has the upload: it was finished without the rest, or deleted.
-    #[error(
-        "The server no longer takes more of this recording. Download what is kept on this device."
-    )]
     Gone,
     /// Another tab has this recording in its hands.
-    #[error("Another tab is busy with this recording. Go on there, or close it.")]
     InUse,
     /// What was kept on the device cannot be read any more.
-    #[error("What was kept on this device cannot be read. The browser may have cleared it.")]
     Storage,
     /// There is not one whole picture in what is kept.
-    #[error("What is kept on this device is too short to be played.")]
     NotPlayable,
     /// The upload ended before everything had arrived; the payload is a sentence.
-    #[error("{0}")]
     Upload(String),
 }
 
@@ -158,11 +130,75 @@ impl RecorderError {
             // Called without the click that browsers demand for screen capture.
             "InvalidStateError" => Self::PermissionDenied(device),
             "TypeError" | "NotSupportedError" => {
-                Self::Unsupported(format!("{} capture", device.noun()))
+                Self::Unsupported(device.noun().to_owned() + " capture")
             }
-            _ if message.is_empty() => Self::Unsupported(format!("{} capture", device.noun())),
+            _ if message.is_empty() => Self::Unsupported(device.noun().to_owned() + " capture"),
             _ => Self::Encoder(message.to_owned()),
         }
+    }
+}
+
+impl std::error::Error for RecorderError {}
+
+impl fmt::Display for RecorderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::PermissionDenied(device) => denied(*device),
+            Self::NoDevice(device) => {
+                let end = " was found. Connect one and try again.";
+                return text::write(f, &["No ", device.noun(), end]);
+            }
+            Self::DeviceBusy(device) => {
+                let end =
+                    " cannot be used. Close other programs that may be using it and try again.";
+                return text::write(f, &["The ", device.noun(), end]);
+            }
+            Self::InsecureContext => {
+                "Recording needs a secure connection. Open this page with https:// or from localhost."
+            }
+            Self::Unsupported(what) => {
+                let end = " is missing. Use a current Chrome, Edge, Firefox or Safari.";
+                return text::write(f, &["This browser cannot record: ", what, end]);
+            }
+            Self::TaintedCanvas => {
+                "The canvas cannot be recorded because it shows pictures from another site. Load them with CORS."
+            }
+            Self::NoTracks => {
+                "There is nothing to record: the stream has no live picture. Choose the source again."
+            }
+            Self::Encoder(why) => {
+                let end = "). Try again with a smaller picture.";
+                return text::write(f, &["The browser's encoder failed (", why, end]);
+            }
+            Self::Empty => {
+                "There is not one byte to send. If something was to be recorded, this browser's encoder gave nothing: use a current Chrome, Edge, Firefox or Safari."
+            }
+            Self::WrongState(state) => {
+                let end = " and cannot do this now.";
+                return text::write(f, &["The recorder is ", state.name(), end]);
+            }
+            Self::Aborted => "The recording was discarded.",
+            Self::SignedOut => {
+                "Your sign-in has expired. Sign in again; what was sent so far is safe."
+            }
+            Self::Unreachable => {
+                "The server cannot be reached, or is another one. Check its address and your network connection. From another site's pages: does the server let them in (CORS; ours: SORTIE_CORS_ORIGINS)?"
+            }
+            Self::Refused { detail, .. } => detail,
+            Self::TooLarge => {
+                "The recording has become larger than the server takes. What is not there yet is kept on this device."
+            }
+            Self::Gone => {
+                "The server no longer takes more of this recording. Download what is kept on this device."
+            }
+            Self::InUse => "Another tab is busy with this recording. Go on there, or close it.",
+            Self::Storage => {
+                "What was kept on this device cannot be read. The browser may have cleared it."
+            }
+            Self::NotPlayable => "What is kept on this device is too short to be played.",
+            Self::Upload(why) => why,
+        };
+        f.write_str(text)
     }
 }
 

@@ -1,5 +1,8 @@
 //! What a recorder tells its listeners.
 
+use std::fmt;
+
+use crate::text;
 use crate::{RecorderError, State, StopReason, Store};
 
 /// Something happened. Delivered in order from a microtask, so never from within a call to the recorder.
@@ -121,48 +124,62 @@ impl Warning {
     }
 }
 
-impl std::fmt::Display for Warning {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoMicrophone(why) => write!(f, "Recording goes on without the microphone. {why}"),
-            Self::NoSharedAudio => f.write_str(
-                "Recording goes on without sound: none was shared. Tick “share audio” when choosing what to share.",
-            ),
-            Self::AudioEnded => f.write_str("The sound has ended. Recording goes on without it."),
-            Self::Backlog { pending_bytes } => write!(
-                f,
-                "The network is slower than the recording: {} MB are kept here and sent later.",
-                pending_bytes / 1_000_000
-            ),
-            Self::StopNotAnnounced => f.write_str("The server could not be told yet that recording has stopped."),
-            Self::NotDurable => f.write_str(
-                "Nothing can be kept on this device: keep this page open until everything is sent.",
-            ),
-            Self::StorageLow { left_bytes } => write!(
-                f,
-                "This device has only {} MB left for the recording. Make room, or let the network catch up.",
-                left_bytes / 1_000_000
-            ),
-            Self::StorageFull => f.write_str(
-                "This device has no room left: keep this page open until the network has caught up.",
-            ),
-            Self::Unreachable => RecorderError::Unreachable.fmt(f),
-            Self::NoData { silent_ms } => write!(
-                f,
-                "Nothing has been recorded for {} s. Check what is being recorded.",
-                silent_ms / 1_000
-            ),
-            Self::TaintedCanvas => RecorderError::TaintedCanvas.fmt(f),
-            Self::Restarted => f.write_str("The browser's encoder fell silent. A new recording has begun."),
-            Self::Slept { asleep_ms } => write!(
-                f,
-                "This device slept for {} s; that time is not in the recording.",
-                asleep_ms / 1_000
-            ),
-            Self::Encoder(detail) => {
-                write!(f, "The browser's encoder failed ({detail}). What was recorded is kept.")
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::NoMicrophone(why) => {
+                f.write_str("Recording goes on without the microphone. ")?;
+                return why.fmt(f);
             }
-        }
+            Self::NoSharedAudio => {
+                "Recording goes on without sound: none was shared. Tick “share audio” when choosing what to share."
+            }
+            Self::AudioEnded => "The sound has ended. Recording goes on without it.",
+            Self::Backlog { pending_bytes } => {
+                let megabytes = (pending_bytes / 1_000_000).to_string();
+                let end = " MB are kept here and sent later.";
+                return text::write(
+                    f,
+                    &[
+                        "The network is slower than the recording: ",
+                        &megabytes,
+                        end,
+                    ],
+                );
+            }
+            Self::StopNotAnnounced => {
+                "The server could not be told yet that recording has stopped."
+            }
+            Self::NotDurable => {
+                "Nothing can be kept on this device: keep this page open until everything is sent."
+            }
+            Self::StorageLow { left_bytes } => {
+                let megabytes = (left_bytes / 1_000_000).to_string();
+                let end = " MB left for the recording. Make room, or let the network catch up.";
+                return text::write(f, &["This device has only ", &megabytes, end]);
+            }
+            Self::StorageFull => {
+                "This device has no room left: keep this page open until the network has caught up."
+            }
+            Self::Unreachable => return RecorderError::Unreachable.fmt(f),
+            Self::NoData { silent_ms } => {
+                let seconds = (silent_ms / 1_000).to_string();
+                let end = " s. Check what is being recorded.";
+                return text::write(f, &["Nothing has been recorded for ", &seconds, end]);
+            }
+            Self::TaintedCanvas => return RecorderError::TaintedCanvas.fmt(f),
+            Self::Restarted => "The browser's encoder fell silent. A new recording has begun.",
+            Self::Slept { asleep_ms } => {
+                let seconds = (asleep_ms / 1_000).to_string();
+                let end = " s; that time is not in the recording.";
+                return text::write(f, &["This device slept for ", &seconds, end]);
+            }
+            Self::Encoder(detail) => {
+                let end = "). What was recorded is kept.";
+                return text::write(f, &["The browser's encoder failed (", detail, end]);
+            }
+        };
+        f.write_str(text)
     }
 }
 

@@ -62,6 +62,7 @@ mod spool;
 mod sse;
 mod state;
 mod store;
+mod text;
 #[cfg(any(target_arch = "wasm32", test))]
 mod watchdog;
 #[cfg(any(target_arch = "wasm32", test))]

@@ -22,7 +22,7 @@ pub(super) struct Access {
 impl Access {
     pub(super) fn new(authorization: Authorization, target: &Target) -> Rc<Self> {
         let refresh_url = match target {
-            Target::Server { base, .. } => Some(format!("{base}/api/auth/refresh")),
+            Target::Server { base, .. } => Some(base.clone() + "/api/auth/refresh"),
             Target::Tus { .. } => None,
         };
         Rc::new(Self {
@@ -42,7 +42,7 @@ impl Access {
             self.renew().await?;
         }
         let token = self.token.borrow().clone().ok_or(RenewalFailed::Refused)?;
-        Ok(call.header("authorization", format!("Bearer {token}")))
+        Ok(call.header("authorization", "Bearer ".to_owned() + &token))
     }
 
     /// Gets a new sign-in, or joins those who are waiting for one.

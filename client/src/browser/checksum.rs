@@ -65,8 +65,10 @@ impl Checksums {
             let names = answer
                 .ok()
                 .and_then(|it| it.header(header::TUS_CHECKSUM_ALGORITHM));
-            let understood =
-                names.is_some_and(|it| it.split(',').any(|it| it.trim() == ALGORITHM.name()));
+            let understood = names.is_some_and(|it| {
+                it.split(|it| it == ',')
+                    .any(|it| it.trim() == ALGORITHM.name())
+            });
             self.understood.set(Some(understood));
         }
         self.understood.get() == Some(true)

@@ -238,7 +238,7 @@ impl Leftover {
         let (upload_url, recording) = match resumed {
             Err(RecorderError::Gone) if is_whole => {
                 let name = self.remains.facts.text(Fact::Name).unwrap_or("recording");
-                let name = format!("{name}.{}", file_extension(self.mime_type()));
+                let name = name.to_owned() + "." + file_extension(self.mime_type());
                 let begun = self
                     .transfer
                     .begin(self.remains.end, &name, self.mime_type());

@@ -147,9 +147,9 @@ fn refused(status: u16, detail: Option<String>) -> RecorderError {
     let detail = detail
         .filter(|detail| !detail.is_empty())
         .unwrap_or_else(|| {
-            format!(
-                "The server gave an unexpected answer (status {status}). Check the server's address, or try again in a moment."
-            )
+            "The server gave an unexpected answer (status ".to_owned()
+                + &status.to_string()
+                + "). Check the server's address, or try again in a moment."
         });
     RecorderError::Refused { status, detail }
 }

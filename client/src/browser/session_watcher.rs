@@ -91,7 +91,7 @@ impl Watch {
         // Dropped with this future: the stream ends when nobody watches any more.
         let cancel = Cancel::new();
         let answer = self
-            .get(&format!("/api/events?session={id}"), &cancel)
+            .get(&("/api/events?session=".to_owned() + &id), &cancel)
             .await?;
         let body = answer.body().ok_or(Lost)?;
         let mut reader = EventReader::default();
@@ -122,7 +122,9 @@ impl Watch {
     async fn ask(&mut self) -> Result<(), Lost> {
         let cancel = Cancel::new();
         let id = encode(&self.session);
-        let answer = self.get(&format!("/api/sessions/{id}"), &cancel).await?;
+        let answer = self
+            .get(&("/api/sessions/".to_owned() + &id), &cancel)
+            .await?;
         let session = json::object(&answer.text().await).ok_or(Lost)?;
         self.take(SessionNow::read(&session));
         Ok(())
@@ -131,7 +133,7 @@ impl Watch {
     /// Gets something that must be there; a session that is not there any more has ended.
     async fn get(&mut self, path: &str, cancel: &Cancel) -> Result<Answer, Lost> {
         for attempt in 0..2 {
-            let call = Call::new("GET", format!("{}{path}", self.base));
+            let call = Call::new("GET", self.base.clone() + path);
             let call = self.access.authorize(call).await.map_err(lost)?;
             let answer = call.send(cancel);
             let answer = within(SILENCE_MS, Box::pin(answer)).await;

@@ -10,8 +10,9 @@ use web_sys::Blob;
 
 use super::run::Run;
 use super::worker::Worker;
-use crate::clock::whole;
+use crate::clock::{saturated, whole};
 use crate::spool::{Change, Data, Fact, Keeper, Put, Step, StoreFailure};
+use crate::text::hex;
 use crate::{Options, Store, Target};
 
 /// What the spool tells its recorder.
@@ -55,7 +56,7 @@ impl Spool {
             run: RefCell::default(),
             keeper: RefCell::new(keeper),
             worker: RefCell::new(worker),
-            folder: format!("{}-{:08x}", whole(js_sys::Date::now()), whole(random)),
+            folder: whole(js_sys::Date::now()).to_string() + "-" + &hex(saturated(random)),
             store: Cell::default(),
             listener: RefCell::default(),
             is_over: Cell::default(),

@@ -6,7 +6,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, Blob, HtmlCanvasElement, MediaStream};
 
 use super::value;
-use crate::clock::whole;
+use crate::clock::{saturated, whole};
 use crate::{
     Authorization, Options, Recovery, RenewalFailed, ScreenOptions, Source, Target, UploadProgress,
 };
@@ -154,7 +154,7 @@ fn source(object: &Fields<'_>) -> Result<Source, JsValue> {
         },
     };
     let source = object.get("source", EXPECTED, read)?;
-    let source = source.ok_or_else(|| wrong(&format!("source must be {EXPECTED}")))?;
+    let source = source.ok_or_else(|| must_be("source", EXPECTED))?;
     Ok(source.with_microphone(object.flag("microphone")?))
 }
 
@@ -185,9 +185,7 @@ impl Fields<'_> {
         if value.is_undefined() || value.is_null() {
             return Ok(None);
         }
-        read(value)
-            .map(Some)
-            .ok_or_else(|| wrong(&format!("{name} must be {expected}")))
+        read(value).map(Some).ok_or_else(|| must_be(name, expected))
     }
 
     fn text(&self, name: &str) -> Result<Option<String>, JsValue> {
@@ -211,8 +209,8 @@ fn positive(value: &JsValue) -> Option<f64> {
     value.as_f64().filter(|number| *number > 0.0)
 }
 
-fn saturated(number: f64) -> u32 {
-    u32::try_from(whole(number)).unwrap_or(u32::MAX)
+fn must_be(name: &str, expected: &str) -> JsValue {
+    wrong(&[name, " must be ", expected].concat())
 }
 
 fn wrong(message: &str) -> JsValue {

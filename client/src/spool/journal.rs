@@ -2,7 +2,7 @@
 //!
 //! `<FNV-1a of the rest, 8 hex digits> <name>=<value>\n`
 
-use std::fmt::Write;
+use crate::text::hex;
 
 /// What a line tells. The names are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +115,8 @@ impl Facts {
 
 fn line(fact: Fact, value: &str) -> String {
     let name = NAMES.iter().find(|it| it.0 == fact).map_or("", |it| it.1);
-    let rest = format!("{name}={value}");
-    let mut line = String::with_capacity(rest.len() + 10);
-    let _infallible = writeln!(line, "{:08x} {rest}", fnv(rest.as_bytes()));
-    line
+    let rest = [name, "=", value].concat();
+    [&hex(fnv(rest.as_bytes())), " ", &rest, "\n"].concat()
 }
 
 fn checked(line: &str) -> Option<(&str, &str)> {

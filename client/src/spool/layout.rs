@@ -106,7 +106,7 @@ impl Layout {
             segment.end = end;
         }
         self.end = end;
-        let at = format!("{end} {recorded_ms} {safe}");
+        let at = [end, recorded_ms, safe].map(|it| it.to_string()).join(" ");
         self.facts.set(Fact::At, &at);
         if full {
             self.new_journal(&mut step);

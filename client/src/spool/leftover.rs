@@ -3,17 +3,18 @@
 use std::ops::Range;
 
 use super::journal::{Fact, Facts};
+use crate::text::padded;
 
 /// The file that keeps a recording's beginning.
 pub(crate) const HEAD_FILE: &str = "head";
 
 /// The segment that begins at `start`.
 pub(super) fn segment_name(start: u64) -> String {
-    format!("s{start:016}")
+    "s".to_owned() + &padded(start, 16)
 }
 
 pub(super) fn journal_name(number: u32) -> String {
-    format!("j{number:08}")
+    "j".to_owned() + &padded(number.into(), 8)
 }
 
 /// What is left of one recording.

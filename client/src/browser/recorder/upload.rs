@@ -16,7 +16,7 @@ use super::super::spool::{Spool, SpoolNews};
 use super::super::uploader::Uploader;
 use super::core::Core;
 use crate::clock::whole;
-use crate::container::file_extension;
+use crate::container::{file_extension, without_parameters};
 use crate::machine::Input;
 use crate::spool::{Change, Fact, StoreFailure};
 use crate::{Event, Options, RecorderError, State, Target, Waiting, Warning};
@@ -111,7 +111,7 @@ impl Remote {
     fn start(&self, filename: &str, mime_type: &str) -> Option<Start> {
         match &self.target {
             Target::Tus { endpoint } => {
-                let filename = format!("{filename}.{}", file_extension(mime_type));
+                let filename = filename.to_owned() + "." + file_extension(mime_type);
                 Some(creation(endpoint, &filename, mime_type))
             }
             Target::Server { .. } => self.begun.borrow().as_ref().map(Begun::start),
@@ -316,11 +316,10 @@ pub(in crate::browser) fn creation(endpoint: &str, filename: &str, mime_type: &s
 
 fn metadata(filename: &str, mime_type: &str) -> Metadata {
     let mut metadata = Metadata::new();
-    let container = mime_type
-        .split(';')
-        .next()
-        .filter(|it| !it.is_empty())
-        .unwrap_or("video/webm");
+    let container = match without_parameters(mime_type) {
+        "" => "video/webm",
+        named => named,
+    };
     for (key, value) in [("filename", filename), ("filetype", container)] {
         // Only a name of more than six thousand bytes does not fit; the upload is worth more than its name.
         let _too_long = metadata.insert(key, value);
