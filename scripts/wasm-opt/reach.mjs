@@ -2,12 +2,14 @@
 //
 // What only exports that match LATER lead to is marked so in the functions' names, and so is what only a panic's message
 // led to: `slim.mjs` and `split.mjs` act on it. Data that only such messages needed is overwritten with zeros, which
-// wasm-opt leaves out. The program must have been linked with --emit-relocs: its relocations say for sure what refers to
+// wasm-opt leaves out; where there is data that only those exports need, a section of its own says. The program must have
+// been linked with --emit-relocs: its relocations say for sure what refers to
 // what, which nothing says any more once wasm-bindgen has been over it.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { isPanic } from './panics.mjs';
 import {
-  KIND, Reader, SECTION, bodies, exports, functionNames, imports, module, nameSection, sectionOf, sections, segments,
+  KIND, LATER_DATA, Reader, SECTION, bodies, exports, functionNames, imports, list, module, nameSection, number, sectionOf,
+  sections, segments, text,
 } from './wasm.mjs';
 
 /** Of the convention between compilers and linkers (tool-conventions, Linking.md). */
@@ -18,6 +20,7 @@ const [UNDEFINED, EXPLICIT_NAME] = [0x10, 0x40];
 const TO_FUNCTION = new Set([0, 1, 2, 12, 18, 19, 24, 26]);
 const TO_DATA = new Set([3, 4, 5, 11, 14, 15, 16, 17, 21, 23, 25]);
 const CALL = 0;
+const I32_CONST = 0x41;
 const WITH_ADDEND = new Set([...TO_DATA, 8, 9, 22]);
 
 /** The nodes that symbols stand for: a function by its index, data by where it is in its section, or nothing. */
@@ -80,6 +83,8 @@ function within(sorted, start, end) {
   return sorted.slice(low, last);
 }
 
+const overlap = (one, other) => one.start < other.end && other.start < one.end;
+
 const [from, to, laterNames] = process.argv.slice(2);
 const all = sections(readFileSync(from));
 const named = (name) => {
@@ -107,7 +112,21 @@ function references(node) {
   if (typeof node === 'object') return within(inData, node.start, node.end);
   const body = places[node - imported];
   // Of a panic nothing is left but that it ends there.
-  return body && !isPanic(names.get(node)) ? within(inCode, body.start, body.end) : [];
+  if (!body || isPanic(names.get(node))) return [];
+  return within(inCode, body.start, body.end).filter((it) => typeof it.node !== 'object' || !isForPanic(it.place));
+}
+
+/** Whether the constant at `place` is handed to a panic: nothing but constants follow, and then the call. */
+function isForPanic(place) {
+  if (codeSection[place - 1] !== I32_CONST) return false;
+  const reader = new Reader(codeSection, place);
+  reader.signed();
+  for (;;) {
+    const instruction = reader.byte();
+    if (instruction === 0x10) return isPanic(names.get(reader.number()));
+    if (instruction !== I32_CONST) return false;
+    reader.signed();
+  }
 }
 
 function reach(roots, seen) {
@@ -142,8 +161,18 @@ for (const it of spans) if (!ever.has(it)) slim.fill(0, it.start, it.end);
 // Symbols may lie over each other.
 for (const it of spans) if (ever.has(it)) data.copy(slim, it.start, it.start, it.end);
 
+/** Address and length of what only later needs. */
+const laterData = spans.filter((it) => ever.has(it) && !spans.some((other) => now.has(other) && overlap(it, other)));
+const addressed = laterData.map(({ start, end }) => {
+  const { address, start: first } = room.find((it) => it.start <= start && start < it.end);
+  return Buffer.concat([number(address + start - first), number(end - start)]);
+});
+
 const kept = all.filter(({ name = '' }) => name !== 'linking' && !name.startsWith('reloc.'));
-writeFileSync(to, module(kept.map((section) => {
-  if (section.name === 'name') return nameSection(marked);
-  return section.id === SECTION.DATA ? { ...section, content: slim } : section;
-})));
+writeFileSync(to, module([
+  ...kept.map((section) => {
+    if (section.name === 'name') return nameSection(marked);
+    return section.id === SECTION.DATA ? { ...section, content: slim } : section;
+  }),
+  { id: SECTION.CUSTOM, content: Buffer.concat([text(LATER_DATA), list(addressed)]) },
+]));

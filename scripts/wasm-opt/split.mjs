@@ -1,5 +1,5 @@
-// node split.mjs FROM CORE LATER: cuts a program in two. LATER gets the functions that `reach.mjs` has marked `@later`,
-// CORE all others and everything that there can be only one of: memory, data, tables, exports.
+// node split.mjs FROM CORE LATER: cuts a program in two. LATER gets the functions that `reach.mjs` has marked `@later` and
+// the data that only they need, CORE all others and everything that there can be only one of: memory, tables, exports.
 //
 // Both number their functions like the whole, so no body has to be written anew. Where a function of the other half is
 // called, this half has a stub of the same number, which calls through the one table: what LATER needs of CORE is there
@@ -8,8 +8,8 @@
 // nobody calls.
 import { readFileSync, writeFileSync } from 'node:fs';
 import {
-  KIND, Reader, SECTION, bodies, calls, code, exports, functionNames, imports, list, module, number, sectionOf, sections,
-  signed, text,
+  KIND, LATER_DATA, Reader, SECTION, bodies, calls, code, exports, functionNames, imports, list, module, number, sectionOf,
+  sections, segments, signed, text,
 } from './wasm.mjs';
 
 const FUNCTIONS = 0x70;
@@ -141,20 +141,47 @@ function own() {
   return runs;
 }
 
+/** Data of the one half and of the other: in CORE zeros, which wasm-opt leaves out, are where LATER's will be. */
+function data() {
+  const content = sectionOf(all, SECTION.DATA);
+  const room = segments(content);
+  const ours = Buffer.from(content);
+  const theirs = laterData().map(({ address, length }) => {
+    const where = room.find((it) => it.address <= address && address + length <= it.address + it.end - it.start);
+    if (!where) throw new Error('data for later is not where it was');
+    const start = where.start + address - where.address;
+    ours.fill(0, start, start + length);
+    const bytes = content.subarray(start, start + length);
+    return Buffer.concat([Buffer.from([0, 0x41]), signed(address), Buffer.from([0x0b]), number(length), bytes]);
+  });
+  return [ours, list(theirs)];
+}
+
+function laterData() {
+  const section = all.find(({ name }) => name === LATER_DATA);
+  if (!section) return [];
+  const reader = new Reader(section.content);
+  reader.text();
+  return Array.from(reader.times(), () => ({ address: reader.number(), length: reader.number() }));
+}
+
+const [coreData, dataForLater] = data();
 const core = new Map([
   [SECTION.TABLE, list(tables.map(limits))],
   [SECTION.EXPORT, list([...exported, ...shared].map(entry))],
   [SECTION.ELEMENT, list([...filled, lent].map(segment))],
   [SECTION.CODE, half((it) => !isLater(it))],
+  [SECTION.DATA, coreData],
 ]);
-writeFileSync(coreFile, module(all.map(({ id, content }) => ({ id, content: core.get(id) ?? content }))));
+writeFileSync(coreFile, module(all.filter(({ name }) => name !== LATER_DATA).map(({ id, content }) => ({ id, content: core.get(id) ?? content }))));
 
 const later = new Map([
   [SECTION.IMPORT, list([...imported.map(importEntry), ...shared.map(sharedEntry)])],
   [SECTION.ELEMENT, list(own().map(segment))],
   [SECTION.CODE, half(isLater)],
+  [SECTION.DATA, dataForLater],
 ]);
-const kept = [SECTION.TYPE, SECTION.IMPORT, SECTION.FUNCTION, SECTION.ELEMENT, SECTION.CODE];
+const kept = [SECTION.TYPE, SECTION.IMPORT, SECTION.FUNCTION, SECTION.ELEMENT, SECTION.CODE, SECTION.DATA];
 writeFileSync(laterFile, module(all
   .filter(({ id, name }) => kept.includes(id) || name === 'name')
   .map(({ id, content }) => ({ id, content: later.get(id) ?? content }))));

@@ -7,6 +7,9 @@ export const SECTION = {
 /** What can be imported and exported. */
 export const KIND = { FUNCTION: 0, TABLE: 1, MEMORY: 2, GLOBAL: 3 };
 
+/** The section in which `reach.mjs` tells `split.mjs` where data is that only the later part needs. */
+export const LATER_DATA = 'later-data';
+
 /** Goes through bytes from `at` on. */
 export class Reader {
   constructor(bytes, at = 0, end = bytes.length) {
