@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import {
-  KIND, Reader, SECTION, bodies, calls, code, functionNames, list, module, nameSection, number, sectionOf, sections,
+  KIND, LATER_DATA, Reader, SECTION, bodies, calls, code, functionNames, list, module, nameSection, number, sectionOf, sections,
   segments, signed, text,
 } from '../../scripts/wasm-opt/wasm.mjs';
 
@@ -161,6 +161,17 @@ describe('WebAssembly by hand', () => {
     assert.equal(core.now(1), 2 * (2 - 5 + 4 + 50));
   });
 
+  test('data that only the later half needs comes with it', async () => {
+    const told = module([...sections(WHOLE), custom(LATER_DATA, list([bytes(number(0), number(1))]))]);
+    const [coreBytes, laterBytes] = await run('split.mjs', told, ['core.wasm', 'later.wasm']);
+    assert.deepEqual(sections(coreBytes).filter(({ name }) => name === LATER_DATA), []);
+    const core = (await WebAssembly.instantiate(coreBytes, { env })).instance.exports;
+    assert.equal(new Uint8Array(core.memory.buffer)[0], 0);
+    await WebAssembly.instantiate(await WebAssembly.compile(laterBytes), { env, core });
+    assert.equal(new Uint8Array(core.memory.buffer)[0], 40);
+    assert.deepEqual(ask(core), [76, 78, 2, 14, -99]);
+  });
+
   test('each half has only its own functions, and the slots that the other one asks for', async () => {
     const [core, later] = await run('split.mjs', WHOLE, ['core.wasm', 'later.wasm']);
     const sizes = (half) => bodies(sectionOf(sections(half), SECTION.CODE)).map(({ start, end }) => end - start);
@@ -178,21 +189,25 @@ describe('WebAssembly by hand', () => {
     assert.deepEqual([...Array(67).keys()].filter((slot) => t0.get(slot)), [63, 64]);
   });
 
-  /** A program as the linker leaves it, with relocations: 1 and 2 are exported, 3 is called by 2, 4 by a panic. */
+  /**
+   * A program as the linker leaves it, with relocations: 1 and 2 are exported, 3 is called by 2, 4 by a panic. The first
+   * hands a panic the address of its fourth byte of data.
+   */
   function linked(panics) {
     // A call whose number the linker has filled in, in five bytes.
     const call = (index) => bytes(CALL, Buffer.from([0x80 | index, 0x80, 0x80, 0x80, 0]));
+    const address = (at) => bytes(CONST, Buffer.from([0x80 | at, 0x80, 0x80, 0x80, 0]));
     const named = (i) => `_RNvNtCs${i}_4core9panicking5panic`;
     const functions = [
-      ['now', body(call(4))], ['later', body(call(2))], ['helper', body()], ['formats', body()],
+      ['now', body(address(3), CONST, signed(7), call(4))], ['later', body(call(2))], ['helper', body()], ['formats', body()],
       ...Array.from({ length: panics }, (_, i) => [named(i), body(call(3))]),
     ];
     const all = code(functions.map(([, it]) => it));
     const places = bodies(all).map(({ start, end }) => all.subarray(start, end).indexOf(CALL) + start + 1);
-    const data = section(SECTION.DATA, list([segment(0, list([bytes(1), bytes(2), bytes(3)]))]));
+    const data = section(SECTION.DATA, list([segment(0, list([bytes(1), bytes(2), bytes(3), bytes(4)]))]));
     const symbols = [
       ...functions.map(([name], i) => bytes(0, 0, number(i), text(name))),
-      ...['now', 'later', 'unused'].map((name, i) => bytes(1, 0, text(`data for ${name}`), number(0), number(i), number(1))),
+      ...['now', 'later', 'unused', 'a panic'].map((name, i) => bytes(1, 0, text(`data for ${name}`), number(0), number(i), number(1))),
     ];
     const symbolTable = list(symbols);
     const dataSymbol = functions.length;
@@ -201,6 +216,8 @@ describe('WebAssembly by hand', () => {
       .map(([from, to]) => bytes(0, number(places[from]), number(to)));
     const toData = [[0, 0], [1, 1], [4, 2]]
       .map(([from, which]) => bytes(3, number(places[from]), number(dataSymbol + which), signed(0)));
+    // The address comes first in its body, after the number of locals.
+    toData.push(bytes(4, number(bodies(all)[0].start + 2), number(dataSymbol + 3), signed(0)));
     return module([
       section(SECTION.TYPE, list([type([], [])])),
       section(SECTION.FUNCTION, list(functions.map(() => number(0)))),
@@ -221,7 +238,9 @@ describe('WebAssembly by hand', () => {
     assert.deepEqual([...names.values()].slice(0, 4), ['now', 'later @later', 'helper @later', 'formats @unused']);
     const data = sectionOf(found, SECTION.DATA);
     const [{ start, end }] = segments(data);
-    assert.deepEqual([...data.subarray(start, end)], [1, 2, 0], 'only a panic asked for the last');
+    assert.deepEqual([...data.subarray(start, end)], [1, 2, 0, 0], 'only panics asked for the last two');
+    const { content } = found.find(({ name }) => name === LATER_DATA);
+    assert.deepEqual(content, bytes(text(LATER_DATA), list([bytes(number(1), number(1))])));
     assert.deepEqual(found.filter(({ name = '' }) => /^(linking|reloc)/.test(name)), []);
   });
 
