@@ -65,9 +65,10 @@ impl Checksums {
             let names = answer
                 .ok()
                 .and_then(|it| it.header(header::TUS_CHECKSUM_ALGORITHM));
+            let ours = ALGORITHM.name().as_bytes();
             let understood = names.is_some_and(|it| {
-                it.split(|it| it == ',')
-                    .any(|it| it.trim() == ALGORITHM.name())
+                let mut names = it.as_bytes().split(|it| *it == b',');
+                names.any(|it| it.trim_ascii() == ours)
             });
             self.understood.set(Some(understood));
         }
