@@ -84,6 +84,7 @@ pub(crate) fn whole(number: f64) -> u64 {
 }
 
 /// The same, and no more than 32 bits hold.
+#[cfg(target_arch = "wasm32")]
 pub(crate) fn saturated(number: f64) -> u32 {
     u32::try_from(whole(number)).unwrap_or(u32::MAX)
 }
