@@ -160,7 +160,7 @@ try {
       }
     }
   }
-  for (let round = 0; cost && round < 5; round += 1) {
+  for (let round = 0; cost && round < 3; round += 1) {
     const bare = await mainThread(context, address(BARE, RESTED), endpoint);
     sentMs.push((await mainThread(context, address(BARE, RESTED), endpoint, true)) - bare);
     for (const peer of Object.keys(PEERS)) result[peer].taskMs.push((await mainThread(context, address(peer, RESTED), endpoint)) - bare);
@@ -176,7 +176,7 @@ try {
 }
 
 function printCost(result, sentMs) {
-  console.log(`Chromium ${browser.version()}, load ${loadavg()[0].toFixed(1)}; medians of ${ROUNDS} and 5 interleaved rounds`);
+  console.log(`Chromium ${browser.version()}, load ${loadavg()[0].toFixed(1)}; medians of ${ROUNDS} and 3 interleaved rounds`);
   console.log('| | JS + wasm, brotli | of that wasm | fetched only for leftovers, files, sessions | fetched only for saving a file | import to ready, warm | the same while the page loads | main thread per second of recording, beyond the encoder |');
   console.log('|---|--:|--:|--:|--:|--:|--:|--:|');
   const { ours, reference } = result;
