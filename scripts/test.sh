@@ -40,9 +40,9 @@ stage_docs() {
         && RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --document-private-items --target "$WASM_TARGET" "${BROWSER[@]}"
 }
 
-stage_native() { cargo test --locked --workspace --no-fail-fast; }
+stage_native() { node scripts/cargo-tests.mjs; }
 
-stage_postgres() { SORTIE_TEST_DB=postgres cargo test --locked -p sortie-server --no-fail-fast; }
+stage_postgres() { node scripts/cargo-tests.mjs postgres; }
 
 stage_core-wasm() {
     # getrandom's backend is proptest's: the runner hands it a fixed seed.
@@ -86,6 +86,8 @@ stage_faults() {
 }
 
 stage_hdmi() {
+    # Building it again, beside other tests, would change the program under them.
+    [[ ! -f $logs/agent.outcome ]] || export SORTIE_CAPTURE_AGENT=${SORTIE_CAPTURE_AGENT:-$TESTED/sortie-capture-agent}
     # Six starts of an emulated machine: three minutes on an idle core. `make test-hdmi` cuts more often, and holds the
     # agent to the second that is promised; here the disk may have to wait for others.
     scripts/hdmi.sh all --cuts 3 --limit 5000
@@ -149,7 +151,23 @@ stage_openapi() {
     scripts/openapi.sh
 }
 
-STAGES=(setup format deny audit pages clippy-wasm clippy docs native postgres core-wasm client-wasm hdmi server agent faults js-client browser npm conformance deploy openapi)
+# A plain run, step by step; what is separated by `|` runs side by side. Some stages compile and others wait for pictures,
+# silences and retries: together they take little longer than the longer one. What measures time is in the first lane,
+# and what is in the second one is content with the rest of the machine.
+#   pages, js-client  one core for minutes, and a build folder of their own, as what runs beside them has
+#   server, agent     embed the pages; all that runs in a browser needs them
+STEPS=(
+    "setup"
+    "format deny audit"
+    "pages | clippy-wasm core-wasm client-wasm"
+    "js-client | server agent"
+    "browser npm hdmi | clippy docs native postgres faults conformance deploy openapi"
+)
+STAGES=()
+for step in "${STEPS[@]}"; do
+    read -ra names <<<"${step//|/}"
+    STAGES+=("${names[@]}")
+done
 
 describe() {
     case $1 in
@@ -186,12 +204,20 @@ for name in "${wanted[@]}"; do
     declare -F "stage_$name" >/dev/null || die "There is no stage '$name'." "Stages: ${STAGES[*]}"
 done
 
-results=()
-failed=0
-started=$SECONDS
-for name in "${wanted[@]}"; do
-    say "$name: $(describe "$name")"
-    begun=$SECONDS
+logs=$(mktemp -d)
+lanes=()
+end() {
+    local lane
+    for lane in "${lanes[@]}"; do kill -TERM -- "-$lane" 2>/dev/null || true; done
+    rm -rf "$logs"
+}
+trap end EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# run_stage NAME: what came of it and how long it took is in $logs/NAME.outcome then.
+run_stage() {
+    local name=$1 begun=$SECONDS status took
     # A subshell of its own, outside any condition, so that `set -e` holds in it.
     set +e
     (
@@ -203,24 +229,76 @@ for name in "${wanted[@]}"; do
     took=$(human_seconds $((SECONDS - begun)))
     if ((status == 0)); then
         printf '%s✓ %s, %s%s\n\n' "$GREEN" "$name" "$took" "$PLAIN"
-        results+=("$GREEN✓$PLAIN|$name|$took")
     else
         printf '%s✗ %s failed (exit code %d), %s%s\n\n' "$RED" "$name" "$status" "$took" "$PLAIN"
-        results+=("$RED✗$PLAIN|$name|$took")
-        failed=$((failed + 1))
-        # Without its tools every other stage would only repeat the complaint.
-        [[ $name != setup ]] || break
     fi
-done
+    echo "$status|$took" >"$logs/$name.outcome"
+}
+
+# run_lane NICENESS NAME...: these one after the other, beside other lanes. What a stage says comes in one piece, when
+# it has ended.
+run_lane() {
+    local niceness=$1 name
+    shift
+    renice -n "$niceness" -p "$BASHPID" >/dev/null
+    for name in "$@"; do
+        { flock 9 && say "$name begins"; } 9<"$logs"
+        run_stage "$name" &>"$logs/$name.log"
+        { flock 9 && say "$name: $(describe "$name")" && cat "$logs/$name.log"; } 9<"$logs"
+    done
+}
+
+# run_beside LANE|LANE: lanes at the same time. Where the machine has not enough for both, the first one goes first.
+run_beside() {
+    local niceness=0 lane names
+    while read -ra names; do
+        # A group of processes of its own, so that an interrupt ends all of it.
+        set -m
+        run_lane "$niceness" "${names[@]}" </dev/null &
+        lanes+=($!)
+        set +m
+        niceness=10
+    done < <(tr '|' '\n' <<<"$1")
+    for lane in "${lanes[@]}"; do wait "$lane" || true; done
+    lanes=()
+}
+
+started=$SECONDS
+if (($# > 0)); then
+    for name in "$@"; do
+        say "$name: $(describe "$name")"
+        run_stage "$name"
+    done
+else
+    for step in "${STEPS[@]}"; do
+        if [[ $step == *'|'* ]]; then
+            run_beside "$step"
+        else
+            for name in $step; do
+                say "$name: $(describe "$name")"
+                run_stage "$name"
+            done
+        fi
+        # Without its tools every other stage would only repeat the complaint.
+        [[ ! -f $logs/setup.outcome || $(<"$logs/setup.outcome") == 0* ]] || break
+    done
+fi
 
 say "Summary"
-for line in "${results[@]}"; do
-    IFS='|' read -r mark name took <<<"$line"
+failed=0
+ran=0
+for name in "${wanted[@]}"; do
+    [[ -f $logs/$name.outcome ]] || continue
+    IFS='|' read -r status took <"$logs/$name.outcome"
+    mark="$GREEN✓$PLAIN"
+    ((status == 0)) || { mark="$RED✗$PLAIN" && failed=$((failed + 1)); }
+    ran=$((ran + 1))
     printf '  %s %-12s %12s   %s\n' "$mark" "$name" "$took" "$(describe "$name")"
 done
 total=$(human_seconds $((SECONDS - started)))
-if ((failed > 0)); then
-    printf '%s✗ %d of %d stages failed, %s%s\n' "$RED" "$failed" "${#results[@]}" "$total" "$PLAIN"
+if ((failed > 0 || ran < ${#wanted[@]})); then
+    printf '%s✗ %d of %d stages failed, %d did not run, %s%s\n' \
+        "$RED" "$failed" "${#wanted[@]}" $((${#wanted[@]} - ran)) "$total" "$PLAIN"
     exit 1
 fi
-printf '%s✓ all %d stages passed, %s%s\n' "$GREEN" "${#results[@]}" "$total" "$PLAIN"
+printf '%s✓ all %d stages passed, %s%s\n' "$GREEN" "$ran" "$total" "$PLAIN"
