@@ -257,7 +257,7 @@ run_beside() {
         run_lane "$niceness" "${names[@]}" </dev/null &
         lanes+=($!)
         set +m
-        niceness=10
+        niceness=5
     done < <(tr '|' '\n' <<<"$1")
     for lane in "${lanes[@]}"; do wait "$lane" || true; done
     lanes=()

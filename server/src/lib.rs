@@ -15,6 +15,9 @@ mod http;
 mod ingest;
 mod metrics;
 mod policy;
+#[cfg(all(test, any(feature = "postgres", feature = "s3")))]
+#[path = "../tests/support/ports.rs"]
+mod ports;
 mod server;
 mod storage;
 mod sweep;

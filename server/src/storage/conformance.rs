@@ -17,6 +17,7 @@ use sortie_media::{HEAD_ROOM, Patch};
 
 use super::{AS_IT_CAME, Excerpt, Finishing, SeekableStream, Settled, StorageError, Stored, What};
 use crate::clock::{Clock, SystemClock};
+use crate::ports;
 use bench::{Bench, Kind};
 
 /// The smallest that S3 takes.

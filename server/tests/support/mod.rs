@@ -8,6 +8,8 @@ pub(crate) mod azurite;
 #[cfg(feature = "s3")]
 pub(crate) mod fault_proxy;
 pub(crate) mod hanging;
+#[cfg(any(feature = "postgres", feature = "s3"))]
+pub(crate) mod ports;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod process;

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -142,7 +142,7 @@ fn status(port: u16, request: &str) -> Option<u16> {
 
 /// Ports that nobody listened on a moment ago.
 fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
+    let listeners = [(); N].map(|()| super::ports::hold());
     listeners.map(|listener| listener.local_addr().expect("an address").port())
 }
 

@@ -9,6 +9,8 @@ mod chunks;
 mod contestant;
 mod footage;
 mod lists;
+#[path = "../../../server/tests/support/ports.rs"]
+mod ports;
 #[path = "../../../server/tests/support/postgres.rs"]
 mod postgres;
 mod ready;

@@ -1,5 +1,7 @@
 //! An object store for a server under test: the one that its variables name, or SeaweedFS, started for it.
 
+#[path = "../../../server/tests/support/ports.rs"]
+mod ports;
 #[path = "../../../server/tests/support/seaweedfs.rs"]
 mod seaweedfs;
 
