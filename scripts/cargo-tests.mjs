@@ -15,6 +15,9 @@ const WORKSPACE = ['--locked', '--workspace'];
 /** As many programs as cores, each with as many threads: half of them wait. On large machines no more than four servers of S3. */
 const AT_A_TIME = Math.min(cpus().length, 4);
 
+/** Waits for minutes, on PostgreSQL, beside which all others end: it comes first. */
+const LONGEST = 's3_kill';
+
 /** What runs on PostgreSQL in any case. */
 const ALWAYS_ON_POSTGRES = new Set(['postgres', 'replicas']);
 /** Of the unit tests only the catalog's have a database that the variable chooses: see server/src/catalog/testing.rs. */
@@ -43,7 +46,8 @@ async function build() {
   return programs.sort((a, b) => (order(a) < order(b) ? -1 : 1));
 }
 
-const order = (program) => `${program.package} ${program.kind === 'test' ? 1 : 0} ${program.name}`;
+const order = ({ package: folder, kind, name }) =>
+  `${name === LONGEST ? 0 : 1} ${folder} ${kind === 'test' ? 1 : 0} ${name}`;
 
 /** What of a program runs a second time, on PostgreSQL: its arguments, or nothing. */
 function onPostgres({ package: name, kind, name: target }) {
