@@ -113,7 +113,7 @@ impl Source {
         {
             warnings.push(Warning::NoSharedAudio);
         }
-        OpenSource::new(self.kind, stream, microphone, owned, end, warnings)
+        OpenSource::new(self.kind, stream, microphone, owned, end, warnings).await
     }
 }
 
@@ -131,7 +131,7 @@ pub struct OpenSource {
 }
 
 impl OpenSource {
-    fn new(
+    async fn new(
         kind: Kind,
         source: MediaStream,
         microphone: Option<MediaStream>,
@@ -151,21 +151,21 @@ impl OpenSource {
                 .map(|track| KeepAlive::new(canvas, track)),
             _ => None,
         };
+        let video = source.get_video_tracks();
         let (stream, mixer) = match microphone {
             None => (source, None),
-            Some(microphone) if !live(&source.get_audio_tracks()) => (
-                combine(&source.get_video_tracks(), &microphone.get_audio_tracks())?,
-                None,
-            ),
             Some(microphone) => {
-                let mixer = Mixer::new(&[&source, &microphone])?;
-                (
-                    combine(
-                        &source.get_video_tracks(),
-                        &mixer.output().get_audio_tracks(),
-                    )?,
-                    Some(mixer),
-                )
+                let is_alone = !live(&source.get_audio_tracks());
+                let both = [&source, &microphone];
+                let mixer = Mixer::new(&both[usize::from(is_alone)..])?;
+                // One alone is mixed, too: Chromium's encoder keeps all pictures to itself while it waits for the sound
+                // of a microphone that was unplugged, and a mixer goes on without.
+                if is_alone && !mixer.runs().await {
+                    (combine(&video, &microphone.get_audio_tracks())?, None)
+                } else {
+                    let mixed = combine(&video, &mixer.output().get_audio_tracks())?;
+                    (mixed, Some(mixer))
+                }
             }
         };
         Ok(Self {

@@ -33,6 +33,7 @@ pub(super) struct Core {
     mime_type: RefCell<Option<String>>,
     pub(super) watch: Watch,
     page: RefCell<Vec<DomListener>>,
+    audio_ended: Cell<bool>,
     /// Since the last tick.
     reported: Cell<bool>,
 }
@@ -53,6 +54,7 @@ impl Core {
             mime_type: RefCell::default(),
             watch: Watch::new(&options),
             page: RefCell::default(),
+            audio_ended: Cell::default(),
             reported: Cell::default(),
             options,
         })
@@ -207,6 +209,7 @@ impl Core {
         match event {
             SourceEvent::Ended(reason) => self.news(Input::Stop(reason)),
             SourceEvent::AudioEnded if self.state().is_capturing() => {
+                self.audio_ended.set(true);
                 self.tell(Event::Warning(Warning::AudioEnded));
             }
             SourceEvent::AudioEnded => {}
@@ -245,7 +248,10 @@ impl Core {
     /// The encoder gives nothing any more: no time is recorded, and what it has left is asked for.
     pub(super) fn silent(&self, warning: Warning) {
         self.tell(Event::Warning(warning));
-        self.clock.borrow_mut().silent(self.options.timeslice_ms);
+        // Chromium's encoder waits for sound that has ended, and gives the pictures when it is stopped.
+        if !self.audio_ended.get() {
+            self.clock.borrow_mut().silent(self.options.timeslice_ms);
+        }
         self.with_capture(Capture::request_data);
     }
 

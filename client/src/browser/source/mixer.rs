@@ -1,11 +1,16 @@
 //! Mixes sound.
 
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     AudioContext, MediaStream, MediaStreamAudioDestinationNode, MediaStreamAudioSourceNode,
 };
 
 use super::super::thrown::Thrown;
+use super::super::time::within;
 use crate::RecorderError;
+
+/// One that may run does so in some milliseconds.
+const RUNS_WITHIN_MS: u32 = 1_000;
 
 /// Mixes the sound of several streams into one track. Dropping it ends that track.
 #[derive(Debug)]
@@ -36,6 +41,15 @@ impl Mixer {
             destination,
             _sources: sources,
         })
+    }
+
+    /// Whether it mixes. Browsers may hold sound back until somebody has clicked on the page.
+    pub(super) async fn runs(&self) -> bool {
+        let Ok(resumed) = self.context.resume() else {
+            return false;
+        };
+        let runs = within(RUNS_WITHIN_MS, JsFuture::from(resumed)).await;
+        runs.is_some_and(|it| it.is_ok())
     }
 
     pub(super) fn output(&self) -> MediaStream {

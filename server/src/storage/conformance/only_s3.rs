@@ -98,6 +98,33 @@ async fn an_upload_that_is_gone() -> Checked {
     Ok(())
 }
 
+/// The store has made the object of the parts, the answer was lost, and for a moment nobody sees it: as long as that may
+/// come, nothing is lost.
+#[tokio::test]
+async fn what_was_asked_for_before_appears_later() -> Checked {
+    let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
+    let mut bench = Bench::s3_at(&proxy.endpoint);
+    let stream = stream(3 * PART);
+    let writer = bench.grown("later", &stream, &[]).await?;
+    bench.quiesce("later", settled(3 * PART)).await;
+    let (mut asked, mut hidden) = (false, 2);
+    proxy.plan(move |_, request| match request.split(' ').next() {
+        Some("POST") if !asked => {
+            asked = true;
+            Fault::CutAfter
+        }
+        // Not every store answers the same again.
+        Some("POST") => Fault::Status(404),
+        Some("HEAD") if asked && hidden > 0 => {
+            hidden -= 1;
+            Fault::Status(404)
+        }
+        _ => Fault::None,
+    });
+    bench.finished("later", writer, &stream, 0, 0).await?;
+    Ok(())
+}
+
 /// object_store keeps statuses to itself, and they are read out of its words. Should an update change those, this fails.
 #[tokio::test]
 async fn what_a_store_refuses_is_understood_and_not_asked_again() -> Checked {

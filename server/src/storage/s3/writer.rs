@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path as Key;
 use sortie_media::{HEAD_ROOM, Patch};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,6 +26,9 @@ const BACKLOG: u64 = 8;
 /// How long one write waits for the store at most. A store that fails is not waited for at all: then the
 /// staging folder takes what comes, until it is full.
 const SLOWDOWN: Duration = Duration::from_secs(5);
+
+/// Seconds after which to look again for an object that a dead process may have asked for. Ten in all.
+const UNDER_WAY_S: [u64; 4] = [1, 2, 3, 4];
 
 /// A growing object.
 pub(super) struct S3Writer {
@@ -171,6 +175,21 @@ impl S3Writer {
             .map_err(write_error)
     }
 
+    /// Whether the object is there after a while. A store may still be busy with what a process had asked for before
+    /// it died: it knows the upload no more, and shows the object later. Without parts there was nothing to ask for.
+    async fn appears(&self, key: &Key, length: u64) -> bool {
+        if self.assembly.state().await.parts.is_empty() {
+            return false;
+        }
+        for pause_s in UNDER_WAY_S {
+            tokio::time::sleep(Duration::from_secs(pause_s)).await;
+            if matches!(self.assembly.remote.size(key).await, Ok(Some(size)) if size == length) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Delivers, whatever an earlier attempt has done already, and clears up.
     async fn conclude(
         &self,
@@ -186,6 +205,7 @@ impl S3Writer {
             let size = self.assembly.remote.size(&key).await;
             delivered = match (size, error) {
                 (Ok(Some(size)), _) if size == length => Ok(()),
+                (Ok(None), StorageError::Missing) if self.appears(&key, length).await => Ok(()),
                 (Ok(None), StorageError::Missing) => {
                     self.assembly.begin_again().await?;
                     self.deliver(start, length, sealable, extension).await
