@@ -1,5 +1,7 @@
 //! What is stored and what changes in it.
 
+use crate::report::LeftOut;
+
 /// Bytes of the stored file in front of the first byte received.
 ///
 /// `stored position = HEAD_ROOM + stream offset`, for every byte of the stream and for good. So the offset of
@@ -112,4 +114,10 @@ pub struct Finish {
     pub tracks: Vec<Track>,
     /// Entries of the index: the places a player can jump to.
     pub keyframes: usize,
+    /// Ranges of the stream that the stored file no longer has, in order. Together with the bytes of the stream in
+    /// front of [`keep`](Self::keep) they are everything that was received: `received == keep - HEAD_ROOM + Σ length`.
+    pub left_out: Vec<LeftOut>,
+    /// Ranges of the stream that the stored file has, but players pass over, in order: at most 64. Containers' own
+    /// structure is not named, only what may have been part of a recording.
+    pub hidden: Vec<LeftOut>,
 }

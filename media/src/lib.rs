@@ -77,5 +77,5 @@ pub use container::{Container, Finish, HEAD_ROOM, Patch, Track, TrackKind};
 pub use error::Unplayable;
 pub use indexer::{Indexer, Options};
 pub use mp4::{Colour, EncodedFrame, Fragmenter, VideoTrack};
-pub use report::{Damage, Report};
+pub use report::{Damage, LeftOut, LeftOutReason, Report};
 pub use rhythm::Pace;

@@ -67,3 +67,89 @@ impl Damage {
         }
     }
 }
+
+/// A range of the received stream that players do not see; see [`Finish`](crate::Finish).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// Stream offset of its first byte.
+    pub offset: u64,
+    /// Bytes, at least 1.
+    pub length: u64,
+    /// Why it is left out.
+    pub reason: LeftOutReason,
+}
+
+impl LeftOut {
+    /// The bytes `range` of the stream; `None` for an empty range.
+    pub(crate) fn new(range: Range<u64>, reason: LeftOutReason) -> Option<Self> {
+        let length = range.end.checked_sub(range.start)?;
+        (length > 0).then_some(Self {
+            offset: range.start,
+            length,
+            reason,
+        })
+    }
+}
+
+/// Why a part of the received stream is left out. Displays as a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
+#[non_exhaustive]
+pub enum LeftOutReason {
+    /// The last frame, element or box is incomplete.
+    #[error("The recording ends in the middle of a frame or element.")]
+    Torn,
+    /// The sender's own index, replaced by ours.
+    #[error("The sender's index is replaced by a complete one.")]
+    ReplacedIndex,
+    /// A last cluster or fragment without a complete frame.
+    #[error("The last cluster or fragment contains no complete frame.")]
+    NoFrames,
+    /// Bytes that no element or box of the container explains.
+    #[error("The data is damaged and cannot be read.")]
+    Damaged,
+    /// Bytes behind the end of the recording that belong to no recording.
+    #[error("The data behind the end of the recording is not part of a recording.")]
+    TrailingData,
+    /// A further recording in the same stream whose tracks differ from those of the first.
+    #[error(
+        "A further recording follows whose tracks differ from those of the first. It cannot be played together with it."
+    )]
+    OtherRecording,
+    /// Frames that the file's index cannot describe.
+    #[error("The frames belong to no track that the recording describes.")]
+    NoTrack,
+}
+
+impl LeftOutReason {
+    /// Every reason, for descriptions of an API.
+    pub const ALL: [Self; 7] = [
+        Self::Torn,
+        Self::ReplacedIndex,
+        Self::NoFrames,
+        Self::Damaged,
+        Self::TrailingData,
+        Self::OtherRecording,
+        Self::NoTrack,
+    ];
+
+    /// The stable name in APIs and JSON output, in snake case.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Torn => "torn",
+            Self::ReplacedIndex => "replaced_index",
+            Self::NoFrames => "no_frames",
+            Self::Damaged => "damaged",
+            Self::TrailingData => "trailing_data",
+            Self::OtherRecording => "other_recording",
+            Self::NoTrack => "no_track",
+        }
+    }
+
+    /// Whether nothing of the recording itself is lost: the bytes are metadata whose place another index takes.
+    #[must_use]
+    pub fn is_harmless(self) -> bool {
+        matches!(self, Self::ReplacedIndex)
+    }
+}

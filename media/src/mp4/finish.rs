@@ -8,6 +8,7 @@ use super::movie::{Movie, MovieTrack};
 use super::ordinary::shifted_moov;
 use crate::container::{Container, Finish, HEAD_ROOM, Patch};
 use crate::error::Unplayable;
+use crate::report::{LeftOut, LeftOutReason};
 
 /// Used when the sender's `ftyp` is missing or absurd.
 const FTYP: &[u8] = b"isom\0\0\x02\0isomiso6mp41";
@@ -80,7 +81,10 @@ impl Scanner {
             append.extend(moov);
             to_ns(movie.duration, movie.timescale) / 1_000_000
         };
+        let left_out = LeftOut::new(self.keep..self.pos, LeftOutReason::Torn);
         Ok(Finish {
+            left_out: left_out.into_iter().collect(),
+            hidden: Vec::new(),
             container: Container::Mp4,
             duration_ms,
             keep,

@@ -5,6 +5,7 @@ use super::head;
 use super::layout::End;
 use crate::container::{Finish, HEAD_ROOM, Patch};
 use crate::error::Unplayable;
+use crate::report::{LeftOut, LeftOutReason};
 
 impl Scanner {
     /// What [`finish`](Self::finish) keeps whatever comes next; 0 while it could fail.
@@ -50,6 +51,10 @@ impl Scanner {
         // Nothing may be written over the index.
         let mut patches = self.layout.patches.into_rest(keep);
         patches.extend(head.map(|bytes| Patch { position: 0, bytes }));
+        let left_out = LeftOut::new(
+            keep.saturating_sub(HEAD_ROOM)..self.pos,
+            LeftOutReason::Torn,
+        );
         Ok(Finish {
             container: doc_type.container,
             duration_ms: self.timeline.end_ns() / 1_000_000,
@@ -58,6 +63,8 @@ impl Scanner {
             patches,
             keyframes: self.timeline.cues.len(),
             tracks,
+            left_out: left_out.into_iter().collect(),
+            hidden: Vec::new(),
         })
     }
 
