@@ -38,7 +38,7 @@ pub use retention::{
     RetentionRun,
 };
 pub use server::{Readiness, Ready, ServerInfo};
-pub use session::{NewSession, Session, SessionStatus, SessionUpdate};
+pub use session::{NewSession, RecordingToken, Session, SessionStatus, SessionUpdate};
 pub use settings::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
 pub use storage::{DayUsage, RetentionRule, StatusUsage, StorageReport, UserUsage};
 pub use token::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};

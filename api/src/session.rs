@@ -16,6 +16,16 @@ pub struct NewSession {
     pub status: Option<SessionStatus>,
 }
 
+/// Answer to `POST /api/sessions/{id}/token`.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RecordingToken {
+    /// Goes into `Authorization: Bearer …`. Ends with the session.
+    pub token: String,
+    /// Seconds until the token expires; another request makes another token.
+    pub expires_in: u64,
+}
+
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

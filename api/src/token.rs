@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TokenScope {
-    /// Make, change and delete the owner's sessions and recordings, and upload.
+    /// Create the owner's sessions and recordings, append to them and stop them; not change or delete recordings.
     Record,
     /// List and download.
     Read,

@@ -13,6 +13,9 @@ use support::{Client, START_MS, TestServer, json_of};
 
 const SECRET: &str = "the platform's secret of 32 bytes or more";
 
+/// The scope of a recording token, as the page has it.
+const RECORDING_TOKEN: &str = "recording token";
+
 /// A line of the page.
 struct Row {
     method: Method,
@@ -60,6 +63,7 @@ impl Kind {
     fn may(&self, row: &Row) -> bool {
         let by_scope = match (self.scope, row.scopes.as_str()) {
             (_, "none: sign in") => self.has_signed_in,
+            (Some(RECORDING_TOKEN), needed) => needed.split(", ").any(|it| it == RECORDING_TOKEN),
             (None, _) | (_, "any") => true,
             (Some(scope), needed) => self.is_admin || needed.split(", ").any(|it| it == scope),
         };
@@ -96,6 +100,12 @@ async fn api_token(owner: &Client, scope: &str) -> Client {
     let body = json!({ "name": scope, "scopes": [scope] });
     let created = json_of(owner.post("/api/tokens").json(&body), 201).await;
     with_token(owner, created["token"].as_str().unwrap_or_default())
+}
+
+async fn recording_token(owner: &Client, session: &str) -> Client {
+    let path = format!("/api/sessions/{session}/token");
+    let made = json_of(owner.post(&path), 200).await;
+    with_token(owner, made["token"].as_str().unwrap_or_default())
 }
 
 /// Every kind of caller; the third is the owner of what the paths name.
@@ -176,6 +186,21 @@ async fn kinds(server: &TestServer) -> Vec<Kind> {
             false,
             true,
         ),
+        // The walk makes a token of the session that the path leads to.
+        scoped(
+            "recording token",
+            RECORDING_TOKEN,
+            server.sign_in("owner", "a good password").await,
+            true,
+            false,
+        ),
+        scoped(
+            "another session's recording token",
+            RECORDING_TOKEN,
+            recording_token(&owner, &owner.session().await).await,
+            false,
+            false,
+        ),
         unknown("disabled user", disabled),
         unknown("disabled user's token", token_of_disabled),
         unknown("made-up token", forged),
@@ -193,13 +218,13 @@ async fn kinds(server: &TestServer) -> Vec<Kind> {
 }
 
 /// The path with something of the owner's in it, made anew: the last caller may have deleted it. The second part
-/// is the recording behind it, if it is one.
+/// is the recording behind it, if it is one, and its session.
 async fn filled(
     path: &str,
     owner: &Client,
     admin: &Client,
     number: usize,
-) -> (String, Option<String>) {
+) -> (String, Option<(String, String)>) {
     if !path.contains("{id}") {
         assert!(!path.contains('{'), "teach this test what {path} needs");
         return (path.to_owned(), None);
@@ -210,10 +235,10 @@ async fn filled(
     };
     let (id, recording) = if path.starts_with("/api/sessions/") {
         let (recording, session) = owner.start_recording().await;
-        (session, Some(recording))
+        (session.clone(), Some((recording, session)))
     } else if path.starts_with("/api/recordings/") || path.starts_with("/api/uploads/") {
-        let (recording, _) = owner.start_recording().await;
-        (recording.clone(), Some(recording))
+        let (recording, session) = owner.start_recording().await;
+        (recording.clone(), Some((recording, session)))
     } else if path.starts_with("/api/tokens/") {
         let body = json!({ "name": "x", "scopes": ["read"] });
         let id = made(owner, "/api/tokens", body).await;
@@ -276,7 +301,13 @@ async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
         let mut of_nobody = None::<u16>;
         for kind in &kinds {
             let (path, recording) = filled(&row.path, &owner, &admin, asked).await;
-            let request = kind.client.request(row.method.clone(), &path);
+            let (recording, session) = recording.unzip();
+            let client = match (kind.name, session) {
+                (RECORDING_TOKEN, Some(session)) => &recording_token(&owner, &session).await,
+                (RECORDING_TOKEN, None) => &recording_token(&owner, &owner.session().await).await,
+                _ => &kind.client,
+            };
+            let request = client.request(row.method.clone(), &path);
             let request = shaped(request, &row, recording);
             let status = request.send().await.expect("an answer").status().as_u16();
             asked += 1;

@@ -39,6 +39,11 @@ pub(crate) enum Credential {
         /// Worthless from then on.
         expires_ms: Option<i64>,
     },
+    /// A recording token.
+    RecordingToken {
+        /// The only session it is good for.
+        session_id: String,
+    },
     /// A token of the embedding platform.
     Platform,
     /// A trusted proxy's word.
@@ -52,6 +57,10 @@ impl Accounts {
             return self.identify_api_token(token).await;
         }
         match self.identify_access(token).await {
+            Err(TokenError::Invalid) => {}
+            known => return known,
+        }
+        match self.identify_recording_token(token).await {
             Err(TokenError::Invalid) => {}
             known => return known,
         }

@@ -20,6 +20,7 @@ pub(crate) mod oidc;
 mod passwords;
 mod platform;
 mod random;
+mod recording_tokens;
 mod standing;
 mod tokens;
 
@@ -40,6 +41,8 @@ pub(crate) use identity::Credential;
 pub(crate) use passwords::PasswordError;
 use passwords::{Passwords, Verdict};
 use platform::Platform;
+pub(crate) use recording_tokens::RECORDING_TOKEN_LIFE;
+use recording_tokens::RecordingTokens;
 use standing::Standing;
 use tokens::AccessTokens;
 pub(crate) use tokens::{ACCESS_LIFE, REFRESH_LIFE};
@@ -128,6 +131,9 @@ pub(crate) enum TokenError {
     /// Its person is locked out.
     #[error("the account is disabled")]
     Disabled,
+    /// The session of a recording token has ended or was deleted.
+    #[error("the session of the token has ended")]
+    SessionEnded,
     /// Who could tell is out of reach.
     #[error("the keys that the token was signed with cannot be had")]
     #[cfg_attr(
@@ -185,6 +191,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     passwords: Passwords,
     access: AccessTokens,
+    recording: RecordingTokens,
     standing: Standing,
     backoff: Mutex<Backoff>,
     platform: Option<Platform>,
@@ -221,6 +228,7 @@ impl Accounts {
                 clock,
                 passwords: Passwords::new().await?,
                 access: AccessTokens::new(secret.as_bytes()),
+                recording: RecordingTokens::new(secret.as_bytes()),
                 standing: Standing::default(),
                 backoff: Mutex::default(),
             }),

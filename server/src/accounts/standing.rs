@@ -41,6 +41,11 @@ impl Standing {
         format!("t {token_hash}")
     }
 
+    /// Key of a session's recording tokens.
+    pub(super) fn session_key(session_id: &str) -> String {
+        format!("r {session_id}")
+    }
+
     /// What somebody is remembered by whom others vouch for.
     pub(super) fn external_key(external_key: &str) -> String {
         format!("x {external_key}")

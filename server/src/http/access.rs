@@ -20,7 +20,7 @@ use tower::{Layer, Service};
 
 use super::caller::{self, Caller, Via};
 use super::{ApiError, ApiResult, AppState};
-use Scopes::{AnyScope, Only, SignInOnly};
+use Scopes::{AnyScope, Only, Recorder, SignInOnly};
 use TokenScope::{Admin as AdminScope, Read, Record};
 use Who::{Admin, Anybody, Owner, Scraper, User};
 
@@ -56,17 +56,18 @@ static TABLE: &[Row] = &[
     row("POST",    "/api/sessions",                         User,    Only(&[Record])),
     row("GET",     "/api/sessions/{id}",                    Owner,   Only(&[Record, Read])),
     row("PATCH",   "/api/sessions/{id}",                    Owner,   Only(&[Record])),
-    row("DELETE",  "/api/sessions/{id}",                    Owner,   Only(&[Record])),
+    row("DELETE",  "/api/sessions/{id}",                    Owner,   Only(&[AdminScope])),
     row("POST",    "/api/sessions/{id}/stop",               Owner,   Only(&[Record])),
-    row("POST",    "/api/sessions/{id}/recording/start",    Owner,   Only(&[Record])),
-    row("POST",    "/api/sessions/{id}/recording/stop",     Owner,   Only(&[Record])),
-    row("POST",    "/api/sessions/{id}/recording/upload",   Owner,   Only(&[Record])),
+    row("POST",    "/api/sessions/{id}/token",              Owner,   Only(&[Record])),
+    row("POST",    "/api/sessions/{id}/recording/start",    Owner,   Recorder),
+    row("POST",    "/api/sessions/{id}/recording/stop",     Owner,   Recorder),
+    row("POST",    "/api/sessions/{id}/recording/upload",   Owner,   Recorder),
 
     // Recordings.
     row("GET",     "/api/recordings",                       User,    Only(&[Read])),
     row("GET",     "/api/recordings/{id}",                  Owner,   Only(&[Record, Read])),
-    row("PATCH",   "/api/recordings/{id}",                  Owner,   Only(&[Record])),
-    row("DELETE",  "/api/recordings/{id}",                  Owner,   Only(&[Record])),
+    row("PATCH",   "/api/recordings/{id}",                  Owner,   Only(&[AdminScope])),
+    row("DELETE",  "/api/recordings/{id}",                  Owner,   Only(&[AdminScope])),
     row("GET",     "/api/recordings/{id}/download",         Owner,   Only(&[Read])),
     row("GET",     "/api/recordings/{id}/stream",           Owner,   Only(&[Read])),
 
@@ -81,12 +82,12 @@ static TABLE: &[Row] = &[
 
     // Uploads: tus.
     row("OPTIONS", "/api/uploads",                          Anybody, AnyScope),
-    row("POST",    "/api/uploads",                          User,    Only(&[Record])),
+    row("POST",    "/api/uploads",                          User,    Recorder),
     row("OPTIONS", "/api/uploads/{id}",                     Anybody, AnyScope),
-    row("HEAD",    "/api/uploads/{id}",                     Owner,   Only(&[Record])),
-    row("PATCH",   "/api/uploads/{id}",                     Owner,   Only(&[Record])),
-    row("POST",    "/api/uploads/{id}",                     Owner,   Only(&[Record])),
-    row("DELETE",  "/api/uploads/{id}",                     Owner,   Only(&[Record])),
+    row("HEAD",    "/api/uploads/{id}",                     Owner,   Recorder),
+    row("PATCH",   "/api/uploads/{id}",                     Owner,   Recorder),
+    row("POST",    "/api/uploads/{id}",                     Owner,   Recorder),
+    row("DELETE",  "/api/uploads/{id}",                     Owner,   Only(&[AdminScope])),
 
     // Administration.
     row("GET",     "/api/admin/tokens",                     Admin,   Only(&[AdminScope])),
@@ -128,6 +129,8 @@ enum Scopes {
     AnyScope,
     /// One of these.
     Only(&'static [TokenScope]),
+    /// The scope `record`; a recording token of the session will do as well, here and nowhere else.
+    Recorder,
     /// No token will do, nor a platform's: what lasts longer than they do is changed by somebody who has
     /// signed in.
     SignInOnly,
@@ -264,6 +267,9 @@ impl Row {
         match self.scopes {
             AnyScope => who.to_owned(),
             SignInOnly => format!("{who} Not with a token."),
+            Recorder => format!(
+                "{who} An API token needs the scope record; a recording token of the session will do."
+            ),
             Only(scopes) => format!("{who} An API token needs the scope {}.", names(scopes)),
         }
     }
@@ -316,7 +322,17 @@ async fn authorise(row: &Row, request: Request, state: &AppState) -> ApiResult<R
 }
 
 /// The decision, for somebody who is signed in.
-fn check(row: &Row, caller: &Caller) -> ApiResult<()> {
+pub(super) fn check(row: &Row, caller: &Caller) -> ApiResult<()> {
+    if caller.session.is_some() && !matches!(row.scopes, Recorder) {
+        return Err(ApiError::forbidden(
+            "A recording token can only start, send and stop recordings of its session.",
+        ));
+    }
+    let sufficient: &[TokenScope] = match row.scopes {
+        AnyScope | SignInOnly => &[],
+        Recorder => &[Record],
+        Only(scopes) => scopes,
+    };
     match row.scopes {
         AnyScope => {}
         SignInOnly if matches!(caller.via, Via::Token | Via::Jwt) => {
@@ -325,7 +341,7 @@ fn check(row: &Row, caller: &Caller) -> ApiResult<()> {
             ));
         }
         SignInOnly => {}
-        Only(sufficient) => {
+        Recorder | Only(_) => {
             if let Some(scopes) = &caller.scopes
                 && !caller.is_admin()
                 && !scopes.iter().any(|scope| sufficient.contains(scope))

@@ -35,6 +35,8 @@ pub(crate) struct Caller {
     pub(crate) scopes: Option<Vec<TokenScope>>,
     /// The sign-in whose access token they have sent, if it is one.
     pub(crate) sign_in: Option<String>,
+    /// The only session that a recording token is good for; `None` for every other credential.
+    pub(crate) session: Option<String>,
 }
 
 impl Caller {
@@ -51,6 +53,13 @@ impl Caller {
             via: self.via,
             address: Some(self.address),
         }
+    }
+
+    /// Whether their credential reaches this session and its recordings.
+    pub(crate) fn reaches_session(&self, session_id: &str) -> bool {
+        self.session
+            .as_deref()
+            .is_none_or(|only| only == session_id)
     }
 
     /// Whether they may have what belongs to `owner_id`.
@@ -91,12 +100,17 @@ pub(super) async fn identify(parts: &Parts, state: &AppState) -> ApiResult<Calle
         address: remote_address(parts, sign_in),
         scopes: None,
         sign_in: None,
+        session: None,
     };
     match identity.credential {
         Credential::SignIn { family } => caller.sign_in = Some(family),
         Credential::ApiToken { scopes, .. } => {
             caller.via = Via::Token;
             caller.scopes = Some(scopes);
+        }
+        Credential::RecordingToken { session_id } => {
+            caller.via = Via::Token;
+            caller.session = Some(session_id);
         }
         Credential::Platform => caller.via = Via::Jwt,
         Credential::Proxy => caller.via = Via::Proxy,
@@ -161,6 +175,11 @@ impl From<TokenError> for ApiError {
             TokenError::Invalid => Self::unauthenticated("The token is not valid. Sign in again."),
             TokenError::Disabled => Self::unauthenticated(
                 "This account is disabled. Ask an administrator to enable it.",
+            ),
+            // Not 401: a new token would be refused as well, and a sender that renews its token must not loop.
+            TokenError::SessionEnded => Self::new(
+                ProblemCode::SessionNotRunning,
+                "The session has ended, and this recording token with it.",
             ),
             TokenError::Unavailable => Self::new(
                 ProblemCode::Unavailable,

@@ -145,7 +145,7 @@ pub(super) async fn owned(state: &AppState, caller: &Caller, id: &str) -> ApiRes
         false => None,
     };
     let row = found.ok_or_else(no_such_recording)?;
-    if !caller.may_have(&row.user_id) {
+    if !caller.may_have(&row.user_id) || !caller.reaches_session(&row.session_id) {
         denied::write(state, caller, Action::Access, id).await;
         return Err(ApiError::forbidden(
             "This recording belongs to somebody else.",

@@ -2,15 +2,16 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use sortie_api::{NewSession, ProblemCode, Session, SessionStatus, SessionUpdate};
+use sortie_api::{NewSession, ProblemCode, RecordingToken, Session, SessionStatus, SessionUpdate};
 
 use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::json::JsonBody;
 use super::{ApiError, ApiResult, AppState, denied, query};
+use crate::accounts::RECORDING_TOKEN_LIFE;
 use crate::catalog::{Action, SessionFilter, SessionRow};
 use crate::clock::rfc3339;
 
@@ -27,6 +28,7 @@ pub(super) fn routes() -> Routes {
         PATCH "/api/sessions/{id}" => change,
         DELETE "/api/sessions/{id}" => delete,
         POST "/api/sessions/{id}/stop" => stop,
+        POST "/api/sessions/{id}/token" => token,
     }
 }
 
@@ -55,7 +57,7 @@ pub(super) async fn allowed(state: &AppState, caller: &Caller, id: &str) -> ApiR
         false => None,
     };
     let session = found.ok_or_else(|| ApiError::not_found("There is no such session."))?;
-    if !caller.may_have(&session.user_id) {
+    if !caller.may_have(&session.user_id) || !caller.reaches_session(id) {
         denied::write(state, caller, Action::SessionAccess, id).await;
         return Err(ApiError::forbidden(
             "This session belongs to somebody else.",
@@ -251,7 +253,36 @@ async fn delete(
         .catalog
         .delete_session(&row, &caller.actor(), state.clock.now_ms())
         .await?;
+    state.accounts.session_ended(&id);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Makes a recording token of a session.
+async fn token(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> ApiResult<Response> {
+    let session = allowed(&state, &caller, &id).await?;
+    if session.status.has_ended() {
+        return Err(ApiError::new(
+            ProblemCode::SessionNotRunning,
+            "This session has ended, so there is nothing to record in it.",
+        ));
+    }
+    let token = state.accounts.issue_recording_token(&session)?;
+    tracing::info!(
+        session = id,
+        user_id = session.user_id,
+        by = caller.user_id,
+        "recording token issued"
+    );
+    let answer = RecordingToken {
+        token,
+        expires_in: RECORDING_TOKEN_LIFE.as_secs(),
+    };
+    let headers = [(header::CACHE_CONTROL, "no-store")];
+    Ok((headers, Json(answer)).into_response())
 }
 
 /// Brings a session into another state, if that can follow. With its end its recordings take the last bytes
@@ -268,6 +299,7 @@ async fn enter(
         .change_session(id, status, &actor, now_ms)
         .await?;
     if changed && status.has_ended() {
+        state.accounts.session_ended(id);
         for recording in state.catalog.open_recordings_of_session(id).await? {
             // The session has ended, whatever happens to one of its recordings; the reaper sees to it again.
             if let Err(error) = state.ingest.stop(&recording, &actor).await {

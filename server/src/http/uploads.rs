@@ -23,7 +23,7 @@ use sortie_tus::server::{
     Append, Creation, Extension, Extensions, Protocol, UploadLength, effective_method,
 };
 
-use super::access::{Routes, routes};
+use super::access::{self, Routes, routes, row_of};
 use super::caller::Caller;
 use super::metrics::Watch;
 use super::{ApiError, ApiResult, AppState, Routine, recordings, sessions};
@@ -157,6 +157,11 @@ async fn created(
     headers: &HeaderMap,
 ) -> ApiResult<(String, Option<Append>)> {
     let creation = protocol(state).creation(lookup(headers))?;
+    if creation.concat.is_some() && caller.session.is_some() {
+        return Err(ApiError::forbidden(
+            "A recording token cannot make partial uploads: they belong to no session.",
+        ));
+    }
     let id = match &creation.concat {
         Some(Concat::Final(parts)) => {
             let id = concat::create(state, caller, headers, &creation.metadata, parts).await?;
@@ -187,6 +192,8 @@ async fn recording(state: &AppState, caller: &Caller, creation: &Creation) -> Ap
     let key = idempotency_key(metadata);
     let known = state.catalog.upload_with(&caller.user_id, key.as_deref());
     if let Some(id) = known.await? {
+        // Keys are unique per user, so this may be an upload of another session.
+        recordings::owned(state, caller, &id).await?;
         return Ok(Made::Known(id));
     }
     let session = session(state, caller, metadata).await?;
@@ -206,12 +213,18 @@ async fn recording(state: &AppState, caller: &Caller, creation: &Creation) -> Ap
         Err(error) => Err(error.into()),
     };
     // Opened for this upload, which there is not.
-    if metadata.text("session_id") != Some(&session.id) {
+    if named_session(caller, metadata) != Some(&session.id) {
         let now_ms = state.clock.now_ms();
         let deleted = state.catalog.delete_session(&session, &actor, now_ms);
         deleted.await?;
     }
     made
+}
+
+/// Id of the session that a creation names; a recording token names its own.
+fn named_session<'a>(caller: &'a Caller, metadata: &'a Metadata) -> Option<&'a str> {
+    let named = metadata.text("session_id").filter(|id| !id.is_empty());
+    named.or(caller.session.as_deref())
 }
 
 /// The session that an upload belongs to: the one it names, else one of its own.
@@ -220,7 +233,7 @@ async fn session(
     caller: &Caller,
     metadata: &Metadata,
 ) -> ApiResult<crate::catalog::SessionRow> {
-    match metadata.text("session_id").filter(|id| !id.is_empty()) {
+    match named_session(caller, metadata) {
         Some(id) => sessions::running(state, caller, id).await,
         None => sessions::open(state, caller, "upload").await,
     }
@@ -272,7 +285,8 @@ async fn append(
     let admitted = async {
         let append = protocol(&state).append(lookup(&parts.headers))?;
         // Whose it is does not change while it grows: no query for every chunk.
-        if !state.ingest.is_growing_for(&id, &caller.user_id) {
+        let session = caller.session.as_deref();
+        if !state.ingest.is_growing_for(&id, &caller.user_id, session) {
             recordings::owned(&state, &caller, &id).await?;
         }
         ApiResult::Ok(append)
@@ -352,7 +366,10 @@ async fn overridden(
     match method.as_str() {
         "PATCH" => append(State(state), caller, Path(id), request).await,
         "HEAD" => position(State(state), caller, Path(id), headers).await.into_response(),
-        "DELETE" => terminate(State(state), caller, Path(id), headers).await.into_response(),
+        "DELETE" => match access::check(row_of("DELETE", "/api/uploads/{id}"), &caller) {
+            Ok(()) => terminate(State(state), caller, Path(id), headers).await.into_response(),
+            Err(error) => error.into_response(),
+        },
         _ => ApiError::new(
             ProblemCode::MethodNotAllowed,
             "An upload takes HEAD, PATCH and DELETE, by name or in the header X-HTTP-Method-Override.",

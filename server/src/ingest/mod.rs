@@ -42,7 +42,7 @@ use batch::Room;
 use growing::Growing;
 pub(crate) use receive::drain;
 pub(crate) use slot::Progress;
-use slot::{Interrupted, Slot, closed_position, declared_length, locked};
+use slot::{Interrupted, Owner, Slot, closed_position, declared_length, locked};
 
 /// The bytes of a request.
 pub(crate) type Body = Pin<Box<dyn Stream<Item = Result<Bytes, axum::Error>> + Send>>;
@@ -271,10 +271,15 @@ impl Ingest {
             .collect()
     }
 
-    /// Whether an upload is known to be growing and to be this person's. `false` says nothing.
-    pub(crate) fn is_growing_for(&self, id: &str, user_id: &str) -> bool {
+    /// Whether an upload is known to be growing and to be this person's, and of `session` if one is given. `false`
+    /// says nothing.
+    pub(crate) fn is_growing_for(&self, id: &str, user_id: &str, session: Option<&str>) -> bool {
         let slot = self.0.known_slot(id);
-        slot.is_some_and(|slot| slot.owner.get().is_some_and(|owner| owner == user_id))
+        slot.is_some_and(|slot| {
+            slot.owner.get().is_some_and(|owner| {
+                owner.user_id == user_id && session.is_none_or(|it| it == owner.session_id)
+            })
+        })
     }
 
     /// What can be seen of a growing recording.
@@ -377,7 +382,7 @@ impl Inner {
         let mut growing = Growing::new(writer, row.kind);
         growing.open = Some((declared_length(row), row.kind));
         *state = Some(growing);
-        let _ = slot.owner.set(row.user_id.clone());
+        let _ = slot.owner.set(Owner::of(row));
         self.heard(&slot);
         Ok(row.id.clone())
     }

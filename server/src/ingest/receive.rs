@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::claim::Claim;
 use super::growing::Growing;
 use super::intake::{Intake, Taken};
-use super::slot::{Interrupted, Slot, closed_position, declared_length};
+use super::slot::{Interrupted, Owner, Slot, closed_position, declared_length};
 use super::{Body, IngestError, Inner, Position};
 use crate::catalog::{Action, Actor, AuditEvent, RecordingRow, UploadKind};
 use crate::storage::StorageError;
@@ -83,7 +83,7 @@ impl Inner {
             Some(known) => known,
             None => match self.row(id).await {
                 Ok(row) if row.status.is_open() => {
-                    let _ = slot.owner.set(row.user_id.clone());
+                    let _ = slot.owner.set(Owner::of(&row));
                     (declared_length(&row), row.kind)
                 }
                 other => {

@@ -25,10 +25,26 @@ pub(super) struct Slot {
     pub(super) id: String,
     pub(super) claims: Claims,
     /// Whose it is, once somebody has looked.
-    pub(super) owner: OnceLock<String>,
+    pub(super) owner: OnceLock<Owner>,
     /// `None` until the first request after a restart.
     pub(super) state: tokio::sync::Mutex<Option<Growing>>,
     pub(super) seen: Mutex<Seen>,
+}
+
+/// User and session that an upload belongs to.
+pub(super) struct Owner {
+    pub(super) user_id: String,
+    /// Empty for a partial upload.
+    pub(super) session_id: String,
+}
+
+impl Owner {
+    pub(super) fn of(row: &RecordingRow) -> Self {
+        Self {
+            user_id: row.user_id.clone(),
+            session_id: row.session_id.clone(),
+        }
+    }
 }
 
 /// What others may see without waiting for the owner.

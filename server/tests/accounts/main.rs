@@ -5,6 +5,7 @@ mod bad_input;
 mod people;
 mod platform;
 mod proxy;
+mod recording_tokens;
 mod refresh;
 mod sign_in;
 #[path = "../support/mod.rs"]

@@ -8,6 +8,7 @@ fn markdown() -> String {
         let scopes = match row.scopes {
             AnyScope => "any".to_owned(),
             SignInOnly => "none: sign in".to_owned(),
+            Recorder => "record, recording token".to_owned(),
             Only(scopes) => names(scopes),
         };
         let Row { method, path, .. } = row;
@@ -58,6 +59,7 @@ fn a_token_needs_a_scope_and_a_person_does_not() {
         address: std::net::Ipv4Addr::LOCALHOST.into(),
         scopes: scopes.map(<[_]>::to_vec),
         sign_in: None,
+        session: None,
     };
     let (user, admin) = (&[Role::User][..], &[Role::User, Role::Admin][..]);
     let ann = caller(Via::Bearer, user, None);
@@ -66,26 +68,37 @@ fn a_token_needs_a_scope_and_a_person_does_not() {
     let root = caller(Via::Cookie, admin, None);
     let robot = caller(Via::Token, admin, Some(&[AdminScope]));
     let platform = caller(Via::Jwt, admin, None);
+    let page = Caller {
+        session: Some("s1".to_owned()),
+        ..caller(Via::Token, user, None)
+    };
     for (row, expected) in [
-        (row("", "", User, AnyScope), [true; 6]),
+        (
+            row("", "", User, AnyScope),
+            [true, true, true, true, true, true, false],
+        ),
         (
             row("", "", User, Only(&[Record])),
-            [true, true, false, true, true, true],
+            [true, true, false, true, true, true, false],
         ),
         (
             row("", "", Owner, Only(&[Read])),
-            [true, false, true, true, true, true],
+            [true, false, true, true, true, true, false],
         ),
         (
             row("", "", User, SignInOnly),
-            [true, false, false, true, false, false],
+            [true, false, false, true, false, false, false],
         ),
         (
             row("", "", Admin, Only(&[AdminScope])),
-            [false, false, false, true, true, true],
+            [false, false, false, true, true, true, false],
+        ),
+        (
+            row("", "", Owner, Recorder),
+            [true, true, false, true, true, true, true],
         ),
     ] {
-        let allowed = [&ann, &recorder, &reader, &root, &robot, &platform]
+        let allowed = [&ann, &recorder, &reader, &root, &robot, &platform, &page]
             .map(|caller| check(&row, caller).is_ok());
         assert_eq!(allowed, expected, "{:?} {:?}", row.who, row.scopes);
     }
