@@ -31,7 +31,8 @@ pub use event::{DeletedRecording, DeletedSession, Event, LiveSettings};
 pub use list::RecordingQuery;
 pub use problem::{Problem, ProblemCode};
 pub use recording::{
-    Recording, RecordingStarted, RecordingStatus, RecordingStopped, RecordingUpdate, StopRecording,
+    Recording, RecordingPart, RecordingStarted, RecordingStatus, RecordingStopped, RecordingUpdate,
+    StartRecording, StopRecording,
 };
 pub use retention::{
     Amount, DeletionReason, DeletionRule, FailedDeletion, PlannedDeletion, RetentionPreview,

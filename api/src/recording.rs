@@ -70,6 +70,44 @@ pub struct Recording {
     /// RFC 3339, UTC; when it became ready or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
+    /// Id of the first part, if this is a further part of a recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<String>,
+    /// Number of this part, from 1.
+    #[serde(default = "first_part")]
+    pub part: u32,
+    /// All parts in order, this one included. Only on the first part of a recording that has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<RecordingPart>,
+}
+
+fn first_part() -> u32 {
+    1
+}
+
+/// One part of a recording that was continued after an interruption or at the size limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RecordingPart {
+    /// Id of the part; its file is at `/api/recordings/{id}/download`.
+    pub id: String,
+    /// Number of the part, from 1. Numbers of deleted parts are missing.
+    pub part: u32,
+    /// State of this part.
+    pub status: RecordingStatus,
+    /// Durable bytes of this part.
+    pub size_bytes: u64,
+    /// Durable playing time of this part in seconds.
+    pub duration_seconds: f64,
+}
+
+/// Optional body of `POST /api/sessions/{id}/recording/start`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct StartRecording {
+    /// Id of a recording of this session, or of one of its parts; the new recording becomes its next part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<String>,
 }
 
 /// Body of `PATCH /api/recordings/{id}`: what is absent stays as it is.
@@ -98,6 +136,9 @@ pub struct RecordingStarted {
     pub upload_url: String,
     /// The most bytes that it may come to.
     pub max_size_bytes: u64,
+    /// Seconds without a request of the sender after which the server finishes the recording. A paused sender asks
+    /// for the offset (tus `HEAD`) at least every third of this.
+    pub silence_seconds: u64,
 }
 
 /// Body of `POST /api/sessions/{id}/recording/stop`.

@@ -134,6 +134,7 @@ mod tests {
             status: RecordingStatus::Recording,
             upload_url: "/files/r".to_owned(),
             max_size_bytes: 500_000_000,
+            silence_seconds: 600,
         };
         let expected = Started {
             recording_id: started.recording_id.clone(),

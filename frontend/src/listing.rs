@@ -100,6 +100,9 @@ pub(crate) mod tests {
             deleting: false,
             created_at: "2026-11-21T09:00:00Z".to_owned(),
             completed_at: None,
+            part_of: None,
+            part: 1,
+            parts: Vec::new(),
         }
     }
 

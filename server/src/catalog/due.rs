@@ -4,8 +4,29 @@ use sortie_api::RecordingStatus;
 use sqlx::Row;
 
 use super::leases::Lease;
-use super::{Action, Actor, AuditEvent, Catalog, CatalogError, audit};
+use super::{Action, Actor, AuditEvent, Catalog, CatalogError, audit, parts};
 use crate::policy::Candidate;
+
+/// First parts of recordings that may go, by age. A recording with a part that grows stays; one whose first part
+/// failed goes if another part is ready. Two ranges of one index, merged.
+const CANDIDATES: &str = "SELECT c.id, c.created_ms, c.size_bytes + \
+    CAST((SELECT COALESCE(SUM(p.size_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes, \
+    c.protected, c.deleting, c.age_confirmed FROM (\
+    SELECT * FROM (SELECT id, created_ms, size_bytes, protected, deleting, age_confirmed FROM recordings AS r \
+    WHERE status = 'ready' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 \
+    AND (created_ms, id) > ($1, $2) AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
+    AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS a \
+    UNION ALL \
+    SELECT * FROM (SELECT id, created_ms, size_bytes, protected, deleting, age_confirmed FROM recordings AS r \
+    WHERE status = 'failed' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 \
+    AND (created_ms, id) > ($1, $2) AND EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
+    AND p.status = 'ready') AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
+    AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS b\
+    ) AS c ORDER BY c.created_ms, c.id LIMIT $3";
+
+/// Parts of a recording that may still grow.
+const OPEN_PARTS: &str = "SELECT COUNT(*) FROM recordings WHERE part_of = $1 \
+    AND status IN ('recording', 'uploading', 'processing')";
 
 impl Catalog {
     /// One batch of what may go, oldest first, behind `cursor` (creation and id).
@@ -15,16 +36,12 @@ impl Catalog {
         limit: i64,
     ) -> Result<Vec<Candidate>, CatalogError> {
         let (created_ms, id) = cursor.unwrap_or((i64::MIN, ""));
-        let rows = sqlx::query(
-            "SELECT id, created_ms, size_bytes, protected, deleting FROM recordings \
-             WHERE status = 'ready' AND kind <> 'partial' AND protected = 0 AND deleting = 0 \
-             AND (created_ms, id) > ($1, $2) ORDER BY created_ms, id LIMIT $3",
-        )
-        .bind(created_ms)
-        .bind(id)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
+        let rows = sqlx::query(CANDIDATES)
+            .bind(created_ms)
+            .bind(id)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter()
             .map(|row| {
                 Ok(Candidate {
@@ -51,7 +68,9 @@ impl Catalog {
     ) -> Result<bool, CatalogError> {
         let mut transaction = self.pool.begin().await?;
         let done = sqlx::query(
-            "UPDATE recordings SET deleting = 1 WHERE id = $1 AND status = 'ready' AND protected = 0 \
+            "UPDATE recordings SET deleting = 1 WHERE id = $1 AND part_of IS NULL AND protected = 0 \
+             AND (status = 'ready' OR (status = 'failed' AND EXISTS (SELECT 1 FROM recordings AS p \
+             WHERE p.part_of = $1 AND p.status = 'ready'))) \
              AND deleting = 0 AND EXISTS (SELECT 1 FROM leases WHERE name = 'retention' AND fence = $2)",
         )
         .bind(id)
@@ -60,6 +79,18 @@ impl Catalog {
         .await?;
         if done.rows_affected() != 1 {
             return Ok(false);
+        }
+        // The first part is locked: none is added from here on.
+        let open: i64 = sqlx::query_scalar(OPEN_PARTS)
+            .bind(id)
+            .fetch_one(&mut *transaction)
+            .await?;
+        if open > 0 {
+            return Ok(false);
+        }
+        for part in parts::mark_deleting(&mut transaction, id).await? {
+            let event = AuditEvent::done(actor, Action::Delete, &part).detail(detail);
+            audit::append(&mut transaction, now_ms, &event).await?;
         }
         let event = AuditEvent::done(actor, Action::Delete, id).detail(detail);
         audit::append(&mut transaction, now_ms, &event).await?;
@@ -95,6 +126,12 @@ impl Catalog {
                     .execute(&mut *transaction)
                     .await?;
             found &= done.rows_affected() == 1;
+            // One protection for all parts.
+            sqlx::query("UPDATE recordings SET protected = $1 WHERE part_of = $2")
+                .bind(i64::from(protected))
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
         }
         if let Some(filename) = filename {
             let done =

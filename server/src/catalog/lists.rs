@@ -3,7 +3,8 @@
 //! A page begins where the one before ended (keyset), never at an offset. It is read from the index of its
 //! order as one range for each status, merged, so that its cost depends neither on how many recordings there
 //! are nor on how deep the page is. What no index can answer (a search) looks at a bounded stretch of the list
-//! for each page; the page may then be short or empty, and says where to go on.
+//! for each page; the page may then be short or empty, and says where to go on. Further parts of a recording are not
+//! listed: they are shown with the first.
 
 use sortie_api::RecordingStatus;
 use sqlx::any::AnyArguments;
@@ -248,7 +249,7 @@ impl List {
             .map(|status| {
                 format!(
                     "SELECT k, id FROM (SELECT r.{column} AS k, r.id AS id FROM recordings AS r \
-                     WHERE r.kind <> 'partial' AND r.status = '{}'{same} {order}) AS {0}",
+                     WHERE r.kind <> 'partial' AND r.part_of IS NULL AND r.status = '{}'{same} {order}) AS {0}",
                     status_to_text(*status)
                 )
             })

@@ -13,6 +13,7 @@ mod leases;
 mod like;
 mod lists;
 mod open;
+mod parts;
 mod recordings;
 mod refresh_tokens;
 mod sessions;

@@ -7,11 +7,12 @@ use sortie_api::RecordingStatus;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Catalog, CatalogError, nonsense};
+use super::{Catalog, CatalogError, nonsense, parts};
 
 pub(super) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
-    r.upload_length, r.upload_metadata, r.idempotency_key, r.kind, r.upload_concat, r.final_id, r.protected, r.deleting, r.created_ms, r.completed_ms \
+    r.upload_length, r.upload_metadata, r.idempotency_key, r.kind, r.upload_concat, r.final_id, r.protected, r.deleting, r.created_ms, r.completed_ms, \
+    r.part_of, r.part \
     FROM recordings AS r LEFT JOIN users AS u ON u.id = r.user_id";
 
 /// What the bytes of an upload are.
@@ -74,6 +75,10 @@ pub(crate) struct RecordingRow {
     pub(crate) created_ms: i64,
     /// Became ready or failed at.
     pub(crate) completed_ms: Option<i64>,
+    /// Id of the first part; `None` for the first or only part.
+    pub(crate) part_of: Option<String>,
+    /// Number of this part, from 1. An insert ignores it and assigns the next one.
+    pub(crate) part: i64,
 }
 
 /// What became of a recording that was to be added.
@@ -85,6 +90,10 @@ pub(crate) enum Insertion {
     TooMany,
     /// Its owner has an open upload with the same key, and this is its id.
     Known(String),
+    /// The recording that it continues is deleted.
+    NoFirstPart,
+    /// The recording that it continues has as many parts as a recording may have.
+    TooManyParts,
 }
 
 /// What a recording will be once its object is finished; written down before that is done, so that a crash
@@ -180,15 +189,24 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
             deleting: row.try_get::<i64, _>("deleting")? != 0,
             created_ms: row.try_get("created_ms")?,
             completed_ms: row.try_get("completed_ms")?,
+            part_of: row.try_get("part_of")?,
+            part: row.try_get("part")?,
         })
     }
+}
+
+/// Outcome of one attempt to insert.
+enum Attempt {
+    /// A key or the limit of open uploads was in the way.
+    Conflict,
+    Ended(Insertion),
 }
 
 pub(super) type Insert<'q> =
     sqlx::query::Query<'q, sqlx::Any, <sqlx::Any as sqlx::Database>::Arguments>;
 
 const INSERT: &str = "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, \
-    status, upload_length, upload_metadata, idempotency_key, kind, upload_concat, created_ms)";
+    status, upload_length, upload_metadata, idempotency_key, kind, upload_concat, created_ms, part_of, part)";
 
 /// The condition of the index `recordings_user_open`, to the letter.
 const OPEN: &str = "status IN ('recording', 'uploading') OR kind = 'partial'";
@@ -198,11 +216,13 @@ const KEYED: &str = "status IN ('recording', 'uploading') AND deleting = 0";
 
 /// The statement that adds a row.
 pub(super) fn insert(row: &RecordingRow) -> Insert<'_> {
-    let sql = format!("{INSERT} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)");
-    bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row)
+    let sql = format!(
+        "{INSERT} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+    );
+    bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row, 1)
 }
 
-fn bound<'q>(query: Insert<'q>, row: &'q RecordingRow) -> Insert<'q> {
+fn bound<'q>(query: Insert<'q>, row: &'q RecordingRow, part: i64) -> Insert<'q> {
     query
         .bind(&row.id)
         .bind(&row.session_id)
@@ -217,6 +237,8 @@ fn bound<'q>(query: Insert<'q>, row: &'q RecordingRow) -> Insert<'q> {
         .bind(kind_to_text(row.kind))
         .bind(&row.upload_concat)
         .bind(row.created_ms)
+        .bind(&row.part_of)
+        .bind(part)
 }
 
 impl Catalog {
@@ -227,8 +249,9 @@ impl Catalog {
         most: u32,
     ) -> Result<Insertion, CatalogError> {
         loop {
-            if self.inserted(row, most).await? {
-                return Ok(Insertion::Done);
+            match self.inserted(row, most).await? {
+                Attempt::Conflict => {}
+                Attempt::Ended(outcome) => return Ok(outcome),
             }
             let key = row.idempotency_key.as_deref();
             if let Some(id) = self.upload_with(&row.user_id, key).await? {
@@ -241,15 +264,14 @@ impl Catalog {
         }
     }
 
-    /// Adds a recording; `false` if there is no room for it or one with the same key.
-    async fn inserted(&self, row: &RecordingRow, most: u32) -> Result<bool, CatalogError> {
+    /// Adds a recording, unless its owner has too many open uploads or one with the same key.
+    async fn inserted(&self, row: &RecordingRow, most: u32) -> Result<Attempt, CatalogError> {
         let condition = format!(
-            "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 \
-             WHERE (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND ({OPEN})) < $14 \
+            "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 \
+             WHERE (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND ({OPEN})) < $16 \
              ON CONFLICT (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL AND {KEYED} DO NOTHING"
         );
         let sql = format!("{INSERT} {condition}");
-        let insert = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row).bind(i64::from(most));
         let mut transaction = self.pool.begin().await?;
         // One after the other for each person: a condition alone does not see what another transaction is about
         // to commit (PostgreSQL, read committed).
@@ -257,9 +279,25 @@ impl Catalog {
             .bind(&row.user_id)
             .execute(&mut *transaction)
             .await?;
-        let inserted = insert.execute(&mut *transaction).await?.rows_affected() == 1;
+        let mut part = 1;
+        if let Some(first) = &row.part_of {
+            part = match parts::next_number(&mut transaction, first).await? {
+                parts::NextNumber::Free(part) => part,
+                parts::NextNumber::NoFirstPart => {
+                    return Ok(Attempt::Ended(Insertion::NoFirstPart));
+                }
+                parts::NextNumber::TooMany => return Ok(Attempt::Ended(Insertion::TooManyParts)),
+            };
+        }
+        let insert = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row, part).bind(i64::from(most));
+        if insert.execute(&mut *transaction).await?.rows_affected() != 1 {
+            return Ok(Attempt::Conflict);
+        }
+        if let Some(first) = &row.part_of {
+            parts::inherit(&mut transaction, first, &row.id).await?;
+        }
         transaction.commit().await?;
-        Ok(inserted)
+        Ok(Attempt::Ended(Insertion::Done))
     }
 
     /// How many uploads of somebody take room and are no recording yet.
@@ -407,13 +445,17 @@ impl Catalog {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Somebody wants it gone. From now on it takes no bytes and is not served.
-    pub(crate) async fn mark_deleting(&self, id: &str) -> Result<(), CatalogError> {
+    /// Marks a recording and its further parts for deletion: they take no bytes and are not served any more. Returns
+    /// the further parts in order.
+    pub(crate) async fn mark_deleting(&self, id: &str) -> Result<Vec<String>, CatalogError> {
+        let mut transaction = self.pool.begin().await?;
         sqlx::query("UPDATE recordings SET deleting = 1 WHERE id = $1")
             .bind(id)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await?;
-        Ok(())
+        let parts = parts::mark_deleting(&mut transaction, id).await?;
+        transaction.commit().await?;
+        Ok(parts)
     }
 
     /// Recordings whose object could not be deleted yet.

@@ -51,6 +51,8 @@ pub(crate) fn growing(id: &str) -> RecordingRow {
         deleting: false,
         created_ms: 1,
         completed_ms: None,
+        part_of: None,
+        part: 1,
     }
 }
 

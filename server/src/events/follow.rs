@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{Events, Kind, Notice};
 use crate::catalog::{AuditRow, CatalogError, RecordingRow, UploadKind};
-use crate::http::{AppState, shown_appliance, shown_recording, shown_session};
+use crate::http::{AppState, shown_appliance, shown_session, shown_with_parts};
 use crate::ingest::Progress;
 
 /// How often others' additions to the log are looked for, and growing recordings looked at.
@@ -100,7 +100,14 @@ async fn tell(
         action if action.starts_with("recording.") => {
             if let Some(recording) = state.catalog.recording(&row.subject).await? {
                 growing.rows.remove(&row.subject);
-                tell_recording(state, events, recording);
+                let part_of = recording.part_of.clone();
+                tell_recording(state, events, recording).await?;
+                // The list of parts on the first one has changed, too.
+                if let Some(first) = part_of
+                    && let Some(first) = state.catalog.recording(&first).await?
+                {
+                    tell_recording(state, events, first).await?;
+                }
             }
         }
         "session.delete" => {
@@ -155,14 +162,20 @@ async fn tell_appliance(
     Ok(())
 }
 
-fn tell_recording(state: &AppState, events: &Events, row: RecordingRow) {
+async fn tell_recording(
+    state: &AppState,
+    events: &Events,
+    row: RecordingRow,
+) -> Result<(), CatalogError> {
     if row.kind == UploadKind::Partial || !events.concerns_somebody(&row.user_id) {
-        return;
+        return Ok(());
     }
-    let recording = shown_recording(state, row);
-    let (user_id, session_id) = (recording.user_id.clone(), recording.session_id.clone());
-    let event = Event::Recording(Box::new(recording));
-    send(events, Some(user_id), Some(session_id), &event);
+    for recording in shown_with_parts(state, vec![row]).await? {
+        let (user_id, session_id) = (recording.user_id.clone(), recording.session_id.clone());
+        let event = Event::Recording(Box::new(recording));
+        send(events, Some(user_id), Some(session_id), &event);
+    }
+    Ok(())
 }
 
 fn send(events: &Events, user_id: Option<String>, session_id: Option<String>, event: &Event) {
@@ -194,13 +207,13 @@ impl Growing {
             let row = match known.remove(&id) {
                 Some((row, before)) => {
                     if before != progress {
-                        tell_recording(state, events, row.clone());
+                        tell_recording(state, events, row.clone()).await?;
                     }
                     row
                 }
                 None => match state.catalog.recording(&id).await? {
                     Some(row) if row.status.is_open() => {
-                        tell_recording(state, events, row.clone());
+                        tell_recording(state, events, row.clone()).await?;
                         row
                     }
                     _ => continue,

@@ -218,6 +218,13 @@ impl From<IngestError> for ApiError {
                 ),
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("30")),
+            IngestError::NoFirstPart => {
+                Self::not_found("The recording to continue was deleted. Start a new recording.")
+            }
+            IngestError::TooManyParts => Self::new(
+                ProblemCode::Conflict,
+                "The recording to continue has 1000 parts already. Start a new recording.",
+            ),
             IngestError::Refused(refusal) => refusal.into(),
             IngestError::Storage(error) => error.into(),
             IngestError::Catalog(error) => error.into(),

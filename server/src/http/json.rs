@@ -25,6 +25,36 @@ fn unread(error: BytesRejection) -> ApiError {
     }
 }
 
+/// A JSON body of at most 64 KiB, or none: then the type's default.
+pub(crate) struct OptionalJsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(Request::from_parts(parts.clone(), body), state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        let request = Request::from_parts(parts, bytes.into());
+        JsonBody::from_request(request, state)
+            .await
+            .map(|JsonBody(value)| Self(value))
+    }
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    let reading = Bytes::from_request(request, state);
+    let Ok(read) = tokio::time::timeout(PATIENCE, reading).await else {
+        return Err(ApiError::new(
+            ProblemCode::RequestTimeout,
+            "The body took more than 30 seconds to come.",
+        ));
+    };
+    read.map_err(unread)
+}
+
 /// A JSON body of at most 64 KiB.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
@@ -34,14 +64,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let whole = Request::from_parts(parts.clone(), body);
-        let reading = Bytes::from_request(whole, state);
-        let Ok(read) = tokio::time::timeout(PATIENCE, reading).await else {
-            return Err(ApiError::new(
-                ProblemCode::RequestTimeout,
-                "The body took more than 30 seconds to come.",
-            ));
-        };
-        let bytes = read.map_err(unread)?;
+        let bytes = read(whole, state).await?;
         // Every body here is an object. Without this a list of values in the right order would pass for one.
         let is_list = bytes.trim_ascii_start().starts_with(b"[");
         let whole = Request::from_parts(parts, bytes.into());

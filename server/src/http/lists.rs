@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use sortie_api::{RecordingQuery, RecordingStatus};
 
-use super::recordings::shown;
+use super::recordings::shown_with_parts;
 use super::{ApiError, ApiResult, AppState, query};
 use crate::catalog::{List, Place, Sort};
 
@@ -90,7 +90,7 @@ pub(super) async fn recordings(
         let next = asked.link_to(&cursor_of(&list, &next));
         headers.extend(next.map(|next| (header::LINK, next)));
     }
-    let rows: Vec<_> = page.rows.into_iter().map(|row| shown(state, row)).collect();
+    let rows = shown_with_parts(state, page.rows).await?;
     Ok((headers, Json(rows)).into_response())
 }
 

@@ -63,7 +63,7 @@ use crate::storage::Storage;
 
 pub(crate) use appliance::shown as shown_appliance;
 pub(crate) use error::{ApiError, ApiResult};
-pub(crate) use recordings::shown as shown_recording;
+pub(crate) use recordings::shown_with_parts;
 use security::SecurityPolicy;
 pub(crate) use sessions::shown as shown_session;
 

@@ -1,10 +1,14 @@
 //! Recordings: list, look, play, download, delete.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sortie_api::{Recording, RecordingQuery, RecordingStatus, RecordingUpdate};
+use sortie_api::{
+    ProblemCode, Recording, RecordingPart, RecordingQuery, RecordingStatus, RecordingUpdate,
+};
 
 use super::access::{Routes, routes};
 use super::caller::Caller;
@@ -12,7 +16,7 @@ use super::download::{self, Disposition};
 use super::json::JsonBody;
 use super::lists::{self, ListQuery};
 use super::{ApiError, ApiResult, AppState, denied, query};
-use crate::catalog::{Action, AuditEvent, RecordingRow, UploadKind};
+use crate::catalog::{Action, AuditEvent, CatalogError, RecordingRow, SessionRow, UploadKind};
 use crate::clock::rfc3339;
 
 pub(super) fn routes() -> Routes {
@@ -64,6 +68,8 @@ pub(super) fn new_row(
         deleting: false,
         created_ms,
         completed_ms: None,
+        part_of: None,
+        part: 1,
         id,
     }
 }
@@ -78,7 +84,7 @@ fn default_filename(created_ms: i64) -> String {
 }
 
 /// A recording as it is shown, with what is under way.
-pub(crate) fn shown(state: &AppState, row: RecordingRow) -> Recording {
+fn shown(state: &AppState, row: RecordingRow) -> Recording {
     let mut size_bytes = row.size_bytes.unsigned_abs();
     let mut duration_ms = row.duration_ms.unsigned_abs();
     let mut format = row.format;
@@ -118,7 +124,79 @@ pub(crate) fn shown(state: &AppState, row: RecordingRow) -> Recording {
         deleting: row.deleting,
         created_at: rfc3339(row.created_ms),
         completed_at: row.completed_ms.map(rfc3339),
+        part_of: row.part_of,
+        part: u32::try_from(row.part).unwrap_or(1),
+        parts: Vec::new(),
     }
+}
+
+fn part_of(recording: &Recording) -> RecordingPart {
+    RecordingPart {
+        id: recording.id.clone(),
+        part: recording.part,
+        status: recording.status,
+        size_bytes: recording.size_bytes,
+        duration_seconds: recording.duration_seconds,
+    }
+}
+
+/// Recordings as they are shown, each first part with the list of its parts.
+pub(crate) async fn shown_with_parts(
+    state: &AppState,
+    rows: Vec<RecordingRow>,
+) -> Result<Vec<Recording>, CatalogError> {
+    let first: Vec<&str> = rows
+        .iter()
+        .filter(|row| row.part_of.is_none())
+        .map(|row| row.id.as_str())
+        .collect();
+    let mut further: HashMap<String, Vec<RecordingPart>> = HashMap::new();
+    for row in state.catalog.further_parts(&first).await? {
+        let Some(first) = row.part_of.clone() else {
+            continue;
+        };
+        let part = part_of(&shown(state, row));
+        further.entry(first).or_default().push(part);
+    }
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let mut recording = shown(state, row);
+            if let Some(parts) = further.remove(&recording.id) {
+                recording.parts.push(part_of(&recording));
+                recording.parts.extend(parts);
+            }
+            recording
+        })
+        .collect())
+}
+
+/// One recording as it is shown, with the list of its parts.
+async fn shown_in_full(state: &AppState, row: RecordingRow) -> ApiResult<Recording> {
+    let mut shown = shown_with_parts(state, vec![row]).await?;
+    shown.pop().ok_or_else(no_such_recording)
+}
+
+/// Id of the first part of the recording that a new recording of this session continues.
+pub(super) async fn continued(
+    state: &AppState,
+    caller: &Caller,
+    session: &SessionRow,
+    id: &str,
+) -> ApiResult<String> {
+    let row = allowed(state, caller, id).await?;
+    if row.session_id != session.id || row.deleting {
+        return Err(ApiError::not_found(
+            "This session has no such recording to continue. Start a new recording.",
+        ));
+    }
+    if row.user_id != session.user_id {
+        return Err(ApiError::new(
+            ProblemCode::Conflict,
+            "The recording to continue belongs to another user than the session. Start a new recording.",
+        ));
+    }
+    Ok(row.part_of.unwrap_or(row.id))
 }
 
 /// The recording, if the caller may have it.
@@ -170,7 +248,7 @@ async fn show(
     let row = allowed(&state, &caller, &id).await?;
     Ok((
         [(header::CACHE_CONTROL, "no-store")],
-        Json(shown(&state, row)),
+        Json(shown_in_full(&state, row).await?),
     )
         .into_response())
 }
@@ -200,16 +278,32 @@ async fn change(
         let (actor, detail) = (caller.actor(), changes.join("; "));
         let event = AuditEvent::done(&actor, Action::Change, &row.id).detail(&detail);
         let now_ms = state.clock.now_ms();
-        let found =
-            state
+        let mut found = true;
+        // All parts of a recording are protected, or none.
+        let protected = match &row.part_of {
+            Some(first) if update.protected.is_some() => {
+                let event = AuditEvent::done(&actor, Action::Change, first).detail(&detail);
+                let change =
+                    state
+                        .catalog
+                        .change_recording(first, update.protected, None, &event, now_ms);
+                found = change.await?;
+                None
+            }
+            _ => update.protected,
+        };
+        if protected.is_some() || filename.is_some() {
+            let change = state
                 .catalog
-                .change_recording(&row.id, update.protected, filename, &event, now_ms);
-        if !found.await? {
+                .change_recording(&row.id, protected, filename, &event, now_ms);
+            found &= change.await?;
+        }
+        if !found {
             return Err(no_such_recording());
         }
     }
     let row = allowed(&state, &caller, &id).await?;
-    Ok(Json(shown(&state, row)))
+    Ok(Json(shown_in_full(&state, row).await?))
 }
 
 /// See [`RecordingUpdate::filename`].

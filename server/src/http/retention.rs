@@ -27,10 +27,11 @@ async fn preview(State(state): State<AppState>) -> ApiResult<Json<RetentionPrevi
     for (id, reason) in preview.next {
         // It may be gone by now.
         if let Some(row) = state.catalog.recording(&id).await? {
-            next.push(recordings::shown(&state, row));
+            next.push(row);
             reasons.push(PlannedDeletion { id, reason });
         }
     }
+    let next = recordings::shown_with_parts(&state, next).await?;
     let RetentionRule {
         days,
         high_percent,

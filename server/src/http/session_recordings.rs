@@ -7,12 +7,14 @@ use axum::extract::multipart::Field;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::http::StatusCode;
 use bytes::Bytes;
-use sortie_api::{ProblemCode, RecordingStarted, RecordingStatus, RecordingStopped, StopRecording};
+use sortie_api::{
+    ProblemCode, RecordingStarted, RecordingStatus, RecordingStopped, StartRecording, StopRecording,
+};
 use sortie_tus::server::Append;
 
 use super::access::{Routes, routes};
 use super::caller::Caller;
-use super::json::JsonBody;
+use super::json::{JsonBody, OptionalJsonBody};
 use super::metrics::Watch;
 use super::upload_form::{self, FormError, UploadForm};
 use super::{ApiError, ApiResult, AppState, recordings, sessions};
@@ -31,9 +33,10 @@ async fn start(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
+    OptionalJsonBody(body): OptionalJsonBody<StartRecording>,
 ) -> ApiResult<(StatusCode, Json<RecordingStarted>)> {
     let session = sessions::running(&state, &caller, &id).await?;
-    let row = recordings::new_row(
+    let mut row = recordings::new_row(
         &state,
         &session.id,
         &session.user_id,
@@ -41,6 +44,10 @@ async fn start(
         None,
         String::new(),
     );
+    if let Some(continues) = body.continues.filter(|id| !id.is_empty()) {
+        let first = recordings::continued(&state, &caller, &session, &continues).await?;
+        row.part_of = Some(first);
+    }
     state.ingest.create(&row, &caller.actor()).await?;
     tracing::info!(
         recording = row.id,
@@ -55,6 +62,7 @@ async fn start(
             recording_id: row.id,
             status: RecordingStatus::Recording,
             max_size_bytes: state.config.max_size_bytes,
+            silence_seconds: state.config.silence.as_secs(),
         }),
     ))
 }

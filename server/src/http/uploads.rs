@@ -31,6 +31,9 @@ use crate::catalog::{Actor, UploadKind};
 use crate::clock::http_date;
 use crate::ingest::{Position, drain};
 
+/// Seconds without a request after which the server finishes an upload.
+const SILENCE_SECONDS: &str = "sortie-silence-seconds";
+
 pub(super) fn routes() -> Routes {
     let routes = routes! {
         POST "/api/uploads" => create,
@@ -73,6 +76,15 @@ fn insert_expires(headers: &mut HeaderMap, expires_ms: Option<i64>) {
     if let Some(date) = expires_ms.and_then(http_date) {
         insert(headers, tus::UPLOAD_EXPIRES, &date);
     }
+}
+
+/// Says how long the sender may be silent before the server finishes the upload.
+fn insert_silence(headers: &mut HeaderMap, state: &AppState) {
+    insert(
+        headers,
+        SILENCE_SECONDS,
+        &state.config.silence.as_secs().to_string(),
+    );
 }
 
 /// Every answer says which protocol it speaks, refusals too.
@@ -135,6 +147,7 @@ async fn create(State(state): State<AppState>, caller: Caller, request: Request)
                 }
             }
             insert_expires(response.headers_mut(), state.ingest.expires_ms(&id));
+            insert_silence(response.headers_mut(), &state);
             response
         }
         Err(error) => {
@@ -160,6 +173,11 @@ async fn created(
     if creation.concat.is_some() && caller.session.is_some() {
         return Err(ApiError::forbidden(
             "A recording token cannot make partial uploads: they belong to no session.",
+        ));
+    }
+    if creation.concat.is_some() && continues(&creation.metadata).is_some() {
+        return Err(ApiError::invalid(
+            "The metadata continues cannot be used together with Upload-Concat. Send the next part as one upload.",
         ));
     }
     let id = match &creation.concat {
@@ -197,6 +215,11 @@ async fn recording(state: &AppState, caller: &Caller, creation: &Creation) -> Ap
         return Ok(Made::Known(id));
     }
     let session = session(state, caller, metadata).await?;
+    let continues = continues(metadata);
+    let part_of = match continues {
+        Some(id) => Some(recordings::continued(state, caller, &session, id).await?),
+        None => None,
+    };
     let mut row = recordings::new_row(
         state,
         &session.id,
@@ -206,6 +229,7 @@ async fn recording(state: &AppState, caller: &Caller, creation: &Creation) -> Ap
         metadata.to_string(),
     );
     row.idempotency_key = key;
+    row.part_of = part_of;
     let actor = caller.actor();
     let made = match state.ingest.create(&row, &actor).await {
         Ok(id) if id == row.id => return Ok(Made::New(id)),
@@ -213,7 +237,7 @@ async fn recording(state: &AppState, caller: &Caller, creation: &Creation) -> Ap
         Err(error) => Err(error.into()),
     };
     // Opened for this upload, which there is not.
-    if named_session(caller, metadata) != Some(&session.id) {
+    if continues.is_none() && named_session(caller, metadata) != Some(&session.id) {
         let now_ms = state.clock.now_ms();
         let deleted = state.catalog.delete_session(&session, &actor, now_ms);
         deleted.await?;
@@ -227,7 +251,13 @@ fn named_session<'a>(caller: &'a Caller, metadata: &'a Metadata) -> Option<&'a s
     named.or(caller.session.as_deref())
 }
 
-/// The session that an upload belongs to: the one it names, else one of its own.
+/// The recording that an upload is a further part of.
+fn continues(metadata: &Metadata) -> Option<&str> {
+    metadata.text("continues").filter(|id| !id.is_empty())
+}
+
+/// The session that an upload belongs to: the one it names, else that of the recording it continues, else one of its
+/// own.
 async fn session(
     state: &AppState,
     caller: &Caller,
@@ -235,7 +265,13 @@ async fn session(
 ) -> ApiResult<crate::catalog::SessionRow> {
     match named_session(caller, metadata) {
         Some(id) => sessions::running(state, caller, id).await,
-        None => sessions::open(state, caller, "upload").await,
+        None => match continues(metadata) {
+            Some(id) => {
+                let row = recordings::allowed(state, caller, id).await?;
+                sessions::running(state, caller, &row.session_id).await
+            }
+            None => sessions::open(state, caller, "upload").await,
+        },
     }
 }
 
@@ -260,6 +296,7 @@ async fn position(
             UploadLength::Known(length) => insert(answer, tus::UPLOAD_LENGTH, &length.to_string()),
             UploadLength::Deferred => insert(answer, tus::UPLOAD_DEFER_LENGTH, "1"),
         }
+        insert_silence(answer, &state);
         let expires_ms = state.ingest.expires_ms(&id);
         insert_expires(
             answer,

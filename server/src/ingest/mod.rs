@@ -74,6 +74,12 @@ pub(crate) enum IngestError {
         /// How many that is.
         most: u32,
     },
+    /// The recording that it continues is deleted.
+    #[error("the recording that it continues is deleted")]
+    NoFirstPart,
+    /// The recording that it continues has as many parts as a recording may have.
+    #[error("the recording has too many parts")]
+    TooManyParts,
     /// The protocol says no.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -243,23 +249,30 @@ impl Ingest {
         .await
     }
 
-    /// Deletes a recording: the object first, then the row. If the storage fails, the row stays, says so,
-    /// and the reaper tries again.
+    /// Deletes a recording with all its parts: the objects first, then the rows. If the storage fails, the row stays,
+    /// says so, and the reaper tries again.
     pub(crate) async fn delete(&self, id: &str, actor: &Actor) -> Result<(), IngestError> {
         let (inner, id, actor) = (Arc::clone(&self.0), id.to_owned(), actor.clone());
         undisturbed(async move {
-            inner.catalog.mark_deleting(&id).await?;
-            let event = AuditEvent::done(&actor, Action::Delete, &id);
-            inner.audit(&event).await;
-            inner.delete(&id).await
+            let parts = inner.catalog.mark_deleting(&id).await?;
+            for part in parts.iter().chain([&id]) {
+                let event = AuditEvent::done(&actor, Action::Delete, part);
+                inner.audit(&event).await;
+            }
+            inner.delete_parts(&id, parts).await
         })
         .await
     }
 
-    /// Goes on with a deletion that is marked and audited.
+    /// Continues a deletion that is marked and audited, of all parts.
     pub(crate) async fn delete_marked(&self, id: &str) -> Result<(), IngestError> {
         let (inner, id) = (Arc::clone(&self.0), id.to_owned());
-        undisturbed(async move { inner.delete(&id).await }).await
+        undisturbed(async move {
+            let parts = inner.catalog.further_parts(&[&id]).await?;
+            let parts = parts.into_iter().map(|part| part.id).collect();
+            inner.delete_parts(&id, parts).await
+        })
+        .await
     }
 
     /// Every growing recording, and what can be seen of it.
@@ -372,6 +385,8 @@ impl Inner {
             self.remove_rowless(row).await;
             return match inserted? {
                 Insertion::Known(id) => Ok(id),
+                Insertion::NoFirstPart => Err(IngestError::NoFirstPart),
+                Insertion::TooManyParts => Err(IngestError::TooManyParts),
                 Insertion::Done | Insertion::TooMany => Err(IngestError::TooMany { most }),
             };
         }
@@ -423,6 +438,15 @@ impl Inner {
             self.finish_locked(&slot, state, Interrupted(false)).await?;
         }
         Ok(position)
+    }
+
+    /// Deletes the further parts of a recording, then its first. Each is tried, whatever happens to the others.
+    async fn delete_parts(&self, first: &str, further: Vec<String>) -> Result<(), IngestError> {
+        let mut result = Ok(());
+        for id in further.iter().map(String::as_str).chain([first]) {
+            result = result.and(self.delete(id).await);
+        }
+        result
     }
 
     async fn delete(&self, id: &str) -> Result<(), IngestError> {

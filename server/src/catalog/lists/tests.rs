@@ -19,12 +19,13 @@ async fn seed(catalog: &Catalog, rows: i64) {
     }
     let text = "WITH RECURSIVE n(i) AS (SELECT CAST($1 AS BIGINT) UNION ALL SELECT i - 1 FROM n WHERE i > 1) \
         INSERT INTO recordings (id, session_id, user_id, filename, size_bytes, duration_ms, storage_backend, \
-        storage_path, status, kind, protected, created_ms) \
+        storage_path, status, kind, protected, created_ms, part_of, part) \
         SELECT 'id-' || CAST(i * 7919 % 100003 AS TEXT), 'session-' || CAST(i % 11 AS TEXT), 'user-' || CAST(i % 3 AS TEXT), \
         'Talk 100% ' || CAST(i % 13 AS TEXT) || '.webm', i % 17 * 1000, i % 19 * 1000, 'local', '', \
         CASE i % 8 WHEN 0 THEN 'failed' WHEN 1 THEN 'processing' WHEN 2 THEN 'recording' ELSE 'ready' END, \
         CASE i % 23 WHEN 0 THEN 'partial' WHEN 1 THEN 'final' ELSE 'recording' END, \
-        CASE i % 5 WHEN 0 THEN 1 ELSE 0 END, i / 4 * 1000 FROM n";
+        CASE i % 5 WHEN 0 THEN 1 ELSE 0 END, i / 4 * 1000, \
+        CASE WHEN i > 40 AND i % 29 = 0 THEN 'id-7919' END, i FROM n";
     // SQLite has the recursion before INSERT, PostgreSQL as well.
     sqlx::query(text)
         .bind(rows)
@@ -72,6 +73,7 @@ fn expected(list: &List, all: &[RecordingRow], protected: &BTreeSet<String>) -> 
     let mut rows: Vec<_> = all
         .iter()
         .filter(|row| row.kind != crate::catalog::UploadKind::Partial)
+        .filter(|row| row.part_of.is_none())
         .filter(|row| list.user_id.as_ref().is_none_or(|id| *id == row.user_id))
         .filter(|row| {
             list.session_id

@@ -215,7 +215,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("POST", "/api/sessions/{id}/stop", "Sessions", "End a session, and its recordings with it", &[(200, Data(of::<api::Session>))]),
     op("POST", "/api/sessions/{id}/token", "Sessions", "Make a recording token: for an hour, it can start, send and stop recordings of this session and nothing else", &[(200, Data(of::<api::RecordingToken>))]),
     op("DELETE", "/api/sessions/{id}", "Sessions", "Forget a session; its recordings stay", &[(204, Empty)]),
-    op("POST", "/api/sessions/{id}/recording/start", "Sessions", "Start a recording", &[(201, Data(of::<api::RecordingStarted>))]),
+    op("POST", "/api/sessions/{id}/recording/start", "Sessions", "Start a recording, or the next part of one", &[(201, Data(of::<api::RecordingStarted>))]).takes(Form(of::<api::StartRecording>)),
     op("POST", "/api/sessions/{id}/recording/stop", "Sessions", "Stop a recording", &[(200, Data(of::<api::RecordingStopped>))]).takes(Json(of::<api::StopRecording>)),
     op("POST", "/api/sessions/{id}/recording/upload", "Sessions", "Upload a recording as one file", &[(200, Data(of::<api::RecordingStopped>))]).takes(File),
 
