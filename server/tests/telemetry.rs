@@ -106,7 +106,7 @@ async fn a_collector_gets_the_whole_story_of_a_request() {
         .get("/api/recordings/nothing?token=secret")
         .send()
         .await;
-    assert_eq!(lost.expect("an answer").status(), 404);
+    assert_eq!(lost.expect("an answer").status(), 400);
     client.get("/healthz").send().await.expect("an answer");
     // Everything is sent before it ends.
     tokio::task::spawn_blocking(|| stop(server))

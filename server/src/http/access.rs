@@ -19,7 +19,7 @@ use sortie_api::{Role, TokenScope};
 use tower::{Layer, Service};
 
 use super::caller::{self, Caller, Via};
-use super::{ApiError, ApiResult, AppState};
+use super::{ApiError, ApiResult, AppState, openapi};
 use Scopes::{AnyScope, Only, Recorder, SignInOnly};
 use TokenScope::{Admin as AdminScope, Read, Record};
 use Who::{Admin, Anybody, Owner, Scraper, User};
@@ -301,7 +301,13 @@ impl<T: 'static, H: Handler<T, AppState>> Handler<T, AppState> for Guarded<H> {
 
     fn call(self, request: Request, state: AppState) -> Self::Future {
         Box::pin(async move {
-            match authorise(self.row, request, &state).await {
+            let admitted = authorise(self.row, request, &state)
+                .await
+                .and_then(|request| {
+                    openapi::check_query(self.row, request.uri().query())?;
+                    Ok(request)
+                });
+            match admitted {
                 Ok(request) => self.handler.call(request, state).await,
                 Err(error) => error.into_response(),
             }

@@ -2,6 +2,7 @@
 
 use schemars::Schema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
+use schemars::transform::RecursiveTransform;
 use serde_json::{Map, Value, json};
 use sortie_api::Problem;
 
@@ -16,6 +17,7 @@ const ABOUT: &str = "Recordings of screens: durable as they happen, playable whe
 pub(super) fn document(rows: &[&'static Row]) -> Value {
     let mut generator = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .with_transform(RecursiveTransform(list_constants))
         .into_generator();
     let mut paths = Map::new();
     for row in rows {
@@ -47,6 +49,50 @@ pub(super) fn document(rows: &[&'static Row]) -> Value {
             } },
         },
     })
+}
+
+/// Makes one `enum` of a choice between text constants, as which schemars writes an enum whose variants are
+/// documented: client generators make a type of an `enum` only. What the variants mean moves to the description.
+fn list_constants(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else {
+        return;
+    };
+    let Some(options) = object.get("oneOf").and_then(Value::as_array) else {
+        return;
+    };
+    let mut words = Vec::new();
+    let mut meanings = String::new();
+    for option in options {
+        let named = match (option.get("const"), option.get("enum")) {
+            (Some(word @ Value::String(_)), None) => vec![word.clone()],
+            (None, Some(Value::Array(words))) if words.iter().all(Value::is_string) => {
+                words.clone()
+            }
+            _ => return,
+        };
+        if let (Some(meaning), [word]) = (option.get("description"), named.as_slice()) {
+            let (word, meaning) = (word.as_str(), meaning.as_str());
+            meanings += &format!(
+                "\n- `{}`: {}",
+                word.unwrap_or_default(),
+                meaning.unwrap_or_default()
+            );
+        }
+        words.extend(named);
+    }
+    if words.is_empty() {
+        return;
+    }
+    object.remove("oneOf");
+    object.insert("type".to_owned(), json!("string"));
+    object.insert("enum".to_owned(), Value::Array(words));
+    if !meanings.is_empty() {
+        let description = object.entry("description").or_insert_with(|| json!(""));
+        if let Value::String(text) = description {
+            text.push('\n');
+            text.push_str(&meanings);
+        }
+    }
 }
 
 fn operation(row: &Row, generator: &mut SchemaGenerator) -> Value {
@@ -127,17 +173,14 @@ fn tus_parameters(operation: &Operation) -> Vec<Value> {
     let header = |name: &str, required: bool, schema: Value| json!({ "name": name, "in": "header", "required": required, "schema": schema });
     let number = || json!({ "type": "integer", "minimum": 0 });
     let text = || json!({ "type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$" });
-    let mut headers = vec![header("Tus-Resumable", true, json!({ "const": "1.0.0" }))];
+    let words = |words: &[&str]| json!({ "type": "string", "enum": words });
+    let mut headers = vec![header("Tus-Resumable", true, words(&["1.0.0"]))];
     if operation.takes.is_some() {
         let creates = operation.path == "/api/uploads";
         headers.push(header("Upload-Length", false, number()));
         headers.push(header("Upload-Checksum", false, text()));
         if creates {
-            headers.push(header(
-                "Upload-Defer-Length",
-                false,
-                json!({ "const": "1" }),
-            ));
+            headers.push(header("Upload-Defer-Length", false, words(&["1"])));
             headers.push(header("Upload-Metadata", false, text()));
             headers.push(header("Upload-Concat", false, text()));
         } else {
@@ -147,7 +190,7 @@ fn tus_parameters(operation: &Operation) -> Vec<Value> {
                 number(),
             ));
             if operation.method == "POST" {
-                let methods = json!({ "enum": ["PATCH", "HEAD", "DELETE"] });
+                let methods = words(&["PATCH", "HEAD", "DELETE"]);
                 headers.push(header("X-HTTP-Method-Override", true, methods));
             }
         }
@@ -168,7 +211,8 @@ fn body(takes: &Take, generator: &mut SchemaGenerator) -> Value {
             json!({ "required": false, "content": json_content(&schema(generator)) })
         }
         Take::Stream => {
-            json!({ "content": { "application/offset+octet-stream": { "schema": {} } } })
+            let bytes = json!({ "type": "string", "format": "binary" });
+            json!({ "content": { "application/offset+octet-stream": { "schema": bytes } } })
         }
         Take::File => json!({ "required": true, "content": { "multipart/form-data": { "schema": {
             "type": "object",
@@ -176,7 +220,7 @@ fn body(takes: &Take, generator: &mut SchemaGenerator) -> Value {
             "properties": {
                 "recording_id": { "type": "string", "description": "Comes before the file" },
                 "duration": { "type": "string" },
-                "file": { "type": "string", "contentMediaType": "application/octet-stream" },
+                "file": { "type": "string", "format": "binary", "contentMediaType": "application/octet-stream" },
             },
         } } } }),
     }
@@ -188,8 +232,13 @@ fn response(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
         Answer::Data(schema) => {
             json!({ "description": "The answer", "content": json_content(&schema(generator)) })
         }
-        Answer::Text(kind) => {
-            json!({ "description": "The answer", "content": { (*kind): { "schema": { "type": "string" } } } })
+        Answer::Text(kinds) => {
+            let text = json!({ "schema": { "type": "string" } });
+            let content: Map<_, _> = kinds
+                .iter()
+                .map(|kind| ((*kind).to_owned(), text.clone()))
+                .collect();
+            json!({ "description": "The answer", "content": content })
         }
         Answer::Bytes => json!({
             "description": "A recording",

@@ -44,8 +44,8 @@ pub(super) enum Take {
 pub(super) enum Answer {
     Empty,
     Data(Type),
-    /// Of this media type.
-    Text(&'static str),
+    /// Text of one of these media types.
+    Text(&'static [&'static str]),
     /// A recording.
     Bytes,
 }
@@ -58,6 +58,8 @@ pub(super) struct Operation {
     /// Ends without a full stop.
     pub(super) summary: &'static str,
     pub(super) query: &'static [Parameter],
+    /// Whether other query parameters are ignored instead of refused.
+    pub(super) open_query: bool,
     pub(super) takes: Option<Take>,
     /// By status; what is 400 or above is a problem and goes without saying.
     pub(super) gives: &'static [(u16, Answer)],
@@ -154,6 +156,7 @@ const fn op(
         tag,
         summary,
         query: &[],
+        open_query: false,
         takes: None,
         gives,
         tus: false,
@@ -163,6 +166,14 @@ const fn op(
 impl Operation {
     const fn query(self, query: &'static [Parameter]) -> Self {
         Self { query, ..self }
+    }
+
+    /// For a route that a third party redirects to with parameters of its own.
+    const fn open_query(self) -> Self {
+        Self {
+            open_query: true,
+            ..self
+        }
     }
 
     const fn takes(self, takes: Take) -> Self {
@@ -185,12 +196,12 @@ type Many<T> = Vec<T>;
 pub(super) static OPERATIONS: &[Operation] = &[
     op("GET", "/healthz", "Server", "The process answers", &[(204, Empty)]),
     op("GET", "/readyz", "Server", "Database and storage answer; else 503 or 507 says which does not", &[(200, Data(of::<api::Readiness>))]),
-    op("GET", "/metrics", "Server", "Prometheus metrics", &[(200, Text("application/openmetrics-text"))]),
+    op("GET", "/metrics", "Server", "Prometheus metrics", &[(200, Text(&["application/openmetrics-text"]))]),
     op("GET", "/api/info", "Server", "What a page needs to know before anybody signs in", &[(200, Data(of::<api::ServerInfo>))]),
     op("GET", "/api/openapi.json", "Server", "This document", &[(200, Data(of::<serde_json::Map<String, serde_json::Value>>))]),
-    op("GET", "/api/docs", "Server", "This document as a page", &[(200, Text("text/html"))]),
-    op("GET", "/api/docs.css", "Server", "That page's style", &[(200, Text("text/css"))]),
-    op("GET", "/api/events", "Server", "What changes, as server-sent events: hello, settings, session, recording, recording_deleted", &[(200, Text("text/event-stream"))])
+    op("GET", "/api/docs", "Server", "This document as a page", &[(200, Text(&["text/html"]))]),
+    op("GET", "/api/docs.css", "Server", "That page's style", &[(200, Text(&["text/css"]))]),
+    op("GET", "/api/events", "Server", "What changes, as server-sent events: hello, settings, session, recording, recording_deleted", &[(200, Text(&["text/event-stream"]))])
         .query(&[text("session"), flag("all")]),
 
     op("POST", "/api/auth/login", "Signing in", "Sign in", &[(200, Data(of::<api::Tokens>))]).takes(Json(of::<api::Login>)),
@@ -201,7 +212,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("GET", "/api/auth/methods", "Signing in", "In which ways one can sign in", &[(200, Data(of::<api::SignInMethods>))]),
     op("GET", "/api/auth/oidc/login", "Signing in", "Go to the OpenID provider", &[(302, Empty), (303, Empty), (307, Empty)]).query(&[text("return_to")]),
     op("GET", "/api/auth/oidc/callback", "Signing in", "Come back from the OpenID provider", &[(302, Empty), (303, Empty), (307, Empty)])
-        .query(&[text("code"), text("state"), text("error")]),
+        .query(&[text("code"), text("state"), text("error")]).open_query(),
 
     op("GET", "/api/tokens", "API tokens", "One's own API tokens", &[(200, Data(of::<Many<api::ApiToken>>))]),
     op("POST", "/api/tokens", "API tokens", "Make an API token; its text is shown only here", &[(201, Data(of::<api::CreatedApiToken>))]).takes(Json(of::<api::NewApiToken>)),
@@ -252,7 +263,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("GET", "/api/admin/retention", "Administration", "What retention would delete next", &[(200, Data(of::<api::RetentionPreview>))]),
     op("POST", "/api/admin/retention/run", "Administration", "Clean up storage now", &[(200, Data(of::<api::RetentionRun>))]),
     op("GET", "/api/admin/audit", "Administration", "The audit log, newest first", &[(200, Data(of::<Many<api::AuditEntry>>))]).query(AUDIT),
-    op("GET", "/api/admin/audit/export", "Administration", "The audit log as JSON Lines or CSV", &[(200, Text("*/*"))]).query(EXPORT),
+    op("GET", "/api/admin/audit/export", "Administration", "The audit log as JSON Lines or CSV", &[(200, Text(&["application/jsonl", "text/csv"]))]).query(EXPORT),
     op("GET", "/api/admin/audit/verify", "Administration", "Whether a row of the audit log is missing or changed", &[(200, Data(of::<api::AuditVerification>))]),
 ];
 
