@@ -31,8 +31,9 @@ pub use event::{DeletedRecording, DeletedSession, Event, LiveSettings};
 pub use list::RecordingQuery;
 pub use problem::{Problem, ProblemCode};
 pub use recording::{
-    Recording, RecordingPart, RecordingStarted, RecordingStatus, RecordingStopped, RecordingUpdate,
-    StartRecording, StopRecording,
+    DeleteRecordings, DeletionStatus, Recording, RecordingDeletion, RecordingPart,
+    RecordingStarted, RecordingStatus, RecordingStopped, RecordingUpdate, StartRecording,
+    StopRecording,
 };
 pub use retention::{
     Amount, DeletionReason, DeletionRule, FailedDeletion, PlannedDeletion, RetentionPreview,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Problem;
+
 /// Where a recording is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -122,6 +124,39 @@ pub struct RecordingUpdate {
     /// white space around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
+}
+
+/// Body of `POST /api/recordings/delete`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DeleteRecordings {
+    /// IDs of the recordings to delete: 1–1000, in this order.
+    pub ids: Vec<String>,
+}
+
+/// Outcome of one deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum DeletionStatus {
+    /// The recording and its bytes are deleted.
+    Deleted,
+    /// The recording was not deleted; `problem` says why.
+    Failed,
+}
+
+/// One line of the answer to `POST /api/recordings/delete`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RecordingDeletion {
+    /// ID of the recording, as in the request.
+    pub id: String,
+    /// Outcome.
+    pub status: DeletionStatus,
+    /// Reason of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
 }
 
 /// Answer to `POST /api/sessions/{id}/recording/start`.

@@ -14,6 +14,13 @@ use sortie_api::ProblemCode;
 use crate::http::{ApiError, ApiResult, no_such_route};
 use encoding::Encoding;
 
+/// Whether a caller takes gzip and prefers it to an uncompressed answer.
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let accept = accept.filter_map(|line| line.to_str().ok());
+    encoding::choose(accept, false, true) == Encoding::Gzip
+}
+
 /// One file of the pages.
 struct Asset {
     /// Below the root, without a leading slash.

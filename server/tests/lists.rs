@@ -266,3 +266,61 @@ async fn the_storage_report_counts_what_is_there() {
         (&1.into(), &failed_size.into())
     );
 }
+
+/// The answer to a request of a browser, which takes compressed answers.
+async fn browser_answer(client: &Client, path: &str) -> reqwest::Response {
+    let request = client
+        .get(path)
+        .header("Accept-Encoding", "gzip, deflate, br");
+    request.send().await.expect("an answer")
+}
+
+#[tokio::test]
+async fn json_lists_are_compressed_and_nothing_else_is() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    for _ in 0..20 {
+        ann.start_recording().await;
+    }
+    let ready = ann.record(&chromium_webm()).await;
+    let plain = ann.get("/api/recordings").send().await.expect("an answer");
+    assert!(plain.headers().get("content-encoding").is_none());
+    assert_eq!(header(&plain, "vary"), "accept-encoding");
+    let plain = plain.bytes().await.expect("a body");
+
+    let packed = browser_answer(&ann, "/api/recordings").await;
+    assert_eq!(header(&packed, "content-encoding"), "gzip");
+    let packed = packed.bytes().await.expect("a body");
+    assert!(
+        packed.len() * 4 < plain.len(),
+        "{} of {}",
+        packed.len(),
+        plain.len()
+    );
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(
+        &mut flate2::read::GzDecoder::new(&packed[..]),
+        &mut unpacked,
+    )
+    .expect("gzip");
+    let rows = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("JSON");
+    assert_eq!(rows(&unpacked), rows(&plain));
+
+    // Neither a recording nor an event stream, nor an answer that may have a secret in it (BREACH).
+    for path in [
+        format!("/api/recordings/{ready}/stream"),
+        format!("/api/recordings/{ready}/download"),
+        "/api/auth/me".to_owned(),
+        "/api/auth/methods".to_owned(),
+    ] {
+        let answer = browser_answer(&ann, &path).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        for header in ["content-encoding", "vary"] {
+            assert!(answer.headers().get(header).is_none(), "{path}: {header}");
+        }
+    }
+    let mut events = browser_answer(&ann, "/api/events").await;
+    assert!(events.headers().get("content-encoding").is_none());
+    let first = events.chunk().await.expect("bytes").expect("an event");
+    assert!(first.starts_with(b"event: hello"), "{first:?}");
+}

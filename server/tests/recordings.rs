@@ -5,6 +5,7 @@ mod support;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use support::{TestServer, chromium_webm, header, json_of, problem};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[tokio::test]
 async fn start_and_stop_as_the_contract_says() {
@@ -399,4 +400,124 @@ async fn bad_json_gets_a_sentence() {
         .header("Content-Type", "application/json")
         .body(large);
     problem(large, 413, "too_large").await;
+}
+
+/// The lines of an NDJSON answer.
+async fn lines_of(request: reqwest::RequestBuilder) -> Vec<serde_json::Value> {
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(header(&answer, "content-type"), "application/x-ndjson");
+    let text = answer.text().await.expect("text");
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON object"));
+    lines.collect()
+}
+
+#[tokio::test]
+async fn bulk_delete_answers_one_line_for_each_recording() {
+    let server = TestServer::start().await;
+    let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+    let (first, second) = (
+        ann.record(&chromium_webm()).await,
+        ann.record(&chromium_webm()).await,
+    );
+    let (running, _) = ann.start_recording().await;
+    let foreign = bob.record(&chromium_webm()).await;
+    // A recording that is named twice is deleted once.
+    let ids = [&first, &foreign, "unknown", &second, &running, &first];
+    let lines = lines_of(
+        ann.post("/api/recordings/delete")
+            .json(&json!({ "ids": ids })),
+    )
+    .await;
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let problem = line["problem"]["code"].as_str().unwrap_or_default();
+            (line["id"].as_str(), line["status"].as_str(), problem)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Some(first.as_str()), Some("deleted"), ""),
+            (Some(foreign.as_str()), Some("failed"), "forbidden"),
+            (Some("unknown"), Some("failed"), "not_found"),
+            (Some(second.as_str()), Some("deleted"), ""),
+            (Some(running.as_str()), Some("deleted"), ""),
+        ]
+    );
+    let left = json_of(ann.get("/api/recordings"), 200).await;
+    assert_eq!(left, json!([]));
+    assert_eq!(bob.recording(&foreign).await["status"], "ready");
+}
+
+#[tokio::test]
+async fn bulk_delete_refuses_lists_that_are_empty_too_long_or_malformed() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let kept = ann.record(&chromium_webm()).await;
+    let many: Vec<_> = (0..1001).map(|number| number.to_string()).collect();
+    for body in [
+        json!({ "ids": [] }),
+        json!({ "ids": many }),
+        json!({}),
+        json!({ "ids": kept }),
+        json!({ "ids": [kept], "all": true }),
+    ] {
+        problem(
+            ann.post("/api/recordings/delete").json(&body),
+            400,
+            "invalid_field",
+        )
+        .await;
+    }
+    assert_eq!(ann.recording(&kept).await["status"], "ready");
+}
+
+#[tokio::test]
+async fn bulk_delete_stops_when_the_client_disconnects() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let mut ids = Vec::new();
+    for _ in 0..30 {
+        ids.push(ann.record(&chromium_webm()).await);
+    }
+    let address = ann.url.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("a connection");
+    let body = json!({ "ids": ids }).to_string();
+    let token = ann.token.as_deref().unwrap_or_default();
+    let request = format!(
+        "POST /api/recordings/delete HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let sent = stream.write_all(request.as_bytes()).await;
+    sent.expect("a request");
+    let mut told = Vec::new();
+    while !String::from_utf8_lossy(&told).contains("\"deleted\"") {
+        let read = stream.read_buf(&mut told).await.expect("an answer");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&told));
+    }
+    stream.shutdown().await.expect("the end of the request");
+    // The server closes the connection as well: from then on nothing takes the next line.
+    stream.read_to_end(&mut told).await.expect("the rest");
+    // The deletion under way is completed.
+    let mut counts = Vec::new();
+    support::until("the deletion rests", async || {
+        let left = json_of(ann.get("/api/recordings"), 200).await;
+        counts.push(left.as_array().map_or(0, Vec::len));
+        counts.len() > 20
+            && counts
+                .iter()
+                .rev()
+                .take(20)
+                .all(|it| Some(it) == counts.last())
+    })
+    .await;
+    let left = counts.last().copied().unwrap_or_default();
+    assert!((1..30).contains(&left), "{left} of 30 are left");
 }

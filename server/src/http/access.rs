@@ -65,6 +65,7 @@ static TABLE: &[Row] = &[
 
     // Recordings.
     row("GET",     "/api/recordings",                       User,    Only(&[Read])),
+    row("POST",    "/api/recordings/delete",                User,    Only(&[AdminScope])),
     row("GET",     "/api/recordings/{id}",                  Owner,   Only(&[Record, Read])),
     row("PATCH",   "/api/recordings/{id}",                  Owner,   Only(&[AdminScope])),
     row("DELETE",  "/api/recordings/{id}",                  Owner,   Only(&[AdminScope])),

@@ -48,6 +48,12 @@ impl ApiError {
         &self.detail
     }
 
+    /// Logs the error and returns its problem, for an answer whose status has been sent already.
+    pub(crate) fn into_problem(self) -> Problem {
+        self.log();
+        Problem::new(self.code, status(self.code).as_u16(), self.detail)
+    }
+
     /// Adds a header to the answer.
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));

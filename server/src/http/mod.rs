@@ -8,6 +8,7 @@ mod appliance;
 mod audit;
 mod auth;
 mod caller;
+mod compression;
 mod denied;
 mod download;
 mod error;
@@ -229,6 +230,7 @@ pub(crate) fn router(state: AppState) -> Router {
                     SecurityPolicy::of(&state.config),
                     security::protect,
                 ))
+                .layer(middleware::from_fn(compression::compress))
                 .layer(middleware::from_fn(error::problem_body))
                 .layer(CatchPanicLayer::custom(|_| {
                     ApiError::internal(anyhow::anyhow!("a handler panicked")).into_response()

@@ -1,13 +1,16 @@
 //! Recordings: list, look, play, download, delete.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
 use sortie_api::{
-    ProblemCode, Recording, RecordingPart, RecordingQuery, RecordingStatus, RecordingUpdate,
+    DeleteRecordings, DeletionStatus, ProblemCode, Recording, RecordingDeletion, RecordingPart,
+    RecordingQuery, RecordingStatus, RecordingUpdate,
 };
 
 use super::access::{Routes, routes};
@@ -19,9 +22,13 @@ use super::{ApiError, ApiResult, AppState, denied, query};
 use crate::catalog::{Action, AuditEvent, CatalogError, RecordingRow, SessionRow, UploadKind};
 use crate::clock::rfc3339;
 
+/// Most recordings of one `POST /api/recordings/delete`.
+const DELETIONS_MAX: usize = 1000;
+
 pub(super) fn routes() -> Routes {
     routes! {
         GET "/api/recordings" => list,
+        POST "/api/recordings/delete" => delete_many,
         GET "/api/recordings/{id}" => show,
         PATCH "/api/recordings/{id}" => change,
         DELETE "/api/recordings/{id}" => delete,
@@ -328,10 +335,62 @@ async fn delete(
     caller: Caller,
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
-    let row = allowed(&state, &caller, &id).await?;
+    delete_one(&state, &caller, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Deletes a recording that the caller may delete.
+async fn delete_one(state: &AppState, caller: &Caller, id: &str) -> ApiResult<()> {
+    let row = allowed(state, caller, id).await?;
     state.ingest.delete(&row.id, &caller.actor()).await?;
     tracing::info!(recording = id, user = caller.username, "recording deleted");
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
+}
+
+/// Deletes recordings one after the other and streams an NDJSON line for each.
+///
+/// The next deletion starts only when the client takes the line of the one before, so a client that disconnects
+/// stops the rest. The deletion under way is completed.
+async fn delete_many(
+    State(state): State<AppState>,
+    caller: Caller,
+    JsonBody(DeleteRecordings { mut ids }): JsonBody<DeleteRecordings>,
+) -> ApiResult<Response> {
+    if !(1..=DELETIONS_MAX).contains(&ids.len()) {
+        return Err(ApiError::invalid(format!(
+            "ids must name 1 to {DELETIONS_MAX} recordings."
+        )));
+    }
+    let mut known = HashSet::new();
+    ids.retain(|id| known.insert(id.clone()));
+    let lines = stream::iter(ids).then(move |id| {
+        let (state, caller) = (state.clone(), caller.clone());
+        async move {
+            let problem = delete_one(&state, &caller, &id).await.err();
+            let deletion = RecordingDeletion {
+                id,
+                status: match problem {
+                    None => DeletionStatus::Deleted,
+                    Some(_) => DeletionStatus::Failed,
+                },
+                problem: problem.map(ApiError::into_problem),
+            };
+            let mut line = serde_json::to_vec(&deletion)?;
+            line.push(b'\n');
+            Ok::<_, serde_json::Error>(line)
+        }
+    });
+    let mut response = Body::from_stream(lines).into_response();
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "application/x-ndjson"),
+        (header::CACHE_CONTROL, "no-store"),
+        // nginx collects an answer before it passes it on, unless told not to.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
 }
 
 /// Serves it, and writes down who got it: once for a download in many ranges.

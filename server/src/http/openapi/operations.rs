@@ -231,6 +231,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("POST", "/api/sessions/{id}/recording/upload", "Sessions", "Upload a recording as one file", &[(200, Data(of::<api::RecordingStopped>))]).takes(File),
 
     op("GET", "/api/recordings", "Recordings", "One's own recordings, newest first; the header Link has the next page", &[(200, Data(of::<Many<api::Recording>>))]).query(RECORDINGS),
+    op("POST", "/api/recordings/delete", "Recordings", "Delete up to 1000 recordings; the answer is one JSON object a line for each", &[(200, Text(&["application/x-ndjson"]))]).takes(Json(of::<api::DeleteRecordings>)),
     op("GET", "/api/recordings/{id}", "Recordings", "A recording", &[(200, Data(of::<api::Recording>))]),
     op("PATCH", "/api/recordings/{id}", "Recordings", "Protect or rename a recording", &[(200, Data(of::<api::Recording>))]).takes(Json(of::<api::RecordingUpdate>)),
     op("DELETE", "/api/recordings/{id}", "Recordings", "Delete a recording", &[(204, Empty)]),
