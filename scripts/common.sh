@@ -10,6 +10,8 @@ export SORTIE_CACHE=$CACHE
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
 TOOLS=$CACHE/tools
 WASM_TARGET=wasm32-unknown-unknown
+# Exit code of a check that could not be made (EX_TEMPFAIL): neither passed nor failed.
+DID_NOT_RUN=75
 
 # Trunk 0.22 needs a newer Rust than `rust-version` promises.
 TRUNK_VERSION=0.21.14

@@ -231,6 +231,8 @@ run_stage() {
     took=$(human_seconds $((SECONDS - begun)))
     if ((status == 0)); then
         printf '%s✓ %s, %s%s\n\n' "$GREEN" "$name" "$took" "$PLAIN"
+    elif ((status == DID_NOT_RUN)); then
+        printf '%s– %s DID NOT RUN, %s%s\n\n' "$RED" "$name" "$took" "$PLAIN"
     else
         printf '%s✗ %s failed (exit code %d), %s%s\n\n' "$RED" "$name" "$status" "$took" "$PLAIN"
     fi
@@ -289,13 +291,22 @@ fi
 say "Summary"
 failed=0
 ran=0
+skipped=()
 for name in "${wanted[@]}"; do
     [[ -f $logs/$name.outcome ]] || continue
     IFS='|' read -r status took <"$logs/$name.outcome"
     mark="$GREEN✓$PLAIN"
-    ((status == 0)) || { mark="$RED✗$PLAIN" && failed=$((failed + 1)); }
+    note=
+    if ((status == DID_NOT_RUN)); then
+        mark="$RED–$PLAIN"
+        note=" (DID NOT RUN: see above)"
+        skipped+=("$name")
+    elif ((status != 0)); then
+        mark="$RED✗$PLAIN"
+        failed=$((failed + 1))
+    fi
     ran=$((ran + 1))
-    printf '  %s %-12s %12s   %s\n' "$mark" "$name" "$took" "$(describe "$name")"
+    printf '  %s %-12s %12s   %s%s\n' "$mark" "$name" "$took" "$(describe "$name")" "$note"
 done
 total=$(human_seconds $((SECONDS - started)))
 if ((failed > 0 || ran < ${#wanted[@]})); then
@@ -303,4 +314,9 @@ if ((failed > 0 || ran < ${#wanted[@]})); then
         "$RED" "$failed" "${#wanted[@]}" $((${#wanted[@]} - ran)) "$total" "$PLAIN"
     exit 1
 fi
-printf '%s✓ all %d stages passed, %s%s\n' "$GREEN" "$ran" "$total" "$PLAIN"
+if ((${#skipped[@]} > 0)); then
+    printf '%s– did not run: %s%s\n' "$RED" "${skipped[*]}" "$PLAIN"
+    # A stage that was asked for by name has to run.
+    (($# == 0)) || exit "$DID_NOT_RUN"
+fi
+printf '%s✓ %d of %d stages passed, %s%s\n' "$GREEN" "$((ran - ${#skipped[@]}))" "$ran" "$total" "$PLAIN"

@@ -4,6 +4,7 @@
 //! A new variable is a line in `config/variables.rs`, a field of [`Config`] and a line in [`Config::read`].
 
 mod database;
+mod forwarded;
 mod network;
 mod origins;
 #[cfg(feature = "postgres")]
@@ -26,6 +27,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 pub use database::DatabaseConfig;
+pub use forwarded::{ForwardedHeaders, PublicUrl};
 pub use network::Network;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresConfig;
@@ -79,6 +81,12 @@ pub struct Config {
     pub jwt_secret: Option<Secret>,
     /// `SORTIE_MAX_CONNECTIONS`: more wait to be taken.
     pub max_connections: usize,
+    /// `SORTIE_MAX_CONNECTIONS_PER_ADDRESS`: connections at once from one address that is no trusted proxy.
+    pub max_connections_per_address: usize,
+    /// `SORTIE_PUBLIC_URL`: this server's address as browsers reach it.
+    pub public_url: Option<PublicUrl>,
+    /// `SORTIE_FORWARDED_HEADERS`: the headers in which trusted proxies describe the client.
+    pub forwarded_headers: ForwardedHeaders,
     /// `SORTIE_HEADER_SECONDS`: for a request's head, and between two requests.
     pub head_time: Duration,
     /// `SORTIE_BODY_SILENCE_SECONDS`: for the next bytes of a body.
@@ -317,6 +325,10 @@ impl Config {
             _ => StorageConfig::Local(LocalStorageConfig { path: path.into() }),
         };
         let max_connections = reader.number("SORTIE_MAX_CONNECTIONS", 4096, 1, 1_000_000);
+        let max_per_address =
+            reader.number("SORTIE_MAX_CONNECTIONS_PER_ADDRESS", 1024, 1, 1_000_000);
+        let public_url = PublicUrl::read(&mut reader);
+        let forwarded_headers = ForwardedHeaders::read(&mut reader);
         let head_time = reader.number("SORTIE_HEADER_SECONDS", 75, 1, 600);
         let body_silence = reader.number("SORTIE_BODY_SILENCE_SECONDS", 120, 1, 120);
         let cors_origins = origins::read(&mut reader, "SORTIE_CORS_ORIGINS");
@@ -346,6 +358,9 @@ impl Config {
             admin_password: admin_password.map(Secret::from),
             jwt_secret: jwt_secret.map(Secret::from),
             max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
+            max_connections_per_address: usize::try_from(max_per_address).unwrap_or(usize::MAX),
+            public_url,
+            forwarded_headers,
             head_time: Duration::from_secs(head_time),
             body_silence: Duration::from_secs(body_silence),
             cors_origins,
@@ -356,6 +371,14 @@ impl Config {
             sign_in,
             telemetry,
         })
+    }
+}
+
+impl Config {
+    /// The path by which browsers reach `path` of this server.
+    pub(crate) fn public_path(&self, path: &str) -> String {
+        let prefix = self.public_url.as_ref().map_or("", |url| &url.prefix);
+        format!("{prefix}{path}")
     }
 }
 

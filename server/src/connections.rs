@@ -2,9 +2,13 @@
 //!
 //! What holds one open without need is cut: a head that does not come, a body that falls silent, an answer that
 //! nobody reads. What moves, however slowly, is left alone: an upload over a bad line takes as long as it takes.
+//!
+//! A server at its limit closes idle connections to accept new ones: first those of the address that has most.
+
+mod registry;
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,14 +25,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tower_http::timeout::TimeoutBody;
 
-use crate::config::Config;
+use crate::config::{Config, SignInConfig};
+use registry::{Connection, Registry};
 
 /// The longest head of a request, in bytes. Cookies and a platform's token fit several times.
 const LONGEST_HEAD: usize = 16 * 1024;
@@ -43,11 +48,44 @@ const UNREAD: Duration = Duration::from_secs(120);
 /// After an accept that failed for want of file descriptors or memory.
 const BREATH: Duration = Duration::from_secs(1);
 
-/// How much, and how long.
-#[derive(Clone, Copy)]
+/// How often a server at its limit looks for an idle connection to close.
+const RETRY: Duration = Duration::from_millis(50);
+/// Time for an idle connection to close in good order once it was chosen.
+const GOODBYE: Duration = Duration::from_millis(100);
+/// Body of the answer to a connection beyond the limit of its address.
+const REFUSAL: &str = r#"{"type":"about:blank","title":"Too Many Requests","status":429,"code":"too_many_requests","detail":"Your address has too many open connections. Close some and try again."}"#;
+
+/// Raises the soft limit of open files to the hard limit; returns the limit in force. `None`: unlimited or unknown.
+///
+/// The usual soft limit of 1,024 is for programs that use `select`, which this one does not.
+fn raise_descriptor_limit() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            tracing::warn!(
+                "the limit of open files stays at {:?}: {error}",
+                limit.current
+            );
+            limit.current
+        }
+    }
+}
+
+/// Limits in number and time.
+#[derive(Clone)]
 pub(crate) struct Limits {
-    /// Connections at once; more wait to be taken.
+    /// Connections at once; more wait to be accepted.
     most: usize,
+    /// Connections at once from one address that is no trusted proxy.
+    per_address: usize,
+    /// Names the trusted proxies.
+    sign_in: SignInConfig,
     /// For a request's head, and between two requests.
     head: Duration,
     /// For the next bytes of a body.
@@ -55,9 +93,24 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// Limits of this configuration, with the descriptors that this process may have: half of them are for
+    /// connections, the others for recordings, the database and other servers.
     pub(crate) fn of(config: &Config) -> Self {
+        let descriptors = raise_descriptor_limit();
+        let half = descriptors.map_or(usize::MAX, |limit| {
+            usize::try_from(limit / 2).unwrap_or(usize::MAX).max(1)
+        });
+        if half < config.max_connections {
+            tracing::warn!(
+                "SORTIE_MAX_CONNECTIONS is {}, but the limit of open files allows {half} connections; raise it \
+                 (LimitNOFILE= of systemd, ulimit -n)",
+                config.max_connections
+            );
+        }
         Self {
-            most: config.max_connections,
+            most: config.max_connections.min(half),
+            per_address: config.max_connections_per_address,
+            sign_in: config.sign_in.clone(),
             head: config.head_time,
             body: config.body_silence,
         }
@@ -71,24 +124,37 @@ pub(crate) async fn serve(
     limits: Limits,
     stopping: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(limits.most));
+    let seats = Arc::new(Semaphore::new(limits.most));
     let open = TaskTracker::new();
+    let registry = Arc::new(Registry::default());
     // Whoever waits no longer for the end drops this future, and what is still open is cut.
     let cut = CancellationToken::new();
     let _cut = cut.clone().drop_guard();
     loop {
-        let taken = stopping
-            .run_until_cancelled(async {
-                let seat = Arc::clone(&room).acquire_owned().await;
-                (listener.accept().await, seat)
-            })
-            .await;
-        match taken {
+        let accepted = stopping.run_until_cancelled(listener.accept()).await;
+        match accepted {
             None => break,
-            Some((Ok((stream, peer)), seat)) => {
+            Some(Ok((stream, peer))) => {
+                let address = peer.ip().to_canonical();
+                if !limits.sign_in.trusts_forwarding(address)
+                    && registry.count(address) >= limits.per_address
+                    && !registry.close_idle(Some(address))
+                {
+                    refuse(stream);
+                    continue;
+                }
+                let seat = stopping.run_until_cancelled(seat(&seats, &registry));
+                let Some(Some(seat)) = seat.await else { break };
                 let buffer = read_buffer(open.len());
-                let connection =
-                    answer(stream, peer, app.clone(), limits, buffer, stopping.clone());
+                let connection = answer(
+                    stream,
+                    peer,
+                    registry.add(address),
+                    app.clone(),
+                    limits.clone(),
+                    buffer,
+                    stopping.clone(),
+                );
                 let cut = cut.clone();
                 open.spawn(async move {
                     cut.run_until_cancelled(connection).await;
@@ -96,16 +162,44 @@ pub(crate) async fn serve(
                 });
             }
             // The peer's trouble, not ours.
-            Some((Err(error), _)) if is_of_peer(&error) => {}
-            Some((Err(error), _)) => {
+            Some(Err(error)) if is_of_peer(&error) => {}
+            Some(Err(error)) => {
                 tracing::error!("no connection can be taken: {error}");
-                tokio::time::sleep(BREATH).await;
+                if !registry.close_idle(None) {
+                    tokio::time::sleep(BREATH).await;
+                }
             }
         }
     }
     drop(listener);
     open.close();
     open.wait().await;
+}
+
+/// Waits for a seat; closes idle connections until there is one. `None`: never.
+async fn seat(seats: &Arc<Semaphore>, registry: &Registry) -> Option<OwnedSemaphorePermit> {
+    loop {
+        if let Ok(seat) = Arc::clone(seats).try_acquire_owned() {
+            return Some(seat);
+        }
+        registry.close_idle(None);
+        let seat = Arc::clone(seats).acquire_owned();
+        if let Ok(seat) = tokio::time::timeout(RETRY, seat).await {
+            return seat.ok();
+        }
+    }
+}
+
+/// Closes a connection with [`REFUSAL`], as far as the socket takes it now.
+fn refuse(stream: TcpStream) {
+    let answer = format!(
+        "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nContent-Type: application/problem+json\r\n\
+         Retry-After: 5\r\nContent-Length: {}\r\n\r\n{REFUSAL}",
+        REFUSAL.len()
+    );
+    if let Ok(mut stream) = stream.into_std() {
+        let _ = stream.write(answer.as_bytes());
+    }
 }
 
 fn is_of_peer(error: &io::Error) -> bool {
@@ -128,6 +222,7 @@ fn read_buffer(others: usize) -> usize {
 async fn answer(
     stream: TcpStream,
     peer: SocketAddr,
+    entry: Connection,
     app: Router,
     limits: Limits,
     buffer: usize,
@@ -135,16 +230,16 @@ async fn answer(
 ) {
     // An acknowledgement is small, and somebody waits for it.
     let _ = stream.set_nodelay(true);
+    let state = entry.state();
     let service = service_fn(move |request: Request<Incoming>| {
+        let busy = state.begin();
         let mut request = request.map(|body| Body::new(TimeoutBody::new(limits.body, body)));
         request.extensions_mut().insert(ConnectInfo(peer));
         let app = app.clone();
         async move {
-            Ok::<_, Infallible>(
-                app.oneshot(request)
-                    .await
-                    .unwrap_or_else(|never| match never {}),
-            )
+            let answer = app.oneshot(request).await;
+            let answer = answer.unwrap_or_else(|never| match never {});
+            Ok::<_, Infallible>(answer.map(|body| busy.until_sent(body)))
         }
     });
     let connection = http1::Builder::new()
@@ -159,6 +254,15 @@ async fn answer(
         () = stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        () = entry.chosen() => {
+            connection.as_mut().graceful_shutdown();
+            match tokio::time::timeout(GOODBYE, connection.as_mut()).await {
+                Ok(ended) => ended,
+                // A request came meanwhile.
+                Err(_) if entry.is_busy() => connection.await,
+                Err(_) => Ok(()),
+            }
         }
     };
     if let Err(error) = ended {

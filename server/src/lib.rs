@@ -42,8 +42,9 @@ pub use config::{
     AzureStorageConfig, CommonStorageConfig, GcsStorageConfig, S3Key, S3StorageConfig,
 };
 pub use config::{
-    Config, ConfigError, DatabaseConfig, JwtConfig, JwtKeys, LocalStorageConfig, Network, Secret,
-    Settings, SignInConfig, StorageConfig, TelemetryConfig, VARIABLES, Variable, variables_help,
+    Config, ConfigError, DatabaseConfig, ForwardedHeaders, JwtConfig, JwtKeys, LocalStorageConfig,
+    Network, PublicUrl, Secret, Settings, SignInConfig, StorageConfig, TelemetryConfig, VARIABLES,
+    Variable, variables_help,
 };
 pub use server::{OpenError, Server, verify_audit};
 pub use sweep::{

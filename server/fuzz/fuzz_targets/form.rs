@@ -1,29 +1,29 @@
-//! Any bytes as the form of the whole-file way in: no panic, what is refused is refused for a reason, and how the
-//! bytes were cut into pieces on their way changes neither the recording meant nor the file.
+//! Any bytes as the form of a single-request upload: no panic, what is refused is refused for a reason, memory is
+//! bounded, and how the bytes were cut into pieces on their way changes neither the recording meant nor the file.
 //!
 //! `scripts/fuzz.sh form`
 
 #![no_main]
 
-use std::convert::Infallible;
-
-use futures_util::{FutureExt, stream};
+use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use multer::Multipart;
 
+#[path = "../../src/http/multipart.rs"]
+mod multipart;
 #[path = "../../src/http/upload_form.rs"]
 mod upload_form;
 
-use upload_form::{Field, FormError, MAX_BYTES_BEFORE, MAX_FIELDS, MAX_ID_BYTES, UploadForm};
+use multipart::{Event, Multipart, MultipartError};
+use upload_form::{Field, FormError, MAX_FIELD_BYTES, MAX_FIELDS, MAX_ID_BYTES, UploadForm};
 
-const BOUNDARY: &str = "b";
+const TYPE: &str = "multipart/form-data; boundary=b";
 
-/// What has become of a form.
+/// Outcome of a form.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     File { recording_id: String, bytes: Vec<u8> },
     Refused(FormError),
-    Unreadable,
+    Unreadable(MultipartError),
 }
 
 impl From<FormError> for Outcome {
@@ -32,46 +32,44 @@ impl From<FormError> for Outcome {
     }
 }
 
-impl From<multer::Error> for Outcome {
-    fn from(_: multer::Error) -> Self {
-        Self::Unreadable
+impl From<MultipartError> for Outcome {
+    fn from(error: MultipartError) -> Self {
+        Self::Unreadable(error)
     }
 }
 
 /// Reads a form as the server does.
-async fn read(body: &[u8], piece: usize) -> Result<Outcome, Outcome> {
-    let pieces: Vec<_> = body.chunks(piece).map(<[u8]>::to_vec).map(Ok::<_, Infallible>).collect();
-    let mut multipart = Multipart::new(stream::iter(pieces), BOUNDARY);
+fn read(body: &[u8], piece: usize) -> Result<Outcome, Outcome> {
+    let mut pieces = body.chunks(piece);
+    let mut multipart = Multipart::of_type(TYPE).expect("a form");
     let mut form = UploadForm::default();
-    let (mut fields, mut before) = (0, 0);
-    while let Some(mut field) = multipart.next_field().await? {
-        match form.field(field.name())? {
-            Field::Before => {
-                fields += 1;
-                while let Some(bytes) = field.chunk().await? {
-                    form.bytes(&bytes)?;
-                    before += bytes.len();
-                }
-                assert!(fields <= MAX_FIELDS && before <= MAX_BYTES_BEFORE);
+    let (mut fields, mut beside, mut in_file, mut file) = (0, 0, false, Vec::new());
+    loop {
+        match multipart.next()? {
+            Some(Event::Part(part)) => {
+                in_file = form.field(part.name.as_deref())? == Field::File;
+                fields += u32::from(!in_file);
             }
-            Field::File { recording_id } => {
-                assert!((1..=MAX_ID_BYTES).contains(&recording_id.len()));
-                let mut bytes = Vec::new();
-                while let Some(more) = field.chunk().await? {
-                    bytes.extend_from_slice(&more);
-                }
-                assert!(bytes.len() < body.len());
-                return Ok(Outcome::File { recording_id, bytes });
+            Some(Event::Data(bytes)) if in_file => file.extend_from_slice(&bytes),
+            Some(Event::Data(bytes)) => {
+                form.bytes(&bytes)?;
+                beside += bytes.len();
             }
+            Some(Event::End) => break,
+            None => match pieces.next() {
+                Some(bytes) => multipart.push(Bytes::copy_from_slice(bytes)),
+                None => return Err(MultipartError::Incomplete.into()),
+            },
         }
+        assert!(fields <= MAX_FIELDS && beside <= MAX_FIELD_BYTES && file.len() < body.len().max(1));
     }
-    Err(FormError::NoFile.into())
+    let recording_id = form.finish()?.to_owned();
+    assert!((1..=MAX_ID_BYTES).contains(&recording_id.len()));
+    Ok(Outcome::File { recording_id, bytes: file })
 }
 
 fn outcome(body: &[u8], piece: usize) -> Outcome {
-    // All of it is there, so nothing ever waits.
-    let read = read(body, piece).now_or_never().expect("the reader waits for nothing");
-    read.unwrap_or_else(|refused| refused)
+    read(body, piece).unwrap_or_else(|refused| refused)
 }
 
 // The size of a piece, then the body.
@@ -79,8 +77,10 @@ fuzz_target!(|input: &[u8]| {
     let &[piece, ref body @ ..] = input else { return };
     let whole = outcome(body, body.len().max(1));
     let cut = outcome(body, usize::from(piece).max(1));
-    if let Outcome::Refused(error) = &whole {
-        assert!(error.to_string().ends_with('.'));
+    match &whole {
+        Outcome::Refused(error) => assert!(error.to_string().ends_with('.')),
+        Outcome::Unreadable(error) => assert!(error.to_string().ends_with('.')),
+        Outcome::File { .. } => {}
     }
     // What is both too much and unreadable may be seen as the one or the other first.
     if [&whole, &cut].iter().any(|outcome| matches!(outcome, Outcome::File { .. })) {

@@ -150,4 +150,20 @@ impl Catalog {
         self.tell_of_audit();
         Ok(true)
     }
+
+    /// Names a recording as its sender calls the file, if it is still called `was_named`.
+    pub(crate) async fn name_recording(
+        &self,
+        id: &str,
+        was_named: &str,
+        filename: &str,
+    ) -> Result<(), CatalogError> {
+        sqlx::query("UPDATE recordings SET filename = $1 WHERE id = $2 AND filename = $3")
+            .bind(filename)
+            .bind(id)
+            .bind(was_named)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
 }

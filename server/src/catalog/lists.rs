@@ -10,8 +10,9 @@ use sortie_api::RecordingStatus;
 use sqlx::any::AnyArguments;
 use sqlx::{Arguments, AssertSqlSafe, Row};
 
+use super::like::Search;
 use super::recordings::{SELECT, status_to_text};
-use super::{Catalog, CatalogError, RecordingRow, like};
+use super::{Catalog, CatalogError, RecordingRow};
 
 /// Rows that are looked at for one page of a search.
 const STRETCH: i64 = if cfg!(test) { 20 } else { 5_000 };
@@ -109,12 +110,26 @@ impl Catalog {
             }
         }
         let limit = limit as usize;
-        // One row more than asked for tells whether there is a next page.
-        let statement = list.page(after, end.as_ref(), limit.saturating_add(1));
+        let search = list.search.as_deref().map(Search::new);
+        let wide = search.filter(Search::is_wide);
+        // One row more than asked for tells whether there is a next page. Of what a wide pattern finds, few may be
+        // meant: all of the stretch is looked at.
+        let most = match &wide {
+            Some(_) => usize::try_from(STRETCH).unwrap_or(usize::MAX),
+            None => limit,
+        };
+        let statement = list.page(after, end.as_ref(), most.saturating_add(1));
         let mut rows: Vec<RecordingRow> =
             sqlx::query_as_with(AssertSqlSafe(statement.text), statement.arguments)
                 .fetch_all(&self.pool)
                 .await?;
+        if let Some(search) = wide {
+            rows.retain(|row| {
+                let texts = [&row.id, &row.session_id, &row.filename];
+                let mut texts = texts.into_iter().chain(&row.username);
+                texts.any(|text| search.finds(text))
+            });
+        }
         let next = if rows.len() > limit {
             rows.truncate(limit);
             rows.last().map(|row| list.place(row))
@@ -300,9 +315,8 @@ impl List {
             *conditions += &format!(" AND r.protected = {}", i64::from(protected));
         }
         if let Some(search) = &self.search {
-            let pattern = statement.bind(like::containing(search));
-            // The database changes both sides to lower case: SQLite knows only the case of ASCII.
-            let has = |column| format!("lower({column}) LIKE lower({pattern}) ESCAPE '!'");
+            let pattern = statement.bind(Search::new(search).pattern());
+            let has = |column| format!("lower({column}) LIKE {pattern} ESCAPE '!'");
             *conditions += &format!(
                 " AND ({} OR {} OR {} OR r.user_id IN (SELECT id FROM users WHERE {}))",
                 has("r.id"),

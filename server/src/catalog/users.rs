@@ -4,9 +4,13 @@ use sortie_api::{Role, UserSource};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Catalog, CatalogError, like, nonsense, words_from_text, words_to_text};
+use super::like::Search;
+use super::{Catalog, CatalogError, nonsense, words_from_text, words_to_text};
 
 const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms";
+
+/// Rows that are compared at once where a pattern finds more than what is searched for.
+const WIDE_PAGE: u32 = 500;
 
 /// A person as they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,13 +170,45 @@ impl Catalog {
         search: Option<&str>,
         limit: u32,
     ) -> Result<Vec<UserRow>, CatalogError> {
-        let pattern = search.map(like::containing);
+        let search = search.map(Search::new);
+        let Some(wide) = search.as_ref().filter(|search| search.is_wide()) else {
+            return self.found_users(after, search.as_ref(), limit).await;
+        };
+        let (mut after, mut found) = (after.to_owned(), Vec::new());
+        loop {
+            let rows = self.found_users(&after, Some(wide), WIDE_PAGE).await?;
+            let is_last = rows.len() < WIDE_PAGE as usize;
+            if let Some(row) = rows.last() {
+                after = row.key();
+            }
+            found.extend(rows.into_iter().filter(|row| {
+                let texts = [
+                    Some(&row.username),
+                    row.display_name.as_ref(),
+                    row.email.as_ref(),
+                ];
+                texts.into_iter().flatten().any(|text| wide.finds(text))
+            }));
+            if is_last || found.len() >= limit as usize {
+                found.truncate(limit as usize);
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Users whose name, shown name or mail address the pattern finds.
+    async fn found_users(
+        &self,
+        after: &str,
+        search: Option<&Search>,
+        limit: u32,
+    ) -> Result<Vec<UserRow>, CatalogError> {
+        let pattern = search.map(Search::pattern);
         let found = match pattern {
             None => "",
-            // The key is in lower case already.
             Some(_) => {
-                "AND (username_key LIKE $3 ESCAPE '!' OR lower(display_name) LIKE lower($4) ESCAPE '!' \
-                 OR lower(email) LIKE lower($5) ESCAPE '!')"
+                "AND (lower(username_key) LIKE $3 ESCAPE '!' OR lower(display_name) LIKE $4 ESCAPE '!' \
+                 OR lower(email) LIKE $5 ESCAPE '!')"
             }
         };
         let sql = format!(
@@ -183,7 +219,7 @@ impl Catalog {
             .bind(i64::from(limit));
         if let Some(pattern) = pattern {
             query = query
-                .bind(pattern.to_lowercase())
+                .bind(pattern.clone())
                 .bind(pattern.clone())
                 .bind(pattern);
         }

@@ -21,7 +21,7 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &'static str) -> Vec<String> {
 }
 
 /// In lower case and without the port that goes without saying.
-fn origin(given: &str) -> Option<String> {
+pub(super) fn origin(given: &str) -> Option<String> {
     let uri: axum::http::Uri = given.parse().ok()?;
     let authority = uri.authority()?;
     let plain = matches!(uri.path(), "" | "/")

@@ -15,8 +15,10 @@ pub struct SignInConfig {
     pub oidc: Option<OidcConfig>,
     /// `SORTIE_PROXY_AUTH_HEADER`: the header, in lower case, in which a trusted proxy names who has signed in.
     pub proxy_header: Option<String>,
-    /// `SORTIE_TRUSTED_PROXIES`: who may say for whom a request is made. Empty: nobody named.
+    /// `SORTIE_TRUSTED_PROXIES`: networks of the proxies that describe the client. Empty: none is named.
     pub trusted_proxies: Vec<Network>,
+    /// `SORTIE_TRUSTED_PROXIES=none`: proxies on this machine are not believed either.
+    pub distrusts_loopback: bool,
 }
 
 /// The embedding platform's tokens.
@@ -76,14 +78,32 @@ pub struct OidcConfig {
 
 impl SignInConfig {
     pub(super) fn read(reader: &mut Reader<'_>, own_secret: Option<&str>) -> Self {
-        let trusted_proxies = networks(reader, "SORTIE_TRUSTED_PROXIES");
+        const PROXIES: &str = "SORTIE_TRUSTED_PROXIES";
+        let distrusts_loopback = reader
+            .text(PROXIES)
+            .is_some_and(|text| text.trim() == "none");
+        let trusted_proxies = if distrusts_loopback {
+            Vec::new()
+        } else {
+            networks(reader, PROXIES)
+        };
         Self {
             jwt: JwtConfig::read(reader, own_secret),
             #[cfg(feature = "sso")]
             oidc: OidcConfig::read(reader),
             proxy_header: proxy_header(reader, trusted_proxies.is_empty()),
             trusted_proxies,
+            distrusts_loopback,
         }
+    }
+
+    /// Whether this peer is a proxy whose description of the client counts. Proxies on this machine are while none is
+    /// named; they may describe the client's connection, but not sign anybody in ([`Self::trusts`]).
+    pub(crate) fn trusts_forwarding(&self, peer: IpAddr) -> bool {
+        if self.trusted_proxies.is_empty() {
+            return !self.distrusts_loopback && peer.to_canonical().is_loopback();
+        }
+        self.trusts(peer)
     }
 
     /// Whether this peer may say for whom a request is made.
@@ -118,7 +138,11 @@ fn proxy_header(reader: &mut Reader<'_>, nobody_is_trusted: bool) -> Option<Stri
         "cookie",
         "host",
         "origin",
+        "forwarded",
         "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-request-id",
     ]
     .contains(&header.as_str());
     if !is_name || is_taken {

@@ -91,7 +91,9 @@ pub const VARIABLES: &[Variable] = &[
     // Listening.
     plain("SORTIE_HOST", "0.0.0.0", "The address to listen on; `127.0.0.1` for this machine only"),
     plain("SORTIE_PORT", "8080", "The port to listen on (0 to 65,535); 0 takes any free one"),
-    plain("SORTIE_MAX_CONNECTIONS", "4096", "The most connections at once (1 to 1,000,000); more wait to be taken"),
+    plain("SORTIE_MAX_CONNECTIONS", "4096", "The most connections at once (1 to 1,000,000), and never more than half of the open files that the system allows. At the limit, idle connections are closed for new ones; when none is idle, new ones wait"),
+    plain("SORTIE_MAX_CONNECTIONS_PER_ADDRESS", "1024", "The most connections at once from one address, or one /64 network of IPv6 (1 to 1,000,000); more get 429. Trusted proxies are exempt"),
+    plain("SORTIE_PUBLIC_URL", "", "This server's address as browsers reach it: `https://example.com` or, below a path, `https://example.com/recordings`. Cookies are `Secure` when it begins with https and the request is for its host. The proxy may remove the path or leave it"),
     plain("SORTIE_HEADER_SECONDS", "75", "For a request's headers, and for the next request of a connection (1 to 600). Longer than the proxy in front keeps idle connections"),
     plain("SORTIE_BODY_SILENCE_SECONDS", "120", "A body that brings nothing for longer (1 to 120) is ended; what an upload has brought is kept. What moves, however slowly, goes on"),
 
@@ -101,7 +103,8 @@ pub const VARIABLES: &[Variable] = &[
     secret("SORTIE_JWT_SECRET", "(generated and kept in the database)", "Signs access tokens; at least 32 bytes"),
 
     // Who else says who somebody is.
-    plain("SORTIE_TRUSTED_PROXIES", "", "Networks whose `X-Forwarded-For` is believed, comma-separated: `10.0.0.0/8`. Without it any private peer is, for slowing down guesses only"),
+    plain("SORTIE_TRUSTED_PROXIES", "", "Networks of the proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are believed, comma-separated: `10.0.0.0/8, fd00::/8`; `none` for no proxy. Without it only proxies on this machine (loopback) are. From every other peer these headers are ignored"),
+    plain("SORTIE_FORWARDED_HEADERS", "x-forwarded", "The headers that trusted proxies write: `x-forwarded` (`X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`) or `forwarded` (`Forwarded`, RFC 7239). The others are ignored: a client may have written them"),
     plain("SORTIE_PROXY_AUTH_HEADER", "", "Header in which a trusted proxy names who has signed in, like `X-Forwarded-User`; needs `SORTIE_TRUSTED_PROXIES`"),
     secret("SORTIE_AUTH_JWT_SECRET", "", "Shared with an embedding platform that signs bearer tokens (HS256); at least 32 bytes"),
     plain("SORTIE_AUTH_JWT_JWKS_URL", "", "Instead of a secret: where the platform publishes its keys; needs issuer and audience"),

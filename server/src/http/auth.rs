@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -22,7 +21,7 @@ use super::admin_users::check_password;
 use super::caller::{
     ACCESS_COOKIE, Caller, Via, bearer_token, check_same_origin, cookie_token, remote_address,
 };
-use super::json::JsonBody;
+use super::json::{JsonBody, read_body};
 use super::{ApiError, ApiResult, AppState};
 use crate::accounts::{
     ACCESS_LIFE, Credential, PasswordError, REFRESH_LIFE, RefreshError, SignInError, SignedIn,
@@ -50,7 +49,7 @@ pub(super) fn routes() -> Routes {
 
 async fn login(State(state): State<AppState>, request: Request) -> ApiResult<Response> {
     let (parts, body) = request.into_parts();
-    let origin = Origin::of(&parts, &state).by(Via::Password);
+    let origin = Origin::of(&parts).by(Via::Password);
     let secure = is_https(&parts.headers);
     let JsonBody(login) =
         JsonBody::<Login>::from_request(Request::from_parts(parts, body), &state).await?;
@@ -83,12 +82,12 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    pub(super) fn of(parts: &Parts, state: &AppState) -> Self {
+    pub(super) fn of(parts: &Parts) -> Self {
         // A browser says where its request comes from, and will use the cookies.
         let headers = &parts.headers;
         let is_page = headers.contains_key("sec-fetch-site") || headers.contains_key("origin");
         Self {
-            address: remote_address(parts, &state.config.sign_in),
+            address: remote_address(parts),
             via: if is_page { Via::Cookie } else { Via::Bearer },
         }
     }
@@ -147,7 +146,7 @@ async fn refresh(State(state): State<AppState>, request: Request) -> ApiResult<R
     };
     let result = state.accounts.refresh(&token).await;
     if let Err(RefreshError::Reused { user_id }) = &result {
-        Origin::of(&parts, &state)
+        Origin::of(&parts)
             .denied(
                 &state,
                 Action::TokenReuse,
@@ -276,9 +275,7 @@ pub(crate) fn user_view(user: &UserRow) -> User {
 /// only the latter and may send no body at all.
 async fn refresh_token(state: &AppState, request: Request) -> ApiResult<(Parts, Option<String>)> {
     let (parts, body) = request.into_parts();
-    let body = Bytes::from_request(Request::from_parts(parts.clone(), body), state)
-        .await
-        .map_err(|error| ApiError::new(ProblemCode::BadRequest, error.body_text()))?;
+    let body = read_body(Request::from_parts(parts.clone(), body), state).await?;
     let sent = if body.is_empty() {
         RefreshRequest::default()
     } else {
@@ -353,8 +350,8 @@ pub(super) fn set_cookies<const N: usize>(cookies: [Cookie<'static>; N]) -> Head
     headers
 }
 
-/// Whether the caller's browser speaks https with us or with the proxy before us. Who lies about it only
-/// makes their own browser keep its cookies back.
+/// Whether the caller's browser uses HTTPS with this server or with the proxy in front of it: as a trusted proxy, the
+/// public address ([`super::edge`]) or the browser's page says. A client that lies keeps back its own cookies only.
 pub(super) fn is_https(headers: &HeaderMap) -> bool {
     let starts_with = |name: &str, prefix: &str| {
         headers

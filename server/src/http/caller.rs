@@ -1,14 +1,15 @@
 //! Who is asking.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum_extra::extract::CookieJar;
 pub(crate) use sortie_api::Via;
 use sortie_api::{ProblemCode, Role, TokenScope};
 
+use super::edge::{self, ClientAddress};
 use super::{ApiError, ApiResult, AppState};
 use crate::accounts::{Credential, IssueError, TokenError};
 use crate::catalog::Actor;
@@ -78,7 +79,7 @@ pub(crate) struct Admin(pub(crate) Caller);
 /// which is newer than any cookie.
 pub(super) async fn identify(parts: &Parts, state: &AppState) -> ApiResult<Caller> {
     let sign_in = &state.config.sign_in;
-    let peer = peer(parts);
+    let peer = edge::peer(&parts.extensions);
     let (identity, cookie_like) = if let Some(token) = bearer_token(&parts.headers) {
         (state.accounts.identify(token).await?, None)
     } else if let Some(name) = proxied_name(sign_in, peer, &parts.headers) {
@@ -97,7 +98,7 @@ pub(super) async fn identify(parts: &Parts, state: &AppState) -> ApiResult<Calle
         username: identity.user.username.clone(),
         roles: identity.roles,
         via: cookie_like.unwrap_or(Via::Bearer),
-        address: remote_address(parts, sign_in),
+        address: remote_address(parts),
         scopes: None,
         sign_in: None,
         session: None,
@@ -262,55 +263,12 @@ pub(super) fn is_origin_of(origin: &str, host: &str) -> bool {
     !authority.is_empty() && without_default(authority) == without_default(host)
 }
 
-/// Who is at the other end of the connection.
-fn peer(parts: &Parts) -> IpAddr {
+/// Address that a request comes from; see [`super::edge`].
+pub(super) fn remote_address(parts: &Parts) -> IpAddr {
     parts
         .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| {
-            info.0.ip().to_canonical()
-        })
-}
-
-/// The address that a request comes from.
-///
-/// Behind trusted proxies, the last one that none of them has. While none is named, a peer that cannot come from
-/// the internet is taken for one proxy: good enough to slow somebody down, not to let somebody in, as a neighbour
-/// in the private network can write what they like.
-pub(super) fn remote_address(parts: &Parts, sign_in: &SignInConfig) -> IpAddr {
-    let peer = peer(parts);
-    let lines = parts.headers.get_all("x-forwarded-for").iter();
-    let written: Vec<_> = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .map(|address| address.trim().parse::<IpAddr>().ok())
-        .collect();
-    if sign_in.trusted_proxies.is_empty() {
-        return match written.last() {
-            Some(Some(address)) if is_private(peer) => address.to_canonical(),
-            _ => peer,
-        };
-    }
-    let mut nearest = peer;
-    for address in written.into_iter().rev() {
-        let Some(address) = address.filter(|_| sign_in.trusts(nearest)) else {
-            break;
-        };
-        nearest = address.to_canonical();
-    }
-    nearest
-}
-
-/// Whether an address cannot come from the internet.
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => {
-            address.is_loopback() || address.is_private() || address.is_link_local()
-        }
-        IpAddr::V6(address) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
-        }
-    }
+        .get::<ClientAddress>()
+        .map_or_else(|| edge::peer(&parts.extensions), |address| address.0)
 }
 
 #[cfg(test)]

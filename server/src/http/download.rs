@@ -13,12 +13,15 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use sortie_api::{ProblemCode, RecordingStatus};
 
+use super::uploads::is_deceptive;
 use super::{ApiError, ApiResult, AppState};
 use conditions::{Validators, Verdict};
+pub(crate) use digest::Digests;
 use parts::Parts;
 use range::Wanted;
 
 use crate::catalog::RecordingRow;
+use crate::ingest::with_extension;
 use crate::storage::Presigned;
 
 /// How long the address of an object in the store holds: a download that has begun may take longer.
@@ -33,13 +36,20 @@ pub(super) enum Disposition {
     Attachment,
 }
 
-/// Whether a request is for the beginning of the file: a player or a download manager asks for the rest
-/// piece by piece.
-pub(super) fn is_beginning(request: &HeaderMap) -> bool {
-    let range = request
-        .get(header::RANGE)
-        .and_then(|range| range.to_str().ok());
-    range.is_none_or(|range| range.trim().starts_with("bytes=0-"))
+/// How much of a recording an answer brings, in its extensions; absent when it brings nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// All of it, or its address in the store.
+    Whole,
+    /// Ranges of it.
+    Part,
+}
+
+/// A response with the mark of what it brings.
+fn marked(sent: Sent, response: impl IntoResponse) -> Response {
+    let mut response = response.into_response();
+    response.extensions_mut().insert(sent);
+    response
 }
 
 /// RFC 6266 and RFC 8187: an ASCII name for the old, the true one for the others.
@@ -132,7 +142,13 @@ pub(super) async fn serve(
         Verdict::Fresh => return Ok((StatusCode::NOT_MODIFIED, headers).into_response()),
         Verdict::Send { range } => range,
     };
-    let content_disposition = content_disposition(disposition, &row.filename);
+    let filename = row.filename.chars().filter(|c| !is_deceptive(*c));
+    // As the type says, whatever it was renamed to.
+    let filename = match row.format.as_str() {
+        "" => filename.collect(),
+        format => with_extension(&filename.collect::<String>(), format),
+    };
+    let content_disposition = content_disposition(disposition, &filename);
     // The player stays here: its page loads media from its own origin only. And such an address is signed
     // for one method.
     if disposition == Disposition::Attachment && method == Method::GET {
@@ -150,7 +166,10 @@ pub(super) async fn serve(
                 (header::LOCATION, url),
                 (header::CACHE_CONTROL, "no-store".to_owned()),
             ];
-            return Ok((StatusCode::TEMPORARY_REDIRECT, headers).into_response());
+            return Ok(marked(
+                Sent::Whole,
+                (StatusCode::TEMPORARY_REDIRECT, headers),
+            ));
         }
     }
     headers.insert(
@@ -164,7 +183,10 @@ pub(super) async fn serve(
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
         // With a body it would have to be read twice.
         if digest::is_wanted(request) {
-            let digest = digest::repr_digest(&*state.storage, &row.storage_path, size).await?;
+            let digest = state
+                .digests
+                .repr_digest(&*state.storage, &row.storage_path, size)
+                .await?;
             insert(&mut headers, digest::REPR_DIGEST, &digest);
         }
         return Ok((StatusCode::OK, headers).into_response());
@@ -192,7 +214,10 @@ pub(super) async fn serve(
             );
             let storage = Arc::clone(&state.storage);
             let body = parts.body(storage, row.storage_path.clone()).await?;
-            return Ok((StatusCode::PARTIAL_CONTENT, headers, body).into_response());
+            return Ok(marked(
+                Sent::Part,
+                (StatusCode::PARTIAL_CONTENT, headers, body),
+            ));
         }
         Wanted::Unsatisfiable => {
             let error = ApiError::new(
@@ -209,8 +234,13 @@ pub(super) async fn serve(
         header::CONTENT_LENGTH,
         HeaderValue::from(range.end - range.start),
     );
+    let sent = if range == (0..size) {
+        Sent::Whole
+    } else {
+        Sent::Part
+    };
     let bytes = state.storage.read(&row.storage_path, range).await?;
-    Ok((status, headers, Body::from_stream(bytes)).into_response())
+    Ok(marked(sent, (status, headers, Body::from_stream(bytes))))
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {

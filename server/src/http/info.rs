@@ -6,12 +6,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use sortie_api::{ProblemCode, Readiness, Ready, ServerInfo};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::access::{Routes, routes};
 use super::{ApiError, ApiResult, AppState};
 
 /// For each check of `/readyz`.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the outcome of a check counts.
+const FRESH: Duration = Duration::from_secs(1);
 
 pub(super) fn routes() -> Routes {
     routes! {
@@ -35,18 +39,40 @@ pub(super) async fn healthz() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// The database and the storage answer too; if not, which of them, in words that anybody may read.
+/// The last check of `/readyz`. One runs at a time, and its outcome counts for [`FRESH`]: callers cannot disturb one
+/// another, nor make work for the database and the storage by asking often.
+#[derive(Debug, Default)]
+pub(crate) struct LastCheck(Mutex<Option<(Instant, Checked)>>);
+
+/// Outcome of a check: what failed, in words that anybody may read.
+type Checked = Result<(), (ProblemCode, String)>;
+
+/// Whether the database and the storage answer too.
 pub(super) async fn readyz(State(state): State<AppState>) -> ApiResult<Json<Readiness>> {
+    let mut last = state.readiness.0.lock().await;
+    let checked = match last.as_ref() {
+        Some((at, checked)) if at.elapsed() < FRESH => checked.clone(),
+        _ => {
+            let checked = checked(&state).await;
+            last.insert((Instant::now(), checked)).1.clone()
+        }
+    };
+    drop(last);
+    match checked {
+        Ok(()) => Ok(Json(Readiness {
+            database: Ready::Ok,
+            storage: Ready::Ok,
+        })),
+        Err((code, reasons)) => Err(ApiError::new(code, reasons)),
+    }
+}
+
+async fn checked(state: &AppState) -> Checked {
     let database = async { Ok(state.catalog.ping().await?) };
     let storage = async { Ok(state.storage.check().await?) };
     let (database, storage) = futures_util::future::join(in_time(database), in_time(storage)).await;
-    let (code, reasons) = match (&database, &storage) {
-        (Ok(()), Ok(())) => {
-            return Ok(Json(Readiness {
-                database: Ready::Ok,
-                storage: Ready::Ok,
-            }));
-        }
+    let failed = match (&database, &storage) {
+        (Ok(()), Ok(())) => return Ok(()),
         (Err(error), Ok(())) => (error.code(), format!("Database: {}", error.detail())),
         (Ok(()), Err(error)) => (error.code(), format!("Storage: {}", error.detail())),
         (Err(one), Err(other)) => (
@@ -58,7 +84,7 @@ pub(super) async fn readyz(State(state): State<AppState>) -> ApiResult<Json<Read
     for error in [database, storage].into_iter().filter_map(Result::err) {
         error.log();
     }
-    Err(ApiError::new(code, reasons))
+    Err(failed)
 }
 
 /// Whoever asks gives up soon, and so does this.

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use sortie_api::ProblemCode;
 
-use super::error::ApiError;
+use super::error::{ApiError, ApiResult};
 
 /// For all of a body: 64 KiB come in time over the slowest line.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let bytes = read(Request::from_parts(parts.clone(), body), state).await?;
+        let bytes = read_body(Request::from_parts(parts.clone(), body), state).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -44,15 +44,16 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
     }
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+/// Reads a whole body of at most 64 KiB, within 30 seconds. Every body that is no upload is read by this.
+pub(super) async fn read_body<S: Send + Sync>(request: Request, state: &S) -> ApiResult<Bytes> {
     let reading = Bytes::from_request(request, state);
-    let Ok(read) = tokio::time::timeout(PATIENCE, reading).await else {
-        return Err(ApiError::new(
+    match tokio::time::timeout(PATIENCE, reading).await {
+        Ok(read) => read.map_err(unread),
+        Err(_) => Err(ApiError::new(
             ProblemCode::RequestTimeout,
             "The body took more than 30 seconds to come.",
-        ));
-    };
-    read.map_err(unread)
+        )),
+    }
 }
 
 /// A JSON body of at most 64 KiB.
@@ -63,8 +64,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let whole = Request::from_parts(parts.clone(), body);
-        let bytes = read(whole, state).await?;
+        let bytes = read_body(Request::from_parts(parts.clone(), body), state).await?;
         // Every body here is an object. Without this a list of values in the right order would pass for one.
         let is_list = bytes.trim_ascii_start().starts_with(b"[");
         let whole = Request::from_parts(parts, bytes.into());

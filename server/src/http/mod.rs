@@ -11,12 +11,14 @@ mod caller;
 mod compression;
 mod denied;
 mod download;
+mod edge;
 mod error;
 mod events;
 mod info;
 mod json;
 mod lists;
 mod metrics;
+mod multipart;
 #[cfg(feature = "sso")]
 mod oidc;
 mod openapi;
@@ -32,6 +34,7 @@ mod tokens;
 mod traced;
 mod upload_form;
 mod uploads;
+mod views;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -90,6 +93,9 @@ pub(crate) struct Parts {
     /// The recorder on board, if there is one.
     pub(crate) appliance: Option<Arc<dyn Appliance>>,
     denials: denied::Denials,
+    views: views::Views,
+    readiness: info::LastCheck,
+    digests: download::Digests,
     pub(crate) usage: admin_storage::LastUsage,
 }
 
@@ -123,6 +129,9 @@ impl AppState {
             ),
             appliance,
             denials: denied::Denials::default(),
+            views: views::Views::default(),
+            readiness: info::LastCheck::default(),
+            digests: download::Digests::default(),
             config,
             clock,
             catalog,
@@ -241,7 +250,8 @@ pub(crate) fn router(state: AppState) -> Router {
         Some(_) => router.layer(middleware::from_fn(traced::trace)),
         None => router,
     };
-    router.with_state(state)
+    let config = state.config.clone();
+    edge::in_front_of(router.with_state(state), &config)
 }
 
 async fn method_not_allowed() -> ApiError {

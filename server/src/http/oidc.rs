@@ -54,7 +54,7 @@ async fn callback(
     request: Request,
 ) -> ApiResult<Response> {
     let (parts, _) = request.into_parts();
-    let origin = Origin::of(&parts, &state).by(Via::Oidc);
+    let origin = Origin::of(&parts).by(Via::Oidc);
     let secure = is_https(&parts.headers);
     let cookies = CookieJar::from_headers(&parts.headers);
     let kept = cookies.get(COOKIE).map_or("", |cookie| cookie.value());

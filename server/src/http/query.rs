@@ -46,9 +46,10 @@ pub(super) fn flag(name: &str, text: Option<&str>) -> ApiResult<bool> {
 pub(super) fn time(name: &str, text: Option<&str>) -> ApiResult<Option<i64>> {
     text.map(|text| {
         // A `+` in a query is a blank; `2026-11-21T09:30:00+01:00` is so easily sent unescaped.
-        text.replace(' ', "+")
-            .parse::<jiff::Timestamp>()
+        let text = text.replace(' ', "+");
+        text.parse::<jiff::Timestamp>()
             .map(|time| time.as_millisecond())
+            .or_else(|error| last_days(&text).ok_or(error))
             .map_err(|_| {
                 ApiError::invalid(format!(
                     "{name} must be a time as 2026-11-21T09:30:00Z (RFC 3339)."
@@ -56,6 +57,14 @@ pub(super) fn time(name: &str, text: Option<&str>) -> ApiResult<Option<i64>> {
             })
     })
     .transpose()
+}
+
+/// The last days of the year 9999, which forms and programs write for "no end", are outside of the library's range in
+/// some time zones: they count as its last moment.
+fn last_days(text: &str) -> Option<i64> {
+    let rest = text.strip_prefix("9999-12-3")?.strip_prefix(['0', '1'])?;
+    let day_before: jiff::Timestamp = format!("9999-12-29{rest}").parse().ok()?;
+    (day_before.as_second() > 0).then(|| jiff::Timestamp::MAX.as_millisecond())
 }
 
 /// One page, never kept by a cache, with the address of the next one.
@@ -91,7 +100,17 @@ mod tests {
         for right in ["2026-11-21T09:30:00Z", "2026-11-21T10:30:00 01:00"] {
             assert_eq!(time("from", Some(right)).ok(), Some(expected), "{right}");
         }
-        for wrong in ["2026-11-21", "yesterday", ""] {
+        let last = jiff::Timestamp::MAX.as_millisecond();
+        for right in ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999 01:00"] {
+            assert_eq!(time("to", Some(right)).ok(), Some(Some(last)), "{right}");
+        }
+        for wrong in [
+            "2026-11-21",
+            "9999-12-32T00:00:00Z",
+            "9999-12-31",
+            "yesterday",
+            "",
+        ] {
             assert!(time("from", Some(wrong)).is_err(), "{wrong}");
         }
     }

@@ -15,12 +15,14 @@ use sortie_api::{
 
 use super::access::{Routes, routes};
 use super::caller::Caller;
-use super::download::{self, Disposition};
+use super::download::{self, Disposition, Sent};
 use super::json::JsonBody;
 use super::lists::{self, ListQuery};
+use super::uploads::is_deceptive;
 use super::{ApiError, ApiResult, AppState, denied, query};
 use crate::catalog::{Action, AuditEvent, CatalogError, RecordingRow, SessionRow, UploadKind};
 use crate::clock::rfc3339;
+use crate::ingest::with_extension;
 
 /// Most recordings of one `POST /api/recordings/delete`.
 const DELETIONS_MAX: usize = 1000;
@@ -82,7 +84,7 @@ pub(super) fn new_row(
 }
 
 /// `recording_2026-11-21_09-30-00.webm`, in UTC.
-fn default_filename(created_ms: i64) -> String {
+pub(super) fn default_filename(created_ms: i64) -> String {
     let stamp: String = rfc3339(created_ms).chars().take(19).collect();
     format!(
         "recording_{}.webm",
@@ -269,9 +271,8 @@ async fn change(
 ) -> ApiResult<Json<Recording>> {
     let row = allowed(&state, &caller, &id).await?;
     let filename = update.filename.as_deref();
-    if let Some(filename) = filename {
-        check_filename(filename)?;
-    }
+    let filename = filename.map(|name| renamed(&row, name)).transpose()?;
+    let filename = filename.as_deref();
     let mut changes = Vec::new();
     match update.protected {
         Some(true) if !row.protected => changes.push("protected".to_owned()),
@@ -313,6 +314,15 @@ async fn change(
     Ok(Json(shown_in_full(&state, row).await?))
 }
 
+/// The name that a recording gets: with the ending of its format, once that is known.
+fn renamed(row: &RecordingRow, name: &str) -> ApiResult<String> {
+    check_filename(name)?;
+    Ok(match row.format.as_str() {
+        "" => name.to_owned(),
+        format => with_extension(name, format),
+    })
+}
+
 /// See [`RecordingUpdate::filename`].
 fn check_filename(name: &str) -> ApiResult<()> {
     let length = name.chars().count();
@@ -320,13 +330,13 @@ fn check_filename(name: &str) -> ApiResult<()> {
         && name.trim() == name
         && !name.starts_with('.')
         && !name.contains(['/', '\\'])
-        && !name.chars().any(char::is_control)
+        && !name.chars().any(|c| c.is_control() || is_deceptive(c))
     {
         return Ok(());
     }
     Err(ApiError::invalid(
-        "filename must have 1 to 200 characters, no / or \\, no control characters, no leading dot and no white \
-         space around it.",
+        "filename must have 1 to 200 characters, no / or \\, no control characters, none that change the direction of \
+         writing, no leading dot and no white space around it.",
     ))
 }
 
@@ -393,7 +403,8 @@ async fn delete_many(
     Ok(response)
 }
 
-/// Serves it, and writes down who got it: once for a download in many ranges.
+/// Serves a recording and writes an audit row: for each whole download, and for anything else once for each person,
+/// recording and hour, whatever its ranges.
 async fn serve(
     State(state): State<AppState>,
     caller: Caller,
@@ -404,16 +415,23 @@ async fn serve(
 ) -> ApiResult<Response> {
     let row = allowed(&state, &caller, &id).await?;
     let response = download::serve(&state, &row, &method, &headers, disposition).await?;
-    let status = response.status();
-    let given = status.is_success() || status == StatusCode::TEMPORARY_REDIRECT;
-    if given && download::is_beginning(&headers) {
+    if let Some(sent) = response.extensions().get::<Sent>() {
         let action = match disposition {
             Disposition::Inline => Action::View,
             Disposition::Attachment => Action::Download,
         };
-        let actor = caller.actor();
-        let event = AuditEvent::done(&actor, action, &row.id);
-        state.catalog.audit(state.clock.now_ms(), &event).await?;
+        let now_ms = state.clock.now_ms();
+        let is_first = state
+            .views
+            .is_first(now_ms, &caller.user_id, action, &row.id);
+        if is_first || (action == Action::Download && *sent == Sent::Whole) {
+            let actor = caller.actor();
+            let event = AuditEvent::done(&actor, action, &row.id);
+            if let Err(error) = state.catalog.audit(now_ms, &event).await {
+                state.views.forget(&caller.user_id, action, &row.id);
+                return Err(error.into());
+            }
+        }
     }
     Ok(response)
 }

@@ -134,8 +134,7 @@ fn is_data(response: &HeaderMap) -> bool {
         })
 }
 
-/// Whether the browser came over HTTPS, as the proxy says that ended it. Somebody who makes it up is the only one
-/// who gets the header, and a browser ignores it over plain HTTP (RFC 6797, section 8.1).
+/// Whether the browser uses HTTPS, as a trusted proxy or the public address says; see [`super::edge`].
 fn is_https(request: &HeaderMap) -> bool {
     request
         .get("x-forwarded-proto")

@@ -1,24 +1,40 @@
-//! A session's recordings: start, stop, and the whole-file way in.
+//! A session's recordings: start, stop, and upload in a single request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
-use axum::extract::multipart::Field;
-use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
-use axum::http::StatusCode;
+use axum::body::BodyDataStream;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 use sortie_api::{
     ProblemCode, RecordingStarted, RecordingStatus, RecordingStopped, StartRecording, StopRecording,
 };
-use sortie_tus::server::Append;
+use sortie_tus::server::{Append, Refusal};
+use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::io::ReaderStream;
 
 use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::json::{JsonBody, OptionalJsonBody};
 use super::metrics::Watch;
+use super::multipart::{Event, Multipart, MultipartError};
 use super::upload_form::{self, FormError, UploadForm};
-use super::{ApiError, ApiResult, AppState, recordings, sessions};
-use crate::catalog::{Actor, RecordingRow};
+use super::{ApiError, ApiResult, AppState, recordings, sessions, uploads};
+use crate::catalog::RecordingRow;
+use crate::ingest::{Framing, IngestError};
+use crate::storage::StorageError;
+
+/// For all of a form but its file.
+const FIELDS_TIME: Duration = Duration::from_secs(30);
+/// Forms at once whose file waits on the disk; each may have as many bytes as a recording.
+static SPOOLS: Semaphore = Semaphore::const_new(8);
+/// How much of a waiting file is read at once.
+const SPOOL_READ: usize = 256 * 1024;
 
 pub(super) fn routes() -> Routes {
     routes! { POST "/api/sessions/{id}/recording/upload" => upload }
@@ -58,7 +74,9 @@ async fn start(
     Ok((
         StatusCode::CREATED,
         Json(RecordingStarted {
-            upload_url: format!("/api/uploads/{}", row.id),
+            upload_url: state
+                .config
+                .public_path(&format!("/api/uploads/{}", row.id)),
             recording_id: row.id,
             status: RecordingStatus::Recording,
             max_size_bytes: state.config.max_size_bytes,
@@ -105,67 +123,221 @@ async fn stop(
     Ok(Json(RecordingStopped { status }))
 }
 
-/// The whole-file way in: `multipart/form-data` with `recording_id`, `duration` (ignored: it is measured)
-/// and `file`, in this order.
+/// Single-request upload: `multipart/form-data` with `recording_id`, `file` and `duration` (ignored: it is measured), in
+/// any order.
 async fn upload(
     State(state): State<AppState>,
     caller: Caller,
     Path(session_id): Path<String>,
-    form: Result<Multipart, axum::extract::multipart::MultipartRejection>,
+    request: Request,
 ) -> ApiResult<Json<RecordingStopped>> {
-    let mut form = form.map_err(|error| {
-        ApiError::new(
-            ProblemCode::BadRequest,
-            format!(
-                "Send the file as multipart/form-data. {}.",
-                error.body_text()
-            ),
-        )
-    })?;
-    let unreadable = |error: axum::extract::multipart::MultipartError| {
-        ApiError::new(
-            ProblemCode::BadRequest,
-            format!("The form cannot be read: {}.", error.body_text()),
-        )
-    };
-    let mut fields = UploadForm::default();
-    while let Some(mut field) = form.next_field().await.map_err(unreadable)? {
-        match fields.field(field.name())? {
-            upload_form::Field::Before => {
-                while let Some(bytes) = field.chunk().await.map_err(unreadable)? {
-                    fields.bytes(&bytes)?;
+    // Before a byte of the body is read.
+    sessions::allowed(&state, &caller, &session_id).await?;
+    let mut reader = FormReader::new(request)?;
+    let mut form = UploadForm::default();
+    let mut spooled = None;
+    let mut filename = None;
+    let mut pending = reader.next().await?;
+    loop {
+        match pending {
+            Event::Data(bytes) => form.bytes(&bytes)?,
+            Event::End => break,
+            Event::Part(part) => {
+                if form.field(part.name.as_deref())? == upload_form::Field::File {
+                    filename = part.filename.as_deref().and_then(uploads::plain_filename);
+                    if let Some(id) = form.recording_id()? {
+                        let row = open_recording(&state, &caller, &session_id, id).await?;
+                        if is_empty(&state, &row).await? {
+                            return receive(&state, &caller, &row, filename, reader.file()).await;
+                        }
+                    }
+                    let (file, next) = reader.spool(&state).await?;
+                    spooled = Some(file);
+                    pending = next;
+                    continue;
                 }
             }
-            upload_form::Field::File { recording_id } => {
-                let row = recording_of(&state, &caller, &session_id, Some(&recording_id)).await?;
-                if !row.status.is_open() {
-                    return Err(ApiError::new(
-                        ProblemCode::Conflict,
-                        "This recording is complete already; start a new one.",
-                    ));
-                }
-                let actor = caller.actor();
-                state.ingest.stop(&row.id, &actor).await?;
-                write_field(&state, &row.id, field, &actor).await?;
-                let status = state.ingest.complete(&row.id, &actor).await?;
-                // Whether it can be played is seen in the list; the upload itself has succeeded.
-                let status = match status {
-                    RecordingStatus::Failed => RecordingStatus::Processing,
-                    status => status,
-                };
-                return Ok(Json(RecordingStopped { status }));
+        }
+        pending = reader.next().await?;
+    }
+    let row = open_recording(&state, &caller, &session_id, form.finish()?).await?;
+    let Some(file) = spooled else {
+        return Err(FormError::NoFile.into());
+    };
+    // An attempt that was cut off, or another sender's beginning: this file is whole.
+    if !is_empty(&state, &row).await? {
+        state.ingest.start_over(&row.id).await?;
+    }
+    let file = ReaderStream::with_capacity(file, SPOOL_READ);
+    let file = file.map(|read| read.map_err(axum::Error::new));
+    receive(&state, &caller, &row, filename, file).await
+}
+
+/// The recording of a form, if it still takes bytes.
+async fn open_recording(
+    state: &AppState,
+    caller: &Caller,
+    session_id: &str,
+    id: &str,
+) -> ApiResult<RecordingRow> {
+    let row = recording_of(state, caller, session_id, Some(id)).await?;
+    if row.status.is_open() {
+        return Ok(row);
+    }
+    Err(ApiError::new(
+        ProblemCode::Conflict,
+        "This recording is complete already; start a new one.",
+    ))
+}
+
+/// Whether nothing of a recording is stored, and so a body can be appended as the whole of it.
+async fn is_empty(state: &AppState, row: &RecordingRow) -> ApiResult<bool> {
+    match state.ingest.position(&row.id).await {
+        Ok(position) => Ok(position.offset == 0),
+        // An earlier attempt to start over was cut off.
+        Err(IngestError::Storage(StorageError::Missing)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Appends the file to its empty recording and completes that.
+async fn receive(
+    state: &AppState,
+    caller: &Caller,
+    row: &RecordingRow,
+    filename: Option<String>,
+    file: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+) -> ApiResult<Json<RecordingStopped>> {
+    let actor = caller.actor();
+    if let Some(filename) = filename
+        && row.filename == recordings::default_filename(row.created_ms)
+    {
+        let named = state
+            .catalog
+            .name_recording(&row.id, &row.filename, &filename);
+        named.await?;
+    }
+    state.ingest.stop(&row.id, &actor).await?;
+    let append = Append {
+        offset: 0,
+        length: None,
+        checksum: None,
+    };
+    let (watch, file) = Watch::over(Arc::clone(&state.metrics), file);
+    let framing = Framing::default();
+    let appended = state
+        .ingest
+        .append(&row.id, append, framing, Box::pin(file), &actor);
+    appended.await?;
+    watch.acknowledged();
+    let status = state.ingest.complete(&row.id, &actor).await?;
+    // Whether it can be played is seen in the list; the upload itself has succeeded.
+    let status = match status {
+        RecordingStatus::Failed => RecordingStatus::Processing,
+        status => status,
+    };
+    Ok(Json(RecordingStopped { status }))
+}
+
+/// Reads the events of a form from a request's body.
+struct FormReader {
+    multipart: Multipart,
+    body: BodyDataStream,
+    /// When all but the file must have come.
+    deadline: Instant,
+}
+
+impl FormReader {
+    fn new(request: Request) -> ApiResult<Self> {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let multipart = Multipart::of_type(kind).ok_or_else(|| {
+            ApiError::new(
+                ProblemCode::BadRequest,
+                "Send the file as multipart/form-data; Content-Type names its boundary.",
+            )
+        })?;
+        Ok(Self {
+            multipart,
+            body: request.into_body().into_data_stream(),
+            deadline: Instant::now() + FIELDS_TIME,
+        })
+    }
+
+    /// The next event, whenever it comes.
+    async fn event(&mut self) -> ApiResult<Event> {
+        loop {
+            if let Some(event) = self.multipart.next()? {
+                return Ok(event);
+            }
+            match self.body.next().await {
+                Some(Ok(bytes)) => self.multipart.push(bytes),
+                Some(Err(_)) | None => return Err(MultipartError::Incomplete.into()),
             }
         }
     }
-    Err(FormError::NoFile.into())
+
+    /// The next event, of what is not the file.
+    async fn next(&mut self) -> ApiResult<Event> {
+        let event = tokio::time::timeout_at(self.deadline, self.event()).await;
+        event.unwrap_or_else(|_| {
+            Err(ApiError::new(
+                ProblemCode::RequestTimeout,
+                "The fields beside the file took more than 30 seconds to come.",
+            ))
+        })
+    }
+
+    /// The bytes of the file that has begun. A form that ends early is an error at their end.
+    fn file(self) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
+        futures_util::stream::try_unfold(self, |mut reader| async move {
+            match reader.event().await {
+                Ok(Event::Data(bytes)) => Ok(Some((bytes, reader))),
+                Ok(_) => Ok(None),
+                Err(_) => Err(axum::Error::new(MultipartError::Incomplete)),
+            }
+        })
+    }
+
+    /// Keeps the bytes of the file that has begun in a file without a name, until it is known which recording it is or
+    /// that it is whole. Returns that file and the event behind its bytes.
+    async fn spool(&mut self, state: &AppState) -> ApiResult<(tokio::fs::File, Event)> {
+        let _seat = SPOOLS.try_acquire().map_err(|_| {
+            ApiError::new(
+                ProblemCode::Unavailable,
+                "Too many forms are being received. Send recording_id before file, or try again later.",
+            )
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("10"))
+        })?;
+        let folder = state.config.storage.folder().to_owned();
+        let created = tokio::task::spawn_blocking(move || tempfile::tempfile_in(folder)).await;
+        let created = created.map_err(ApiError::internal)?;
+        let mut file = tokio::fs::File::from_std(created.map_err(StorageError::from)?);
+        let (mut length, max_size) = (0, state.config.max_size_bytes);
+        loop {
+            let event = self.event().await?;
+            let Event::Data(bytes) = event else {
+                file.flush().await.map_err(StorageError::from)?;
+                file.rewind().await.map_err(StorageError::from)?;
+                self.deadline = Instant::now() + FIELDS_TIME;
+                return Ok((file, event));
+            };
+            length += bytes.len() as u64;
+            if length > max_size {
+                return Err(IngestError::from(Refusal::TooLarge { max_size }).into());
+            }
+            file.write_all(&bytes).await.map_err(StorageError::from)?;
+        }
+    }
 }
 
 impl From<FormError> for ApiError {
     fn from(error: FormError) -> Self {
         let code = match error {
-            FormError::NoRecordingId | FormError::TooMuch | FormError::NoFile => {
-                ProblemCode::BadRequest
-            }
+            FormError::NoRecordingId
+            | FormError::TooMuch
+            | FormError::NoFile
+            | FormError::TwoFiles => ProblemCode::BadRequest,
             FormError::LongRecordingId | FormError::NotText | FormError::Twice => {
                 ProblemCode::InvalidField
             }
@@ -174,44 +346,8 @@ impl From<FormError> for ApiError {
     }
 }
 
-/// Writes a field's bytes as the whole stream of a recording.
-async fn write_field(
-    state: &AppState,
-    id: &str,
-    mut field: Field<'_>,
-    actor: &Actor,
-) -> ApiResult<()> {
-    // A field cannot outlive its form, so its bytes go to the writing task through a channel.
-    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, axum::Error>>(4);
-    let body = futures_util::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|item| (item, receiver))
-    });
-    let append = Append {
-        offset: 0,
-        length: None,
-        checksum: None,
-    };
-    let (watch, body) = Watch::over(Arc::clone(&state.metrics), body);
-    let writing = state.ingest.append(id, append, None, Box::pin(body), actor);
-    let reading = async {
-        loop {
-            match field.chunk().await {
-                // Once it is refused nobody receives any more; what still comes is read away
-                // by the form, as long as the sender keeps sending.
-                Ok(Some(bytes)) => {
-                    let _ = sender.send(Ok(bytes)).await;
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    let _ = sender.send(Err(axum::Error::new(error))).await;
-                    break;
-                }
-            }
-        }
-        drop(sender);
-    };
-    let (written, ()) = futures_util::future::join(writing, reading).await;
-    written?;
-    watch.acknowledged();
-    Ok(())
+impl From<MultipartError> for ApiError {
+    fn from(error: MultipartError) -> Self {
+        Self::new(ProblemCode::BadRequest, error.to_string())
+    }
 }

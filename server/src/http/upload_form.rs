@@ -1,17 +1,17 @@
-//! The fields of the whole-file way in: which counts, which is the file, what is refused. No I/O; the fuzz target
-//! `form` compiles this file by itself.
+//! The fields of the single-request form: which counts, which is the file, and what is refused. They may come in any
+//! order. No I/O; the fuzz target `form` compiles this file.
 
-/// A recording's id is shorter.
+/// Bytes of a recording's id.
 pub(super) const MAX_ID_BYTES: usize = 200;
-/// Fields before the file.
+/// Fields other than the file.
 pub(super) const MAX_FIELDS: u32 = 64;
-/// Bytes in them altogether: nobody keeps a connection busy with what is thrown away.
-pub(super) const MAX_BYTES_BEFORE: usize = 64 * 1024;
+/// Bytes in them altogether.
+pub(super) const MAX_FIELD_BYTES: usize = 64 * 1024;
 
-/// Why a form is refused.
+/// Reasons to refuse a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FormError {
-    #[error("recording_id is missing: say which recording is meant, before the file.")]
+    #[error("recording_id is missing: say which recording is meant.")]
     NoRecordingId,
     #[error("recording_id is too long.")]
     LongRecordingId,
@@ -19,29 +19,32 @@ pub(super) enum FormError {
     NotText,
     #[error("recording_id is there twice: say once which recording is meant.")]
     Twice,
-    #[error("There is too much before the field named file.")]
+    #[error("The form has too many fields, or too much in them, beside the file.")]
     TooMuch,
     #[error("The form has no field named file.")]
     NoFile,
+    #[error("The form has two fields named file; send one recording at a time.")]
+    TwoFiles,
 }
 
-/// What a field is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Kind of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
-    /// Not the file: its bytes go to [`UploadForm::bytes`].
-    Before,
-    /// The bytes that follow are the recording with this id.
-    File { recording_id: String },
+    /// Its bytes go to [`UploadForm::bytes`].
+    Text,
+    /// Its bytes are the recording.
+    File,
 }
 
-/// A form that is being read.
+/// State of a form that is being read.
 ///
-/// Call [`Self::field`] at the beginning of each field and [`Self::bytes`] with its bytes, in any pieces, until
-/// [`Field::File`] is answered. A form that ends before is [`FormError::NoFile`].
+/// Call [`Self::field`] at the beginning of each field, [`Self::bytes`] with the bytes of those that are not the file,
+/// in any pieces, and [`Self::finish`] at the end.
 #[derive(Debug, Default)]
 pub(super) struct UploadForm {
     recording_id: Option<Vec<u8>>,
     in_recording_id: bool,
+    has_file: bool,
     fields: u32,
     bytes: usize,
 }
@@ -50,17 +53,15 @@ impl UploadForm {
     /// A field begins, and the one before it is complete.
     ///
     /// # Errors
-    /// When it must not be there, or the file begins before there is a `recording_id`.
+    /// The field is one too many.
     pub(super) fn field(&mut self, name: Option<&str>) -> Result<Field, FormError> {
         self.in_recording_id = false;
         if name == Some("file") {
-            let id = self.recording_id.take().unwrap_or_default();
-            let recording_id = String::from_utf8(id).map_err(|_| FormError::NotText)?;
-            return if recording_id.is_empty() {
-                Err(FormError::NoRecordingId)
-            } else {
-                Ok(Field::File { recording_id })
-            };
+            if self.has_file {
+                return Err(FormError::TwoFiles);
+            }
+            self.has_file = true;
+            return Ok(Field::File);
         }
         self.fields += 1;
         if self.fields > MAX_FIELDS {
@@ -73,16 +74,16 @@ impl UploadForm {
             self.recording_id = Some(Vec::new());
             self.in_recording_id = true;
         }
-        Ok(Field::Before)
+        Ok(Field::Text)
     }
 
     /// Bytes of the field that began last.
     ///
     /// # Errors
-    /// When there are too many of them.
+    /// There are too many of them.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), FormError> {
         self.bytes = self.bytes.saturating_add(bytes.len());
-        if self.bytes > MAX_BYTES_BEFORE {
+        if self.bytes > MAX_FIELD_BYTES {
             return Err(FormError::TooMuch);
         }
         if self.in_recording_id
@@ -95,62 +96,87 @@ impl UploadForm {
         }
         Ok(())
     }
+
+    /// The recording's id, if its field is complete and not empty.
+    ///
+    /// # Errors
+    /// It is not text.
+    pub(super) fn recording_id(&self) -> Result<Option<&str>, FormError> {
+        let id = self.recording_id.as_deref().unwrap_or_default();
+        let id = std::str::from_utf8(id).map_err(|_| FormError::NotText)?;
+        Ok((!id.is_empty()).then_some(id))
+    }
+
+    /// The form is complete; returns the recording's id.
+    ///
+    /// # Errors
+    /// The id or the file is missing.
+    pub(super) fn finish(&self) -> Result<&str, FormError> {
+        let id = self.recording_id()?.ok_or(FormError::NoRecordingId)?;
+        if self.has_file {
+            Ok(id)
+        } else {
+            Err(FormError::NoFile)
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Reads fields with their pieces; the last answer counts.
+    /// Reads fields with their pieces to the end of the form.
     #[track_caller]
     fn check(fields: &[(&str, &[&[u8]])], expected: Result<&str, FormError>) {
         let mut form = UploadForm::default();
         let mut read = || {
             for (name, pieces) in fields {
-                match form.field(Some(name).filter(|name| !name.is_empty()).copied())? {
-                    Field::File { recording_id } => return Ok(recording_id),
-                    Field::Before => {
-                        for piece in *pieces {
-                            form.bytes(piece)?;
-                        }
+                let name = Some(*name).filter(|name| !name.is_empty());
+                if form.field(name)? == Field::Text {
+                    for piece in *pieces {
+                        form.bytes(piece)?;
                     }
                 }
             }
-            Err(FormError::NoFile)
+            form.finish().map(str::to_owned)
         };
         assert_eq!(read(), expected.map(str::to_owned));
     }
 
     #[test]
-    fn the_id_comes_in_pieces_and_nameless_fields_do_not_count() {
+    fn fields_come_in_any_order_and_pieces() {
         check(
             &[("recording_id", &[b"ab", b"", b"c"]), ("file", &[])],
             Ok("abc"),
         );
         check(
             &[
+                ("file", &[]),
                 ("duration", &[b"1.5"]),
                 ("recording_id", &[b"a"]),
                 ("", &[b"b"]),
-                ("file", &[]),
             ],
             Ok("a"),
         );
     }
 
     #[test]
-    fn a_file_needs_an_id_before_it() {
+    fn id_and_file_are_required() {
         check(&[("file", &[])], Err(FormError::NoRecordingId));
         check(
             &[("recording_id", &[]), ("file", &[])],
             Err(FormError::NoRecordingId),
         );
         check(&[("recording_id", &[b"a"])], Err(FormError::NoFile));
-        check(&[], Err(FormError::NoFile));
+        check(&[], Err(FormError::NoRecordingId));
+        check(
+            &[("recording_id", &[b"a"]), ("file", &[]), ("file", &[])],
+            Err(FormError::TwoFiles),
+        );
     }
 
     #[test]
-    fn an_id_is_short_text_and_there_once() {
+    fn id_is_short_text_and_there_once() {
         let longest = [b'a'; MAX_ID_BYTES];
         let text = "a".repeat(MAX_ID_BYTES);
         check(&[("recording_id", &[&longest]), ("file", &[])], Ok(&text));
@@ -169,15 +195,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_thrown_away_is_bounded() {
-        let much = [0; MAX_BYTES_BEFORE];
-        check(&[("duration", &[&much])], Err(FormError::NoFile));
+    fn other_fields_are_bounded() {
+        let much = [0; MAX_FIELD_BYTES];
+        check(&[("duration", &[&much])], Err(FormError::NoRecordingId));
         check(
             &[("duration", &[&much]), ("other", &[b"a"])],
             Err(FormError::TooMuch),
         );
         let many = usize::try_from(MAX_FIELDS).expect("small");
-        check(&vec![("", &[] as &[&[u8]]); many], Err(FormError::NoFile));
+        check(
+            &vec![("", &[] as &[&[u8]]); many],
+            Err(FormError::NoRecordingId),
+        );
         check(
             &vec![("", &[] as &[&[u8]]); many + 1],
             Err(FormError::TooMuch),

@@ -29,7 +29,7 @@ use super::metrics::Watch;
 use super::{ApiError, ApiResult, AppState, Routine, recordings, sessions};
 use crate::catalog::{Actor, UploadKind};
 use crate::clock::http_date;
-use crate::ingest::{Position, drain};
+use crate::ingest::{Framing, Position, drain};
 
 /// Seconds without a request after which the server finishes an upload.
 const SILENCE_SECONDS: &str = "sortie-silence-seconds";
@@ -110,10 +110,33 @@ fn filename(metadata: &Metadata) -> Option<String> {
     let name = metadata
         .text("filename")
         .or_else(|| metadata.text("name"))?;
+    plain_filename(name)
+}
+
+/// A sender's file name as one line without folders and invisible marks.
+pub(super) fn plain_filename(name: &str) -> Option<String> {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
+    let name = name
+        .chars()
+        .filter(|c| !c.is_control() && !is_deceptive(*c));
+    let name: String = name.take(200).collect();
     let name = name.trim().trim_start_matches('.');
     (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// Whether a character changes how the others of a name look, and so hides the file's ending: controls of the direction
+/// of writing, separators of lines, and characters without width that no language needs.
+pub(super) fn is_deceptive(character: char) -> bool {
+    matches!(
+        character,
+        '\u{61C}'
+            | '\u{200B}'
+            | '\u{200E}'
+            | '\u{200F}'
+            | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{FEFF}'
+    )
 }
 
 async fn create(State(state): State<AppState>, caller: Caller, request: Request) -> Response {
@@ -151,10 +174,24 @@ async fn create(State(state): State<AppState>, caller: Caller, request: Request)
             response
         }
         Err(error) => {
-            drain(body.into_data_stream().boxed()).await;
+            drain_unless_held_back(&parts.headers, body).await;
             error.into_response()
         }
     }
+}
+
+/// Reads on for a while after a refusal, so that its sender sees that; unless the sender waits for a word before it sends
+/// the body (`Expect: 100-continue`), which reading would give.
+async fn drain_unless_held_back(headers: &HeaderMap, body: Body) {
+    if !is_held_back(headers) {
+        drain(body.into_data_stream().boxed()).await;
+    }
+}
+
+/// Whether the sender sends the body only when it is told to (RFC 9110, section 10.1.1).
+fn is_held_back(headers: &HeaderMap) -> bool {
+    let expect = headers.get(header::EXPECT);
+    expect.is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Whoever does not know whether their upload was made says the same under this key of the metadata again, and gets
@@ -331,7 +368,7 @@ async fn append(
     let append = match admitted.await {
         Ok(append) => append,
         Err(error) => {
-            drain(body.into_data_stream().boxed()).await;
+            drain_unless_held_back(&parts.headers, body).await;
             return error.into_response();
         }
     };
@@ -363,10 +400,14 @@ async fn written(
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse().ok());
+    let framing = Framing {
+        length,
+        held_back: is_held_back(headers),
+    };
     let (watch, body) = Watch::over(Arc::clone(&state.metrics), body.into_data_stream());
     let position = state
         .ingest
-        .append(id, append, length, body.boxed(), actor)
+        .append(id, append, framing, body.boxed(), actor)
         .await?;
     watch.acknowledged();
     Ok(position)
@@ -427,6 +468,7 @@ mod tests {
             ("../../etc/passwd", Some("passwd")),
             ("C:\\videos\\talk.webm", Some("talk.webm")),
             ("a\nb\u{0}.webm", Some("ab.webm")),
+            ("gpj\u{202E}mbew.exe", Some("gpjmbew.exe")),
             ("..", None),
             ("", None),
         ] {

@@ -199,12 +199,18 @@ impl Inner {
 }
 
 /// A file name with the ending of what the file turned out to be.
-fn with_extension(filename: &str, extension: &str) -> String {
-    let stem = match filename.rsplit_once('.') {
-        Some((stem, "webm" | "mkv" | "mp4" | "mov" | "m4v")) if !stem.is_empty() => stem,
-        _ => filename,
-    };
-    format!("{stem}.{extension}")
+pub(crate) fn with_extension(filename: &str, extension: &str) -> String {
+    let (stem, given) = filename.rsplit_once('.').unwrap_or((filename, ""));
+    if !stem.is_empty() {
+        if given.eq_ignore_ascii_case(extension) {
+            return filename.to_owned();
+        }
+        let given = given.to_ascii_lowercase();
+        if matches!(given.as_str(), "webm" | "mkv" | "mp4" | "mov" | "m4v") {
+            return format!("{stem}.{extension}");
+        }
+    }
+    format!("{filename}.{extension}")
 }
 
 #[cfg(test)]
@@ -219,6 +225,9 @@ mod tests {
             ("talk", "talk.webm"),
             ("v1.2", "v1.2.webm"),
             (".webm", ".webm.webm"),
+            ("TALK.WebM", "TALK.WebM"),
+            ("IMG.MP4", "IMG.webm"),
+            ("page.html", "page.html.webm"),
         ] {
             assert_eq!(with_extension(given, "webm"), expected);
         }

@@ -20,6 +20,7 @@ mod spool;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -39,6 +40,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::storage::{Storage, StorageError};
 use batch::Room;
+pub(crate) use finish::with_extension;
 use growing::Growing;
 pub(crate) use receive::drain;
 pub(crate) use slot::Progress;
@@ -89,6 +91,15 @@ pub(crate) enum IngestError {
     /// The database failed.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+}
+
+/// How a body comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Framing {
+    /// Its length, if that is known.
+    pub(crate) length: Option<u64>,
+    /// The sender sends it only once it is read (`Expect: 100-continue`).
+    pub(crate) held_back: bool,
 }
 
 /// Where an upload is.
@@ -188,27 +199,43 @@ impl Ingest {
         &self,
         id: &str,
         append: Append,
-        body_length: Option<u64>,
-        mut body: Body,
+        framing: Framing,
+        body: Body,
         actor: &Actor,
     ) -> Result<Position, IngestError> {
         let (inner, id, actor) = (Arc::clone(&self.0), id.to_owned(), actor.clone());
+        let begun = Arc::new(AtomicBool::new(!framing.held_back));
+        let mut body: Body = Box::pin(futures_util::stream::poll_fn({
+            let (begun, mut body) = (Arc::clone(&begun), body);
+            move |cx| {
+                begun.store(true, Ordering::Relaxed);
+                body.as_mut().poll_next(cx)
+            }
+        }));
         undisturbed(async move {
             let result = inner
-                .append(&id, &append, body_length, &mut body, &actor)
+                .append(&id, &append, framing.length, &mut body, &actor)
                 .await;
-            if matches!(
-                &result,
-                Err(IngestError::Refused(_)
-                    | IngestError::Unknown
-                    | IngestError::Finished
-                    | IngestError::Storage(_))
-            ) {
+            if begun.load(Ordering::Relaxed)
+                && matches!(
+                    &result,
+                    Err(IngestError::Refused(_)
+                        | IngestError::Unknown
+                        | IngestError::Finished
+                        | IngestError::Storage(_))
+                )
+            {
                 drain(body).await;
             }
             result
         })
         .await
+    }
+
+    /// Empties an open upload: its bytes are replaced by those that are appended next.
+    pub(crate) async fn start_over(&self, id: &str) -> Result<(), IngestError> {
+        let (inner, id) = (Arc::clone(&self.0), id.to_owned());
+        undisturbed(async move { inner.start_over(&id).await }).await
     }
 
     /// Its sender has said stop; the rest of the bytes may still be on their way.
@@ -447,6 +474,26 @@ impl Inner {
             result = result.and(self.delete(id).await);
         }
         result
+    }
+
+    async fn start_over(&self, id: &str) -> Result<(), IngestError> {
+        let slot = self.slot(id);
+        let _claim = slot.claims.take();
+        let mut state = slot.state.lock().await;
+        let row = self.row(id).await?;
+        if !row.status.is_open() {
+            self.forget_unless_pending(&slot);
+            return Err(IngestError::Finished);
+        }
+        *state = None;
+        self.storage.delete(&self.storage.growing_path(id)).await?;
+        self.storage.forget(id).await?;
+        let writer = self.storage.create(id).await?;
+        let mut growing = Growing::new(writer, row.kind);
+        growing.open = Some((declared_length(&row), row.kind));
+        self.show(&slot, &growing);
+        *state = Some(growing);
+        Ok(())
     }
 
     async fn delete(&self, id: &str) -> Result<(), IngestError> {

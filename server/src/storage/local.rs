@@ -267,11 +267,15 @@ impl Storage for LocalStorage {
     }
 
     async fn check(&self) -> Result<(), StorageError> {
-        let path = self.folder.join(CHECK);
+        // A name of its own: two servers, or a check that was given up, may be at it too.
+        let name = format!("{CHECK}-{}", uuid::Uuid::new_v4().simple());
+        let path = self.folder.join(name);
         blocking(move || {
-            std::fs::write(&path, b"sortie")?;
-            let read = std::fs::read(&path)?;
-            std::fs::remove_file(&path)?;
+            let written = std::fs::write(&path, b"sortie").and_then(|()| std::fs::read(&path));
+            // What is left of a failed one must not fill the folder.
+            let removed = std::fs::remove_file(&path);
+            let read = written?;
+            removed?;
             if read == b"sortie" {
                 Ok(())
             } else {

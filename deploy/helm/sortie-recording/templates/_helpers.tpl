@@ -40,6 +40,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* The address as browsers reach it, or nothing. */}}
+{{- define "sortie.publicUrl" -}}
+{{- if .Values.publicUrl -}}
+{{- .Values.publicUrl -}}
+{{- else if and .Values.ingress.enabled .Values.ingress.tls (eq (len .Values.ingress.hosts) 1) -}}
+{{- printf "https://%s" (first .Values.ingress.hosts) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Which volumes there are: "true" or nothing. */}}
 {{- define "sortie.keepsRecordings" -}}
 {{- if and .Values.recording.enabled (eq .Values.recording.storageBackend "local") -}}true{{- end -}}

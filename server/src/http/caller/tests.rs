@@ -1,3 +1,6 @@
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request};
 
 use super::*;
@@ -127,24 +130,6 @@ fn request(peer: &str, headers: &[(&'static str, &'static str)]) -> Parts {
     parts
 }
 
-#[test]
-fn a_proxy_is_believed_and_a_stranger_is_not() {
-    for (peer, forwarded, expected) in [
-        ("203.0.113.9:1", "", "203.0.113.9"),
-        ("203.0.113.9:1", "198.51.100.1", "203.0.113.9"),
-        ("127.0.0.1:1", "", "127.0.0.1"),
-        ("10.1.2.3:1", "198.51.100.1", "198.51.100.1"),
-        ("10.1.2.3:1", "1.1.1.1, 198.51.100.1", "198.51.100.1"),
-        ("10.1.2.3:1", "nonsense", "10.1.2.3"),
-        ("[::ffff:203.0.113.9]:1", "198.51.100.1", "203.0.113.9"),
-        ("[fd00::1]:1", "2001:db8::1", "2001:db8::1"),
-    ] {
-        let parts = request(peer, &[("x-forwarded-for", forwarded)]);
-        let address = remote_address(&parts, &SignInConfig::default());
-        assert_eq!(address.to_string(), expected, "{peer} {forwarded}");
-    }
-}
-
 fn trusting(networks: &[&str]) -> SignInConfig {
     SignInConfig {
         proxy_header: Some("x-forwarded-user".to_owned()),
@@ -154,33 +139,11 @@ fn trusting(networks: &[&str]) -> SignInConfig {
 }
 
 #[test]
-fn once_proxies_are_named_nobody_else_is_one() {
-    let sign_in = trusting(&["10.0.0.0/8", "192.0.2.1"]);
-    for (peer, forwarded, expected) in [
-        ("127.0.0.1:1", "198.51.100.1", "127.0.0.1"),
-        ("192.168.0.1:1", "198.51.100.1", "192.168.0.1"),
-        ("10.0.0.1:1", "198.51.100.1", "198.51.100.1"),
-        (
-            "10.0.0.1:1",
-            "6.6.6.6, 198.51.100.1, 10.0.0.2",
-            "198.51.100.1",
-        ),
-        ("10.0.0.1:1", "198.51.100.1,nonsense,192.0.2.1", "192.0.2.1"),
-        ("10.0.0.1:1", "10.0.0.3", "10.0.0.3"),
-        ("10.0.0.1:1", "", "10.0.0.1"),
-    ] {
-        let parts = request(peer, &[("x-forwarded-for", forwarded)]);
-        let address = remote_address(&parts, &sign_in);
-        assert_eq!(address.to_string(), expected, "{peer} {forwarded}");
-    }
-}
-
-#[test]
 fn only_a_trusted_proxy_names_people_and_only_one() {
     let sign_in = trusting(&["10.0.0.0/8"]);
     let name = |sign_in: &SignInConfig, peer: &str, headers: &[_]| {
         let parts = request(peer, headers);
-        let name = proxied_name(sign_in, super::peer(&parts), &parts.headers);
+        let name = proxied_name(sign_in, edge::peer(&parts.extensions), &parts.headers);
         name.map(|name| name.ok())
     };
     let ann = ("x-forwarded-user", "ann");

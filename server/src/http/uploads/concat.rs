@@ -49,8 +49,17 @@ pub(super) async fn create(
     let host = text(headers, header::HOST.as_str());
     let mut ids = Vec::with_capacity(urls.len());
     let mut parts = Vec::with_capacity(urls.len());
+    let public = state.config.public_path(FOLDER);
     for url in urls {
-        let id = part_id(url, FOLDER, |origin| is_origin_of(origin, host))?;
+        let id = part_id(url, &public, |origin| is_origin_of(origin, host))
+            .or_else(|_| part_id(url, FOLDER, |origin| is_origin_of(origin, host)))?;
+        // Each naming would copy it once more.
+        if ids.iter().any(|known| known == id) {
+            return Err(ApiError::new(
+                ProblemCode::BadRequest,
+                "Upload-Concat names a partial upload twice. Upload a part again to join it again.",
+            ));
+        }
         parts.push(part(&recordings::owned(state, caller, id).await?));
         ids.push(id.to_owned());
     }

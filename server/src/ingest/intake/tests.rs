@@ -14,7 +14,7 @@ use crate::catalog::testing::growing;
 use crate::catalog::{Actor, Catalog};
 use crate::clock::SystemClock;
 use crate::config::{Config, DatabaseConfig};
-use crate::ingest::{Ingest, IngestError};
+use crate::ingest::{Framing, Ingest, IngestError};
 use crate::storage::{LocalStorage, Storage};
 
 const PIECE: usize = 16 * 1024;
@@ -105,7 +105,11 @@ impl Bench {
             checksum,
         };
         let actor = Actor::system();
-        let appended = self.ingest.append(id, append, length, body, &actor);
+        let framing = Framing {
+            length,
+            held_back: false,
+        };
+        let appended = self.ingest.append(id, append, framing, body, &actor);
         appended.await.map(|position| position.offset)
     }
 }

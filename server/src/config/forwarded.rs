@@ -1,0 +1,130 @@
+//! How clients reach this server: its public address, and the headers in which proxies describe the client.
+
+use super::Reader;
+
+/// Headers in which trusted proxies describe the client. Only one kind is read: a proxy passes on what it does not
+/// write itself, as the client has made it up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardedHeaders {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl ForwardedHeaders {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+        const NAME: &str = "SORTIE_FORWARDED_HEADERS";
+        match reader.text(NAME).as_deref() {
+            None | Some("x-forwarded") => Self::XForwarded,
+            Some("forwarded") => Self::Forwarded,
+            Some(other) => {
+                reader.wrong(
+                    NAME,
+                    format!("{other:?} is neither x-forwarded nor forwarded"),
+                );
+                Self::default()
+            }
+        }
+    }
+}
+
+/// This server's address as browsers reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// Whether browsers use HTTPS.
+    pub https: bool,
+    /// Host and port, in lower case; without the default port.
+    pub host: String,
+    /// Path below which the server is, as `/recordings`; empty at the root.
+    pub prefix: String,
+}
+
+impl PublicUrl {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        const NAME: &str = "SORTIE_PUBLIC_URL";
+        let text = reader.text(NAME)?;
+        let url = Self::parse(&text);
+        if url.is_none() {
+            reader.wrong(
+                NAME,
+                format!(
+                    "{text:?} is not an address of a server; for example https://example.com or \
+                     https://example.com/recordings. Its path consists of letters, digits, - _ . and /, and does not \
+                     begin with /api"
+                ),
+            );
+        }
+        url
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.trim().split_once("://")?;
+        let https = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let origin = super::origins::origin(&format!(
+            "{}://{authority}",
+            if https { "https" } else { "http" }
+        ))?;
+        let (_, host) = origin.split_once("://")?;
+        let prefix = path.trim_end_matches('/');
+        let is_plain = |segment: &str| {
+            !matches!(segment, "" | "." | "..")
+                && segment
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        };
+        let mut segments = prefix.split('/').skip(1);
+        // Removed by the proxy or not: a request must not be ambiguous.
+        if prefix.split('/').nth(1) == Some("api") || !segments.all(is_plain) {
+            return None;
+        }
+        Some(Self {
+            https,
+            host: host.to_owned(),
+            prefix: prefix.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_address_has_scheme_host_and_perhaps_a_path() {
+        for (text, expected) in [
+            ("https://a.example", Some((true, "a.example", ""))),
+            ("https://A.example:443/", Some((true, "a.example", ""))),
+            (
+                "http://a.example:8080/x/",
+                Some((false, "a.example:8080", "/x")),
+            ),
+            (
+                "https://[::1]:8443/x/y.z",
+                Some((true, "[::1]:8443", "/x/y.z")),
+            ),
+            ("https://a.example/api", None),
+            ("https://a.example/api/x", None),
+            ("https://a.example//x", None),
+            ("https://a.example/x?y", None),
+            ("https://a.example/x%20y", None),
+            ("https://a.example/../x", None),
+            ("https://u@a.example", None),
+            ("ftp://a.example", None),
+            ("a.example", None),
+            ("/x", None),
+        ] {
+            let parsed = PublicUrl::parse(text);
+            let parsed = parsed
+                .as_ref()
+                .map(|it| (it.https, it.host.as_str(), it.prefix.as_str()));
+            assert_eq!(parsed, expected, "{text}");
+        }
+    }
+}
