@@ -37,6 +37,8 @@ use registry::{Connection, Registry};
 
 /// The longest head of a request, in bytes. Cookies and a platform's token fit several times.
 const LONGEST_HEAD: usize = 16 * 1024;
+/// The same where an embedding platform's tokens are accepted: a token of 64 KiB and the other headers.
+const LONGEST_HEAD_WITH_TOKENS: usize = 80 * 1024;
 /// The most that is read from a connection at once; a head must fit. Every connection has such a buffer, whether
 /// anything comes or not: hyper's own 400 KiB would be most of the memory of a server with many senders.
 const READ_BUFFER: usize = LONGEST_HEAD;
@@ -88,6 +90,8 @@ pub(crate) struct Limits {
     sign_in: SignInConfig,
     /// For a request's head, and between two requests.
     head: Duration,
+    /// The longest head, in bytes.
+    head_bytes: usize,
     /// For the next bytes of a body.
     body: Duration,
 }
@@ -112,6 +116,10 @@ impl Limits {
             per_address: config.max_connections_per_address,
             sign_in: config.sign_in.clone(),
             head: config.head_time,
+            head_bytes: match config.sign_in.jwt {
+                Some(_) => LONGEST_HEAD_WITH_TOKENS,
+                None => LONGEST_HEAD,
+            },
             body: config.body_silence,
         }
     }
@@ -145,7 +153,7 @@ pub(crate) async fn serve(
                 }
                 let seat = stopping.run_until_cancelled(seat(&seats, &registry));
                 let Some(Some(seat)) = seat.await else { break };
-                let buffer = read_buffer(open.len());
+                let buffer = read_buffer(open.len()).max(limits.head_bytes);
                 let connection = answer(
                     stream,
                     peer,
@@ -245,7 +253,7 @@ async fn answer(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
-        .max_header_size(LONGEST_HEAD)
+        .max_header_size(limits.head_bytes)
         .max_buf_size(buffer)
         .serve_connection(TokioIo::new(Patient::new(stream)), service);
     let mut connection = std::pin::pin!(connection);

@@ -1,69 +1,102 @@
-//! What a JWT of somebody else says (RFC 7519, section 4). Pure: the time is an argument.
+//! Claims of a JWT that another party has signed (RFC 7519, section 4). Pure: the time is an argument.
+
+use std::fmt;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde_json::{Map, Value};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
 use sortie_api::Role;
 
-/// The longest token that is looked at, in bytes. Real ones have one or two thousand.
-const LONGEST_TOKEN: usize = 8 * 1024;
+/// The longest token that is read, in bytes. 150 groups with long names need about 16 KiB.
+pub(crate) const LONGEST_TOKEN: usize = 64 * 1024;
 
-/// What must be true of the claims besides the signature.
+/// Types of tokens that are signed with the same keys and are neither ID tokens nor access tokens.
+const OTHER_TYPES: [&str; 3] = ["logout+jwt", "secevent+jwt", "dpop+jwt"];
+
+/// Required values of the registered claims.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
-    /// `iss`, unless anybody who has the key may have issued it.
+    /// `iss`; `None` accepts every issuer that has the key.
     pub(super) issuer: Option<String>,
-    /// One of `aud`, unless it may be for anybody.
+    /// One of `aud`; `None` accepts only tokens without `aud` (RFC 7519, section 4.1.3).
     pub(super) audience: Option<String>,
-    /// How far the clocks may be apart, in seconds.
+    /// Accepted difference of the clocks, in seconds.
     pub(super) leeway_seconds: i64,
 }
 
-/// Why claims are not believed.
+/// Reason why claims are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ClaimError {
-    /// It was right once.
+    /// `exp` has passed.
     #[error("it has expired")]
     Expired,
     /// Its time has not come: `nbf` or `iat` is in the future.
     #[error("it is from the future")]
     FromTheFuture,
-    /// It was signed by somebody else, or for somebody else, or is no token at all.
+    /// Another signer, another audience, or no token.
     #[error("{0}")]
     Wrong(&'static str),
 }
 
-/// The claims of a signed token.
+/// Claims of a signed token.
 #[derive(Clone, Debug)]
 pub(super) struct Claims(Map<String, Value>);
 
 impl Claims {
-    /// Takes the claims of a token whose signature is right with `key` by exactly this algorithm.
+    /// Reads the claims of a token whose signature is right with `key` by exactly this algorithm.
     pub(super) fn signed(
         token: &str,
         key: &DecodingKey,
         algorithm: Algorithm,
     ) -> Result<Self, ClaimError> {
+        Self::signed_as(token, key, algorithm, &OTHER_TYPES)
+    }
+
+    /// [`Claims::signed`], refusing other types of tokens than usual.
+    pub(super) fn signed_as(
+        token: &str,
+        key: &DecodingKey,
+        algorithm: Algorithm,
+        refused_types: &[&str],
+    ) -> Result<Self, ClaimError> {
         if token.len() > LONGEST_TOKEN {
             return Err(ClaimError::Wrong("it is too long"));
         }
         let mut validation = Validation::new(algorithm);
-        // All of this is looked at below, by our clock and with our reasons.
+        // Checked below, against the server's clock.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
-        jsonwebtoken::decode(token, key, &validation)
-            .map(|data| Self(data.claims))
-            .map_err(|_| ClaimError::Wrong("the signature or the form is wrong"))
+        let data = jsonwebtoken::decode::<UniqueNames>(token, key, &validation)
+            .map_err(|_| ClaimError::Wrong("the signature or the form is wrong"))?;
+        // RFC 7515, section 4.1.11: no extension is understood here, so every critical one is unknown.
+        if data.header.crit.is_some() {
+            return Err(ClaimError::Wrong("its header names critical extensions"));
+        }
+        let kind = data.header.typ.unwrap_or_default().to_ascii_lowercase();
+        let kind = kind.strip_prefix("application/").unwrap_or(&kind);
+        if refused_types.contains(&kind) {
+            return Err(ClaimError::Wrong("it is a token of another type"));
+        }
+        match data.claims.0 {
+            Value::Object(claims) => Ok(Self(claims)),
+            _ => Err(ClaimError::Wrong("its claims are no object")),
+        }
     }
 
-    /// Claims that came by a way that vouches for them.
+    /// Reads claims from JSON that came over an authenticated connection.
     #[cfg(feature = "sso")]
-    pub(super) fn unsigned(claims: Map<String, Value>) -> Self {
-        Self(claims)
+    pub(super) fn from_json(json: &[u8]) -> Result<Self, ClaimError> {
+        match serde_json::from_slice::<UniqueNames>(json) {
+            Ok(UniqueNames(Value::Object(claims))) => Ok(Self(claims)),
+            _ => Err(ClaimError::Wrong(
+                "it is not a JSON object, or names a claim twice",
+            )),
+        }
     }
 
-    /// Checks `exp`, which must be there, `nbf`, `iat`, `iss` and `aud`.
+    /// Checks `exp`, which must be present, `nbf`, `iat`, `iss` and `aud`.
     pub(super) fn check(&self, expected: &Expected, now_ms: i64) -> Result<(), ClaimError> {
         let now = now_ms.div_euclid(1000);
         let expires = self
@@ -72,6 +105,12 @@ impl Claims {
         if now >= expires.saturating_add(expected.leeway_seconds) {
             return Err(ClaimError::Expired);
         }
+        self.check_origin(expected, now_ms)
+    }
+
+    /// Checks `nbf`, `iat`, `iss` and `aud`.
+    pub(super) fn check_origin(&self, expected: &Expected, now_ms: i64) -> Result<(), ClaimError> {
+        let now = now_ms.div_euclid(1000);
         for name in ["nbf", "iat"] {
             if let Some(begins) = self.seconds(name)?
                 && begins > now.saturating_add(expected.leeway_seconds)
@@ -80,20 +119,33 @@ impl Claims {
             }
         }
         if let Some(issuer) = &expected.issuer
-            && self.text("iss").as_deref() != Some(issuer)
+            && self.string("iss") != Some(issuer)
         {
             return Err(ClaimError::Wrong("the issuer is another"));
         }
-        if let Some(audience) = &expected.audience
-            && !self.texts("aud").contains(audience)
-        {
-            return Err(ClaimError::Wrong("the audience is another"));
+        match &expected.audience {
+            Some(audience) if !self.audiences().any(|it| it == audience) => {
+                Err(ClaimError::Wrong("the audience is another"))
+            }
+            None if self.has("aud") => Err(ClaimError::Wrong(
+                "it names an audience, and none is configured",
+            )),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    /// A NumericDate (RFC 7519, section 2), in whole seconds.
-    fn seconds(&self, name: &str) -> Result<Option<i64>, ClaimError> {
+    /// `aud`: one text, or a list of them.
+    fn audiences(&self) -> impl Iterator<Item = &str> {
+        let values = match self.0.get("aud") {
+            Some(Value::Array(values)) => values.as_slice(),
+            Some(value) => std::slice::from_ref(value),
+            None => &[],
+        };
+        values.iter().filter_map(Value::as_str)
+    }
+
+    /// Returns a NumericDate (RFC 7519, section 2) in whole seconds.
+    pub(super) fn seconds(&self, name: &str) -> Result<Option<i64>, ClaimError> {
         let Some(value) = self.0.get(name) else {
             return Ok(None);
         };
@@ -107,42 +159,83 @@ impl Claims {
         }
     }
 
-    /// A claim by its name, which may contain dots itself (`https://example.org/roles`), else by a path of names
-    /// (`realm_access.roles`).
-    fn find(&self, name: &str) -> Option<&Value> {
-        if let Some(value) = self.0.get(name) {
-            return Some(value);
-        }
-        let mut names = name.split('.');
-        let first = self.0.get(names.next()?)?;
-        names.try_fold(first, |value, name| value.get(name))
+    /// Whether there is a claim of exactly this name, whatever its value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
-    /// A claim that is text, or a number as some write identities.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
-        match self.find(name)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
+    /// Returns the claim of exactly this name.
+    #[cfg(feature = "sso")]
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// Returns a claim of exactly this name that is text.
+    pub(super) fn string(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    /// Finds a claim by a path of names separated by dots (`realm_access.roles`). Names may contain dots themselves
+    /// (`https://example.org/roles`, `resource_access.sortie.example.com.roles`): at each step the longest name that
+    /// exists is taken, and no other is tried after it.
+    fn find(&self, path: &str) -> Option<&Value> {
+        let mut object = &self.0;
+        let mut rest = path;
+        loop {
+            if let Some(value) = object.get(rest) {
+                return Some(value);
+            }
+            let dots = rest.rmatch_indices('.').map(|(at, _)| at);
+            let (value, at) = dots
+                .filter_map(|at| Some((object.get(&rest[..at])?, at)))
+                .next()?;
+            object = value.as_object()?;
+            rest = &rest[at + 1..];
         }
     }
 
-    /// A claim that is text, or several of them; separated by spaces as in `scope` they are several too.
-    pub(super) fn texts(&self, name: &str) -> Vec<String> {
-        match self.find(name) {
-            Some(Value::String(text)) if name == "aud" => vec![text.clone()],
-            Some(Value::String(text)) => text.split_whitespace().map(str::to_owned).collect(),
-            Some(Value::Array(values)) => values
-                .iter()
-                .filter_map(|value| value.as_str().map(str::to_owned))
-                .collect(),
-            _ => Vec::new(),
+    /// Returns a claim that is text, or a whole number as some systems write identities.
+    pub(super) fn text(&self, path: &str) -> Option<String> {
+        scalar(self.find(path)?)
+    }
+
+    /// Returns the values of a claim: text or a whole number is one value, a list has those of its elements that are
+    /// text or whole numbers. The claim `scope` is a list separated by spaces (RFC 8693, section 4.2). Objects, true,
+    /// false, null and nested lists have no values.
+    pub(super) fn values(&self, path: &str) -> Vec<String> {
+        match self.find(path) {
+            Some(Value::String(text)) if path == "scope" => {
+                let scopes = text.split(' ').filter(|scope| !scope.is_empty());
+                scopes.map(str::to_owned).collect()
+            }
+            Some(Value::Array(values)) => values.iter().filter_map(scalar).collect(),
+            Some(value) => scalar(value).into_iter().collect(),
+            None => Vec::new(),
         }
     }
 
-    /// The roles that a claim gives: `user` to everybody, `admin` to who has one of `admin_values`.
-    pub(super) fn roles(&self, name: &str, admin_values: &[String]) -> Vec<Role> {
-        let given = self.texts(name);
+    /// Returns the [`Claims::values`] of a claim, or the names in an object of roles as Zitadel writes them:
+    /// `{"admin": {"<organisation>": "<domain>"}}`. A name whose value is neither `true` nor an object with members is
+    /// not a role: `{"admin": false}` grants nothing.
+    pub(super) fn names(&self, path: &str) -> Vec<String> {
+        let is_granted = |value: &Value| match value {
+            Value::Bool(is_granted) => *is_granted,
+            Value::Object(members) => !members.is_empty(),
+            _ => false,
+        };
+        match self.find(path) {
+            Some(Value::Object(roles)) => {
+                let granted = roles.iter().filter(|(_, value)| is_granted(value));
+                granted.map(|(name, _)| name.clone()).collect()
+            }
+            _ => self.values(path),
+        }
+    }
+
+    /// Returns the roles that a claim gives: always `user`, and `admin` if one of `admin_values` is among its names,
+    /// compared byte by byte.
+    pub(super) fn roles(&self, path: &str, admin_values: &[String]) -> Vec<Role> {
+        let given = self.names(path);
         if given.iter().any(|value| admin_values.contains(value)) {
             vec![Role::User, Role::Admin]
         } else {
@@ -150,12 +243,83 @@ impl Claims {
         }
     }
 
-    /// Adds what others say about the same person; what is here already wins.
+    /// Adds claims from another source about the same subject; existing ones win.
     #[cfg(feature = "sso")]
     pub(super) fn complete(&mut self, other: Self) {
         for (name, value) in other.0 {
             self.0.entry(name).or_insert(value);
         }
+    }
+}
+
+/// Text, or a whole number: `1.0` and `1e0` could be meant as another identity than `1`.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// JSON in which no object has a name twice: which of the two counts differs between readers (RFC 8259, section 4).
+struct UniqueNames(Value);
+
+impl<'de> Deserialize<'de> for UniqueNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueNamesVisitor).map(Self)
+    }
+}
+
+struct UniqueNamesVisitor;
+
+impl<'de> Visitor<'de> for UniqueNamesVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON without repeated names")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(UniqueNames(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some(name) = object.next_key::<String>()? {
+            let UniqueNames(value) = object.next_value()?;
+            if members.insert(name, value).is_some() {
+                return Err(de::Error::custom("a name comes twice"));
+            }
+        }
+        Ok(Value::Object(members))
     }
 }
 
@@ -208,7 +372,17 @@ mod tests {
         for issuer in [json!("https://platform/"), json!(["https://platform"])] {
             check(with("iss", issuer), Err(Wrong("the issuer is another")));
         }
-        for audience in [json!("other"), json!([]), json!("sortie other"), json!(7)] {
+        for audience in [
+            json!("other"),
+            json!([]),
+            json!("sortie other"),
+            json!("Sortie"),
+            json!(" sortie"),
+            json!(7),
+            json!({ "sortie": true }),
+            json!([["sortie"]]),
+            Value::Null,
+        ] {
             check(with("aud", audience), Err(Wrong("the audience is another")));
         }
         check(
@@ -218,22 +392,159 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_found_by_name_or_by_path() {
+    fn without_a_configured_audience_only_tokens_without_aud_pass() {
+        let expected = Expected {
+            issuer: None,
+            audience: None,
+            leeway_seconds: 0,
+        };
+        let check = |json: Value| claims(json).check(&expected, NOW_MS);
+        assert_eq!(check(json!({ "exp": NOW + 1 })), Ok(()));
+        for audience in [json!("other"), json!(""), json!([]), Value::Null] {
+            let refused = check(json!({ "exp": NOW + 1, "aud": audience }));
+            assert!(matches!(refused, Err(ClaimError::Wrong(_))));
+        }
+    }
+
+    #[test]
+    fn the_longest_name_of_a_path_is_taken_first() {
         let claims = claims(json!({
-            "sub": 7, "https://example.org/roles": ["a"], "realm_access": { "roles": ["b", 1] },
-            "scope": "c d", "nothing": null,
+            "sub": 7,
+            "https://example.org/roles": ["flat"],
+            "https://example.org/app": { "roles": ["in a URL"] },
+            "realm_access": { "roles": ["realm"] },
+            "resource_access": {
+                "sortie": { "example": "no object", "roles": ["short"] },
+                "sortie.example.com": { "roles": ["dotted"] },
+                "sortie.example.com.roles": null,
+            },
+            "a": { "b": { "c": "short" } },
+            "a.b": {},
         }));
         assert_eq!(claims.text("sub").as_deref(), Some("7"));
-        assert_eq!(claims.texts("https://example.org/roles"), ["a"]);
-        assert_eq!(claims.texts("realm_access.roles"), ["b"]);
-        assert_eq!(claims.texts("scope"), ["c", "d"]);
-        for missing in ["realm_access", "realm_access.x", "nothing", "", "."] {
-            assert_eq!(claims.text(missing), None, "{missing}");
-            assert!(claims.texts(missing).is_empty(), "{missing}");
+        for (path, value) in [
+            ("https://example.org/roles", "flat"),
+            ("https://example.org/app.roles", "in a URL"),
+            ("realm_access.roles", "realm"),
+            ("resource_access.sortie.roles", "short"),
+        ] {
+            assert_eq!(claims.values(path), [value], "{path}");
         }
-        let admins = ["d".to_owned()];
-        assert_eq!(claims.roles("scope", &admins), [Role::User, Role::Admin]);
-        assert_eq!(claims.roles("realm_access.roles", &admins), [Role::User]);
-        assert_eq!(claims.roles("missing", &admins), [Role::User]);
+        for missing in [
+            "realm_access",
+            "realm_access.x",
+            "realm_access.roles.0",
+            "realm_access.",
+            ".roles",
+            "",
+            ".",
+            "resource_access.sortie.example.com.x",
+            // A longer name exists, although it has no value.
+            "resource_access.sortie.example.com.roles",
+            "a.b.c",
+        ] {
+            assert!(claims.values(missing).is_empty(), "{missing}");
+        }
+        let dotted = Claims(
+            json!({ "resource_access": { "sortie.example.com": { "roles": ["dotted"] } } })
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
+        );
+        assert_eq!(
+            dotted.values("resource_access.sortie.example.com.roles"),
+            ["dotted"]
+        );
+    }
+
+    #[test]
+    fn only_an_exact_value_makes_an_administrator() {
+        let admins = [
+            "admin".to_owned(),
+            "Domain Admins".to_owned(),
+            "7".to_owned(),
+        ];
+        let is_admin = |value: Value| {
+            let roles = claims(json!({ "roles": value })).roles("roles", &admins);
+            roles.contains(&Role::Admin)
+        };
+        for value in [
+            json!("admin"),
+            json!("Domain Admins"),
+            json!(["user", "admin"]),
+            json!(["admin", "admin"]),
+            json!([null, 1, true, {}, "admin"]),
+            json!(7),
+            json!(["7"]),
+            // Zitadel.
+            json!({ "user": { "1": "a.example" }, "admin": { "1": "a.example" } }),
+            json!({ "admin": true }),
+        ] {
+            assert!(is_admin(value.clone()), "{value}");
+        }
+        for value in [
+            json!("no admin rights"),
+            json!("admin user"),
+            json!("admin,user"),
+            json!("Admins"),
+            json!("Admin"),
+            json!("ADMIN"),
+            json!(" admin"),
+            json!("admin "),
+            json!("admin\n"),
+            json!("\u{430}dmin"),
+            json!("admin\u{200b}"),
+            json!("\u{ff41}dmin"),
+            json!(""),
+            json!(7.0),
+            json!(true),
+            json!(null),
+            json!([]),
+            json!([["admin"]]),
+            json!([{ "name": "admin" }]),
+            json!(["[admin]", "Domain", "Admins"]),
+            json!({}),
+            json!({ "admin": false }),
+            json!({ "admin": null }),
+            json!({ "admin": {} }),
+            json!({ "admin": [] }),
+            json!({ "admin": "no" }),
+            json!({ "admin": 1 }),
+            json!({ "Admin": { "1": "a.example" } }),
+            json!({ "nested": { "admin": { "1": "a.example" } } }),
+        ] {
+            assert!(!is_admin(value.clone()), "{value}");
+        }
+        assert_eq!(claims(json!({})).roles("roles", &admins), [Role::User]);
+    }
+
+    #[test]
+    fn only_scope_is_separated_by_spaces() {
+        let claims = claims(json!({
+            "scope": "read  admin", "scopes": "read admin", "nested": { "scope": "read admin" },
+        }));
+        assert_eq!(claims.values("scope"), ["read", "admin"]);
+        assert_eq!(claims.values("scopes"), ["read admin"]);
+        assert_eq!(claims.values("nested.scope"), ["read admin"]);
+        // An object has no values, only names of roles.
+        assert!(claims.values("nested").is_empty());
+    }
+
+    #[cfg(feature = "sso")]
+    #[test]
+    fn claims_that_name_something_twice_are_refused() {
+        for json in [
+            r#"{"roles":"user","roles":"admin"}"#,
+            r#"{"a":{"roles":1,"roles":2}}"#,
+            r#"{"a":[{"b":1,"b":1}]}"#,
+            r#"["roles"]"#,
+            "null",
+            "{",
+        ] {
+            assert!(Claims::from_json(json.as_bytes()).is_err(), "{json}");
+        }
+        let kept = r#"{"a":[1,-1,1.5,true,null,"x",{"b":{}}]}"#;
+        let claims = Claims::from_json(kept.as_bytes()).unwrap();
+        assert_eq!(Value::Object(claims.0).to_string(), kept);
     }
 }

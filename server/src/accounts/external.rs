@@ -5,6 +5,8 @@
 
 use sha2::{Digest, Sha256};
 use sortie_api::{Role, UserSource};
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_security::{MixedScript as _, skeleton};
 use uuid::Uuid;
 
 use super::{Accounts, random};
@@ -12,6 +14,9 @@ use crate::catalog::{Action, Actor, AuditEvent, CatalogError, UserChange, UserRo
 
 /// The longest subject: OpenID Connect Core, section 2, allows 255 ASCII characters.
 const LONGEST_SUBJECT: usize = 255;
+
+/// Names that the audit log or readers take for the server itself or for its administrators.
+const RESERVED_NAMES: [&str; 5] = ["admin", "administrator", "root", "sortie", "system"];
 
 /// Somebody as others describe them. Checked: within the bounds that hold for people here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +60,9 @@ impl External {
         }
         let username = profile
             .username
-            .and_then(|name| line(&name, 64))
-            .or_else(|| line(subject, 64))?;
+            // Full-width and other compatibility forms are the plain letters.
+            .and_then(|name| line(&name.nfkc().collect::<String>(), 64))
+            .or_else(|| line(&subject.nfkc().collect::<String>(), 64))?;
         Some(Self {
             source,
             issuer: issuer.to_owned(),
@@ -83,6 +89,15 @@ impl External {
         format!("{source} {} {}", self.issuer, self.subject)
     }
 
+    /// User names to try, in this order. A name that could be taken for another one is never used alone.
+    fn usernames(&self) -> Vec<String> {
+        if is_deceptive(&self.username) {
+            vec![self.other_username()]
+        } else {
+            vec![self.username.clone(), self.other_username()]
+        }
+    }
+
     /// What they are called here if that name is taken: the same at every attempt, and nobody else's.
     fn other_username(&self) -> String {
         let hash = random::to_hex(&Sha256::digest(self.key()));
@@ -91,10 +106,37 @@ impl External {
     }
 }
 
-/// One line of at most `longest` characters; `None` if nothing is left.
+/// Whether a name can be mistaken for another one: it mixes scripts, looks like Latin letters without being such
+/// (Unicode Technical Standard 39), has the form of an id, or is or looks like a reserved one.
+fn is_deceptive(name: &str) -> bool {
+    let looks_like = |text: &str| skeleton(text).collect::<String>();
+    let lower = name.to_lowercase();
+    let look = looks_like(&lower);
+    let is_reserved = RESERVED_NAMES
+        .iter()
+        .any(|reserved| looks_like(reserved) == look);
+    let poses_as_latin = !name.is_ascii() && look.is_ascii();
+    is_reserved || poses_as_latin || !name.is_single_script() || Uuid::try_parse(name).is_ok()
+}
+
+/// Whether a character has no look of its own: format characters, fillers and variation selectors.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// One line of at most `longest` visible characters, with single spaces; `None` if nothing is left.
 fn line(text: &str, longest: usize) -> Option<String> {
-    let text: String = text.chars().filter(|c| !c.is_control()).collect();
-    let text: String = text.trim().chars().take(longest).collect();
+    let visible = text.chars().filter(|c| !is_invisible(*c));
+    let spaced: String = visible
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !c.is_control())
+        .collect();
+    let words: Vec<_> = spaced.split(' ').filter(|word| !word.is_empty()).collect();
+    let text: String = words.join(" ").chars().take(longest).collect();
     let text = text.trim_end();
     (!text.is_empty()).then(|| text.to_owned())
 }
@@ -129,12 +171,16 @@ impl Accounts {
             created_ms: self.inner.clock.now_ms(),
             last_seen_ms: None,
         };
-        for username in [external.username.clone(), external.other_username()] {
+        for username in external.usernames() {
             row.username = username;
             match catalog.insert_user(&row).await {
                 Ok(()) => {
                     tracing::info!(user_id = row.id, source = ?row.source, "user provisioned");
-                    let (actor, detail) = (Actor::system(), format!("{} of {key}", row.username));
+                    let actor = Actor::system();
+                    let mut detail = format!("{} of {key}", row.username);
+                    if external.roles.is_some() {
+                        detail += &format!("; roles by a claim: {}", role_names(&row.roles));
+                    }
                     let event =
                         AuditEvent::done(&actor, Action::UserCreate, &row.id).detail(&detail);
                     catalog.audit(row.created_ms, &event).await?;
@@ -163,7 +209,27 @@ impl Accounts {
         if change.email.is_none() && change.display_name.is_none() && change.roles.is_none() {
             return Ok(row);
         }
-        self.inner.catalog.update_user(&row.id, &change).await?;
+        if !self.inner.catalog.update_user(&row.id, &change).await? {
+            // Deleted meanwhile, or the change would be refused: the row is what it was.
+            return Ok(row);
+        }
+        if let Some(roles) = &change.roles {
+            let what = match (row.is_admin(), roles.contains(&Role::Admin)) {
+                (false, true) => "elevated",
+                (true, false) => "demoted",
+                _ => "changed",
+            };
+            let (old, new) = (role_names(&row.roles), role_names(roles));
+            let key = external.key();
+            let detail = format!("{what} by a claim: roles {old} -> {new} of {key}");
+            tracing::info!(user_id = row.id, "{detail}");
+            let actor = Actor::system();
+            let event = AuditEvent::done(&actor, Action::UserChange, &row.id).detail(&detail);
+            let now_ms = self.inner.clock.now_ms();
+            self.inner.catalog.audit(now_ms, &event).await?;
+            // Other credentials of the user have the new roles from now on.
+            self.user_changed(&row.id);
+        }
         Ok(UserRow {
             email: change.email.unwrap_or(row.email),
             display_name: change.display_name.unwrap_or(row.display_name),
@@ -171,6 +237,15 @@ impl Accounts {
             ..row
         })
     }
+}
+
+/// Roles for the audit log.
+fn role_names(roles: &[Role]) -> String {
+    let names = roles.iter().map(|role| match role {
+        Role::User => "user",
+        Role::Admin => "admin",
+    });
+    names.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -203,6 +278,56 @@ mod tests {
         assert_eq!(long.other_username().chars().count(), 63);
         for subject in ["", "a\nb", &"x".repeat(256), " "] {
             assert_eq!(name(subject, None), None, "{subject:?}");
+        }
+    }
+
+    #[test]
+    fn invisible_characters_and_compatibility_forms_are_removed_from_names() {
+        for given in [
+            "Ann\u{200b}",
+            "\u{202e}Ann",
+            "A\u{ad}nn",
+            "\u{ff21}nn",
+            "Ann\u{e0041}\u{3164}",
+        ] {
+            let known = external("i", "7", Some(given)).map(|it| it.username);
+            assert_eq!(known.as_deref(), Some("Ann"), "{given:?}");
+        }
+        let spaced = external("i", "7", Some("Ann \u{2003} \u{a0}Example")).map(|it| it.username);
+        assert_eq!(spaced.as_deref(), Some("Ann Example"));
+    }
+
+    #[test]
+    fn a_name_that_looks_like_another_one_gets_a_suffix() {
+        for name in [
+            "admin",
+            "ADMIN",
+            "system",
+            "Administrator",
+            "adrnin",
+            // Cyrillic and Greek letters among Latin ones, and instead of them.
+            "\u{430}dmin",
+            "\u{391}nn",
+            "\u{441}\u{43e}\u{440}\u{435}",
+            "0190c1f2-0000-7000-8000-000000000000",
+            "0190c1f2000070008000000000000000",
+        ] {
+            let external = external("i", "7", Some(name)).unwrap();
+            assert_eq!(external.usernames(), [external.other_username()], "{name}");
+        }
+        for name in [
+            "ann",
+            "Ann Example",
+            "Jos\u{e9}",
+            "ann@example.org",
+            "M\u{fc}ller-L\u{fc}denscheidt",
+            "\u{410}\u{43d}\u{43d}\u{430} \u{42f}",
+            "\u{5c71}\u{7530}\u{3055}\u{3093}",
+            "user1",
+            "EXAMPLE\\ann",
+        ] {
+            let external = external("i", "7", Some(name)).unwrap();
+            assert_eq!(external.usernames()[0], name);
         }
     }
 }

@@ -7,7 +7,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 
-use super::claims::{ClaimError, Claims};
+use super::claims::{ClaimError, Claims, LONGEST_TOKEN};
 use crate::clock::Clock;
 
 /// Keys older than this are asked for anew, beside the request that noticed.
@@ -138,7 +138,14 @@ impl Jwks {
     pub(super) async fn signed(self: &Arc<Self>, token: &str) -> Result<Claims, KeyError> {
         let wrong = |why| KeyError::Claims(ClaimError::Wrong(why));
         // `none` is no algorithm that this can read.
+        if token.len() > LONGEST_TOKEN {
+            return Err(wrong("it is too long"));
+        }
         let header = jsonwebtoken::decode_header(token).map_err(|_| wrong("it is no JWT"))?;
+        // Refused before a key is looked for: it would be refused in any case.
+        if header.crit.is_some() {
+            return Err(wrong("its header names critical extensions"));
+        }
         if header.alg.family() == jsonwebtoken::AlgorithmFamily::Hmac {
             return Err(wrong("it is signed with a shared secret"));
         }
@@ -175,8 +182,15 @@ impl Jwks {
         known.map(|(keys, _)| keys).ok_or(KeyError::Unavailable)
     }
 
-    /// Fetches the keys, or waits for whoever does it already.
-    async fn fetch_once(&self) {
+    /// Fetches the keys, or waits for the request that does so already. The fetch completes after the client has
+    /// disconnected: a client that hangs up must not use up the attempt.
+    async fn fetch_once(self: &Arc<Self>) {
+        let this = Arc::clone(self);
+        // A panic there leaves the keys as they are.
+        let _ = tokio::spawn(async move { this.fetch_alone().await }).await;
+    }
+
+    async fn fetch_alone(&self) {
         let _alone = self.fetching.lock().await;
         let now_ms = self.clock.now_ms();
         {
@@ -228,6 +242,19 @@ pub(super) struct Refusal {
     said: String,
 }
 
+impl Refusal {
+    /// The code of a token endpoint's refusal (RFC 6749, section 5.2), at most 64 characters.
+    pub(super) fn code(&self) -> String {
+        #[derive(Deserialize)]
+        struct Body {
+            error: String,
+        }
+        let body: Option<Body> = serde_json::from_str(&self.said).ok();
+        let code = body.map_or_else(|| "invalid_request".to_owned(), |body| body.error);
+        code.chars().filter(|c| !c.is_control()).take(64).collect()
+    }
+}
+
 /// A small answer of success; anything else is an error, a [`Refusal`] among others.
 pub(super) async fn body_of(request: reqwest::RequestBuilder) -> anyhow::Result<Vec<u8>> {
     let mut answer = request.send().await?;
@@ -241,7 +268,7 @@ pub(super) async fn body_of(request: reqwest::RequestBuilder) -> anyhow::Result<
         body.extend_from_slice(&bytes);
     }
     if !status.is_success() {
-        let said = String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned();
+        let said = String::from_utf8_lossy(&body[..body.len().min(2_000)]).into_owned();
         return Err(Refusal { status, said }.into());
     }
     Ok(body)

@@ -196,7 +196,7 @@ struct Inner {
     backoff: Mutex<Backoff>,
     platform: Option<Platform>,
     #[cfg(feature = "sso")]
-    oidc: Option<oidc::Oidc>,
+    oidc: Option<Arc<oidc::Oidc>>,
 }
 
 impl Accounts {
@@ -216,7 +216,10 @@ impl Accounts {
         };
         #[cfg(feature = "sso")]
         let oidc = match &config.sign_in.oidc {
-            Some(oidc) => Some(oidc::Oidc::new(oidc.clone(), secret.as_bytes(), &clock)?),
+            Some(oidc) => {
+                let oidc = oidc::Oidc::new(oidc.clone(), secret.as_bytes(), &clock)?;
+                Some(Arc::new(oidc))
+            }
             None => None,
         };
         let accounts = Self {

@@ -39,6 +39,11 @@ impl Platform {
         };
         #[cfg(not(feature = "sso"))]
         let _ = clock;
+        if config.audience.is_none() {
+            tracing::warn!(
+                "SORTIE_AUTH_JWT_AUDIENCE is not set: tokens of the platform that name an audience are refused"
+            );
+        }
         let keys = match &config.keys {
             JwtKeys::Secret(secret) => {
                 Keys::Shared(DecodingKey::from_secret(secret.expose().as_bytes()))
@@ -96,8 +101,7 @@ impl Platform {
         let config = &self.config;
         claims.check(&self.expected, now_ms)?;
         if let Some((claim, value)) = &config.tenant
-            && !claims.texts(claim).contains(value)
-            && claims.text(claim).as_ref() != Some(value)
+            && !claims.values(claim).contains(value)
         {
             return Err(ClaimError::Wrong("it is for another tenant"));
         }
@@ -115,8 +119,8 @@ impl Platform {
                 .as_ref()
                 .map(|claim| claims.roles(claim, &config.admin_values)),
         };
-        let issuer = claims.text("iss").unwrap_or_default();
-        External::new(UserSource::Jwt, &issuer, &subject, profile)
+        let issuer = claims.string("iss").unwrap_or_default();
+        External::new(UserSource::Jwt, issuer, &subject, profile)
             .ok_or(ClaimError::Wrong("its subject cannot be one"))
     }
 }

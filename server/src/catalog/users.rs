@@ -101,6 +101,11 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
 }
 
 impl UserRow {
+    /// Whether the stored roles administer the server.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.roles.contains(&Role::Admin)
+    }
+
     /// What people are ordered by.
     pub(crate) fn key(&self) -> String {
         key(&self.username)

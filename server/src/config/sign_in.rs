@@ -74,6 +74,10 @@ pub struct OidcConfig {
     pub role_claim: Option<String>,
     /// `SORTIE_OIDC_ADMIN_VALUES`.
     pub admin_values: Vec<String>,
+    /// `SORTIE_OIDC_REQUIRED_CLAIM` and `SORTIE_OIDC_REQUIRED_VALUES`: only users with one of the values are admitted.
+    pub required: Option<(String, Vec<String>)>,
+    /// `SORTIE_OIDC_REQUIRED_DOMAINS`, in lower case: only users with a verified mail address there are admitted.
+    pub required_domains: Option<Vec<String>>,
 }
 
 impl SignInConfig {
@@ -116,7 +120,7 @@ impl SignInConfig {
 
 fn networks(reader: &mut Reader<'_>, name: &'static str) -> Vec<Network> {
     let mut networks = Vec::new();
-    for word in words(reader, name) {
+    for word in list(reader, name) {
         match word.parse() {
             Ok(network) => networks.push(network),
             Err(()) => reader.wrong(
@@ -160,22 +164,29 @@ fn proxy_header(reader: &mut Reader<'_>, nobody_is_trusted: bool) -> Option<Stri
     Some(header)
 }
 
-/// The words of a list, separated by commas or white space.
-fn words(reader: &Reader<'_>, name: &str) -> Vec<String> {
+/// Reads the values of a list, separated by commas; they may contain spaces.
+fn list(reader: &Reader<'_>, name: &str) -> Vec<String> {
     let text = reader.text(name).unwrap_or_default();
-    text.split([',', ' ', '\n'])
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+    let values = text.split(',').map(str::trim);
+    let values = values.filter(|value| !value.is_empty());
+    values.map(str::to_owned).collect()
 }
 
-fn admin_values(reader: &Reader<'_>, name: &str) -> Vec<String> {
-    let values = words(reader, name);
+/// Reads a list that must not be empty once it is set; `None`: it is not set.
+fn values(reader: &mut Reader<'_>, name: &'static str) -> Option<Vec<String>> {
+    reader.text(name)?;
+    let values = list(reader, name);
     if values.is_empty() {
-        vec!["admin".to_owned()]
-    } else {
-        values
+        reader.wrong(
+            name,
+            "has only commas and spaces; name values or leave it out",
+        );
     }
+    Some(values)
+}
+
+fn admin_values(reader: &mut Reader<'_>, name: &'static str) -> Vec<String> {
+    values(reader, name).unwrap_or_else(|| vec!["admin".to_owned()])
 }
 
 impl JwtConfig {
@@ -299,9 +310,27 @@ impl OidcConfig {
         }
         let scopes = reader.text("SORTIE_OIDC_SCOPES");
         let scopes = scopes.unwrap_or_else(|| "openid profile email".to_owned());
-        if !scopes.split(' ').any(|scope| scope == "openid") {
-            reader.wrong("SORTIE_OIDC_SCOPES", "must contain openid");
+        let scopes: Vec<_> = scopes.split_whitespace().collect();
+        if !scopes.contains(&"openid") {
+            reader.wrong(
+                "SORTIE_OIDC_SCOPES",
+                "must contain openid; scopes are separated by spaces",
+            );
         }
+        let scopes = scopes.join(" ");
+        let claim = reader.text("SORTIE_OIDC_REQUIRED_CLAIM");
+        let required = match (claim, values(reader, "SORTIE_OIDC_REQUIRED_VALUES")) {
+            (None, None) => None,
+            (Some(claim), Some(values)) => Some((claim, values)),
+            _ => {
+                reader.wrong(
+                    "SORTIE_OIDC_REQUIRED_CLAIM",
+                    "and SORTIE_OIDC_REQUIRED_VALUES go together: set both or neither",
+                );
+                None
+            }
+        };
+        let required_domains = domains(reader, "SORTIE_OIDC_REQUIRED_DOMAINS");
         let name = reader.text("SORTIE_OIDC_NAME");
         Some(Self {
             issuer,
@@ -312,8 +341,27 @@ impl OidcConfig {
             scopes,
             role_claim: reader.text("SORTIE_OIDC_ROLE_CLAIM"),
             admin_values: admin_values(reader, "SORTIE_OIDC_ADMIN_VALUES"),
+            required,
+            required_domains,
         })
     }
+}
+
+/// Reads domains of mail addresses, in lower case.
+#[cfg(feature = "sso")]
+fn domains(reader: &mut Reader<'_>, name: &'static str) -> Option<Vec<String>> {
+    let domains = values(reader, name)?;
+    for domain in &domains {
+        let is_domain = domain.contains('.')
+            && domain
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+        if !is_domain {
+            reader.wrong(name, format!("{domain:?} is not a domain like example.org"));
+        }
+    }
+    let domains = domains.iter().map(|domain| domain.to_ascii_lowercase());
+    Some(domains.collect())
 }
 
 #[cfg(test)]
@@ -368,7 +416,7 @@ mod tests {
             &["SORTIE_PROXY_AUTH_HEADER"],
         );
         check(
-            &[("SORTIE_TRUSTED_PROXIES", "10.0.0.0/33 proxy.local")],
+            &[("SORTIE_TRUSTED_PROXIES", "10.0.0.0/33, proxy.local")],
             &["SORTIE_TRUSTED_PROXIES", "SORTIE_TRUSTED_PROXIES"],
         );
     }

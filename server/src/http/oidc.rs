@@ -65,7 +65,11 @@ async fn callback(
         std::time::Duration::ZERO,
         secure,
     );
-    match state.accounts.finish_oidc(kept, answer).await {
+    match state
+        .accounts
+        .finish_oidc(kept, answer, origin.address)
+        .await
+    {
         Ok((signed_in, return_to)) => {
             tracing::info!(user_id = signed_in.user.id, "signed in by OpenID Connect");
             origin.signed_in(&state, &signed_in.user).await?;
@@ -75,8 +79,13 @@ async fn callback(
         Err(error) => {
             tracing::warn!(error = %error, "sign-in by OpenID Connect refused");
             // Anybody can make up an answer to a sign-in that nobody has begun.
-            if let OidcError::Disabled { user_id } = &error {
-                origin.refused(&state, user_id, "disabled").await?;
+            match &error {
+                OidcError::Disabled { user_id } => {
+                    origin.refused(&state, user_id, "disabled").await?;
+                }
+                // The provider knows the person, so this cannot be made up.
+                OidcError::NotAdmitted(why) => origin.refused(&state, "", why).await?,
+                _ => {}
             }
             let mut response = ApiError::from(error).into_response();
             response.headers_mut().extend(set_cookies([spent]));
@@ -114,6 +123,20 @@ impl From<OidcError> for ApiError {
                 ProblemCode::Forbidden,
                 format!("The provider did not sign you in ({reason}). Sign in again."),
             ),
+            OidcError::NotAdmitted(_) => Self::forbidden(
+                "The provider knows you, but not as a user of this server. Ask an administrator for access.",
+            ),
+            OidcError::Wait(wait) => {
+                let seconds = wait.as_millis().div_ceil(1000).max(1);
+                Self::new(
+                    ProblemCode::TooManyRequests,
+                    format!("Too many failed sign-ins. Try again in {seconds} s."),
+                )
+                .with_header(
+                    header::RETRY_AFTER,
+                    HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)),
+                )
+            }
             OidcError::Unbelievable(_) => Self::new(
                 ProblemCode::Unauthenticated,
                 "What the provider answered cannot be believed. The server's log says why.",

@@ -2,6 +2,10 @@
 
 mod api_tokens;
 mod bad_input;
+#[cfg(feature = "sso")]
+mod oidc;
+#[cfg(feature = "sso")]
+mod oidc_provider;
 mod people;
 mod platform;
 mod proxy;

@@ -40,7 +40,7 @@ async fn trusting_secret() -> TestServer {
         ("SORTIE_AUTH_JWT_ISSUER", "https://platform.example"),
         ("SORTIE_AUTH_JWT_AUDIENCE", "sortie"),
         ("SORTIE_AUTH_JWT_ROLE_CLAIM", "roles"),
-        ("SORTIE_AUTH_JWT_ADMIN_VALUES", "boss operator"),
+        ("SORTIE_AUTH_JWT_ADMIN_VALUES", "boss, Domain Admins"),
         ("SORTIE_AUTH_JWT_TENANT_CLAIM", "tenant"),
         ("SORTIE_AUTH_JWT_TENANT", "lab"),
     ])
@@ -79,7 +79,7 @@ async fn whom_the_platform_vouches_for_is_somebody_here() {
     assert_eq!(admin["roles"], json!(["user"]));
 
     // Roles are this token's, and those of the next token are its.
-    let boss = hs256(&with("roles", json!("operator")));
+    let boss = hs256(&with("roles", json!("Domain Admins")));
     let users = |token: &str| server.nobody().get("/api/admin/users").bearer_auth(token);
     json_of(users(&boss), 200).await;
     problem(users(&hs256(&claims())), 403, "forbidden").await;
@@ -102,6 +102,134 @@ async fn whom_the_platform_vouches_for_is_somebody_here() {
     problem(me(&server, &hs256(&claims())), 401, "unauthenticated").await;
     // There is no password to guess.
     problem(login(&server, "ann", ""), 401, "wrong_credentials").await;
+}
+
+#[tokio::test]
+async fn a_role_claim_is_compared_as_a_whole() {
+    let server = trusting_secret().await;
+    let users = |roles: Value| {
+        let token = hs256(&with("roles", roles));
+        server.nobody().get("/api/admin/users").bearer_auth(token)
+    };
+    for roles in [
+        json!("boss"),
+        json!("Domain Admins"),
+        json!(["x", "Domain Admins"]),
+        json!({ "boss": { "1": "lab.example" } }),
+    ] {
+        json_of(users(roles), 200).await;
+    }
+    for roles in [
+        json!("no boss rights"),
+        json!("Admins"),
+        json!("Domain"),
+        json!(["Domain", "Admins"]),
+        json!("boss, Domain Admins"),
+        json!("Boss"),
+        json!(" boss"),
+        json!("bos\u{455}"),
+        json!(""),
+        json!([["boss"]]),
+        json!({ "boss": false }),
+        json!({ "x": "boss" }),
+        json!(true),
+        json!(1),
+        json!(null),
+    ] {
+        problem(users(roles), 403, "forbidden").await;
+    }
+    // Nor does a text claim name several tenants.
+    for tenant in [
+        json!("lab other"),
+        json!("Lab"),
+        json!({ "lab": true }),
+        json!([["lab"]]),
+    ] {
+        let token = hs256(&with("tenant", tenant));
+        problem(me(&server, &token), 401, "unauthenticated").await;
+    }
+    json_of(
+        me(&server, &hs256(&with("tenant", json!(["x", "lab"])))),
+        200,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_with_critical_extensions_or_repeated_claims_is_refused() {
+    let server = trusting_secret().await;
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    for names in [&["exp"][..], &["b64"], &[]] {
+        let mut header = Header::new(Algorithm::HS256);
+        header.crit = Some(names.iter().map(|&it| it.to_owned()).collect());
+        let token = signed(&header, &claims(), &key);
+        problem(me(&server, &token), 401, "unauthenticated").await;
+    }
+    // Signed right, but with a claim that readers could understand differently.
+    use base64::Engine as _;
+    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let json = claims().to_string();
+    for (claims, status) in [
+        (json.clone(), 200),
+        (json.replacen('{', r#"{"roles":"boss","#, 1), 401),
+        (json.replacen('{', r#"{"x":{"a":1,"a":2},"#, 1), 401),
+    ] {
+        let body = format!("{}.{}", encode(r#"{"alg":"HS256"}"#), encode(&claims));
+        let signature =
+            jsonwebtoken::crypto::sign(body.as_bytes(), &key, Algorithm::HS256).unwrap();
+        let token = format!("{body}.{signature}");
+        assert_eq!(
+            me(&server, &token).send().await.unwrap().status(),
+            status,
+            "{claims}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_a_configured_audience_a_token_for_others_is_refused() {
+    let server = TestServer::with(&[("SORTIE_AUTH_JWT_SECRET", SECRET)]).await;
+    let mut unaddressed = claims();
+    unaddressed.as_object_mut().unwrap().remove("aud");
+    json_of(me(&server, &hs256(&unaddressed)), 200).await;
+    for audience in [
+        json!("sortie"),
+        json!(["other"]),
+        json!([]),
+        json!(null),
+        json!(""),
+    ] {
+        let token = hs256(&with("aud", audience));
+        problem(me(&server, &token), 401, "unauthenticated").await;
+    }
+}
+
+#[tokio::test]
+async fn names_from_elsewhere_do_not_look_like_those_here() {
+    let server = trusting_secret().await;
+    for (number, name) in [
+        "admin",
+        "\u{430}dmin",
+        "ad\u{200b}min",
+        "\u{ff41}dmin",
+        "system",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut claims = with("sub", json!(format!("s-{number}")));
+        claims["preferred_username"] = json!(name);
+        claims["name"] = json!("Ann\u{202e}nnA");
+        let user = json_of(me(&server, &hs256(&claims)), 200).await;
+        let username = user["username"].as_str().unwrap();
+        assert!(username.contains('-'), "{name:?} became {username:?}");
+        assert_eq!(user["display_name"], "AnnnnA");
+    }
+    let id = server.admin().await.user_id;
+    let mut claims = with("sub", json!("s-id"));
+    claims["preferred_username"] = json!(id);
+    let user = json_of(me(&server, &hs256(&claims)), 200).await;
+    assert_ne!(user["username"], json!(id));
 }
 
 #[tokio::test]
@@ -146,7 +274,7 @@ async fn a_token_that_is_not_right_in_every_way_is_worth_nothing() {
         ("from the future", hs256(&with("iat", json!(NOW + 3600)))),
         ("nobody", hs256(&with("sub", json!("")))),
         ("no subject", hs256(&with("sub", json!({ "a": 1 })))),
-        ("too long", hs256(&with("pad", json!("x".repeat(9_000))))),
+        ("too long", hs256(&with("pad", json!("x".repeat(50_000))))),
         ("a cut signature", good[..good.len() - 4].to_owned()),
         ("no signature", format!("{head}.")),
         ("another head", format!("e30.{}.{signature}", &head[4..])),

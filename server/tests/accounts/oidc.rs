@@ -1,0 +1,449 @@
+//! Signing in at an OpenID provider: admission, roles, and a provider that misbehaves.
+
+use jsonwebtoken::{Algorithm, Header};
+
+use crate::oidc_provider::{Provider, begin, callback, cookies_of, key_header};
+use crate::support::header;
+use crate::*;
+
+const ROLES: [(&str, &str); 2] = [
+    ("SORTIE_OIDC_ROLE_CLAIM", "roles"),
+    ("SORTIE_OIDC_ADMIN_VALUES", "operator, Domain Admins"),
+];
+
+/// The user of a browser with these cookies.
+async fn who(server: &TestServer, cookies: &str) -> Value {
+    let request = server
+        .nobody()
+        .get("/api/auth/me")
+        .header("cookie", cookies);
+    json_of(request, 200).await
+}
+
+/// Signs in and answers with the user.
+async fn user(provider: &Provider, server: &TestServer, subject: &str) -> Value {
+    let answer = provider.sign_in(server, subject).await;
+    assert_eq!(
+        answer.status(),
+        303,
+        "{}",
+        answer.text().await.unwrap_or_default()
+    );
+    who(server, &cookies_of(&answer)).await
+}
+
+async fn audit(server: &TestServer, query: &str) -> Vec<Value> {
+    let path = format!("/api/admin/audit?{query}");
+    let rows = json_of(server.admin().await.get(&path), 200).await;
+    rows.as_array().cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn roles_are_read_from_the_shapes_that_providers_use() {
+    for (claim, claims, is_admin) in [
+        // Zitadel.
+        (
+            "urn:zitadel:iam:org:project:roles",
+            json!({ "urn:zitadel:iam:org:project:roles": { "operator": { "1": "a.example" } } }),
+            true,
+        ),
+        // Keycloak, with a client whose id has dots.
+        (
+            "resource_access.sortie.example.com.roles",
+            json!({ "resource_access": { "sortie.example.com": { "roles": ["operator"] } } }),
+            true,
+        ),
+        // Auth0, with a claim named by a URL, and nested in one.
+        (
+            "https://example.org/app.roles",
+            json!({ "https://example.org/app": { "roles": ["operator"] } }),
+            true,
+        ),
+        // Entra ID, Okta, LDAP.
+        (
+            "groups",
+            json!({ "groups": ["Users", "Domain Admins"] }),
+            true,
+        ),
+        ("groups", json!({ "groups": "Domain Admins" }), true),
+        ("scope", json!({ "scope": "openid operator" }), true),
+        ("groups", json!({ "groups": ["Domain", "Admins"] }), false),
+        ("roles", json!({ "roles": "no operator rights" }), false),
+        ("roles", json!({ "roles": { "operator": false } }), false),
+        ("roles", json!({ "roles": [["operator"]] }), false),
+        ("roles", json!({ "roles": "Operator" }), false),
+        ("roles", json!({}), false),
+    ] {
+        let provider = Provider::start().await;
+        let variables = [("SORTIE_OIDC_ROLE_CLAIM", claim), ROLES[1]];
+        let server = provider.server(&variables).await;
+        let roles = match is_admin {
+            true => json!(["user", "admin"]),
+            false => json!(["user"]),
+        };
+        // In the ID token, and in the user info.
+        provider.set().id_token = claims.clone();
+        assert_eq!(
+            user(&provider, &server, "ann").await["roles"],
+            roles,
+            "{claims}"
+        );
+        provider.set().id_token = json!({});
+        provider.set().user_info = claims.clone();
+        assert_eq!(
+            user(&provider, &server, "bob").await["roles"],
+            roles,
+            "{claims}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_valid_id_token_is_enough_when_user_info_fails() {
+    let provider = Provider::start().await;
+    let server = provider.server(&ROLES).await;
+    provider.set().id_token = json!({ "roles": ["operator"], "name": "Ann" });
+    for status in [401, 403, 404, 500, 503] {
+        provider.set().user_info_status = status;
+        let ann = user(&provider, &server, "ann").await;
+        assert_eq!(ann["roles"], json!(["user", "admin"]), "{status}");
+    }
+    // Claims about another subject, and what is no user info, are not used.
+    provider.set().user_info_status = 200;
+    provider.set().id_token = json!({});
+    for other in [
+        json!({ "sub": "boss", "roles": ["operator"] }),
+        json!({ "sub": null, "roles": ["operator"] }),
+        json!({ "sub": ["ann"], "roles": ["operator"] }),
+    ] {
+        provider.set().user_info = other;
+        let ann = user(&provider, &server, "ann").await;
+        assert_eq!(ann["roles"], json!(["user"]));
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_with_many_groups_is_read() {
+    let provider = Provider::start().await;
+    let variables = [("SORTIE_OIDC_ROLE_CLAIM", "groups"), ROLES[1]];
+    let server = provider.server(&variables).await;
+    let mut groups: Vec<_> = (0..150)
+        .map(|number| {
+            format!("CN=Group {number:03},OU=Departments and projects,DC=corp,DC=example,DC=com")
+        })
+        .collect();
+    groups.push("operator".to_owned());
+    provider.set().id_token = json!({ "groups": groups });
+    let ann = user(&provider, &server, "ann").await;
+    assert_eq!(ann["roles"], json!(["user", "admin"]));
+    provider.set().id_token = json!({ "groups": "x".repeat(64 * 1024) });
+    let answer = provider.sign_in(&server, "ann").await;
+    assert_eq!(answer.status(), 401);
+}
+
+#[tokio::test]
+async fn only_users_with_a_required_value_are_admitted() {
+    let provider = Provider::start().await;
+    let server = provider
+        .server(&[
+            ("SORTIE_OIDC_REQUIRED_CLAIM", "groups"),
+            ("SORTIE_OIDC_REQUIRED_VALUES", "Sortie Users, staff"),
+        ])
+        .await;
+    for groups in [
+        json!("Sortie Users"),
+        json!(["x", "staff"]),
+        json!({ "staff": true }),
+    ] {
+        provider.set().id_token = json!({ "groups": groups });
+        user(&provider, &server, "ann").await;
+    }
+    for groups in [
+        json!(null),
+        json!("Users"),
+        json!("staff x"),
+        json!(["STAFF"]),
+        json!([["staff"]]),
+        json!({ "staff": false }),
+        json!(true),
+    ] {
+        provider.set().id_token = json!({ "groups": groups });
+        let answer = provider.sign_in(&server, "mallory").await;
+        assert_eq!(answer.status(), 403, "{groups}");
+        assert!(!cookies_of(&answer).contains("sortie_access"));
+        assert_eq!(header(&answer, "content-type"), "application/problem+json");
+    }
+    let admin = server.admin().await;
+    let users = json_of(admin.get("/api/admin/users"), 200).await;
+    assert_eq!(users.as_array().map(Vec::len), Some(2), "{users}");
+    let denied = audit(&server, "action=sign_in&result=denied").await;
+    assert_eq!(denied.len(), 7);
+    assert!(
+        denied[0]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("REQUIRED_CLAIM")
+    );
+
+    // The claim is in the user info, which is out of reach: try again, not "no access".
+    provider.set().id_token = json!({});
+    provider.set().user_info = json!({ "groups": ["staff"] });
+    user(&provider, &server, "bob").await;
+    provider.set().user_info_status = 503;
+    assert_eq!(provider.sign_in(&server, "bob").await.status(), 503);
+}
+
+#[tokio::test]
+async fn only_users_with_a_verified_address_in_a_required_domain_are_admitted() {
+    let provider = Provider::start().await;
+    let server = provider
+        .server(&[(
+            "SORTIE_OIDC_REQUIRED_DOMAINS",
+            "Example.org, lab.example.com",
+        )])
+        .await;
+    for (email, verified, admitted) in [
+        (json!("ann@example.org"), json!(true), true),
+        (json!("ann@EXAMPLE.ORG"), json!(true), true),
+        (json!("ann@lab.example.com"), json!("true"), true),
+        (json!("ann@example.org"), json!(false), false),
+        (json!("ann@example.org"), json!(null), false),
+        (json!("ann@example.org"), json!("yes"), false),
+        (json!("ann@example.org"), json!(1), false),
+        (json!("ann@evil-example.org"), json!(true), false),
+        (json!("ann@sub.example.org"), json!(true), false),
+        (json!("ann@example.org@evil.example"), json!(true), false),
+        (json!("ann@example.org "), json!(true), false),
+        (json!("ann@ex\u{430}mple.org"), json!(true), false),
+        (json!(["ann@example.org"]), json!(true), false),
+        (json!("example.org"), json!(true), false),
+        (json!(null), json!(true), false),
+    ] {
+        provider.set().id_token = json!({ "email": email, "email_verified": verified });
+        let status = provider.sign_in(&server, "ann").await.status();
+        let expected = if admitted { 303 } else { 403 };
+        assert_eq!(status, expected, "{email} {verified}");
+    }
+}
+
+#[tokio::test]
+async fn elevation_and_demotion_by_a_claim_are_in_the_audit_log() {
+    let provider = Provider::start().await;
+    let server = provider.server(&ROLES).await;
+    provider.set().id_token = json!({ "roles": ["guest"] });
+    let ann = user(&provider, &server, "ann").await;
+    let path = format!("action=user.change&subject={}", ann["id"].as_str().unwrap());
+    assert!(audit(&server, &path).await.is_empty());
+    for (roles, word) in [("operator", "elevated"), ("guest", "demoted")] {
+        provider.set().id_token = json!({ "roles": [roles] });
+        for _ in 0..2 {
+            user(&provider, &server, "ann").await;
+        }
+        let rows = audit(&server, &path).await;
+        let detail = rows[0]["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with(word), "{detail}");
+        assert!(detail.contains(&provider.issuer), "{detail}");
+    }
+    assert_eq!(audit(&server, &path).await.len(), 2);
+    // So is what somebody may do from the start.
+    provider.set().id_token = json!({ "roles": ["operator"] });
+    let boss = user(&provider, &server, "boss").await;
+    let path = format!(
+        "action=user.create&subject={}",
+        boss["id"].as_str().unwrap()
+    );
+    let rows = audit(&server, &path).await;
+    let detail = rows[0]["detail"].as_str().unwrap();
+    assert!(detail.contains("roles by a claim: user, admin"), "{detail}");
+}
+
+#[tokio::test]
+async fn an_id_token_that_is_not_right_in_every_way_signs_nobody_in() {
+    let provider = Provider::start().await;
+    let server = provider.server(&[]).await;
+    let crit = |names: &[&str]| {
+        let mut header = key_header();
+        header.crit = Some(names.iter().map(|&it| it.to_owned()).collect());
+        header
+    };
+    let typed = |typ: &str| {
+        let mut header = key_header();
+        header.typ = Some(typ.to_owned());
+        header
+    };
+    let mut unnamed = Header::new(Algorithm::ES256);
+    unnamed.kid = Some("two".to_owned());
+    for (why, header, altered) in [
+        ("critical extension", crit(&["b64"]), json!({})),
+        ("unknown critical extension", crit(&["x"]), json!({})),
+        ("no critical extension", crit(&[]), json!({})),
+        ("logout token", typed("logout+jwt"), json!({})),
+        ("unknown key", unnamed, json!({})),
+        ("another party", key_header(), json!({ "azp": "other" })),
+        (
+            "several parties",
+            key_header(),
+            json!({ "azp": [oidc_provider::CLIENT] }),
+        ),
+        ("another audience", key_header(), json!({ "aud": "other" })),
+        (
+            "an audience with spaces",
+            key_header(),
+            json!({ "aud": "other sortie" }),
+        ),
+        ("no audience", key_header(), json!({ "aud": null })),
+        (
+            "another issuer",
+            key_header(),
+            json!({ "iss": "https://evil.example" }),
+        ),
+        ("another nonce", key_header(), json!({ "nonce": "x" })),
+        ("no nonce", key_header(), json!({ "nonce": null })),
+        ("expired", key_header(), json!({ "exp": 1 })),
+        ("no subject", key_header(), json!({ "sub": null })),
+        (
+            "a subject that is a list",
+            key_header(),
+            json!({ "sub": ["ann"] }),
+        ),
+    ] {
+        provider.set().header = header;
+        provider.set().altered = altered;
+        let answer = provider.sign_in(&server, "ann").await;
+        assert_eq!(answer.status(), 401, "{why}");
+        assert!(!cookies_of(&answer).contains("sortie_access"), "{why}");
+        // Only failures of a minute count.
+        server.clock.advance(MINUTE);
+    }
+    provider.set().header = typed("JWT");
+    provider.set().altered =
+        json!({ "aud": ["x", oidc_provider::CLIENT], "azp": oidc_provider::CLIENT });
+    user(&provider, &server, "ann").await;
+}
+
+#[tokio::test]
+async fn fifty_requests_cause_one_call_of_the_provider() {
+    let provider = Provider::start().await;
+    let server = provider.server(&[]).await;
+    let fifty = async || {
+        let url = format!("{}/api/auth/oidc/login", server.url);
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let requests = (0..50).map(|_| client.get(&url).send());
+        let answers = futures_util::future::join_all(requests).await;
+        let statuses = answers.into_iter().map(|it| it.unwrap().status().as_u16());
+        statuses.collect::<Vec<_>>()
+    };
+    provider.set().discovery_status = 503;
+    assert_eq!(fifty().await, [503; 50]);
+    assert_eq!(provider.calls("discovery"), 1);
+    provider.set().discovery_status = 200;
+    assert_eq!(fifty().await, [503; 50]);
+    assert_eq!(provider.calls("discovery"), 1);
+    server.clock.advance(Duration::from_secs(5));
+    assert_eq!(fifty().await, [303; 50]);
+    assert_eq!(provider.calls("discovery"), 2);
+    // An hour later it is out of reach: what it said still counts, and it is not asked for each request.
+    server.clock.advance(Duration::from_secs(3600));
+    provider.set().discovery_status = 503;
+    assert_eq!(fifty().await, [303; 50]);
+    assert_eq!(provider.calls("discovery"), 3);
+
+    // One answer of the provider, sent fifty times.
+    let (cookie, code, state) = provider.way_back(&server, "ann").await;
+    let requests = (0..50).map(|_| callback(&server, &cookie, &code, &state));
+    let answers = futures_util::future::join_all(requests).await;
+    let signed_in = answers.iter().filter(|it| it.status() == 303).count();
+    assert_eq!(signed_in, 1);
+    assert_eq!(provider.calls("token"), 1);
+
+    // Made-up codes from one address: a few are tried.
+    server.clock.advance(MINUTE);
+    let mut attempts = Vec::new();
+    for _ in 0..50 {
+        let (cookie, location) = begin(&server).await;
+        let url = reqwest::Url::parse(&location).unwrap();
+        let state = url
+            .query_pairs()
+            .find(|(name, _)| name == "state")
+            .unwrap()
+            .1;
+        attempts.push((cookie, state.into_owned()));
+    }
+    let requests = attempts
+        .iter()
+        .map(|(cookie, state)| callback(&server, cookie, "made-up", state));
+    let answers = futures_util::future::join_all(requests).await;
+    let refused = answers.iter().filter(|it| it.status() == 429).count();
+    assert_eq!(refused, 40);
+    assert!(
+        answers
+            .iter()
+            .filter(|it| it.status() == 429)
+            .all(|it| it.headers().contains_key("retry-after"))
+    );
+    assert_eq!(provider.calls("token"), 11);
+    server.clock.advance(MINUTE);
+    user(&provider, &server, "ann").await;
+}
+
+#[tokio::test]
+async fn a_token_endpoint_that_fails_is_left_alone_for_a_moment() {
+    let provider = Provider::start().await;
+    let server = provider.server(&[]).await;
+    provider.set().token_status = 502;
+    for _ in 0..5 {
+        assert_eq!(provider.sign_in(&server, "ann").await.status(), 503);
+    }
+    assert_eq!(provider.calls("token"), 1);
+    provider.set().token_status = 200;
+    server.clock.advance(MINUTE);
+    user(&provider, &server, "ann").await;
+    // Keys that cannot be fetched are asked for once as well, whatever tokens come.
+    let provider = Provider::start().await;
+    let server = provider.server(&[]).await;
+    provider.set().keys_status = 500;
+    for _ in 0..5 {
+        assert_eq!(provider.sign_in(&server, "ann").await.status(), 503);
+    }
+    assert_eq!(provider.calls("keys"), 1);
+}
+
+#[tokio::test]
+async fn half_of_a_requirement_stops_the_start() {
+    let read = |more: &[(&str, &str)]| {
+        let mut variables = vec![
+            ("SORTIE_OIDC_ISSUER", "https://id.example"),
+            ("SORTIE_OIDC_CLIENT_ID", "sortie"),
+            (
+                "SORTIE_OIDC_REDIRECT_URL",
+                "https://sortie.example/api/auth/oidc/callback",
+            ),
+        ];
+        variables.extend(more);
+        let value = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        sortie_server::Config::read(&value)
+            .err()
+            .map(|errors| errors.len())
+    };
+    assert_eq!(read(&[]), None);
+    for wrong in [
+        [("SORTIE_OIDC_REQUIRED_CLAIM", "groups")],
+        [("SORTIE_OIDC_REQUIRED_VALUES", "staff")],
+        [("SORTIE_OIDC_REQUIRED_DOMAINS", ", ,")],
+        [(
+            "SORTIE_OIDC_REQUIRED_DOMAINS",
+            "example.org lab.example.org",
+        )],
+        [("SORTIE_OIDC_REQUIRED_DOMAINS", "@example.org")],
+        [("SORTIE_OIDC_ADMIN_VALUES", ",")],
+        [("SORTIE_OIDC_SCOPES", "openid,email")],
+    ] {
+        assert_eq!(read(&wrong), Some(1), "{wrong:?}");
+    }
+}
