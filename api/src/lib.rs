@@ -42,5 +42,5 @@ pub use retention::{
 pub use server::{Readiness, Ready, ServerInfo};
 pub use session::{NewSession, RecordingToken, Session, SessionStatus, SessionUpdate};
 pub use settings::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
-pub use storage::{DayUsage, RetentionRule, StatusUsage, StorageReport, UserUsage};
+pub use storage::{DayUsage, QuotaUsage, RetentionRule, StatusUsage, StorageReport, UserUsage};
 pub use token::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};

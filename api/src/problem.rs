@@ -86,6 +86,8 @@ codes! {
     RequestTimeout = "Request took too long",
     /// Larger than allowed.
     TooLarge = "Too large",
+    /// A quota of the user is used up; the detail names it.
+    QuotaExceeded = "Quota exceeded",
     /// The range lies outside the file.
     RangeNotSatisfiable = "Range not satisfiable",
     /// The upload is gone.

@@ -33,6 +33,26 @@ pub struct StorageReport {
     pub retention: RetentionRule,
 }
 
+/// Answer to `GET /api/storage/usage`: the caller's usage beside the caller's quotas.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct QuotaUsage {
+    /// Bytes of the caller's recordings, growing ones included.
+    pub bytes: u64,
+    /// Bytes of the recordings that the caller has protected from automatic deletion.
+    pub protected_bytes: u64,
+    /// Uploads that are not complete.
+    pub open_uploads: u64,
+    /// Most bytes of one user's recordings; absent: no quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
+    /// Most bytes that the caller may protect; absent: no quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_protected_bytes: Option<u64>,
+    /// Most uploads that one user may have open.
+    pub uploads_per_user: u32,
+}
+
 /// What the recordings of one status take up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

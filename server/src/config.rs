@@ -47,6 +47,20 @@ const MIB: u64 = 1024 * 1024;
 /// The libraries report their own retries; what comes of them is ours to say.
 const LOG: &str = "info,sqlx=warn,object_store=warn,aws_config=warn";
 
+/// Largest quota, in MiB: 1 EiB.
+const QUOTA_MB_MAX: u64 = 1 << 40;
+
+/// Limit of the bytes that one user may protect from automatic deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtectedQuota {
+    /// No limit.
+    Off,
+    /// A quarter of the disk, while there is a threshold of disk usage.
+    ShareOfDisk,
+    /// This many bytes.
+    Bytes(u64),
+}
+
 /// Everything that is set before the server starts.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -62,6 +76,10 @@ pub struct Config {
     /// `SORTIE_UPLOADS_PER_USER`: how many uploads of one person may be open at once, complete partial ones
     /// that wait to be joined among them. At least 1.
     pub uploads_per_user: u32,
+    /// `SORTIE_QUOTA_MB_PER_USER`: most bytes of one user's recordings; `None`: no quota.
+    pub quota_bytes: Option<u64>,
+    /// `SORTIE_QUOTA_PROTECTED_MB_PER_USER`: most bytes that one user may protect from automatic deletion.
+    pub protected_quota: ProtectedQuota,
     /// `SORTIE_RECORDING_RETENTION_DAYS`: `ready` recordings older than so many days are deleted; 0: none.
     pub retention_days: u32,
     /// `SORTIE_RECORDING_DISK_HIGH_PERCENT` and `SORTIE_RECORDING_DISK_LOW_PERCENT`: when the disk is fuller than
@@ -298,6 +316,11 @@ impl Config {
         let max_size_mb = reader.number("SORTIE_RECORDING_MAX_SIZE_MB", 500, 1, 16_777_216);
         let silence = reader.number("SORTIE_RECORDING_SILENCE_SECONDS", 600, 5, 31_536_000);
         let uploads = reader.number("SORTIE_UPLOADS_PER_USER", 32, 1, 1_000_000);
+        let quota_mb = reader.number("SORTIE_QUOTA_MB_PER_USER", 0, 0, QUOTA_MB_MAX);
+        let protected_quota_mb = reader
+            .text("SORTIE_QUOTA_PROTECTED_MB_PER_USER")
+            .is_some()
+            .then(|| reader.number("SORTIE_QUOTA_PROTECTED_MB_PER_USER", 0, 0, QUOTA_MB_MAX));
         let retention_days = reader.number("SORTIE_RECORDING_RETENTION_DAYS", 0, 0, 36_500);
         let disk_marks = disk_marks(&mut reader, back_end.as_deref());
         let path = reader
@@ -349,6 +372,12 @@ impl Config {
             max_size_bytes: max_size_mb * MIB,
             silence: Duration::from_secs(silence),
             uploads_per_user: u32::try_from(uploads).unwrap_or(32),
+            quota_bytes: (quota_mb > 0).then(|| quota_mb.saturating_mul(MIB)),
+            protected_quota: match protected_quota_mb {
+                None => ProtectedQuota::ShareOfDisk,
+                Some(0) => ProtectedQuota::Off,
+                Some(mb) => ProtectedQuota::Bytes(mb.saturating_mul(MIB)),
+            },
             retention_days: u32::try_from(retention_days).unwrap_or_default(),
             disk_marks,
             host,

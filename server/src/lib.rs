@@ -43,8 +43,8 @@ pub use config::{
 };
 pub use config::{
     Config, ConfigError, DatabaseConfig, ForwardedHeaders, JwtConfig, JwtKeys, LocalStorageConfig,
-    Network, PublicUrl, Secret, Settings, SignInConfig, StorageConfig, TelemetryConfig, VARIABLES,
-    Variable, variables_help,
+    Network, ProtectedQuota, PublicUrl, Secret, Settings, SignInConfig, StorageConfig,
+    TelemetryConfig, VARIABLES, Variable, variables_help,
 };
 pub use server::{OpenError, Server, verify_audit};
 pub use sweep::{

@@ -4,6 +4,7 @@ use sortie_api::RecordingStatus;
 use sqlx::Row;
 
 use super::leases::Lease;
+use super::recordings::signed;
 use super::{Action, Actor, AuditEvent, Catalog, CatalogError, audit, parts};
 use crate::policy::Candidate;
 
@@ -27,6 +28,25 @@ const CANDIDATES: &str = "SELECT c.id, c.created_ms, c.size_bytes + \
 /// Parts of a recording that may still grow.
 const OPEN_PARTS: &str = "SELECT COUNT(*) FROM recordings WHERE part_of = $1 \
     AND status IN ('recording', 'uploading', 'processing')";
+
+/// Most bytes that the owner of a recording may protect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProtectedLimit {
+    /// Of all protected recordings together.
+    pub(crate) bytes: u64,
+    /// Size that a recording may still grow to.
+    pub(crate) growing_bytes: u64,
+}
+
+/// Outcome of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    Done,
+    /// The recording is deleted.
+    Gone,
+    /// The owner would have more protected bytes than allowed.
+    OverQuota,
+}
 
 impl Catalog {
     /// One batch of what may go, oldest first, behind `cursor` (creation and id).
@@ -107,18 +127,28 @@ impl Catalog {
         Ok(count.unsigned_abs())
     }
 
-    /// Changes what an owner may change; `None` leaves as it is. `false` if there is no such recording any more.
+    /// Changes what an owner may change; `None` leaves as it is.
     pub(crate) async fn change_recording(
         &self,
         id: &str,
         protected: Option<bool>,
         filename: Option<&str>,
+        limit: Option<ProtectedLimit>,
         event: &AuditEvent<'_>,
         now_ms: i64,
-    ) -> Result<bool, CatalogError> {
+    ) -> Result<Changed, CatalogError> {
         let mut transaction = self.pool.begin().await?;
         let mut found = true;
         if let Some(protected) = protected {
+            if limit.is_some() {
+                // One protection after the other for each user, or two at once would both fit.
+                sqlx::query(
+                    "UPDATE users SET disabled = disabled WHERE id = (SELECT user_id FROM recordings WHERE id = $1)",
+                )
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
+            }
             let done =
                 sqlx::query("UPDATE recordings SET protected = $1 WHERE id = $2 AND deleting = 0")
                     .bind(i64::from(protected))
@@ -132,6 +162,12 @@ impl Catalog {
                 .bind(id)
                 .execute(&mut *transaction)
                 .await?;
+            if let (true, Some(limit)) = (protected, limit) {
+                let bytes = protected_bytes(&mut transaction, id, limit.growing_bytes).await?;
+                if bytes > limit.bytes {
+                    return Ok(Changed::OverQuota);
+                }
+            }
         }
         if let Some(filename) = filename {
             let done =
@@ -143,12 +179,23 @@ impl Catalog {
             found &= done.rows_affected() == 1;
         }
         if !found {
-            return Ok(false);
+            return Ok(Changed::Gone);
         }
         audit::append(&mut transaction, now_ms, event).await?;
         transaction.commit().await?;
         self.tell_of_audit();
-        Ok(true)
+        Ok(Changed::Done)
+    }
+
+    /// Bytes of a user's protected recordings.
+    pub(crate) async fn protected_bytes_of(&self, user_id: &str) -> Result<u64, CatalogError> {
+        let bytes: i64 = sqlx::query_scalar(
+            "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 AND protected = 1",
+        )
+        .bind(user_id)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(bytes.unsigned_abs())
     }
 
     /// Names a recording as its sender calls the file, if it is still called `was_named`.
@@ -166,4 +213,22 @@ impl Catalog {
             .await?;
         Ok(())
     }
+}
+
+/// Bytes that the owner of a recording has protected; each that still grows counts as `growing_bytes`.
+async fn protected_bytes(
+    connection: &mut sqlx::AnyConnection,
+    id: &str,
+    growing_bytes: u64,
+) -> Result<u64, CatalogError> {
+    let bytes: i64 = sqlx::query_scalar(
+        "SELECT CAST(COALESCE(SUM(CASE WHEN status IN ('recording', 'uploading') AND size_bytes < $2 THEN $2 \
+         ELSE size_bytes END), 0) AS BIGINT) FROM recordings \
+         WHERE user_id = (SELECT user_id FROM recordings WHERE id = $1) AND protected = 1 AND deleting = 0",
+    )
+    .bind(id)
+    .bind(signed(growing_bytes))
+    .fetch_one(connection)
+    .await?;
+    Ok(bytes.unsigned_abs())
 }

@@ -63,7 +63,7 @@ impl Catalog {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{catalog, growing};
+    use super::super::testing::{at_most, catalog, growing};
     use super::*;
 
     fn growth(id: &str, size_bytes: u64) -> Growth {
@@ -80,7 +80,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let catalog = catalog(folder.path()).await?;
         for id in ["one", "deleted", "other"] {
-            catalog.insert_recording(&growing(id), 10).await?;
+            catalog.insert_recording(&growing(id), at_most(10)).await?;
         }
         catalog.mark_uploading("other").await?;
         catalog.mark_deleting("deleted").await?;
@@ -107,7 +107,9 @@ mod tests {
     async fn more_than_one_statement_takes() -> Result<(), CatalogError> {
         let folder = tempfile::tempdir().expect("a folder");
         let catalog = catalog(folder.path()).await?;
-        catalog.insert_recording(&growing("last"), 10).await?;
+        catalog
+            .insert_recording(&growing("last"), at_most(10))
+            .await?;
         let mut grown: Vec<_> = (0..AT_ONCE).map(|n| growth(&n.to_string(), 1)).collect();
         grown.push(growth("last", 7));
         catalog.note_growth(&grown).await?;

@@ -81,13 +81,53 @@ pub(crate) struct RecordingRow {
     pub(crate) part: i64,
 }
 
+/// Most open uploads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OpenLimit {
+    /// Of one user.
+    pub(crate) of_user: u32,
+    /// Of one session of that user.
+    pub(crate) of_session: u32,
+}
+
+/// Open uploads of one user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OpenUploads {
+    /// All of them.
+    pub(crate) of_user: u64,
+    /// Those of one session.
+    pub(crate) of_session: u64,
+}
+
+impl OpenUploads {
+    /// The limit that they have reached, if any.
+    pub(crate) fn reached(self, limit: OpenLimit) -> Option<u32> {
+        if self.of_session >= u64::from(limit.of_session) {
+            return Some(limit.of_session);
+        }
+        (self.of_user >= u64::from(limit.of_user)).then_some(limit.of_user)
+    }
+}
+
+/// Bytes of one user's recordings, as of the last time they were written down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UserBytes {
+    /// Of all that are closed.
+    pub(crate) closed_bytes: u64,
+    /// Id and bytes of each that is open, complete partial uploads included.
+    pub(crate) open: Vec<(String, u64)>,
+}
+
 /// What became of a recording that was to be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Insertion {
     /// It is there.
     Done,
-    /// Its owner has as many open uploads as one person may have.
-    TooMany,
+    /// Its owner or its session has as many open uploads as it may have.
+    TooMany {
+        /// How many that is.
+        most: u32,
+    },
     /// Its owner has an open upload with the same key, and this is its id.
     Known(String),
     /// The recording that it continues is deleted.
@@ -242,14 +282,14 @@ fn bound<'q>(query: Insert<'q>, row: &'q RecordingRow, part: i64) -> Insert<'q> 
 }
 
 impl Catalog {
-    /// Adds a recording, unless its owner has an open upload with the same key, or `most` open uploads already.
+    /// Adds a recording, unless its owner has an open upload with the same key, or too many open uploads already.
     pub(crate) async fn insert_recording(
         &self,
         row: &RecordingRow,
-        most: u32,
+        limit: OpenLimit,
     ) -> Result<Insertion, CatalogError> {
         loop {
-            match self.inserted(row, most).await? {
+            match self.inserted(row, limit).await? {
                 Attempt::Conflict => {}
                 Attempt::Ended(outcome) => return Ok(outcome),
             }
@@ -257,18 +297,24 @@ impl Catalog {
             if let Some(id) = self.upload_with(&row.user_id, key).await? {
                 return Ok(Insertion::Known(id));
             }
-            if self.open_uploads(&row.user_id).await? >= u64::from(most) {
-                return Ok(Insertion::TooMany);
+            let open = self.open_uploads(&row.user_id, &row.session_id).await?;
+            if let Some(most) = open.reached(limit) {
+                return Ok(Insertion::TooMany { most });
             }
             // What was in its way has just ended.
         }
     }
 
     /// Adds a recording, unless its owner has too many open uploads or one with the same key.
-    async fn inserted(&self, row: &RecordingRow, most: u32) -> Result<Attempt, CatalogError> {
+    async fn inserted(
+        &self,
+        row: &RecordingRow,
+        limit: OpenLimit,
+    ) -> Result<Attempt, CatalogError> {
         let condition = format!(
             "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 \
              WHERE (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND ({OPEN})) < $16 \
+             AND (SELECT COUNT(*) FROM recordings WHERE user_id = $3 AND session_id = $2 AND ({OPEN})) < $17 \
              ON CONFLICT (user_id, idempotency_key) WHERE idempotency_key IS NOT NULL AND {KEYED} DO NOTHING"
         );
         let sql = format!("{INSERT} {condition}");
@@ -289,7 +335,9 @@ impl Catalog {
                 parts::NextNumber::TooMany => return Ok(Attempt::Ended(Insertion::TooManyParts)),
             };
         }
-        let insert = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row, part).bind(i64::from(most));
+        let insert = bound(sqlx::query(sqlx::AssertSqlSafe(sql)), row, part)
+            .bind(i64::from(limit.of_user))
+            .bind(i64::from(limit.of_session));
         if insert.execute(&mut *transaction).await?.rows_affected() != 1 {
             return Ok(Attempt::Conflict);
         }
@@ -300,14 +348,49 @@ impl Catalog {
         Ok(Attempt::Ended(Insertion::Done))
     }
 
-    /// How many uploads of somebody take room and are no recording yet.
-    pub(crate) async fn open_uploads(&self, user_id: &str) -> Result<u64, CatalogError> {
-        let sql = format!("SELECT COUNT(*) FROM recordings WHERE user_id = $1 AND ({OPEN})");
-        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+    /// Counts the uploads of a user that take up storage and are no recording yet, and those of one session among them.
+    pub(crate) async fn open_uploads(
+        &self,
+        user_id: &str,
+        session_id: &str,
+    ) -> Result<OpenUploads, CatalogError> {
+        let sql = format!(
+            "SELECT COUNT(*) AS of_user, COUNT(CASE WHEN session_id = $2 THEN 1 END) AS of_session \
+             FROM recordings WHERE user_id = $1 AND ({OPEN})"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(user_id)
+            .bind(session_id)
             .fetch_one(&self.pool)
             .await?;
-        Ok(count.unsigned_abs())
+        Ok(OpenUploads {
+            of_user: row.try_get::<i64, _>("of_user")?.unsigned_abs(),
+            of_session: row.try_get::<i64, _>("of_session")?.unsigned_abs(),
+        })
+    }
+
+    /// Bytes of a user's recordings and partial uploads.
+    pub(crate) async fn bytes_of_user(&self, user_id: &str) -> Result<UserBytes, CatalogError> {
+        let closed: i64 = sqlx::query_scalar(
+            "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 \
+             AND status IN ('processing', 'ready', 'failed') AND kind <> 'partial'",
+        )
+        .bind(user_id)
+        .fetch_one(&self.pool)
+        .await?;
+        let sql = format!("SELECT id, size_bytes FROM recordings WHERE user_id = $1 AND ({OPEN})");
+        let open = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(user_id)
+            .fetch_all(&self.pool)
+            .await?;
+        let open = open.iter().map(|row| {
+            let size_bytes = row.try_get::<i64, _>("size_bytes")?.unsigned_abs();
+            Ok((row.try_get("id")?, size_bytes))
+        });
+        Ok(UserBytes {
+            closed_bytes: closed.unsigned_abs(),
+            open: open.collect::<Result<_, sqlx::Error>>()?,
+        })
     }
 
     /// The open upload of somebody that was made with this key.

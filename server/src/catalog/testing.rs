@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sortie_api::{RecordingStatus, Role, UserSource};
 
-use super::{Catalog, CatalogError, RecordingRow, UploadKind, UserRow};
+use super::{Catalog, CatalogError, OpenLimit, RecordingRow, UploadKind, UserRow};
 use crate::config::DatabaseConfig;
 
 /// Nothing in it, not even a schema: PostgreSQL with `SORTIE_TEST_DB=postgres`, else SQLite in this folder.
@@ -53,6 +53,14 @@ pub(crate) fn growing(id: &str) -> RecordingRow {
         completed_ms: None,
         part_of: None,
         part: 1,
+    }
+}
+
+/// A limit of open uploads for a user and each session alike.
+pub(crate) fn at_most(uploads: u32) -> OpenLimit {
+    OpenLimit {
+        of_user: uploads,
+        of_session: uploads,
     }
 }
 

@@ -72,6 +72,8 @@ static TABLE: &[Row] = &[
     row("GET",     "/api/recordings/{id}/download",         Owner,   Only(&[Read])),
     row("GET",     "/api/recordings/{id}/stream",           Owner,   Only(&[Read])),
 
+    row("GET",     "/api/storage/usage",                    User,    Only(&[Record, Read])),
+
     // The recorder on board.
     row("GET",     "/api/appliance",                        Admin,   Only(&[AdminScope])),
     row("POST",    "/api/appliance/recording/start",        Admin,   Only(&[AdminScope])),

@@ -14,6 +14,7 @@ use super::{ApiError, ApiResult, AppState};
 use crate::accounts::{Credential, IssueError, TokenError};
 use crate::catalog::Actor;
 use crate::config::SignInConfig;
+use crate::ingest::Creator;
 
 /// The cookie with our pages' access token.
 pub(crate) const ACCESS_COOKIE: &str = "sortie_access";
@@ -61,6 +62,15 @@ impl Caller {
         self.session
             .as_deref()
             .is_none_or(|only| only == session_id)
+    }
+
+    /// Whose limit of open uploads a new upload counts against.
+    pub(crate) fn creator(&self) -> Creator {
+        if self.via == Via::Token || self.session.is_some() {
+            Creator::Service
+        } else {
+            Creator::User
+        }
     }
 
     /// Whether they may have what belongs to `owner_id`.

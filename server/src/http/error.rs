@@ -124,7 +124,7 @@ pub(crate) fn status(code: ProblemCode) -> StatusCode {
         }
         // The sender may try again, on a better line.
         ProblemCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ProblemCode::TooLarge | ProblemCode::QuotaExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         // Final for a tus client, unlike 404, which some retry after creating the upload anew.
         ProblemCode::Gone => StatusCode::GONE,
@@ -224,6 +224,13 @@ impl From<IngestError> for ApiError {
                 ),
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("30")),
+            IngestError::OverQuota { max } => Self::new(
+                ProblemCode::QuotaExceeded,
+                format!(
+                    "Your recordings have reached the quota of {} (SORTIE_QUOTA_MB_PER_USER). What had arrived is kept. Delete recordings you no longer need, or ask your administrator for more.",
+                    mebibytes(max)
+                ),
+            ),
             IngestError::NoFirstPart => {
                 Self::not_found("The recording to continue was deleted. Start a new recording.")
             }
@@ -236,6 +243,11 @@ impl From<IngestError> for ApiError {
             IngestError::Catalog(error) => error.into(),
         }
     }
+}
+
+/// A limit as the variables state it.
+pub(super) fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes / (1024 * 1024))
 }
 
 /// More than any sentence of axum's.

@@ -23,6 +23,7 @@ mod multipart;
 mod oidc;
 mod openapi;
 mod query;
+mod quota;
 mod recordings;
 mod retention;
 mod security;
@@ -184,6 +185,7 @@ pub(crate) fn router(state: AppState) -> Router {
             .merge(retention::routes())
             .merge(admin_recordings::routes())
             .merge(admin_storage::routes())
+            .merge(quota::routes())
             .merge(uploads::routes());
     }
     if state.appliance.is_some() {

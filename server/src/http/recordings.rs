@@ -19,8 +19,10 @@ use super::download::{self, Disposition, Sent};
 use super::json::JsonBody;
 use super::lists::{self, ListQuery};
 use super::uploads::is_deceptive;
-use super::{ApiError, ApiResult, AppState, denied, query};
-use crate::catalog::{Action, AuditEvent, CatalogError, RecordingRow, SessionRow, UploadKind};
+use super::{ApiError, ApiResult, AppState, denied, query, quota};
+use crate::catalog::{
+    Action, AuditEvent, CatalogError, Changed, RecordingRow, SessionRow, UploadKind,
+};
 use crate::clock::rfc3339;
 use crate::ingest::with_extension;
 
@@ -286,16 +288,28 @@ async fn change(
         let (actor, detail) = (caller.actor(), changes.join("; "));
         let event = AuditEvent::done(&actor, Action::Change, &row.id).detail(&detail);
         let now_ms = state.clock.now_ms();
-        let mut found = true;
+        let limit = match update.protected {
+            Some(true) if !caller.is_admin() => quota::protected_limit(&state).await,
+            _ => None,
+        };
+        let changed = |changed| match changed {
+            Changed::Done => Ok(()),
+            Changed::Gone => Err(no_such_recording()),
+            Changed::OverQuota => Err(quota::protected_exceeded(limit)),
+        };
         // All parts of a recording are protected, or none.
         let protected = match &row.part_of {
             Some(first) if update.protected.is_some() => {
                 let event = AuditEvent::done(&actor, Action::Change, first).detail(&detail);
-                let change =
-                    state
-                        .catalog
-                        .change_recording(first, update.protected, None, &event, now_ms);
-                found = change.await?;
+                let change = state.catalog.change_recording(
+                    first,
+                    update.protected,
+                    None,
+                    limit,
+                    &event,
+                    now_ms,
+                );
+                changed(change.await?)?;
                 None
             }
             _ => update.protected,
@@ -303,11 +317,8 @@ async fn change(
         if protected.is_some() || filename.is_some() {
             let change = state
                 .catalog
-                .change_recording(&row.id, protected, filename, &event, now_ms);
-            found &= change.await?;
-        }
-        if !found {
-            return Err(no_such_recording());
+                .change_recording(&row.id, protected, filename, limit, &event, now_ms);
+            changed(change.await?)?;
         }
     }
     let row = allowed(&state, &caller, &id).await?;

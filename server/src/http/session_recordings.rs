@@ -64,7 +64,10 @@ async fn start(
         let first = recordings::continued(&state, &caller, &session, &continues).await?;
         row.part_of = Some(first);
     }
-    state.ingest.create(&row, &caller.actor()).await?;
+    state
+        .ingest
+        .create(&row, caller.creator(), &caller.actor())
+        .await?;
     tracing::info!(
         recording = row.id,
         session = session.id,

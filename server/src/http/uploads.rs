@@ -224,7 +224,10 @@ async fn created(
         }
         Some(Concat::Partial) => {
             let row = concat::partial(state, caller, &creation);
-            state.ingest.create(&row, &caller.actor()).await?
+            state
+                .ingest
+                .create(&row, caller.creator(), &caller.actor())
+                .await?
         }
         None => match recording(state, caller, &creation).await? {
             Made::New(id) => id,
@@ -268,7 +271,7 @@ async fn recording(state: &AppState, caller: &Caller, creation: &Creation) -> Ap
     row.idempotency_key = key;
     row.part_of = part_of;
     let actor = caller.actor();
-    let made = match state.ingest.create(&row, &actor).await {
+    let made = match state.ingest.create(&row, caller.creator(), &actor).await {
         Ok(id) if id == row.id => return Ok(Made::New(id)),
         Ok(id) => Ok(Made::Known(id)),
         Err(error) => Err(error.into()),

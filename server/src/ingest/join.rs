@@ -14,7 +14,7 @@ use sortie_tus::header::Concat;
 use super::claim::Claim;
 use super::growing::Growing;
 use super::intake::Intake;
-use super::receive::Received;
+use super::receive::{Limits, Received};
 use super::slot::{Interrupted, Slot, locked};
 use super::{Body, IngestError, Inner};
 use crate::catalog::{Action, Actor, AuditEvent, RecordingRow, UploadKind};
@@ -105,7 +105,15 @@ impl Inner {
         };
         let room = length.saturating_sub(growing.offset());
         let received = self
-            .receive(slot, growing, &mut rest, claim, room, Intake::new(None))
+            .receive(
+                slot,
+                growing,
+                &mut rest,
+                claim,
+                // The parts were counted as they arrived.
+                Limits { room, quota: None },
+                Intake::new(None),
+            )
             .await;
         if let Err(error) = growing.sync().await {
             *state = None;
@@ -121,7 +129,10 @@ impl Inner {
             Received::Whole if offset == length => {}
             Received::Preempted => return Err(IngestError::Preempted),
             Received::ShuttingDown => return Err(IngestError::ShuttingDown),
-            Received::Whole | Received::Interrupted | Received::TooMuch => {
+            Received::Whole
+            | Received::Interrupted
+            | Received::TooMuch
+            | Received::OverQuota(_) => {
                 let error = std::io::Error::other("a partial upload does not have its length");
                 return Err(StorageError::Io(error).into());
             }

@@ -12,6 +12,7 @@ mod growing;
 mod intake;
 mod join;
 mod lost;
+mod quota;
 mod reaper;
 mod receive;
 mod slot;
@@ -34,7 +35,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::catalog::{
-    Action, Actor, AuditEvent, Catalog, CatalogError, Insertion, RecordingRow, UploadKind,
+    Action, Actor, AuditEvent, Catalog, CatalogError, Insertion, OpenLimit, RecordingRow,
+    UploadKind,
 };
 use crate::clock::Clock;
 use crate::config::Config;
@@ -42,6 +44,7 @@ use crate::storage::{Storage, StorageError};
 use batch::Room;
 pub(crate) use finish::with_extension;
 use growing::Growing;
+use quota::Quotas;
 pub(crate) use receive::drain;
 pub(crate) use slot::Progress;
 use slot::{Interrupted, Owner, Slot, closed_position, declared_length, locked};
@@ -76,6 +79,12 @@ pub(crate) enum IngestError {
         /// How many that is.
         most: u32,
     },
+    /// The recordings of its owner take up as many bytes as one user's may.
+    #[error("the quota of {max} bytes is used up")]
+    OverQuota {
+        /// Most bytes of one user's recordings.
+        max: u64,
+    },
     /// The recording that it continues is deleted.
     #[error("the recording that it continues is deleted")]
     NoFirstPart,
@@ -102,6 +111,34 @@ pub(crate) struct Framing {
     pub(crate) held_back: bool,
 }
 
+/// Credential class of the caller that creates an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Creator {
+    /// A user who has signed in: the limit of open uploads is the user's.
+    User,
+    /// A service that records for many people, by an API token or the recording tokens it hands to its pages: the limit
+    /// is each session's, and a multiple of it the service's.
+    Service,
+}
+
+/// Sessions that a service may record at the limit of each.
+const SESSIONS_OF_A_SERVICE: u32 = 16;
+
+impl Creator {
+    fn limit(self, uploads: u32) -> OpenLimit {
+        match self {
+            Self::User => OpenLimit {
+                of_user: uploads,
+                of_session: uploads,
+            },
+            Self::Service => OpenLimit {
+                of_user: uploads.saturating_mul(SESSIONS_OF_A_SERVICE),
+                of_session: uploads,
+            },
+        }
+    }
+}
+
 /// Where an upload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
@@ -121,6 +158,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     max_size: u64,
     uploads_per_user: u32,
+    quotas: Quotas,
     silence: Duration,
     /// Where bodies with a checksum wait until they are whole: a disk that has room for recordings.
     spool_folder: PathBuf,
@@ -143,6 +181,7 @@ impl Ingest {
             clock,
             max_size: config.max_size_bytes,
             uploads_per_user: config.uploads_per_user,
+            quotas: Quotas::new(config.quota_bytes),
             silence: config.silence,
             spool_folder: config.storage.folder().to_owned(),
             room: Room::new(),
@@ -156,10 +195,16 @@ impl Ingest {
     pub(crate) async fn create(
         &self,
         row: &RecordingRow,
+        creator: Creator,
         actor: &Actor,
     ) -> Result<String, IngestError> {
         let (inner, row, actor) = (Arc::clone(&self.0), row.clone(), actor.clone());
-        undisturbed(async move { inner.create(&row, &actor).await }).await
+        undisturbed(async move { inner.create(&row, creator, &actor).await }).await
+    }
+
+    /// Bytes that a user's recordings take up, growing ones included.
+    pub(crate) async fn bytes_of(&self, user_id: &str) -> Result<u64, IngestError> {
+        self.0.bytes_of(user_id).await
     }
 
     /// Makes a recording of partial uploads that are complete, in this order; the answer comes when it is
@@ -393,19 +438,34 @@ fn closed_position_of(row: &RecordingRow) -> Result<Position, IngestError> {
 }
 
 impl Inner {
-    async fn create(&self, row: &RecordingRow, actor: &Actor) -> Result<String, IngestError> {
-        let most = self.uploads_per_user;
-        // Before anything is made for nothing; it is the row that decides.
-        if self.catalog.open_uploads(&row.user_id).await? >= u64::from(most) {
+    async fn create(
+        &self,
+        row: &RecordingRow,
+        creator: Creator,
+        actor: &Actor,
+    ) -> Result<String, IngestError> {
+        let limit = creator.limit(self.uploads_per_user);
+        // Before an object is created in vain; the insertion of the row decides.
+        let reached = self
+            .catalog
+            .open_uploads(&row.user_id, &row.session_id)
+            .await?
+            .reached(limit);
+        let length = row.upload_length.unwrap_or_default().unsigned_abs();
+        let refused = match reached {
+            Some(most) => Err(IngestError::TooMany { most }),
+            None => self.check_quota(&row.user_id, length).await,
+        };
+        if let Err(error) = refused {
             let key = row.idempotency_key.as_deref();
             let known = self.catalog.upload_with(&row.user_id, key).await?;
-            return known.ok_or(IngestError::TooMany { most });
+            return known.ok_or(error);
         }
         let writer = self.storage.create(&row.id).await?;
         let slot = self.slot(&row.id);
         // Before there is a row: whoever finds that may write, and shall find this writer here, not open another.
         let mut state = slot.state.lock().await;
-        let inserted = self.catalog.insert_recording(row, most).await;
+        let inserted = self.catalog.insert_recording(row, limit).await;
         if !matches!(inserted, Ok(Insertion::Done)) {
             drop(writer);
             self.forget(&slot);
@@ -414,7 +474,8 @@ impl Inner {
                 Insertion::Known(id) => Ok(id),
                 Insertion::NoFirstPart => Err(IngestError::NoFirstPart),
                 Insertion::TooManyParts => Err(IngestError::TooManyParts),
-                Insertion::Done | Insertion::TooMany => Err(IngestError::TooMany { most }),
+                Insertion::TooMany { most } => Err(IngestError::TooMany { most }),
+                Insertion::Done => Err(IngestError::Unknown),
             };
         }
         if row.kind != UploadKind::Partial {

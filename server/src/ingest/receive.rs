@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::claim::Claim;
 use super::growing::Growing;
 use super::intake::{Intake, Taken};
+use super::quota::Counter;
 use super::slot::{Interrupted, Owner, Slot, closed_position, declared_length};
 use super::{Body, IngestError, Inner, Position};
 use crate::catalog::{Action, Actor, AuditEvent, RecordingRow, UploadKind};
@@ -29,6 +30,7 @@ pub(super) enum Received {
     Preempted,
     ShuttingDown,
     TooMuch,
+    OverQuota(u64),
 }
 
 impl Received {
@@ -44,6 +46,7 @@ impl Received {
             Self::Interrupted => IngestError::Interrupted { offset },
             Self::Preempted => IngestError::Preempted,
             Self::ShuttingDown => IngestError::ShuttingDown,
+            Self::OverQuota(max) => IngestError::OverQuota { max: *max },
             Self::TooMuch => match length {
                 UploadLength::Known(length) => Refusal::BeyondLength { length },
                 UploadLength::Deferred => Refusal::TooLarge { max_size },
@@ -51,6 +54,15 @@ impl Received {
             .into(),
         })
     }
+}
+
+/// How much of a body may be received.
+#[derive(Clone, Copy)]
+pub(super) struct Limits<'a> {
+    /// Bytes up to the upload's length or the largest recording.
+    pub(super) room: u64,
+    /// The quota of its owner, if there is one.
+    pub(super) quota: Option<&'a Counter>,
 }
 
 impl Inner {
@@ -100,6 +112,10 @@ impl Inner {
             // Another server was told its length while we took it over.
             return Err(IngestError::Preempted);
         }
+        let quota = match slot.owner.get() {
+            Some(owner) => self.quota_of(&owner.user_id).await?,
+            None => self.quota_of(&self.row(id).await?.user_id).await?,
+        };
         let admission = admit(
             append,
             growing.offset(),
@@ -134,7 +150,17 @@ impl Inner {
         let before = growing.offset();
 
         let received = self
-            .receive(&slot, growing, body, &mut claim, admission.room, intake)
+            .receive(
+                &slot,
+                growing,
+                body,
+                &mut claim,
+                Limits {
+                    room: admission.room,
+                    quota: quota.as_deref(),
+                },
+                intake,
+            )
             .await;
         // Whatever happened: what is there is made durable and counted before anybody is answered.
         if let Err(error) = growing.sync().await {
@@ -209,9 +235,10 @@ impl Inner {
         growing: &mut Growing,
         body: &mut Body,
         claim: &mut Claim<'_>,
-        mut room: u64,
+        limits: Limits<'_>,
         mut intake: Intake,
     ) -> Result<Received, StorageError> {
+        let Limits { mut room, quota } = limits;
         let mut durable = growing.offset();
         let receiving = claim.receive_at(durable);
         let ended = loop {
@@ -228,7 +255,12 @@ impl Inner {
                 Taken::End(ended) => break ended,
             };
             let fits = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
-            let too_much = fits < bytes.len();
+            let granted = quota.map_or(fits, |quota| quota.take(fits));
+            let refused = match quota {
+                Some(quota) if granted < fits => Some(Received::OverQuota(quota.max())),
+                _ => (fits < bytes.len()).then_some(Received::TooMuch),
+            };
+            let fits = granted;
             bytes.truncate(fits);
             if !receiving.advance(fits as u64) {
                 break Received::Preempted;
@@ -246,8 +278,8 @@ impl Inner {
             }
             growing.index(&bytes);
             intake.push(bytes);
-            if too_much {
-                break Received::TooMuch;
+            if let Some(refused) = refused {
+                break refused;
             }
         };
         if !intake.is_empty() {

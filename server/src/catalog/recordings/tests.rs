@@ -1,5 +1,5 @@
-use super::super::testing::{catalog, growing, person};
-use super::super::{Action, Actor, AuditEvent, CatalogError};
+use super::super::testing::{at_most, catalog, growing, person};
+use super::super::{Action, Actor, AuditEvent, CatalogError, Changed};
 use super::*;
 
 fn plan(row: &RecordingRow) -> Completion {
@@ -25,17 +25,17 @@ async fn a_finish_does_not_take_back_a_new_name() -> Result<(), CatalogError> {
         ("left alone", None, "first.webm"),
     ] {
         let row = growing(id);
-        assert_eq!(catalog.insert_recording(&row, 10).await?, Insertion::Done);
+        assert_eq!(
+            catalog.insert_recording(&row, at_most(10)).await?,
+            Insertion::Done
+        );
         // Between the moment a finish was planned and the moment it is written down.
         let plan = plan(&row);
         if renamed.is_some() {
             let actor = Actor::system();
             let event = AuditEvent::done(&actor, Action::Change, id);
-            assert!(
-                catalog
-                    .change_recording(id, None, renamed, &event, 2)
-                    .await?
-            );
+            let change = catalog.change_recording(id, None, renamed, None, &event, 2);
+            assert_eq!(change.await?, Changed::Done);
         }
         assert!(catalog.mark_processing(id, &plan, None).await?);
         assert!(catalog.mark_complete(id, 3).await?);
@@ -57,7 +57,10 @@ async fn without_its_lease_nobody_plans_an_end() -> Result<(), CatalogError> {
     let folder = tempfile::tempdir().expect("a folder");
     let catalog = catalog(folder.path()).await?;
     let row = growing("id");
-    assert_eq!(catalog.insert_recording(&row, 10).await?, Insertion::Done);
+    assert_eq!(
+        catalog.insert_recording(&row, at_most(10)).await?,
+        Insertion::Done
+    );
     assert!(!catalog.mark_processing("id", &plan(&row), Some(1)).await?);
     let row = catalog.recording("id").await?.expect("it is there");
     assert_eq!(row.status, RecordingStatus::Recording);
@@ -78,7 +81,7 @@ async fn a_race_opens_no_more_uploads_than_one_person_may() -> Result<(), Catalo
                     user_id,
                     ..growing(&format!("{round}-{number}"))
                 };
-                catalog.insert_recording(&row, 3).await
+                catalog.insert_recording(&row, at_most(3)).await
             })
         });
         let mut inserted = 0;
@@ -86,7 +89,7 @@ async fn a_race_opens_no_more_uploads_than_one_person_may() -> Result<(), Catalo
             inserted += usize::from(done.expect("no panic")? == Insertion::Done);
         }
         assert_eq!(inserted, 3);
-        assert_eq!(catalog.open_uploads(&user.id).await?, 3);
+        assert_eq!(catalog.open_uploads(&user.id, "").await?.of_user, 3);
     }
     Ok(())
 }
@@ -102,7 +105,7 @@ async fn a_race_opens_one_upload_for_one_key() -> Result<(), CatalogError> {
             let catalog = catalog.clone();
             tokio::spawn(async move {
                 let row = keyed(&format!("{user_id}-{number}"), user_id, "key");
-                (catalog.insert_recording(&row, 3).await, row.id)
+                (catalog.insert_recording(&row, at_most(3)).await, row.id)
             })
         });
         let (mut made, mut told) = (Vec::new(), Vec::new());
@@ -124,16 +127,22 @@ async fn a_key_is_free_again_when_its_upload_is_not_open_any_more() -> Result<()
     let folder = tempfile::tempdir().expect("a folder");
     let catalog = catalog(folder.path()).await?;
     let first = keyed("first", "ann", "key");
-    assert_eq!(catalog.insert_recording(&first, 10).await?, Insertion::Done);
+    assert_eq!(
+        catalog.insert_recording(&first, at_most(10)).await?,
+        Insertion::Done
+    );
     let known = Insertion::Known("first".to_owned());
     let again = keyed("again", "ann", "key");
-    assert_eq!(catalog.insert_recording(&again, 10).await?, known);
+    assert_eq!(catalog.insert_recording(&again, at_most(10)).await?, known);
     // Even where there would be no room for another one.
-    assert_eq!(catalog.insert_recording(&again, 1).await?, known);
+    assert_eq!(catalog.insert_recording(&again, at_most(1)).await?, known);
     assert!(catalog.mark_uploading("first").await?);
-    assert_eq!(catalog.insert_recording(&again, 10).await?, known);
+    assert_eq!(catalog.insert_recording(&again, at_most(10)).await?, known);
     for other in [keyed("other", "ann", "other"), keyed("bobs", "bob", "key")] {
-        assert_eq!(catalog.insert_recording(&other, 10).await?, Insertion::Done);
+        assert_eq!(
+            catalog.insert_recording(&other, at_most(10)).await?,
+            Insertion::Done
+        );
     }
     // Complete.
     assert!(
@@ -141,12 +150,18 @@ async fn a_key_is_free_again_when_its_upload_is_not_open_any_more() -> Result<()
             .mark_processing("first", &plan(&first), None)
             .await?
     );
-    assert_eq!(catalog.insert_recording(&again, 10).await?, Insertion::Done);
+    assert_eq!(
+        catalog.insert_recording(&again, at_most(10)).await?,
+        Insertion::Done
+    );
     assert!(catalog.mark_complete("first", 2).await?);
     // On its way out.
     catalog.mark_deleting("again").await?;
     let third = keyed("third", "ann", "key");
-    assert_eq!(catalog.insert_recording(&third, 10).await?, Insertion::Done);
+    assert_eq!(
+        catalog.insert_recording(&third, at_most(10)).await?,
+        Insertion::Done
+    );
     assert!(catalog.delete_recording("third").await?);
     assert_eq!(catalog.upload_with("ann", Some("key")).await?, None);
     Ok(())

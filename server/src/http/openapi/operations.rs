@@ -238,6 +238,8 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("GET", "/api/recordings/{id}/download", "Recordings", "The file, to keep; ranges are answered", &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)]),
     op("GET", "/api/recordings/{id}/stream", "Recordings", "The file, to watch; ranges are answered", &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)]),
 
+    op("GET", "/api/storage/usage", "Recordings", "The caller's storage usage and quotas", &[(200, Data(of::<api::QuotaUsage>))]),
+
     op("GET", "/api/appliance", "Appliance", "What the recorder on board is doing", &[(200, Data(of::<api::Appliance>))]),
     op("POST", "/api/appliance/recording/start", "Appliance", "Begin to record; 409 without a signal", &[(200, Data(of::<api::Appliance>))]),
     op("POST", "/api/appliance/recording/stop", "Appliance", "End what is recorded", &[(200, Data(of::<api::Appliance>))]),

@@ -81,7 +81,7 @@ impl Bench {
         let ingest = Ingest::new(catalog, storage, Arc::new(SystemClock), &config);
         for id in ids {
             ingest
-                .create(&growing(id), &Actor::system())
+                .create(&growing(id), crate::ingest::Creator::User, &Actor::system())
                 .await
                 .expect("a recording");
         }
