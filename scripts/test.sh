@@ -85,6 +85,14 @@ stage_faults() {
         "$CARGO_TARGET_DIR/debug/sortie-faults" all --rounds 200
 }
 
+stage_hostile() {
+    # The program as it is delivered: memory and speed of an unoptimised one say little. A plain run builds it after
+    # everything else, so that its dependencies come from the cache.
+    cargo build --locked --quiet --release -p sortie-server
+    cargo build --locked --quiet -p sortie-faults
+    SORTIE_SERVER=$CARGO_TARGET_DIR/release/sortie-server "$CARGO_TARGET_DIR/debug/sortie-faults" hostile
+}
+
 stage_hdmi() {
     # Building it again, beside other tests, would change the program under them.
     [[ ! -f $logs/agent.outcome ]] || export SORTIE_CAPTURE_AGENT=${SORTIE_CAPTURE_AGENT:-$TESTED/sortie-capture-agent}
@@ -156,6 +164,7 @@ stage_openapi() {
 # and what is in the second one is content with the rest of the machine.
 #   pages, js-client  one core for minutes, and a build folder of their own, as what runs beside them has
 #   server, agent     embed the pages; all that runs in a browser needs them
+#   hostile           measures memory and answers within a second
 #   hdmi              emulates a machine, which is too slow beside anything else
 STEPS=(
     "setup"
@@ -163,6 +172,7 @@ STEPS=(
     "pages | clippy-wasm core-wasm client-wasm"
     "js-client | server agent"
     "browser npm | clippy docs native postgres faults conformance deploy openapi"
+    "hostile"
     "hdmi"
 )
 STAGES=()
@@ -190,6 +200,7 @@ describe() {
         long) echo "the recorder's faults at full length: a minute offline, two minutes hidden, eight hours" ;;
         fuzz) echo "fuzz what reads strangers' bytes, a minute each" ;;
         faults) echo "kills, system calls, full disks, bad networks" ;;
+        hostile) echo "hostile input in 512 MiB: crafted files, floods, idle and trickling connections" ;;
         hdmi) echo "the capture agent in a virtual machine: changes of its HDMI signal, power cuts" ;;
         js-client) echo "build the client for JavaScript" ;;
         browser) echo "end to end: real server, real browser" ;;

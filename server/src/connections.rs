@@ -247,7 +247,7 @@ async fn answer(
         async move {
             let answer = app.oneshot(request).await;
             let answer = answer.unwrap_or_else(|never| match never {});
-            Ok::<_, Infallible>(answer.map(|body| busy.until_sent(body)))
+            Ok::<_, Infallible>(answer.map(|body| busy.hold_until_sent(body)))
         }
     });
     let connection = http1::Builder::new()

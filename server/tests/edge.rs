@@ -173,7 +173,7 @@ async fn form_that_was_cut_can_be_sent_again() {
         // The sender has fallen silent.
         let answer = until(&mut stream, "\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{attempt}: {answer}");
-        // What arrived first stays until a whole file replaces it.
+        // The first attempt's bytes stay until a whole file replaces them.
         assert!(ann.offset(&id).await > 0);
     }
     server.restart().await;

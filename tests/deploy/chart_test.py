@@ -40,6 +40,14 @@ VALUES = {
     "postgres and s3": S3 | POSTGRES,
     "several": S3 | POSTGRES | {"replicaCount": 3},
     "postgres and local": ON | POSTGRES,
+    "below a path": ON | {
+        "publicUrl": "https://a.example.com/recordings",
+        "trustedProxies": ["10.42.0.0/16", "fd00::/8"],
+        "ingress": {"enabled": True, "hosts": ["a.example.com"]},
+    },
+    "one host with TLS": ON | {
+        "ingress": {"enabled": True, "hosts": ["a.example.com"], "tls": [{"secretName": "tls", "hosts": ["a.example.com"]}]},
+    },
     "own claims": ON | {"persistence": {"existingClaim": "mine"}, "state": {"existingClaim": "mine-too"}},
     "everything": ON | {
         "admin": {"existingSecret": "admin"},
@@ -79,6 +87,7 @@ REFUSED = {
     "an ingress for nobody": ({"ingress": {"enabled": True}}, "ingress.hosts"),
     "several with one volume": (ON | POSTGRES | {"replicaCount": 2}, "replicaCount"),
     "several with one file": (S3 | {"replicaCount": 2}, "replicaCount"),
+    "a public address without a scheme": ({"publicUrl": "a.example.com"}, "publicUrl"),
     "a relative path": ({"recording": {"storagePath": "data"}}, "storagePath"),
     "no size at all": ({"recording": {"maxSizeMB": 0}}, "maxSizeMB"),
 }
@@ -162,6 +171,23 @@ class Chart(unittest.TestCase):
             "SORTIE_RECORDING_S3_PREFIX": "p/",
         }.items():
             self.assertEqual(found[name], value, name)
+
+    def test_the_public_address_reaches_the_server_and_the_ingress(self):
+        for values, address, path in (
+            ("defaults", None, None),
+            ("below a path", "https://a.example.com/recordings", "/recordings"),
+            ("one host with TLS", "https://a.example.com", "/"),
+            ("everything", None, "/"),
+        ):
+            with self.subTest(values):
+                objects = render(VALUES[values])
+                self.assertEqual(variables(objects).get("SORTIE_PUBLIC_URL"), address)
+                if path:
+                    rules = one(objects, "Ingress")["spec"]["rules"]
+                    self.assertEqual({rule["http"]["paths"][0]["path"] for rule in rules}, {path})
+        proxies = variables(render(VALUES["below a path"])).get("SORTIE_TRUSTED_PROXIES")
+        self.assertEqual(proxies, "10.42.0.0/16,fd00::/8")
+        self.assertNotIn("SORTIE_TRUSTED_PROXIES", variables(render({})))
 
     def test_other_buckets_are_named_by_variables(self):
         found = variables(render(VALUES["azure"]))

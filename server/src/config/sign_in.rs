@@ -102,7 +102,7 @@ impl SignInConfig {
     }
 
     /// Whether this peer is a proxy whose description of the client counts. Proxies on this machine are while none is
-    /// named; they may describe the client's connection, but not sign anybody in ([`Self::trusts`]).
+    /// named; they may describe the client's connection, but not sign users in ([`Self::trusts`]).
     pub(crate) fn trusts_forwarding(&self, peer: IpAddr) -> bool {
         if self.trusted_proxies.is_empty() {
             return !self.distrusts_loopback && peer.to_canonical().is_loopback();

@@ -146,7 +146,7 @@ impl State {
 
 impl Busy {
     /// Wraps the body of the answer: the request is under way until the body is sent.
-    pub(super) fn until_sent(self, body: Body) -> Body {
+    pub(super) fn hold_until_sent(self, body: Body) -> Body {
         Body::new(BusyBody { body, _busy: self })
     }
 }
@@ -159,7 +159,7 @@ impl Drop for Busy {
     }
 }
 
-/// See [`Busy::until_sent`].
+/// Body of [`Busy::hold_until_sent`].
 struct BusyBody {
     body: Body,
     _busy: Busy,

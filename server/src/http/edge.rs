@@ -30,7 +30,7 @@ const LONGEST_REQUEST_ID: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ClientAddress(pub(super) IpAddr);
 
-/// What normalising needs of the configuration.
+/// Configuration of the edge.
 struct Edge {
     sign_in: SignInConfig,
     headers: ForwardedHeaders,

@@ -44,7 +44,7 @@ pub(super) async fn healthz() -> StatusCode {
 #[derive(Debug, Default)]
 pub(crate) struct LastCheck(Mutex<Option<(Instant, Checked)>>);
 
-/// Outcome of a check: what failed, in words that anybody may read.
+/// Outcome of a check: the failed parts, in words that every caller may read.
 type Checked = Result<(), (ProblemCode, String)>;
 
 /// Whether the database and the storage answer too.

@@ -33,7 +33,7 @@ pub(super) enum MultipartError {
     Incomplete,
 }
 
-/// What comes next of a form.
+/// Next piece of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// A part begins.
@@ -259,6 +259,9 @@ mod tests {
 
     type Parts = Vec<(PartHeaders, Vec<u8>)>;
 
+    /// Name, file name and bytes of a part.
+    type Expected<'a> = (Option<&'a str>, Option<&'a str>, &'a [u8]);
+
     /// Reads a form in pieces of this size.
     fn read(form: &[u8], piece: usize) -> Result<Parts, MultipartError> {
         let mut multipart = Multipart::of_type(TYPE).unwrap();
@@ -280,10 +283,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(
-        form: &[u8],
-        expected: Result<&[(Option<&str>, Option<&str>, &[u8])], MultipartError>,
-    ) {
+    fn check(form: &[u8], expected: Result<&[Expected<'_>], MultipartError>) {
         for piece in [1, 2, 3, 7, 64, form.len().max(1)] {
             let parts = read(form, piece);
             let parts = parts.as_ref().map(|parts| {
@@ -297,7 +297,7 @@ mod tests {
                 parts.iter().map(part).collect::<Vec<_>>()
             });
             let expected = expected.map(|parts| {
-                let part = |(name, filename, bytes): &(Option<&str>, Option<&str>, &[u8])| {
+                let part = |(name, filename, bytes): &Expected<'_>| {
                     (
                         name.map(str::to_owned),
                         filename.map(str::to_owned),

@@ -272,7 +272,7 @@ impl Storage for LocalStorage {
         let path = self.folder.join(name);
         blocking(move || {
             let written = std::fs::write(&path, b"sortie").and_then(|()| std::fs::read(&path));
-            // What is left of a failed one must not fill the folder.
+            // Failed checks must not fill the folder with files.
             let removed = std::fs::remove_file(&path);
             let read = written?;
             removed?;

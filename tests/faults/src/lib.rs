@@ -7,6 +7,7 @@
 //! | [`trace`] | what a power cut would take | every acknowledgement comes after the `fdatasync` of its bytes |
 //! | [`full`] | full and read-only file systems, file size limits, a full staging folder | 507, nothing harmed, goes on by itself |
 //! | [`network`] | cut, stalled, slow and doubled connections | the real upload machine gets every byte through |
+//! | [`hostile`] | crafted files and forms, floods and idle connections, in 512 MiB | `/healthz` answers within a second, an upload is served afterwards |
 //!
 //! The server is the real program, started as a user would. It has no hooks for these tests. Each checker is
 //! tested on doctored data: it must be able to fail.
@@ -14,6 +15,7 @@
 pub mod caller;
 pub mod dice;
 pub mod full;
+pub mod hostile;
 pub mod kill;
 pub mod ledger;
 pub mod machine;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
-use sortie_faults::{full, kill, network, process, remote, trace};
+use sortie_faults::{full, hostile, kill, network, process, remote, trace};
 use tokio::time::Instant;
 
 /// Breaks things around the real server and tells whether it kept its promises.
@@ -61,6 +61,8 @@ enum What {
     Trace,
     /// Full and read-only file systems. Root only.
     Full,
+    /// Hostile input against a server in a control group of 512 MiB. Ends with code 75 where none can be made.
+    Hostile,
     /// Cut, stalled, slow and doubled connections.
     Network {
         /// Uploads for each kind of fault.
@@ -86,6 +88,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(arguments).await {
         Ok(0) => ExitCode::SUCCESS,
+        Ok(SKIPPED) => ExitCode::from(75),
         Ok(faults) => {
             println!("{faults} faults");
             ExitCode::FAILURE
@@ -96,6 +99,9 @@ async fn main() -> ExitCode {
         }
     }
 }
+
+/// Number of faults that stands for a run that could not be made.
+const SKIPPED: usize = usize::MAX;
 
 async fn run(arguments: Arguments) -> Result<usize> {
     let binary = process::server_binary()?;
@@ -132,9 +138,10 @@ async fn run(arguments: Arguments) -> Result<usize> {
         }
         What::Trace => traced(&binary, at, seed).await?,
         What::Full => full_disks(&binary, at).await?,
+        What::Hostile => hostile_input(&binary, at).await?,
         What::Network { uploads } => bad_network(&binary, at, seed, uploads).await?,
     };
-    if faults > 0 {
+    if faults > 0 && faults != SKIPPED {
         println!(
             "what was stored and said is kept in {}",
             folder.keep().display()
@@ -260,6 +267,31 @@ async fn full_disks(binary: &Path, folder: &Path) -> Result<usize> {
             Ok(()) => println!("  ✓ {}", outcome.case),
             Err(error) => faults += told(&[format!("{}: {error:#}", outcome.case)]),
         }
+    }
+    Ok(faults)
+}
+
+async fn hostile_input(binary: &Path, folder: &Path) -> Result<usize> {
+    println!("hostile input, {} in 512 MiB", binary.display());
+    let attacks = match hostile::run(binary, folder).await? {
+        hostile::Outcome::Skipped(reason) => {
+            println!("  – DID NOT RUN: {reason}");
+            return Ok(SKIPPED);
+        }
+        hostile::Outcome::Ran(attacks) => attacks,
+    };
+    println!("  attack                        peak MiB   files   slowest /healthz");
+    let mut faults = 0;
+    for attack in attacks {
+        println!(
+            "  {:<28} {:>9} {:>7} {:>15} ms   {}",
+            attack.name,
+            attack.peak_mib,
+            attack.descriptors,
+            attack.slowest.as_millis(),
+            attack.seen
+        );
+        faults += told(&attack.faults);
     }
     Ok(faults)
 }

@@ -68,7 +68,7 @@ impl Digests {
         let cell = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() >= MAX_KNOWN {
-                // Those that requests wait for stay.
+                // Entries with waiting requests stay.
                 known.retain(|_, cell| Arc::strong_count(cell) > 1);
             }
             Arc::clone(known.entry(path.to_owned()).or_default())
