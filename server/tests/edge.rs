@@ -154,9 +154,8 @@ async fn preamble_and_part_headers_beyond_their_bounds_are_refused() {
     assert_eq!(ann.offset(&id).await, 0);
 }
 
-#[tokio::test]
-async fn form_that_was_cut_can_be_sent_again() {
-    let mut server = TestServer::with(&[("SORTIE_BODY_SILENCE_SECONDS", "1")]).await;
+/// Sends a form three times in part, and then whole after a restart.
+async fn check_form_after_cuts(mut server: TestServer) {
     let ann = server.user("ann").await;
     let (id, session) = ann.start_recording().await;
     let bytes = chromium_webm();
@@ -185,6 +184,19 @@ async fn form_that_was_cut_can_be_sent_again() {
     assert_eq!(answer, json!({ "status": "ready" }));
     let whole = ann.record(&bytes).await;
     assert_eq!(download(&ann, &id).await, download(&ann, &whole).await);
+}
+
+#[tokio::test]
+async fn form_that_was_cut_can_be_sent_again() {
+    check_form_after_cuts(TestServer::with(&[("SORTIE_BODY_SILENCE_SECONDS", "1")]).await).await;
+}
+
+#[cfg(feature = "s3")]
+#[tokio::test]
+async fn form_that_was_cut_can_be_sent_again_to_a_bucket() {
+    let endpoint = &support::seaweedfs::seaweedfs().endpoint;
+    let more = [("SORTIE_BODY_SILENCE_SECONDS", "1")];
+    check_form_after_cuts(support::store::s3_server(endpoint, &more).await).await;
 }
 
 #[tokio::test]

@@ -218,7 +218,7 @@ fn body(takes: &Take, generator: &mut SchemaGenerator) -> Value {
             "type": "object",
             "required": ["recording_id", "file"],
             "properties": {
-                "recording_id": { "type": "string", "description": "Comes before the file" },
+                "recording_id": { "type": "string", "description": "The recording that the file is; fields come in any order" },
                 "duration": { "type": "string" },
                 "file": { "type": "string", "format": "binary", "contentMediaType": "application/octet-stream" },
             },
