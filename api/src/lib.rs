@@ -36,8 +36,8 @@ pub use recording::{
     StopRecording,
 };
 pub use retention::{
-    Amount, DeletionReason, DeletionRule, FailedDeletion, PlannedDeletion, RetentionPreview,
-    RetentionRun,
+    Amount, ClockDoubt, ClockHold, ConfirmClock, DeletionReason, DeletionRule, FailedDeletion,
+    PlannedDeletion, RetentionPreview, RetentionRun,
 };
 pub use server::{Readiness, Ready, ServerInfo};
 pub use session::{NewSession, RecordingToken, Session, SessionStatus, SessionUpdate};

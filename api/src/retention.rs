@@ -96,6 +96,49 @@ pub struct RetentionPreview {
     /// RFC 3339, UTC: when it runs by itself; absent when there is nothing to run for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_run_at: Option<String>,
+    /// Why nothing is deleted automatically now; absent while the clock is trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<ClockHold>,
+    /// Recordings whose creation time cannot be right (before 2020 or in the future). They are kept until an
+    /// administrator confirms that they may be deleted.
+    #[serde(default)]
+    pub undated: u64,
+}
+
+/// How the server's clock disagrees with the time it should show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ClockDoubt {
+    /// It shows a later time.
+    Ahead,
+    /// It shows an earlier time.
+    Behind,
+}
+
+/// A doubt about the server's clock that holds automatic deletion back, until the clock agrees again or an administrator
+/// confirms it (`POST /api/admin/retention/confirm-clock`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ClockHold {
+    /// Direction of the difference.
+    pub doubt: ClockDoubt,
+    /// The difference in seconds.
+    pub seconds: u64,
+    /// RFC 3339, UTC: the time that the clock shows now.
+    pub now: String,
+    /// The same in a sentence, with what to do.
+    pub message: String,
+}
+
+/// Optional body of `POST /api/admin/retention/confirm-clock`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmClock {
+    /// Whether recordings whose creation time cannot be right may be deleted, too.
+    #[serde(default)]
+    pub undated: bool,
 }
 
 /// Answer to `POST /api/admin/retention/run`.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::RecordingStatus;
+use crate::{ClockHold, RecordingStatus};
 
 /// Answer to `GET /api/admin/storage`. Bytes are those of the recordings; what is deleted is not in it any more.
 /// It may be some seconds old.
@@ -107,4 +107,7 @@ pub struct RetentionRule {
     /// RFC 3339, UTC: when that is looked at next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_run_at: Option<String>,
+    /// Why nothing is deleted automatically now; absent while the clock is trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<ClockHold>,
 }

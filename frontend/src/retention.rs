@@ -69,6 +69,8 @@ mod tests {
             reasons: Vec::new(),
             retrying: 0,
             next_run_at: None,
+            hold: None,
+            undated: 0,
         }
     }
 

@@ -1,12 +1,30 @@
 //! Time as an input.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Where the time comes from. Nothing else in this crate asks the operating system for it.
+///
+/// The wall clock may be set, forwards or back, by any amount and at any moment. What measures an interval within one
+/// process uses the monotonic reading.
 pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     fn now_ms(&self) -> i64;
+
+    /// Elapsed time since an arbitrary moment. It is never set and never goes back. Time in which the machine is
+    /// suspended counts: else each suspend would look as if the wall clock had been set.
+    fn monotonic(&self) -> Duration;
+
+    /// Reading by which periodic tasks notice that they were held up: the process stopped, the machine suspended. That
+    /// of the machine's clock is [`monotonic`](Self::monotonic).
+    fn schedule(&self) -> Duration {
+        self.monotonic()
+    }
+
+    /// The monotonic reading in milliseconds.
+    fn monotonic_ms(&self) -> i64 {
+        i64::try_from(self.monotonic().as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 /// The machine's clock.
@@ -17,28 +35,72 @@ impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
         jiff::Timestamp::now().as_millisecond()
     }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn monotonic(&self) -> Duration {
+        // Not CLOCK_MONOTONIC, which stands still while the machine is suspended.
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::try_from(time).unwrap_or_default()
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn monotonic(&self) -> Duration {
+        static BEGIN: std::sync::LazyLock<tokio::time::Instant> =
+            std::sync::LazyLock::new(tokio::time::Instant::now);
+        BEGIN.elapsed()
+    }
 }
 
 /// A clock that a test moves.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    wall_ms: AtomicI64,
+    monotonic_ms: AtomicU64,
+    schedule_ms: AtomicU64,
+}
 
 impl ManualClock {
     /// Starts at `now_ms`.
     pub fn new(now_ms: i64) -> Self {
-        Self(AtomicI64::new(now_ms))
+        Self {
+            wall_ms: AtomicI64::new(now_ms),
+            monotonic_ms: AtomicU64::new(1_000_000),
+            schedule_ms: AtomicU64::new(1_000_000),
+        }
     }
 
-    /// Moves on.
+    /// Lets time pass while the process runs as it should.
     pub fn advance(&self, by: Duration) {
-        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.0.fetch_add(by, Ordering::SeqCst);
+        let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        // The monotonic reading first: a reader between the two sees the wall clock late, which deletes nothing.
+        self.monotonic_ms.fetch_add(ms, Ordering::SeqCst);
+        self.jump(i64::try_from(ms).unwrap_or(i64::MAX));
+    }
+
+    /// Sets the wall clock by so many milliseconds, forwards or back. No time passes.
+    pub fn jump(&self, by_ms: i64) {
+        self.wall_ms.fetch_add(by_ms, Ordering::SeqCst);
+    }
+
+    /// Lets time pass while the process is stopped or the machine suspended.
+    pub fn stop_for(&self, by: Duration) {
+        let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.schedule_ms.fetch_add(ms, Ordering::SeqCst);
+        self.advance(by);
     }
 }
 
 impl Clock for ManualClock {
     fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.wall_ms.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.monotonic_ms.load(Ordering::SeqCst))
+    }
+
+    fn schedule(&self) -> Duration {
+        Duration::from_millis(self.schedule_ms.load(Ordering::SeqCst))
     }
 }
 
@@ -60,6 +122,36 @@ pub(crate) fn http_date(ms: i64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::{Clock, ManualClock, SystemClock};
+
+    #[test]
+    fn monotonic_reading_never_goes_back() {
+        let mut last = SystemClock.monotonic();
+        for _ in 0..1000 {
+            let now = SystemClock.monotonic();
+            assert!(now >= last);
+            last = now;
+        }
+        assert!(last > Duration::ZERO);
+    }
+
+    #[test]
+    fn manual_clock_moves_wall_and_monotonic_apart() {
+        let clock = ManualClock::new(1_000);
+        let (monotonic, schedule) = (clock.monotonic(), clock.schedule());
+        clock.jump(-500);
+        assert_eq!((clock.now_ms(), clock.monotonic()), (500, monotonic));
+        clock.advance(Duration::from_millis(100));
+        let later = monotonic + Duration::from_millis(100);
+        assert_eq!((clock.now_ms(), clock.monotonic()), (600, later));
+        assert_eq!(clock.schedule(), schedule);
+        clock.stop_for(Duration::from_millis(100));
+        assert_eq!(clock.schedule(), schedule + Duration::from_millis(100));
+        assert_eq!(clock.now_ms(), 700);
+    }
+
     #[test]
     fn http_dates_are_imf_fixdates() {
         let date = super::http_date(784_111_777_999);

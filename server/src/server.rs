@@ -16,7 +16,8 @@ use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig, StorageConfig};
 use crate::connections::{self, Limits};
 use crate::http::{self, AppState};
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, TICK};
+use crate::policy::ClockWatch;
 use crate::storage::{LocalStorage, Storage, StorageError};
 #[cfg(feature = "s3")]
 use crate::storage::{Place, S3Storage};
@@ -26,8 +27,6 @@ use crate::tls::choose_tls;
 
 /// How long requests in flight may take to end by themselves once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
-/// How often recordings with a silent sender are looked for.
-const REAP_EVERY: Duration = Duration::from_secs(5);
 /// When what nobody could ever want is swept away: some time after the start, when everybody has come back.
 const SWEEP_FIRST: Duration = Duration::from_secs(15 * 60);
 const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -251,11 +250,16 @@ impl Server {
         );
         let recovered = ingest.recover().await;
         recovered.map_err(|source| catalog_failed(&config, source))?;
+        let watch =
+            ClockWatch::open(catalog.clone(), Arc::clone(&clock), config.retention_days).await;
+        let watch = Arc::new(watch.map_err(|source| catalog_failed(&config, source))?);
         let address = SocketAddr::new(config.host, config.port);
         let listen = |source| OpenError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let state = AppState::new(config, clock, catalog, storage, ingest, accounts, appliance);
+        let state = AppState::new(
+            config, clock, catalog, storage, ingest, accounts, watch, appliance,
+        );
         let applied = state.apply_settings().await;
         applied.map_err(|source| catalog_failed(&state.config, source))?;
         Ok(Self {
@@ -308,27 +312,33 @@ impl Server {
         let following = tokio::spawn(crate::events::follow(state.clone()));
         let retaining = tokio::spawn({
             let (retention, stopping) = (retention.clone(), stopping.clone());
+            let watch = Arc::clone(retention.clock_watch());
             let enabled = state.config.recording_enabled;
             async move {
-                while enabled
-                    && stopping
-                        .run_until_cancelled(tokio::time::sleep(REAP_EVERY))
-                        .await
-                        .is_some()
+                while stopping
+                    .run_until_cancelled(tokio::time::sleep(TICK))
+                    .await
+                    .is_some()
                 {
-                    retention.tick().await;
+                    watch.tick().await;
+                    if enabled {
+                        retention.tick().await;
+                    }
                 }
             }
         });
         let reaper = tokio::spawn({
             let (ingest, stopping) = (ingest.clone(), stopping.clone());
+            let watch = Arc::clone(retention.clock_watch());
             async move {
+                ingest.start_silence();
+                ingest.finish_pending().await;
                 while stopping
-                    .run_until_cancelled(tokio::time::sleep(REAP_EVERY))
+                    .run_until_cancelled(tokio::time::sleep(TICK))
                     .await
                     .is_some()
                 {
-                    ingest.reap().await;
+                    ingest.reap(watch.is_trusted()).await;
                 }
             }
         });
@@ -340,9 +350,13 @@ impl Server {
                 Arc::clone(&state.clock),
             );
             let stopping = stopping.clone();
+            let watch = Arc::clone(retention.clock_watch());
             stopping.run_until_cancelled_owned(async move {
                 tokio::time::sleep(SWEEP_FIRST).await;
                 loop {
+                    while !watch.is_trusted() {
+                        tokio::time::sleep(TICK).await;
+                    }
                     sweep.daily().await;
                     tokio::time::sleep(SWEEP_EVERY).await;
                 }

@@ -83,6 +83,12 @@ pub(crate) enum Action {
     SettingsChange,
     /// Somebody ran retention and threshold by hand.
     CleanUp,
+    /// Automatic deletion stopped because the clock is in doubt.
+    ClockHold,
+    /// The clock is trusted again.
+    ClockResume,
+    /// An administrator confirmed the clock.
+    ClockConfirm,
     /// Somebody took a copy of the audit log.
     AuditExport,
     /// Somebody signed in, or tried to.
@@ -126,6 +132,9 @@ impl Action {
             Self::SessionAccess => "session.access",
             Self::SettingsChange => "settings.change",
             Self::CleanUp => "storage.clean_up",
+            Self::ClockHold => "clock.hold",
+            Self::ClockResume => "clock.resume",
+            Self::ClockConfirm => "clock.confirm",
             Self::AuditExport => "audit.export",
             Self::SignIn => "sign_in",
             Self::TokenReuse => "sign_in.reuse",

@@ -1,29 +1,32 @@
 //! Recordings that retention and threshold may take, and what an owner changes about one.
 
 use sortie_api::RecordingStatus;
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::leases::Lease;
 use super::recordings::signed;
 use super::{Action, Actor, AuditEvent, Catalog, CatalogError, audit, parts};
-use crate::policy::Candidate;
+use crate::policy::{Candidate, EARLIEST_MS, latest_ms};
 
 /// First parts of recordings that may go, by age. A recording with a part that grows stays; one whose first part
 /// failed goes if another part is ready. Two ranges of one index, merged.
 const CANDIDATES: &str = "SELECT c.id, c.created_ms, c.size_bytes + \
     CAST((SELECT COALESCE(SUM(p.size_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes, \
-    c.protected, c.deleting, c.age_confirmed FROM (\
+    c.protected, c.deleting FROM (\
     SELECT * FROM (SELECT id, created_ms, size_bytes, protected, deleting, age_confirmed FROM recordings AS r \
     WHERE status = 'ready' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 \
-    AND (created_ms, id) > ($1, $2) AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
+    AND (created_ms, id) > ($1, $2) AND (age_confirmed = 1 OR (created_ms >= $4 AND created_ms <= $5)) AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS a \
     UNION ALL \
     SELECT * FROM (SELECT id, created_ms, size_bytes, protected, deleting, age_confirmed FROM recordings AS r \
     WHERE status = 'failed' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 \
-    AND (created_ms, id) > ($1, $2) AND EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
+    AND (created_ms, id) > ($1, $2) AND (age_confirmed = 1 OR (created_ms >= $4 AND created_ms <= $5)) AND EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status = 'ready') AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS b\
     ) AS c ORDER BY c.created_ms, c.id LIMIT $3";
+
+/// Recordings whose creation time cannot be right.
+const UNDATED: &str = "kind <> 'partial' AND protected = 0 AND age_confirmed = 0 AND (created_ms < $1 OR created_ms > $2)";
 
 /// Parts of a recording that may still grow.
 const OPEN_PARTS: &str = "SELECT COUNT(*) FROM recordings WHERE part_of = $1 \
@@ -49,17 +52,21 @@ pub(crate) enum Changed {
 }
 
 impl Catalog {
-    /// One batch of what may go, oldest first, behind `cursor` (creation and id).
+    /// One batch of what may go, oldest first, behind `cursor` (creation and id). Recordings whose creation time cannot
+    /// be right, by the wall time `now_ms`, are left out unless an administrator has confirmed them.
     pub(crate) async fn candidates(
         &self,
         cursor: Option<(i64, &str)>,
         limit: i64,
+        now_ms: i64,
     ) -> Result<Vec<Candidate>, CatalogError> {
         let (created_ms, id) = cursor.unwrap_or((i64::MIN, ""));
         let rows = sqlx::query(CANDIDATES)
             .bind(created_ms)
             .bind(id)
             .bind(limit)
+            .bind(EARLIEST_MS)
+            .bind(latest_ms(now_ms))
             .fetch_all(&self.pool)
             .await?;
         rows.iter()
@@ -74,6 +81,30 @@ impl Catalog {
                 })
             })
             .collect()
+    }
+
+    /// How many recordings retention leaves alone because their creation time cannot be right.
+    pub(crate) async fn undated(&self, now_ms: i64) -> Result<u64, CatalogError> {
+        let sql = format!(
+            "SELECT COUNT(*) FROM recordings WHERE status = 'ready' AND part_of IS NULL AND {UNDATED}"
+        );
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(EARLIEST_MS)
+            .bind(latest_ms(now_ms))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// An administrator has confirmed that those may be deleted like others.
+    pub(crate) async fn confirm_undated(&self, now_ms: i64) -> Result<u64, CatalogError> {
+        let sql = format!("UPDATE recordings SET age_confirmed = 1 WHERE {UNDATED}");
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .bind(EARLIEST_MS)
+            .bind(latest_ms(now_ms))
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected())
     }
 
     /// Marks a recording for deletion under a lease, and writes that down; `false`, and nothing done, if it may not

@@ -37,10 +37,12 @@ impl Catalog {
     ) -> Result<Option<Lease>, CatalogError> {
         let holder = uuid::Uuid::new_v4().to_string();
         let now = self.lease_clock().await?;
+        // A lease that would last longer than any can was taken before the clock was set back: it binds nobody.
         let sql = format!(
             "INSERT INTO leases (name, holder, fence, expires_ms) VALUES ($1, $2, 1, {now} + $3) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = leases.fence + 1, \
-             expires_ms = excluded.expires_ms WHERE leases.expires_ms <= {now} RETURNING fence"
+             expires_ms = excluded.expires_ms WHERE leases.expires_ms <= {now} OR leases.expires_ms > {now} + $3 \
+             RETURNING fence"
         );
         let fence: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(name)

@@ -238,9 +238,9 @@ impl Catalog {
     /// the reason, the server or the time of its end: the rows say it all.
     pub(crate) async fn open_recordings_of_ended_sessions(
         &self,
-    ) -> Result<Vec<(String, Option<i64>)>, CatalogError> {
-        Ok(sqlx::query_as(
-            "SELECT r.id, s.ended_ms FROM recordings AS r LEFT JOIN sessions AS s ON s.id = r.session_id \
+    ) -> Result<Vec<String>, CatalogError> {
+        Ok(sqlx::query_scalar(
+            "SELECT r.id FROM recordings AS r LEFT JOIN sessions AS s ON s.id = r.session_id \
              WHERE r.status IN ('recording', 'uploading') AND r.kind = 'recording' AND r.deleting = 0 \
              AND (s.id IS NULL OR s.status IN ('stopped', 'expired', 'failed')) LIMIT 1000",
         )

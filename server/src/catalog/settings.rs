@@ -4,6 +4,9 @@ use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
 
 use super::{Action, Actor, AuditEvent, Catalog, CatalogError, audit};
 
+/// Name of the setting with the wall time that was trusted last, in milliseconds since 1970.
+const TRUSTED_TIME: &str = "clock_trusted_ms";
+
 impl Catalog {
     /// Sets a setting unless it is set already; answers the value in force. Two servers that start
     /// together agree on one value.
@@ -46,6 +49,41 @@ impl Catalog {
                 .fetch_optional(&self.pool)
                 .await?;
         Ok(value.and_then(|value| value.parse().ok()))
+    }
+
+    /// The wall time that a server on this database trusted last.
+    pub(crate) async fn trusted_time(&self) -> Result<Option<i64>, CatalogError> {
+        let value: Option<String> =
+            sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+                .bind(TRUSTED_TIME)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(value.and_then(|value| value.parse().ok()))
+    }
+
+    /// The same; of a database in which none is written down yet, the time of the newest row of the audit log.
+    pub(crate) async fn last_trusted_time(&self) -> Result<Option<i64>, CatalogError> {
+        if let Some(trusted_ms) = self.trusted_time().await? {
+            return Ok(Some(trusted_ms));
+        }
+        Ok(
+            sqlx::query_scalar("SELECT at_ms FROM audit ORDER BY seq DESC LIMIT 1")
+                .fetch_optional(&self.pool)
+                .await?,
+        )
+    }
+
+    /// Writes down a wall time that is trusted.
+    pub(crate) async fn set_trusted_time(&self, now_ms: i64) -> Result<(), CatalogError> {
+        sqlx::query(
+            "INSERT INTO settings (name, value) VALUES ($1, $2) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(TRUSTED_TIME)
+        .bind(now_ms.to_string())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
     }
 
     /// Changes settings, all or none, and writes down each that has another value now.

@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 
 use super::leases::POSTGRES_NOW as NOW;
 use super::{Catalog, CatalogError};
-use crate::storage::{Entry, Ledger, StorageError};
+use crate::storage::{Entry, Ledger, Stale, StorageError};
 
 /// A holder that writes all the time says so about this often.
 const HEARD_EVERY_MS: i64 = 5_000;
@@ -102,7 +102,7 @@ impl Ledger for Catalog {
         Ok(done.rows_affected() == 1)
     }
 
-    async fn abandoned(&self, silence: Duration) -> Result<Vec<String>, StorageError> {
+    async fn stale(&self, silence: Duration) -> Result<Vec<Stale>, StorageError> {
         let silence_ms = i64::try_from(silence.as_millis()).unwrap_or(i64::MAX);
         let stray = format!(
             "DELETE FROM upload_leases WHERE heard_ms <= {NOW} - $1 AND NOT EXISTS (SELECT 1 FROM recordings r \
@@ -113,21 +113,39 @@ impl Ledger for Catalog {
             .execute(&self.pool)
             .await
             .map_err(unavailable)?;
-        // Whoever gets it has the same time to take it up before it is given to another.
-        let abandoned = format!(
-            "UPDATE upload_leases SET heard_ms = {NOW} WHERE upload_id IN ( \
-                SELECT l.upload_id FROM upload_leases l JOIN recordings r ON r.id = l.upload_id \
-                WHERE l.heard_ms <= {NOW} - CASE r.status WHEN 'processing' THEN LEAST($1, $2) ELSE $1 END \
-                AND r.status IN ('recording', 'uploading', 'processing') AND r.deleting = 0 \
-                ORDER BY l.heard_ms LIMIT 100 FOR UPDATE OF l SKIP LOCKED) \
-             RETURNING upload_id"
+        let stale = format!(
+            "SELECT l.upload_id, l.heard_ms, CAST(CASE r.status WHEN 'processing' THEN 1 ELSE 0 END AS BIGINT) \
+             FROM upload_leases l JOIN recordings r ON r.id = l.upload_id \
+             WHERE l.heard_ms <= {NOW} - CASE r.status WHEN 'processing' THEN LEAST($1, $2) ELSE $1 END \
+             AND r.status IN ('recording', 'uploading', 'processing') AND r.deleting = 0 \
+             ORDER BY l.heard_ms LIMIT 1000"
         );
-        let abandoned = sqlx::query_scalar(AssertSqlSafe(abandoned))
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(AssertSqlSafe(stale))
             .bind(silence_ms)
             .bind(FINISH_MS)
             .fetch_all(&self.pool)
-            .await;
-        abandoned.map_err(unavailable)
+            .await
+            .map_err(unavailable)?;
+        let rows = rows.into_iter().map(|(id, heard_ms, processing)| Stale {
+            id,
+            heard_ms,
+            processing: processing == 1,
+        });
+        Ok(rows.collect())
+    }
+
+    async fn claim(&self, stale: &Stale) -> Result<bool, StorageError> {
+        // Whoever gets it has the same time to finish it before it is stale again.
+        let sql = format!(
+            "UPDATE upload_leases SET heard_ms = GREATEST({NOW}, heard_ms + 1) WHERE upload_id = $1 AND heard_ms = $2"
+        );
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .bind(&stale.id)
+            .bind(stale.heard_ms)
+            .execute(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        Ok(done.rows_affected() == 1)
     }
 
     async fn strike(&self, id: &str) -> Result<(), StorageError> {

@@ -105,6 +105,7 @@ static TABLE: &[Row] = &[
     row("PUT",     "/api/admin/settings",                   Admin,   Only(&[AdminScope])),
     row("GET",     "/api/admin/retention",                  Admin,   Only(&[AdminScope])),
     row("POST",    "/api/admin/retention/run",              Admin,   Only(&[AdminScope])),
+    row("POST",    "/api/admin/retention/confirm-clock",    Admin,   Only(&[AdminScope])),
     row("GET",     "/api/admin/audit",                      Admin,   Only(&[AdminScope])),
     row("GET",     "/api/admin/audit/export",               Admin,   Only(&[AdminScope])),
     row("GET",     "/api/admin/audit/verify",               Admin,   Only(&[AdminScope])),

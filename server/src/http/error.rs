@@ -215,7 +215,7 @@ impl From<IngestError> for ApiError {
             ),
             IngestError::Finished => Self::new(
                 ProblemCode::Gone,
-                "Nothing was heard of this upload for too long, so the recording was finished with what had arrived.",
+                "Nothing was heard of this upload for too long, so the recording was finished with what had arrived. To go on, start a new recording that continues it.",
             ),
             IngestError::TooMany { most } => Self::new(
                 ProblemCode::TooManyRequests,

@@ -63,7 +63,7 @@ use crate::config::Config;
 use crate::events::Events;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
-use crate::policy::Retention;
+use crate::policy::{ClockWatch, Retention};
 use crate::storage::Storage;
 
 pub(crate) use appliance::shown as shown_appliance;
@@ -109,6 +109,10 @@ impl Deref for AppState {
 }
 
 impl AppState {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called once, with every part of the server"
+    )]
     pub(crate) fn new(
         config: Config,
         clock: Arc<dyn Clock>,
@@ -116,6 +120,7 @@ impl AppState {
         storage: Arc<dyn Storage>,
         ingest: Ingest,
         accounts: Accounts,
+        watch: Arc<ClockWatch>,
         appliance: Option<Arc<dyn Appliance>>,
     ) -> Self {
         let metrics = Metrics::new();
@@ -126,6 +131,7 @@ impl AppState {
                 ingest.clone(),
                 Arc::clone(&clock),
                 &config,
+                watch,
                 metrics.retention_deletions(),
             ),
             appliance,

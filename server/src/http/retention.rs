@@ -2,10 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use sortie_api::{PlannedDeletion, ProblemCode, RetentionPreview, RetentionRule, RetentionRun};
+use axum::http::StatusCode;
+use sortie_api::{
+    ConfirmClock, PlannedDeletion, ProblemCode, RetentionPreview, RetentionRule, RetentionRun,
+};
 
 use super::access::{Routes, routes};
 use super::caller::Caller;
+use super::json::OptionalJsonBody;
 use super::{ApiError, ApiResult, AppState, recordings};
 use crate::catalog::{Action, AuditEvent};
 use crate::policy::RunError;
@@ -16,6 +20,7 @@ const RUN_MAX: u64 = 1000;
 pub(super) fn routes() -> Routes {
     routes! {
         GET "/api/admin/retention" => preview,
+        POST "/api/admin/retention/confirm-clock" => confirm_clock,
         POST "/api/admin/retention/run" => run,
     }
 }
@@ -37,6 +42,7 @@ async fn preview(State(state): State<AppState>) -> ApiResult<Json<RetentionPrevi
         high_percent,
         low_percent,
         next_run_at,
+        hold,
     } = state.retention.rule();
     Ok(Json(RetentionPreview {
         days,
@@ -48,7 +54,27 @@ async fn preview(State(state): State<AppState>) -> ApiResult<Json<RetentionPrevi
         reasons,
         retrying: state.catalog.deletions_pending().await?,
         next_run_at,
+        hold,
+        undated: state.catalog.undated(state.clock.now_ms()).await?,
     }))
+}
+
+/// An administrator has looked at the clock and found it right.
+async fn confirm_clock(
+    State(state): State<AppState>,
+    caller: Caller,
+    OptionalJsonBody(body): OptionalJsonBody<ConfirmClock>,
+) -> ApiResult<StatusCode> {
+    let actor = caller.actor();
+    state.retention.clock_watch().confirm(&actor).await?;
+    if body.undated {
+        let now_ms = state.clock.now_ms();
+        let count = state.catalog.confirm_undated(now_ms).await?;
+        let detail = format!("{count} recordings with a wrong creation time may be deleted");
+        let event = AuditEvent::done(&actor, Action::ClockConfirm, "undated").detail(&detail);
+        state.catalog.audit(now_ms, &event).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn run(State(state): State<AppState>, caller: Caller) -> ApiResult<Json<RetentionRun>> {
@@ -58,6 +84,7 @@ async fn run(State(state): State<AppState>, caller: Caller) -> ApiResult<Json<Re
             ProblemCode::Conflict,
             "A clean-up is running already, here or on another server. Look again in a moment.",
         ),
+        RunError::ClockInDoubt(hold) => ApiError::new(ProblemCode::Conflict, hold.message),
         RunError::Catalog(error) => error.into(),
     })?;
     let detail = format!(

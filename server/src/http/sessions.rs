@@ -302,7 +302,7 @@ async fn enter(
         state.accounts.session_ended(id);
         for recording in state.catalog.open_recordings_of_session(id).await? {
             // The session has ended, whatever happens to one of its recordings; the reaper sees to it again.
-            if let Err(error) = state.ingest.stop(&recording, &actor).await {
+            if let Err(error) = state.ingest.stop_with_session(&recording, &actor).await {
                 tracing::warn!(recording, "a recording of an ended session: {error}");
             }
         }

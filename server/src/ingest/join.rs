@@ -138,7 +138,7 @@ impl Inner {
             }
         }
         self.finish_locked(slot, state, Interrupted(false)).await?;
-        self.remove_spent_parts().await;
+        self.remove_spent_parts(false).await;
         Ok(())
     }
 
@@ -176,10 +176,13 @@ impl Inner {
         Ok(logged.boxed())
     }
 
-    /// Removes partial uploads that nobody needs any more. What fails is tried again by the reaper.
-    pub(super) async fn remove_spent_parts(&self) {
-        let now_ms = self.clock.now_ms();
-        let before_ms = now_ms.saturating_sub(part_lifetime_ms(self.silence));
+    /// Removes partial uploads whose final upload is complete, and with `expired` those that waited too long for one.
+    /// What fails is tried again by the reaper.
+    pub(super) async fn remove_spent_parts(&self, expired: bool) {
+        let before_ms = match expired {
+            true => (self.clock.now_ms()).saturating_sub(part_lifetime_ms(self.silence)),
+            false => i64::MIN,
+        };
         if let Err(error) = self.catalog.mark_spent_parts(before_ms).await {
             tracing::error!("partial uploads that are not needed stay for now: {error}");
         }

@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod abroad;
+mod attendance;
 mod batch;
 mod claim;
 mod finish;
@@ -41,6 +42,9 @@ use crate::catalog::{
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::storage::{Storage, StorageError};
+use abandoned::StaleUploads;
+use attendance::Attendance;
+pub(crate) use attendance::TICK;
 use batch::Room;
 pub(crate) use finish::with_extension;
 use growing::Growing;
@@ -165,6 +169,9 @@ struct Inner {
     /// For bodies on their way to the storage.
     room: Room,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
+    attendance: Mutex<Attendance>,
+    /// Uploads of servers that seem to be gone.
+    stale: Mutex<StaleUploads>,
     closing: CancellationToken,
 }
 
@@ -186,6 +193,8 @@ impl Ingest {
             spool_folder: config.storage.folder().to_owned(),
             room: Room::new(),
             slots: Mutex::default(),
+            attendance: Mutex::default(),
+            stale: Mutex::default(),
             closing: CancellationToken::new(),
         }))
     }
@@ -297,6 +306,20 @@ impl Ingest {
             self.0.heard(&slot);
         }
         Ok(self.0.row(id).await?.status)
+    }
+
+    /// Its session has ended: as [`stop`](Self::stop), and it is finished soon, whatever its sender does.
+    pub(crate) async fn stop_with_session(
+        &self,
+        id: &str,
+        actor: &Actor,
+    ) -> Result<RecordingStatus, IngestError> {
+        let status = self.stop(id, actor).await?;
+        if let Some(slot) = self.0.known_slot(id) {
+            let now = self.0.attended();
+            locked(&slot.seen).session_ended = Some(now);
+        }
+        Ok(status)
     }
 
     /// What has arrived is all there is.
@@ -506,6 +529,8 @@ impl Inner {
             return closed_position_of(&row);
         }
         let slot = self.slot(id);
+        // Before anything is waited for: the reaper must not find this sender silent.
+        self.heard(&slot);
         let _claim = slot.claims.take();
         let mut state = slot.state.lock().await;
         // A request that was writing may have completed it meanwhile.

@@ -1,7 +1,10 @@
 //! What nobody asks for any more: silent uploads, finishes that failed, deletions that were not done.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
 
 use sortie_api::RecordingStatus;
 use sortie_tus::server::UploadLength;
@@ -12,9 +15,12 @@ use super::{Ingest, IngestError, Inner, abandoned, join};
 use crate::catalog::{CatalogError, RecordingRow, UploadKind};
 
 /// How long the sender of a recording whose session has ended may be silent: its last bytes are on their way.
-const SESSION_GRACE_MS: i64 = 10_000;
-/// With nothing heard for so long it is asked whether another server has taken a recording over.
-const IDLE_MS: i64 = 30_000;
+const SESSION_GRACE: Duration = Duration::from_secs(10);
+/// With nothing heard for so long it is asked whether another server has taken a recording over. Asking also tells the
+/// others that this server is there; see `abandoned.rs`.
+const IDLE: Duration = Duration::from_secs(10);
+/// Pending finishes that run at the same time after a start.
+const FINISHES_AT_ONCE: usize = 4;
 
 impl Ingest {
     /// Takes up what a former run left open; finishes what was being finished.
@@ -47,9 +53,51 @@ impl Ingest {
     /// When an upload that is not complete is given up, if nothing more is heard of it.
     pub(crate) fn expires_ms(&self, id: &str) -> Option<i64> {
         let slot = self.0.known_slot(id)?;
-        let last_heard_ms = locked(&slot.seen).last_heard_ms;
-        let silence_ms = i64::try_from(self.0.silence.as_millis()).unwrap_or(i64::MAX);
-        Some(last_heard_ms.saturating_add(silence_ms))
+        let silent = self
+            .0
+            .attended()
+            .saturating_sub(locked(&slot.seen).last_activity);
+        let left = self.0.silence.saturating_sub(silent);
+        let left_ms = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
+        Some(self.0.clock.now_ms().saturating_add(left_ms))
+    }
+
+    /// The server answers from now on: every open upload has the full silence.
+    pub(crate) fn start_silence(&self) {
+        let now = {
+            let mut attendance = locked(&self.0.attendance);
+            attendance.tick(self.0.clock.schedule());
+            attendance.at(self.0.clock.monotonic())
+        };
+        locked(&self.0.stale).start(now);
+        for slot in locked(&self.0.slots).values() {
+            locked(&slot.seen).last_activity = now;
+        }
+    }
+
+    /// Finishes what a former run had complete but not finished.
+    pub(crate) async fn finish_pending(&self) {
+        let pending: Vec<_> = locked(&self.0.slots)
+            .values()
+            .filter_map(|slot| {
+                let interrupted = locked(&slot.seen).finish_again?;
+                Some((Arc::clone(slot), interrupted))
+            })
+            .collect();
+        stream::iter(pending)
+            .for_each_concurrent(FINISHES_AT_ONCE, |(slot, interrupted)| async move {
+                // A request has come for it meanwhile.
+                let Ok(state) = slot.state.try_lock() else {
+                    return;
+                };
+                if let Err(error) = self.0.settle(&slot, state, interrupted).await {
+                    tracing::error!(
+                        recording = slot.id,
+                        "cannot finish a recording, will try again: {error}"
+                    );
+                }
+            })
+            .await;
     }
 
     /// When a partial upload that is complete goes, if nobody joins it.
@@ -59,19 +107,27 @@ impl Ingest {
 
     /// Finishes recordings whose sender has been silent for too long, soon after their session has ended, and those
     /// whose finish failed.
-    pub(crate) async fn reap(&self) {
-        let now_ms = self.0.clock.now_ms();
-        let silence_ms = i64::try_from(self.0.silence.as_millis()).unwrap_or(i64::MAX);
+    ///
+    /// `is_clock_trusted`: whether what has expired by the wall clock may be deleted.
+    pub(crate) async fn reap(&self, is_clock_trusted: bool) {
+        self.0.tick();
+        let silence = self.0.silence;
         let ended = self.0.ended().await;
         let slots: Vec<_> = locked(&self.0.slots).values().cloned().collect();
         for slot in slots {
-            // A session that is gone does not say when: as soon as anybody noticed.
-            let ended_ms = ended.get(&slot.id).map(|ended_ms| {
-                ended_ms.unwrap_or_else(|| *locked(&slot.seen).orphaned_ms.get_or_insert(now_ms))
-            });
+            let now = self.0.attended();
+            {
+                // After an absence attended time is set back; what was noted just before that must not be ahead of it.
+                let mut seen = locked(&slot.seen);
+                seen.last_activity = seen.last_activity.min(now);
+                seen.session_ended = seen.session_ended.map(|ended| ended.min(now));
+            }
+            // When it ended is not asked of the wall clock, which may have been set since.
+            let session_ended = ended
+                .contains(&slot.id)
+                .then(|| *locked(&slot.seen).session_ended.get_or_insert(now));
             // Its session ended so long ago that a sender who goes on has had its time.
-            let overdue =
-                ended_ms.is_some_and(|ended_ms| now_ms >= ended_ms.saturating_add(silence_ms));
+            let overdue = session_ended.is_some_and(|ended| now.saturating_sub(ended) >= silence);
             let claim = overdue.then(|| slot.claims.take());
             let mut state = match slot.state.try_lock() {
                 Ok(state) => state,
@@ -85,12 +141,13 @@ impl Ingest {
                 }
             };
             let seen = *locked(&slot.seen);
-            let patience_ms = match ended_ms {
-                Some(_) => silence_ms.min(SESSION_GRACE_MS),
-                None => silence_ms,
+            let patience = match session_ended {
+                Some(_) => silence.min(SESSION_GRACE),
+                None => silence,
             };
-            let silent = overdue || now_ms.saturating_sub(seen.last_heard_ms) >= patience_ms;
-            let idle = silent || now_ms.saturating_sub(seen.last_heard_ms) >= IDLE_MS;
+            let silence = now.saturating_sub(seen.last_activity);
+            let silent = overdue || silence >= patience;
+            let idle = silent || silence >= IDLE;
             if idle && seen.finish_again.is_none() && !self.0.is_ours(&slot, &mut state).await {
                 self.0.forget(&slot);
                 continue;
@@ -110,7 +167,7 @@ impl Ingest {
         }
         self.0.tell_growth().await;
         abandoned::take_up(&self.0).await;
-        self.0.remove_spent_parts().await;
+        self.0.remove_spent_parts(is_clock_trusted).await;
     }
 }
 
@@ -147,13 +204,24 @@ impl Inner {
         }
     }
 
-    /// Open recordings whose session has ended or is gone, and when it ended.
-    async fn ended(&self) -> HashMap<String, Option<i64>> {
+    /// Records a tick of the reaper.
+    fn tick(&self) {
+        let absent = locked(&self.attendance).tick(self.clock.schedule());
+        if !absent.is_zero() {
+            tracing::warn!(
+                seconds = absent.as_secs(),
+                "this server was stopped or held up; the time does not count as silence of senders"
+            );
+        }
+    }
+
+    /// Open recordings whose session has ended or is gone.
+    async fn ended(&self) -> HashSet<String> {
         match self.catalog.open_recordings_of_ended_sessions().await {
-            Ok(rows) => rows.into_iter().collect(),
+            Ok(ids) => ids.into_iter().collect(),
             Err(error) => {
                 tracing::error!("cannot look for recordings of ended sessions: {error}");
-                HashMap::new()
+                HashSet::new()
             }
         }
     }
@@ -171,3 +239,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,6 +85,8 @@ impl Inner {
                 .into());
             }
         };
+        // Before anything is waited for: the reaper must not find this sender silent.
+        self.heard(&slot);
         let mut state = slot.state.lock().await;
         if claim.is_stale() {
             return Err(IngestError::Preempted);

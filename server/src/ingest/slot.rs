@@ -1,6 +1,7 @@
 //! What is known of an upload that is not complete, and who may look.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use sortie_tus::server::UploadLength;
 
@@ -53,9 +54,10 @@ pub(super) struct Seen {
     pub(super) progress: Progress,
     /// How much of it other servers were told.
     pub(super) told_bytes: u64,
-    pub(super) last_heard_ms: i64,
-    /// When its session was first found deleted.
-    pub(super) orphaned_ms: Option<i64>,
+    /// Attended time of its sender's last request.
+    pub(super) last_activity: Duration,
+    /// Attended time at which its session was first seen ended.
+    pub(super) session_ended: Option<Duration>,
     /// Everything has arrived, but finishing failed and is to be tried again.
     pub(super) finish_again: Option<Interrupted>,
 }
@@ -105,7 +107,7 @@ impl Inner {
                 owner: OnceLock::new(),
                 state: tokio::sync::Mutex::new(None),
                 seen: Mutex::new(Seen {
-                    last_heard_ms: self.clock.now_ms(),
+                    last_activity: self.attended(),
                     ..Seen::default()
                 }),
             })
@@ -132,13 +134,22 @@ impl Inner {
         }
     }
 
+    /// Attended time now; see `attendance.rs`.
+    pub(super) fn attended(&self) -> Duration {
+        // The lock comes first: a reading from before a tick would jump ahead of it.
+        let attendance = locked(&self.attendance);
+        attendance.at(self.clock.monotonic())
+    }
+
     pub(super) fn heard(&self, slot: &Slot) {
-        locked(&slot.seen).last_heard_ms = self.clock.now_ms();
+        let now = self.attended();
+        locked(&slot.seen).last_activity = now;
     }
 
     pub(super) fn show(&self, slot: &Slot, growing: &Growing) {
+        let now = self.attended();
         let mut seen = locked(&slot.seen);
-        seen.last_heard_ms = self.clock.now_ms();
+        seen.last_activity = now;
         seen.progress = Progress {
             size_bytes: growing.offset(),
             duration_ms: growing.duration_ms(),

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use sortie_api::{
-    Amount, AuditResult, DeletionReason, DeletionRule, FailedDeletion, RetentionRule, RetentionRun,
+    Amount, AuditResult, ClockHold, DeletionReason, DeletionRule, FailedDeletion, RetentionRule,
+    RetentionRun,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Candidate, Marks, Planner, Rules, Verdict};
+use super::{Candidate, ClockWatch, Marks, Planner, Rules, Verdict};
 use crate::catalog::{Action, Actor, AuditEvent, Catalog, CatalogError, Lease, RETENTION};
 use crate::clock::{Clock, rfc3339};
 use crate::config::{Config, StorageConfig};
@@ -52,6 +53,9 @@ pub(crate) enum RunError {
     /// One is under way, here or on another server.
     #[error("retention is running already")]
     Busy,
+    /// The wall clock cannot be trusted with deletions.
+    #[error("the clock is in doubt")]
+    ClockInDoubt(ClockHold),
     /// The database.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -80,8 +84,10 @@ struct Inner {
     marks: Mutex<Option<Marks>>,
     /// Whose disk has the marks; `None` for a storage that has no disk of ours.
     folder: Option<PathBuf>,
+    /// Monotonic times in milliseconds.
     next_run_ms: AtomicI64,
     next_look_ms: AtomicI64,
+    watch: Arc<ClockWatch>,
     /// For the metrics.
     deletions: Counter,
     closing: CancellationToken,
@@ -93,9 +99,10 @@ impl Retention {
         ingest: Ingest,
         clock: Arc<dyn Clock>,
         config: &Config,
+        watch: Arc<ClockWatch>,
         deletions: Counter,
     ) -> Self {
-        let first_ms = clock.now_ms().saturating_add(FIRST_MS);
+        let first_ms = clock.monotonic_ms().saturating_add(FIRST_MS);
         Self(Arc::new(Inner {
             catalog,
             ingest,
@@ -109,6 +116,7 @@ impl Retention {
             },
             next_run_ms: AtomicI64::new(first_ms),
             next_look_ms: AtomicI64::new(first_ms),
+            watch,
             deletions,
             closing: CancellationToken::new(),
         }))
@@ -131,12 +139,17 @@ impl Retention {
             high_percent: marks.map(|marks| marks.high),
             low_percent: marks.map(|marks| marks.low),
             next_run_at: self.next_run_ms().map(rfc3339),
+            hold: self.0.watch.hold(),
         }
     }
 
     /// When it runs by itself; `None` if it has nothing to run for.
     fn next_run_ms(&self) -> Option<i64> {
-        let of = |time: &AtomicI64| time.load(Ordering::SeqCst);
+        let (now_ms, monotonic_ms) = (self.0.clock.now_ms(), self.0.clock.monotonic_ms());
+        let of = |time: &AtomicI64| {
+            let left_ms = time.load(Ordering::SeqCst).saturating_sub(monotonic_ms);
+            now_ms.saturating_add(left_ms)
+        };
         match (self.0.days, self.0.marks()) {
             (0, None) => None,
             (_, None) => Some(of(&self.0.next_run_ms)),
@@ -147,7 +160,7 @@ impl Retention {
     /// Runs what is due: to be called every few seconds.
     pub(crate) async fn tick(&self) {
         let inner = &self.0;
-        let now_ms = inner.clock.now_ms();
+        let now_ms = inner.clock.monotonic_ms();
         let due = |time: &AtomicI64, every_ms| {
             let is_due = now_ms >= time.load(Ordering::SeqCst);
             if is_due {
@@ -173,6 +186,7 @@ impl Retention {
             ),
             Ok(_) => {}
             Err(RunError::Busy) => tracing::debug!("retention runs elsewhere"),
+            Err(RunError::ClockInDoubt(_)) => tracing::debug!("the clock is in doubt"),
             Err(error) => tracing::error!("retention could not run: {error}"),
         }
     }
@@ -190,12 +204,13 @@ impl Retention {
     /// What a run would do now. Changes nothing.
     pub(crate) async fn preview(&self) -> Result<Preview, CatalogError> {
         let inner = &self.0;
+        let now_ms = inner.clock.now_ms();
         let mut planner = inner.planner(Scope::Everything).await;
         let mut preview = Preview::default();
         let mut cursor: Option<(i64, String)> = None;
         while !planner.is_idle() {
             let at = cursor.as_ref().map(|(ms, id)| (*ms, id.as_str()));
-            let batch = inner.catalog.candidates(at, BATCH * 10).await?;
+            let batch = inner.catalog.candidates(at, BATCH * 10, now_ms).await?;
             let Some(last) = batch.last() else { break };
             cursor = Some((last.created_ms, last.id.clone()));
             for row in batch {
@@ -217,6 +232,11 @@ impl Retention {
             }
         }
         Ok(preview)
+    }
+
+    /// What decides whether the clock can be trusted.
+    pub(crate) fn clock_watch(&self) -> &Arc<ClockWatch> {
+        &self.0.watch
     }
 
     /// Ends a run after the recording it is at.
@@ -261,6 +281,9 @@ impl Inner {
         err(level = "trace")
     )]
     async fn run(&self, scope: Scope, limit: u64, actor: &Actor) -> Result<RetentionRun, RunError> {
+        if let Some(hold) = self.watch.hold() {
+            return Err(RunError::ClockInDoubt(hold));
+        }
         let mut planner = self.planner(scope).await;
         let mut run = RetentionRun::default();
         if planner.is_idle() {
@@ -298,7 +321,10 @@ impl Inner {
                 return Ok(());
             }
             let at = cursor.as_ref().map(|(ms, id)| (*ms, id.as_str()));
-            let batch = self.catalog.candidates(at, BATCH).await?;
+            let batch = self
+                .catalog
+                .candidates(at, BATCH, self.clock.now_ms())
+                .await?;
             let Some(last) = batch.last() else {
                 return Ok(());
             };
@@ -310,7 +336,8 @@ impl Inner {
                     Verdict::Keep => continue,
                     Verdict::Done => return Ok(()),
                 };
-                if run.deleted >= limit || self.closing.is_cancelled() {
+                // The clock may be set at any moment; the plan was made before.
+                if run.deleted >= limit || self.closing.is_cancelled() || !self.watch.is_trusted() {
                     run.more = true;
                     return Ok(());
                 }

@@ -20,6 +20,18 @@ pub(crate) struct Entry {
     pub(crate) manifest: String,
 }
 
+/// An object whose holder seems to be gone. Only a holder that is silent for a while by the clock of the observing
+/// server, too, is gone: a living one is heard again within that time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stale {
+    /// Id of the upload.
+    pub(crate) id: String,
+    /// When its holder was last heard, by the database's clock.
+    pub(crate) heard_ms: i64,
+    /// Everything has arrived; only its finish is missing.
+    pub(crate) processing: bool,
+}
+
 /// The book of holders. All servers see the same one.
 #[async_trait]
 pub(crate) trait Ledger: Send + Sync {
@@ -38,9 +50,12 @@ pub(crate) trait Ledger: Send + Sync {
     /// Writes a manifest, if the object is still held under this number.
     async fn write(&self, id: &str, fence: i64, manifest: &str) -> Result<bool, StorageError>;
 
-    /// Objects that are not complete and whose holder has not been heard for so long. Each is given to one of those
-    /// who ask.
-    async fn abandoned(&self, silence: Duration) -> Result<Vec<String>, StorageError>;
+    /// Objects that are not complete and whose holder has not been heard for so long, by the database's clock. That
+    /// clock may have been set: see [`Stale`].
+    async fn stale(&self, silence: Duration) -> Result<Vec<Stale>, StorageError>;
+
+    /// Gives a stale object to the caller; `false` if its holder was heard meanwhile or another server has it.
+    async fn claim(&self, stale: &Stale) -> Result<bool, StorageError>;
 
     /// Strikes an object out. One that is not there is no error.
     async fn strike(&self, id: &str) -> Result<(), StorageError>;

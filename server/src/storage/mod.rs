@@ -24,7 +24,7 @@ use sortie_media::Patch;
 
 pub(crate) use disk::Disk;
 #[cfg(feature = "s3")]
-pub(crate) use ledger::{Entry, Ledger};
+pub(crate) use ledger::{Entry, Ledger, Stale};
 pub(crate) use local::LocalStorage;
 #[cfg(feature = "s3")]
 pub(crate) use s3::{Place, S3Storage};
@@ -257,9 +257,14 @@ pub(crate) trait Storage: Send + Sync {
         Ok(())
     }
 
-    /// Growing objects of no living server, for the one who asks to finish; see `storage/ledger.rs`.
-    async fn abandoned(&self, _silence: Duration) -> Result<Vec<String>, StorageError> {
+    /// Growing objects whose server seems to be gone; see `storage/ledger.rs`.
+    async fn stale(&self, _silence: Duration) -> Result<Vec<Stale>, StorageError> {
         Ok(Vec::new())
+    }
+
+    /// Takes the right to finish a stale object; `false` if its server is there after all or another one has it.
+    async fn claim(&self, _stale: &Stale) -> Result<bool, StorageError> {
+        Ok(false)
     }
 
     /// The recording's row says that it is complete, or it is gone.

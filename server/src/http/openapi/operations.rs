@@ -265,6 +265,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("GET", "/api/admin/storage", "Administration", "What is used, by whom, and how it grows", &[(200, Data(of::<api::StorageReport>))]),
     op("GET", "/api/admin/retention", "Administration", "What retention would delete next", &[(200, Data(of::<api::RetentionPreview>))]),
     op("POST", "/api/admin/retention/run", "Administration", "Clean up storage now", &[(200, Data(of::<api::RetentionRun>))]),
+    op("POST", "/api/admin/retention/confirm-clock", "Administration", "Confirm the server's clock, so that automatic deletion continues", &[(204, Empty)]).takes(Form(of::<api::ConfirmClock>)),
     op("GET", "/api/admin/audit", "Administration", "The audit log, newest first", &[(200, Data(of::<Many<api::AuditEntry>>))]).query(AUDIT),
     op("GET", "/api/admin/audit/export", "Administration", "The audit log as JSON Lines or CSV", &[(200, Text(&["application/jsonl", "text/csv"]))]).query(EXPORT),
     op("GET", "/api/admin/audit/verify", "Administration", "Whether a row of the audit log is missing or changed", &[(200, Data(of::<api::AuditVerification>))]),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bench::open;
 use super::*;
-use crate::storage::{Entry, Ledger, Storage};
+use crate::storage::{Entry, Ledger, Stale, Storage};
 
 /// A ledger in memory.
 #[derive(Default)]
@@ -77,8 +77,12 @@ impl Ledger for Book {
         }))
     }
 
-    async fn abandoned(&self, _silence: Duration) -> Result<Vec<String>, StorageError> {
+    async fn stale(&self, _silence: Duration) -> Result<Vec<Stale>, StorageError> {
         Ok(Vec::new())
+    }
+
+    async fn claim(&self, _stale: &Stale) -> Result<bool, StorageError> {
+        Ok(false)
     }
 
     async fn strike(&self, id: &str) -> Checked {

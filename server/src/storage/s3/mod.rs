@@ -47,7 +47,9 @@ use sortie_media::HEAD_ROOM;
 use tokio::sync::Mutex;
 
 use super::stored::CHECK;
-use super::{Ledger, Presigned, Reopened, Storage, StorageError, Stored, What, Writer, blocking};
+use super::{
+    Ledger, Presigned, Reopened, Stale, Storage, StorageError, Stored, What, Writer, blocking,
+};
 use crate::clock::Clock;
 use assembly::{Assembly, Ownership};
 use keys::Keys;
@@ -236,10 +238,17 @@ impl Storage for S3Storage {
         }
     }
 
-    async fn abandoned(&self, silence: Duration) -> Result<Vec<String>, StorageError> {
+    async fn stale(&self, silence: Duration) -> Result<Vec<Stale>, StorageError> {
         match &self.shared {
-            Some(shared) => shared.ledger().abandoned(silence).await,
+            Some(shared) => shared.ledger().stale(silence).await,
             None => Ok(Vec::new()),
+        }
+    }
+
+    async fn claim(&self, stale: &Stale) -> Result<bool, StorageError> {
+        match &self.shared {
+            Some(shared) => shared.ledger().claim(stale).await,
+            None => Ok(false),
         }
     }
 
