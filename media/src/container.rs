@@ -106,7 +106,7 @@ pub struct Finish {
     ///
     /// Below 256 KiB for WebM and Matroska (1 MiB more with [`patch_clusters`](crate::Options::patch_clusters)
     /// switched off, where a torn last cluster is filled up). For MP4 some 4 to 12 bytes for each frame, up to
-    /// eight million of them, and at most 8 MiB that fill a torn last fragment up.
+    /// 32 MiB for a fragmented file, and at most 8 MiB that fill a torn last fragment up.
     pub append: Vec<u8>,
     /// Bytes to write over stored ones once the index is durable.
     pub patches: Vec<Patch>,

@@ -9,9 +9,10 @@ use crate::{mp4, webm};
 const SNIFF: usize = 8;
 /// The first four bytes of every EBML document (RFC 8794, section 8.1).
 const EBML_MAGIC: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
-/// Types of the box an MP4 file begins with (ISO/IEC 14496-12; the last three are QuickTime's habit).
-const MP4_FIRST_BOXES: [&[u8; 4]; 9] = [
-    b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"mdat", b"free", b"skip", b"wide",
+/// Types of the box an MP4 file begins with (ISO/IEC 14496-12; the last four are QuickTime's habit).
+const MP4_FIRST_BOXES: [&[u8; 4]; 15] = [
+    b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"mdat", b"uuid", b"emsg", b"prft", b"pdin",
+    b"ssix", b"free", b"skip", b"wide", b"pnot",
 ];
 
 /// How the stored file can be changed.
@@ -21,14 +22,19 @@ pub struct Options {
     /// Whether bytes behind the front matter may be patched (default: yes).
     ///
     /// Without it, as with object storage, every patch lies before the first cluster. Then clusters keep an
-    /// unknown size, and so does the Segment: a little less tidy, and just as seekable. For MP4 it makes no
-    /// difference: there only the head room is ever patched.
+    /// unknown size, and so does the Segment: a little less tidy, and just as seekable. An MP4 whose fragments have
+    /// absolute offsets then does not play before it is finished.
     pub patch_clusters: bool,
     /// Bytes of the whole stream, where nothing more will come: for a repair (default: `None`).
     ///
     /// Then an element or box that reaches beyond the end, or that no recorder writes, is damage and nothing to
     /// wait for: reading goes on at the next cluster or fragment.
     pub stream_length: Option<u64>,
+    /// Bytes of the largest `moov` of an MP4 that is kept in memory while the stream grows (default: 16 MiB). With
+    /// `stream_length` it is 256 MiB, whatever this says.
+    ///
+    /// A larger one is read when the stream is scanned again; see [`Indexer::needs_rescan`].
+    pub description_limit: u64,
 }
 
 impl Default for Options {
@@ -36,6 +42,7 @@ impl Default for Options {
         Self {
             patch_clusters: true,
             stream_length: None,
+            description_limit: 16 << 20,
         }
     }
 }
@@ -45,6 +52,13 @@ impl Options {
     #[must_use]
     pub fn patch_clusters(mut self, patch_clusters: bool) -> Self {
         self.patch_clusters = patch_clusters;
+        self
+    }
+
+    /// Sets [`description_limit`](Self::description_limit).
+    #[must_use]
+    pub fn description_limit(mut self, bytes: u64) -> Self {
+        self.description_limit = bytes;
         self
     }
 
@@ -71,8 +85,10 @@ impl Options {
 /// be read at all but are passed over with [`skip`](Self::skip). Repair is nothing but this, then `finish`.
 ///
 /// No call fails, blocks or panics, whatever the bytes, and time is linear. Memory stays below 2 MiB for WebM and
-/// Matroska; for MP4, whose index names every frame, it grows by some 4 to 12 bytes for each, up to eight million
-/// frames (a day at 60 a second, with sound). Then the tables are given up.
+/// Matroska; for MP4, whose index names every frame, it grows by some 3 to 8 bytes for each, up to eight million
+/// frames (a day at 60 a second, with sound) or an index of 32 MiB. Then the tables are dropped. A caller that has
+/// many indexers asks each for its [`memory_bytes`](Self::memory_bytes) and drops them earlier with
+/// [`reduce_memory`](Self::reduce_memory).
 #[derive(Debug)]
 pub struct Indexer {
     options: Options,
@@ -237,6 +253,52 @@ impl Indexer {
             State::WebM(scanner) => scanner.skip(n),
             State::Mp4(scanner) => scanner.skip(n),
             State::Foreign(received) => *received = received.saturating_add(n),
+        }
+    }
+
+    /// Bytes on the heap: sample tables, boxes or elements being collected, and patches that wait.
+    ///
+    /// A push adds at most twice the bytes pushed.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        match &self.state {
+            State::Sniffing(_) | State::Foreign(_) => 0,
+            State::WebM(scanner) => scanner.memory_bytes(),
+            State::Mp4(scanner) => scanner.memory_bytes(),
+        }
+    }
+
+    /// Bytes that [`finish`](Self::finish) allocates at most, beside [`memory_bytes`](Self::memory_bytes).
+    #[must_use]
+    pub fn finish_bytes(&self) -> u64 {
+        match &self.state {
+            State::Sniffing(_) | State::Foreign(_) => 0,
+            State::WebM(scanner) => scanner.finish_bytes(),
+            State::Mp4(scanner) => scanner.finish_bytes(),
+        }
+    }
+
+    /// Frees most of the memory, for good: as little as possible is kept from now on, at most some 256 KiB.
+    ///
+    /// A fragmented MP4 stays fragmented when it is finished, with its duration in our head. Where that does not play,
+    /// and for other MP4s with a large description, [`needs_rescan`](Self::needs_rescan) says so. The index of a
+    /// WebM or Matroska recording becomes coarser.
+    pub fn reduce_memory(&mut self) {
+        match &mut self.state {
+            State::Sniffing(_) | State::Foreign(_) => {}
+            State::WebM(scanner) => scanner.reduce_memory(),
+            State::Mp4(scanner) => scanner.reduce_memory(),
+        }
+    }
+
+    /// Whether memory was too short for an index without which the recording cannot be finished. Then the stored
+    /// stream is to be pushed to a new indexer, with a larger [`Options::description_limit`], and that one
+    /// finished.
+    #[must_use]
+    pub fn needs_rescan(&self) -> bool {
+        match &self.state {
+            State::Sniffing(_) | State::Foreign(_) | State::WebM(_) => false,
+            State::Mp4(scanner) => scanner.needs_rescan(),
         }
     }
 

@@ -20,8 +20,8 @@
 //!
 //! An MP4 is stored the same way. While it grows, our head is an `ftyp` and a `free` box over the sender's `ftyp`;
 //! finished, it is an `ftyp` and one `mdat` over everything received, with a `moov` of full sample tables appended.
-//! Of a torn last fragment the complete frames count. Beyond some eight million frames the tables are given up and
-//! the finished file stays a fragmented one, with its duration.
+//! Of a torn last fragment the complete frames count. Beyond some eight million frames, or when the caller is short of
+//! memory, the tables are dropped and the finished file stays a fragmented one, with its duration.
 //!
 //! # What it deliberately does not
 //!

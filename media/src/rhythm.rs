@@ -76,6 +76,36 @@ impl Rhythm {
         }
     }
 
+    /// Notes `count` frames, the first at `time` and each `step` behind the one before.
+    pub(crate) fn run(&mut self, time: u64, step: u64, count: u32, keyframe: bool) {
+        let Some(more) = count.checked_sub(1) else {
+            return;
+        };
+        self.frame(time, 1, keyframe);
+        if more == 0 {
+            return;
+        }
+        let steps = u64::from(more);
+        let end = time.saturating_add(step.saturating_mul(steps));
+        if step >= GAP_SECONDS.saturating_mul(self.second) {
+            self.gap_count = self.gap_count.saturating_add(steps);
+            for n in 0..steps {
+                if self.gaps.len() >= GAP_LIMIT {
+                    break;
+                }
+                let from = time.saturating_add(step.saturating_mul(n));
+                self.gaps.push((from, from.saturating_add(step)));
+            }
+        }
+        self.frames = self.frames.saturating_add(steps);
+        self.last = self.last.max(Some(end));
+        if keyframe {
+            self.keyframes = self.keyframes.saturating_add(steps);
+            self.longest = self.longest.max(step);
+            self.last_keyframe = self.last_keyframe.max(end);
+        }
+    }
+
     pub(crate) fn pace(&self) -> Pace {
         let ms = |time: u64| {
             let ms = u128::from(time) * 1000 / u128::from(self.second);
@@ -116,6 +146,16 @@ mod tests {
                 gap_count: 1,
             }
         );
+    }
+
+    #[test]
+    fn run_counts_like_its_frames() {
+        for step in [10, 3000] {
+            let (mut one, mut all) = (Rhythm::new(1000), Rhythm::new(1000));
+            (0..100).for_each(|n| one.frame(n * step, 1, true));
+            all.run(0, step, 100, true);
+            assert_eq!(one.pace(), all.pace());
+        }
     }
 
     #[test]

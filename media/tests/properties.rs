@@ -209,6 +209,40 @@ proptest! {
         }
     }
 
+    /// Whatever is sent, an index holds no more than a few times the bytes that were sent, and little once it had
+    /// to give memory back; what it finishes then plays as long.
+    #[test]
+    fn memory_of_an_index_is_bounded(damaged in damaged(), at in any::<Index>(), step in 1usize..2000) {
+        let bytes = damaged.bytes;
+        let at = at.index(bytes.len());
+        let (mut indexer, mut stored) = (Indexer::new(), Stored::new());
+        let (mut sent, mut reduced) = (0, false);
+        for chunk in bytes.chunks(step) {
+            stored.bytes.extend_from_slice(chunk);
+            indexer.push(chunk);
+            while let Some(patch) = indexer.poll_patch() {
+                stored.apply(&patch);
+            }
+            sent += chunk.len();
+            prop_assert!(indexer.memory_bytes() <= 4 * sent as u64 + 8192, "{} bytes of {sent}", indexer.memory_bytes());
+            if sent > at && !reduced {
+                reduced = true;
+                indexer.reduce_memory();
+            }
+            let held = indexer.memory_bytes();
+            prop_assert!(!reduced || held < 128 << 10, "{held} bytes");
+        }
+        let other = scan(Options::default(), [&bytes[..]]);
+        if indexer.needs_rescan() {
+            prop_assert!(indexer.finish().is_err() || other.1.is_ok());
+        } else if let Ok(finish) = indexer.finish() {
+            stored.finish(&finish);
+            prop_assert!(finish.append.len() <= 1 << 20);
+            let other = other.1.expect("playable with an index, too");
+            prop_assert!(finish.duration_ms <= other.duration_ms);
+        }
+    }
+
     #[test]
     fn a_finished_file_sent_as_a_stream(stream in stream(), options in options()) {
         let (first, once) = store(&STREAMS[stream], Options::default()).expect("playable");
@@ -234,6 +268,23 @@ proptest! {
         if let Ok((stored, _)) = store(&bytes, Options::default()) {
             check_finished(&stored.bytes);
         }
+    }
+}
+
+#[test]
+fn recording_without_an_index_lasts_as_long() {
+    for (name, stream) in names().zip(STREAMS.iter()) {
+        let (_, with) = store(stream, Options::default()).expect("playable");
+        let mut indexer = Indexer::new();
+        indexer.push(&stream[..stream.len() / 2]);
+        indexer.reduce_memory();
+        indexer.push(&stream[stream.len() / 2..]);
+        if indexer.needs_rescan() {
+            assert_eq!(name, "ffmpeg-moov-samples.mp4");
+            continue;
+        }
+        let without = indexer.finish().expect("playable");
+        assert_eq!(with.duration_ms, without.duration_ms, "{name}");
     }
 }
 

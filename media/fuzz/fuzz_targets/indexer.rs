@@ -1,4 +1,4 @@
-//! Any bytes in any split: no panic, and the split does not matter.
+//! Any bytes in any split: no panic, the split does not matter, every byte is accounted for, and memory is bounded.
 //!
 //! `scripts/fuzz.sh indexer`
 
@@ -17,8 +17,35 @@ fn finish(indexer: Indexer) -> Result<Finish, Unplayable> {
     if let Ok(finish) = &finish {
         assert!(finish.keep <= sortie_media::HEAD_ROOM + received);
         assert!(finish.append.len() < 10 << 20);
+        // Every byte is stored or named.
+        let mut next = finish.keep - sortie_media::HEAD_ROOM;
+        for range in &finish.left_out {
+            assert_eq!(range.offset, next);
+            next += range.length;
+        }
+        assert_eq!(next, received);
+        let kept = finish.keep - sortie_media::HEAD_ROOM;
+        assert!(finish.hidden.iter().all(|range| range.offset + range.length <= kept));
     }
     finish
+}
+
+/// Pushes a stream to an indexer that has to give memory back half way.
+fn starve(stream: &[u8], options: Options) {
+    let (mut indexer, mut patches) = (Indexer::with(options), Vec::new());
+    let (first, second) = stream.split_at(stream.len() / 2);
+    for (half, short) in [(first, false), (second, true)] {
+        for piece in half.chunks(1024) {
+            indexer.push(piece);
+            drain(&mut indexer, &mut patches);
+            patches.clear();
+            let memory = indexer.memory_bytes();
+            assert!(memory <= 4 * stream.len() as u64 + 8192);
+            assert!(!short || memory < 256 << 10);
+        }
+        indexer.reduce_memory();
+    }
+    let _ = finish(indexer);
 }
 
 // The first byte chooses the options, the second the size of a chunk; the rest is the stream.
@@ -28,6 +55,8 @@ fuzz_target!(|input: &[u8]| {
     if flags & 4 != 0 {
         options = options.stream_length(stream.len() as u64);
     }
+
+    starve(stream, options);
 
     let (mut whole, mut expected) = (Indexer::with(options), Vec::new());
     let (mut split, mut patches) = (Indexer::with(options), Vec::new());

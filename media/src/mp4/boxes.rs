@@ -76,6 +76,12 @@ impl Reader<'_> {
         Some(())
     }
 
+    pub(super) fn u8(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(byte)
+    }
+
     pub(super) fn u16(&mut self) -> Option<u16> {
         let (number, rest) = self.0.split_first_chunk()?;
         self.0 = rest;

@@ -1,4 +1,4 @@
-//! What makes a torn last fragment whole, so that an index can be appended behind it.
+//! Bytes that make a torn last fragment whole, so that an index can be appended behind it.
 //!
 //! Without it a later scan would take that index for the missing data. The last bytes of the filler say how long
 //! it is: the scan then finds the same samples again.
@@ -8,6 +8,14 @@ pub(super) const TRAILER: u64 = 16;
 /// A longer filler is not worth it: then the fragment is left out.
 const LIMIT: u64 = 8 << 20;
 const MARK: &[u8; 12] = b"\xF1SortieFill\xF1";
+
+/// Begins what we append to the stream: a `free` box that a later scan knows it by.
+pub(super) const END_MARK: &[u8; 24] = b"\0\0\0\x18free\xF1Sortie index\xF1\0\0";
+
+/// Whether the payload of a `free` box makes it an end mark.
+pub(super) fn is_end_mark(payload: &[u8]) -> bool {
+    END_MARK.get(8..) == Some(payload)
+}
 
 /// A filler of so many bytes; `None` when that is too short or too long.
 pub(super) fn filler(length: u64) -> Option<Vec<u8>> {
@@ -34,6 +42,15 @@ pub(super) fn length(trailer: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn end_mark_is_a_box() {
+        let (_, payload) = super::super::boxes::children(END_MARK)
+            .next()
+            .expect("a box");
+        assert!(is_end_mark(payload));
+        assert!(!is_end_mark(&payload[1..]) && !is_end_mark(b""));
+    }
 
     #[test]
     fn a_filler_tells_its_length() {

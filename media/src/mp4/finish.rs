@@ -1,11 +1,13 @@
 //! Making an ordinary file of fragments: full sample tables at the end, and one `mdat` around all that was received.
 
-use super::Scanner;
 use super::boxes::{Kind, children, find, write};
-use super::filler::{TRAILER, filler};
+use super::filler::{END_MARK, TRAILER, filler};
+use super::fragment::Fragment;
 use super::long::long_head;
 use super::movie::{Movie, MovieTrack};
 use super::ordinary::shifted_moov;
+use super::scanner::{Pending, Scanner, Whole};
+use super::tables::Place;
 use crate::container::{Container, Finish, HEAD_ROOM, Patch};
 use crate::error::Unplayable;
 use crate::report::{LeftOut, LeftOutReason};
@@ -37,7 +39,8 @@ impl Movie {
                 self.timescale,
             );
             let media_time = track.media_time.saturating_sub(first);
-            let media = (track.samples.end() - first).saturating_sub(media_time);
+            let shown_end = track.samples.shown_end().saturating_sub(first);
+            let media = shown_end.saturating_sub(media_time);
             let shown = rescale(media, track.timescale, self.timescale);
             (track.delay.saturating_add(delay), media_time, shown)
         };
@@ -59,82 +62,202 @@ impl Movie {
 impl Scanner {
     pub(crate) fn finish(mut self) -> Result<Finish, Unplayable> {
         self.end();
-        let mut append = std::mem::take(&mut self.filler);
-        let tracks = self.tracks().to_vec();
+        let mut tracks = self.tracks().to_vec();
         let end_ns = self.end_ns();
-        let movie = self.movie.as_ref().ok_or(Unplayable::NoTracks)?;
-        let keep = HEAD_ROOM.saturating_add(self.keep);
-        let mdat_end = keep.saturating_add(append.len() as u64);
-        let mut head = Some(finished_head(self.ftyp.as_deref(), mdat_end));
-        let duration_ms = if movie.fragmented {
-            if movie.samples() == 0 {
-                return Err(Unplayable::NoFrames);
-            }
-            if movie.long {
-                head = long_head(self.ftyp.as_deref(), movie, self.moov_end);
-            } else {
-                append.extend(finished_moov(movie));
-            }
-            end_ns / 1_000_000
-        } else {
-            let moov = shifted_moov(&movie.moov, self.keep).ok_or(Unplayable::Mp4NotFinishable)?;
-            append.extend(moov);
-            to_ns(movie.duration, movie.timescale) / 1_000_000
+        let mut left_out = self.left_out();
+        let mut hidden = self.hidden();
+        let movie = match &self.movie {
+            Some(_) if self.starved => return Err(Unplayable::Mp4NotFinishable),
+            None if self.starved => return Err(Unplayable::Mp4NotFinishable),
+            Some(movie) => movie,
+            None => return Err(Unplayable::NoTracks),
         };
-        let left_out = LeftOut::new(self.keep..self.pos, LeftOutReason::Torn);
+        let has_tables = movie.fragmented || movie.rebuilt;
+        if has_tables && movie.samples() == 0 {
+            return Err(match movie.fragmented {
+                true => Unplayable::NoFrames,
+                false => Unplayable::Mp4NotFinishable,
+            });
+        }
+        let mut kept = self.keep;
+        let mut patches: Vec<_> = self.data_patch.take().into_iter().collect();
+        let mut append = Vec::new();
+        let duration_ms = match has_tables {
+            true => end_ns,
+            false => to_ns(movie.duration, movie.timescale),
+        } / 1_000_000;
+        if movie.long {
+            // Its offsets do not hold behind a head room, and our head says how long the recording is.
+            if let Some(start) = self.index_start {
+                kept = start;
+                let index = LeftOut::new(start..self.keep, LeftOutReason::ReplacedIndex);
+                left_out.splice(0..0, index);
+            }
+            patches.extend(long_head(self.ftyp.as_deref(), movie, self.moov.1));
+        } else {
+            append = std::mem::take(&mut self.filler);
+            append.extend(END_MARK);
+            let data_end = HEAD_ROOM.saturating_add(self.keep + append.len() as u64);
+            if has_tables {
+                append.reserve_exact(usize::try_from(self.finish_bytes()).unwrap_or(0));
+                append.extend(finished_moov(movie));
+                let without = movie.tracks.iter().filter(|track| track.samples.len() == 0);
+                let without: Vec<_> = without.map(|track| u64::from(track.id)).collect();
+                tracks.retain(|track| !without.contains(&track.number));
+            } else if movie.has_moov_samples() {
+                append.extend(shifted_moov(&movie.moov));
+            } else {
+                return Err(Unplayable::Mp4NotFinishable);
+            }
+            patches.push(finished_head(self.ftyp.as_deref(), data_end));
+        }
+        hidden.retain(|range| range.offset < kept);
         Ok(Finish {
-            left_out: left_out.into_iter().collect(),
-            hidden: Vec::new(),
             container: Container::Mp4,
             duration_ms,
-            keep,
+            keep: HEAD_ROOM.saturating_add(kept),
             append,
-            patches: head.into_iter().collect(),
+            patches,
             tracks,
-            keyframes: movie
-                .main_track()
-                .map_or(0, |track| match movie.fragmented {
-                    true => track.samples.sync_len(),
-                    false => track.moov_sync,
-                }),
+            keyframes: movie.main_track().map_or(0, |track| match has_tables {
+                true => track.samples.sync_len(),
+                false => track.moov_sync,
+            }),
+            left_out,
+            hidden,
+        })
+    }
+
+    /// Ranges behind what is kept.
+    fn left_out(&self) -> Vec<LeftOut> {
+        let end = self.stream_end();
+        let tail = LeftOut::new(self.keep..end, self.tail);
+        let ours = LeftOut::new(end..self.pos, LeftOutReason::ReplacedIndex);
+        tail.into_iter().chain(ours).collect()
+    }
+
+    /// Adds the complete samples of data that is not whole, and decides how that data ends.
+    pub(crate) fn end(&mut self) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.release();
+        let torn = self.data.take();
+        let Some(movie) = &self.movie else { return };
+        match self.pending.take() {
+            Some(Pending::Moof(fragment)) => self.end_fragment(&fragment, torn),
+            Some(Pending::Moov) => self.end_tables(torn),
+            None if !movie.fragmented => self.end_tables(torn),
+            None => {}
+        }
+        let Some(movie) = &self.movie else { return };
+        if let Some(from) = self.damaged_from {
+            self.tail = LeftOutReason::Damaged;
+            // Players of a fragmented file would stumble over it.
+            if self.garbage && torn.is_none() && !movie.long {
+                let reason = match movie.fragmented {
+                    true => LeftOutReason::Damaged,
+                    false => LeftOutReason::TrailingData,
+                };
+                self.keep = self.stream_end();
+                self.trailing = LeftOut::new(from..self.keep, reason);
+            }
+        }
+    }
+
+    /// Ends the data of the last fragment.
+    fn end_fragment(&mut self, fragment: &Fragment, torn: Option<Whole>) {
+        let (stream_end, data_end) = (self.stream_end(), self.data_end);
+        let Some(movie) = &mut self.movie else { return };
+        self.tail = LeftOutReason::NoFrames;
+        // Left fragmented, the file would show a filler.
+        if let Some(data) = torn.filter(|_| !movie.long) {
+            self.tail = LeftOutReason::Torn;
+            let limit = stream_end.min(data.end.saturating_sub(TRAILER));
+            let end = fragment.reach(movie, limit);
+            let (filler, patch) = if data.end < u64::MAX {
+                (filler(data.end - end), None)
+            } else {
+                (None, data.resized(end))
+            };
+            let patch = patch.filter(|_| self.patch_anywhere);
+            // Data that reaches to the end of the file may be followed by our index if no sample is torn. A repair
+            // writes no stream that goes on, and that is not scanned as one again.
+            let ends = filler.is_some()
+                || patch.is_some()
+                || data.end == u64::MAX && end == fragment.extent(movie)
+                || self.length.is_some();
+            // Samples in the box that describes them are nonsense.
+            if end > data.start && ends {
+                fragment.add_to(movie, end);
+                self.keep = end;
+                self.filler = filler.unwrap_or_default();
+                self.data_patch = patch;
+                return;
+            }
+        }
+        if data_end > fragment.start {
+            fragment.add_to(movie, data_end);
+            self.keep = data_end;
+        }
+    }
+
+    /// Ends the data of the samples that `moov` itself describes.
+    fn end_tables(&mut self, torn: Option<Whole>) {
+        if let Some(data) = torn {
+            self.keep = self.stream_end();
+            self.data_patch = data.resized(self.keep);
+            if data.end < u64::MAX {
+                self.missing = data.end.saturating_sub(self.keep);
+            }
+        }
+        let place = Place {
+            limit: self.keep,
+            moov: self.moov,
+        };
+        if self.garbage && self.damaged_from.is_some() {
+            self.keep = self.stream_end();
+        }
+        let Some(movie) = &mut self.movie else { return };
+        if movie.fragmented {
+            movie.load_moov_samples(&place);
+        } else if movie.has_moov_samples() && !movie.is_whole(&place) {
+            self.missing = movie.moov_extent().saturating_sub(place.limit);
+            movie.load_moov_samples(&place);
+            movie.rebuilt = true;
+        }
+    }
+}
+
+impl Whole {
+    /// Makes the box end at `end`; `None` when its size has no room for that.
+    fn resized(&self, end: u64) -> Option<Patch> {
+        let size = end.checked_sub(self.start)?;
+        let (offset, bytes) = match self.payload - self.start {
+            16 => (8, size.to_be_bytes().to_vec()),
+            _ => (0, u32::try_from(size).ok()?.to_be_bytes().to_vec()),
+        };
+        Some(Patch {
+            position: HEAD_ROOM.saturating_add(self.start + offset),
+            bytes,
         })
     }
 }
 
-impl Scanner {
-    /// Adds the complete samples of a fragment whose data is not whole, and makes what fills that data up.
-    pub(crate) fn end(&mut self) {
-        self.release();
-        let (Some(fragment), Some(data), Some(movie)) =
-            (self.fragment.take(), self.data.take(), &mut self.movie)
-        else {
-            return;
-        };
-        // Left fragmented, the file would show the filler.
-        if movie.long {
-            return;
-        }
-        let limit = self.pos.min(data.end.saturating_sub(TRAILER));
-        let end = fragment.reach(movie, limit);
-        // Samples in the box that describes them are nonsense.
-        if end <= data.start {
-            return;
-        }
-        // What a repair writes is no stream that goes on, and is not scanned as one again.
-        let filler = match filler(data.end - end) {
-            None if self.length.is_none() => return,
-            filler => filler.unwrap_or_default(),
-        };
-        fragment.add_to(movie, end);
-        self.keep = end;
-        self.filler = filler;
-    }
-}
-
-/// `ftyp`, then a `free` up to the sender's `moov`: a fragmented file. `None` where that is out of reach.
-pub(super) fn live_head(ftyp: Option<&[u8]>, moov: u64) -> Option<Patch> {
+/// The head of a growing file: `ftyp`, then a `free` up to the sender's `moov`. Where that describes samples, a copy
+/// with places that hold behind the head room, if it fits, and a `free` over the original. `None` where that is out of
+/// reach.
+pub(super) fn live_head(ftyp: Option<&[u8]>, movie: &Movie, moov: (u64, u64)) -> Option<Patch> {
     let mut head = ftyp_box(ftyp);
-    let size = u32::try_from(HEAD_ROOM.saturating_add(moov) - head.len() as u64).ok()?;
+    let mut next = moov.0;
+    if movie.fragmented && movie.has_moov_samples() {
+        let shifted = shifted_moov(&movie.moov);
+        if (head.len() + shifted.len() + 8) as u64 <= HEAD_ROOM {
+            head.extend(shifted);
+            next = moov.1;
+        }
+    }
+    let size = u32::try_from(HEAD_ROOM.saturating_add(next) - head.len() as u64).ok()?;
     head.extend(size.to_be_bytes());
     head.extend(*b"free");
     Some(padded(head))
@@ -260,22 +383,36 @@ pub(super) fn write_duration(
     at: usize,
     duration: u64,
 ) {
-    let start = out.len() + 8;
-    copy(out, kind, payload);
-    let (at, bytes) = if payload.first() == Some(&1) {
-        (4 + at + 8, duration.to_be_bytes().to_vec())
-    } else {
-        (
-            4 + at,
-            u32::try_from(duration)
-                .unwrap_or(u32::MAX)
-                .to_be_bytes()
-                .to_vec(),
-        )
+    let long = payload.first() == Some(&1);
+    let short = u32::try_from(duration).ok().filter(|_| !long);
+    let at = 4 + at + if long { 8 } else { 0 };
+    let width = if long { 8 } else { 4 };
+    let (Some(before), Some(rest)) = (payload.get(..at), payload.get(at + width..)) else {
+        return copy(out, kind, payload);
     };
-    if let Some(field) = out.get_mut(start + at..start + at + bytes.len()) {
-        field.copy_from_slice(&bytes);
-    }
+    write(out, kind, |out| match (short, long) {
+        (Some(short), _) => {
+            out.extend_from_slice(before);
+            out.extend(short.to_be_bytes());
+            out.extend_from_slice(rest);
+        }
+        (None, true) => {
+            out.extend_from_slice(before);
+            out.extend(duration.to_be_bytes());
+            out.extend_from_slice(rest);
+        }
+        // Version 1, where two times in front are wider, too.
+        (None, false) => {
+            out.push(1);
+            out.extend_from_slice(&before[1..4]);
+            out.extend([0; 4]);
+            out.extend_from_slice(&before[4..8]);
+            out.extend([0; 4]);
+            out.extend_from_slice(&before[8..]);
+            out.extend(duration.to_be_bytes());
+            out.extend_from_slice(rest);
+        }
+    });
 }
 
 pub(super) fn copy(out: &mut Vec<u8>, kind: Kind, payload: &[u8]) {

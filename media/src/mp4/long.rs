@@ -8,6 +8,10 @@ use crate::container::{HEAD_ROOM, Patch};
 /// `ftyp` and a `moov` that knows the duration, then a `free` over the sender's: still fragmented. `None` where that
 /// has no room: then the live head stays.
 pub(super) fn long_head(ftyp: Option<&[u8]>, movie: &Movie, moov_end: u64) -> Option<Patch> {
+    // Dropped, as memory was short.
+    if movie.moov.is_empty() {
+        return None;
+    }
     let mut head = ftyp_box(ftyp);
     head.extend(fragmented_moov(movie));
     let size = HEAD_ROOM.saturating_add(moov_end) - head.len() as u64;

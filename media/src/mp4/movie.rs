@@ -2,11 +2,16 @@
 
 use super::boxes::{Kind, Reader, children, find, find_path};
 use super::samples::Samples;
+use super::tables::{self, Place, Tables};
 use crate::container::{Track, TrackKind};
 use crate::rhythm::{Pace, Rhythm};
 
 /// Frames of an unfragmented file that an inspection looks at: a day at 60 a second.
 const TABLE_LIMIT: u32 = 1 << 23;
+/// Samples in the tables of a finished file at most: a day at 60 a second, with sound.
+pub(super) const SAMPLE_LIMIT: u64 = 1 << 23;
+/// Bytes of these tables at most.
+const WRITTEN_LIMIT: u64 = 32 << 20;
 /// More tracks than any recorder makes.
 const TRACK_LIMIT: usize = 64;
 
@@ -21,9 +26,13 @@ pub(super) struct Movie {
     pub(super) duration: u64,
     /// Whether samples come in fragments.
     pub(super) fragmented: bool,
-    /// Whether it is too long for sample tables.
+    /// Whether the sample tables were dropped: it is too long for them, or memory is short.
     pub(super) long: bool,
+    /// Whether the sample tables replace those of an unfragmented file, some of whose samples are not there.
+    pub(super) rebuilt: bool,
     pub(super) tracks: Vec<MovieTrack>,
+    /// Defaults of every track that fragments may add to, also of those that could not be read.
+    pub(super) extended: Vec<(u32, Defaults)>,
     /// The same for the caller.
     pub(super) described: Vec<Track>,
 }
@@ -34,7 +43,6 @@ pub(super) struct MovieTrack {
     /// Units of a second for the track's times; never 0.
     pub(super) timescale: u32,
     pub(super) kind: TrackKind,
-    pub(super) defaults: Defaults,
     /// From the edit list: an empty edit in the movie's units, and the time in the track it starts at.
     pub(super) delay: u64,
     pub(super) media_time: u64,
@@ -43,9 +51,10 @@ pub(super) struct MovieTrack {
     pub(super) moov_sync: usize,
 }
 
-/// What samples are like unless they say otherwise (`trex`, then `tfhd`).
+/// Properties of samples that do not have their own (`trex`, then `tfhd`).
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Defaults {
+    pub(super) description: u32,
     pub(super) duration: u32,
     pub(super) size: u32,
     pub(super) flags: u32,
@@ -53,24 +62,104 @@ pub(super) struct Defaults {
 
 impl Movie {
     /// Reads a `moov` payload; `None` when it describes no track.
-    pub(super) fn parse(moov: &[u8]) -> Option<Self> {
-        let mvhd = find(moov, *b"mvhd")?;
+    pub(super) fn parse(moov: Vec<u8>) -> Option<Self> {
+        let mvhd = find(&moov, *b"mvhd")?;
         let (timescale, duration) = timescale_and_duration(mvhd)?;
-        let (tracks, described): (Vec<_>, _) = children(moov)
+        let (tracks, described): (Vec<_>, _) = children(&moov)
             .filter(|&(kind, _)| kind == *b"trak")
-            .filter_map(|(_, trak)| MovieTrack::parse(trak, defaults_of(moov)))
+            .filter_map(|(_, trak)| MovieTrack::parse(trak))
             .take(TRACK_LIMIT)
             .unzip();
-        let fragmented = find(moov, *b"mvex").is_some();
-        (!tracks.is_empty()).then(|| Self {
-            moov: moov.to_vec(),
+        let mvex = find(&moov, *b"mvex");
+        let fragmented = mvex.is_some();
+        let extended = children(mvex.unwrap_or_default())
+            .filter(|&(kind, _)| kind == *b"trex")
+            .filter_map(|(_, trex)| Defaults::parse(trex))
+            .take(TRACK_LIMIT)
+            .collect();
+        (!tracks.is_empty()).then_some(Self {
+            moov,
             timescale,
             duration,
             fragmented,
             long: false,
+            rebuilt: false,
             tracks,
+            extended,
             described,
         })
+    }
+
+    /// Payloads of `stbl`, with the index of their track.
+    fn tables(&self) -> impl Iterator<Item = (Option<usize>, &[u8])> {
+        let traks = children(&self.moov).filter(|&(kind, _)| kind == *b"trak");
+        traks.filter_map(|(_, trak)| {
+            let id = track_id(trak);
+            let track = self.tracks.iter().position(|track| Some(track.id) == id);
+            Some((track, find_path(trak, &[*b"mdia", *b"minf", *b"stbl"])?))
+        })
+    }
+
+    /// Whether `moov` itself describes samples.
+    pub(super) fn has_moov_samples(&self) -> bool {
+        let mut tables = self.tables();
+        tables.any(|(_, stbl)| Tables::new(stbl).announced() > 0)
+    }
+
+    /// Stream offset behind the last sample that `moov` itself describes.
+    pub(super) fn moov_extent(&self) -> u64 {
+        let ends = self.tables().map(|(_, stbl)| tables::extent(stbl));
+        ends.max().unwrap_or(0)
+    }
+
+    /// Whether all samples that `moov` itself describes, at least one, lie where media data can be.
+    pub(super) fn is_whole(&self, place: &Place) -> bool {
+        self.has_moov_samples() && (self.tables()).all(|(_, stbl)| tables::is_whole(stbl, place))
+    }
+
+    /// Adds the samples that `moov` itself describes, as far as they lie where media data can be.
+    pub(super) fn load_moov_samples(&mut self, place: &Place) {
+        let mut loaded: Vec<_> = self.tracks.iter().map(|_| None).collect();
+        for (track, stbl) in self.tables() {
+            let Some(index) = track else { continue };
+            let timescale = self.tracks.get(index).map(|track| track.timescale);
+            if let (Some(slot @ None), Some(timescale)) = (loaded.get_mut(index), timescale) {
+                let mut samples = Samples::new(timescale);
+                if self.long {
+                    samples.drop_tables();
+                }
+                tables::load(stbl, place, &mut samples);
+                *slot = Some(samples);
+            }
+        }
+        for (track, samples) in self.tracks.iter_mut().zip(loaded) {
+            track.samples = samples.unwrap_or_else(|| Samples::new(track.timescale));
+        }
+        self.limit_tables();
+    }
+
+    /// Drops the tables when they are too large.
+    pub(super) fn limit_tables(&mut self) {
+        if self.fragmented
+            && !self.long
+            && (self.samples() > SAMPLE_LIMIT || self.written_bytes() > WRITTEN_LIMIT)
+        {
+            self.drop_tables();
+        }
+    }
+
+    /// Bytes that the movie holds on the heap.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let tables: u64 = (self.tracks.iter())
+            .map(|track| track.samples.memory_bytes())
+            .sum();
+        tables + (self.moov.capacity() + size_of_val(self.tracks.as_slice())) as u64
+    }
+
+    /// Bytes that the tables take in a finished file, at most.
+    pub(super) fn written_bytes(&self) -> u64 {
+        let tracks = self.tracks.iter();
+        tracks.map(|track| track.samples.written_bytes()).sum()
     }
 
     /// The rhythm of the main track.
@@ -78,7 +167,7 @@ impl Movie {
         let Some(track) = self.main_track() else {
             return Pace::default();
         };
-        if self.fragmented {
+        if self.fragmented || self.rebuilt {
             return track.samples.rhythm.pace();
         }
         let stbl = children(&self.moov)
@@ -98,49 +187,44 @@ impl Movie {
     }
 
     /// All samples so far.
-    pub(super) fn samples(&self) -> usize {
-        self.tracks.iter().map(|track| track.samples.len()).sum()
+    pub(super) fn samples(&self) -> u64 {
+        let lengths = self.tracks.iter().map(|track| track.samples.len());
+        lengths.fold(0, u64::saturating_add)
     }
 
-    /// Keeps only times of what follows and is there.
-    pub(super) fn give_up_tables(&mut self) {
+    /// Keeps only times of samples, past and future ones.
+    pub(super) fn drop_tables(&mut self) {
         self.long = true;
         for track in &mut self.tracks {
-            track.samples.give_up_tables();
+            track.samples.drop_tables();
         }
     }
 
     /// Whether a `trak` payload is one of `tracks`.
     pub(super) fn describes(&self, trak: &[u8]) -> bool {
-        MovieTrack::parse(trak, |_| Defaults::default())
+        MovieTrack::parse(trak)
             .is_some_and(|(track, _)| self.tracks.iter().any(|known| known.id == track.id))
     }
 }
 
-/// Finds the `trex` of a track.
-fn defaults_of(moov: &[u8]) -> impl Fn(u32) -> Defaults {
-    move |id| {
-        find(moov, *b"mvex")
-            .into_iter()
-            .flat_map(children)
-            .filter(|&(kind, _)| kind == *b"trex")
-            .find_map(|(_, payload)| {
-                let mut reader = Reader(payload);
-                reader.full()?;
-                (reader.u32()? == id).then_some(())?;
-                reader.skip(4)?;
-                Some(Defaults {
-                    duration: reader.u32()?,
-                    size: reader.u32()?,
-                    flags: reader.u32()?,
-                })
-            })
-            .unwrap_or_default()
+impl Defaults {
+    /// Reads a `trex` payload: the track's id and its defaults.
+    fn parse(trex: &[u8]) -> Option<(u32, Self)> {
+        let mut reader = Reader(trex);
+        reader.full()?;
+        let id = reader.u32()?;
+        let defaults = Self {
+            description: reader.u32()?,
+            duration: reader.u32()?,
+            size: reader.u32()?,
+            flags: reader.u32()?,
+        };
+        Some((id, defaults))
     }
 }
 
 impl MovieTrack {
-    fn parse(trak: &[u8], defaults: impl Fn(u32) -> Defaults) -> Option<(Self, Track)> {
+    fn parse(trak: &[u8]) -> Option<(Self, Track)> {
         let id = track_id(trak)?;
         let mdia = find(trak, *b"mdia")?;
         let mdhd = find(mdia, *b"mdhd")?;
@@ -155,7 +239,6 @@ impl MovieTrack {
             id,
             timescale,
             kind: described.kind,
-            defaults: defaults(id),
             delay,
             media_time,
             samples: Samples::new(timescale),

@@ -1,6 +1,7 @@
-//! The samples of one track, as compactly as the tables of a finished file hold them.
+//! Sample tables of one track, as they go into a finished file.
 
-use super::boxes::{write, write_full};
+use super::boxes::write_full;
+use super::runs::{Runs, push_varint, take_varint, unzigzag, zigzag};
 use crate::rhythm::Rhythm;
 
 /// One sample.
@@ -14,24 +15,27 @@ pub(super) struct Sample {
     pub(super) sync: bool,
 }
 
-/// Growing sample tables (ISO/IEC 14496-12, sections 8.6 and 8.7).
+/// Growing sample tables of one track (ISO/IEC 14496-12, sections 8.6 and 8.7), run-length encoded.
 #[derive(Debug)]
 pub(super) struct Samples {
-    count: usize,
-    /// Whether the tables were given up: only times are kept.
+    count: u64,
+    /// Whether the tables were dropped: only times are kept.
     tableless: bool,
     pub(super) rhythm: Rhythm,
-    sizes: Vec<u32>,
-    /// Runs: how many samples, how long each.
-    durations: Vec<(u32, u32)>,
-    offsets: Vec<(u32, i32)>,
-    /// Numbers of the samples one can start at, from 1.
-    sync: Vec<u32>,
-    /// Where each chunk begins in the stream, and its samples.
-    chunks: Vec<(u64, u32)>,
+    sizes: Runs,
+    durations: Runs,
+    /// Composition offsets, zigzag encoded.
+    offsets: Runs,
+    has_offsets: bool,
+    /// 1 for a sample that decoding can start at.
+    sync: Runs,
+    sync_count: u64,
+    chunks: Chunks,
     /// Decoding time of the first sample, and the end of the last.
     first: Option<u64>,
     end: u64,
+    /// Presentation time at which the sample that is shown last ends.
+    shown_end: u64,
 }
 
 impl Samples {
@@ -41,32 +45,68 @@ impl Samples {
             count: 0,
             tableless: false,
             rhythm: Rhythm::new(u64::from(timescale)),
-            sizes: Vec::new(),
-            durations: Vec::new(),
-            offsets: Vec::new(),
-            sync: Vec::new(),
-            chunks: Vec::new(),
+            sizes: Runs::default(),
+            durations: Runs::default(),
+            offsets: Runs::default(),
+            has_offsets: false,
+            sync: Runs::default(),
+            sync_count: 0,
+            chunks: Chunks::default(),
             first: None,
             end: 0,
+            shown_end: 0,
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> u64 {
         self.count
     }
 
-    /// Keeps only times from now on, and frees the tables.
-    pub(super) fn give_up_tables(&mut self) {
+    /// Frees the tables and keeps only times from now on.
+    pub(super) fn drop_tables(&mut self) {
         self.tableless = true;
-        self.sizes = Vec::new();
-        self.durations = Vec::new();
-        self.offsets = Vec::new();
-        self.sync = Vec::new();
-        self.chunks = Vec::new();
+        self.sizes = Runs::default();
+        self.durations = Runs::default();
+        self.offsets = Runs::default();
+        self.sync = Runs::default();
+        self.sync_count = 0;
+        self.chunks = Chunks::default();
+    }
+
+    /// Bytes that the tables hold on the heap.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let columns = [&self.sizes, &self.durations, &self.offsets, &self.sync];
+        let columns: usize = columns.iter().map(|column| column.memory_bytes()).sum();
+        (columns + self.chunks.closed.capacity()) as u64
+    }
+
+    /// Bytes that [`write`](Self::write) writes at most.
+    pub(super) fn written_bytes(&self) -> u64 {
+        if self.tableless {
+            return 0;
+        }
+        let mut bytes = 128 + 8 * u64::from(self.durations.len());
+        if self.has_offsets {
+            bytes += 8 * u64::from(self.offsets.len());
+        }
+        if self.sync_count != self.count {
+            bytes = bytes.saturating_add(4 * self.sync_count);
+        }
+        if self.constant_size().is_none() {
+            bytes = bytes.saturating_add(4 * self.count);
+        }
+        bytes + (8 + 12) * u64::from(self.chunks.len())
+    }
+
+    /// Size of all samples, where they have the same. A constant size of 0 would announce a table.
+    fn constant_size(&self) -> Option<u32> {
+        let mut sizes = self.sizes.iter();
+        let (_, size) = sizes.next().filter(|_| self.sizes.len() == 1)?;
+        Some(size).filter(|&size| size > 0)
     }
 
     pub(super) fn sync_len(&self) -> usize {
-        self.sync.len()
+        usize::try_from(self.sync_count).unwrap_or(usize::MAX)
     }
 
     /// Decoding time of the first sample.
@@ -79,7 +119,13 @@ impl Samples {
         self.end
     }
 
-    /// The next samples belong to a fragment that begins at `time`.
+    /// Presentation time at which the sample that is shown last ends. Samples that are shown in another order than
+    /// they are decoded in end later than [`end`](Self::end).
+    pub(super) fn shown_end(&self) -> u64 {
+        self.shown_end
+    }
+
+    /// The next samples begin at `time`, unless that is in the past.
     pub(super) fn seek(&mut self, time: u64) {
         if self.first.is_none() {
             (self.first, self.end) = (Some(time), time);
@@ -87,154 +133,298 @@ impl Samples {
             && gap > 0
         {
             // Tables know no gaps: the last sample before it lasts longer.
-            if let Some((count, duration)) = self.durations.pop() {
-                if count > 1 {
-                    self.durations.push((count - 1, duration));
-                }
-                self.durations.push((1, duration.saturating_add(gap)));
-            }
+            self.durations.raise_last(gap);
             self.end = time;
         }
     }
 
-    /// The next samples lie at `offset` in the stream.
-    pub(super) fn begin_chunk(&mut self, offset: u64) {
-        if self.tableless {
-            return;
+    /// The next samples lie at `offset` in the stream and are of that sample description.
+    pub(super) fn begin_chunk(&mut self, offset: u64, description: u32) {
+        if !self.tableless {
+            self.chunks.begin(offset, description);
         }
-        // Empty ones must not pile up.
-        self.chunks.pop_if(|&mut (_, count)| count == 0);
-        self.chunks.push((offset, 0));
     }
 
-    pub(super) fn add(&mut self, sample: Sample) {
-        self.count += 1;
+    /// Adds `count` samples that are all alike.
+    pub(super) fn add(&mut self, sample: Sample, count: u32) {
+        if count == 0 {
+            return;
+        }
+        self.count = self.count.saturating_add(count.into());
         self.first.get_or_insert(0);
-        self.rhythm.frame(self.end, 1, sample.sync);
-        self.end = self.end.saturating_add(u64::from(sample.duration));
+        let duration = u64::from(sample.duration);
+        self.rhythm.run(self.end, duration, count, sample.sync);
+        self.end = self.end.saturating_add(duration * u64::from(count));
+        let shown_end = self.end.saturating_add_signed(sample.offset.into());
+        self.shown_end = self.shown_end.max(shown_end);
         if self.tableless {
             return;
         }
-        self.sizes.push(sample.size);
-        run(&mut self.durations, sample.duration);
-        run(&mut self.offsets, sample.offset);
+        self.sizes.push(sample.size, count);
+        self.durations.push(sample.duration, count);
+        let offset = u32::try_from(zigzag(sample.offset.into())).unwrap_or(u32::MAX);
+        self.offsets.push(offset, count);
+        self.has_offsets |= sample.offset != 0;
+        self.sync.push(sample.sync.into(), count);
         if sample.sync {
-            self.sync
-                .push(u32::try_from(self.sizes.len()).unwrap_or(u32::MAX));
+            self.sync_count = self.sync_count.saturating_add(count.into());
         }
-        if let Some((_, count)) = self.chunks.last_mut() {
-            *count += 1;
-        }
+        self.chunks.add(sample.size, count);
     }
 
     /// The tables behind `stsd`; `shift` is what lies in front of the stream in the file.
     pub(super) fn write(&self, out: &mut Vec<u8>, shift: u64) {
-        write_runs(out, *b"stts", &self.durations, |duration| {
-            duration.to_be_bytes()
-        });
-        if self.offsets.iter().any(|&(_, offset)| offset != 0) {
+        write_runs(out, *b"stts", &self.durations, |duration| duration);
+        if self.has_offsets {
             let start = out.len();
-            write_runs(out, *b"ctts", &self.offsets, |offset| offset.to_be_bytes());
+            write_runs(out, *b"ctts", &self.offsets, |offset| {
+                let offset = unzigzag(offset.into());
+                i32::try_from(offset).unwrap_or(0).cast_unsigned()
+            });
             // Version 1: signed.
             out[start + 8] = 1;
         }
-        if self.sync.len() != self.sizes.len() {
-            write_full(out, *b"stss", |out| words(out, &self.sync));
+        if self.sync_count != self.count {
+            write_full(out, *b"stss", |out| {
+                put(out, self.sync_count);
+                let mut number = 1u32;
+                for (count, sync) in self.sync.iter() {
+                    let next = number.saturating_add(count);
+                    if sync == 1 {
+                        (number..next).for_each(|number| out.extend(number.to_be_bytes()));
+                    }
+                    number = next;
+                }
+            });
         }
         write_full(out, *b"stsz", |out| {
-            out.extend(0u32.to_be_bytes());
-            words(out, &self.sizes);
+            let constant = self.constant_size();
+            put(out, constant.unwrap_or(0).into());
+            put(out, self.count);
+            if constant.is_none() {
+                for (count, size) in self.sizes.iter() {
+                    (0..count).for_each(|_| out.extend(size.to_be_bytes()));
+                }
+            }
         });
-        let chunks: Vec<_> = self
-            .chunks
-            .iter()
-            .filter(|&&(_, count)| count > 0)
-            .collect();
         write_full(out, *b"stsc", |out| {
             let at = out.len();
             out.extend([0; 4]);
-            let (mut entries, mut previous) = (0u32, 0);
-            for (number, &&(_, count)) in (1u32..).zip(&chunks) {
-                if count != previous {
-                    [number, count, 1]
+            let (mut entries, mut previous) = (0u32, None);
+            for (number, chunk) in (1u32..).zip(self.chunks.iter()) {
+                let entry = (chunk.count, chunk.description);
+                if previous != Some(entry) {
+                    [number, entry.0, entry.1]
                         .iter()
                         .for_each(|word| out.extend(word.to_be_bytes()));
-                    (entries, previous) = (entries + 1, count);
+                    (entries, previous) = (entries + 1, Some(entry));
                 }
             }
             out[at..at + 4].copy_from_slice(&entries.to_be_bytes());
         });
-        let count = u32::try_from(chunks.len())
-            .unwrap_or(u32::MAX)
-            .to_be_bytes();
-        let offsets: Vec<u64> = chunks
-            .iter()
-            .map(|(offset, _)| offset.saturating_add(shift))
-            .collect();
-        let short: Result<Vec<u32>, _> = offsets.iter().map(|&offset| offset.try_into()).collect();
-        match short {
-            Ok(offsets) => write_full(out, *b"stco", |out| words(out, &offsets)),
-            Err(_) => write(out, *b"co64", |out| {
-                out.extend([0; 4]);
-                out.extend(count);
-                offsets
-                    .iter()
-                    .for_each(|offset| out.extend(offset.to_be_bytes()));
-            }),
+        let places = || {
+            let chunks = self.chunks.iter();
+            chunks.map(|chunk| chunk.offset.saturating_add(shift))
+        };
+        let long = places().any(|place| place > u64::from(u32::MAX));
+        let kind = if long { *b"co64" } else { *b"stco" };
+        write_full(out, kind, |out| {
+            put(out, self.chunks.len().into());
+            for place in places() {
+                match u32::try_from(place) {
+                    Ok(place) if !long => out.extend(place.to_be_bytes()),
+                    _ => out.extend(place.to_be_bytes()),
+                }
+            }
+        });
+    }
+}
+
+/// Samples that lie behind each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Chunk {
+    /// Stream offset of the first.
+    offset: u64,
+    /// Stream offset behind the last.
+    end: u64,
+    count: u32,
+    description: u32,
+}
+
+/// Growing list of chunks: some 4 bytes each, as every chunk lies shortly behind the one before.
+#[derive(Debug, Default)]
+struct Chunks {
+    closed: Vec<u8>,
+    closed_count: u32,
+    /// End and description of the last closed chunk.
+    last: (u64, u32),
+    open: Option<Chunk>,
+}
+
+impl Chunks {
+    fn begin(&mut self, offset: u64, description: u32) {
+        if let Some(open) = self.open.filter(|open| open.count > 0) {
+            if (open.end, open.description) == (offset, description) {
+                return;
+            }
+            self.close(open);
+        }
+        self.open = Some(Chunk {
+            offset,
+            end: offset,
+            count: 0,
+            description,
+        });
+    }
+
+    fn close(&mut self, chunk: Chunk) {
+        let (end, description) = self.last;
+        let distance = chunk.offset.cast_signed().wrapping_sub(end.cast_signed());
+        push_varint(&mut self.closed, zigzag(distance));
+        let change = description != chunk.description;
+        push_varint(
+            &mut self.closed,
+            u64::from(chunk.count) << 1 | u64::from(change),
+        );
+        push_varint(&mut self.closed, chunk.end - chunk.offset);
+        if change {
+            push_varint(&mut self.closed, chunk.description.into());
+        }
+        self.last = (chunk.end, chunk.description);
+        self.closed_count = self.closed_count.saturating_add(1);
+    }
+
+    fn add(&mut self, size: u32, count: u32) {
+        if let Some(open) = &mut self.open {
+            open.count = open.count.saturating_add(count);
+            let bytes = u64::from(size) * u64::from(count);
+            open.end = open.end.saturating_add(bytes);
         }
     }
-}
 
-/// Appends a value to a run-length encoded list.
-fn run<T: PartialEq>(runs: &mut Vec<(u32, T)>, value: T) {
-    match runs.last_mut() {
-        Some((count, last)) if *last == value => *count += 1,
-        _ => runs.push((1, value)),
+    fn len(&self) -> u32 {
+        let open = self.open.is_some_and(|open| open.count > 0);
+        self.closed_count.saturating_add(open.into())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Chunk> {
+        let (mut rest, mut last) = (self.closed.as_slice(), (0u64, 0u32));
+        let closed = std::iter::from_fn(move || {
+            let distance = unzigzag(take_varint(&mut rest)?);
+            let offset = last.0.wrapping_add_signed(distance);
+            let count = take_varint(&mut rest)?;
+            let end = offset.saturating_add(take_varint(&mut rest)?);
+            if count & 1 == 1 {
+                last.1 = u32::try_from(take_varint(&mut rest)?).ok()?;
+            }
+            last.0 = end;
+            Some(Chunk {
+                offset,
+                end,
+                count: u32::try_from(count >> 1).ok()?,
+                description: last.1,
+            })
+        });
+        closed.chain(self.open.filter(|open| open.count > 0))
     }
 }
 
-fn write_runs<T: Copy>(
-    out: &mut Vec<u8>,
-    kind: [u8; 4],
-    runs: &[(u32, T)],
-    bytes: fn(T) -> [u8; 4],
-) {
+fn write_runs(out: &mut Vec<u8>, kind: [u8; 4], runs: &Runs, word: fn(u32) -> u32) {
     write_full(out, kind, |out| {
-        out.extend(u32::try_from(runs.len()).unwrap_or(u32::MAX).to_be_bytes());
-        for &(count, value) in runs {
+        put(out, runs.len().into());
+        for (count, value) in runs.iter() {
             out.extend(count.to_be_bytes());
-            out.extend(bytes(value));
+            out.extend(word(value).to_be_bytes());
         }
     });
 }
 
-/// A count and that many words.
-fn words(out: &mut Vec<u8>, words: &[u32]) {
-    out.extend(u32::try_from(words.len()).unwrap_or(u32::MAX).to_be_bytes());
-    words.iter().for_each(|word| out.extend(word.to_be_bytes()));
+/// Appends a number in 32 bits.
+fn put(out: &mut Vec<u8>, number: u64) {
+    out.extend(u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SAMPLE: Sample = Sample {
+        size: 1,
+        duration: 10,
+        offset: 0,
+        sync: true,
+    };
+
     #[test]
-    fn a_gap_makes_the_last_sample_longer() {
+    fn gap_prolongs_last_sample() {
         let mut samples = Samples::new(1000);
-        let sample = Sample {
-            size: 1,
-            duration: 10,
-            offset: 0,
-            sync: true,
-        };
         samples.seek(100);
-        samples.begin_chunk(0);
-        (0..3).for_each(|_| samples.add(sample));
+        samples.begin_chunk(0, 1);
+        samples.add(SAMPLE, 3);
         samples.seek(150);
-        samples.add(sample);
+        samples.add(SAMPLE, 1);
         assert_eq!((samples.first(), samples.end()), (100, 160));
-        assert_eq!(samples.durations, [(2, 10), (1, 30), (1, 10)]);
+        let durations: Vec<_> = samples.durations.iter().collect();
+        assert_eq!(durations, [(2, 10), (1, 30), (1, 10)]);
         samples.seek(10);
         assert_eq!(samples.end(), 160, "time does not go back");
+    }
+
+    #[test]
+    fn chunks_read_back() {
+        let mut chunks = Chunks::default();
+        let mut expected = Vec::new();
+        for (offset, count, description) in [
+            (1000, 3, 1),
+            (u64::from(u32::MAX) * 4, 1, 2),
+            (5, 7, 2),
+            (90, 1 << 30, 1),
+        ] {
+            chunks.begin(77, 9);
+            chunks.begin(offset, description);
+            chunks.add(100, count);
+            expected.push(Chunk {
+                offset,
+                end: offset + 100 * u64::from(count),
+                count,
+                description,
+            });
+        }
+        assert_eq!(chunks.iter().collect::<Vec<_>>(), expected);
+        assert_eq!(chunks.len(), 4);
+        chunks.begin(expected[3].end, 1);
+        chunks.add(100, 1);
+        assert_eq!(chunks.len(), 4, "contiguous chunks are one");
+    }
+
+    #[test]
+    fn written_bytes_bound_what_is_written() {
+        for steps in [1, 2, 3, 50] {
+            let mut samples = Samples::new(1000);
+            for n in 0..500u32 {
+                if n % 7 == 0 {
+                    samples.begin_chunk(u64::from(n) * (1 << 30), 1 + n % 2);
+                }
+                let sample = Sample {
+                    size: n % steps,
+                    duration: n % steps,
+                    offset: i32::try_from(n % steps).expect("small") - 1,
+                    sync: n % steps == 0,
+                };
+                samples.add(sample, 1 + n % 2);
+            }
+            let mut out = Vec::new();
+            samples.write(&mut out, 4096);
+            let bound = samples.written_bytes();
+            assert!(out.len() as u64 <= bound, "{} of {bound}", out.len());
+        }
+    }
+
+    #[test]
+    fn samples_that_are_alike_take_no_memory() {
+        let mut samples = Samples::new(1000);
+        samples.begin_chunk(0, 1);
+        samples.add(SAMPLE, u32::MAX / 2);
+        assert!(samples.memory_bytes() + samples.written_bytes() < 1000);
     }
 }

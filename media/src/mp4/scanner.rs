@@ -1,27 +1,34 @@
 //! Reading a stream of boxes as it arrives.
 
+use std::collections::VecDeque;
+
 use super::boxes::{self, Header, Kind};
-use super::filler;
+use super::filler::{self, END_MARK};
 use super::finish::{live_head, to_ns};
 use super::fragment::Fragment;
 use super::movie::Movie;
+use super::tables::Place;
 use crate::container::{HEAD_ROOM, Patch, Track};
 use crate::indexer::Options;
-use crate::report::{Damage, Report};
+use crate::report::{Damage, LeftOut, LeftOutReason, Report};
 
 /// A longer `ftyp` is passed over and ours takes its place.
 const FTYP_LIMIT: u64 = 1 << 10;
-/// Largest `moov` (that of an unfragmented file holds its sample tables) and `moof`.
-const MOOV_LIMIT: u64 = 16 << 20;
-/// The same in a repair, where memory is spent once.
+/// Largest `moov` in a repair, where memory is spent once.
 const REPAIR_MOOV_LIMIT: u64 = 256 << 20;
-const MOOF_LIMIT: u64 = 4 << 20;
+/// Largest `moof`.
+const MOOF_LIMIT: u64 = 16 << 20;
+/// The same of both once memory is short.
+const SHORT_LIMIT: u64 = 64 << 10;
+/// Patches that wait at most; more base offsets are not shifted.
+const PATCH_LIMIT: usize = 4096;
 /// No stream is longer: no sum of offsets overflows.
 const LONGEST_STREAM: u64 = 1 << 62;
-/// Header of a box, and of the `mfhd` that every `moof` begins with (section 8.8.5).
-const MOOF_BEGIN: usize = 16;
+/// Header of a box, and of its first child.
+const TWO_HEADERS: u64 = 16;
+/// Header of the `mfhd` that every `moof` begins with (section 8.8.5).
 const MFHD_HEADER: u64 = 0x0000_0010_6D66_6864;
-/// What stands on the top level (section 4.2 and table 1, and what QuickTime and DASH add).
+/// Boxes of the top level (section 4.2 and table 1, and what QuickTime and DASH add).
 const KNOWN_BOXES: [&Kind; 21] = [
     b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx", b"ssix",
     b"mfra", b"meta", b"meco", b"emsg", b"prft", b"uuid", b"pdin", b"udta", b"pnot", b"imda",
@@ -41,38 +48,78 @@ pub(crate) struct Scanner {
     /// Payload of `ftyp`.
     pub(super) ftyp: Option<Vec<u8>>,
     pub(super) movie: Option<Movie>,
-    pub(super) fragment: Option<Fragment>,
-    /// The data of `fragment`, as long as it is not whole.
+    /// Samples whose data has not arrived as a whole.
+    pub(super) pending: Option<Pending>,
+    /// The `mdat` that has begun and not ended.
     pub(super) data: Option<Whole>,
+    /// End of the last whole `mdat`.
+    pub(super) data_end: u64,
     /// In a repair: a fragment that counts once something sensible follows it, and where its samples and its data
     /// end. Where nothing does, bytes are missing or too many, and its frames would be noise to a decoder.
     held: Option<(Fragment, u64, u64)>,
-    /// What makes the data of a torn last fragment whole.
+    /// Makes the data of a torn last fragment whole.
     pub(super) filler: Vec<u8>,
-    /// End of the last whole `mdat` whose samples are known, or of the last one of an unfragmented file.
+    /// Stream offset behind the last box that is whole, its data included.
     pub(super) keep: u64,
-    /// Stream offset behind `moov`.
-    pub(super) moov_end: u64,
+    /// Stream offsets of `moov`.
+    pub(super) moov: (u64, u64),
     /// Stream offset of the first `moof`, or of the data of an unfragmented file.
     first_data: Option<u64>,
-    live_head: Option<Patch>,
+    /// Stream offset of the sender's own index of fragments, if nothing follows it.
+    pub(super) index_start: Option<u64>,
+    /// Stream offset of the last `ftyp`: files may follow each other.
+    document: u64,
+    /// Stream offset of our end mark: it and everything behind it is not the sender's.
+    pub(super) ended_at: Option<u64>,
+    pub(super) patches: VecDeque<Patch>,
+    pub(super) patch_anywhere: bool,
+    moov_limit: u64,
     /// Length of the whole stream, where it is known.
     pub(super) length: Option<u64>,
     /// Where reading failed, until it goes on.
-    damaged_from: Option<u64>,
-    damage: Damage,
+    pub(super) damaged_from: Option<u64>,
+    /// Whether that was not a box at all.
+    pub(super) garbage: bool,
+    pub(super) damage: Damage,
+    /// Corrects the size of an `mdat` that is not whole.
+    pub(super) data_patch: Option<Patch>,
+    /// Bytes at the end that are kept, though they are no box.
+    pub(super) trailing: Option<LeftOut>,
+    /// Bytes behind the end that `moov` or the last `mdat` says there are.
+    pub(super) missing: u64,
+    /// Whether [`end`](Self::end) was called.
+    pub(super) ended: bool,
+    /// Why bytes at the end are not kept.
+    pub(super) tail: LeftOutReason,
+    /// Whether memory is short.
+    short: bool,
+    /// Whether the description of tracks and samples was not kept, for lack of memory.
+    pub(super) starved: bool,
+    /// Whether fragments have absolute offsets that a fragmented file with a head room gets wrong.
+    misplaced: bool,
+}
+
+/// Samples whose data is still to come.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// Those in `moov`, in front of the first fragment.
+    Moov,
+    /// Those of a fragment.
+    Moof(Fragment),
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Header,
     Collect(Whole),
+    /// Reading a payload that there is no memory for.
+    Pass(Whole),
     /// Passing over a payload, up to `to`; what is left then is collected.
     Skip {
         whole: Whole,
         to: u64,
     },
-    /// Something is broken: looking for the next `moof`.
+    /// Something is broken: looking for the next `moof`, for a `moov` while there is none, or for our end mark.
     Resync {
         window: u128,
     },
@@ -85,6 +132,9 @@ enum Step {
 pub(super) struct Whole {
     kind: Kind,
     pub(super) start: u64,
+    /// Stream offset of the payload.
+    pub(super) payload: u64,
+    /// [`u64::MAX`] for one that reaches to the end of the file.
     pub(super) end: u64,
 }
 
@@ -97,17 +147,35 @@ impl Scanner {
             buf: Vec::new(),
             ftyp: None,
             movie: None,
-            fragment: None,
+            pending: None,
             data: None,
+            data_end: 0,
             held: None,
             filler: Vec::new(),
             keep: 0,
-            moov_end: 0,
+            moov: (0, 0),
             first_data: None,
-            live_head: None,
+            index_start: None,
+            document: 0,
+            ended_at: None,
+            patches: VecDeque::new(),
+            patch_anywhere: options.patch_clusters,
+            moov_limit: match options.stream_length {
+                Some(_) => REPAIR_MOOV_LIMIT,
+                None => options.description_limit,
+            },
             length: options.stream_length,
             damaged_from: None,
+            garbage: false,
             damage: Damage::default(),
+            data_patch: None,
+            trailing: None,
+            missing: 0,
+            ended: false,
+            tail: LeftOutReason::Torn,
+            short: false,
+            starved: false,
+            misplaced: false,
         }
     }
 
@@ -122,7 +190,19 @@ impl Scanner {
                 Step::Collect(whole) => {
                     let left = usize::try_from(whole.end - self.pos).unwrap_or(usize::MAX);
                     let taken = bytes.len().min(left);
+                    // Doubling would waste half of a large one.
+                    if self.buf.capacity() - self.buf.len() < taken {
+                        let more = taken.max(self.buf.len() / 4).min(left);
+                        self.buf.reserve_exact(more);
+                    }
                     self.buf.extend_from_slice(&bytes[..taken]);
+                    self.pos += taken as u64;
+                    self.close_if_whole(whole);
+                    taken
+                }
+                Step::Pass(whole) => {
+                    let left = usize::try_from(whole.end - self.pos).unwrap_or(usize::MAX);
+                    let taken = bytes.len().min(left);
                     self.pos += taken as u64;
                     self.close_if_whole(whole);
                     taken
@@ -152,7 +232,7 @@ impl Scanner {
         match self.step {
             Step::Skip { to, .. } => to - self.pos,
             Step::Done => u64::MAX - self.pos,
-            Step::Header | Step::Collect(_) | Step::Resync { .. } => 0,
+            Step::Header | Step::Collect(_) | Step::Pass(_) | Step::Resync { .. } => 0,
         }
     }
 
@@ -167,7 +247,7 @@ impl Scanner {
     }
 
     pub(crate) fn poll_patch(&mut self) -> Option<Patch> {
-        self.live_head.take()
+        self.patches.pop_front()
     }
 
     pub(crate) fn received(&self) -> u64 {
@@ -182,29 +262,116 @@ impl Scanner {
     pub(crate) fn settled(&self) -> u64 {
         match &self.movie {
             Some(movie) if movie.fragmented && movie.samples() > 0 => {
-                HEAD_ROOM.saturating_add(self.keep)
+                HEAD_ROOM.saturating_add(self.index_start.unwrap_or(self.keep))
             }
             _ => 0,
         }
     }
 
+    /// Stream offset behind the last byte of the sender's.
+    pub(super) fn stream_end(&self) -> u64 {
+        self.ended_at.unwrap_or(self.pos)
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let fragments = [
+            match &self.pending {
+                Some(Pending::Moof(fragment)) => fragment.payload.capacity(),
+                _ => 0,
+            },
+            self.held
+                .as_ref()
+                .map_or(0, |(fragment, ..)| fragment.payload.capacity()),
+        ];
+        let patches = self.patches.capacity() * size_of::<Patch>()
+            + self
+                .patches
+                .iter()
+                .map(|patch| patch.bytes.capacity())
+                .sum::<usize>();
+        let rest = self.buf.capacity() + patches + fragments.iter().sum::<usize>();
+        rest as u64 + self.movie.as_ref().map_or(0, Movie::memory_bytes)
+    }
+
+    /// Bytes that finishing needs on top.
+    pub(crate) fn finish_bytes(&self) -> u64 {
+        self.movie.as_ref().map_or(0, |movie| {
+            let moov = movie.moov.len() as u64;
+            match movie.fragmented {
+                true => movie.written_bytes() + 2 * moov,
+                // Tables may have to be made anew.
+                false => 4 * moov,
+            }
+        })
+    }
+
+    /// Frees the sample tables, and what describes them where it is large.
+    pub(crate) fn reduce_memory(&mut self) {
+        self.short = true;
+        if let Step::Collect(whole) = self.step
+            && whole.end.saturating_sub(whole.payload) > SHORT_LIMIT
+        {
+            self.starved |= whole.kind == *b"moov";
+            self.buf = Vec::new();
+            self.step = Step::Pass(whole);
+        }
+        if let Some(Pending::Moof(fragment)) = &self.pending
+            && fragment.payload.len() as u64 > SHORT_LIMIT
+        {
+            self.pending = None;
+        }
+        let Some(movie) = &mut self.movie else { return };
+        if movie.fragmented {
+            self.misplaced |= movie.has_moov_samples();
+            self.pending
+                .take_if(|pending| matches!(pending, Pending::Moov));
+            movie.drop_tables();
+            // Then it does not fit into the head room either.
+            if movie.moov.len() as u64 > SHORT_LIMIT {
+                movie.moov = Vec::new();
+            }
+        } else if movie.moov.len() as u64 > SHORT_LIMIT {
+            movie.moov = Vec::new();
+            self.starved = true;
+        }
+    }
+
+    /// Whether finishing needs another scan with more memory.
+    pub(crate) fn needs_rescan(&self) -> bool {
+        self.starved || self.short && self.misplaced
+    }
+
+    /// Ranges that are stored, but that players pass over.
+    pub(super) fn hidden(&self) -> Vec<LeftOut> {
+        let ranges = self.damage.ranges.iter();
+        ranges
+            .filter_map(|range| LeftOut::new(range.clone(), LeftOutReason::Damaged))
+            .chain(self.trailing)
+            .collect()
+    }
+
     pub(crate) fn report(&self) -> Report {
         let movie = self.movie.as_ref();
-        let torn = !matches!(self.step, Step::Header | Step::Done) || !self.header.is_empty();
+        let whole = matches!(self.step, Step::Header | Step::Done) && self.header.is_empty();
+        let torn = !whole && self.ended_at.is_none();
         Report {
             duration_ms: match movie {
-                Some(movie) if !movie.fragmented => to_ns(movie.duration, movie.timescale),
+                Some(movie) if !movie.fragmented && !movie.rebuilt => {
+                    to_ns(movie.duration, movie.timescale)
+                }
                 _ => self.end_ns(),
             } / 1_000_000,
             pace: movie.map(Movie::pace).unwrap_or_default(),
             front_matter_bytes: self.first_data,
-            indexed: movie.is_some_and(|movie| !movie.fragmented),
+            indexed: movie.is_some_and(|movie| !movie.fragmented && !movie.rebuilt),
             damage: self.damage.clone(),
             torn_bytes: if torn {
                 self.pos.saturating_sub(self.keep)
             } else {
                 0
             },
+            missing_bytes: self.missing,
             ..Report::default()
         }
     }
@@ -222,33 +389,52 @@ impl Scanner {
             Header::Incomplete => {}
             Header::Malformed => {
                 let start = self.pos - self.header.len() as u64;
-                self.header.clear();
+                let header = std::mem::take(&mut self.header);
+                self.garbage = true;
                 self.malformed(start);
+                // A box may begin in it.
+                let window = header
+                    .iter()
+                    .fold(0, |window, &byte| window << 8 | u128::from(byte));
+                self.step = Step::Resync { window };
             }
             Header::Whole { kind, size, length } => {
                 self.header.clear();
                 let start = self.pos - length;
                 let end = size.map_or(u64::MAX, |size| start.saturating_add(size));
-                self.open(Whole { kind, start, end });
+                self.open(Whole {
+                    kind,
+                    start,
+                    payload: self.pos,
+                    end,
+                });
             }
         }
     }
 
     fn open(&mut self, whole: Whole) {
+        if self.movie.is_some() && !KNOWN_BOXES.contains(&&whole.kind) {
+            self.garbage = true;
+            return self.malformed(whole.start);
+        }
         if self.is_implausible(whole) {
             // Its size is wrong, or the stream ends in it: the next fragment, or the end, tells.
             self.data = (whole.kind == *b"mdat").then_some(whole);
             return self.malformed(whole.start);
         }
         self.release();
-        let moov_limit = match self.length {
-            Some(_) => REPAIR_MOOV_LIMIT,
-            None => MOOV_LIMIT,
-        };
+        if whole.kind == *b"moof" && self.is_fragmented() {
+            self.resolve(whole.start);
+        }
+        if whole.kind == *b"ftyp" && self.movie.is_some() {
+            self.document = whole.start;
+        }
+        let size = whole.end - self.pos;
         let limit = match &whole.kind {
             b"ftyp" if self.ftyp.is_none() && self.movie.is_none() => FTYP_LIMIT,
-            b"moov" if self.movie.is_none() => moov_limit,
+            b"moov" if self.movie.is_none() && !self.starved => self.moov_limit,
             b"moof" if self.movie.is_some() => MOOF_LIMIT,
+            b"free" if self.movie.is_some() && size + 8 == END_MARK.len() as u64 => size,
             _ => 0,
         };
         self.buf = Vec::new();
@@ -256,15 +442,25 @@ impl Scanner {
             self.first_data.get_or_insert(whole.start);
         }
         let mut to = whole.end;
-        if whole.kind == *b"mdat" && self.fragment.is_some() {
+        if whole.kind == *b"mdat" {
             self.data = Some(whole);
-            // Its last bytes may say that it was filled up.
-            to = whole.end.saturating_sub(filler::TRAILER).max(self.pos);
+            if matches!(self.pending, Some(Pending::Moof(_))) {
+                // Its last bytes may say that it was filled up.
+                to = whole.end.saturating_sub(filler::TRAILER).max(self.pos);
+            }
         }
-        self.step = if limit > 0 && whole.end - self.pos <= limit {
-            Step::Collect(whole)
-        } else {
-            Step::Skip { whole, to }
+        self.step = match &whole.kind {
+            b"moov" | b"moof" if limit > 0 && self.short && size > SHORT_LIMIT => {
+                self.starved |= whole.kind == *b"moov";
+                Step::Pass(whole)
+            }
+            // There may be memory for it when the stream is scanned again.
+            b"moov" if limit > 0 && size > limit && size <= REPAIR_MOOV_LIMIT => {
+                self.starved = true;
+                Step::Pass(whole)
+            }
+            _ if limit > 0 && size <= limit => Step::Collect(whole),
+            _ => Step::Skip { whole, to },
         };
         self.skipped(whole, to);
     }
@@ -273,57 +469,82 @@ impl Scanner {
     fn is_implausible(&self, whole: Whole) -> bool {
         // 0 for a size means "to the end", and only there.
         let beyond = self.length.is_some_and(|length| whole.end > length) && whole.end != u64::MAX;
-        self.length.is_some()
-            && self.is_fragmented()
-            && (beyond || !KNOWN_BOXES.contains(&&whole.kind))
+        self.is_fragmented() && beyond
     }
 
     fn is_fragmented(&self) -> bool {
         self.movie.as_ref().is_some_and(|movie| movie.fragmented)
     }
 
-    /// What begins at `start` is no box, or a torn one: reading goes on at the next fragment.
+    /// No box begins at `start`, or a torn one: reading goes on at the next fragment.
     fn malformed(&mut self, start: u64) {
-        if !self.is_fragmented() {
-            self.step = Step::Done;
-            return;
-        }
         self.damaged_from.get_or_insert(start);
         self.step = Step::Resync { window: 0 };
     }
 
     fn resync(&mut self, window: u128) {
         self.step = Step::Resync { window };
-        let [size, kind, mfhd] = [
-            window >> 96,
-            window >> 64 & 0xFFFF_FFFF,
-            window & u128::from(u64::MAX),
-        ];
-        if kind != u128::from(u32::from_be_bytes(*b"moof")) || mfhd != u128::from(MFHD_HEADER) {
+        if window.to_be_bytes() == END_MARK[8..] {
+            return self.end_stream(self.pos - END_MARK.len() as u64);
+        }
+        let number = |shift: u32| u32::try_from(window >> shift & 0xFFFF_FFFF).unwrap_or(0);
+        let [size, kind, child_size, child] = [96, 64, 32, 0].map(number);
+        let child_kind = child.to_be_bytes();
+        let size = u64::from(size);
+        let kind = match &kind.to_be_bytes() {
+            b"moof" if self.is_fragmented() => {
+                let child = u64::from(child_size) << 32 | u64::from(child);
+                let plausible = child == MFHD_HEADER && (24..=MOOF_LIMIT).contains(&size);
+                plausible.then_some(*b"moof")
+            }
+            b"moov" if self.movie.is_none() && !self.starved => {
+                let child = child_kind == *b"mvhd" && matches!(child_size, 108 | 120);
+                let plausible = child && (128..=self.moov_limit).contains(&size);
+                plausible.then_some(*b"moov")
+            }
+            _ => None,
+        };
+        let Some(kind) = kind else { return };
+        let start = self.pos - TWO_HEADERS;
+        // Bytes in front of the damage belong to a box already.
+        if self.damaged_from.is_some_and(|from| start < from) {
             return;
         }
-        let size = u64::try_from(size).unwrap_or(0);
-        if !(24..=MOOF_LIMIT).contains(&size) {
-            return;
-        }
-        let start = self.pos - MOOF_BEGIN as u64;
         let held = self.held.take().map(|(fragment, ..)| fragment.start);
+        self.garbage = false;
         if let Some(from) = self.damaged_from.take() {
             self.damage.add(held.unwrap_or(from)..start);
         }
-        if let (Some(_), Some(fragment), Some(movie)) =
-            (self.data.take(), self.fragment.take(), &mut self.movie)
-        {
-            fragment.add_to(movie, start);
-            self.keep = start;
+        // Where it ends there, only the header of its data was damaged.
+        let fits = match (&self.pending, &self.movie) {
+            (Some(Pending::Moof(fragment)), Some(movie)) => fragment.extent(movie) == start,
+            _ => false,
+        };
+        if self.data.take().is_some() || fits {
+            self.data_end = start;
         }
+        self.resolve(start);
+        self.keep = start;
         let whole = Whole {
-            kind: *b"moof",
+            kind,
             start,
+            payload: start + 8,
             end: start + size,
         };
         self.buf = window.to_be_bytes()[8..].to_vec();
-        self.step = Step::Collect(whole);
+        self.step = if self.short && size > SHORT_LIMIT {
+            self.starved |= kind == *b"moov";
+            self.buf = Vec::new();
+            Step::Pass(whole)
+        } else {
+            Step::Collect(whole)
+        };
+    }
+
+    /// Our end mark begins at `start`.
+    fn end_stream(&mut self, start: u64) {
+        self.ended_at = Some(start);
+        self.step = Step::Done;
     }
 
     /// Counts the fragment that was held back.
@@ -332,6 +553,21 @@ impl Scanner {
             fragment.add_to(movie, limit);
             self.keep = end;
         }
+    }
+
+    /// Counts the pending samples as far as their data is there: the next fragment begins at `start`.
+    fn resolve(&mut self, start: u64) {
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        let (limit, moov) = (self.data_end, self.moov);
+        if let Some(movie) = &mut self.movie {
+            match pending {
+                Pending::Moof(fragment) => fragment.add_to(movie, limit),
+                Pending::Moov => movie.load_moov_samples(&Place { limit, moov }),
+            }
+        }
+        self.keep = start;
     }
 
     fn skipped(&mut self, whole: Whole, to: u64) {
@@ -350,44 +586,100 @@ impl Scanner {
         let payload = std::mem::take(&mut self.buf);
         match &whole.kind {
             b"ftyp" if collected => self.ftyp = Some(payload),
-            b"moov" if collected => {
-                self.movie = Movie::parse(&payload);
-                if let Some(movie) = &self.movie {
-                    self.live_head = live_head(self.ftyp.as_deref(), whole.start);
-                    self.moov_end = whole.end;
-                    if !movie.fragmented {
-                        // Kept, though replaced: what is appended must not be the first one in a later scan.
-                        self.keep = whole.end;
-                    }
-                }
+            b"moov" if collected => return self.close_moov(whole, payload),
+            b"moof" if collected => return self.close_moof(whole, payload),
+            b"free" if collected && filler::is_end_mark(&payload) => {
+                return self.end_stream(whole.start);
             }
-            b"moof" if collected => {
-                self.fragment = Some(Fragment {
-                    start: whole.start,
-                    payload,
-                });
+            b"mdat" => return self.close_data(whole.end, &payload),
+            // Frames that nothing describes to a player.
+            b"moof" if !self.short && self.movie.is_some() => {
+                self.damage.add(whole.start..whole.end);
             }
-            b"mdat" => self.close_data(whole.end, &payload),
             _ => {}
+        }
+        // Not behind a fragment whose data is missing.
+        if self.pending.is_none() && self.held.is_none() {
+            self.index_start = (whole.kind == *b"mfra").then_some(whole.start);
+            self.keep = whole.end;
         }
     }
 
-    /// The data of a fragment, or of an unfragmented file, has arrived as a whole.
+    fn close_moov(&mut self, whole: Whole, payload: Vec<u8>) {
+        self.movie = Movie::parse(payload);
+        self.keep = whole.end;
+        let Some(movie) = &mut self.movie else { return };
+        self.moov = (whole.start, whole.end);
+        let head = live_head(self.ftyp.as_deref(), movie, self.moov);
+        self.patches.extend(head);
+        if movie.fragmented && movie.has_moov_samples() {
+            if self.short {
+                self.misplaced = true;
+            } else if movie.moov_extent() <= whole.start {
+                movie.load_moov_samples(&Place {
+                    limit: whole.start,
+                    moov: self.moov,
+                });
+            } else {
+                self.pending = Some(Pending::Moov);
+            }
+        }
+        if self.short {
+            self.reduce_memory();
+        }
+    }
+
+    fn close_moof(&mut self, whole: Whole, payload: Vec<u8>) {
+        let fragment = Fragment {
+            start: whole.start,
+            payload_start: whole.end - payload.len() as u64,
+            payload,
+            document: self.document,
+        };
+        let (shifts, others) = fragment.shifts();
+        self.misplaced |= others;
+        for (offset, bytes) in shifts {
+            let position = HEAD_ROOM.saturating_add(offset);
+            if self.patch_anywhere && self.patches.len() < PATCH_LIMIT {
+                self.patches.push_back(Patch { position, bytes });
+            } else {
+                self.misplaced = true;
+            }
+        }
+        self.pending = Some(Pending::Moof(fragment));
+    }
+
+    /// An `mdat` has arrived as a whole.
     fn close_data(&mut self, end: u64, trailer: &[u8]) {
         self.data = None;
-        match (self.fragment.take(), &mut self.movie) {
-            (Some(fragment), Some(_)) => {
+        self.data_end = end;
+        self.index_start = None;
+        match (self.pending.take(), &mut self.movie) {
+            (Some(Pending::Moof(fragment)), Some(movie)) => {
+                let filled = filler::length(trailer);
+                if filled == 0 && fragment.extent(movie) > end {
+                    // The rest may follow in another one.
+                    self.pending = Some(Pending::Moof(fragment));
+                    return;
+                }
                 // A hostile trailer may claim more than there is.
-                let limit = end.saturating_sub(filler::length(trailer));
-                self.held = Some((fragment, limit, end));
+                self.held = Some((fragment, end.saturating_sub(filled), end));
                 if self.length.is_none() {
                     self.release();
                 }
             }
-            (None, movie) if movie.as_ref().is_none_or(|movie| !movie.fragmented) => {
+            (Some(Pending::Moov), Some(movie)) => {
+                if movie.moov_extent() > end {
+                    self.pending = Some(Pending::Moov);
+                    return;
+                }
+                movie.load_moov_samples(&Place {
+                    limit: end,
+                    moov: self.moov,
+                });
                 self.keep = end;
             }
-            _ => {}
+            _ => self.keep = end,
         }
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Cues {
     distance_ns: u64,
     /// Whether the entries are keyframes of the video track (else: blocks of sound).
     video: bool,
+    /// Entries at most.
+    limit: usize,
 }
 
 impl Default for Cues {
@@ -52,17 +54,43 @@ impl Default for Cues {
             last_ns: 0,
             distance_ns: FIRST_DISTANCE_NS,
             video: false,
+            limit: LIMIT,
         }
     }
 }
 
 impl Cues {
+    /// Bytes on the heap.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>()
+    }
+
+    /// Keeps at most `limit` entries from now on, and frees the memory of others.
+    pub(super) fn limit(&mut self, limit: usize) {
+        self.limit = self.limit.min(limit.max(2));
+        while self.entries.len() > self.limit {
+            self.thin();
+        }
+        self.entries.shrink_to_fit();
+    }
+
+    /// Removes every other entry.
+    fn thin(&mut self) {
+        let mut odd = true;
+        self.entries.retain(|_| {
+            odd = !odd;
+            !odd
+        });
+        self.distance_ns = self.distance_ns.saturating_mul(2);
+    }
+
     /// Adds a keyframe of the video track.
     pub(super) fn add_keyframe(&mut self, cue: Cue) {
         if !self.video {
             // Sound was only worth indexing as long as there was no picture.
             *self = Self {
                 video: true,
+                limit: self.limit,
                 ..Self::default()
             };
         }
@@ -89,13 +117,8 @@ impl Cues {
         if soon && !self.entries.is_empty() {
             return;
         }
-        if self.entries.len() == LIMIT {
-            let mut odd = true;
-            self.entries.retain(|_| {
-                odd = !odd;
-                !odd
-            });
-            self.distance_ns = self.distance_ns.saturating_mul(2);
+        if self.entries.len() >= self.limit {
+            self.thin();
         }
         self.track = cue.track;
         self.last_ns = cue.time_ns;
@@ -182,6 +205,17 @@ mod tests {
         assert!(distances.iter().max() <= distances.iter().min().map(|&least| least * 2).as_ref());
         assert_eq!(ticks(&cues)[0], 0, "the beginning is always in it");
         assert!(cues.element(|offset| offset + 4096).len() < 256 << 10);
+    }
+
+    #[test]
+    fn lower_limit_frees_entries() {
+        let mut cues = Cues::default();
+        (0..4000).for_each(|second| cues.add_keyframe(at(second * 1000)));
+        let before = cues.memory_bytes();
+        cues.limit(256);
+        assert!(cues.len() <= 256 && cues.memory_bytes() < before / 8);
+        (4000..9000).for_each(|second| cues.add_keyframe(at(second * 1000)));
+        assert!((64..=256).contains(&cues.len()), "{}", cues.len());
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod finish;
 mod head;
 mod info;
 mod layout;
+mod memory;
 mod patches;
 mod scanner;
 #[cfg(test)]

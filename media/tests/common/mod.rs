@@ -1,6 +1,7 @@
 //! What the suites share: a stored file in memory, and the fixtures.
 #![allow(dead_code, unreachable_pub, reason = "no suite uses all of it")]
 
+pub mod boxes;
 pub mod walk;
 
 use std::path::PathBuf;
@@ -31,6 +32,9 @@ pub const MP4_FIXTURES: &[&str] = &[
     "ffmpeg-fragmented.mp4",
     "ffmpeg-ordinary.mp4",
     "gstreamer-mp4mux.mp4",
+    "ffmpeg-moov-samples.mp4",
+    "ffmpeg-absolute.mp4",
+    "ffmpeg-ordinary-faststart.mp4",
 ];
 
 pub fn fixture(name: &str) -> Vec<u8> {
@@ -83,9 +87,28 @@ impl Stored {
     pub fn finish(&mut self, finish: &Finish) {
         let keep = usize::try_from(finish.keep).expect("a length");
         assert!(keep <= self.bytes.len(), "keeps more than there is");
+        self.check_accounting(finish);
         self.bytes.truncate(keep);
         self.bytes.extend_from_slice(&finish.append);
         finish.patches.iter().for_each(|patch| self.apply(patch));
+    }
+}
+
+impl Stored {
+    /// Checks that every byte that was received is in the finished file or named.
+    #[track_caller]
+    fn check_accounting(&self, finish: &Finish) {
+        let mut next = finish.keep - HEAD_ROOM;
+        for range in &finish.left_out {
+            assert_eq!(range.offset, next, "{:?}", finish.left_out);
+            assert!(range.length > 0);
+            next += range.length;
+        }
+        assert_eq!(next, self.stream().len() as u64, "{:?}", finish.left_out);
+        for range in &finish.hidden {
+            let end = range.offset + range.length;
+            assert!(end <= finish.keep - HEAD_ROOM, "{range:?} is not stored");
+        }
     }
 }
 

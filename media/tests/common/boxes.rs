@@ -1,0 +1,117 @@
+//! Boxes of MP4 files: finding, making and changing them.
+
+/// A box in a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    pub kind: [u8; 4],
+    pub start: usize,
+    pub payload: usize,
+    pub end: usize,
+}
+
+/// The boxes that fill `bytes[from..to]`.
+#[track_caller]
+fn siblings(bytes: &[u8], from: usize, to: usize) -> Vec<Found> {
+    let (mut at, mut boxes) = (from, Vec::new());
+    let number = |at: usize, width: usize| {
+        let number = bytes[at..at + width].iter();
+        number.fold(0usize, |number, &byte| number << 8 | usize::from(byte))
+    };
+    while at + 8 <= to {
+        let (size, header) = match number(at, 4) {
+            0 => (to - at, 8),
+            1 => (number(at + 8, 8), 16),
+            size => (size, 8),
+        };
+        assert!(size >= header && at + size <= to, "a box of {size} at {at}");
+        boxes.push(Found {
+            kind: bytes[at + 4..at + 8].try_into().expect("four"),
+            start: at,
+            payload: at + header,
+            end: at + size,
+        });
+        at += size;
+    }
+    boxes
+}
+
+/// The boxes on the top level of a file.
+#[track_caller]
+pub fn walk(file: &[u8]) -> Vec<Found> {
+    siblings(file, 0, file.len())
+}
+
+/// The boxes in a box.
+#[track_caller]
+pub fn children(file: &[u8], parent: &Found) -> Vec<Found> {
+    siblings(file, parent.payload, parent.end)
+}
+
+/// The first box at a path.
+#[track_caller]
+pub fn find(file: &[u8], path: &[[u8; 4]]) -> Option<Found> {
+    let mut boxes = walk(file);
+    let mut found = None;
+    for kind in path {
+        let next = boxes.into_iter().find(|found| found.kind == *kind)?;
+        boxes = if path.last() == Some(kind) {
+            Vec::new()
+        } else {
+            children(file, &next)
+        };
+        found = Some(next);
+    }
+    found
+}
+
+/// A box of a kind with a payload.
+pub fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(payload.len() + 8).expect("small");
+    [&size.to_be_bytes()[..], kind, payload].concat()
+}
+
+/// A box as one whose size has 64 bits.
+pub fn long(bytes: &[u8]) -> Vec<u8> {
+    let size = bytes.len() as u64 + 8;
+    [
+        &1u32.to_be_bytes()[..],
+        &bytes[4..8],
+        &size.to_be_bytes(),
+        &bytes[8..],
+    ]
+    .concat()
+}
+
+/// Big-endian words.
+pub fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
+/// Adds to the word at `at`.
+pub fn add(bytes: &mut [u8], at: usize, more: usize) {
+    let word = u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four"));
+    let word = word.wrapping_add(u32::try_from(more).expect("small"));
+    bytes[at..at + 4].copy_from_slice(&word.to_be_bytes());
+}
+
+/// Makes the box at `start` say that it is longer.
+pub fn grow(bytes: &mut [u8], start: usize, more: usize) {
+    add(bytes, start, more);
+}
+
+/// Makes every box on a path say that it is longer.
+#[track_caller]
+pub fn grow_path(bytes: &mut [u8], path: &[[u8; 4]], more: usize) {
+    let starts: Vec<_> = (1..=path.len())
+        .map(|length| find(bytes, &path[..length]).expect("a box").start)
+        .collect();
+    for start in starts {
+        grow(bytes, start, more);
+    }
+}
+
+/// Sets the count of a table in place to 0; it stands `skip` bytes behind version and flags.
+pub fn empty_table(bytes: &mut [u8], kind: &[u8; 4], skip: usize) {
+    let at = bytes.windows(4).position(|at| at == kind).expect("a table") + 8 + skip;
+    bytes[at..at + 4].fill(0);
+}

@@ -1,0 +1,490 @@
+//! MP4 streams of generated shapes: every sample is found again, byte for byte, by a reader of its own.
+
+mod common;
+
+use common::boxes::{self, Found, boxed, long, words};
+use common::{Stored, store};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use sortie_media::{Indexer, Options};
+
+/// How a track fragment says where its data is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Base {
+    /// From the beginning of the file.
+    Absolute,
+    /// From the fragment.
+    Moof,
+    /// The first from the fragment, others from the end of the one before.
+    Previous,
+}
+
+/// Samples of one track that lie behind each other.
+#[derive(Debug, Clone)]
+struct Run {
+    track: u32,
+    sizes: Vec<u8>,
+    /// Whether samples have sizes and durations of their own.
+    own_sizes: bool,
+    own_durations: bool,
+    composition: Option<i32>,
+}
+
+#[derive(Debug, Clone)]
+struct Fragment {
+    base: Base,
+    runs: Vec<Run>,
+    time: bool,
+    /// Boxes in front of it, and between it and its data.
+    before: Vec<[u8; 4]>,
+    between: Vec<[u8; 4]>,
+    long_boxes: bool,
+    /// Whether each run has an `mdat` of its own.
+    split: bool,
+    description: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Shape {
+    tracks: u32,
+    first: Option<[u8; 4]>,
+    /// Samples that `moov` describes, with their sizes.
+    moov: Vec<Run>,
+    fragments: Vec<Fragment>,
+    /// Whether the last `mdat` reaches to the end of the file.
+    open_end: bool,
+}
+
+fn run(tracks: u32) -> impl Strategy<Value = Run> {
+    (
+        1..=tracks,
+        prop::collection::vec(1u8..30, 1..5),
+        any::<bool>(),
+        any::<bool>(),
+        prop::option::of(-20i32..20),
+    )
+        .prop_map(
+            |(track, mut sizes, own_sizes, own_durations, composition)| {
+                if !own_sizes {
+                    sizes.fill(7);
+                }
+                Run {
+                    track,
+                    sizes,
+                    own_sizes,
+                    own_durations,
+                    composition,
+                }
+            },
+        )
+}
+
+fn other_boxes() -> impl Strategy<Value = Vec<[u8; 4]>> {
+    let kinds = [*b"free", *b"sidx", *b"styp", *b"emsg", *b"prft", *b"uuid"];
+    prop::collection::vec(prop::sample::select(kinds.to_vec()), 0..2)
+}
+
+fn fragment(tracks: u32) -> impl Strategy<Value = Fragment> {
+    let bases = [Base::Absolute, Base::Moof, Base::Previous];
+    (
+        prop::sample::select(bases.to_vec()),
+        prop::collection::vec(run(tracks), 1..4),
+        other_boxes(),
+        other_boxes(),
+        any::<[bool; 4]>(),
+    )
+        .prop_map(|(base, runs, before, between, flags)| Fragment {
+            base,
+            runs,
+            before,
+            between,
+            time: flags[0],
+            long_boxes: flags[1],
+            split: flags[2],
+            description: flags[3],
+        })
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    (1u32..4).prop_flat_map(|tracks| {
+        (
+            prop::option::of(prop::sample::select(vec![*b"uuid", *b"free", *b"styp"])),
+            prop::collection::vec(run(tracks), 0..4),
+            prop::collection::vec(fragment(tracks), 1..5),
+            any::<bool>(),
+        )
+            .prop_map(move |(first, moov, fragments, open_end)| Shape {
+                tracks,
+                first,
+                moov,
+                fragments,
+                open_end,
+            })
+    })
+}
+
+/// A stream, and the samples of each track in it.
+#[derive(Debug, Default)]
+struct Built {
+    stream: Vec<u8>,
+    samples: Vec<Vec<Vec<u8>>>,
+    /// Stream offset behind which all samples so far are complete, with their number.
+    complete: Vec<(usize, usize)>,
+}
+
+impl Built {
+    fn count(&self) -> usize {
+        self.samples.iter().map(Vec::len).sum()
+    }
+
+    /// Data of a run: no two samples are the same.
+    fn data(&mut self, run: &Run) -> Vec<u8> {
+        let mut all = Vec::new();
+        for &size in &run.sizes {
+            let number = self.count();
+            let track = &mut self.samples[run.track as usize - 1];
+            let sample: Vec<_> = (0..usize::from(size))
+                .map(|at| u8::try_from((number * 31 + at * 7) % 251).expect("small"))
+                .collect();
+            track.push(sample.clone());
+            all.extend(sample);
+        }
+        all
+    }
+}
+
+fn full(kind: &[u8; 4], version_and_flags: u32, payload: &[u8]) -> Vec<u8> {
+    boxed(
+        kind,
+        &[&version_and_flags.to_be_bytes()[..], payload].concat(),
+    )
+}
+
+fn trak(id: u32, tables: &[u8]) -> Vec<u8> {
+    let entry = boxed(b"avc1", &[0; 78]);
+    let stsd = [words(&[2]), entry.clone(), entry].concat();
+    let stbl = boxed(
+        b"stbl",
+        &[full(b"stsd", 0, &stsd), tables.to_vec()].concat(),
+    );
+    let mdia = [
+        full(b"mdhd", 0, &words(&[0, 0, 1000, 0, 0])),
+        full(b"hdlr", 0, b"\0\0\0\0vide\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        boxed(b"minf", &stbl),
+    ];
+    let tkhd = [words(&[0, 0, id, 0, 0]), vec![0; 60]].concat();
+    boxed(
+        b"trak",
+        &[full(b"tkhd", 0, &tkhd), boxed(b"mdia", &mdia.concat())].concat(),
+    )
+}
+
+/// A `moov` whose runs of samples begin at these stream offsets.
+fn moov(shape: &Shape, offsets: &[usize]) -> Vec<u8> {
+    let mut payload = full(b"mvhd", 0, &[words(&[0, 0, 1000, 0]), vec![0; 80]].concat());
+    for track in 1..=shape.tracks {
+        let runs: Vec<_> = (shape.moov.iter().zip(offsets))
+            .filter(|(run, _)| run.track == track)
+            .collect();
+        let sizes: Vec<u32> = (runs.iter().flat_map(|(run, _)| &run.sizes))
+            .map(|&size| size.into())
+            .collect();
+        let count = u32::try_from(sizes.len()).expect("small");
+        let mut tables = Vec::new();
+        if count == 0 {
+            for kind in [b"stts", b"stsc", b"stco"] {
+                tables.extend(full(kind, 0, &words(&[0])));
+            }
+            tables.extend(full(b"stsz", 0, &words(&[0, 0])));
+        } else {
+            tables.extend(full(b"stts", 0, &words(&[1, count, 10])));
+            let chunks = u32::try_from(runs.len()).expect("small");
+            let stsc = (1u32..).zip(&runs).flat_map(|(number, (run, _))| {
+                [number, u32::try_from(run.sizes.len()).expect("small"), 1]
+            });
+            let stsc: Vec<_> = [chunks].into_iter().chain(stsc).collect();
+            tables.extend(full(b"stsc", 0, &words(&stsc)));
+            tables.extend(full(
+                b"stsz",
+                0,
+                &words(&[&[0, count][..], &sizes].concat()),
+            ));
+            let offsets = (runs.iter()).map(|(_, offset)| u32::try_from(**offset).expect("small"));
+            let stco: Vec<_> = [chunks].into_iter().chain(offsets).collect();
+            tables.extend(full(b"stco", 0, &words(&stco)));
+        }
+        payload.extend(trak(track, &tables));
+    }
+    let trex = (1..=shape.tracks).flat_map(|track| full(b"trex", 0, &words(&[track, 1, 10, 7, 0])));
+    payload.extend(boxed(b"mvex", &trex.collect::<Vec<_>>()));
+    boxed(b"moov", &payload)
+}
+
+/// A `moof` at `start` whose runs begin at these stream offsets.
+fn moof(fragment: &Fragment, start: usize, offsets: &[usize], times: &[u64]) -> Vec<u8> {
+    let mut payload = full(b"mfhd", 0, &words(&[1]));
+    let mut previous = start;
+    for (run, &offset) in fragment.runs.iter().zip(offsets) {
+        let mut tfhd = words(&[run.track]);
+        let mut flags = if fragment.description { 2 } else { 0 };
+        let base = match fragment.base {
+            Base::Absolute => {
+                flags |= 1;
+                tfhd.extend((start as u64).to_be_bytes());
+                start
+            }
+            Base::Moof => {
+                flags |= 0x0002_0000;
+                start
+            }
+            Base::Previous => previous,
+        };
+        if fragment.description {
+            tfhd.extend(words(&[2]));
+        }
+        let mut traf = full(b"tfhd", flags, &tfhd);
+        if fragment.time {
+            let time = times[run.track as usize - 1];
+            traf.extend(full(b"tfdt", 1 << 24, &time.to_be_bytes()));
+        }
+        let count = u32::try_from(run.sizes.len()).expect("small");
+        let mut flags = 1;
+        let mut trun = words(&[count, u32::try_from(offset - base).expect("small")]);
+        flags |= if run.own_durations { 0x100 } else { 0 };
+        flags |= if run.own_sizes { 0x200 } else { 0 };
+        flags |= if run.composition.is_some() { 0x800 } else { 0 };
+        for &size in &run.sizes {
+            if run.own_durations {
+                trun.extend(words(&[10]));
+            }
+            if run.own_sizes {
+                trun.extend(words(&[size.into()]));
+            }
+            if let Some(composition) = run.composition {
+                trun.extend(words(&[composition.cast_unsigned()]));
+            }
+        }
+        traf.extend(full(b"trun", 1 << 24 | flags, &trun));
+        payload.extend(boxed(b"traf", &traf));
+        previous = offset
+            + run
+                .sizes
+                .iter()
+                .map(|&size| usize::from(size))
+                .sum::<usize>();
+    }
+    boxed(b"moof", &payload)
+}
+
+fn build(shape: &Shape) -> Built {
+    let mut built = Built {
+        samples: vec![Vec::new(); shape.tracks as usize],
+        ..Built::default()
+    };
+    if let Some(kind) = shape.first {
+        built.stream.extend(boxed(&kind, &[1; 20]));
+    }
+    built.stream.extend(boxed(b"ftyp", b"isom\0\0\x02\0isom"));
+    // Twice: the size of `moov` says where its data is.
+    let place = |from: usize| {
+        let sizes = shape
+            .moov
+            .iter()
+            .map(|run| run.sizes.iter().map(|&size| usize::from(size)));
+        sizes.scan(from, |at, sizes| {
+            let here = *at;
+            *at += sizes.sum::<usize>();
+            Some(here)
+        })
+    };
+    let offsets: Vec<_> = place(0).collect();
+    let data = built.stream.len() + moov(shape, &offsets).len() + 8;
+    let offsets: Vec<_> = place(data).collect();
+    built.stream.extend(moov(shape, &offsets));
+    if !shape.moov.is_empty() {
+        let mut data = Vec::new();
+        for run in &shape.moov {
+            data.extend(built.data(run));
+        }
+        built.stream.extend(boxed(b"mdat", &data));
+        built.complete.push((built.stream.len(), built.count()));
+    }
+    let mut times = vec![0; shape.tracks as usize];
+    for run in &shape.moov {
+        times[run.track as usize - 1] += 10 * run.sizes.len() as u64;
+    }
+    let mut last = 0;
+    for fragment in &shape.fragments {
+        for kind in &fragment.before {
+            built.stream.extend(boxed(kind, &[2; 9]));
+        }
+        let start = built.stream.len();
+        let head = if fragment.long_boxes { 16 } else { 8 };
+        let layout = |from: usize| {
+            let (mut at, mut offsets) = (from, Vec::new());
+            for (number, run) in fragment.runs.iter().enumerate() {
+                if number == 0 || fragment.split {
+                    at += head;
+                }
+                offsets.push(at);
+                at += run
+                    .sizes
+                    .iter()
+                    .map(|&size| usize::from(size))
+                    .sum::<usize>();
+            }
+            offsets
+        };
+        let wrap = |bytes: Vec<u8>| {
+            if fragment.long_boxes {
+                long(&bytes)
+            } else {
+                bytes
+            }
+        };
+        let draft = wrap(moof(fragment, start, &layout(start), &times));
+        let between = 17 * fragment.between.len();
+        let offsets = layout(start + draft.len() + between);
+        built
+            .stream
+            .extend(wrap(moof(fragment, start, &offsets, &times)));
+        for kind in &fragment.between {
+            built.stream.extend(boxed(kind, &[3; 9]));
+        }
+        let mut data = Vec::new();
+        for run in &fragment.runs {
+            let run_data = built.data(run);
+            times[run.track as usize - 1] += 10 * run.sizes.len() as u64;
+            data.extend(run_data);
+            if fragment.split {
+                last = built.stream.len();
+                let data = std::mem::take(&mut data);
+                built.stream.extend(wrap(boxed(b"mdat", &data)));
+            }
+        }
+        if !fragment.split {
+            last = built.stream.len();
+            built.stream.extend(wrap(boxed(b"mdat", &data)));
+        }
+        built.complete.push((built.stream.len(), built.count()));
+    }
+    let short = built.stream[last..last + 4] != [0, 0, 0, 1];
+    if shape.open_end && short {
+        built.stream[last..last + 4].fill(0);
+    }
+    built
+}
+
+/// The samples of each track of a finished file, by its tables, and its description indices.
+#[track_caller]
+fn read(file: &[u8]) -> Vec<(u32, Vec<Vec<u8>>)> {
+    let moov = boxes::find(file, &[*b"moov"]).expect("a moov");
+    let traks = boxes::children(file, &moov);
+    let word = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().expect("four"));
+    let child = |parent: &Found, kind: &[u8; 4]| {
+        let children = boxes::children(file, parent);
+        children.into_iter().find(|found| found.kind == *kind)
+    };
+    let traks = traks.iter().filter(|found| found.kind == *b"trak");
+    let read = traks.map(|trak| {
+        let id = word(child(trak, b"tkhd").expect("tkhd").payload + 12);
+        let mdia = child(trak, b"mdia").expect("mdia");
+        let stbl = child(&child(&mdia, b"minf").expect("minf"), b"stbl").expect("stbl");
+        let stsz = child(&stbl, b"stsz").expect("stsz").payload;
+        let (constant, count) = (word(stsz + 4), word(stsz + 8));
+        let stsc = child(&stbl, b"stsc").expect("stsc").payload;
+        let stco = child(&stbl, b"stco").expect("stco").payload;
+        let (mut samples, mut entry) = (Vec::new(), 0);
+        for chunk in 0..word(stco + 4) {
+            if entry < word(stsc + 4) && word(stsc + 8 + entry as usize * 12) == chunk + 1 {
+                entry += 1;
+            }
+            let mut at = word(stco + 8 + chunk as usize * 4) as usize;
+            for _ in 0..word(stsc + 8 + (entry as usize - 1) * 12 + 4) {
+                let size = match constant {
+                    0 => word(stsz + 12 + samples.len() * 4) as usize,
+                    size => size as usize,
+                };
+                samples.push(file[at..at + size].to_vec());
+                at += size;
+            }
+        }
+        assert_eq!(samples.len(), count as usize);
+        let stts = child(&stbl, b"stts").expect("stts").payload;
+        let timed: u32 = (0..word(stts + 4))
+            .map(|run| word(stts + 8 + run as usize * 8))
+            .sum();
+        assert_eq!(timed, count, "each has a duration");
+        (id, samples)
+    });
+    read.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_sample_is_found_again(shape in shape(), step in 1usize..500, seals in any::<bool>(), repair in any::<bool>()) {
+        let built = build(&shape);
+        let mut options = Options::default().patch_clusters(!seals);
+        if repair {
+            options = options.stream_length(built.stream.len() as u64);
+        }
+        let mut stored = Stored::new();
+        let (indexer, _) = stored.receive(options, built.stream.chunks(step));
+        let finish = indexer.finish().expect("playable");
+        stored.finish(&finish);
+        prop_assert_eq!(&finish.left_out, &[]);
+        prop_assert_eq!(&finish.hidden, &[]);
+        for (track, samples) in read(&stored.bytes) {
+            prop_assert_eq!(&samples, &built.samples[track as usize - 1], "track {}", track);
+        }
+        prop_assert_eq!(read(&stored.bytes).iter().map(|(_, samples)| samples.len()).sum::<usize>(), built.count());
+        let longest = built.samples.iter().map(|samples| samples.len() as u64 * 10).max();
+        prop_assert!(finish.duration_ms.abs_diff(longest.unwrap_or(0)) <= 40, "{} ms", finish.duration_ms);
+        // Scanning the finished file again changes nothing.
+        let once = stored.bytes.clone();
+        let (again, _) = Stored::new().receive(options, [stored.stream()]);
+        stored.finish(&again.finish().expect("still playable"));
+        prop_assert!(stored.bytes == once);
+    }
+
+    #[test]
+    fn cut_stream_keeps_complete_samples(shape in shape(), cut in any::<Index>(), repair in any::<bool>()) {
+        let built = build(&shape);
+        let cut = cut.index(built.stream.len() + 1);
+        let mut options = Options::default();
+        if repair {
+            options = options.stream_length(cut as u64);
+        }
+        let complete = built.complete.iter().rfind(|(end, _)| *end <= cut);
+        let complete = complete.map_or(0, |(_, count)| *count);
+        match store(&built.stream[..cut], options) {
+            Err(error) => prop_assert_eq!(complete, 0, "{}", error),
+            Ok((stored, _)) => {
+                let mut found = 0;
+                for (track, samples) in read(&stored.bytes) {
+                    let expected = &built.samples[track as usize - 1];
+                    prop_assert!(expected.starts_with(&samples), "track {}: {:?} of {:?}", track, samples, expected);
+                    found += samples.len();
+                }
+                prop_assert!(found >= complete, "{} of {}", found, complete);
+            }
+        }
+    }
+
+    /// A growing file plays: whatever its fragments count from, their places hold behind the head room.
+    #[test]
+    fn growing_file_reads_like_its_stream(shape in shape(), step in 1usize..500) {
+        let built = build(&shape);
+        let mut growing = Stored::new();
+        growing.receive(Options::default(), built.stream.chunks(step));
+        let mut indexer = Indexer::new();
+        indexer.push(&growing.bytes);
+        let mut again = Stored { bytes: [vec![0; common::head_room()], growing.bytes].concat() };
+        again.finish(&indexer.finish().expect("playable"));
+        for (track, samples) in read(&again.bytes) {
+            prop_assert_eq!(&samples, &built.samples[track as usize - 1], "track {}", track);
+        }
+    }
+}
