@@ -80,6 +80,8 @@ pub struct Config {
     pub quota_bytes: Option<u64>,
     /// `SORTIE_QUOTA_PROTECTED_MB_PER_USER`: most bytes that one user may protect from automatic deletion.
     pub protected_quota: ProtectedQuota,
+    /// `SORTIE_INDEX_MEMORY_MB`, in bytes: memory for the indexes of all growing recordings.
+    pub index_memory_bytes: u64,
     /// `SORTIE_RECORDING_RETENTION_DAYS`: `ready` recordings older than so many days are deleted; 0: none.
     pub retention_days: u32,
     /// `SORTIE_RECORDING_DISK_HIGH_PERCENT` and `SORTIE_RECORDING_DISK_LOW_PERCENT`: when the disk is fuller than
@@ -321,6 +323,7 @@ impl Config {
             .text("SORTIE_QUOTA_PROTECTED_MB_PER_USER")
             .is_some()
             .then(|| reader.number("SORTIE_QUOTA_PROTECTED_MB_PER_USER", 0, 0, QUOTA_MB_MAX));
+        let index_memory_mb = reader.number("SORTIE_INDEX_MEMORY_MB", 64, 1, 65_536);
         let retention_days = reader.number("SORTIE_RECORDING_RETENTION_DAYS", 0, 0, 36_500);
         let disk_marks = disk_marks(&mut reader, back_end.as_deref());
         let path = reader
@@ -378,6 +381,7 @@ impl Config {
                 Some(0) => ProtectedQuota::Off,
                 Some(mb) => ProtectedQuota::Bytes(mb.saturating_mul(MIB)),
             },
+            index_memory_bytes: index_memory_mb * MIB,
             retention_days: u32::try_from(retention_days).unwrap_or_default(),
             disk_marks,
             host,

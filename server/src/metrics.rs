@@ -64,6 +64,7 @@ pub(crate) struct Metrics {
     bytes: Family<Status, Gauge>,
     uploads_open: Gauge,
     free: Gauge,
+    index_memory: Gauge,
 }
 
 impl fmt::Debug for Metrics {
@@ -88,6 +89,7 @@ impl Metrics {
             bytes: Family::default(),
             uploads_open: Gauge::default(),
             free: Gauge::default(),
+            index_memory: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -140,6 +142,12 @@ impl Metrics {
             metrics.uploads_open.clone(),
         );
         registry.register_with_unit(
+            "index_memory",
+            "Memory of the indexes of recordings that are being received",
+            Unit::Bytes,
+            metrics.index_memory.clone(),
+        );
+        registry.register_with_unit(
             "storage_free",
             "Room on the local disk where recordings or their tails are; -1 when unknown",
             Unit::Bytes,
@@ -181,6 +189,12 @@ impl Metrics {
     /// A request's bytes are durable, so long after the last of them came.
     pub(crate) fn acknowledged(&self, took: Duration) {
         self.acknowledged.observe(took.as_secs_f64());
+    }
+
+    /// The indexes of recordings that are being received hold so many bytes.
+    pub(crate) fn index_memory(&self, bytes: u64) {
+        self.index_memory
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Recordings that retention or clean-up deleted.

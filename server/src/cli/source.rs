@@ -15,6 +15,10 @@ use super::Failure;
 const READ_SIZE: usize = 64 * 1024;
 /// What is looked at to tell a stored file of ours from others: the head room and a first header.
 const SNIFF_SIZE: usize = 4096 + 16;
+/// Boxes that a sender's stream begins with.
+const MP4_FIRST_BOXES: [&[u8; 4]; 9] = [
+    b"ftyp", b"styp", b"moov", b"uuid", b"prft", b"emsg", b"sidx", b"free", b"skip",
+];
 const EBML_MAGIC: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
 
 /// An open recording. It is read only.
@@ -132,9 +136,9 @@ fn layout(head: &[u8]) -> (bool, bool) {
     }
     // An MP4: the second box of the head reaches over the first of the stream.
     let hides = ours(b"free") || ours(b"mdat");
-    let begins = stream.get(4..8).is_some_and(|kind| {
-        [b"ftyp", b"styp", b"moov"].contains(&&[kind[0], kind[1], kind[2], kind[3]])
-    });
+    let begins = stream
+        .get(4..8)
+        .is_some_and(|kind| MP4_FIRST_BOXES.iter().any(|first| kind == first.as_slice()));
     let stored = head.get(4..8) == Some(b"ftyp") && hides && begins;
     (stored, false)
 }

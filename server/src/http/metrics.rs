@@ -34,6 +34,8 @@ async fn metrics(State(state): State<AppState>) -> ApiResult<Response> {
     let totals = totals(&state).await?;
     let disk = Disk::of(state.config.storage.folder()).await.ok();
     let free = disk.map(|disk| disk.free_bytes);
+    let index_memory = state.ingest.index_memory_bytes();
+    state.metrics.index_memory(index_memory);
     let text = state
         .metrics
         .text(&totals, free)

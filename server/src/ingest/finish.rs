@@ -59,9 +59,23 @@ impl Inner {
             }
             Err(error) => return Err(error),
         };
-        let Some(growing) = state.take() else {
+        let Some(mut growing) = state.take() else {
             return Err(IngestError::Unknown);
         };
+        // Both until the index is written.
+        let _memory;
+        let _share;
+        if growing.needs_rescan() {
+            _memory = self.indexes.finish(u64::MAX).await;
+            // Its writer first: there is only one at a time.
+            drop(growing);
+            let reopened = self.storage.reopen(&slot.id).await?;
+            growing = Growing::resume(reopened, row.kind, Some(arrived), None).await?;
+            _share = None;
+        } else {
+            _memory = self.indexes.finish(growing.finish_bytes()).await;
+            _share = growing.take_share();
+        }
         let fence = growing.fence();
         let (writer, ending) = growing.end();
         let mut plan = self.plan(&row, &ending, arrived, interrupted);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use sortie_media::{HEAD_ROOM, Indexer, Options, Patch, Unplayable};
 use sortie_tus::server::UploadLength;
 
+use super::index_budget::IndexShare;
 use crate::catalog::UploadKind;
 use crate::storage::{
     AS_IT_CAME, Excerpt, Finishing, Reopened, SeekableStream, Settled, StorageError, Writer,
@@ -20,12 +21,16 @@ const SCAN_SIZE: usize = 256 * 1024;
 const PATCHES_AT_ONCE: usize = 256;
 /// The ending of a complete partial upload.
 const PIECE: &str = "piece";
+/// Largest description of an MP4's tracks and samples in a scan that waits for its turn.
+const RESCAN_LIMIT: u64 = 64 << 20;
 
 /// The writer and the index of one growing recording, kept in step.
 pub(super) struct Growing {
     writer: Box<dyn Writer>,
     /// `None` for a piece of a recording: it is not looked into, and nothing in it is patched.
     indexer: Option<Indexer>,
+    /// Accounts for the memory of the index; `None` where that has a permit of its own.
+    share: Option<IndexShare>,
     /// Of what is indexed, but not appended yet; for a writer that seals.
     excerpts: Option<Vec<Excerpt>>,
     /// What its row says, once somebody has looked and found it open: as long as there is a writer, nobody else
@@ -67,9 +72,14 @@ impl Ending {
 }
 
 impl Growing {
-    pub(super) fn new(writer: Box<dyn Writer>, kind: UploadKind) -> Self {
+    pub(super) fn new(
+        writer: Box<dyn Writer>,
+        kind: UploadKind,
+        share: Option<IndexShare>,
+    ) -> Self {
         Self {
-            indexer: (kind != UploadKind::Partial).then(|| indexer_for(&*writer)),
+            indexer: (kind != UploadKind::Partial).then(|| indexer_for(&*writer, share.as_ref())),
+            share,
             excerpts: writer.seals().then(Vec::new),
             writer,
             open: None,
@@ -82,16 +92,18 @@ impl Growing {
         reopened: Reopened,
         kind: UploadKind,
         planned: Option<u64>,
+        share: Option<IndexShare>,
     ) -> Result<Self, StorageError> {
         let Reopened { mut writer, stream } = reopened;
         if kind == UploadKind::Partial {
-            return Ok(Self::new(writer, kind));
+            return Ok(Self::new(writer, kind, share));
         }
         let stored = writer.stream_length();
         let length = planned.map_or(stored, |planned| planned.min(stored));
         let mut scan = Scan {
             stream,
-            indexer: indexer_for(&*writer),
+            indexer: indexer_for(&*writer, share.as_ref()),
+            share,
             patches: Vec::new(),
             excerpts: writer.seals().then(Vec::new),
         };
@@ -110,6 +122,7 @@ impl Growing {
             excerpts: writer.seals().then(Vec::new),
             writer,
             indexer: Some(scan.indexer),
+            share: scan.share,
             open: None,
         };
         growing.settle(scan.excerpts.unwrap_or_default()).await?;
@@ -165,7 +178,23 @@ impl Growing {
     pub(super) fn index(&mut self, bytes: &[u8]) {
         if let Some(indexer) = &mut self.indexer {
             index(indexer, bytes, self.excerpts.as_mut());
+            account(indexer, self.share.as_mut());
         }
+    }
+
+    /// Memory that its end takes, beside the index, in bytes.
+    pub(super) fn finish_bytes(&self) -> u64 {
+        self.indexer.as_ref().map_or(0, Indexer::finish_bytes)
+    }
+
+    /// Whether it can only be finished after another scan, with more memory; see [`Indexer::needs_rescan`].
+    pub(super) fn needs_rescan(&self) -> bool {
+        self.indexer.as_ref().is_some_and(Indexer::needs_rescan)
+    }
+
+    /// The account of its index, to be kept until the index is written.
+    pub(super) fn take_share(&mut self) -> Option<IndexShare> {
+        self.share.take()
     }
 
     /// Adds what has been indexed; it is durable after [`Growing::sync`].
@@ -255,8 +284,22 @@ pub(super) async fn conclude(writer: Box<dyn Writer>, ending: Ending) -> Result<
 }
 
 /// An index that asks for no more than the storage can do.
-fn indexer_for(writer: &dyn Writer) -> Indexer {
-    Indexer::with(Options::default().patch_clusters(!writer.seals()))
+fn indexer_for(writer: &dyn Writer, share: Option<&IndexShare>) -> Indexer {
+    let options = Options::default().patch_clusters(!writer.seals());
+    Indexer::with(match share {
+        Some(_) => options,
+        None => options.description_limit(RESCAN_LIMIT),
+    })
+}
+
+/// Accounts for the memory of an index, and makes it small if that is too much.
+fn account(indexer: &mut Indexer, share: Option<&mut IndexShare>) {
+    let Some(share) = share else { return };
+    if !share.resize(indexer.memory_bytes()) {
+        tracing::debug!("the memory for indexes is used up: one is reduced");
+        indexer.reduce_memory();
+        share.force(indexer.memory_bytes());
+    }
 }
 
 /// Indexes bytes; copies those that the index does not just pass over, if somebody wants them.
@@ -289,6 +332,7 @@ fn index(indexer: &mut Indexer, bytes: &[u8], excerpts: Option<&mut Vec<Excerpt>
 struct Scan {
     stream: Box<dyn SeekableStream>,
     indexer: Indexer,
+    share: Option<IndexShare>,
     patches: Vec<Patch>,
     /// For a writer that seals.
     excerpts: Option<Vec<Excerpt>>,
@@ -313,6 +357,7 @@ impl Scan {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 index(&mut self.indexer, &buffer[..read], self.excerpts.as_mut());
+                account(&mut self.indexer, self.share.as_mut());
             }
             let indexer = &mut self.indexer;
             self.patches

@@ -60,7 +60,8 @@ impl Inner {
         // Its bytes are here already, in its parts.
         self.audit(&AuditEvent::done(actor, Action::Upload, &row.id))
             .await;
-        *state = Some(Growing::new(writer, row.kind));
+        let share = self.indexes.share(&row.user_id);
+        *state = Some(Growing::new(writer, row.kind, Some(share)));
         // Until it is joined; the reaper goes on if the request does not.
         locked(&slot.seen).finish_again = Some(Interrupted(false));
         Ok(true)

@@ -10,6 +10,7 @@ mod batch;
 mod claim;
 mod finish;
 mod growing;
+mod index_budget;
 mod intake;
 mod join;
 mod lost;
@@ -48,6 +49,7 @@ pub(crate) use attendance::TICK;
 use batch::Room;
 pub(crate) use finish::with_extension;
 use growing::Growing;
+use index_budget::IndexBudget;
 use quota::Quotas;
 pub(crate) use receive::drain;
 pub(crate) use slot::Progress;
@@ -168,6 +170,8 @@ struct Inner {
     spool_folder: PathBuf,
     /// For bodies on their way to the storage.
     room: Room,
+    /// For indexes of growing recordings.
+    indexes: IndexBudget,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
     attendance: Mutex<Attendance>,
     /// Uploads of servers that seem to be gone.
@@ -192,6 +196,7 @@ impl Ingest {
             silence: config.silence,
             spool_folder: config.storage.folder().to_owned(),
             room: Room::new(),
+            indexes: IndexBudget::new(config.index_memory_bytes),
             slots: Mutex::default(),
             attendance: Mutex::default(),
             stale: Mutex::default(),
@@ -397,6 +402,11 @@ impl Ingest {
         Some(progress)
     }
 
+    /// Memory that the indexes of growing recordings hold, in bytes.
+    pub(crate) fn index_memory_bytes(&self) -> u64 {
+        self.0.indexes.used()
+    }
+
     /// Ends every request that is writing, with what it has brought kept.
     pub(crate) fn shut_down(&self) {
         self.0.closing.cancel();
@@ -505,7 +515,8 @@ impl Inner {
             let event = AuditEvent::done(actor, Action::Start, &row.id).detail(&row.session_id);
             self.audit(&event).await;
         }
-        let mut growing = Growing::new(writer, row.kind);
+        let share = self.indexes.share(&row.user_id);
+        let mut growing = Growing::new(writer, row.kind, Some(share));
         growing.open = Some((declared_length(row), row.kind));
         *state = Some(growing);
         let _ = slot.owner.set(Owner::of(row));
@@ -575,7 +586,8 @@ impl Inner {
         self.storage.delete(&self.storage.growing_path(id)).await?;
         self.storage.forget(id).await?;
         let writer = self.storage.create(id).await?;
-        let mut growing = Growing::new(writer, row.kind);
+        let share = self.indexes.share(&row.user_id);
+        let mut growing = Growing::new(writer, row.kind, Some(share));
         growing.open = Some((declared_length(&row), row.kind));
         self.show(&slot, &growing);
         *state = Some(growing);

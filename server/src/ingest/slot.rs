@@ -186,8 +186,14 @@ impl Inner {
         planned: Option<u64>,
     ) -> Result<&'a mut Growing, IngestError> {
         if state.is_none() {
+            if slot.owner.get().is_none() {
+                let row = self.catalog.recording(&slot.id).await?;
+                let _ = slot.owner.set(Owner::of(&row.ok_or(IngestError::Unknown)?));
+            }
+            let user_id = slot.owner.get().map_or("", |owner| owner.user_id.as_str());
+            let share = self.indexes.share(user_id);
             let reopened = self.storage.reopen(&slot.id).await?;
-            let mut growing = Growing::resume(reopened, kind, planned).await?;
+            let mut growing = Growing::resume(reopened, kind, planned, Some(share)).await?;
             if growing.fence().is_some() && planned.is_none() {
                 // The server that had it may have closed it before we took it; from now on it cannot.
                 let row = self.row(&slot.id).await?;

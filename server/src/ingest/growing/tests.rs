@@ -56,7 +56,7 @@ async fn finish_again(folder: &Path, state: &[u8], planned: u64) -> Vec<u8> {
     let storage = LocalStorage::open(folder.to_owned()).expect("a folder");
     std::fs::write(folder.join("a.part"), state).expect("room");
     let reopened = storage.reopen("a").await.expect("it is there");
-    let growing = Growing::resume(reopened, UploadKind::Recording, Some(planned));
+    let growing = Growing::resume(reopened, UploadKind::Recording, Some(planned), None);
     let (writer, ending) = growing.await.expect("it can be read").end();
     let path = storage.finished_path("a", ending.extension());
     conclude(writer, ending).await.expect("room");
@@ -79,6 +79,9 @@ fn cases() -> Vec<Case> {
         sample!("chromium-avc1-mp4.mp4"),
         sample!("gstreamer-mp4mux.mp4"),
         sample!("ffmpeg-fragmented.mp4"),
+        sample!("ffmpeg-moov-samples.mp4"),
+        sample!("ffmpeg-absolute.mp4"),
+        sample!("ffmpeg-ordinary-faststart.mp4"),
     ];
     let mut cases = Vec::new();
     for (name, bytes) in samples {
