@@ -10,16 +10,16 @@ use crate::policy::{Candidate, EARLIEST_MS, latest_ms};
 
 /// First parts of recordings that may go, by age. A recording with a part that grows stays; one whose first part
 /// failed goes if another part is ready. Two ranges of one index, merged.
-const CANDIDATES: &str = "SELECT c.id, c.created_ms, c.size_bytes + \
+const CANDIDATES: &str = "SELECT c.id, c.user_id, c.created_ms, c.size_bytes + \
     CAST((SELECT COALESCE(SUM(p.size_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes, \
     c.protected, c.deleting FROM (\
-    SELECT * FROM (SELECT id, created_ms, size_bytes, protected, deleting, age_confirmed FROM recordings AS r \
-    WHERE status = 'ready' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 \
+    SELECT * FROM (SELECT id, user_id, created_ms, size_bytes, protected, deleting FROM recordings AS r \
+    WHERE status = 'ready' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 {owner}\
     AND (created_ms, id) > ($1, $2) AND (age_confirmed = 1 OR (created_ms >= $4 AND created_ms <= $5)) AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS a \
     UNION ALL \
-    SELECT * FROM (SELECT id, created_ms, size_bytes, protected, deleting, age_confirmed FROM recordings AS r \
-    WHERE status = 'failed' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 \
+    SELECT * FROM (SELECT id, user_id, created_ms, size_bytes, protected, deleting FROM recordings AS r \
+    WHERE status = 'failed' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 {owner}\
     AND (created_ms, id) > ($1, $2) AND (age_confirmed = 1 OR (created_ms >= $4 AND created_ms <= $5)) AND EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status = 'ready') AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS b\
@@ -52,27 +52,33 @@ pub(crate) enum Changed {
 }
 
 impl Catalog {
-    /// One batch of what may go, oldest first, behind `cursor` (creation and id). Recordings whose creation time cannot
+    /// One batch of what may go, of one owner or of all, oldest first, behind `cursor` (creation and id). Recordings whose creation time cannot
     /// be right, by the wall time `now_ms`, are left out unless an administrator has confirmed them.
     pub(crate) async fn candidates(
         &self,
+        owner: Option<&str>,
         cursor: Option<(i64, &str)>,
         limit: i64,
         now_ms: i64,
     ) -> Result<Vec<Candidate>, CatalogError> {
         let (created_ms, id) = cursor.unwrap_or((i64::MIN, ""));
-        let rows = sqlx::query(CANDIDATES)
+        let condition = owner.map_or("", |_| "AND user_id = $6 ");
+        let sql = CANDIDATES.replace("{owner}", condition);
+        let mut query = sqlx::query(AssertSqlSafe(sql))
             .bind(created_ms)
             .bind(id)
             .bind(limit)
             .bind(EARLIEST_MS)
-            .bind(latest_ms(now_ms))
-            .fetch_all(&self.pool)
-            .await?;
+            .bind(latest_ms(now_ms));
+        if let Some(owner) = owner {
+            query = query.bind(owner);
+        }
+        let rows = query.fetch_all(&self.pool).await?;
         rows.iter()
             .map(|row| {
                 Ok(Candidate {
                     id: row.try_get("id")?,
+                    user_id: row.try_get("user_id")?,
                     created_ms: row.try_get("created_ms")?,
                     size_bytes: row.try_get::<i64, _>("size_bytes")?.unsigned_abs(),
                     status: RecordingStatus::Ready,

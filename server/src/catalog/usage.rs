@@ -62,6 +62,21 @@ const BY_DAY: &str = "SELECT created_ms / 86400000 AS day, COUNT(*) AS recording
     GROUP BY created_ms / 86400000 ORDER BY day";
 
 impl Catalog {
+    /// The owners whose recordings take up the most, with their bytes.
+    pub(crate) async fn owner_bytes(
+        &self,
+        owners: u32,
+    ) -> Result<Vec<(String, u64)>, CatalogError> {
+        let rows = sqlx::query(BY_OWNER).bind(i64::from(owners));
+        let rows = rows.fetch_all(&self.pool).await?;
+        rows.iter()
+            .map(|row| {
+                let bytes = Amount::of(row)?.bytes.unsigned_abs();
+                Ok((row.try_get("user_id")?, bytes))
+            })
+            .collect()
+    }
+
     /// Counts everything: by owner the `owners` largest, by day from `from_ms` on. Reads three indexes through,
     /// so it is not for every request.
     pub(crate) async fn usage(&self, owners: u32, from_ms: i64) -> Result<Usage, CatalogError> {

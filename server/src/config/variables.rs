@@ -49,7 +49,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("SORTIE_QUOTA_PROTECTED_MB_PER_USER", "", "Most bytes that one user may protect from automatic deletion, in MiB (0 to 1,099,511,627,776); administrators may protect more. 0: no quota. Without it a quarter of the disk while SORTIE_RECORDING_DISK_HIGH_PERCENT or the appliance's threshold is set"),
     plain("SORTIE_INDEX_MEMORY_MB", "64", "Memory for the indexes of all growing recordings, in MiB (1 to 65,536). One user gets as much as is left free, a quarter at most. An MP4 whose index gets no more stays fragmented: it plays, and players seek in it more slowly. Finishing long recordings takes up to 128 MiB on top"),
     plain("SORTIE_RECORDING_RETENTION_DAYS", "0", "Recordings that are ready and older than so many days (0 to 36,500) are deleted, hourly; 0 keeps them for ever"),
-    plain("SORTIE_RECORDING_DISK_HIGH_PERCENT", "", "With `local`: when its disk is fuller than this (1 to 99), the oldest recordings are deleted. Off without it"),
+    plain("SORTIE_RECORDING_DISK_HIGH_PERCENT", "", "With `local`: when its disk is fuller than this (1 to 99), recordings are deleted, the oldest of the user whose recordings take up the most first. Off without it"),
     plain("SORTIE_RECORDING_DISK_LOW_PERCENT", "(5 less)", "… until the disk is no fuller than this (0 to 98)"),
 
     // Storage.

@@ -10,5 +10,5 @@ mod retention;
 
 pub(crate) use clock_guard::{EARLIEST_MS, latest_ms};
 pub(crate) use clock_watch::ClockWatch;
-pub(crate) use planner::{Candidate, Marks, Planner, Rules, Verdict};
+pub(crate) use planner::{Candidate, Marks, Owners, Planner, Rules, Verdict};
 pub(crate) use retention::{Retention, RunError};

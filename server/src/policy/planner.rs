@@ -1,12 +1,15 @@
 //! The decision, row by row.
 
+use std::collections::{BTreeSet, HashMap};
+
 use sortie_api::{DeletionReason, RecordingStatus};
 
 use crate::storage::Disk;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Between these two the disk is kept: above the high mark the oldest recordings go until it is at the low one.
+/// Between these two the disk is kept: above the high mark recordings go until it is at the low one, the oldest of the
+/// user whose recordings take up the most first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Marks {
     /// 1 to 99 percent, above `low`.
@@ -29,6 +32,8 @@ pub(crate) struct Rules {
 pub(crate) struct Candidate {
     /// Its id.
     pub(crate) id: String,
+    /// Its owner.
+    pub(crate) user_id: String,
     /// When it was created: what its age counts from.
     pub(crate) created_ms: i64,
     /// What its deletion gives back.
@@ -52,7 +57,8 @@ pub(crate) enum Verdict {
     Done,
 }
 
-/// Looks at rows one after the other, oldest first, and says which of them go.
+/// Decides row by row which recordings go: first all rows, oldest first, by [`Planner::by_age`], then the rows of the
+/// largest user of [`Owners`], oldest first, by [`Planner::by_room`].
 #[derive(Clone, Debug)]
 pub(crate) struct Planner {
     /// What was created before goes for its age.
@@ -85,25 +91,34 @@ impl Planner {
         self.needed_bytes == 0 && self.keep_from_ms == i64::MIN
     }
 
-    /// Says what happens to the next row. What goes for its age gives room, too.
-    pub(crate) fn consider(&mut self, row: &Candidate) -> Verdict {
-        let old = row.created_ms < self.keep_from_ms;
-        if !old && self.needed_bytes == 0 {
+    /// Whether a row that was created then is too young to go for its age.
+    pub(crate) fn keep_from_ms(&self) -> i64 {
+        self.keep_from_ms
+    }
+
+    /// Decides whether the next row goes for its age, which makes room, too.
+    pub(crate) fn by_age(&mut self, row: &Candidate) -> Verdict {
+        if row.created_ms >= self.keep_from_ms {
             return Verdict::Done;
         }
-        if row.status != RecordingStatus::Ready || row.protected || row.deleting {
-            return Verdict::Keep;
-        }
-        // An empty recording gives no room back.
-        if !old && row.size_bytes == 0 {
+        if !row.may_go() {
             return Verdict::Keep;
         }
         self.needed_bytes = self.needed_bytes.saturating_sub(row.size_bytes);
-        Verdict::Delete(if old {
-            DeletionReason::Age
-        } else {
-            DeletionReason::Room
-        })
+        Verdict::Delete(DeletionReason::Age)
+    }
+
+    /// Decides whether the next row of the largest user goes to make room.
+    pub(crate) fn by_room(&mut self, row: &Candidate) -> Verdict {
+        if self.needed_bytes == 0 {
+            return Verdict::Done;
+        }
+        // An empty recording makes no room.
+        if !row.may_go() || row.size_bytes == 0 {
+            return Verdict::Keep;
+        }
+        self.needed_bytes = self.needed_bytes.saturating_sub(row.size_bytes);
+        Verdict::Delete(DeletionReason::Room)
     }
 
     /// A row that was to go is still there: again as much room is wanted as before it was considered.
@@ -114,6 +129,52 @@ impl Planner {
     /// Bytes that are still to be given back.
     pub(crate) fn wants_room(&self) -> u64 {
         self.needed_bytes
+    }
+}
+
+impl Candidate {
+    fn may_go(&self) -> bool {
+        self.status == RecordingStatus::Ready && !self.protected && !self.deleting
+    }
+}
+
+/// Users by the bytes of all their recordings, protected and growing ones included: one user cannot make the threshold
+/// delete the recordings of others who have less.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Owners {
+    by_bytes: BTreeSet<(u64, String)>,
+    bytes: HashMap<String, u64>,
+}
+
+impl Owners {
+    pub(crate) fn new(owners: impl IntoIterator<Item = (String, u64)>) -> Self {
+        let bytes: HashMap<_, _> = owners.into_iter().collect();
+        let by_bytes = bytes
+            .iter()
+            .map(|(user_id, bytes)| (*bytes, user_id.clone()))
+            .collect();
+        Self { by_bytes, bytes }
+    }
+
+    /// The user to take the next recording of.
+    pub(crate) fn largest(&self) -> Option<&str> {
+        self.by_bytes.last().map(|(_, user_id)| user_id.as_str())
+    }
+
+    /// Counts a recording of this user as deleted.
+    pub(crate) fn freed(&mut self, user_id: &str, bytes: u64) {
+        if let Some(left) = self.bytes.get_mut(user_id) {
+            self.by_bytes.remove(&(*left, user_id.to_owned()));
+            *left = left.saturating_sub(bytes);
+            self.by_bytes.insert((*left, user_id.to_owned()));
+        }
+    }
+
+    /// Leaves out a user who has no recording left that may go.
+    pub(crate) fn remove(&mut self, user_id: &str) {
+        if let Some(left) = self.bytes.remove(user_id) {
+            self.by_bytes.remove(&(left, user_id.to_owned()));
+        }
     }
 }
 
@@ -134,9 +195,11 @@ mod tests {
             1 => Just(RecordingStatus::Failed),
         ];
         let flag = prop::bool::weighted(0.1);
-        (0..40 * DAY_MS, 0_u64..1000, status, flag, flag).prop_map(
-            |(age_ms, size_bytes, status, protected, deleting)| Candidate {
+        let owner = prop_oneof![3 => Just("ann"), 2 => Just("bob"), 1 => Just("cleo")];
+        (0..40 * DAY_MS, 0_u64..1000, status, flag, flag, owner).prop_map(
+            |(age_ms, size_bytes, status, protected, deleting, owner)| Candidate {
                 id: String::new(),
+                user_id: owner.to_owned(),
                 created_ms: NOW_MS - age_ms,
                 size_bytes,
                 status,
@@ -175,14 +238,48 @@ mod tests {
     fn plan(rows: &[Candidate], rules: Rules, disk: Option<Disk>) -> Vec<(usize, DeletionReason)> {
         let mut planner = Planner::new(rules, NOW_MS, disk);
         let mut list = Vec::new();
+        let mut owners = Owners::new(bytes_by_owner(rows));
         for (at, row) in rows.iter().enumerate() {
-            match planner.consider(row) {
-                Verdict::Delete(reason) => list.push((at, reason)),
+            match planner.by_age(row) {
+                Verdict::Delete(reason) => {
+                    list.push((at, reason));
+                    owners.freed(&row.user_id, row.size_bytes);
+                }
+                Verdict::Keep => {}
+                Verdict::Done => break,
+            }
+        }
+        let mut next: HashMap<String, usize> = HashMap::new();
+        while let Some(owner) = owners.largest().map(str::to_owned) {
+            let from = next.entry(owner.clone()).or_default();
+            let young = |row: &&Candidate| row.created_ms >= planner.keep_from_ms();
+            let row = rows.iter().enumerate().skip(*from);
+            let Some((at, row)) = row
+                .filter(|(_, row)| young(row))
+                .find(|(_, row)| row.user_id == owner)
+            else {
+                owners.remove(&owner);
+                continue;
+            };
+            *from = at + 1;
+            match planner.by_room(row) {
+                Verdict::Delete(reason) => {
+                    list.push((at, reason));
+                    owners.freed(&owner, row.size_bytes);
+                }
                 Verdict::Keep => {}
                 Verdict::Done => break,
             }
         }
         list
+    }
+
+    fn bytes_by_owner(rows: &[Candidate]) -> HashMap<String, u64> {
+        let mut bytes = HashMap::new();
+        for row in rows {
+            *bytes.entry(row.user_id.clone()).or_default() += row.size_bytes;
+        }
+        bytes
     }
 
     fn may_go(row: &Candidate) -> bool {
@@ -214,7 +311,7 @@ mod tests {
         }
 
         #[test]
-        fn room_takes_the_oldest_and_no_more_than_needed(rows in rows(), rules in rules(), disk in disk()) {
+        fn room_is_made_by_the_oldest_of_the_largest_owner_and_no_more_than_needed(rows in rows(), rules in rules(), disk in disk()) {
             let list = plan(&rows, rules, disk);
             let by_room: Vec<_> = list
                 .iter()
@@ -233,11 +330,29 @@ mod tests {
             if let Some(last) = by_room.last() {
                 // Without the last one it would not have been enough.
                 prop_assert!(freed(&list[..list.len() - 1]) < needed);
-                // Nobody older that may go, and would give room, stays.
+                // No older recording of the same owner that may go, and would make room, stays.
+                let owner = &rows[*last].user_id;
                 let stays = (0..*last).find(|at| {
-                    may_go(&rows[*at]) && rows[*at].size_bytes > 0 && !list.iter().any(|(gone, _)| gone == at)
+                    rows[*at].user_id == *owner && may_go(&rows[*at]) && rows[*at].size_bytes > 0
+                        && !list.iter().any(|(gone, _)| gone == at)
                 });
                 prop_assert_eq!(stays, None);
+            }
+            // Each is taken from the owner who had the most at that moment, of those with a recording that may go.
+            let mut bytes = bytes_by_owner(&rows);
+            let mut gone = Vec::new();
+            for (at, reason) in &list {
+                let row = &rows[*at];
+                if *reason == DeletionReason::Room {
+                    for (other, more) in bytes.iter().filter(|(_, more)| **more > bytes[&row.user_id]) {
+                        let left = rows.iter().enumerate().any(|(at, row)| {
+                            row.user_id == *other && may_go(row) && row.size_bytes > 0 && !gone.contains(&at)
+                        });
+                        prop_assert!(!left, "{other} has {more} bytes, {} less: {row:?}", row.user_id);
+                    }
+                }
+                gone.push(*at);
+                *bytes.get_mut(&row.user_id).unwrap() -= row.size_bytes;
             }
             // It is enough, or nothing is left that could go.
             let left = rows.iter().enumerate().any(|(at, row)| {
@@ -252,7 +367,9 @@ mod tests {
             let needed = planner.wants_room();
             for row in &rows {
                 let wanted = planner.wants_room();
-                if matches!(planner.consider(row), Verdict::Delete(_)) {
+                if matches!(planner.by_age(row), Verdict::Delete(_))
+                    || matches!(planner.by_room(row), Verdict::Delete(_))
+                {
                     planner.take_back(wanted);
                 }
             }

@@ -1,5 +1,6 @@
 //! Runs the policy: in batches, one recording after the other, on one server at a time.
 
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use sortie_api::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Candidate, ClockWatch, Marks, Planner, Rules, Verdict};
+use super::{Candidate, ClockWatch, Marks, Owners, Planner, Rules, Verdict};
 use crate::catalog::{Action, Actor, AuditEvent, Catalog, CatalogError, Lease, RETENTION};
 use crate::clock::{Clock, rfc3339};
 use crate::config::{Config, StorageConfig};
@@ -33,6 +34,10 @@ const BATCH: i64 = 100;
 const FAILURES_MAX: u32 = 20;
 /// Failures that a run names.
 const FAILED_NAMED: usize = 100;
+/// Owners whose recordings make room, those with the most bytes first.
+const OWNERS: u32 = 1000;
+/// Behind every id: ids are ASCII.
+const LAST_ID: &str = "~";
 /// Rows that a preview names.
 const NAMED: usize = 100;
 /// Rows that a preview counts.
@@ -207,24 +212,13 @@ impl Retention {
         let now_ms = inner.clock.now_ms();
         let mut planner = inner.planner(Scope::Everything).await;
         let mut preview = Preview::default();
-        let mut cursor: Option<(i64, String)> = None;
-        while !planner.is_idle() {
-            let at = cursor.as_ref().map(|(ms, id)| (*ms, id.as_str()));
-            let batch = inner.catalog.candidates(at, BATCH * 10, now_ms).await?;
-            let Some(last) = batch.last() else { break };
-            cursor = Some((last.created_ms, last.id.clone()));
-            for row in batch {
-                match planner.consider(&row) {
-                    Verdict::Delete(reason) => {
-                        preview.due.count += 1;
-                        preview.due.bytes += row.size_bytes;
-                        if preview.next.len() < NAMED {
-                            preview.next.push((row.id, reason));
-                        }
-                    }
-                    Verdict::Keep => {}
-                    Verdict::Done => return Ok(preview),
-                }
+        let mut walk = Walk::new(&inner.catalog, BATCH * 10, now_ms, Purpose::Preview);
+        while let Some((row, reason)) = walk.next(&mut planner).await? {
+            walk.gone(&row);
+            preview.due.count += 1;
+            preview.due.bytes += row.size_bytes;
+            if preview.next.len() < NAMED {
+                preview.next.push((row.id, reason));
             }
             if preview.due.count >= COUNTED {
                 preview.more = true;
@@ -313,54 +307,42 @@ impl Inner {
         actor: &Actor,
         run: &mut RetentionRun,
     ) -> Result<(), CatalogError> {
-        let mut cursor: Option<(i64, String)> = None;
         let mut failures = 0;
+        let mut walk = Walk::new(&self.catalog, BATCH, self.clock.now_ms(), Purpose::Deletion);
         loop {
-            if !self.catalog.extend_lease(lease, LEASE).await? {
+            if walk.reads_next() && !self.catalog.extend_lease(lease, LEASE).await? {
                 tracing::warn!("another server has taken retention over");
                 return Ok(());
             }
-            let at = cursor.as_ref().map(|(ms, id)| (*ms, id.as_str()));
-            let batch = self
-                .catalog
-                .candidates(at, BATCH, self.clock.now_ms())
-                .await?;
-            let Some(last) = batch.last() else {
+            let wanted = planner.wants_room();
+            let Some((row, reason)) = walk.next(planner).await? else {
                 return Ok(());
             };
-            cursor = Some((last.created_ms, last.id.clone()));
-            for row in batch {
-                let wanted = planner.wants_room();
-                let reason = match planner.consider(&row) {
-                    Verdict::Delete(reason) => reason,
-                    Verdict::Keep => continue,
-                    Verdict::Done => return Ok(()),
-                };
-                // The clock may be set at any moment; the plan was made before.
-                if run.deleted >= limit || self.closing.is_cancelled() || !self.watch.is_trusted() {
-                    run.more = true;
-                    return Ok(());
+            // The clock may be set at any moment; the plan was made before.
+            if run.deleted >= limit || self.closing.is_cancelled() || !self.watch.is_trusted() {
+                run.more = true;
+                return Ok(());
+            }
+            match self.delete(lease, &row, reason, actor).await? {
+                Deletion::Done => {
+                    self.deletions.inc();
+                    walk.gone(&row);
+                    run.deleted += 1;
+                    run.bytes += row.size_bytes;
+                    failures = 0;
                 }
-                match self.delete(lease, &row, reason, actor).await? {
-                    Deletion::Done => {
-                        self.deletions.inc();
-                        run.deleted += 1;
-                        run.bytes += row.size_bytes;
-                        failures = 0;
+                // Its owner protected or deleted it just now.
+                Deletion::NotAnyMore => planner.take_back(wanted),
+                Deletion::Failed(reason) => {
+                    planner.take_back(wanted);
+                    failures += 1;
+                    if run.failed.len() < FAILED_NAMED {
+                        run.failed.push(FailedDeletion { id: row.id, reason });
                     }
-                    // Its owner protected or deleted it just now.
-                    Deletion::NotAnyMore => planner.take_back(wanted),
-                    Deletion::Failed(reason) => {
-                        planner.take_back(wanted);
-                        failures += 1;
-                        if run.failed.len() < FAILED_NAMED {
-                            run.failed.push(FailedDeletion { id: row.id, reason });
-                        }
-                        if failures >= FAILURES_MAX {
-                            tracing::error!("the storage deletes nothing: retention stops here");
-                            run.more = true;
-                            return Ok(());
-                        }
+                    if failures >= FAILURES_MAX {
+                        tracing::error!("the storage deletes nothing: retention stops here");
+                        run.more = true;
+                        return Ok(());
                     }
                 }
             }
@@ -399,6 +381,159 @@ impl Inner {
         Ok(Deletion::Failed(
             "The storage did not delete it. This is tried again by itself.".to_owned(),
         ))
+    }
+}
+
+/// Rows in the order in which the planner decides about them: all by age, then those of the largest owners.
+struct Walk<'a> {
+    catalog: &'a Catalog,
+    batch_size: i64,
+    now_ms: i64,
+    purpose: Purpose,
+    batch: VecDeque<Candidate>,
+    /// Place behind the last row by age; `None` once age takes no more.
+    by_age: Option<Place>,
+    /// `None` until age takes no more.
+    owners: Option<Owners>,
+    /// Bytes that age would take, by owner. Of a run the database has counted them already.
+    freed: HashMap<String, u64>,
+    /// Place behind the last row read of each owner, and the rows read that were not decided about yet.
+    read: HashMap<String, (Option<Place>, VecDeque<Candidate>)>,
+}
+
+/// What is done with the rows of a walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Preview,
+    Deletion,
+}
+
+/// Creation time and id of a row.
+type Place = (i64, String);
+
+impl<'a> Walk<'a> {
+    fn new(catalog: &'a Catalog, batch_size: i64, now_ms: i64, purpose: Purpose) -> Self {
+        Self {
+            catalog,
+            batch_size,
+            now_ms,
+            purpose,
+            batch: VecDeque::new(),
+            by_age: Some((i64::MIN, String::new())),
+            owners: None,
+            freed: HashMap::new(),
+            read: HashMap::new(),
+        }
+    }
+
+    /// Whether the next row has to be read from the database.
+    fn reads_next(&self) -> bool {
+        match &self.owners {
+            None => self.batch.is_empty(),
+            Some(owners) => owners
+                .largest()
+                .and_then(|owner| self.read.get(owner))
+                .is_none_or(|(_, rows)| rows.is_empty()),
+        }
+    }
+
+    /// The next row that goes.
+    async fn next(
+        &mut self,
+        planner: &mut Planner,
+    ) -> Result<Option<(Candidate, DeletionReason)>, CatalogError> {
+        if let Some(row) = self.next_by_age(planner).await? {
+            return Ok(Some((row, DeletionReason::Age)));
+        }
+        let row = self.next_by_room(planner).await?;
+        Ok(row.map(|row| (row, DeletionReason::Room)))
+    }
+
+    /// Counts a row as deleted.
+    fn gone(&mut self, row: &Candidate) {
+        match &mut self.owners {
+            Some(owners) => owners.freed(&row.user_id, row.size_bytes),
+            None if self.purpose == Purpose::Preview => {
+                *self.freed.entry(row.user_id.clone()).or_default() += row.size_bytes;
+            }
+            None => {}
+        }
+    }
+
+    async fn next_by_age(
+        &mut self,
+        planner: &mut Planner,
+    ) -> Result<Option<Candidate>, CatalogError> {
+        if planner.keep_from_ms() == i64::MIN {
+            self.by_age = None;
+        }
+        while let Some((ms, id)) = &self.by_age {
+            let Some(row) = self.batch.pop_front() else {
+                let batch = self
+                    .catalog
+                    .candidates(None, Some((*ms, id)), self.batch_size, self.now_ms)
+                    .await?;
+                self.by_age = batch.last().map(|row| (row.created_ms, row.id.clone()));
+                self.batch = batch.into();
+                continue;
+            };
+            match planner.by_age(&row) {
+                Verdict::Delete(_) => return Ok(Some(row)),
+                Verdict::Keep => {}
+                Verdict::Done => self.by_age = None,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn next_by_room(
+        &mut self,
+        planner: &mut Planner,
+    ) -> Result<Option<Candidate>, CatalogError> {
+        if planner.wants_room() == 0 {
+            return Ok(None);
+        }
+        if self.owners.is_none() {
+            let mut owners = Owners::new(self.catalog.owner_bytes(OWNERS).await?);
+            for (owner, bytes) in self.freed.drain() {
+                owners.freed(&owner, bytes);
+            }
+            self.owners = Some(owners);
+        }
+        while let Some(owner) = self.owners.as_ref().and_then(Owners::largest) {
+            let owner = owner.to_owned();
+            let (place, rows) = self.read.entry(owner.clone()).or_insert_with(|| {
+                // Age has decided about all that is older.
+                let from = planner.keep_from_ms().saturating_sub(1);
+                (Some((from, LAST_ID.to_owned())), VecDeque::new())
+            });
+            let Some(row) = rows.pop_front() else {
+                let Some((ms, id)) = place else {
+                    self.forget(&owner);
+                    continue;
+                };
+                let batch = self
+                    .catalog
+                    .candidates(Some(&owner), Some((*ms, id)), self.batch_size, self.now_ms)
+                    .await?;
+                *place = batch.last().map(|row| (row.created_ms, row.id.clone()));
+                *rows = batch.into();
+                continue;
+            };
+            match planner.by_room(&row) {
+                Verdict::Delete(_) => return Ok(Some(row)),
+                Verdict::Keep => {}
+                Verdict::Done => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    fn forget(&mut self, owner: &str) {
+        self.read.remove(owner);
+        if let Some(owners) = &mut self.owners {
+            owners.remove(owner);
+        }
     }
 }
 

@@ -135,6 +135,34 @@ async fn a_full_disk_loses_its_oldest_recordings() {
 }
 
 #[tokio::test]
+async fn threshold_takes_from_the_user_with_the_most_bytes_first() {
+    let server = TestServer::with(&[
+        ("SORTIE_RECORDING_DISK_HIGH_PERCENT", "1"),
+        ("SORTIE_RECORDING_DISK_LOW_PERCENT", "0"),
+    ])
+    .await;
+    let admin = server.admin().await;
+    let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+    // Ann's one recording is the oldest of all. Bob protects all that he can.
+    let anns = ann.record(&chromium_webm()).await;
+    let mut bobs = Vec::new();
+    for number in 0..4 {
+        server.clock.advance(Duration::from_secs(1));
+        bobs.push(bob.record(&chromium_webm()).await);
+        let path = format!("/api/recordings/{}", bobs[number]);
+        let protected = json!({ "protected": number < 2 });
+        json_of(bob.change(&path, &protected), 200).await;
+    }
+    let preview = json_of(admin.get("/api/admin/retention"), 200).await;
+    let next = ids(&preview["next"]);
+    assert_eq!(next, [bobs[2].as_str(), bobs[3].as_str(), anns.as_str()]);
+    // A run takes the same ones.
+    let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
+    assert_eq!(run["deleted"], 3, "{run}");
+    assert!(!is_gone(&bob, &bobs[0]).await);
+}
+
+#[tokio::test]
 async fn one_that_cannot_be_deleted_is_shown_and_tried_again_and_holds_nobody_up() {
     let server = TestServer::with(&[WEEK]).await;
     let ann = server.user("ann").await;
