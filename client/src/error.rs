@@ -189,7 +189,7 @@ impl fmt::Display for RecorderError {
                 "The recording has become larger than the server takes. What is not there yet is kept on this device."
             }
             Self::Gone => {
-                "The server no longer takes more of this recording. Download what is kept on this device."
+                "This recording was deleted or closed on the server. Download what is kept on this device."
             }
             Self::InUse => "Another tab is busy with this recording. Go on there, or close it.",
             Self::Storage => {

@@ -36,6 +36,16 @@ pub fn spoken(duration_ms: u64) -> String {
     }
 }
 
+/// A length as an adjective: `7-second`, `12-minute`, `3-hour`.
+pub fn length(duration_ms: u64) -> String {
+    let seconds = duration_ms / 1000;
+    match (seconds / 3600, seconds / 60) {
+        (0, 0) => format!("{seconds}-second"),
+        (0, minutes) => format!("{minutes}-minute"),
+        (hours, _) => format!("{hours}-hour"),
+    }
+}
+
 /// Seconds off the wire in milliseconds; what is negative, infinite or not a number counts as nothing.
 pub fn seconds_to_ms(seconds: f64) -> u64 {
     if seconds.is_finite() && seconds > 0.0 {
@@ -69,6 +79,19 @@ pub fn size(bytes: u64) -> String {
     } else {
         format!("{} {name}", tenths / 10)
     }
+}
+
+/// A count with separators between thousands: `2,272`.
+pub fn count(amount: u64) -> String {
+    let digits = amount.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 /// A size on a scale, where round numbers stand: `2 MB`, not `2.0 MB`, and `0`.
@@ -138,6 +161,30 @@ mod tests {
             (u64::MAX, "18446 PB"),
         ] {
             assert_eq!(size(bytes), expected, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_rounded_down_to_one_unit() {
+        for (duration_ms, expected) in [
+            (0, "0-second"),
+            (7_900, "7-second"),
+            (61_000, "1-minute"),
+            (7_300_000, "2-hour"),
+        ] {
+            assert_eq!(length(duration_ms), expected);
+        }
+    }
+
+    #[test]
+    fn counts_are_grouped_by_thousands() {
+        for (amount, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (2_272, "2,272"),
+            (1_000_000, "1,000,000"),
+        ] {
+            assert_eq!(count(amount), expected);
         }
     }
 

@@ -10,15 +10,20 @@
 
 pub mod appliance;
 pub mod audit;
+pub mod capacity;
+pub mod deletion;
 pub mod format;
 pub mod growth;
 pub mod link;
 pub mod listing;
 pub mod live;
+pub mod ndjson;
 pub mod paging;
+pub mod parts;
 pub mod query;
 pub mod retention;
 pub mod return_path;
+pub mod user_agent;
 #[cfg(target_arch = "wasm32")]
 #[expect(
     unreachable_pub,

@@ -40,7 +40,7 @@ impl Page<Recording> {
 
     /// Whether a row may change by itself.
     pub fn is_moving(&self) -> bool {
-        self.rows.iter().any(|row| is_moving(row.status))
+        self.rows.iter().any(crate::parts::is_moving)
     }
 
     /// What a screen reader is told when this page became `after`: the statuses that have changed, and nothing about

@@ -7,6 +7,9 @@ use crate::format;
 /// How long nothing may have been sent before the page mentions it. A single failed attempt is nobody's worry.
 const PATIENCE_MS: u64 = 1_500;
 
+/// An acknowledgement that takes longer is a sign that the server is away, although no request has failed yet.
+const LAG_MAX_MS: u64 = 5_000;
+
 /// Where a recording is, in words for a screen reader; nothing where nothing needs saying.
 pub fn announcement(state: State) -> &'static str {
     match state {
@@ -19,27 +22,55 @@ pub fn announcement(state: State) -> &'static str {
     }
 }
 
-/// Up to where the recording cannot be lost any more.
+/// Whether recorded bytes are not on the server and the server does not take them: it is away, or has been silent for
+/// longer than an ordinary acknowledgement takes.
+pub fn is_behind(progress: &Progress) -> bool {
+    progress.pending_bytes > 0
+        && (progress.waiting.is_some()
+            || progress.recorded_ms.saturating_sub(progress.safe_ms) > LAG_MAX_MS)
+}
+
+/// Up to where the recording cannot be lost any more, and how much lies beyond while the server is away.
 pub fn safe_until(progress: &Progress) -> String {
-    format!(
+    let safe = format!(
         "Safe on the server up to {}",
         format::clock(progress.safe_ms)
-    )
+    );
+    if is_behind(progress) {
+        format!(
+            "{safe}, {} not there yet",
+            format::size(progress.pending_bytes)
+        )
+    } else {
+        safe
+    }
 }
 
 /// Why nothing is being sent, calmly; nothing while all is well.
 pub fn waiting(progress: &Progress) -> Option<String> {
-    let whom = match progress.waiting? {
-        Waiting::Offline => "the network",
+    let state = match progress.waiting? {
         Waiting::Retry { in_ms } if in_ms < PATIENCE_MS => return None,
-        Waiting::Retry { .. } => "the server",
-        Waiting::SignIn => "your sign-in",
+        Waiting::Offline | Waiting::Retry { .. } => "Reconnecting…",
+        Waiting::SignIn => "Waiting for your sign-in.",
     };
-    let kept = match progress.pending_bytes {
-        0 => String::new(),
-        bytes => format!(": {} kept here", format::size(bytes)),
-    };
-    Some(format!("Waiting for {whom}, nothing is lost{kept}"))
+    Some(match progress.pending_bytes {
+        0 => state.to_owned(),
+        bytes => format!("{state} {} saved on this device", format::size(bytes)),
+    })
+}
+
+/// The same for a screen reader: without the amount, which changes every second.
+pub fn waiting_spoken(progress: &Progress) -> &'static str {
+    match progress.waiting {
+        None => "",
+        Some(Waiting::Retry { in_ms }) if in_ms < PATIENCE_MS => "",
+        Some(Waiting::Offline | Waiting::Retry { .. }) => {
+            "Connection lost. The recording is saved on this device meanwhile."
+        }
+        Some(Waiting::SignIn) => {
+            "Waiting for your sign-in. The recording is saved on this device meanwhile."
+        }
+    }
 }
 
 /// Why recording ended, where the person did not end it on this page.
@@ -51,7 +82,7 @@ pub fn stopped(reason: StopReason) -> Option<&'static str> {
         StopReason::TrackEnded => Some("The picture ended, so the recording was finished."),
         StopReason::SessionEnded => Some("The session ended, so the recording was finished."),
         StopReason::LimitReached => {
-            Some("The recording reached the largest size that this server takes, and was finished.")
+            Some("The recording reached the server's size limit, so it was finished.")
         }
         StopReason::DeviceLost => {
             Some("The camera or microphone was disconnected, so the recording was finished.")
@@ -85,11 +116,11 @@ mod tests {
         check(None, None);
         check(
             Some(Waiting::Offline),
-            Some("Waiting for the network, nothing is lost: 3.4 MB kept here"),
+            Some("Reconnecting… 3.4 MB saved on this device"),
         );
         check(
             Some(Waiting::Retry { in_ms: 4_000 }),
-            Some("Waiting for the server, nothing is lost: 3.4 MB kept here"),
+            Some("Reconnecting… 3.4 MB saved on this device"),
         );
     }
 
@@ -101,7 +132,7 @@ mod tests {
         };
         assert_eq!(
             waiting(&progress).as_deref(),
-            Some("Waiting for your sign-in, nothing is lost")
+            Some("Waiting for your sign-in.")
         );
     }
 
@@ -114,6 +145,40 @@ mod tests {
     fn only_an_end_that_nobody_here_asked_for_is_explained() {
         assert_eq!(stopped(StopReason::User), None);
         assert!(stopped(StopReason::SharingEnded).is_some());
+    }
+
+    #[test]
+    fn amount_is_named_as_soon_as_the_server_is_away() {
+        let mut progress = Progress {
+            recorded_ms: 9_000,
+            safe_ms: 7_000,
+            pending_bytes: 347_000,
+            ..Progress::default()
+        };
+        assert!(!is_behind(&progress));
+        progress.waiting = Some(Waiting::Retry { in_ms: 100 });
+        assert!(is_behind(&progress));
+        assert_eq!(
+            safe_until(&progress),
+            "Safe on the server up to 0:07, 347 kB not there yet"
+        );
+        // A request that hangs has not failed, but nothing is acknowledged either.
+        progress.waiting = None;
+        progress.recorded_ms = 12_001;
+        assert!(is_behind(&progress));
+        progress.pending_bytes = 0;
+        assert!(!is_behind(&progress));
+    }
+
+    #[test]
+    fn spoken_sentence_has_no_amount() {
+        let progress = Progress {
+            pending_bytes: 3_400_000,
+            waiting: Some(Waiting::Offline),
+            ..Progress::default()
+        };
+        assert!(!waiting_spoken(&progress).contains(char::is_numeric));
+        assert_eq!(waiting_spoken(&Progress::default()), "");
     }
 
     #[test]

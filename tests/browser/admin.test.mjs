@@ -313,7 +313,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
     await withPage(context, 'audit', async (page) => {
       await page.goto(`${server.origin}/admin/audit`);
       await page.getByRole('button', { name: 'Verify the log' }).click();
-      await page.getByText(/^The log is whole/).waitFor();
+      await page.getByText(/^Verified: all/).waitFor();
       await page.getByLabel('What', { exact: true }).selectOption({ label: 'Settings changed' });
       await page.waitForURL(/action=settings\.change/);
       const cells = page.getByRole('table').getByRole('cell', { name: /settings\.change/ });
@@ -340,8 +340,8 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
       await page.getByLabel('Result', { exact: true }).selectOption({ label: 'Denied' });
       await page.getByText('No entries found', { exact: true }).waitFor();
       await page.getByRole('button', { name: 'Clear filters' }).click();
-      await page.getByLabel('Who', { exact: true }).fill('changer of nothing');
-      await page.getByLabel('Who', { exact: true }).press('Enter');
+      await page.getByLabel('User', { exact: true }).fill('changer of nothing');
+      await page.getByLabel('User', { exact: true }).press('Enter');
       await page.getByText('No entries found', { exact: true }).waitFor();
     });
   });

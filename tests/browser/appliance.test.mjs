@@ -258,21 +258,21 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     await withPage(context, 'appliance clean up', async (page) => {
       await open(page);
       const button = page.getByRole('button', { name: 'Clean Up Storage' });
-      await page.getByText('Nothing is to be deleted now.').waitFor();
+      await page.getByText('Nothing to clean up').waitFor();
       assert.equal(await button.getAttribute('aria-disabled'), 'true');
       // Every disk is fuller than that. It is looked at once a minute; what is due then goes by itself.
       await page.getByLabel('Storage threshold').fill('1');
       await page.getByRole('button', { name: 'Save Settings' }).click();
       await page.getByText(/^1 recording, /).or(page.getByText(/1 recording deleted, because/)).first().waitFor();
       if ((await api.recordings()).length === all.length) {
-        await page.getByRole('table', { name: 'What goes next' }).getByText(all[0].filename).waitFor();
+        await page.getByRole('table', { name: 'Next clean-up' }).getByText(all[0].filename).waitFor();
         await assertAccessible(page, 'before a clean-up');
         await button.click();
         await page.getByRole('dialog').getByText('Protected recordings stay.').waitFor();
         await page.getByRole('dialog').getByRole('button', { name: 'Clean Up' }).click();
       }
       await page.getByText(/1 recording deleted.*because the disk was more than 1 % full$/).waitFor();
-      await page.getByText('Nothing is to be deleted now.').waitFor();
+      await page.getByText('Nothing to clean up').waitFor();
       await rows(page).filter({ hasText: all[0].filename }).waitFor({ state: 'detached' });
       await api.settings({ storage_threshold_percent: '0' });
     });
@@ -286,7 +286,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await page.evaluate(() => { window.notReloaded = true; });
       const before = await rows(page).count();
       await agent.kill();
-      await page.getByRole('alert').getByText('The device cannot be reached.').waitFor();
+      await page.getByRole('alert').getByText("Can't reach the device.").waitFor();
       const countdown = page.locator('.countdown');
       const left = async () => Number(/in (\d+) s/.exec(await countdown.textContent())?.[1] ?? -1);
       // It counts down where it can be seen, and is not read out each second.
@@ -313,7 +313,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await open(page);
       await agent.kill();
       const reload = page.getByRole('button', { name: 'Reload' });
-      await page.getByRole('alert').getByText('The device cannot be reached.').waitFor();
+      await page.getByRole('alert').getByText("Can't reach the device.").waitFor();
       await until(async () => {
         await page.clock.runFor(2_000);
         return reload.isVisible();

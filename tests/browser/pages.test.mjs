@@ -81,7 +81,7 @@ describe('pages', { timeout: 600_000 }, () => {
       for (const id of ids) await rowOf(id).getByText('Ready', { exact: true }).waitFor();
 
       await page.getByLabel('To', { exact: true }).fill('2020-01-01');
-      await page.getByText('No recording fits these filters.').waitFor();
+      await page.getByText('No matches. Try other words or clear the filters.').waitFor();
       await page.getByRole('button', { name: 'Clear filters' }).click();
       await page.getByLabel('From', { exact: true }).fill('2020-01-01');
       await page.waitForURL(/from=2020-01-01/);
@@ -99,7 +99,7 @@ describe('pages', { timeout: 600_000 }, () => {
       await page.waitForFunction(() => document.activeElement?.id === 'recordings-list');
       assert.deepEqual((await user.recordings()).map((it) => it.id), [ids[1]]);
       await user.fetch(`/api/recordings/${ids[1]}`, { method: 'DELETE' });
-      await page.getByText('No recording fits these filters.').waitFor();
+      await page.getByText('No matches. Try other words or clear the filters.').waitFor();
     });
     await context.close();
   });

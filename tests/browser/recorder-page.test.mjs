@@ -29,14 +29,14 @@ describe('what a crash leaves on the Record page', { timeout: 120_000 }, () => {
     return (await api.recordings()).find((it) => it.status === 'recording');
   }
 
-  const offer = (page) => page.getByText('was interrupted on this device');
+  const offer = (page) => page.getByText('recording found on this device');
 
   test('one click sends it, and leads to it', async () => {
     const recording = await crashWhileRecording();
     await withPage(context, 'leftover-sent', async (page) => {
       await page.goto(server.origin);
       await offer(page).waitFor();
-      await page.getByRole('button', { name: 'Send it now' }).click();
+      await page.getByRole('button', { name: 'Upload now' }).click();
       await page.waitForURL(`${server.origin}/recordings/${recording.id}`);
       await untilReady(api, recording.id, 10_000);
       const { interrupted, duration_seconds: seconds } = await api.recording(recording.id);

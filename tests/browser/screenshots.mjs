@@ -54,7 +54,7 @@ async function administer(context, people) {
   await open(page, '/admin/tokens', 'admin-tokens');
   await open(page, '/admin/audit');
   await page.getByRole('button', { name: 'Verify the log' }).click();
-  await page.getByText(/^The log is whole/).waitFor();
+  await page.getByText(/^Verified: all/).waitFor();
   await shot(page, 'admin-audit');
   await open(page, '/admin/settings');
   await page.getByLabel('Auto-record sessions').check();

@@ -69,7 +69,7 @@ describe('Storage', { timeout: 300_000 }, () => {
         const day = page.getByRole('table', { name: 'Recorded per day' }).getByRole('row').last();
         await day.getByRole('cell', { name: /\b3$/ }).waitFor();
         await page.getByText('When the disk is more than 1 % full, the oldest go until it is 0 % full.').waitFor();
-        await page.getByText('Nothing is to be deleted now.').waitFor();
+        await page.getByText('Nothing to clean up').waitFor();
         await assertAccessible(page, 'storage');
         await assertFits(page, 'storage');
         await page.getByRole('table', { name: 'By user' }).getByRole('link', { name: 'owner' }).click();
@@ -89,7 +89,7 @@ describe('Storage', { timeout: 300_000 }, () => {
       const button = page.getByRole('button', { name: 'Clean Up Storage' });
       const dialog = page.getByRole('dialog');
       await page.getByText(/^2 recordings, /).waitFor();
-      const next = page.getByRole('table', { name: 'What goes next' }).getByRole('row');
+      const next = page.getByRole('table', { name: 'Next clean-up' }).getByRole('row');
       assert.equal(await next.count(), 3);
       // The oldest that is not protected is the first to go.
       await next.nth(1).locator(`a[href="/recordings/${ids[1]}"]`).waitFor();
@@ -105,7 +105,7 @@ describe('Storage', { timeout: 300_000 }, () => {
       await dialog.getByText(/^2 recordings, /).waitFor();
       await dialog.getByRole('button', { name: 'Clean Up' }).click();
       await page.getByRole('status').getByText(/^2 deleted, .* freed\.$/).waitFor();
-      await page.getByText('Nothing is to be deleted now.').waitFor();
+      await page.getByText('Nothing to clean up').waitFor();
       await page.waitForFunction(() => document.activeElement?.id === 'next-heading');
       assert.deepEqual((await owner.recordings()).map((it) => it.id), [ids[0]]);
       await assertAccessible(page, 'after a clean-up');

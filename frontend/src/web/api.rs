@@ -6,14 +6,18 @@ use std::rc::Rc;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared};
 use gloo_net::http::{Method, Request, RequestBuilder, Response};
+use leptos::wasm_bindgen::JsCast;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sortie_api::{
-    Login, Problem, ProblemCode, Recording, RefreshRequest, ServerInfo, Session, SignInMethods,
-    Tokens, User,
+    DeleteRecordings, Login, Problem, ProblemCode, Recording, RecordingDeletion, RefreshRequest,
+    ServerInfo, Session, SignInMethods, Tokens, User,
 };
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortSignal, ReadableStreamDefaultReader};
 
 use crate::listing::Page;
+use crate::ndjson::LineReader;
 use crate::paging::next_page;
 
 /// Why a call came to nothing.
@@ -27,6 +31,8 @@ pub(crate) enum ApiError {
     Unreachable,
     /// An answer came that is none of ours, for example a proxy's error page; with its status.
     Unreadable(u16),
+    /// Only a part was done; the sentence says which and why.
+    Partial(String),
 }
 
 impl ApiError {
@@ -45,6 +51,7 @@ impl ApiError {
                     "The server gave an unexpected answer (status {status}). Try again in a moment."
                 )
             }
+            Self::Partial(sentence) => sentence.clone(),
         }
     }
 
@@ -176,6 +183,42 @@ impl Api {
         match self.send(|| Request::delete(address).build()).await {
             Err(error) if error.is_not_found() => Ok(()),
             outcome => outcome.map(drop),
+        }
+    }
+
+    /// Deletes recordings one after the other; `on_line` is told the outcome of each. Ends early with an error when
+    /// `abort` fires: the server then stops, too.
+    pub(crate) async fn delete_recordings(
+        &self,
+        ids: &[String],
+        abort: Option<&AbortSignal>,
+        mut on_line: impl FnMut(RecordingDeletion),
+    ) -> Result<(), ApiError> {
+        let body = DeleteRecordings { ids: ids.to_vec() };
+        let request = || {
+            RequestBuilder::new("/api/recordings/delete")
+                .method(Method::POST)
+                .abort_signal(abort)
+                .json(&body)
+        };
+        let response = self.send(request).await?;
+        let stream = response
+            .body()
+            .ok_or_else(|| ApiError::Unreadable(response.status()))?;
+        let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
+        let mut lines = LineReader::default();
+        loop {
+            let read = JsFuture::from(reader.read()).await;
+            let read = read.map_err(|_| ApiError::Unreachable)?;
+            // `{ done, value }` (WHATWG Streams, section 4.4); the value is missing at the end.
+            let value = js_sys::Reflect::get(&read, &"value".into()).unwrap_or_default();
+            let Ok(bytes) = value.dyn_into::<js_sys::Uint8Array>() else {
+                return Ok(());
+            };
+            for line in lines.push(&bytes.to_vec()) {
+                let deletion = serde_json::from_str(&line);
+                on_line(deletion.map_err(|_| ApiError::Unreadable(response.status()))?);
+            }
         }
     }
 

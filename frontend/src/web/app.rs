@@ -5,6 +5,7 @@ use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::path;
 
 use super::components::Header;
+use super::memory::ListMemory;
 use super::pages::{
     AdminPage, NotFoundPage, PasswordPage, PlayerPage, RecordPage, RecordingsPage, SignInPage,
     TokensPage,
@@ -16,6 +17,7 @@ use super::session::Session;
 #[component]
 pub(super) fn App() -> impl IntoView {
     Session::provide();
+    ListMemory::provide();
     // Above the pages, so that a recording goes on while its person looks at other pages.
     Desk::provide();
     view! {

@@ -21,6 +21,24 @@ pub(super) fn focus(id: &str) {
     }
 }
 
+/// Scrolls the page to this height, and moves the focus to the element with this id without scrolling to it.
+pub(super) fn return_to(scroll_y: f64, id: &str) {
+    window().scroll_to_with_x_and_y(0.0, scroll_y);
+    let element = document().get_element_by_id(id);
+    if let Some(element) =
+        element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok())
+    {
+        let options = web_sys::FocusOptions::new();
+        options.set_prevent_scroll(true);
+        let _ = element.focus_with_options(&options);
+    }
+}
+
+/// How far the page is scrolled.
+pub(super) fn scroll_y() -> f64 {
+    window().scroll_y().unwrap_or(0.0)
+}
+
 /// Scrolls what is around the element with this id sideways, so that it is in the middle.
 pub(super) fn reveal(id: &str) {
     let element = document().get_element_by_id(id);

@@ -143,6 +143,11 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Loaded<T> {
             .try_maybe_update(|value| (value.as_mut().is_some_and(change), ()));
     }
 
+    /// Shows what was known before, until there is an answer.
+    pub(super) fn restore(self, value: T) {
+        self.value.set(Some(value));
+    }
+
     /// What is known; tracked, as everything below.
     pub(super) fn get(self) -> Option<T> {
         self.value.get()
@@ -190,13 +195,23 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> Loaded<Page<T>> {
     where
         T: DeserializeOwned,
     {
+        Self::list_when(address, Signal::stored(true))
+    }
+
+    /// The same, but nothing is asked for before `is_due`.
+    pub(super) fn list_when(address: Memo<String>, is_due: Signal<bool>) -> Self
+    where
+        T: DeserializeOwned,
+    {
         let list = Self::new(move |api| {
             let address = address.get_untracked();
             async move { api.page(&address).await }
         });
         Effect::new(move |_| {
             address.track();
-            list.load();
+            if is_due.get() {
+                list.load();
+            }
         });
         list
     }

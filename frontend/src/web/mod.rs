@@ -6,6 +6,7 @@ mod components;
 mod dom;
 mod download;
 mod loaded;
+mod memory;
 mod news;
 mod pages;
 mod place;

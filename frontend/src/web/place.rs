@@ -19,6 +19,7 @@ const CURSOR: &str = "cursor";
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     path: StoredValue<String>,
+    pathname: Memo<String>,
     query: Memo<ParamsMap>,
     navigate: StoredValue<Navigate, LocalStorage>,
 }
@@ -28,9 +29,21 @@ impl Place {
         let location = use_location();
         Self {
             path: StoredValue::new(location.pathname.get_untracked()),
+            pathname: location.pathname,
             query: location.query,
             navigate: StoredValue::new_local(Rc::new(use_navigate())),
         }
+    }
+
+    /// Path and query; tracked.
+    pub(super) fn here_with_query(self) -> String {
+        self.address(&self.query.get())
+    }
+
+    /// Whether the list is still shown, and no other page is about to be.
+    pub(super) fn is_here(self) -> bool {
+        let path = self.path.get_value();
+        self.pathname.with_untracked(|pathname| *pathname == path)
     }
 
     /// The value of a filter, empty where it does not restrict; tracked, as everything here that only looks.

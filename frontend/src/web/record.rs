@@ -15,12 +15,15 @@ use web_sys::{Blob, MediaStream};
 use super::api::ApiError;
 use super::dom;
 use super::session::{Session, SignIn};
+use crate::capacity::{self, Level, RateMeter};
 use crate::live;
 
 /// How often a recording that lost its sign-in looks whether somebody has signed in again.
 const SIGN_IN_CHECK_MS: u32 = 500;
 /// Where this tab remembers its session, so that a Stop by hand sticks through a reload.
 const SESSION_KEPT: &str = "sortie-session";
+/// Where this tab remembers why its last recording ended: the recording's ID, a line feed, the sentence.
+const END_KEPT: &str = "sortie-end";
 
 /// Where the pictures come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +71,9 @@ pub(super) struct Desk {
     pub(super) stopped: RwSignal<Option<&'static str>>,
     /// The last recording that arrived whole.
     pub(super) done: RwSignal<Option<Done>>,
+    /// Estimated milliseconds until the size limit; `None` while unknown.
+    pub(super) left_ms: RwSignal<Option<u64>>,
+    meter: StoredValue<RateMeter>,
     preview: StoredValue<Option<OpenSource>, LocalStorage>,
     recorder: StoredValue<Option<(Recorder, EventListener)>, LocalStorage>,
     watched: StoredValue<Option<Watched>, LocalStorage>,
@@ -103,6 +109,8 @@ impl Desk {
             warning: RwSignal::new(None),
             stopped: RwSignal::new(None),
             done: RwSignal::new(None),
+            left_ms: RwSignal::new(None),
+            meter: StoredValue::new(RateMeter::default()),
             preview: StoredValue::new_local(None),
             recorder: StoredValue::new_local(None),
             watched: StoredValue::new_local(None),
@@ -209,6 +217,34 @@ impl Desk {
         self.warning.set(None);
         self.stopped.set(None);
         self.done.set(None);
+        self.left_ms.set(None);
+        self.meter.set_value(RateMeter::default());
+    }
+
+    /// Why the recording with this ID ended, if it was made in this tab and not ended by hand.
+    pub(super) fn end_reason(id: &str) -> Option<String> {
+        let kept = dom::kept(END_KEPT)?;
+        let (of, sentence) = kept.split_once('\n')?;
+        (of == id).then(|| sentence.to_owned())
+    }
+
+    /// How close the recording is to the size limit, and the limit in bytes; tracked.
+    pub(super) fn level(self) -> (Level, u64) {
+        let max_bytes = self.session.max_size_bytes().unwrap_or(u64::MAX);
+        let size_bytes = self.progress.with(|progress| progress.size_bytes);
+        (capacity::level(size_bytes, max_bytes), max_bytes)
+    }
+
+    fn measure(self, progress: &Progress) {
+        let max_bytes = untrack(|| self.session.max_size_bytes());
+        let left_ms = self.meter.try_update_value(|meter| {
+            meter.push(progress.recorded_ms, progress.size_bytes);
+            meter.left_ms(max_bytes?)
+        });
+        let left_ms = left_ms.flatten();
+        if self.left_ms.get_untracked() != left_ms {
+            self.left_ms.set(left_ms);
+        }
     }
 
     /// How its requests show who asks.
@@ -341,7 +377,7 @@ impl Desk {
                 }
             }
             SessionOrder::End => {
-                self.stop();
+                self.tell(|recorder| recorder.stop(StopReason::SessionEnded));
                 dom::keep(SESSION_KEPT, None);
                 // In a task of its own: the news comes from within what goes.
                 spawn_local(async move { self.watched.set_value(None) });
@@ -352,13 +388,23 @@ impl Desk {
     fn take(self, event: Event) {
         match event {
             Event::State(state) => self.state.set(state),
-            Event::Progress(progress) => self.progress.set(progress),
+            Event::Progress(progress) => {
+                self.measure(&progress);
+                self.progress.set(progress);
+            }
             Event::Warning(warning) => self.warning.set(Some(warning.to_string())),
             Event::Stopped(reason) => {
                 self.stopped.set(live::stopped(reason));
                 self.stream.set(None);
             }
-            Event::Done(done) => self.done.set(Some(done)),
+            Event::Done(done) => {
+                // The player, which comes next, says why.
+                let reason = self.stopped.get_untracked();
+                if let (Some(id), Some(reason)) = (&done.recording_id, reason) {
+                    dom::keep(END_KEPT, Some(&format!("{id}\n{reason}")));
+                }
+                self.done.set(Some(done));
+            }
             Event::Failed(error) => self.fail(&error),
         }
     }

@@ -84,6 +84,12 @@ impl Session {
             .with(|info| info.as_ref().map(|info| info.recording_enabled))
     }
 
+    /// The most bytes of one recording; `None` until the server has answered. Tracked.
+    pub(crate) fn max_size_bytes(self) -> Option<u64> {
+        self.info
+            .with(|info| info.as_ref().map(|info| info.max_size_bytes))
+    }
+
     /// Whether this is an appliance, with a recorder of its own. Tracked.
     pub(crate) fn is_appliance(self) -> bool {
         self.info

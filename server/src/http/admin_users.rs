@@ -255,7 +255,7 @@ async fn last_admin_or_nobody(state: &AppState, id: &str) -> ApiResult<ApiError>
         Some(row) => ApiError::new(
             ProblemCode::Conflict,
             format!(
-                "{:?} is the only enabled administrator with a password here; without one nobody could change anything here. Make another administrator first.",
+                "You can't delete or disable the only administrator, {:?}. Add another first.",
                 row.username
             ),
         ),

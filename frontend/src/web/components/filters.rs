@@ -99,8 +99,9 @@ pub(in crate::web) fn Choice(
                     let value = value.clone();
                     move || place.get(name) == value
                 };
-                // An attribute, so that searching the page for a status finds recordings and not this.
-                view! { <option value=value label=words prop:selected=is_selected></option> }
+                // Attributes, so that searching the page for a status finds recordings and not this. A label alone is
+                // no accessible name.
+                view! { <option value=value label=words.clone() aria-label=words prop:selected=is_selected></option> }
             })
             .collect_view()
     };

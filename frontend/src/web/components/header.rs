@@ -7,6 +7,7 @@ use super::user_menu::UserMenu;
 use super::{Glyph, Icon};
 use crate::format;
 use crate::return_path;
+use crate::web::memory::ListMemory;
 use crate::web::pages::VIDEO_RECORDING;
 use crate::web::record::Desk;
 use crate::web::session::{Session, SignIn};
@@ -62,6 +63,7 @@ pub(in crate::web) fn Header() -> impl IntoView {
 #[component]
 fn Navigation() -> impl IntoView {
     let desk = Desk::expect();
+    let memory = ListMemory::expect();
     let navigate = use_navigate();
     let path = use_location().pathname;
     let is_elsewhere = Memo::new(move |_| desk.has_unsent() && path.get() != "/");
@@ -78,7 +80,10 @@ fn Navigation() -> impl IntoView {
                 class="nav-item"
                 aria-label="View recordings"
                 aria-current=move || in_list().then_some("page")
-                on:click=move |_| navigate("/recordings", Default::default())
+                on:click=move |_| {
+                    memory.clear();
+                    navigate("/recordings", Default::default());
+                }
             >
                 <Icon glyph=Glyph::Film />
                 <span>"View recordings"</span>

@@ -20,7 +20,7 @@ pub(in crate::web) fn StatusBadge(
             <Show when=move || interrupted.get()>
                 <span
                     class="badge badge-interrupted"
-                    title="The sender went away without stopping. Everything that arrived is here."
+                    title="The connection was lost. Everything received until then was kept."
                 >
                     "Interrupted"
                 </span>

@@ -1,28 +1,34 @@
 //! One recording, to watch.
 
+mod playback;
+mod video;
+
 use leptos::either::Either;
-use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
 use leptos_router::hooks::{use_navigate, use_params_map};
 use sortie_api::{Recording, RecordingStatus};
-use wasm_bindgen_futures::JsFuture;
 
+use self::playback::Playback;
 use super::NotFoundPage;
 use super::appliance::VIDEO_RECORDING;
 use crate::format;
-use crate::listing::is_moving;
+use crate::parts::{self, TimelinePart};
 use crate::web::api;
 use crate::web::components::{
     Confirm, Duration, ErrorNotice, Gate, Glyph, Heading, Icon, Loading, Moment, Question,
     StatusBadge,
 };
 use crate::web::download;
+use crate::web::memory::ListMemory;
 use crate::web::poll::poll_while;
+use crate::web::record::Desk;
 use crate::web::session::Session;
 use crate::words;
 
+/// The list of the person's own recordings.
+const MINE: &str = "/recordings";
 /// How often a recording that is not finished is asked for. Shorter than in the list: somebody waits for it.
 const POLL_MS: u32 = 1_000;
 
@@ -87,13 +93,8 @@ fn Player(id: String) -> impl IntoView {
         });
     };
     ask();
-    let moves = move || {
-        recording.with(|recording| {
-            recording
-                .as_ref()
-                .is_some_and(|recording| is_moving(recording.status))
-        })
-    };
+    let moves =
+        move || recording.with(|recording| recording.as_ref().is_some_and(parts::is_moving));
     poll_while(moves, POLL_MS, ask);
 
     let shown = Memo::new(move |_| known.get());
@@ -129,27 +130,42 @@ fn Player(id: String) -> impl IntoView {
 fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoView {
     let session = Session::expect();
     let navigate = StoredValue::new_local(use_navigate());
+    let memory = ListMemory::expect();
+    memory.open(&first.id);
     let (list, list_name) = if untrack(|| session.is_appliance()) {
-        ("/", VIDEO_RECORDING)
+        ("/".to_owned(), VIDEO_RECORDING)
     } else {
-        ("/recordings", "My Recordings")
+        // With the filters and the page that it had.
+        let list = memory.address().unwrap_or_else(|| MINE.to_owned());
+        let name = if list.starts_with(MINE) {
+            "My Recordings"
+        } else {
+            "All Recordings"
+        };
+        (list, name)
     };
+    let back = StoredValue::new(list.clone());
     let asked = RwSignal::new(None);
     let problem = RwSignal::new(None::<String>);
     let last = StoredValue::new(first.clone());
     let row = Memo::new(move |_| recording.get().unwrap_or_else(|| last.get_value()));
     let is_ready = Memo::new(move |_| row.with(|row| row.status == RecordingStatus::Ready));
     let waiting_for = Memo::new(move |_| row.with(words::not_playable));
-    let duration_ms =
-        Memo::new(move |_| row.with(|row| format::seconds_to_ms(row.duration_seconds)));
-    let size_bytes = Memo::new(move |_| row.with(|row| row.size_bytes));
+    let duration_ms = Memo::new(move |_| row.with(parts::duration_ms));
+    let size_bytes = Memo::new(move |_| row.with(parts::size_bytes));
+    let timeline = Memo::new(move |_| row.with(parts::timeline));
+    let is_playable =
+        Memo::new(move |_| timeline.with(|parts| parts.iter().any(TimelinePart::is_playable)));
+    let has_parts = Memo::new(move |_| row.with(|row| parts::count(row).is_some()));
     let is_failed = move || row.with(|row| row.status == RecordingStatus::Failed);
 
     let ask_to_delete = move |_| {
-        let leave = move || navigate.with_value(|navigate| navigate(list, Default::default()));
+        let leave = move |_| {
+            navigate.with_value(|navigate| navigate(&back.get_value(), Default::default()));
+        };
         asked.set(Some(Question::delete(
             &[row.get_untracked()],
-            |_| {},
+            move |id| memory.forget_row(&id),
             leave,
         )));
     };
@@ -165,7 +181,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
             <div class="page-head">
                 <Heading title=first.filename />
                 <div class="page-actions">
-                    <Show when=move || is_ready.get()>
+                    <Show when=move || is_ready.get() && !has_parts.get()>
                         <a
                             class="button"
                             href=api::download_path(&id.get_value())
@@ -182,11 +198,20 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
                     </button>
                 </div>
             </div>
+            {Desk::end_reason(&first.id)
+                .map(|reason| {
+                    view! {
+                        <div class="notice" role="status">
+                            <Icon glyph=Glyph::Info />
+                            <p>{reason}</p>
+                        </div>
+                    }
+                })}
             <p class="problem-text" role="alert">
                 {problem}
             </p>
             <Show
-                when=move || is_ready.get()
+                when=move || is_playable.get()
                 fallback=move || {
                     view! {
                         <div class="stage stage-message" role="status">
@@ -202,8 +227,19 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
                     }
                 }
             >
-                <Video id=id.get_value() title=filename.get_value() />
+                <Playback timeline=timeline title=filename.get_value() problem=problem />
             </Show>
+            {first
+                .part_of
+                .as_ref()
+                .map(|whole| {
+                    view! {
+                        <p class="quiet">
+                            {format!("Part {} of a longer recording. ", first.part)}
+                            <A href=format!("/recordings/{whole}")>"Watch all parts"</A>
+                        </p>
+                    }
+                })}
             <dl class="facts">
                 <div>
                     <dt>"Recorded"</dt>
@@ -230,64 +266,5 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
             </dl>
             <Confirm asked=asked />
         </section>
-    }
-}
-
-/// The picture. Where the sign-in expires in mid-play, it is renewed and the picture goes on where it was.
-#[component]
-fn Video(id: String, title: String) -> impl IntoView {
-    let session = Session::expect();
-    let element = NodeRef::<html::Video>::new();
-    let problem = RwSignal::new(None::<String>);
-    // Where playing broke off last: a file that cannot be played at all breaks off at the same place for ever.
-    let broke_off_at = StoredValue::new(None::<f64>);
-    let source = api::stream_path(&id);
-
-    let on_error = move |_| {
-        let Some(video) = element.get_untracked() else {
-            return;
-        };
-        let position = video.current_time();
-        if broke_off_at.get_value() == Some(position) {
-            problem.set(Some(
-                "This browser cannot play the recording. Download it and play it with another program.".to_owned(),
-            ));
-            return;
-        }
-        broke_off_at.set_value(Some(position));
-        let was_playing = !video.paused();
-        let id = id.clone();
-        spawn_local(async move {
-            match session.api().recording(&id).await {
-                Ok(_) => {
-                    video.load();
-                    video.set_current_time(position);
-                    if was_playing && let Ok(playing) = video.play() {
-                        // The browser may refuse to play without a click; the controls are there for that.
-                        let _ = JsFuture::from(playing).await;
-                    }
-                }
-                Err(error) => {
-                    let _ = problem.try_set(Some(session.explain(&error)));
-                }
-            }
-        });
-    };
-    view! {
-        <div class="stage">
-            <video
-                node_ref=element
-                class="stage-video"
-                src=source
-                controls
-                playsinline
-                preload="metadata"
-                aria-label=title
-                on:error=on_error
-            ></video>
-        </div>
-        <p class="problem-text" role="alert">
-            {problem}
-        </p>
     }
 }

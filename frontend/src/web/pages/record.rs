@@ -138,7 +138,7 @@ fn Notices() -> impl IntoView {
                             }
                         }
                     >
-                        "Save it on this computer"
+                        "Download copy"
                     </button>
                 </div>
             </Show>
@@ -149,7 +149,10 @@ fn Notices() -> impl IntoView {
                         view! {
                             <div class="notice" role="status">
                                 <Icon glyph=Glyph::Shield />
-                                <p>"Your recording is safe on the server."</p>
+                                <p>
+                                    "Your recording is safe on the server. "
+                                    {Desk::end_reason(&id)}
+                                </p>
                                 <A href=format!("/recordings/{id}") attr:class="button">
                                     "Watch it"
                                 </A>

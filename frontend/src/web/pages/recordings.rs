@@ -13,6 +13,7 @@ use self::list::RecordingList;
 pub(super) use self::row::RecordingRow;
 pub(super) use self::shelf::{LIST, Scope, Shelf};
 use super::NotFoundPage;
+use super::admin::storage::OwnUsage;
 use crate::web::components::{Gate, Glyph, Heading, Icon, Refresh};
 use crate::web::session::Session;
 
@@ -56,6 +57,7 @@ fn MyRecordings() -> impl IntoView {
                 </div>
             </div>
             <RecordingList shelf=shelf named_by="page-heading" />
+            <OwnUsage />
         </section>
     }
 }

@@ -38,7 +38,7 @@ pub(in crate::web) fn TokensPage() -> impl IntoView {
                     <Create is_making=is_making />
                 </div>
                 <p class="quiet lead">
-                    "For programs that record, list or download for you. A token may never do more than you."
+                    "For programs that record, list or download for you. Tokens never have more access than you."
                 </p>
                 <Tokens route=OWN named_by="page-heading" is_making=is_making />
             </section>
@@ -71,8 +71,11 @@ fn Create(is_making: RwSignal<bool>) -> impl IntoView {
 #[component]
 fn Tokens(route: &'static str, named_by: &'static str, is_making: RwSignal<bool>) -> impl IntoView {
     let place = Place::here();
-    let address =
-        Memo::new(move |_| query::address(route, &[("limit", "50"), ("cursor", &place.cursor())]));
+    let address = Memo::new(move |_| match route {
+        // Comes whole: a user may have 100 at most.
+        OWN => OWN.to_owned(),
+        _ => query::address(route, &[("limit", "50"), ("cursor", &place.cursor())]),
+    });
     let tokens = Loaded::list(address);
     let asked = RwSignal::new(None::<Question>);
     let row = move |token: ApiToken| view! { <TokenRow token=token asked=asked named_by=named_by tokens=tokens /> };

@@ -4,6 +4,7 @@ use leptos::task::spawn_local;
 use sortie_api::{AuditEntry, AuditResult, AuditVerification};
 
 use crate::audit::{self, ACTIONS};
+use crate::format;
 use crate::listing::Page;
 use crate::query;
 use crate::web::components::{
@@ -16,7 +17,7 @@ use crate::web::place::Place;
 use crate::web::session::Session;
 
 const ROUTE: &str = "/api/admin/audit";
-const RESULTS: [(&str, &str); 3] = [("ok", "Done"), ("denied", "Denied"), ("failed", "Failed")];
+const RESULTS: [(&str, &str); 3] = [("ok", "OK"), ("denied", "Denied"), ("failed", "Failed")];
 const FILTERS: [&str; 6] = ["actor", "action", "subject", "result", "from", "to"];
 
 /// The address of the log, or of a copy of it, with the filters that are set.
@@ -66,9 +67,9 @@ pub(super) fn AuditTab() -> impl IntoView {
         </div>
         <Verify />
         <Filters place=place is_filtered=Signal::derive(move || place.is_filtered(&FILTERS))>
-            <SearchField place=place name="actor" label="Who" hint="User name or ID" />
-            <Choice place=place name="action" label="What" all="All" choices=actions.get_value() />
-            <SearchField place=place name="subject" label="Which" hint="ID" />
+            <SearchField place=place name="actor" label="User" hint="User name or ID" />
+            <Choice place=place name="action" label="Action" all="All" choices=actions.get_value() />
+            <SearchField place=place name="subject" label="Object" hint="ID" />
             <Choice place=place name="result" label="Result" all="All" choices=results.get_value() />
             <DayField place=place name="from" label="From" />
             <DayField place=place name="to" label="To" />
@@ -79,7 +80,7 @@ pub(super) fn AuditTab() -> impl IntoView {
             count=log.count()
             next=log.next()
             named_by="panel-heading"
-            columns=&["#Number", "When", "Who", "What", "Which", "Result"]
+            columns=&["#Number", "When", "User", "Action", "Object", "Result"]
             class="audit"
             rows=move || {
                 log.rows().into_iter().map(|entry| view! { <Entry entry=entry /> }).collect_view()
@@ -92,7 +93,7 @@ pub(super) fn AuditTab() -> impl IntoView {
 #[component]
 fn Entry(entry: AuditEntry) -> impl IntoView {
     let (result, class) = match entry.result {
-        AuditResult::Ok => ("Done", "badge badge-ready"),
+        AuditResult::Ok => ("OK", "badge badge-ready"),
         AuditResult::Denied => ("Denied", "badge badge-failed"),
         AuditResult::Failed => ("Failed", "badge badge-failed"),
     };
@@ -114,15 +115,15 @@ fn Entry(entry: AuditEntry) -> impl IntoView {
             <Cell label="When" class="cell-when">
                 <Moment at=entry.at />
             </Cell>
-            <Cell label="Who">
+            <Cell label="User">
                 {who}
                 <span class="quiet">{from}</span>
             </Cell>
-            <Cell label="What">
+            <Cell label="Action">
                 {what}
                 <code class=what.map(|_| "quiet")>{entry.action}</code>
             </Cell>
-            <Cell label="Which" class="cell-which">
+            <Cell label="Object" class="cell-which">
                 <code>{entry.subject}</code>
                 <span class="quiet">{entry.detail}</span>
             </Cell>
@@ -179,7 +180,7 @@ fn Verify() -> impl IntoView {
             outcome.set(Some(match answer {
                 Ok(found) => match found.first_bad_seq {
                     None if found.ok => {
-                        Ok(format!("The log is whole: all {} entries are as they were written.", found.rows))
+                        Ok(format!("Verified: all {} entries are intact.", format::count(found.rows)))
                     }
                     None => Err("The log is not whole.".to_owned()),
                     Some(seq) => Err(format!(

@@ -2,7 +2,7 @@ pub(in crate::web) mod clean_up;
 mod growth;
 
 use leptos::prelude::*;
-use sortie_api::{StorageReport, UserUsage};
+use sortie_api::{QuotaUsage, StorageReport, UserUsage};
 
 use self::clean_up::CleanUp;
 use self::growth::Growth;
@@ -28,7 +28,60 @@ pub(super) fn StorageTab() -> impl IntoView {
         </div>
         <Fetching asked=report.asked() />
         {move || report.get().map(|report| view! { <Report report=report /> })}
+        <OwnUsage />
         <CleanUp report=report.asked() />
+    }
+}
+
+/// The caller's own usage beside the quotas, and a warning of what is left. Shown where there are quotas.
+#[component]
+pub(in crate::web) fn OwnUsage() -> impl IntoView {
+    let usage = Loaded::new(|api| async move { api.get::<QuotaUsage>("/api/storage/usage").await });
+    usage.load();
+    let is_limited = Memo::new(move |_| {
+        usage
+            .with(|now| now.quota_bytes.is_some() || now.quota_protected_bytes.is_some())
+            .unwrap_or(false)
+    });
+    let line = |name: &'static str, used: u64, quota: u64| {
+        let percent = format::percent(used, quota);
+        let class = if percent > WORRYING_PERCENT {
+            "share share-worrying"
+        } else {
+            "share"
+        };
+        view! {
+            <p class="disk-words">
+                <strong>{name}</strong>
+                {format!(": {} of {} ({percent} %)", format::size(used), format::size(quota))}
+            </p>
+            <svg class=class viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true" focusable="false">
+                <rect class="share-all" width="100" height="4" />
+                <rect class="share-part" width=percent.to_string() height="4" />
+            </svg>
+        }
+    };
+    view! {
+        <Show when=move || is_limited.get()>
+            {move || {
+                usage
+                    .get()
+                    .map(|now| {
+                        view! {
+                            <section class="card disk quota" aria-labelledby="quota-heading">
+                                <h3 id="quota-heading">"Your quota"</h3>
+                                {now.quota_bytes.map(|quota| line("Recordings", now.bytes, quota))}
+                                {now
+                                    .quota_protected_bytes
+                                    .map(|quota| line("Protected recordings", now.protected_bytes, quota))}
+                                <p class="quiet">
+                                    {format!("{} of {} uploads open", now.open_uploads, now.uploads_per_user)}
+                                </p>
+                            </section>
+                        }
+                    })
+            }}
+        </Show>
     }
 }
 

@@ -4,7 +4,7 @@ use super::board::Board;
 use crate::appliance::{Line, lines, session};
 use crate::format;
 use crate::web::components::{
-    Cell, Confirm, Duration, Fetching, Glyph, Icon, Pager, Refresh, Table,
+    Cell, Confirm, Duration, Fetching, Glyph, Icon, Pager, Refresh, Spoken, Table,
 };
 use crate::web::pages::recordings::{LIST, RecordingRow};
 
@@ -59,6 +59,7 @@ pub(super) fn List(board: Board) -> impl IntoView {
             <p class="visually-hidden" role="status">
                 {move || shelf.announcement()}
             </p>
+        <Spoken text=shelf.changes() />
             <div class="page-head">
                 <h2 id=HEADING>"Recordings"</h2>
                 <div class="page-actions">
@@ -71,7 +72,7 @@ pub(super) fn List(board: Board) -> impl IntoView {
                     <div class="empty card">
                         <Icon glyph=Glyph::Film />
                         <p class="empty-heading">"No recordings"</p>
-                        <p class="quiet">"What is recorded appears here, even while it is still running."</p>
+                        <p class="quiet">"Your recordings appear here as soon as you start one."</p>
                     </div>
                 </Show>
                 <Show when=move || has_rows.get()>

@@ -36,7 +36,7 @@ fn Lost(board: Board) -> impl IntoView {
             <div class="notice notice-problem">
                 <Icon glyph=Glyph::Unplugged />
                 // Only this is read out, once: not each second.
-                <p role="alert">"The device cannot be reached. If it is only the connection, recording goes on there."</p>
+                <p role="alert">"Can't reach the device. If it was recording, it probably still is."</p>
                 <span class="digits countdown">{move || board.link.get().words()}</span>
                 <button type="button" class="button" on:click=move |_| board.hurry()>
                     "Try now"

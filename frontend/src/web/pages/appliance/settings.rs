@@ -94,7 +94,7 @@ pub(super) fn SettingsForm(board: Board) -> impl IntoView {
                 />
             </div>
             <p id="auto-record-hint" class="field-hint">
-                "Recording starts by itself when there is a video signal, and ends when it goes."
+                "Starts when a signal appears, stops when it is lost."
             </p>
             <div class="field">
                 <label for=THRESHOLD>"Storage threshold"</label>
@@ -117,7 +117,7 @@ pub(super) fn SettingsForm(board: Board) -> impl IntoView {
                     <span aria-hidden="true">"%"</span>
                 </div>
                 <p id="threshold-hint" class="field-hint">
-                    "In percent of the disk: above it the oldest recordings are deleted. 0: nothing is."
+                    "Delete the oldest recordings above this disk usage. 0 = off."
                 </p>
             </div>
             <SaveSettings

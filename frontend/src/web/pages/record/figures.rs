@@ -1,9 +1,10 @@
 use leptos::prelude::*;
 use sortie_client::State;
 
+use crate::capacity;
 use crate::format;
 use crate::live;
-use crate::web::components::{Duration, Glyph, Icon};
+use crate::web::components::{Duration, Glyph, Icon, Spoken};
 use crate::web::record::Desk;
 
 /// How far recording and uploading are.
@@ -13,6 +14,20 @@ pub(super) fn Figures() -> impl IntoView {
     let recorded_ms = Memo::new(move |_| desk.recorded_ms());
     let size_bytes = Memo::new(move |_| desk.progress.with(|progress| progress.size_bytes));
     let safe_until = Memo::new(move |_| desk.progress.with(live::safe_until));
+    let is_behind = Memo::new(move |_| desk.progress.with(live::is_behind));
+    let time_left = Memo::new(move |_| {
+        let is_capturing = desk.state.get().is_capturing();
+        desk.left_ms
+            .get()
+            .filter(|_| is_capturing)
+            .and_then(capacity::left_words)
+    });
+    let limit = Memo::new(move |_| {
+        let (level, max_bytes) = desk.level();
+        let is_capturing = desk.state.get().is_capturing();
+        capacity::warning(level, max_bytes).filter(|_| is_capturing)
+    });
+    let spoken = Memo::new(move |_| desk.progress.with(live::waiting_spoken).to_owned());
     let waiting = Memo::new(move |_| desk.progress.with(live::waiting));
     let share = Memo::new(move |_| {
         desk.progress
@@ -42,21 +57,27 @@ pub(super) fn Figures() -> impl IntoView {
                 <dd class="digits">{move || format::size(size_bytes.get())}</dd>
             </div>
         </dl>
-        <p class="safe">
-            <Icon glyph=Glyph::Shield />
+        <p class="safe" class:safe-behind=is_behind>
+            {move || {
+                let glyph = if is_behind.get() { Glyph::Alert } else { Glyph::Shield };
+                view! { <Icon glyph=glyph /> }
+            }}
             <span class="digits">{safe_until}</span>
         </p>
+        <Show when=move || time_left.with(Option::is_some)>
+            <p class="quiet digits time-left">{time_left}</p>
+        </Show>
         <Show when=move || is_sending.get()>
             <div class="sending">
                 <progress class="progress" max="100" value=move || share.get() aria-label="Sent to the server"></progress>
                 <p class="quiet digits">{rest}</p>
-                <p class="quiet">"Keep this page open until everything has arrived. The player opens by itself."</p>
+                <p class="quiet">"Keep this page open until the upload finishes."</p>
             </div>
         </Show>
+        <Spoken text=spoken />
+        <div>{move || waiting.get().map(|sentence| view! { <Remark sentence=sentence /> })}</div>
         <div role="status">
-            {move || waiting.get().map(|sentence| view! { <Remark sentence=sentence /> })}
-        </div>
-        <div role="status">
+            {move || limit.get().map(|sentence| view! { <Remark sentence=sentence is_warning=true /> })}
             {move || desk.warning.get().map(|sentence| view! { <Remark sentence=sentence /> })}
             {move || desk.stopped.get().map(|sentence| view! { <Remark sentence=sentence.to_owned() /> })}
         </div>
@@ -65,10 +86,15 @@ pub(super) fn Figures() -> impl IntoView {
 
 /// Something worth knowing, said calmly.
 #[component]
-fn Remark(sentence: String) -> impl IntoView {
+fn Remark(
+    sentence: String,
+    /// Whether it needs attention soon.
+    #[prop(default = false)]
+    is_warning: bool,
+) -> impl IntoView {
     view! {
-        <p class="remark">
-            <Icon glyph=Glyph::Info />
+        <p class="remark" class:remark-warning=is_warning>
+            <Icon glyph=if is_warning { Glyph::Alert } else { Glyph::Info } />
             <span>{sentence}</span>
         </p>
     }

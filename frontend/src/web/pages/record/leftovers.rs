@@ -8,7 +8,7 @@ use leptos_router::hooks::use_navigate;
 use sortie_client::{Leftover, OnServer, Recovery, Target, UploadProgress, recover};
 
 use crate::format;
-use crate::web::components::{Confirm, Glyph, Icon, Question};
+use crate::web::components::{Confirm, Glyph, Icon, Question, Spoken};
 use crate::web::download;
 use crate::web::record::Desk;
 use crate::web::session::{Session, SignIn};
@@ -62,8 +62,8 @@ fn Offer(
     let trouble = RwSignal::new(None::<String>);
     let size = leftover.size_bytes();
     let sentence = format!(
-        "A recording of {} was interrupted on this device. Not all of it has reached the server.",
-        format::spoken(leftover.recorded_ms())
+        "Unfinished {} recording found on this device.",
+        format::length(leftover.recorded_ms())
     );
     let can_send = leftover.on_server() != OnServer::Closed || leftover.kept_bytes() == size;
     let is_busy = Memo::new(move |_| sent.with(Option::is_some));
@@ -107,10 +107,10 @@ fn Offer(
         let id = leftover.with_value(|it| it.id().to_owned());
         asked.set(Some(Question {
             heading: "Discard this recording?".to_owned(),
-            subject: "What is kept on this device".to_owned(),
-            consequence: "will be gone for good, and what the server holds of it, too.".to_owned(),
+            subject: String::new(),
+            consequence: "This deletes the copy here and the part on the server.".to_owned(),
             action: "Discard",
-            work: Arc::new(move |_| {
+            work: Arc::new(move |_, _| {
                 let leftover = leftover.get_value();
                 async move {
                     leftover.discard().await;
@@ -121,10 +121,18 @@ fn Offer(
             done: Arc::new(move || forget(id.clone())),
         }));
     };
+    // In steps of ten, for a screen reader.
+    let spoken = Signal::derive(move || {
+        let Some(sent) = sent.get() else {
+            return String::new();
+        };
+        format!("Upload: {} %", format::percent(sent, size) / 10 * 10)
+    });
     view! {
-        <div class="notice" role="status">
+        <div class="notice">
             <Icon glyph=Glyph::Shield />
-            <p>
+            <Spoken text=spoken />
+            <p role=move || sent.with(Option::is_none).then_some("status")>
                 {move || {
                     trouble
                         .get()
@@ -137,11 +145,11 @@ fn Offer(
             </p>
             <Show when=move || can_send>
                 <button type="button" class="button" disabled=is_busy on:click=send.clone()>
-                    "Send it now"
+                    "Upload now"
                 </button>
             </Show>
             <button type="button" class="button" disabled=is_busy on:click=save>
-                "Save it on this computer"
+                "Download copy"
             </button>
             <button type="button" class="button" disabled=is_busy on:click=discard>
                 "Discard"

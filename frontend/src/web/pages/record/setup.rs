@@ -15,7 +15,7 @@ pub(super) fn Setup() -> impl IntoView {
     };
     view! {
         <fieldset class="setup">
-            <legend>"What to record"</legend>
+            <legend>"Source"</legend>
             <Show when=move || desk.has_screen>
                 <Choice
                     id="source-screen"
@@ -42,7 +42,7 @@ pub(super) fn Setup() -> impl IntoView {
             </Show>
         </fieldset>
         <fieldset class="setup">
-            <legend>"Sound"</legend>
+            <legend>"Audio"</legend>
             <Show when=move || is_screen.get()>
                 <Switch
                     id="with-sound"

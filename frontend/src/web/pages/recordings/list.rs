@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use super::filters::RecordingFilters;
 use super::row::RecordingRow;
 use super::shelf::{LIST, Scope, Shelf};
-use crate::web::components::{Confirm, Fetching, Glyph, Icon, Pager, Table};
+use crate::web::components::{Confirm, Fetching, Glyph, Icon, Pager, Spoken, Table};
 
 /// The list itself: filters, rows, pages, and the dialog that asks before anything is deleted.
 #[component]
@@ -18,6 +18,7 @@ pub(super) fn RecordingList(
         <p class="visually-hidden" role="status">
             {move || shelf.announcement()}
         </p>
+        <Spoken text=shelf.changes() />
         <RecordingFilters shelf=shelf />
         <div id=LIST tabindex="-1">
             <Fetching asked=shelf.page.asked() bars=5 />
@@ -47,14 +48,14 @@ fn Empty(shelf: Shelf) -> impl IntoView {
     let hint = move || {
         if shelf.is_filtered() {
             Either::Left(view! {
-                <p class="quiet">"No recording fits these filters."</p>
+                <p class="quiet">"No matches. Try other words or clear the filters."</p>
                 <button type="button" class="button" on:click=move |_| shelf.place.clear()>
                     "Show all"
                 </button>
             })
         } else {
             Either::Right(
-                view! { <p class="quiet">"What is recorded appears here, even while it is still running."</p> },
+                view! { <p class="quiet">"Your recordings appear here as soon as you start one."</p> },
             )
         }
     };

@@ -3,13 +3,13 @@ use leptos::prelude::*;
 use leptos_router::components::A;
 use sortie_api::{Recording, RecordingStatus};
 
-use super::shelf::{Scope, Shelf, is_in_progress};
-use crate::format;
+use super::shelf::{Scope, Shelf, is_in_progress, row_id};
 use crate::web::api;
 use crate::web::components::{Cell, Duration, Glyph, Icon, Moment, StatusBadge};
 use crate::web::download;
 use crate::web::session::Session;
 use crate::words;
+use crate::{format, parts};
 
 /// One recording. Follows the list by itself, so that a change neither moves the focus nor draws other rows.
 #[component]
@@ -30,9 +30,8 @@ pub(in crate::web) fn RecordingRow(
             .row(&id.get_value())
             .unwrap_or_else(|| last.get_value())
     });
-    let duration_ms =
-        Memo::new(move |_| row.with(|row| format::seconds_to_ms(row.duration_seconds)));
-    let size_bytes = Memo::new(move |_| row.with(|row| row.size_bytes));
+    let duration_ms = Memo::new(move |_| row.with(parts::duration_ms));
+    let size_bytes = Memo::new(move |_| row.with(parts::size_bytes));
 
     // An appliance's list is to be looked through, not to be tidied up row by row.
     let created_at = first.created_at.clone();
@@ -57,7 +56,7 @@ pub(in crate::web) fn RecordingRow(
     let status = view! { <StatusCell row=row /> };
     let cells = match shelf.scope {
         Scope::Mine => EitherOf3::A(view! {
-            <NameCell first=first.clone() title=first.filename.clone() />
+            <NameCell first=first.clone() row=row title=first.filename.clone() />
             {status}
             {figures}
         }),
@@ -69,7 +68,7 @@ pub(in crate::web) fn RecordingRow(
             {figures}
         }),
         Scope::All => EitherOf3::B(view! {
-            <NameCell first=first.clone() title=first.id.clone() />
+            <NameCell first=first.clone() row=row title=first.id.clone() />
             <td role="cell" class="cell-id" data-label="Session">
                 {first.session_id.clone()}
             </td>
@@ -91,14 +90,16 @@ pub(in crate::web) fn RecordingRow(
 
 /// The way to the player.
 #[component]
-fn NameCell(first: Recording, title: String) -> impl IntoView {
+fn NameCell(first: Recording, row: Memo<Recording>, title: String) -> impl IntoView {
+    let parts = Memo::new(move |_| row.with(parts::count));
     view! {
         <td role="cell" class="cell-name">
-            <A href=format!("/recordings/{}", first.id) attr:class="row-link">
+            <A href=format!("/recordings/{}", first.id) attr:class="row-link" attr:id=row_id(&first.id)>
                 {title}
             </A>
             <span class="quiet">
                 <Moment at=first.created_at />
+                {move || parts.get().map(|parts| format!(" · {parts}"))}
             </span>
         </td>
     }
@@ -112,7 +113,7 @@ fn FileCell(first: Recording, row: Memo<Recording>) -> impl IntoView {
     });
     view! {
         <td role="cell" class="cell-name">
-            <A href=format!("/recordings/{}", first.id) attr:class="row-link">
+            <A href=format!("/recordings/{}", first.id) attr:class="row-link" attr:id=row_id(&first.id)>
                 {first.filename}
             </A>
             <Show when=move || !is_ordinary.get()>
@@ -137,10 +138,7 @@ fn Status(row: Memo<Recording>) -> impl IntoView {
     let is_in_progress = Memo::new(move |_| row.with(|row| is_in_progress(row.status)));
     let remark = Memo::new(move |_| {
         row.with(|row| match row.status {
-            _ if row.deleting => Some(
-                "Deleted, but its storage has not done it yet. That is tried again by itself."
-                    .to_owned(),
-            ),
+            _ if row.deleting => Some("Deleting… storage is not responding; retrying.".to_owned()),
             RecordingStatus::Failed => Some(words::failure(row)),
             _ => None,
         })
@@ -171,7 +169,7 @@ fn Actions(shelf: Shelf, row: Memo<Recording>, first: Recording) -> impl IntoVie
                 type="button"
                 class="button button-quiet button-toggle"
                 aria-label=format!("Protect {}", filename.get_value())
-                title="A protected recording is never deleted by itself"
+                title="Protected from automatic deletion"
                 aria-pressed=move || is_protected.get().to_string()
                 on:click=move |_| shelf.protect(id.get_value(), !is_protected.get_untracked())
             >

@@ -1,25 +1,30 @@
 use std::collections::BTreeSet;
 
 use gloo_net::http::Method;
+use gloo_timers::callback::Timeout;
+use leptos::ev;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sortie_api::{Event, Recording, RecordingStatus, RecordingUpdate};
 
 use crate::listing::{self, Page};
-use crate::query;
 use crate::web::api::recording_path;
 use crate::web::components::Question;
 use crate::web::dom;
 use crate::web::loaded::Loaded;
+use crate::web::memory::ListMemory;
 use crate::web::news::follow;
 use crate::web::place::Place;
 use crate::web::poll::poll_while;
 use crate::web::session::Session;
+use crate::{deletion, query};
 
 /// Rows of one page.
 const PAGE_ROWS: u32 = 50;
 /// How often rows that move by themselves are asked for while no events come.
 const POLL_MS: u32 = 2_000;
+/// How long the first question for the list waits for the event stream to open.
+const STREAM_PATIENCE_MS: u32 = 1_000;
 /// So many recordings that are on other pages are told apart; then they are forgotten.
 const MOST_STRANGERS: usize = 1_000;
 
@@ -73,6 +78,11 @@ pub(in crate::web) struct Shelf {
     announcement: RwSignal<String>,
     /// What the dialog asks.
     pub(in crate::web) asked: RwSignal<Option<Question>>,
+    /// Automatic changes, for a screen reader.
+    changes: RwSignal<String>,
+    /// Whether the list may be asked for: the event stream is open, or has had time enough. What happens between the
+    /// answer and the opening of the stream would be missed otherwise, or the list be asked for twice.
+    is_due: RwSignal<bool>,
     /// Recordings on other pages that have been heard of, and what they were then.
     strangers: StoredValue<BTreeSet<(String, &'static str)>>,
 }
@@ -94,13 +104,21 @@ impl Shelf {
     pub(in crate::web) fn at_address(scope: Scope) -> Self {
         let place = Place::here();
         let address = Memo::new(move |_| address(scope, place));
+        let is_due = RwSignal::new(!dom::is_visible());
+        let patience = Timeout::new(STREAM_PATIENCE_MS, move || {
+            is_due.try_set(true);
+        });
+        let patience = StoredValue::new_local(Some(patience));
+        on_cleanup(move || patience.set_value(None));
         let shelf = Self {
             session: Session::expect(),
             scope,
             place,
-            page: Loaded::list(address),
+            page: Loaded::list_when(address, is_due.into()),
             chosen: RwSignal::new(BTreeSet::new()),
             announcement: RwSignal::new(String::new()),
+            changes: RwSignal::new(String::new()),
+            is_due,
             asked: RwSignal::new(None),
             strangers: StoredValue::new(BTreeSet::new()),
         };
@@ -119,7 +137,7 @@ impl Shelf {
             if let (Some(Some(before)), Some(now)) = (before, &now) {
                 let changes = before.changes(now);
                 if !changes.is_empty() {
-                    shelf.announcement.set(changes);
+                    shelf.changes.set(changes);
                 }
             }
             now
@@ -131,13 +149,44 @@ impl Shelf {
             }
             is_busy
         });
+        shelf.return_here();
         shelf
+    }
+
+    /// Keeps rows and scroll position for the way back from a player, and restores them on that way.
+    fn return_here(self) {
+        let memory = ListMemory::expect();
+        let (place, page) = (self.place, self.page);
+        if let Some((rows, scroll_y, opened)) = memory.restore(&untrack(|| place.here_with_query()))
+        {
+            page.restore(rows);
+            // When the rows are drawn, and after the heading has taken the focus.
+            request_animation_frame(move || {
+                request_animation_frame(move || dom::return_to(scroll_y, &row_id(&opened)));
+            });
+        }
+        Effect::new(move |_| {
+            let address = place.here_with_query();
+            if let Some(rows) = page.get()
+                && place.is_here()
+            {
+                memory.keep(address, rows);
+            }
+        });
+        let scrolled = window_event_listener(ev::scroll, move |_| {
+            // The next page is scrolled to its top before this one is gone.
+            if place.is_here() {
+                memory.keep_scroll(dom::scroll_y());
+            }
+        });
+        on_cleanup(move || scrolled.remove());
     }
 
     /// Takes in what the server says.
     pub(in crate::web) fn hear(self, event: &Event) {
         match event {
-            Event::Hello => self.page.poll(),
+            Event::Hello if self.is_due.get_untracked() => self.page.poll(),
+            Event::Hello => self.is_due.set(true),
             Event::Recording(recording) => {
                 let mut before = None;
                 self.page.amend(|page| {
@@ -186,12 +235,8 @@ impl Shelf {
     /// Asks whether to delete these.
     pub(super) fn ask_to_delete(self, recordings: &[Recording]) {
         let count = recordings.len();
-        let done = move || {
-            let sentence = match count {
-                1 => "Recording deleted".to_owned(),
-                _ => format!("{count} recordings deleted"),
-            };
-            self.announcement.set(sentence);
+        let done = move |deleted: usize| {
+            self.announcement.set(deletion::outcome(deleted, count));
             // What had the focus is gone.
             dom::focus(LIST);
             // What follows moves up.
@@ -283,6 +328,16 @@ impl Shelf {
     pub(in crate::web) fn announcement(self) -> String {
         self.announcement.get()
     }
+
+    /// Automatic changes, for a screen reader.
+    pub(in crate::web) fn changes(self) -> Signal<String> {
+        self.changes.into()
+    }
+}
+
+/// ID of the link in the row of a recording.
+pub(super) fn row_id(id: &str) -> String {
+    format!("recording-{id}")
 }
 
 /// What is asked for at this place.

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use gloo_net::http::Method;
 use leptos::prelude::*;
-use sortie_api::{DeletionReason, PlannedDeletion, Recording, RetentionPreview, RetentionRun};
+use sortie_api::{
+    ConfirmClock, DeletionReason, PlannedDeletion, Recording, RetentionPreview, RetentionRun,
+};
 
 use crate::format;
 use crate::retention::{amount, rule, told};
@@ -11,6 +13,7 @@ use crate::web::api::Api;
 use crate::web::components::{Cell, Confirm, Fetching, Glyph, Icon, Moment, Question, Table};
 use crate::web::dom;
 use crate::web::loaded::{Asked, Loaded};
+use crate::web::sending::Sending;
 
 /// So many of those that go next are shown.
 const SHOWN: usize = 20;
@@ -45,9 +48,9 @@ pub(in crate::web) fn CleanUp(
         asked.set(Some(Question {
             heading: "Clean up the storage?".to_owned(),
             subject: amount(&now),
-            consequence: "will be gone for good. Protected recordings stay.".to_owned(),
+            consequence: "will be permanently deleted. Protected recordings stay.".to_owned(),
             action: "Clean Up",
-            work: Arc::new(move |api: Api| {
+            work: Arc::new(move |api: Api, _| {
                 async move {
                     let run = api
                         .ask::<RetentionRun>(Method::POST, "/api/admin/retention/run", &())
@@ -70,7 +73,7 @@ pub(in crate::web) fn CleanUp(
         if is_due.get() == Some(true) {
             preview.with(amount)
         } else {
-            Some("Nothing is to be deleted now.".to_owned())
+            Some("Nothing to clean up".to_owned())
         }
     };
     let rows = move || {
@@ -82,9 +85,10 @@ pub(in crate::web) fn CleanUp(
     };
     view! {
         <h3 id=HEADING class="lead" tabindex="-1">
-            "What goes next"
+            "Next clean-up"
         </h3>
         <Fetching asked=preview.asked() />
+        <ClockNotice preview=preview />
         {move || {
             preview
                 .get()
@@ -119,6 +123,81 @@ pub(in crate::web) fn CleanUp(
             <Table named_by=HEADING columns=&["Recording", "Recorded", "#Size", "Reason"] rows=rows />
         </Show>
         <Confirm asked=asked />
+    }
+}
+
+/// Automatic deletion waits because the server's clock may be wrong: says so, and lets an administrator confirm it.
+#[component]
+fn ClockNotice(preview: Loaded<RetentionPreview>) -> impl IntoView {
+    let sending = Sending::new();
+    let hold = Memo::new(move |_| preview.with(|now| now.hold.clone()).flatten());
+    let undated = Memo::new(move |_| preview.with(|now| now.undated).unwrap_or(0));
+    let confirm = move |undated: bool| {
+        sending.send(
+            async move |api| {
+                let body = ConfirmClock { undated };
+                api.tell(Method::POST, "/api/admin/retention/confirm-clock", &body)
+                    .await
+            },
+            move |()| {
+                dom::focus(HEADING);
+                preview.load();
+            },
+        );
+    };
+    view! {
+        {move || {
+            hold.get()
+                .map(|hold| {
+                    view! {
+                        <div class="notice notice-problem lead" role="alert">
+                            <Icon glyph=Glyph::Alert />
+                            <p>
+                                <strong>"Automatic deletion is paused. "</strong>
+                                {hold.message}
+                                " The server's clock shows "
+                                <Moment at=hold.now />
+                                "."
+                            </p>
+                            <button
+                                type="button"
+                                class="button"
+                                disabled=sending.is_busy
+                                on:click=move |_| confirm(false)
+                            >
+                                "The clock is right"
+                            </button>
+                        </div>
+                    }
+                })
+        }}
+        {move || {
+            let undated = undated.get();
+            (undated > 0)
+                .then(|| {
+                    let words = match undated {
+                        1 => "1 recording has an impossible creation time and is kept.".to_owned(),
+                        _ => format!("{undated} recordings have an impossible creation time and are kept."),
+                    };
+                    view! {
+                        <div class="notice lead">
+                            <Icon glyph=Glyph::Info />
+                            <p>{words}</p>
+                            <button
+                                type="button"
+                                class="button"
+                                disabled=sending.is_busy
+                                on:click=move |_| confirm(true)
+                            >
+                                "Allow their deletion"
+                            </button>
+                        </div>
+                    }
+                })
+        }}
+        <p class="problem-text" role="alert">
+            {sending.problem}
+        </p>
     }
 }
 

@@ -20,7 +20,7 @@ const DAY: usize = 4;
 pub(super) fn Growth(report: StorageReport) -> impl IntoView {
     let chart = chart(&report.growth, &dom::today(), DAYS);
     let summary = format!(
-        "{} in {DAYS} days, of what is still here",
+        "{} recorded in the last {DAYS} days (deleted ones not counted)",
         format::size(chart.bytes)
     );
     // Where the oldest go by themselves the disk does not get full.

@@ -1,0 +1,126 @@
+//! Words of the dialog that asks before recordings are deleted.
+
+use sortie_api::Recording;
+
+use crate::{format, parts};
+
+/// Texts of a confirmation dialog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// Heading, a question.
+    pub heading: String,
+    /// Object of the action, in bold before `consequence`.
+    pub subject: String,
+    /// Consequence of the action.
+    pub consequence: String,
+    /// Label of the button.
+    pub action: &'static str,
+}
+
+/// The dialog's texts for these recordings: names count and size, and says when one of them is still running.
+pub fn words(recordings: &[Recording]) -> Words {
+    let size = format::size(recordings.iter().map(parts::size_bytes).sum());
+    let running = recordings.iter().filter(|row| parts::is_open(row)).count();
+    let action = if running > 0 {
+        "Stop and delete"
+    } else {
+        "Delete"
+    };
+    match recordings {
+        [recording] if running > 0 => Words {
+            heading: "Delete a running recording?".to_owned(),
+            subject: recording.filename.clone(),
+            consequence: format!(
+                "is still being recorded. Deleting stops it and permanently deletes what has arrived ({size})."
+            ),
+            action,
+        },
+        [recording] => Words {
+            heading: "Delete this recording?".to_owned(),
+            subject: recording.filename.clone(),
+            consequence: match parts::count(recording) {
+                Some(parts) => format!("({size}, {parts}) will be permanently deleted."),
+                None => format!("({size}) will be permanently deleted."),
+            },
+            action,
+        },
+        _ => {
+            let running = match running {
+                0 => String::new(),
+                1 => " 1 of them is still being recorded and will be stopped.".to_owned(),
+                _ => format!(" {running} of them are still being recorded and will be stopped."),
+            };
+            Words {
+                heading: format!("Delete {} recordings?", recordings.len()),
+                subject: format!("{} recordings ({size})", recordings.len()),
+                consequence: format!("will be permanently deleted.{running}"),
+                action,
+            }
+        }
+    }
+}
+
+/// The announcement after `deleted` of `total` recordings are deleted.
+pub fn outcome(deleted: usize, total: usize) -> String {
+    match (deleted, total) {
+        (1, 1) => "Recording deleted".to_owned(),
+        (deleted, total) if deleted == total => format!("{deleted} recordings deleted"),
+        (deleted, total) => format!("Stopped: {deleted} of {total} recordings deleted"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sortie_api::RecordingStatus;
+
+    use super::*;
+    use crate::listing::tests::row;
+
+    fn recording(status: RecordingStatus, size_bytes: u64) -> Recording {
+        Recording {
+            size_bytes,
+            ..row("a", status)
+        }
+    }
+
+    #[test]
+    fn count_and_size_are_named() {
+        let ready = recording(RecordingStatus::Ready, 42_500);
+        let words = words(&[ready.clone(), ready]);
+        assert_eq!(words.heading, "Delete 2 recordings?");
+        assert_eq!(
+            format!("{} {}", words.subject, words.consequence),
+            "2 recordings (85 kB) will be permanently deleted."
+        );
+        assert_eq!(words.action, "Delete");
+    }
+
+    #[test]
+    fn a_running_recording_is_named_as_running() {
+        let ready = recording(RecordingStatus::Ready, 1_000);
+        for status in [RecordingStatus::Recording, RecordingStatus::Uploading] {
+            let running = recording(status, 1_000);
+            let one = words(std::slice::from_ref(&running));
+            assert_eq!(one.heading, "Delete a running recording?");
+            assert!(one.consequence.contains("Deleting stops it"), "{one:?}");
+            let two = words(&[ready.clone(), running]);
+            assert!(
+                two.consequence
+                    .contains("1 of them is still being recorded")
+            );
+            assert_eq!(
+                (one.action, two.action),
+                ("Stop and delete", "Stop and delete")
+            );
+        }
+        assert_eq!(words(&[ready]).action, "Delete");
+    }
+
+    #[test]
+    fn a_stopped_deletion_says_how_far_it_came() {
+        assert_eq!(outcome(1, 1), "Recording deleted");
+        assert_eq!(outcome(50, 50), "50 recordings deleted");
+        assert_eq!(outcome(12, 50), "Stopped: 12 of 50 recordings deleted");
+        assert_eq!(outcome(0, 2), "Stopped: 0 of 2 recordings deleted");
+    }
+}

@@ -1,0 +1,154 @@
+use gloo_timers::callback::Timeout;
+use leptos::html;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::HtmlVideoElement;
+
+use crate::web::api;
+use crate::web::session::Session;
+
+/// A seek that takes longer is shown, in milliseconds.
+const SEEK_SHOWN_MS: u32 = 200;
+/// Target of the seek that makes the browser read the index, in seconds: a seek to the present position is skipped.
+const INDEX_SEEK_S: f64 = 0.001;
+/// Positions that differ by less are the same, in seconds.
+const SAME_POSITION_S: f64 = 0.01;
+
+/// State of the index of the file, which is at its end.
+///
+/// Chromium reads the index of a WebM with the first seek. A further seek before that has finished aborts the reading,
+/// and the browser then reads the whole file up to the target: on a slow line that takes as long as watching. So the
+/// player makes the first seek itself, and a seek of the viewer that comes before its end is queued: the file is loaded
+/// again, with that seek as the first one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Index {
+    /// Nothing is known of the file yet. The first seek goes to this position.
+    Unknown(f64),
+    /// The first seek is under way to this position.
+    Reading(f64),
+    /// Read: seeks are ordinary.
+    Read,
+}
+
+/// The picture. Where the sign-in expires in mid-play, it is renewed and the picture goes on where it was.
+#[component]
+pub(super) fn Video(
+    /// ID of the recording.
+    id: String,
+    /// Name of the recording.
+    title: String,
+    /// Whether it begins without a click.
+    autoplay: bool,
+    /// Told when it has been played to its end.
+    on_ended: Callback<()>,
+) -> impl IntoView {
+    let session = Session::expect();
+    let element = NodeRef::<html::Video>::new();
+    let problem = RwSignal::new(None::<String>);
+    let is_seeking = RwSignal::new(false);
+    let seek_timer = StoredValue::new_local(None::<Timeout>);
+    let index = StoredValue::new(Index::Unknown(INDEX_SEEK_S));
+    // Where playing broke off last: a file that cannot be played at all breaks off at the same place for ever.
+    let broke_off_at = StoredValue::new(None::<f64>);
+    let source = api::stream_path(&id);
+
+    // Loads the file again and continues at `position`.
+    let load_at = move |video: &HtmlVideoElement, position: f64| {
+        let was_playing = !video.paused();
+        index.set_value(Index::Unknown(position.max(INDEX_SEEK_S)));
+        video.load();
+        if was_playing && let Ok(playing) = video.play() {
+            // The browser may refuse to play without a click; the controls are there for that.
+            spawn_local(async move {
+                let _ = JsFuture::from(playing).await;
+            });
+        }
+    };
+    let on_error = move |_| {
+        let Some(video) = element.get_untracked() else {
+            return;
+        };
+        let position = video.current_time();
+        if broke_off_at.get_value() == Some(position) {
+            is_seeking.set(false);
+            problem.set(Some(
+                "This browser cannot play the recording. Download it and play it with another program.".to_owned(),
+            ));
+            return;
+        }
+        broke_off_at.set_value(Some(position));
+        let id = id.clone();
+        spawn_local(async move {
+            match session.api().recording(&id).await {
+                Ok(_) => load_at(&video, position),
+                Err(error) => {
+                    let _ = problem.try_set(Some(session.explain(&error)));
+                }
+            }
+        });
+    };
+    let on_metadata = move |_| {
+        let (Some(video), Index::Unknown(position)) = (element.get_untracked(), index.get_value())
+        else {
+            return;
+        };
+        index.set_value(Index::Reading(position));
+        video.set_current_time(position);
+    };
+    let on_seeking = move |_| {
+        let Some(video) = element.get_untracked() else {
+            return;
+        };
+        let target = video.current_time();
+        match index.get_value() {
+            // Before the file is known, the browser keeps the position itself.
+            Index::Unknown(_) => {}
+            Index::Reading(position) if (target - position).abs() < SAME_POSITION_S => {}
+            Index::Reading(_) => {
+                is_seeking.set(true);
+                load_at(&video, target);
+            }
+            Index::Read => seek_timer.set_value(Some(Timeout::new(SEEK_SHOWN_MS, move || {
+                let is_on = element
+                    .try_get_untracked()
+                    .flatten()
+                    .is_some_and(|video| video.seeking());
+                let _ = is_seeking.try_set(is_on);
+            }))),
+        }
+    };
+    let on_seeked = move |_| {
+        if matches!(index.get_value(), Index::Reading(_)) {
+            index.set_value(Index::Read);
+        }
+        seek_timer.set_value(None);
+        is_seeking.set(false);
+    };
+    on_cleanup(move || seek_timer.set_value(None));
+    view! {
+        <div class="stage">
+            <video
+                node_ref=element
+                class="stage-video"
+                src=source
+                controls
+                playsinline
+                autoplay=autoplay
+                preload="metadata"
+                aria-label=title
+                on:error=on_error
+                on:loadedmetadata=on_metadata
+                on:seeking=on_seeking
+                on:seeked=on_seeked
+                on:ended=move |_| on_ended.run(())
+            ></video>
+            <p class="seeking" class:seeking-on=is_seeking role="status">
+                {move || is_seeking.get().then_some("Seeking…")}
+            </p>
+        </div>
+        <p class="problem-text" role="alert">
+            {problem}
+        </p>
+    }
+}

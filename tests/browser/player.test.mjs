@@ -1,0 +1,138 @@
+// The player on a slow line, and with a recording that consists of several parts.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { after, before, describe, test } from 'node:test';
+import { Api } from './support/api.mjs';
+import { assertAccessible } from './support/axe.mjs';
+import { launch, withPage } from './support/browser.mjs';
+import { sampleWebm } from './support/media.mjs';
+import { untilReady } from './support/proof.mjs';
+import { Server } from './support/server.mjs';
+import { signedIn } from './support/sign-in.mjs';
+
+/** A fast third-generation mobile line. */
+const SLOW = { offline: false, latency: 280, downloadThroughput: 1.44e6 / 8, uploadThroughput: 1.44e6 / 8 };
+/** Two minutes at 800 kbit/s come over that line in a little more than a minute. */
+const SECONDS = 120;
+
+describe('the player', { timeout: 600_000 }, () => {
+  let server, browser, api, context;
+
+  before(async () => {
+    server = await Server.start();
+    browser = await launch();
+    api = await Api.signIn(server.origin);
+    context = await signedIn(browser, server.origin);
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  for (const delayMs of [0, 200, 300, 450]) {
+    test(`a seek ${delayMs} ms after the first picture reaches its target on a slow line`, async () => {
+      const bytes = execFileSync('ffmpeg', [
+        '-v', 'error', '-f', 'lavfi', '-i', `testsrc2=duration=${SECONDS}:size=640x360:rate=15`, '-c:v', 'libvpx',
+        '-deadline', 'realtime', '-cpu-used', '8', '-b:v', '800k', '-g', '75', '-f', 'webm', '-live', '1', 'pipe:1',
+      ], { maxBuffer: 64 * 1024 * 1024 });
+      const id = await api.upload(bytes);
+      await untilReady(api, id, 20_000);
+      await withPage(context, `seek after ${delayMs} ms`, async (page) => {
+        await page.goto(`${server.origin}/recordings`);
+        const link = page.locator(`a[href="/recordings/${id}"]`);
+        await link.waitFor();
+        const client = await context.newCDPSession(page);
+        await client.send('Network.enable');
+        await client.send('Network.emulateNetworkConditions', SLOW);
+        let received = 0;
+        client.on('Network.dataReceived', (it) => { received += it.dataLength; });
+        await link.click();
+        await page.locator('video').waitFor();
+        const position = await page.evaluate(async ({ delayMs, target }) => {
+          const video = document.querySelector('video');
+          const next = (name) => new Promise((done) => { video.addEventListener(name, done, { once: true }); });
+          if (video.readyState < 2) await next('loadeddata');
+          await new Promise((done) => { setTimeout(done, delayMs); });
+          video.currentTime = target;
+          do await next('seeked'); while (Math.abs(video.currentTime - target) > 0.5);
+          return video.currentTime;
+        }, { delayMs, target: 90 });
+        assert.ok(Math.abs(position - 90) < 0.5, `it is at ${position} s`);
+        // Without the index the browser reads all that lies before.
+        assert.ok(received < bytes.length / 2, `${received} of ${bytes.length} bytes were read`);
+        await page.getByText('Seeking…').waitFor({ state: 'hidden' });
+      });
+    });
+  }
+
+  test('further seeks in quick succession reach the last target', async () => {
+    const id = await api.upload(await sampleWebm(20));
+    await untilReady(api, id, 10_000);
+    await withPage(context, 'quick seeks', async (page) => {
+      await page.goto(`${server.origin}/recordings/${id}`);
+      await page.locator('video').waitFor();
+      const position = await page.evaluate(async () => {
+        const video = document.querySelector('video');
+        if (video.readyState < 2) await new Promise((done) => { video.addEventListener('loadeddata', done, { once: true }); });
+        for (const target of [3, 15, 7, 12]) {
+          video.currentTime = target;
+          await new Promise(requestAnimationFrame);
+        }
+        while (video.seeking || Math.abs(video.currentTime - 12) > 0.5) await new Promise(requestAnimationFrame);
+        await video.play();
+        while (video.currentTime < 12.5) await new Promise(requestAnimationFrame);
+        return video.currentTime;
+      });
+      assert.ok(position >= 12.5);
+    });
+  });
+
+  test('a recording of three parts is one row and is played part after part', async () => {
+    const session = await (await api.post('/api/sessions', { app_id: 'parts' })).json();
+    const ids = [];
+    const bytes = await sampleWebm(2);
+    for (let part = 0; part < 3; part += 1) {
+      const body = ids.length > 0 ? { continues: ids[0] } : undefined;
+      const started = await (await api.post(`/api/sessions/${session.id}/recording/start`, body)).json();
+      const form = new FormData();
+      form.set('recording_id', started.recording_id);
+      form.set('duration', '2');
+      form.set('file', new Blob([bytes], { type: 'video/webm' }), 'part.webm');
+      const answer = await api.fetch(`/api/sessions/${session.id}/recording/upload`, { method: 'POST', body: form });
+      assert.equal(answer.status, 200);
+      ids.push(started.recording_id);
+      for (let ready = false; !ready;) {
+        const shown = await (await api.fetch(`/api/recordings/${started.recording_id}`)).json();
+        ready = shown.status === 'ready';
+      }
+    }
+    const size = (await api.recording(ids[0])).parts.reduce((sum, part) => sum + part.size_bytes, 0);
+    await withPage(context, 'three parts', async (page) => {
+      await page.goto(`${server.origin}/recordings?q=${ids[0]}`);
+      const row = page.getByRole('row').filter({ has: page.locator(`a[href="/recordings/${ids[0]}"]`) });
+      await row.getByText('3 parts').waitFor();
+      await row.getByText('0:06', { exact: true }).waitFor();
+      await row.getByText(`${Math.floor(size / 1000)} kB`).waitFor();
+      assert.equal(await page.getByRole('row').count(), 2);
+      await row.getByRole('button', { name: /^Delete/ }).click();
+      await page.getByRole('dialog').getByText(/3 parts\) will be permanently deleted/).waitFor();
+      await page.keyboard.press('Escape');
+      await row.getByRole('link').first().click();
+      await page.getByRole('heading', { name: 'Parts' }).waitFor();
+      await page.getByText('from 0:04').waitFor();
+      await assertAccessible(page, 'player with parts');
+      const source = () => page.locator('video').getAttribute('src');
+      assert.ok((await source()).includes(ids[0]));
+      await page.evaluate(() => document.querySelector('video').play());
+      for (const id of ids.slice(1)) await page.locator(`video[src*="${id}"]`).waitFor();
+      await page.getByRole('button', { name: 'Part 1', exact: true }).click();
+      await page.locator(`video[src*="${ids[0]}"]`).waitFor();
+
+      await page.goto(`${server.origin}/recordings/${ids[1]}`);
+      await page.getByText('Part 2 of a longer recording.').waitFor();
+      await page.getByRole('link', { name: 'Watch all parts' }).click();
+      await page.waitForURL(`${server.origin}/recordings/${ids[0]}`);
+    });
+  });
+});
