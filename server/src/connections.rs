@@ -52,8 +52,10 @@ const BREATH: Duration = Duration::from_secs(1);
 
 /// How often a server at its limit looks for an idle connection to close.
 const RETRY: Duration = Duration::from_millis(50);
-/// Time for an idle connection to close in good order once it was chosen.
-const GOODBYE: Duration = Duration::from_millis(100);
+/// Time for an idle connection to close in good order once it was chosen. One that has begun a head does not.
+const GOODBYE: Duration = Duration::from_millis(10);
+/// Part of all connections that are closed together when a seat is needed.
+const BATCH_SHARE: usize = 32;
 /// Body of the answer to a connection beyond the limit of its address.
 const REFUSAL: &str = r#"{"type":"about:blank","title":"Too Many Requests","status":429,"code":"too_many_requests","detail":"Your address has too many open connections. Close some and try again."}"#;
 
@@ -111,9 +113,11 @@ impl Limits {
                 config.max_connections
             );
         }
+        let most = config.max_connections.min(half);
         Self {
-            most: config.max_connections.min(half),
-            per_address: config.max_connections_per_address,
+            most,
+            // However low the limits are, one address does not get all.
+            per_address: config.max_connections_per_address.min((most / 2).max(1)),
             sign_in: config.sign_in.clone(),
             head: config.head_time,
             head_bytes: match config.sign_in.jwt {
@@ -135,6 +139,8 @@ pub(crate) async fn serve(
     let seats = Arc::new(Semaphore::new(limits.most));
     let open = TaskTracker::new();
     let registry = Arc::new(Registry::default());
+    // Those that come next need not wait for others to close.
+    let batch = (limits.most / BATCH_SHARE).max(1);
     // Whoever waits no longer for the end drops this future, and what is still open is cut.
     let cut = CancellationToken::new();
     let _cut = cut.clone().drop_guard();
@@ -146,12 +152,12 @@ pub(crate) async fn serve(
                 let address = peer.ip().to_canonical();
                 if !limits.sign_in.trusts_forwarding(address)
                     && registry.count(address) >= limits.per_address
-                    && !registry.close_idle(Some(address))
+                    && !registry.close_idle(Some(address), 1)
                 {
                     refuse(stream);
                     continue;
                 }
-                let seat = stopping.run_until_cancelled(seat(&seats, &registry));
+                let seat = stopping.run_until_cancelled(seat(&seats, &registry, batch));
                 let Some(Some(seat)) = seat.await else { break };
                 let buffer = read_buffer(open.len()).max(limits.head_bytes);
                 let connection = answer(
@@ -173,7 +179,7 @@ pub(crate) async fn serve(
             Some(Err(error)) if is_of_peer(&error) => {}
             Some(Err(error)) => {
                 tracing::error!("no connection can be taken: {error}");
-                if !registry.close_idle(None) {
+                if !registry.close_idle(None, batch) {
                     tokio::time::sleep(BREATH).await;
                 }
             }
@@ -184,13 +190,17 @@ pub(crate) async fn serve(
     open.wait().await;
 }
 
-/// Waits for a seat; closes idle connections until there is one. `None`: never.
-async fn seat(seats: &Arc<Semaphore>, registry: &Registry) -> Option<OwnedSemaphorePermit> {
+/// Waits for a seat; closes idle connections, `batch` at a time, until there is one. `None`: never.
+async fn seat(
+    seats: &Arc<Semaphore>,
+    registry: &Registry,
+    batch: usize,
+) -> Option<OwnedSemaphorePermit> {
     loop {
         if let Ok(seat) = Arc::clone(seats).try_acquire_owned() {
             return Some(seat);
         }
-        registry.close_idle(None);
+        registry.close_idle(None, batch);
         let seat = Arc::clone(seats).acquire_owned();
         if let Ok(seat) = tokio::time::timeout(RETRY, seat).await {
             return seat.ok();

@@ -1,5 +1,6 @@
 //! Registry of open connections: how many an address has, and which idle one to close when a limit is reached.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
@@ -87,9 +88,9 @@ impl Registry {
         of_address.filter(|it| !it.chosen.is_cancelled()).count()
     }
 
-    /// Chooses the connection that is idle for longest: of `address`, or of the address that has most connections.
-    /// Returns `false` if none is idle.
-    pub(super) fn close_idle(&self, address: Option<IpAddr>) -> bool {
+    /// Chooses up to `most` connections that are idle for longest: of `address`, or of the addresses that have most
+    /// connections. Returns `false` if none is idle.
+    pub(super) fn close_idle(&self, address: Option<IpAddr>, most: usize) -> bool {
         let address = address.map(client);
         let connections = self.locked();
         let mut counts: HashMap<IpAddr, usize> = HashMap::new();
@@ -101,15 +102,18 @@ impl Registry {
                 && !state.chosen.is_cancelled()
                 && address.is_none_or(|address| state.address == address)
         });
-        let chosen = idle.max_by_key(|state| {
-            let count = counts.get(&state.address).copied().unwrap_or_default();
-            let idle_since = state.idle_since.load(Ordering::Relaxed);
-            (count, std::cmp::Reverse(idle_since))
-        });
-        if let Some(state) = chosen {
+        let mut idle: Vec<_> = idle
+            .map(|state| {
+                let count = counts.get(&state.address).copied().unwrap_or_default();
+                let idle_since = state.idle_since.load(Ordering::Relaxed);
+                (Reverse(count), idle_since, state)
+            })
+            .collect();
+        idle.sort_unstable_by_key(|(count, idle_since, _)| (*count, *idle_since));
+        for (_, _, state) in idle.iter().take(most) {
             state.chosen.cancel();
         }
-        chosen.is_some()
+        !idle.is_empty()
     }
 }
 
@@ -198,14 +202,14 @@ mod tests {
         let first = registry.add(many);
         let second = registry.add(many);
         let busy = first.state().begin();
-        assert!(registry.close_idle(None));
+        assert!(registry.close_idle(None, 1));
         assert!(second.state.chosen.is_cancelled());
         assert!(!lone.state.chosen.is_cancelled() && first.is_busy());
         assert_eq!(registry.count(many), 1);
         // The other connection of that address is busy.
-        assert!(!registry.close_idle(Some(many)));
+        assert!(!registry.close_idle(Some(many), 1));
         drop(busy);
-        assert!(registry.close_idle(Some(many)));
+        assert!(registry.close_idle(Some(many), 1));
         drop(first);
         drop(second);
         assert_eq!(registry.count(many), 0);

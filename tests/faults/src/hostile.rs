@@ -5,6 +5,7 @@ mod crafted;
 mod group;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +17,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use sortie_api::RecordingStatus;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -80,9 +81,9 @@ pub async fn run(binary: &Path, folder: &Path) -> Result<Outcome> {
         Ok(group) => group,
         Err(error) => return Ok(Outcome::Skipped(format!("{error:#}"))),
     };
-    let mut attacks = attacks_on(binary, &folder.join("soft"), &group, &NAMES, false).await?;
+    let mut attacks = attacks_on(binary, &folder.join("soft"), &group, &NAMES[..9], false).await?;
     // The server cannot raise its limit, and has to live with it.
-    let few = [NAMES[0], NAMES[8]];
+    let few = [NAMES[0], NAMES[9], NAMES[8]];
     attacks.extend(attacks_on(binary, &folder.join("hard"), &group, &few, true).await?);
     Ok(Outcome::Ran(attacks))
 }
@@ -132,7 +133,7 @@ async fn attacks_on(
     Ok(attacks)
 }
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "idle connections",
     "floods of headers",
     "trickling bodies",
@@ -142,6 +143,7 @@ const NAMES: [&str; 9] = [
     "names of parts",
     "readiness",
     "an upload afterwards",
+    "bodies that hold seats",
 ];
 
 /// Makes one attack while `/healthz` is watched.
@@ -158,6 +160,7 @@ async fn attack(target: Arc<Target>, name: &'static str, number: Option<usize>) 
             Some(5) => target.files(crafted::webm()?).await,
             Some(6) => target.names_of_parts().await,
             Some(7) => target.readiness().await,
+            Some(9) => target.held_seats().await,
             _ => target.upload().await,
         }
     };
@@ -376,6 +379,36 @@ impl Target {
         // A connection that the server closes is an answer, too.
         while trickles.join_next().await.is_some() {}
         Ok(format!("{count} bodies on {} routes", routes.len()))
+    }
+
+    /// Strangers at one other address whose bodies come a byte at a time.
+    async fn held_seats(&self) -> Result<String> {
+        let mut holders = JoinSet::new();
+        for _ in 0..IDLE {
+            let address = self.address.parse()?;
+            holders.spawn(async move {
+                let socket = TcpSocket::new_v4()?;
+                socket.bind((Ipv4Addr::new(127, 0, 0, 2), 0).into())?;
+                let mut stream = socket.connect(address).await?;
+                let head =
+                    "POST /api/auth/refresh HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n";
+                stream.write_all(head.as_bytes()).await?;
+                let begun = Instant::now();
+                while begun.elapsed() < ATTACK && stream.write_all(b" ").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                anyhow::Ok(begun.elapsed() >= ATTACK)
+            });
+        }
+        let mut held = 0;
+        while let Some(holder) = holders.join_next().await {
+            held += usize::from(holder?.unwrap_or_default());
+        }
+        ensure!(
+            held > 0,
+            "no connection was held, so the attack shows nothing"
+        );
+        Ok(format!("{held} of {IDLE} connections were held"))
     }
 
     async fn session(&self) -> Result<String> {

@@ -58,7 +58,8 @@ impl Group {
 
     /// Command that runs a program in the group, with this soft limit of open files; `hard`: it cannot be raised.
     pub(super) fn shell(&self, files: u64, hard: bool) -> Vec<OsString> {
-        let kinds = if hard { "-SHn" } else { "-Sn" };
+        // Without a letter both limits.
+        let kinds = if hard { "-n" } else { "-Sn" };
         let script = format!(
             "echo $$ > {}/cgroup.procs && ulimit {kinds} {files} && exec \"$@\"",
             self.folder.display()
