@@ -373,6 +373,7 @@ impl Server {
             }
         });
         let limits = Limits::of(&state.config);
+        let clock_watch = Arc::clone(retention.clock_watch());
         let stop = {
             let stopping = stopping.clone();
             async move {
@@ -402,6 +403,7 @@ impl Server {
         following.abort();
         let _ = sweeper.await;
         ingest.close().await;
+        clock_watch.close().await;
         catalog.close().await;
         Ok(())
     }

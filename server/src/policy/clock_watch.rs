@@ -154,6 +154,17 @@ impl ClockWatch {
         Ok(())
     }
 
+    /// Writes the trusted time down at the end of the server, so that only its absence has to be believed next time.
+    pub(crate) async fn close(&self) {
+        if !self.is_trusted() {
+            return;
+        }
+        self.state().written = None;
+        if let Err(error) = self.write().await {
+            tracing::warn!("the state of the clock cannot be written down: {error}");
+        }
+    }
+
     /// Writes the trusted time down, once a minute.
     async fn write(&self) -> Result<(), CatalogError> {
         let now = self.reading();
