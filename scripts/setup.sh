@@ -13,7 +13,7 @@ NODE_MIN=18
 
 TEST_PACKAGES=(
     chromium chromium-driver fonts-dejavu-core
-    ffmpeg mkvtoolnix postgresql strace
+    ffmpeg libfaketime mkvtoolnix postgresql strace
     buildah
     python3 python3-pip
     firefox-esr libwebkit2gtk-4.1-0 tigervnc-standalone-server

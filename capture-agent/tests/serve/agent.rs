@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::faketime::FakeClock;
+
 const PASSWORD: &str = "correct horse";
 /// How often something is asked for, at most: two minutes, for the machine may be busy with other things.
 pub(crate) const LOOKS: u32 = 1200;
@@ -30,6 +32,27 @@ impl Agent {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"));
         command.arg("serve");
         Self::spawn(folder, command, variables).await
+    }
+
+    /// With a wall clock of its own.
+    pub(crate) async fn on_clock(clock: &FakeClock, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"));
+        command.arg("serve");
+        clock.give(&mut command);
+        Self::spawn(folder, command, variables).await
+    }
+
+    /// Signs in anew: what was issued under another time may have expired.
+    pub(crate) async fn sign_in(&mut self) {
+        let login = json!({"username": "admin", "password": PASSWORD});
+        let answer = self.client.post(format!("{}/api/auth/login", self.url));
+        let answer = answer.json(&login).send().await.expect("an answer");
+        let answer: Value = answer.json().await.expect("JSON");
+        answer["access_token"]
+            .as_str()
+            .expect("a token")
+            .clone_into(&mut self.token);
     }
 
     /// With recordings on a file system of its own, in the memory and 4 MiB large; `before` is done in it first, by sh.

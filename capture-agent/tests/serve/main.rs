@@ -3,6 +3,9 @@
 mod agent;
 mod appliance;
 mod central;
+mod clock;
+#[path = "../../../server/tests/support/faketime.rs"]
+mod faketime;
 mod faults;
 mod forward;
 mod grabber;

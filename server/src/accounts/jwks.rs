@@ -54,7 +54,6 @@ impl Known {
     }
 
     fn may_try(&self, now_ms: i64) -> bool {
-        // A clock that was set back makes nobody wait longer.
         self.tried_ms
             .is_none_or(|tried_ms| !(0..RETRY_MS).contains(&now_ms.saturating_sub(tried_ms)))
     }
@@ -162,7 +161,7 @@ impl Jwks {
         id: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<Arc<KeySet>, KeyError> {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.clock.monotonic_ms();
         let (known, may_try) = {
             let state = self.known();
             (state.keys(now_ms), state.may_try(now_ms))
@@ -192,7 +191,7 @@ impl Jwks {
 
     async fn fetch_alone(&self) {
         let _alone = self.fetching.lock().await;
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.clock.monotonic_ms();
         {
             let mut state = self.known();
             if !state.may_try(now_ms) {

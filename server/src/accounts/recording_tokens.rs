@@ -12,6 +12,7 @@ use sortie_api::Role;
 
 use super::identity::{Credential, Identity};
 use super::standing::Standing;
+use super::tokens::is_from_the_future;
 use super::{Accounts, IssueError, TokenError};
 use crate::catalog::SessionRow;
 
@@ -76,7 +77,8 @@ impl RecordingTokens {
         if data.header.crit.is_some() {
             return Err(TokenError::Invalid);
         }
-        if now_ms.div_euclid(1000) >= data.claims.exp {
+        let now = now_ms.div_euclid(1000);
+        if now >= data.claims.exp || is_from_the_future(data.claims.iat, now) {
             return Err(TokenError::Expired);
         }
         Ok(data.claims)

@@ -9,6 +9,8 @@ use sortie_api::Role;
 
 use super::random;
 
+/// Times of servers on one database may differ by this much.
+const FUTURE_LEEWAY: Duration = Duration::from_secs(5 * 60);
 /// How long an access token is good for.
 pub(crate) const ACCESS_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How long a refresh token is good for; each use starts it anew.
@@ -91,12 +93,18 @@ impl AccessTokens {
         let claims: Claims = jsonwebtoken::decode(token, &self.reading, &self.validation)
             .map_err(|_| AccessTokenError::Invalid)?
             .claims;
-        if now_ms.div_euclid(1000) >= claims.exp {
+        let now = now_ms.div_euclid(1000);
+        if now >= claims.exp || is_from_the_future(claims.iat, now) {
             Err(AccessTokenError::Expired)
         } else {
             Ok(claims)
         }
     }
+}
+
+/// Whether a token was issued under a clock that was ahead: it would live on for as long after the clock is set right.
+pub(super) fn is_from_the_future(iat: i64, now: i64) -> bool {
+    iat > now.saturating_add_unsigned(FUTURE_LEEWAY.as_secs())
 }
 
 /// A new refresh token of a sign-in: 256 random bits behind the sign-in's name, by which one that was spent and
@@ -122,6 +130,20 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     use super::*;
+
+    #[test]
+    fn token_of_a_clock_ahead_expires_when_the_clock_is_set_right() {
+        let tokens = AccessTokens::new(b"a secret of more than 32 bytes, for tests");
+        let now_ms = 1_795_253_400_000;
+        let token = tokens
+            .issue("ann", "family", &[Role::User], now_ms)
+            .expect("a token");
+        let read = |now_ms| tokens.read(&token, now_ms).is_ok();
+        assert!(read(now_ms));
+        assert!(read(now_ms - 300_000));
+        assert!(!read(now_ms - 301_000));
+        assert!(!read(now_ms - 400 * 24 * 60 * 60 * 1000));
+    }
 
     const NOW: i64 = 1_795_253_400_250;
     const LIFE_MS: i64 = 15 * 60 * 1000;

@@ -127,6 +127,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn lease_of_a_clock_that_was_ahead_binds_nobody() -> Result<(), CatalogError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let catalog = catalog(folder.path()).await?;
+        let first = catalog.take_lease(RETENTION, HOUR).await?.expect("free");
+        sqlx::query("UPDATE leases SET expires_ms = expires_ms + $1")
+            .bind(milliseconds(HOUR * 24 * 400))
+            .execute(&catalog.pool)
+            .await?;
+        let second = catalog.take_lease(RETENTION, HOUR).await?.expect("free");
+        assert!(second.fence > first.fence);
+        assert!(!catalog.extend_lease(&first, HOUR).await?);
+        Ok(())
+    }
+
+    #[tokio::test]
     async fn a_lease_is_one_servers_until_it_expires_or_is_given_back() -> Result<(), CatalogError>
     {
         let folder = tempfile::tempdir().expect("a folder");

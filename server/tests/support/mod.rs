@@ -5,6 +5,8 @@
 pub(crate) mod appliance;
 #[cfg(feature = "s3")]
 pub(crate) mod azurite;
+#[cfg(unix)]
+pub(crate) mod faketime;
 #[cfg(feature = "s3")]
 pub(crate) mod fault_proxy;
 pub(crate) mod hanging;

@@ -19,6 +19,8 @@ use crate::clock::Clock;
 
 /// Credentials are renewed so long before they end: a request may be retried for a while with them.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
+/// … and at least this often: those of an instance or a container last for an hour or more.
+const RENEW_EVERY: Duration = Duration::from_secs(30 * 60);
 
 /// Credentials, renewed in time.
 pub(super) struct ChainCredentials {
@@ -31,8 +33,8 @@ pub(super) struct ChainCredentials {
 
 struct Current {
     credential: Arc<AwsCredential>,
-    /// Milliseconds since 1970; `None`: they do not end.
-    renew_ms: Option<i64>,
+    /// Monotonic time; `None`: they do not end.
+    renew_at: Option<Duration>,
 }
 
 impl fmt::Debug for ChainCredentials {
@@ -86,8 +88,8 @@ impl CredentialProvider for ChainCredentials {
         let mut current = self.current.lock().await;
         if let Some(current) = &*current
             && current
-                .renew_ms
-                .is_none_or(|renew_ms| self.clock.now_ms() < renew_ms)
+                .renew_at
+                .is_none_or(|renew_at| self.clock.monotonic() < renew_at)
         {
             return Ok(Arc::clone(&current.credential));
         }
@@ -108,17 +110,24 @@ impl CredentialProvider for ChainCredentials {
         });
         *current = Some(Current {
             credential: Arc::clone(&credential),
-            renew_ms: credentials.expiry().map(renew_ms),
+            renew_at: credentials
+                .expiry()
+                .map(|expiry| self.clock.monotonic() + use_for(expiry, self.clock.now_ms())),
         });
         Ok(credential)
     }
 }
 
-fn renew_ms(expiry: SystemTime) -> i64 {
+/// How long credentials are used that end at this time. The wall clock may be wrong: too long by it is too long.
+fn use_for(expiry: SystemTime, now_ms: i64) -> Duration {
     let expiry = expiry
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
-    i64::try_from(expiry.saturating_sub(RENEW_BEFORE).as_millis()).unwrap_or(i64::MAX)
+    let now = Duration::from_millis(u64::try_from(now_ms).unwrap_or_default());
+    expiry
+        .saturating_sub(RENEW_BEFORE)
+        .saturating_sub(now)
+        .min(RENEW_EVERY)
 }
 
 /// An error with all its causes: the SDK's own text says only that something happened.
