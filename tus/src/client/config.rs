@@ -50,6 +50,15 @@ pub struct Config {
     pub slowest_bytes_per_s: u64,
     /// Give up after this many failures in a row without a byte acknowledged in between. Default: never.
     pub give_up_after: Option<u32>,
+    /// Interval of the keep-alive (`HEAD`) while there is nothing to send: servers end uploads whose sender is
+    /// silent. An answer with `Sortie-Silence-Seconds` lowers it to a third of that time. Default 200 s.
+    pub keep_alive_ms: Millis,
+    /// Report [`Notice::Waiting`](super::Notice::Waiting) when a request has no answer after this time, plus the time
+    /// that its body takes at `slowest_bytes_per_s`. The request itself goes on until its timeout. Default: never.
+    pub report_late_after_ms: Option<Millis>,
+    /// Wait for another access token, with backoff, when the server refuses one or none can be had, instead of
+    /// failing. Default: fail.
+    pub wait_for_sign_in: bool,
 }
 
 impl Default for Config {
@@ -63,6 +72,9 @@ impl Default for Config {
             timeout_ms: 30_000,
             slowest_bytes_per_s: 64 << 10,
             give_up_after: None,
+            keep_alive_ms: 200_000,
+            report_late_after_ms: None,
+            wait_for_sign_in: false,
         }
     }
 }

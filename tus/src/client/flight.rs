@@ -21,6 +21,8 @@ pub(super) struct Flight {
     pub(super) request: RequestId,
     pub(super) purpose: Purpose,
     pub(super) deadline: Millis,
+    /// When the missing answer is reported; nothing once it was, or when it never is.
+    pub(super) report_at: Option<Millis>,
 }
 
 impl Flight {
@@ -33,6 +35,9 @@ impl Flight {
             request,
             purpose,
             deadline: now.saturating_add(time_for(body, config)),
+            report_at: config
+                .report_late_after_ms
+                .map(|late| now.saturating_add(late).saturating_add(transfer_ms(body, config))),
         }
     }
 
@@ -47,8 +52,12 @@ impl Flight {
 }
 
 fn time_for(body: u64, config: &Config) -> Millis {
-    let transfer = body.saturating_mul(1_000) / config.slowest_bytes_per_s.max(1);
-    config.timeout_ms.saturating_add(transfer)
+    config.timeout_ms.saturating_add(transfer_ms(body, config))
+}
+
+/// Time that a body takes over the slowest network worth waiting for.
+fn transfer_ms(body: u64, config: &Config) -> Millis {
+    body.saturating_mul(1_000) / config.slowest_bytes_per_s.max(1)
 }
 
 #[cfg(test)]

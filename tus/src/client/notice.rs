@@ -38,6 +38,9 @@ pub enum Notice {
     /// It is tried again like after every failure. Given once, and not when an upload is begun with
     /// [`Start::Fresh`](super::Start::Fresh).
     NeverAnswered,
+    /// The server wants no more bytes than there are: the recording was stopped there, or its session has ended. Comes
+    /// once. What is available may still be sent; call [`handle_end`](super::Upload::handle_end).
+    StoppedByServer,
     /// The server answers properly again after one or more [`Notice::Waiting`].
     Resumed,
     /// The server holds all bytes and knows that they are all. The machine is finished.

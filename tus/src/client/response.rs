@@ -18,6 +18,12 @@ pub struct Response {
     pub retry_after_ms: Option<Millis>,
     /// Whether `Tus-Resumable` was there: if not, a proxy or a login page may have answered.
     pub tus: bool,
+    /// `Sortie-Silence-Seconds`: the server ends an upload whose sender is silent for longer.
+    pub silence_ms: Option<Millis>,
+    /// Whether `Sortie-Stopped` was there: the recording was stopped on the server, or its session has ended.
+    pub stopped: bool,
+    /// Whether `WWW-Authenticate` says `invalid_token` (RFC 6750, 3.1).
+    pub invalid_token: bool,
 }
 
 impl Response {
@@ -31,16 +37,22 @@ impl Response {
         let deferred = header(header::UPLOAD_DEFER_LENGTH)
             .and_then(|value| header::parse_defer_length(value.as_ref()).ok())
             .map(|()| UploadLength::Deferred);
+        let seconds = |name| {
+            let value = header(name)?.as_ref().trim().parse::<u32>().ok()?;
+            Some(Millis::from(value) * 1_000)
+        };
         Self {
             status,
             offset: header(header::UPLOAD_OFFSET)
                 .and_then(|value| header::parse_offset(value.as_ref()).ok()),
             length: length.or(deferred),
             location: header("location").map(|value| value.as_ref().to_owned()),
-            retry_after_ms: header("retry-after")
-                .and_then(|value| value.as_ref().trim().parse::<u32>().ok())
-                .map(|seconds| Millis::from(seconds) * 1_000),
+            retry_after_ms: seconds("retry-after"),
             tus: header(header::TUS_RESUMABLE).is_some(),
+            silence_ms: seconds("sortie-silence-seconds"),
+            stopped: header("sortie-stopped").is_some(),
+            invalid_token: header("www-authenticate")
+                .is_some_and(|value| value.as_ref().contains("invalid_token")),
         }
     }
 }
@@ -66,9 +78,15 @@ mod tests {
             ("upload-defer-length", "1"),
             ("location", "/files/a"),
             ("retry-after", "3"),
+            ("sortie-silence-seconds", "600"),
+            ("sortie-stopped", "session_ended"),
+            ("www-authenticate", "Bearer error=\"invalid_token\""),
         ]);
         let expected = Response {
             status: 200,
+            silence_ms: Some(600_000),
+            stopped: true,
+            invalid_token: true,
             offset: Some(7),
             length: Some(UploadLength::Deferred),
             location: Some("/files/a".to_owned()),

@@ -60,6 +60,12 @@ pub struct Upload {
     acknowledged: u64,
     /// The furthest the server has ever been: only what goes beyond is progress.
     furthest: u64,
+    /// When the server last heard of this upload; nothing before its first answer about it.
+    contact: Option<Millis>,
+    /// Longest time without a request.
+    keep_alive_ms: Millis,
+    /// [`Notice::StoppedByServer`] was given.
+    stopped: bool,
     /// What the server is known to believe.
     length: UploadLength,
     sizing: Sizing,
@@ -131,6 +137,9 @@ const TOKEN_CHANGES: u32 = 4;
 /// After so long without a proper answer, from the beginning on, the address may be wrong.
 const FIRST_ANSWER_MS: Millis = 3_000;
 
+/// Shortest interval of the keep-alive, whatever the server says.
+const MIN_KEEP_ALIVE_MS: Millis = 1_000;
+
 /// Failures in a row after which an unwanted upload is left to expire instead of being deleted.
 const DELETE_ATTEMPTS: u32 = 5;
 
@@ -138,6 +147,7 @@ impl Upload {
     /// A machine at the time `now`. `seed` spreads the waits after failures: give every upload another one.
     pub fn new(now: Millis, start: Start, config: Config, seed: u64) -> Self {
         let mut answer_due = now.saturating_add(FIRST_ANSWER_MS);
+        let contact = matches!(start, Start::Fresh { .. }).then_some(now);
         let (goal, url, creation, length) = match start {
             Start::Create {
                 endpoint,
@@ -177,6 +187,9 @@ impl Upload {
             released: 0,
             acknowledged: 0,
             furthest: 0,
+            contact,
+            keep_alive_ms: config.keep_alive_ms.max(MIN_KEEP_ALIVE_MS),
+            stopped: false,
             length,
             sizing: Sizing::new(&config),
             backoff: Backoff::new(config.backoff_base_ms, config.backoff_cap_ms, seed),
@@ -306,6 +319,9 @@ impl Upload {
         }
         self.token = Token::Wanted;
         match failure {
+            RenewalFailure::Refused if self.waits_for_sign_in() => {
+                self.retry(WaitReason::Token, None);
+            }
             RenewalFailure::Refused => self.fail(FailureReason::Unauthorized),
             RenewalFailure::Unreachable => self.retry(WaitReason::Network, None),
         }
@@ -337,6 +353,17 @@ impl Upload {
         if let Some(flight) = self.flight.filter(|it| it.deadline <= self.now) {
             self.cancel();
             self.lost(flight.purpose, WaitReason::Timeout);
+        } else if let Some(flight) = &mut self.flight
+            && flight.report_at.is_some_and(|at| at <= self.now)
+        {
+            flight.report_at = None;
+            let until = flight.deadline;
+            if !self.offline {
+                self.waiting(Some(until), WaitReason::Timeout);
+            }
+        }
+        if self.keep_alive_at().is_some_and(|at| at <= self.now) {
+            self.doubt();
         }
     }
 
@@ -353,8 +380,11 @@ impl Upload {
     /// When [`handle_timeout`](Self::handle_timeout) is due.
     pub fn poll_timeout(&self) -> Option<Millis> {
         let deadline = self.flight.map(|flight| flight.deadline);
+        let report = self.flight.and_then(|flight| flight.report_at);
         let wait = self.wait.map(|wait| wait.until);
-        deadline.into_iter().chain(wait).min()
+        let keep_alive = self.keep_alive_at();
+        let times = deadline.into_iter().chain(report).chain(wait);
+        times.chain(keep_alive).min()
     }
 
     /// The upload, once it exists.
@@ -370,6 +400,19 @@ impl Upload {
     /// Whether the last notice has been given.
     pub fn is_finished(&self) -> bool {
         self.goal == Goal::Finished
+    }
+
+    /// When the server must hear of an upload that has nothing to send.
+    fn keep_alive_at(&self) -> Option<Millis> {
+        let contact = self.contact.filter(|_| {
+            self.wait.is_none() && !self.offline && self.token == Token::Good && self.is_idle()
+        })?;
+        Some(contact.saturating_add(self.keep_alive_ms))
+    }
+
+    /// Whether a refused sign-in is waited for. An upload nobody wants is left to the server instead.
+    fn waits_for_sign_in(&self) -> bool {
+        self.config.wait_for_sign_in && self.goal != Goal::Delete
     }
 
     /// Ends a wait, unless the server asked for it.

@@ -3,6 +3,7 @@
 
 mod bench;
 mod faults;
+mod keep_alive;
 mod kill;
 mod leaving;
 mod offline;

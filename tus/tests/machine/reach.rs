@@ -11,6 +11,9 @@ const PAGE: Response = Response {
     location: None,
     retry_after_ms: None,
     tus: false,
+    silence_ms: None,
+    stopped: false,
+    invalid_token: false,
 };
 
 /// Lets attempts fail for a minute, each with `outcome` or without an answer. When it was said that nobody has

@@ -16,7 +16,7 @@ fn an_acknowledged_body_moves_on() {
     bench.respond(request, &answer(204, Some(100)));
     assert_eq!(bench.notices(), [Notice::Acknowledged { offset: 100 }]);
     bench.quiet();
-    assert_eq!(bench.upload.poll_timeout(), None);
+    assert_eq!(bench.upload.poll_timeout(), Some(bench.now + 200_000));
     bench.upload.handle_available(20, 130);
     let (_, offset, len) = bench.patch();
     assert_eq!((offset, len), (100, 30));

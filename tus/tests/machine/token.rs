@@ -1,8 +1,12 @@
 //! Access tokens that run out.
 
-use sortie_tus::client::{Abandon, Command, FailureReason, Notice, RenewalFailure, WaitReason};
+use sortie_tus::client::{
+    Abandon, Command, Config, FailureReason, Notice, RenewalFailure, Start, UploadLength,
+    WaitReason,
+};
+use sortie_tus::metadata::Metadata;
 
-use crate::bench::{Bench, answer};
+use crate::bench::{Bench, URL, answer};
 
 /// A machine that has just been told 401 and asks for a new token.
 #[track_caller]
@@ -159,4 +163,98 @@ fn creation_and_deletion_wait_for_tokens_too() {
         bench.notices().last(),
         Some(&Notice::Abandoned { deleted: false })
     );
+}
+
+/// A recording's upload, which waits for a sign-in however long that takes, its first `PATCH` under way.
+fn patient() -> (Bench, sortie_tus::client::RequestId) {
+    let config = Config {
+        wait_for_sign_in: true,
+        ..Config::default()
+    };
+    let start = Start::Fresh {
+        url: URL.to_owned(),
+        length: UploadLength::Deferred,
+    };
+    let mut bench = Bench::with(start, config);
+    bench.upload.handle_available(0, 100);
+    let (request, _, _) = bench.patch();
+    (bench, request)
+}
+
+#[test]
+fn refused_renewals_are_waited_for_with_backoff() {
+    let (mut bench, request) = patient();
+    bench.respond(request, &answer(401, None));
+    for attempt in 0..20_u32 {
+        assert!(matches!(bench.command(), Command::RenewToken { .. }));
+        bench
+            .upload
+            .handle_token_failed(bench.now, RenewalFailure::Refused);
+        let longest = (500 << attempt.min(6)).min(30_000);
+        bench.wait_for(WaitReason::Token, longest);
+    }
+    assert!(matches!(bench.command(), Command::RenewToken { .. }));
+    bench.upload.handle_token_renewed(bench.now);
+    let head = bench.head();
+    bench.respond(head, &answer(200, Some(0)));
+    let (request, _, _) = bench.patch();
+    bench.notices();
+    bench.respond(request, &answer(204, Some(100)));
+    let offset = 100;
+    let resumed = [Notice::Resumed, Notice::Acknowledged { offset }];
+    assert_eq!(bench.notices(), resumed);
+}
+
+#[test]
+fn refused_tokens_are_waited_for_with_backoff() {
+    for status in [401, 403] {
+        let (mut bench, request) = patient();
+        bench.respond(request, &answer(status, None));
+        for attempt in 0..20_u32 {
+            assert!(matches!(bench.command(), Command::RenewToken { .. }));
+            bench.upload.handle_token_renewed(bench.now);
+            let head = bench.head();
+            bench.respond(head, &answer(status, None));
+            let longest = (500 << attempt.min(6)).min(30_000);
+            bench.wait_for(WaitReason::Token, longest);
+        }
+    }
+}
+
+#[test]
+fn forbidden_creation_is_final_unless_its_token_was_invalid() {
+    let creating = || {
+        let config = Config {
+            wait_for_sign_in: true,
+            ..Config::default()
+        };
+        let start = Start::Create {
+            endpoint: "/files/".to_owned(),
+            length: UploadLength::Deferred,
+            metadata: Metadata::new(),
+        };
+        let mut bench = Bench::with(start, config);
+        let request = bench.command().request();
+        (bench, request)
+    };
+    let (mut bench, request) = creating();
+    bench.respond(request, &answer(403, None));
+    bench.failed(FailureReason::Forbidden);
+
+    let (mut bench, request) = creating();
+    let mut refused = answer(403, None);
+    refused.invalid_token = true;
+    bench.respond(request, &refused);
+    assert!(matches!(bench.command(), Command::RenewToken { .. }));
+}
+
+#[test]
+fn unwanted_upload_waits_for_no_sign_in() {
+    let (mut bench, _) = patient();
+    bench.upload.handle_abandon(0, Abandon::DeleteOnServer);
+    bench.command();
+    let request = bench.command().request();
+    bench.respond(request, &answer(403, None));
+    let abandoned = Notice::Abandoned { deleted: false };
+    assert_eq!(bench.notices().last(), Some(&abandoned));
 }

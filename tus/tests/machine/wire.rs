@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sortie_tus::client::{Command, Response, UploadLength};
+use sortie_tus::client::{Command, Millis, Response, UploadLength};
 use sortie_tus::header::{self, format_length};
 use sortie_tus::server::{Extension, Extensions, Protocol, Refusal, admit};
 
@@ -12,7 +12,7 @@ pub(crate) const ENDPOINT: &str = "/files/";
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
     method: &'static str,
-    url: String,
+    pub(crate) url: String,
     headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
 }
@@ -48,6 +48,9 @@ pub(crate) struct Server {
     protocol: Protocol,
     pub(crate) uploads: BTreeMap<String, Stored>,
     created: u32,
+    /// Ends uploads whose sender is silent for longer.
+    pub(crate) silence_ms: Option<Millis>,
+    last_activity: BTreeMap<String, Millis>,
 }
 
 type Answer = (u16, Vec<(&'static str, String)>);
@@ -61,6 +64,8 @@ impl Server {
             },
             uploads: BTreeMap::new(),
             created: 0,
+            silence_ms: None,
+            last_activity: BTreeMap::new(),
         }
     }
 
@@ -71,6 +76,13 @@ impl Server {
         let bytes = Vec::new();
         self.uploads.insert(url.clone(), Stored { bytes, length });
         url
+    }
+
+    /// Notes a request for `url` at `now`, and whether its sender was silent for too long before it.
+    pub(crate) fn ends_silent(&mut self, url: &str, now: Millis) -> bool {
+        let before = self.last_activity.insert(url.to_owned(), now);
+        let silent = before.map_or(0, |before| now - before);
+        self.silence_ms.is_some_and(|most| silent > most)
     }
 
     /// Handles a request of whose body only the first `arrived` bytes come; keeps those.

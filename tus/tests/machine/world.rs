@@ -163,7 +163,11 @@ impl World {
                 arrived,
                 answer_to,
             } => {
-                let response = self.server.handle(&http, arrived);
+                let mut response = self.server.handle(&http, arrived);
+                if self.server.ends_silent(&http.url, self.now) {
+                    response.status = 410;
+                }
+                response.silence_ms = self.server.silence_ms;
                 if let Some((life, request)) = answer_to {
                     let answer = Pending::Answer(life, request, response);
                     self.push(self.now + LATENCY, answer);

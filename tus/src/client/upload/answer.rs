@@ -2,8 +2,8 @@
 
 use super::super::location;
 use super::{
-    DELETE_ATTEMPTS, FailureReason, Goal, Millis, Notice, Purpose, Response, Token, Upload,
-    UploadLength, Wait, WaitReason,
+    DELETE_ATTEMPTS, FailureReason, Goal, MIN_KEEP_ALIVE_MS, Millis, Notice, Purpose, Response,
+    Token, Upload, UploadLength, Wait, WaitReason,
 };
 
 /// A second 401 this soon after a new token is about the caller's rights, not about the token's age.
@@ -22,12 +22,18 @@ impl Upload {
         }
         match status {
             200..=299 => self.accepted(purpose, response),
-            401 => self.unauthorized(),
+            401 => self.unauthorized(response),
             // What is gone need not be deleted.
             404 | 410 if purpose == Purpose::Delete => {
                 self.finish(Notice::Abandoned { deleted: true });
             }
             404 | 410 if purpose != Purpose::Create => self.gone(status),
+            // Another person's token, or one that has lost its scope: the upload was ours when it began.
+            403 if self.waits_for_sign_in()
+                && (purpose != Purpose::Create || response.invalid_token) =>
+            {
+                self.unauthorized(response);
+            }
             403 => self.fail(FailureReason::Forbidden),
             409 if purpose != Purpose::Create => self.recheck(WaitReason::Conflict),
             412 => self.fail(FailureReason::Version),
@@ -97,6 +103,16 @@ impl Upload {
     }
 
     fn accepted(&mut self, purpose: Purpose, response: &Response) {
+        if response.tus || response.offset.is_some() {
+            self.contact = Some(self.now);
+        }
+        if let Some(silence) = response.silence_ms {
+            let third = (silence / 3).max(MIN_KEEP_ALIVE_MS);
+            self.keep_alive_ms = self.keep_alive_ms.min(third);
+        }
+        if response.stopped && !self.ended && !std::mem::replace(&mut self.stopped, true) {
+            self.notices.push_back(Notice::StoppedByServer);
+        }
         match purpose {
             Purpose::Create => self.created(response),
             Purpose::Ask => self.told(response),
@@ -202,11 +218,15 @@ impl Upload {
         }
     }
 
-    fn unauthorized(&mut self) {
+    fn unauthorized(&mut self, response: &Response) {
         self.doubt();
         let renewed = |at| self.now - at < TOKEN_GRACE_MS;
         if self.renewed_at.is_some_and(renewed) {
-            return self.fail(FailureReason::Unauthorized);
+            if !self.waits_for_sign_in() {
+                return self.fail(FailureReason::Unauthorized);
+            }
+            self.token = Token::Wanted;
+            return self.retry(WaitReason::Token, response.retry_after_ms);
         }
         self.token = Token::Wanted;
         self.waiting(None, WaitReason::Token);
