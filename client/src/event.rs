@@ -93,6 +93,10 @@ pub enum Warning {
     TaintedCanvas,
     /// The encoder had fallen silent and was started anew: what follows is another recording.
     Restarted,
+    /// The server had ended the upload, or takes no more in one: what follows is a further part of the recording.
+    Continued,
+    /// The picture has ended: its track was stopped.
+    VideoEnded,
     /// The device slept: that time is missing.
     Slept {
         /// For how long, in milliseconds.
@@ -118,6 +122,8 @@ impl Warning {
             Self::NoData { .. } => "no_data",
             Self::TaintedCanvas => "tainted_canvas",
             Self::Restarted => "restarted",
+            Self::Continued => "continued",
+            Self::VideoEnded => "video_ended",
             Self::Slept { .. } => "slept",
             Self::Encoder(_) => "encoder",
         }
@@ -169,6 +175,9 @@ impl fmt::Display for Warning {
             }
             Self::TaintedCanvas => return RecorderError::TaintedCanvas.fmt(f),
             Self::Restarted => "The browser's encoder fell silent. A new recording has begun.",
+            Self::Continued => "The server closed the upload. The recording continues as a further part.",
+            Self::VideoEnded => "The picture has ended: its track was stopped.",
+
             Self::Slept { asleep_ms } => {
                 let seconds = (asleep_ms / 1_000).to_string();
                 let end = " s; that time is not in the recording.";
@@ -186,13 +195,15 @@ impl fmt::Display for Warning {
 /// How a recording ended well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// The recording's id on our server; nothing with another tus server.
+    /// The recording's id on our server, of its first part if there are several; nothing with another tus server.
     pub recording_id: Option<String>,
-    /// The upload's URL.
+    /// The upload's URL, of its last part if there are several.
     pub upload_url: String,
-    /// Length in milliseconds, without pauses.
+    /// The parts in order: ids on our server, upload URLs on another one. Empty unless there are several.
+    pub parts: Vec<String>,
+    /// Length in milliseconds, without pauses; all parts together.
     pub recorded_ms: u64,
-    /// Size in bytes.
+    /// Size in bytes; all parts together.
     pub size_bytes: u64,
     /// What the browser really recorded, for example `video/webm;codecs=vp9,opus`.
     pub mime_type: String,

@@ -55,6 +55,8 @@ mod limit;
 mod machine;
 mod options;
 #[cfg(any(target_arch = "wasm32", test))]
+mod parts;
+#[cfg(any(target_arch = "wasm32", test))]
 mod room;
 #[cfg(any(target_arch = "wasm32", test))]
 mod spool;

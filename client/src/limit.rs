@@ -7,6 +7,8 @@ use crate::Options;
 pub(crate) struct Limit {
     max_duration_ms: Option<u64>,
     max_size_bytes: Option<u64>,
+    /// What the server takes in one upload.
+    max_part_bytes: Option<u64>,
     largest_chunk_bytes: u64,
     backlog_reported: bool,
 }
@@ -26,10 +28,9 @@ impl Limit {
         }
     }
 
-    /// The server takes no more than this many bytes.
-    pub(crate) fn server_takes(&mut self, max_size_bytes: u64) {
-        let own = self.max_size_bytes.unwrap_or(u64::MAX);
-        self.max_size_bytes = Some(own.min(max_size_bytes));
+    /// The server takes no more than this many bytes in one upload.
+    pub(crate) fn server_takes(&mut self, max_part_bytes: u64) {
+        self.max_part_bytes = Some(max_part_bytes);
     }
 
     /// A chunk of this size came.
@@ -37,15 +38,26 @@ impl Limit {
         self.largest_chunk_bytes = self.largest_chunk_bytes.max(bytes);
     }
 
-    /// Whether to stop now, so that what the encoder still gives out fits.
-    pub(crate) fn is_reached(&self, recorded_ms: u64, size_bytes: u64) -> bool {
+    /// Whether to stop now, so that what the encoder still gives out fits: into the recording, whose size is
+    /// `size_bytes`, and into an upload so small that parts would be no remedy.
+    pub(crate) fn is_reached(&self, recorded_ms: u64, size_bytes: u64, part_bytes: u64) -> bool {
+        self.max_duration_ms.is_some_and(|max| recorded_ms >= max)
+            || self.is_full(self.max_size_bytes, size_bytes)
+            || (self.is_full(self.max_part_bytes, part_bytes) && !self.is_part_full(part_bytes))
+    }
+
+    /// Whether to continue with a further part now, so that what the encoder still gives out fits into this one.
+    pub(crate) fn is_part_full(&self, part_bytes: u64) -> bool {
+        // An upload that is mostly reserve would be split at every chunk.
+        self.is_full(self.max_part_bytes, part_bytes)
+            && self.max_part_bytes.is_some_and(|max| part_bytes >= max / 2)
+    }
+
+    fn is_full(&self, max: Option<u64>, bytes: u64) -> bool {
         let room = FINAL_CHUNKS
             .saturating_mul(self.largest_chunk_bytes)
             .saturating_add(MARGIN_BYTES);
-        self.max_duration_ms.is_some_and(|max| recorded_ms >= max)
-            || self
-                .max_size_bytes
-                .is_some_and(|max| size_bytes.saturating_add(room) >= max)
+        max.is_some_and(|max| bytes.saturating_add(room) >= max)
     }
 
     /// Whether to warn of so many waiting bytes. Once, and again only after at least half of them went away.
@@ -75,14 +87,14 @@ mod tests {
 
     #[test]
     fn without_limits_nothing_is_reached() {
-        assert!(!limit(None, None).is_reached(u64::MAX, u64::MAX));
+        assert!(!limit(None, None).is_reached(u64::MAX, u64::MAX, u64::MAX));
     }
 
     #[test]
     fn a_length_is_reached_exactly() {
         let limit = limit(Some(60_000), None);
-        assert!(!limit.is_reached(59_999, 0));
-        assert!(limit.is_reached(60_000, 0));
+        assert!(!limit.is_reached(59_999, 0, 0));
+        assert!(limit.is_reached(60_000, 0, 0));
     }
 
     #[test]
@@ -90,21 +102,27 @@ mod tests {
         let mut limit = limit(None, Some(10_000_000));
         limit.saw_chunk(1_000_000);
         limit.saw_chunk(10);
-        assert!(!limit.is_reached(0, 7_000_000 - MARGIN_BYTES - 1));
-        assert!(limit.is_reached(0, 7_000_000 - MARGIN_BYTES));
+        assert!(!limit.is_reached(0, 7_000_000 - MARGIN_BYTES - 1, 0));
+        assert!(limit.is_reached(0, 7_000_000 - MARGIN_BYTES, 0));
     }
 
     #[test]
-    fn the_smaller_of_two_sizes_counts() {
-        for (own, server) in [
-            (Some(1_000_000), 5_000_000),
-            (Some(5_000_000), 1_000_000),
-            (None, 1_000_000),
-        ] {
-            let mut limit = limit(None, own);
-            limit.server_takes(server);
-            assert!(limit.is_reached(0, 1_000_000 - MARGIN_BYTES) && !limit.is_reached(0, 900_000));
-        }
+    fn full_upload_is_continued_in_a_further_part() {
+        let mut limit = limit(None, Some(5_000_000));
+        limit.server_takes(1_000_000);
+        let full = 1_000_000 - MARGIN_BYTES;
+        assert!(!limit.is_part_full(full - 1) && limit.is_part_full(full));
+        assert!(!limit.is_reached(0, full, full));
+        // The whole recording has a limit of its own.
+        assert!(limit.is_reached(0, 5_000_000 - MARGIN_BYTES, 0));
+    }
+
+    #[test]
+    fn upload_that_is_mostly_reserve_ends_the_recording() {
+        let mut limit = limit(None, None);
+        limit.server_takes(1_000_000);
+        limit.saw_chunk(300_000);
+        assert!(limit.is_reached(0, 100_000, 100_000) && !limit.is_part_full(100_000));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(crate) enum Input {
     Pause,
     /// Let time go on.
     Resume,
+    /// Continue with a fresh encoder as a further part of the recording.
+    Split,
     /// End it for this reason.
     Stop(StopReason),
     /// The encoder has given out its last byte, asked to or not. The reason is for when it was not.
@@ -48,6 +50,9 @@ pub(crate) enum Action {
     PauseCapture,
     /// Let the encoder go on.
     ResumeCapture,
+    /// Stop the encoder and start a fresh one on the same source, halted while the recording is paused. The last bytes
+    /// of the old one belong to the part before. Without a fresh one it ends in [`Input::CaptureStopped`].
+    SplitCapture,
     /// Stop the encoder; ends in [`Input::CaptureStopped`].
     StopCapture,
     /// Tell the server that recording has ended; ends in [`Input::StopAnnounced`].
@@ -118,6 +123,7 @@ impl Machine {
                 self.push(Action::ResumeCapture);
                 self.enter(State::Recording);
             }
+            (State::Recording | State::Paused, Input::Split) => self.push(Action::SplitCapture),
             (_, Input::Start | Input::Pause | Input::Resume) | (State::Idle, Input::Stop(_)) => {
                 return Err(RecorderError::WrongState(self.state));
             }

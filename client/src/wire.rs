@@ -21,6 +21,14 @@ pub(crate) fn stop_recording(id: &str) -> String {
     "{\"recording_id\":".to_owned() + id + "}"
 }
 
+/// Begins a recording: `StartRecording`. `continues` is the id, as JSON, of the recording whose next part it is.
+pub(crate) fn start_recording(continues: Option<&str>) -> String {
+    continues.map_or_else(
+        || "{}".to_owned(),
+        |id| "{\"continues\":".to_owned() + id + "}",
+    )
+}
+
 /// Of a `Session`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionNow {
@@ -48,6 +56,8 @@ pub(crate) struct Started {
     pub(crate) recording_id: String,
     pub(crate) upload_url: String,
     pub(crate) max_size_bytes: u64,
+    /// Longest silence of a sender before the server ends the upload; nothing from servers that do not say it.
+    pub(crate) silence_seconds: Option<u64>,
 }
 
 impl Started {
@@ -56,6 +66,7 @@ impl Started {
             recording_id: started.text("recording_id")?,
             upload_url: started.text("upload_url")?,
             max_size_bytes: started.number("max_size_bytes")?,
+            silence_seconds: started.number("silence_seconds"),
         })
     }
 }
@@ -140,8 +151,10 @@ mod tests {
             recording_id: started.recording_id.clone(),
             upload_url: started.upload_url.clone(),
             max_size_bytes: started.max_size_bytes,
+            silence_seconds: Some(600),
         };
-        let written = to_value(&started).unwrap();
+        let mut written = to_value(&started).unwrap();
+        written["silence_seconds"] = json!(600);
         assert_eq!(Started::read(&written), Some(expected));
         assert_eq!(Started::read(&json!({ "recording_id": "r" })), None);
     }
@@ -151,6 +164,9 @@ mod tests {
         let new: NewSession = serde_json::from_str(NEW_SESSION).unwrap();
         assert_eq!((new.app_id.as_str(), new.user_id), ("record", None));
         assert_eq!(new.status, None);
+        assert_eq!(start_recording(None), "{}");
+        let start: Value = serde_json::from_str(&start_recording(Some(r#""r\"1""#))).unwrap();
+        assert_eq!(start.text("continues").as_deref(), Some("r\"1"));
         let stop: StopRecording = serde_json::from_str(&stop_recording(r#""a\"b""#)).unwrap();
         assert_eq!(stop.recording_id.as_deref(), Some("a\"b"));
         let problem = Problem {

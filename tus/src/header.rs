@@ -43,6 +43,9 @@ pub const UPLOAD_CHECKSUM: &str = "upload-checksum";
 pub const UPLOAD_CONCAT: &str = "upload-concat";
 /// HTTP date after which an unfinished upload is gone.
 pub const UPLOAD_EXPIRES: &str = "upload-expires";
+/// Extension of Sortie Recording: the recording was stopped, or its session has ended. The bytes that there are may
+/// still be sent; its sender records no more.
+pub const SORTIE_STOPPED: &str = "sortie-stopped";
 /// The real method, from clients that cannot send `PATCH` or `DELETE`.
 pub const METHOD_OVERRIDE: &str = "x-http-method-override";
 

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
 
 use super::fetch::{Call, Cancel};
+use super::server::retry_after_ms;
+use super::time::sleep;
 use crate::later::{Sender, later};
 use crate::{Authorization, RenewalFailed, Target};
 
@@ -88,11 +90,17 @@ impl Access {
         let mut call = Call::new("POST", url).header("content-type", "application/json");
         call.body = Some("{}".into());
         let cancel = Cancel::new();
-        match call.send(&cancel).await.map(|answer| answer.status()) {
-            Ok(200..300) => Ok(()),
-            Ok(status) if (400..500).contains(&status) && status != 429 => {
-                Err(RenewalFailed::Refused)
+        let Ok(answer) = call.send(&cancel).await else {
+            return Err(RenewalFailed::Unreachable);
+        };
+        match answer.status() {
+            200..300 => Ok(()),
+            429 => {
+                // The caller tries again with its own backoff, but not before this.
+                sleep(retry_after_ms(&answer).unwrap_or_default()).await;
+                Err(RenewalFailed::Unreachable)
             }
+            400..500 => Err(RenewalFailed::Refused),
             _ => Err(RenewalFailed::Unreachable),
         }
     }

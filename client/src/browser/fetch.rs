@@ -22,7 +22,7 @@ pub(super) struct Call {
     pub(super) keepalive: bool,
 }
 
-/// An answer, its body not read yet.
+/// An answer whose body is not read yet.
 pub(super) struct Answer(Response);
 
 /// The body of an answer, piece by piece.

@@ -11,6 +11,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, BlobPropertyBag};
 
 use super::fetch::{Call, Cancel};
+use super::recorder::last_segment;
 use super::spool::Spool;
 use super::transfer::{Transfer, UploadProgress};
 use super::worker::Worker;
@@ -136,6 +137,8 @@ impl Leftover {
                 let all = Some(self.remains.end);
                 (OnServer::Resumable, offset == all && length == all)
             }
+            // What asks for patience says nothing about the upload.
+            Some((408 | 425 | 429, ..)) => (OnServer::Unreachable, false),
             Some((400..500, ..)) => (OnServer::Closed, false),
             _ => (OnServer::Unreachable, false),
         };
@@ -209,11 +212,11 @@ impl Leftover {
         self.on_server.get()
     }
 
-    /// Sends the rest, going on from where the server is, and forgets it here. When the server has closed it and all
-    /// of it is here, it is sent as a new recording. Dropping the future ends the sending; nothing is lost then.
+    /// Sends the rest, going on from where the server is, and forgets it here. When the server has closed it, what is
+    /// here is sent as a new recording, or as a further part if its beginning is only there. Dropping the future ends
+    /// the sending; nothing is lost then.
     ///
     /// # Errors
-    /// [`RecorderError::Gone`] when the server has closed it and its beginning is not here any more;
     /// [`RecorderError::Storage`] when it cannot be read; and whatever the server has against it.
     pub async fn upload(
         &self,
@@ -235,23 +238,38 @@ impl Leftover {
             None => Err(RecorderError::Gone),
         };
         let is_whole = self.remains.start() == 0;
+        let facts = &self.remains.facts;
+        let mut parts = Vec::new();
         let (upload_url, recording) = match resumed {
-            Err(RecorderError::Gone) if is_whole => {
-                let name = self.remains.facts.text(Fact::Name).unwrap_or("recording");
+            Err(RecorderError::Gone) => {
+                let name = facts.text(Fact::Name).unwrap_or("recording");
                 let name = name.to_owned() + "." + file_extension(self.mime_type());
+                // Without its beginning it is a further part of what the server has of it.
+                let own = self.recording_id().or(self.upload_url().map(last_segment));
+                let continues = if is_whole {
+                    facts.text(Fact::Continues)
+                } else {
+                    facts.text(Fact::Continues).or(own)
+                };
+                let spool = Spool::of(0, self.parts().await?);
                 let begun = self
                     .transfer
-                    .begin(self.remains.end, &name, self.mime_type());
+                    .begin(spool.end(), &name, self.mime_type(), continues);
                 let (start, begun) = begun.await?;
-                let spool = self.spool().await?;
-                let url = self.transfer.send(start, &spool, telling());
-                (url.await?, begun.map(|it| it.recording))
+                let url = self.transfer.send(start, &spool, telling()).await?;
+                let recording = begun.map(|it| it.recording);
+                if !is_whole {
+                    let part = recording.clone().unwrap_or_else(|| url.clone());
+                    parts = self.recording_id().or(self.upload_url()).map(str::to_owned).into_iter().chain([part]).collect();
+                }
+                (url, recording)
             }
             resumed => (resumed?, self.recording_id().map(str::to_owned)),
         };
         self.remove();
         Ok(Done {
             recording_id: recording,
+            parts,
             upload_url,
             recorded_ms: self.remains.recorded_ms,
             size_bytes: self.remains.end,

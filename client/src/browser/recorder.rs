@@ -4,7 +4,7 @@ mod core;
 mod upload;
 mod watch;
 
-pub(super) use self::upload::{creation, failure, waiting_for};
+pub(super) use self::upload::{creation, failure, last_segment, waiting_for};
 
 use std::fmt;
 use std::rc::Rc;

@@ -6,14 +6,18 @@ use sortie_tus::client::{Start, UploadLength};
 use wasm_bindgen::JsValue;
 
 use super::access::Access;
-use super::fetch::{Call, Cancel};
+use super::fetch::{Answer, Call, Cancel};
 use super::json;
-use super::time::within;
-use crate::wire::{Fields, NEW_SESSION, Started, stop_recording};
+use super::time::{sleep, within};
+use crate::wire::{Fields, NEW_SESSION, Started, start_recording, stop_recording};
 use crate::{Authorization, RecorderError, RenewalFailed, Target};
 
 /// How long an answer may take.
 const TIMEOUT_MS: u32 = 20_000;
+/// Wait after a 429 that does not say how long.
+const BUSY_MS: u32 = 2_000;
+/// While waiting, the caller is asked this often whether it still wants the answer.
+const WAIT_STEP_MS: u32 = 500;
 
 /// A recording that was begun on our server.
 #[derive(Clone, Debug)]
@@ -23,6 +27,7 @@ pub(super) struct Begun {
     /// Absolute, or relative to the page when the server is the page's own.
     pub(super) upload_url: String,
     pub(super) max_size_bytes: u64,
+    pub(super) silence_ms: Option<u64>,
 }
 
 impl Begun {
@@ -46,31 +51,56 @@ pub async fn create_session(
 ) -> Result<String, RecorderError> {
     let base = base.into();
     let access = Access::new(authorization, &Target::server(&base));
-    Server { base, access }.create_session().await
+    Server::new(base, access).create_session().await
 }
+
+/// Told of a wait in milliseconds, and of its end; returns whether the answer is still wanted.
+pub(super) type OnWait = Rc<dyn Fn(Option<u32>) -> bool>;
 
 /// Our server, as the recorder needs it.
 pub(super) struct Server {
-    pub(super) base: String,
-    pub(super) access: Rc<Access>,
+    base: String,
+    access: Rc<Access>,
+    on_wait: OnWait,
 }
 
 impl Server {
-    /// Begins a recording, in a session of its own if none is given.
-    pub(super) async fn begin(&self, session: Option<String>) -> Result<Begun, RecorderError> {
+    pub(super) fn new(base: String, access: Rc<Access>) -> Self {
+        Self {
+            base,
+            access,
+            on_wait: Rc::new(|_| true),
+        }
+    }
+
+    /// Tells `on_wait` when the server asks for patience.
+    pub(super) fn telling(mut self, on_wait: OnWait) -> Self {
+        self.on_wait = on_wait;
+        self
+    }
+
+    /// Begins a recording, in a session of its own if none is given: the next part of the recording `continues`, or
+    /// another one.
+    pub(super) async fn begin(
+        &self,
+        session: Option<String>,
+        continues: Option<&str>,
+    ) -> Result<Begun, RecorderError> {
         let session = match session {
             Some(session) => session,
             None => self.create_session().await?,
         };
         let id = encode(&session);
         let path = "/api/sessions/".to_owned() + &id + "/recording/start";
-        let started = self.post(&path, "{}").await?;
+        let body = start_recording(continues.map(json::string).as_deref());
+        let started = self.post(&path, &body).await?;
         let started = Started::read(&started).ok_or_else(unexpected)?;
         Ok(Begun {
             session,
             recording: started.recording_id,
             upload_url: self.resolve(started.upload_url),
             max_size_bytes: started.max_size_bytes,
+            silence_ms: started.silence_seconds.map(|it| it.saturating_mul(1_000)),
         })
     }
 
@@ -97,11 +127,18 @@ impl Server {
 
     /// The object that it is answered with.
     async fn post(&self, path: &str, body: &str) -> Result<JsValue, RecorderError> {
-        let (mut status, mut text) = self.attempt(path, body).await?;
-        if status == 401 {
-            self.access.renew().await.map_err(signed_out)?;
-            (status, text) = self.attempt(path, body).await?;
-        }
+        let mut renewed = false;
+        let (status, text) = loop {
+            let (status, text, retry_after_ms) = self.attempt(path, body).await?;
+            match (status, retry_after_ms) {
+                (401, _) if !renewed => {
+                    self.access.renew().await.map_err(signed_out)?;
+                    renewed = true;
+                }
+                (429, _) | (503, Some(_)) => self.wait(retry_after_ms.unwrap_or(BUSY_MS)).await?,
+                _ => break (status, text),
+            }
+        };
         let answer = json::object(&text);
         match (status, answer) {
             (401, _) => Err(RecorderError::SignedOut),
@@ -112,8 +149,25 @@ impl Server {
         }
     }
 
-    /// Status and body of the answer.
-    async fn attempt(&self, path: &str, body: &str) -> Result<(u16, String), RecorderError> {
+    /// Waits as long as the server asked for.
+    async fn wait(&self, ms: u32) -> Result<(), RecorderError> {
+        let mut left_ms = ms.max(1);
+        let mut wanted = (self.on_wait)(Some(left_ms));
+        while wanted && left_ms > 0 {
+            let step_ms = left_ms.min(WAIT_STEP_MS);
+            sleep(step_ms).await;
+            left_ms -= step_ms;
+            wanted = (self.on_wait)((left_ms > 0).then_some(left_ms));
+        }
+        if wanted { Ok(()) } else { Err(RecorderError::Aborted) }
+    }
+
+    /// Status and body of the answer, and the wait it asks for.
+    async fn attempt(
+        &self,
+        path: &str,
+        body: &str,
+    ) -> Result<(u16, String, Option<u32>), RecorderError> {
         let call =
             Call::new("POST", self.base.clone() + path).header("content-type", "application/json");
         let mut call = self.access.authorize(call).await.map_err(signed_out)?;
@@ -124,7 +178,8 @@ impl Server {
                 .send(&cancel)
                 .await
                 .map_err(|_| RecorderError::Unreachable)?;
-            Ok((answer.status(), answer.text().await))
+            let retry_after_ms = retry_after_ms(&answer);
+            Ok((answer.status(), answer.text().await, retry_after_ms))
         };
         let answer = within(TIMEOUT_MS, Box::pin(answer)).await;
         answer.unwrap_or(Err(RecorderError::Unreachable))
@@ -136,6 +191,12 @@ fn signed_out(failed: RenewalFailed) -> RecorderError {
         RenewalFailed::Refused => RecorderError::SignedOut,
         RenewalFailed::Unreachable => RecorderError::Unreachable,
     }
+}
+
+/// `Retry-After` in seconds, as milliseconds; nothing when it is missing or a date.
+pub(super) fn retry_after_ms(answer: &Answer) -> Option<u32> {
+    let seconds: u32 = answer.header("retry-after")?.trim().parse().ok()?;
+    Some(seconds.saturating_mul(1_000))
 }
 
 /// Success without what belongs to it.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use sortie_tus::client::{Notice, Start};
+use sortie_tus::client::{Config, Notice, Start};
 use web_sys::Blob;
 
 use super::access::Access;
@@ -45,24 +45,25 @@ impl Transfer {
         size: u64,
         filename: &str,
         mime_type: &str,
+        continues: Option<&str>,
     ) -> Result<(Start, Option<Begun>), RecorderError> {
         let (base, session) = match &self.target {
             Target::Server { base, session } => (base, session),
             Target::Tus { endpoint } => {
-                return Ok((creation(endpoint, filename, mime_type), None));
+                return Ok((creation(endpoint, filename, mime_type, continues), None));
             }
         };
-        let server = Server {
-            base: base.clone(),
-            access: Rc::clone(&self.access),
-        };
-        let begun = match server.begin(session.clone()).await {
-            // The session it was recorded in is over: what was recorded is not.
-            Err(RecorderError::Refused { status, .. }) if session.is_some() && status != 401 => {
-                server.begin(None).await?
-            }
-            begun => begun?,
-        };
+        let server = Server::new(base.clone(), Rc::clone(&self.access));
+        let mut begun = server.begin(session.clone(), continues).await;
+        // The recording it belongs to was deleted.
+        if matches!(begun, Err(RecorderError::Refused { .. })) && continues.is_some() {
+            begun = server.begin(session.clone(), None).await;
+        }
+        // The session it was recorded in is over: what was recorded is not.
+        if matches!(begun, Err(RecorderError::Refused { .. })) && session.is_some() {
+            begun = server.begin(None, None).await;
+        }
+        let begun = begun?;
         if size > begun.max_size_bytes {
             return Err(RecorderError::TooLarge);
         }
@@ -90,6 +91,7 @@ impl Transfer {
             Rc::clone(spool),
             Rc::clone(&self.access),
             Checksums::new(&self.target),
+            Config::default(),
             move |notice| {
                 let before = progress.get();
                 let mut now = before;
@@ -150,12 +152,15 @@ pub async fn upload_file(
     if size_bytes == 0 {
         return Err(RecorderError::Empty);
     }
-    let (start, begun) = transfer.begin(size_bytes, filename, &file.type_()).await?;
+    let (start, begun) = transfer
+        .begin(size_bytes, filename, &file.type_(), None)
+        .await?;
     let spool = Spool::of(0, [file.clone()]);
     let upload_url = transfer.send(start, &spool, on_progress).await?;
     Ok(Done {
         recording_id: begun.map(|it| it.recording),
         upload_url,
+        parts: Vec::new(),
         recorded_ms: 0,
         size_bytes,
         mime_type: file.type_(),

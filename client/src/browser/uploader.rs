@@ -54,12 +54,13 @@ impl Uploader {
         spool: Rc<Spool>,
         access: Rc<Access>,
         checksums: Rc<Checksums>,
+        config: Config,
         notify: impl Fn(Notice) + 'static,
     ) -> Self {
         // Fifty-three random bits spread the waits of many senders well enough.
         let seed = whole(js_sys::Math::random() * 9_007_199_254_740_992.0);
         let now = whole(now_ms());
-        let mut machine = Upload::new(now, start, Config::default(), seed);
+        let mut machine = Upload::new(now, start, config, seed);
         machine.handle_released(spool.start());
         machine.handle_available(now, spool.available());
         let driver = Rc::new_cyclic(|this| Driver {

@@ -127,6 +127,37 @@ fn an_encoder_that_gave_nothing_is_no_success() {
 }
 
 #[test]
+fn split_restarts_the_encoder_while_capturing_and_never_else() {
+    let mut machine = after(TO_RECORDING);
+    check(&mut machine, Input::Split, &[Action::SplitCapture]);
+    // The fresh encoder has started: that is no news.
+    check(&mut machine, Input::CaptureStarted, &[]);
+    assert_eq!(machine.state(), State::Recording);
+    machine.handle(Input::Pause).expect("recording");
+    while machine.poll().is_some() {}
+    check(&mut machine, Input::Split, &[Action::SplitCapture]);
+    assert_eq!(machine.state(), State::Paused);
+
+    for inputs in [
+        &[][..],
+        &[Input::Start],
+        &[Input::Start, Input::Prepared],
+        &[
+            Input::Start,
+            Input::Prepared,
+            Input::CaptureStarted,
+            Input::Stop(StopReason::User),
+        ],
+        &[Input::Start, Input::Abort],
+    ] {
+        let mut machine = after(inputs.iter().cloned());
+        let state = machine.state();
+        check(&mut machine, Input::Split, &[]);
+        assert_eq!(machine.state(), state);
+    }
+}
+
+#[test]
 fn the_first_reason_counts() {
     let mut machine = after(TO_RECORDING);
     machine
@@ -235,6 +266,7 @@ fn no_order_of_inputs_breaks_the_rules() {
         Input::CaptureStarted,
         Input::Pause,
         Input::Resume,
+        Input::Split,
         Input::Stop(StopReason::User),
         Input::CaptureStopped(StopReason::TrackEnded),
         Input::StopAnnounced,

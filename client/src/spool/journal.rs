@@ -33,12 +33,14 @@ pub(crate) enum Fact {
     At,
     /// Nothing follows: the recording was stopped.
     Ended,
+    /// Id on our server, or on another one the last segment of the upload's URL, of the recording whose part it is.
+    Continues,
 }
 
 /// The version written here; another one is not read.
 const VERSION: &str = "1";
 
-const NAMES: [(Fact, &str); 13] = [
+const NAMES: [(Fact, &str); 14] = [
     (Fact::Version, "sortie-spool"),
     (Fact::Owner, "owner"),
     (Fact::Server, "server"),
@@ -52,6 +54,7 @@ const NAMES: [(Fact, &str); 13] = [
     (Fact::From, "from"),
     (Fact::At, "at"),
     (Fact::Ended, "ended"),
+    (Fact::Continues, "continues"),
 ];
 
 /// The latest value of each fact, in the order in which they were first told.

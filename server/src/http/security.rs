@@ -21,7 +21,8 @@ const ALLOWED_METHODS: HeaderValue =
 /// What it may read, beyond what every page may: the headers of tus, paging, downloads and refusals.
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "accept-ranges, content-disposition, content-range, etag, link, location, retry-after, sortie-silence-seconds, \
-     tus-checksum-algorithm, tus-extension, tus-max-size, tus-resumable, tus-version, upload-concat, upload-defer-length, upload-expires, \
+     sortie-stopped, tus-checksum-algorithm, tus-extension, tus-max-size, tus-resumable, tus-version, upload-concat, \
+     upload-defer-length, upload-expires, \
      upload-length, upload-metadata, upload-offset, www-authenticate, x-request-id",
 );
 /// Two hours is the most that Chromium remembers.

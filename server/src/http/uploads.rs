@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use sha2::{Digest as _, Sha256};
-use sortie_api::ProblemCode;
+use sortie_api::{ProblemCode, RecordingStatus};
 use sortie_tus::header::{self as tus, Concat};
 use sortie_tus::metadata::Metadata;
 use sortie_tus::server::{
@@ -85,6 +85,14 @@ fn insert_silence(headers: &mut HeaderMap, state: &AppState) {
         SILENCE_SECONDS,
         &state.config.silence.as_secs().to_string(),
     );
+}
+
+/// Tells the sender of an open upload that its recording was stopped. The next answer tells it, so no sender needs the
+/// event stream for that.
+fn insert_stopped(headers: &mut HeaderMap, is_stopped: bool) {
+    if is_stopped {
+        insert(headers, tus::SORTIE_STOPPED, "1");
+    }
 }
 
 /// Every answer says which protocol it speaks, refusals too.
@@ -343,6 +351,7 @@ async fn position(
             expires_ms.or_else(|| state.ingest.part_expires_ms(&row)),
         );
     }
+    insert_stopped(answer, row.status == RecordingStatus::Uploading);
     if !row.upload_concat.is_empty() {
         insert(answer, tus::UPLOAD_CONCAT, &row.upload_concat);
     }
@@ -363,13 +372,15 @@ async fn append(
         let append = protocol(&state).append(lookup(&parts.headers))?;
         // Whose it is does not change while it grows: no query for every chunk.
         let session = caller.session.as_deref();
+        let mut is_stopped = false;
         if !state.ingest.is_growing_for(&id, &caller.user_id, session) {
-            recordings::owned(&state, &caller, &id).await?;
+            let row = recordings::owned(&state, &caller, &id).await?;
+            is_stopped = row.status == RecordingStatus::Uploading;
         }
-        ApiResult::Ok(append)
+        ApiResult::Ok((append, is_stopped))
     };
-    let append = match admitted.await {
-        Ok(append) => append,
+    let (append, is_stopped) = match admitted.await {
+        Ok(admitted) => admitted,
         Err(error) => {
             drain_unless_held_back(&parts.headers, body).await;
             return error.into_response();
@@ -384,6 +395,8 @@ async fn append(
                 tus::UPLOAD_OFFSET,
                 &position.offset.to_string(),
             );
+            let is_stopped = is_stopped || state.ingest.is_stopped(&id);
+            insert_stopped(response.headers_mut(), is_stopped);
             insert_expires(response.headers_mut(), state.ingest.expires_ms(&id));
             response
         }

@@ -309,6 +309,7 @@ impl Ingest {
         }
         if let Some(slot) = self.0.known_slot(id) {
             self.0.heard(&slot);
+            locked(&slot.seen).stopped = true;
         }
         Ok(self.0.row(id).await?.status)
     }
@@ -393,6 +394,13 @@ impl Ingest {
                 owner.user_id == user_id && session.is_none_or(|it| it == owner.session_id)
             })
         })
+    }
+
+    /// Whether the sender of a growing recording must be told that it was stopped. `false` says nothing about an
+    /// upload that this server has not seen since its start.
+    pub(crate) fn is_stopped(&self, id: &str) -> bool {
+        let slot = self.0.known_slot(id);
+        slot.is_some_and(|slot| locked(&slot.seen).stopped)
     }
 
     /// What can be seen of a growing recording.

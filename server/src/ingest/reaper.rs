@@ -140,7 +140,12 @@ impl Ingest {
                     continue;
                 }
             };
-            let seen = *locked(&slot.seen);
+            let seen = {
+                let mut seen = locked(&slot.seen);
+                // Another server may have been told of the end.
+                seen.stopped |= session_ended.is_some();
+                *seen
+            };
             let patience = match session_ended {
                 Some(_) => silence.min(SESSION_GRACE),
                 None => silence,

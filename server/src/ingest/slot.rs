@@ -58,6 +58,8 @@ pub(super) struct Seen {
     pub(super) last_activity: Duration,
     /// Attended time at which its session was first seen ended.
     pub(super) session_ended: Option<Duration>,
+    /// Its recording was stopped, or its session has ended: its sender is told so.
+    pub(super) stopped: bool,
     /// Everything has arrived, but finishing failed and is to be tried again.
     pub(super) finish_again: Option<Interrupted>,
 }

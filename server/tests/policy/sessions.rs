@@ -166,6 +166,40 @@ async fn a_sender_that_goes_on_after_its_session_has_its_time_and_no_more() {
 }
 
 #[tokio::test]
+async fn next_answer_tells_a_sender_that_its_recording_was_stopped() {
+    let mut server = TestServer::start().await;
+    let webm = chromium_webm();
+    for (case, by_session) in [("session ended", true), ("recording stopped", false)] {
+        let ann = match case {
+            "session ended" => server.user("ann").await,
+            _ => server.sign_in("ann", "a good password").await,
+        };
+        let (recording, session) = ann.start_recording().await;
+        let upload = format!("/api/uploads/{recording}");
+        let told = async |ann: &Client, offset: usize| {
+            let chunk = webm[offset..offset + 1000].to_vec();
+            let sent = ann.patch(&upload, offset as u64, chunk).send().await;
+            let sent = sent.expect("an answer");
+            assert_eq!(sent.status(), 204, "{case}");
+            let asked = ann.tus(reqwest::Method::HEAD, &upload).send().await.expect("an answer");
+            assert_eq!(asked.status(), 200, "{case}");
+            [header(&sent, "sortie-stopped"), header(&asked, "sortie-stopped")]
+        };
+        assert_eq!(told(&ann, 0).await, ["", ""], "{case}");
+        if by_session {
+            json_of(ann.post(&format!("/api/sessions/{session}/stop")), 200).await;
+        } else {
+            stop_recording(&ann, &session, &recording).await;
+        }
+        assert_eq!(told(&ann, 1000).await, ["1", "1"], "{case}");
+        // A server that was restarted meanwhile tells it, too.
+        server.restart().await;
+        let ann = server.sign_in("ann", "a good password").await;
+        assert_eq!(told(&ann, 2000).await, ["1", "1"], "{case}");
+    }
+}
+
+#[tokio::test]
 async fn sessions_are_listed_in_pages_and_by_status() {
     let server = TestServer::start().await;
     let (admin, ann) = (server.admin().await, server.user("ann").await);

@@ -50,7 +50,7 @@ impl Response {
             retry_after_ms: seconds("retry-after"),
             tus: header(header::TUS_RESUMABLE).is_some(),
             silence_ms: seconds("sortie-silence-seconds"),
-            stopped: header("sortie-stopped").is_some(),
+            stopped: header(header::SORTIE_STOPPED).is_some(),
             invalid_token: header("www-authenticate")
                 .is_some_and(|value| value.as_ref().contains("invalid_token")),
         }

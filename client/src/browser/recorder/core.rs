@@ -13,9 +13,9 @@ use super::super::{document, is_hidden, now_ms, window};
 use super::upload::Remote;
 use super::watch::Watch;
 use crate::clock::RecordedClock;
-use crate::ledger::Ledger;
 use crate::limit::Limit;
 use crate::machine::{Action, Input, Machine};
+use crate::parts::Parts;
 use crate::{Done, Event, Options, Progress, RecorderError, State, StopReason, Waiting, Warning};
 
 pub(super) struct Core {
@@ -25,11 +25,13 @@ pub(super) struct Core {
     machine: RefCell<Machine>,
     clock: RefCell<RecordedClock>,
     limit: RefCell<Limit>,
-    pub(super) ledger: RefCell<Ledger>,
+    pub(super) parts: RefCell<Parts>,
     pub(super) waiting: Cell<Option<Waiting>>,
     pub(super) remote: Remote,
     pub(super) source: RefCell<Option<OpenSource>>,
     capture: RefCell<Option<Capture>>,
+    /// Encoders of the parts before, until they have given out their last byte.
+    former: RefCell<Vec<(usize, Capture)>>,
     mime_type: RefCell<Option<String>>,
     pub(super) watch: Watch,
     page: RefCell<Vec<DomListener>>,
@@ -46,11 +48,12 @@ impl Core {
             machine: RefCell::default(),
             clock: RefCell::default(),
             limit: RefCell::new(Limit::new(&options)),
-            ledger: RefCell::default(),
+            parts: RefCell::default(),
             waiting: Cell::default(),
             remote: Remote::new(&options),
             source: RefCell::default(),
             capture: RefCell::default(),
+            former: RefCell::default(),
             mime_type: RefCell::default(),
             watch: Watch::new(&options),
             page: RefCell::default(),
@@ -107,10 +110,16 @@ impl Core {
     fn carry_out(&self, action: Action) {
         match action {
             Action::Prepare => Remote::prepare(&self.this),
-            Action::StartCapture => self.start_capture(),
+            Action::StartCapture => {
+                // Not when it tells that it has started: a busy page hears of that seconds later.
+                let asked_ms = now_ms();
+                match self.start_capture(0) {
+                    Ok(()) => self.clock.borrow_mut().run(asked_ms),
+                    Err(error) => self.news(Input::CannotStart(error)),
+                }
+            }
             Action::BeginUpload => {
-                let mime_type = self.mime_type().unwrap_or_default();
-                Remote::begin(&self.this, self, &self.options.filename, &mime_type);
+                Remote::begin(self);
                 self.watch_page();
                 self.begin_watch();
             }
@@ -122,6 +131,7 @@ impl Core {
                 self.with_capture(Capture::resume);
                 self.clock.borrow_mut().run(now_ms());
             }
+            Action::SplitCapture => self.split_capture(),
             Action::StopCapture => {
                 self.watch_canvas();
                 self.clock.borrow_mut().halt(now_ms());
@@ -132,7 +142,7 @@ impl Core {
                 self.clock.borrow_mut().halt(now_ms());
                 self.release();
             }
-            Action::EndUpload => self.remote.end(),
+            Action::EndUpload => self.remote.end(self),
             Action::Discard => self.remote.discard(),
             Action::Entered(state) => {
                 self.tell(Event::State(state));
@@ -145,50 +155,76 @@ impl Core {
             Action::Failed(error) => {
                 self.rest();
                 // Offered by `recover` from now on.
-                self.remote.spool.let_go();
+                self.remote.let_go();
                 self.tell(Event::Failed(error));
             }
         }
     }
 
-    fn start_capture(&self) {
+    /// Starts an encoder that fills part `number`.
+    fn start_capture(&self, number: usize) -> Result<(), RecorderError> {
         let this = self.this.clone();
-        let asked_ms = now_ms();
-        let started = match self.source.borrow().as_ref() {
-            Some(source) => Capture::start(
-                &source.stream(),
-                source.has_audio(),
-                &self.options,
-                move |event| {
-                    if let Some(core) = this.upgrade() {
-                        core.capture_event(event);
-                    }
-                },
-            ),
-            None => Err(RecorderError::NoTracks),
-        };
-        match started {
-            Ok(capture) => {
-                // Not when it tells that it has started: a busy page hears of that seconds later.
-                self.clock.borrow_mut().run(asked_ms);
-                self.capture.replace(Some(capture));
+        let source = self.source.borrow();
+        let source = source.as_ref().ok_or(RecorderError::NoTracks)?;
+        let capture = Capture::start(
+            &source.stream(),
+            source.has_audio(),
+            &self.options,
+            move |event| {
+                if let Some(core) = this.upgrade() {
+                    core.capture_event(number, event);
+                }
+            },
+        )?;
+        self.capture.replace(Some(capture));
+        Ok(())
+    }
+
+    /// Lets a fresh encoder fill a further part.
+    fn split_capture(&self) {
+        let before = self.remote.number();
+        if let Some(capture) = self.capture.take() {
+            capture.stop();
+            self.former.borrow_mut().push((before, capture));
+        }
+        self.parts.borrow_mut().add();
+        let number = self.remote.add_part(self);
+        self.watch.heard();
+        match self.start_capture(number) {
+            Ok(()) if self.state() == State::Paused => self.with_capture(Capture::pause),
+            Ok(()) => {}
+            Err(error) => {
+                self.tell(Event::Warning(Warning::Encoder(error.to_string())));
+                self.remote.captured(number);
+                self.news(Input::CaptureStopped(StopReason::EncoderFailed));
             }
-            Err(error) => self.news(Input::CannotStart(error)),
         }
     }
 
-    fn capture_event(&self, event: CaptureEvent) {
+    fn capture_event(&self, number: usize, event: CaptureEvent) {
+        if number < self.remote.number() {
+            match event {
+                CaptureEvent::Chunk(blob) => self.chunk(number, blob),
+                CaptureEvent::Stopped => {
+                    self.former.borrow_mut().retain(|it| it.0 != number);
+                    self.remote.captured(number);
+                }
+                CaptureEvent::Started | CaptureEvent::Fault(_) => {}
+            }
+            return;
+        }
         match event {
             CaptureEvent::Started => {
                 let mime_type = self.capture.borrow().as_ref().map(Capture::mime_type);
                 self.mime_type.replace(mime_type);
                 self.news(Input::CaptureStarted);
             }
-            CaptureEvent::Chunk(blob) => self.chunk(blob),
+            CaptureEvent::Chunk(blob) => self.chunk(number, blob),
             CaptureEvent::Stopped => {
                 let reason = self.source.borrow().as_ref().map(OpenSource::end_reason);
                 let reason = reason.unwrap_or(StopReason::TrackEnded);
-                let is_empty = self.ledger.borrow().size_bytes() == 0;
+                let is_empty = self.parts.borrow().size_bytes() == 0;
+                self.remote.captured(number);
                 self.news(if is_empty {
                     Input::CapturedNothing(reason)
                 } else {
@@ -216,22 +252,26 @@ impl Core {
         }
     }
 
-    fn chunk(&self, blob: Blob) {
+    fn chunk(&self, number: usize, blob: Blob) {
         if self.watch.chunk(blob.size() == 0.0) {
             self.clock.borrow_mut().heard(now_ms());
         }
         let recorded_ms = self.recorded_ms();
-        let size = self.remote.spool.push(blob, recorded_ms);
-        self.ledger.borrow_mut().recorded(size, recorded_ms);
+        let size = self.remote.push(number, blob, recorded_ms);
+        self.parts.borrow_mut().recorded(number, size, recorded_ms);
         self.limit.borrow_mut().saw_chunk(size);
         self.report();
         self.check_limits();
     }
 
     pub(super) fn check_limits(&self) {
-        let (size, pending) = {
-            let ledger = self.ledger.borrow();
-            (ledger.size_bytes(), ledger.pending_bytes())
+        let (size, pending, latest) = {
+            let parts = self.parts.borrow();
+            (
+                parts.size_bytes(),
+                parts.pending_bytes(),
+                parts.latest_bytes(),
+            )
         };
         if self.limit.borrow_mut().is_backlog_news(pending) {
             self.tell(Event::Warning(Warning::Backlog {
@@ -240,8 +280,21 @@ impl Core {
         }
         // A recording that has fallen silent ends by itself, too.
         let elapsed_ms = self.clock.borrow().elapsed_ms(now_ms());
-        if self.state().is_capturing() && self.limit.borrow().is_reached(elapsed_ms, size) {
+        if !self.state().is_capturing() {
+            return;
+        }
+        let (is_reached, is_full) = {
+            let limit = self.limit.borrow();
+            (
+                limit.is_reached(elapsed_ms, size, latest),
+                limit.is_part_full(latest),
+            )
+        };
+        if is_reached {
             self.news(Input::Stop(StopReason::LimitReached));
+        } else if is_full {
+            self.tell(Event::Warning(Warning::Continued));
+            self.news(Input::Split);
         }
     }
 
@@ -262,16 +315,16 @@ impl Core {
 
     fn succeed(&self) {
         self.rest();
-        self.remote.spool.remove();
         let recorded_ms = self.recorded_ms();
-        self.ledger.borrow_mut().complete(recorded_ms);
+        self.parts.borrow_mut().complete(recorded_ms);
         self.waiting.set(None);
         self.report();
         self.tell(Event::Done(Done {
             recording_id: self.recording_id(),
             upload_url: self.remote.url().unwrap_or_default(),
+            parts: self.remote.parts(),
             recorded_ms,
-            size_bytes: self.ledger.borrow().size_bytes(),
+            size_bytes: self.parts.borrow().size_bytes(),
             mime_type: self.mime_type().unwrap_or_default(),
         }));
     }
@@ -318,6 +371,7 @@ impl Core {
 
     /// Nothing is left to be watched.
     fn rest(&self) {
+        self.former.take();
         self.watch.end();
         self.page.take();
     }
@@ -351,14 +405,14 @@ impl Core {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let ledger = self.ledger.borrow();
+        let parts = self.parts.borrow();
         Progress {
             recorded_ms: self.recorded_ms(),
-            size_bytes: ledger.size_bytes(),
-            safe_ms: ledger.safe_ms(),
-            safe_bytes: ledger.safe_bytes(),
-            pending_bytes: ledger.pending_bytes(),
-            store: self.remote.spool.store(),
+            size_bytes: parts.size_bytes(),
+            safe_ms: parts.safe_ms(),
+            safe_bytes: parts.safe_bytes(),
+            pending_bytes: parts.pending_bytes(),
+            store: self.remote.store(),
             waiting: self.waiting.get(),
         }
     }

@@ -53,6 +53,11 @@ impl Watch {
         self.watchdog.borrow_mut().chunk(wall_ms(), is_empty)
     }
 
+    /// The encoder works, or a fresh one has begun.
+    pub(super) fn heard(&self) {
+        self.watchdog.borrow_mut().heard(wall_ms());
+    }
+
     /// Nothing is recorded any more: the screen may go off.
     pub(super) fn sleep(&self) {
         self.awake.take();
@@ -144,8 +149,8 @@ impl Core {
     }
 
     fn watch_memory(&self) {
-        let in_memory = self.remote.spool.store() == Store::Memory;
-        let pending = self.ledger.borrow().pending_bytes();
+        let in_memory = self.remote.store() == Store::Memory;
+        let pending = self.parts.borrow().pending_bytes();
         let is_paused = self.state() == State::Paused;
         let mut room = self.watch.room.get();
         let relief = room.check(now_ms(), in_memory, pending, is_paused);
@@ -162,7 +167,7 @@ impl Core {
     }
 
     fn watch_quota(&self) {
-        if self.remote.spool.store() == Store::Memory {
+        if self.remote.store() == Store::Memory {
             return;
         }
         let this = self.this.clone();
