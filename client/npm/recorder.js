@@ -4,7 +4,8 @@
 import { inCore, inLater, load, typed } from './loading.js';
 import { recover } from './leftover.js';
 
-const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error'];
+/** `aborted` is for this module only: for the page it is no event. */
+const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error', 'aborted'];
 const NOTHING_YET = Object.freeze({
   recorded: 0, safeUntil: 0, sizeBytes: 0, safeBytes: 0, pendingBytes: 0, bitrate: 0, spool: 'memory', waiting: null,
 });
@@ -19,9 +20,13 @@ export class Recorder extends EventTarget {
   /** Recordings before this one, whose encoders had fallen silent. */
   #parts = [];
   #restarting = false;
+  #settle;
 
   constructor(options) {
     super();
+    this.finished = new Promise((resolve, reject) => { this.#settle = { resolve, reject }; });
+    // A page that does not ask for it is told by events.
+    this.finished.catch(() => {});
     this.#options = options;
     // A click should find it loaded; whether that failed, the first call says.
     if (typeof document !== 'undefined') load().catch(() => {});
@@ -49,10 +54,17 @@ export class Recorder extends EventTarget {
   #heard(name, detail, Core) {
     if (name === 'progress') detail = this.#whole(detail);
     // The promise of `stop()` says the same, and waits for the parts, too.
+    if (name === 'aborted') return this.#settle.resolve(null);
     if (name === 'done' && this.#parts.length) {
-      this.#all(detail).then((all) => this.#tell('done', all), (error) => this.#tell('error', typed(error)));
-    } else this.#tell(name, detail);
+      this.#all(detail).then((all) => this.#end('done', all), (error) => this.#end('error', typed(error)));
+    } else this.#end(name, detail);
     if (name === 'warning' && detail.code === 'no_data') this.#restart(Core);
+  }
+
+  #end(name, detail) {
+    if (name === 'done') this.#settle.resolve(detail);
+    if (name === 'error') this.#settle.reject(detail);
+    this.#tell(name, detail);
   }
 
   #tell(name, detail) { this.dispatchEvent(new CustomEvent(name, { detail })); }
@@ -116,15 +128,17 @@ export class Recorder extends EventTarget {
     if (!this.#parts.length) return done;
     const before = await Promise.all(this.#parts.map((it) => it.finished));
     const { recorded, sizeBytes } = this.#whole({ ...done, safeUntil: done.recorded, safeBytes: done.sizeBytes, pendingBytes: 0 });
-    return { ...done, recorded, sizeBytes, parts: [...before, done].map((it) => it.recordingId ?? it.uploadUrl) };
+    return { ...done, recorded, sizeBytes, parts: [...before, done].flatMap((it) => it.parts ?? it.recordingId ?? it.uploadUrl) };
   }
 
   start(options) { return this.#call('start', options); }
   pause() { return this.#call('pause'); }
   resume() { return this.#call('resume'); }
-  async stop({ sessionEnded = false } = {}) {
-    const done = await this.#call('stop', sessionEnded);
-    return inCore(() => this.#all(done));
+  stop({ sessionEnded = false } = {}) {
+    const stopped = this.#call('stop', sessionEnded).then((done) => inCore(() => this.#all(done)));
+    // A page that goes away stops and does not wait: `finished` and the events tell the same.
+    stopped.catch(() => {});
+    return stopped;
   }
   abort() {
     for (const { inner } of this.#parts) inner.abort();
@@ -150,8 +164,6 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
   signal?.throwIfAborted();
   const over = new AbortController();
   let recorder;
-  /** Resolves when the server holds what that recorder has recorded, or never will. */
-  let finished;
   let busy = false;
 
   const record = async () => {
@@ -164,10 +176,6 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
       recorder = new Recorder({ ...options, source: found });
       const stopped = new Promise((resolve) => {
         recorder.on('statechange', (state) => STOPPED.has(state) && resolve());
-      });
-      finished = new Promise((resolve) => {
-        recorder.on('done', resolve);
-        recorder.on('error', resolve);
       });
       onRecorder?.(recorder);
       await recorder.start();
@@ -194,8 +202,8 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
     // It may still be asking for permission.
     if (recorder.state === 'idle') return recorder.abort();
     // What goes wrong now is an event of the recorder.
-    if (!STOPPED.has(recorder.state)) recorder.stop({ sessionEnded: true }).catch(() => {});
-    await finished;
+    if (!STOPPED.has(recorder.state)) recorder.stop({ sessionEnded: true });
+    await recorder.finished.catch(() => {});
   });
 }
 

@@ -175,7 +175,9 @@ impl fmt::Display for Warning {
             }
             Self::TaintedCanvas => return RecorderError::TaintedCanvas.fmt(f),
             Self::Restarted => "The browser's encoder fell silent. A new recording has begun.",
-            Self::Continued => "The server closed the upload. The recording continues as a further part.",
+            Self::Continued => {
+                "The server closed the upload. The recording continues as a further part."
+            }
             Self::VideoEnded => "The picture has ended: its track was stopped.",
 
             Self::Slept { asleep_ms } => {

@@ -78,6 +78,8 @@ struct Shared {
     source: RefCell<Option<Source>>,
     opening: Cell<bool>,
     aborted: Cell<bool>,
+    /// How it ended, once it has.
+    outcome: RefCell<Option<Result<Done, RecorderError>>>,
     listeners: RefCell<Vec<(String, Function)>>,
     own_listener: RefCell<Option<EventListener>>,
     signal: RefCell<Option<DomListener>>,
@@ -99,6 +101,7 @@ impl Recorder {
             source: RefCell::new(Some(source)),
             opening: Cell::default(),
             aborted: Cell::default(),
+            outcome: RefCell::default(),
             listeners: RefCell::default(),
             own_listener: RefCell::default(),
             signal: RefCell::default(),
@@ -135,12 +138,18 @@ impl Recorder {
         or_reject(|| {
             let signal = options::signal(options.as_ref().map(AsRef::as_ref))?;
             let shared = Rc::clone(&self.shared);
-            shared.abort_with(signal);
+            let wrong_state = RecorderError::WrongState(shared.recorder.state());
+            let is_second = shared.opening.replace(true);
+            if !is_second {
+                shared.abort_with(signal);
+            }
             Ok(promise(async move {
-                if shared.aborted.get() {
-                    return Err(RecorderError::Aborted);
+                if is_second {
+                    return Err(wrong_state);
                 }
-                shared.open().await?;
+                let opened = shared.open().await;
+                shared.opening.set(false);
+                opened?;
                 shared.recorded().await.map(|()| JsValue::UNDEFINED)
             }))
         })
@@ -158,16 +167,20 @@ impl Recorder {
         promise(async move { resumed.map(|()| JsValue::UNDEFINED) })
     }
 
-    /// Ends the recording. Resolves when the server holds all of it. `sessionEnded` says that the session
-    /// that was being watched is over.
+    /// Ends the recording. Resolves when the server holds all of it; every further call settles in the same way.
+    /// While it is starting this cancels it, and rejects with `aborted`. `sessionEnded` says that the session that was
+    /// being watched is over.
     pub fn stop(&self, session_ended: Option<bool>) -> PromiseDone {
         let reason = if session_ended == Some(true) {
             StopReason::SessionEnded
         } else {
             StopReason::User
         };
-        let stopped = self.shared.recorder.stop(reason);
         let shared = Rc::clone(&self.shared);
+        if shared.opening.get() {
+            shared.abort();
+        }
+        let stopped = shared.recorder.stop(reason);
         promise(async move {
             stopped?;
             shared.done().await.map(|done| value::done(&done))
@@ -277,14 +290,12 @@ impl Shared {
     }
 
     async fn open(self: &Rc<Self>) -> Result<(), RecorderError> {
-        let wrong_state = || RecorderError::WrongState(self.recorder.state());
-        if self.opening.get() {
-            return Err(wrong_state());
+        if self.aborted.get() {
+            return Err(RecorderError::Aborted);
         }
+        let wrong_state = || RecorderError::WrongState(self.recorder.state());
         let source = self.source.borrow().clone().ok_or_else(wrong_state)?;
-        self.opening.set(true);
         let opened = source.open().await;
-        self.opening.set(false);
         if self.aborted.get() {
             return Err(RecorderError::Aborted);
         }
@@ -303,8 +314,8 @@ impl Shared {
     }
 
     async fn done(&self) -> Result<Done, RecorderError> {
-        if self.recorder.state().is_final() {
-            return Err(RecorderError::WrongState(self.recorder.state()));
+        if let Some(outcome) = self.outcome.borrow().clone() {
+            return outcome;
         }
         match self.first(|event| matches!(event, Event::Done(_))).await? {
             Event::Done(done) => Ok(done),
@@ -333,6 +344,15 @@ impl Shared {
     }
 
     fn dispatch(&self, event: &Event) {
+        let outcome = match event {
+            Event::Done(done) => Some(Ok(done.clone())),
+            Event::Failed(error) => Some(Err(error.clone())),
+            _ => None,
+        };
+        let is_last = outcome.is_some();
+        if is_last {
+            self.outcome.replace(outcome);
+        }
         let (name, value) = value::event(event);
         // A copy: a listener may add and remove listeners.
         let listeners: Vec<_> = {
@@ -347,7 +367,7 @@ impl Shared {
                 value::report(&thrown);
             }
         }
-        if matches!(event, Event::Done(_) | Event::Failed(_)) {
+        if is_last {
             self.signal.take();
             self.alive.take();
         }

@@ -152,3 +152,102 @@ fn wrong_options_are_named() {
         "microphone must be true or false",
     );
 }
+
+#[wasm_bindgen_test]
+async fn stop_settles_the_same_way_every_time() {
+    let server = Server::open();
+    let canvas = TestCanvas::new(true);
+    let source = ("source", JsValue::from(canvas.element()));
+    let recorder = recorder(&[
+        ("server", "".into()),
+        source.clone(),
+        ("timeslice", 100.into()),
+    ])
+    .expect("good options");
+    settled(recorder.start(None)).await.expect("it records");
+    let both = (recorder.stop(None), recorder.stop(None));
+    let first = settled(both.0).await.expect("it arrives");
+    for again in [both.1, recorder.stop(None)] {
+        let again = settled(again).await.expect("it has arrived");
+        assert_eq!(field(&again, "recordingId"), field(&first, "recordingId"));
+    }
+
+    server.refuse_start(409, "The session is not running.");
+    let recorder = self::recorder(&[("server", "".into()), source]).expect("good options");
+    let error = settled(recorder.start(None)).await.expect_err("refused");
+    for _ in 0..2 {
+        let again = settled(recorder.stop(None)).await.expect_err("refused");
+        assert_eq!(field(&again, "code"), field(&error, "code"));
+        assert_eq!(field(&again, "message"), "The session is not running.");
+    }
+    canvas.close();
+}
+
+#[wasm_bindgen_test]
+async fn stop_while_starting_cancels() {
+    let server = Server::open();
+    let canvas = TestCanvas::new(true);
+    let recorder = recorder(&[("server", "".into()), ("source", canvas.element().into())])
+        .expect("good options");
+    let seen = Array::new();
+    let push = Function::new_with_args("seen, event", "seen.push(event)");
+    let listener = push.bind1(&JsValue::UNDEFINED, &seen);
+    let error: JsValue = "error".into();
+    recorder.on(error.unchecked_ref(), listener.unchecked_ref());
+    let started = recorder.start(None);
+    // The source is still being opened.
+    for promise in [
+        settled(recorder.stop(None)).await,
+        settled(started).await,
+        settled(recorder.stop(None)).await,
+    ] {
+        let error = promise.expect_err("it was cancelled");
+        assert_eq!(field(&error, "code"), "aborted");
+    }
+    assert_eq!((recorder.state(), seen.length()), ("failed".to_owned(), 0));
+    assert!(server.requests().is_empty(), "{:?}", server.requests());
+    canvas.close();
+}
+
+#[wasm_bindgen_test]
+async fn rejected_token_is_the_cause() {
+    let server = Server::open();
+    let canvas = TestCanvas::new(true);
+    let token = Function::new_no_args(
+        "if (globalThis.noToken) throw new RangeError(globalThis.noToken); return 'secret'",
+    );
+    let say = |text: JsValue| {
+        Reflect::set(&js_sys::global(), &"noToken".into(), &text).expect("a global");
+    };
+    let options = [
+        ("server", "".into()),
+        ("source", canvas.element().into()),
+        ("getToken", token.into()),
+        ("timeslice", 100.into()),
+    ];
+    say("not signed in".into());
+    let refused = recorder(&options).expect("good options");
+    let error = settled(refused.start(None)).await.expect_err("no token");
+    assert_eq!(field(&error, "code"), "signed_out");
+    assert_eq!(field(&field(&error, "cause"), "message"), "not signed in");
+
+    say(JsValue::UNDEFINED);
+    let recorder = recorder(&options).expect("good options");
+    settled(recorder.start(None)).await.expect("it records");
+    say("gone to lunch".into());
+    server.expire_sign_in(false);
+    let waiting = loop {
+        let waiting = field(&recorder.progress(), "waiting");
+        if waiting.is_object() && !field(&waiting, "cause").is_undefined() {
+            break waiting;
+        }
+        gloo_timers::future::TimeoutFuture::new(20).await;
+    };
+    assert_eq!(field(&waiting, "reason"), "sign_in");
+    assert_eq!(field(&field(&waiting, "cause"), "message"), "gone to lunch");
+    say(JsValue::UNDEFINED);
+    server.sign_in_again();
+    settled(recorder.stop(None)).await.expect("it arrives");
+    server.assert_whole().await;
+    canvas.close();
+}

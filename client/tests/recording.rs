@@ -255,7 +255,7 @@ async fn what_cannot_be_sent_can_be_saved() {
     )
     .await;
     heard.progress(|it| it.safe_bytes > 0).await;
-    server.fault(&403.into());
+    server.fault(&413.into());
     heard.reaches(State::Failed).await;
     assert_eq!(heard.stop_reasons(), [StopReason::UploadFailed]);
     assert!(heard.recorder.has_unsent());

@@ -6,11 +6,12 @@ mod support;
 use std::cell::Cell;
 use std::rc::Rc;
 
+use gloo_timers::future::TimeoutFuture;
 use sortie_client::{
-    Authorization, Event, Options, Recorder, RecorderError, RenewalFailed, Source, State,
-    StopReason, Target, Waiting,
+    Authorization, Done, Event, Options, Recorder, RecorderError, RenewalFailed, Source, State,
+    StopReason, Target, Waiting, Warning,
 };
-use support::{Heard, Server, TestCanvas, go_offline};
+use support::{EBML_MAGIC, Heard, Server, TestCanvas, go_offline};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
@@ -115,14 +116,198 @@ async fn an_expired_sign_in_is_renewed_by_cookie() {
 }
 
 #[wasm_bindgen_test]
-async fn a_sign_in_that_is_over_fails_with_its_reason() {
+async fn refused_sign_in_is_waited_for_and_ends_nothing() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, options()).await;
     heard.progress(|it| it.safe_bytes > 0).await;
     server.expire_sign_in(true);
-    assert_eq!(heard.first(failure).await, RecorderError::SignedOut);
-    assert_eq!(heard.stop_reasons(), [StopReason::UploadFailed]);
+    heard
+        .progress(|it| it.waiting == Some(Waiting::SignIn))
+        .await;
+    while refreshes(&server) < 3 {
+        TimeoutFuture::new(20).await;
+    }
+    assert_eq!(heard.recorder.state(), State::Recording);
+    assert_eq!(heard.recorder.progress().waiting, Some(Waiting::SignIn));
+    server.sign_in_again();
+    heard.finish().await;
+    server.assert_whole().await;
+    canvas.close();
+}
+
+fn refreshes(server: &Server) -> usize {
+    let requests = server.requests();
+    let refreshes = requests.iter().filter(|it| *it == "POST /api/auth/refresh");
+    refreshes.count()
+}
+
+fn done(event: &Event) -> Option<Done> {
+    if let Event::Done(done) = event {
+        Some(done.clone())
+    } else {
+        None
+    }
+}
+
+fn continued(event: &Event) -> Option<()> {
+    matches!(event, Event::Warning(Warning::Continued)).then_some(())
+}
+
+#[wasm_bindgen_test]
+async fn upload_ended_by_the_server_continues_as_further_parts() {
+    let server = Server::open();
+    let canvas = TestCanvas::new(true);
+    let heard = record(&canvas, options()).await;
+    heard.progress(|it| it.safe_bytes > 0).await;
+    server.close_upload();
+    heard.first(continued).await;
+    let at = heard.recorder.progress();
+    heard.progress(|it| it.safe_ms > at.recorded_ms + 500).await;
+    heard.finish().await;
+
+    let parts = server.parts();
+    let [first, rest, second] = parts.as_slice() else {
+        panic!("{} parts", parts.len());
+    };
+    let encoded = server.encoded(0).await;
+    assert!(encoded.starts_with(first), "not the first bytes");
+    // The front matter, then what the first upload lacked.
+    let lacking = &encoded[first.len()..];
+    assert!(rest.ends_with(lacking), "not the rest");
+    let front = &rest[..rest.len() - lacking.len()];
+    assert!(front.starts_with(&EBML_MAGIC) && encoded.starts_with(front));
+    assert!(
+        *second == server.encoded(1).await,
+        "not the fresh encoder's"
+    );
+
+    assert_eq!(server.continues(), ["", "r1", "r1"]);
+    let done = heard.first(done).await;
+    assert_eq!(done.parts, ["r1", "r2", "r3"]);
+    assert_eq!(done.recording_id.as_deref(), Some("r1"));
+    let bytes = encoded.len() + second.len();
+    assert_eq!(done.size_bytes, bytes as u64);
+    assert_eq!(heard.recorder.progress().pending_bytes, 0);
+    let safe = heard.all(|it| match it {
+        Event::Progress(it) => Some(it.safe_ms),
+        _ => None,
+    });
+    assert!(safe.is_sorted(), "{safe:?}");
+    assert_eq!(heard.stop_reasons(), [StopReason::User]);
+    canvas.close();
+}
+
+#[wasm_bindgen_test]
+async fn paused_recorder_whose_upload_was_ended_goes_on_after_the_pause() {
+    let server = Server::open();
+    server.set_silence(3);
+    let canvas = TestCanvas::new(true);
+    let heard = record(&canvas, options()).await;
+    heard.reaches(State::Recording).await;
+    heard.progress(|it| it.safe_bytes > 0).await;
+    heard.recorder.pause().expect("recording");
+    while heard.recorder.progress().pending_bytes > 0 {
+        TimeoutFuture::new(20).await;
+    }
+    let heads = |server: &Server| {
+        let requests = server.requests();
+        requests.iter().filter(|it| it.starts_with("HEAD ")).count()
+    };
+    while heads(&server) < 2 {
+        TimeoutFuture::new(20).await;
+    }
+    server.close_upload();
+    heard.first(continued).await;
+    assert_eq!(heard.recorder.state(), State::Paused);
+    let paused_ms = heard.recorder.progress().recorded_ms;
+    heard.recorder.resume().expect("paused");
+    heard.progress(|it| it.safe_ms > paused_ms + 500).await;
+    heard.finish().await;
+    let parts = server.parts();
+    let sizes: Vec<_> = parts.iter().map(Vec::len).collect();
+    assert_eq!(
+        parts.len(),
+        2,
+        "{sizes:?} {}",
+        server.encoded(0).await.len()
+    );
+    assert!(parts[0] == server.encoded(0).await, "the first part");
+    assert!(parts[1] == server.encoded(1).await, "the second part");
+    assert_eq!(heard.first(done).await.parts, ["r1", "r2"]);
+    canvas.close();
+}
+
+#[wasm_bindgen_test]
+async fn rest_of_a_stopped_recording_goes_on_as_a_part() {
+    let server = Server::open();
+    let canvas = TestCanvas::new(true);
+    let heard = record(&canvas, options()).await;
+    heard.progress(|it| it.safe_bytes > 0).await;
+    go_offline(true);
+    let sent = server.stored().len();
+    heard.progress(|it| it.pending_bytes > 10_000).await;
+    server.close_upload();
+    heard.recorder.stop(StopReason::User).expect("recording");
+    heard.reaches(State::Uploading).await;
+    go_offline(false);
+    heard.reaches(State::Done).await;
+    let parts = server.parts();
+    assert_eq!(parts.len(), 2);
+    let encoded = server.encoded(0).await;
+    assert!(parts[0].len() >= sent && encoded.starts_with(&parts[0]));
+    assert!(parts[1].ends_with(&encoded[parts[0].len()..]));
+    assert_eq!(heard.first(done).await.parts, ["r1", "r2"]);
+    canvas.close();
+}
+
+#[wasm_bindgen_test]
+async fn server_that_ends_every_upload_is_not_asked_for_ever() {
+    let server = Server::open();
+    let canvas = TestCanvas::new(true);
+    let heard = record(&canvas, options()).await;
+    heard.progress(|it| it.safe_bytes > 0).await;
+    server.close_every_upload();
+    assert_eq!(heard.first(failure).await, RecorderError::Gone);
+    assert!(heard.recorder.has_unsent());
+    canvas.close();
+}
+
+#[wasm_bindgen_test]
+async fn stop_on_the_server_stops_the_recorder() {
+    let server = Server::open();
+    let canvas = TestCanvas::new(true);
+    let heard = record(&canvas, options()).await;
+    heard.progress(|it| it.safe_bytes > 0).await;
+    server.stop_recording();
+    heard.reaches(State::Done).await;
+    assert_eq!(heard.stop_reasons(), [StopReason::SessionEnded]);
+    server.assert_whole().await;
+    canvas.close();
+}
+
+#[wasm_bindgen_test]
+async fn busy_server_is_waited_for_before_the_recording_begins() {
+    let server = Server::open();
+    server.answer_busy(2);
+    let canvas = TestCanvas::new(true);
+    let heard = record(&canvas, options()).await;
+    heard
+        .progress(|it| matches!(it.waiting, Some(Waiting::Retry { in_ms: 1..=1_000 })))
+        .await;
+    heard.progress(|it| it.safe_bytes > 0).await;
+    assert_eq!(heard.recorder.progress().waiting, None);
+    heard.finish().await;
+    server.assert_whole().await;
+
+    server.answer_busy(1_000);
+    let heard = record(&canvas, options()).await;
+    heard.progress(|it| it.waiting.is_some()).await;
+    heard.recorder.abort();
+    assert_eq!(heard.first(failure).await, RecorderError::Aborted);
+    let asked = server.requests().len();
+    TimeoutFuture::new(2_500).await;
+    assert_eq!(server.requests().len(), asked, "{:?}", server.requests());
     canvas.close();
 }
 
@@ -200,7 +385,7 @@ async fn a_recording_stopped_before_it_began_is_deleted() {
     heard.recorder.stop(StopReason::User).expect("starting");
     assert_eq!(heard.first(failure).await, RecorderError::Aborted);
     while !server.is_deleted() {
-        gloo_timers::future::TimeoutFuture::new(10).await;
+        TimeoutFuture::new(10).await;
     }
     canvas.close();
 }

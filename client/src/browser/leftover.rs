@@ -260,7 +260,13 @@ impl Leftover {
                 let recording = begun.map(|it| it.recording);
                 if !is_whole {
                     let part = recording.clone().unwrap_or_else(|| url.clone());
-                    parts = self.recording_id().or(self.upload_url()).map(str::to_owned).into_iter().chain([part]).collect();
+                    parts = self
+                        .recording_id()
+                        .or(self.upload_url())
+                        .map(str::to_owned)
+                        .into_iter()
+                        .chain([part])
+                        .collect();
                 }
                 (url, recording)
             }

@@ -159,7 +159,11 @@ impl Server {
             left_ms -= step_ms;
             wanted = (self.on_wait)((left_ms > 0).then_some(left_ms));
         }
-        if wanted { Ok(()) } else { Err(RecorderError::Aborted) }
+        if wanted {
+            Ok(())
+        } else {
+            Err(RecorderError::Aborted)
+        }
     }
 
     /// Status and body of the answer, and the wait it asks for.

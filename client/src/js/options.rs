@@ -158,17 +158,22 @@ fn source(object: &Fields<'_>) -> Result<Source, JsValue> {
     Ok(source.with_microphone(object.flag("microphone")?))
 }
 
-/// Asks the page for a token. A promise that is rejected means that there will be none; a page that only
-/// cannot reach its own server should wait and try again by itself.
+/// Asks the page for a token. A rejection refuses a recording that is to begin; one that runs asks again.
 async fn token(function: Function) -> Result<String, RenewalFailed> {
-    let answer = function
-        .call0(&JsValue::UNDEFINED)
-        .map_err(|_| RenewalFailed::Refused)?;
-    let answer = JsFuture::from(Promise::resolve(&answer)).await;
-    let token = answer.ok().and_then(|token| token.as_string());
-    token
-        .filter(|it| !it.is_empty())
-        .ok_or(RenewalFailed::Refused)
+    let answer = match function.call0(&JsValue::UNDEFINED) {
+        Ok(answer) => JsFuture::from(Promise::resolve(&answer)).await,
+        Err(thrown) => Err(thrown),
+    };
+    let (token, cause) = match answer {
+        Ok(token) => {
+            let token = token.as_string().filter(|it| !it.is_empty());
+            let cause = token.is_none().then(|| wrong("getToken gave no token"));
+            (token, cause.unwrap_or_default())
+        }
+        Err(thrown) => (None, thrown),
+    };
+    value::set_sign_in_cause(cause);
+    token.ok_or(RenewalFailed::Refused)
 }
 
 struct Fields<'a>(&'a JsValue);

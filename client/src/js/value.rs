@@ -1,10 +1,36 @@
 //! Rust values as JavaScript's.
 
-pub(super) use crate::js_error::error;
-use js_sys::{Function, Object, Reflect};
+use std::cell::RefCell;
+
+use js_sys::{Array, Function, Object, Reflect};
 use wasm_bindgen::prelude::*;
 
-use crate::{Done, Event, Progress, UploadProgress, Waiting};
+use crate::{Done, Event, Progress, RecorderError, UploadProgress, Waiting, js_error};
+
+thread_local! {
+    /// What the page's own `getToken` threw last, as long as none has succeeded since.
+    static SIGN_IN_CAUSE: RefCell<JsValue> = const { RefCell::new(JsValue::UNDEFINED) };
+}
+
+/// Keeps what `getToken` threw, as the `cause` of what follows from it; `undefined` when it has succeeded.
+pub(super) fn set_sign_in_cause(cause: JsValue) {
+    SIGN_IN_CAUSE.with(|it| it.replace(cause));
+}
+
+fn sign_in_cause() -> Option<JsValue> {
+    SIGN_IN_CAUSE.with(|it| Some(it.borrow().clone()).filter(|it| !it.is_undefined()))
+}
+
+/// Our errors as JavaScript's.
+pub(super) fn error(error: &RecorderError) -> JsValue {
+    let value = js_error::error(error);
+    if *error == RecorderError::SignedOut
+        && let Some(cause) = sign_in_cause()
+    {
+        set(value.unchecked_ref(), "cause", cause);
+    }
+    value
+}
 
 #[wasm_bindgen]
 extern "C" {
@@ -42,6 +68,8 @@ pub(super) fn event(event: &Event) -> (&'static str, JsValue) {
         }
         Event::Stopped(reason) => ("stopped", reason.code().into()),
         Event::Done(it) => ("done", done(it)),
+        // It was asked for, so it is no error.
+        Event::Failed(RecorderError::Aborted) => ("aborted", JsValue::NULL),
         Event::Failed(it) => ("error", error(it)),
     }
 }
@@ -50,7 +78,10 @@ fn waiting(waiting: Option<Waiting>) -> JsValue {
     match waiting {
         None => JsValue::NULL,
         Some(Waiting::Offline) => object([("reason", "offline".into())]),
-        Some(Waiting::SignIn) => object([("reason", "sign_in".into())]),
+        Some(Waiting::SignIn) => {
+            let cause = sign_in_cause().unwrap_or_default();
+            object([("reason", "sign_in".into()), ("cause", cause)])
+        }
         Some(Waiting::Retry { in_ms }) => {
             object([("reason", "retry".into()), ("inMs", number(in_ms))])
         }
@@ -83,13 +114,18 @@ pub(super) fn progress(progress: &Progress) -> JsValue {
 }
 
 pub(super) fn done(done: &Done) -> JsValue {
-    object([
+    let value = object([
         ("recordingId", done.recording_id.as_deref().into()),
         ("uploadUrl", done.upload_url.as_str().into()),
         ("recorded", number(done.recorded_ms)),
         ("sizeBytes", number(done.size_bytes)),
         ("mimeType", done.mime_type.as_str().into()),
-    ])
+    ]);
+    if !done.parts.is_empty() {
+        let parts: Array = done.parts.iter().map(JsValue::from).collect();
+        set(value.unchecked_ref(), "parts", parts.into());
+    }
+    value
 }
 
 /// Gives what a listener threw to the page's own error handling.

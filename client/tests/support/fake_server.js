@@ -17,6 +17,15 @@ export class FakeServer {
     /** Whether every body needs a checksum. */
     this.strict = true;
     this.tee = [];
+    /** What each encoder has given out. */
+    this.tees = [];
+    /** What earlier recordings hold; `continues` of each start. */
+    this.before = [];
+    this.continued = [];
+    this.silence = 600;
+    this.busy = 0;
+    this.stopped = false;
+    this.count = 0;
     this.auth = [];
     window.fetch = (url, init) => this.#answer(String(url), init ?? {});
     this.#teeRecorders();
@@ -39,12 +48,17 @@ export class FakeServer {
   }
 
   #teeRecorders() {
-    const { tee } = this;
+    const { tee, tees } = this;
     this.realRecorder = window.MediaRecorder;
     window.MediaRecorder = class extends this.realRecorder {
       constructor(...args) {
         super(...args);
-        this.addEventListener('dataavailable', ({ data }) => tee.push(data));
+        const own = [];
+        tees.push(own);
+        this.addEventListener('dataavailable', ({ data }) => {
+          tee.push(data);
+          own.push(data);
+        });
       }
     };
   }
@@ -60,8 +74,8 @@ export class FakeServer {
     if (signal?.aborted) throw new DOMException('aborted', 'AbortError');
 
     if (path === '/api/auth/refresh') {
-      this.signedIn = this.signedIn !== 'never';
-      return new Response(null, { status: this.signedIn ? 200 : 401 });
+      if (this.signedIn !== 'never') this.signedIn = true;
+      return new Response(null, { status: this.signedIn === true ? 200 : 401 });
     }
     if (this.signedIn !== true) return new Response('{}', { status: 401, headers: TUS });
     if (path.startsWith('/api/')) return this.#api(path, body, signal);
@@ -78,20 +92,33 @@ export class FakeServer {
       });
     }
     if (path === '/api/sessions/s%201/recording/start') {
-      if (this.closed) Object.assign(this, { closed: false, bytes: new Uint8Array(), length: null });
+      if (this.busy > 0) {
+        this.busy -= 1;
+        return new Response('{}', { status: 429, headers: { 'retry-after': '1' } });
+      }
+      if (this.closed || this.length !== null) {
+        this.before.push(this.bytes);
+        Object.assign(this, { closed: false, bytes: new Uint8Array(), length: null });
+      }
       if (this.startProblem) return json(this.startProblem.status, this.startProblem);
+      this.count += 1;
+      this.continued.push(JSON.parse(body).continues ?? '');
+      const id = `r${this.count}`;
       return json(201, {
-        recording_id: 'r1', status: 'recording', upload_url: '/files/r1', max_size_bytes: 500_000_000,
+        recording_id: id, status: 'recording', upload_url: `/files/${id}`, max_size_bytes: 500_000_000,
+        silence_seconds: this.silence,
       });
     }
     if (path === '/api/sessions/s%201/recording/stop') {
-      return JSON.parse(body).recording_id === 'r1' ? json(200, { status: 'uploading' }) : json(400, {});
+      const known = /^r\d$/.test(JSON.parse(body).recording_id);
+      return known ? json(200, { status: 'uploading' }) : json(400, {});
     }
     return json(404, {});
   }
 
   async #tus(method, sent, body, keepalive) {
-    const answer = (status, headers = {}) => new Response(null, { status, headers: { ...TUS, ...headers } });
+    const told = this.stopped ? { ...TUS, 'sortie-stopped': '1' } : TUS;
+    const answer = (status, headers = {}) => new Response(null, { status, headers: { ...told, ...headers } });
     const offset = () => ({ 'upload-offset': String(this.bytes.length) });
     if (method === 'POST') {
       this.strict = false;
@@ -99,7 +126,7 @@ export class FakeServer {
       this.metadata = sent.get('upload-metadata');
       return answer(201, { location: 'files/r1' });
     }
-    if (this.deleted || this.closed) return answer(410);
+    if (this.deleted || this.closed || this.closesAll) return answer(410);
     if (method === 'HEAD') {
       return answer(200, this.length === null
         ? { ...offset(), 'upload-defer-length': '1' }
@@ -140,6 +167,18 @@ export class FakeServer {
   uploadMetadata() { return this.metadata; }
   isDeleted() { return this.deleted; }
   authorizations() { return this.auth; }
+  /** What encoder `number` has given out, as bytes. */
+  async encoded(number) {
+    return new Uint8Array(await new Blob(this.tees[number] ?? []).arrayBuffer());
+  }
+  partsBefore() { return this.before; }
+  continues() { return this.continued; }
+  setSilence(seconds) { this.silence = seconds; }
+  answerBusy(times) { this.busy = times; }
+  /** Every upload is ended before it gets a byte. */
+  closeEveryUpload() { this.closesAll = true; }
+  stopRecording() { this.stopped = true; }
+  signInAgain() { this.signedIn = true; }
   expireSignIn(forGood) { this.signedIn = forGood ? 'never' : false; }
   /** The recording is finished without what its sender still has; a new one can begin. */
   closeUpload() { this.closed = true; }

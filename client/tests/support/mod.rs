@@ -42,6 +42,22 @@ extern "C" {
     pub fn expire_sign_in(this: &FakeServer, for_good: bool);
     #[wasm_bindgen(method, js_name = closeUpload)]
     pub fn close_upload(this: &FakeServer);
+    #[wasm_bindgen(method, js_name = encoded)]
+    fn encoded_by(this: &FakeServer, number: u32) -> js_sys::Promise;
+    #[wasm_bindgen(method, js_name = partsBefore)]
+    fn parts_before(this: &FakeServer) -> js_sys::Array;
+    #[wasm_bindgen(method)]
+    pub fn continues(this: &FakeServer) -> Vec<String>;
+    #[wasm_bindgen(method, js_name = setSilence)]
+    pub fn set_silence(this: &FakeServer, seconds: u32);
+    #[wasm_bindgen(method, js_name = answerBusy)]
+    pub fn answer_busy(this: &FakeServer, times: u32);
+    #[wasm_bindgen(method, js_name = closeEveryUpload)]
+    pub fn close_every_upload(this: &FakeServer);
+    #[wasm_bindgen(method, js_name = stopRecording)]
+    pub fn stop_recording(this: &FakeServer);
+    #[wasm_bindgen(method, js_name = signInAgain)]
+    pub fn sign_in_again(this: &FakeServer);
     #[wasm_bindgen(method, js_name = refuseStart)]
     pub fn refuse_start(this: &FakeServer, status: u16, detail: &str);
 
@@ -79,6 +95,20 @@ impl Server {
     /// What the encoder has given out.
     pub async fn recorded_bytes(&self) -> Vec<u8> {
         bytes(self.recorded()).await
+    }
+
+    /// What encoder `number` has given out.
+    pub async fn encoded(&self, number: u32) -> Vec<u8> {
+        bytes(self.encoded_by(number)).await
+    }
+
+    /// What the server holds of every part, in order.
+    pub fn parts(&self) -> Vec<Vec<u8>> {
+        let before = self.parts_before();
+        let before = before
+            .iter()
+            .map(|it| js_sys::Uint8Array::new(&it).to_vec());
+        before.chain([self.stored()]).collect()
     }
 
     /// Asserts that the server holds exactly what the encoder gave out, and that there is something.

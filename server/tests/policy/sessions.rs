@@ -181,9 +181,16 @@ async fn next_answer_tells_a_sender_that_its_recording_was_stopped() {
             let sent = ann.patch(&upload, offset as u64, chunk).send().await;
             let sent = sent.expect("an answer");
             assert_eq!(sent.status(), 204, "{case}");
-            let asked = ann.tus(reqwest::Method::HEAD, &upload).send().await.expect("an answer");
+            let asked = ann
+                .tus(reqwest::Method::HEAD, &upload)
+                .send()
+                .await
+                .expect("an answer");
             assert_eq!(asked.status(), 200, "{case}");
-            [header(&sent, "sortie-stopped"), header(&asked, "sortie-stopped")]
+            [
+                header(&sent, "sortie-stopped"),
+                header(&asked, "sortie-stopped"),
+            ]
         };
         assert_eq!(told(&ann, 0).await, ["", ""], "{case}");
         if by_session {

@@ -35,9 +35,10 @@ impl Flight {
             request,
             purpose,
             deadline: now.saturating_add(time_for(body, config)),
-            report_at: config
-                .report_late_after_ms
-                .map(|late| now.saturating_add(late).saturating_add(transfer_ms(body, config))),
+            report_at: config.report_late_after_ms.map(|late| {
+                now.saturating_add(late)
+                    .saturating_add(transfer_ms(body, config))
+            }),
         }
     }
 

@@ -125,7 +125,11 @@ impl Core {
             }
             Action::PauseCapture => {
                 self.clock.borrow_mut().halt(now_ms());
-                self.with_capture(Capture::pause);
+                // What it has goes to the server now, not after the pause.
+                self.with_capture(|capture| {
+                    capture.pause();
+                    capture.request_data();
+                });
             }
             Action::ResumeCapture => {
                 self.with_capture(Capture::resume);

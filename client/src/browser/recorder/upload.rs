@@ -124,7 +124,9 @@ impl Part {
         let front = self.front.borrow().clone()?;
         let bytes = JsFuture::from(front.array_buffer()).await.ok()?;
         let end = front_end(&Uint8Array::new(&bytes).to_vec());
-        front.slice_with_i32_and_i32(0, i32::try_from(end).ok()?).ok()
+        front
+            .slice_with_i32_and_i32(0, i32::try_from(end).ok()?)
+            .ok()
     }
 }
 
@@ -167,7 +169,12 @@ impl Remote {
 
     /// Appends a chunk of part `number`, handed over when the recording was `recorded_ms` long; its size in bytes.
     pub(super) fn push(&self, number: usize, blob: Blob, recorded_ms: u64) -> u64 {
-        let part = self.queue.borrow().iter().find(|it| it.number == number).cloned();
+        let part = self
+            .queue
+            .borrow()
+            .iter()
+            .find(|it| it.number == number)
+            .cloned();
         let Some(part) = part else { return 0 };
         if part.front.borrow().is_none() && blob.size() > 0.0 {
             #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
@@ -285,7 +292,12 @@ impl Remote {
 
     /// The encoder of part `number` has given out its last byte.
     pub(super) fn captured(&self, number: usize) {
-        let part = self.queue.borrow().iter().find(|it| it.number == number).cloned();
+        let part = self
+            .queue
+            .borrow()
+            .iter()
+            .find(|it| it.number == number)
+            .cloned();
         let Some(part) = part else { return };
         part.captured.set(true);
         part.on_captured.take();
@@ -345,7 +357,11 @@ impl Remote {
         let part = self.current();
         part.ending.set(true);
         part.spool.know(Fact::Ended, "1");
-        let is_next = self.queue.borrow().front().is_some_and(|it| Rc::ptr_eq(it, &part));
+        let is_next = self
+            .queue
+            .borrow()
+            .front()
+            .is_some_and(|it| Rc::ptr_eq(it, &part));
         if is_next && part.is_void() {
             return self.done(core, &part, None);
         }
@@ -413,7 +429,11 @@ impl Remote {
     /// Ids, or URLs, of the parts, if there are several.
     pub(super) fn parts(&self) -> Vec<String> {
         let ids = self.ids.borrow();
-        if ids.len() > 1 { ids.clone() } else { Vec::new() }
+        if ids.len() > 1 {
+            ids.clone()
+        } else {
+            Vec::new()
+        }
     }
 
     pub(super) fn recording_id(&self) -> Option<String> {
@@ -430,7 +450,10 @@ impl Remote {
 
     pub(super) fn unsent(&self, mime_type: &str) -> Option<Blob> {
         let queue = self.queue.borrow();
-        let mut parts = queue.iter().map(|it| &it.spool).filter(|it| it.start() < it.end());
+        let mut parts = queue
+            .iter()
+            .map(|it| &it.spool)
+            .filter(|it| it.start() < it.end());
         let first = parts.next()?;
         let first = first.slice(first.start(), first.end(), mime_type)?;
         let Some(second) = parts.next() else {
@@ -451,7 +474,8 @@ impl Remote {
             let Some(core) = this.upgrade() else {
                 return false;
             };
-            core.waiting.set(ms.map(|ms| Waiting::Retry { in_ms: ms.into() }));
+            core.waiting
+                .set(ms.map(|ms| Waiting::Retry { in_ms: ms.into() }));
             core.report();
             !core.state().is_final()
         };
@@ -606,11 +630,15 @@ async fn begin_part(core: &Weak<Core>) -> Option<Option<Begun>> {
                 return Some(begun);
             }
             Err(RecorderError::SignedOut) => Waiting::SignIn,
-            Err(RecorderError::Unreachable | RecorderError::Refused { status: 408 | 425 | 500.., .. }) => {
-                Waiting::Retry {
-                    in_ms: ceiling_ms.into(),
-                }
-            }
+            Err(
+                RecorderError::Unreachable
+                | RecorderError::Refused {
+                    status: 408 | 425 | 500..,
+                    ..
+                },
+            ) => Waiting::Retry {
+                in_ms: ceiling_ms.into(),
+            },
             Err(error) => {
                 this.news(Input::UploadFailed(error));
                 return None;
