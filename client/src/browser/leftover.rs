@@ -245,7 +245,9 @@ impl Leftover {
                 let name = facts.text(Fact::Name).unwrap_or("recording");
                 let name = name.to_owned() + "." + file_extension(self.mime_type());
                 // Without its beginning it is a further part of what the server has of it.
-                let own = self.recording_id().or(self.upload_url().map(last_segment));
+                let own = self
+                    .recording_id()
+                    .or_else(|| self.upload_url().map(last_segment));
                 let continues = if is_whole {
                     facts.text(Fact::Continues)
                 } else {
@@ -262,7 +264,7 @@ impl Leftover {
                     let part = recording.clone().unwrap_or_else(|| url.clone());
                     parts = self
                         .recording_id()
-                        .or(self.upload_url())
+                        .or_else(|| self.upload_url())
                         .map(str::to_owned)
                         .into_iter()
                         .chain([part])
