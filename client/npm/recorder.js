@@ -59,6 +59,7 @@ export class Recorder extends EventTarget {
       this.#all(detail).then((all) => this.#end('done', all), (error) => this.#end('error', typed(error)));
     } else this.#end(name, detail);
     if (name === 'warning' && detail.code === 'no_data') this.#restart(Core);
+    if (name === 'warning' && detail.code === 'continued') enableParts();
   }
 
   #end(name, detail) {
@@ -158,6 +159,14 @@ export class Recorder extends EventTarget {
   get stream() { return this.#inner?.stream; }
   get hasUnsent() { return [...this.#parts.map((it) => it.inner), this.#inner].some((it) => it?.hasUnsent); }
   get unsent() { return this.#inner?.unsent; }
+}
+
+/** Between two attempts to fetch what further parts need. */
+const AGAIN_MS = 5_000;
+
+/** A recording waits for its further part until this is there. */
+function enableParts() {
+  inLater((core) => core.enableParts()).catch(() => setTimeout(enableParts, AGAIN_MS));
 }
 
 export async function autoRecord({ source, onRecorder, onError = reportError, signal, ...options }) {

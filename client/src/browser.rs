@@ -32,6 +32,8 @@ pub use leftover::{Leftover, OnServer, Recovery, recover};
 #[cfg(feature = "finish")]
 pub use playable::playable;
 pub use recorder::Recorder;
+#[cfg(feature = "js")]
+pub(crate) use recorder::enable_parts;
 pub use server::create_session;
 pub use session_watcher::SessionWatcher;
 pub use source::{OpenSource, ScreenOptions, Source, screen_capture_supported};

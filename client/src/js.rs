@@ -253,6 +253,12 @@ impl Recorder {
     }
 }
 
+/// Lets recordings have further parts: to be called when a recorder warns that it is `continued`.
+#[wasm_bindgen(js_name = enableParts)]
+pub fn enable_parts() {
+    crate::browser::enable_parts();
+}
+
 /// Uploads a file that is there already. Resolves when the server holds all of it.
 /// Rejects with a `TypeError` that names the option which is missing or wrong.
 #[wasm_bindgen(js_name = uploadFile)]

@@ -16,6 +16,8 @@ pub(crate) struct Limit {
 /// Room for what the encoder still gives out between the decision to stop and the stop.
 const FINAL_CHUNKS: u64 = 3;
 const MARGIN_BYTES: u64 = 64 * 1024;
+/// This fraction before the limit of an upload a further part is begun.
+const EARLY: u64 = 20;
 /// From here on waiting bytes are worth a warning: minutes of recording at the usual rate.
 const BACKLOG_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -38,19 +40,21 @@ impl Limit {
         self.largest_chunk_bytes = self.largest_chunk_bytes.max(bytes);
     }
 
-    /// Whether to stop now, so that what the encoder still gives out fits: into the recording, whose size is
-    /// `size_bytes`, and into an upload so small that parts would be no remedy.
+    /// Whether to stop now, so that what the encoder still gives out fits into the recording, whose size is `size_bytes`,
+    /// and into the upload of its part.
     pub(crate) fn is_reached(&self, recorded_ms: u64, size_bytes: u64, part_bytes: u64) -> bool {
         self.max_duration_ms.is_some_and(|max| recorded_ms >= max)
             || self.is_full(self.max_size_bytes, size_bytes)
-            || (self.is_full(self.max_part_bytes, part_bytes) && !self.is_part_full(part_bytes))
+            || self.is_full(self.max_part_bytes, part_bytes)
     }
 
-    /// Whether to continue with a further part now, so that what the encoder still gives out fits into this one.
+    /// Whether to continue with a further part now: before the limit is reached, for beginning one takes a moment.
     pub(crate) fn is_part_full(&self, part_bytes: u64) -> bool {
+        let Some(max) = self.max_part_bytes else {
+            return false;
+        };
         // An upload that is mostly reserve would be split at every chunk.
-        self.is_full(self.max_part_bytes, part_bytes)
-            && self.max_part_bytes.is_some_and(|max| part_bytes >= max / 2)
+        part_bytes >= max / 4 && self.is_full(Some(max - max / EARLY), part_bytes)
     }
 
     fn is_full(&self, max: Option<u64>, bytes: u64) -> bool {
@@ -110,9 +114,11 @@ mod tests {
     fn full_upload_is_continued_in_a_further_part() {
         let mut limit = limit(None, Some(5_000_000));
         limit.server_takes(1_000_000);
-        let full = 1_000_000 - MARGIN_BYTES;
+        let full = 950_000 - MARGIN_BYTES;
         assert!(!limit.is_part_full(full - 1) && limit.is_part_full(full));
         assert!(!limit.is_reached(0, full, full));
+        // No further part could be begun in time.
+        assert!(limit.is_reached(0, 0, 1_000_000 - MARGIN_BYTES));
         // The whole recording has a limit of its own.
         assert!(limit.is_reached(0, 5_000_000 - MARGIN_BYTES, 0));
     }

@@ -1,10 +1,14 @@
 //! The recorder: encodes a source and sends what comes out.
 
 mod core;
+mod parts;
 mod upload;
 mod watch;
 
-pub(super) use self::upload::{creation, failure, last_segment, waiting_for};
+#[cfg(feature = "js")]
+pub(crate) use self::parts::enable as enable_parts;
+pub(super) use self::parts::last_segment;
+pub(super) use self::upload::{creation, failure, waiting_for};
 
 use std::fmt;
 use std::rc::Rc;

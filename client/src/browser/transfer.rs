@@ -92,7 +92,7 @@ impl Transfer {
             Rc::clone(&self.access),
             Checksums::new(&self.target),
             Config::default(),
-            move |notice| {
+            Box::new(move |notice| {
                 let before = progress.get();
                 let mut now = before;
                 let mut is_over = false;
@@ -117,7 +117,7 @@ impl Transfer {
                 if is_over && let Some(sender) = sender.take() {
                     sender.send(notice);
                 }
-            },
+            }),
         );
         uploader.end();
         match receiver.await.ok_or(RecorderError::Aborted)? {

@@ -55,7 +55,7 @@ impl Uploader {
         access: Rc<Access>,
         checksums: Rc<Checksums>,
         config: Config,
-        notify: impl Fn(Notice) + 'static,
+        notify: Box<dyn Fn(Notice)>,
     ) -> Self {
         // Fifty-three random bits spread the waits of many senders well enough.
         let seed = whole(js_sys::Math::random() * 9_007_199_254_740_992.0);
@@ -71,7 +71,7 @@ impl Uploader {
             checksums,
             leaving: Cell::default(),
             outlives: Cell::default(),
-            notify: Box::new(notify),
+            notify,
             flight: RefCell::default(),
             timer: RefCell::default(),
             network: RefCell::default(),

@@ -89,6 +89,9 @@ pub struct Server(FakeServer);
 
 impl Server {
     pub fn open() -> Self {
+        // The npm package does this once it has fetched what is needed for it.
+        #[cfg(feature = "js")]
+        sortie_client::js::enable_parts();
         Self(FakeServer::new())
     }
 

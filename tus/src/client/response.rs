@@ -52,9 +52,18 @@ impl Response {
             silence_ms: seconds("sortie-silence-seconds"),
             stopped: header(header::SORTIE_STOPPED).is_some(),
             invalid_token: header("www-authenticate")
-                .is_some_and(|value| value.as_ref().contains("invalid_token")),
+                .is_some_and(|value| says_invalid_token(value.as_ref())),
         }
     }
+}
+
+/// Whether a challenge has this error. `str::contains` is a kilobyte that every page with a recorder would fetch.
+fn says_invalid_token(challenge: &str) -> bool {
+    const ERROR: &[u8] = b"invalid_token";
+    challenge
+        .as_bytes()
+        .windows(ERROR.len())
+        .any(|it| it == ERROR)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::super::capture::{Capture, CaptureEvent};
 use super::super::hub::{EventListener, Hub};
 use super::super::source::{OpenSource, SourceEvent};
 use super::super::{document, is_hidden, now_ms, window};
+use super::parts::{Job, perform};
 use super::upload::Remote;
 use super::watch::Watch;
 use crate::clock::RecordedClock;
@@ -125,17 +126,13 @@ impl Core {
             }
             Action::PauseCapture => {
                 self.clock.borrow_mut().halt(now_ms());
-                // What it has goes to the server now, not after the pause.
-                self.with_capture(|capture| {
-                    capture.pause();
-                    capture.request_data();
-                });
+                self.with_capture(Capture::pause);
             }
             Action::ResumeCapture => {
                 self.with_capture(Capture::resume);
                 self.clock.borrow_mut().run(now_ms());
             }
-            Action::SplitCapture => self.split_capture(),
+            Action::SplitCapture => perform(self, Job::Split),
             Action::StopCapture => {
                 self.watch_canvas();
                 self.clock.borrow_mut().halt(now_ms());
@@ -166,7 +163,7 @@ impl Core {
     }
 
     /// Starts an encoder that fills part `number`.
-    fn start_capture(&self, number: usize) -> Result<(), RecorderError> {
+    pub(super) fn start_capture(&self, number: usize) -> Result<(), RecorderError> {
         let this = self.this.clone();
         let source = self.source.borrow();
         let source = source.as_ref().ok_or(RecorderError::NoTracks)?;
@@ -184,24 +181,12 @@ impl Core {
         Ok(())
     }
 
-    /// Lets a fresh encoder fill a further part.
-    fn split_capture(&self) {
-        let before = self.remote.number();
+    /// Ends the encoder; its last bytes belong to the part that it has filled.
+    pub(super) fn retire_capture(&self) {
         if let Some(capture) = self.capture.take() {
             capture.stop();
-            self.former.borrow_mut().push((before, capture));
-        }
-        self.parts.borrow_mut().add();
-        let number = self.remote.add_part(self);
-        self.watch.heard();
-        match self.start_capture(number) {
-            Ok(()) if self.state() == State::Paused => self.with_capture(Capture::pause),
-            Ok(()) => {}
-            Err(error) => {
-                self.tell(Event::Warning(Warning::Encoder(error.to_string())));
-                self.remote.captured(number);
-                self.news(Input::CaptureStopped(StopReason::EncoderFailed));
-            }
+            let number = self.remote.number();
+            self.former.borrow_mut().push((number, capture));
         }
     }
 
@@ -296,7 +281,7 @@ impl Core {
         };
         if is_reached {
             self.news(Input::Stop(StopReason::LimitReached));
-        } else if is_full {
+        } else if is_full && self.remote.jobs.borrow().is_empty() {
             self.tell(Event::Warning(Warning::Continued));
             self.news(Input::Split);
         }

@@ -4,10 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
-use js_sys::{Array, Uint8Array};
+use js_sys::Array;
 use sortie_tus::client::{Config, FailureReason, Millis, Notice, Start, UploadLength, WaitReason};
 use sortie_tus::metadata::Metadata;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
 use super::super::access::Access;
@@ -15,12 +16,12 @@ use super::super::checksum::Checksums;
 use super::super::now_ms;
 use super::super::server::{Begun, Server};
 use super::super::spool::{Spool, SpoolNews};
-use super::super::time::sleep;
 use super::super::uploader::Uploader;
 use super::core::Core;
-use crate::clock::{saturated, whole};
+use super::parts::{Job, perform};
+use crate::clock::whole;
 use crate::container::{file_extension, without_parameters};
-use crate::later::{Sender, later};
+use crate::later::Sender;
 use crate::machine::Input;
 use crate::spool::{Change, Fact, StoreFailure};
 use crate::{Event, Options, RecorderError, State, StopReason, Store, Target, Waiting, Warning};
@@ -32,9 +33,6 @@ const KEEP_ALIVE_MS: Millis = 10_000;
 const LATE_MS: Millis = 5_000;
 /// Uploads that the server ends one after the other without taking a byte, before the recording fails.
 const FRUITLESS_PARTS: u32 = 3;
-/// Ceilings of the first wait after a failure to begin a part, and of all.
-const BACKOFF_MS: u32 = 500;
-const BACKOFF_CAP_MS: u32 = 30_000;
 /// A recorder's front matter lies within so many bytes.
 const FRONT_BYTES: u64 = 16 * 1024;
 
@@ -43,28 +41,31 @@ pub(super) struct Remote {
     target: Target,
     access: Rc<Access>,
     /// Parts of which the server does not hold everything, in order; the last one is being recorded.
-    queue: RefCell<VecDeque<Rc<Part>>>,
+    pub(super) queue: RefCell<VecDeque<Rc<Part>>>,
     /// The part that the encoder fills, or has filled last.
-    current: RefCell<Rc<Part>>,
+    pub(super) current: RefCell<Rc<Part>>,
     /// What our server began last, if the target is our server.
-    begun: RefCell<Option<Begun>>,
+    pub(super) begun: RefCell<Option<Begun>>,
     /// Ids on our server, or upload URLs on another one, of the parts that were begun.
-    ids: RefCell<Vec<String>>,
+    pub(super) ids: RefCell<Vec<String>>,
     /// Upload URLs of the same.
-    urls: RefCell<Vec<String>>,
+    pub(super) urls: RefCell<Vec<String>>,
+    /// Of which recording the next upload is a part, for another server.
+    pub(super) continues: RefCell<Option<String>>,
     /// Uploads in a row that the server ended without taking a byte.
     fruitless: Cell<u32>,
+    pub(super) jobs: RefCell<Vec<Job>>,
 }
 
 /// What one encoder gives out, and its upload.
 pub(super) struct Part {
-    number: usize,
-    spool: Rc<Spool>,
+    pub(super) number: usize,
+    pub(super) spool: Rc<Spool>,
     /// First bytes of the stream, with the front matter.
-    front: RefCell<Option<Blob>>,
+    pub(super) front: RefCell<Option<Blob>>,
     /// Its encoder has given out its last byte.
-    captured: Cell<bool>,
-    on_captured: RefCell<Option<Sender<()>>>,
+    pub(super) captured: Cell<bool>,
+    pub(super) on_captured: RefCell<Option<Sender<()>>>,
     /// No more bytes will come, but not all of them may be sent yet.
     ending: Cell<bool>,
     sending: RefCell<Option<Sending>>,
@@ -80,7 +81,7 @@ struct Sending {
 }
 
 impl Part {
-    fn new(number: usize, options: &Options) -> Rc<Self> {
+    pub(super) fn new(number: usize, options: &Options) -> Rc<Self> {
         Rc::new(Self {
             number,
             spool: Spool::new(options),
@@ -92,7 +93,7 @@ impl Part {
         })
     }
 
-    fn open(self: &Rc<Self>, core: &Weak<Core>) {
+    pub(super) fn open(self: &Rc<Self>, core: &Weak<Core>) {
         let (core, this) = (core.clone(), Rc::downgrade(self));
         self.spool.open(move |news| {
             if let (Some(core), Some(part)) = (core.upgrade(), this.upgrade()) {
@@ -102,7 +103,7 @@ impl Part {
     }
 
     /// Tells the uploader, once there is one, that more may be sent, or that this is all.
-    fn grown(&self) {
+    pub(super) fn grown(&self) {
         let all = self.ending.get() && self.spool.available() == self.spool.end();
         self.with_uploader(|uploader| {
             if all {
@@ -113,30 +114,11 @@ impl Part {
         });
     }
 
-    fn with_uploader(&self, call: impl FnOnce(&Uploader)) {
+    pub(super) fn with_uploader(&self, call: impl FnOnce(&Uploader)) {
         if let Some(sending) = self.sending.borrow().as_ref() {
             call(&sending.uploader);
         }
     }
-
-    /// The front matter alone: what lies before the first cluster or fragment.
-    async fn front_matter(&self) -> Option<Blob> {
-        let front = self.front.borrow().clone()?;
-        let bytes = JsFuture::from(front.array_buffer()).await.ok()?;
-        let end = front_end(&Uint8Array::new(&bytes).to_vec());
-        front
-            .slice_with_i32_and_i32(0, i32::try_from(end).ok()?)
-            .ok()
-    }
-}
-
-/// Where the first `Cluster` of a WebM or the first `moof` of an MP4 begins; the whole length without one.
-fn front_end(bytes: &[u8]) -> usize {
-    const CLUSTER: &[u8] = &[0x1f, 0x43, 0xb6, 0x75];
-    let at = |word: &[u8]| bytes.windows(word.len()).position(|it| it == word);
-    at(CLUSTER)
-        .or_else(|| at(b"moof")?.checked_sub(4))
-        .unwrap_or(bytes.len())
 }
 
 impl Remote {
@@ -150,11 +132,13 @@ impl Remote {
             begun: RefCell::default(),
             ids: RefCell::default(),
             urls: RefCell::default(),
+            continues: RefCell::default(),
             fruitless: Cell::default(),
+            jobs: RefCell::default(),
         }
     }
 
-    fn current(&self) -> Rc<Part> {
+    pub(super) fn current(&self) -> Rc<Part> {
         Rc::clone(&self.current.borrow())
     }
 
@@ -219,7 +203,7 @@ impl Remote {
     }
 
     /// Our server has begun an upload for this part.
-    fn begun(&self, core: &Core, part: &Part, begun: Begun) {
+    pub(super) fn begun(&self, core: &Core, part: &Part, begun: Begun) {
         core.server_takes(begun.max_size_bytes);
         part.spool.know(Fact::Session, &begun.session);
         part.spool.know(Fact::Recording, &begun.recording);
@@ -238,20 +222,25 @@ impl Remote {
     }
 
     /// Uploads `spool`: the bytes of a part from `from` on, with `front` bytes before them. Our server has begun it.
-    fn send(&self, core: &Core, part: &Rc<Part>, spool: Rc<Spool>, from: u64, front: u64) {
+    pub(super) fn send(
+        &self,
+        core: &Core,
+        part: &Rc<Part>,
+        spool: Rc<Spool>,
+        from: u64,
+        front: u64,
+    ) {
         let mime_type = core.mime_type().unwrap_or_default();
-        let ids = self.ids.borrow();
         let (start, config) = match (&self.target, self.begun.borrow().as_ref()) {
             (Target::Tus { endpoint }, _) => {
                 let filename = core.options.filename.clone() + "." + file_extension(&mime_type);
-                let continues = ids.first().map(|it| last_segment(it));
-                let start = creation(endpoint, &filename, &mime_type, continues);
+                let continues = self.continues.borrow();
+                let start = creation(endpoint, &filename, &mime_type, continues.as_deref());
                 (start, config(None))
             }
             (Target::Server { .. }, Some(begun)) => (begun.start(), config(Some(begun))),
             (Target::Server { .. }, None) => return,
         };
-        drop(ids);
         part.spool.know(Fact::Type, &mime_type);
         let (this, of) = (core.this.clone(), Rc::downgrade(part));
         let uploader = Uploader::new(
@@ -260,11 +249,11 @@ impl Remote {
             Rc::clone(&self.access),
             Checksums::new(&self.target),
             config,
-            move |notice| {
+            Box::new(move |notice| {
                 if let (Some(core), Some(part)) = (this.upgrade(), of.upgrade()) {
                     take_note(&core, &part, notice);
                 }
-            },
+            }),
         );
         part.sending.replace(Some(Sending {
             uploader,
@@ -272,22 +261,6 @@ impl Remote {
             front,
             created: Cell::default(),
         }));
-    }
-
-    /// Adds the part that a fresh encoder fills. The one before ends with its encoder's last byte.
-    pub(super) fn add_part(&self, core: &Core) -> usize {
-        let before = self.current();
-        let part = Part::new(before.number + 1, &core.options);
-        if let Some(first) = self.ids.borrow().first() {
-            part.spool.know(Fact::Continues, last_segment(first));
-        }
-        if let Some(begun) = self.begun.borrow().as_ref() {
-            part.spool.know(Fact::Session, &begun.session);
-        }
-        part.open(&core.this);
-        self.queue.borrow_mut().push_back(Rc::clone(&part));
-        self.current.replace(part);
-        before.number + 1
     }
 
     /// The encoder of part `number` has given out its last byte.
@@ -369,12 +342,12 @@ impl Remote {
     }
 
     /// The server holds all of a part. `begun` is an upload for the next one.
-    fn done(&self, core: &Core, part: &Rc<Part>, begun: Option<Begun>) {
+    pub(super) fn done(&self, core: &Core, part: &Rc<Part>, begun: Option<Begun>) {
         part.spool.remove();
         self.queue.borrow_mut().retain(|it| !Rc::ptr_eq(it, part));
         let next = self.queue.borrow().front().cloned();
         match next {
-            Some(next) => begin_next(core.this.clone(), next, begun),
+            Some(next) => perform(core, Job::Next(next, begun)),
             None => core.news(Input::UploadDone),
         }
     }
@@ -400,7 +373,7 @@ impl Remote {
                 Rc::clone(&self.access),
                 Checksums::new(&self.target),
                 Config::default(),
-                |_| {},
+                Box::new(|_| {}),
             );
             uploader.delete();
         }
@@ -449,23 +422,19 @@ impl Remote {
     }
 
     pub(super) fn unsent(&self, mime_type: &str) -> Option<Blob> {
-        let queue = self.queue.borrow();
-        let mut parts = queue
-            .iter()
-            .map(|it| &it.spool)
-            .filter(|it| it.start() < it.end());
-        let first = parts.next()?;
-        let first = first.slice(first.start(), first.end(), mime_type)?;
-        let Some(second) = parts.next() else {
-            return Some(first);
-        };
-        let second = second.slice(second.start(), second.end(), mime_type)?;
-        let both = Array::of2(&first.into(), &second.into());
-        Blob::new_with_blob_sequence(&both).ok()
+        let blobs = Array::new();
+        for part in self.queue.borrow().iter() {
+            let spool = &part.spool;
+            if spool.start() < spool.end() {
+                blobs.push(&spool.slice(spool.start(), spool.end(), mime_type)?.into());
+            }
+        }
+        // Each part is a file of its own: the first that is missing.
+        blobs.get(0).dyn_into().ok()
     }
 
     /// Our server and the session to record into.
-    fn server(&self, core: &Core) -> Option<(Server, Option<String>)> {
+    pub(super) fn server(&self, core: &Core) -> Option<(Server, Option<String>)> {
         let Target::Server { base, session } = &self.target else {
             return None;
         };
@@ -489,7 +458,7 @@ impl Remote {
 
 impl Part {
     /// Whether its encoder gave nothing at all; the first part is never void.
-    fn is_void(&self) -> bool {
+    pub(super) fn is_void(&self) -> bool {
         self.number > 0 && self.captured.get() && self.spool.end() == 0
     }
 }
@@ -520,7 +489,8 @@ fn take_note(core: &Core, part: &Rc<Part>, notice: Notice) {
             reason: FailureReason::Gone { .. },
         } if remote.fruitless.get() < FRUITLESS_PARTS => {
             remote.fruitless.set(remote.fruitless.get() + 1);
-            continue_elsewhere(core.this.clone(), Rc::clone(part));
+            core.tell(Event::Warning(Warning::Continued));
+            perform(core, Job::Continue(Rc::clone(part)));
         }
         Notice::Failed { reason } => {
             core.news(Input::UploadFailed(failure(reason, &remote.target)));
@@ -542,140 +512,6 @@ fn take_note(core: &Core, part: &Rc<Part>, notice: Notice) {
     }
 }
 
-/// The server has ended the upload of this part: what it does not hold goes on as a further part, and so does the
-/// recording, with a fresh encoder, for a part must be a file of its own.
-fn continue_elsewhere(core: Weak<Core>, part: Rc<Part>) {
-    spawn_local(async move {
-        let Some(begun) = begin_part(&core).await else {
-            return;
-        };
-        if let Some(this) = core.upgrade()
-            && !part.captured.get()
-        {
-            if this.state().is_capturing() {
-                this.tell(Event::Warning(Warning::Continued));
-            }
-            let (sender, captured) = later();
-            part.on_captured.replace(Some(sender));
-            // Not when it is being stopped: then its last bytes are on their way.
-            this.news(Input::Split);
-            drop(this);
-            captured.await;
-        }
-        let front = part.front_matter().await;
-        let Some(core) = core.upgrade().filter(|it| !it.state().is_final()) else {
-            return;
-        };
-        let remote = &core.remote;
-        let (safe, end) = (
-            core.parts.borrow().safe_bytes_of(part.number),
-            part.spool.end(),
-        );
-        let rest = part.spool.slice(safe, end, "").filter(|_| safe < end);
-        let Some(rest) = rest else {
-            return remote.done(&core, &part, begun);
-        };
-        if let Some(begun) = begun {
-            core.server_takes(begun.max_size_bytes);
-            remote.ids.borrow_mut().push(begun.recording.clone());
-            remote.urls.borrow_mut().push(begun.upload_url.clone());
-            remote.begun.replace(Some(begun));
-        }
-        // What the device keeps of this part stays there until all of it has arrived.
-        let front = front.filter(|_| safe > 0);
-        let spool = Spool::of(0, front.into_iter().chain([rest]));
-        let front = spool.end() - (end - safe);
-        remote.send(&core, &part, spool, safe, front);
-        part.with_uploader(Uploader::end);
-    });
-}
-
-/// Begins the upload of a part that waited for the one before it. `begun` is there already.
-fn begin_next(core: Weak<Core>, part: Rc<Part>, begun: Option<Begun>) {
-    spawn_local(async move {
-        let begun = match begun {
-            Some(begun) => Some(begun),
-            None if part.is_void() => None,
-            None => match begin_part(&core).await {
-                Some(begun) => begun,
-                None => return,
-            },
-        };
-        let Some(core) = core.upgrade().filter(|it| !it.state().is_final()) else {
-            return;
-        };
-        let remote = &core.remote;
-        if let Some(begun) = begun {
-            remote.begun(&core, &part, begun);
-        }
-        if part.is_void() {
-            return remote.done(&core, &part, None);
-        }
-        remote.send(&core, &part, Rc::clone(&part.spool), 0, 0);
-        part.grown();
-    });
-}
-
-/// Begins the next part on our server, however long that takes; no upload with another server. Nothing when there is
-/// nobody to begin it for, or when it was refused: then the recording has failed.
-async fn begin_part(core: &Weak<Core>) -> Option<Option<Begun>> {
-    let mut ceiling_ms = BACKOFF_MS;
-    loop {
-        let begun = begin_once(core).await?;
-        let this = core.upgrade().filter(|it| !it.state().is_final())?;
-        let waiting = match begun {
-            Ok(begun) => {
-                this.waiting.set(None);
-                this.report();
-                return Some(begun);
-            }
-            Err(RecorderError::SignedOut) => Waiting::SignIn,
-            Err(
-                RecorderError::Unreachable
-                | RecorderError::Refused {
-                    status: 408 | 425 | 500..,
-                    ..
-                },
-            ) => Waiting::Retry {
-                in_ms: ceiling_ms.into(),
-            },
-            Err(error) => {
-                this.news(Input::UploadFailed(error));
-                return None;
-            }
-        };
-        this.waiting.set(Some(waiting));
-        this.report();
-        drop(this);
-        let wait = f64::from(ceiling_ms) * (0.5 + js_sys::Math::random() / 2.0);
-        sleep(saturated(wait)).await;
-        ceiling_ms = (ceiling_ms * 2).min(BACKOFF_CAP_MS);
-    }
-}
-
-/// Tries once: as the next part; as a recording of its own if the one before was deleted; and in a session of its own
-/// if that was not refused for the recording but because the session is over, which ends the capture.
-async fn begin_once(core: &Weak<Core>) -> Option<Result<Option<Begun>, RecorderError>> {
-    let (server, session, first) = {
-        let core = core.upgrade()?;
-        let Some((server, session)) = core.remote.server(&core) else {
-            return Some(Ok(None));
-        };
-        let first = core.remote.ids.borrow().first().cloned();
-        (server, session, first)
-    };
-    let is_refusal = |it: &Result<Begun, RecorderError>| matches!(it, Err(RecorderError::Refused { status, .. }) if *status < 500);
-    let mut begun = server.begin(session.clone(), first.as_deref()).await;
-    if is_refusal(&begun) && first.is_some() {
-        begun = server.begin(session, None).await;
-    }
-    if is_refusal(&begun) {
-        core.upgrade()?.news(Input::Stop(StopReason::SessionEnded));
-        begun = server.begin(None, None).await;
-    }
-    Some(begun.map(Some))
-}
-
 /// How a recording's upload behaves.
 fn config(begun: Option<&Begun>) -> Config {
     let defaults = Config::default();
@@ -691,11 +527,6 @@ fn config(begun: Option<&Begun>) -> Config {
         wait_for_sign_in: true,
         ..defaults
     }
-}
-
-/// Names an upload on a server that has no ids: what tells its URL from others.
-pub(in crate::browser) fn last_segment(url: &str) -> &str {
-    url.rsplit('/').next().unwrap_or(url)
 }
 
 /// What the spool has to say.

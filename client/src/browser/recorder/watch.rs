@@ -6,10 +6,12 @@ use gloo_timers::callback::Interval;
 use wasm_bindgen_futures::spawn_local;
 
 use super::super::awake::Awake;
+use super::super::capture::Capture;
 use super::super::source::OpenSource;
 use super::super::worker::{TICK_MS, Ticking, Worker};
 use super::super::{is_hidden, now_ms, quota};
 use super::core::Core;
+use super::parts::perform_waiting;
 use crate::clock::whole;
 use crate::machine::Input;
 use crate::room::{Relief, Room};
@@ -18,6 +20,8 @@ use crate::{Event, Options, State, StopReason, Store, Warning};
 
 /// How often the room on the device is looked at, in ticks: every ten seconds.
 const QUOTA_TICKS: u32 = 10_000 / TICK_MS;
+/// How long after a pause, in ticks, the encoder is asked for what it has: by then it has encoded every picture.
+const FLUSH_TICKS: u32 = 2;
 /// How often a canvas in a hidden page is painted, in ticks.
 const REPAINT_TICKS: u32 = 500 / TICK_MS;
 
@@ -25,6 +29,8 @@ const REPAINT_TICKS: u32 = 500 / TICK_MS;
 pub(super) struct Watch {
     tick: RefCell<Option<Tick>>,
     ticks: Cell<u32>,
+    /// Ticks since the recording was paused.
+    paused: Cell<u32>,
     watchdog: RefCell<Watchdog>,
     room: Cell<Room>,
     awake: RefCell<Option<Awake>>,
@@ -42,6 +48,7 @@ impl Watch {
         Self {
             tick: RefCell::default(),
             ticks: Cell::default(),
+            paused: Cell::default(),
             watchdog: RefCell::new(Watchdog::new(options.timeslice_ms, wall_ms())),
             room: Cell::default(),
             awake: RefCell::default(),
@@ -102,12 +109,20 @@ impl Core {
         let ticks = self.watch.ticks.get().wrapping_add(1);
         self.watch.ticks.set(ticks);
         self.remote.tick();
+        perform_waiting(self);
         if !self.state().is_capturing() {
             return;
         }
         if self.state() == State::Recording {
+            self.watch.paused.set(0);
             self.report_time();
             self.check_limits();
+        } else {
+            self.watch.paused.set(self.watch.paused.get() + 1);
+            // What it has goes to the server now, not after the pause.
+            if self.watch.paused.get() == FLUSH_TICKS {
+                self.with_capture(Capture::request_data);
+            }
         }
         self.watch_encoder();
         self.watch_memory();
