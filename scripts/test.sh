@@ -52,7 +52,8 @@ stage_core-wasm() {
 }
 
 stage_client-wasm() {
-    # Options of the browser are in client/webdriver.json.
+    # Options of the browser are in client/webdriver.json. The runner's limit is for all tests of a program together.
+    WASM_BINDGEN_TEST_TIMEOUT=180 \
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner \
         CHROMEDRIVER=${CHROMEDRIVER:-$(command -v chromedriver)} \
         cargo test --locked --target "$WASM_TARGET" -p sortie-client --features js

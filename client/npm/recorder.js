@@ -75,7 +75,7 @@ export class Recorder extends EventTarget {
    * that has nothing to show is left to the recorder it has.
    */
   async #restart(Core) {
-    if (this.#restarting) return;
+    if (this.#restarting || this.#inner.state !== 'recording') return;
     this.#restarting = true;
     const silent = this.#inner;
     // Stands still until there are bytes again, other than those it had left.

@@ -95,6 +95,12 @@ pub enum Warning {
     Restarted,
     /// The server had ended the upload, or takes no more in one: what follows is a further part of the recording.
     Continued,
+    /// The last picture of a part that the server had closed cannot be shown without what is before it, and was left
+    /// out.
+    LeftOut {
+        /// In bytes.
+        bytes: u64,
+    },
     /// The picture has ended: its track was stopped.
     VideoEnded,
     /// The device slept: that time is missing.
@@ -123,6 +129,7 @@ impl Warning {
             Self::TaintedCanvas => "tainted_canvas",
             Self::Restarted => "restarted",
             Self::Continued => "continued",
+            Self::LeftOut { .. } => "left_out",
             Self::VideoEnded => "video_ended",
             Self::Slept { .. } => "slept",
             Self::Encoder(_) => "encoder",
@@ -177,6 +184,10 @@ impl fmt::Display for Warning {
             Self::Restarted => "The browser's encoder fell silent. A new recording has begun.",
             Self::Continued => {
                 "The server closed the upload. The recording continues as a further part."
+            }
+            Self::LeftOut { bytes } => {
+                let end = " bytes before the recording continued were left out: they cannot be played alone.";
+                return text::write(f, &["The last ", &bytes.to_string(), end]);
             }
             Self::VideoEnded => "The picture has ended: its track was stopped.",
 

@@ -57,6 +57,14 @@ impl Ledger {
         self.size_bytes - self.safe_bytes
     }
 
+    /// Recorded time that the server does not hold yet, in milliseconds.
+    pub(crate) fn pending_ms(&self) -> u64 {
+        let last = self.marks.back();
+        last.map_or(0, |(_, recorded_ms)| {
+            recorded_ms.saturating_sub(self.safe_ms)
+        })
+    }
+
     /// Up to where in the recording the server holds it, in milliseconds.
     pub(crate) fn safe_ms(&self) -> u64 {
         self.safe_ms
@@ -92,6 +100,16 @@ mod tests {
         check(&mut ledger, 100, 1_000, 250);
         check(&mut ledger, 349, 2_000, 1);
         check(&mut ledger, 350, 3_100, 0);
+    }
+
+    #[test]
+    fn pending_time_falls_with_acknowledged_chunks() {
+        let mut ledger = three_chunks();
+        assert_eq!(ledger.pending_ms(), 3_100);
+        ledger.acknowledged(150);
+        assert_eq!(ledger.pending_ms(), 1_100);
+        ledger.acknowledged(350);
+        assert_eq!(ledger.pending_ms(), 0);
     }
 
     #[test]

@@ -48,6 +48,11 @@ impl Parts {
         self.0.get(part).map_or(0, Ledger::safe_bytes)
     }
 
+    /// Recorded time of this part that the server does not hold yet, in milliseconds.
+    pub(crate) fn pending_ms_of(&self, part: usize) -> u64 {
+        self.0.get(part).map_or(0, Ledger::pending_ms)
+    }
+
     /// Bytes of the latest part.
     pub(crate) fn latest_bytes(&self) -> u64 {
         self.0.last().map_or(0, Ledger::size_bytes)
@@ -106,6 +111,7 @@ mod tests {
         parts.recorded(0, 10, 2_000);
         check(&parts, 160, 100, 1_000);
         assert_eq!((parts.latest_bytes(), parts.safe_bytes_of(0)), (50, 100));
+        assert_eq!((parts.pending_ms_of(0), parts.pending_ms_of(7)), (1_000, 0));
     }
 
     #[test]

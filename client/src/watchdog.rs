@@ -1,7 +1,7 @@
 //! Notices what no event tells: an encoder that has fallen silent, and a device that slept.
 
 /// After so long without bytes something is wrong, however rarely a browser hands them over.
-const SILENCE_MS: u64 = 10_000;
+const SILENCE_MS: u64 = 8_000;
 /// After so long it is worth a look at what is being recorded. Encoders in order give bytes every second.
 const QUIET_MS: u64 = 2_000;
 /// Ticks come four times a second, from a worker in hidden pages: a gap this long is no busy machine.
@@ -116,16 +116,16 @@ mod tests {
     #[test]
     fn silence_is_told_once_and_again_when_it_comes_again() {
         let mut watchdog = Watchdog::new(1_000, 1_000_000);
-        let silent_ms = 10_000;
+        let silent_ms = 8_000;
         let expected = [
             (1_002_000, Alarm::Quiet),
-            (1_010_000, Alarm::Silent { silent_ms }),
+            (1_008_000, Alarm::Silent { silent_ms }),
         ];
         assert_eq!(tick(&mut watchdog, 1_000_000, 1_060_000), expected);
         watchdog.heard(1_060_000);
         let expected = [
             (1_062_000, Alarm::Quiet),
-            (1_070_000, Alarm::Silent { silent_ms }),
+            (1_068_000, Alarm::Silent { silent_ms }),
         ];
         assert_eq!(tick(&mut watchdog, 1_060_000, 1_080_000), expected);
     }
@@ -172,7 +172,7 @@ mod tests {
         let slept = Some(Alarm::Slept { asleep_ms });
         assert_eq!(watchdog.tick(3_600_250), slept);
         assert_eq!(
-            tick(&mut watchdog, 3_600_500, 3_610_000),
+            tick(&mut watchdog, 3_600_500, 3_608_000),
             [(3_602_250, Alarm::Quiet)]
         );
     }

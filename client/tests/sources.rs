@@ -8,9 +8,9 @@ use sortie_client::{
     Target, Warning,
 };
 use support::{Heard, Server, TestCanvas, camera_stream, refuse, tracks, unplug};
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-use web_sys::{MediaStream, MediaStreamTrackState};
+use web_sys::{MediaStream, MediaStreamTrack, MediaStreamTrackState};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
@@ -106,9 +106,7 @@ async fn a_callers_stream_is_left_alone() {
     heard.finish().await;
     server.assert_whole().await;
     assert!(is_live(&stream));
-    tracks(&stream)
-        .iter()
-        .for_each(web_sys::MediaStreamTrack::stop);
+    tracks(&stream).iter().for_each(MediaStreamTrack::stop);
     let ended = Source::stream(stream).open().await;
     assert_eq!(ended.err(), Some(RecorderError::NoTracks));
 }
@@ -129,6 +127,52 @@ async fn a_callers_stream_that_ends_ends_the_recording() {
     heard.reaches(State::Done).await;
     server.assert_whole().await;
     assert_eq!(heard.stop_reasons(), [StopReason::TrackEnded]);
+}
+
+#[wasm_bindgen_test]
+async fn picture_stopped_by_a_script_beside_live_sound_ends_the_recording() {
+    let server = Server::open();
+    let stream = camera_stream(true).await;
+    let heard = Heard::new(Recorder::new(options()));
+    let source = Source::stream(Clone::clone(&stream))
+        .open()
+        .await
+        .expect("a live stream");
+    heard.recorder.start(source).expect("idle");
+    heard.progress(|it| it.safe_bytes > 0).await;
+    let video: MediaStreamTrack = stream.get_video_tracks().get(0).unchecked_into();
+    video.stop();
+    heard.reaches(State::Done).await;
+    server.assert_whole().await;
+    assert_eq!(heard.stop_reasons(), [StopReason::TrackEnded]);
+    let warned = heard.all(|it| matches!(it, Event::Warning(Warning::VideoEnded)).then_some(()));
+    assert_eq!(warned.len(), 1);
+    tracks(&stream).iter().for_each(MediaStreamTrack::stop);
+}
+
+#[wasm_bindgen_test]
+async fn canvas_without_a_size_is_warned_of_within_ten_seconds() {
+    let _server = Server::open();
+    let canvas = TestCanvas::new(false);
+    canvas.element().set_width(0);
+    canvas.element().set_height(0);
+    let source = Source::canvas(canvas.element(), 30.0)
+        .open()
+        .await
+        .expect("a canvas");
+    let heard = Heard::new(Recorder::new(options()));
+    heard.recorder.start(source).expect("idle");
+    let silent_ms = heard
+        .first(|it| match it {
+            Event::Warning(Warning::NoData { silent_ms }) => Some(*silent_ms),
+            _ => None,
+        })
+        .await;
+    assert!(silent_ms < 10_000, "{silent_ms}");
+    // Nothing was recorded, so nothing is counted.
+    assert!(heard.recorder.progress().recorded_ms <= 1_000);
+    heard.recorder.abort();
+    canvas.close();
 }
 
 #[wasm_bindgen_test]

@@ -223,6 +223,11 @@ impl OpenSource {
         self.keep_alive.as_ref().is_some_and(KeepAlive::is_tainted)
     }
 
+    /// Whether a script has stopped what is recorded, since this was last asked.
+    pub(super) fn was_stopped(&self) -> bool {
+        self.watch.look()
+    }
+
     /// Gives the recorder the news instead.
     pub(super) fn listen(&self, listener: impl Fn(SourceEvent) + 'static) {
         self.watch.listen(listener);

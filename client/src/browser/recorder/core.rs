@@ -115,14 +115,18 @@ impl Core {
                 // Not when it tells that it has started: a busy page hears of that seconds later.
                 let asked_ms = now_ms();
                 match self.start_capture(0) {
-                    Ok(()) => self.clock.borrow_mut().run(asked_ms),
+                    Ok(()) => {
+                        self.clock.borrow_mut().run(asked_ms);
+                        // An encoder without pictures does not even tell that it has started.
+                        self.begin_watch();
+                    }
                     Err(error) => self.news(Input::CannotStart(error)),
                 }
             }
             Action::BeginUpload => {
                 Remote::begin(self);
                 self.watch_page();
-                self.begin_watch();
+                self.watch.heard();
             }
             Action::PauseCapture => {
                 self.clock.borrow_mut().halt(now_ms());

@@ -26,6 +26,10 @@ use crate::{Event, RecorderError, State, StopReason, Waiting, Warning};
 /// Ceilings of the first wait after a failure to begin a part, and of all.
 const BACKOFF_MS: u32 = 500;
 const BACKOFF_CAP_MS: u32 = 30_000;
+/// The last picture lasts no longer than this.
+const PICTURE_MS: u64 = 200;
+/// It is smaller than this.
+const LONG_BYTES: u64 = 8 << 20;
 
 /// Something to do for a further part.
 pub(super) enum Job {
@@ -126,31 +130,49 @@ fn name_first(remote: &Remote) {
 /// recording, with a fresh encoder, for a part must be a file of its own.
 fn continue_elsewhere(core: Weak<Core>, part: Rc<Part>) {
     spawn_local(async move {
-        let Some(begun) = begin_part(&core).await else {
-            return;
-        };
-        if let Some(this) = core.upgrade()
-            && !part.captured.get()
-        {
+        let mut begun = None;
+        if !part.captured.get() {
             let (sender, captured) = later();
             part.on_captured.replace(Some(sender));
-            // Not when it is being stopped: then its last bytes are on their way.
-            this.news(Input::Split);
-            drop(this);
+            if core.upgrade().is_some_and(|it| it.state().is_capturing()) {
+                begun = begin_part(&core).await;
+                let Some(this) = core.upgrade().filter(|_| begun.is_some()) else {
+                    return;
+                };
+                // Not when it is being stopped by now: then its last bytes are on their way.
+                this.news(Input::Split);
+            }
             captured.await;
         }
+        let Some(this) = core.upgrade() else { return };
+        let (safe, pending_ms) = {
+            let parts = this.parts.borrow();
+            (
+                parts.safe_bytes_of(part.number),
+                parts.pending_ms_of(part.number),
+            )
+        };
+        drop(this);
+        let rest = rest(&part, safe, pending_ms).await;
         let front = front_matter(&part).await;
+        if rest.is_some() && begun.is_none() {
+            begun = begin_part(&core).await;
+            if begun.is_none() {
+                return;
+            }
+        }
+        let begun = begun.flatten();
         let Some(core) = core.upgrade().filter(|it| !it.state().is_final()) else {
             return;
         };
         let remote = &core.remote;
         name_first(remote);
-        let (safe, end) = (
-            core.parts.borrow().safe_bytes_of(part.number),
-            part.spool.end(),
-        );
-        let rest = part.spool.slice(safe, end, "").filter(|_| safe < end);
+        let end = part.spool.end();
         let Some(rest) = rest else {
+            if safe < end {
+                core.tell(Event::Warning(Warning::LeftOut { bytes: end - safe }));
+                core.parts.borrow_mut().acknowledged(part.number, end);
+            }
             return remote.done(&core, &part, begun);
         };
         if let Some(begun) = begun {
@@ -166,6 +188,19 @@ fn continue_elsewhere(core: Weak<Core>, part: Rc<Part>) {
         remote.send(&core, &part, spool, safe, front);
         part.with_uploader(Uploader::end);
     });
+}
+
+/// What the server does not hold of a part. Nothing if that is just the last picture, which an encoder gives when it is
+/// stopped after a pause: alone, in the middle of a cluster, it is no file that plays.
+async fn rest(part: &Part, safe: u64, pending_ms: u64) -> Option<Blob> {
+    let end = part.spool.end();
+    let rest = part.spool.slice(safe, end, "").filter(|_| safe < end)?;
+    if safe == 0 || pending_ms > PICTURE_MS || end - safe > LONG_BYTES {
+        return Some(rest);
+    }
+    let bytes = JsFuture::from(rest.array_buffer()).await.ok()?;
+    let bytes = Uint8Array::new(&bytes).to_vec();
+    (front_end(&bytes) < bytes.len()).then_some(rest)
 }
 
 /// Begins the upload of a part that waited for the one before it. `begun` is there already.
@@ -246,6 +281,10 @@ async fn begin_once(core: &Weak<Core>) -> Option<Result<Option<Begun>, RecorderE
     let is_refusal = |it: &Result<Begun, RecorderError>| matches!(it, Err(RecorderError::Refused { status, .. }) if *status < 500);
     let mut begun = server.begin(session.clone(), first.as_deref()).await;
     if is_refusal(&begun) && first.is_some() {
+        if matches!(begun, Err(RecorderError::Refused { status: 404, .. })) {
+            // It was deleted, with its parts.
+            core.upgrade()?.remote.ids.borrow_mut().clear();
+        }
         begun = server.begin(session, None).await;
     }
     if is_refusal(&begun) {

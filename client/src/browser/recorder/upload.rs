@@ -348,7 +348,12 @@ impl Remote {
         let next = self.queue.borrow().front().cloned();
         match next {
             Some(next) => perform(core, Job::Next(next, begun)),
-            None => core.news(Input::UploadDone),
+            None => {
+                if let Some(begun) = begun {
+                    self.delete(begun.upload_url);
+                }
+                core.news(Input::UploadDone);
+            }
         }
     }
 
@@ -363,20 +368,25 @@ impl Remote {
             part.spool.remove();
         }
         for url in urls {
-            let start = Start::Fresh {
-                url,
-                length: UploadLength::Deferred,
-            };
-            let uploader = Uploader::new(
-                start,
-                Spool::of(0, []),
-                Rc::clone(&self.access),
-                Checksums::new(&self.target),
-                Config::default(),
-                Box::new(|_| {}),
-            );
-            uploader.delete();
+            self.delete(url);
         }
+    }
+
+    /// Deletes an upload that nothing is sent to.
+    fn delete(&self, url: String) {
+        let start = Start::Fresh {
+            url,
+            length: UploadLength::Deferred,
+        };
+        let uploader = Uploader::new(
+            start,
+            Spool::of(0, []),
+            Rc::clone(&self.access),
+            Checksums::new(&self.target),
+            Config::default(),
+            Box::new(|_| {}),
+        );
+        uploader.delete();
     }
 
     /// Sends nothing more and leaves the server as it is.

@@ -77,7 +77,7 @@ impl Watch {
 }
 
 impl Core {
-    /// From the first picture on, until [`Watch::end`].
+    /// From the encoder's start on, until [`Watch::end`].
     pub(super) fn begin_watch(&self) {
         let watchdog = Watchdog::new(self.options.timeslice_ms, wall_ms());
         self.watch.watchdog.replace(watchdog);
@@ -110,6 +110,9 @@ impl Core {
         self.watch.ticks.set(ticks);
         self.remote.tick();
         perform_waiting(self);
+        if self.state() == State::Starting {
+            return self.watch_encoder();
+        }
         if !self.state().is_capturing() {
             return;
         }
@@ -123,6 +126,15 @@ impl Core {
             if self.watch.paused.get() == FLUSH_TICKS {
                 self.with_capture(Capture::request_data);
             }
+        }
+        let stopped = {
+            let source = self.source.borrow();
+            let stopped = source.as_ref().filter(|it| it.was_stopped());
+            stopped.map(OpenSource::end_reason)
+        };
+        if let Some(reason) = stopped {
+            self.tell(Event::Warning(Warning::VideoEnded));
+            return self.news(Input::Stop(reason));
         }
         self.watch_encoder();
         self.watch_memory();

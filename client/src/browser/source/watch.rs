@@ -29,6 +29,8 @@ type Listener = Rc<dyn Fn(SourceEvent)>;
 
 struct State {
     end: StopReason,
+    /// Tracks without which there is nothing left to record.
+    vital: Rc<[MediaStreamTrack]>,
     ended: Cell<bool>,
     listener: RefCell<Option<Listener>>,
 }
@@ -47,11 +49,6 @@ impl Watch {
                 .into_iter()
                 .flat_map(|stream| tracks(&stream.get_audio_tracks())),
         );
-        let state = Rc::new(State {
-            end,
-            ended: Cell::default(),
-            listener: RefCell::default(),
-        });
         // A source without pictures lives as long as its sound.
         let (vital, other) = if video.is_empty() {
             (audio, video)
@@ -59,6 +56,12 @@ impl Watch {
             (video, audio)
         };
         let vital: Rc<[MediaStreamTrack]> = vital.into();
+        let state = Rc::new(State {
+            end,
+            vital: Rc::clone(&vital),
+            ended: Cell::default(),
+            listener: RefCell::default(),
+        });
         let mut listeners = Vec::new();
         for track in vital.iter() {
             let (state, vital) = (Rc::clone(&state), Rc::clone(&vital));
@@ -90,6 +93,12 @@ impl Watch {
 
     pub(super) fn end_reason(&self) -> StopReason {
         self.state.end
+    }
+
+    /// Looks for tracks that a script has stopped, which no event tells; whether the source has ended by that.
+    pub(super) fn look(&self) -> bool {
+        let has_ended = !self.state.vital.iter().any(is_live);
+        has_ended && !self.state.ended.replace(true)
     }
 }
 
