@@ -151,31 +151,6 @@ async fn picture_stopped_by_a_script_beside_live_sound_ends_the_recording() {
 }
 
 #[wasm_bindgen_test]
-async fn canvas_without_a_size_is_warned_of_within_ten_seconds() {
-    let _server = Server::open();
-    let canvas = TestCanvas::new(false);
-    canvas.element().set_width(0);
-    canvas.element().set_height(0);
-    let source = Source::canvas(canvas.element(), 30.0)
-        .open()
-        .await
-        .expect("a canvas");
-    let heard = Heard::new(Recorder::new(options()));
-    heard.recorder.start(source).expect("idle");
-    let silent_ms = heard
-        .first(|it| match it {
-            Event::Warning(Warning::NoData { silent_ms }) => Some(*silent_ms),
-            _ => None,
-        })
-        .await;
-    assert!(silent_ms < 10_000, "{silent_ms}");
-    // Nothing was recorded, so nothing is counted.
-    assert!(heard.recorder.progress().recorded_ms <= 1_000);
-    heard.recorder.abort();
-    canvas.close();
-}
-
-#[wasm_bindgen_test]
 async fn a_preview_learns_of_the_end_and_dropping_it_frees_the_device() {
     let source = Source::camera().open().await.expect("the fake camera");
     let stream = source.stream();
