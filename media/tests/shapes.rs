@@ -624,6 +624,57 @@ fn bytes_behind_the_end_are_kept_and_named() {
 }
 
 #[test]
+fn further_file_with_the_same_tracks_is_joined() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for flags in [
+        "frag_keyframe+empty_moov",
+        "frag_keyframe+empty_moov+default_base_moof",
+    ] {
+        let one = ffmpeg(folder.path(), "stream.mp4", &["-movflags", flags]);
+        let original = packets(folder.path(), &one);
+        let both = [one.clone(), one].concat();
+        let (stored, finish) = store(&both, Options::default()).expect("playable");
+        let found = packets(folder.path(), &stored.bytes);
+        assert_eq!(found.len(), 2 * original.len());
+        assert_eq!((finish.left_out, finish.hidden), (vec![], vec![]));
+        let duration = 2 * u64::from(SECONDS) * 1000;
+        assert!(
+            finish.duration_ms.abs_diff(duration) < 500,
+            "{} ms",
+            finish.duration_ms
+        );
+    }
+}
+
+#[test]
+fn further_file_with_other_tracks_is_kept_and_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let flags = ["-movflags", "frag_keyframe+empty_moov+default_base_moof"];
+    let one = ffmpeg(folder.path(), "one.mp4", &flags);
+    let pictures = ffmpeg(folder.path(), "two.mp4", &["-an", flags[0], flags[1]]);
+    let ordinary = ffmpeg(folder.path(), "three.mp4", &[]);
+    for (first, second) in [
+        (&one, &pictures),
+        (&one, &ordinary),
+        (&ordinary, &ordinary),
+        (&ordinary, &one),
+    ] {
+        let both = [first.clone(), second.clone()].concat();
+        let (stored, finish) = store(&both, Options::default()).expect("playable");
+        assert!(packets(folder.path(), &stored.bytes) == packets(folder.path(), first));
+        assert_eq!(finish.left_out, []);
+        assert_eq!(finish.hidden.len(), 1, "{:?}", finish.hidden);
+        let named = finish.hidden[0];
+        assert_eq!(named.reason, LeftOutReason::OtherRecording);
+        assert_eq!(
+            (named.offset, named.length),
+            (first.len() as u64, second.len() as u64)
+        );
+        assert!(stored.stream().starts_with(&both));
+    }
+}
+
+#[test]
 fn index_behind_damaged_data_is_found() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut stream = ffmpeg(folder.path(), "stream.mp4", &[]);

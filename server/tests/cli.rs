@@ -214,6 +214,18 @@ fn cases() -> Vec<Case> {
             34,
         ),
         case(
+            "early.mp4",
+            "early.repaired.mp4",
+            {
+                let mut ordinary = fixture("ffmpeg-ordinary-faststart.mp4");
+                ordinary.truncate(ordinary.len() * 6 / 10);
+                ordinary
+            },
+            "damaged",
+            "missing at the end",
+            15,
+        ),
+        case(
             "noextension",
             "noextension.repaired.mkv",
             fixture("chromium-avc1-mkv.mkv"),

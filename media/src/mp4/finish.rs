@@ -204,20 +204,28 @@ impl Scanner {
 
     /// Ends the data of the samples that `moov` itself describes.
     fn end_tables(&mut self, torn: Option<Whole>) {
-        if let Some(data) = torn {
+        let garbage = self.damaged_from.filter(|_| self.garbage);
+        let extent = self.movie.as_ref().map_or(0, Movie::moov_extent);
+        // Data whose samples go on behind its end has a wrong size: a crash in the middle of a finish leaves that.
+        let short = self
+            .last_data
+            .filter(|data| torn.is_none() && garbage == Some(data.end) && extent > data.end);
+        if short.is_some() {
+            self.damaged_from = None;
+        }
+        if let Some(data) = torn.or(short) {
             self.keep = self.stream_end();
             self.data_patch = data.resized(self.keep);
             if data.end < u64::MAX {
                 self.missing = data.end.saturating_sub(self.keep);
             }
+        } else if garbage.is_some() {
+            self.keep = self.stream_end();
         }
         let place = Place {
             limit: self.keep,
             moov: self.moov,
         };
-        if self.garbage && self.damaged_from.is_some() {
-            self.keep = self.stream_end();
-        }
         let Some(movie) = &mut self.movie else { return };
         if movie.fragmented {
             movie.load_moov_samples(&place);

@@ -90,6 +90,25 @@ impl Movie {
         })
     }
 
+    /// Whether fragments that are meant for this movie can follow those of another: the same tracks, described the
+    /// same, and no samples of its own.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let descriptions = |movie: &Self| {
+            let stsd = |(track, stbl)| Some((track?, find(stbl, *b"stsd")?.to_vec()));
+            movie.tables().filter_map(stsd).collect::<Vec<_>>()
+        };
+        let tracks = |movie: &Self| {
+            let tracks = movie.tracks.iter();
+            tracks
+                .map(|track| (track.id, track.timescale))
+                .collect::<Vec<_>>()
+        };
+        self.fragmented
+            && !self.has_moov_samples()
+            && tracks(self) == tracks(other)
+            && descriptions(self) == descriptions(other)
+    }
+
     /// Payloads of `stbl`, with the index of their track.
     fn tables(&self) -> impl Iterator<Item = (Option<usize>, &[u8])> {
         let traks = children(&self.moov).filter(|&(kind, _)| kind == *b"trak");

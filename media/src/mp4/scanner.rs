@@ -54,6 +54,8 @@ pub(crate) struct Scanner {
     pub(super) data: Option<Whole>,
     /// End of the last whole `mdat`.
     pub(super) data_end: u64,
+    /// The last whole `mdat`.
+    pub(super) last_data: Option<Whole>,
     /// In a repair: a fragment that counts once something sensible follows it, and where its samples and its data
     /// end. Where nothing does, bytes are missing or too many, and its frames would be noise to a decoder.
     held: Option<(Fragment, u64, u64)>,
@@ -69,6 +71,8 @@ pub(crate) struct Scanner {
     pub(super) index_start: Option<u64>,
     /// Stream offset of the last `ftyp`: files may follow each other.
     document: u64,
+    /// Stream offset of a further file whose tracks differ from those of the first.
+    pub(super) other: Option<u64>,
     /// Stream offset of our end mark: it and everything behind it is not the sender's.
     pub(super) ended_at: Option<u64>,
     pub(super) patches: VecDeque<Patch>,
@@ -150,6 +154,7 @@ impl Scanner {
             pending: None,
             data: None,
             data_end: 0,
+            last_data: None,
             held: None,
             filler: Vec::new(),
             keep: 0,
@@ -157,6 +162,7 @@ impl Scanner {
             first_data: None,
             index_start: None,
             document: 0,
+            other: None,
             ended_at: None,
             patches: VecDeque::new(),
             patch_anywhere: options.patch_clusters,
@@ -347,6 +353,11 @@ impl Scanner {
         let ranges = self.damage.ranges.iter();
         ranges
             .filter_map(|range| LeftOut::new(range.clone(), LeftOutReason::Damaged))
+            .chain(
+                self.other.and_then(|start| {
+                    LeftOut::new(start..self.keep, LeftOutReason::OtherRecording)
+                }),
+            )
             .chain(self.trailing)
             .collect()
     }
@@ -433,7 +444,9 @@ impl Scanner {
         let limit = match &whole.kind {
             b"ftyp" if self.ftyp.is_none() && self.movie.is_none() => FTYP_LIMIT,
             b"moov" if self.movie.is_none() && !self.starved => self.moov_limit,
-            b"moof" if self.movie.is_some() => MOOF_LIMIT,
+            // Of a further file.
+            b"moov" if self.is_fragmented() && self.other.is_none() => SHORT_LIMIT,
+            b"moof" if self.is_fragmented() && self.other.is_none() => MOOF_LIMIT,
             b"free" if self.movie.is_some() && size + 8 == END_MARK.len() as u64 => size,
             _ => 0,
         };
@@ -450,6 +463,11 @@ impl Scanner {
             }
         }
         self.step = match &whole.kind {
+            b"moov" if self.movie.is_some() && (limit == 0 || size > limit) => {
+                let start = self.document.max(self.moov.1);
+                self.other.get_or_insert(start);
+                Step::Skip { whole, to }
+            }
             b"moov" | b"moof" if limit > 0 && self.short && size > SHORT_LIMIT => {
                 self.starved |= whole.kind == *b"moov";
                 Step::Pass(whole)
@@ -591,9 +609,9 @@ impl Scanner {
             b"free" if collected && filler::is_end_mark(&payload) => {
                 return self.end_stream(whole.start);
             }
-            b"mdat" => return self.close_data(whole.end, &payload),
+            b"mdat" => return self.close_data(whole, &payload),
             // Frames that nothing describes to a player.
-            b"moof" if !self.short && self.movie.is_some() => {
+            b"moof" if !self.short && self.is_fragmented() && self.other.is_none() => {
                 self.damage.add(whole.start..whole.end);
             }
             _ => {}
@@ -606,6 +624,16 @@ impl Scanner {
     }
 
     fn close_moov(&mut self, whole: Whole, payload: Vec<u8>) {
+        if let Some(movie) = &self.movie {
+            let further = Movie::parse(payload);
+            if !further.is_some_and(|further| further.is_like(movie)) {
+                self.other = Some(self.document.max(self.moov.1));
+            }
+            if self.pending.is_none() && self.held.is_none() {
+                self.keep = whole.end;
+            }
+            return;
+        }
         self.movie = Movie::parse(payload);
         self.keep = whole.end;
         let Some(movie) = &mut self.movie else { return };
@@ -630,6 +658,10 @@ impl Scanner {
     }
 
     fn close_moof(&mut self, whole: Whole, payload: Vec<u8>) {
+        if self.other.is_some() {
+            self.keep = whole.end;
+            return;
+        }
         let fragment = Fragment {
             start: whole.start,
             payload_start: whole.end - payload.len() as u64,
@@ -650,8 +682,10 @@ impl Scanner {
     }
 
     /// An `mdat` has arrived as a whole.
-    fn close_data(&mut self, end: u64, trailer: &[u8]) {
+    fn close_data(&mut self, whole: Whole, trailer: &[u8]) {
+        let end = whole.end;
         self.data = None;
+        self.last_data = Some(whole);
         self.data_end = end;
         self.index_start = None;
         match (self.pending.take(), &mut self.movie) {
