@@ -139,7 +139,7 @@ pub(crate) async fn serve(
     let seats = Arc::new(Semaphore::new(limits.most));
     let open = TaskTracker::new();
     let registry = Arc::new(Registry::default());
-    // Those that come next need not wait for others to close.
+    // More than one, so that the next callers need not wait.
     let batch = (limits.most / BATCH_SHARE).max(1);
     // Whoever waits no longer for the end drops this future, and what is still open is cut.
     let cut = CancellationToken::new();

@@ -44,7 +44,7 @@ const ATTACK: Duration = Duration::from_secs(8);
 pub struct Attack {
     /// Name.
     pub name: &'static str,
-    /// What was seen, for people.
+    /// Observation, for the report.
     pub seen: String,
     /// Peak memory of the process so far, in MiB.
     pub peak_mib: u64,
@@ -98,7 +98,7 @@ async fn attacks_on(
     std::fs::create_dir_all(folder)?;
     let mut setup = Setup::new(binary, folder);
     setup.under = group.shell(FILES, hard);
-    // What this machine sends counts as from elsewhere.
+    // Loopback counts as any other address.
     let more = [
         ("SORTIE_TRUSTED_PROXIES", "none"),
         ("SORTIE_MAX_CONNECTIONS_PER_ADDRESS", "4096"),
