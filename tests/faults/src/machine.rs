@@ -31,7 +31,7 @@ pub fn impatient() -> Config {
         backoff_cap_ms: 200,
         timeout_ms: 1500,
         slowest_bytes_per_s: 1 << 20,
-        give_up_after: None,
+        ..Config::default()
     }
 }
 
