@@ -10,6 +10,9 @@ pub struct Login {
     pub username: String,
     /// The password, in the clear: the transport protects it.
     pub password: String,
+    /// The tokens go into cookies only, not into the answer (see [`PageSignIn`]): no script of a page can read them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cookies_only: bool,
 }
 
 /// Body of `POST /api/auth/refresh` and `POST /api/auth/logout`; our own pages send the cookie instead.
@@ -33,6 +36,36 @@ pub struct Tokens {
     pub expires_in: u64,
     /// Who signed in.
     pub user: User,
+}
+
+/// Answer to a sign-in or a refresh whose tokens are in cookies only.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PageSignIn {
+    /// Seconds until the access token expires.
+    pub expires_in: u64,
+    /// The user who signed in.
+    pub user: User,
+}
+
+/// A sign-in that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SignIn {
+    /// Unique and never reused.
+    pub id: String,
+    /// RFC 3339, UTC.
+    pub created_at: String,
+    /// RFC 3339, UTC, to about a minute.
+    pub last_used_at: String,
+    /// RFC 3339, UTC: it ends then unless it is used before.
+    pub expires_at: String,
+    /// IP address of the sign-in or of the last refresh; empty when not known.
+    pub address: String,
+    /// `User-Agent` of the sign-in or of the last refresh; may be empty.
+    pub user_agent: String,
+    /// Whether the request was made with it.
+    pub current: bool,
 }
 
 /// What a person may do.
@@ -73,6 +106,9 @@ pub struct User {
     /// RFC 3339, UTC, to about a minute; absent: never yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<String>,
+    /// Number of their recordings; only in the answer to `GET /api/admin/users/{id}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recordings: Option<u64>,
 }
 
 /// Who vouches for a person. New ones may appear: an older client reads them as `other`.
@@ -157,6 +193,9 @@ pub struct UserUpdate {
     /// `true` signs the person out everywhere and keeps them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
+    /// `true` ends all of the person's API tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke_tokens: Option<bool>,
 }
 
 /// Tells a field that is `null` from one that is absent.
@@ -173,6 +212,9 @@ pub struct ChangePassword {
     pub current_password: String,
     /// 8–256 characters.
     pub new_password: String,
+    /// Ends the caller's API tokens, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revoke_tokens: bool,
 }
 
 /// Answer to `GET /api/auth/methods`, open to everybody: what the sign-in page offers.

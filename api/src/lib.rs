@@ -19,8 +19,8 @@ mod storage;
 mod token;
 
 pub use account::{
-    ChangePassword, Login, NewUser, OidcMethod, RefreshRequest, Role, SignInMethods, Tokens, User,
-    UserSource, UserUpdate,
+    ChangePassword, Login, NewUser, OidcMethod, PageSignIn, RefreshRequest, Role, SignIn,
+    SignInMethods, Tokens, User, UserSource, UserUpdate,
 };
 pub use appliance::{
     Appliance, Forwarding, GrowingFile, InputSignal, RecorderProblem, RecorderState, SignalState,

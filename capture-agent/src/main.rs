@@ -117,7 +117,10 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Probe { json, mode, limit } => run_probe(json, mode, limit),
-        Command::Serve { config } => run_server(config.as_deref()),
+        Command::Serve { config } => {
+            sortie_server::keep_files_private();
+            run_server(config.as_deref())
+        }
         Command::Record {
             source,
             mode,

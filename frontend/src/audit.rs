@@ -1,7 +1,7 @@
 //! What the audit log has, in words.
 
 /// What may have been done: as it stands in the log, and in words.
-pub const ACTIONS: [(&str, &str); 27] = [
+pub const ACTIONS: [(&str, &str); 29] = [
     ("recording.start", "Recording started"),
     ("recording.stop", "Recording stopped"),
     ("recording.upload", "Upload complete"),
@@ -21,7 +21,9 @@ pub const ACTIONS: [(&str, &str); 27] = [
     ("settings.change", "Settings changed"),
     ("storage.clean_up", "Storage cleaned up"),
     ("audit.export", "Audit log exported"),
+    ("audit.omit", "Refusals not listed"),
     ("sign_in", "Sign-in"),
+    ("sign_in.end", "Sign-in ended"),
     ("sign_in.reuse", "Spent sign-in used again"),
     ("user.password", "Password change"),
     ("user.create", "User added"),

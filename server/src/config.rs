@@ -99,6 +99,10 @@ pub struct Config {
     pub admin_password: Option<Secret>,
     /// `SORTIE_JWT_SECRET`; generated and stored when absent.
     pub jwt_secret: Option<Secret>,
+    /// `SORTIE_SIGN_IN_LIFETIME_DAYS`: how long a sign-in lasts, whatever it is used for.
+    pub sign_in_lifetime: Duration,
+    /// `SORTIE_SIGN_IN_IDLE_DAYS`: how long a sign-in lasts without being used; at most the lifetime.
+    pub sign_in_idle: Duration,
     /// `SORTIE_MAX_CONNECTIONS`: more wait to be taken.
     pub max_connections: usize,
     /// `SORTIE_MAX_CONNECTIONS_PER_ADDRESS`: connections at once from one address that is no trusted proxy.
@@ -313,6 +317,7 @@ impl Config {
                 "must have at least 32 bytes; `openssl rand -hex 32` makes a good one",
             );
         }
+        let (sign_in_lifetime, sign_in_idle) = sign_in_lifetimes(&mut reader);
         let sign_in = SignInConfig::read(&mut reader, jwt_secret.as_deref());
         let port = reader.number("SORTIE_PORT", 8080, 0, u64::from(u16::MAX));
         let max_size_mb = reader.number("SORTIE_RECORDING_MAX_SIZE_MB", 500, 1, 16_777_216);
@@ -390,6 +395,8 @@ impl Config {
             admin_username,
             admin_password: admin_password.map(Secret::from),
             jwt_secret: jwt_secret.map(Secret::from),
+            sign_in_lifetime,
+            sign_in_idle,
             max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
             max_connections_per_address: usize::try_from(max_per_address).unwrap_or(usize::MAX),
             public_url,
@@ -413,6 +420,22 @@ impl Config {
         let prefix = self.public_url.as_ref().map_or("", |url| &url.prefix);
         format!("{prefix}{path}")
     }
+}
+
+/// The absolute and the idle lifetime of sign-ins.
+fn sign_in_lifetimes(reader: &mut Reader<'_>) -> (Duration, Duration) {
+    const LIFETIME: &str = "SORTIE_SIGN_IN_LIFETIME_DAYS";
+    const IDLE: &str = "SORTIE_SIGN_IN_IDLE_DAYS";
+    let lifetime = reader.number(LIFETIME, 30, 1, 3650);
+    let idle = reader.number(IDLE, lifetime.min(7), 1, 3650);
+    if idle > lifetime {
+        reader.wrong(
+            IDLE,
+            format!("{idle} is more than {LIFETIME}, which is {lifetime}"),
+        );
+    }
+    let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+    (days(lifetime), days(idle))
 }
 
 /// The high and the low mark of the disk, if there are any.

@@ -29,6 +29,8 @@ const PER_USER_MAX: usize = 30;
 pub(crate) struct Notice {
     /// Whom it concerns; `None`: everybody.
     pub(crate) user_id: Option<String>,
+    /// Whether only callers who may administer see it.
+    pub(crate) admins_only: bool,
     /// The session that it is about or belongs to.
     pub(crate) session_id: Option<String>,
     /// What it is.
@@ -47,6 +49,13 @@ pub(crate) enum Kind {
     },
     /// The person may no longer be who they were: their streams end, and they have to show anew who they are.
     Expelled,
+    /// A sign-in of the user has ended: a stream that was opened with it ends.
+    SignInEnded,
+    /// An API token was revoked: a stream that was opened with it ends.
+    TokenRevoked {
+        /// Its id.
+        id: String,
+    },
 }
 
 /// All streams. Cheap to clone.
@@ -217,6 +226,7 @@ mod tests {
     fn notice() -> Notice {
         Notice {
             user_id: None,
+            admins_only: false,
             session_id: None,
             kind: Kind::Expelled,
         }

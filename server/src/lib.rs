@@ -18,6 +18,7 @@ mod policy;
 #[cfg(all(test, any(feature = "postgres", feature = "s3")))]
 #[path = "../tests/support/ports.rs"]
 mod ports;
+mod private_files;
 mod server;
 mod storage;
 mod sweep;
@@ -46,6 +47,7 @@ pub use config::{
     Network, ProtectedQuota, PublicUrl, Secret, Settings, SignInConfig, StorageConfig,
     TelemetryConfig, VARIABLES, Variable, variables_help,
 };
+pub use private_files::keep_files_private;
 pub use server::{OpenError, Server, verify_audit};
 pub use sweep::{
     Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome, SweepReport, SweepTally,

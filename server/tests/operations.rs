@@ -183,3 +183,64 @@ async fn the_database_is_asked_at_most_twice_a_minute() {
     server.clock.advance(std::time::Duration::from_secs(30));
     assert_eq!(value(&scrape(&admin).await, "sortie_uploads_open"), 1.0);
 }
+
+/// Through the program: in this process the umask is everybody's.
+#[cfg(unix)]
+#[tokio::test]
+async fn files_are_private_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (database, recordings) = (
+        folder.path().join("sortie.db"),
+        folder.path().join("recordings"),
+    );
+    // One that an earlier version has made.
+    std::fs::write(&database, b"").expect("writable");
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(&database, open).expect("ours");
+    let mut command = std::process::Command::new("sh");
+    command
+        .arg("-c")
+        .arg("umask 022; exec \"$0\"")
+        .arg(env!("CARGO_BIN_EXE_sortie-server"))
+        .env_clear()
+        .env("SORTIE_DB", &database)
+        .env("SORTIE_RECORDING_STORAGE_PATH", &recordings);
+    let process = support::process::Process::start(&mut command, None);
+    let nobody = support::Client {
+        http: reqwest::Client::new(),
+        url: process.url.clone(),
+        token: None,
+        user_id: String::new(),
+    };
+    let who = serde_json::json!({ "username": "admin", "password": support::ADMIN_PASSWORD });
+    let tokens = json_of(nobody.post("/api/auth/login").json(&who), 200).await;
+    let admin = support::Client {
+        token: tokens["access_token"].as_str().map(str::to_owned),
+        ..nobody
+    };
+    admin.record(&support::chromium_webm()).await;
+    admin.start_recording().await;
+    let mut seen = Vec::new();
+    let mut folders = vec![folder.path().to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(&next).expect("readable") {
+            let entry = entry.expect("readable");
+            let metadata = entry.metadata().expect("metadata");
+            let mode = metadata.permissions().mode();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            assert_eq!(mode & 0o007, 0, "{name}: {mode:o}");
+            // What was there keeps what its group may do.
+            if !name.starts_with("sortie.db") {
+                assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+            }
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+            seen.push(name);
+        }
+    }
+    assert!(seen.iter().any(|name| name.ends_with("-wal")), "{seen:?}");
+    assert!(seen.len() >= 5, "{seen:?}");
+}

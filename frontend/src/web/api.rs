@@ -10,8 +10,8 @@ use leptos::wasm_bindgen::JsCast;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sortie_api::{
-    DeleteRecordings, Login, Problem, ProblemCode, Recording, RecordingDeletion, RefreshRequest,
-    ServerInfo, Session, SignInMethods, Tokens, User,
+    DeleteRecordings, Login, PageSignIn, Problem, ProblemCode, Recording, RecordingDeletion,
+    RefreshRequest, ServerInfo, Session, SignInMethods, User,
 };
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, ReadableStreamDefaultReader};
@@ -92,8 +92,8 @@ impl Api {
     pub(crate) async fn sign_in(&self, login: &Login) -> Result<User, ApiError> {
         // Not through `send`: a 401 here is the answer, not an expired sign-in.
         let response = Request::post("/api/auth/login").json(login)?.send().await?;
-        let tokens: Tokens = read(checked(response).await?).await?;
-        Ok(tokens.user)
+        let signed_in: PageSignIn = read(checked(response).await?).await?;
+        Ok(signed_in.user)
     }
 
     /// Signs out; the server clears the cookies.

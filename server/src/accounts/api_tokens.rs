@@ -9,7 +9,7 @@ use super::identity::{Credential, Identity, TOUCH_EVERY_MS};
 use super::standing::Standing;
 use super::tokens::token_hash;
 use super::{Accounts, IssueError, TokenError, random};
-use crate::catalog::{ApiTokenRow, CatalogError};
+use crate::catalog::{ApiTokenRow, CatalogError, TokenInsertion};
 
 /// What every API token begins with, so that a leak is recognised for what it is.
 pub(super) const START: &str = "sortie_";
@@ -21,15 +21,33 @@ const SHOWN: usize = 13;
 pub(crate) const MOST: u32 = 100;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// Why no API token was made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TokenCreationError {
+    /// Its owner has [`MOST`] already.
+    #[error("the user has too many API tokens")]
+    TooMany,
+    /// The owner may not ask for one any more.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// It could not be made.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// It could not be stored.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
 impl Accounts {
-    /// Makes a token; `None` if its owner has [`MOST`] already. The second part is the token itself.
+    /// Makes a token for a user who has signed in with `sign_in`. The second part is the token itself.
     pub(crate) async fn create_api_token(
         &self,
         user_id: &str,
+        sign_in: Option<&str>,
         name: String,
         scopes: Vec<TokenScope>,
         expires_in_days: Option<u32>,
-    ) -> Result<Option<(ApiTokenRow, String)>, IssueError> {
+    ) -> Result<(ApiTokenRow, String), TokenCreationError> {
         let created_ms = self.inner.clock.now_ms();
         let secret = random::base62::<LENGTH>().map_err(IssueError::Token)?;
         let token = format!("{START}{secret}");
@@ -45,12 +63,22 @@ impl Accounts {
                 .map(|days| created_ms.saturating_add(i64::from(days).saturating_mul(DAY_MS))),
             last_used_ms: None,
         };
-        let kept = self
-            .inner
-            .catalog
-            .insert_api_token(&row, i64::from(MOST))
-            .await?;
-        Ok(kept.then_some((row, token)))
+        let catalog = &self.inner.catalog;
+        match catalog
+            .insert_api_token(&row, i64::from(MOST), sign_in)
+            .await?
+        {
+            TokenInsertion::Done => Ok((row, token)),
+            TokenInsertion::TooMany => Err(TokenCreationError::TooMany),
+            TokenInsertion::SignedOut => Err(TokenError::Expired.into()),
+        }
+    }
+
+    /// Ends all of a user's tokens; returns how many there were.
+    pub(crate) async fn revoke_api_tokens_of(&self, user_id: &str) -> Result<u64, CatalogError> {
+        let revoked = self.inner.catalog.revoke_api_tokens_of(user_id).await?;
+        self.inner.standing.forget_user(user_id);
+        Ok(revoked)
     }
 
     /// Ends a token, at once on this server and within seconds on its replicas; `false` if there is none.
@@ -74,6 +102,7 @@ impl Accounts {
         let identity = match inner.standing.recall(&key, now_ms) {
             Some(identity) => identity,
             None => {
+                let ticket = inner.standing.ticket();
                 let row = inner
                     .catalog
                     .api_token_by_hash(&hash)
@@ -99,11 +128,14 @@ impl Accounts {
                     roles: limited(&user.roles, &row.scopes),
                     user: Arc::new(user),
                     credential: Credential::ApiToken {
+                        id: row.id,
                         scopes: row.scopes,
                         expires_ms: row.expires_ms,
                     },
                 };
-                inner.standing.remember(key, identity.clone(), now_ms);
+                inner
+                    .standing
+                    .remember(ticket, key, identity.clone(), now_ms);
                 identity
             }
         };

@@ -1,31 +1,93 @@
-//! Slows down whoever guesses passwords. Pure: the time is an argument.
+//! Slows down password guessing. Pure: the time is an argument.
+//!
+//! Wrong passwords are counted by account and by where they come from, so that a stranger who guesses does not lock
+//! out the account's user elsewhere. A device on which the user has signed in before and a sign-in under way have
+//! counts of their own. For other attempts there are bounds for the whole address, and for the whole IPv6 network.
+//!
+//! An attempt is counted before its password is verified: parallel attempts are no way past the count.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-/// Wrong passwords for one name before it has to wait.
+/// Wrong passwords for one account from one place before the next attempt has to wait.
 const FREE_FOR_ACCOUNT: u32 = 5;
-/// Wrong passwords from one address before it has to wait. More than for a name: a whole office may share
-/// an address, and who tries many names from one address soon meets this.
+/// Wrong passwords from one address before the next attempt has to wait: more than for an account, as a whole office
+/// may share an address.
 const FREE_FOR_ADDRESS: u32 = 20;
+/// Wrong passwords from one IPv6 /48, which is what a customer of a provider has, before the next attempt has to wait.
+const FREE_FOR_NETWORK: u32 = 100;
 /// The first wait; each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 /// Failures older than this are forgotten.
 const MEMORY: Duration = Duration::from_secs(60 * 60);
-/// Names and addresses remembered at once (each): about a megabyte at most.
+/// Rows of each table: about a megabyte at most.
 const CAPACITY: usize = 10_000;
-/// Longer names are told apart by their first bytes only; nobody has such a name.
+/// Longer names are told apart by their first characters only; no account has such a name.
 const LONGEST_NAME: usize = 64;
 
-/// Failed sign-ins by name and by address.
+/// Origin of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Guesser {
+    /// An address, with nothing else known.
+    Address(IpAddr),
+    /// A device on which the account's user has signed in before.
+    Device(String),
+    /// A sign-in of the account's user.
+    SignIn(String),
+}
+
+/// Account and origin of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct GuessKey {
+    account: String,
+    guesser: Guesser,
+}
+
+impl GuessKey {
+    /// `account`: its name as typed, or its id.
+    pub(super) fn new(account: &str, guesser: Guesser) -> Self {
+        Self {
+            account: account.to_lowercase().chars().take(LONGEST_NAME).collect(),
+            guesser: match guesser {
+                Guesser::Address(address) => Guesser::Address(network(address, 64)),
+                known => known,
+            },
+        }
+    }
+}
+
+/// Whether an attempt may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// Yes; it is counted until [`Backoff::end`].
+    Go,
+    /// As many attempts are under way as may fail: ask again when one of them has its outcome.
+    Queue,
+    /// Not before this time has passed.
+    Wait(Duration),
+}
+
+/// Outcome of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The right password.
+    Right,
+    /// A wrong one, or no such account.
+    Wrong,
+    /// It was not verified.
+    Unknown,
+}
+
+/// Failed sign-ins and those under way.
 #[derive(Debug)]
 pub(super) struct Backoff {
-    accounts: Failures<String>,
+    accounts: Failures<GuessKey>,
     addresses: Failures<IpAddr>,
+    networks: Failures<IpAddr>,
 }
 
 impl Default for Backoff {
@@ -33,44 +95,86 @@ impl Default for Backoff {
         Self {
             accounts: Failures::new(FREE_FOR_ACCOUNT),
             addresses: Failures::new(FREE_FOR_ADDRESS),
+            networks: Failures::new(FREE_FOR_NETWORK),
         }
     }
 }
 
 impl Backoff {
-    /// How long to wait before the next attempt; `None`: go on.
-    pub(super) fn wait(&self, account: &str, address: IpAddr, now_ms: i64) -> Option<Duration> {
-        self.accounts
-            .wait(&account_key(account), now_ms)
-            .max(self.addresses.wait(&address_key(address), now_ms))
+    /// Begins an attempt, if it may be made.
+    pub(super) fn begin(&mut self, key: &GuessKey, now_ms: i64) -> Admission {
+        let mut admission = self.accounts.admission(key, now_ms);
+        if let Guesser::Address(address) = key.guesser {
+            admission = admission.stricter(self.addresses.admission(&address, now_ms));
+            if let Some(network) = provider_network(address) {
+                admission = admission.stricter(self.networks.admission(&network, now_ms));
+            }
+        }
+        if admission == Admission::Go {
+            self.each(key, now_ms, |row, _| row.pending += 1);
+        }
+        admission
     }
 
-    /// A wrong password, or a name that nobody has.
-    pub(super) fn failed(&mut self, account: &str, address: IpAddr, now_ms: i64) {
-        self.accounts.add(account_key(account), now_ms);
-        self.addresses.add(address_key(address), now_ms);
+    /// Ends an attempt. After the right password the address keeps its failures: else an attacker with one password
+    /// could go on guessing others.
+    pub(super) fn end(&mut self, key: &GuessKey, outcome: Outcome, now_ms: i64) {
+        self.each(key, now_ms, |row, now_ms| {
+            row.pending = row.pending.saturating_sub(1);
+            if outcome == Outcome::Wrong {
+                row.fail(now_ms);
+            }
+        });
+        if outcome == Outcome::Right
+            && let Some(row) = self.accounts.rows.get_mut(key)
+        {
+            row.failures = 0;
+        }
+        self.accounts.forget_if_idle(key);
+        if let Guesser::Address(address) = key.guesser {
+            self.addresses.forget_if_idle(&address);
+            if let Some(network) = provider_network(address) {
+                self.networks.forget_if_idle(&network);
+            }
+        }
     }
 
-    /// The right password. The address keeps its failures: else whoever has one password could go on
-    /// guessing others.
-    pub(super) fn succeeded(&mut self, account: &str) {
-        self.accounts.rows.remove(&account_key(account));
+    /// Every row that an attempt counts in.
+    fn each(&mut self, key: &GuessKey, now_ms: i64, act: impl Fn(&mut Row, i64)) {
+        act(self.accounts.row(key.clone(), now_ms), now_ms);
+        if let Guesser::Address(address) = key.guesser {
+            act(self.addresses.row(address, now_ms), now_ms);
+            if let Some(network) = provider_network(address) {
+                act(self.networks.row(network, now_ms), now_ms);
+            }
+        }
     }
 }
 
-fn account_key(name: &str) -> String {
-    name.to_lowercase().chars().take(LONGEST_NAME).collect()
+impl Admission {
+    fn stricter(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Wait(one), Self::Wait(other)) => Self::Wait(one.max(other)),
+            (Self::Wait(wait), _) | (_, Self::Wait(wait)) => Self::Wait(wait),
+            (Self::Queue, _) | (_, Self::Queue) => Self::Queue,
+            (Self::Go, Self::Go) => Self::Go,
+        }
+    }
 }
 
-/// Whoever has one IPv6 address has its /64.
-fn address_key(address: IpAddr) -> IpAddr {
+/// An IPv6 address without what follows these bits: a client with one address of a /64 has all of it.
+fn network(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
-            let network = address.to_bits() & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from_bits(network))
+            let mask = u128::MAX << (128 - bits);
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
         }
         v4 @ IpAddr::V4(_) => v4,
     }
+}
+
+fn provider_network(address: IpAddr) -> Option<IpAddr> {
+    address.is_ipv6().then(|| network(address, 48))
 }
 
 #[derive(Debug)]
@@ -81,13 +185,24 @@ struct Failures<K> {
 
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    count: u32,
+    failures: u32,
+    /// Attempts under way.
+    pending: u32,
+    /// Unix time in ms of the last failure, or of the row's first attempt.
     last_ms: i64,
 }
 
 impl Row {
     fn age(self, now_ms: i64) -> Duration {
         Duration::from_millis(u64::try_from(now_ms.saturating_sub(self.last_ms)).unwrap_or(0))
+    }
+
+    fn fail(&mut self, now_ms: i64) {
+        if self.age(now_ms) >= MEMORY {
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.last_ms = now_ms;
     }
 }
 
@@ -99,40 +214,58 @@ impl<K: Eq + Hash + Clone> Failures<K> {
         }
     }
 
-    fn wait(&self, key: &K, now_ms: i64) -> Option<Duration> {
-        let row = *self.rows.get(key)?;
-        let further = row.count.checked_sub(self.free)?;
-        let wait = FIRST_WAIT.saturating_mul(1_u32.checked_shl(further).unwrap_or(u32::MAX));
-        let left = wait.min(LONGEST_WAIT).saturating_sub(row.age(now_ms));
-        (!left.is_zero()).then_some(left)
-    }
-
-    fn add(&mut self, key: K, now_ms: i64) {
-        if self.rows.len() >= CAPACITY && !self.rows.contains_key(&key) {
-            self.make_room(now_ms);
-        }
-        let row = self.rows.entry(key).or_insert(Row {
-            count: 0,
-            last_ms: now_ms,
-        });
-        if row.age(now_ms) >= MEMORY {
-            row.count = 0;
-        }
-        *row = Row {
-            count: row.count.saturating_add(1),
-            last_ms: now_ms,
+    fn admission(&self, key: &K, now_ms: i64) -> Admission {
+        let Some(row) = self.rows.get(key) else {
+            return Admission::Go;
         };
+        let failures = match row.age(now_ms) >= MEMORY {
+            true => 0,
+            false => row.failures,
+        };
+        match failures.checked_sub(self.free) {
+            Some(further) => {
+                let wait =
+                    FIRST_WAIT.saturating_mul(1_u32.checked_shl(further).unwrap_or(u32::MAX));
+                let left = wait.min(LONGEST_WAIT).saturating_sub(row.age(now_ms));
+                match (left.is_zero(), row.pending) {
+                    (false, _) => Admission::Wait(left),
+                    (true, 0) => Admission::Go,
+                    (true, _) => Admission::Queue,
+                }
+            }
+            None if failures.saturating_add(row.pending) >= self.free => Admission::Queue,
+            None => Admission::Go,
+        }
     }
 
-    fn make_room(&mut self, now_ms: i64) {
-        self.rows.retain(|_, row| row.age(now_ms) < MEMORY);
+    fn row(&mut self, key: K, now_ms: i64) -> &mut Row {
+        if self.rows.len() >= CAPACITY && !self.rows.contains_key(&key) {
+            self.evict(now_ms);
+        }
+        self.rows.entry(key).or_insert(Row {
+            failures: 0,
+            pending: 0,
+            last_ms: now_ms,
+        })
+    }
+
+    fn forget_if_idle(&mut self, key: &K) {
+        let is_idle = |row: &Row| row.failures == 0 && row.pending == 0;
+        if self.rows.get(key).is_some_and(is_idle) {
+            self.rows.remove(key);
+        }
+    }
+
+    fn evict(&mut self, now_ms: i64) {
+        self.rows
+            .retain(|_, row| row.pending > 0 || row.age(now_ms) < MEMORY);
         if self.rows.len() < CAPACITY {
             return;
         }
         let oldest = self
             .rows
             .iter()
-            .min_by_key(|(_, row)| row.last_ms)
+            .min_by_key(|(_, row)| (row.pending > 0, row.last_ms))
             .map(|(key, _)| key.clone());
         if let Some(oldest) = oldest {
             self.rows.remove(&oldest);
@@ -153,27 +286,41 @@ mod tests {
         IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + number))
     }
 
-    /// Fails `times` times for one name, each time from a new address and as soon as it may.
-    fn fail(backoff: &mut Backoff, times: u32, mut now: i64) -> i64 {
-        for number in 0..times {
-            let address = other(number);
-            if let Some(wait) = backoff.wait("ann", address, now) {
-                now += i64::try_from(wait.as_millis()).unwrap();
+    fn key(account: &str, address: IpAddr) -> GuessKey {
+        GuessKey::new(account, Guesser::Address(address))
+    }
+
+    /// The wait before an attempt; the attempt itself is not made.
+    fn wait(backoff: &mut Backoff, key: &GuessKey, now_ms: i64) -> Option<Duration> {
+        match backoff.begin(key, now_ms) {
+            Admission::Go => {
+                backoff.end(key, Outcome::Unknown, now_ms);
+                None
             }
-            backoff.failed("ann", address, now);
+            Admission::Wait(wait) => Some(wait),
+            Admission::Queue => panic!("nothing is under way"),
         }
-        now
+    }
+
+    /// Fails `times` times, each time as soon as it may; returns the time of the last failure.
+    fn fail(backoff: &mut Backoff, key: &GuessKey, times: u32, mut now_ms: i64) -> i64 {
+        for _ in 0..times {
+            if let Some(wait) = wait(backoff, key, now_ms) {
+                now_ms += i64::try_from(wait.as_millis()).unwrap();
+            }
+            assert_eq!(backoff.begin(key, now_ms), Admission::Go);
+            backoff.end(key, Outcome::Wrong, now_ms);
+        }
+        now_ms
     }
 
     #[test]
-    fn five_are_free_then_each_doubles_up_to_a_quarter_of_an_hour() {
+    fn five_failures_are_free_and_each_further_one_doubles_the_wait() {
         let seconds: Vec<u64> = (4..=17)
             .map(|times| {
                 let mut backoff = Backoff::default();
-                let now = fail(&mut backoff, times, START);
-                backoff
-                    .wait("ann", HERE, now)
-                    .map_or(0, |wait| wait.as_secs())
+                let now = fail(&mut backoff, &key("ann", HERE), times, START);
+                wait(&mut backoff, &key("ann", HERE), now).map_or(0, |wait| wait.as_secs())
             })
             .collect();
         assert_eq!(
@@ -183,74 +330,143 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_and_is_told_to_the_millisecond() {
+    fn wait_ends_to_the_millisecond() {
         let mut backoff = Backoff::default();
-        let now = fail(&mut backoff, 6, START);
+        let ann = key("ann", HERE);
+        let now = fail(&mut backoff, &ann, 6, START);
         assert_eq!(
-            backoff.wait("ann", HERE, now + 1),
+            wait(&mut backoff, &ann, now + 1),
             Some(Duration::from_millis(1999))
         );
-        assert_eq!(backoff.wait("ann", HERE, now + 2000), None);
-        assert_eq!(backoff.wait("bob", HERE, now), None);
+        assert_eq!(wait(&mut backoff, &ann, now + 2000), None);
+        assert_eq!(wait(&mut backoff, &key("bob", HERE), now), None);
+        assert!(wait(&mut backoff, &key("ANN", HERE), now).is_some());
     }
 
     #[test]
-    fn a_name_is_one_name_however_it_is_written() {
+    fn stranger_elsewhere_does_not_lock_out_an_account() {
         let mut backoff = Backoff::default();
-        let now = fail(&mut backoff, 5, START);
-        assert!(backoff.wait("ANN", HERE, now).is_some());
-    }
-
-    #[test]
-    fn the_right_password_clears_the_name_but_not_the_address() {
-        let mut backoff = Backoff::default();
-        for _ in 0..FREE_FOR_ADDRESS {
-            backoff.failed("ann", HERE, START);
+        let mut now = START;
+        for number in 0..50 {
+            now = fail(&mut backoff, &key("ann", other(number)), 7, now);
         }
-        backoff.succeeded("Ann");
-        assert_eq!(backoff.wait("ann", other(1), START), None);
-        assert!(backoff.wait("ann", HERE, START).is_some());
-        assert!(backoff.wait("bob", HERE, START).is_some());
+        assert_eq!(wait(&mut backoff, &key("ann", HERE), now), None);
+        for known in [
+            Guesser::Device("d1".to_owned()),
+            Guesser::SignIn("s1".to_owned()),
+        ] {
+            let known = GuessKey::new("ann", known);
+            assert_eq!(wait(&mut backoff, &known, now), None);
+        }
     }
 
     #[test]
-    fn an_hour_later_all_is_forgotten() {
+    fn known_device_behind_an_attackers_address_may_still_try() {
         let mut backoff = Backoff::default();
-        let now = fail(&mut backoff, 20, START) + 60 * 60 * 1000;
-        backoff.failed("ann", HERE, now);
-        assert_eq!(backoff.wait("ann", HERE, now), None);
+        let now = fail(&mut backoff, &key("ann", HERE), 30, START);
+        assert!(wait(&mut backoff, &key("bob", HERE), now).is_some());
+        let device = GuessKey::new("ann", Guesser::Device("d1".to_owned()));
+        assert_eq!(wait(&mut backoff, &device, now), None);
+        // It may not try for ever.
+        let now = fail(&mut backoff, &device, 6, now);
+        assert!(wait(&mut backoff, &device, now).is_some());
     }
 
     #[test]
-    fn a_clock_that_goes_back_only_makes_the_wait_start_anew() {
+    fn parallel_attempts_are_counted_before_their_outcome() {
         let mut backoff = Backoff::default();
-        let now = fail(&mut backoff, 5, START);
-        assert_eq!(backoff.wait("ann", HERE, now - 1_000_000), Some(FIRST_WAIT));
+        let ann = key("ann", HERE);
+        for _ in 0..FREE_FOR_ACCOUNT {
+            assert_eq!(backoff.begin(&ann, START), Admission::Go);
+        }
+        assert_eq!(backoff.begin(&ann, START), Admission::Queue);
+        backoff.end(&ann, Outcome::Wrong, START);
+        assert_eq!(backoff.begin(&ann, START), Admission::Queue);
+        for _ in 1..FREE_FOR_ACCOUNT {
+            backoff.end(&ann, Outcome::Wrong, START);
+        }
+        assert_eq!(backoff.begin(&ann, START), Admission::Wait(FIRST_WAIT));
+        // Once the wait is over there is one attempt, not five.
+        assert_eq!(backoff.begin(&ann, START + 1000), Admission::Go);
+        assert_eq!(backoff.begin(&ann, START + 1000), Admission::Queue);
+        backoff.end(&ann, Outcome::Right, START + 1000);
+        assert_eq!(backoff.begin(&ann, START + 1000), Admission::Go);
     }
 
     #[test]
-    fn neighbours_in_one_ipv6_network_are_one() {
-        let parse = |text: &str| address_key(text.parse().unwrap());
+    fn right_password_clears_the_account_but_not_the_address() {
+        let mut backoff = Backoff::default();
+        for number in 0..FREE_FOR_ADDRESS - 1 {
+            fail(
+                &mut backoff,
+                &key(&format!("name {number}"), HERE),
+                1,
+                START,
+            );
+        }
+        let ann = key("ann", HERE);
+        assert_eq!(backoff.begin(&ann, START), Admission::Go);
+        backoff.end(&ann, Outcome::Right, START);
+        fail(&mut backoff, &ann, 1, START);
+        assert!(wait(&mut backoff, &ann, START).is_some());
+        assert!(wait(&mut backoff, &key("bob", HERE), START).is_some());
+        assert_eq!(wait(&mut backoff, &key("bob", other(1)), START), None);
+    }
+
+    #[test]
+    fn failures_are_forgotten_after_an_hour() {
+        let mut backoff = Backoff::default();
+        let ann = key("ann", HERE);
+        let now = fail(&mut backoff, &ann, 20, START) + 60 * 60 * 1000;
+        fail(&mut backoff, &ann, 1, now);
+        assert_eq!(wait(&mut backoff, &ann, now), None);
+    }
+
+    #[test]
+    fn clock_set_back_starts_the_wait_anew() {
+        let mut backoff = Backoff::default();
+        let ann = key("ann", HERE);
+        let now = fail(&mut backoff, &ann, 5, START);
+        assert_eq!(wait(&mut backoff, &ann, now - 1_000_000), Some(FIRST_WAIT));
+    }
+
+    #[test]
+    fn ipv6_addresses_are_counted_by_network() {
+        let parse = |text: &str| network(text.parse().unwrap(), 64);
         assert_eq!(parse("2001:db8:1:2:aaaa::1"), parse("2001:db8:1:2:bbbb::2"));
         assert_ne!(parse("2001:db8:1:2::1"), parse("2001:db8:1:3::1"));
         assert_eq!(parse("::ffff:192.0.2.1"), HERE);
+        let mut backoff = Backoff::default();
+        let from = |number: u32| -> IpAddr { format!("2001:db8:1:{number:x}::1").parse().unwrap() };
+        for number in 0..FREE_FOR_NETWORK {
+            fail(
+                &mut backoff,
+                &key(&format!("name {number}"), from(number)),
+                1,
+                START,
+            );
+        }
+        assert!(wait(&mut backoff, &key("ann", from(5000)), START).is_some());
+        let elsewhere = "2001:db8:2::1".parse().unwrap();
+        assert_eq!(wait(&mut backoff, &key("ann", elsewhere), START), None);
     }
 
     #[test]
     fn memory_is_bounded_and_the_oldest_goes_first() {
         let mut backoff = Backoff::default();
         for number in 0..u32::try_from(CAPACITY).unwrap() + 5 {
-            backoff.failed(
-                &format!("name {number}"),
-                other(number),
-                START + i64::from(number),
-            );
+            let name = key(&format!("name {number}"), other(number));
+            fail(&mut backoff, &name, 1, START + i64::from(number));
         }
         assert_eq!(
             (backoff.accounts.rows.len(), backoff.addresses.rows.len()),
             (CAPACITY, CAPACITY)
         );
-        assert!(!backoff.accounts.rows.contains_key("name 4"));
-        assert!(backoff.accounts.rows.contains_key("name 5"));
+        let knows = |number: u32| {
+            let name = key(&format!("name {number}"), other(number));
+            backoff.accounts.rows.contains_key(&name)
+        };
+        assert!(!knows(4));
+        assert!(knows(5));
     }
 }

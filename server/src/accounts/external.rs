@@ -170,6 +170,7 @@ impl Accounts {
             external_key: Some(key.clone()),
             created_ms: self.inner.clock.now_ms(),
             last_seen_ms: None,
+            generation: 0,
         };
         for username in external.usernames() {
             row.username = username;

@@ -7,8 +7,8 @@ use sortie_api::{Role, TokenScope};
 use super::external::External;
 use super::standing::Standing;
 use super::tokens::AccessTokenError;
-use super::{Accounts, TokenError, api_tokens};
-use crate::catalog::UserRow;
+use super::{Accounts, Inner, TokenError, api_tokens};
+use crate::catalog::{CatalogError, UserRow};
 
 /// How often "was here" and "was used" are written down, at most.
 pub(super) const TOUCH_EVERY_MS: i64 = 60_000;
@@ -34,6 +34,8 @@ pub(crate) enum Credential {
     },
     /// An API token.
     ApiToken {
+        /// Its id.
+        id: String,
         /// What it may be used for.
         scopes: Vec<TokenScope>,
         /// Worthless from then on.
@@ -79,24 +81,32 @@ impl Accounts {
             AccessTokenError::Expired => TokenError::Expired,
             AccessTokenError::Invalid => TokenError::Invalid,
         })?;
-        let key = Standing::sign_in_key(&claims.sid);
+        let key = Standing::sign_in_key(&claims.sid, &claims.sub);
         if let Some(identity) = inner.standing.recall(&key, now_ms) {
             return Ok(identity);
         }
-        let user = inner.catalog.user(&claims.sub).await?;
-        let Some(user) = user.filter(|user| !user.disabled) else {
+        let ticket = inner.standing.ticket();
+        let living = self.living(&claims.sid, now_ms).await?;
+        // A token that names another user than its sign-in is nobody's.
+        let Some((sign_in, user)) = living.filter(|(_, user)| user.id == claims.sub) else {
             return Err(TokenError::Expired);
         };
-        if !inner.catalog.family_alive(&claims.sid).await? {
-            return Err(TokenError::Expired);
-        }
         self.was_here(&user, now_ms).await?;
+        let not_since_ms = now_ms.saturating_sub(TOUCH_EVERY_MS);
+        if sign_in.last_used_ms <= not_since_ms {
+            inner
+                .catalog
+                .touch_sign_in(&sign_in.id, now_ms, not_since_ms)
+                .await?;
+        }
         let identity = Identity {
             roles: user.roles.clone(),
             user: Arc::new(user),
             credential: Credential::SignIn { family: claims.sid },
         };
-        inner.standing.remember(key, identity.clone(), now_ms);
+        inner
+            .standing
+            .remember(ticket, key, identity.clone(), now_ms);
         Ok(identity)
     }
 
@@ -119,6 +129,7 @@ impl Accounts {
         let mut identity = match inner.standing.recall(&key, now_ms) {
             Some(identity) => identity,
             None => {
+                let ticket = inner.standing.ticket();
                 let user = self.provision(&external).await?;
                 if user.disabled {
                     return Err(TokenError::Disabled);
@@ -129,7 +140,9 @@ impl Accounts {
                     user: Arc::new(user),
                     credential,
                 };
-                inner.standing.remember(key, identity.clone(), now_ms);
+                inner
+                    .standing
+                    .remember(ticket, key, identity.clone(), now_ms);
                 identity
             }
         };
@@ -138,6 +151,35 @@ impl Accounts {
             identity.roles = roles;
         }
         Ok(identity)
+    }
+
+    /// Whether a credential is still good, asked of the database and not of the cache. `as_admin`: whether its user
+    /// must still be an administrator, unless the credential itself says so.
+    pub(crate) async fn is_current(
+        &self,
+        user_id: &str,
+        credential: &Credential,
+        as_admin: bool,
+    ) -> Result<bool, CatalogError> {
+        let Inner { catalog, clock, .. } = &*self.inner;
+        let now_ms = clock.now_ms();
+        let user = catalog.user(user_id).await?;
+        let Some(user) = user.filter(|user| !user.disabled) else {
+            return Ok(false);
+        };
+        let is_admin = !as_admin || user.roles.contains(&Role::Admin);
+        Ok(match credential {
+            Credential::SignIn { family } => {
+                let living = self.living(family, now_ms).await?;
+                is_admin && living.is_some_and(|(sign_in, _)| sign_in.user_id == user_id)
+            }
+            Credential::ApiToken { id, .. } => {
+                let token = catalog.api_token(id).await?;
+                is_admin && token.is_some_and(|token| token.expires_ms.is_none_or(|at| now_ms < at))
+            }
+            // Their roles are in the token, and a proxy's user is who the proxy says.
+            Credential::RecordingToken { .. } | Credential::Platform | Credential::Proxy => true,
+        })
     }
 
     /// Writes down that somebody was here, now and then.

@@ -3,7 +3,7 @@
 //! A sign-in is a *family* of refresh tokens: each is exchanged once for the next, and the whole family ends
 //! at a logout, when a spent one turns up again (somebody has a copy), or when its person is locked out or
 //! changes their password. Access tokens name their family and die with it, at once on this server and
-//! within seconds on its replicas.
+//! within seconds on its replicas. A sign-in has an absolute and an idle lifetime.
 //!
 //! Deliberately not here: HTTP (cookies, headers and statuses are in `http::auth` and `http::caller`) and
 //! the rules for what people may be called (`http::admin_users`).
@@ -29,13 +29,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sortie_api::{Role, UserSource};
+use subtle::ConstantTimeEq;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, CatalogError, RefreshTokenRow, UserChange, UserRow};
+use crate::catalog::{Catalog, CatalogError, RefreshTokenRow, Rotation, SignInRow, UserRow};
 use crate::clock::Clock;
 use crate::config::Config;
-pub(crate) use api_tokens::MOST as MOST_API_TOKENS;
-use backoff::Backoff;
+pub(crate) use api_tokens::{MOST as MOST_API_TOKENS, TokenCreationError};
+use backoff::{Admission, Backoff, GuessKey, Guesser, Outcome};
 pub(crate) use external::is_plausible_email;
 pub(crate) use identity::Credential;
 pub(crate) use passwords::PasswordError;
@@ -44,19 +46,24 @@ use platform::Platform;
 pub(crate) use recording_tokens::RECORDING_TOKEN_LIFE;
 use recording_tokens::RecordingTokens;
 use standing::Standing;
+pub(crate) use tokens::ACCESS_LIFE;
 use tokens::AccessTokens;
-pub(crate) use tokens::{ACCESS_LIFE, REFRESH_LIFE};
 
 /// The setting that keeps a generated secret.
 const SECRET_SETTING: &str = "jwt_secret";
 
-/// How long a spent refresh token may come again without being taken for a stolen one: two tabs that wake
-/// together both send the one they know, and an answer may be lost on its way.
+/// How long a spent refresh token may come again without being taken for a stolen one.
 const REUSE_GRACE_MS: i64 = 10_000;
 
 /// How long a spent refresh token keeps its row: the grace, and plenty for replicas whose clocks disagree. After
 /// that its sign-in's name in it is enough to know it by.
 const SPENT_KEPT_MS: i64 = 60 * 60 * 1000;
+
+/// How often a password is verified for one request when its user is changed meanwhile.
+const ATTEMPTS: u32 = 3;
+
+/// The most sign-ins that wait until those before them are verified.
+const WAITING_MAX: usize = 64;
 
 /// The administrator that was created because the database had nobody.
 #[derive(Clone)]
@@ -84,10 +91,23 @@ impl FirstAdmin {
 pub(crate) struct SignedIn {
     /// Good for [`ACCESS_LIFE`].
     pub(crate) access_token: String,
-    /// Good for [`REFRESH_LIFE`], once.
+    /// Buys the next pair, once.
     pub(crate) refresh_token: String,
+    /// How long the refresh token is good for.
+    pub(crate) refresh_life: Duration,
     /// Who.
     pub(crate) user: UserRow,
+}
+
+/// Where a sign-in or a refresh comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct SignInSource {
+    /// The client's address.
+    pub(crate) address: IpAddr,
+    /// Its `User-Agent`, clipped; may be empty.
+    pub(crate) user_agent: String,
+    /// The cookie of [`Accounts::device_cookie`], unchecked.
+    pub(crate) device: Option<String>,
 }
 
 /// Why a sign-in was refused.
@@ -193,7 +213,12 @@ struct Inner {
     access: AccessTokens,
     recording: RecordingTokens,
     standing: Standing,
-    backoff: Mutex<Backoff>,
+    lifetimes: Lifetimes,
+    guesses: Mutex<Backoff>,
+    /// Notified when an attempt has its outcome.
+    guess_settled: Notify,
+    /// A permit for each attempt that waits for the outcome of others.
+    guesses_waiting: Semaphore,
     platform: Option<Platform>,
     #[cfg(feature = "sso")]
     oidc: Option<Arc<oidc::Oidc>>,
@@ -233,7 +258,10 @@ impl Accounts {
                 access: AccessTokens::new(secret.as_bytes()),
                 recording: RecordingTokens::new(secret.as_bytes()),
                 standing: Standing::default(),
-                backoff: Mutex::default(),
+                lifetimes: Lifetimes::new(config),
+                guesses: Mutex::default(),
+                guess_settled: Notify::new(),
+                guesses_waiting: Semaphore::new(WAITING_MAX),
             }),
         };
         let first = accounts.create_first_admin(config).await?;
@@ -264,6 +292,7 @@ impl Accounts {
             external_key: None,
             created_ms: clock.now_ms(),
             last_seen_ms: None,
+            generation: 0,
         };
         match catalog.insert_user(&row).await {
             Ok(()) => Ok(Some(FirstAdmin {
@@ -281,140 +310,215 @@ impl Accounts {
         self.inner.passwords.hash(password).await
     }
 
-    /// Signs in with a name and a password. `address`: who asks, for slowing down guesses.
+    /// Signs in with a name and a password.
     pub(crate) async fn sign_in(
         &self,
         username: &str,
         password: String,
-        address: IpAddr,
+        source: &SignInSource,
     ) -> Result<SignedIn, SignInError> {
         let Inner {
-            catalog,
-            clock,
-            passwords,
-            ..
+            catalog, passwords, ..
         } = &*self.inner;
-        if let Some(wait) = self.backoff(|backoff| backoff.wait(username, address, clock.now_ms()))
-        {
-            return Err(SignInError::Wait(wait));
+        let address = source.address;
+        let mut user = catalog.user_by_name(username).await?;
+        let guesser = self.guesser(user.as_ref(), source);
+        let attempt = self.attempt(username, guesser).await?;
+        for _ in 0..ATTEMPTS {
+            let (user_id, stored) = user
+                .as_ref()
+                .map(|user| (user.id.clone(), user.password_hash.clone()))
+                .unzip();
+            // A user of another source has no password here.
+            let stored = stored.filter(|hash| !hash.is_empty());
+            let verdict = match passwords.verify(password.clone(), stored).await {
+                Ok(verdict) => verdict,
+                Err(error) => {
+                    attempt.settle(Outcome::Unknown);
+                    return Err(error.into());
+                }
+            };
+            let (Some(found), Verdict::Right { outdated }) = (user, verdict) else {
+                attempt.settle(Outcome::Wrong);
+                // Not the name as it was typed: people type passwords there.
+                tracing::warn!(user_id, %address, "sign-in refused: wrong user name or password");
+                return Err(SignInError::WrongCredentials { user_id });
+            };
+            if found.disabled {
+                attempt.settle(Outcome::Right);
+                return Err(SignInError::Disabled { user_id: found.id });
+            }
+            if outdated {
+                let renewed = passwords.hash(password.clone()).await?;
+                catalog
+                    .renew_password_hash(&found.id, &found.password_hash, &renewed)
+                    .await?;
+            }
+            let id = found.id.clone();
+            if let Some(signed_in) = self.begin(found, source).await? {
+                attempt.settle(Outcome::Right);
+                tracing::info!(user_id = signed_in.user.id, %address, "signed in");
+                return Ok(signed_in);
+            }
+            // The user has changed since the password was read: the verdict may be about the password before.
+            user = catalog.user(&id).await?;
         }
-        let user = catalog.user_by_name(username).await?;
-        let (user_id, stored) = user
-            .as_ref()
-            .map(|user| (user.id.clone(), user.password_hash.clone()))
-            .unzip();
-        // Whom others vouch for has no password here.
-        let stored = stored.filter(|hash| !hash.is_empty());
-        let verdict = passwords.verify(password.clone(), stored).await?;
-        let (Some(user), Verdict::Right { outdated }) = (user, verdict) else {
-            self.backoff(|backoff| backoff.failed(username, address, clock.now_ms()));
-            // Not the name as it was typed: people type passwords there.
-            tracing::warn!(user_id, %address, "sign-in refused: wrong user name or password");
-            return Err(SignInError::WrongCredentials { user_id });
-        };
-        self.backoff(|backoff| backoff.succeeded(username));
-        if user.disabled {
-            return Err(SignInError::Disabled { user_id: user.id });
-        }
-        if outdated {
-            let password_hash = Some(passwords.hash(password).await?);
-            catalog
-                .update_user(
-                    &user.id,
-                    &UserChange {
-                        password_hash,
-                        ..UserChange::default()
-                    },
-                )
-                .await?;
-        }
-        let signed_in = self.begin(user).await?;
-        tracing::info!(user_id = signed_in.user.id, %address, "signed in");
-        Ok(signed_in)
+        attempt.settle(Outcome::Unknown);
+        Err(PasswordError::Busy.into())
     }
 
-    /// Changes somebody's password, if they know the one until now, and ends their other sign-ins. Wrong ones
-    /// count like those at a sign-in.
+    /// Replaces the password of a user who knows the present one, and ends their sign-ins except `keep`. Wrong ones
+    /// count like those at a sign-in, but apart from them: a stranger who guesses does not lock out a sign-in.
     pub(crate) async fn change_password(
         &self,
-        user: &UserRow,
+        user_id: &str,
         current: String,
         new: String,
         address: IpAddr,
-        keep_family: Option<&str>,
+        keep: Option<&str>,
     ) -> Result<(), SignInError> {
         let Inner {
-            catalog,
-            clock,
-            passwords,
-            ..
+            catalog, passwords, ..
         } = &*self.inner;
-        let (name, now_ms) = (&user.username, clock.now_ms());
-        if let Some(wait) = self.backoff(|backoff| backoff.wait(name, address, now_ms)) {
-            return Err(SignInError::Wait(wait));
-        }
-        let stored = Some(user.password_hash.clone()).filter(|hash| !hash.is_empty());
-        if passwords.verify(current, stored).await? == Verdict::Wrong {
-            self.backoff(|backoff| backoff.failed(name, address, now_ms));
-            let user_id = Some(user.id.clone());
-            return Err(SignInError::WrongCredentials { user_id });
-        }
-        self.backoff(|backoff| backoff.succeeded(name));
-        let change = UserChange {
-            password_hash: Some(passwords.hash(new).await?),
-            ..UserChange::default()
+        let guesser = match keep {
+            Some(sign_in) => Guesser::SignIn(sign_in.to_owned()),
+            None => Guesser::Address(address),
         };
-        catalog.update_user(&user.id, &change).await?;
-        self.end_all(&user.id, keep_family).await?;
-        Ok(())
+        let attempt = self.attempt(user_id, guesser).await?;
+        let mut replacement = None;
+        for _ in 0..ATTEMPTS {
+            let stored = catalog.user(user_id).await?.map(|user| user.password_hash);
+            let stored = stored.filter(|hash| !hash.is_empty());
+            let verdict = match passwords.verify(current.clone(), stored.clone()).await {
+                Ok(verdict) => verdict,
+                Err(error) => {
+                    attempt.settle(Outcome::Unknown);
+                    return Err(error.into());
+                }
+            };
+            let (Some(verified), Verdict::Right { .. }) = (stored, verdict) else {
+                attempt.settle(Outcome::Wrong);
+                let user_id = Some(user_id.to_owned());
+                return Err(SignInError::WrongCredentials { user_id });
+            };
+            let hash = match &replacement {
+                Some(hash) => hash,
+                None => replacement.insert(passwords.hash(new.clone()).await?),
+            };
+            if catalog
+                .replace_password(user_id, &verified, hash, keep)
+                .await?
+            {
+                attempt.settle(Outcome::Right);
+                self.user_changed(user_id);
+                return Ok(());
+            }
+        }
+        attempt.settle(Outcome::Unknown);
+        Err(PasswordError::Busy.into())
     }
 
     /// Exchanges a refresh token for a new pair.
-    pub(crate) async fn refresh(&self, token: &str) -> Result<SignedIn, RefreshError> {
+    ///
+    /// A token has one successor, which follows from it. While that is not used, the token may come again for
+    /// [`REUSE_GRACE_MS`] and receives the same successor: two tabs that wake together both send the one they know,
+    /// and an answer may be lost on its way. Once the successor is used, the token is taken for a stolen one.
+    pub(crate) async fn refresh(
+        &self,
+        token: &str,
+        source: &SignInSource,
+    ) -> Result<SignedIn, RefreshError> {
         let Inner { catalog, clock, .. } = &*self.inner;
-        let now_ms = clock.now_ms();
         let hash = tokens::token_hash(token);
-        let Some(row) = catalog.refresh_token(&hash).await? else {
-            // Spent so long ago that its row is gone, while the sign-in lives on.
-            return match tokens::family_of(token) {
-                Some(family) => match catalog.family_owner(family).await? {
-                    Some(user_id) => self.reused(user_id, family).await,
-                    None => Err(TokenError::Invalid.into()),
-                },
-                None => Err(TokenError::Invalid.into()),
+        // Once more after another request with the same token was quicker.
+        for _ in 0..2 {
+            let now_ms = clock.now_ms();
+            let Some(row) = catalog.refresh_token(&hash).await? else {
+                // Spent so long ago that its row is gone, while the sign-in lives on.
+                let family = tokens::family_of(token).ok_or(TokenError::Invalid)?;
+                let sign_in = catalog.sign_in(family).await?.ok_or(TokenError::Invalid)?;
+                return self.reused(sign_in.user_id, family).await;
             };
+            let Some((sign_in, user)) = self.living(&row.family, now_ms).await? else {
+                self.end(&row.family).await?;
+                return Err(TokenError::Expired.into());
+            };
+            if row.expires_ms <= now_ms {
+                return Err(TokenError::Expired.into());
+            }
+            let next = self.successor(token, &sign_in, now_ms)?;
+            if let Some(spent_ms) = row.spent_ms {
+                let in_grace = now_ms.saturating_sub(spent_ms) <= REUSE_GRACE_MS;
+                let known = match in_grace {
+                    true => catalog.refresh_token(&next.row.token_hash).await?,
+                    false => None,
+                };
+                if known.is_none_or(|next| next.spent_ms.is_some()) {
+                    return self.reused(row.user_id, &row.family).await;
+                }
+                return Ok(self.signed_in(user, &sign_in, next.token, now_ms)?);
+            }
+            let address = source.address.to_string();
+            let agent = source.user_agent.as_str();
+            match catalog
+                .rotate_refresh_token(&hash, &next.row, &address, agent)
+                .await?
+            {
+                Rotation::Done => {
+                    catalog.touch_user(&user.id, now_ms, now_ms).await?;
+                    catalog
+                        .purge_spent_tokens(&row.family, now_ms.saturating_sub(SPENT_KEPT_MS))
+                        .await?;
+                    return Ok(self.signed_in(user, &sign_in, next.token, now_ms)?);
+                }
+                Rotation::Ended => return Err(TokenError::Expired.into()),
+                Rotation::Spent => {}
+            }
+        }
+        Err(TokenError::Expired.into())
+    }
+
+    /// The sign-in with its user, if it has neither ended nor expired.
+    pub(super) async fn living(
+        &self,
+        family: &str,
+        now_ms: i64,
+    ) -> Result<Option<(SignInRow, UserRow)>, CatalogError> {
+        let Inner {
+            catalog, lifetimes, ..
+        } = &*self.inner;
+        let Some(sign_in) = catalog.sign_in(family).await? else {
+            return Ok(None);
         };
-        if row.expires_ms <= now_ms {
-            return Err(TokenError::Expired.into());
+        if lifetimes.expires_ms(&sign_in) <= now_ms {
+            return Ok(None);
         }
-        if row
-            .spent_ms
-            .is_some_and(|spent_ms| now_ms.saturating_sub(spent_ms) > REUSE_GRACE_MS)
-        {
-            return self.reused(row.user_id, &row.family).await;
-        }
-        let Some(user) = catalog
-            .user(&row.user_id)
-            .await?
+        let user = catalog.user(&sign_in.user_id).await?;
+        Ok(user
             .filter(|user| !user.disabled)
-        else {
-            self.end(&row.family).await?;
-            return Err(TokenError::Expired.into());
-        };
-        // The successor comes before the old one is spent: a crash between the two leaves the caller with
-        // a token that still works.
-        let signed_in = self.issue(user, &row.family).await?;
-        let spent = row.spent_ms.is_none() && catalog.spend_refresh_token(&hash, now_ms).await?;
-        // Not spent by us: by another tab a moment ago, or a logout took the family away, and the successor
-        // must not bring it back to life.
-        if !spent && catalog.refresh_token(&hash).await?.is_none() {
-            self.end(&row.family).await?;
-            return Err(TokenError::Expired.into());
-        }
-        catalog
-            .purge_spent_tokens(&row.family, now_ms.saturating_sub(SPENT_KEPT_MS))
-            .await?;
-        Ok(signed_in)
+            .map(|user| (sign_in, user)))
+    }
+
+    /// A user's living sign-ins, each with the Unix time in ms at which it expires unless it is used.
+    pub(crate) async fn sign_ins(
+        &self,
+        user_id: &str,
+    ) -> Result<Vec<(SignInRow, i64)>, CatalogError> {
+        let Inner {
+            catalog,
+            clock,
+            lifetimes,
+            ..
+        } = &*self.inner;
+        let now_ms = clock.now_ms();
+        let rows = catalog.sign_ins_of(user_id).await?.into_iter();
+        let rows = rows.map(|row| {
+            let expires_ms = lifetimes.expires_ms(&row);
+            (row, expires_ms)
+        });
+        Ok(rows
+            .filter(|(_, expires_ms)| *expires_ms > now_ms)
+            .collect())
     }
 
     /// A spent refresh token came again: somebody has a copy, and nobody can tell who is who.
@@ -428,31 +532,33 @@ impl Accounts {
         Err(RefreshError::Reused { user_id })
     }
 
-    /// Ends the sign-in that a refresh token belongs to; a token that nobody knows ends nothing.
-    pub(crate) async fn sign_out(&self, refresh_token: &str) -> Result<(), CatalogError> {
-        match tokens::family_of(refresh_token) {
-            Some(family) => self.end(family).await,
-            None => Ok(()),
-        }
+    /// Ends the sign-in that a refresh token belongs to, spent or not, and returns it with its user's id.
+    pub(crate) async fn sign_out(
+        &self,
+        refresh_token: &str,
+    ) -> Result<Option<SignInRow>, CatalogError> {
+        let Some(family) = tokens::family_of(refresh_token) else {
+            return Ok(None);
+        };
+        let sign_in = self.inner.catalog.sign_in(family).await?;
+        let ended = self.end(family).await?;
+        Ok(sign_in.filter(|_| ended))
     }
 
-    /// Ends a sign-in.
-    pub(crate) async fn end(&self, family: &str) -> Result<(), CatalogError> {
-        self.inner.catalog.revoke_family(family).await?;
-        self.inner.standing.forget(&Standing::sign_in_key(family));
-        Ok(())
+    /// Ends a sign-in; `false` if there is none.
+    pub(crate) async fn end(&self, family: &str) -> Result<bool, CatalogError> {
+        let ended = self.inner.catalog.end_sign_in(family).await?;
+        self.inner.standing.forget_sign_in(family);
+        Ok(ended)
     }
 
-    /// Ends a person's sign-ins, but for one: locked out, or with a new password.
+    /// Ends a user's sign-ins except `keep`.
     pub(crate) async fn end_all(
         &self,
         user_id: &str,
-        except_family: Option<&str>,
+        keep: Option<&str>,
     ) -> Result<(), CatalogError> {
-        self.inner
-            .catalog
-            .revoke_user_tokens(user_id, except_family)
-            .await?;
+        self.inner.catalog.end_sign_ins_of(user_id, keep).await?;
         self.inner.standing.forget_user(user_id);
         Ok(())
     }
@@ -462,50 +568,253 @@ impl Accounts {
         self.inner.standing.forget_user(user_id);
     }
 
-    /// A new sign-in of somebody who has shown who they are.
-    async fn begin(&self, user: UserRow) -> Result<SignedIn, IssueError> {
-        let Inner { catalog, clock, .. } = &*self.inner;
-        catalog.purge_refresh_tokens(clock.now_ms()).await?;
-        self.issue(user, &Uuid::new_v4().to_string()).await
-    }
-
-    /// Makes a pair of tokens and keeps the refresh token.
-    async fn issue(&self, mut user: UserRow, family: &str) -> Result<SignedIn, IssueError> {
+    /// A new sign-in of a user who has shown who they are; `None` if the user is disabled or gone by now, or what
+    /// ends all of their sign-ins has happened since the row was read.
+    async fn begin(
+        &self,
+        mut user: UserRow,
+        source: &SignInSource,
+    ) -> Result<Option<SignedIn>, IssueError> {
         let Inner {
             catalog,
             clock,
-            access,
+            lifetimes,
             ..
         } = &*self.inner;
-        let created_ms = clock.now_ms();
-        let access_token = access
-            .issue(&user.id, family, &user.roles, created_ms)
-            .map_err(IssueError::Token)?;
-        let refresh_token = tokens::new_refresh_token(family).map_err(IssueError::Token)?;
-        let life_ms = i64::try_from(REFRESH_LIFE.as_millis()).unwrap_or(i64::MAX);
-        let row = RefreshTokenRow {
-            token_hash: tokens::token_hash(&refresh_token),
-            family: family.to_owned(),
+        let now_ms = clock.now_ms();
+        catalog
+            .purge_expired_sign_ins(
+                now_ms.saturating_sub(lifetimes.absolute_ms),
+                now_ms.saturating_sub(lifetimes.idle_ms),
+                now_ms,
+            )
+            .await?;
+        let sign_in = SignInRow {
+            id: Uuid::new_v4().to_string(),
             user_id: user.id.clone(),
-            created_ms,
-            expires_ms: created_ms.saturating_add(life_ms),
+            created_ms: now_ms,
+            last_used_ms: now_ms,
+            address: source.address.to_string(),
+            user_agent: source.user_agent.clone(),
+        };
+        let token = tokens::new_refresh_token(&sign_in.id).map_err(IssueError::Token)?;
+        let first = self.refresh_token(token, &sign_in, now_ms);
+        if !catalog
+            .insert_sign_in(&sign_in, &first.row, user.generation)
+            .await?
+        {
+            return Ok(None);
+        }
+        catalog.touch_user(&user.id, now_ms, now_ms).await?;
+        user.last_seen_ms = Some(now_ms);
+        self.signed_in(user, &sign_in, first.token, now_ms)
+            .map(Some)
+    }
+
+    /// A new sign-in of a user that others vouch for; `None` if the user is disabled or gone by now.
+    #[cfg(feature = "sso")]
+    async fn begin_vouched(
+        &self,
+        mut user: UserRow,
+        source: &SignInSource,
+    ) -> Result<Option<SignedIn>, IssueError> {
+        for _ in 0..ATTEMPTS {
+            let id = user.id.clone();
+            if let Some(signed_in) = self.begin(user, source).await? {
+                return Ok(Some(signed_in));
+            }
+            let found = self.inner.catalog.user(&id).await?;
+            let Some(found) = found.filter(|user| !user.disabled) else {
+                return Ok(None);
+            };
+            user = found;
+        }
+        Ok(None)
+    }
+
+    /// A refresh token of a sign-in, with its row.
+    fn refresh_token(&self, token: String, sign_in: &SignInRow, now_ms: i64) -> RefreshToken {
+        let used = SignInRow {
+            last_used_ms: now_ms,
+            ..sign_in.clone()
+        };
+        let row = RefreshTokenRow {
+            token_hash: tokens::token_hash(&token),
+            family: sign_in.id.clone(),
+            user_id: sign_in.user_id.clone(),
+            created_ms: now_ms,
+            expires_ms: self.inner.lifetimes.expires_ms(&used),
             spent_ms: None,
         };
-        catalog.insert_refresh_token(&row).await?;
-        catalog.touch_user(&user.id, created_ms, created_ms).await?;
-        user.last_seen_ms = Some(created_ms);
+        RefreshToken { token, row }
+    }
+
+    fn successor(
+        &self,
+        token: &str,
+        sign_in: &SignInRow,
+        now_ms: i64,
+    ) -> Result<RefreshToken, IssueError> {
+        let next = self.inner.access.successor(&sign_in.id, token);
+        Ok(self.refresh_token(next.map_err(IssueError::Token)?, sign_in, now_ms))
+    }
+
+    /// A pair of tokens whose refresh token is stored.
+    fn signed_in(
+        &self,
+        user: UserRow,
+        sign_in: &SignInRow,
+        refresh_token: String,
+        now_ms: i64,
+    ) -> Result<SignedIn, IssueError> {
+        let Inner {
+            access, lifetimes, ..
+        } = &*self.inner;
+        let access_token = access
+            .issue(&user.id, &sign_in.id, &user.roles, now_ms)
+            .map_err(IssueError::Token)?;
+        let used = SignInRow {
+            last_used_ms: now_ms,
+            ..sign_in.clone()
+        };
+        let left_ms = lifetimes.expires_ms(&used).saturating_sub(now_ms);
         Ok(SignedIn {
             access_token,
             refresh_token,
+            refresh_life: Duration::from_millis(u64::try_from(left_ms).unwrap_or_default()),
             user,
         })
     }
 
-    fn backoff<T>(&self, act: impl FnOnce(&mut Backoff) -> T) -> T {
-        act(&mut self
-            .inner
-            .backoff
+    /// The value of a cookie by which this user's browser is known at its next sign-in: the one it has, if that is
+    /// valid, else a new one.
+    pub(crate) fn device_cookie(
+        &self,
+        user_id: &str,
+        source: &SignInSource,
+    ) -> anyhow::Result<String> {
+        let known = source.device.as_deref();
+        if let Some(cookie) = known.filter(|cookie| self.device(user_id, cookie).is_some()) {
+            return Ok(cookie.to_owned());
+        }
+        let id = random::token()?;
+        let seal = self.inner.access.device_seal(user_id, &id)?;
+        Ok(format!("{id}.{seal}"))
+    }
+
+    /// The device that a cookie names, if this user has signed in on it.
+    fn device(&self, user_id: &str, cookie: &str) -> Option<String> {
+        let (id, seal) = cookie.split_once('.').filter(|_| cookie.len() <= 200)?;
+        let expected = self.inner.access.device_seal(user_id, id).ok()?;
+        bool::from(seal.as_bytes().ct_eq(expected.as_bytes())).then(|| id.to_owned())
+    }
+
+    /// By what wrong passwords are counted: a device on which this user has signed in before, else the address.
+    fn guesser(&self, user: Option<&UserRow>, source: &SignInSource) -> Guesser {
+        let device = user
+            .zip(source.device.as_deref())
+            .and_then(|(user, cookie)| self.device(&user.id, cookie));
+        match device {
+            Some(device) => Guesser::Device(device),
+            None => Guesser::Address(source.address),
+        }
+    }
+
+    /// Counts an attempt before its password is verified. While as many attempts are under way as may fail, further
+    /// ones wait for their outcome.
+    async fn attempt(&self, account: &str, guesser: Guesser) -> Result<Attempt<'_>, SignInError> {
+        let Inner {
+            guesses,
+            guess_settled,
+            guesses_waiting,
+            clock,
+            ..
+        } = &*self.inner;
+        let key = GuessKey::new(account, guesser);
+        loop {
+            let settled = guess_settled.notified();
+            tokio::pin!(settled);
+            settled.as_mut().enable();
+            let admission = guesses
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .begin(&key, clock.now_ms());
+            match admission {
+                Admission::Go => {
+                    return Ok(Attempt {
+                        accounts: self,
+                        key,
+                        settled: false,
+                    });
+                }
+                Admission::Wait(wait) => return Err(SignInError::Wait(wait)),
+                Admission::Queue => {}
+            }
+            let place = guesses_waiting.try_acquire();
+            let _place = place.map_err(|_| PasswordError::Busy)?;
+            settled.await;
+        }
+    }
+}
+
+/// A refresh token and what is stored of it.
+struct RefreshToken {
+    token: String,
+    row: RefreshTokenRow,
+}
+
+/// A counted attempt to guess a password. Dropped without an outcome, because its client has gone away, it counts as
+/// a wrong one.
+struct Attempt<'a> {
+    accounts: &'a Accounts,
+    key: GuessKey,
+    settled: bool,
+}
+
+impl Attempt<'_> {
+    fn settle(mut self, outcome: Outcome) {
+        self.end(outcome);
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let inner = &*self.accounts.inner;
+        inner
+            .guesses
             .lock()
-            .unwrap_or_else(PoisonError::into_inner))
+            .unwrap_or_else(PoisonError::into_inner)
+            .end(&self.key, outcome, inner.clock.now_ms());
+        inner.guess_settled.notify_waiters();
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.end(Outcome::Wrong);
+    }
+}
+
+/// How long sign-ins last.
+#[derive(Clone, Copy, Debug)]
+struct Lifetimes {
+    absolute_ms: i64,
+    idle_ms: i64,
+}
+
+impl Lifetimes {
+    fn new(config: &Config) -> Self {
+        let ms = |life: Duration| i64::try_from(life.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            absolute_ms: ms(config.sign_in_lifetime),
+            idle_ms: ms(config.sign_in_idle),
+        }
+    }
+
+    /// Unix time in ms at which a sign-in expires unless it is used before.
+    fn expires_ms(self, row: &SignInRow) -> i64 {
+        let absolute = row.created_ms.saturating_add(self.absolute_ms);
+        absolute.min(row.last_used_ms.saturating_add(self.idle_ms))
     }
 }

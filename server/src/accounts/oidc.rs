@@ -20,7 +20,7 @@ use subtle::ConstantTimeEq;
 use super::claims::{Claims, Expected};
 use super::external::{External, Profile};
 use super::jwks::{Jwks, KeyError, Refusal, body_of, client};
-use super::{Accounts, IssueError, SignedIn, random};
+use super::{Accounts, IssueError, SignInSource, SignedIn, random};
 use crate::catalog::CatalogError;
 use crate::clock::Clock;
 use crate::config::OidcConfig;
@@ -691,14 +691,16 @@ impl Accounts {
         &self,
         kept: &str,
         answer: Answer,
-        address: IpAddr,
+        source: &SignInSource,
     ) -> Result<(SignedIn, String), OidcError> {
-        let (external, return_to) = self.oidc()?.redeem(kept, answer, address).await?;
+        let (external, return_to) = self.oidc()?.redeem(kept, answer, source.address).await?;
         let user = self.provision(&external).await?;
         if user.disabled {
             return Err(OidcError::Disabled { user_id: user.id });
         }
-        let signed_in = self.begin(user).await?;
+        let user_id = user.id.clone();
+        let signed_in = self.begin_vouched(user, source).await?;
+        let signed_in = signed_in.ok_or(OidcError::Disabled { user_id })?;
         // Roles may have changed with this sign-in; the person's other ones are to notice.
         self.user_changed(&signed_in.user.id);
         Ok((signed_in, return_to))

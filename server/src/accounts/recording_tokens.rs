@@ -106,6 +106,7 @@ impl Accounts {
         if let Some(identity) = known.filter(|known| known.user.id == claims.sub) {
             return Ok(identity);
         }
+        let ticket = inner.standing.ticket();
         let session = inner.catalog.session(&claims.session).await?;
         let session = session.ok_or(TokenError::SessionEnded)?;
         if session.user_id != claims.sub {
@@ -127,7 +128,9 @@ impl Accounts {
                 session_id: claims.session,
             },
         };
-        inner.standing.remember(key, identity.clone(), now_ms);
+        inner
+            .standing
+            .remember(ticket, key, identity.clone(), now_ms);
         Ok(identity)
     }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::identity::Identity;
+use super::identity::{Credential, Identity};
 
 /// How long an answer is good for: how long another replica's logout or lock-out may go unnoticed here.
 const GOOD_FOR_MS: i64 = 5_000;
@@ -15,8 +15,20 @@ const CAPACITY: usize = 10_000;
 /// is always asked anew.
 #[derive(Default)]
 pub(super) struct Standing {
-    rows: Mutex<HashMap<String, Row>>,
+    cache: Mutex<Cache>,
 }
+
+#[derive(Default)]
+struct Cache {
+    rows: HashMap<String, Row>,
+    /// Counts removals.
+    removals: u64,
+}
+
+/// Point in time before the database was asked: an answer that something was removed after is not remembered, as it
+/// may be older than that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket(u64);
 
 struct Row {
     identity: Identity,
@@ -31,9 +43,9 @@ impl Row {
 }
 
 impl Standing {
-    /// What a sign-in is remembered by.
-    pub(super) fn sign_in_key(family: &str) -> String {
-        format!("s {family}")
+    /// The key of an access token: its sign-in and its user.
+    pub(super) fn sign_in_key(family: &str, user_id: &str) -> String {
+        format!("s {family} {user_id}")
     }
 
     /// What an API token is remembered by.
@@ -53,15 +65,25 @@ impl Standing {
 
     /// Whom a credential speaks for, if that was asked a moment ago.
     pub(super) fn recall(&self, key: &str, now_ms: i64) -> Option<Identity> {
-        self.rows()
+        self.cache()
+            .rows
             .get(key)
             .filter(|row| row.is_fresh(now_ms))
             .map(|row| row.identity.clone())
     }
 
+    /// To be taken before the database is asked.
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket(self.cache().removals)
+    }
+
     /// The database said that this credential is good.
-    pub(super) fn remember(&self, key: String, identity: Identity, now_ms: i64) {
-        let mut rows = self.rows();
+    pub(super) fn remember(&self, ticket: Ticket, key: String, identity: Identity, now_ms: i64) {
+        let mut cache = self.cache();
+        if cache.removals != ticket.0 {
+            return;
+        }
+        let rows = &mut cache.rows;
         if rows.len() >= CAPACITY {
             rows.retain(|_, row| row.is_fresh(now_ms));
             if rows.len() >= CAPACITY {
@@ -79,16 +101,31 @@ impl Standing {
 
     /// A credential is worth nothing any more.
     pub(super) fn forget(&self, key: &str) {
-        self.rows().remove(key);
+        let mut cache = self.cache();
+        cache.removals += 1;
+        cache.rows.remove(key);
+    }
+
+    /// A sign-in has ended.
+    pub(super) fn forget_sign_in(&self, family: &str) {
+        self.remove(|row| {
+            matches!(&row.identity.credential, Credential::SignIn { family: known } if known == family)
+        });
     }
 
     /// A person changed.
     pub(super) fn forget_user(&self, user_id: &str) {
-        self.rows().retain(|_, row| row.identity.user.id != user_id);
+        self.remove(|row| row.identity.user.id == user_id);
     }
 
-    fn rows(&self) -> std::sync::MutexGuard<'_, HashMap<String, Row>> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    fn remove(&self, is_over: impl Fn(&Row) -> bool) {
+        let mut cache = self.cache();
+        cache.removals += 1;
+        cache.rows.retain(|_, row| !is_over(row));
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,7 +133,6 @@ impl Standing {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::identity::Credential;
     use super::*;
     use crate::catalog::testing::person;
 
@@ -112,7 +148,7 @@ mod tests {
     #[test]
     fn an_answer_is_good_for_five_seconds() {
         let standing = Standing::default();
-        standing.remember("f1".to_owned(), identity("u1"), 1000);
+        standing.remember(standing.ticket(), "f1".to_owned(), identity("u1"), 1000);
         let recall = |key: &str, now_ms| {
             let identity = standing.recall(key, now_ms)?;
             Some(identity.user.id.clone())
@@ -127,7 +163,7 @@ mod tests {
     fn a_logout_ends_one_sign_in_and_a_change_all_of_a_person() {
         let standing = Standing::default();
         for (key, id) in [("f1", "u1"), ("f2", "u1"), ("f3", "u2")] {
-            standing.remember(key.to_owned(), identity(id), 0);
+            standing.remember(standing.ticket(), key.to_owned(), identity(id), 0);
         }
         standing.forget("f1");
         let known = || ["f1", "f2", "f3"].map(|key| standing.recall(key, 0).is_some());
@@ -137,12 +173,23 @@ mod tests {
     }
 
     #[test]
+    fn answer_from_before_a_removal_is_not_remembered() {
+        let standing = Standing::default();
+        let ticket = standing.ticket();
+        standing.forget_user("u1");
+        standing.remember(ticket, "f1".to_owned(), identity("u1"), 0);
+        assert!(standing.recall("f1", 0).is_none());
+        standing.remember(standing.ticket(), "f1".to_owned(), identity("u1"), 0);
+        assert!(standing.recall("f1", 0).is_some());
+    }
+
+    #[test]
     fn memory_is_bounded() {
         let standing = Standing::default();
         for number in 0..CAPACITY * 2 + 1 {
-            standing.remember(format!("f{number}"), identity("u1"), 0);
+            standing.remember(standing.ticket(), format!("f{number}"), identity("u1"), 0);
         }
-        assert!(standing.rows().len() <= CAPACITY);
+        assert!(standing.cache().rows.len() <= CAPACITY);
         assert!(standing.recall(&format!("f{}", CAPACITY * 2), 0).is_some());
     }
 }

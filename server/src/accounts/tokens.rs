@@ -13,8 +13,6 @@ use super::random;
 const FUTURE_LEEWAY: Duration = Duration::from_secs(5 * 60);
 /// How long an access token is good for.
 pub(crate) const ACCESS_LIFE: Duration = Duration::from_secs(15 * 60);
-/// How long a refresh token is good for; each use starts it anew.
-pub(crate) const REFRESH_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 const ISSUER: &str = "sortie";
 
@@ -86,6 +84,26 @@ impl AccessTokens {
             exp: iat.saturating_add_unsigned(ACCESS_LIFE.as_secs()),
         };
         Ok(jsonwebtoken::encode(&self.header, &claims, &self.signing)?)
+    }
+
+    /// The refresh token that follows this one. It depends on nothing else, so that two requests with the same token
+    /// receive the same successor, and a sign-in is one chain whoever sends its tokens how often.
+    pub(super) fn successor(&self, family: &str, refresh_token: &str) -> anyhow::Result<String> {
+        // No access token is signed over such a text: theirs begin with an encoded header.
+        let message = format!("refresh {refresh_token}");
+        let secret =
+            jsonwebtoken::crypto::sign(message.as_bytes(), &self.signing, Algorithm::HS256)?;
+        Ok(format!("{family}.{secret}"))
+    }
+
+    /// Shows that a user has signed in on a device.
+    pub(super) fn device_seal(&self, user_id: &str, device: &str) -> anyhow::Result<String> {
+        let message = format!("device {user_id} {device}");
+        Ok(jsonwebtoken::crypto::sign(
+            message.as_bytes(),
+            &self.signing,
+            Algorithm::HS256,
+        )?)
     }
 
     /// What a token says, if it is ours and its time is not over.

@@ -58,31 +58,86 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for ApiTokenRow {
     }
 }
 
+/// Joins a token with its owner and leaves out those that ended with all others of the owner.
+const ALIVE: &str = "JOIN users ON users.id = api_tokens.user_id \
+     AND users.token_generation = api_tokens.generation";
+
+/// Outcome of an insert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenInsertion {
+    /// The token is stored.
+    Done,
+    /// Its owner has as many as a user may have.
+    TooMany,
+    /// Its owner is gone or disabled, or the sign-in that asked for it has ended.
+    SignedOut,
+}
+
 impl Catalog {
-    /// Keeps a new token unless its owner has `most` already; `false` then.
+    /// Stores a new token unless its owner has `most` already, or `sign_in`, which asks for it, has ended.
     pub(crate) async fn insert_api_token(
         &self,
         row: &ApiTokenRow,
         most: i64,
-    ) -> Result<bool, CatalogError> {
+        sign_in: Option<&str>,
+    ) -> Result<TokenInsertion, CatalogError> {
+        let alive = match sign_in {
+            None => "",
+            Some(_) => {
+                "AND EXISTS (SELECT 1 FROM sign_ins WHERE sign_ins.id = $11 \
+                 AND sign_ins.user_id = users.id AND sign_ins.generation = users.generation)"
+            }
+        };
+        let sql = format!(
+            "INSERT INTO api_tokens \
+             (id, user_id, name, token_hash, prefix, scopes, created_ms, expires_ms, generation) \
+             SELECT $1, users.id, $2, $3, $4, $5, $6, $7, users.token_generation FROM users \
+             WHERE users.id = $8 AND users.disabled = 0 \
+             AND (SELECT COUNT(*) FROM api_tokens WHERE user_id = $9) < $10 {alive}"
+        );
+        let mut insert = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(&row.id)
+            .bind(&row.name)
+            .bind(&row.token_hash)
+            .bind(&row.prefix)
+            .bind(words_to_text(&row.scopes, scope_to_text))
+            .bind(row.created_ms)
+            .bind(row.expires_ms)
+            .bind(&row.user_id)
+            .bind(&row.user_id)
+            .bind(most);
+        if let Some(sign_in) = sign_in {
+            insert = insert.bind(sign_in.to_owned());
+        }
+        if insert.execute(&self.pool).await?.rows_affected() == 1 {
+            return Ok(TokenInsertion::Done);
+        }
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM api_tokens WHERE user_id = $1")
+            .bind(&row.user_id)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(if count >= most {
+            TokenInsertion::TooMany
+        } else {
+            TokenInsertion::SignedOut
+        })
+    }
+
+    /// Ends all of a user's tokens, and those that are about to be inserted; returns how many there were.
+    pub(crate) async fn revoke_api_tokens_of(&self, user_id: &str) -> Result<u64, CatalogError> {
+        sqlx::query("UPDATE users SET token_generation = token_generation + 1 WHERE id = $1")
+            .bind(user_id)
+            .execute(&self.pool)
+            .await?;
         let done = sqlx::query(
-            "INSERT INTO api_tokens (id, user_id, name, token_hash, prefix, scopes, created_ms, expires_ms) \
-             SELECT $1, users.id, $2, $3, $4, $5, $6, $7 FROM users WHERE users.id = $8 \
-             AND (SELECT COUNT(*) FROM api_tokens WHERE user_id = $9) < $10",
+            "DELETE FROM api_tokens WHERE user_id = $1 \
+             AND generation < (SELECT token_generation FROM users WHERE id = $2)",
         )
-        .bind(&row.id)
-        .bind(&row.name)
-        .bind(&row.token_hash)
-        .bind(&row.prefix)
-        .bind(words_to_text(&row.scopes, scope_to_text))
-        .bind(row.created_ms)
-        .bind(row.expires_ms)
-        .bind(&row.user_id)
-        .bind(&row.user_id)
-        .bind(most)
+        .bind(user_id)
+        .bind(user_id)
         .execute(&self.pool)
         .await?;
-        Ok(done.rows_affected() == 1)
+        Ok(done.rows_affected())
     }
 
     /// The token with this hash.
@@ -90,7 +145,8 @@ impl Catalog {
         &self,
         token_hash: &str,
     ) -> Result<Option<ApiTokenRow>, CatalogError> {
-        let sql = format!("SELECT {COLUMNS} FROM api_tokens WHERE token_hash = $1");
+        let sql =
+            format!("SELECT {COLUMNS} FROM api_tokens {ALIVE} WHERE api_tokens.token_hash = $1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(token_hash)
             .fetch_optional(&self.pool)
@@ -99,7 +155,7 @@ impl Catalog {
 
     /// The token with this id.
     pub(crate) async fn api_token(&self, id: &str) -> Result<Option<ApiTokenRow>, CatalogError> {
-        let sql = format!("SELECT {COLUMNS} FROM api_tokens WHERE id = $1");
+        let sql = format!("SELECT {COLUMNS} FROM api_tokens {ALIVE} WHERE api_tokens.id = $1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(id)
             .fetch_optional(&self.pool)
@@ -112,7 +168,8 @@ impl Catalog {
         user_id: &str,
     ) -> Result<Vec<ApiTokenRow>, CatalogError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM api_tokens WHERE user_id = $1 ORDER BY created_ms DESC, id DESC"
+            "SELECT {COLUMNS} FROM api_tokens {ALIVE} WHERE api_tokens.user_id = $1 \
+             ORDER BY api_tokens.created_ms DESC, api_tokens.id DESC"
         );
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(user_id)
@@ -132,7 +189,7 @@ impl Catalog {
             None => "",
         };
         let sql = format!(
-            "SELECT {COLUMNS}, users.username FROM api_tokens JOIN users ON users.id = api_tokens.user_id \
+            "SELECT {COLUMNS}, users.username FROM api_tokens {ALIVE} \
              {condition} ORDER BY api_tokens.created_ms DESC, api_tokens.id DESC LIMIT {limit}"
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));

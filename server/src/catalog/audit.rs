@@ -91,8 +91,12 @@ pub(crate) enum Action {
     ClockConfirm,
     /// Somebody took a copy of the audit log.
     AuditExport,
+    /// Refusals that were not written one by one.
+    AuditOmit,
     /// Somebody signed in, or tried to.
     SignIn,
+    /// A sign-in, or all of a user's, was ended.
+    SignInEnd,
     /// A spent refresh token came again, and its sign-in was ended.
     TokenReuse,
     /// Somebody changed their password, or tried to.
@@ -136,7 +140,9 @@ impl Action {
             Self::ClockResume => "clock.resume",
             Self::ClockConfirm => "clock.confirm",
             Self::AuditExport => "audit.export",
+            Self::AuditOmit => "audit.omit",
             Self::SignIn => "sign_in",
+            Self::SignInEnd => "sign_in.end",
             Self::TokenReuse => "sign_in.reuse",
             Self::PasswordChange => "user.password",
             Self::UserCreate => "user.create",

@@ -8,10 +8,11 @@ use super::{Catalog, CatalogError};
 use crate::config::DatabaseConfig;
 
 /// Every table, in an order in which rows find the rows they refer to, with its key.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 10] = [
     ("users", "id"),
     ("locks", "name"),
     ("api_tokens", "id"),
+    ("sign_ins", "id"),
     ("refresh_tokens", "token_hash"),
     ("settings", "name"),
     ("sessions", "id"),

@@ -13,11 +13,13 @@ mod leases;
 mod like;
 mod lists;
 mod open;
+mod owners;
 mod parts;
 mod recordings;
 mod refresh_tokens;
 mod sessions;
 mod settings;
+mod sign_ins;
 mod sweep;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -32,7 +34,7 @@ use std::sync::Arc;
 use sqlx::AnyPool;
 use tokio::sync::Notify;
 
-pub(crate) use api_tokens::ApiTokenRow;
+pub(crate) use api_tokens::{ApiTokenRow, TokenInsertion};
 pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
 pub(crate) use captured::CapturedRow;
 pub use copy::{Copied, CopyError, copy_database};
@@ -43,6 +45,7 @@ pub(crate) use lists::{List, Place, Sort};
 pub(crate) use recordings::{Completion, Insertion, OpenLimit, RecordingRow, UploadKind};
 pub(crate) use refresh_tokens::RefreshTokenRow;
 pub(crate) use sessions::{SessionFilter, SessionRow};
+pub(crate) use sign_ins::{Rotation, SignInRow};
 pub(crate) use usage::{Amount, Usage};
 pub(crate) use users::{UserChange, UserRow};
 

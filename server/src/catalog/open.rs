@@ -76,6 +76,7 @@ async fn sqlite(path: &Path) -> Result<AnyPool, CatalogError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
     }
+    close_to_others(path);
     // SQLite reads `?`, `#` and `%` in the name as parts of a URI.
     let name: String = path
         .display()
@@ -102,6 +103,31 @@ async fn sqlite(path: &Path) -> Result<AnyPool, CatalogError> {
         })
         .connect(&format!("sqlite://{name}?mode=rwc"))
         .await?)
+}
+
+/// Takes the rights of others from a database that an earlier version made: it holds password hashes and the secret
+/// that signs tokens. SQLite gives the journal beside it the same rights.
+fn close_to_others(path: &Path) {
+    #[cfg(unix)]
+    for suffix in ["", "-wal", "-shm"] {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        let Ok(metadata) = std::fs::metadata(&file) else {
+            continue;
+        };
+        let mode = metadata.permissions().mode();
+        if !metadata.is_file() || mode & 0o007 == 0 {
+            continue;
+        }
+        let permissions = std::fs::Permissions::from_mode(mode & 0o770);
+        match std::fs::set_permissions(&file, permissions) {
+            Ok(()) => tracing::info!(?file, "others can no longer read the database"),
+            Err(error) => tracing::warn!(?file, "others may read the database: {error}"),
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
 }
 
 #[cfg(feature = "postgres")]

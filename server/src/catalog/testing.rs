@@ -78,5 +78,6 @@ pub(crate) fn person(id: &str) -> UserRow {
         external_key: None,
         created_ms: 1,
         last_seen_ms: None,
+        generation: 0,
     }
 }

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use super::like::Search;
 use super::{Catalog, CatalogError, nonsense, words_from_text, words_to_text};
 
-const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms";
+const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms, generation";
 
 /// Rows that are compared at once where a pattern finds more than what is searched for.
 const WIDE_PAGE: u32 = 500;
@@ -37,6 +37,8 @@ pub(crate) struct UserRow {
     pub(crate) created_ms: i64,
     /// When they last asked for something, to about a minute.
     pub(crate) last_seen_ms: Option<i64>,
+    /// Counts what ended all of their sign-ins; a sign-in of another generation is dead.
+    pub(crate) generation: i64,
 }
 
 /// What to change about a person; `None` leaves as it is.
@@ -52,6 +54,13 @@ pub(crate) struct UserChange {
     pub(crate) disabled: Option<bool>,
     /// The new password's hash.
     pub(crate) password_hash: Option<String>,
+}
+
+impl UserChange {
+    /// Whether the user's sign-ins end with it.
+    pub(crate) fn ends_sign_ins(&self) -> bool {
+        self.password_hash.is_some() || self.disabled == Some(true)
+    }
 }
 
 const ROLES: [Role; 2] = [Role::User, Role::Admin];
@@ -96,6 +105,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
             external_key: row.try_get("external_key")?,
             created_ms: row.try_get("created_ms")?,
             last_seen_ms: row.try_get("last_seen_ms")?,
+            generation: row.try_get("generation")?,
         })
     }
 }
@@ -270,7 +280,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Changes a person; `false` if there is no such person, or if the change would leave no enabled local
+    /// Changes a person and, with a new password or a lock-out, ends their sign-ins; `false` if there is no such person, or if the change would leave no enabled local
     /// administrator (then nothing is changed; [`Catalog::user`] tells which). People whom others vouch for are
     /// no rescue: the others may be out of reach.
     pub(crate) async fn update_user(
@@ -287,11 +297,11 @@ impl Catalog {
              email = CASE WHEN $1 = 1 THEN $2 ELSE email END, \
              display_name = CASE WHEN $3 = 1 THEN $4 ELSE display_name END, \
              roles = COALESCE($5, roles), disabled = COALESCE($6, disabled), \
-             password_hash = COALESCE($7, password_hash) \
-             WHERE id = $8 AND (\
-             (COALESCE($9, roles) LIKE '%admin%' AND COALESCE($10, disabled) = 0) \
+             password_hash = COALESCE($7, password_hash), generation = generation + $8 \
+             WHERE id = $9 AND (\
+             (COALESCE($10, roles) LIKE '%admin%' AND COALESCE($11, disabled) = 0) \
              OR roles NOT LIKE '%admin%' OR disabled = 1 OR source <> 'local' \
-             OR EXISTS (SELECT 1 FROM users AS other WHERE other.id <> $11 AND other.source = 'local' \
+             OR EXISTS (SELECT 1 FROM users AS other WHERE other.id <> $12 AND other.source = 'local' \
              AND other.disabled = 0 AND other.roles LIKE '%admin%'))",
         )
         .bind(i64::from(change.email.is_some()))
@@ -301,6 +311,7 @@ impl Catalog {
         .bind(roles.clone())
         .bind(disabled)
         .bind(change.password_hash.clone())
+        .bind(i64::from(change.ends_sign_ins()))
         .bind(id)
         .bind(roles)
         .bind(disabled)

@@ -105,6 +105,9 @@ pub const VARIABLES: &[Variable] = &[
     secret("SORTIE_ADMIN_PASSWORD", "(generated and printed once)", "Their password, 8 to 256 characters"),
     secret("SORTIE_JWT_SECRET", "(generated and kept in the database)", "Signs access tokens; at least 32 bytes"),
 
+    plain("SORTIE_SIGN_IN_LIFETIME_DAYS", "30", "A sign-in ends after so many days (1 to 3,650), however it is used"),
+    plain("SORTIE_SIGN_IN_IDLE_DAYS", "7", "A sign-in ends after so many days (1 to 3,650) without use; at most `SORTIE_SIGN_IN_LIFETIME_DAYS`"),
+
     // Who else says who somebody is.
     plain("SORTIE_TRUSTED_PROXIES", "", "Networks of the proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are believed, comma-separated: `10.0.0.0/8, fd00::/8`; `none` for no proxy. Without it only proxies on this machine (loopback) are. From every other peer these headers are ignored"),
     plain("SORTIE_FORWARDED_HEADERS", "x-forwarded", "The headers that trusted proxies write: `x-forwarded` (`X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`) or `forwarded` (`Forwarded`, RFC 7239). The others are ignored: a client may have written them"),

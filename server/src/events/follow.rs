@@ -7,7 +7,7 @@ use sortie_api::{Appliance, AuditResult, DeletedRecording, DeletedSession, Event
 use tokio::time::MissedTickBehavior;
 
 use super::{Events, Kind, Notice};
-use crate::catalog::{AuditRow, CatalogError, RecordingRow, UploadKind};
+use crate::catalog::{Action, AuditRow, CatalogError, RecordingRow, UploadKind};
 use crate::http::{AppState, shown_appliance, shown_session, shown_with_parts};
 use crate::ingest::Progress;
 
@@ -36,6 +36,7 @@ async fn follow_on(state: AppState) {
             tokio::time::sleep(EVERY).await;
             events.send(Notice {
                 user_id: None,
+                admins_only: false,
                 session_id: None,
                 kind: Kind::Event {
                     name: Event::Hello.name(),
@@ -84,10 +85,27 @@ async fn tell(
     growing: &mut Growing,
     row: &AuditRow,
 ) -> Result<(), CatalogError> {
-    if row.result()? != AuditResult::Ok {
+    // Denied to whoever sent the token again, and it has ended the sign-in.
+    if row.result()? != AuditResult::Ok && row.action != Action::TokenReuse.name() {
         return Ok(());
     }
     match row.action.as_str() {
+        action if action == Action::SignInEnd.name() || action == Action::TokenReuse.name() => {
+            events.send(Notice {
+                user_id: Some(row.subject.clone()),
+                admins_only: false,
+                session_id: None,
+                kind: Kind::SignInEnded,
+            });
+        }
+        action if action == Action::TokenRevoke.name() => events.send(Notice {
+            user_id: None,
+            admins_only: false,
+            session_id: None,
+            kind: Kind::TokenRevoked {
+                id: row.subject.clone(),
+            },
+        }),
         // Looking changes nothing.
         "recording.view" | "recording.download" => {}
         "recording.gone" => {
@@ -137,6 +155,7 @@ async fn tell(
         // Their roles may be others, or they may be locked out.
         action if action.starts_with("user.") => events.send(Notice {
             user_id: Some(row.subject.clone()),
+            admins_only: false,
             session_id: None,
             kind: Kind::Expelled,
         }),
@@ -157,7 +176,11 @@ async fn tell_appliance(
     }
     last.clone_from(&now);
     if let (Some(now), Some(owner)) = (now, state.catalog.first_administrator().await?) {
-        send(events, Some(owner), None, &Event::Appliance(Box::new(now)));
+        let event = Event::Appliance(Box::new(now));
+        if let Some(mut notice) = notice(Some(owner), None, &event) {
+            notice.admins_only = true;
+            events.send(notice);
+        }
     }
     Ok(())
 }
@@ -179,16 +202,26 @@ async fn tell_recording(
 }
 
 fn send(events: &Events, user_id: Option<String>, session_id: Option<String>, event: &Event) {
+    if let Some(notice) = notice(user_id, session_id, event) {
+        events.send(notice);
+    }
+}
+
+fn notice(user_id: Option<String>, session_id: Option<String>, event: &Event) -> Option<Notice> {
     match event.data() {
-        Ok(data) => events.send(Notice {
+        Ok(data) => Some(Notice {
             user_id,
+            admins_only: false,
             session_id,
             kind: Kind::Event {
                 name: event.name(),
                 data,
             },
         }),
-        Err(error) => tracing::error!("an event cannot be written: {error}"),
+        Err(error) => {
+            tracing::error!("an event cannot be written: {error}");
+            None
+        }
     }
 }
 

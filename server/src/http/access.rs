@@ -46,6 +46,10 @@ static TABLE: &[Row] = &[
     row("GET",     "/api/auth/me",                          User,    AnyScope),
     row("POST",    "/api/auth/password",                    User,    SignInOnly),
 
+    row("GET",     "/api/auth/sign-ins",                    User,    SignInOnly),
+    row("DELETE",  "/api/auth/sign-ins",                    User,    SignInOnly),
+    row("DELETE",  "/api/auth/sign-ins/{id}",               Owner,   SignInOnly),
+
     // API tokens. They neither make nor see nor revoke one another.
     row("GET",     "/api/tokens",                           User,    SignInOnly),
     row("POST",    "/api/tokens",                           User,    SignInOnly),
@@ -101,6 +105,8 @@ static TABLE: &[Row] = &[
     row("GET",     "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
     row("PATCH",   "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
     row("DELETE",  "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
+    row("GET",     "/api/admin/users/{id}/sign-ins",        Admin,   Only(&[AdminScope])),
+    row("DELETE",  "/api/admin/users/{id}/sign-ins",        Admin,   Only(&[AdminScope])),
     row("GET",     "/api/admin/settings",                   Admin,   Only(&[AdminScope])),
     row("PUT",     "/api/admin/settings",                   Admin,   Only(&[AdminScope])),
     row("GET",     "/api/admin/retention",                  Admin,   Only(&[AdminScope])),

@@ -1,7 +1,9 @@
 //! People, for administrators: `/api/admin/users`.
 
+use std::fmt::Write as _;
+
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -87,7 +89,11 @@ async fn show(
     Path(id): Path<String>,
 ) -> ApiResult<Json<User>> {
     let row = state.catalog.user(&id).await?.ok_or_else(no_such_user)?;
-    Ok(Json(user_view(&row)))
+    let user = User {
+        recordings: Some(state.catalog.count_recordings_of(&id).await?),
+        ..user_view(&row)
+    };
+    Ok(Json(user))
 }
 
 async fn create(
@@ -112,7 +118,9 @@ async fn create(
         external_key: None,
         created_ms: state.clock.now_ms(),
         last_seen_ms: None,
+        generation: 0,
     };
+    caller.check_again(&state).await?;
     state
         .catalog
         .insert_user(&row)
@@ -161,17 +169,24 @@ async fn change(
         disabled: patch.disabled,
         password_hash: None,
     };
-    let signs_out = patch.password.is_some() || patch.disabled == Some(true);
     if let Some(password) = patch.password {
         change.password_hash = Some(state.accounts.hash_password(password).await?);
+        caller.check_again(&state).await?;
     }
     if !state.catalog.update_user(&id, &change).await? {
         return Err(last_admin_or_nobody(&state, &id).await?);
     }
-    if signs_out {
-        state.accounts.end_all(&id, None).await?;
-    } else {
-        state.accounts.user_changed(&id);
+    state.accounts.user_changed(&id);
+    if change.ends_sign_ins() {
+        state.catalog.purge_ended_sign_ins(&id).await?;
+    }
+    let mut detail = described(&change);
+    if patch.revoke_tokens == Some(true) {
+        let revoked = state.accounts.revoke_api_tokens_of(&id).await?;
+        if !detail.is_empty() {
+            detail += ", ";
+        }
+        let _ = write!(detail, "API tokens revoked: {revoked}");
     }
     let row = state.catalog.user(&id).await?.ok_or_else(no_such_user)?;
     tracing::info!(
@@ -182,25 +197,111 @@ async fn change(
         new_password = change.password_hash.is_some(),
         "user changed"
     );
-    let detail = described(&change);
     audit(&state, &caller, Action::UserChange, &id, &detail).await?;
     Ok(Json(user_view(&row)))
 }
 
+#[derive(Deserialize)]
+struct RemovalQuery {
+    recordings: Option<String>,
+}
+
+/// Removes a user. Their recordings stay as they are (`recordings=keep`, the default), become the caller's (`transfer`)
+/// or are deleted (`delete`).
 async fn remove(
     State(state): State<AppState>,
     Admin(caller): Admin,
     Path(id): Path<String>,
+    Query(query): Query<RemovalQuery>,
 ) -> ApiResult<StatusCode> {
     let row = state.catalog.user(&id).await?.ok_or_else(no_such_user)?;
-    let name = row.username;
+    let mut detail = row.username;
+    match query.recordings.as_deref() {
+        None | Some("keep") => {
+            let kept = state.catalog.count_recordings_of(&id).await?;
+            if kept > 0 {
+                let _ = write!(detail, "; recordings kept: {kept}");
+            }
+        }
+        Some("transfer") if id == caller.user_id => {
+            return Err(ApiError::invalid(
+                "You cannot take over your own recordings. Choose recordings=keep or recordings=delete.",
+            ));
+        }
+        Some("transfer") => {
+            lock_out(&state, &id).await?;
+            let moved = transfer_recordings(&state, &caller, &id).await?;
+            let _ = write!(
+                detail,
+                "; recordings transferred to {}: {moved}",
+                caller.username
+            );
+        }
+        Some("delete") => {
+            lock_out(&state, &id).await?;
+            let deleted = delete_recordings(&state, &caller, &id).await?;
+            let _ = write!(detail, "; recordings deleted: {deleted}");
+        }
+        Some(_) => {
+            return Err(ApiError::invalid(
+                "recordings must be keep, transfer or delete.",
+            ));
+        }
+    }
     if !state.catalog.delete_user(&id).await? {
         return Err(last_admin_or_nobody(&state, &id).await?);
     }
     state.accounts.user_changed(&id);
     tracing::info!(by = caller.user_id, user_id = id, "user deleted");
-    audit(&state, &caller, Action::UserDelete, &id, &name).await?;
+    audit(&state, &caller, Action::UserDelete, &id, &detail).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Disables a user who is about to be removed, so that nothing new of theirs comes. Whatever fails after that can be
+/// tried again.
+async fn lock_out(state: &AppState, id: &str) -> ApiResult<()> {
+    let change = UserChange {
+        disabled: Some(true),
+        ..UserChange::default()
+    };
+    if !state.catalog.update_user(id, &change).await? {
+        return Err(last_admin_or_nobody(state, id).await?);
+    }
+    state.accounts.user_changed(id);
+    Ok(())
+}
+
+/// Makes a user's recordings the caller's; returns how many.
+async fn transfer_recordings(state: &AppState, caller: &Caller, from: &str) -> ApiResult<u64> {
+    let actor = caller.actor();
+    let mut moved = 0;
+    loop {
+        let now_ms = state.clock.now_ms();
+        match state
+            .catalog
+            .transfer_recordings(from, &actor, now_ms)
+            .await?
+        {
+            0 => return Ok(moved),
+            more => moved += more,
+        }
+    }
+}
+
+/// Deletes a user's recordings; returns how many.
+async fn delete_recordings(state: &AppState, caller: &Caller, user_id: &str) -> ApiResult<u64> {
+    let actor = caller.actor();
+    let mut deleted = 0;
+    loop {
+        let ids = state.catalog.recordings_to_delete_of(user_id).await?;
+        if ids.is_empty() {
+            return Ok(deleted);
+        }
+        for id in ids {
+            state.ingest.delete(&id, &actor).await?;
+            deleted += 1;
+        }
+    }
 }
 
 async fn audit(
@@ -244,7 +345,7 @@ fn described(change: &UserChange) -> String {
     parts.join(", ")
 }
 
-fn no_such_user() -> ApiError {
+pub(super) fn no_such_user() -> ApiError {
     ApiError::not_found("There is no such user.")
 }
 

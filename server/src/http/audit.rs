@@ -41,7 +41,7 @@ struct FilterQuery {
 }
 
 impl FilterQuery {
-    /// What to look for. `actor` is somebody's id or, while there is somebody of that name, their name.
+    /// The filter. `actor` is a user's id or name: of a user who is named like an id both are looked for.
     async fn filter(&self, state: &AppState) -> ApiResult<AuditFilter> {
         let text = |name: &str, value: &Option<String>| match value.as_deref() {
             None | Some("") => Ok(None),
@@ -63,14 +63,14 @@ impl FilterQuery {
                 )
             }
         };
-        let mut actor_id = text("actor", &self.actor)?;
-        if let Some(name) = &actor_id
-            && let Some(user) = state.catalog.user_by_name(name).await?
-        {
-            actor_id = Some(user.id);
-        }
+        let actor_id = text("actor", &self.actor)?;
+        let named = match &actor_id {
+            Some(name) => state.catalog.user_by_name(name).await?,
+            None => None,
+        };
         Ok(AuditFilter {
             actor_id,
+            actor_or_id: named.map(|user| user.id),
             action: text("action", &self.action)?,
             subject: text("subject", &self.subject)?,
             result,

@@ -2,7 +2,6 @@
 //!
 //! Programs take the tokens from the answer; our pages leave them in cookies that no script can read.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Json;
@@ -13,7 +12,8 @@ use axum::response::{IntoResponse, Response};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use sortie_api::{
-    AuditResult, ChangePassword, Login, ProblemCode, RefreshRequest, SignInMethods, Tokens, User,
+    AuditResult, ChangePassword, Login, PageSignIn, ProblemCode, RefreshRequest, SignInMethods,
+    Tokens, User,
 };
 
 use super::access::{Routes, routes};
@@ -22,9 +22,9 @@ use super::caller::{
     ACCESS_COOKIE, Caller, Via, bearer_token, check_same_origin, cookie_token, remote_address,
 };
 use super::json::{JsonBody, read_body};
-use super::{ApiError, ApiResult, AppState};
+use super::{ApiError, ApiResult, AppState, denied};
 use crate::accounts::{
-    ACCESS_LIFE, Credential, PasswordError, REFRESH_LIFE, RefreshError, SignInError, SignedIn,
+    ACCESS_LIFE, Credential, PasswordError, RefreshError, SignInError, SignInSource, SignedIn,
     TokenError,
 };
 use crate::catalog::{Action, Actor, AuditEvent, UserRow};
@@ -32,6 +32,13 @@ use crate::clock::rfc3339;
 
 /// The cookie with our pages' refresh token.
 const REFRESH_COOKIE: &str = "sortie_refresh";
+/// The cookie by which a browser is known that a user has signed in with before: strangers who guess the password from
+/// the same address do not make that user wait. It signs nobody in.
+const DEVICE_COOKIE: &str = "sortie_device";
+/// How long a browser is known after a sign-in.
+const DEVICE_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The most characters of a `User-Agent` that are stored with a sign-in.
+const USER_AGENT_MAX: usize = 256;
 /// The only routes that the refresh token is sent to.
 const REFRESH_PATH: &str = "/api/auth";
 
@@ -53,9 +60,10 @@ async fn login(State(state): State<AppState>, request: Request) -> ApiResult<Res
     let secure = is_https(&parts.headers);
     let JsonBody(login) =
         JsonBody::<Login>::from_request(Request::from_parts(parts, body), &state).await?;
+    let cookies_only = login.cookies_only;
     let result = state
         .accounts
-        .sign_in(&login.username, login.password, origin.address)
+        .sign_in(&login.username, login.password, &origin.source)
         .await;
     // Not the name as it was typed: people type passwords there.
     match &result {
@@ -64,20 +72,30 @@ async fn login(State(state): State<AppState>, request: Request) -> ApiResult<Res
             let subject = user_id.as_deref().unwrap_or_default();
             origin
                 .refused(&state, subject, "wrong user name or password")
-                .await?;
+                .await;
         }
         Err(SignInError::Disabled { user_id }) => {
-            origin.refused(&state, user_id, "disabled").await?;
+            origin.refused(&state, user_id, "disabled").await;
         }
         // Who has to wait is not written down each time; that something of ours fails is in the log.
         Err(_) => {}
     }
-    Ok(tokens_response(&result?, secure))
+    let signed_in = result?;
+    let mut response = tokens_response(&signed_in, secure, cookies_only);
+    if cookies_only {
+        let device = state
+            .accounts
+            .device_cookie(&signed_in.user.id, &origin.source)
+            .map_err(ApiError::internal)?;
+        let device = cookie(DEVICE_COOKIE, device, REFRESH_PATH, DEVICE_LIFE, secure);
+        append_cookies(response.headers_mut(), [device]);
+    }
+    Ok(response)
 }
 
 /// Where a sign-in comes from, before it is known whose it is.
 pub(super) struct Origin {
-    pub(super) address: IpAddr,
+    pub(super) source: SignInSource,
     via: Via,
 }
 
@@ -86,8 +104,20 @@ impl Origin {
         // A browser says where its request comes from, and will use the cookies.
         let headers = &parts.headers;
         let is_page = headers.contains_key("sec-fetch-site") || headers.contains_key("origin");
+        let user_agent = headers.get(header::USER_AGENT);
+        let user_agent = user_agent.and_then(|value| value.to_str().ok());
+        let device = CookieJar::from_headers(headers);
+        let device = device.get(DEVICE_COOKIE);
         Self {
-            address: remote_address(parts),
+            source: SignInSource {
+                address: remote_address(parts),
+                user_agent: user_agent
+                    .unwrap_or_default()
+                    .chars()
+                    .take(USER_AGENT_MAX)
+                    .collect(),
+                device: device.map(|cookie| cookie.value().to_owned()),
+            },
             via: if is_page { Via::Cookie } else { Via::Bearer },
         }
     }
@@ -99,43 +129,55 @@ impl Origin {
 
     /// Writes down who has signed in.
     pub(super) async fn signed_in(&self, state: &AppState, user: &UserRow) -> ApiResult<()> {
+        self.done(state, Action::SignIn, user, "").await
+    }
+
+    /// Writes down who has signed out of which sign-in.
+    async fn signed_out(&self, state: &AppState, user: &UserRow, sign_in: &str) -> ApiResult<()> {
+        let detail = format!("signed out of {sign_in}");
+        self.done(state, Action::SignInEnd, user, &detail).await
+    }
+
+    async fn done(
+        &self,
+        state: &AppState,
+        action: Action,
+        user: &UserRow,
+        detail: &str,
+    ) -> ApiResult<()> {
         let actor = Actor {
             id: user.id.clone(),
             name: user.username.clone(),
             via: self.via,
-            address: Some(self.address),
+            address: Some(self.source.address),
         };
-        let event = AuditEvent::done(&actor, Action::SignIn, &user.id);
+        let event = AuditEvent::done(&actor, action, &user.id).detail(detail);
         Ok(state.catalog.audit(state.clock.now_ms(), &event).await?)
     }
 
     /// Writes down that somebody has not shown that they are `user_id` (empty: nobody's).
-    pub(super) async fn refused(
-        &self,
-        state: &AppState,
-        user_id: &str,
-        detail: &str,
-    ) -> ApiResult<()> {
-        self.denied(state, Action::SignIn, user_id, detail).await
+    pub(super) async fn refused(&self, state: &AppState, user_id: &str, detail: &str) {
+        let actor = self.unknown();
+        denied::write_refusal(state, &actor, Action::SignIn, user_id, detail).await;
     }
 
-    async fn denied(
-        &self,
-        state: &AppState,
-        action: Action,
-        user_id: &str,
-        detail: &str,
-    ) -> ApiResult<()> {
-        let actor = Actor {
+    /// Writes down that a spent refresh token of this user has ended its sign-in.
+    async fn reused(&self, state: &AppState, user_id: &str) -> ApiResult<()> {
+        let actor = self.unknown();
+        let event = AuditEvent::done(&actor, Action::TokenReuse, user_id)
+            .detail("a spent refresh token came again; the sign-in has ended")
+            .result(AuditResult::Denied);
+        Ok(state.catalog.audit(state.clock.now_ms(), &event).await?)
+    }
+
+    /// An actor of whom nothing is known but the address.
+    fn unknown(&self) -> Actor {
+        Actor {
             id: String::new(),
             name: String::new(),
             via: self.via,
-            address: Some(self.address),
-        };
-        let event = AuditEvent::done(&actor, action, user_id)
-            .detail(detail)
-            .result(AuditResult::Denied);
-        Ok(state.catalog.audit(state.clock.now_ms(), &event).await?)
+            address: Some(self.source.address),
+        }
     }
 }
 
@@ -144,24 +186,27 @@ async fn refresh(State(state): State<AppState>, request: Request) -> ApiResult<R
     let Some(token) = token else {
         return Err(ApiError::unauthenticated("Sign in first."));
     };
-    let result = state.accounts.refresh(&token).await;
+    let origin = Origin::of(&parts);
+    let result = state.accounts.refresh(&token.text, &origin.source).await;
     if let Err(RefreshError::Reused { user_id }) = &result {
-        Origin::of(&parts)
-            .denied(
-                &state,
-                Action::TokenReuse,
-                user_id,
-                "a spent refresh token came again; the sign-in has ended",
-            )
-            .await?;
+        origin.reused(&state, user_id).await?;
     }
-    Ok(tokens_response(&result?, is_https(&parts.headers)))
+    // What came in a cookie goes out in cookies: a script that can send the request must not learn the tokens.
+    Ok(tokens_response(
+        &result?,
+        is_https(&parts.headers),
+        token.is_cookie,
+    ))
 }
 
 async fn logout(State(state): State<AppState>, request: Request) -> ApiResult<Response> {
     let (parts, token) = refresh_token(&state, request).await?;
-    if let Some(token) = token {
-        state.accounts.sign_out(&token).await?;
+    let origin = Origin::of(&parts);
+    if let Some(token) = token
+        && let Some(sign_in) = state.accounts.sign_out(&token.text).await?
+        && let Some(user) = state.catalog.user(&sign_in.user_id).await?
+    {
+        origin.signed_out(&state, &user, &sign_in.id).await?;
     }
     // A program may have kept only its access token. One that has expired is no reason to refuse: who asks
     // is signed out then. What is no sign-in of ours has nothing to end.
@@ -176,8 +221,10 @@ async fn logout(State(state): State<AppState>, request: Request) -> ApiResult<Re
     if let Some(token) = access {
         match state.accounts.identify_access(&token).await {
             Ok(identity) => {
-                if let Credential::SignIn { family } = identity.credential {
-                    state.accounts.end(&family).await?;
+                if let Credential::SignIn { family } = identity.credential
+                    && state.accounts.end(&family).await?
+                {
+                    origin.signed_out(&state, &identity.user, &family).await?;
                 }
             }
             Err(TokenError::Catalog(error)) => return Err(error.into()),
@@ -232,7 +279,7 @@ async fn change_password(
     let result = state
         .accounts
         .change_password(
-            &user,
+            &user.id,
             change.current_password,
             change.new_password,
             caller.address,
@@ -244,9 +291,20 @@ async fn change_password(
         Err(SignInError::WrongCredentials { .. }) => AuditResult::Denied,
         Err(_) => AuditResult::Failed,
     };
+    let mut detail = String::new();
+    if result.is_ok() && change.revoke_tokens {
+        let revoked = state.accounts.revoke_api_tokens_of(&user.id).await?;
+        detail = format!("API tokens revoked: {revoked}");
+    }
     let actor = caller.actor();
-    let event = AuditEvent::done(&actor, Action::PasswordChange, &user.id).result(outcome);
-    state.catalog.audit(state.clock.now_ms(), &event).await?;
+    let event = AuditEvent::done(&actor, Action::PasswordChange, &user.id)
+        .detail(&detail)
+        .result(outcome);
+    match &result {
+        // One who waits was counted when the wrong passwords before were.
+        Err(SignInError::Wait(_)) => {}
+        _ => state.catalog.audit(state.clock.now_ms(), &event).await?,
+    }
     match result {
         // Not 401: whoever asks is signed in, and a program would only renew its token and try again.
         Err(SignInError::WrongCredentials { .. }) => {
@@ -268,12 +326,22 @@ pub(crate) fn user_view(user: &UserRow) -> User {
         source: user.source,
         created_at: rfc3339(user.created_ms),
         last_seen_at: user.last_seen_ms.map(rfc3339),
+        recordings: None,
     }
+}
+
+/// A refresh token that was sent.
+struct SentToken {
+    text: String,
+    is_cookie: bool,
 }
 
 /// The refresh token in the body, else the one in the cookie. A program sends the former, our pages have
 /// only the latter and may send no body at all.
-async fn refresh_token(state: &AppState, request: Request) -> ApiResult<(Parts, Option<String>)> {
+async fn refresh_token(
+    state: &AppState,
+    request: Request,
+) -> ApiResult<(Parts, Option<SentToken>)> {
     let (parts, body) = request.into_parts();
     let body = read_body(Request::from_parts(parts.clone(), body), state).await?;
     let sent = if body.is_empty() {
@@ -284,27 +352,38 @@ async fn refresh_token(state: &AppState, request: Request) -> ApiResult<(Parts, 
             .await?
             .0
     };
-    if sent.refresh_token.is_some() {
-        return Ok((parts, sent.refresh_token));
+    if let Some(text) = sent.refresh_token {
+        let is_cookie = false;
+        return Ok((parts, Some(SentToken { text, is_cookie })));
     }
     let cookies = CookieJar::from_headers(&parts.headers);
     let Some(cookie) = cookies.get(REFRESH_COOKIE) else {
         return Ok((parts, None));
     };
     check_same_origin(&parts.method, &parts.headers)?;
-    let token = cookie.value().to_owned();
+    let token = SentToken {
+        text: cookie.value().to_owned(),
+        is_cookie: true,
+    };
     Ok((parts, Some(token)))
 }
 
-fn tokens_response(signed_in: &SignedIn, secure: bool) -> Response {
+fn tokens_response(signed_in: &SignedIn, secure: bool, cookies_only: bool) -> Response {
+    let cookies = set_cookies(token_cookies(signed_in, secure));
+    if cookies_only {
+        let answer = PageSignIn {
+            expires_in: ACCESS_LIFE.as_secs(),
+            user: user_view(&signed_in.user),
+        };
+        return (cookies, Json(answer)).into_response();
+    }
     let tokens = Tokens {
         access_token: signed_in.access_token.clone(),
         refresh_token: signed_in.refresh_token.clone(),
         expires_in: ACCESS_LIFE.as_secs(),
         user: user_view(&signed_in.user),
     };
-    let cookies = token_cookies(signed_in, secure);
-    (set_cookies(cookies), Json(tokens)).into_response()
+    (cookies, Json(tokens)).into_response()
 }
 
 /// The cookies of our pages for somebody who has just signed in.
@@ -313,7 +392,13 @@ pub(super) fn token_cookies(signed_in: &SignedIn, secure: bool) -> [Cookie<'stat
     let refresh = signed_in.refresh_token.clone();
     [
         cookie(ACCESS_COOKIE, access, "/", ACCESS_LIFE, secure),
-        cookie(REFRESH_COOKIE, refresh, REFRESH_PATH, REFRESH_LIFE, secure),
+        cookie(
+            REFRESH_COOKIE,
+            refresh,
+            REFRESH_PATH,
+            signed_in.refresh_life,
+            secure,
+        ),
     ]
 }
 
@@ -341,13 +426,17 @@ pub(super) fn cookie(
 pub(super) fn set_cookies<const N: usize>(cookies: [Cookie<'static>; N]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    append_cookies(&mut headers, cookies);
+    headers
+}
+
+fn append_cookies<const N: usize>(headers: &mut HeaderMap, cookies: [Cookie<'static>; N]) {
     for cookie in cookies {
         // Our own tokens and names: always valid in a header.
         if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
             headers.append(header::SET_COOKIE, value);
         }
     }
-    headers
 }
 
 /// Whether the caller's browser uses HTTPS with this server or with the proxy in front of it: as a trusted proxy, the

@@ -37,6 +37,8 @@ pub(crate) struct Caller {
     pub(crate) scopes: Option<Vec<TokenScope>>,
     /// The sign-in whose access token they have sent, if it is one.
     pub(crate) sign_in: Option<String>,
+    /// The credential itself.
+    pub(crate) credential: Credential,
     /// The only session that a recording token is good for; `None` for every other credential.
     pub(crate) session: Option<String>,
 }
@@ -45,6 +47,20 @@ impl Caller {
     /// Whether they administer the server.
     pub(crate) fn is_admin(&self) -> bool {
         self.roles.contains(&Role::Admin)
+    }
+
+    /// Refuses if the credential has ended, or the right to administer is gone, since the request was let in: to be
+    /// asked after work that takes time and before what cannot be undone.
+    pub(crate) async fn check_again(&self, state: &AppState) -> ApiResult<()> {
+        let is_current =
+            state
+                .accounts
+                .is_current(&self.user_id, &self.credential, self.is_admin());
+        if is_current.await? {
+            Ok(())
+        } else {
+            Err(TokenError::Expired.into())
+        }
     }
 
     /// Who they are in the audit log.
@@ -111,6 +127,7 @@ pub(super) async fn identify(parts: &Parts, state: &AppState) -> ApiResult<Calle
         address: remote_address(parts),
         scopes: None,
         sign_in: None,
+        credential: identity.credential.clone(),
         session: None,
     };
     match identity.credential {

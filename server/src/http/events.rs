@@ -14,6 +14,7 @@ use sortie_api::{Event, LiveSettings, ProblemCode};
 use super::access::{Routes, routes};
 use super::caller::Caller;
 use super::{ApiError, ApiResult, AppState, query, sessions};
+use crate::accounts::Credential;
 use crate::catalog::CatalogError;
 use crate::events::{Heard, Kind, Listener, Notice, Refused};
 
@@ -88,8 +89,20 @@ async fn events(
             "The server is shutting down. Try again in a moment.",
         ),
     })?;
-    let stream = told(state, scope, caller.user_id, listener);
-    let stream = stream.take_until(tokio::time::sleep(LIFETIME));
+    // From here on the stream learns when its credential ends; before, nothing would have told it.
+    caller.check_again(&state).await?;
+    let lifetime = match caller.credential {
+        Credential::ApiToken {
+            expires_ms: Some(expires_ms),
+            ..
+        } => {
+            let left_ms = expires_ms.saturating_sub(state.clock.now_ms());
+            LIFETIME.min(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)))
+        }
+        _ => LIFETIME,
+    };
+    let stream = told(state, scope, caller, listener);
+    let stream = stream.take_until(tokio::time::sleep(lifetime));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(stream).keep_alive(keep_alive).into_response();
     let headers = response.headers_mut();
@@ -106,7 +119,7 @@ async fn events(
 struct Teller {
     state: AppState,
     scope: Scope,
-    user_id: String,
+    caller: Caller,
     listener: Listener,
     /// Said before anything else is heard.
     pending: Vec<sse::Event>,
@@ -115,13 +128,13 @@ struct Teller {
 fn told(
     state: AppState,
     scope: Scope,
-    user_id: String,
+    caller: Caller,
     listener: Listener,
 ) -> impl Stream<Item = Result<sse::Event, Infallible>> {
     let teller = Teller {
         state,
         scope,
-        user_id,
+        caller,
         listener,
         pending: Vec::new(),
     };
@@ -149,8 +162,18 @@ impl Teller {
         let result = match heard {
             Heard::Missed => self.hello().await,
             Heard::Notice(notice) => match &notice.kind {
-                Kind::Expelled => return notice.user_id.as_ref() != Some(&self.user_id),
-                Kind::Event { name, data } if self.scope.has(&notice) => {
+                Kind::Expelled => return notice.user_id.as_ref() != Some(&self.caller.user_id),
+                Kind::SignInEnded if notice.user_id.as_ref() == Some(&self.caller.user_id) => {
+                    return self.caller.check_again(&self.state).await.is_ok();
+                }
+                Kind::SignInEnded => Ok(()),
+                Kind::TokenRevoked { id } => {
+                    return !matches!(
+                        &self.caller.credential,
+                        Credential::ApiToken { id: own, .. } if own == id
+                    );
+                }
+                Kind::Event { name, data } if self.has(&notice) => {
                     self.pending.push(written(name, data));
                     match &self.scope {
                         // Whether this session is recorded by itself may have changed with the setting.
@@ -170,6 +193,12 @@ impl Teller {
         // Said in the order in which it was found out.
         self.pending.reverse();
         result.is_ok()
+    }
+
+    /// Whether an event is for this stream. The recorder on board is an administrator's, with a credential that
+    /// administers: an API token of theirs that may only record or read sees nothing of it.
+    fn has(&self, notice: &Notice) -> bool {
+        self.scope.has(notice) && (!notice.admins_only || self.caller.is_admin())
     }
 
     /// Where things stand: at the beginning, and when something was missed.

@@ -30,6 +30,7 @@ mod security;
 mod session_recordings;
 mod sessions;
 mod settings;
+mod sign_ins;
 mod tokens;
 #[cfg(feature = "otel")]
 mod traced;
@@ -174,6 +175,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .merge(metrics::routes())
         .merge(auth::routes())
         .merge(admin_users::routes())
+        .merge(sign_ins::routes())
         .merge(tokens::routes())
         .merge(sessions::routes())
         .merge(settings::routes())

@@ -67,7 +67,7 @@ async fn callback(
     );
     match state
         .accounts
-        .finish_oidc(kept, answer, origin.address)
+        .finish_oidc(kept, answer, &origin.source)
         .await
     {
         Ok((signed_in, return_to)) => {
@@ -81,10 +81,10 @@ async fn callback(
             // Anybody can make up an answer to a sign-in that nobody has begun.
             match &error {
                 OidcError::Disabled { user_id } => {
-                    origin.refused(&state, user_id, "disabled").await?;
+                    origin.refused(&state, user_id, "disabled").await;
                 }
                 // The provider knows the person, so this cannot be made up.
-                OidcError::NotAdmitted(why) => origin.refused(&state, "", why).await?,
+                OidcError::NotAdmitted(why) => origin.refused(&state, "", why).await,
                 _ => {}
             }
             let mut response = ApiError::from(error).into_response();

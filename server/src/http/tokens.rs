@@ -11,7 +11,7 @@ use super::access::{Routes, names, routes};
 use super::caller::{Admin, Caller};
 use super::json::JsonBody;
 use super::{ApiError, ApiResult, AppState};
-use crate::accounts::MOST_API_TOKENS;
+use crate::accounts::{MOST_API_TOKENS, TokenCreationError};
 use crate::catalog::{Action, ApiTokenRow, AuditEvent};
 use crate::clock::rfc3339;
 
@@ -85,16 +85,11 @@ async fn create(
             "expires_in_days must be a whole number from 1 to {LONGEST_LIFE}; leave it away for a token that does not expire."
         )));
     }
-    let created = state
+    let sign_in = caller.sign_in.as_deref();
+    let (row, token) = state
         .accounts
-        .create_api_token(&caller.user_id, name, scopes, expires_in_days)
+        .create_api_token(&caller.user_id, sign_in, name, scopes, expires_in_days)
         .await?;
-    let (row, token) = created.ok_or_else(|| {
-        ApiError::new(
-            ProblemCode::Conflict,
-            format!("You have {MOST_API_TOKENS} tokens already. Revoke one first."),
-        )
-    })?;
     tracing::info!(
         user_id = caller.user_id,
         token_id = row.id,
@@ -112,6 +107,20 @@ async fn create(
         Json(CreatedApiToken { info, token }),
     )
         .into_response())
+}
+
+impl From<TokenCreationError> for ApiError {
+    fn from(error: TokenCreationError) -> Self {
+        match error {
+            TokenCreationError::TooMany => Self::new(
+                ProblemCode::Conflict,
+                format!("You have {MOST_API_TOKENS} tokens already. Revoke one first."),
+            ),
+            TokenCreationError::Token(error) => error.into(),
+            TokenCreationError::Issue(error) => error.into(),
+            TokenCreationError::Catalog(error) => error.into(),
+        }
+    }
 }
 
 async fn revoke(

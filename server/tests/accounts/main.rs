@@ -2,6 +2,7 @@
 
 mod api_tokens;
 mod bad_input;
+mod guessing;
 #[cfg(feature = "sso")]
 mod oidc;
 #[cfg(feature = "sso")]
@@ -9,9 +10,12 @@ mod oidc_provider;
 mod people;
 mod platform;
 mod proxy;
+mod races;
 mod recording_tokens;
 mod refresh;
+mod removal;
 mod sign_in;
+mod sign_ins;
 #[path = "../support/mod.rs"]
 mod support;
 

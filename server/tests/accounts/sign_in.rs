@@ -39,7 +39,7 @@ async fn a_sign_in_gives_tokens_to_programs_and_cookies_to_pages() {
                     pair.access
                 ),
                 format!(
-                    "sortie_refresh={}; HttpOnly; SameSite=Lax;{secure} Path=/api/auth; Max-Age=2592000",
+                    "sortie_refresh={}; HttpOnly; SameSite=Lax;{secure} Path=/api/auth; Max-Age=604800",
                     pair.refresh
                 ),
             ]

@@ -293,3 +293,29 @@ async fn whatever_is_done_to_the_rows_shows() {
         assert_eq!(found["first_bad_seq"], first_bad, "{tampering}");
     }
 }
+
+#[tokio::test]
+async fn actor_filter_finds_a_user_and_another_who_is_named_like_their_id() {
+    let server = TestServer::start().await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    ann.session().await;
+    let named = server.user(&ann.user_id).await;
+    let by = async |actor: &str| {
+        let path = format!("/api/admin/audit?action=session.create&actor={actor}");
+        let rows = json_of(admin.get(&path), 200).await;
+        let rows = rows.as_array().into_iter().flatten();
+        let mut actors: Vec<_> = rows.map(|row| row["actor_name"].clone()).collect();
+        actors.dedup();
+        actors
+    };
+    assert_eq!(by("ann").await, [json!("ann")]);
+    assert_eq!(by(&ann.user_id).await, [json!("ann")]);
+    named.session().await;
+    assert_eq!(
+        by(&ann.user_id).await,
+        [json!(ann.user_id), json!("ann")],
+        "newest first"
+    );
+    assert_eq!(by(&named.user_id).await, [json!(ann.user_id)]);
+    assert_eq!(by("unknown").await, [json!(null); 0]);
+}

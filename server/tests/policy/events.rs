@@ -211,3 +211,127 @@ async fn streams_are_limited_and_end_with_the_server() {
     let mut rest = last.answer;
     while rest.chunk().await.expect("a good end").is_some() {}
 }
+
+/// Waits for the end of a stream.
+async fn ends(mut reader: Reader) {
+    while reader.next().await.is_some() {}
+}
+
+fn with_token(client: &Client, token: &Value) -> Client {
+    Client {
+        http: client.http.clone(),
+        url: client.url.clone(),
+        token: token["token"].as_str().map(str::to_owned),
+        user_id: client.user_id.clone(),
+    }
+}
+
+async fn api_token(owner: &Client, scope: &str) -> (Client, String) {
+    let body = json!({ "name": scope, "scopes": [scope] });
+    let created = json_of(owner.post("/api/tokens").json(&body), 201).await;
+    let id = created["id"].as_str().expect("an id").to_owned();
+    (with_token(owner, &created), id)
+}
+
+#[tokio::test]
+async fn stream_ends_with_its_credential() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    server.user("ann").await;
+    for how in [
+        "logout",
+        "own list",
+        "others",
+        "administrator",
+        "reuse",
+        "token",
+        "password",
+        "disabled",
+        "deleted",
+    ] {
+        let ann = server.sign_in("ann", "a good password").await;
+        let other = server.sign_in("ann", "a good password").await;
+        let (token, token_id) = api_token(&other, "read").await;
+        let list = json_of(ann.get("/api/auth/sign-ins"), 200).await;
+        let mut list = list.as_array().into_iter().flatten();
+        let current = list.find(|it| it["current"] == true).expect("its own");
+        let sign_in = current["id"].as_str().expect("an id").to_owned();
+        let user = format!("/api/admin/users/{}", ann.user_id);
+        let stream = match how {
+            "token" => Reader::open(&token, "").await,
+            _ => Reader::open(&ann, "").await,
+        };
+        // Of another credential of the same user; it goes on where only one credential ends.
+        let mut going_on = Reader::open(&other, "").await;
+        let request = match how {
+            "logout" => ann.post("/api/auth/logout"),
+            "own list" => other.delete(&format!("/api/auth/sign-ins/{sign_in}")),
+            "others" => other.delete("/api/auth/sign-ins"),
+            "administrator" => admin.delete(&format!("{user}/sign-ins")),
+            // An unknown token of a known sign-in is one that was spent long ago.
+            "reuse" => server
+                .nobody()
+                .post("/api/auth/refresh")
+                .json(&json!({ "refresh_token": format!("{sign_in}.x") })),
+            "token" => other.delete(&format!("/api/tokens/{token_id}")),
+            "password" => {
+                let change = json!({ "current_password": "a good password", "new_password": "a good password" });
+                other.post("/api/auth/password").json(&change)
+            }
+            "disabled" => admin
+                .request(reqwest::Method::PATCH, &user)
+                .json(&json!({ "disabled": true })),
+            _ => admin.delete(&user),
+        };
+        let status = request.send().await.expect("an answer").status().as_u16();
+        assert_eq!(
+            (200..300).contains(&status),
+            how != "reuse",
+            "{how}: {status}"
+        );
+        ends(stream).await;
+        if matches!(how, "logout" | "own list" | "others" | "reuse" | "token") {
+            let session = other.session().await;
+            going_on
+                .expect("session", |data| data["id"] == session.as_str())
+                .await;
+        }
+        if how == "disabled" {
+            let enable = json!({ "disabled": false });
+            let request = admin.request(reqwest::Method::PATCH, &user).json(&enable);
+            json_of(request, 200).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn appliance_events_reach_administrators_only() {
+    let recorder = std::sync::Arc::new(crate::support::appliance::FakeRecorder::new());
+    let server = TestServer::with_appliance(&[], Some(recorder)).await;
+    let admin = server.admin().await;
+    let (read, _) = api_token(&admin, "read").await;
+    let (record, _) = api_token(&admin, "record").await;
+    let (full, _) = api_token(&admin, "admin").await;
+    let mut limited = [
+        Reader::open(&read, "").await,
+        Reader::open(&record, "").await,
+    ];
+    let mut whole = [
+        Reader::open(&admin, "").await,
+        Reader::open(&full, "").await,
+    ];
+    for reader in &mut whole {
+        reader.expect("appliance", |_| true).await;
+    }
+    // What follows the event in every stream comes through, and it has not.
+    let session = admin.session().await;
+    for reader in &mut limited {
+        loop {
+            let (name, data) = reader.next().await.expect("an event");
+            assert_ne!(name, "appliance");
+            if name == "session" && data["id"] == session.as_str() {
+                break;
+            }
+        }
+    }
+}

@@ -39,6 +39,7 @@ fn PasswordForm() -> impl IntoView {
         let change = ChangePassword {
             current_password: current.get_untracked(),
             new_password: new.get_untracked(),
+            revoke_tokens: false,
         };
         sending.send(
             async move |api| api.tell(Method::POST, "/api/auth/password", &change).await,

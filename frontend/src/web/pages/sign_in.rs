@@ -116,6 +116,7 @@ fn SignInForm() -> impl IntoView {
         let login = Login {
             username: name_field.value().trim().to_owned(),
             password: password_field.value(),
+            cookies_only: true,
         };
         if let Some((sentence, field)) = missing(&login, &name_field, &password_field) {
             problem.set(Some(sentence.to_owned()));

@@ -8,8 +8,10 @@ const SELECT: &str = "SELECT seq, at_ms, actor_id, actor_name, via, address, act
 /// Which rows to look at; what is absent does not matter.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AuditFilter {
-    /// Whose doing: their id.
+    /// The actor's id.
     pub(crate) actor_id: Option<String>,
+    /// Together with `actor_id`: another id that will do as well.
+    pub(crate) actor_or_id: Option<String>,
     /// What.
     pub(crate) action: Option<String>,
     /// Which.
@@ -77,11 +79,19 @@ impl Catalog {
             ("result", filter.result),
         ];
         let mut values = Vec::new();
+        if let (Some(_), Some(other)) = (&filter.actor_id, filter.actor_or_id.as_deref()) {
+            values.push(other);
+        }
         for (column, value) in texts {
             if let Some(value) = value {
                 values.push(value);
                 // Column names are ours; values are bound.
-                sql += &format!(" AND {column} = ${}", values.len() + 4);
+                let number = values.len() + 4;
+                sql += &match (column, number) {
+                    // The other one was bound just before.
+                    ("actor_id", 6) => " AND actor_id IN ($5, $6)".to_owned(),
+                    _ => format!(" AND {column} = ${number}"),
+                };
             }
         }
         sql += &format!(

@@ -59,6 +59,7 @@ fn a_token_needs_a_scope_and_a_person_does_not() {
         address: std::net::Ipv4Addr::LOCALHOST.into(),
         scopes: scopes.map(<[_]>::to_vec),
         sign_in: None,
+        credential: crate::accounts::Credential::Platform,
         session: None,
     };
     let (user, admin) = (&[Role::User][..], &[Role::User, Role::Admin][..]);

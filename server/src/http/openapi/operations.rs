@@ -214,6 +214,9 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("GET", "/api/auth/oidc/callback", "Signing in", "Come back from the OpenID provider", &[(302, Empty), (303, Empty), (307, Empty)])
         .query(&[text("code"), text("state"), text("error")]).open_query(),
 
+    op("GET", "/api/auth/sign-ins", "Signing in", "One's own sign-ins, the last used first", &[(200, Data(of::<Many<api::SignIn>>))]),
+    op("DELETE", "/api/auth/sign-ins", "Signing in", "End one's other sign-ins", &[(204, Empty)]),
+    op("DELETE", "/api/auth/sign-ins/{id}", "Signing in", "End a sign-in", &[(204, Empty)]),
     op("GET", "/api/tokens", "API tokens", "One's own API tokens", &[(200, Data(of::<Many<api::ApiToken>>))]),
     op("POST", "/api/tokens", "API tokens", "Make an API token; its text is shown only here", &[(201, Data(of::<api::CreatedApiToken>))]).takes(Json(of::<api::NewApiToken>)),
     op("DELETE", "/api/tokens/{id}", "API tokens", "Revoke an API token", &[(204, Empty)]),
@@ -258,8 +261,10 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("GET", "/api/admin/users/{id}", "Administration", "Somebody", &[(200, Data(of::<api::User>))]),
     op("PATCH", "/api/admin/users/{id}", "Administration", "Change somebody", &[(200, Data(of::<api::User>))]).takes(Json(of::<api::UserUpdate>)),
     op("PUT", "/api/admin/users/{id}", "Administration", "Change somebody", &[(200, Data(of::<api::User>))]).takes(Json(of::<api::UserUpdate>)),
-    op("DELETE", "/api/admin/users/{id}", "Administration", "Remove somebody", &[(204, Empty)]),
+    op("DELETE", "/api/admin/users/{id}", "Administration", "Remove a user; their recordings are kept unless the query says otherwise", &[(204, Empty)]).query(&[one_of("recordings", &["keep", "transfer", "delete"])]),
     op("GET", "/api/admin/recordings", "Administration", "Everybody's recordings", &[(200, Data(of::<Many<api::Recording>>))]).query(RECORDINGS),
+    op("GET", "/api/admin/users/{id}/sign-ins", "Administration", "A user's sign-ins, the last used first", &[(200, Data(of::<Many<api::SignIn>>))]),
+    op("DELETE", "/api/admin/users/{id}/sign-ins", "Administration", "End all of a user's sign-ins", &[(204, Empty)]),
     op("GET", "/api/admin/settings", "Administration", "Settings", &[(200, Data(of::<Settings>))]),
     op("PUT", "/api/admin/settings", "Administration", "Change settings, in force at once", &[(204, Empty)]).takes(Json(of::<Settings>)),
     op("GET", "/api/admin/storage", "Administration", "What is used, by whom, and how it grows", &[(200, Data(of::<api::StorageReport>))]),

@@ -207,6 +207,7 @@ fn UserForm(
             roles: Some(roles),
             password: Some(password.get_untracked()).filter(|password| !password.is_empty()),
             disabled: Some(is_disabled.get_untracked()),
+            revoke_tokens: None,
         };
         let path = path.clone();
         sending.send(

@@ -1,0 +1,246 @@
+//! Password changes, resets, lock-outs and deletions while sign-ins, refreshes and token creations are under way:
+//! whatever was verified before is worth nothing after.
+
+use argon2::password_hash::PasswordHasher;
+use argon2::{Algorithm, Argon2, Params, Version};
+
+use crate::*;
+
+const OLD: &str = "a good password";
+const NEW: &str = "another good one";
+const ROUNDS: usize = 4;
+
+/// What ends every sign-in of a user.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Reset,
+    Disable,
+    Delete,
+    OwnChange,
+    EndAll,
+}
+
+async fn status(request: RequestBuilder) -> u16 {
+    request.send().await.expect("an answer").status().as_u16()
+}
+
+/// Signs in so many times at once; returns the pairs of those that succeeded.
+async fn sign_ins(server: &TestServer, name: &str, times: usize) -> Vec<Pair> {
+    let attempts = (0..times).map(async |_| {
+        let answer = login(server, name, OLD).send().await.expect("an answer");
+        match answer.status().as_u16() {
+            200 => Some(Pair::of(&answer.json().await.expect("JSON"))),
+            401 | 403 | 429 | 503 => None,
+            other => panic!("{other}"),
+        }
+    });
+    let pairs = futures_util::future::join_all(attempts).await;
+    pairs.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_under_way_end_with_all_others() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    for end in [
+        End::Reset,
+        End::Disable,
+        End::Delete,
+        End::OwnChange,
+        End::EndAll,
+    ] {
+        for round in 0..ROUNDS {
+            let name = format!("{end:?}{round}").to_lowercase();
+            let id = create(&admin, &name, json!(["user"])).await;
+            let own = Pair::of(&json_of(login(&server, &name, OLD), 200).await);
+            let ending = async {
+                // Somewhere in the middle of the first verifications.
+                tokio::time::sleep(Duration::from_millis(15 * round as u64)).await;
+                let request = match end {
+                    End::Reset => change(&admin, &id, &json!({ "password": NEW })),
+                    End::Disable => change(&admin, &id, &json!({ "disabled": true })),
+                    End::Delete => admin.delete(&user_path(&id)),
+                    End::EndAll => admin.delete(&format!("{}/sign-ins", user_path(&id))),
+                    End::OwnChange => server
+                        .nobody()
+                        .post("/api/auth/password")
+                        .bearer_auth(&own.access)
+                        .json(&json!({ "current_password": OLD, "new_password": NEW })),
+                };
+                status(request).await
+            };
+            let (pairs, ended) = tokio::join!(sign_ins(&server, &name, 4), ending);
+            assert!((200..300).contains(&ended), "{end:?}: {ended}");
+            if matches!(end, End::EndAll) {
+                // Those that began after it are good, and every one is as its list says.
+                let list = json_of(admin.get(&format!("{}/sign-ins", user_path(&id))), 200).await;
+                let listed = list.as_array().map_or(0, Vec::len);
+                let mut alive = 0;
+                for pair in &pairs {
+                    alive += usize::from(pair.is_alive(&server).await == (true, true));
+                }
+                assert_eq!(alive, listed, "{list}");
+                continue;
+            }
+            if matches!(end, End::Disable) {
+                // Enabled again is not signed in again.
+                json_of(change(&admin, &id, &json!({ "disabled": false })), 200).await;
+            }
+            for pair in pairs {
+                assert_eq!(pair.is_alive(&server).await, (false, false), "{end:?}");
+            }
+            let kept = matches!(end, End::OwnChange);
+            assert_eq!(own.is_alive(&server).await, (kept, kept), "{end:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renewed_hash_does_not_bring_an_old_password_back() {
+    let server = TestServer::start().await;
+    let database = database(&server).await;
+    let old = Argon2::new(
+        Algorithm::Argon2id,
+        Version::V0x13,
+        Params::new(64, 1, 1, None).expect("parameters"),
+    )
+    .hash_password_with_salt(OLD.as_bytes(), b"0123456789abcdef")
+    .expect("a hash")
+    .to_string();
+    for round in 0..2 * ROUNDS {
+        // The wrong passwords of the round before are forgotten, and its sign-ins have expired.
+        server.clock.advance(60 * MINUTE);
+        let admin = server.admin().await;
+        let name = format!("ann{round}");
+        let id = create(&admin, &name, json!(["user"])).await;
+        sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2")
+            .bind(&old)
+            .bind(&id)
+            .execute(&database)
+            .await
+            .expect("a statement");
+        // The reset hashes for as long as the sign-in does: which is first differs from round to round.
+        let reset = json!({ "password": NEW });
+        let delay = Duration::from_millis(5 * round as u64);
+        let signing_in = async {
+            tokio::time::sleep(delay).await;
+            sign_ins(&server, &name, 2).await
+        };
+        let (pairs, reset) = tokio::join!(signing_in, status(change(&admin, &id, &reset)));
+        assert_eq!(reset, 200);
+        for pair in pairs {
+            assert_eq!(pair.is_alive(&server).await, (false, false));
+        }
+        assert_eq!(status(login(&server, &name, OLD)).await, 401, "{round}");
+        assert_eq!(status(login(&server, &name, NEW)).await, 200, "{round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refreshes_under_way_end_with_their_sign_in() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    for round in 0..3 * ROUNDS {
+        let name = format!("ann{round}");
+        let id = create(&admin, &name, json!(["user"])).await;
+        let pair = Pair::of(&json_of(login(&server, &name, OLD), 200).await);
+        let ending = match round % 3 {
+            0 => server
+                .nobody()
+                .post("/api/auth/logout")
+                .bearer_auth(&pair.access),
+            1 => change(&admin, &id, &json!({ "disabled": true })),
+            _ => admin.delete(&user_path(&id)),
+        };
+        let refreshing = async {
+            let mut pairs = vec![Pair {
+                access: pair.access.clone(),
+                refresh: pair.refresh.clone(),
+            }];
+            while let Some(last) = pairs.last() {
+                let answer = refresh(&server, &last.refresh).send().await;
+                let answer = answer.expect("an answer");
+                if answer.status() != 200 {
+                    assert_eq!(answer.status(), 401);
+                    break;
+                }
+                pairs.push(Pair::of(&answer.json().await.expect("JSON")));
+            }
+            pairs
+        };
+        let (pairs, ended) = tokio::join!(refreshing, status(ending));
+        assert!((200..300).contains(&ended), "{ended}");
+        for pair in pairs {
+            assert_eq!(pair.is_alive(&server).await, (false, false), "{round}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn api_tokens_that_are_made_meanwhile_are_revoked_too() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    for round in 0..ROUNDS {
+        let name = format!("ann{round}");
+        create(&admin, &name, json!(["user"])).await;
+        let thief = Pair::of(&json_of(login(&server, &name, OLD), 200).await);
+        let own = Pair::of(&json_of(login(&server, &name, OLD), 200).await);
+        let making = async {
+            let mut tokens = Vec::new();
+            // A token has at most so many of a user: until the sign-in has ended, or there are enough.
+            while tokens.len() < 90 {
+                let body = json!({ "name": "t", "scopes": ["read"] });
+                let request = server.nobody().post("/api/tokens");
+                let request = request.bearer_auth(&thief.access).json(&body);
+                let answer = request.send().await.expect("an answer");
+                if answer.status() != 201 {
+                    assert_eq!(answer.status(), 401);
+                    break;
+                }
+                let made: Value = answer.json().await.expect("JSON");
+                tokens.push(made["token"].as_str().expect("a token").to_owned());
+            }
+            tokens
+        };
+        let body = json!({ "current_password": OLD, "new_password": NEW, "revoke_tokens": true });
+        let changing = server.nobody().post("/api/auth/password");
+        let changing = changing.bearer_auth(&own.access).json(&body);
+        let (tokens, changed) = tokio::join!(making, status(changing));
+        assert_eq!(changed, 204);
+        for token in tokens {
+            assert_eq!(status(me(&server, &token)).await, 401);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_changes_of_one_password_leave_one_that_both_agree_on() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    for round in 0..ROUNDS {
+        let name = format!("ann{round}");
+        create(&admin, &name, json!(["user"])).await;
+        let (one, two) = (
+            Pair::of(&json_of(login(&server, &name, OLD), 200).await),
+            Pair::of(&json_of(login(&server, &name, OLD), 200).await),
+        );
+        let to = |pair: &Pair, new: &str| {
+            let body = json!({ "current_password": OLD, "new_password": new });
+            let request = server.nobody().post("/api/auth/password");
+            status(request.bearer_auth(&pair.access).json(&body))
+        };
+        let (first, second) = tokio::join!(to(&one, "password one"), to(&two, "password two"));
+        assert!(
+            matches!((first, second), (204, 401 | 403) | (401 | 403, 204)),
+            "{first} {second}"
+        );
+        let (stands, falls) = match first {
+            204 => (("password one", &one), ("password two", &two)),
+            _ => (("password two", &two), ("password one", &one)),
+        };
+        assert_eq!(status(login(&server, &name, stands.0)).await, 200);
+        assert_eq!(status(login(&server, &name, falls.0)).await, 401);
+        assert_eq!(stands.1.is_alive(&server).await, (true, true));
+        assert_eq!(falls.1.is_alive(&server).await, (false, false));
+    }
+}
