@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         .after_long_help(variables_help())
         .get_matches();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    // What `repair` writes belongs to whoever runs it, and has the rights that they give their files.
+    // Files of `repair` belong to the user who runs it: their umask applies.
     if !matches!(arguments.command, Some(cli::Command::Repair(_))) {
         sortie_server::keep_files_private();
     }

@@ -184,7 +184,7 @@ async fn the_database_is_asked_at_most_twice_a_minute() {
     assert_eq!(value(&scrape(&admin).await, "sortie_uploads_open"), 1.0);
 }
 
-/// Through the program: in this process the umask is everybody's.
+/// Through the program: this process shares its umask with other tests.
 #[cfg(unix)]
 #[tokio::test]
 async fn files_are_private_whatever_the_umask() {
@@ -231,7 +231,7 @@ async fn files_are_private_whatever_the_umask() {
             let mode = metadata.permissions().mode();
             let name = entry.file_name().to_string_lossy().into_owned();
             assert_eq!(mode & 0o007, 0, "{name}: {mode:o}");
-            // What was there keeps what its group may do.
+            // An existing database keeps the rights of its group.
             if !name.starts_with("sortie.db") {
                 assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
             }

@@ -34,7 +34,7 @@ pub(crate) enum Credential {
     },
     /// An API token.
     ApiToken {
-        /// Its id.
+        /// The token's id, as in lists.
         id: String,
         /// What it may be used for.
         scopes: Vec<TokenScope>,
@@ -87,7 +87,7 @@ impl Accounts {
         }
         let ticket = inner.standing.ticket();
         let living = self.living(&claims.sid, now_ms).await?;
-        // A token that names another user than its sign-in is nobody's.
+        // A token that names another user than its sign-in is refused.
         let Some((sign_in, user)) = living.filter(|(_, user)| user.id == claims.sub) else {
             return Err(TokenError::Expired);
         };

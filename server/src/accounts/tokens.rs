@@ -87,7 +87,7 @@ impl AccessTokens {
     }
 
     /// The refresh token that follows this one. It depends on nothing else, so that two requests with the same token
-    /// receive the same successor, and a sign-in is one chain whoever sends its tokens how often.
+    /// receive the same successor, and a sign-in is one chain however often its tokens are sent.
     pub(super) fn successor(&self, family: &str, refresh_token: &str) -> anyhow::Result<String> {
         // No access token is signed over such a text: theirs begin with an encoded header.
         let message = format!("refresh {refresh_token}");

@@ -32,8 +32,8 @@ use crate::clock::rfc3339;
 
 /// The cookie with our pages' refresh token.
 const REFRESH_COOKIE: &str = "sortie_refresh";
-/// The cookie by which a browser is known that a user has signed in with before: strangers who guess the password from
-/// the same address do not make that user wait. It signs nobody in.
+/// Cookie that marks a browser in which a user has signed in before: guesses of strangers at the same address do not
+/// make that user wait. It is no credential.
 const DEVICE_COOKIE: &str = "sortie_device";
 /// How long a browser is known after a sign-in.
 const DEVICE_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -155,7 +155,7 @@ impl Origin {
         Ok(state.catalog.audit(state.clock.now_ms(), &event).await?)
     }
 
-    /// Writes down that somebody has not shown that they are `user_id` (empty: nobody's).
+    /// Writes a refused sign-in as `user_id` (empty: no such user).
     pub(super) async fn refused(&self, state: &AppState, user_id: &str, detail: &str) {
         let actor = self.unknown();
         denied::write_refusal(state, &actor, Action::SignIn, user_id, detail).await;
@@ -191,7 +191,7 @@ async fn refresh(State(state): State<AppState>, request: Request) -> ApiResult<R
     if let Err(RefreshError::Reused { user_id }) = &result {
         origin.reused(&state, user_id).await?;
     }
-    // What came in a cookie goes out in cookies: a script that can send the request must not learn the tokens.
+    // A token from a cookie is answered with cookies: a script that can send the request must not learn the tokens.
     Ok(tokens_response(
         &result?,
         is_https(&parts.headers),

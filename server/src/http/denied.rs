@@ -31,7 +31,7 @@ struct Minute {
     omitted: u64,
 }
 
-/// What to write about a refusal.
+/// Decision about the rows of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Decision {
     /// Whether to write the refusal itself.

@@ -1,4 +1,4 @@
-//! Guessing passwords: slowed down, and no way to lock somebody else out.
+//! Guessing passwords: slowed down, and no way to lock another user out.
 
 use crate::support::problem;
 use crate::*;
@@ -132,7 +132,7 @@ async fn guessing_does_not_fill_the_audit_log() {
     }
     let refused = "/api/admin/audit?action=sign_in&result=denied&limit=500";
     let log = json_of(admin.get(refused), 200).await;
-    // One for each address: no name that nobody has is written down.
+    // One for each address: unknown names are not written.
     assert_eq!(log.as_array().map(Vec::len), Some(4), "{log}");
     server.clock.advance(MINUTE);
     let guess = from(login(&server, "admin", "wrong"), "198.51.100.9");

@@ -10,7 +10,7 @@ const OLD: &str = "a good password";
 const NEW: &str = "another good one";
 const ROUNDS: usize = 4;
 
-/// What ends every sign-in of a user.
+/// Ways to end every sign-in of a user.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Reset,
@@ -72,7 +72,7 @@ async fn sign_ins_under_way_end_with_all_others() {
             let (pairs, ended) = tokio::join!(sign_ins(&server, &name, 4), ending);
             assert!((200..300).contains(&ended), "{end:?}: {ended}");
             if matches!(end, End::EndAll) {
-                // Those that began after it are good, and every one is as its list says.
+                // Sign-ins that began later are good: as many as are listed.
                 let list = json_of(admin.get(&format!("{}/sign-ins", user_path(&id))), 200).await;
                 let listed = list.as_array().map_or(0, Vec::len);
                 let mut alive = 0;

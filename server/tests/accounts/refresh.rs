@@ -9,7 +9,7 @@ use crate::*;
 async fn each_refresh_token_buys_the_next_pair() {
     let server = TestServer::start().await;
     let mut pair = Pair::sign_in(&server).await;
-    // Longer than one refresh token lives: whoever keeps coming stays signed in, up to the absolute lifetime.
+    // Longer than one refresh token lives: a sign-in in use lasts up to its absolute lifetime.
     for _ in 0..4 {
         server.clock.advance(6 * DAY);
         let next = pair.refreshed(&server).await;

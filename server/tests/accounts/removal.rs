@@ -61,7 +61,6 @@ async fn removed_users_recordings_become_the_administrators() {
         assert_eq!(detail, format!("transferred from {}", user.user_id));
     }
     assert_eq!(admin.recording(&ids[0]).await["protected"], true);
-    // What was being made goes on to its end without its sender, and can be had.
     let download = format!("/api/recordings/{}/download", ids[1]);
     assert_eq!(
         admin

@@ -98,7 +98,7 @@ async fn list_shows_own_sign_ins_and_ending_one_leaves_the_others() {
     assert_eq!(mine["last_used_at"], "2026-11-21T09:31:00.000Z");
     assert_eq!(mine["expires_at"], "2026-11-28T09:31:00.000Z");
 
-    // Another user cannot end it, nobody can without a sign-in, and an administrator can.
+    // Neither another user nor a token can end it.
     let id = mine["id"].as_str().expect("an id");
     let own = format!("{path}/{id}");
     let bob = server.user("bob").await;
@@ -233,7 +233,7 @@ async fn spent_refresh_token_does_not_fork_a_sign_in() {
         first.refreshed(&server).await,
         first.refreshed(&server).await,
     );
-    // One chain, whoever has the spent token.
+    // One chain, however often the spent token is sent.
     assert_eq!(one.refresh, two.refresh);
     let next = one.refreshed(&server).await;
     // Within the ten seconds, but its successor is used: one of the two is a thief.

@@ -323,7 +323,7 @@ async fn appliance_events_reach_administrators_only() {
     for reader in &mut whole {
         reader.expect("appliance", |_| true).await;
     }
-    // What follows the event in every stream comes through, and it has not.
+    // A later event arrives in these streams, and the appliance's has not.
     let session = admin.session().await;
     for reader in &mut limited {
         loop {
