@@ -8,10 +8,10 @@ use serde_json::{Map, Number, Value};
 use sortie_api::Role;
 
 /// The longest token that is read, in bytes. 150 groups with long names need about 16 KiB.
-pub(crate) const LONGEST_TOKEN: usize = 64 * 1024;
+pub(super) const LONGEST_TOKEN: usize = 64 * 1024;
 
 /// Types of tokens that are signed with the same keys and are neither ID tokens nor access tokens.
-const OTHER_TYPES: [&str; 3] = ["logout+jwt", "secevent+jwt", "dpop+jwt"];
+pub(super) const OTHER_TYPES: [&str; 3] = ["logout+jwt", "secevent+jwt", "dpop+jwt"];
 
 /// Required values of the registered claims.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub(super) enum ClaimError {
 }
 
 /// Claims of a signed token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Claims(Map<String, Value>);
 
 impl Claims {

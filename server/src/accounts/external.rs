@@ -198,7 +198,11 @@ impl Accounts {
         Err(CatalogError::Taken)
     }
 
-    async fn updated(&self, row: UserRow, external: &External) -> Result<UserRow, CatalogError> {
+    pub(super) async fn updated(
+        &self,
+        row: UserRow,
+        external: &External,
+    ) -> Result<UserRow, CatalogError> {
         let differs = |new: &Option<String>, old: &Option<String>| new.is_some() && new != old;
         let change = UserChange {
             email: differs(&external.email, &row.email).then(|| external.email.clone()),

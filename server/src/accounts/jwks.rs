@@ -7,7 +7,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 
-use super::claims::{ClaimError, Claims, LONGEST_TOKEN};
+use super::claims::{ClaimError, Claims, LONGEST_TOKEN, OTHER_TYPES};
 use crate::clock::Clock;
 
 /// Keys older than this are asked for anew, beside the request that noticed.
@@ -135,6 +135,15 @@ impl Jwks {
 
     /// The claims of a token that was signed with one of the keys.
     pub(super) async fn signed(self: &Arc<Self>, token: &str) -> Result<Claims, KeyError> {
+        self.signed_as(token, &OTHER_TYPES).await
+    }
+
+    /// [`Jwks::signed`], refusing other types of tokens than usual.
+    pub(super) async fn signed_as(
+        self: &Arc<Self>,
+        token: &str,
+        refused_types: &[&str],
+    ) -> Result<Claims, KeyError> {
         let wrong = |why| KeyError::Claims(ClaimError::Wrong(why));
         // `none` is no algorithm that this can read.
         if token.len() > LONGEST_TOKEN {
@@ -152,7 +161,7 @@ impl Jwks {
         let key = keys
             .find(header.kid.as_deref(), header.alg)
             .ok_or_else(|| wrong("nobody knows its key"))?;
-        Claims::signed(token, key, header.alg).map_err(KeyError::Claims)
+        Claims::signed_as(token, key, header.alg, refused_types).map_err(KeyError::Claims)
     }
 
     /// The keys, fetched anew if this one is not among those there are.

@@ -17,10 +17,14 @@ mod identity;
 mod jwks;
 #[cfg(feature = "sso")]
 pub(crate) mod oidc;
+#[cfg(feature = "sso")]
+mod oidc_sign_ins;
 mod passwords;
 mod platform;
 mod random;
 mod recording_tokens;
+#[cfg(feature = "sso")]
+mod sealing;
 mod standing;
 mod tokens;
 
@@ -458,6 +462,8 @@ impl Accounts {
                 }
                 return Ok(self.signed_in(user, &sign_in, next.token, now_ms)?);
             }
+            #[cfg(feature = "sso")]
+            let user = self.recheck_oidc(&row.family, user).await?;
             let address = source.address.to_string();
             let agent = source.user_agent.as_str();
             match catalog

@@ -20,8 +20,9 @@ use subtle::ConstantTimeEq;
 use super::claims::{Claims, Expected};
 use super::external::{External, Profile};
 use super::jwks::{Jwks, KeyError, Refusal, body_of, client};
-use super::{Accounts, IssueError, SignInSource, SignedIn, random};
-use crate::catalog::CatalogError;
+use super::sealing::Sealing;
+use super::{Accounts, IssueError, SignInSource, SignedIn, random, tokens};
+use crate::catalog::{CatalogError, OidcSignInRow};
 use crate::clock::Clock;
 use crate::config::OidcConfig;
 
@@ -120,11 +121,65 @@ struct Provider {
     keys: Arc<Jwks>,
 }
 
+/// Types of tokens that are no logout tokens; providers also write `JWT`, or no type.
+const NOT_LOGOUT: [&str; 4] = ["at+jwt", "id+jwt", "secevent+jwt", "dpop+jwt"];
+
+/// Claims of the user info endpoint.
+#[derive(PartialEq)]
+enum UserInfo {
+    /// There is no such endpoint.
+    None,
+    /// It did not answer, or about another subject.
+    Missing,
+    Claims(Claims),
+}
+
+/// Answer of the token endpoint (RFC 6749, section 5.1).
 #[derive(Deserialize)]
 struct TokenAnswer {
-    id_token: String,
+    id_token: Option<String>,
     access_token: Option<String>,
+    refresh_token: Option<String>,
+    /// Seconds; some providers write it as text.
+    expires_in: Option<Value>,
 }
+
+/// Tokens and identifiers that the provider has granted with a sign-in.
+pub(super) struct Grant {
+    pub(super) subject: String,
+    /// Empty: none.
+    pub(super) provider_sid: String,
+    /// Empty: none.
+    refresh_token: String,
+    /// Empty: none.
+    access_token: String,
+    /// Unix time in ms; 0: unknown.
+    access_expires_ms: i64,
+    /// Whether roles or admission depend on claims that only the ID token has.
+    pub(super) needs_id_token: bool,
+}
+
+/// Answer of the provider about a sign-in that began earlier.
+pub(super) enum Outcome {
+    /// The user may stay, with these claims if there are any.
+    Confirmed(Option<External>),
+    /// The user may not stay.
+    Denied(String),
+    /// The provider does not answer; it may later.
+    Unreachable(String),
+    /// The provider cannot tell any more: there is no token that it would take.
+    Unknowable(&'static str),
+}
+
+/// Errors of a token endpoint by which it ends a sign-in (RFC 6749, section 5.2; OpenID Connect Core, section 3.1.2.6).
+const DENIALS: [&str; 6] = [
+    "invalid_grant",
+    "access_denied",
+    "account_selection_required",
+    "consent_required",
+    "interaction_required",
+    "login_required",
+];
 
 /// The provider that is configured.
 pub(super) struct Oidc {
@@ -133,6 +188,7 @@ pub(super) struct Oidc {
     clock: Arc<dyn Clock>,
     sealing: EncodingKey,
     opening: DecodingKey,
+    sealing_tokens: Sealing,
     state: Mutex<State>,
     /// Held by the only request that asks the provider about itself.
     discovering: tokio::sync::Mutex<()>,
@@ -223,7 +279,7 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 /// Whether `at_ms` is less than `period_ms` ago. A clock that was set back ends every period.
-fn is_recent(at_ms: i64, period_ms: i64, now_ms: i64) -> bool {
+pub(super) fn is_recent(at_ms: i64, period_ms: i64, now_ms: i64) -> bool {
     (0..period_ms).contains(&now_ms.saturating_sub(at_ms))
 }
 
@@ -240,6 +296,7 @@ impl Oidc {
             clock: Arc::clone(clock),
             sealing: EncodingKey::from_secret(secret),
             opening: DecodingKey::from_secret(secret),
+            sealing_tokens: Sealing::new(secret)?,
             state: Mutex::default(),
             discovering: tokio::sync::Mutex::default(),
         })
@@ -266,7 +323,7 @@ impl Oidc {
             (Some((provider, asked_ms)), _) if is_recent(*asked_ms, FRESH_MS, now_ms) => {
                 Some(Ok(Arc::clone(provider)))
             }
-            // What was true an hour ago most likely still is.
+            // Metadata of an hour ago most likely still holds.
             (Some((provider, _)), Some(_)) => Some(Ok(Arc::clone(provider))),
             (None, Some(failure)) => Some(Err(failure.error())),
             (_, None) => None,
@@ -374,7 +431,7 @@ impl Oidc {
         Ok((url.into(), kept))
     }
 
-    fn now(&self) -> i64 {
+    pub(super) fn now(&self) -> i64 {
         self.clock.now_ms().div_euclid(1000)
     }
 
@@ -397,7 +454,7 @@ impl Oidc {
         kept: &str,
         answer: Answer,
         address: IpAddr,
-    ) -> Result<(External, String), OidcError> {
+    ) -> Result<(External, Grant, String), OidcError> {
         let attempt = self.attempt(kept).ok_or(OidcError::NoAttempt)?;
         let state = answer.state.unwrap_or_default();
         if !bool::from(state.as_bytes().ct_eq(attempt.state.as_bytes())) {
@@ -426,44 +483,275 @@ impl Oidc {
         }
         let provider = self.provider().await?;
         let tokens = self.exchange(&provider, &code, &attempt.verifier).await?;
-        let claims = self
-            .id_token(&provider, &tokens.id_token, Some(&attempt.nonce))
+        let id_token = tokens.id_token.as_deref();
+        let id_token =
+            id_token.ok_or_else(|| OidcError::Unbelievable("it gives no ID token".to_owned()))?;
+        let id_claims = self
+            .id_token(&provider, id_token, Some(&attempt.nonce))
             .await?;
         self.state().succeeded(address);
         let access_token = tokens.access_token.as_deref();
-        let (claims, is_complete) = self.completed(&provider, claims, access_token).await;
-        self.admit(&claims, is_complete)?;
-        Ok((self.person(&claims)?, attempt.return_to))
+        let (claims, user_info) = self
+            .completed(&provider, id_claims.clone(), access_token)
+            .await;
+        self.admit(&claims, user_info != UserInfo::Missing)?;
+        let external = self.person(&claims)?;
+        let mut grant = self.grant(&tokens, self.clock.now_ms());
+        grant.subject = claims.string("sub").unwrap_or_default().to_owned();
+        grant.provider_sid = claims.string("sid").unwrap_or_default().to_owned();
+        // With both, the ID token's claims count; without it, later, the user info's alone would.
+        grant.needs_id_token = match &user_info {
+            UserInfo::Claims(more) => self.decisive_claims().any(|claim| {
+                id_claims.names(claim) != more.names(claim) && !id_claims.names(claim).is_empty()
+            }),
+            UserInfo::None | UserInfo::Missing => true,
+        };
+        Ok((external, grant, attempt.return_to))
+    }
+
+    fn decisive_claims(&self) -> impl Iterator<Item = &str> {
+        let required = self.config.required.as_ref();
+        let claims = [
+            self.config.role_claim.as_deref(),
+            required.map(|(claim, _)| claim.as_str()),
+            self.config.required_domains.as_ref().map(|_| "email"),
+        ];
+        claims.into_iter().flatten()
+    }
+
+    fn grant(&self, tokens: &TokenAnswer, now_ms: i64) -> Grant {
+        let life = match &tokens.expires_in {
+            Some(Value::Number(seconds)) => seconds.as_i64(),
+            Some(Value::String(seconds)) => seconds.parse().ok(),
+            _ => None,
+        };
+        Grant {
+            subject: String::new(),
+            provider_sid: String::new(),
+            refresh_token: tokens.refresh_token.clone().unwrap_or_default(),
+            access_token: tokens.access_token.clone().unwrap_or_default(),
+            access_expires_ms: life.map_or(0, |seconds| {
+                now_ms.saturating_add(seconds.saturating_mul(1000))
+            }),
+            needs_id_token: false,
+        }
+    }
+
+    /// The issuer, as it is configured.
+    pub(super) fn issuer(&self) -> &str {
+        &self.config.issuer
+    }
+
+    /// Time in ms for which a sign-in continues while the provider does not confirm it.
+    pub(super) fn unconfirmed_ms(&self) -> i64 {
+        i64::try_from(self.config.unconfirmed.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Puts the tokens of a grant into a row, sealed. A grant without a refresh token keeps the one there is (RFC 6749,
+    /// section 6).
+    pub(super) fn seal(&self, row: &mut OidcSignInRow, grant: &Grant) -> Result<(), OidcError> {
+        let seal = |text: &str| {
+            let sealed = self.sealing_tokens.seal(text, &row.id);
+            sealed.map_err(IssueError::Token)
+        };
+        let refresh_token = seal(&grant.refresh_token)?;
+        // Only what is needed: with a refresh token there is a new access token each time.
+        let keeps_access = grant.refresh_token.is_empty() && row.refresh_token.is_empty();
+        let access_token = match keeps_access {
+            true => seal(&grant.access_token)?,
+            false => String::new(),
+        };
+        if !refresh_token.is_empty() {
+            row.refresh_token = refresh_token;
+        }
+        row.access_token = access_token;
+        row.access_expires_ms = grant.access_expires_ms;
+        Ok(())
+    }
+
+    /// Asks the provider whether a sign-in is still wanted. A grant, if there is one, replaces the stored one, whatever
+    /// the outcome.
+    pub(super) async fn confirm(
+        self: &Arc<Self>,
+        row: &OidcSignInRow,
+        now_ms: i64,
+    ) -> (Option<Grant>, Outcome) {
+        let provider = match self.provider().await {
+            Ok(provider) => provider,
+            Err(error) => return (None, Outcome::Unreachable(error.source_text())),
+        };
+        let opened = |sealed: &str| self.sealing_tokens.open(sealed, &row.id);
+        let (Some(refresh_token), Some(access_token)) =
+            (opened(&row.refresh_token), opened(&row.access_token))
+        else {
+            let why = "its tokens were sealed with another SORTIE_JWT_SECRET";
+            return (None, Outcome::Unknowable(why));
+        };
+        if !refresh_token.is_empty() {
+            let form = vec![
+                ("grant_type", "refresh_token"),
+                ("refresh_token", refresh_token.as_str()),
+            ];
+            let answer = self.ask_for_tokens(&provider, form).await;
+            let tokens = match answer {
+                Ok(body) => serde_json::from_slice::<TokenAnswer>(&body),
+                Err(OidcError::Refused(code)) if DENIALS.contains(&code.as_str()) => {
+                    return (
+                        None,
+                        Outcome::Denied(format!("the provider answers {code}")),
+                    );
+                }
+                Err(OidcError::Refused(_)) => {
+                    let why = "the provider does not take its own refresh token";
+                    return (None, Outcome::Unknowable(why));
+                }
+                Err(error) => return (None, Outcome::Unreachable(error.source_text())),
+            };
+            return match tokens {
+                Ok(tokens) => {
+                    let grant = self.grant(&tokens, now_ms);
+                    let outcome = self.outcome(&provider, row, &tokens).await;
+                    (Some(grant), outcome)
+                }
+                Err(error) => (None, Outcome::Unreachable(error.to_string())),
+            };
+        }
+        let Some(url) = provider.metadata.userinfo_endpoint.as_deref() else {
+            return (
+                None,
+                Outcome::Unknowable("there is no user info to ask for"),
+            );
+        };
+        if access_token.is_empty() || row.needs_id_token {
+            return (
+                None,
+                Outcome::Unknowable("there is no refresh token to ask with"),
+            );
+        }
+        let outcome = match self.user_info(url, &access_token).await {
+            Ok(claims) => self.judged(row, Some(claims)),
+            Err(OidcError::Unavailable(error)) => match error.downcast_ref::<Refusal>() {
+                Some(refusal) if matches!(refusal.status.as_u16(), 401 | 403) => {
+                    if now_ms < row.access_expires_ms {
+                        Outcome::Denied("the provider refuses its user info".to_owned())
+                    } else {
+                        Outcome::Unknowable("the provider's access token has expired")
+                    }
+                }
+                _ => Outcome::Unreachable(format!("{error:#}")),
+            },
+            Err(error) => Outcome::Unreachable(error.source_text()),
+        };
+        (None, outcome)
+    }
+
+    /// Judges a refreshed grant by its ID token and the user info.
+    async fn outcome(
+        &self,
+        provider: &Provider,
+        row: &OidcSignInRow,
+        tokens: &TokenAnswer,
+    ) -> Outcome {
+        let id_claims = match &tokens.id_token {
+            None => None,
+            Some(token) => match self.id_token(provider, token, None).await {
+                Ok(claims) => Some(claims),
+                Err(error) => return Outcome::Unreachable(error.source_text()),
+            },
+        };
+        let access_token = tokens.access_token.as_deref();
+        let user_info = match (&provider.metadata.userinfo_endpoint, access_token) {
+            (Some(url), Some(token)) => match self.user_info(url, token).await {
+                Ok(claims) => Some(claims),
+                // Without it roles could be missing.
+                Err(error) => return Outcome::Unreachable(error.source_text()),
+            },
+            _ => None,
+        };
+        match (id_claims, user_info) {
+            (Some(mut claims), Some(more)) => {
+                if claims.string("sub") != more.string("sub") {
+                    return Outcome::Denied("its user info is about another subject".to_owned());
+                }
+                claims.complete(more);
+                self.judged(row, Some(claims))
+            }
+            (Some(claims), None) => self.judged(row, Some(claims)),
+            (None, Some(_)) if row.needs_id_token && self.decisive_claims().next().is_some() => {
+                Outcome::Unknowable("roles are in ID tokens only, and a refresh brings none")
+            }
+            (None, claims) => self.judged(row, claims),
+        }
+    }
+
+    /// Judges complete claims.
+    fn judged(&self, row: &OidcSignInRow, claims: Option<Claims>) -> Outcome {
+        let Some(claims) = claims else {
+            return match self.decisive_claims().next() {
+                None => Outcome::Confirmed(None),
+                Some(_) => Outcome::Unknowable("the provider gives no claims with a refresh"),
+            };
+        };
+        if claims.string("sub") != Some(&row.subject) {
+            return Outcome::Denied("the provider answers about another subject".to_owned());
+        }
+        if let Err(error) = self.admit(&claims, true) {
+            return Outcome::Denied(error.to_string());
+        }
+        match self.person(&claims) {
+            Ok(external) => Outcome::Confirmed(Some(external)),
+            Err(error) => Outcome::Denied(error.to_string()),
+        }
+    }
+
+    /// Returns the claims of a logout token, whose signature, issuer and audience are right.
+    pub(super) async fn logout_claims(self: &Arc<Self>, token: &str) -> Result<Claims, OidcError> {
+        let provider = self.provider().await?;
+        let claims = provider.keys.signed_as(token, &NOT_LOGOUT).await;
+        let claims = claims.map_err(OidcError::from)?;
+        claims
+            .check_origin(&self.expected(), self.clock.now_ms())
+            .map_err(|error| OidcError::Unbelievable(error.to_string()))?;
+        Ok(claims)
+    }
+
+    fn expected(&self) -> Expected {
+        Expected {
+            issuer: Some(self.config.issuer.clone()),
+            audience: Some(self.config.client_id.clone()),
+            leeway_seconds: LEEWAY_SECONDS,
+        }
     }
 
     /// Adds the claims of the user info endpoint to those of an ID token: many providers say in the ID token only who
-    /// it is. A valid ID token is enough to sign in, so an endpoint that refuses or does not answer is no error;
-    /// `false`: there may be more claims.
+    /// it is. A valid ID token is enough to sign in, so an endpoint that refuses or does not answer is no error.
     async fn completed(
         &self,
         provider: &Provider,
         mut claims: Claims,
         access_token: Option<&str>,
-    ) -> (Claims, bool) {
+    ) -> (Claims, UserInfo) {
         let (Some(url), Some(token)) = (&provider.metadata.userinfo_endpoint, access_token) else {
-            return (claims, true);
+            return (claims, UserInfo::None);
         };
         match self.user_info(url, token).await {
             // OpenID Connect Core, section 5.3.2: claims about another subject are not used.
-            Ok(more) if more.text("sub") == claims.text("sub") => {
-                claims.complete(more);
-                (claims, true)
+            Ok(more)
+                if more.string("sub").is_some() && more.string("sub") == claims.string("sub") =>
+            {
+                claims.complete(more.clone());
+                (claims, UserInfo::Claims(more))
             }
             Ok(_) => {
                 tracing::warn!("the provider's user info is about another subject: not used");
-                (claims, false)
+                (claims, UserInfo::Missing)
             }
             Err(error) => {
                 tracing::warn!(
                     error = error.source_text(),
                     "the provider gives no user info: only the ID token counts"
                 );
-                (claims, false)
+                (claims, UserInfo::Missing)
             }
         }
     }
@@ -580,20 +868,9 @@ impl Oidc {
         nonce: Option<&str>,
     ) -> Result<Claims, OidcError> {
         let unbelievable = |why: &str| OidcError::Unbelievable(why.to_owned());
-        let claims = match provider.keys.signed(token).await {
-            Ok(claims) => claims,
-            Err(KeyError::Unavailable) => {
-                return Err(OidcError::Unavailable(anyhow::anyhow!("it gives no keys")));
-            }
-            Err(KeyError::Claims(error)) => return Err(unbelievable(&error.to_string())),
-        };
-        let expected = Expected {
-            issuer: Some(self.config.issuer.clone()),
-            audience: Some(self.config.client_id.clone()),
-            leeway_seconds: LEEWAY_SECONDS,
-        };
+        let claims = provider.keys.signed(token).await.map_err(OidcError::from)?;
         claims
-            .check(&expected, self.clock.now_ms())
+            .check(&self.expected(), self.clock.now_ms())
             .map_err(|error| unbelievable(&error.to_string()))?;
         if claims.has("azp") && claims.string("azp") != Some(&self.config.client_id) {
             return Err(unbelievable("the ID token was made for somebody else"));
@@ -646,6 +923,15 @@ fn has_domain(claims: &Claims, domains: &[String]) -> bool {
     is_verified && domain.is_some_and(|domain| domains.contains(&domain))
 }
 
+impl From<KeyError> for OidcError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Unavailable => Self::Unavailable(anyhow::anyhow!("it gives no keys")),
+            KeyError::Claims(error) => Self::Unbelievable(error.to_string()),
+        }
+    }
+}
+
 impl OidcError {
     /// The error with its causes, for the log.
     fn source_text(&self) -> String {
@@ -666,7 +952,7 @@ fn form_encoded(text: &str) -> String {
 }
 
 impl Accounts {
-    fn oidc(&self) -> Result<&Arc<Oidc>, OidcError> {
+    pub(super) fn oidc(&self) -> Result<&Arc<Oidc>, OidcError> {
         self.inner.oidc.as_ref().ok_or(OidcError::Off)
     }
 
@@ -693,7 +979,8 @@ impl Accounts {
         answer: Answer,
         source: &SignInSource,
     ) -> Result<(SignedIn, String), OidcError> {
-        let (external, return_to) = self.oidc()?.redeem(kept, answer, source.address).await?;
+        let (external, grant, return_to) =
+            self.oidc()?.redeem(kept, answer, source.address).await?;
         let user = self.provision(&external).await?;
         if user.disabled {
             return Err(OidcError::Disabled { user_id: user.id });
@@ -701,6 +988,9 @@ impl Accounts {
         let user_id = user.id.clone();
         let signed_in = self.begin_vouched(user, source).await?;
         let signed_in = signed_in.ok_or(OidcError::Disabled { user_id })?;
+        let sign_in_id = tokens::family_of(&signed_in.refresh_token).unwrap_or_default();
+        self.keep_oidc_sign_in(sign_in_id, &signed_in.user.id, &grant)
+            .await?;
         // Roles may have changed with this sign-in; the person's other ones are to notice.
         self.user_changed(&signed_in.user.id);
         Ok((signed_in, return_to))

@@ -8,12 +8,14 @@ use super::{Catalog, CatalogError};
 use crate::config::DatabaseConfig;
 
 /// Every table, in an order in which rows find the rows they refer to, with its key.
-const TABLES: [(&str, &str); 10] = [
+const TABLES: [(&str, &str); 12] = [
     ("users", "id"),
     ("locks", "name"),
     ("api_tokens", "id"),
     ("sign_ins", "id"),
     ("refresh_tokens", "token_hash"),
+    ("oidc_sign_ins", "id"),
+    ("oidc_logout_tokens", "id"),
     ("settings", "name"),
     ("sessions", "id"),
     ("recordings", "id"),

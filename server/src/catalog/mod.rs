@@ -12,6 +12,8 @@ mod growth;
 mod leases;
 mod like;
 mod lists;
+#[cfg(feature = "sso")]
+mod oidc_sign_ins;
 mod open;
 mod owners;
 mod parts;
@@ -42,6 +44,8 @@ pub(crate) use due::{Changed, ProtectedLimit};
 pub(crate) use growth::Growth;
 pub(crate) use leases::{Lease, RETENTION, SWEEP};
 pub(crate) use lists::{List, Place, Sort};
+#[cfg(feature = "sso")]
+pub(crate) use oidc_sign_ins::{LogoutScope, OidcSignInRow};
 pub(crate) use recordings::{Completion, Insertion, OpenLimit, RecordingRow, UploadKind};
 pub(crate) use refresh_tokens::RefreshTokenRow;
 pub(crate) use sessions::{SessionFilter, SessionRow};

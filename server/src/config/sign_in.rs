@@ -1,6 +1,8 @@
 //! Who else may say who somebody is: an embedding platform, an OpenID provider, a proxy.
 
 use std::net::IpAddr;
+#[cfg(feature = "sso")]
+use std::time::Duration;
 
 use super::network::Network;
 use super::{Reader, Secret};
@@ -78,6 +80,8 @@ pub struct OidcConfig {
     pub required: Option<(String, Vec<String>)>,
     /// `SORTIE_OIDC_REQUIRED_DOMAINS`, in lower case: only users with a verified mail address there are admitted.
     pub required_domains: Option<Vec<String>>,
+    /// `SORTIE_OIDC_UNCONFIRMED_HOURS`: how long a sign-in continues while the provider does not confirm it.
+    pub unconfirmed: Duration,
 }
 
 impl SignInConfig {
@@ -331,6 +335,7 @@ impl OidcConfig {
             }
         };
         let required_domains = domains(reader, "SORTIE_OIDC_REQUIRED_DOMAINS");
+        let hours = reader.number("SORTIE_OIDC_UNCONFIRMED_HOURS", 24, 0, 720);
         let name = reader.text("SORTIE_OIDC_NAME");
         Some(Self {
             issuer,
@@ -343,6 +348,7 @@ impl OidcConfig {
             admin_values: admin_values(reader, "SORTIE_OIDC_ADMIN_VALUES"),
             required,
             required_domains,
+            unconfirmed: Duration::from_secs(hours * 60 * 60),
         })
     }
 }

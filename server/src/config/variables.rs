@@ -134,6 +134,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("SORTIE_OIDC_REQUIRED_CLAIM", "", "Only users whose claim of this name has one of `SORTIE_OIDC_REQUIRED_VALUES` are admitted. Without it and `SORTIE_OIDC_REQUIRED_DOMAINS` every user that the provider knows is"),
     plain("SORTIE_OIDC_REQUIRED_VALUES", "", "Belongs to `SORTIE_OIDC_REQUIRED_CLAIM`, comma-separated"),
     plain("SORTIE_OIDC_REQUIRED_DOMAINS", "", "Only users with a mail address in one of these domains that the provider has verified (`email_verified`) are admitted, comma-separated"),
+    plain("SORTIE_OIDC_UNCONFIRMED_HOURS", "24", "How long a sign-in continues while the provider does not confirm it (0 to 720): it is asked at each refresh"),
 
     // Other sites.
     plain("SORTIE_CORS_ORIGINS", "", "Sites whose pages may call the API with a token, comma-separated: `https://app.example.com`. None without it"),

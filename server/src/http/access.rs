@@ -43,6 +43,7 @@ static TABLE: &[Row] = &[
     row("GET",     "/api/auth/methods",                     Anybody, AnyScope),
     row("GET",     "/api/auth/oidc/login",                  Anybody, AnyScope),
     row("GET",     "/api/auth/oidc/callback",               Anybody, AnyScope),
+    row("POST",    "/api/auth/oidc/backchannel-logout",     Anybody, AnyScope),
     row("GET",     "/api/auth/me",                          User,    AnyScope),
     row("POST",    "/api/auth/password",                    User,    SignInOnly),
 

@@ -1,7 +1,8 @@
 //! Signing in at an OpenID provider: `/api/auth/oidc/…`. A browser comes here, not a program, so a refusal that a
 //! person can do something about leads back to the sign-in page.
 
-use axum::extract::{Query, Request, State};
+use axum::body::Bytes;
+use axum::extract::{FromRequest as _, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::CookieJar;
@@ -18,11 +19,15 @@ const COOKIE: &str = "sortie_oidc";
 /// The only routes it is sent to.
 const PATH: &str = "/api/auth/oidc";
 
+/// Time for the body of a logout request, which is a few kilobytes.
+const LOGOUT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// The routes under `/api/auth/oidc`.
 pub(super) fn routes() -> Routes {
     routes! {
         GET "/api/auth/oidc/login" => login,
         GET "/api/auth/oidc/callback" => callback,
+        POST "/api/auth/oidc/backchannel-logout" => backchannel_logout,
     }
 }
 
@@ -92,6 +97,48 @@ async fn callback(
             Ok(response)
         }
     }
+}
+
+/// Ends sign-ins at the provider's request (OpenID Connect Back-Channel Logout 1.0, section 2.5).
+async fn backchannel_logout(State(state): State<AppState>, request: Request) -> Response {
+    let result = async {
+        let reading = Bytes::from_request(request, &state);
+        let read = tokio::time::timeout(LOGOUT_PATIENCE, reading).await;
+        let body = read
+            .map_err(|_| {
+                ApiError::new(
+                    ProblemCode::RequestTimeout,
+                    "The body took more than 10 seconds to come.",
+                )
+            })?
+            .map_err(|error| ApiError::new(ProblemCode::BadRequest, error.body_text()))?;
+        let mut tokens = form_urlencoded::parse(&body)
+            .filter(|(name, _)| name == "logout_token")
+            .map(|(_, value)| value);
+        let (Some(token), None) = (tokens.next(), tokens.next()) else {
+            return Err(ApiError::new(
+                ProblemCode::BadRequest,
+                "Send one logout_token as application/x-www-form-urlencoded.",
+            ));
+        };
+        match state.accounts.backchannel_logout(&token).await {
+            Ok(ended) => {
+                tracing::info!(ended, "logout at the OpenID provider");
+                Ok(StatusCode::OK)
+            }
+            // Section 2.8: 400, not 401, which would ask for other credentials.
+            Err(OidcError::Unbelievable(why)) => Err(ApiError::new(
+                ProblemCode::BadRequest,
+                format!("The logout token is not valid: {why}."),
+            )),
+            Err(error) => Err(error.into()),
+        }
+    };
+    let mut response = result.await.into_response();
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn see_other(url: &str, mut headers: HeaderMap) -> ApiResult<Response> {

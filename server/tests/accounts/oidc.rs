@@ -177,7 +177,8 @@ async fn only_users_with_a_required_value_are_admitted() {
     let users = json_of(admin.get("/api/admin/users"), 200).await;
     assert_eq!(users.as_array().map(Vec::len), Some(2), "{users}");
     let denied = audit(&server, "action=sign_in&result=denied").await;
-    assert_eq!(denied.len(), 7);
+    // The same refusal again says nothing new.
+    assert_eq!(denied.len(), 1);
     assert!(
         denied[0]["detail"]
             .as_str()
@@ -245,7 +246,7 @@ async fn elevation_and_demotion_by_a_claim_are_in_the_audit_log() {
         assert!(detail.contains(&provider.issuer), "{detail}");
     }
     assert_eq!(audit(&server, &path).await.len(), 2);
-    // So is what somebody may do from the start.
+    // So are the roles that a new user has from the start.
     provider.set().id_token = json!({ "roles": ["operator"] });
     let boss = user(&provider, &server, "boss").await;
     let path = format!(
@@ -446,4 +447,412 @@ async fn half_of_a_requirement_stops_the_start() {
     ] {
         assert_eq!(read(&wrong), Some(1), "{wrong:?}");
     }
+}
+
+/// A change of the provider's behaviour.
+type Change = fn(&Provider);
+
+const CHECK_AGAIN: Duration = Duration::from_secs(61);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Signs in and answers with the pair of tokens that the browser has got.
+async fn pair(provider: &Provider, server: &TestServer, subject: &str) -> Pair {
+    let answer = provider.sign_in(server, subject).await;
+    assert_eq!(
+        answer.status(),
+        303,
+        "{}",
+        answer.text().await.unwrap_or_default()
+    );
+    let cookies = cookies_of(&answer);
+    let value = |name: &str| {
+        let value = cookies.split("; ").find_map(|it| it.strip_prefix(name));
+        value.expect("a cookie").to_owned()
+    };
+    Pair {
+        access: value("sortie_access="),
+        refresh: value("sortie_refresh="),
+    }
+}
+
+async fn status_of(request: RequestBuilder) -> u16 {
+    request.send().await.expect("an answer").status().as_u16()
+}
+
+#[tokio::test]
+async fn roles_are_evaluated_again_at_each_refresh() {
+    for (refreshes_id_token, in_user_info) in [(true, false), (false, true), (true, true)] {
+        let provider = Provider::start().await;
+        let server = provider.server(&ROLES).await;
+        provider.set().refreshes_id_token = refreshes_id_token;
+        let say = |roles: &str| {
+            let claims = json!({ "roles": [roles] });
+            match in_user_info {
+                true => provider.set().user_info = claims,
+                false => provider.set().id_token = claims,
+            }
+        };
+        say("operator");
+        let mut tokens = pair(&provider, &server, "ann").await;
+        let users = |token: &str| server.nobody().get("/api/admin/users").bearer_auth(token);
+        json_of(users(&tokens.access), 200).await;
+        for (roles, status, word) in [("guest", 403, "demoted"), ("operator", 200, "elevated")] {
+            say(roles);
+            server.clock.advance(CHECK_AGAIN);
+            let calls = provider.calls("token");
+            let before = tokens.access.clone();
+            tokens = tokens.refreshed(&server).await;
+            // The access token from before has the new roles, too.
+            assert_eq!(status_of(users(&tokens.access)).await, status);
+            assert_eq!(status_of(users(&before)).await, status);
+            // A confirmation of a moment ago still holds.
+            tokens = tokens.refreshed(&server).await;
+            assert_eq!(provider.calls("token"), calls + 1);
+            let rows = audit(&server, "action=user.change").await;
+            assert!(
+                rows[0]["detail"].as_str().unwrap().starts_with(word),
+                "{rows:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_ends_when_the_provider_says_no() {
+    let provider = Provider::start().await;
+    let required = [
+        ("SORTIE_OIDC_REQUIRED_CLAIM", "groups"),
+        ("SORTIE_OIDC_REQUIRED_VALUES", "staff"),
+    ];
+    let server = provider.server(&required).await;
+    let admitted = json!({ "groups": ["staff"] });
+    let denials: [(&str, Change); 4] = [
+        ("invalid_grant", |it| {
+            it.set().refresh_error = Some("invalid_grant")
+        }),
+        ("login_required", |it| {
+            it.set().refresh_error = Some("login_required")
+        }),
+        ("REQUIRED_CLAIM", |it| {
+            it.set().id_token = json!({ "groups": ["guests"] })
+        }),
+        ("another subject", |it| {
+            it.set().altered = json!({ "sub": "mallory" })
+        }),
+    ];
+    for (why, deny) in denials {
+        provider.set().id_token = admitted.clone();
+        provider.set().refresh_error = None;
+        provider.set().altered = json!({});
+        let tokens = pair(&provider, &server, "ann").await;
+        assert_eq!(status_of(me(&server, &tokens.access)).await, 200);
+        deny(&provider);
+        server.clock.advance(CHECK_AGAIN);
+        assert_eq!(
+            status_of(refresh(&server, &tokens.refresh)).await,
+            401,
+            "{why}"
+        );
+        assert_eq!(tokens.is_alive(&server).await, (false, false), "{why}");
+        let rows = audit(&server, "action=sign_in.end").await;
+        let detail = rows[0]["detail"].as_str().unwrap();
+        assert!(detail.contains(why), "{why}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_outlives_an_unreachable_provider_for_a_bounded_time() {
+    let provider = Provider::start().await;
+    let server = provider
+        .server(&[ROLES[0], ROLES[1], ("SORTIE_OIDC_UNCONFIRMED_HOURS", "10")])
+        .await;
+    let down: [(Change, Change); 4] = [
+        (
+            |it| it.set().token_status = 503,
+            |it| it.set().token_status = 200,
+        ),
+        // A refusal of our own credentials says nothing about the user.
+        (
+            |it| it.set().token_status = 401,
+            |it| it.set().token_status = 200,
+        ),
+        (
+            |it| it.set().user_info_status = 503,
+            |it| it.set().user_info_status = 200,
+        ),
+        (
+            |it| it.set().header.kid = Some("two".to_owned()),
+            |it| it.set().header = key_header(),
+        ),
+    ];
+    for (fail, recover) in down {
+        provider.set().id_token = json!({ "roles": ["operator"] });
+        let mut tokens = pair(&provider, &server, "ann").await;
+        provider.set().id_token = json!({ "roles": [] });
+        fail(&provider);
+        for hours in [1, 8] {
+            server.clock.advance(HOUR * hours);
+            tokens = tokens.refreshed(&server).await;
+            let user = json_of(me(&server, &tokens.access), 200).await;
+            assert_eq!(user["roles"], json!(["user", "admin"]));
+        }
+        server.clock.advance(HOUR * 2);
+        assert_eq!(status_of(refresh(&server, &tokens.refresh)).await, 503);
+        recover(&provider);
+        server.clock.advance(CHECK_AGAIN);
+        tokens = tokens.refreshed(&server).await;
+        let user = json_of(me(&server, &tokens.access), 200).await;
+        assert_eq!(user["roles"], json!(["user"]));
+    }
+}
+
+#[tokio::test]
+async fn without_refresh_tokens_the_user_info_is_asked() {
+    let provider = Provider::start().await;
+    let server = provider.server(&ROLES).await;
+    provider.set().gives_refresh_tokens = false;
+    provider.set().user_info = json!({ "roles": ["operator"] });
+    let mut tokens = pair(&provider, &server, "ann").await;
+    provider.set().user_info = json!({});
+    server.clock.advance(CHECK_AGAIN);
+    tokens = tokens.refreshed(&server).await;
+    let user = json_of(me(&server, &tokens.access), 200).await;
+    assert_eq!(user["roles"], json!(["user"]));
+    // The access token there has expired, so nothing is known: for a day.
+    provider.set().user_info_status = 401;
+    server.clock.advance(HOUR);
+    tokens = tokens.refreshed(&server).await;
+    server.clock.advance(HOUR * 22);
+    tokens = tokens.refreshed(&server).await;
+    server.clock.advance(HOUR * 2);
+    assert_eq!(status_of(refresh(&server, &tokens.refresh)).await, 401);
+
+    // It has not expired, and is refused: the user may not stay.
+    provider.set().user_info_status = 200;
+    let tokens = pair(&provider, &server, "ann").await;
+    provider.set().user_info_status = 401;
+    server.clock.advance(CHECK_AGAIN);
+    assert_eq!(status_of(refresh(&server, &tokens.refresh)).await, 401);
+
+    // Roles that are in the ID token only cannot be evaluated again: kept for a day, not taken for none.
+    provider.set().user_info_status = 200;
+    provider.set().id_token = json!({ "roles": ["operator"] });
+    let tokens = pair(&provider, &server, "bob").await;
+    server.clock.advance(HOUR * 23);
+    let tokens = tokens.refreshed(&server).await;
+    let user = json_of(me(&server, &tokens.access), 200).await;
+    assert_eq!(user["roles"], json!(["user", "admin"]));
+    server.clock.advance(HOUR * 2);
+    assert_eq!(status_of(refresh(&server, &tokens.refresh)).await, 401);
+}
+
+#[tokio::test]
+async fn tabs_that_refresh_together_exchange_the_providers_token_once() {
+    let provider = Provider::start().await;
+    let server = provider.server(&ROLES).await;
+    let tokens = pair(&provider, &server, "ann").await;
+    server.clock.advance(CHECK_AGAIN);
+    let requests = (0..10).map(|_| status_of(refresh(&server, &tokens.refresh)));
+    assert_eq!(futures_util::future::join_all(requests).await, [200; 10]);
+    assert_eq!(provider.calls("token"), 2);
+    assert!(audit(&server, "action=sign_in.end").await.is_empty());
+    let again = pair(&provider, &server, "ann").await;
+    server.clock.advance(CHECK_AGAIN);
+    // The provider has replaced its refresh token, and each is good once there.
+    let again = again.refreshed(&server).await;
+    server.clock.advance(CHECK_AGAIN);
+    again.refreshed(&server).await;
+}
+
+#[tokio::test]
+async fn the_providers_tokens_are_stored_sealed_and_go_with_the_sign_in() {
+    let provider = Provider::start().await;
+    let server = provider.server(&[]).await;
+    let tokens = pair(&provider, &server, "ann").await;
+    let pool = database(&server).await;
+    let stored = async || -> Vec<String> {
+        sqlx::query_scalar("SELECT refresh_token || ' ' || access_token FROM oidc_sign_ins")
+            .fetch_all(&pool)
+            .await
+            .unwrap()
+    };
+    let rows = stored().await;
+    assert_eq!(rows.len(), 1);
+    assert!(rows[0].len() > 40 && !rows[0].contains("refresh-") && !rows[0].contains("access-"));
+    let logout = server.nobody().post("/api/auth/logout");
+    let body = json!({ "refresh_token": tokens.refresh });
+    assert_eq!(status_of(logout.json(&body)).await, 204);
+    assert!(stored().await.is_empty());
+
+    // A sign-in of which nothing is stored cannot be confirmed, and ends.
+    let tokens = pair(&provider, &server, "ann").await;
+    sqlx::query("DELETE FROM oidc_sign_ins")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(status_of(refresh(&server, &tokens.refresh)).await, 401);
+    assert_eq!(tokens.is_alive(&server).await, (false, false));
+}
+
+/// Sends a logout token.
+fn logout(server: &TestServer, token: &str) -> RequestBuilder {
+    let body: String = form_urlencoded::Serializer::new(String::new())
+        .append_pair("logout_token", token)
+        .finish();
+    server
+        .nobody()
+        .post("/api/auth/oidc/backchannel-logout")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body)
+}
+
+fn logout_header() -> Header {
+    let mut header = key_header();
+    header.typ = Some("logout+jwt".to_owned());
+    header
+}
+
+fn logout_claims(provider: &Provider, jti: &str) -> Value {
+    let now = support::START_MS / 1000;
+    json!({
+        "iss": provider.issuer, "aud": oidc_provider::CLIENT, "iat": now, "exp": now + 120, "jti": jti,
+        "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+    })
+}
+
+#[tokio::test]
+async fn the_provider_ends_sign_ins_of_a_session_or_a_subject() {
+    let provider = Provider::start().await;
+    let server = provider.server(&[]).await;
+    let signed_in = async |subject: &str, sid: &str| {
+        provider.set().id_token = json!({ "sid": sid });
+        pair(&provider, &server, subject).await
+    };
+    let phone = signed_in("ann", "s-1").await;
+    let laptop = signed_in("ann", "s-2").await;
+    let bob = signed_in("bob", "s-3").await;
+    let local = Pair::sign_in(&server).await;
+    let is_in = async |pair: &Pair| status_of(me(&server, &pair.access)).await == 200;
+
+    let mut claims = logout_claims(&provider, "1");
+    claims["sid"] = json!("s-1");
+    let by_session = provider.logout_token(&logout_header(), &claims);
+    let answer = logout(&server, &by_session).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(header(&answer, "cache-control"), "no-store");
+    assert_eq!(phone.is_alive(&server).await, (false, false));
+    assert!(is_in(&laptop).await && is_in(&bob).await);
+    // A token that names both ends no session of another subject.
+    let mut claims = logout_claims(&provider, "2");
+    claims["sid"] = json!("s-3");
+    claims["sub"] = json!("ann");
+    let mixed = provider.logout_token(&logout_header(), &claims);
+    assert_eq!(status_of(logout(&server, &mixed)).await, 200);
+    assert!(is_in(&laptop).await && is_in(&bob).await);
+
+    let mut claims = logout_claims(&provider, "3");
+    claims["sub"] = json!("ann");
+    let by_subject = provider.logout_token(&key_header(), &claims);
+    assert_eq!(status_of(logout(&server, &by_subject)).await, 200);
+    assert_eq!(laptop.is_alive(&server).await, (false, false));
+    assert!(is_in(&bob).await && is_in(&local).await);
+    let rows = audit(&server, "action=sign_in.end").await;
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert!(
+        rows[0]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("logout at the OpenID provider")
+    );
+
+    // Each is good once.
+    let again = signed_in("ann", "s-1").await;
+    for token in [&by_session, &by_subject] {
+        assert_eq!(status_of(logout(&server, token)).await, 400);
+    }
+    assert!(is_in(&again).await);
+}
+
+#[tokio::test]
+async fn a_logout_token_that_is_not_right_in_every_way_ends_nothing() {
+    let provider = Provider::start().await;
+    let server = provider.server(&[]).await;
+    let ann = pair(&provider, &server, "ann").await;
+    let now = support::START_MS / 1000;
+    let with = |name: &str, value: Value| {
+        let mut claims = logout_claims(&provider, "1");
+        claims["sub"] = json!("ann");
+        claims[name] = value;
+        claims
+    };
+    let without = |name: &str| {
+        let mut claims = with("jti", json!("1"));
+        claims.as_object_mut().unwrap().remove(name);
+        claims
+    };
+    let event = "http://schemas.openid.net/event/backchannel-logout";
+    let wrong = [
+        ("another issuer", with("iss", json!("https://evil.example"))),
+        ("no issuer", without("iss")),
+        ("another audience", with("aud", json!("other"))),
+        ("no audience", without("aud")),
+        ("no time", without("iat")),
+        ("an old one", with("iat", json!(now - 3600))),
+        ("from the future", with("iat", json!(now + 3600))),
+        ("expired", with("exp", json!(now - 61))),
+        ("a time that is text", with("exp", json!("soon"))),
+        ("no events", without("events")),
+        ("another event", with("events", json!({ "x": {} }))),
+        (
+            "an event that is no object",
+            with("events", json!({ event: true })),
+        ),
+        ("events in a list", with("events", json!([event]))),
+        ("a nonce", with("nonce", json!("x"))),
+        ("a nonce of null", with("nonce", Value::Null)),
+        ("no jti", without("jti")),
+        ("an empty jti", with("jti", json!(""))),
+        ("a jti that is a number", with("jti", json!(1))),
+        ("neither subject nor session", without("sub")),
+        ("a subject that is a list", with("sub", json!(["ann"]))),
+        ("a session that is no text", with("sid", json!(1))),
+        ("an empty session", with("sid", json!(""))),
+    ];
+    let mut tokens = Vec::new();
+    for (why, claims) in &wrong {
+        tokens.push((*why, provider.logout_token(&logout_header(), claims)));
+    }
+    let good = with("jti", json!("good"));
+    let mut header = logout_header();
+    header.crit = Some(vec!["x".to_owned()]);
+    tokens.push(("critical extension", provider.logout_token(&header, &good)));
+    header = logout_header();
+    header.typ = Some("at+jwt".to_owned());
+    tokens.push(("an access token", provider.logout_token(&header, &good)));
+    let shared = jsonwebtoken::EncodingKey::from_secret(b"secret");
+    let symmetric = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &good, &shared).unwrap();
+    tokens.push(("signed with the client secret", symmetric));
+    let other = jsonwebtoken::EncodingKey::from_ec_der(include_bytes!("../data/test-ec-2.der"));
+    let forged = jsonwebtoken::encode(&logout_header(), &good, &other).unwrap();
+    tokens.push(("signed with another key", forged));
+    tokens.push(("no token", "a.b.c".to_owned()));
+    tokens.push(("nothing", String::new()));
+    for (why, token) in &tokens {
+        support::problem(logout(&server, token), 400, "bad_request").await;
+        assert_eq!(status_of(me(&server, &ann.access)).await, 200, "{why}");
+    }
+    for body in ["", "logout_token", "x=y", "logout_token=a&logout_token=b"] {
+        let request = server.nobody().post("/api/auth/oidc/backchannel-logout");
+        support::problem(request.body(body), 400, "bad_request").await;
+    }
+    // It was none of that which a wrong one has used up.
+    let good = provider.logout_token(&logout_header(), &good);
+    assert_eq!(status_of(logout(&server, &good)).await, 200);
+    assert_eq!(status_of(me(&server, &ann.access)).await, 401);
+}
+
+#[tokio::test]
+async fn without_a_provider_there_is_no_back_channel() {
+    let server = TestServer::start().await;
+    assert_eq!(status_of(logout(&server, "a.b.c")).await, 404);
 }

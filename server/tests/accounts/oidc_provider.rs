@@ -19,7 +19,7 @@ use crate::support::{START_MS, TestServer};
 pub(crate) const CLIENT: &str = "sortie";
 const NOW: i64 = START_MS / 1000;
 
-/// What the provider knows and how it behaves; tests change it.
+/// State and behaviour of the provider, which tests change.
 pub(crate) struct Behaviour {
     /// Claims of the ID token besides the registered ones.
     pub(crate) id_token: Value,

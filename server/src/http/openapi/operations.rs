@@ -213,6 +213,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("GET", "/api/auth/oidc/login", "Signing in", "Go to the OpenID provider", &[(302, Empty), (303, Empty), (307, Empty)]).query(&[text("return_to")]),
     op("GET", "/api/auth/oidc/callback", "Signing in", "Come back from the OpenID provider", &[(302, Empty), (303, Empty), (307, Empty)])
         .query(&[text("code"), text("state"), text("error")]).open_query(),
+    op("POST", "/api/auth/oidc/backchannel-logout", "Signing in", "End sign-ins by the OpenID provider's logout_token, sent as a form (OpenID Connect Back-Channel Logout 1.0)", &[(200, Empty)]),
 
     op("GET", "/api/auth/sign-ins", "Signing in", "One's own sign-ins, the last used first", &[(200, Data(of::<Many<api::SignIn>>))]),
     op("DELETE", "/api/auth/sign-ins", "Signing in", "End one's other sign-ins", &[(204, Empty)]),
