@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::StorageError;
+use super::{Stale, StorageError};
 
 /// What is known of a growing object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,18 +18,6 @@ pub(crate) struct Entry {
     pub(crate) fence: i64,
     /// What the last holder that wrote one has written about it.
     pub(crate) manifest: String,
-}
-
-/// An object whose holder seems to be gone. Only a holder that is silent for a while by the clock of the observing
-/// server, too, is gone: a living one is heard again within that time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stale {
-    /// Id of the upload.
-    pub(crate) id: String,
-    /// When its holder was last heard, by the database's clock.
-    pub(crate) heard_ms: i64,
-    /// Everything has arrived; only its finish is missing.
-    pub(crate) processing: bool,
 }
 
 /// The book of holders. All servers see the same one.

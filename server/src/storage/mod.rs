@@ -24,7 +24,7 @@ use sortie_media::Patch;
 
 pub(crate) use disk::Disk;
 #[cfg(feature = "s3")]
-pub(crate) use ledger::{Entry, Ledger, Stale};
+pub(crate) use ledger::{Entry, Ledger};
 pub(crate) use local::LocalStorage;
 #[cfg(feature = "s3")]
 pub(crate) use s3::{Place, S3Storage};
@@ -227,6 +227,18 @@ pub(crate) struct Presigned<'a> {
     pub(crate) content_type: &'a str,
     /// How long the address holds.
     pub(crate) expires_in: Duration,
+}
+
+/// An object whose holder seems to be gone. Only a holder that is silent for a while by the clock of the observing
+/// server, too, is gone: a living one is heard again within that time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stale {
+    /// Id of the upload.
+    pub(crate) id: String,
+    /// When its holder was last heard, by the database's clock.
+    pub(crate) heard_ms: i64,
+    /// Everything has arrived; only its finish is missing.
+    pub(crate) processing: bool,
 }
 
 /// A place for recordings.
