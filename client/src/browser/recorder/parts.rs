@@ -41,8 +41,11 @@ pub(super) enum Job {
     Split,
 }
 
+/// Runs a job of the later module.
+type RunJob = fn(&Core, Job);
+
 thread_local! {
-    static RUN: Cell<Option<fn(&Core, Job)>> = const { Cell::new(None) };
+    static RUN: Cell<Option<RunJob>> = const { Cell::new(None) };
 }
 
 /// Does a job, as soon as that is [enabled](enable).
