@@ -45,7 +45,7 @@ pub fn warning(level: Level, max_bytes: u64) -> Option<String> {
             "{NEAR_PERCENT} % of the size limit of {limit} is used."
         )),
         Level::AlmostFull => Some(format!(
-            "{ALMOST_FULL_PERCENT} % of the size limit of {limit} is used. This recording ends soon."
+            "{ALMOST_FULL_PERCENT} % of the size limit of {limit} is used."
         )),
     }
 }

@@ -128,7 +128,7 @@ describe('lists of recordings', { timeout: 600_000 }, () => {
       await page.goto(`${server.origin}/recordings?sort=smallest&status=ready`);
       const link = page.locator(`a[href="/recordings/${ids[3]}"]`);
       await link.waitFor();
-      // What the event stream says comes after its hello.
+      // Its event arrives after the hello of the stream.
       await user.fetch(`/api/recordings/${ids[3]}`, {
         method: 'PATCH',
         headers: { 'content-type': 'application/json' },

@@ -8,7 +8,7 @@ use super::components::Header;
 use super::memory::ListMemory;
 use super::pages::{
     AdminPage, NotFoundPage, PasswordPage, PlayerPage, RecordPage, RecordingsPage, SignInPage,
-    TokensPage,
+    SignInsPage, TokensPage,
 };
 use super::record::Desk;
 use super::session::Session;
@@ -33,6 +33,7 @@ pub(super) fn App() -> impl IntoView {
                     <Route path=path!("/recordings") view=RecordingsPage />
                     <Route path=path!("/account/password") view=PasswordPage />
                     <Route path=path!("/account/tokens") view=TokensPage />
+                    <Route path=path!("/account/sign-ins") view=SignInsPage />
                     <Route path=path!("/admin/:tab?") view=AdminPage />
                     <Route path=path!("/recordings/:id") view=PlayerPage />
                 </FlatRoutes>

@@ -25,6 +25,9 @@ const SESSION_KEPT: &str = "sortie-session";
 /// Where this tab remembers why its last recording ended: the recording's ID, a line feed, the sentence.
 const END_KEPT: &str = "sortie-end";
 
+/// Code of the warning that a further part of the recording begins.
+const CONTINUED: &str = "continued";
+
 /// Where the pictures come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Picture {
@@ -74,6 +77,8 @@ pub(super) struct Desk {
     /// Estimated milliseconds until the size limit; `None` while unknown.
     pub(super) left_ms: RwSignal<Option<u64>>,
     meter: StoredValue<RateMeter>,
+    /// Bytes of the parts before the present one: the size limit holds for each part.
+    earlier_bytes: RwSignal<u64>,
     preview: StoredValue<Option<OpenSource>, LocalStorage>,
     recorder: StoredValue<Option<(Recorder, EventListener)>, LocalStorage>,
     watched: StoredValue<Option<Watched>, LocalStorage>,
@@ -111,6 +116,7 @@ impl Desk {
             done: RwSignal::new(None),
             left_ms: RwSignal::new(None),
             meter: StoredValue::new(RateMeter::default()),
+            earlier_bytes: RwSignal::new(0),
             preview: StoredValue::new_local(None),
             recorder: StoredValue::new_local(None),
             watched: StoredValue::new_local(None),
@@ -219,6 +225,7 @@ impl Desk {
         self.done.set(None);
         self.left_ms.set(None);
         self.meter.set_value(RateMeter::default());
+        self.earlier_bytes.set(0);
     }
 
     /// Why the recording with this ID ended, if it was made in this tab and not ended by hand.
@@ -232,14 +239,15 @@ impl Desk {
     pub(super) fn level(self) -> (Level, u64) {
         let max_bytes = self.session.max_size_bytes().unwrap_or(u64::MAX);
         let size_bytes = self.progress.with(|progress| progress.size_bytes);
-        (capacity::level(size_bytes, max_bytes), max_bytes)
+        let part_bytes = size_bytes.saturating_sub(self.earlier_bytes.get());
+        (capacity::level(part_bytes, max_bytes), max_bytes)
     }
 
     fn measure(self, progress: &Progress) {
         let max_bytes = untrack(|| self.session.max_size_bytes());
         let left_ms = self.meter.try_update_value(|meter| {
             meter.push(progress.recorded_ms, progress.size_bytes);
-            meter.left_ms(max_bytes?)
+            meter.left_ms(max_bytes?.saturating_add(self.earlier_bytes.get_untracked()))
         });
         let left_ms = left_ms.flatten();
         if self.left_ms.get_untracked() != left_ms {
@@ -392,7 +400,13 @@ impl Desk {
                 self.measure(&progress);
                 self.progress.set(progress);
             }
-            Event::Warning(warning) => self.warning.set(Some(warning.to_string())),
+            Event::Warning(warning) => {
+                if warning.code() == CONTINUED {
+                    let size_bytes = self.progress.with_untracked(|progress| progress.size_bytes);
+                    self.earlier_bytes.set(size_bytes);
+                }
+                self.warning.set(Some(warning.to_string()));
+            }
             Event::Stopped(reason) => {
                 self.stopped.set(live::stopped(reason));
                 self.stream.set(None);

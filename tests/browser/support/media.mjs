@@ -87,6 +87,22 @@ export async function sampleWebm(seconds = 2) {
   return stdout;
 }
 
+/** A file of about 100 kB a second, as a recorder streams it: the same five seconds again and again. */
+export async function loopedWebm(seconds) {
+  const options = { encoding: 'buffer', maxBuffer: MAX_OUTPUT };
+  const part = join(artifactsDir, `five-seconds-${process.pid}.webm`);
+  await mkdir(artifactsDir, { recursive: true });
+  await run('ffmpeg', [
+    '-v', 'error', '-y', '-f', 'lavfi', '-i', 'testsrc2=duration=5:size=640x360:rate=15',
+    '-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-b:v', '800k', '-g', '75', part,
+  ], options);
+  const { stdout } = await run('ffmpeg', [
+    '-v', 'error', '-stream_loop', '-1', '-i', part, '-t', String(seconds), '-c', 'copy', '-f', 'webm', '-live', '1', 'pipe:1',
+  ], options);
+  await rm(part);
+  return stdout;
+}
+
 /**
  * Hours of small pictures, one a second, as a recorder streams them: without an index and without a duration. It is the
  * same minute again and again, so that making it costs nothing.

@@ -88,6 +88,10 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
                             </A>
                         }
                     })}
+                <A href="/account/sign-ins" attr:class="menu-item" on:click=close>
+                    <Icon glyph=Glyph::Screen />
+                    "Sign-ins"
+                </A>
                 <A href="/account/tokens" attr:class="menu-item" on:click=close>
                     <Icon glyph=Glyph::Key />
                     "API tokens"

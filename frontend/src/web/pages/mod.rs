@@ -8,6 +8,7 @@ mod player;
 mod record;
 mod recordings;
 mod sign_in;
+mod sign_ins;
 mod tokens;
 
 pub(super) use admin::{ADMIN, AdminPage};
@@ -18,4 +19,5 @@ pub(super) use player::PlayerPage;
 pub(super) use record::RecordPage;
 pub(super) use recordings::RecordingsPage;
 pub(super) use sign_in::SignInPage;
+pub(super) use sign_ins::SignInsPage;
 pub(super) use tokens::TokensPage;

@@ -5,7 +5,7 @@ use leptos::ev;
 use leptos::prelude::*;
 use sortie_api::ChangePassword;
 
-use crate::web::components::{Gate, Heading, TextField};
+use crate::web::components::{CheckField, Gate, Heading, TextField};
 use crate::web::sending::Sending;
 
 /// The form for a new password.
@@ -27,6 +27,7 @@ fn PasswordForm() -> impl IntoView {
     let current = RwSignal::new(String::new());
     let new = RwSignal::new(String::new());
     let again = RwSignal::new(String::new());
+    let ends_tokens = RwSignal::new(false);
     let is_done = RwSignal::new(false);
     let submit = move |event: ev::SubmitEvent| {
         event.prevent_default();
@@ -39,7 +40,7 @@ fn PasswordForm() -> impl IntoView {
         let change = ChangePassword {
             current_password: current.get_untracked(),
             new_password: new.get_untracked(),
-            revoke_tokens: false,
+            revoke_tokens: ends_tokens.get_untracked(),
         };
         sending.send(
             async move |api| api.tell(Method::POST, "/api/auth/password", &change).await,
@@ -75,6 +76,7 @@ fn PasswordForm() -> impl IntoView {
                 autocomplete="new-password"
                 value=again
             />
+            <CheckField id="end-tokens" label="End my API tokens, too" value=ends_tokens />
             <p class="saved" role="status">
                 {move || is_done.get().then_some("Password changed. You are signed out everywhere else.")}
             </p>

@@ -36,7 +36,8 @@ pub(in crate::web) fn SignInsPage() -> impl IntoView {
 
 #[component]
 fn OwnSignIns() -> impl IntoView {
-    let sign_ins = Loaded::new(|api| async move { api.get::<Vec<sortie_api::SignIn>>(ROUTE).await });
+    let sign_ins =
+        Loaded::new(|api| async move { api.get::<Vec<sortie_api::SignIn>>(ROUTE).await });
     sign_ins.load();
     let asked = RwSignal::new(None::<Question>);
     let again = move || {

@@ -46,6 +46,21 @@ pub(in crate::web) fn TokensPage() -> impl IntoView {
     }
 }
 
+/// The user's own tokens, on the page of their sign-ins.
+#[component]
+pub(super) fn OwnTokens() -> impl IntoView {
+    let is_making = RwSignal::new(false);
+    view! {
+        <div class="page-head">
+            <h2 id="own-tokens-heading" tabindex="-1">
+                "API tokens"
+            </h2>
+            <Create is_making=is_making />
+        </div>
+        <Tokens route=OWN named_by="own-tokens-heading" is_making=is_making />
+    }
+}
+
 /// Everybody's tokens, for administrators.
 #[component]
 pub(super) fn TokensTab() -> impl IntoView {

@@ -258,7 +258,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("DELETE", "/api/uploads/{id}", "Uploads (tus)", "Give an upload up, and what it brought", &[(204, Empty)]).tus(),
 
     op("GET", "/api/admin/users", "Administration", "Everybody, by name; the header Link has the next page", &[(200, Data(of::<Many<api::User>>))]).query(USERS),
-    op("POST", "/api/admin/users", "Administration", "Make somebody", &[(201, Data(of::<api::User>))]).takes(Json(of::<api::NewUser>)),
+    op("POST", "/api/admin/users", "Administration", "Create a user", &[(201, Data(of::<api::User>))]).takes(Json(of::<api::NewUser>)),
     op("GET", "/api/admin/users/{id}", "Administration", "Somebody", &[(200, Data(of::<api::User>))]),
     op("PATCH", "/api/admin/users/{id}", "Administration", "Change somebody", &[(200, Data(of::<api::User>))]).takes(Json(of::<api::UserUpdate>)),
     op("PUT", "/api/admin/users/{id}", "Administration", "Change somebody", &[(200, Data(of::<api::User>))]).takes(Json(of::<api::UserUpdate>)),

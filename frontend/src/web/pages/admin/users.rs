@@ -1,19 +1,20 @@
-use std::sync::Arc;
+mod delete_user;
 
 use gloo_net::http::Method;
 use leptos::ev;
 use leptos::prelude::*;
 use sortie_api::{NewUser, Role, User, UserSource, UserUpdate};
 
+use self::delete_user::DeleteUser;
 use crate::listing::Page;
 use crate::query;
 use crate::web::api::item_path;
 use crate::web::components::{
-    Cell, CheckField, Confirm, Filters, Glyph, Icon, Listing, Moment, Question, Refresh,
-    SearchField, Sheet, SheetEnd, TextField, removing,
+    Cell, CheckField, Filters, Glyph, Icon, Listing, Moment, Refresh, SearchField, Sheet, SheetEnd,
+    TextField,
 };
-use crate::web::dom;
 use crate::web::loaded::Loaded;
+use crate::web::pages::sign_ins::UserSignIns;
 use crate::web::place::Place;
 use crate::web::sending::Sending;
 
@@ -41,10 +42,9 @@ pub(super) fn UsersTab() -> impl IntoView {
         )
     });
     let users = Loaded::list(address);
-    let asked = RwSignal::new(None::<Question>);
+    let deleting = RwSignal::new(None::<User>);
     let subject = RwSignal::new(None::<Subject>);
-    let row =
-        move |user: User| view! { <UserRow user=user subject=subject asked=asked users=users /> };
+    let row = move |user: User| view! { <UserRow user=user subject=subject deleting=deleting /> };
     view! {
         <div class="page-head">
             <h2 id=HEADING tabindex="-1">"Users"</h2>
@@ -77,7 +77,15 @@ pub(super) fn UsersTab() -> impl IntoView {
                 subject.get().map(|about| view! { <UserForm about=about subject=subject users=users /> })
             }}
         </Sheet>
-        <Confirm asked=asked />
+        <Sheet
+            is_open=Signal::derive(move || deleting.with(Option::is_some))
+            on_close=move |()| deleting.set(None)
+            named_by="delete-user-heading"
+        >
+            {move || {
+                deleting.get().map(|user| view! { <DeleteUser user=user deleting=deleting users=users /> })
+            }}
+        </Sheet>
     }
 }
 
@@ -85,8 +93,7 @@ pub(super) fn UsersTab() -> impl IntoView {
 fn UserRow(
     user: User,
     subject: RwSignal<Option<Subject>>,
-    asked: RwSignal<Option<Question>>,
-    users: Loaded<Page<User>>,
+    deleting: RwSignal<Option<User>>,
 ) -> impl IntoView {
     let source = match user.source {
         UserSource::Local => "Password",
@@ -100,20 +107,7 @@ fn UserRow(
     } else {
         "User"
     };
-    let path = item_path(ROUTE, &user.id);
-    let question = Question {
-        heading: "Delete this user?".to_owned(),
-        subject: user.username.clone(),
-        consequence: "cannot sign in any more, and their tokens end. This cannot be undone."
-            .to_owned(),
-        action: "Delete",
-        work: removing(path),
-        done: Arc::new(move || {
-            // The button that had the focus goes with its row.
-            dom::focus(HEADING);
-            users.load();
-        }),
-    };
+    let doomed = user.clone();
     let about = user.clone();
     view! {
         <tr role="row">
@@ -144,7 +138,7 @@ fn UserRow(
                     type="button"
                     class="button button-quiet"
                     aria-label=format!("Delete {}", user.username)
-                    on:click=move |_| asked.set(Some(question.clone()))
+                    on:click=move |_| deleting.set(Some(doomed.clone()))
                 >
                     <Icon glyph=Glyph::Trash />
                     "Delete"
@@ -182,6 +176,7 @@ fn UserForm(
         None => "Add user".to_owned(),
         Some(user) => format!("Edit {}", user.username),
     };
+    let user_id = existing.as_ref().map(|user| user.id.clone());
     let path = existing.map(|user| item_path(ROUTE, &user.id));
 
     let submit = move |event: ev::SubmitEvent| {
@@ -249,6 +244,7 @@ fn UserForm(
             <CheckField id="user-admin" label="Administrator" value=is_admin />
             {(!is_new)
                 .then(|| view! { <CheckField id="user-disabled" label="Disabled" value=is_disabled /> })}
+            {user_id.map(|user_id| view! { <UserSignIns user_id=user_id /> })}
             <SheetEnd
                 sending=sending
                 on_cancel=move |()| subject.set(None)
