@@ -313,6 +313,7 @@ impl Server {
         let retaining = tokio::spawn({
             let (retention, stopping) = (retention.clone(), stopping.clone());
             let watch = Arc::clone(retention.clock_watch());
+            let accounts = state.accounts.clone();
             let enabled = state.config.recording_enabled;
             async move {
                 while stopping
@@ -321,6 +322,7 @@ impl Server {
                     .is_some()
                 {
                     watch.tick().await;
+                    accounts.clean_up(watch.is_trusted()).await;
                     if enabled {
                         retention.tick().await;
                     }

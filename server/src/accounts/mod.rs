@@ -29,6 +29,7 @@ mod standing;
 mod tokens;
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ const SECRET_SETTING: &str = "jwt_secret";
 
 /// How long a spent refresh token may come again without being taken for a stolen one.
 const REUSE_GRACE_MS: i64 = 10_000;
+/// Interval at which expired sign-ins are removed.
+const CLEAN_UP_EVERY_MS: i64 = 60 * 60 * 1000;
 
 /// How long a spent refresh token keeps its row: the grace, and plenty for replicas whose clocks disagree. After
 /// that its sign-in's name in it is enough to know it by.
@@ -218,6 +221,8 @@ struct Inner {
     recording: RecordingTokens,
     standing: Standing,
     lifetimes: Lifetimes,
+    /// Monotonic time of the next removal of expired sign-ins.
+    next_clean_up_ms: AtomicI64,
     guesses: Mutex<Backoff>,
     /// Notified when an attempt has its outcome.
     guess_settled: Notify,
@@ -263,6 +268,7 @@ impl Accounts {
                 recording: RecordingTokens::new(secret.as_bytes()),
                 standing: Standing::default(),
                 lifetimes: Lifetimes::new(config),
+                next_clean_up_ms: AtomicI64::new(0),
                 guesses: Mutex::default(),
                 guess_settled: Notify::new(),
                 guesses_waiting: Semaphore::new(WAITING_MAX),
@@ -443,8 +449,8 @@ impl Accounts {
                 let sign_in = catalog.sign_in(family).await?.ok_or(TokenError::Invalid)?;
                 return self.reused(sign_in.user_id, family).await;
             };
+            // An expired one is removed later: the clock may be wrong.
             let Some((sign_in, user)) = self.living(&row.family, now_ms).await? else {
-                self.end(&row.family).await?;
                 return Err(TokenError::Expired.into());
             };
             if row.expires_ms <= now_ms {
@@ -574,6 +580,44 @@ impl Accounts {
         self.inner.standing.forget_user(user_id);
     }
 
+    /// Removes expired sign-ins, once an hour. To be called every few seconds; while the clock is not trusted nothing is
+    /// removed, and as soon as it is again what a clock ahead has issued gets an ordinary lifetime.
+    pub(crate) async fn clean_up(&self, is_clock_trusted: bool) {
+        let Inner {
+            catalog,
+            clock,
+            lifetimes,
+            next_clean_up_ms,
+            ..
+        } = &*self.inner;
+        if !is_clock_trusted {
+            next_clean_up_ms.store(0, Ordering::SeqCst);
+            return;
+        }
+        let monotonic_ms = clock.monotonic_ms();
+        if monotonic_ms < next_clean_up_ms.load(Ordering::SeqCst) {
+            return;
+        }
+        next_clean_up_ms.store(
+            monotonic_ms.saturating_add(CLEAN_UP_EVERY_MS),
+            Ordering::SeqCst,
+        );
+        let now_ms = clock.now_ms();
+        let (absolute_ms, idle_ms) = (
+            now_ms.saturating_sub(lifetimes.absolute_ms),
+            now_ms.saturating_sub(lifetimes.idle_ms),
+        );
+        let cleaned = async {
+            catalog.bound_future_sign_ins(now_ms).await?;
+            catalog
+                .purge_expired_sign_ins(absolute_ms, idle_ms, now_ms)
+                .await
+        };
+        if let Err(error) = cleaned.await {
+            tracing::warn!("expired sign-ins stay for now: {error}");
+        }
+    }
+
     /// A new sign-in of a user who has shown who they are; `None` if the user is disabled or gone by now, or what
     /// ends all of their sign-ins has happened since the row was read.
     async fn begin(
@@ -581,20 +625,8 @@ impl Accounts {
         mut user: UserRow,
         source: &SignInSource,
     ) -> Result<Option<SignedIn>, IssueError> {
-        let Inner {
-            catalog,
-            clock,
-            lifetimes,
-            ..
-        } = &*self.inner;
+        let Inner { catalog, clock, .. } = &*self.inner;
         let now_ms = clock.now_ms();
-        catalog
-            .purge_expired_sign_ins(
-                now_ms.saturating_sub(lifetimes.absolute_ms),
-                now_ms.saturating_sub(lifetimes.idle_ms),
-                now_ms,
-            )
-            .await?;
         let sign_in = SignInRow {
             id: Uuid::new_v4().to_string(),
             user_id: user.id.clone(),
@@ -744,7 +776,7 @@ impl Accounts {
             let admission = guesses
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .begin(&key, clock.now_ms());
+                .begin(&key, clock.monotonic_ms());
             match admission {
                 Admission::Go => {
                     return Ok(Attempt {
@@ -791,7 +823,7 @@ impl Attempt<'_> {
             .guesses
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .end(&self.key, outcome, inner.clock.now_ms());
+            .end(&self.key, outcome, inner.clock.monotonic_ms());
         inner.guess_settled.notify_waiters();
     }
 }

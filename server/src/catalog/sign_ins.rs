@@ -42,6 +42,9 @@ pub(crate) enum Rotation {
     Ended,
 }
 
+/// Times of servers on one database may differ by this much.
+const FUTURE_LEEWAY_MS: i64 = 5 * 60 * 1000;
+
 impl Catalog {
     /// Stores a new sign-in with its first refresh token; `false` if its user is gone, disabled or of another
     /// generation than `generation`.
@@ -252,6 +255,24 @@ impl Catalog {
             sqlx::query(statement)
                 .bind(user_id)
                 .bind(user_id)
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the lifetimes of sign-ins that a clock ahead has begun or renewed begin now: else they would last for as long
+    /// as it was ahead.
+    pub(crate) async fn bound_future_sign_ins(&self, now_ms: i64) -> Result<(), CatalogError> {
+        for statement in [
+            "UPDATE sign_ins SET created_ms = $1 WHERE created_ms > $2",
+            "UPDATE sign_ins SET last_used_ms = $1 WHERE last_used_ms > $2",
+            "UPDATE refresh_tokens SET created_ms = $1, expires_ms = $1 + (expires_ms - created_ms), \
+             spent_ms = CASE WHEN spent_ms > $1 THEN $1 ELSE spent_ms END WHERE created_ms > $2",
+        ] {
+            sqlx::query(statement)
+                .bind(now_ms)
+                .bind(now_ms.saturating_add(FUTURE_LEEWAY_MS))
                 .execute(&self.pool)
                 .await?;
         }
