@@ -83,13 +83,21 @@ export class Recorder extends EventTarget {
   /** Goes on after a pause. */
   resume(): Promise<void>;
   /**
-   * Ends the recording. Resolves when the server holds all of it.
+   * Ends the recording. Resolves when the server holds all of it. Every call settles in the same way: with the same
+   * result, or with the error that ended the recording. While it is starting it cancels the start; then, and after
+   * {@link abort}, it rejects with `aborted`. A rejection that nothing waits for is not reported as unhandled.
    *
-   * `sessionEnded`: it is not the person who stops, but the session that was watched is over.
+   * `sessionEnded`: it is not the person who stops, but the session that was watched is over. A recorder of our server
+   * learns that from the server, too.
    */
   stop(options?: { sessionEnded?: boolean }): Promise<RecorderDone>;
-  /** Ends the recording and discards it, on the server too. */
+  /** Ends the recording and discards it, on the server too. That is no error: there is no `error` event. */
   abort(): Promise<void>;
+  /**
+   * Settles when the recording has ended: with what {@link stop} resolves to, with `null` when it was aborted or its
+   * start was cancelled, or with the error that ended it.
+   */
+  readonly finished: Promise<RecorderDone | null>;
 
   /** Calls `listener` whenever the event happens; what it answers takes the listener off again. */
   on<Name extends keyof RecorderEvents>(name: Name, listener: (value: RecorderEvents[Name]) => void): () => void;

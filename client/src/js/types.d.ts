@@ -17,7 +17,7 @@ export type RecorderErrorCode =
 export type RecorderWarningCode =
   | 'no_microphone' | 'no_shared_audio' | 'audio_ended' | 'backlog' | 'stop_not_announced' | 'encoder'
   | 'not_durable' | 'storage_low' | 'storage_full' | 'no_data' | 'restarted' | 'slept'
-  | 'tainted_canvas' | 'unreachable';
+  | 'tainted_canvas' | 'unreachable' | 'continued' | 'left_out' | 'video_ended';
 
 /** Where bytes go and who sends them. Exactly one of `server` and `endpoint` is needed. */
 export interface TargetOptions {
@@ -27,7 +27,11 @@ export interface TargetOptions {
   session?: string;
   /** The URL where any other tus 1.0 server creates uploads. */
   endpoint?: string;
-  /** Gives a bearer token; called again when it has expired. Without it cookies are sent. */
+  /**
+   * Gives a bearer token; called again when it has expired. Without it cookies are sent. When it rejects, or the token
+   * is refused, `start()` rejects with `signed_out` and the original error as `cause`; a recording that runs waits
+   * (`waiting.reason` is `'sign_in'`) and asks again with backoff.
+   */
   getToken?: () => string | Promise<string>;
 }
 
@@ -91,7 +95,12 @@ export interface RecorderProgress {
   /** What keeps the pending bytes: only `'memory'` does not survive a crash. */
   spool: 'opfs' | 'indexeddb' | 'memory';
   /** Why nothing is being sent just now; nothing is lost meanwhile. */
-  waiting: null | { reason: 'offline' } | { reason: 'retry'; inMs: number } | { reason: 'sign_in' };
+  waiting:
+    | null
+    | { reason: 'offline' }
+    | { reason: 'retry'; inMs: number }
+    /** `cause` is what `getToken` threw last, if it did. */
+    | { reason: 'sign_in'; cause?: unknown };
 }
 
 export interface RecorderDone {
@@ -102,8 +111,10 @@ export interface RecorderDone {
   sizeBytes: number;
   mimeType: string;
   /**
-   * When the encoder had fallen silent and was started anew (warning `restarted`), there are several recordings: their
-   * ids, or upload URLs, in order. `recorded` and `sizeBytes` are of all of them, the rest is of the last one.
+   * The parts in order, if there are several: their ids, or upload URLs with another server. `recorded` and `sizeBytes`
+   * are of all of them. A recording is continued in a further part when the server had ended the upload or takes no more
+   * in one (warning `continued`): `recordingId` is then that of the first part, `uploadUrl` that of the last one. When
+   * the encoder had fallen silent and was started anew (warning `restarted`), both are those of the last recording.
    */
   parts?: string[];
 }
