@@ -10,13 +10,14 @@ import { Site } from './site.mjs';
 /**
  * Starts them before the tests of the suite in which this is called, and ends them after, as `site`, `server`, `browser`
  * (with a `context`) and `api`. `start` is another way to start the browser; pages of `origin` may record, too.
+ * `environment` sets variables of the server.
  */
-export function useSite({ start, origin } = {}) {
+export function useSite({ start, origin, environment } = {}) {
   const stage = {};
   before(async () => {
     stage.site = await Site.start();
     const origins = [stage.site.origin, ...(origin ? [await origin()] : [])];
-    stage.server = await Server.start({ SORTIE_CORS_ORIGINS: origins.join() });
+    stage.server = await Server.start({ SORTIE_CORS_ORIGINS: origins.join(), ...environment });
     stage.api = await Api.signIn(stage.server.origin);
     stage.browser = await (start ?? launch)();
     if (!start) stage.context = await stage.browser.newContext();
