@@ -52,8 +52,8 @@ pub(super) fn DeleteUser(
             async move |api| api.remove(&path).await,
             move |()| {
                 deleting.set(None);
-                // The button that had the focus goes with its row.
-                dom::focus(HEADING);
+                // The button that had the focus goes with its row. The dialog gives the focus back when it closes.
+                request_animation_frame(|| dom::focus(HEADING));
                 users.load();
             },
         );
