@@ -32,5 +32,17 @@ fn main() -> std::io::Result<()> {
     for patch in &finish.patches {
         write(&mut file, patch).ok_or(ErrorKind::InvalidData)?;
     }
+    for left in finish.left_out {
+        println!(
+            "{} bytes at {} are left out: {}",
+            left.length, left.offset, left.reason
+        );
+    }
+    for hidden in finish.hidden {
+        println!(
+            "{} bytes at {} are hidden: {}",
+            hidden.length, hidden.offset, hidden.reason
+        );
+    }
     std::fs::write(output, file)
 }

@@ -21,7 +21,8 @@ const MP4_FIRST_BOXES: [&[u8; 4]; 15] = [
 pub struct Options {
     /// Whether bytes behind the front matter may be patched (default: yes).
     ///
-    /// Without it, as with object storage, every patch lies before the first cluster. Then clusters keep an
+    /// Without it, as with object storage, every patch lies before the first cluster, or behind what is
+    /// [`settled`](Indexer::settled), which stands still from the first of these on. Then clusters keep an
     /// unknown size, and so does the Segment: a little less tidy, and just as seekable. An MP4 whose fragments have
     /// absolute offsets then does not play before it is finished.
     pub patch_clusters: bool,
@@ -208,7 +209,7 @@ impl Indexer {
     /// comes next. It never decreases, and is 0 as long as finishing could fail.
     ///
     /// With [`Options::patch_clusters`] switched off, all patches that come once it is not 0 lie in the head
-    /// room: the rest may be handed to a storage that cannot overwrite. Of an MP4 that is not fragmented nothing
+    /// room or behind it: what is settled may be handed to a storage that cannot overwrite. Of an MP4 that is not fragmented nothing
     /// is certain before the end, because its index may turn out to be broken.
     #[must_use]
     pub fn settled(&self) -> u64 {

@@ -14,6 +14,9 @@
 //! |------------- our head ------------|-- the sender's head --|------- stream ---------|- appended
 //! ```
 //!
+//! Cues that fit in our head, some 150 of them, are there and not at the end: a player that is asked to jump need not
+//! fetch the end first.
+//!
 //! The sender's own head stays where it is, hidden in the payload of a Void element. Because our head is written
 //! as soon as the tracks are described, the file is a valid live recording at any moment from then on, even when
 //! the process is killed.
@@ -29,7 +32,14 @@
 //! - **No decoding**: it does not know whether a frame shows anything.
 //! - **No second muxer**: frames stay in the order, the clusters and the tracks the sender gave them. Where there is
 //!   no sender, but an encoder beside us, [`Fragmenter`] makes the stream.
-//! - **No joining**: of several Segments in one stream the first counts.
+//!
+//! # Nothing is lost
+//!
+//! Every byte of the stream is in the stored file or named in [`Finish::left_out`]. Several WebM or Matroska recordings
+//! in one stream are joined, if their tracks are the same: each further head becomes a Void, and the clusters behind it
+//! get times that follow. What cannot be joined, lies behind the end of the Segment or is damaged stays in the file, in
+//! a Void, and is named in [`Finish::hidden`]. A recording that begins at one hour begins at 0; how far its clusters are
+//! moved is noted in its hidden head, so that a scan after a restart goes on with the same shift.
 //!
 //! # Example
 //!

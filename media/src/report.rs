@@ -111,9 +111,9 @@ pub enum LeftOutReason {
     /// Bytes behind the end of the recording that belong to no recording.
     #[error("The data behind the end of the recording is not part of a recording.")]
     TrailingData,
-    /// A further recording in the same stream whose tracks differ from those of the first.
+    /// A further recording in the same stream that cannot be joined with the first.
     #[error(
-        "A further recording follows whose tracks differ from those of the first. It cannot be played together with it."
+        "A further recording follows that cannot be joined with the first: its tracks differ, or its times cannot be changed."
     )]
     OtherRecording,
     /// Frames that the file's index cannot describe.
@@ -144,6 +144,27 @@ impl LeftOutReason {
             Self::TrailingData => "trailing_data",
             Self::OtherRecording => "other_recording",
             Self::NoTrack => "no_track",
+        }
+    }
+
+    /// Bytes of the size of a Void that hides a part of a WebM for this reason. No muxer pads to such a width, so a
+    /// later scan finds the reason again.
+    pub(crate) fn void_width(self) -> Option<usize> {
+        match self {
+            Self::OtherRecording => Some(5),
+            Self::TrailingData => Some(6),
+            Self::Damaged => Some(7),
+            _ => None,
+        }
+    }
+
+    /// The reason that a Void whose size takes `width` bytes stands for.
+    pub(crate) fn of_void_width(width: u64) -> Option<Self> {
+        match width {
+            5 => Some(Self::OtherRecording),
+            6 => Some(Self::TrailingData),
+            7 => Some(Self::Damaged),
+            _ => None,
         }
     }
 

@@ -127,6 +127,49 @@ fn finished_files_are_ordinary_files() {
     }
 }
 
+/// The same recording twice in one stream, as `cat` and a tus concatenation make it.
+#[test]
+fn joined_recordings_play_one_after_the_other() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for name in FIXTURES {
+        let one = fixture(name);
+        for options in [Options::default(), Options::default().patch_clusters(false)] {
+            let (alone, once) = store(&one, options).expect("playable");
+            let frames = packets(&write(&alone, &directory, name)).len();
+            let (stored, finish) = store(&[&one[..], &one].concat(), options).expect("playable");
+            assert!(finish.hidden.is_empty(), "{name}: {:?}", finish.hidden);
+            let index = finish.left_out.iter().all(|left| left.reason.is_harmless());
+            assert!(index, "{name}: {:?}", finish.left_out);
+            let file = write(&stored, &directory, name);
+            assert_eq!(
+                check(&file, &finish),
+                2 * frames,
+                "{name}: every frame of both"
+            );
+            let twice = finish.duration_ms.abs_diff(2 * once.duration_ms);
+            assert!(twice <= 2, "{name}: {} ms", finish.duration_ms);
+        }
+    }
+}
+
+#[test]
+fn hidden_recordings_do_not_disturb_players() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let one = fixture("chromium-vp9-opus.webm");
+    for behind in [
+        fixture("chromium-avc1-mkv.mkv"),
+        b"no recording at all".to_vec(),
+    ] {
+        for options in [Options::default(), Options::default().patch_clusters(false)] {
+            let (stored, finish) = store(&[&one[..], &behind].concat(), options).expect("playable");
+            let frames = check(&write(&stored, &directory, "hidden.webm"), &finish);
+            let (alone, _) = store(&one, options).expect("playable");
+            let file = write(&alone, &directory, "alone.webm");
+            assert_eq!(frames, packets(&file).len());
+        }
+    }
+}
+
 #[test]
 fn an_index_entry_for_every_keyframe() {
     let directory = tempfile::tempdir().expect("a temporary directory");

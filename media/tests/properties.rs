@@ -30,7 +30,7 @@ fn repairing(stream: &[u8]) -> Options {
     Options::default().stream_length(stream.len() as u64)
 }
 
-/// A recording with a few bytes changed, cut out or put in.
+/// A recording, or several of them with other bytes between, with a few bytes changed, cut out or put in.
 struct Damaged {
     bytes: Vec<u8>,
     story: String,
@@ -48,9 +48,18 @@ fn damaged() -> impl Strategy<Value = Damaged> {
         0usize..20,
         prop::collection::vec(any::<u8>(), 0..20),
     );
-    (0..STREAMS.len(), prop::collection::vec(damage, 0..6)).prop_map(|(index, damages)| {
+    let further = (0..FIXTURES.len(), prop::collection::vec(any::<u8>(), 0..30));
+    let further = prop::collection::vec(further, 0..3);
+    let damages = prop::collection::vec(damage, 0..6);
+    (0..STREAMS.len(), further, damages).prop_map(|(index, further, damages)| {
         let mut bytes = STREAMS[index].clone();
         let mut story = names().nth(index).unwrap_or_default().to_owned();
+        // Further recordings are joined in Matroska only.
+        for (index, junk) in further.into_iter().filter(|_| index < FIXTURES.len()) {
+            bytes.extend(&junk);
+            bytes.extend(&STREAMS[index]);
+            story += &format!(", {junk:?}, {}", names().nth(index).unwrap_or_default());
+        }
         for (at, cut, insert) in damages {
             let at = at.index(bytes.len());
             let end = bytes.len().min(at + cut);
@@ -69,6 +78,61 @@ fn split<'a>(bytes: &'a [u8], at: &[Index]) -> Vec<&'a [u8]> {
     cuts.windows(2)
         .map(|pair| &bytes[pair[0]..pair[1]])
         .collect()
+}
+
+/// Checks that every byte is in the stored file or in a range that is left out, and is stored as it came.
+#[track_caller]
+fn check_accounts(stream: &[u8], options: Options) {
+    let mut stored = Stored::new();
+    let (indexer, mut patches) = stored.receive(options, stream.chunks(1009));
+    let Ok(finish) = indexer.finish() else {
+        return;
+    };
+    stored.finish(&finish);
+    patches.extend(finish.patches.iter().cloned());
+    let kept = usize::try_from(finish.keep - HEAD_ROOM).expect("small");
+    let mut at = kept as u64;
+    for left in &finish.left_out {
+        assert_eq!(
+            left.offset, at,
+            "in order and side by side: {:?}",
+            finish.left_out
+        );
+        assert!(left.length > 0, "{:?}", finish.left_out);
+        at += left.length;
+    }
+    assert_eq!(at, stream.len() as u64, "all of it: {:?}", finish.left_out);
+    let mut end = 0;
+    for hidden in &finish.hidden {
+        assert!(
+            hidden.offset >= end && hidden.length > 0,
+            "{:?}",
+            finish.hidden
+        );
+        end = hidden.offset + hidden.length;
+    }
+    assert!(
+        end <= kept as u64,
+        "hidden in the file: {:?}",
+        finish.hidden
+    );
+    assert!(finish.hidden.len() <= 64);
+
+    let mut patched = vec![false; stored.bytes.len()];
+    for patch in &patches {
+        let from = usize::try_from(patch.position).expect("small");
+        let to = (from + patch.bytes.len()).min(patched.len());
+        if from < to {
+            patched[from..to].fill(true);
+        }
+    }
+    let room = common::head_room();
+    for (at, byte) in stream[..kept].iter().enumerate() {
+        assert!(
+            patched[room + at] || stored.bytes[room + at] == *byte,
+            "byte {at} is another one"
+        );
+    }
 }
 
 type Outcome = (Vec<Patch>, Result<Finish, Unplayable>);
@@ -109,6 +173,24 @@ proptest! {
         prop_assert_eq!(&scan(options, split(&bytes, &at)), &whole);
         prop_assert_eq!(&scan(options, bytes.chunks(1)), &whole);
         prop_assert_eq!(&scan_skipping(options, &bytes).0, &whole);
+    }
+
+    /// What is not in the stored file is named, and what is there is what arrived, but for patches.
+    #[test]
+    fn received_bytes_are_stored_or_named(damaged in damaged(), cut in any::<Index>(), options in options(), repair in any::<bool>()) {
+        let cut = cut.index(damaged.bytes.len() + 1);
+        for bytes in [&damaged.bytes[..], &damaged.bytes[..cut]] {
+            let options = if repair { options.stream_length(bytes.len() as u64) } else { options };
+            check_accounts(bytes, options);
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_stored_or_named(bytes in prop::collection::vec(any::<u8>(), 0..3000), options in options()) {
+        for prefix in [0, 4, 145] {
+            let stream: Vec<_> = STREAMS[0][..prefix].iter().chain(&bytes).copied().collect();
+            check_accounts(&stream, options);
+        }
     }
 
     #[test]
@@ -182,7 +264,7 @@ proptest! {
     }
 
     #[test]
-    fn lost_and_torn_patches_do_no_harm(damaged in damaged(), losses in prop::collection::vec(0usize..9, 1..50)) {
+    fn torn_sizes_and_lost_voids_do_no_harm(damaged in damaged(), losses in prop::collection::vec(0usize..9, 1..50)) {
         let bytes = damaged.bytes;
         // Each patch is written up to some byte; then the process dies and everything is scanned again.
         let (mut stored, mut indexer) = (Stored::new(), Indexer::new());
@@ -191,12 +273,18 @@ proptest! {
             stored.bytes.extend_from_slice(chunk);
             indexer.push(chunk);
             while let Some(mut patch) = indexer.poll_patch() {
-                patch.bytes.truncate(losses.next().unwrap_or(0));
-                // Only sizes may be torn: an element's id is within one sector of its size in practice, but a
-                // torn Void would hide something else than was meant.
-                if patch.position > 0 && patch.bytes.first() != Some(&0xEC) {
-                    stored.apply(&patch);
+                let width = patch.bytes[0].leading_zeros() as usize + 1;
+                let loss = losses.next().unwrap_or(0);
+                match patch.bytes[..] {
+                    // A torn Void would hide something else than was meant. One that hides damage may be lost.
+                    [0xEC, 1..=7, ..] => continue,
+                    // Our head does not count, and sizes may be torn.
+                    _ if patch.position == 0 => continue,
+                    _ if patch.bytes.len() == width => patch.bytes.truncate(loss),
+                    // A new time for a cluster is within one sector in practice.
+                    _ => {}
                 }
+                stored.apply(&patch);
             }
         }
         let (_, again) = scan(Options::default(), [stored.stream()]);

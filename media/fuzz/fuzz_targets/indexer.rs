@@ -26,6 +26,7 @@ fn finish(indexer: Indexer) -> Result<Finish, Unplayable> {
         assert_eq!(next, received);
         let kept = finish.keep - sortie_media::HEAD_ROOM;
         assert!(finish.hidden.iter().all(|range| range.offset + range.length <= kept));
+        assert!(finish.hidden.len() <= 64);
     }
     finish
 }

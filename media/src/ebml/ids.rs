@@ -42,6 +42,9 @@ pub(crate) const WRITING_APP: u32 = 0x5741;
 // Tracks.
 pub(crate) const TRACK_ENTRY: u32 = 0xAE;
 pub(crate) const TRACK_NUMBER: u32 = 0xD7;
+pub(crate) const TRACK_UID: u32 = 0x73C5;
+pub(crate) const CODEC_PRIVATE: u32 = 0x63A2;
+pub(crate) const CONTENT_ENCODINGS: u32 = 0x6D80;
 pub(crate) const TRACK_TYPE: u32 = 0x83;
 pub(crate) const CODEC_ID: u32 = 0x86;
 pub(crate) const LANGUAGE: u32 = 0x0022_B59C;
@@ -53,6 +56,14 @@ pub(crate) const PIXEL_HEIGHT: u32 = 0xBA;
 pub(crate) const AUDIO: u32 = 0xE1;
 pub(crate) const SAMPLING_FREQUENCY: u32 = 0xB5;
 pub(crate) const CHANNELS: u32 = 0x9F;
+
+// Tags.
+pub(crate) const TAG: u32 = 0x7373;
+pub(crate) const TARGETS: u32 = 0x63C0;
+pub(crate) const TAG_TRACK_UID: u32 = 0x63C5;
+pub(crate) const SIMPLE_TAG: u32 = 0x67C8;
+pub(crate) const TAG_NAME: u32 = 0x45A3;
+pub(crate) const TAG_STRING: u32 = 0x4487;
 
 // Cluster.
 pub(crate) const TIMESTAMP: u32 = 0xE7;
@@ -92,6 +103,11 @@ pub(crate) fn ends_cluster(id: u32) -> bool {
 /// Whether `id` is a child of a Segment. What else stands there was never written by a muxer we know.
 pub(crate) fn is_segment_child(id: u32) -> bool {
     ends_cluster(id) || is_global(id)
+}
+
+/// Whether `id` carries frames in a Cluster.
+pub(crate) fn is_frame(id: u32) -> bool {
+    matches!(id, SIMPLE_BLOCK | BLOCK_GROUP | ENCRYPTED_BLOCK)
 }
 
 /// Whether `id` is a child that only a Cluster has.

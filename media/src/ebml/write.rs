@@ -87,6 +87,14 @@ pub(crate) fn void_header(length: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// A header of `1 + width` bytes that makes `length` bytes one Void element; `None` where that does not fit.
+pub(crate) fn wide_void_header(length: u64, width: usize) -> Option<Vec<u8>> {
+    let payload = length.checked_sub(1 + width as u64)?;
+    let mut bytes = vec![0xEC];
+    bytes.extend(vint::sized(payload, width)?);
+    Some(bytes)
+}
+
 /// Leading zero bytes of an id in a 32-bit word.
 fn id_bytes(id: u32) -> usize {
     (id.leading_zeros() as usize / 8).min(3)

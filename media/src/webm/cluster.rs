@@ -1,6 +1,7 @@
 //! The Cluster and BlockGroup being read.
 
 use super::block::BlockHeader;
+use super::rewrite::{Front, front};
 use crate::ebml::{ids, vint::Header};
 
 /// A cluster whose end has not been seen.
@@ -26,6 +27,16 @@ pub(super) struct Cluster {
     pub(super) timestamp: u64,
     /// Whole blocks and block groups so far.
     pub(super) blocks: u64,
+    /// Whether its place on the recording's time line is known.
+    pub(super) placed: bool,
+    /// Whether it lies beside the time line: its frames do not count.
+    pub(super) misplaced: bool,
+    /// Whether it is the first of a further recording, and its time is not known yet.
+    pub(super) pending: bool,
+    /// Whether nothing but small elements in front of the first frame have been seen.
+    front: bool,
+    /// Whether its last child is a Void that hides a part of the stream.
+    hides_last: bool,
 }
 
 impl Cluster {
@@ -42,6 +53,11 @@ impl Cluster {
             content_end: payload,
             timestamp: 0,
             blocks: 0,
+            placed: false,
+            misplaced: false,
+            pending: false,
+            front: true,
+            hides_last: false,
         }
     }
 
@@ -49,8 +65,10 @@ impl Cluster {
     pub(super) fn child(&mut self, id: u32, end: u64) {
         self.whole_end = end;
         self.declared_on_boundary |= self.declared == Some(end);
+        self.hides_last = false;
         if !ids::is_global(id) {
             self.content_end = end;
+            self.front &= matches!(id, ids::TIMESTAMP | ids::POSITION | ids::PREV_SIZE);
         }
         if matches!(
             id,
@@ -58,6 +76,43 @@ impl Cluster {
         ) {
             self.blocks += 1;
         }
+    }
+
+    /// Whether there is something in it that stays, if nothing more comes.
+    pub(super) fn is_kept(&self) -> bool {
+        !self.pending && (self.blocks > 0 || self.hides_last)
+    }
+
+    /// Notes that the child that came last hides a part of the stream.
+    pub(super) fn hide_last(&mut self) {
+        self.hides_last = true;
+    }
+
+    /// End of a last child that hides a part of the stream, which stays in the file.
+    pub(super) fn hidden_end(&self) -> Option<u64> {
+        self.hides_last.then_some(self.whole_end)
+    }
+
+    /// Makes it begin `earlier` bytes before where it does, and writes another time into it. `end`: end of its
+    /// Timestamp, which has just arrived as a whole. `None` where that is not possible.
+    pub(super) fn rewrite(&mut self, earlier: u64, end: u64, ticks: u64) -> Option<Vec<u8>> {
+        let size_at = self.size_at.checked_sub(earlier).filter(|_| self.front)?;
+        let length = usize::try_from(end.checked_sub(size_at)?).ok()?;
+        let rest = self.declared.and_then(|declared| declared.checked_sub(end));
+        let width = usize::from(self.size_width);
+        let Front {
+            bytes,
+            size_width,
+            size,
+        } = front(length, width, rest, ticks)?;
+        self.start = self.start.checked_sub(earlier)?;
+        self.size_at = size_at;
+        self.size_width = size_width;
+        self.payload = size_at + u64::from(size_width);
+        self.declared = size.map(|size| self.payload.saturating_add(size));
+        self.declared_on_boundary = false;
+        self.timestamp = ticks;
+        Some(bytes)
     }
 
     /// Whether an element `id`, coming next, is no longer part of it.

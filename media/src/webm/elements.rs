@@ -2,12 +2,16 @@
 
 use super::block::{BLOCK_HEADER, BlockHeader};
 use super::cluster::{Cluster, Group};
+use super::further::Further;
 use super::info::{DocType, Info};
-use super::layout::hidden_info;
-use super::scanner::{Element, Scanner, Segment, Step};
+use super::layout::{JOINT_WIDTH, hidden_info};
+use super::placement::{NOTE, Note, Slot};
+use super::scanner::{Element, FRAME_LIMIT, Scanner, Segment, Step};
+use super::tags::TrackTags;
 use super::timeline::Block;
 use super::tracks;
 use crate::ebml::{ids, read::uint, vint::Header};
+use crate::report::LeftOutReason;
 
 /// Larger EBML headers are none.
 const EBML_LIMIT: u64 = 64 << 10;
@@ -19,10 +23,17 @@ const HIDDEN_LIMIT: u64 = INFO_LIMIT + 8;
 const HIDDEN_HEADER: u64 = 4;
 /// What is read of Tracks; the rest is kept in the file, but not looked at.
 const TRACKS_LIMIT: u64 = 1 << 20;
+/// Larger Tags are not looked at.
+const TAGS_LIMIT: u64 = 64 << 10;
+/// Tags about the length of tracks that are kept.
+const TAGS_KEPT: usize = 16;
 /// The longest number.
 const UINT_LIMIT: u64 = 8;
-/// No frame is larger. Looked at in a repair only.
-const FRAME_LIMIT: u64 = 64 << 20;
+
+/// Whether a Void whose size takes `width` bytes hides a part of the stream, and stays.
+fn hides(width: u64) -> bool {
+    width == JOINT_WIDTH as u64 || LeftOutReason::of_void_width(width).is_some()
+}
 
 impl Scanner {
     // Beginnings.
@@ -34,6 +45,10 @@ impl Scanner {
         if let Some(cluster) = &self.cluster {
             if !cluster.ends_before(header.id) {
                 return self.open_in_cluster(header, start);
+            }
+            if cluster.pending {
+                // A further recording's first cluster does not say when it is.
+                return self.hide_further();
             }
             self.close_cluster();
         }
@@ -64,9 +79,20 @@ impl Scanner {
         }
     }
 
-    /// Whether a child of the Segment or a cluster cannot be right. Only asked where the length is known: what
-    /// still arrives may well be larger than what has arrived, and from a future version.
-    fn is_implausible(&self, header: &Header) -> bool {
+    /// Whether a child of the Segment or a cluster cannot be right. Where the length is not known, what still arrives
+    /// may well be larger than what has arrived, and from a future version: but no frame is larger than any can be, and
+    /// behind the formal end of the Segment only what muxers write is part of it.
+    fn is_implausible(&self, header: &Header, start: u64) -> bool {
+        let behind = self.is_behind_segment(start)
+            && !ids::is_segment_child(header.id)
+            && !(self.cluster.is_some() && ids::is_cluster_child(header.id));
+        let known = match &self.cluster {
+            Some(_) => ids::is_global(header.id),
+            None => ids::is_segment_child(header.id),
+        };
+        if behind || !known && header.size.is_some_and(|size| size > FRAME_LIMIT) {
+            return true;
+        }
         let (Some(length), Some(size)) = (self.length, header.size) else {
             return false;
         };
@@ -82,16 +108,21 @@ impl Scanner {
             None => ids::is_segment_child(header.id),
         };
         // A cluster's own size is a hint; see there.
-        header.id != ids::CLUSTER && !(known && end <= length)
+        let sized = matches!(header.id, ids::CLUSTER | ids::SEGMENT);
+        !(sized || known && end <= length)
     }
 
     fn open_in_segment(&mut self, header: &Header, start: u64) {
-        if self.is_implausible(header) {
+        if matches!(header.id, ids::EBML | ids::SEGMENT) && !self.awaits_segment(header.id) {
+            return self.begin_further(header, start);
+        }
+        if self.is_implausible(header, start) {
             return self.malformed(start);
         }
+        if self.is_in_further() {
+            return self.open_in_further(header, start);
+        }
         match (header.id, header.size) {
-            // Another file follows: ours is complete.
-            (ids::EBML | ids::SEGMENT, _) => self.step = Step::Done,
             (ids::CLUSTER, _) => {
                 self.layout.begin(ids::CLUSTER, start);
                 self.first_cluster.get_or_insert(start);
@@ -110,10 +141,23 @@ impl Scanner {
             }
             (ids::SEEK_HEAD | ids::INFO | ids::CUES | ids::CRC_32, _) => {
                 self.cues_seen |= header.id == ids::CUES;
-                self.layout.unwanted();
+                self.layout.unwanted(LeftOutReason::ReplacedIndex);
                 self.pass(header, start);
             }
-            (ids::VOID, _) => self.pass(header, start),
+            (ids::TRACKS, _) if self.joined => {
+                self.layout.unwanted(LeftOutReason::ReplacedIndex);
+                self.pass(header, start);
+            }
+            // There is one of these in a Segment.
+            (ids::CHAPTERS | ids::ATTACHMENTS, _) if self.joined => {
+                self.layout.unwanted(LeftOutReason::OtherRecording);
+                self.pass(header, start);
+            }
+            (ids::VOID, Some(size)) => self.open_void(header, start, size),
+            (ids::TAGS, Some(size)) if size <= TAGS_LIMIT => {
+                self.layout.begin(ids::TAGS, start);
+                self.collect(header, start, TAGS_LIMIT);
+            }
             (id, _) => {
                 self.layout.begin(id, start);
                 if id == ids::TRACKS && self.tracks.is_none() {
@@ -125,11 +169,29 @@ impl Scanner {
         }
     }
 
+    /// A Void that hides a part of the stream is kept, and that of a further recording's head may have a note.
+    fn open_void(&mut self, header: &Header, start: u64, size: u64) {
+        let width = self.pos - start - 1;
+        if hides(width) && self.cluster.is_none() && !self.layout.in_front() {
+            self.layout.begin(ids::VOID, start);
+        }
+        if width == JOINT_WIDTH as u64 && size >= NOTE as u64 && self.layout.cluster_seen() {
+            self.collect(header, start, NOTE as u64);
+        } else {
+            self.pass(header, start);
+        }
+    }
+
     fn open_in_cluster(&mut self, header: &Header, start: u64) {
-        if self.is_implausible(header) {
+        if self.is_implausible(header, start) {
             return self.malformed(start);
         }
+        let pending = self.cluster.as_ref().is_some_and(|cluster| cluster.pending);
+        if pending && ids::is_frame(header.id) {
+            return self.hide_further();
+        }
         match (header.id, header.size) {
+            (ids::VOID, Some(size)) => self.open_void(header, start, size),
             (_, None) => self.malformed(start),
             (ids::TIMESTAMP, Some(_)) => self.collect(header, start, UINT_LIMIT),
             (ids::SIMPLE_BLOCK, Some(_)) => self.collect(header, start, BLOCK_HEADER as u64),
@@ -161,14 +223,14 @@ impl Scanner {
     // Payloads.
 
     /// Passes over the payload that begins here.
-    fn pass(&mut self, header: &Header, start: u64) {
+    pub(super) fn pass(&mut self, header: &Header, start: u64) {
         let element = self.element(header, start);
         self.step = Step::Skip { element };
         self.close_if_whole(element);
     }
 
     /// Reads at most `limit` bytes of the payload that begins here.
-    fn collect(&mut self, header: &Header, start: u64, limit: u64) {
+    pub(super) fn collect(&mut self, header: &Header, start: u64, limit: u64) {
         let element = self.element(header, start);
         self.buf.clear();
         match usize::try_from(limit.min(element.size())) {
@@ -191,15 +253,31 @@ impl Scanner {
     /// What there is to read of `element` is in `buf`.
     pub(super) fn collected(&mut self, element: Element) {
         self.step = Step::Skip { element };
+        if self.is_in_further() && self.cluster.is_none() {
+            if self.collected_in_further(element) {
+                self.close_if_whole(element);
+            } else {
+                self.hide_further();
+            }
+            return;
+        }
         match element.id {
             ids::EBML => {
                 self.doc_type = DocType::parse(&self.buf);
                 if self.doc_type.is_none() {
                     return self.give_up_foreign();
                 }
+                self.slot = Slot::find(&self.buf).map(|slot| (element.payload, slot));
+                if let Some((at, slot)) = self.slot
+                    && let Some(note) = slot.read(&self.buf)
+                {
+                    self.resume(note, at + slot.note_at());
+                }
             }
             ids::TRACKS => {
                 let tracks = tracks::parse(&self.buf);
+                self.track_keys = tracks::keys(&self.buf);
+                self.track_uids = tracks::uids(&self.buf);
                 // The only large payload: give its memory back.
                 self.buf = Vec::new();
                 self.timeline.set_tracks(&tracks);
@@ -221,7 +299,12 @@ impl Scanner {
                     group.duration = uint(&self.buf);
                 }
             }
-            // Info, and a Void that may hide one, are read as they end.
+            ids::VOID if element.payload - element.start == 1 + JOINT_WIDTH as u64 => {
+                if let Some(note) = Note::read(&self.buf) {
+                    self.resume(note, element.payload);
+                }
+            }
+            // Info, Tags, and a Void that may hide an Info, are read as they end.
             _ => {}
         }
         self.close_if_whole(element);
@@ -240,6 +323,8 @@ impl Scanner {
             }
         } else if self.cluster.is_some() {
             self.close_in_cluster(element);
+        } else if self.is_in_further() {
+            self.close_in_further(element);
         } else if self.segment.is_some() {
             self.close_in_segment(element);
         }
@@ -263,8 +348,19 @@ impl Scanner {
         {
             self.add_block(block, block.keyframe, None, element.start);
         }
+        if element.id == ids::TIMESTAMP {
+            self.place_cluster(element.end);
+        }
+        let width = element.payload - element.start - 1;
+        let hiding = element.id == ids::VOID && hides(width);
         if let Some(cluster) = &mut self.cluster {
             cluster.child(element.id, element.end);
+            if hiding {
+                cluster.hide_last();
+            }
+        }
+        if let Some(reason) = LeftOutReason::of_void_width(width).filter(|_| hiding) {
+            self.layout.note_hidden(element.start, element.end, reason);
         }
     }
 
@@ -275,7 +371,9 @@ impl Scanner {
         duration: Option<u64>,
         start: u64,
     ) {
-        let Some(cluster) = &self.cluster else { return };
+        let Some(cluster) = self.cluster.as_ref().filter(|cluster| !cluster.misplaced) else {
+            return;
+        };
         self.timeline.add(&Block {
             header,
             keyframe,
@@ -304,7 +402,20 @@ impl Scanner {
                     self.emit_live_head();
                 }
             }
-            ids::SEEK_HEAD | ids::INFO | ids::CUES | ids::CRC_32 | ids::VOID => {}
+            ids::VOID => {
+                let width = element.payload - element.start - 1;
+                if hides(width) && !self.layout.in_front() {
+                    self.layout.end(element.end);
+                    if let Some(reason) = LeftOutReason::of_void_width(width) {
+                        self.layout.note_hidden(element.start, element.end, reason);
+                    }
+                }
+            }
+            ids::SEEK_HEAD | ids::INFO | ids::CUES | ids::CRC_32 => {}
+            ids::TAGS if element.size() <= TAGS_LIMIT => {
+                self.layout.end(element.end);
+                self.take_tags(element.payload);
+            }
             id => {
                 self.layout.end(element.end);
                 if id == ids::TRACKS {
@@ -316,8 +427,40 @@ impl Scanner {
 
     /// The cluster is followed by something else.
     pub(super) fn close_cluster(&mut self) {
-        if let Some(cluster) = self.cluster.take() {
+        if let Some(cluster) = self.cluster.take().filter(|cluster| !cluster.pending) {
             self.layout.end_cluster(&cluster);
+        }
+    }
+
+    /// Takes the note that a scan before a restart has left at `at`.
+    fn resume(&mut self, note: Note, at: u64) {
+        let settled = self.settled();
+        self.layout.freeze(settled);
+        self.placement.resume(note, at);
+        self.joined |= self.layout.cluster_seen();
+    }
+
+    /// Whether a Segment is still to come for the EBML header that came last.
+    fn awaits_segment(&self, id: u32) -> bool {
+        id == ids::SEGMENT && matches!(&self.further, Further::Head(head) if head.awaits_segment())
+    }
+
+    pub(super) fn is_in_further(&self) -> bool {
+        matches!(self.further, Further::Head(_))
+    }
+
+    /// Keeps what Tags say about the length of tracks.
+    fn take_tags(&mut self, payload: u64) {
+        let tags = TrackTags::read(&self.buf, payload);
+        self.buf = Vec::new();
+        if self.layout.patches_clusters() {
+            let room = TAGS_KEPT.saturating_sub(self.tags.len());
+            self.tags.extend(tags.into_iter().take(room));
+        } else if !self.layout.cluster_seen() {
+            // They cannot be corrected once the length is known.
+            for (at, bytes) in tags.iter().flat_map(TrackTags::removal) {
+                self.layout.patches.push(at, bytes);
+            }
         }
     }
 

@@ -1,8 +1,10 @@
 //! Making an ordinary file of what has arrived.
 
 use super::Scanner;
+use super::cluster::Cluster;
 use super::head;
-use super::layout::End;
+use super::layout::{CuesPlace, End};
+use super::scanner::Step;
 use crate::container::{Finish, HEAD_ROOM, Patch};
 use crate::error::Unplayable;
 use crate::report::{LeftOut, LeftOutReason};
@@ -13,9 +15,9 @@ impl Scanner {
         if self.doc_type.is_none() || self.tracks.is_none() || self.timeline.frames() == 0 {
             return 0;
         }
-        let last = self.cluster.as_ref().filter(|cluster| cluster.blocks > 0);
+        let last = self.cluster.as_ref().filter(|cluster| cluster.is_kept());
         let end = last.map_or(0, |cluster| HEAD_ROOM.saturating_add(cluster.end()));
-        self.layout.keep().max(end)
+        self.layout.keep().max(end).min(self.layout.frozen())
     }
 
     pub(crate) fn finish(mut self) -> Result<Finish, Unplayable> {
@@ -26,9 +28,23 @@ impl Scanner {
         if self.timeline.frames() == 0 {
             return Err(Unplayable::NoFrames);
         }
+        let mut torn = self.torn_from();
         // A last cluster without a single block is worth nothing and is cut off.
-        let last = self.cluster.take().filter(|cluster| cluster.blocks > 0);
-        let mut append = last.map_or_else(Vec::new, |last| self.layout.end_last_cluster(&last));
+        if let Some(last) = self.cluster.take().filter(Cluster::is_kept) {
+            self.layout.end_cluster(&last);
+        }
+        if torn.is_some_and(|(from, _)| self.is_behind_segment(from)) {
+            self.layout.unwanted(LeftOutReason::TrailingData);
+            torn = None;
+        }
+        self.layout
+            .hide_tail(torn.map_or(self.pos, |(from, _)| from));
+        let mut append = self.layout.fill_last();
+        let left_out = self.left_out(torn);
+        self.correct_tags();
+        if let Some((at, nothing)) = self.placement.forget() {
+            self.layout.patches.push(at, nothing.to_vec());
+        }
 
         let keep = self.layout.keep();
         let base = head::segment_payload(&doc_type);
@@ -36,25 +52,30 @@ impl Scanner {
             .timeline
             .cues
             .element(|offset| HEAD_ROOM.saturating_add(offset).saturating_sub(base));
-        let cues_at = keep.saturating_add(append.len() as u64);
-        append.extend(&cues);
-        let end = End {
-            duration_ticks: self.duration_ticks(),
-            cues: (!cues.is_empty()).then_some(cues_at),
-            // ffmpeg complains about a cluster of unknown size in a Segment of known size.
-            segment_end: (self.layout.is_regular())
-                .then(|| keep.saturating_add(append.len() as u64)),
+        let (duration_ticks, info) = (self.duration_ticks(), self.info.take().unwrap_or_default());
+        let regular = self.layout.is_regular();
+        let head = |place, append: &[u8]| {
+            let end = End {
+                duration_ticks,
+                cues: place,
+                // ffmpeg complains about a cluster of unknown size in a Segment of known size.
+                segment_end: regular.then(|| keep.saturating_add(append.len() as u64)),
+            };
+            self.layout.head(&doc_type, &info, Some(&end))
         };
-        let head = self
-            .layout
-            .head(&doc_type, &self.info.take().unwrap_or_default(), Some(&end));
+        // In front of the clusters, where there is room for it: a player has it before it is asked to jump.
+        let in_front = (!cues.is_empty()).then(|| head(CuesPlace::InFront(&cues), &append));
+        let head = in_front.flatten().or_else(|| {
+            let place = match cues.is_empty() {
+                true => CuesPlace::Nowhere,
+                false => CuesPlace::At(keep.saturating_add(append.len() as u64)),
+            };
+            append.extend(&cues);
+            head(place, &append)
+        });
         // Nothing may be written over the index.
         let mut patches = self.layout.patches.into_rest(keep);
         patches.extend(head.map(|bytes| Patch { position: 0, bytes }));
-        let left_out = LeftOut::new(
-            keep.saturating_sub(HEAD_ROOM)..self.pos,
-            LeftOutReason::Torn,
-        );
         Ok(Finish {
             container: doc_type.container,
             duration_ms: self.timeline.end_ns() / 1_000_000,
@@ -63,9 +84,54 @@ impl Scanner {
             patches,
             keyframes: self.timeline.cues.len(),
             tracks,
-            left_out: left_out.into_iter().collect(),
-            hidden: Vec::new(),
+            left_out,
+            hidden: self.layout.hidden,
         })
+    }
+
+    /// Stream offset of a last element that is not whole, or of a last cluster without a block.
+    fn torn_from(&self) -> Option<(u64, LeftOutReason)> {
+        let torn = match self.step {
+            _ if self.group.is_some() => self.group.as_ref().map(|group| group.start),
+            Step::Header if self.header_len == 0 => None,
+            Step::Header => Some(self.pos - self.header_len as u64),
+            Step::Collect { element, .. } | Step::Skip { element } => Some(element.start),
+            Step::Resync { .. } | Step::Done => None,
+        };
+        let empty = self.cluster.as_ref().filter(|cluster| !cluster.is_kept());
+        match (torn, empty) {
+            (Some(_), Some(cluster)) => Some((cluster.start, LeftOutReason::Torn)),
+            (Some(from), None) => Some((from, LeftOutReason::Torn)),
+            (None, Some(cluster)) => Some((cluster.start, LeftOutReason::NoFrames)),
+            (None, None) => None,
+        }
+    }
+
+    /// What lies behind the last byte that is kept.
+    fn left_out(&mut self, torn: Option<(u64, LeftOutReason)>) -> Vec<LeftOut> {
+        let kept = self.layout.end_of_last().min(self.pos);
+        let (torn, reason) = torn.unwrap_or((self.pos, LeftOutReason::Torn));
+        let torn = torn.clamp(kept, self.pos);
+        let cut = self.layout.cut_hidden(kept);
+        let before = self.layout.unwanted_reason().or(cut).unwrap_or(reason);
+        let ranges = [(kept..torn, before), (torn..self.pos, reason)];
+        ranges
+            .into_iter()
+            .filter_map(|(range, reason)| LeftOut::new(range, reason))
+            .collect()
+    }
+
+    /// Makes Tags say how long each track has become.
+    fn correct_tags(&mut self) {
+        for tags in std::mem::take(&mut self.tags) {
+            let end_ns = (self.track_uids.iter())
+                .filter(|&&(_, uid)| uid == tags.track_uid())
+                .find_map(|&(number, _)| self.timeline.end_of_track_ns(number));
+            let corrections = end_ns.map(|end_ns| tags.corrections(end_ns));
+            for (at, bytes) in corrections.unwrap_or_default() {
+                self.layout.patches.push(at, bytes);
+            }
+        }
     }
 
     /// Length in ticks. Never 0, which `Duration` may not be (RFC 9559, section 5.1.2.10).

@@ -26,13 +26,15 @@ pub(super) struct Head<'a> {
     pub(super) duration_ticks: Option<f64>,
     /// End of the Segment; `None` while it grows.
     pub(super) segment_end: Option<u64>,
+    /// Cues that are part of the head; empty where they are elsewhere, or there are none.
+    pub(super) cues: &'a [u8],
     /// Where the first kept element of the stream begins.
     pub(super) first_kept: u64,
 }
 
 impl Head<'_> {
-    /// Exactly [`HEAD_ROOM`] bytes.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    /// Exactly [`HEAD_ROOM`] bytes; `None` where the Cues do not fit.
+    pub(super) fn to_bytes(&self) -> Option<Vec<u8>> {
         let mut writer = Writer::new();
         write_ebml(&mut writer, self.doc_type);
         let base = segment_payload(self.doc_type);
@@ -40,10 +42,15 @@ impl Head<'_> {
             ids::SEGMENT,
             self.segment_end.and_then(|end| end.checked_sub(base)),
         );
+        let mut info = Writer::new();
+        self.write_info(&mut info);
+        let info = info.into_bytes();
         let seek_head = |info_at: u64| {
+            let cues = (!self.cues.is_empty()).then_some((ids::CUES, info_at + info.len() as u64));
             let mut writer = Writer::new();
             writer.master(ids::SEEK_HEAD, |w| {
-                for &(id, at) in [(ids::INFO, info_at)].iter().chain(self.seek) {
+                let entries = [(ids::INFO, info_at)].into_iter();
+                for (id, at) in entries.chain(self.seek.iter().copied()).chain(cues) {
                     w.master(ids::SEEK, |w| {
                         w.element(ids::SEEK_ID, &id.to_be_bytes());
                         w.uint_fixed(ids::SEEK_POSITION, at.saturating_sub(base));
@@ -55,7 +62,8 @@ impl Head<'_> {
         // Positions have a fixed width, so its length is known before they are.
         let info_at = (writer.len() + seek_head(0).len()) as u64;
         writer.raw(&seek_head(info_at));
-        self.write_info(&mut writer);
+        writer.raw(&info);
+        writer.raw(self.cues);
 
         // Texts are limited when they are read: a few hundred bytes of the room are used.
         let void_payload = writer.len() as u64 + VOID_HEADER;
@@ -64,8 +72,10 @@ impl Head<'_> {
             Some(self.first_kept.saturating_sub(void_payload)),
         );
         let mut bytes = writer.into_bytes();
-        bytes.resize(usize::try_from(HEAD_ROOM).unwrap_or(usize::MAX), 0);
-        bytes
+        (bytes.len() as u64 <= HEAD_ROOM).then(|| {
+            bytes.resize(usize::try_from(HEAD_ROOM).unwrap_or(usize::MAX), 0);
+            bytes
+        })
     }
 
     fn write_info(&self, writer: &mut Writer) {
@@ -147,9 +157,10 @@ mod tests {
             seek: &[(ids::TRACKS, 5000); 6],
             duration_ticks: Some(1.0),
             segment_end: Some(10_000),
+            cues: &[],
             first_kept: 5000,
         };
-        let bytes = head.to_bytes();
+        let bytes = head.to_bytes().expect("fits");
         assert_eq!(bytes.len() as u64, HEAD_ROOM);
 
         let base = usize::try_from(segment_payload(&doc_type)).expect("small");

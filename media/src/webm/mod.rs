@@ -5,12 +5,16 @@ mod cluster;
 mod cues;
 mod elements;
 mod finish;
+mod further;
 mod head;
 mod info;
 mod layout;
 mod memory;
 mod patches;
+mod placement;
+mod rewrite;
 mod scanner;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod timeline;

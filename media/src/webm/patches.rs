@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 
 use crate::container::{HEAD_ROOM, Patch};
-use crate::ebml::{vint, write::void_header};
+use crate::ebml::{
+    vint,
+    write::{void_header, wide_void_header},
+};
 
 /// Patches that may wait: hostile input makes one for every dozen bytes, and a caller may push a lot at once.
 const LIMIT: usize = 4096;
@@ -31,6 +34,19 @@ impl Patches {
         to.checked_sub(from)
             .and_then(void_header)
             .is_some_and(|bytes| self.push(from, bytes))
+    }
+
+    /// Turns `from..to` into one Void element whose size takes `width` bytes and whose payload begins with `mark`.
+    /// `false`: not possible, the bytes stay as they are.
+    pub(super) fn wide_void(&mut self, from: u64, to: u64, width: usize, mark: &[u8]) -> bool {
+        let header = to
+            .checked_sub(from)
+            .filter(|&length| length >= (1 + width + mark.len()) as u64)
+            .and_then(|length| wide_void_header(length, width));
+        header.is_some_and(|mut bytes| {
+            bytes.extend_from_slice(mark);
+            self.push(from, bytes)
+        })
     }
 
     /// Writes `size` into the `width` bytes of the size at `at`, or "unknown" when it does not fit.

@@ -2,17 +2,23 @@
 
 use super::block::{BLOCK_HEADER, BlockHeader};
 use super::cluster::{Cluster, Group};
+use super::further::Further;
 use super::info::{DocType, Info};
 use super::layout::Layout;
+use super::placement::{Placement, Slot};
+use super::tags::TrackTags;
 use super::timeline::Timeline;
+use super::tracks::TrackKey;
 use crate::container::{Container, Patch, Track};
 use crate::ebml::{
     ids,
     vint::{self, MAX_HEADER, Parsed},
 };
 use crate::indexer::Options;
-use crate::report::{Damage, Report};
+use crate::report::{Damage, LeftOutReason, Report};
 
+/// No frame is larger.
+pub(super) const FRAME_LIMIT: u64 = 64 << 20;
 /// No stream is longer. Only nonsense sizes that are skipped get there, and no sum of offsets overflows.
 const LONGEST_STREAM: u64 = 1 << 62;
 
@@ -25,7 +31,7 @@ pub(crate) struct Scanner {
     pub(super) step: Step,
     /// The part of the next element's header that has arrived.
     header: [u8; MAX_HEADER],
-    header_len: usize,
+    pub(super) header_len: usize,
     /// The payload being collected, or the one collected last. Its memory serves every block.
     pub(super) buf: Vec<u8>,
 
@@ -38,6 +44,17 @@ pub(crate) struct Scanner {
     pub(super) doc_type: Option<DocType>,
     pub(super) info: Option<Info>,
     pub(super) tracks: Option<Vec<Track>>,
+    /// What the tracks of a further recording must match.
+    pub(super) track_keys: Vec<TrackKey>,
+    /// Number and `TrackUID` of each track.
+    pub(super) track_uids: Vec<(u64, u64)>,
+    pub(super) tags: Vec<TrackTags>,
+    pub(super) further: Further,
+    /// Whether a further recording was joined with the first.
+    pub(super) joined: bool,
+    pub(super) placement: Placement,
+    /// Stream offset of the EBML header's payload, and where a note has room in it.
+    pub(super) slot: Option<(u64, Slot)>,
     pub(super) timeline: Timeline,
     pub(super) layout: Layout,
     foreign: bool,
@@ -49,8 +66,8 @@ pub(crate) struct Scanner {
     /// Whether the sender's stream has an index.
     pub(super) cues_seen: bool,
     /// Where reading failed, until it goes on.
-    damaged_from: Option<u64>,
-    damage: Damage,
+    pub(super) damaged_from: Option<u64>,
+    pub(super) damage: Damage,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +122,13 @@ impl Scanner {
             doc_type: None,
             info: None,
             tracks: None,
+            track_keys: Vec::new(),
+            track_uids: Vec::new(),
+            tags: Vec::new(),
+            further: Further::None,
+            joined: false,
+            placement: Placement::default(),
+            slot: None,
             timeline,
             layout: Layout::new(options),
             foreign: false,
@@ -121,7 +145,10 @@ impl Scanner {
             let taken = match self.step {
                 Step::Header => match self.whole_block(bytes) {
                     Some(taken) => taken,
-                    None => self.header_byte(first),
+                    None => {
+                        self.header_byte(first);
+                        1
+                    }
                 },
                 Step::Collect { element, want } => {
                     let taken = bytes.len().min(want - self.buf.len());
@@ -225,16 +252,15 @@ impl Scanner {
         let simple = bytes.first() == Some(&SIMPLE_BLOCK)
             && self.header_len == 0
             && self.group.is_none()
-            && self.length.is_none()
-            && !self.segment_ends_here();
-        let cluster = self.cluster.as_ref().filter(|_| simple)?;
+            && self.length.is_none();
+        let cluster = (self.cluster.as_ref()).filter(|cluster| simple && !cluster.pending)?;
         if cluster.ends_before(ids::SIMPLE_BLOCK) {
             return None;
         }
         let Parsed::Item(header, width) = vint::header(bytes) else {
             return None;
         };
-        let size = usize::try_from(header.size?).ok()?;
+        let size = usize::try_from(header.size.filter(|&size| size <= FRAME_LIMIT)?).ok()?;
         let payload = bytes[width..].get(..size)?;
         let start = self.pos;
         self.pos += (width + size) as u64;
@@ -247,13 +273,8 @@ impl Scanner {
         Some(width + size)
     }
 
-    /// Takes one byte of a header. Returns how many were taken: none where the Segment ends.
-    fn header_byte(&mut self, byte: u8) -> usize {
-        if self.header_len == 0 && self.group.is_none() && self.segment_ends_here() {
-            self.close_cluster();
-            self.step = Step::Done;
-            return 0;
-        }
+    /// Takes one byte of a header.
+    fn header_byte(&mut self, byte: u8) {
         self.header[self.header_len] = byte;
         self.header_len += 1;
         self.pos += 1;
@@ -274,13 +295,12 @@ impl Scanner {
                 self.open(&header, start);
             }
         }
-        1
     }
 
-    fn segment_ends_here(&self) -> bool {
-        self.segment
-            .as_ref()
-            .is_some_and(|segment| segment.end == Some(self.pos))
+    /// Whether the Segment says that it ends at `at` or before. Such a size may be too small.
+    pub(super) fn is_behind_segment(&self, at: u64) -> bool {
+        let end = self.segment.as_ref().and_then(|segment| segment.end);
+        end.is_some_and(|end| end <= at)
     }
 
     pub(super) fn give_up_foreign(&mut self) {
@@ -314,9 +334,15 @@ impl Scanner {
             self.give_up_group();
         } else if self.segment.is_none() {
             self.give_up_foreign();
+        } else if self.is_in_further() {
+            self.hide_further();
         } else {
             self.close_cluster();
-            self.layout.unwanted();
+            self.layout.unwanted(if self.is_behind_segment(start) {
+                LeftOutReason::TrailingData
+            } else {
+                LeftOutReason::Damaged
+            });
             self.damaged_from.get_or_insert(start);
             self.step = Step::Resync { window: 0 };
         }
@@ -325,8 +351,17 @@ impl Scanner {
     fn resync_byte(&mut self, window: u32) {
         self.pos += 1;
         self.step = Step::Resync { window };
-        if window == ids::CLUSTER || window == ids::TRACKS && self.tracks.is_none() {
-            if let Some(from) = self.damaged_from.take() {
+        let hidden = matches!(self.further, Further::Hidden);
+        let sought = match window {
+            ids::EBML => true,
+            ids::CLUSTER => !hidden,
+            ids::TRACKS => !hidden && self.tracks.is_none(),
+            _ => false,
+        };
+        if sought {
+            if window == ids::EBML {
+                // Its beginning is noted when its header is whole.
+            } else if let Some(from) = self.damaged_from.take() {
                 self.damage.add(from..self.pos - 4);
             }
             let id = window.to_be_bytes();

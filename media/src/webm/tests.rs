@@ -4,6 +4,7 @@ use crate::container::{Finish, HEAD_ROOM, Patch};
 use crate::ebml::{ids, vint, write::Writer};
 use crate::error::Unplayable;
 use crate::indexer::{Indexer, Options};
+use crate::report::LeftOutReason;
 
 /// A stream being written.
 #[derive(Default)]
@@ -335,19 +336,9 @@ fn reading_goes_on_behind_rubbish() {
     assert!(
         patches
             .iter()
-            .any(|patch| patch.bytes == [0xEC, 0x01, 0, 0, 0, 0, 0, 0, 41]),
+            .any(|patch| patch.bytes == [0xEC, 0x02, 0, 0, 0, 0, 0, 42]),
         "{patches:?}"
     );
-}
-
-#[test]
-fn the_first_of_several_recordings_counts() {
-    let one = Stream::with_tracks().cluster(8, 0).block(1, 0, KEY, &[]);
-    let two = Stream(one.0.clone()).raw(&one.0);
-    assert_eq!(two.finish().keep, HEAD_ROOM + one.len());
-    let mut indexer = Indexer::new();
-    indexer.push(&two.0);
-    assert!(indexer.skippable() > 1 << 60, "the rest need not be read");
 }
 
 #[test]
@@ -379,4 +370,261 @@ fn skipping_ends_where_no_recording_does() {
         indexer.skip(u64::MAX);
     }
     assert!(indexer.finish().is_ok());
+}
+
+/// Ends the stream as a live one does not: with the Segment's size in its header, `less` bytes too small.
+fn with_segment_size(stream: &Stream, less: u64) -> Stream {
+    let segment = ids::SEGMENT.to_be_bytes();
+    let at = (stream.0.windows(4)).position(|at| at == segment);
+    let at = at.expect("a Segment") + segment.len();
+    let mut bytes = stream.0.clone();
+    let size = vint::sized((bytes.len() - at - 8) as u64 - less, 8).expect("fits");
+    bytes[at..at + 8].copy_from_slice(&size);
+    Stream(bytes)
+}
+
+/// The stored stream and what finishing makes of it.
+#[track_caller]
+fn finished(stream: &[u8], options: Options) -> (Vec<u8>, Finish) {
+    let (patches, finish) = scan(stream, options);
+    let finish = finish.expect("playable");
+    let stored = patched(stream, &[&patches[..], &finish.patches[..]].concat());
+    let left_out: u64 = finish.left_out.iter().map(|left| left.length).sum();
+    assert_eq!(finish.keep - HEAD_ROOM + left_out, stream.len() as u64);
+    (stored, finish)
+}
+
+/// Times of all clusters in a stored stream that are not hidden.
+fn cluster_times(stored: &[u8]) -> Vec<u64> {
+    let mut times = Vec::new();
+    let mut at = 0;
+    while let vint::Parsed::Item(header, width) = vint::header(&stored[at..]) {
+        let payload = at + width;
+        match header.id {
+            ids::SEGMENT | ids::CLUSTER => at = payload,
+            id => {
+                at = payload + usize::try_from(header.size.expect("known")).expect("small");
+                if id == ids::TIMESTAMP {
+                    times.push(
+                        stored[payload..at]
+                            .iter()
+                            .fold(0, |n, &b| n << 8 | u64::from(b)),
+                    );
+                }
+            }
+        }
+        if at >= stored.len() {
+            break;
+        }
+    }
+    times
+}
+
+/// Two clusters, at 0 and at 1000 ms, that end at 2500 ms: a last picture lasts as long as the one before, 1000 ms at
+/// most.
+fn short() -> Stream {
+    Stream::with_tracks()
+        .cluster(8, 0)
+        .block(1, 0, KEY, &[1; 30])
+        .block(2, 0, KEY, &[2; 30])
+        .cluster(8, 1000)
+        .block(1, 500, KEY, &[3; 30])
+        .block(2, 520, KEY, &[4; 30])
+}
+
+fn ebml() -> Stream {
+    Stream::default().element(ids::EBML, |w| {
+        w.uint(ids::EBML_VERSION, 1);
+        w.uint(ids::EBML_READ_VERSION, 1);
+        w.uint(ids::EBML_MAX_ID_LENGTH, 4);
+        w.uint(ids::EBML_MAX_SIZE_LENGTH, 8);
+        w.string(ids::DOC_TYPE, "webm");
+    })
+}
+
+/// A whole recording whose first cluster is at `start` ms, with an EBML header as recorders write it.
+fn beginning_at(start: u64, clusters: u64) -> Stream {
+    let mut stream = ebml().open(ids::SEGMENT, 8).info(1_000_000).tracks();
+    for n in 0..clusters {
+        stream = stream
+            .cluster(8, start + n * 1000)
+            .block(1, 0, KEY, &[0; 40])
+            .block(2, 40, KEY, &[0; 40]);
+    }
+    stream
+}
+
+#[test]
+fn further_recording_is_joined_with_shifted_times() {
+    for options in [Options::default(), Options::default().patch_clusters(false)] {
+        let (one, two) = (short(), Stream(short().0).raw(&short().0));
+        let (stored, finish) = finished(&two.0, options);
+        let expected = 2 * one.finish().duration_ms;
+        assert_eq!(
+            (finish.duration_ms, finish.keyframes),
+            (expected, 4),
+            "{options:?}"
+        );
+        assert!(
+            finish.left_out.is_empty() && finish.hidden.is_empty(),
+            "{finish:?}"
+        );
+        assert_eq!(cluster_times(&stored), [0, 1000, 2500, 3500], "{options:?}");
+
+        let three = Stream(two.0.clone()).raw(&one.0);
+        let (stored, finish) = finished(&three.0, options);
+        assert_eq!(finish.duration_ms, 3 * one.finish().duration_ms);
+        assert_eq!(cluster_times(&stored), [0, 1000, 2500, 3500, 5000, 6000]);
+    }
+}
+
+#[test]
+fn further_recording_goes_on_after_a_restart() {
+    let stream = Stream(short().0)
+        .raw(&short().0)
+        .raw(&beginning_at(7_200_000, 4).0);
+    for options in [Options::default(), Options::default().patch_clusters(false)] {
+        let (whole, finish) = finished(&stream.0, options);
+        for cut in 0..stream.0.len() {
+            let (patches, _) = scan(&stream.0[..cut], options);
+            let mut again = patched(&stream.0[..cut], &patches);
+            again.extend_from_slice(&stream.0[cut..]);
+            let (stored, resumed) = finished(&again, options);
+            assert_eq!(
+                cluster_times(&stored),
+                cluster_times(&whole),
+                "cut at {cut}"
+            );
+            assert_eq!(resumed.duration_ms, finish.duration_ms, "cut at {cut}");
+            assert_eq!(resumed.keep, finish.keep, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn further_recording_with_other_tracks_is_hidden_and_named() {
+    let other = Stream::new()
+        .info(1_000_000)
+        .element(ids::TRACKS, |w| {
+            w.master(ids::TRACK_ENTRY, |w| {
+                w.uint(ids::TRACK_NUMBER, 1);
+                w.uint(ids::TRACK_TYPE, 1);
+                w.string(ids::CODEC_ID, "V_VP9");
+            });
+        })
+        .cluster(8, 0)
+        .block(1, 0, KEY, &[9; 50]);
+    let one = short();
+    for options in [Options::default(), Options::default().patch_clusters(false)] {
+        let stream = Stream(one.0.clone()).raw(&other.0);
+        let (stored, finish) = finished(&stream.0, options);
+        let hidden = crate::LeftOut::new(one.len()..stream.len(), LeftOutReason::OtherRecording);
+        assert_eq!(finish.hidden, Vec::from_iter(hidden));
+        assert_eq!(finish.duration_ms, one.finish().duration_ms);
+        // All but the Void's header is what arrived.
+        let from = usize::try_from(one.len()).expect("small");
+        assert_eq!(stored[from + 6..], stream.0[from + 6..]);
+        assert_eq!(cluster_times(&stored), [0, 1000]);
+        // A third that fits follows the first.
+        let stream = stream.raw(&one.0);
+        let (stored, finish) = finished(&stream.0, options);
+        assert_eq!(cluster_times(&stored), [0, 1000, 2500, 3500]);
+        assert_eq!(finish.hidden, Vec::from_iter(hidden));
+    }
+}
+
+#[test]
+fn data_behind_the_segment_is_kept_and_named() {
+    let one = with_segment_size(&short(), 0);
+    for junk in [
+        &b"Hello, I am no recording at all."[..],
+        &[0; 300],
+        &[0x42; 99],
+    ] {
+        for options in [Options::default(), Options::default().patch_clusters(false)] {
+            let stream = Stream(one.0.clone()).raw(junk);
+            let (stored, finish) = finished(&stream.0, options);
+            assert_eq!(finish.keep, HEAD_ROOM + stream.len(), "{junk:?}");
+            let hidden = crate::LeftOut::new(one.len()..stream.len(), LeftOutReason::TrailingData);
+            assert_eq!(finish.hidden, Vec::from_iter(hidden), "{junk:?}");
+            assert!(stored.ends_with(&junk[7..]), "the bytes are there");
+            // A repair finds the same.
+            let (_, again) = finished(&stored, options);
+            assert_eq!((again.hidden, again.keep), (finish.hidden, finish.keep));
+        }
+    }
+}
+
+#[test]
+fn segment_that_is_too_small_is_read_on() {
+    let expected = short().finish();
+    let length = short().len();
+    // Into the last cluster, at its beginning, and far before it.
+    for less in [1, 38, 76, 91, 130] {
+        let (_, finish) = finished(&with_segment_size(&short(), less).0, Options::default());
+        assert_eq!(
+            (finish.duration_ms, finish.keep),
+            (expected.duration_ms, HEAD_ROOM + length),
+            "{less} bytes"
+        );
+    }
+}
+
+#[test]
+fn recording_that_begins_at_one_hour_begins_at_0() {
+    let stream = beginning_at(3_600_000, 6);
+    for options in [Options::default(), Options::default().patch_clusters(false)] {
+        let (stored, finish) = finished(&stream.0, options);
+        assert_eq!(finish.duration_ms, 6000);
+        assert_eq!(cluster_times(&stored), [0, 1000, 2000, 3000, 4000, 5000]);
+        for cut in 0..stream.0.len() {
+            let (patches, _) = scan(&stream.0[..cut], options);
+            let mut again = patched(&stream.0[..cut], &patches);
+            again.extend_from_slice(&stream.0[cut..]);
+            let (stored, finish) = finished(&again, options);
+            assert_eq!(
+                cluster_times(&stored),
+                [0, 1000, 2000, 3000, 4000, 5000],
+                "{cut}"
+            );
+            assert_eq!(finish.duration_ms, 6000, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn cluster_that_is_a_day_late_does_not_make_the_recording_a_day_long() {
+    let day = 86_400_000;
+    let stream = beginning_at(0, 2)
+        .cluster(8, day + 2000)
+        .block(1, 0, KEY, &[0; 40])
+        .cluster(8, 3000)
+        .block(1, 0, KEY, &[0; 40]);
+    let (stored, finish) = finished(&stream.0, Options::default());
+    assert_eq!(finish.duration_ms, 4000);
+    let times = cluster_times(&stored);
+    assert!(times.is_sorted() && times[2] < 3000, "{times:?}");
+
+    let (_, finish) = finished(&stream.0, Options::default().patch_clusters(false));
+    assert!(finish.duration_ms < 6000, "{}", finish.duration_ms);
+}
+
+#[test]
+fn cues_are_in_front_where_they_fit() {
+    let mut stream = Stream::with_tracks();
+    let mut in_front = true;
+    for n in 0..400 {
+        stream = stream.cluster(8, n * 1000).block(1, 0, KEY, &[0; 40]);
+        let finish = stream.finish();
+        let head = finish.patches.last().expect("head");
+        let cues = ids::CUES.to_be_bytes();
+        // Its id is in the SeekHead, too.
+        let found = head.bytes.windows(4).filter(|at| *at == cues).count();
+        let now_in_front = found == 2;
+        assert_eq!(now_in_front, finish.append.is_empty(), "{n} clusters");
+        assert!(in_front || !now_in_front);
+        in_front = now_in_front;
+        assert!(in_front || n > 100, "room for {n}");
+    }
+    assert!(!in_front);
 }

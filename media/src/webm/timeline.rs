@@ -42,6 +42,7 @@ struct Clock {
     number: u64,
     default_duration_ns: Option<u64>,
     last_ns: Option<u64>,
+    end_ns: u64,
     /// The last two distances between frames that were not 0.
     distances_ns: [u64; 2],
 }
@@ -78,6 +79,7 @@ impl Timeline {
                 number: track.number,
                 default_duration_ns: track.default_duration_ns,
                 last_ns: None,
+                end_ns: 0,
                 distances_ns: [0; 2],
             })
             .collect();
@@ -100,6 +102,7 @@ impl Timeline {
         let time_ns = ticks.saturating_mul(scale_ns);
         let explicit_ns = block.duration.map(|ticks| ticks.saturating_mul(scale_ns));
         let length_ns = clock.frame(time_ns, explicit_ns, block.header.frames);
+        clock.end_ns = clock.end_ns.max(time_ns.saturating_add(length_ns));
         self.end_ns = self.end_ns.max(time_ns.saturating_add(length_ns));
         self.frames = self.frames.saturating_add(u64::from(block.header.frames));
 
@@ -126,6 +129,24 @@ impl Timeline {
     /// End of the last complete frame.
     pub(super) fn end_ns(&self) -> u64 {
         self.end_ns
+    }
+
+    /// The same in ticks, rounded up.
+    pub(super) fn end_ticks(&self) -> u64 {
+        self.end_ns.div_ceil(self.scale_ns.max(1))
+    }
+
+    /// Ticks of a second; 0 where a tick is longer.
+    pub(super) fn second(&self) -> u64 {
+        1_000_000_000 / self.scale_ns.max(1)
+    }
+
+    /// End of the last complete frame of one track.
+    pub(super) fn end_of_track_ns(&self, number: u64) -> Option<u64> {
+        let clock = self.clocks.iter().find(|clock| clock.number == number);
+        clock
+            .filter(|clock| clock.last_ns.is_some())
+            .map(|clock| clock.end_ns)
     }
 
     pub(super) fn frames(&self) -> u64 {
@@ -174,6 +195,7 @@ mod tests {
             number: 1,
             default_duration_ns,
             last_ns: None,
+            end_ns: 0,
             distances_ns: [0; 2],
         }
     }

@@ -1,5 +1,7 @@
 //! The Tracks element (RFC 9559, section 5.1.4).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::container::{Track, TrackKind};
 use crate::ebml::{
     ids,
@@ -15,6 +17,69 @@ pub(super) fn parse(payload: &[u8]) -> Vec<Track> {
         .filter(|&(id, _)| id == ids::TRACK_ENTRY)
         .filter_map(|(_, entry)| track(entry))
         .take(TRACK_LIMIT)
+        .collect()
+}
+
+/// What two descriptions of a track must have in common, so that one decoder plays the frames of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TrackKey {
+    number: u64,
+    /// Hash of kind, codec and the codec's own data.
+    hash: u64,
+}
+
+/// The keys of the tracks in the payload of Tracks.
+pub(super) fn keys(payload: &[u8]) -> Vec<TrackKey> {
+    Children::of(payload)
+        .filter(|&(id, _)| id == ids::TRACK_ENTRY)
+        .filter_map(|(_, entry)| key(entry))
+        .take(TRACK_LIMIT)
+        .collect()
+}
+
+/// Whether every track of a further recording is one of the first.
+pub(super) fn are_among(further: &[TrackKey], first: &[TrackKey]) -> bool {
+    !further.is_empty() && further.iter().all(|key| first.contains(key))
+}
+
+fn key(entry: &[u8]) -> Option<TrackKey> {
+    let mut number = None;
+    let mut hasher = DefaultHasher::new();
+    for (id, value) in Children::of(entry) {
+        match id {
+            ids::TRACK_NUMBER => number = uint(value),
+            ids::TRACK_TYPE | ids::CODEC_ID | ids::CODEC_PRIVATE | ids::CONTENT_ENCODINGS => {
+                (id, value).hash(&mut hasher);
+            }
+            ids::AUDIO => {
+                for (id, value) in Children::of(value) {
+                    if matches!(id, ids::SAMPLING_FREQUENCY | ids::CHANNELS) {
+                        (id, value).hash(&mut hasher);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(TrackKey {
+        number: number?,
+        hash: hasher.finish(),
+    })
+}
+
+/// Number and `TrackUID` of each track.
+pub(super) fn uids(payload: &[u8]) -> Vec<(u64, u64)> {
+    let entries = Children::of(payload).filter(|&(id, _)| id == ids::TRACK_ENTRY);
+    entries
+        .take(TRACK_LIMIT)
+        .filter_map(|(_, entry)| {
+            let child = |wanted| {
+                Children::of(entry)
+                    .find(|&(id, _)| id == wanted)
+                    .and_then(|(_, value)| uint(value))
+            };
+            Some((child(ids::TRACK_NUMBER)?, child(ids::TRACK_UID)?))
+        })
         .collect()
 }
 

@@ -148,9 +148,10 @@ pub fn check_finished(file: &[u8]) {
     };
     // Everything the SeekHead names is there.
     // Damage may look like one elsewhere.
+    let head = with_id(&elements, 0x114D_9B74)[0];
     for seek in with_id(&elements, 0x4DBB)
         .into_iter()
-        .filter(|seek| seek.depth == 2)
+        .filter(|seek| seek.depth == 2 && (head.payload..head.end).contains(&seek.start))
     {
         let (id, id_payload) = (&file[seek.payload + 3..], seek.payload + 3 + 4);
         let position = file[id_payload + 3..seek.end]
