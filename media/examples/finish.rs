@@ -1,6 +1,6 @@
 //! Finishes a recorder's stream: `cargo run -p sortie-media --example finish -- IN OUT`.
 
-use std::io::{Error, ErrorKind};
+use std::io::{Error, ErrorKind, Write as _};
 
 use sortie_media::{HEAD_ROOM, Indexer, Patch};
 
@@ -32,17 +32,20 @@ fn main() -> std::io::Result<()> {
     for patch in &finish.patches {
         write(&mut file, patch).ok_or(ErrorKind::InvalidData)?;
     }
+    let mut out = std::io::stdout();
     for left in finish.left_out {
-        println!(
+        writeln!(
+            out,
             "{} bytes at {} are left out: {}",
             left.length, left.offset, left.reason
-        );
+        )?;
     }
     for hidden in finish.hidden {
-        println!(
+        writeln!(
+            out,
             "{} bytes at {} are hidden: {}",
             hidden.length, hidden.offset, hidden.reason
-        );
+        )?;
     }
     std::fs::write(output, file)
 }

@@ -24,6 +24,8 @@ pub struct Report {
     pub front_matter_bytes: Option<u64>,
     /// Whether there is an index and a duration: an ordinary file, no live stream.
     pub indexed: bool,
+    /// Whether it goes on behind its formal end, where players may stop.
+    pub goes_on: bool,
     /// What could not be read and was passed over.
     pub damage: Damage,
     /// Bytes at the end that belong to no complete frame or index.

@@ -86,6 +86,7 @@ fn check_accounts(stream: &[u8], options: Options) {
     let mut stored = Stored::new();
     let (indexer, mut patches) = stored.receive(options, stream.chunks(1009));
     let Ok(finish) = indexer.finish() else {
+        assert!(stored.stream() == stream, "what fails is kept as it came");
         return;
     };
     stored.finish(&finish);

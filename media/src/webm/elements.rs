@@ -483,7 +483,8 @@ impl Scanner {
 
     /// The head of a recording that is still growing, as soon as its tracks are described.
     fn emit_live_head(&mut self) {
-        if let (Some(doc_type), Some(_)) = (&self.doc_type, &self.tracks) {
+        if let (Some(doc_type), Some(_), 0) = (&self.doc_type, &self.tracks, self.timeline.frames())
+        {
             let info = self.info.clone().unwrap_or_default();
             if let Some(head) = self.layout.head(doc_type, &info, None) {
                 self.layout.patches.head(head);

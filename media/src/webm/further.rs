@@ -58,6 +58,7 @@ impl Scanner {
         if let Some(from) = self.damaged_from.take() {
             self.damage.add(from..start);
         }
+        self.further_seen = true;
         let before = self.layout.unwanted_reason();
         let settled = self.settled();
         self.layout.freeze(settled);

@@ -23,6 +23,12 @@ impl Patches {
         self.queue.pop_front()
     }
 
+    /// The next head to apply, in front of all other patches.
+    pub(super) fn pop_head(&mut self) -> Option<Patch> {
+        let at = self.queue.iter().position(|patch| patch.position == 0)?;
+        self.queue.remove(at)
+    }
+
     /// Queues our head.
     pub(super) fn head(&mut self, bytes: Vec<u8>) {
         // There are two of them in a recording at most: never refused.

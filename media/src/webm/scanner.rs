@@ -50,6 +50,8 @@ pub(crate) struct Scanner {
     pub(super) track_uids: Vec<(u64, u64)>,
     pub(super) tags: Vec<TrackTags>,
     pub(super) further: Further,
+    /// Whether a further recording has begun.
+    pub(super) further_seen: bool,
     /// Whether a further recording was joined with the first.
     pub(super) joined: bool,
     pub(super) placement: Placement,
@@ -126,6 +128,7 @@ impl Scanner {
             track_uids: Vec::new(),
             tags: Vec::new(),
             further: Further::None,
+            further_seen: false,
             joined: false,
             placement: Placement::default(),
             slot: None,
@@ -198,7 +201,10 @@ impl Scanner {
     }
 
     pub(crate) fn poll_patch(&mut self) -> Option<Patch> {
-        self.layout.patches.pop()
+        // What is no recording after all is kept byte for byte: until there is a frame, only the head room changes.
+        let any = self.timeline.frames() > 0;
+        let head = self.layout.patches.pop_head();
+        head.or_else(|| any.then(|| self.layout.patches.pop()).flatten())
     }
 
     pub(crate) fn received(&self) -> u64 {
@@ -227,6 +233,10 @@ impl Scanner {
             pace: self.timeline.pace(),
             front_matter_bytes: self.first_cluster,
             indexed: self.cues_seen && self.info.as_ref().is_some_and(|info| info.has_duration),
+            goes_on: self.further_seen
+                || (self.segment.as_ref())
+                    .and_then(|segment| segment.end)
+                    .is_some_and(|end| end < whole),
             damage: self.damage.clone(),
             torn_bytes: if at_element && self.group.is_none() {
                 0
