@@ -472,3 +472,165 @@ fn what_inspect_says() {
     );
     assert_eq!(facts["keyframes"], 3);
 }
+
+/// Received bytes are in the stored file or in a range that is left out.
+#[track_caller]
+fn accounts(facts: &Value) -> (u64, u64, usize) {
+    let number = |value: &Value| value.as_u64().expect("a number");
+    let left_out = facts["left_out"].as_array().expect("ranges");
+    let missing: u64 = left_out.iter().map(|range| number(&range["length"])).sum();
+    let (received, stored) = (
+        number(&facts["received_bytes"]),
+        number(&facts["stored_bytes"]),
+    );
+    assert_eq!(received, stored + missing, "{facts}");
+    let hidden = facts["hidden"].as_array().expect("ranges");
+    for range in left_out.iter().chain(hidden) {
+        let detail = range["detail"].as_str().expect("a sentence");
+        assert!(
+            detail.ends_with('.') && range["reason"].is_string(),
+            "{range}"
+        );
+    }
+    (received, missing, hidden.len())
+}
+
+#[test]
+fn every_byte_is_accounted_for_in_json() {
+    let webm = fixture("chromium-vp8.webm");
+    let junk = [&webm[..], b"and some words behind it"].concat();
+    for case in cases().into_iter().map(|case| case.bytes).chain([junk]) {
+        let (_folder, file) = folder_with("talk.webm", &case);
+        let before = inspected(&file);
+        assert_eq!(accounts(&before).0, case.len() as u64);
+        let text = told(&["repair", "--json", "--in-place"], &file);
+        let repaired: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(accounts(&repaired), accounts(&before), "{repaired}");
+        let size = std::fs::metadata(&file).expect("there").len();
+        assert_eq!(repaired["size_bytes"], size);
+        assert_eq!(repaired["output"], file.to_str().expect("UTF-8"));
+        let after = inspected(&file);
+        assert_eq!(accounts(&after), (size, 0, accounts(&before).2), "{after}");
+        // A second time there is nothing to do.
+        let text = told(&["repair", "--json"], &file);
+        let again: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(
+            (&again["output"], accounts(&again).1),
+            (&Value::Null, 0),
+            "{again}"
+        );
+    }
+}
+
+#[test]
+fn same_recording_twice_in_a_file_is_joined() {
+    for name in [
+        "chromium-vp8.webm",
+        "firefox-vp8-opus.webm",
+        "mkvmerge-finished.mkv",
+        "ffmpeg-live.webm",
+    ] {
+        let one = fixture(name);
+        let (folder, file) = folder_with(name, &[&one[..], &one].concat());
+        let (_alone, alone) = folder_with(name, &one);
+        told(&["repair"], &file);
+        let mut paths = std::fs::read_dir(folder.path())
+            .expect("readable")
+            .map(|entry| entry.expect("readable").path());
+        let repaired = paths.find(|path| path != &file).expect("a new file");
+        let (once, twice) = (inspected(&alone), probed(&repaired));
+        assert_eq!(
+            twice.1,
+            2 * once["frames"].as_u64().expect("a number"),
+            "{name}"
+        );
+        let ms = 2 * once["duration_ms"].as_u64().expect("a number");
+        assert!(
+            twice.0.abs_diff(ms) <= 2,
+            "{name}: {} ms, not {ms}",
+            twice.0
+        );
+    }
+}
+
+#[test]
+fn repair_in_place_writes_through_a_link() {
+    for (name, bytes) in [
+        ("talk.webm", fixture("firefox-vp8.webm")),
+        ("0198.part", part(&fixture("chromium-vp8.webm"))),
+    ] {
+        let (folder, file) = folder_with(name, &bytes);
+        let links = tempfile::tempdir().expect("a temporary folder");
+        let link = links.path().join("link.webm");
+        std::os::unix::fs::symlink(&file, &link).expect("a link");
+        told(&["repair", "--in-place"], &link);
+        let kind = std::fs::symlink_metadata(&link).expect("there").file_type();
+        assert!(kind.is_symlink(), "{name}");
+        assert_eq!(inspected(&file)["state"], "finished", "{name}");
+        assert_eq!(
+            (names(&folder), names(&links)),
+            (vec![name.to_owned()], vec!["link.webm".to_owned()])
+        );
+
+        // The same for a link as output, and a link to nothing is refused.
+        let (_other, other) = folder_with("other.webm", &fixture("chromium-vp8.webm"));
+        let output = link.to_str().expect("UTF-8");
+        told(&["repair", "--force", "-o", output], &other);
+        assert!(
+            std::fs::symlink_metadata(&link)
+                .expect("there")
+                .is_symlink()
+        );
+        assert_eq!(probed(&file).1, 75);
+        std::fs::remove_file(&file).expect("ours");
+        refused(
+            &["repair", "--force", "-o", output],
+            &other,
+            2,
+            "target is missing",
+        );
+    }
+}
+
+#[test]
+fn repaired_name_loses_known_endings_only() {
+    for (name, repaired) in [
+        ("talk v1.2", "talk v1.2.repaired.webm"),
+        ("talk v1.2.webm", "talk v1.2.repaired.webm"),
+        ("2026.11.30", "2026.11.30.repaired.webm"),
+        ("TALK.WEBM", "TALK.repaired.webm"),
+    ] {
+        let (folder, file) = folder_with(name, &fixture("chromium-vp8.webm"));
+        told(&["repair"], &file);
+        assert!(
+            names(&folder).contains(&repaired.to_owned()),
+            "{:?}",
+            names(&folder)
+        );
+    }
+}
+
+#[test]
+fn control_characters_of_names_are_escaped() {
+    let name = "talk\u{1b}[2J\nall is well\u{7}\u{202e}.webm";
+    let (folder, file) = folder_with(name, &fixture("chromium-vp8.webm"));
+    let clean =
+        |text: &str| !text.contains(|c: char| c != '\n' && c.is_control() || c == '\u{202e}');
+    let words = told(&["repair"], &file);
+    assert!(
+        clean(&words) && words.contains("\\u{1b}[2J\\nall is well\\u{7}"),
+        "{words:?}"
+    );
+    let missing = folder.path().join("no\u{1b}[31m\nsuch.webm");
+    for command in ["repair", "inspect"] {
+        let output = run(&[command], &missing);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{complaint}");
+        assert!(
+            clean(&complaint) && complaint.lines().count() == 1,
+            "{complaint:?}"
+        );
+    }
+    let output = run(&["repair"], folder.path());
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -11,7 +11,7 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
     // Whoever reads on or not (`| head`): the exit code says what counts.
     let _ = super::tell(&settings.report());
     for stranger in settings.strangers() {
-        eprintln!("Note: {stranger}.");
+        super::complain(&format!("Note: {stranger}."));
     }
     match settings.config() {
         Ok(_) => ExitCode::SUCCESS,
@@ -22,11 +22,11 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
 /// Says what is wrong, all of it.
 pub(crate) fn wrong_values(what: &str, errors: &[ConfigError]) -> ExitCode {
     match errors.len() {
-        1 => eprintln!("{what}: one value is wrong."),
-        count => eprintln!("{what}: {count} values are wrong."),
+        1 => super::complain(&format!("{what}: one value is wrong.")),
+        count => super::complain(&format!("{what}: {count} values are wrong.")),
     }
     for error in errors {
-        eprintln!("  {error}");
+        super::complain(&format!("  {error}"));
     }
     ExitCode::from(2)
 }

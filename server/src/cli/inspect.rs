@@ -6,8 +6,9 @@ use clap::Args;
 use serde::Serialize;
 use sortie_media::{HEAD_ROOM, Report, TrackKind};
 
+use super::accounts::Accounts;
 use super::source::Source;
-use super::{Failure, tell, words};
+use super::{Failure, tell, tell_json, words};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -32,7 +33,7 @@ pub(super) enum State {
 
 impl State {
     pub(super) fn of(report: &Report) -> Self {
-        if report.damage.count > 0 || report.missing_bytes > 0 {
+        if report.damage.count > 0 || report.missing_bytes > 0 || report.goes_on {
             Self::Damaged
         } else if report.indexed && report.torn_bytes == 0 {
             Self::Finished
@@ -44,7 +45,10 @@ impl State {
 
 /// The file as a player sees it: from its beginning. Where our own head is not there yet, or speaks of an index
 /// that is lost, the stream behind it.
-pub(super) fn look(source: &Source, arguments: &Arguments) -> Result<(Report, State), Failure> {
+pub(super) fn look(
+    source: &Source,
+    arguments: &Arguments,
+) -> Result<(Report, State, Accounts), Failure> {
     let cannot = || Failure::file("cannot read", &arguments.file);
     let mut start = if source.headless { HEAD_ROOM } else { 0 };
     let mut indexer = source
@@ -59,23 +63,24 @@ pub(super) fn look(source: &Source, arguments: &Arguments) -> Result<(Report, St
     }
     indexer.end();
     let report = indexer.report().offset_by(start);
-    indexer.finish()?;
+    let finish = indexer.finish()?;
+    let accounts = Accounts::new(&finish, start, source.length.saturating_sub(start));
     let state = match State::of(&report) {
         State::Live if lost => State::Damaged,
         state => state,
     };
-    Ok((report, state))
+    let accounts = match state {
+        State::Finished => accounts.untouched(),
+        State::Live | State::Damaged => accounts,
+    };
+    Ok((report, state, accounts))
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let source = Source::open(&arguments.file)?;
-    let (report, state) = look(&source, arguments)?;
+    let (report, state, accounts) = look(&source, arguments)?;
     if arguments.json {
-        let facts = Facts::new(source.length, state, &report);
-        return match serde_json::to_string_pretty(&facts) {
-            Ok(json) => tell(&format!("{json}\n")),
-            Err(error) => Err(Failure::File("cannot write JSON".to_owned(), error.into())),
-        };
+        return tell_json(&Facts::new(source.length, state, &report, accounts));
     }
     let mut text = words::contents(&report);
     if let Some(bytes) = report.front_matter_bytes {
@@ -90,6 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         State::Damaged => "It is damaged. `repair` makes the best of it.\n",
     };
     text += &words::flaws(&report);
+    text += &accounts.to_text();
     tell(&text)
 }
 
@@ -115,6 +121,9 @@ struct Facts {
     damaged_ranges: Vec<(u64, u64)>,
     torn_bytes: u64,
     missing_bytes: u64,
+    /// What a repair keeps, and what it leaves out.
+    #[serde(flatten)]
+    accounts: Accounts,
 }
 
 #[derive(Serialize)]
@@ -134,7 +143,7 @@ struct TrackFacts {
 }
 
 impl Facts {
-    fn new(size_bytes: u64, state: State, report: &Report) -> Self {
+    fn new(size_bytes: u64, state: State, report: &Report, accounts: Accounts) -> Self {
         let some = |value: u32| (value != 0).then_some(value);
         let tracks = report.tracks.iter().map(|track| TrackFacts {
             number: track.number,
@@ -172,6 +181,7 @@ impl Facts {
                 .collect(),
             torn_bytes: report.torn_bytes,
             missing_bytes: report.missing_bytes,
+            accounts,
         }
     }
 }

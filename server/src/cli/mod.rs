@@ -4,11 +4,13 @@
 //! Exit codes: 0 done; 1 a file could not be read or written; 2 the command line asks for what cannot be;
 //! 3 the file is no recording, or nothing in it can be played.
 
+mod accounts;
 mod check;
 mod health;
 mod inspect;
 #[cfg(feature = "postgres")]
 mod migrate_db;
+mod printed;
 mod repair;
 mod source;
 mod sweep;
@@ -74,7 +76,7 @@ enum Failure {
 
 impl Failure {
     fn file(what: &str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let what = format!("{what} {}", path.display());
+        let what = format!("{what} {}", printed::name(path));
         move |error| Self::File(what, error)
     }
 
@@ -93,9 +95,26 @@ impl From<Unplayable> for Failure {
     }
 }
 
-/// Prints a result. That nobody reads on (`| head`) is no failure.
+/// Prints an error.
+fn complain(text: &str) {
+    eprintln!("{}", printed::lines(text));
+}
+
+/// Prints an object as JSON.
+fn tell_json(object: &impl serde::Serialize) -> Result<(), Failure> {
+    match serde_json::to_string_pretty(object) {
+        // Control characters are escaped in JSON.
+        Ok(json) => tell(&format!("{json}\n")),
+        Err(error) => Err(Failure::File("cannot write JSON".to_owned(), error.into())),
+    }
+}
+
+/// Prints a result. A reader that has gone (`| head`) is no failure.
 fn tell(text: &str) -> Result<(), Failure> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
+    match io::stdout()
+        .lock()
+        .write_all(printed::lines(text).as_bytes())
+    {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::File("cannot print".to_owned(), error))
         }
@@ -120,9 +139,9 @@ impl Command {
             return ExitCode::SUCCESS;
         };
         match &failure {
-            Failure::File(what, error) => eprintln!("sortie-server: {what}: {error}"),
-            Failure::Usage(sentence) => eprintln!("sortie-server: {sentence}"),
-            Failure::Unplayable(reason) => eprintln!("sortie-server: {reason}"),
+            Failure::File(what, error) => complain(&format!("sortie-server: {what}: {error}")),
+            Failure::Usage(sentence) => complain(&format!("sortie-server: {sentence}")),
+            Failure::Unplayable(reason) => complain(&format!("sortie-server: {reason}")),
         }
         ExitCode::from(failure.exit_code())
     }

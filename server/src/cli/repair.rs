@@ -9,12 +9,16 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Report};
 
+use super::accounts::Accounts;
 use super::inspect::State;
 use super::source::{Source, progress};
-use super::{Failure, tell, words};
+use super::{Failure, printed, tell, tell_json, words};
 
+/// Endings of recordings, which a repaired file does not repeat.
+const ENDINGS: [&str; 8] = ["webm", "mkv", "mka", "mp4", "m4v", "m4a", "mov", "part"];
 /// How much is copied at once.
 const COPY_SIZE: usize = 1 << 20;
 
@@ -29,6 +33,9 @@ pub(crate) struct Arguments {
     /// length (stop the server first); any other is replaced.
     #[arg(long)]
     in_place: bool,
+    /// Print one JSON object instead of sentences.
+    #[arg(long)]
+    json: bool,
     /// Overwrite OUT if it is there.
     #[arg(short, long)]
     force: bool,
@@ -45,7 +52,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     indexer.end();
     let report = indexer.report().offset_by(start);
     let finish = indexer.finish()?;
+    let accounts = Accounts::new(&finish, start, source.length.saturating_sub(start));
     if arguments.output.is_none() && is_finished(&source, &report).map_err(cannot_read())? {
+        if arguments.json {
+            return tell_json(&Outcome {
+                output: None,
+                size_bytes: source.length,
+                duration_ms: finish.duration_ms,
+                keyframes: finish.keyframes,
+                accounts: accounts.untouched(),
+            });
+        }
         return tell(
             "It is finished already: it has a duration and an index. Nothing was written.\n",
         );
@@ -54,22 +71,37 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let output = match &arguments.output {
         _ if arguments.in_place => path.clone(),
         Some(output) => output.clone(),
-        None => path.with_extension(format!("repaired.{}", finish.container.extension())),
+        None => repaired_name(path, finish.container.extension()),
     };
     let overwrite = arguments.in_place || arguments.force;
     if !arguments.in_place {
         refuse_bad_output(path, &output, arguments.force)?;
     }
     let cannot_write = || Failure::file("cannot write", &output);
+    // A link stays one: what it points at is replaced.
+    let target = match std::fs::symlink_metadata(&output) {
+        Ok(metadata) if metadata.is_symlink() => {
+            std::fs::canonicalize(&output).map_err(cannot_write())?
+        }
+        _ => output.clone(),
+    };
     let size = if arguments.in_place && source.stored {
         patch_in_place(&source, path).map_err(cannot_write())?
     } else {
-        copy(&source, path, &output, overwrite).map_err(cannot_write())?
+        copy(&source, path, &target, overwrite).map_err(cannot_write())?
     };
 
-    let mut text = words::contents(&report) + &words::flaws(&report);
-    let kept = start + finish.keep - HEAD_ROOM;
-    let replaced = source.length.saturating_sub(kept + report.torn_bytes);
+    if arguments.json {
+        return tell_json(&Outcome {
+            output: Some(output.to_string_lossy().into_owned()),
+            size_bytes: size,
+            duration_ms: finish.duration_ms,
+            keyframes: finish.keyframes,
+            accounts,
+        });
+    }
+    let mut text = words::contents(&report) + &words::flaws(&report) + &accounts.to_text();
+    let replaced = accounts.replaced_bytes();
     if replaced > 0 {
         let bytes = words::count(replaced, "byte");
         text += &format!("Replaced at the end: {bytes}, an index or the like.\n");
@@ -82,8 +114,36 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         " The original was not changed."
     };
     let size = words::count(size, "byte");
-    text += &format!("Written: {} ({size}).{untouched}\n", output.display());
+    let output = printed::name(&output);
+    text += &format!("Written: {output} ({size}).{untouched}\n");
     tell(&text)
+}
+
+/// The JSON form.
+#[derive(Serialize)]
+struct Outcome {
+    /// The file that was written; absent where there was nothing to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+    size_bytes: u64,
+    duration_ms: u64,
+    keyframes: usize,
+    #[serde(flatten)]
+    accounts: Accounts,
+}
+
+/// `talk.webm` → `talk.repaired.webm`. Only the ending of a recording is taken away: `talk v1.2` keeps its `.2`.
+fn repaired_name(path: &Path, extension: &str) -> PathBuf {
+    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+    let known = ending.is_some_and(|ending| ENDINGS.iter().any(|&it| ending == it));
+    let stem = if known {
+        path.file_stem()
+    } else {
+        path.file_name()
+    };
+    let mut name = stem.unwrap_or_default().to_owned();
+    name.push(format!(".repaired.{extension}"));
+    path.with_file_name(name)
 }
 
 /// Whether a player finds nothing missing, in a file whose stream has this report.
@@ -98,6 +158,12 @@ fn is_finished(source: &Source, report: &Report) -> io::Result<bool> {
 
 fn refuse_bad_output(input: &Path, output: &Path, force: bool) -> Result<(), Failure> {
     let (Ok(from), Ok(to)) = (std::fs::metadata(input), std::fs::metadata(output)) else {
+        if std::fs::symlink_metadata(output).is_ok() {
+            return Err(Failure::Usage(format!(
+                "{} is a link whose target is missing; -o names another file.",
+                printed::name(output)
+            )));
+        }
         return Ok(());
     };
     let sentence = if (from.dev(), from.ino()) == (to.dev(), to.ino()) {
@@ -109,7 +175,10 @@ fn refuse_bad_output(input: &Path, output: &Path, force: bool) -> Result<(), Fai
     } else {
         return Ok(());
     };
-    Err(Failure::Usage(format!("{} {sentence}", output.display())))
+    Err(Failure::Usage(format!(
+        "{} {sentence}",
+        printed::name(output)
+    )))
 }
 
 /// Finishes a recording that is stored as ours are. Returns its size.

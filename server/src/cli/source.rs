@@ -8,7 +8,7 @@ use std::path::Path;
 use indicatif::{ProgressBar, ProgressStyle};
 use sortie_media::{HEAD_ROOM, Indexer, Options, Patch};
 
-use super::Failure;
+use super::{Failure, printed};
 
 /// How much is read at once. What a scan may skip is not read if it is at least as long. Jumping over less is
 /// slower than reading on, on any disk whose contents are not in memory (measured: 5.2 s against 2 s for 1 GB).
@@ -44,7 +44,7 @@ impl Source {
             } else {
                 "is no ordinary file"
             };
-            return Err(Failure::Usage(format!("{} {what}.", path.display())));
+            return Err(Failure::Usage(format!("{} {what}.", printed::name(path))));
         }
         let file = File::open(path).map_err(cannot())?;
         let length = file.metadata().map_err(cannot())?.len();

@@ -12,7 +12,7 @@ use sortie_server::{
     SweepReport, SystemClock,
 };
 
-use super::wrong_values;
+use super::{complain, printed, wrong_values};
 
 /// How many orphans are named before the rest is only counted.
 const NAMED: usize = 20;
@@ -46,7 +46,7 @@ pub(super) fn run(file: Option<PathBuf>, arguments: &Arguments) -> ExitCode {
     let swept = match runtime {
         Ok(runtime) => runtime.block_on(sweep(&config, arguments)),
         Err(error) => {
-            eprintln!("sortie-server: {error}");
+            complain(&format!("sortie-server: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -62,7 +62,7 @@ pub(super) fn run(file: Option<PathBuf>, arguments: &Arguments) -> ExitCode {
             }
         }
         Err(error) => {
-            eprintln!("sortie-server: {:#}", anyhow::Error::from(error));
+            complain(&format!("sortie-server: {:#}", anyhow::Error::from(error)));
             ExitCode::FAILURE
         }
     }
@@ -78,7 +78,10 @@ async fn sweep(config: &Config, arguments: &Arguments) -> Result<SweepReport, Sw
     let mut named = 0;
     let mut tell = |finding: &SweepFinding| {
         if let SweepOutcome::Failed(error) = &finding.outcome {
-            eprintln!("cannot remove {}: {error}", finding.name);
+            complain(&format!(
+                "cannot remove {}: {error}",
+                printed::one_line(&finding.name)
+            ));
         } else if arguments.all || named < NAMED {
             println!("{}", line(finding));
         } else if named == NAMED {
@@ -99,7 +102,7 @@ fn line(finding: &SweepFinding) -> String {
     format!(
         "{done:<12} {:>10}  {}",
         bytes(finding.size_bytes),
-        finding.name
+        printed::one_line(&finding.name)
     )
 }
 

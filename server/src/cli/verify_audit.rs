@@ -18,7 +18,7 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
         .and_then(|runtime| Ok(runtime.block_on(verify_audit(&config))?));
     match verified {
         Err(error) => {
-            eprintln!("sortie-server: {error:#}");
+            super::complain(&format!("sortie-server: {error:#}"));
             ExitCode::FAILURE
         }
         Ok(found) => {

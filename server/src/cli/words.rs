@@ -73,6 +73,9 @@ pub(super) fn flaws(report: &Report) -> String {
             count(damage.count, "place"),
         );
     }
+    if report.goes_on {
+        text += "It goes on behind its own end, where players may stop.\n";
+    }
     if report.torn_bytes > 0 {
         let _ = writeln!(
             text,
@@ -132,7 +135,7 @@ pub(super) fn count(number: u64, thing: &str) -> String {
 }
 
 /// A number with commas between its thousands.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -1,0 +1,81 @@
+//! Which received bytes are in a finished file, and which are not: for `inspect` and `repair`.
+
+use serde::Serialize;
+use sortie_media::{Finish, HEAD_ROOM, LeftOut};
+
+use super::words;
+
+/// The JSON form: `received_bytes` is `stored_bytes` and the length of everything in `left_out`. Offsets count from the
+/// beginning of the file that is read.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Accounts {
+    received_bytes: u64,
+    stored_bytes: u64,
+    left_out: Vec<Range>,
+    /// In the file, where players pass over it.
+    hidden: Vec<Range>,
+}
+
+#[derive(Debug, Serialize)]
+struct Range {
+    offset: u64,
+    length: u64,
+    reason: &'static str,
+    detail: String,
+    #[serde(skip)]
+    is_harmless: bool,
+}
+
+impl Accounts {
+    /// Of a stream of `received` bytes that begins at `start` in its file.
+    pub(super) fn new(finish: &Finish, start: u64, received: u64) -> Self {
+        let ranges = |ranges: &[LeftOut]| {
+            let range = |left: &LeftOut| Range {
+                offset: start.saturating_add(left.offset),
+                length: left.length,
+                reason: left.reason.code(),
+                detail: left.reason.to_string(),
+                is_harmless: left.reason.is_harmless(),
+            };
+            ranges.iter().map(range).collect()
+        };
+        Self {
+            received_bytes: received,
+            stored_bytes: finish.keep.saturating_sub(HEAD_ROOM),
+            left_out: ranges(&finish.left_out),
+            hidden: ranges(&finish.hidden),
+        }
+    }
+
+    /// The same of a file that stays as it is.
+    pub(super) fn untouched(self) -> Self {
+        Self {
+            stored_bytes: self.received_bytes,
+            left_out: Vec::new(),
+            ..self
+        }
+    }
+
+    /// Bytes of indexes that are replaced.
+    pub(super) fn replaced_bytes(&self) -> u64 {
+        let replaced = self.left_out.iter().filter(|range| range.is_harmless);
+        replaced.map(|range| range.length).sum()
+    }
+
+    /// Sentences about what is missing; empty where nothing is.
+    pub(super) fn to_text(&self) -> String {
+        let missing = self.left_out.iter().filter(|range| !range.is_harmless);
+        let missing = missing.map(|range| ("Left out", range));
+        let hidden = self
+            .hidden
+            .iter()
+            .map(|range| ("Kept, but not played", range));
+        let mut text = String::new();
+        for (what, range) in missing.chain(hidden) {
+            let bytes = words::count(range.length, "byte");
+            let at = words::grouped(range.offset);
+            text += &format!("{what}: {bytes} at byte {at}. {}\n", range.detail);
+        }
+        text
+    }
+}
