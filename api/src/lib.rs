@@ -31,9 +31,9 @@ pub use event::{DeletedRecording, DeletedSession, Event, LiveSettings};
 pub use list::RecordingQuery;
 pub use problem::{Problem, ProblemCode};
 pub use recording::{
-    DeleteRecordings, DeletionStatus, Recording, RecordingDeletion, RecordingPart,
-    RecordingStarted, RecordingStatus, RecordingStopped, RecordingUpdate, StartRecording,
-    StopRecording,
+    DeleteRecordings, DeletionStatus, LeftOut, LeftOutReason, Recording, RecordingDeletion,
+    RecordingPart, RecordingStarted, RecordingStatus, RecordingStopped, RecordingUpdate,
+    StartRecording, StopRecording,
 };
 pub use retention::{
     Amount, ClockDoubt, ClockHold, ConfirmClock, DeletionReason, DeletionRule, FailedDeletion,

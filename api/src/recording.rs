@@ -72,6 +72,18 @@ pub struct Recording {
     /// RFC 3339, UTC; when it became ready or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
+    /// What of the received bytes cannot be played, in a sentence; absent where nothing is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Bytes that were received. In the answer for one recording that is `ready` or `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_bytes: Option<u64>,
+    /// Received bytes that the file does not have; all others are in it. In the answer for one recording.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// Received bytes that the file has, but players pass over. In the answer for one recording.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<LeftOut>,
     /// Id of the first part, if this is a further part of a recording.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<String>,
@@ -85,6 +97,39 @@ pub struct Recording {
 
 fn first_part() -> u32 {
     1
+}
+
+/// A range of the received bytes that players do not get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LeftOut {
+    /// Bytes received before the first one of the range.
+    pub offset: u64,
+    /// Bytes in the range.
+    pub length: u64,
+    /// Why it is left out.
+    pub reason: LeftOutReason,
+}
+
+/// Why a range of the received bytes is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOutReason {
+    /// The last frame, element or box is incomplete.
+    Torn,
+    /// The sender's own index, replaced by a complete one.
+    ReplacedIndex,
+    /// A last cluster or fragment without a complete frame.
+    NoFrames,
+    /// Damaged data.
+    Damaged,
+    /// Data behind the end of the recording that belongs to no recording.
+    TrailingData,
+    /// A further recording that cannot be joined with the first.
+    OtherRecording,
+    /// Frames of a track that the recording does not describe.
+    NoTrack,
 }
 
 /// One part of a recording that was continued after an interruption or at the size limit.

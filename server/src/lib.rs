@@ -13,6 +13,7 @@ mod connections;
 mod events;
 mod http;
 mod ingest;
+mod left_out;
 mod metrics;
 mod policy;
 #[cfg(all(test, any(feature = "postgres", feature = "s3")))]

@@ -521,3 +521,130 @@ async fn bulk_delete_stops_when_the_client_disconnects() {
     let left = counts.last().copied().unwrap_or_default();
     assert!((1..30).contains(&left), "{left} of 30 are left");
 }
+
+/// Asserts that what was received is in the file or named; returns the row.
+async fn accounted(client: &support::Client, id: &str, received: usize) -> serde_json::Value {
+    let row = client.recording(id).await;
+    let number = |value: &serde_json::Value| value.as_u64().unwrap_or(0);
+    assert_eq!(number(&row["received_bytes"]), received as u64, "{row}");
+    let empty = Vec::new();
+    let left_out = row["left_out"].as_array().unwrap_or(&empty);
+    let missing: u64 = left_out.iter().map(|range| number(&range["length"])).sum();
+    let file = client
+        .get(&format!("/api/recordings/{id}/download"))
+        .send()
+        .await
+        .expect("an answer");
+    let file = file.bytes().await.expect("a body");
+    // Our head is 4096 bytes; an index of this length is in it.
+    assert_eq!(file.len() as u64, 4096 + received as u64 - missing, "{row}");
+    row
+}
+
+#[tokio::test]
+async fn recording_with_data_left_out_is_ready_and_has_a_note() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let webm = chromium_webm();
+
+    let whole = client.record(&webm).await;
+    let row = accounted(&client, &whole, webm.len()).await;
+    assert_eq!(row["note"], serde_json::Value::Null, "{row}");
+
+    let torn = client.record(&webm[..webm.len() - 5]).await;
+    let row = accounted(&client, &torn, webm.len() - 5).await;
+    assert_eq!(
+        (&row["status"], &row["left_out"][0]["reason"]),
+        (&"ready".into(), &"torn".into())
+    );
+    let note = row["note"].as_str().expect("a note");
+    assert!(
+        note.contains("received bytes are not in the file"),
+        "{note}"
+    );
+
+    let other = include_bytes!("../../media/tests/data/chromium-avc1-mkv.mkv");
+    let mixed = [&webm[..], other].concat();
+    let mixed_id = client.record(&mixed).await;
+    let row = accounted(&client, &mixed_id, mixed.len()).await;
+    let hidden = serde_json::json!([
+        {"offset": webm.len(), "length": other.len(), "reason": "other_recording"}
+    ]);
+    assert_eq!(
+        (&row["hidden"], &row["status"]),
+        (&hidden, &"ready".into()),
+        "{row}"
+    );
+
+    // Lists have the note, and no ranges.
+    let list = json_of(client.get("/api/recordings"), 200).await;
+    let rows = list.as_array().expect("a list");
+    let noted: Vec<_> = rows.iter().map(|row| row["note"].is_string()).collect();
+    assert_eq!(noted, [true, true, false], "{list}");
+    assert!(
+        rows.iter()
+            .all(|row| row["left_out"].is_null() && row["hidden"].is_null())
+    );
+}
+
+#[tokio::test]
+async fn what_arrived_of_a_failed_recording_is_downloaded_byte_for_byte() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let webm = chromium_webm();
+    let mp4 = include_bytes!("../../media/tests/data/chromium-mp4.mp4");
+    // A head, a cluster whose frames cannot be read, and no recording at all.
+    let cluster = webm
+        .windows(4)
+        .position(|four| four == [0x1F, 0x43, 0xB6, 0x75]);
+    let cluster = cluster.expect("a cluster");
+    let unreadable = [&webm[..cluster + 15], &[0xFF; 900], &webm[..100]].concat();
+    for bytes in [
+        b"not a video at all",
+        &webm[..cluster],
+        &unreadable[..],
+        &mp4[..1000],
+        b"x",
+    ] {
+        let id = client.record(bytes).await;
+        let row = client.recording(&id).await;
+        assert_eq!(row["status"], "failed", "{row}");
+        let path = format!("/api/recordings/{id}/raw");
+        let answer = client.get(&path).send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(header(&answer, "content-type"), "application/octet-stream");
+        assert!(header(&answer, "content-disposition").starts_with("attachment"));
+        assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
+        let body = answer.bytes().await.expect("a body");
+        assert!(
+            body[..] == *bytes,
+            "{} bytes, not {}",
+            body.len(),
+            bytes.len()
+        );
+        let part = client.get(&path).header("Range", "bytes=0-0").send().await;
+        let part = part.expect("an answer");
+        assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(part.bytes().await.expect("a body")[..], bytes[..1]);
+        problem(
+            client.get(&format!("/api/recordings/{id}/download")),
+            409,
+            "not_ready",
+        )
+        .await;
+
+        let stranger = server.user(&format!("stranger{}", bytes.len())).await;
+        problem(stranger.get(&path), 403, "forbidden").await;
+    }
+    let ready = client.record(&webm).await;
+    let (growing, _) = client.start_recording().await;
+    for id in [ready, growing] {
+        problem(
+            client.get(&format!("/api/recordings/{id}/raw")),
+            409,
+            "not_ready",
+        )
+        .await;
+    }
+    problem(client.get("/api/recordings/nothing/raw"), 404, "not_found").await;
+}

@@ -336,3 +336,24 @@ async fn a_join_that_was_cut_off_goes_on_after_a_restart_by_itself() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn two_recordings_become_one_that_lasts_as_long_as_both() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let bytes = chromium_webm();
+    let once = client.recording(&client.record(&bytes).await).await;
+    let (one, two) = (part(&client, &bytes).await, part(&client, &bytes).await);
+    let upload = joined(&client, &format!("{one} {two}")).await;
+    let row = client.recording(id(&upload)).await;
+    assert_eq!(row["status"], "ready", "{row}");
+    let seconds = |row: &Value| row["duration_seconds"].as_f64().unwrap_or_default();
+    let expected = 2.0 * seconds(&once);
+    assert!((seconds(&row) - expected).abs() < 0.01, "{row}");
+    assert_eq!(row["received_bytes"], 2 * bytes.len());
+    assert!(row["note"].is_null() && row["left_out"].is_null(), "{row}");
+    let path = row["storage_path"].as_str().unwrap_or_default();
+    let file = std::fs::read(server.file(path)).expect("the finished file");
+    assert_eq!(file.len(), 4096 + 2 * bytes.len());
+    assert_eq!(files(&server).len(), 2, "parts stayed behind");
+}

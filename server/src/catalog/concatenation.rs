@@ -49,12 +49,16 @@ impl Catalog {
     }
 
     /// Marks the partial uploads nobody needs any more for deletion: those whose final upload is complete or
-    /// gone, and complete ones that nobody has joined since `before_ms`.
+    /// gone, and complete ones that nobody has joined since `before_ms`. Where a final upload has fewer bytes than its
+    /// parts, because one of them was gone, the others stay until it has been complete since `before_ms`.
     pub(crate) async fn mark_spent_parts(&self, before_ms: i64) -> Result<(), CatalogError> {
         sqlx::query(
             "UPDATE recordings SET deleting = 1 WHERE deleting = 0 AND final_id IS NOT NULL \
-             AND final_id NOT IN (SELECT id FROM recordings WHERE status IN ('recording', 'uploading', 'processing'))",
+             AND final_id NOT IN (SELECT id FROM recordings WHERE status IN ('recording', 'uploading', 'processing')) \
+             AND final_id NOT IN (SELECT f.id FROM recordings AS f WHERE f.kind = 'final' AND f.completed_ms > $1 \
+             AND f.upload_length < (SELECT SUM(p.upload_length) FROM recordings AS p WHERE p.final_id = f.id))",
         )
+        .bind(before_ms)
         .execute(&self.pool)
         .await?;
         sqlx::query(

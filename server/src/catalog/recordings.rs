@@ -12,7 +12,7 @@ use super::{Catalog, CatalogError, nonsense, parts};
 pub(super) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
     r.upload_length, r.upload_metadata, r.idempotency_key, r.kind, r.upload_concat, r.final_id, r.protected, r.deleting, r.created_ms, r.completed_ms, \
-    r.part_of, r.part \
+    r.part_of, r.part, r.left_out \
     FROM recordings AS r LEFT JOIN users AS u ON u.id = r.user_id";
 
 /// What the bytes of an upload are.
@@ -79,6 +79,8 @@ pub(crate) struct RecordingRow {
     pub(crate) part_of: Option<String>,
     /// Number of this part, from 1. An insert ignores it and assigns the next one.
     pub(crate) part: i64,
+    /// What players do not get; see [`crate::left_out::Accounts`].
+    pub(crate) left_out: Option<String>,
 }
 
 /// Most open uploads.
@@ -158,6 +160,8 @@ pub(crate) struct Completion {
     pub(crate) storage_path: String,
     /// Finished without its sender having said stop.
     pub(crate) interrupted: bool,
+    /// What players do not get; see [`crate::left_out::Accounts`].
+    pub(crate) left_out: Option<String>,
 }
 
 pub(super) fn status_to_text(status: RecordingStatus) -> &'static str {
@@ -231,6 +235,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
             completed_ms: row.try_get("completed_ms")?,
             part_of: row.try_get("part_of")?,
             part: row.try_get("part")?,
+            left_out: row.try_get("left_out")?,
         })
     }
 }
@@ -497,7 +502,7 @@ impl Catalog {
         let done = sqlx::query(
             "UPDATE recordings SET status = 'processing', upload_length = $1, failure = $2, size_bytes = $3, \
              duration_ms = $4, format = $5, filename = CASE WHEN filename = $10 THEN $6 ELSE filename END, \
-             storage_path = $7, interrupted = $8 WHERE id = $9 AND status IN ('recording', 'uploading', 'processing')",
+             storage_path = $7, interrupted = $8, left_out = $11 WHERE id = $9 AND status IN ('recording', 'uploading', 'processing')",
         )
         .bind(signed(plan.upload_length))
         .bind(&plan.failure)
@@ -509,6 +514,7 @@ impl Catalog {
         .bind(i64::from(plan.interrupted))
         .bind(id)
         .bind(&plan.was_named)
+        .bind(&plan.left_out)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;

@@ -53,6 +53,7 @@ pub(crate) fn growing(id: &str) -> RecordingRow {
         completed_ms: None,
         part_of: None,
         part: 1,
+        left_out: None,
     }
 }
 

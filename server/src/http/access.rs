@@ -76,6 +76,7 @@ static TABLE: &[Row] = &[
     row("DELETE",  "/api/recordings/{id}",                  Owner,   Only(&[AdminScope])),
     row("GET",     "/api/recordings/{id}/download",         Owner,   Only(&[Read])),
     row("GET",     "/api/recordings/{id}/stream",           Owner,   Only(&[Read])),
+    row("GET",     "/api/recordings/{id}/raw",              Owner,   Only(&[Read])),
 
     row("GET",     "/api/storage/usage",                    User,    Only(&[Record, Read])),
 

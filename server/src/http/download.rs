@@ -34,6 +34,15 @@ pub(super) enum Disposition {
     Inline,
     /// Saves it.
     Attachment,
+    /// Saves what arrived of a recording that has failed.
+    Raw,
+}
+
+impl Disposition {
+    /// Whether a browser saves it.
+    fn is_attachment(self) -> bool {
+        self != Self::Inline
+    }
 }
 
 /// How much of a recording an answer brings, in its extensions; absent when it brings nothing.
@@ -74,7 +83,7 @@ fn content_disposition(disposition: Disposition, filename: &str) -> HeaderValue 
     }
     let kind = match disposition {
         Disposition::Inline => "inline",
-        Disposition::Attachment => "attachment",
+        Disposition::Attachment | Disposition::Raw => "attachment",
     };
     HeaderValue::from_str(&format!(
         "{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
@@ -91,7 +100,35 @@ fn media_type(format: &str) -> &'static str {
     }
 }
 
-/// Answers with a ready recording's bytes, or with where they are.
+/// Refuses what cannot be had of a recording in its present state.
+fn check_state(row: &RecordingRow, disposition: Disposition) -> ApiResult<()> {
+    let not_ready = |detail: String| Err(ApiError::new(ProblemCode::NotReady, detail));
+    if row.deleting {
+        return not_ready("This recording is being deleted.".to_owned());
+    }
+    match (row.status, disposition) {
+        (RecordingStatus::Ready, Disposition::Inline | Disposition::Attachment)
+        | (RecordingStatus::Failed, Disposition::Raw) => Ok(()),
+        (RecordingStatus::Ready, Disposition::Raw) => {
+            not_ready("This recording has not failed. Download it as a file that plays.".to_owned())
+        }
+        (RecordingStatus::Failed, _) => {
+            let reason = row
+                .failure
+                .as_deref()
+                .unwrap_or("It could not be finished.");
+            not_ready(format!("This recording cannot be played. {reason}"))
+        }
+        (
+            RecordingStatus::Recording | RecordingStatus::Uploading | RecordingStatus::Processing,
+            _,
+        ) => {
+            not_ready("This recording is not ready yet. Try again when it is complete.".to_owned())
+        }
+    }
+}
+
+/// Answers with a recording's bytes, or with where they are.
 pub(super) async fn serve(
     state: &AppState,
     row: &RecordingRow,
@@ -99,31 +136,17 @@ pub(super) async fn serve(
     request: &HeaderMap,
     disposition: Disposition,
 ) -> ApiResult<Response> {
-    if row.deleting {
-        return Err(ApiError::new(
-            ProblemCode::NotReady,
-            "This recording is being deleted.",
-        ));
-    }
-    match row.status {
-        RecordingStatus::Ready => {}
-        RecordingStatus::Failed => {
-            let reason = row
-                .failure
-                .as_deref()
-                .unwrap_or("It could not be finished.");
-            return Err(ApiError::new(
-                ProblemCode::NotReady,
-                format!("This recording cannot be played. {reason}"),
-            ));
+    check_state(row, disposition)?;
+    let (media_type, size) = match disposition {
+        // Whatever it was taken for, and however much is left of it.
+        Disposition::Raw => (
+            "application/octet-stream",
+            state.storage.size(&row.storage_path).await?,
+        ),
+        Disposition::Inline | Disposition::Attachment => {
+            (media_type(&row.format), row.size_bytes.unsigned_abs())
         }
-        RecordingStatus::Recording | RecordingStatus::Uploading | RecordingStatus::Processing => {
-            return Err(ApiError::new(
-                ProblemCode::NotReady,
-                "This recording is not ready yet. Try again when it is complete.",
-            ));
-        }
-    }
+    };
     let validators = Validators::new(&row.id, row.completed_ms.unwrap_or_default());
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -151,10 +174,10 @@ pub(super) async fn serve(
     let content_disposition = content_disposition(disposition, &filename);
     // The player stays here: its page loads media from its own origin only. And such an address is signed
     // for one method.
-    if disposition == Disposition::Attachment && method == Method::GET {
+    if disposition.is_attachment() && method == Method::GET {
         let presigned = Presigned {
             content_disposition: content_disposition.to_str().unwrap_or("attachment"),
-            content_type: media_type(&row.format),
+            content_type: media_type,
             expires_in: PRESIGNED_FOR,
         };
         if let Some(url) = state
@@ -172,12 +195,8 @@ pub(super) async fn serve(
             ));
         }
     }
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(media_type(&row.format)),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CONTENT_DISPOSITION, content_disposition);
-    let size = row.size_bytes.unsigned_abs();
     // Ranges are defined for GET alone (section 14.2).
     if *method != Method::GET {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
@@ -206,7 +225,7 @@ pub(super) async fn serve(
         Wanted::Several(ranges) => {
             // Nobody can have written it into a recording beforehand.
             let boundary = uuid::Uuid::new_v4().simple().to_string();
-            let parts = Parts::new(ranges, size, media_type(&row.format), boundary);
+            let parts = Parts::new(ranges, size, media_type, boundary);
             insert(&mut headers, header::CONTENT_TYPE, &parts.content_type());
             headers.insert(
                 header::CONTENT_LENGTH,

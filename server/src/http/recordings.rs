@@ -25,6 +25,7 @@ use crate::catalog::{
 };
 use crate::clock::rfc3339;
 use crate::ingest::with_extension;
+use crate::left_out::Accounts;
 
 /// Most recordings of one `POST /api/recordings/delete`.
 const DELETIONS_MAX: usize = 1000;
@@ -41,6 +42,9 @@ pub(super) fn routes() -> Routes {
         },
         GET "/api/recordings/{id}/stream" => |state, caller, id, method, headers| {
             serve(state, caller, id, method, headers, Disposition::Inline)
+        },
+        GET "/api/recordings/{id}/raw" => |state, caller, id, method, headers| {
+            serve(state, caller, id, method, headers, Disposition::Raw)
         },
     }
 }
@@ -81,6 +85,7 @@ pub(super) fn new_row(
         completed_ms: None,
         part_of: None,
         part: 1,
+        left_out: None,
         id,
     }
 }
@@ -135,6 +140,10 @@ fn shown(state: &AppState, row: RecordingRow) -> Recording {
         deleting: row.deleting,
         created_at: rfc3339(row.created_ms),
         completed_at: row.completed_ms.map(rfc3339),
+        note: Accounts::from_text(row.left_out.as_deref()).note(),
+        received_bytes: None,
+        left_out: Vec::new(),
+        hidden: Vec::new(),
         part_of: row.part_of,
         part: u32::try_from(row.part).unwrap_or(1),
         parts: Vec::new(),
@@ -184,8 +193,14 @@ pub(crate) async fn shown_with_parts(
 
 /// One recording as it is shown, with the list of its parts.
 async fn shown_in_full(state: &AppState, row: RecordingRow) -> ApiResult<Recording> {
+    let accounts = Accounts::from_text(row.left_out.as_deref());
+    let received = (row.completed_ms.and(row.upload_length)).map(i64::unsigned_abs);
     let mut shown = shown_with_parts(state, vec![row]).await?;
-    shown.pop().ok_or_else(no_such_recording)
+    let mut shown = shown.pop().ok_or_else(no_such_recording)?;
+    shown.received_bytes = received;
+    shown.left_out = accounts.left_out;
+    shown.hidden = accounts.hidden;
+    Ok(shown)
 }
 
 /// Id of the first part of the recording that a new recording of this session continues.
@@ -429,7 +444,7 @@ async fn serve(
     if let Some(sent) = response.extensions().get::<Sent>() {
         let action = match disposition {
             Disposition::Inline => Action::View,
-            Disposition::Attachment => Action::Download,
+            Disposition::Attachment | Disposition::Raw => Action::Download,
         };
         let now_ms = state.clock.now_ms();
         let is_first = state

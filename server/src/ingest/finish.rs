@@ -134,6 +134,10 @@ impl Inner {
             }
         };
         Completion {
+            left_out: match ending {
+                Ending::Playable { left_out, .. } => left_out.clone(),
+                Ending::Piece(_) | Ending::Unplayable { .. } => None,
+            },
             upload_length,
             failure,
             size_bytes: ending.size_bytes(),
@@ -166,6 +170,7 @@ impl Inner {
                 "a recording's object is gone"
             );
             let plan = Completion {
+                left_out: None,
                 upload_length: row.upload_length.unwrap_or_default().unsigned_abs(),
                 failure: Some(OBJECT_GONE.to_owned()),
                 size_bytes: 0,

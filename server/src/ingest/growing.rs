@@ -11,6 +11,7 @@ use sortie_tus::server::UploadLength;
 
 use super::index_budget::IndexShare;
 use crate::catalog::UploadKind;
+use crate::left_out::Accounts;
 use crate::storage::{
     AS_IT_CAME, Excerpt, Finishing, Reopened, SeekableStream, Settled, StorageError, Writer,
 };
@@ -44,6 +45,8 @@ pub(super) enum Ending {
     Playable {
         finishing: Finishing,
         duration_ms: u64,
+        /// What players do not get; see [`Accounts`].
+        left_out: Option<String>,
     },
     /// A piece of a recording, all there. Its stream stays where it is, behind the unused head room.
     Piece(Finishing),
@@ -252,6 +255,7 @@ impl Growing {
         };
         let ending = match indexer.finish() {
             Ok(finish) => Ending::Playable {
+                left_out: Accounts::new(&finish).to_text(),
                 finishing: Finishing {
                     keep: finish.keep,
                     append: finish.append,

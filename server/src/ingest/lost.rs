@@ -34,6 +34,7 @@ impl Inner {
     pub(super) fn plan_of_lost(&self, row: &RecordingRow, plan: Completion) -> Completion {
         Completion {
             failure: Some(PARTS_GONE.to_owned()),
+            left_out: None,
             duration_ms: 0,
             format: "",
             filename: row.filename.clone(),

@@ -4,6 +4,7 @@ use super::*;
 
 fn plan(row: &RecordingRow) -> Completion {
     Completion {
+        left_out: None,
         upload_length: 10,
         failure: None,
         size_bytes: 20,

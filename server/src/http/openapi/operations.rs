@@ -240,6 +240,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
     op("PATCH", "/api/recordings/{id}", "Recordings", "Protect or rename a recording", &[(200, Data(of::<api::Recording>))]).takes(Json(of::<api::RecordingUpdate>)),
     op("DELETE", "/api/recordings/{id}", "Recordings", "Delete a recording", &[(204, Empty)]),
     op("GET", "/api/recordings/{id}/download", "Recordings", "The file, to keep; ranges are answered", &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)]),
+    op("GET", "/api/recordings/{id}/raw", "Recordings", "What arrived of a failed recording, byte for byte; ranges are answered", &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)]),
     op("GET", "/api/recordings/{id}/stream", "Recordings", "The file, to watch; ranges are answered", &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)]),
 
     op("GET", "/api/storage/usage", "Recordings", "The caller's storage usage and quotas", &[(200, Data(of::<api::QuotaUsage>))]),
