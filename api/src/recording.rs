@@ -72,7 +72,7 @@ pub struct Recording {
     /// RFC 3339, UTC; when it became ready or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
-    /// What of the received bytes cannot be played, in a sentence; absent where nothing is missing.
+    /// Note about received bytes that cannot be played, in a sentence; absent where nothing is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Bytes that were received. In the answer for one recording that is `ready` or `failed`.

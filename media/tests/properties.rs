@@ -176,7 +176,7 @@ proptest! {
         prop_assert_eq!(&scan_skipping(options, &bytes).0, &whole);
     }
 
-    /// What is not in the stored file is named, and what is there is what arrived, but for patches.
+    /// Bytes that are not in the stored file are named, and those in it are the received ones, but for patches.
     #[test]
     fn received_bytes_are_stored_or_named(damaged in damaged(), cut in any::<Index>(), options in options(), repair in any::<bool>()) {
         let cut = cut.index(damaged.bytes.len() + 1);

@@ -1,4 +1,4 @@
-//! What of a recording's bytes players do not get: as it is stored with the recording, and in words.
+//! Ranges of a recording's bytes that players do not get: as they are stored with the recording, and in words.
 
 use serde::{Deserialize, Serialize};
 use sortie_api::{LeftOut, LeftOutReason};

@@ -588,7 +588,7 @@ async fn recording_with_data_left_out_is_ready_and_has_a_note() {
 }
 
 #[tokio::test]
-async fn what_arrived_of_a_failed_recording_is_downloaded_byte_for_byte() {
+async fn failed_recording_is_downloaded_as_it_arrived() {
     let server = TestServer::start().await;
     let client = server.admin().await;
     let webm = chromium_webm();

@@ -274,6 +274,11 @@ pub(crate) fn download_path(id: &str) -> String {
     recording_path(id) + "/download"
 }
 
+/// Address of the received bytes of a failed recording.
+pub(crate) fn raw_path(id: &str) -> String {
+    recording_path(id) + "/raw"
+}
+
 /// Where a recording is.
 pub(crate) fn recording_path(id: &str) -> String {
     item_path("/api/recordings", id)

@@ -4,11 +4,12 @@ use leptos::ev;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::JsCast;
+use sortie_api::RecordingStatus;
 
 use super::api;
 use super::session::Session;
 
-/// Handles a click on a link to [`api::download_path`].
+/// Handles a click on a link to [`api::download_path`] or, for a failed recording, to [`api::raw_path`].
 ///
 /// A link alone would save the server's refusal as a file when the sign-in has expired meanwhile. So the server is
 /// asked for the recording first, which renews the sign-in, and then the browser downloads.
@@ -22,7 +23,13 @@ pub(super) fn start(
     problem.set(None);
     spawn_local(async move {
         match session.api().recording(&id).await {
-            Ok(recording) => save(&api::download_path(&id), &recording.filename),
+            Ok(recording) => {
+                let path = match recording.status {
+                    RecordingStatus::Failed => api::raw_path(&id),
+                    _ => api::download_path(&id),
+                };
+                save(&path, &recording.filename);
+            }
             Err(error) => {
                 // The page may have been left meanwhile; then there is nobody to tell.
                 let _ = problem.try_set(Some(session.explain(&error)));

@@ -107,7 +107,7 @@ impl Scanner {
         }
     }
 
-    /// What lies behind the last byte that is kept.
+    /// Ranges behind the last byte that is kept.
     fn left_out(&mut self, torn: Option<(u64, LeftOutReason)>) -> Vec<LeftOut> {
         let kept = self.layout.end_of_last().min(self.pos);
         let (torn, reason) = torn.unwrap_or((self.pos, LeftOutReason::Torn));

@@ -14,7 +14,7 @@ use crate::report::LeftOutReason;
 const EBML_LIMIT: u64 = 64 << 10;
 /// A larger Info is passed over, and defaults hold.
 const INFO_LIMIT: u64 = 64 << 10;
-/// What is read of Tracks.
+/// Longest beginning of Tracks that is read.
 const TRACKS_LIMIT: u64 = 1 << 20;
 /// How far a cluster may begin earlier, in its recording's head, to have room for its time.
 const EARLIER: u64 = 16;
@@ -114,7 +114,7 @@ impl Scanner {
         }
     }
 
-    /// What there is to read of an element of a further recording's head is in `buf`. `false`: it is none.
+    /// Takes the payload of an element of a further recording's head from `buf`. `false`: it is no recording.
     pub(super) fn collected_in_further(&mut self, element: Element) -> bool {
         let Further::Head(head) = &mut self.further else {
             return true;

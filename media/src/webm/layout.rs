@@ -39,11 +39,11 @@ pub(super) struct Layout {
     /// Whether a player may trust the Segment's size: every cluster's size is known in the stored file, and
     /// nothing broken is left in it.
     regular: bool,
-    /// What is hidden: at most [`HIDDEN_LIMIT`] ranges.
+    /// Hidden ranges: at most [`HIDDEN_LIMIT`].
     pub(super) hidden: Vec<LeftOut>,
     /// Where the last cluster should end, where it ends earlier and its size cannot be changed.
     incomplete: Option<u64>,
-    /// What may be called settled, once bytes behind it are patched though clusters are not.
+    /// Upper bound of the settled length, once bytes behind it are patched though clusters are not.
     frozen: Option<u64>,
 }
 
@@ -96,7 +96,7 @@ impl Layout {
 
     /// Names a hidden range.
     pub(super) fn note_hidden(&mut self, start: u64, end: u64, reason: LeftOutReason) {
-        // What was in front of a cluster that is not kept after all.
+        // A range in front of a cluster that is not kept after all is replaced.
         self.hidden.pop_if(|last| last.offset >= start);
         if self.hidden.len() < HIDDEN_LIMIT {
             self.hidden.extend(LeftOut::new(start..end, reason));
@@ -293,7 +293,7 @@ impl Layout {
 /// Where the Cues are.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum CuesPlace<'a> {
-    /// In our head.
+    /// In our head, in front of all clusters.
     InFront(&'a [u8]),
     /// At a position in the stored file.
     At(u64),

@@ -9,7 +9,7 @@ use crate::ebml::{
     vint::{self, Parsed},
 };
 
-/// Begins a note.
+/// First bytes of a note.
 const MARK: [u8; 2] = [0x5F, 0xA7];
 /// Bytes of each number in a note.
 const NUMBER: usize = 6;
@@ -139,7 +139,7 @@ impl Placement {
         Some((self.note_at?, note.to_bytes()))
     }
 
-    /// What removes the note, once nothing more comes.
+    /// Returns the patch that removes the note, once nothing more comes.
     pub(super) fn forget(&mut self) -> Option<(u64, [u8; NOTE])> {
         Some((self.note_at.take()?, [0; NOTE]))
     }

@@ -9,7 +9,7 @@ const LONGEST: usize = 64;
 /// Widths of an unknown size, best first: one of four bytes takes the size of any cluster later on.
 const UNKNOWN_WIDTHS: [usize; 8] = [4, 5, 3, 2, 1, 6, 7, 8];
 
-/// What takes the place of a cluster's size and of all that stands between it and the first frame.
+/// Replacement of a cluster's size and of everything between it and the first frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Front {
     pub(super) bytes: Vec<u8>,

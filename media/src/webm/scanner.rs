@@ -44,7 +44,7 @@ pub(crate) struct Scanner {
     pub(super) doc_type: Option<DocType>,
     pub(super) info: Option<Info>,
     pub(super) tracks: Option<Vec<Track>>,
-    /// What the tracks of a further recording must match.
+    /// Keys that the tracks of a further recording must match.
     pub(super) track_keys: Vec<TrackKey>,
     /// Number and `TrackUID` of each track.
     pub(super) track_uids: Vec<(u64, u64)>,
@@ -201,7 +201,8 @@ impl Scanner {
     }
 
     pub(crate) fn poll_patch(&mut self) -> Option<Patch> {
-        // What is no recording after all is kept byte for byte: until there is a frame, only the head room changes.
+        // A stream that turns out to be no recording is kept byte for byte: until there is a frame, only the head room
+        // changes.
         let any = self.timeline.frames() > 0;
         let head = self.layout.patches.pop_head();
         head.or_else(|| any.then(|| self.layout.patches.pop()).flatten())

@@ -1,4 +1,4 @@
-//! What Tags say about the length of tracks: right for the file its sender meant to write, not for what has arrived.
+//! Tags about the length of tracks: right for the file that the sender meant to write, not for what has arrived.
 
 use crate::ebml::{
     ids,
@@ -75,7 +75,7 @@ impl TrackTags {
         self.track_uid
     }
 
-    /// What to write so that nothing is said about the length: stream offsets and bytes.
+    /// Patches that remove everything about the length: stream offsets and bytes.
     pub(super) fn removal(&self) -> Vec<(u64, Vec<u8>)> {
         let elements = self.statistics.iter().chain(&self.duration_element);
         elements
@@ -83,7 +83,7 @@ impl TrackTags {
             .collect()
     }
 
-    /// What to write so that the tags fit a track that ends at `end_ns`: stream offsets and bytes.
+    /// Patches that make the tags fit a track that ends at `end_ns`: stream offsets and bytes.
     pub(super) fn corrections(&self, end_ns: u64) -> Vec<(u64, Vec<u8>)> {
         let Some((at, text)) = &self.duration else {
             return Vec::new();
@@ -104,7 +104,7 @@ impl TrackTags {
     }
 }
 
-/// `HH:MM:SS.nnnnnnnnn`.
+/// Formats a duration as `HH:MM:SS.nnnnnnnnn`.
 fn format(ns: u64) -> String {
     let seconds = ns / 1_000_000_000;
     format!(

@@ -20,7 +20,7 @@ pub(super) fn parse(payload: &[u8]) -> Vec<Track> {
         .collect()
 }
 
-/// What two descriptions of a track must have in common, so that one decoder plays the frames of both.
+/// Properties that two descriptions of a track must share, so that one decoder plays the frames of both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TrackKey {
     number: u64,

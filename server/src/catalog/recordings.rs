@@ -79,7 +79,7 @@ pub(crate) struct RecordingRow {
     pub(crate) part_of: Option<String>,
     /// Number of this part, from 1. An insert ignores it and assigns the next one.
     pub(crate) part: i64,
-    /// What players do not get; see [`crate::left_out::Accounts`].
+    /// Ranges that players do not get; see [`crate::left_out::Accounts`].
     pub(crate) left_out: Option<String>,
 }
 
@@ -160,7 +160,7 @@ pub(crate) struct Completion {
     pub(crate) storage_path: String,
     /// Finished without its sender having said stop.
     pub(crate) interrupted: bool,
-    /// What players do not get; see [`crate::left_out::Accounts`].
+    /// Ranges that players do not get; see [`crate::left_out::Accounts`].
     pub(crate) left_out: Option<String>,
 }
 

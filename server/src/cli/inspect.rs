@@ -121,7 +121,7 @@ struct Facts {
     damaged_ranges: Vec<(u64, u64)>,
     torn_bytes: u64,
     missing_bytes: u64,
-    /// What a repair keeps, and what it leaves out.
+    /// Bytes that a repair keeps, and those that it leaves out.
     #[serde(flatten)]
     accounts: Accounts,
 }

@@ -95,7 +95,7 @@ impl From<Unplayable> for Failure {
     }
 }
 
-/// Prints an error.
+/// Prints an error on standard error.
 fn complain(text: &str) {
     eprintln!("{}", printed::lines(text));
 }

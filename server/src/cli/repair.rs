@@ -119,7 +119,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     tell(&text)
 }
 
-/// The JSON form.
+/// Outcome of a repair in JSON.
 #[derive(Serialize)]
 struct Outcome {
     /// The file that was written; absent where there was nothing to do.

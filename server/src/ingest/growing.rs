@@ -45,7 +45,7 @@ pub(super) enum Ending {
     Playable {
         finishing: Finishing,
         duration_ms: u64,
-        /// What players do not get; see [`Accounts`].
+        /// Ranges that players do not get; see [`Accounts`].
         left_out: Option<String>,
     },
     /// A piece of a recording, all there. Its stream stays where it is, behind the unused head room.

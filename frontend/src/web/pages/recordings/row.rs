@@ -109,7 +109,12 @@ fn NameCell(first: Recording, row: Memo<Recording>, title: String) -> impl IntoV
 #[component]
 fn FileCell(first: Recording, row: Memo<Recording>) -> impl IntoView {
     let is_ordinary = Memo::new(move |_| {
-        row.with(|row| row.status == RecordingStatus::Ready && !row.interrupted && !row.deleting)
+        row.with(|row| {
+            row.status == RecordingStatus::Ready
+                && !row.interrupted
+                && !row.deleting
+                && row.note.is_none()
+        })
     });
     view! {
         <td role="cell" class="cell-name">
@@ -136,11 +141,13 @@ fn StatusCell(row: Memo<Recording>) -> impl IntoView {
 #[component]
 fn Status(row: Memo<Recording>) -> impl IntoView {
     let is_in_progress = Memo::new(move |_| row.with(|row| is_in_progress(row.status)));
+    let is_failed =
+        Memo::new(move |_| row.with(|row| row.deleting || row.status == RecordingStatus::Failed));
     let remark = Memo::new(move |_| {
         row.with(|row| match row.status {
             _ if row.deleting => Some("Deleting… storage is not responding; retrying.".to_owned()),
             RecordingStatus::Failed => Some(words::failure(row)),
-            _ => None,
+            _ => row.note.clone(),
         })
     });
     view! {
@@ -150,7 +157,9 @@ fn Status(row: Memo<Recording>) -> impl IntoView {
             <progress class="progress progress-row" aria-label="In progress"></progress>
         </Show>
         <Show when=move || remark.get().is_some()>
-            <p class="cell-failure">{remark}</p>
+            <p class:cell-failure=move || is_failed.get() class:quiet=move || !is_failed.get()>
+                {remark}
+            </p>
         </Show>
     }
 }
@@ -159,9 +168,12 @@ fn Status(row: Memo<Recording>) -> impl IntoView {
 fn Actions(shelf: Shelf, row: Memo<Recording>, first: Recording) -> impl IntoView {
     let session = Session::expect();
     let is_ready = Memo::new(move |_| row.with(|row| row.status == RecordingStatus::Ready));
+    let is_failed =
+        Memo::new(move |_| row.with(|row| row.status == RecordingStatus::Failed && !row.deleting));
     let is_protected = Memo::new(move |_| row.with(|row| row.protected));
     let id = StoredValue::new(first.id.clone());
     let file = StoredValue::new(api::download_path(&first.id));
+    let raw = StoredValue::new(api::raw_path(&first.id));
     let filename = StoredValue::new(first.filename);
     view! {
         <td role="cell" class="number cell-actions">
@@ -188,6 +200,21 @@ fn Actions(shelf: Shelf, row: Memo<Recording>, first: Recording) -> impl IntoVie
                 >
                     <Icon glyph=Glyph::Download />
                     <span class="action-word">"Download"</span>
+                </a>
+            </Show>
+            <Show when=move || is_failed.get()>
+                <a
+                    class="button button-quiet"
+                    aria-label=format!("Download what arrived of {}", filename.get_value())
+                    title="Download what arrived"
+                    href=raw.get_value()
+                    download=filename.get_value()
+                    on:click=move |event| {
+                        download::start(&event, session, id.get_value(), shelf.page.problem());
+                    }
+                >
+                    <Icon glyph=Glyph::Download />
+                    <span class="action-word">"Download what arrived"</span>
                 </a>
             </Show>
             <button
