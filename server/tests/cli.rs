@@ -510,7 +510,12 @@ fn every_byte_is_accounted_for_in_json() {
         assert_eq!(repaired["size_bytes"], size);
         assert_eq!(repaired["output"], file.to_str().expect("UTF-8"));
         let after = inspected(&file);
-        assert_eq!(accounts(&after), (size, 0, accounts(&before).2), "{after}");
+        let (received, missing, hidden) = accounts(&after);
+        assert_eq!((received, missing), (size, 0), "{after}");
+        // In an MP4 nothing tells it from the rest of the data.
+        if after["container"] != "mp4" {
+            assert_eq!(hidden, accounts(&before).2, "{after}");
+        }
         // A second time there is nothing to do.
         let text = told(&["repair", "--json"], &file);
         let again: Value = serde_json::from_str(&text).expect("JSON");
