@@ -253,7 +253,14 @@ impl Scanner {
     }
 
     pub(crate) fn poll_patch(&mut self) -> Option<Patch> {
-        self.patches.pop_front()
+        let head = self.patches.iter().position(|patch| patch.position == 0);
+        if let Some(at) = head {
+            return self.patches.remove(at);
+        }
+        // A stream that turns out to be no recording is kept byte for byte: until there is a sample, only the head room
+        // changes.
+        let movie = self.movie.as_ref().filter(|movie| movie.samples() > 0);
+        movie.and_then(|_| self.patches.pop_front())
     }
 
     pub(crate) fn received(&self) -> u64 {
