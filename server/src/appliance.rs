@@ -56,6 +56,8 @@ pub struct Captured {
     pub size_bytes: u64,
     /// Whether it was cut short by a failure, a kill or a power cut.
     pub interrupted: bool,
+    /// Kept until a central server has confirmed it.
+    pub forward_pending: bool,
     /// Why it cannot be played, in a sentence for people; `None`: it can. The file is kept all the same.
     pub failure: Option<String>,
 }
@@ -107,6 +109,53 @@ impl Shelf {
         Ok(self.catalog.local_paths().await?.into_iter().collect())
     }
 
+    /// Keeps every recording from automatic deletion until [`Self::confirm_forwarded`]; `false`: none any more.
+    ///
+    /// # Errors
+    /// The catalog cannot be written.
+    pub async fn set_forward_pending(&self, pending: bool) -> Result<(), ShelfError> {
+        Ok(self.catalog.set_forward_pending(pending).await?)
+    }
+
+    /// Lets automatic deletion have a recording that the central server has; `false` if it is no recording (yet).
+    ///
+    /// # Errors
+    /// The catalog cannot be written.
+    pub async fn confirm_forwarded(&self, name: &str) -> Result<bool, ShelfError> {
+        Ok(self.catalog.confirm_forwarded(name).await?)
+    }
+
+    /// Name and size of every file that is a recording that can be played.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub async fn files(&self) -> Result<Vec<(String, u64)>, ShelfError> {
+        Ok(self.catalog.local_files().await?)
+    }
+
+    /// Takes over length and size of a file that another program has changed.
+    ///
+    /// # Errors
+    /// The catalog cannot be written.
+    pub async fn change(
+        &self,
+        name: &str,
+        size_bytes: u64,
+        duration_ms: u64,
+    ) -> Result<(), ShelfError> {
+        let changed = self.catalog.change_captured(name, size_bytes, duration_ms);
+        Ok(changed.await?)
+    }
+
+    /// Takes a recording off the list whose file another program has removed; the audit log says so.
+    ///
+    /// # Errors
+    /// The catalog cannot be written.
+    pub async fn forget(&self, name: &str) -> Result<bool, ShelfError> {
+        let (system, now_ms) = (Actor::system(), self.clock.now_ms());
+        Ok(self.catalog.forget_captured(name, &system, now_ms).await?)
+    }
+
     /// Makes a recording of a file, a failed one where it cannot be played; `false` if it is one already. It belongs to the first administrator.
     ///
     /// # Errors
@@ -126,6 +175,7 @@ impl Shelf {
             duration_ms: file.duration_ms,
             failure: file.failure.clone(),
             interrupted: file.interrupted,
+            forward_pending: file.forward_pending,
             created_ms: file.created_ms,
             completed_ms: now_ms,
         };

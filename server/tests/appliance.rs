@@ -136,6 +136,7 @@ async fn a_finished_file_is_a_recording_under_its_own_name() {
         created_ms: START_MS,
         duration_ms: 61_500,
         size_bytes: bytes.len() as u64,
+        forward_pending: false,
         interrupted: true,
         failure: None,
     };
@@ -179,4 +180,42 @@ async fn a_finished_file_is_a_recording_under_its_own_name() {
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
     assert!(!server.file(name).exists());
     assert_eq!(get(&admin, "/api/recordings").await, json!([]));
+}
+
+#[tokio::test]
+async fn recording_that_waits_for_the_central_server_is_not_deleted() {
+    let server = TestServer::with(&[("SORTIE_RECORDING_RETENTION_DAYS", "1")]).await;
+    let beside = Server::open(server.config(), server.clock.clone())
+        .await
+        .unwrap();
+    let shelf = beside.shelf();
+    for (name, forward_pending) in [("waits.mp4", true), ("free.mp4", false)] {
+        std::fs::write(server.file(name), b"text").unwrap();
+        let file = Captured {
+            name: name.to_owned(),
+            session: "019aa5b2-0000-7000-8000-00000000000b".to_owned(),
+            created_ms: START_MS,
+            duration_ms: 1000,
+            size_bytes: 4,
+            forward_pending,
+            interrupted: false,
+            failure: None,
+        };
+        assert!(shelf.adopt(&file).await.unwrap());
+    }
+    server
+        .clock
+        .advance(std::time::Duration::from_secs(2 * 24 * 60 * 60));
+    let admin = server.admin().await;
+    let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
+    assert_eq!(run["deleted"], 1, "{run}");
+    assert!(server.file("waits.mp4").exists() && !server.file("free.mp4").exists());
+    // Confirmed: it may go.
+    assert!(shelf.confirm_forwarded("waits.mp4").await.unwrap());
+    assert!(!shelf.confirm_forwarded("unknown.mp4").await.unwrap());
+    let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
+    assert_eq!(run["deleted"], 1, "{run}");
+    // Forwarding that is turned on holds all that is there.
+    let files = shelf.files().await.unwrap();
+    assert_eq!(files, []);
 }

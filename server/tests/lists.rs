@@ -172,6 +172,7 @@ async fn a_query_that_makes_no_sense_is_refused_in_plain_words() {
         "q=a%0ab",
         "user_id=%00",
         "session_id=%1b",
+        "unknown=1",
         &long,
     ] {
         for path in ["/api/recordings", "/api/admin/recordings"] {
@@ -183,7 +184,6 @@ async fn a_query_that_makes_no_sense_is_refused_in_plain_words() {
         "q=%25",
         "user_id='",
         "session_id=../../x",
-        "unknown=1",
         "q=%ff",
         "&&=&",
     ] {

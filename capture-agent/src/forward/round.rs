@@ -18,7 +18,7 @@ use super::send::{Extent, Unsent, send};
 use super::{Forwarder, Status};
 use crate::clock::monotonic;
 use crate::recorder::Handle;
-use crate::writer::GROWING;
+use crate::writer::{GROWING, open_regular};
 
 /// How often it is looked for something to send.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -70,6 +70,8 @@ struct Round<'a> {
     refused: HashSet<String>,
     /// What was confirmed and is to stay.
     kept: HashSet<String>,
+    /// Confirmed recordings of which the list knows that.
+    confirmed: HashSet<String>,
 }
 
 impl<'a> Round<'a> {
@@ -83,6 +85,7 @@ impl<'a> Round<'a> {
             forwarder,
             refused: HashSet::new(),
             kept: HashSet::new(),
+            confirmed: HashSet::new(),
         })
     }
 
@@ -95,6 +98,14 @@ impl<'a> Round<'a> {
         names.extend(self.forwarder.recorder.snapshot().written.name);
         let kept = self.ledger.retain(|name| is_there(folder, name));
         kept.map_err(|error| self.unwritten(&error))?;
+        for name in &names {
+            if self.ledger.page(name).outcome == Outcome::Same
+                && !self.confirmed.contains(name)
+                && self.release(name).await
+            {
+                self.confirmed.insert(name.clone());
+            }
+        }
         if self.forwarder.target.delete_after {
             for name in &names {
                 if self.ledger.page(name).outcome == Outcome::Same && !self.kept.contains(name) {
@@ -126,8 +137,8 @@ impl<'a> Round<'a> {
     /// Sends one recording and has it confirmed.
     async fn forward(&mut self, name: &str) -> Result<(), String> {
         let folder = &self.forwarder.folder;
-        let opened = File::open(folder.join(name))
-            .or_else(|_| File::open(folder.join(format!("{name}{GROWING}"))));
+        let opened = open_regular(&folder.join(name))
+            .or_else(|_| open_regular(&folder.join(format!("{name}{GROWING}"))));
         // Deleted meanwhile, or about to be finished.
         let Ok(file) = opened.map(Arc::new) else {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -272,6 +283,15 @@ impl<'a> Round<'a> {
     }
 
     /// Deletes a confirmed recording here.
+    /// Lets automatic deletion have a recording; `false` while it is not in the list.
+    async fn release(&self, name: &str) -> bool {
+        let confirmed = self.forwarder.shelf.confirm_forwarded(name).await;
+        confirmed.unwrap_or_else(|error| {
+            tracing::error!(file = name, "cannot be marked as forwarded: {error}");
+            false
+        })
+    }
+
     async fn remove(&mut self, name: &str) {
         match self.forwarder.shelf.remove(name, REASON).await {
             Ok(Removal::Done) => {

@@ -1,18 +1,22 @@
 //! Makes the catalog follow the folder.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sortie_server::{Captured, Shelf, ShelfError};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::recorder::{Cause, Event};
 use crate::writer::{self, Finished, Leftover};
 
-/// How often folder and catalog are compared anyway: after a failure, or when somebody put a file there.
+/// How often folder and catalog are compared anyway: after a failure, or when another program has changed the folder.
 const COMPARE_EVERY: Duration = Duration::from_secs(300);
+/// … when a file there has changed a moment ago.
+const COMPARE_SOON: Duration = Duration::from_secs(10);
 
 /// The file that was begun last, by its name, and its session: as soon as there is one, for who looks at it while it
 /// grows.
@@ -24,22 +28,28 @@ pub(super) async fn keep(
     folder: PathBuf,
     mut events: mpsc::UnboundedReceiver<Event>,
     last: Begun,
+    forwarding: bool,
 ) {
     let mut keeper = Keeper {
         shelf,
         folder,
         last,
+        forwarding,
         sessions: HashMap::new(),
         begun: HashMap::new(),
+        missing: HashSet::new(),
     };
-    let mut compare = tokio::time::interval(COMPARE_EVERY);
+    let mut next = Instant::now();
     loop {
         tokio::select! {
             event = events.recv() => match event {
                 Some(event) => keeper.hear(event).await,
                 None => return,
             },
-            _ = compare.tick() => keeper.compare().await,
+            () = tokio::time::sleep_until(next) => {
+                let unsettled = keeper.compare().await;
+                next = Instant::now() + if unsettled { COMPARE_SOON } else { COMPARE_EVERY };
+            }
         }
     }
 }
@@ -48,6 +58,10 @@ struct Keeper {
     shelf: Shelf,
     folder: PathBuf,
     last: Begun,
+    /// Whether a central server gets every recording.
+    forwarding: bool,
+    /// Recordings whose file was not there at the last comparison.
+    missing: HashSet<String>,
     /// The recorder's numbers, and what the catalog calls them.
     sessions: HashMap<u64, String>,
     /// When each file was begun, in milliseconds since 1970.
@@ -130,6 +144,7 @@ impl Keeper {
             duration_ms: file.duration_ms,
             size_bytes: file.size_bytes,
             interrupted,
+            forward_pending: self.forwarding,
             failure: None,
         };
         self.put(&captured).await;
@@ -145,6 +160,7 @@ impl Keeper {
             duration_ms: 0,
             size_bytes,
             interrupted: true,
+            forward_pending: false,
             failure: Some(format!(
                 "{reason} The file is kept: “sortie-server repair” may save something of it."
             )),
@@ -160,29 +176,106 @@ impl Keeper {
         }
     }
 
-    /// Takes files in that are no recordings yet.
-    async fn compare(&self) {
-        if let Err(error) = self.try_compare().await {
+    /// Makes the list follow the folder both ways; `true` when a file has to be looked at again soon.
+    async fn compare(&mut self) -> bool {
+        let compared = match self.follow_changes().await {
+            Ok(unsettled) => self.take_in().await.map(|more| unsettled || more),
+            Err(error) => Err(error),
+        };
+        compared.unwrap_or_else(|error| {
             tracing::error!("folder and list cannot be compared: {error}");
-        }
+            false
+        })
     }
 
-    async fn try_compare(&self) -> Result<(), ShelfError> {
+    /// Follows what other programs have changed or removed of known recordings.
+    async fn follow_changes(&mut self) -> Result<bool, ShelfError> {
+        let known = self.shelf.files().await?;
+        let folder = self.folder.clone();
+        let now = SystemTime::from(jiff::Timestamp::now());
+        let looked = tokio::task::spawn_blocking(move || compare_files(&folder, known, now));
+        let Ok(difference) = looked.await else {
+            return Ok(false);
+        };
+        for file in difference.changed {
+            tracing::warn!(file = file.name, "another program has changed it");
+            let change = self
+                .shelf
+                .change(&file.name, file.size_bytes, file.duration_ms);
+            change.await?;
+        }
+        // A folder without any known file is rather one that is not mounted.
+        let missing = if difference.present {
+            difference.missing
+        } else {
+            HashSet::new()
+        };
+        for name in missing.intersection(&self.missing) {
+            if self.shelf.forget(name).await? {
+                tracing::warn!(file = name, "off the list: another program has removed it");
+            }
+        }
+        let again = !missing.is_subset(&self.missing);
+        self.missing = missing;
+        Ok(difference.unsettled || again)
+    }
+
+    /// Takes files in that are no recordings yet.
+    async fn take_in(&self) -> Result<bool, ShelfError> {
         let known = self.shelf.names().await?;
         let folder = self.folder.clone();
+        let now = SystemTime::from(jiff::Timestamp::now());
         let found = tokio::task::spawn_blocking(move || {
             let damaged = writer::damaged(&folder, &known);
-            (writer::finished(&folder, &known), damaged)
+            (writer::finished(&folder, &known, now), damaged)
         });
-        let (finished, damaged) = found.await.unwrap_or_default();
-        for file in finished {
+        let (found, damaged) = found.await.unwrap_or_default();
+        for file in found.recordings {
             self.adopt(file, new_session(), None, false).await;
         }
         for name in damaged {
             self.adopt_damaged(name, "It cannot be played.").await;
         }
-        Ok(())
+        Ok(found.unsettled)
     }
+}
+
+/// Known recordings that are not in the folder as the list has them.
+#[derive(Debug, Default)]
+struct Difference {
+    changed: Vec<Finished>,
+    missing: HashSet<String>,
+    /// Whether any known file is there.
+    present: bool,
+    /// Whether a changed file may still be written.
+    unsettled: bool,
+}
+
+fn compare_files(folder: &Path, known: Vec<(String, u64)>, now: SystemTime) -> Difference {
+    let mut difference = Difference::default();
+    for (name, size_bytes) in known {
+        let file = match writer::open_regular(&folder.join(&name)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                difference.missing.insert(name);
+                continue;
+            }
+            Err(_) => continue,
+        };
+        difference.present = true;
+        let Ok(metadata) = file.metadata() else {
+            continue;
+        };
+        if metadata.len() == size_bytes {
+            continue;
+        }
+        if writer::is_settled(&metadata, now) {
+            difference.changed.extend(writer::rescan(&file, name));
+        } else {
+            difference.unsettled = true;
+        }
+    }
+    difference
 }
 
 fn new_session() -> String {

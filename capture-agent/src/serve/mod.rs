@@ -59,6 +59,10 @@ pub async fn serve(
         forwarding: config.forward.is_some().then(|| status.clone()),
     });
     let server = Server::open_with(config.server, Arc::new(SystemClock), Some(on_board)).await?;
+    // Before anything is deleted: what the central server does not have yet stays.
+    let forwards = config.forward.is_some();
+    let pending = server.shelf().set_forward_pending(forwards).await;
+    pending.context("the recordings that wait for the central server cannot be marked")?;
     let forwarding = config.forward.map(|target| {
         tokio::spawn(forward::run(Forwarder {
             target,
@@ -69,7 +73,13 @@ pub async fn serve(
             status,
         }))
     });
-    let keeping = tokio::spawn(keeper::keep(server.shelf(), folder, events, begun));
+    let keeping = tokio::spawn(keeper::keep(
+        server.shelf(),
+        folder,
+        events,
+        begun,
+        forwards,
+    ));
     greet(&server)?;
     notify.say("READY=1");
     let alive = tokio::spawn(say_alive(notify, handle));

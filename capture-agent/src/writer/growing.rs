@@ -9,13 +9,14 @@
 //! start, by the same code and with the same result, and the name changes last.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use sortie_media::{HEAD_ROOM, Indexer, Options, Unplayable};
 
-use super::volume::{Folder, Volume, VolumeFile};
+use super::volume::{Folder, Volume, VolumeFile, open_regular};
 
 /// What the name of a growing file ends with.
 pub const GROWING: &str = ".part";
@@ -187,24 +188,65 @@ fn scan(file: &impl VolumeFile, from: u64, length: u64) -> io::Result<Indexer> {
     Ok(indexer)
 }
 
+/// Files of a folder that are not known yet.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Ordinary recordings.
+    pub recordings: Vec<Finished>,
+    /// Whether there are files that another program may still be writing.
+    pub unsettled: bool,
+}
+
+/// A file that changed within this time may still be written by another program.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// Whether a file has not changed lately.
+#[must_use]
+pub fn is_settled(metadata: &Metadata, now: SystemTime) -> bool {
+    let Ok(modified) = metadata.modified() else {
+        return true;
+    };
+    // A time in the future is of another clock.
+    now.duration_since(modified).is_ok_and(|age| age >= SETTLED)
+        || modified
+            .duration_since(now)
+            .is_ok_and(|ahead| ahead >= SETTLED)
+}
+
 /// The ordinary recordings in a folder, without those of these names. What cannot be read is left out.
 #[must_use]
-pub fn finished(folder: &Path, known: &HashSet<String>) -> Vec<Finished> {
+pub fn finished(folder: &Path, known: &HashSet<String>, now: SystemTime) -> Found {
     let names = Folder::new(folder).names().unwrap_or_default();
     let new = names
         .into_iter()
         .filter(|name| name.ends_with(".mp4") && !known.contains(name));
-    new.filter_map(|name| {
-        let file = File::open(folder.join(&name)).ok()?;
-        let size_bytes = VolumeFile::len(&file).ok()?;
-        let report = scan(&file, 0, size_bytes).ok()?.report();
-        report.indexed.then_some(Finished {
-            name,
-            duration_ms: report.duration_ms,
-            size_bytes,
-        })
+    let mut found = Found::default();
+    for name in new {
+        let Ok(file) = open_regular(&folder.join(&name)) else {
+            continue;
+        };
+        if file
+            .metadata()
+            .is_ok_and(|metadata| !is_settled(&metadata, now))
+        {
+            found.unsettled = true;
+            continue;
+        }
+        found.recordings.extend(rescan(&file, name));
+    }
+    found
+}
+
+/// Length and size of a recording, as its file has them; `None` when it cannot be read.
+#[must_use]
+pub fn rescan(file: &File, name: String) -> Option<Finished> {
+    let size_bytes = VolumeFile::len(file).ok()?;
+    let report = scan(file, 0, size_bytes).ok()?.report();
+    report.indexed.then_some(Finished {
+        name,
+        duration_ms: report.duration_ms,
+        size_bytes,
     })
-    .collect()
 }
 
 /// The files in a folder that were put aside because they cannot be played, without those of these names.

@@ -15,8 +15,9 @@ mod thread;
 mod volume;
 
 pub use growing::{
-    DAMAGED, FinishError, Finished, GROWING, Leftover, damaged, finish_leftovers, finished,
+    DAMAGED, FinishError, Finished, Found, GROWING, Leftover, damaged, finish_leftovers, finished,
+    is_settled, rescan,
 };
 pub use queue::{Admission, Verdict};
 pub use thread::{Event, Handle, Limits, Progress, Writer};
-pub use volume::{Folder, Volume, VolumeFile};
+pub use volume::{Folder, Volume, VolumeFile, open_regular};

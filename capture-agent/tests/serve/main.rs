@@ -7,6 +7,7 @@ mod clock;
 #[path = "../../../server/tests/support/faketime.rs"]
 mod faketime;
 mod faults;
+mod folder;
 mod forward;
 mod grabber;
 mod tls;

@@ -1,8 +1,9 @@
 //! Recordings that a recorder on board has written by itself: they come into the catalog finished, or failed.
 
 use sortie_api::RecordingStatus;
+use sqlx::Row as _;
 
-use super::recordings::status_to_text;
+use super::recordings::{signed, status_to_text};
 use super::{Action, Actor, AuditEvent, Catalog, CatalogError, audit};
 
 /// A finished file, as a row.
@@ -24,6 +25,8 @@ pub(crate) struct CapturedRow {
     pub(crate) failure: Option<String>,
     /// Finished without anybody having said stop.
     pub(crate) interrupted: bool,
+    /// Kept until a central server has confirmed it.
+    pub(crate) forward_pending: bool,
     /// Created at.
     pub(crate) created_ms: i64,
     /// Became ready, or failed, at.
@@ -33,11 +36,10 @@ pub(crate) struct CapturedRow {
 impl Catalog {
     /// Adds a recording, unless its file is one already: `false` then.
     pub(crate) async fn insert_captured(&self, row: &CapturedRow) -> Result<bool, CatalogError> {
-        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let done = sqlx::query(
             "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, status, \
-             size_bytes, duration_ms, format, interrupted, upload_length, created_ms, completed_ms, failure) \
-             SELECT $1, $2, $3, $4, 'local', $4, $5, $6, $7, 'mp4', $8, $6, $9, $10, $11 \
+             size_bytes, duration_ms, format, interrupted, upload_length, created_ms, completed_ms, failure, forward_pending) \
+             SELECT $1, $2, $3, $4, 'local', $4, $5, $6, $7, 'mp4', $8, $6, $9, $10, $11, $12 \
              WHERE NOT EXISTS (SELECT 1 FROM recordings WHERE storage_backend = 'local' AND storage_path = $4)",
         )
         .bind(&row.id)
@@ -54,6 +56,7 @@ impl Catalog {
         .bind(row.created_ms)
         .bind(row.completed_ms)
         .bind(&row.failure)
+        .bind(i64::from(row.forward_pending))
         .execute(&self.pool)
         .await?;
         Ok(done.rows_affected() == 1)
@@ -84,6 +87,94 @@ impl Catalog {
         transaction.commit().await?;
         self.tell_of_audit();
         Ok(Some(id))
+    }
+
+    /// Keeps all recordings of the storage folder until a central server has confirmed each, or no longer.
+    pub(crate) async fn set_forward_pending(&self, pending: bool) -> Result<(), CatalogError> {
+        sqlx::query(
+            "UPDATE recordings SET forward_pending = $1 WHERE storage_backend = 'local' AND status = 'ready' \
+             AND forward_pending <> $1",
+        )
+        .bind(i64::from(pending))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// A central server has confirmed the recording with this file; `false` if there is none (yet).
+    pub(crate) async fn confirm_forwarded(&self, name: &str) -> Result<bool, CatalogError> {
+        let done = sqlx::query(
+            "UPDATE recordings SET forward_pending = 0 WHERE storage_backend = 'local' AND storage_path = $1",
+        )
+        .bind(name)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Path and size of each recording in the storage folder that is ready.
+    pub(crate) async fn local_files(&self) -> Result<Vec<(String, u64)>, CatalogError> {
+        let rows = sqlx::query(
+            "SELECT storage_path, size_bytes FROM recordings WHERE storage_backend = 'local' AND status = 'ready' \
+             AND deleting = 0",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let size_bytes = row.try_get::<i64, _>("size_bytes")?.unsigned_abs();
+                Ok((row.try_get("storage_path")?, size_bytes))
+            })
+            .collect()
+    }
+
+    /// Takes over length and size of a file that another program has changed.
+    pub(crate) async fn change_captured(
+        &self,
+        name: &str,
+        size_bytes: u64,
+        duration_ms: u64,
+    ) -> Result<(), CatalogError> {
+        sqlx::query(
+            "UPDATE recordings SET size_bytes = $1, upload_length = $1, duration_ms = $2 \
+             WHERE storage_backend = 'local' AND storage_path = $3 AND status = 'ready'",
+        )
+        .bind(signed(size_bytes))
+        .bind(signed(duration_ms))
+        .bind(name)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Deletes the row of a recording whose file another program has removed, and writes that down; `false`, and
+    /// nothing done, if there is none.
+    pub(crate) async fn forget_captured(
+        &self,
+        name: &str,
+        actor: &Actor,
+        now_ms: i64,
+    ) -> Result<bool, CatalogError> {
+        let mut transaction = self.pool.begin().await?;
+        let row = sqlx::query(
+            "DELETE FROM recordings WHERE storage_backend = 'local' AND storage_path = $1 AND status = 'ready' \
+             AND deleting = 0 RETURNING id, user_id",
+        )
+        .bind(name)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = row else {
+            return Ok(false);
+        };
+        let (id, user_id): (String, String) = (row.try_get("id")?, row.try_get("user_id")?);
+        let event = AuditEvent::done(actor, Action::Delete, &id)
+            .detail("the file was removed from the folder by another program");
+        audit::append(&mut transaction, now_ms, &event).await?;
+        let event = AuditEvent::done(actor, Action::Gone, &id).detail(&user_id);
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(true)
     }
 
     /// Where in the storage folder the recordings are.

@@ -14,12 +14,12 @@ const CANDIDATES: &str = "SELECT c.id, c.user_id, c.created_ms, c.size_bytes + \
     CAST((SELECT COALESCE(SUM(p.size_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes, \
     c.protected, c.deleting FROM (\
     SELECT * FROM (SELECT id, user_id, created_ms, size_bytes, protected, deleting FROM recordings AS r \
-    WHERE status = 'ready' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 {owner}\
+    WHERE status = 'ready' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 AND forward_pending = 0 {owner}\
     AND (created_ms, id) > ($1, $2) AND (age_confirmed = 1 OR (created_ms >= $4 AND created_ms <= $5)) AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS a \
     UNION ALL \
     SELECT * FROM (SELECT id, user_id, created_ms, size_bytes, protected, deleting FROM recordings AS r \
-    WHERE status = 'failed' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 {owner}\
+    WHERE status = 'failed' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 AND forward_pending = 0 {owner}\
     AND (created_ms, id) > ($1, $2) AND (age_confirmed = 1 OR (created_ms >= $4 AND created_ms <= $5)) AND EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status = 'ready') AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
     AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS b\
@@ -125,7 +125,7 @@ impl Catalog {
     ) -> Result<bool, CatalogError> {
         let mut transaction = self.pool.begin().await?;
         let done = sqlx::query(
-            "UPDATE recordings SET deleting = 1 WHERE id = $1 AND part_of IS NULL AND protected = 0 \
+            "UPDATE recordings SET deleting = 1 WHERE id = $1 AND part_of IS NULL AND protected = 0 AND forward_pending = 0 \
              AND (status = 'ready' OR (status = 'failed' AND EXISTS (SELECT 1 FROM recordings AS p \
              WHERE p.part_of = $1 AND p.status = 'ready'))) \
              AND deleting = 0 AND EXISTS (SELECT 1 FROM leases WHERE name = 'retention' AND fence = $2)",

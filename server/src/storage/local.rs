@@ -8,7 +8,7 @@ mod writer;
 use std::fs::{File, Metadata, OpenOptions, ReadDir};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -191,7 +191,7 @@ impl Storage for LocalStorage {
 
     async fn size(&self, path: &str) -> Result<u64, StorageError> {
         let path = self.file(path)?;
-        blocking(move || Ok(std::fs::metadata(path)?.len())).await
+        blocking(move || Ok(open_regular(&path)?.metadata()?.len())).await
     }
 
     async fn read(
@@ -200,7 +200,7 @@ impl Storage for LocalStorage {
         range: Range<u64>,
     ) -> Result<BoxStream<'static, io::Result<Bytes>>, StorageError> {
         let path = self.file(path)?;
-        let file = blocking(move || File::open(path)).await?;
+        let file = blocking(move || open_regular(&path)).await?;
         let pieces = stream::try_unfold((Arc::new(file), range), |(file, range)| async move {
             let end = range.end.min(range.start.saturating_add(READ_SIZE));
             if range.start >= end {
@@ -284,6 +284,24 @@ impl Storage for LocalStorage {
         })
         .await
     }
+}
+
+/// Opens a regular file for reading. Another program that may write to the folder could put a link there that leads
+/// elsewhere, or a FIFO that never opens.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    let file = options
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
+    }
+    Ok(file)
 }
 
 /// The stream of a file that is opened again.

@@ -17,7 +17,7 @@ enum End {
     Disable,
     Delete,
     OwnChange,
-    EndAll,
+    ByAdministrator,
 }
 
 async fn status(request: RequestBuilder) -> u16 {
@@ -47,7 +47,7 @@ async fn sign_ins_under_way_end_with_all_others() {
         End::Disable,
         End::Delete,
         End::OwnChange,
-        End::EndAll,
+        End::ByAdministrator,
     ] {
         for round in 0..ROUNDS {
             let name = format!("{end:?}{round}").to_lowercase();
@@ -60,7 +60,7 @@ async fn sign_ins_under_way_end_with_all_others() {
                     End::Reset => change(&admin, &id, &json!({ "password": NEW })),
                     End::Disable => change(&admin, &id, &json!({ "disabled": true })),
                     End::Delete => admin.delete(&user_path(&id)),
-                    End::EndAll => admin.delete(&format!("{}/sign-ins", user_path(&id))),
+                    End::ByAdministrator => admin.delete(&format!("{}/sign-ins", user_path(&id))),
                     End::OwnChange => server
                         .nobody()
                         .post("/api/auth/password")
@@ -71,7 +71,7 @@ async fn sign_ins_under_way_end_with_all_others() {
             };
             let (pairs, ended) = tokio::join!(sign_ins(&server, &name, 4), ending);
             assert!((200..300).contains(&ended), "{end:?}: {ended}");
-            if matches!(end, End::EndAll) {
+            if matches!(end, End::ByAdministrator) {
                 // Sign-ins that began later are good: as many as are listed.
                 let list = json_of(admin.get(&format!("{}/sign-ins", user_path(&id))), 200).await;
                 let listed = list.as_array().map_or(0, Vec::len);

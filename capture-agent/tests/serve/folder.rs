@@ -1,0 +1,73 @@
+//! The list follows the folder: files that other programs add, change, remove, or put there to harm.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, count};
+
+/// A recording of a second, made by the agent.
+async fn record(agent: &Agent) -> Value {
+    let before = count(&agent.get("/api/recordings").await);
+    let steady = |state: &Value| state["signal"]["state"] == "steady";
+    agent.until("/api/appliance", steady).await;
+    agent
+        .post("/api/appliance/recording/start", json!({}))
+        .await;
+    agent.until_recorded(1.0).await;
+    agent.post("/api/appliance/recording/stop", json!({})).await;
+    let list = agent
+        .until("/api/recordings", |list| count(list) == before + 1)
+        .await;
+    list[0].clone()
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    let rows = list.as_array().into_iter().flatten();
+    rows.filter_map(|row| row["filename"].as_str()).collect()
+}
+
+fn make_fifo(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status();
+    assert!(made.expect("mkfifo").success());
+}
+
+#[tokio::test]
+async fn list_follows_files_that_other_programs_add_change_and_remove() {
+    let agent = Agent::start(&[]).await;
+    let (kept, removed) = (record(&agent).await, record(&agent).await);
+    let (kept_path, removed_path) = (agent.file(&kept), agent.file(&removed));
+    let bytes = std::fs::read(&kept_path).expect("a recording");
+    let folder = agent.kill();
+    let recordings = folder.path().join("recordings");
+    std::fs::remove_file(removed_path).expect("the file");
+    // A copy that is still under way, a FIFO that never opens, and a link that leads out of the folder.
+    let copy = recordings.join("copy.mp4");
+    std::fs::write(&copy, &bytes[..bytes.len() / 2]).expect("half of a copy");
+    make_fifo(&recordings.join("fifo.mp4"));
+    make_fifo(&recordings.join("fifo.mp4.part"));
+    std::fs::write(folder.path().join("secret.mp4"), &bytes).expect("a file");
+    std::os::unix::fs::symlink(
+        folder.path().join("secret.mp4"),
+        recordings.join("link.mp4"),
+    )
+    .expect("a link");
+
+    let agent = Agent::launch(folder, &[]).await;
+    let list = agent.get("/api/recordings").await;
+    assert!(!names(&list).contains(&"copy.mp4"), "{list}");
+    std::fs::write(&copy, &bytes).expect("the whole copy");
+    let kept_name = kept["filename"].as_str().expect("a name");
+    let follows = |list: &Value| {
+        let mut names = names(list);
+        names.sort_unstable();
+        names == ["copy.mp4", kept_name]
+    };
+    let list = agent.until("/api/recordings", follows).await;
+    let copied = list.as_array().expect("a list").iter();
+    let copied = copied.clone().find(|row| row["filename"] == "copy.mp4");
+    let copied = copied.expect("the copy");
+    assert_eq!(copied["size_bytes"], bytes.len());
+    assert_eq!(agent.download(copied).await, bytes);
+}
