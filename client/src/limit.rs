@@ -7,7 +7,7 @@ use crate::Options;
 pub(crate) struct Limit {
     max_duration_ms: Option<u64>,
     max_size_bytes: Option<u64>,
-    /// What the server takes in one upload.
+    /// Largest upload that the server accepts, in bytes.
     max_part_bytes: Option<u64>,
     largest_chunk_bytes: u64,
     backlog_reported: bool,

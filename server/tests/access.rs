@@ -312,7 +312,7 @@ async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
     let mut wrong = Vec::new();
     let mut asked = 0;
     for row in rows {
-        // Whoever asks would sign out whom this test still needs.
+        // The caller would sign out users that this test still needs.
         let ends_others = row.method == Method::DELETE && row.path == "/api/auth/sign-ins";
         if row.path == "/api/auth/logout" || ends_others {
             continue;

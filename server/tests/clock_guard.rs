@@ -122,7 +122,7 @@ async fn start_with_a_wrong_clock_deletes_nothing() {
         let client = server.admin().await;
         assert_eq!(preview(&client).await["hold"]["doubt"], doubt);
         problem(client.post("/api/admin/retention/run"), 409, "conflict").await;
-        // What the wrong clock wrote into the audit log is no evidence for it.
+        // Audit rows that the wrong clock wrote are no evidence for it.
         server.restart().await;
         let client = server.admin().await;
         assert_eq!(preview(&client).await["hold"]["doubt"], doubt);

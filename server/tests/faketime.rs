@@ -1,5 +1,5 @@
 //! Real processes whose wall clock is set while they run, and which are stopped: no recording ends, nothing is deleted,
-//! and everybody can sign in.
+//! and users can sign in.
 
 mod support;
 
@@ -122,7 +122,7 @@ async fn clock_jumps_of_a_running_server_delete_and_end_nothing() {
             rows(&back, "clock.resume").await == round + 1
         })
         .await;
-        // What was issued before is good again; what a clock ahead issued is not good for longer than it should be.
+        // Earlier tokens are valid again; those of a clock ahead last no longer than their lifetime.
         assert_eq!(me(&client).await, 200, "{offset}");
         if doubt == "ahead" {
             assert_eq!(me(&there).await, 401, "{offset}");
@@ -256,7 +256,7 @@ async fn replica_with_a_wrong_clock_holds_back_and_the_other_acts() {
         let run = json_of(client.post("/api/admin/retention/run"), 200).await;
         assert_eq!(run["deleted"], 1, "{offset}");
     }
-    // A lease that was taken under one clock binds nobody under another.
+    // A lease that was taken under one clock does not bind replicas under another.
     wrong.set("+0");
     let (back, _) = sign_in(&second.url).await;
     until("the other trusts its clock again", async || {

@@ -137,7 +137,7 @@ impl Leftover {
                 let all = Some(self.remains.end);
                 (OnServer::Resumable, offset == all && length == all)
             }
-            // What asks for patience says nothing about the upload.
+            // Requests to wait or slow down say nothing about the upload.
             Some((408 | 425 | 429, ..)) => (OnServer::Unreachable, false),
             Some((400..500, ..)) => (OnServer::Closed, false),
             _ => (OnServer::Unreachable, false),

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use crate::{Done, Event, Progress, RecorderError, UploadProgress, Waiting, js_error};
 
 thread_local! {
-    /// What the page's own `getToken` threw last, as long as none has succeeded since.
+    /// Value that the page's own `getToken` threw last, until a call succeeds.
     static SIGN_IN_CAUSE: RefCell<JsValue> = const { RefCell::new(JsValue::UNDEFINED) };
 }
 

@@ -17,9 +17,9 @@ export class FakeServer {
     /** Whether every body needs a checksum. */
     this.strict = true;
     this.tee = [];
-    /** What each encoder has given out. */
+    /** Chunks that each encoder has emitted. */
     this.tees = [];
-    /** What earlier recordings hold; `continues` of each start. */
+    /** Contents of earlier recordings; `continues` of each start. */
     this.before = [];
     this.continued = [];
     this.silence = 600;
@@ -167,7 +167,7 @@ export class FakeServer {
   uploadMetadata() { return this.metadata; }
   isDeleted() { return this.deleted; }
   authorizations() { return this.auth; }
-  /** What encoder `number` has given out, as bytes. */
+  /** Output of encoder `number`, as bytes. */
   async encoded(number) {
     return new Uint8Array(await new Blob(this.tees[number] ?? []).arrayBuffer());
   }

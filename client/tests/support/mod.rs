@@ -100,12 +100,12 @@ impl Server {
         bytes(self.recorded()).await
     }
 
-    /// What encoder `number` has given out.
+    /// Returns the output of encoder `number`.
     pub async fn encoded(&self, number: u32) -> Vec<u8> {
         bytes(self.encoded_by(number)).await
     }
 
-    /// What the server holds of every part, in order.
+    /// Returns the bytes that the server holds of each part, in order.
     pub fn parts(&self) -> Vec<Vec<u8>> {
         let before = self.parts_before();
         let before = before

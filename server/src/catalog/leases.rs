@@ -37,7 +37,7 @@ impl Catalog {
     ) -> Result<Option<Lease>, CatalogError> {
         let holder = uuid::Uuid::new_v4().to_string();
         let now = self.lease_clock().await?;
-        // A lease that would last longer than any can was taken before the clock was set back: it binds nobody.
+        // A lease that ends later than any lease can was taken before the clock was set back, and is ignored.
         let sql = format!(
             "INSERT INTO leases (name, holder, fence, expires_ms) VALUES ($1, $2, 1, {now} + $3) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = leases.fence + 1, \

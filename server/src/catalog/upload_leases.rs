@@ -135,7 +135,7 @@ impl Ledger for Catalog {
     }
 
     async fn claim(&self, stale: &Stale) -> Result<bool, StorageError> {
-        // Whoever gets it has the same time to finish it before it is stale again.
+        // The new owner has the same time to finish the upload before its lease is stale again.
         let sql = format!(
             "UPDATE upload_leases SET heard_ms = GREATEST({NOW}, heard_ms + 1) WHERE upload_id = $1 AND heard_ms = $2"
         );

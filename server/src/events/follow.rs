@@ -85,7 +85,7 @@ async fn tell(
     growing: &mut Growing,
     row: &AuditRow,
 ) -> Result<(), CatalogError> {
-    // Denied to whoever sent the token again, and it has ended the sign-in.
+    // A reused refresh token is denied to its sender, and has ended the sign-in.
     if row.result()? != AuditResult::Ok && row.action != Action::TokenReuse.name() {
         return Ok(());
     }

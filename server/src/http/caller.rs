@@ -80,7 +80,7 @@ impl Caller {
             .is_none_or(|only| only == session_id)
     }
 
-    /// Whose limit of open uploads a new upload counts against.
+    /// Returns the credential class, which decides the limit of open uploads.
     pub(crate) fn creator(&self) -> Creator {
         if self.via == Via::Token || self.session.is_some() {
             Creator::Service

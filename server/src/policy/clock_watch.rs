@@ -22,7 +22,7 @@ pub(crate) struct ClockWatch {
 struct State {
     guard: ClockGuard,
     doubt: Option<Doubt>,
-    /// What the log and the audit log were told.
+    /// Whether the log and the audit log contain the doubt.
     told: bool,
     /// Monotonic reading at which the trusted time was written down.
     written: Option<Duration>,
@@ -65,7 +65,7 @@ impl ClockWatch {
         self.doubt().is_none()
     }
 
-    /// What holds deletions back now, for a person.
+    /// Returns the doubt that holds deletions now, with a sentence for administrators.
     pub(crate) fn hold(&self) -> Option<ClockHold> {
         let doubt = self.doubt()?;
         let (kind, by_ms) = match doubt {
@@ -187,7 +187,7 @@ impl ClockWatch {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        // What is behind this lock is valid at any moment.
+        // The state is valid at any moment, so a poisoned lock is harmless.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -228,7 +228,7 @@ impl Retention {
         Ok(preview)
     }
 
-    /// What decides whether the clock can be trusted.
+    /// Returns the watch that decides whether the clock is trusted.
     pub(crate) fn clock_watch(&self) -> &Arc<ClockWatch> {
         &self.0.watch
     }
@@ -401,7 +401,7 @@ struct Walk<'a> {
     read: HashMap<String, (Option<Place>, VecDeque<Candidate>)>,
 }
 
-/// What is done with the rows of a walk.
+/// Purpose of a walk over the candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Preview,

@@ -410,7 +410,7 @@ impl Upload {
         Some(contact.saturating_add(self.keep_alive_ms))
     }
 
-    /// Whether a refused sign-in is waited for. An upload nobody wants is left to the server instead.
+    /// Whether the upload waits after a refused sign-in. An upload that is to be deleted is left to the server instead.
     fn waits_for_sign_in(&self) -> bool {
         self.config.wait_for_sign_in && self.goal != Goal::Delete
     }

@@ -43,7 +43,7 @@ fn idle_upload_sends_head_every_interval() {
         bench.respond(head, &answer(200, Some(100)));
         assert_eq!(bench.notices(), []);
     }
-    // What comes meanwhile goes as before.
+    // Bytes that arrive meanwhile are sent as before.
     bench.upload.handle_available(bench.now, 200);
     let (request, offset, len) = bench.patch();
     assert_eq!((offset, len), (100, 100));

@@ -184,7 +184,7 @@ fn continue_elsewhere(core: Weak<Core>, part: Rc<Part>) {
             remote.urls.borrow_mut().push(begun.upload_url.clone());
             remote.begun.replace(Some(begun));
         }
-        // What the device keeps of this part stays there until all of it has arrived.
+        // The device keeps its copy of this part until the server has all of it.
         let front = front.filter(|_| safe > 0);
         let spool = Spool::of(0, front.into_iter().chain([rest]));
         let front = spool.end() - (end - safe);
@@ -193,8 +193,8 @@ fn continue_elsewhere(core: Weak<Core>, part: Rc<Part>) {
     });
 }
 
-/// What the server does not hold of a part. Nothing if that is just the last picture, which an encoder gives when it is
-/// stopped after a pause: alone, in the middle of a cluster, it is no file that plays.
+/// Returns the bytes of a part that the server does not hold. `None` if they are only the last picture, which an
+/// encoder emits when it is stopped after a pause: alone, in the middle of a cluster, it is no playable file.
 async fn rest(part: &Part, safe: u64, pending_ms: u64) -> Option<Blob> {
     let end = part.spool.end();
     let rest = part.spool.slice(safe, end, "").filter(|_| safe < end)?;
@@ -233,8 +233,8 @@ fn begin_next(core: Weak<Core>, part: Rc<Part>, begun: Option<Begun>) {
     });
 }
 
-/// Begins the next part on our server, however long that takes; no upload with another server. Nothing when there is
-/// nobody to begin it for, or when it was refused: then the recording has failed.
+/// Begins the next part on our server, however long that takes; with another server no upload begins here. `None` when
+/// the recording has ended, or when the server refused the part: then the recording has failed.
 async fn begin_part(core: &Weak<Core>) -> Option<Option<Begun>> {
     let mut ceiling_ms = BACKOFF_MS;
     loop {

@@ -44,20 +44,20 @@ pub(super) struct Remote {
     pub(super) queue: RefCell<VecDeque<Rc<Part>>>,
     /// The part that the encoder fills, or has filled last.
     pub(super) current: RefCell<Rc<Part>>,
-    /// What our server began last, if the target is our server.
+    /// Upload that our server began last, if the target is our server.
     pub(super) begun: RefCell<Option<Begun>>,
     /// Ids on our server, or upload URLs on another one, of the parts that were begun.
     pub(super) ids: RefCell<Vec<String>>,
     /// Upload URLs of the same.
     pub(super) urls: RefCell<Vec<String>>,
-    /// Of which recording the next upload is a part, for another server.
+    /// Recording that the next upload continues, for another server.
     pub(super) continues: RefCell<Option<String>>,
     /// Uploads in a row that the server ended without taking a byte.
     fruitless: Cell<u32>,
     pub(super) jobs: RefCell<Vec<Job>>,
 }
 
-/// What one encoder gives out, and its upload.
+/// Output of one encoder, and its upload.
 pub(super) struct Part {
     pub(super) number: usize,
     pub(super) spool: Rc<Spool>,

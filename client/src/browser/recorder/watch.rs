@@ -122,7 +122,7 @@ impl Core {
             self.check_limits();
         } else {
             self.watch.paused.set(self.watch.paused.get() + 1);
-            // What it has goes to the server now, not after the pause.
+            // Sends the encoder's buffered data now, not after the pause.
             if self.watch.paused.get() == FLUSH_TICKS {
                 self.with_capture(Capture::request_data);
             }
