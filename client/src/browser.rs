@@ -18,6 +18,7 @@ mod server;
 mod session_watcher;
 mod source;
 mod spool;
+mod tail;
 mod thrown;
 mod time;
 mod transfer;

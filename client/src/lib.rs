@@ -59,6 +59,8 @@ mod parts;
 #[cfg(any(target_arch = "wasm32", test))]
 mod room;
 #[cfg(any(target_arch = "wasm32", test))]
+mod splice;
+#[cfg(any(target_arch = "wasm32", test))]
 mod spool;
 #[cfg(any(target_arch = "wasm32", test))]
 mod sse;

@@ -13,6 +13,7 @@ use web_sys::{Blob, BlobPropertyBag};
 use super::fetch::{Call, Cancel};
 use super::recorder::last_segment;
 use super::spool::Spool;
+use super::tail::Front;
 use super::transfer::{Transfer, UploadProgress};
 use super::worker::Worker;
 use crate::clock::whole;
@@ -253,7 +254,7 @@ impl Leftover {
                 } else {
                     facts.text(Fact::Continues).or(own)
                 };
-                let spool = Spool::of(0, self.parts().await?);
+                let spool = Spool::of(0, self.further_part().await?);
                 let begun = self
                     .transfer
                     .begin(spool.end(), &name, self.mime_type(), continues);
@@ -297,6 +298,21 @@ impl Leftover {
         }
         parts.extend(self.blobs().await?);
         Ok(parts)
+    }
+
+    /// Returns the blobs of a file that can be uploaded without what the server has of the recording: everything from
+    /// the first byte on, or the front matter and the bytes that the server had not acknowledged.
+    async fn further_part(&self) -> Result<Vec<Blob>, RecorderError> {
+        if self.remains.start() == 0 {
+            return self.blobs().await;
+        }
+        let head = self.file(HEAD_FILE).await?;
+        let Some(front) = Front::read(&head).await else {
+            return self.parts().await;
+        };
+        let tail: Array = self.blobs().await?.into_iter().map(JsValue::from).collect();
+        let tail = Blob::new_with_blob_sequence(&tail).map_err(|_| RecorderError::Storage)?;
+        Ok(front.with(tail).await)
     }
 
     /// The same as one blob.

@@ -6,13 +6,13 @@
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
 
-use js_sys::Uint8Array;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
 use super::super::capture::Capture;
 use super::super::server::Begun;
 use super::super::spool::Spool;
+use super::super::tail::Front;
 use super::super::time::sleep;
 use super::super::uploader::Uploader;
 use super::core::Core;
@@ -26,9 +26,9 @@ use crate::{Event, RecorderError, State, StopReason, Waiting, Warning};
 /// Ceilings of the first wait after a failure to begin a part, and of all.
 const BACKOFF_MS: u32 = 500;
 const BACKOFF_CAP_MS: u32 = 30_000;
-/// The last picture lasts no longer than this.
+/// Longest duration of the last picture.
 const PICTURE_MS: u64 = 200;
-/// It is smaller than this.
+/// Largest size of the last picture.
 const LONG_BYTES: u64 = 8 << 20;
 
 /// Something to do for a further part.
@@ -156,8 +156,8 @@ fn continue_elsewhere(core: Weak<Core>, part: Rc<Part>) {
             )
         };
         drop(this);
-        let rest = rest(&part, safe, pending_ms).await;
-        let front = front_matter(&part).await;
+        let front = front(&part).await;
+        let rest = rest(&part, front, safe, pending_ms).await;
         if rest.is_some() && begun.is_none() {
             begun = begin_part(&core).await;
             if begun.is_none() {
@@ -185,25 +185,32 @@ fn continue_elsewhere(core: Weak<Core>, part: Rc<Part>) {
             remote.begun.replace(Some(begun));
         }
         // The device keeps its copy of this part until the server has all of it.
-        let front = front.filter(|_| safe > 0);
-        let spool = Spool::of(0, front.into_iter().chain([rest]));
+        let spool = Spool::of(0, rest);
         let front = spool.end() - (end - safe);
         remote.send(&core, &part, spool, safe, front);
         part.with_uploader(Uploader::end);
     });
 }
 
-/// Returns the bytes of a part that the server does not hold. `None` if they are only the last picture, which an
-/// encoder emits when it is stopped after a pause: alone, in the middle of a cluster, it is no playable file.
-async fn rest(part: &Part, safe: u64, pending_ms: u64) -> Option<Blob> {
+/// Returns the blobs of a file with the bytes of a part that the server does not hold. `None` if they are only the last
+/// picture, which an encoder emits when it is stopped after a pause: alone, in the middle of a cluster, it does not play.
+async fn rest(part: &Part, front: Option<Front>, safe: u64, pending_ms: u64) -> Option<Vec<Blob>> {
     let end = part.spool.end();
     let rest = part.spool.slice(safe, end, "").filter(|_| safe < end)?;
-    if safe == 0 || pending_ms > PICTURE_MS || end - safe > LONG_BYTES {
-        return Some(rest);
+    let Some(front) = front.filter(|_| safe > 0) else {
+        return Some(vec![rest]);
+    };
+    let is_picture = pending_ms <= PICTURE_MS && end - safe <= LONG_BYTES;
+    if is_picture && front.media_start(&rest).await.is_none() {
+        return None;
     }
-    let bytes = JsFuture::from(rest.array_buffer()).await.ok()?;
-    let bytes = Uint8Array::new(&bytes).to_vec();
-    (front_end(&bytes) < bytes.len()).then_some(rest)
+    Some(front.with(rest).await)
+}
+
+/// Reads the front matter of a part.
+async fn front(part: &Part) -> Option<Front> {
+    let head = part.front.borrow().clone()?;
+    Front::read(&head).await
 }
 
 /// Begins the upload of a part that waited for the one before it. `begun` is there already.
@@ -295,24 +302,6 @@ async fn begin_once(core: &Weak<Core>) -> Option<Result<Option<Begun>, RecorderE
         begun = server.begin(None, None).await;
     }
     Some(begun.map(Some))
-}
-
-/// The front matter alone: what lies before the first cluster or fragment.
-async fn front_matter(part: &Part) -> Option<Blob> {
-    let front = part.front.borrow().clone()?;
-    let bytes = JsFuture::from(front.array_buffer()).await.ok()?;
-    let end = front_end(&Uint8Array::new(&bytes).to_vec());
-    front
-        .slice_with_i32_and_i32(0, i32::try_from(end).ok()?)
-        .ok()
-}
-/// Where the first `Cluster` of a WebM or the first `moof` of an MP4 begins; the whole length without one.
-fn front_end(bytes: &[u8]) -> usize {
-    const CLUSTER: &[u8] = &[0x1f, 0x43, 0xb6, 0x75];
-    let at = |word: &[u8]| bytes.windows(word.len()).position(|it| it == word);
-    at(CLUSTER)
-        .or_else(|| at(b"moof")?.checked_sub(4))
-        .unwrap_or(bytes.len())
 }
 
 /// Names an upload on a server that has no ids: what tells its URL from others.
