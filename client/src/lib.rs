@@ -27,8 +27,8 @@
 //! # }
 //! ```
 //!
-//! What it does not do: it does not parse or change the bytes of the container, it makes no decision about
-//! sending (that is `sortie_tus::client`), and it draws nothing.
+//! It changes no recorded byte and reads no more of a container than where the next cluster or fragment begins, makes no
+//! decision about sending (`sortie_tus::client` does), and draws nothing.
 //!
 //! The modules that decide something are pure and compile everywhere; those that touch the browser exist on
 //! `wasm32` only. With the feature `js` the crate exports a JavaScript class as well.
