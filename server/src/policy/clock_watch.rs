@@ -1,4 +1,4 @@
-//! Watches the clocks for [`ClockGuard`](super::ClockGuard): reads them, remembers, says and asks.
+//! Compares the clocks by a [`ClockGuard`], remembers the trusted time, and reports and resolves doubts.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
