@@ -72,7 +72,7 @@ struct Target {
     address: String,
 }
 
-/// Makes all attacks on one server in a control group with [`MEMORY`].
+/// Makes all attacks on one server in a control group with 512 MiB.
 ///
 /// # Errors
 /// The server does not start, or an attack cannot be made.
