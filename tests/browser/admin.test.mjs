@@ -314,7 +314,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
       await page.goto(`${server.origin}/admin/audit`);
       await page.getByRole('button', { name: 'Verify the log' }).click();
       await page.getByText(/^Verified: all/).waitFor();
-      await page.getByLabel('What', { exact: true }).selectOption({ label: 'Settings changed' });
+      await page.getByLabel('Action', { exact: true }).selectOption({ label: 'Settings changed' });
       await page.waitForURL(/action=settings\.change/);
       const cells = page.getByRole('table').getByRole('cell', { name: /settings\.change/ });
       await page.waitForFunction(() => document.querySelectorAll('tbody tr').length
