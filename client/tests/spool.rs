@@ -7,7 +7,7 @@ use sortie_client::{
     Authorization, Event, Leftover, OnServer, Options, Recorder, RecorderError, Recovery, Source,
     State, Store, Target, Warning, recover, upload_file,
 };
-use support::{Heard, Server, TestCanvas, bytes_of, go_offline};
+use support::{CLUSTER, Heard, Server, TestCanvas, bytes_of, go_offline};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
@@ -100,6 +100,55 @@ async fn what_the_server_has_closed_is_sent_anew() {
     let done = found[0].upload(|_| {}).await.expect("it arrives");
     assert_eq!(server.stored().len() as u64, done.size_bytes);
     assert!(server.recorded_bytes().await.starts_with(&server.stored()));
+}
+
+#[wasm_bindgen_test]
+async fn rest_of_a_closed_upload_is_sent_as_a_further_part() {
+    let server = Server::open();
+    let canvas = TestCanvas::new(false);
+    canvas.paint_noise();
+    let large = Options {
+        video_bits_per_second: 100_000_000,
+        keyframe_interval_ms: 300,
+        ..options("hans")
+    };
+    let heard = record(&canvas, large).await;
+    // The device then no longer has the first segment.
+    let safe = heard.progress(|it| it.safe_bytes > 5 << 20).await;
+    go_offline(true);
+    heard
+        .progress(|it| it.recorded_ms > safe.recorded_ms + 700)
+        .await;
+    drop(heard);
+    go_offline(false);
+    canvas.close();
+    server.close_upload();
+
+    let found = left("hans").await;
+    let (size, kept) = (found[0].size_bytes(), found[0].kept_bytes());
+    assert_eq!(found[0].on_server(), OnServer::Closed);
+    assert!(kept < size, "all {size} bytes are on the device");
+    let done = found[0].upload(|_| {}).await.expect("it arrives");
+    assert_eq!(server.continues(), ["", "r1"]);
+    assert_eq!(done.parts, ["r1", "r2"]);
+
+    let encoded = server.encoded(0).await;
+    let size = usize::try_from(size).expect("it fits");
+    let tail = &encoded[size - usize::try_from(kept).expect("it fits")..size];
+    let part = server.stored();
+    assert!(part.ends_with(tail), "bytes of the device are missing");
+    let cluster = |bytes: &[u8]| bytes.windows(4).position(|it| it == CLUSTER);
+    let front = &encoded[..cluster(&encoded).expect("a cluster")];
+    assert!(part.starts_with(front), "no front matter");
+    let between = &part[front.len()..part.len() - tail.len()];
+    // A Void element covers the bytes before the first cluster.
+    match cluster(tail).expect("a cluster in the tail") {
+        0 => assert!(between.is_empty()),
+        hidden => {
+            let hidden = hidden as u64 | 1 << 56;
+            assert_eq!(between, [&[0xec][..], &hidden.to_be_bytes()].concat());
+        }
+    }
 }
 
 #[wasm_bindgen_test]

@@ -11,13 +11,10 @@ use sortie_client::{
     Authorization, Done, Event, Options, Recorder, RecorderError, RenewalFailed, Source, State,
     StopReason, Target, Waiting, Warning,
 };
-use support::{EBML_MAGIC, Heard, Server, TestCanvas, go_offline};
+use support::{CLUSTER, EBML_MAGIC, Heard, Server, TestCanvas, go_offline};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
-
-/// ID of a WebM cluster.
-const CLUSTER: [u8; 4] = [0x1f, 0x43, 0xb6, 0x75];
 
 async fn record(canvas: &TestCanvas, options: Options) -> Heard {
     let source = Source::canvas(canvas.element(), 30.0)

@@ -223,6 +223,17 @@ export class TestCanvas {
     if (moving) this.timer = setInterval(paint, 30);
   }
 
+  /** Paints noise, which compresses badly: a recording of it is large. */
+  paintNoise() {
+    const context = this.canvas.getContext('2d', { alpha: false });
+    const image = context.createImageData(320, 180);
+    const pixels = new Uint32Array(image.data.buffer);
+    this.timer = setInterval(() => {
+      for (let at = 0; at < pixels.length; at += 1) pixels[at] = Math.random() * 0x1000000 | 0xff000000;
+      context.putImageData(image, 0, 0);
+    }, 30);
+  }
+
   element() { return this.canvas; }
   close() { clearInterval(this.timer); }
 }

@@ -64,6 +64,8 @@ extern "C" {
     pub type TestCanvas;
     #[wasm_bindgen(constructor)]
     pub fn new(moving: bool) -> TestCanvas;
+    #[wasm_bindgen(method, js_name = paintNoise)]
+    pub fn paint_noise(this: &TestCanvas);
     #[wasm_bindgen(method)]
     pub fn element(this: &TestCanvas) -> HtmlCanvasElement;
     #[wasm_bindgen(method)]
@@ -83,6 +85,9 @@ extern "C" {
 
 /// The first bytes of every EBML document.
 pub const EBML_MAGIC: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
+
+/// ID of a WebM cluster.
+pub const CLUSTER: [u8; 4] = [0x1f, 0x43, 0xb6, 0x75];
 
 /// The fake server until the end of a test.
 pub struct Server(FakeServer);
