@@ -19,7 +19,7 @@ use web_sys::{AbortSignal, Blob, MediaStream};
 
 pub use leftover::Leftover;
 
-pub use self::watch::{OrderListener, SessionWatcher, WatchOptions};
+pub use self::watch::{OrderListener, SessionWatcher, TroubleListener, WatchOptions};
 use crate::later::{later, unless};
 use crate::{Done, Event, EventListener, RecorderError, Source, State, StopReason};
 
@@ -191,6 +191,12 @@ impl Recorder {
     pub fn abort(&self) -> PromiseVoid {
         self.shared.abort();
         promise(async { Ok(JsValue::UNDEFINED) })
+    }
+
+    /// Sets the owner of the copy on this device, if the options gave none.
+    #[wasm_bindgen(js_name = setOwner)]
+    pub fn set_owner(&self, owner: &str) {
+        self.shared.recorder.set_owner(owner);
     }
 
     /// Calls `listener` whenever the event happens.

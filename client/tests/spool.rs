@@ -244,6 +244,9 @@ async fn a_file_is_uploaded_with_progress() {
     .expect("it arrives");
     assert_eq!(done.recording_id.as_deref(), Some("r1"));
     assert_eq!(server.stored(), vec![7; 3_000_000]);
+    // "clip.webm" in Base64.
+    let metadata = server.upload_metadata().unwrap_or_default();
+    assert!(metadata.contains("filename Y2xpcC53ZWJt"), "{metadata}");
     let seen = seen.borrow();
     assert!(seen.iter().any(|it| it.waiting.is_some()), "{seen:?}");
     assert_eq!(seen.last().map(|it| it.safe_bytes), Some(3_000_000));

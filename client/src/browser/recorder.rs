@@ -84,6 +84,12 @@ impl Recorder {
         self.core.news(Input::Abort);
     }
 
+    /// Sets the owner of the copy on this device, for a caller that learns it only with the first token. Does nothing
+    /// when the owner is known already.
+    pub fn set_owner(&self, owner: &str) {
+        self.core.set_owner(owner);
+    }
+
     /// Where it is in its life.
     pub fn state(&self) -> State {
         self.core.state()

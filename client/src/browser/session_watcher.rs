@@ -13,12 +13,14 @@ use crate::auto::{AutoStart, SESSION_DELETED_EVENT, SESSION_EVENT, SessionOrder}
 use crate::later::{Sender, later, unless};
 use crate::sse::EventReader;
 use crate::wire::{Fields, SessionNow};
-use crate::{Authorization, RenewalFailed, Target};
+use crate::{Authorization, RecorderError, RenewalFailed, Target};
 
 /// Between two attempts, and between two questions where there is no stream: at least so long …
 const RETRY_MS: u32 = 2_000;
 /// … and up to so much longer, so that the pages of a server that was away do not come back all at once.
 const JITTER_MS: f64 = 2_000.0;
+/// Rounds without an answer before that is reported.
+const FAILURES: u32 = 3;
 /// The server says something at least every 15 s; one that is silent for so long is not there any more.
 const SILENCE_MS: u32 = 45_000;
 
@@ -38,6 +40,19 @@ impl SessionWatcher {
         authorization: Authorization,
         on_order: impl Fn(SessionOrder) + 'static,
     ) -> Self {
+        Self::with_trouble(base, session, authorization, on_order, |_| {})
+    }
+
+    /// As [`Self::new`]; `on_trouble` is called once for each time that the session cannot be watched:
+    /// [`RecorderError::SignedOut`] and [`RecorderError::Unreachable`] while the watcher tries again,
+    /// [`RecorderError::Refused`] before [`SessionOrder::End`] when the session is unknown or belongs to another user.
+    pub fn with_trouble(
+        base: impl Into<String>,
+        session: impl Into<String>,
+        authorization: Authorization,
+        on_order: impl Fn(SessionOrder) + 'static,
+        on_trouble: impl Fn(RecorderError) + 'static,
+    ) -> Self {
         let (base, session) = (base.into(), session.into());
         let access = Access::new(authorization, &Target::session(&base, &session));
         let mut watch = Watch {
@@ -46,6 +61,11 @@ impl SessionWatcher {
             access,
             auto: AutoStart::default(),
             on_order: Box::new(on_order),
+            on_trouble: Box::new(on_trouble),
+            failures: 0,
+            is_refused: false,
+            is_reported: false,
+            is_known: false,
         };
         let (watching, over) = later();
         spawn_local(async move {
@@ -66,6 +86,15 @@ struct Watch {
     access: Rc<Access>,
     auto: AutoStart,
     on_order: Box<dyn Fn(SessionOrder)>,
+    on_trouble: Box<dyn Fn(RecorderError)>,
+    /// Rounds in a row in which neither request was answered with 200.
+    failures: u32,
+    /// The sign-in was refused in this round.
+    is_refused: bool,
+    /// `on_trouble` was called since the last answer 200.
+    is_reported: bool,
+    /// The server has told of the session at least once.
+    is_known: bool,
 }
 
 impl Watch {
@@ -73,7 +102,9 @@ impl Watch {
         while !self.auto.has_ended() {
             if let Err(Lost) = self.listen().await {
                 // Where there is no stream (an old server, a proxy, too many pages) this is the fallback.
-                let _ = self.ask().await;
+                if let Err(Lost) = self.ask().await {
+                    self.count_failure();
+                }
             }
             #[expect(
                 clippy::cast_possible_truncation,
@@ -134,17 +165,42 @@ impl Watch {
     async fn get(&mut self, path: &str, cancel: &Cancel) -> Result<Answer, Lost> {
         for attempt in 0..2 {
             let call = Call::new("GET", self.base.clone() + path);
-            let call = self.access.authorize(call).await.map_err(lost)?;
+            let call = match self.access.authorize(call).await {
+                Ok(call) => call,
+                Err(failed) => return Err(self.lost(failed)),
+            };
             let answer = call.send(cancel);
             let answer = within(SILENCE_MS, Box::pin(answer)).await;
             let Some(Ok(answer)) = answer else {
                 return Err(Lost);
             };
             match answer.status() {
-                200 => return Ok(answer),
-                401 if attempt == 0 => self.access.renew().await.map_err(lost)?,
+                200 => {
+                    self.failures = 0;
+                    self.is_refused = false;
+                    self.is_reported = false;
+                    return Ok(answer);
+                }
+                401 if attempt == 0 => {
+                    if let Err(failed) = self.access.renew().await {
+                        return Err(self.lost(failed));
+                    }
+                }
+                401 => return Err(self.lost(RenewalFailed::Refused)),
                 // It is gone, or is nobody's business who is signed in now.
-                403 | 404 if path.starts_with("/api/sessions/") => {
+                status @ (403 | 404) if path.starts_with("/api/sessions/") => {
+                    // A session that was there and is gone has ended; any other was not recorded as the page wanted.
+                    if status == 403 || !self.is_known {
+                        let detail = [
+                            "The session ",
+                            &self.session,
+                            " does not exist or belongs to another user.",
+                        ];
+                        (self.on_trouble)(RecorderError::Refused {
+                            status,
+                            detail: detail.concat(),
+                        });
+                    }
                     self.order(AutoStart::end);
                     return Err(Lost);
                 }
@@ -157,7 +213,28 @@ impl Watch {
     /// Ours is like this now; others do not concern us.
     fn take(&mut self, session: Option<SessionNow>) {
         if let Some(session) = session.filter(|it| it.id == self.session) {
+            self.is_known = true;
             self.order(|auto| auto.take(&session));
+        }
+    }
+
+    fn lost(&mut self, failed: RenewalFailed) -> Lost {
+        self.is_refused |= failed == RenewalFailed::Refused;
+        Lost
+    }
+
+    /// Reports a refused sign-in after the first round, a silent server after several.
+    fn count_failure(&mut self) {
+        self.failures += 1;
+        let trouble = if std::mem::take(&mut self.is_refused) {
+            RecorderError::SignedOut
+        } else if self.failures >= FAILURES {
+            RecorderError::Unreachable
+        } else {
+            return;
+        };
+        if !self.auto.has_ended() && !std::mem::replace(&mut self.is_reported, true) {
+            (self.on_trouble)(trouble);
         }
     }
 
@@ -166,8 +243,4 @@ impl Watch {
             (self.on_order)(order);
         }
     }
-}
-
-fn lost(_: RenewalFailed) -> Lost {
-    Lost
 }

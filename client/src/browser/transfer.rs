@@ -3,12 +3,12 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use sortie_tus::client::{Config, Notice, Start};
+use sortie_tus::client::{Config, FailureReason, Notice, Start};
 use web_sys::Blob;
 
 use super::access::Access;
 use super::checksum::Checksums;
-use super::recorder::{creation, failure, waiting_for};
+use super::recorder::{creation, failure, last_segment, waiting_for};
 use super::server::{Begun, Server};
 use super::spool::Spool;
 use super::uploader::Uploader;
@@ -70,6 +70,40 @@ impl Transfer {
         Ok((begun.start(), Some(begun)))
     }
 
+    /// An upload to be created under `filename`. Our server keeps the name of a recording that is created by tus.
+    fn creation(&self, filename: &str, mime_type: &str) -> Start {
+        let (base, session) = match &self.target {
+            Target::Server { base, session } => (base, session),
+            Target::Tus { endpoint } => return creation(endpoint, filename, mime_type, None),
+        };
+        let endpoint = base.to_owned() + "/api/uploads";
+        let mut start = creation(&endpoint, filename, mime_type, None);
+        if let (Start::Create { metadata, .. }, Some(session)) = (&mut start, session) {
+            // An id of our server always fits.
+            let _too_long = metadata.insert("session_id", session.as_str());
+        }
+        start
+    }
+
+    /// Our server's refusal to create an upload; nothing for any other failure.
+    fn refused(&self, reason: FailureReason) -> Option<RecorderError> {
+        let Target::Server { session, .. } = &self.target else {
+            return None;
+        };
+        let status = match reason {
+            FailureReason::Forbidden => 403,
+            FailureReason::Gone { status } | FailureReason::Rejected { status } => status,
+            _ => return None,
+        };
+        let detail = if session.is_some() {
+            "The server does not record into this session. Check that it exists and has not ended."
+                .to_owned()
+        } else {
+            reason.to_string()
+        };
+        Some(RecorderError::Refused { status, detail })
+    }
+
     /// Sends all of `spool` and gives the upload's URL. Dropping the future ends the sending and leaves the server
     /// as it is.
     pub(super) async fn send(
@@ -121,7 +155,14 @@ impl Transfer {
         );
         uploader.end();
         match receiver.await.ok_or(RecorderError::Aborted)? {
-            Notice::Failed { reason } => return Err(failure(reason, &self.target)),
+            Notice::Failed { reason } => {
+                let refused = uploader
+                    .url()
+                    .is_none()
+                    .then(|| self.refused(reason))
+                    .flatten();
+                return Err(refused.unwrap_or_else(|| failure(reason, &self.target)));
+            }
             // Nothing has begun, so whoever asked may ask again.
             Notice::NeverAnswered => return Err(RecorderError::Unreachable),
             _ => {}
@@ -152,13 +193,12 @@ pub async fn upload_file(
     if size_bytes == 0 {
         return Err(RecorderError::Empty);
     }
-    let (start, begun) = transfer
-        .begin(size_bytes, filename, &file.type_(), None)
-        .await?;
+    let start = transfer.creation(filename, &file.type_());
     let spool = Spool::of(0, [file.clone()]);
+    let is_ours = matches!(transfer.target, Target::Server { .. });
     let upload_url = transfer.send(start, &spool, on_progress).await?;
     Ok(Done {
-        recording_id: begun.map(|it| it.recording),
+        recording_id: is_ours.then(|| last_segment(&upload_url).to_owned()),
         upload_url,
         parts: Vec::new(),
         recorded_ms: 0,

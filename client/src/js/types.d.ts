@@ -47,14 +47,18 @@ export interface SpoolOptions {
    */
   workerUrl?: string;
   /**
-   * Whose recording it is, in the page's own words: `recover()` with the same `owner` finds it. For pages where
-   * several people use one browser.
+   * The owner of the recording, in the page's own words: only `recover()` with the same `owner` finds it. Without it the
+   * package takes the subject of the token, or the user that our server names. To be given with `endpoint` where several
+   * people use one browser.
    */
   owner?: string;
 }
 
+export type RecorderSource = HTMLCanvasElement | MediaStream | 'screen' | 'camera';
+
 export interface RecorderOptions extends TargetOptions, SpoolOptions {
-  source: HTMLCanvasElement | MediaStream | 'screen' | 'camera';
+  /** The source, or (in the package) a function that returns it when recording starts. */
+  source: RecorderSource | (() => RecorderSource | Promise<RecorderSource>);
   /** Record a microphone as well. */
   microphone?: boolean;
   /** Offer the sound of the shared tab or system. Only with `'screen'`. */
@@ -162,7 +166,7 @@ export interface UploadProgress {
 }
 
 export interface UploadFileOptions extends TargetOptions, UploadOptions {
-  /** For a tus server; the file's own name by default. */
+  /** The file's own name by default. */
   filename?: string;
 }
 

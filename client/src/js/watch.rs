@@ -14,6 +14,9 @@ extern "C" {
     /// Is called with `start` when the session is to be recorded, and with `end` when it has ended.
     #[wasm_bindgen(typescript_type = "(order: 'start' | 'end') => void")]
     pub type OrderListener;
+    /// Called with the error when the session cannot be watched.
+    #[wasm_bindgen(typescript_type = "(error: RecorderError) => void")]
+    pub type TroubleListener;
 }
 
 /// Watches a session until it is freed or the session has ended.
@@ -30,20 +33,35 @@ impl SessionWatcher {
     /// # Errors
     /// A `TypeError` that names the option which is missing or wrong.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: &WatchOptions, on_order: OrderListener) -> Result<Self, JsValue> {
+    pub fn new(
+        options: &WatchOptions,
+        on_order: OrderListener,
+        on_trouble: TroubleListener,
+    ) -> Result<Self, JsValue> {
         let (base, session, authorization) = options::watched(options)?;
         let on_order: Function = on_order.unchecked_into();
-        let watching = crate::SessionWatcher::new(base, session, authorization, move |order| {
-            let order = match order {
-                SessionOrder::Start => "start",
-                SessionOrder::End => "end",
-            };
-            if let Err(thrown) = on_order.call1(&JsValue::UNDEFINED, &order.into()) {
-                value::report(&thrown);
-            }
-        });
+        let on_trouble: Function = on_trouble.unchecked_into();
+        let watching = crate::SessionWatcher::with_trouble(
+            base,
+            session,
+            authorization,
+            move |order| {
+                let order = match order {
+                    SessionOrder::Start => "start",
+                    SessionOrder::End => "end",
+                };
+                call(&on_order, &order.into());
+            },
+            move |error| call(&on_trouble, &value::error(&error)),
+        );
         Ok(Self {
             _watching: watching,
         })
+    }
+}
+
+fn call(listener: &Function, argument: &JsValue) {
+    if let Err(thrown) = listener.call1(&JsValue::UNDEFINED, argument) {
+        value::report(&thrown);
     }
 }

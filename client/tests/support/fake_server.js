@@ -78,9 +78,9 @@ export class FakeServer {
       return new Response(null, { status: this.signedIn === true ? 200 : 401 });
     }
     if (this.signedIn !== true) return new Response('{}', { status: 401, headers: TUS });
-    if (path.startsWith('/api/')) return this.#api(path, body, signal);
+    if (path.startsWith('/api/') && !path.startsWith('/api/uploads')) return this.#api(path, body, signal);
     if (sent.get('tus-resumable') !== '1.0.0') return new Response(null, { status: 412, headers: TUS });
-    return this.#tus(method, sent, body, keepalive);
+    return this.#tus(method, sent, body, keepalive, path === '/api/uploads');
   }
 
   #api(path, body, signal) {
@@ -116,15 +116,16 @@ export class FakeServer {
     return json(404, {});
   }
 
-  async #tus(method, sent, body, keepalive) {
+  async #tus(method, sent, body, keepalive, isOurs) {
     const told = this.stopped ? { ...TUS, 'sortie-stopped': '1' } : TUS;
     const answer = (status, headers = {}) => new Response(null, { status, headers: { ...told, ...headers } });
     const offset = () => ({ 'upload-offset': String(this.bytes.length) });
     if (method === 'POST') {
-      this.strict = false;
+      // Only senders to our server promise checksums.
+      if (!isOurs) this.strict = false;
       if (sent.get('upload-defer-length') !== '1') return answer(400);
       this.metadata = sent.get('upload-metadata');
-      return answer(201, { location: 'files/r1' });
+      return answer(201, { location: isOurs ? '/api/uploads/r1' : 'files/r1' });
     }
     if (this.deleted || this.closed || this.closesAll) return answer(410);
     if (method === 'HEAD') {

@@ -17,11 +17,14 @@ use crate::clock::RecordedClock;
 use crate::limit::Limit;
 use crate::machine::{Action, Input, Machine};
 use crate::parts::Parts;
+use crate::spool::Fact;
 use crate::{Done, Event, Options, Progress, RecorderError, State, StopReason, Waiting, Warning};
 
 pub(super) struct Core {
     pub(super) this: Weak<Self>,
     pub(super) options: Options,
+    /// Owner of the copy on this device, from the options or told later.
+    pub(super) owner: RefCell<Option<String>>,
     hub: Rc<Hub>,
     machine: RefCell<Machine>,
     clock: RefCell<RecordedClock>,
@@ -45,6 +48,7 @@ impl Core {
     pub(super) fn new(options: Options) -> Rc<Self> {
         Rc::new_cyclic(|this: &Weak<Self>| Self {
             this: this.clone(),
+            owner: RefCell::new(options.owner.clone()),
             hub: Rc::default(),
             machine: RefCell::default(),
             clock: RefCell::default(),
@@ -88,6 +92,15 @@ impl Core {
             self.news(Input::Stop(reason));
         }
         Ok(())
+    }
+
+    pub(super) fn set_owner(&self, owner: &str) {
+        if self.owner.borrow().is_none() {
+            self.owner.replace(Some(owner.to_owned()));
+            for part in self.remote.queue.borrow().iter() {
+                part.spool.know(Fact::Owner, owner);
+            }
+        }
     }
 
     /// A call from outside.

@@ -113,6 +113,9 @@ fn add_part(core: &Core) -> usize {
     if let Some(begun) = remote.begun.borrow().as_ref() {
         part.spool.know(Fact::Session, &begun.session);
     }
+    if let Some(owner) = core.owner.borrow().as_deref() {
+        part.spool.know(Fact::Owner, owner);
+    }
     part.open(&core.this);
     remote.queue.borrow_mut().push_back(Rc::clone(&part));
     remote.current.replace(part);
