@@ -17,14 +17,34 @@ let coming;
 /** The part of it that no running recording needs, on its way or there; and where it is, if the page has said so. */
 let later;
 let laterAt;
+/** The folder of the programs, if the page serves them from another one than this module's. */
+let folder;
 /** The module that makes files; few pages ever want it. */
 let files;
 
-export function load({ wasm, laterWasm } = {}) {
+/** Of the programs: what the page has said, or beside this module. */
+function place(name, beside) {
+  if (folder !== undefined) return new URL(name, folder);
+  // Vite's dev server moves this module into its cache of dependencies, without the programs beside it.
+  const moved = /\/\.vite\/deps\//.test(beside.pathname);
+  return moved ? new URL(`../../sortie-recorder/${name}`, beside) : beside;
+}
+
+export function load({ wasm, laterWasm, baseUrl } = {}) {
+  if (baseUrl !== undefined && baseUrl !== null && typeof document !== 'undefined') {
+    try {
+      const url = new URL(baseUrl, document.baseURI);
+      // It names a folder, with or without the slash.
+      if (!url.pathname.endsWith('/')) url.pathname += '/';
+      folder ??= url;
+    } catch {
+      return Promise.reject(new TypeError('baseUrl must be the URL of a folder'));
+    }
+  }
   laterAt ??= laterWasm;
   coming ??= start(
     () => import('./core.js'),
-    () => wasm ?? fetch(new URL('./core_bg.wasm', import.meta.url)),
+    () => wasm ?? fetch(place('core_bg.wasm', new URL('./core_bg.wasm', import.meta.url))),
     (module, program) => module.default({ module_or_path: program }),
   ).then(
     (module) => {
@@ -56,7 +76,7 @@ export async function inCore(call) {
 export async function inLater(call) {
   later ??= start(
     () => load().then(() => core),
-    () => laterAt ?? fetch(new URL('./later_bg.wasm', import.meta.url)),
+    () => laterAt ?? fetch(place('later_bg.wasm', new URL('./later_bg.wasm', import.meta.url))),
     (module, program) => module.addLater(program),
   );
   try {
@@ -70,7 +90,7 @@ export async function inLater(call) {
 export async function playable(parts) {
   files ??= start(
     () => import('./playable.js'),
-    () => fetch(new URL('./playable_bg.wasm', import.meta.url)),
+    () => fetch(place('playable_bg.wasm', new URL('./playable_bg.wasm', import.meta.url))),
     (module, program) => module.default({ module_or_path: program }),
   );
   try {
@@ -105,7 +125,11 @@ async function start(importing, fetching, adding) {
   try {
     module = await importing();
     const response = await program;
-    if (response instanceof Response && !response.ok) throw new TypeError(`the answer was ${response.status}`);
+    if (response instanceof Response) {
+      if (!response.ok) throw new TypeError(`the answer was ${response.status}`);
+      // Servers of single-page apps answer so for every file that is not there.
+      if (response.headers.get('content-type')?.startsWith('text/html')) throw new TypeError('the answer was a web page');
+    }
   } catch (cause) {
     if (cause instanceof RecorderError) throw cause;
     const message = `The recorder could not be loaded (${cause.message}). Check that the package's .wasm files are served, and try again.`;

@@ -2,10 +2,13 @@
 // server), with webpack. No project configures anything for it.
 
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
+import { nodeResolve } from '@rollup/plugin-node-resolve';
+import { build as esbuild } from 'esbuild';
+import { rollup } from 'rollup';
 import { createServer as createVite } from 'vite';
 import { withPage } from '../browser/support/browser.mjs';
 import { freePort } from './support/port.mjs';
@@ -62,16 +65,58 @@ describe('the package in fresh projects', { timeout: 600_000 }, () => {
     }
   });
 
-  test('webpack 5', async () => {
-    const source = await readFile(new URL('../../client/examples/plain/main.js', import.meta.url), 'utf8');
-    const folder = await project({
-      example: 'plain',
-      files: { 'entry.js': source.replace('./node_modules/sortie-recorder/index.js', 'sortie-recorder') },
+  for (const name of ['vite5', 'vite6', 'vite7']) {
+    test(`${name} on the development server, which moves packages into its cache`, async () => {
+      const { createServer } = await import(name);
+      const folder = await bundled('main.js');
+      const vite = await createServer({ root: folder, logLevel: 'error', server: { host: '127.0.0.1', port: devPort, strictPort: true } });
+      try {
+        await vite.listen();
+        await records(`http://127.0.0.1:${devPort}/`, `npm ${name} serve`);
+      } finally {
+        await vite.close();
+      }
     });
+  }
+
+  test('esbuild, with the programs in a folder that the page names', async () => {
+    const folder = await bundled('entry.js', "import { load } from 'sortie-recorder';\nawait load({ baseUrl: './programs' });\n");
+    await esbuild({ absWorkingDir: folder, entryPoints: ['entry.js'], bundle: true, format: 'esm', outfile: 'main.js', logLevel: 'error' });
+    await copyPrograms(folder, 'programs');
+    await records(site.add('esbuild', folder), 'npm esbuild');
+  });
+
+  test('Rollup, with the programs beside the bundle', async () => {
+    const folder = await bundled('entry.js');
+    const bundle = await rollup({ input: join(folder, 'entry.js'), plugins: [nodeResolve()] });
+    await bundle.write({ dir: folder, format: 'es', entryFileNames: 'main.js' });
+    await bundle.close();
+    await copyPrograms(folder, '.');
+    await records(site.add('rollup', folder), 'npm rollup');
+  });
+
+  test('webpack 5', async () => {
+    const folder = await bundled('entry.js');
     await bundle({ mode: 'production', context: folder, entry: './entry.js', output: { path: folder, filename: 'main.js' } });
     await records(site.add('webpack', folder), 'npm webpack');
   });
 });
+
+/** The plain example in a fresh project; its script, which imports the package by name, is called `entry`. */
+async function bundled(entry, before = '') {
+  const source = await readFile(new URL('../../client/examples/plain/main.js', import.meta.url), 'utf8');
+  const script = before + source.replace('./node_modules/sortie-recorder/index.js', 'sortie-recorder');
+  return project({ example: 'plain', files: { [entry]: script } });
+}
+
+/** Copies the package's programs into `target`, as docs/recorder.md says for bundlers that do not. */
+async function copyPrograms(folder, target) {
+  const installed = join(folder, 'node_modules/sortie-recorder');
+  await mkdir(join(folder, target), { recursive: true });
+  for (const name of (await readdir(installed)).filter((it) => it.endsWith('.wasm'))) {
+    await copyFile(join(installed, name), join(folder, target, name));
+  }
+}
 
 async function bundle(options) {
   const webpack = createRequire(import.meta.url)('webpack');
