@@ -18,7 +18,7 @@
 import type { Recorder, RecorderDone, RecorderEventMap, RecorderOptions } from './index.js';
 
 /**
- * The element. It sends the events of its recorder; they bubble. Taken out of the page it goes on recording until it is
+ * The element. It sends the events of its recorder; all but `error` bubble. Taken out of the page it goes on recording until it is
  * stopped.
  */
 export class SortieRecorderElement extends HTMLElement {

@@ -83,7 +83,7 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
         recorder.on(name, (detail) => {
           this.#show();
           if (name === 'error') this.#say(detail.message);
-          this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
+          this.#send(name, detail);
         });
       }
       await recorder.start();
@@ -91,12 +91,18 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
       // A recording that has begun and then fails tells of it by itself.
       if (this.#recorder?.state !== 'failed') {
         this.#say(error.message);
-        this.dispatchEvent(new CustomEvent('error', { detail: error, bubbles: true, composed: true }));
+        this.#send('error', error);
       }
       throw error;
     } finally {
       this.#opening = false;
     }
+  }
+
+  /** An `error` stays here: above, pages take such an event for an error of a script. */
+  #send(name, detail) {
+    const rises = name !== 'error';
+    this.dispatchEvent(new CustomEvent(name, { detail, bubbles: rises, composed: rises }));
   }
 
   async stop() {

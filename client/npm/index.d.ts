@@ -9,8 +9,8 @@
  */
 
 import type {
-  OnServer, RecorderDone, RecorderErrorCode, RecorderEvents, RecorderOptions, RecorderProgress, RecorderState,
-  SpoolOptions, StartOptions, TargetOptions, UploadFileOptions, UploadOptions,
+  OnServer, RecorderDone, RecorderErrorCode, RecorderEvents, RecorderOptions, RecorderProgress,
+  RecorderSource, RecorderState, SpoolOptions, StartOptions, TargetOptions, UploadFileOptions, UploadOptions,
 } from './types.js';
 
 export type * from './types.js';
@@ -26,6 +26,11 @@ export interface LoadOptions {
    * {@link autoRecord} is first called. No running recording needs it.
    */
   laterWasm?: LoadOptions['wasm'];
+  /**
+   * The folder that the package's `.wasm` files are served from, relative to the page; beside this module by default.
+   * For pages whose bundler does not copy them. `wasm` and `laterWasm` win over it.
+   */
+  baseUrl?: string | URL;
 }
 
 /**
@@ -62,20 +67,33 @@ export type RecorderEventMap = { [Name in keyof RecorderEvents]: CustomEvent<Rec
  * ```
  */
 export class Recorder extends EventTarget {
-  /** A recorder in state `idle`. Options that are wrong are a `TypeError` of {@link Recorder.start}. */
+  /**
+   * A recorder in state `idle`. Unknown options are named on the console, once each.
+   *
+   * @throws `TypeError` that names the option which is missing or wrong.
+   */
   constructor(options: RecorderOptions);
 
   /**
    * Recordings that a page has left behind on this device, oldest first: it crashed, was closed, or the computer slept
    * for good. Not those that another tab has in its hands. Ask once, when the page is loaded, and offer what is found.
+   *
+   * Only the caller's own: `owner`; without it the subject of the token, or the user that the server names for the
+   * token or the cookies. Another user's recordings are not found. With `endpoint`, a token that is no JSON Web Token
+   * finds what was recorded with the same token, and without `getToken` there is one owner for all: where several
+   * people use one browser, give `owner`. A recording without an owner (of an older version) is found if the server
+   * lets the caller go on with it.
+   *
+   * @throws {@link RecorderError} `signed_out` or `unreachable`: the owner could not be determined.
    */
   static recover(options: TargetOptions & SpoolOptions): Promise<Leftover[]>;
 
   /**
    * Asks for permission where that is needed, and begins. Resolves when it records. For `'screen'` call it in the
-   * handler of a click. When the source could not be opened, it may be called again.
+   * handler of a click. When the source could not be opened, it may be called again. A `source` that is a function is
+   * called first; what it throws is thrown.
    *
-   * @throws {@link RecorderError}, and `TypeError` for an option that is missing or wrong.
+   * @throws {@link RecorderError}, and `TypeError` when that function returns no source.
    */
   start(options?: StartOptions): Promise<void>;
   /** Makes recorded time stand still. */
@@ -160,10 +178,12 @@ export class Leftover {
 }
 
 /**
- * Uploads a file that is there already. Resolves when the server holds all of it. Once the server has answered it is
- * waited for, and so is the network while the browser says that there is none.
+ * Uploads a file that is there already, under its own name or `filename`. Resolves when the server holds all of it; our
+ * server has then finished it, too, if the caller may ask for it. Once the server has answered it is waited for, and so
+ * is the network while the browser says that there is none.
  *
- * @throws {@link RecorderError} `unreachable`: the server has not answered once, for some seconds.
+ * @throws {@link RecorderError} `unreachable`: the server has not answered once, for some seconds. `refused`: the
+ * session is unknown or has ended, or our server found no recording in the file. `TypeError` for a wrong option.
  */
 export function uploadFile(file: Blob, options: UploadFileOptions): Promise<RecorderDone>;
 
@@ -171,12 +191,14 @@ export interface AutoRecordOptions extends Omit<RecorderOptions, 'source' | 'end
   server: string;
   session: string;
   /** What to record, or what gives it when it is wanted; its `signal` is aborted when the session ends meanwhile. */
-  source:
-    | RecorderOptions['source']
-    | ((wanted: { signal: AbortSignal }) => RecorderOptions['source'] | Promise<RecorderOptions['source']>);
+  source: RecorderSource | ((wanted: { signal: AbortSignal }) => RecorderSource | Promise<RecorderSource>);
   /** Called with every recorder before it starts: the place to listen to it. */
   onRecorder?: (recorder: Recorder) => void;
-  /** Called when a recording could not begin; by default the page's `error` event tells of it. */
+  /**
+   * Called with every failure: a recording could not begin or failed, the sign-in was refused (`signed_out`), the server
+   * does not answer (`unreachable`), the session is unknown or another user's (`refused`). The watch goes on after all
+   * but the last. By default the page's `error` event tells of it.
+   */
   onError?: (error: unknown) => void;
   /** Aborting it ends the watch. What is being recorded goes on until it is stopped. */
   signal?: AbortSignal;
@@ -186,8 +208,9 @@ export interface AutoRecordOptions extends Omit<RecorderOptions, 'source' | 'end
  * Records a session whenever the server says so: as soon as auto-record is on for it, and not again when its user has
  * stopped by hand. When the session ends, its recording is stopped and sent.
  *
- * Resolves when the session has ended and the server holds its recording; rejects with the reason of `signal`, or when
- * the recorder cannot be loaded. A server that cannot be reached is asked again until it can.
+ * Resolves when the session has ended and the server holds its recording; rejects with the reason of `signal`, when the
+ * recorder cannot be loaded, with `refused` when the session is unknown or another user's, and with a `TypeError` for a
+ * wrong option. A server that cannot be reached and a token that is refused are tried again.
  *
  * ```js
  * await autoRecord({ server, session, getToken, source: ({ signal }) => whenPresent('#screen canvas', { signal }) });

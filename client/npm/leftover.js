@@ -1,6 +1,8 @@
 // What a page that is gone has left behind, and files that are there already.
 
-import { inLater, playable } from './loading.js';
+import { aborted, get, ownerOf, tokenOf } from './account.js';
+import { RecorderError, inLater, playable } from './loading.js';
+import { check } from './options.js';
 
 export class Leftover {
   #inner;
@@ -25,13 +27,70 @@ export class Leftover {
   free() { this.#inner.free(); }
 }
 
-export function recover(options) {
+/**
+ * Recordings of the caller. A recording without an owner was left by an older version, or before its owner was known:
+ * it is the caller's if the server lets the caller go on with it.
+ */
+export async function recover(options) {
+  check(options);
+  const owner = await ownerOf(options);
   return inLater(async ({ Recorder }) => {
-    const found = await Recorder.recover(options);
-    return found.map((it) => new Leftover(it));
+    const search = (whose) => Recorder.recover({ ...options, owner: whose });
+    const own = owner === undefined ? [] : await search(owner);
+    // An owner that the page names is the only one it wants.
+    const unowned = options.owner ? [] : await search(undefined);
+    const found = [...own, ...unowned.filter((it) => {
+      const isOurs = owner === undefined || it.onServer === 'resumable';
+      if (!isOurs) it.free();
+      return isOurs;
+    })];
+    return found.sort((a, b) => a.startedAt - b.startedAt).map((it) => new Leftover(it));
   });
 }
 
-export function uploadFile(file, options) {
-  return inLater((core) => core.uploadFile(file, options));
+export async function uploadFile(file, options) {
+  check(options);
+  const done = await inLater((core) => core.uploadFile(file, options));
+  if (done.recordingId) await untilFinished(done.recordingId, options);
+  return done;
+}
+
+/** Between two questions whether the server has finished a file: from the first to the last of these. */
+const ASK_MS = [200, 5_000];
+
+/** Waits until the server has finished the recording, and rejects when it found none in the file. */
+async function untilFinished(id, { server, getToken, signal }) {
+  const ask = () => getToken && tokenOf(getToken);
+  let token;
+  try {
+    token = await ask();
+  } catch {
+    // All of it is there: that it cannot be asked for is no failure of the upload.
+    return;
+  }
+  for (let ms = ASK_MS[0], wasRefused = false; ; ms = Math.min(2 * ms, ASK_MS[1])) {
+    if (signal?.aborted) throw aborted();
+    const answer = await get(server, `/api/recordings/${id}`, token, signal).catch((error) => {
+      // All of it is there; what became of it can be asked later.
+      if (error.code === 'unreachable') return undefined;
+      throw error;
+    });
+    if (answer?.ok) {
+      const { status, failure } = await answer.json().catch(() => ({}));
+      if (status === 'ready') return;
+      if (status === 'failed') throw new RecorderError('refused', failure ?? 'The server found no recording in this file.');
+    } else if (answer?.status === 401 && getToken && !wasRefused) {
+      wasRefused = true;
+      token = await ask().catch(() => token);
+      continue;
+    } else if (answer && answer.status >= 400 && answer.status < 500 && answer.status !== 429) {
+      // A sender that may not read its recordings is not told what became of them.
+      if (answer.status === 401 || answer.status === 403) return;
+      throw new RecorderError('gone', 'The recording was deleted on the server.');
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, ms);
+      signal?.addEventListener('abort', resolve, { once: true });
+    });
+  }
 }

@@ -48,7 +48,15 @@ class Recordings {
   start = async (options) => {
     const { recorder: last, state } = this.#snapshot;
     // Asked to start twice, the recorder itself refuses; each one records once.
-    const recorder = last && (this.#opening || isRunning(state)) ? last : this.#make();
+    let recorder = last;
+    if (!last || !(this.#opening || isRunning(state))) {
+      try {
+        recorder = this.#make();
+      } catch (error) {
+        this.#show({ ...IDLE, error });
+        throw error;
+      }
+    }
     if (recorder !== last) this.#opening = true;
     try {
       await recorder.start(options);

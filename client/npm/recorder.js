@@ -1,8 +1,10 @@
 // One recorder, and a watch that makes one whenever it is wanted. Every decision is taken in WebAssembly; what is here
 // makes it look as JavaScript expects.
 
-import { inCore, inLater, load, typed } from './loading.js';
+import { hashOf, subjectOf, userOf } from './account.js';
 import { recover } from './leftover.js';
+import { RecorderError, inCore, inLater, load, typed } from './loading.js';
+import { check, wrongState } from './options.js';
 
 /** `aborted` is for this module only: for the page it is no event. */
 const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error', 'aborted'];
@@ -21,13 +23,23 @@ export class Recorder extends EventTarget {
   #parts = [];
   #restarting = false;
   #settle;
+  #finished;
+  /** The source; a function in the options is called for it when recording starts. */
+  #source;
+  #asking = false;
+  /** Owner of the copy on this device, once it is known. */
+  #owner;
+  #token;
 
   constructor(options) {
     super();
-    this.finished = new Promise((resolve, reject) => { this.#settle = { resolve, reject }; });
+    check(options, { needsSource: true });
+    this.#finished = new Promise((resolve, reject) => { this.#settle = { resolve, reject }; });
     // A page that does not ask for it is told by events.
-    this.finished.catch(() => {});
-    this.#options = options;
+    this.#finished.catch(() => {});
+    this.#options = { ...options };
+    this.#owner = options.owner || undefined;
+    if (typeof options.source !== 'function') this.#source = options.source;
     // A click should find it loaded; whether that failed, the first call says.
     if (typeof document !== 'undefined') load().catch(() => {});
   }
@@ -36,13 +48,63 @@ export class Recorder extends EventTarget {
 
   #call(method, ...values) {
     return inCore(({ Recorder: Core }) => {
-      this.#inner ??= this.#make(Core, this.#options);
+      // Only `start` asks a function for the source, and only `abort` ends a recorder that has none.
+      if (!this.#inner && this.#source === undefined && method !== 'abort') throw wrongState('idle');
+      this.#inner ??= this.#make(Core, { ...this.#options, source: this.#source ?? 'screen' });
       return this.#inner[method](...values);
     });
   }
 
+  async #startWith(values) {
+    if (this.#source === undefined && !this.#inner) {
+      if (this.#asking) throw wrongState('starting');
+      this.#asking = true;
+      try {
+        // Without a wait where none is needed: a screen may only be asked for while a click is being handled.
+        const source = this.#options.source();
+        this.#source = typeof source?.then === 'function' ? await source : source;
+        check({ ...this.#options, source: this.#source }, { needsSource: true });
+        if (typeof this.#source === 'function') throw new TypeError('source must not return another function');
+      } catch (error) {
+        // Another start asks again.
+        this.#source = undefined;
+        throw error;
+      } finally {
+        this.#asking = false;
+      }
+    }
+    await this.#call('start', ...values);
+    this.#askOwner();
+  }
+
+  /** The owner by the server's account, for tokens that name none and for cookies. */
+  #askOwner() {
+    const { server, durable } = this.#options;
+    if (this.#owner !== undefined || typeof server !== 'string' || durable === false) return;
+    // Without an answer the copy has no owner, and only the server decides whose it is.
+    userOf(server, this.#token).then((owner) => this.#own(owner)).catch(() => {});
+  }
+
+  #own(owner) {
+    if (owner === undefined || this.#owner !== undefined) return;
+    this.#owner = owner;
+    this.#inner?.setOwner(owner);
+  }
+
+  /** Gives a token of the page, and learns from the first one whose recording it is. */
+  async #getToken() {
+    const { getToken, server } = this.#options;
+    const token = await getToken();
+    if (typeof token === 'string' && token !== '') {
+      this.#token = token;
+      this.#own(subjectOf(token) ?? (typeof server === 'string' ? undefined : await hashOf(token)));
+    }
+    return token;
+  }
+
   #make(Core, options) {
-    const made = new Core(options);
+    const { getToken } = options;
+    const made = new Core({ ...options, owner: this.#owner, getToken: getToken && (() => this.#getToken()) });
     for (const name of EVENTS) {
       made.on(name, (detail) => {
         if (made === this.#inner) this.#heard(name, typed(detail), Core);
@@ -82,10 +144,10 @@ export class Recorder extends EventTarget {
     const { recorded } = silent.progress;
     let next;
     // A canvas is asked again; nobody should have to choose a screen twice.
-    const copy = this.#options.source instanceof HTMLCanvasElement ? undefined : silent.stream.clone();
+    const copy = this.#source instanceof HTMLCanvasElement ? undefined : silent.stream.clone();
     const release = () => copy?.getTracks().forEach((track) => track.stop());
     try {
-      next = this.#make(Core, { ...this.#options, ...(copy && { source: copy, microphone: false }) });
+      next = this.#make(Core, { ...this.#options, source: this.#source, ...(copy && { source: copy, microphone: false }) });
       for (const name of ['stopped', 'error']) next.on(name, release);
       const gives = new Promise((resolve) => {
         next.on('progress', (it) => it.sizeBytes > 0 && resolve(true));
@@ -132,10 +194,12 @@ export class Recorder extends EventTarget {
     return { ...done, recorded, sizeBytes, parts: [...before, done].flatMap((it) => it.parts ?? it.recordingId ?? it.uploadUrl) };
   }
 
-  start(options) { return this.#call('start', options); }
+  start(options) { return this.#startWith([options]); }
   pause() { return this.#call('pause'); }
   resume() { return this.#call('resume'); }
   stop({ sessionEnded = false } = {}) {
+    // While a function is asked for the source, stopping cancels the start.
+    if (this.#asking) this.abort().catch(() => {});
     const stopped = this.#call('stop', sessionEnded).then((done) => inCore(() => this.#all(done)));
     // A page that goes away stops and does not wait: `finished` and the events tell the same.
     stopped.catch(() => {});
@@ -152,6 +216,7 @@ export class Recorder extends EventTarget {
     return () => this.removeEventListener(name, heard);
   }
 
+  get finished() { return this.#finished; }
   get state() { return this.#inner?.state ?? 'idle'; }
   get progress() { return this.#inner ? this.#whole(this.#inner.progress) : NOTHING_YET; }
   get mimeType() { return this.#inner?.mimeType; }
@@ -170,6 +235,7 @@ function enableParts() {
 }
 
 export async function autoRecord({ source, onRecorder, onError = reportError, signal, ...options }) {
+  check({ source, onRecorder, onError, signal, ...options }, { needsSource: true });
   signal?.throwIfAborted();
   const over = new AbortController();
   let recorder;
@@ -179,6 +245,12 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
     // Turned off and on again while it is being recorded.
     if (busy) return;
     busy = true;
+    // A start that fails is an event and a rejection.
+    let isTold = false;
+    const tell = (error) => {
+      if (!isTold) onError(error);
+      isTold = true;
+    };
     try {
       const found = typeof source === 'function' ? await source({ signal: over.signal }) : source;
       over.signal.throwIfAborted();
@@ -186,33 +258,42 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
       const stopped = new Promise((resolve) => {
         recorder.on('statechange', (state) => STOPPED.has(state) && resolve());
       });
+      recorder.on('error', tell);
       onRecorder?.(recorder);
       await recorder.start();
       await stopped;
     } catch (error) {
-      if (!over.signal.aborted) onError(error);
+      if (!over.signal.aborted) tell(error);
     } finally {
       busy = false;
     }
   };
 
   await inLater(async ({ SessionWatcher }) => {
-    let watcher;
+    let watcher, refused;
     try {
       await new Promise((resolve, reject) => {
         signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-        watcher = new SessionWatcher(options, (order) => (order === 'start' ? record() : resolve()));
+        const ordered = (order) => (order === 'start' ? record() : resolve());
+        const failed = (error) => {
+          onError(typed(error));
+          // The session is unknown or another user's: the watch ends, and what is being recorded with it.
+          if (error.code === 'refused') refused = error;
+        };
+        watcher = new SessionWatcher(options, ordered, failed);
       });
     } finally {
       watcher?.free();
       over.abort();
     }
-    if (!recorder) return;
     // It may still be asking for permission.
-    if (recorder.state === 'idle') return recorder.abort();
-    // What goes wrong now is an event of the recorder.
-    if (!STOPPED.has(recorder.state)) recorder.stop({ sessionEnded: true });
-    await recorder.finished.catch(() => {});
+    if (recorder?.state === 'idle') await recorder.abort();
+    else if (recorder) {
+      // A failure from now on is an event of the recorder, which `onError` is told of.
+      if (!STOPPED.has(recorder.state)) recorder.stop({ sessionEnded: true });
+      await recorder.finished.catch(() => {});
+    }
+    if (refused) throw refused;
   });
 }
 

@@ -43,8 +43,8 @@ describe('the packed package', { timeout: 600_000 }, () => {
       assert.ok(files.delete(path.slice(2)), `${path} is exported and not there`);
     }
     assert.deepEqual([...files].sort(), [
-      'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'core.js', 'core_bg.wasm', 'later_bg.wasm', 'leftover.js', 'loading.js', 'playable.js',
-      'playable_bg.wasm', 'present.js', 'recorder.js', 'types.d.ts',
+      'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'account.js', 'core.js', 'leftover.js', 'loading.js', 'options.js', 'playable.js',
+      'present.js', 'recorder.js', 'types.d.ts',
     ]);
   });
 
@@ -64,6 +64,42 @@ describe('the packed package', { timeout: 600_000 }, () => {
       names: [['Leftover', 'Recorder', 'RecorderError', 'autoRecord', 'load', 'uploadFile', 'whenPresent'], ['useRecorder'], ['SortieRecorderElement'], ['injectFaults']],
       state: 'idle', code: 'unsupported', is: true, same: true,
     });
+  });
+
+  test('the constructor refuses wrong options by name, and tells of unknown ones once', async () => {
+    const said = await node(`
+      const warned = [];
+      console.warn = (text) => warned.push(text);
+      const { Recorder, uploadFile } = await import('sortie-recorder');
+      const right = { server: '', source: 'screen' };
+      const refuses = (options) => {
+        try {
+          new Recorder(options);
+          return 'nothing';
+        } catch (error) {
+          return error.name + ': ' + error.message;
+        }
+      };
+      const wrong = [
+        undefined, { server: '' }, { source: 'screen' }, { ...right, endpoint: '/files/' }, { endpoint: '/files/', source: 'screen', session: 's' },
+        { ...right, source: 'window' }, { ...right, fps: '30' }, { ...right, maxDuration: 0 }, { ...right, microphone: 1 },
+        { ...right, getToken: 'token' }, { ...right, owner: 7 }, { ...right, maxSize: NaN },
+      ];
+      const fine = [right, { ...right, owner: undefined, session: null }, { ...right, source: () => 'camera', fps: 0.5 }];
+      for (let time = 0; time < 2; time += 1) new Recorder({ ...right, max_duration: 1, surprise: 2 });
+      const file = await uploadFile({}, { server: 7 }).catch((error) => error.name + ': ' + error.message);
+      console.log(JSON.stringify({ wrong: wrong.map(refuses), fine: fine.map(refuses), warned, file }));
+    `);
+    const { wrong, fine, warned, file } = JSON.parse(said);
+    const names = ['options', 'source', 'server', 'server', 'session', 'source', 'fps', 'maxDuration', 'microphone', 'getToken', 'owner', 'maxSize'];
+    assert.equal(wrong.length, names.length);
+    names.forEach((name, at) => assert.match(wrong[at], new RegExp(`^TypeError: .*\\b${name}\\b`)));
+    assert.deepEqual(fine, ['nothing', 'nothing', 'nothing']);
+    assert.deepEqual(warned, [
+      'sortie-recorder: the option max_duration is unknown and ignored. Is maxDuration meant?',
+      'sortie-recorder: the option surprise is unknown and ignored.',
+    ]);
+    assert.equal(file, 'TypeError: server must be a string');
   });
 
   test('the hook renders on a server', async () => {

@@ -18,6 +18,10 @@ recorder.on('stopped', (reason: StopReason) => reason);
 recorder.addEventListener('statechange', ({ detail }) => detail satisfies RecorderState);
 recorder.addEventListener('error', ({ detail }) => detail.code === 'permission_denied', { once: true });
 await load({ wasm: new URL('https://cdn.example.com/core_bg.wasm') });
+await load({ baseUrl: '/programs/' });
+new Recorder({ server: '', source: async () => canvas });
+// @ts-expect-error a function that returns no source
+new Recorder({ server: '', source: () => 'window' });
 await recorder.start({ signal: AbortSignal.timeout(1_000) });
 const { recordingId, sizeBytes } = await recorder.stop({ sessionEnded: true });
 console.log(recordingId satisfies string | undefined, sizeBytes.toFixed());

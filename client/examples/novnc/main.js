@@ -21,7 +21,6 @@ form.onsubmit = (event) => {
     onRecorder: (recorder) => {
       recorder.on('progress', ({ recorded }) => say(`Recording, ${(recorded / 1000).toFixed(1)} s`));
       recorder.on('done', ({ recorded, recordingId }) => say(`Saved ${(recorded / 1000).toFixed(1)} s as ${recordingId}`));
-      recorder.on('error', (error) => say(error.message));
     },
     onError: (error) => say(error.message),
   }).catch((error) => say(error.message));

@@ -1,0 +1,92 @@
+// The owner of a recording: on a shared computer only the owner is offered the copy that a crash has left.
+
+import { RecorderError } from './loading.js';
+
+/** How long an answer of the server may take. */
+const TIMEOUT_MS = 20_000;
+
+/** The subject of a JSON Web Token; nothing of any other token. The server checks tokens, this only reads them. */
+export function subjectOf(token) {
+  try {
+    const payload = token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
+    const bytes = Uint8Array.from(atob(payload), (it) => it.charCodeAt(0));
+    const { sub } = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof sub === 'string' && sub !== '' ? sub : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The owner of an opaque token for another tus server, which cannot be asked: the token's own hash. */
+export async function hashOf(token) {
+  const hash = await globalThis.crypto?.subtle?.digest('SHA-256', new TextEncoder().encode(token));
+  return hash && `token-${[...new Uint8Array(hash)].map((it) => it.toString(16).padStart(2, '0')).join('')}`;
+}
+
+/**
+ * The owner that `options` stand for: `owner`, the subject of the token, or the user that the server names. Nothing
+ * where pages have no identity: another tus server without `getToken`.
+ *
+ * Throws a `RecorderError` when the owner cannot be determined.
+ */
+export async function ownerOf(options) {
+  const { owner, server, getToken } = options;
+  if (owner) return owner;
+  const token = getToken && await tokenOf(getToken);
+  const known = token && subjectOf(token);
+  if (known) return known;
+  if (server !== undefined && server !== null) return userOf(server, token);
+  if (token === undefined) return undefined;
+  const hash = await hashOf(token);
+  if (hash) return hash;
+  throw new TypeError('owner must be given: the token names no subject, and pages without a secure connection cannot hash it');
+}
+
+/** The id of the user that our server lets in. */
+export async function userOf(server, token) {
+  const answer = await get(server, '/api/auth/me', token);
+  const { id } = answer.ok ? await answer.json().catch(() => ({})) : {};
+  if (typeof id === 'string' && id !== '') return id;
+  if (answer.status === 401 || answer.status === 403) {
+    throw new RecorderError('signed_out', 'The sign-in has expired or was refused. Sign in again.');
+  }
+  throw unreachable(new TypeError(`the answer was ${answer.status}`));
+}
+
+/** Asks our server; with the page's cookies, which are renewed if need be, when there is no token. */
+export async function get(server, path, token, signal) {
+  const ask = async (method, url, body) => {
+    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+    const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(body && { 'content-type': 'application/json' }) };
+    try {
+      // Safari before 17.4 cannot combine signals; the caller's own matters more.
+      const ends = signal && AbortSignal.any ? AbortSignal.any([signal, timeout]) : signal ?? timeout;
+      return await fetch(server.replace(/\/+$/, '') + url, { method, headers, body, credentials: 'same-origin', signal: ends });
+    } catch (cause) {
+      if (signal?.aborted) throw aborted();
+      throw unreachable(cause);
+    }
+  };
+  const answer = await ask('GET', path);
+  if (answer.status !== 401 || token) return answer;
+  const renewed = await ask('POST', '/api/auth/refresh', '{}');
+  return renewed.ok ? ask('GET', path) : answer;
+}
+
+export async function tokenOf(getToken) {
+  let cause = new TypeError('getToken gave no token');
+  try {
+    const token = await getToken();
+    if (typeof token === 'string' && token !== '') return token;
+  } catch (thrown) {
+    cause = thrown;
+  }
+  throw Object.assign(new RecorderError('signed_out', 'The sign-in has expired or was refused. Sign in again.'), { cause });
+}
+
+export const aborted = () => new RecorderError('aborted', 'The upload was cancelled.');
+
+function unreachable(cause) {
+  const message = 'The server cannot be reached, or is another one. Check its address and your network connection, and try again.';
+  return Object.assign(new RecorderError('unreachable', message), { cause });
+}

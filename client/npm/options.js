@@ -1,0 +1,59 @@
+// Checks options before anything is loaded, so that a mistake is reported where it is made.
+
+import { RecorderError } from './loading.js';
+
+const text = [(it) => typeof it === 'string', 'a string'];
+const flag = [(it) => typeof it === 'boolean', 'true or false'];
+const positive = [(it) => typeof it === 'number' && it > 0, 'a positive number'];
+const call = [(it) => typeof it === 'function', 'a function'];
+
+/** Options of recorders, of `recover()`, of uploads and of `autoRecord()`: one name means the same everywhere. */
+const KINDS = {
+  server: text, session: text, endpoint: text, getToken: call,
+  durable: flag, workerUrl: text, owner: text,
+  source: [isSource, "an HTMLCanvasElement, a MediaStream, 'screen', 'camera', or a function that returns one of them"],
+  microphone: flag, audio: flag, preferCurrentTab: flag, fps: positive, timeslice: positive,
+  videoBitsPerSecond: positive, audioBitsPerSecond: positive, keyFrameInterval: positive,
+  maxDuration: positive, maxSize: positive, filename: text, keepAwake: flag,
+  signal: [(it) => it instanceof AbortSignal, 'an AbortSignal'], onProgress: call, onRecorder: call, onError: call,
+};
+
+/** Unknown names of which the console has been told. */
+const warned = new Set();
+
+/** Throws a `TypeError` that names the first option which is wrong; warns once of each name that is unknown. */
+export function check(options, { needsSource = false } = {}) {
+  if (typeof options !== 'object' || options === null) throw new TypeError('options must be an object');
+  warnOfUnknown(options);
+  for (const [name, [isRight, expected]] of Object.entries(KINDS)) {
+    const value = options[name];
+    if (value !== undefined && value !== null && !isRight(value)) throw new TypeError(`${name} must be ${expected}`);
+  }
+  if ((options.server ?? null) === null === ((options.endpoint ?? null) === null)) {
+    throw new TypeError('exactly one of server and endpoint must be given');
+  }
+  if ((options.session ?? null) !== null && (options.server ?? null) === null) {
+    throw new TypeError('session needs server: another tus server has no sessions');
+  }
+  if (needsSource && (options.source ?? null) === null) throw new TypeError(`source must be ${KINDS.source[1]}`);
+}
+
+function warnOfUnknown(options) {
+  const known = Object.keys(KINDS);
+  const plain = (name) => name.replace(/[-_]/g, '').toLowerCase();
+  for (const name of Object.keys(options)) {
+    if (known.includes(name) || warned.has(name)) continue;
+    warned.add(name);
+    const meant = known.find((it) => plain(it) === plain(name));
+    console.warn(`sortie-recorder: the option ${name} is unknown and ignored.${meant ? ` Is ${meant} meant?` : ''}`);
+  }
+}
+
+function isSource(value) {
+  if (typeof value === 'string') return value === 'screen' || value === 'camera';
+  // On a server there are no such classes, and nothing is recorded.
+  const isA = (name) => globalThis[name] === undefined || value instanceof globalThis[name];
+  return typeof value === 'function' || (typeof value === 'object' && (isA('HTMLCanvasElement') || isA('MediaStream')));
+}
+
+export const wrongState = (state) => new RecorderError('wrong_state', `The recorder is ${state} and cannot do this now.`);
