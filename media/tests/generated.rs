@@ -6,7 +6,7 @@ use common::boxes::{self, Found, boxed, long, words};
 use common::{Stored, store};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use sortie_media::{Indexer, Options};
+use sortie_media::{Indexer, Options, Unplayable};
 
 /// How a track fragment says where its data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -482,7 +482,13 @@ proptest! {
         let mut indexer = Indexer::new();
         indexer.push(&growing.bytes);
         let mut again = Stored { bytes: [vec![0; common::head_room()], growing.bytes].concat() };
-        again.finish(&indexer.finish().expect("playable"));
+        let finish = match indexer.finish() {
+            Ok(finish) => finish,
+            // Nothing is patched before the first sample, and those of an mdat without an end count when the stream ends.
+            Err(Unplayable::NoFrames) if shape.open_end => return Ok(()),
+            Err(error) => panic!("{error}"),
+        };
+        again.finish(&finish);
         for (track, samples) in read(&again.bytes) {
             prop_assert_eq!(&samples, &built.samples[track as usize - 1], "track {}", track);
         }
