@@ -1,20 +1,22 @@
 // A shared computer: two people use the same page in the same browser, one after the other.
 
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { withPage } from '../browser/support/browser.mjs';
+import { ADMIN } from '../browser/support/server.mjs';
 import { project } from './support/project.mjs';
 import { PATIENCE } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
 
 describe('the owner of a recording that a crash has left', { timeout: 300_000 }, () => {
   const stage = useSite();
-  let site, server, browser, api, other, url;
+  let site, server, browser, api, other, folder, url;
 
   before(async () => {
     ({ site, server, browser, api } = stage);
     other = await api.newUser('colleague');
-    const folder = await project({
+    folder = await project({
       files: {
         'index.html': `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Record</title>
           <script type="module" src="./main.js"></script></head><body><canvas width="320" height="240"></canvas></body></html>`,
@@ -28,7 +30,7 @@ describe('the owner of a recording that a crash has left', { timeout: 300_000 },
             requestAnimationFrame(draw);
           };
           requestAnimationFrame(draw);
-          const target = (token, more) => ({ server: ${JSON.stringify(server.origin)}, getToken: () => token, ...more });
+          const target = (token, more) => ({ server: ${JSON.stringify(server.origin)}, ...(token !== null && { getToken: () => token }), ...more });
           window.page = {
             record: async (token, more) => {
               window.recorder = new Recorder({ ...target(token, more), source: canvas });
@@ -92,6 +94,37 @@ describe('the owner of a recording that a crash has left', { timeout: 300_000 },
       assert.deepEqual(await offered(page, mine), [id]);
       // The same user by another token.
       assert.deepEqual(await offered(page, api.tokens.access_token), [id]);
+    });
+    await own.close();
+  });
+
+  test('is the user of the cookies, in a page of the server', async () => {
+    const own = await browser.newContext();
+    // The package as if the server itself served it.
+    await own.route(`${server.origin}/app/**`, async (route) => {
+      const path = new URL(route.request().url()).pathname.slice('/app/'.length) || 'index.html';
+      await route.fulfill({ path: join(folder, path) });
+    });
+    const signIn = async (page, { username, password }) => {
+      await page.goto(`${server.origin}/app/`);
+      await page.waitForFunction(() => window.page, null, PATIENCE);
+      const status = await page.evaluate(async (it) => {
+        const headers = { 'content-type': 'application/json' };
+        return (await fetch('/api/auth/login', { method: 'POST', headers, body: JSON.stringify(it) })).status;
+      }, { username, password });
+      assert.equal(status, 200);
+    };
+    let id;
+    await withPage(own, 'npm owners cookies', async (page) => {
+      await signIn(page, ADMIN);
+      id = await page.evaluate(() => window.page.record(null, { server: '' }));
+      await page.waitForFunction(() => window.recorder.progress.safeUntil > 0, null, PATIENCE);
+    });
+    await withPage(own, 'npm owners cookies next', async (page) => {
+      await signIn(page, other);
+      assert.deepEqual(await offered(page, null, { server: '' }), []);
+      await signIn(page, ADMIN);
+      assert.deepEqual(await offered(page, null, { server: '' }), [id]);
     });
     await own.close();
   });
