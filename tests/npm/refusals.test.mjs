@@ -127,6 +127,24 @@ describe('what goes wrong is told', { timeout: 300_000 }, () => {
     });
   });
 
+  test('a server that does not answer the watch is reported once', async () => {
+    await onPage('npm watch unreachable', async (page) => {
+      await page.evaluate(() => {
+        const { autoRecord, canvas, token, code } = window.page;
+        window.heard = [];
+        const over = new AbortController();
+        window.end = () => over.abort(new RangeError('enough'));
+        window.watch = autoRecord({
+          server: 'http://127.0.0.1:9', session: 's', getToken: () => token, source: canvas, signal: over.signal,
+          onError: (it) => window.heard.push(code(it)),
+        }).catch(code);
+      });
+      await page.waitForFunction(() => window.heard.length > 0, null, PATIENCE);
+      const end = await page.evaluate(() => { window.end(); return window.watch; });
+      assert.deepEqual([end, await page.evaluate(() => window.heard)], ['RangeError', ['unreachable']]);
+    });
+  });
+
   test('a recording that the session wants and that cannot begin is reported', async () => {
     const session = await newSession();
     const turn = (value) => api.fetch('/api/admin/settings', {
