@@ -3,6 +3,7 @@
 
 use argon2::password_hash::PasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};
+use reqwest::StatusCode;
 
 use crate::*;
 
@@ -52,7 +53,16 @@ async fn sign_ins_under_way_end_with_all_others() {
         for round in 0..ROUNDS {
             let name = format!("{end:?}{round}").to_lowercase();
             let id = create(&admin, &name, json!(["user"])).await;
-            let own = Pair::of(&json_of(login(&server, &name, OLD), 200).await);
+            // Sign-ins of earlier rounds that came too late count as guesses of this address.
+            let own = loop {
+                let answer = login(&server, &name, OLD).send().await.expect("an answer");
+                if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+                    server.clock.advance(Duration::from_secs(1));
+                    continue;
+                }
+                assert_eq!(answer.status(), StatusCode::OK);
+                break Pair::of(&answer.json().await.expect("JSON"));
+            };
             let ending = async {
                 // Somewhere in the middle of the first verifications.
                 tokio::time::sleep(Duration::from_millis(15 * round as u64)).await;
