@@ -95,6 +95,8 @@ async fn sqlite(path: &Path) -> Result<AnyPool, CatalogError> {
                     "PRAGMA synchronous = FULL",
                     "PRAGMA busy_timeout = 10000",
                     "PRAGMA foreign_keys = ON",
+                    // A container with a read-only root has no folder for temporary files, which migrations need.
+                    "PRAGMA temp_store = MEMORY",
                 ] {
                     connection.execute(pragma).await?;
                 }
