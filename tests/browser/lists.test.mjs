@@ -171,15 +171,21 @@ describe('lists of recordings', { timeout: 600_000 }, () => {
         const style = getComputedStyle(it);
         return { background: style.backgroundColor, border: style.borderTopWidth, adjust: style.forcedColorAdjust };
       });
+      const settled = () => page.evaluate(() => Promise.all(document.getAnimations().map((it) => it.finished)));
       const microphone = page.getByLabel('Microphone');
+      await microphone.waitFor();
+      await settled();
       const off = await look(microphone);
       await microphone.check();
+      await settled();
       const on = await look(microphone);
       assert.notEqual(off.border, '0px');
       assert.notEqual(on.background, off.background);
       await page.screenshot({ path: `${process.env.SORTIE_ARTIFACTS ?? '/tmp'}/forced-record.png` });
 
       await page.goto(`${server.origin}/admin/recordings`);
+      await page.getByRole('tab', { name: 'Recordings' }).waitFor();
+      await settled();
       const line = (name) => page.getByRole('tab', { name }).evaluate((it) => getComputedStyle(it).borderBottomColor);
       assert.notEqual(await line('Recordings'), await line('Settings'));
       assert.equal(await line('Settings'), await line('Users'));
