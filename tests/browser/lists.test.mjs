@@ -171,7 +171,7 @@ describe('lists of recordings', { timeout: 600_000 }, () => {
         const style = getComputedStyle(it);
         return { background: style.backgroundColor, border: style.borderTopWidth, adjust: style.forcedColorAdjust };
       });
-      const settled = () => page.evaluate(() => Promise.all(document.getAnimations().map((it) => it.finished)));
+      const settled = () => page.evaluate(() => Promise.all(document.getAnimations().map((it) => it.finished.catch(() => {}))));
       const microphone = page.getByLabel('Microphone');
       await microphone.waitFor();
       await settled();
