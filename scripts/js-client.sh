@@ -10,7 +10,7 @@ out=${1:-target/client-js}
 # A quarter of what a stack has by default: it is never that deep, and what lies behind it has shorter addresses.
 stack=262144
 # What no running recording needs: scripts/npm.sh makes a part of its own of all that only these exports lead to.
-later='^(__wbg_)?(leftover|sessionwatcher)_|^recorder_recover_|^(uploadFile|enableParts)_'
+later='^(__wbg_)?(recoverablerecording|sessionwatcher)_|^recorder_recover_|^(uploadFile|enableParts)_'
 
 # Builds with feature $1 under the name $2.
 build() {

@@ -86,7 +86,7 @@ export class Recorder extends EventTarget {
    *
    * @throws {@link RecorderError} `signed_out` or `unreachable`: the owner could not be determined.
    */
-  static recover(options: TargetOptions & SpoolOptions): Promise<Leftover[]>;
+  static recover(options: TargetOptions & SpoolOptions): Promise<RecoverableRecording[]>;
 
   /**
    * Asks for permission where that is needed, and begins. Resolves when it records. For `'screen'` call it in the
@@ -144,7 +144,7 @@ export class Recorder extends EventTarget {
 }
 
 /** A recording whose page is gone. No other tab can have it until it is sent, discarded or freed. */
-export class Leftover {
+export class RecoverableRecording {
   private constructor();
   /** Names the copy on this device. */
   get id(): string;
@@ -173,9 +173,12 @@ export class Leftover {
   download(): Promise<Blob>;
   /** Forgets it here, and on the server if that waits for the rest. */
   discard(): Promise<void>;
-  /** Lets another tab have it. */
+  /** Releases the lock, so that another tab can recover the recording. */
   free(): void;
 }
+
+/** @deprecated Renamed: use {@link RecoverableRecording}. The next release removes this name. */
+export { RecoverableRecording as Leftover };
 
 /**
  * Uploads a file that is there already, under its own name or `filename`. Resolves when the server holds all of it; our

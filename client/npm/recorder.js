@@ -2,7 +2,7 @@
 // makes it look as JavaScript expects.
 
 import { hashOf, subjectOf, userOf } from './account.js';
-import { recover } from './leftover.js';
+import { recover } from './recoverable-recording.js';
 import { RecorderError, inCore, inLater, load, typed } from './loading.js';
 import { check, wrongState } from './options.js';
 

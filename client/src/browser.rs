@@ -1,44 +1,44 @@
 //! Everything that touches the browser. What it does is decided elsewhere: by `machine` and by
 //! `sortie_tus::client`.
 
-mod access;
-mod awake;
+mod blob_range;
 mod capture;
 mod checksum;
+mod continued_file;
+mod credentials;
+mod event_dispatcher;
 mod fetch;
-mod hub;
+mod file_upload;
+mod js_error;
 mod json;
-mod leftover;
 #[cfg(feature = "finish")]
 mod playable;
 mod quota;
 mod recorder;
-mod run;
+mod recoverable_recording;
 mod server;
 mod session_watcher;
 mod source;
 mod spool;
-mod tail;
-mod thrown;
 mod time;
-mod transfer;
 mod uploader;
+mod wake_lock;
 mod worker;
 
 use wasm_bindgen::prelude::*;
 use web_sys::{Document, VisibilityState, Window};
 
-pub use hub::EventListener;
-pub use leftover::{Leftover, OnServer, Recovery, recover};
+pub use event_dispatcher::EventListener;
+pub use file_upload::{UploadProgress, upload_file};
 #[cfg(feature = "finish")]
 pub use playable::playable;
 pub use recorder::Recorder;
 #[cfg(feature = "js")]
 pub(crate) use recorder::enable_parts;
+pub use recoverable_recording::{OnServer, RecoverableRecording, Recovery, recover};
 pub use server::create_session;
 pub use session_watcher::SessionWatcher;
 pub use source::{OpenSource, ScreenOptions, Source, screen_capture_supported};
-pub use transfer::{UploadProgress, upload_file};
 
 #[wasm_bindgen]
 extern "C" {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::text;
-use crate::{RecorderError, State, StopReason, Store};
+use crate::{RecorderError, SpoolStorage, State, StopReason};
 
 /// Something happened. Delivered in order from a microtask, so never from within a call to the recorder.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,7 @@ pub struct Progress {
     /// Bytes kept here because they are not acknowledged yet: `size_bytes - safe_bytes`.
     pub pending_bytes: u64,
     /// What keeps the bytes that are not acknowledged.
-    pub store: Store,
+    pub store: SpoolStorage,
     /// Why nothing is being sent just now, if so. Nothing is lost meanwhile.
     pub waiting: Option<Waiting>,
 }

@@ -2,8 +2,8 @@
 //!
 //! Thin bindings only: every decision is taken in Rust, behind [`crate::Recorder`].
 
-mod leftover;
 mod options;
+mod recoverable_recording;
 mod value;
 mod watch;
 
@@ -17,7 +17,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{AbortSignal, Blob, MediaStream};
 
-pub use leftover::Leftover;
+pub use recoverable_recording::RecoverableRecording;
 
 pub use self::watch::{OrderListener, SessionWatcher, TroubleListener, WatchOptions};
 use crate::later::{later, unless};
@@ -43,8 +43,8 @@ extern "C" {
     /// The options of `uploadFile`.
     #[wasm_bindgen(typescript_type = "UploadFileOptions")]
     pub type UploadFileOptions;
-    /// `Promise<Leftover[]>`.
-    #[wasm_bindgen(typescript_type = "Promise<Leftover[]>")]
+    /// `Promise<RecoverableRecording[]>`.
+    #[wasm_bindgen(typescript_type = "Promise<RecoverableRecording[]>")]
     pub type PromiseLeftovers;
     /// `Promise<Blob[]>`.
     #[wasm_bindgen(typescript_type = "Promise<Blob[]>")]
@@ -126,7 +126,10 @@ impl Recorder {
             let recovery = options::recovery(options)?;
             Ok(promise(async move {
                 let found = crate::recover(recovery).await;
-                let found = found.into_iter().map(Leftover::new).map(JsValue::from);
+                let found = found
+                    .into_iter()
+                    .map(RecoverableRecording::new)
+                    .map(JsValue::from);
                 Ok(found.collect::<Array>().into())
             }))
         })

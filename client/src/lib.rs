@@ -37,12 +37,14 @@
 
 // Natively only their tests use what is meant for the browser.
 #[cfg(any(target_arch = "wasm32", test))]
-mod auto;
+mod auto_record;
 #[cfg(any(target_arch = "wasm32", test))]
 mod clock;
 mod container;
 mod error;
 mod event;
+#[cfg(any(target_arch = "wasm32", test))]
+mod filler;
 #[cfg(all(feature = "finish", any(target_arch = "wasm32", test)))]
 mod finish;
 #[cfg(any(target_arch = "wasm32", test))]
@@ -59,13 +61,11 @@ mod parts;
 #[cfg(any(target_arch = "wasm32", test))]
 mod room;
 #[cfg(any(target_arch = "wasm32", test))]
-mod splice;
-#[cfg(any(target_arch = "wasm32", test))]
 mod spool;
+mod spool_storage;
 #[cfg(any(target_arch = "wasm32", test))]
 mod sse;
 mod state;
-mod store;
 mod text;
 #[cfg(any(target_arch = "wasm32", test))]
 mod watchdog;
@@ -76,18 +76,18 @@ pub use container::{AUDIO_VIDEO_TYPES, VIDEO_TYPES, choose_type, file_extension}
 pub use error::{Device, RecorderError};
 pub use event::{Done, Event, Progress, Waiting, Warning};
 pub use options::{Authorization, Options, Renewal, RenewalFailed, Target};
+pub use spool_storage::SpoolStorage;
 pub use state::{State, StopReason};
-pub use store::Store;
 
 #[cfg(any(target_arch = "wasm32", test))]
-pub use auto::SessionOrder;
+pub use auto_record::SessionOrder;
 #[cfg(target_arch = "wasm32")]
 mod browser;
 #[cfg(all(target_arch = "wasm32", feature = "finish"))]
 pub use browser::playable;
 #[cfg(target_arch = "wasm32")]
 pub use browser::{
-    EventListener, Leftover, OnServer, OpenSource, Recorder, Recovery, ScreenOptions,
+    EventListener, OnServer, OpenSource, Recorder, RecoverableRecording, Recovery, ScreenOptions,
     SessionWatcher, Source, UploadProgress, create_session, recover, screen_capture_supported,
     upload_file,
 };

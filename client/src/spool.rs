@@ -9,15 +9,15 @@
 //! Bytes are flushed before the journal's line about them, so what the journal does not vouch for does not count:
 //! a torn tail costs the chunk that was being written.
 
-mod journal;
-mod keeper;
+mod facts;
 mod layout;
-mod leftover;
+mod recovery;
+mod spool_journal;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use {
-    journal::Fact,
-    keeper::{Change, Keeper, StoreFailure},
+    facts::Fact,
     layout::{Data, Put, Step},
-    leftover::{HEAD_FILE, Remains},
+    recovery::{HEAD_FILE, RecoveredSpool},
+    spool_journal::{Change, SpoolJournal, StoreFailure},
 };

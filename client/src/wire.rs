@@ -130,10 +130,10 @@ mod tests {
     #[test]
     fn the_names_of_events_are_the_apis() {
         let event = Event::Session(Box::new(session(SessionStatus::Running, true)));
-        assert_eq!(event.name(), crate::auto::SESSION_EVENT);
+        assert_eq!(event.name(), crate::auto_record::SESSION_EVENT);
         let deleted = sortie_api::DeletedSession { id: "s".to_owned() };
         let event = Event::SessionDeleted(deleted);
-        assert_eq!(event.name(), crate::auto::SESSION_DELETED_EVENT);
+        assert_eq!(event.name(), crate::auto_record::SESSION_DELETED_EVENT);
         let data: Value = serde_json::from_str(&event.data().unwrap()).unwrap();
         assert_eq!(data.text("id").as_deref(), Some("s"));
     }

@@ -4,8 +4,8 @@
 mod support;
 
 use sortie_client::{
-    Authorization, Event, Leftover, OnServer, Options, Recorder, RecorderError, Recovery, Source,
-    State, Store, Target, Warning, recover, upload_file,
+    Authorization, Event, OnServer, Options, Recorder, RecorderError, RecoverableRecording,
+    Recovery, Source, SpoolStorage, State, Target, Warning, recover, upload_file,
 };
 use support::{CLUSTER, Heard, Server, TestCanvas, bytes_of, go_offline};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
@@ -21,7 +21,7 @@ fn options(owner: &str) -> Options {
 }
 
 /// What is left of `owner`'s: all tests have one origin, and what one leaves is no other's.
-async fn left(owner: &str) -> Vec<Leftover> {
+async fn left(owner: &str) -> Vec<RecoverableRecording> {
     recover(Recovery {
         target: Target::server(""),
         authorization: Authorization::default(),
@@ -46,7 +46,7 @@ async fn leave_behind(server: &Server, owner: &str) -> u64 {
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, options(owner)).await;
     let before = heard.progress(|it| it.safe_bytes > 0).await;
-    assert_eq!(before.store, Store::Opfs);
+    assert_eq!(before.store, SpoolStorage::Opfs);
     go_offline(true);
     let until = before.recorded_ms + 500;
     heard
@@ -219,7 +219,7 @@ async fn without_a_store_it_records_and_says_so() {
         .first(|it| matches!(it, Event::Warning(Warning::NotDurable)).then_some(()))
         .await;
     let progress = heard.progress(|it| it.safe_bytes > 0).await;
-    assert_eq!(progress.store, Store::Memory);
+    assert_eq!(progress.store, SpoolStorage::Memory);
     heard.finish().await;
     server.assert_whole().await;
     canvas.close();

@@ -43,7 +43,7 @@ describe('the packed package', { timeout: 600_000 }, () => {
       assert.ok(files.delete(path.slice(2)), `${path} is exported and not there`);
     }
     assert.deepEqual([...files].sort(), [
-      'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'account.js', 'core.js', 'leftover.js', 'loading.js', 'options.js', 'playable.js',
+      'LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'account.js', 'core.js', 'recoverable-recording.js', 'loading.js', 'options.js', 'playable.js',
       'present.js', 'recorder.js', 'types.d.ts',
     ]);
   });
@@ -61,7 +61,7 @@ describe('the packed package', { timeout: 600_000 }, () => {
       }));
     `);
     assert.deepEqual(JSON.parse(said), {
-      names: [['Leftover', 'Recorder', 'RecorderError', 'autoRecord', 'load', 'uploadFile', 'whenPresent'], ['useRecorder'], ['SortieRecorderElement'], ['injectFaults']],
+      names: [['RecoverableRecording', 'Recorder', 'RecorderError', 'autoRecord', 'load', 'uploadFile', 'whenPresent'], ['useRecorder'], ['SortieRecorderElement'], ['injectFaults']],
       state: 'idle', code: 'unsupported', is: true, same: true,
     });
   });
@@ -122,7 +122,7 @@ describe('the packed package', { timeout: 600_000 }, () => {
   }
 
   test('its types name exactly what is there', async () => {
-    for (const name of ['Recorder', 'Leftover']) {
+    for (const name of ['Recorder', 'RecoverableRecording']) {
       const declared = await declaredMembers(join(folder, 'node_modules/sortie-recorder'), name);
       const members = await node(`
         import { ${name} as It } from 'sortie-recorder';

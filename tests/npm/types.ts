@@ -1,6 +1,6 @@
 // Never run: what the compiler says of it is the test. A line below `@ts-expect-error` must be wrong.
 
-import { Leftover, Recorder, RecorderError, autoRecord, load, uploadFile, whenPresent } from 'sortie-recorder';
+import { RecoverableRecording, Recorder, RecorderError, autoRecord, load, uploadFile, whenPresent } from 'sortie-recorder';
 import type { Recorder as Face, RecorderOptions, RecorderState, StopReason } from 'sortie-recorder';
 import { useRecorder } from 'sortie-recorder/react';
 import { injectFaults } from 'sortie-recorder/faults';
@@ -38,7 +38,7 @@ for (const leftover of await Recorder.recover({ server: '' })) {
   await leftover.discard();
 }
 // @ts-expect-error nobody makes one by hand
-new Leftover();
+new RecoverableRecording();
 
 await autoRecord({
   server: '', session: 's', source: ({ signal }) => whenPresent('canvas', { signal }), onRecorder: (it) => it.state,

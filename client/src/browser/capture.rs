@@ -7,7 +7,7 @@ use js_sys::Reflect;
 use wasm_bindgen::JsCast;
 use web_sys::{Blob, BlobEvent, MediaRecorder, MediaRecorderOptions, MediaStream, RecordingState};
 
-use super::thrown::Thrown;
+use super::js_error::JsError;
 use crate::container::choose_type;
 use crate::{Options, RecorderError};
 
@@ -42,7 +42,7 @@ impl Capture {
         let settings = settings(has_audio, options);
         let recorder =
             MediaRecorder::new_with_media_stream_and_media_recorder_options(stream, &settings)
-                .map_err(|thrown| failure(Thrown::read(&thrown)))?;
+                .map_err(|thrown| failure(JsError::read(&thrown)))?;
         let tell: Rc<dyn Fn(CaptureEvent)> = Rc::new(tell);
         let on = |event: &'static str, read: fn(&web_sys::Event) -> Option<CaptureEvent>| {
             let tell = Rc::clone(&tell);
@@ -63,7 +63,7 @@ impl Capture {
             }),
             on("error", |event| {
                 let error = Reflect::get(event, &"error".into()).unwrap_or_default();
-                Some(CaptureEvent::Fault(Thrown::read(&error).text()))
+                Some(CaptureEvent::Fault(JsError::read(&error).text()))
             }),
         ];
         let capture = Self {
@@ -74,7 +74,7 @@ impl Capture {
         capture
             .recorder
             .start_with_time_slice(timeslice)
-            .map_err(|thrown| failure(Thrown::read(&thrown)))?;
+            .map_err(|thrown| failure(JsError::read(&thrown)))?;
         Ok(capture)
     }
 
@@ -127,7 +127,7 @@ fn settings(has_audio: bool, options: &Options) -> MediaRecorderOptions {
     settings
 }
 
-fn failure(thrown: Thrown) -> RecorderError {
+fn failure(thrown: JsError) -> RecorderError {
     match thrown.name.as_str() {
         "SecurityError" => RecorderError::TaintedCanvas,
         "NotSupportedError" => RecorderError::Unsupported("a suitable encoder".to_owned()),

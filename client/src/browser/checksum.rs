@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
 
-use super::access::Access;
+use super::credentials::Credentials;
 use super::fetch::{Call, Cancel};
 use crate::Target;
 
@@ -43,7 +43,7 @@ impl Checksums {
 
     /// `Upload-Checksum` for a call with a blob as its body; nothing where it is not understood, and on insecure
     /// pages, where browsers do not calculate it.
-    pub(super) async fn of(&self, call: &Call, access: &Rc<Access>) -> Option<String> {
+    pub(super) async fn of(&self, call: &Call, access: &Rc<Credentials>) -> Option<String> {
         let body: &Blob = call.body.as_ref()?.dyn_ref()?;
         let subtle = subtle()?;
         if !self.are_understood(access).await {
@@ -55,7 +55,7 @@ impl Checksums {
         Some(Checksum::new(ALGORITHM, digest.to_vec())?.to_string())
     }
 
-    async fn are_understood(&self, access: &Rc<Access>) -> bool {
+    async fn are_understood(&self, access: &Rc<Credentials>) -> bool {
         if let (None, Some(endpoint)) = (self.understood.get(), &self.endpoint) {
             let call = Call::new("OPTIONS", endpoint);
             let Ok(call) = access.authorize(call).await else {

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use web_sys::{Blob, MediaStream};
 
 use self::core::Core;
-use super::hub::EventListener;
+use super::event_dispatcher::EventListener;
 use super::source::OpenSource;
 use crate::machine::Input;
 use crate::{Event, Options, Progress, RecorderError, State, StopReason};

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use sortie_tus::client::{Start, UploadLength};
 use wasm_bindgen::JsValue;
 
-use super::access::Access;
+use super::credentials::Credentials;
 use super::fetch::{Answer, Call, Cancel};
 use super::json;
 use super::time::{sleep, within};
@@ -50,7 +50,7 @@ pub async fn create_session(
     authorization: Authorization,
 ) -> Result<String, RecorderError> {
     let base = base.into();
-    let access = Access::new(authorization, &Target::server(&base));
+    let access = Credentials::new(authorization, &Target::server(&base));
     Server::new(base, access).create_session().await
 }
 
@@ -60,12 +60,12 @@ pub(super) type OnWait = Rc<dyn Fn(Option<u32>) -> bool>;
 /// Our server, as the recorder needs it.
 pub(super) struct Server {
     base: String,
-    access: Rc<Access>,
+    access: Rc<Credentials>,
     on_wait: OnWait,
 }
 
 impl Server {
-    pub(super) fn new(base: String, access: Rc<Access>) -> Self {
+    pub(super) fn new(base: String, access: Rc<Credentials>) -> Self {
         Self {
             base,
             access,

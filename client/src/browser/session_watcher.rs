@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use wasm_bindgen_futures::spawn_local;
 
-use super::access::Access;
+use super::credentials::Credentials;
 use super::fetch::{Answer, Call, Cancel};
 use super::json;
 use super::server::encode;
 use super::time::{sleep, within};
-use crate::auto::{AutoStart, SESSION_DELETED_EVENT, SESSION_EVENT, SessionOrder};
+use crate::auto_record::{AutoRecordTrigger, SESSION_DELETED_EVENT, SESSION_EVENT, SessionOrder};
 use crate::later::{Sender, later, unless};
 use crate::sse::EventReader;
 use crate::wire::{Fields, SessionNow};
@@ -54,12 +54,12 @@ impl SessionWatcher {
         on_trouble: impl Fn(RecorderError) + 'static,
     ) -> Self {
         let (base, session) = (base.into(), session.into());
-        let access = Access::new(authorization, &Target::session(&base, &session));
+        let access = Credentials::new(authorization, &Target::session(&base, &session));
         let mut watch = Watch {
             base,
             session,
             access,
-            auto: AutoStart::default(),
+            auto: AutoRecordTrigger::default(),
             on_order: Box::new(on_order),
             on_trouble: Box::new(on_trouble),
             failures: 0,
@@ -83,8 +83,8 @@ struct Lost;
 struct Watch {
     base: String,
     session: String,
-    access: Rc<Access>,
-    auto: AutoStart,
+    access: Rc<Credentials>,
+    auto: AutoRecordTrigger,
     on_order: Box<dyn Fn(SessionOrder)>,
     on_trouble: Box<dyn Fn(RecorderError)>,
     /// Rounds in a row in which neither request was answered with 200.
@@ -138,7 +138,7 @@ impl Watch {
                 match event.name.as_str() {
                     SESSION_EVENT => self.take(SessionNow::read(&data)),
                     SESSION_DELETED_EVENT if data.text("id").as_ref() == Some(&self.session) => {
-                        self.order(AutoStart::end);
+                        self.order(AutoRecordTrigger::end);
                     }
                     _ => {}
                 }
@@ -201,7 +201,7 @@ impl Watch {
                             detail: detail.concat(),
                         });
                     }
-                    self.order(AutoStart::end);
+                    self.order(AutoRecordTrigger::end);
                     return Err(Lost);
                 }
                 _ => return Err(Lost),
@@ -238,7 +238,7 @@ impl Watch {
         }
     }
 
-    fn order(&mut self, of: impl FnOnce(&mut AutoStart) -> Option<SessionOrder>) {
+    fn order(&mut self, of: impl FnOnce(&mut AutoRecordTrigger) -> Option<SessionOrder>) {
         if let Some(order) = of(&mut self.auto) {
             (self.on_order)(order);
         }

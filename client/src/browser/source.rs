@@ -1,9 +1,9 @@
 //! Where pictures and sound come from.
 
-mod ask;
 mod keep_alive;
+mod media_devices;
 mod mixer;
-mod watch;
+mod track_watcher;
 
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
@@ -11,9 +11,9 @@ use web_sys::{CanvasCaptureMediaStreamTrack, HtmlCanvasElement, MediaStream, Med
 
 use self::keep_alive::KeepAlive;
 use self::mixer::Mixer;
-pub(super) use self::watch::SourceEvent;
-use self::watch::Watch;
-use super::thrown::Thrown;
+pub(super) use self::track_watcher::SourceEvent;
+use self::track_watcher::TrackWatcher;
+use super::js_error::JsError;
 use crate::{Device, RecorderError, StopReason, Warning};
 
 /// What is to be recorded. Nothing happens, and nobody is asked for permission, before [`Source::open`].
@@ -87,9 +87,12 @@ impl Source {
         let (stream, end) = match &self.kind {
             Kind::Canvas { canvas, fps } => (capture_canvas(canvas, *fps)?, StopReason::TrackEnded),
             Kind::Stream(stream) => (same(stream), StopReason::TrackEnded),
-            Kind::Screen(options) => (ask::screen(*options).await?, StopReason::SharingEnded),
+            Kind::Screen(options) => (
+                media_devices::screen(*options).await?,
+                StopReason::SharingEnded,
+            ),
             Kind::Camera => {
-                let (stream, refused) = ask::camera(self.microphone).await?;
+                let (stream, refused) = media_devices::camera(self.microphone).await?;
                 warnings.extend(refused.map(Warning::NoMicrophone));
                 (stream, StopReason::DeviceLost)
             }
@@ -100,7 +103,7 @@ impl Source {
         });
         // The camera's microphone comes with it, so that the browser asks only once.
         if self.microphone && !matches!(self.kind, Kind::Camera) {
-            match ask::microphone().await {
+            match media_devices::microphone().await {
                 Ok(opened) => {
                     owned.0.extend(tracks(&opened.get_tracks()));
                     microphone = Some(opened);
@@ -123,7 +126,7 @@ impl Source {
 pub struct OpenSource {
     stream: MediaStream,
     warnings: Vec<Warning>,
-    watch: Watch,
+    watch: TrackWatcher,
     // Dropped after the watch: ending our own tracks is no news.
     _mixer: Option<Mixer>,
     keep_alive: Option<KeepAlive>,
@@ -143,7 +146,7 @@ impl OpenSource {
         if !live(&source.get_tracks()) {
             return Err(RecorderError::NoTracks);
         }
-        let watch = Watch::new(&source, microphone.as_ref(), end);
+        let watch = TrackWatcher::new(&source, microphone.as_ref(), end);
         let keep_alive = match kind {
             Kind::Canvas { canvas, .. } => tracks(&source.get_video_tracks())
                 .into_iter()
@@ -241,7 +244,8 @@ impl OpenSource {
 
 /// Whether this browser can capture screens at all (phones cannot).
 pub fn screen_capture_supported() -> bool {
-    ask::devices(Device::Screen).is_ok_and(|devices| ask::has_method(&devices, "getDisplayMedia"))
+    media_devices::devices(Device::Screen)
+        .is_ok_and(|devices| media_devices::has_method(&devices, "getDisplayMedia"))
 }
 
 /// Tracks that are stopped when this is dropped.
@@ -257,7 +261,7 @@ impl Drop for Owned {
 }
 
 fn capture_canvas(canvas: &HtmlCanvasElement, fps: f64) -> Result<MediaStream, RecorderError> {
-    if !ask::has_method(canvas, "captureStream") {
+    if !media_devices::has_method(canvas, "captureStream") {
         return Err(RecorderError::Unsupported(
             "canvas.captureStream".to_owned(),
         ));
@@ -266,7 +270,7 @@ fn capture_canvas(canvas: &HtmlCanvasElement, fps: f64) -> Result<MediaStream, R
     canvas
         .capture_stream_with_frame_request_rate(fps)
         .map_err(|thrown| {
-            let thrown = Thrown::read(&thrown);
+            let thrown = JsError::read(&thrown);
             match thrown.name.as_str() {
                 "SecurityError" => RecorderError::TaintedCanvas,
                 _ => RecorderError::Unsupported(thrown.text()),
@@ -291,7 +295,7 @@ fn is_live(track: &MediaStreamTrack) -> bool {
 
 fn combine(video: &Array, audio: &Array) -> Result<MediaStream, RecorderError> {
     MediaStream::new_with_tracks(&JsValue::from(video.concat(audio)))
-        .map_err(|thrown| RecorderError::Unsupported(Thrown::read(&thrown).text()))
+        .map_err(|thrown| RecorderError::Unsupported(JsError::read(&thrown).text()))
 }
 
 const DEFAULT_FPS: f64 = 30.0;

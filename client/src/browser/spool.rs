@@ -8,12 +8,12 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
-use super::run::Run;
+use super::blob_range::BlobRange;
 use super::worker::Worker;
 use crate::clock::{saturated, whole};
-use crate::spool::{Change, Data, Fact, Keeper, Put, Step, StoreFailure};
+use crate::spool::{Change, Data, Fact, Put, SpoolJournal, Step, StoreFailure};
 use crate::text::hex;
-use crate::{Options, Store, Target};
+use crate::{Options, SpoolStorage, Target};
 
 /// What the spool tells its recorder.
 pub(super) enum SpoolNews {
@@ -29,11 +29,11 @@ type Listener = Rc<dyn Fn(SpoolNews)>;
 /// [`recover`](crate::recover), unless it was [removed](Self::remove).
 pub(super) struct Spool {
     this: Weak<Self>,
-    run: RefCell<Run>,
-    keeper: RefCell<Keeper>,
+    run: RefCell<BlobRange>,
+    journal: RefCell<SpoolJournal>,
     worker: RefCell<Option<Rc<Worker>>>,
     folder: String,
-    store: Cell<Store>,
+    store: Cell<SpoolStorage>,
     listener: RefCell<Option<Listener>>,
     /// Nothing more will come.
     is_over: Cell<bool>,
@@ -46,15 +46,15 @@ impl Spool {
             .durable
             .then(|| Worker::shared(options.worker_url.as_deref()))
             .flatten();
-        let mut keeper = Keeper::new();
+        let mut journal = SpoolJournal::new();
         for (fact, value) in facts(options) {
-            keeper.fact(fact, &value);
+            journal.fact(fact, &value);
         }
         let random = js_sys::Math::random() * 4_294_967_296.0;
         Rc::new_cyclic(|this| Self {
             this: this.clone(),
             run: RefCell::default(),
-            keeper: RefCell::new(keeper),
+            journal: RefCell::new(journal),
             worker: RefCell::new(worker),
             folder: whole(js_sys::Date::now()).to_string() + "-" + &hex(saturated(random)),
             store: Cell::default(),
@@ -65,17 +65,17 @@ impl Spool {
 
     /// Bytes of a recording that lie elsewhere already: from `start` on.
     pub(super) fn of(start: u64, blobs: impl IntoIterator<Item = Blob>) -> Rc<Self> {
-        let mut run = Run::starting_at(start);
+        let mut run = BlobRange::starting_at(start);
         for blob in blobs {
             run.push(blob);
         }
-        let mut keeper = Keeper::new();
-        keeper.chunk(run.end(), 0);
-        keeper.opened(false);
+        let mut journal = SpoolJournal::new();
+        journal.chunk(run.end(), 0);
+        journal.opened(false);
         Rc::new_cyclic(|this| Self {
             this: this.clone(),
             run: RefCell::new(run),
-            keeper: RefCell::new(keeper),
+            journal: RefCell::new(journal),
             worker: RefCell::default(),
             folder: String::new(),
             store: Cell::default(),
@@ -88,13 +88,13 @@ impl Spool {
     pub(super) fn open(&self, listener: impl Fn(SpoolNews) + 'static) {
         self.listener.replace(Some(Rc::new(listener)));
         let Some(worker) = self.worker.borrow().clone() else {
-            return self.input(|keeper| keeper.opened(false));
+            return self.input(|journal| journal.opened(false));
         };
         let this = self.this.clone();
         let folder = self.folder.clone();
         spawn_local(async move {
             let store = worker.open().await;
-            let is_ours = store != Store::Memory && worker.lock(&folder).await;
+            let is_ours = store != SpoolStorage::Memory && worker.lock(&folder).await;
             match this.upgrade() {
                 Some(spool) => {
                     if is_ours {
@@ -102,7 +102,7 @@ impl Spool {
                     } else {
                         spool.worker.take();
                     }
-                    spool.input(|keeper| keeper.opened(is_ours));
+                    spool.input(|journal| journal.opened(is_ours));
                 }
                 None => worker.tell("unlock", &[folder.into()]),
             }
@@ -114,27 +114,27 @@ impl Spool {
         let size = self.run.borrow_mut().push(blob);
         let end = self.end();
         if size > 0 {
-            self.input(|keeper| keeper.chunk(end, recorded_ms));
+            self.input(|journal| journal.chunk(end, recorded_ms));
         }
         size
     }
 
     /// Something became known about the recording.
     pub(super) fn know(&self, fact: Fact, value: &str) {
-        self.input(|keeper| keeper.fact(fact, value));
+        self.input(|journal| journal.fact(fact, value));
     }
 
     /// The server holds what lies below `offset`; that much may be less than before here.
     pub(super) fn acknowledged(&self, offset: u64) {
         self.run.borrow_mut().release(offset);
-        self.input(|keeper| keeper.acknowledged(offset));
+        self.input(|journal| journal.acknowledged(offset));
     }
 
     /// Lets others have what is on the device, once all of it is there. The bytes can still be read here.
     pub(super) fn let_go(&self) {
         self.listener.take();
         self.is_over.set(true);
-        if self.keeper.borrow().is_idle() {
+        if self.journal.borrow().is_idle() {
             self.unlock();
         }
     }
@@ -171,13 +171,13 @@ impl Spool {
 
     /// Up to where they may be sent: what can be kept is kept first.
     pub(super) fn available(&self) -> u64 {
-        self.keeper.borrow().available()
+        self.journal.borrow().available()
     }
 
     /// What keeps new bytes now.
-    pub(super) fn store(&self) -> Store {
-        if self.keeper.borrow().is_in_memory() {
-            Store::Memory
+    pub(super) fn store(&self) -> SpoolStorage {
+        if self.journal.borrow().is_in_memory() {
+            SpoolStorage::Memory
         } else {
             self.store.get()
         }
@@ -188,11 +188,11 @@ impl Spool {
         self.run.borrow().slice(start, end, mime_type)
     }
 
-    fn input(&self, input: impl FnOnce(&mut Keeper)) {
+    fn input(&self, input: impl FnOnce(&mut SpoolJournal)) {
         let before = self.available();
-        input(&mut self.keeper.borrow_mut());
+        input(&mut self.journal.borrow_mut());
         self.run_keeper();
-        let change = self.keeper.borrow_mut().poll_change();
+        let change = self.journal.borrow_mut().poll_change();
         if let Some(change) = change {
             self.tell(SpoolNews::Changed(change));
         }
@@ -209,9 +209,9 @@ impl Spool {
     }
 
     fn run_keeper(&self) {
-        let step = self.keeper.borrow_mut().poll();
+        let step = self.journal.borrow_mut().poll();
         let Some(step) = step else {
-            if self.is_over.get() && self.keeper.borrow().is_idle() {
+            if self.is_over.get() && self.journal.borrow().is_idle() {
                 self.unlock();
             }
             return;
@@ -229,7 +229,7 @@ impl Spool {
             {
                 spool.run.borrow_mut().replace(range, file.clone());
             }
-            spool.input(|keeper| keeper.done(outcome.map(|_| ())));
+            spool.input(|journal| journal.done(outcome.map(|_| ())));
         });
     }
 

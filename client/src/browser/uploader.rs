@@ -11,8 +11,8 @@ use sortie_tus::client::{
 use sortie_tus::header;
 use wasm_bindgen_futures::spawn_local;
 
-use super::access::Access;
 use super::checksum::Checksums;
+use super::credentials::Credentials;
 use super::fetch::{Call, Cancel, Unanswered};
 use super::spool::Spool;
 use super::{now_ms, window};
@@ -31,7 +31,7 @@ struct Driver {
     this: Weak<Self>,
     machine: RefCell<Upload>,
     spool: Rc<Spool>,
-    access: Rc<Access>,
+    access: Rc<Credentials>,
     checksums: Rc<Checksums>,
     leaving: Cell<bool>,
     /// The request under way goes on without the page.
@@ -52,7 +52,7 @@ impl Uploader {
     pub(super) fn new(
         start: Start,
         spool: Rc<Spool>,
-        access: Rc<Access>,
+        access: Rc<Credentials>,
         checksums: Rc<Checksums>,
         config: Config,
         notify: Box<dyn Fn(Notice)>,

@@ -9,7 +9,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, BlobPropertyBag, MessageEvent, Url};
 
 use super::time::within;
-use crate::Store;
+use crate::SpoolStorage;
 use crate::later::{Sender, later};
 use crate::spool::StoreFailure;
 
@@ -143,12 +143,12 @@ impl Worker {
     }
 
     /// What there is to keep files in.
-    pub(super) async fn open(&self) -> Store {
+    pub(super) async fn open(&self) -> SpoolStorage {
         let kind = self.ask_within(OPEN_TIMEOUT_MS, "open", &[]).await;
         match kind.ok().and_then(|it| it.as_string()).as_deref() {
-            Some("opfs") => Store::Opfs,
-            Some("indexeddb") => Store::IndexedDb,
-            _ => Store::Memory,
+            Some("opfs") => SpoolStorage::Opfs,
+            Some("indexeddb") => SpoolStorage::IndexedDb,
+            _ => SpoolStorage::Memory,
         }
     }
 

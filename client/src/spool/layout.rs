@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::journal::{Fact, Facts};
-use super::leftover::{HEAD_FILE, journal_name, segment_name};
+use super::facts::{Fact, Facts};
+use super::recovery::{HEAD_FILE, journal_name, segment_name};
 
 /// Of a recording's beginning so much is kept for good: more than any recorder's front matter.
 const HEAD_BYTES: u64 = 16 * 1024;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::leftover::Remains;
+use super::super::recovery::RecoveredSpool;
 use super::*;
 
 /// A store of memory. A recording's byte at offset `n` is `n % 251`.
@@ -41,7 +41,7 @@ impl Files {
         self.carry_out(step, usize::MAX);
     }
 
-    fn remains(&self) -> Option<Remains> {
+    fn remains(&self) -> Option<RecoveredSpool> {
         let sizes: Vec<_> = self
             .0
             .iter()
@@ -53,7 +53,7 @@ impl Files {
             .filter(|it| it.0.starts_with('j'))
             .map(|(name, bytes)| (name.clone(), String::from_utf8_lossy(bytes).into_owned()))
             .collect();
-        let remains = Remains::read(&sizes, &journals)?;
+        let remains = RecoveredSpool::read(&sizes, &journals)?;
         let mut at = remains.start();
         for (name, range) in &remains.segments {
             assert_eq!(range.start, at, "a gap before {name}");
@@ -204,10 +204,10 @@ fn strangers_in_the_folder_do_no_harm() {
         (format!("s{}", u64::MAX), 5),
         ("other".to_owned(), 5),
     ];
-    assert_eq!(Remains::read(&files, &journals), None);
+    assert_eq!(RecoveredSpool::read(&files, &journals), None);
     let mut facts = Facts::default();
     facts.set(Fact::At, "10 5 20");
     let journals = [("j1".to_owned(), facts.lines())];
-    let remains = Remains::read(&files, &journals).expect("a journal");
+    let remains = RecoveredSpool::read(&files, &journals).expect("a journal");
     assert_eq!((remains.start(), remains.end, remains.safe), (10, 10, 10));
 }

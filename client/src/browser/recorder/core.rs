@@ -7,7 +7,7 @@ use gloo_events::EventListener as DomListener;
 use web_sys::{Blob, MediaStream};
 
 use super::super::capture::{Capture, CaptureEvent};
-use super::super::hub::{EventListener, Hub};
+use super::super::event_dispatcher::{EventDispatcher, EventListener};
 use super::super::source::{OpenSource, SourceEvent};
 use super::super::{document, is_hidden, now_ms, window};
 use super::parts::{Job, perform};
@@ -25,7 +25,7 @@ pub(super) struct Core {
     pub(super) options: Options,
     /// Owner of the copy on this device, from the options or told later.
     pub(super) owner: RefCell<Option<String>>,
-    hub: Rc<Hub>,
+    hub: Rc<EventDispatcher>,
     machine: RefCell<Machine>,
     clock: RefCell<RecordedClock>,
     limit: RefCell<Limit>,

@@ -10,9 +10,9 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
 use super::super::capture::Capture;
+use super::super::continued_file::FrontMatter;
 use super::super::server::Begun;
 use super::super::spool::Spool;
-use super::super::tail::Front;
 use super::super::time::sleep;
 use super::super::uploader::Uploader;
 use super::core::Core;
@@ -197,7 +197,12 @@ fn continue_elsewhere(core: Weak<Core>, part: Rc<Part>) {
 
 /// Returns the blobs of a file with the bytes of a part that the server does not hold. `None` if they are only the last
 /// picture, which an encoder emits when it is stopped after a pause: alone, in the middle of a cluster, it does not play.
-async fn rest(part: &Part, front: Option<Front>, safe: u64, pending_ms: u64) -> Option<Vec<Blob>> {
+async fn rest(
+    part: &Part,
+    front: Option<FrontMatter>,
+    safe: u64,
+    pending_ms: u64,
+) -> Option<Vec<Blob>> {
     let end = part.spool.end();
     let rest = part.spool.slice(safe, end, "").filter(|_| safe < end)?;
     let Some(front) = front.filter(|_| safe > 0) else {
@@ -211,9 +216,9 @@ async fn rest(part: &Part, front: Option<Front>, safe: u64, pending_ms: u64) -> 
 }
 
 /// Reads the front matter of a part.
-async fn front(part: &Part) -> Option<Front> {
+async fn front(part: &Part) -> Option<FrontMatter> {
     let head = part.front.borrow().clone()?;
-    Front::read(&head).await
+    FrontMatter::read(&head).await
 }
 
 /// Begins the upload of a part that waited for the one before it. `begun` is there already.

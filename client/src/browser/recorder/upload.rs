@@ -11,8 +11,8 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
-use super::super::access::Access;
 use super::super::checksum::Checksums;
+use super::super::credentials::Credentials;
 use super::super::now_ms;
 use super::super::server::{Begun, Server};
 use super::super::spool::{Spool, SpoolNews};
@@ -24,7 +24,9 @@ use crate::container::{file_extension, without_parameters};
 use crate::later::Sender;
 use crate::machine::Input;
 use crate::spool::{Change, Fact, StoreFailure};
-use crate::{Event, Options, RecorderError, State, StopReason, Store, Target, Waiting, Warning};
+use crate::{
+    Event, Options, RecorderError, SpoolStorage, State, StopReason, Target, Waiting, Warning,
+};
 
 /// Interval of the keep-alive with our own server at most: a paused recorder learns from its answer that the recording
 /// was stopped there, and that the server is away.
@@ -39,7 +41,7 @@ const FRONT_BYTES: u64 = 16 * 1024;
 /// Where the bytes go: to one upload after the other, usually just one.
 pub(super) struct Remote {
     target: Target,
-    access: Rc<Access>,
+    access: Rc<Credentials>,
     /// Parts of which the server does not hold everything, in order; the last one is being recorded.
     pub(super) queue: RefCell<VecDeque<Rc<Part>>>,
     /// The part that the encoder fills, or has filled last.
@@ -126,7 +128,7 @@ impl Remote {
         let part = Part::new(0, options);
         Self {
             target: options.target.clone(),
-            access: Access::new(options.authorization.clone(), &options.target),
+            access: Credentials::new(options.authorization.clone(), &options.target),
             queue: RefCell::new(VecDeque::from([Rc::clone(&part)])),
             current: RefCell::new(part),
             begun: RefCell::default(),
@@ -147,7 +149,7 @@ impl Remote {
         self.current.borrow().number
     }
 
-    pub(super) fn store(&self) -> Store {
+    pub(super) fn store(&self) -> SpoolStorage {
         self.current.borrow().spool.store()
     }
 

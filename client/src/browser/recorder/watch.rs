@@ -5,9 +5,9 @@ use std::cell::{Cell, RefCell};
 use gloo_timers::callback::Interval;
 use wasm_bindgen_futures::spawn_local;
 
-use super::super::awake::Awake;
 use super::super::capture::Capture;
 use super::super::source::OpenSource;
+use super::super::wake_lock::WakeLock;
 use super::super::worker::{TICK_MS, Ticking, Worker};
 use super::super::{is_hidden, now_ms, quota};
 use super::core::Core;
@@ -16,7 +16,7 @@ use crate::clock::whole;
 use crate::machine::Input;
 use crate::room::{Relief, Room};
 use crate::watchdog::{Alarm, Watchdog};
-use crate::{Event, Options, State, StopReason, Store, Warning};
+use crate::{Event, Options, SpoolStorage, State, StopReason, Warning};
 
 /// How often the room on the device is looked at, in ticks: every ten seconds.
 const QUOTA_TICKS: u32 = 10_000 / TICK_MS;
@@ -33,7 +33,7 @@ pub(super) struct Watch {
     paused: Cell<u32>,
     watchdog: RefCell<Watchdog>,
     room: Cell<Room>,
-    awake: RefCell<Option<Awake>>,
+    awake: RefCell<Option<WakeLock>>,
 }
 
 /// What makes a running recording look around.
@@ -86,7 +86,7 @@ impl Core {
             quota::persist();
         }
         if self.options.keep_awake {
-            self.watch.awake.replace(Some(Awake::new()));
+            self.watch.awake.replace(Some(WakeLock::new()));
         }
     }
 
@@ -176,7 +176,7 @@ impl Core {
     }
 
     fn watch_memory(&self) {
-        let in_memory = self.remote.store() == Store::Memory;
+        let in_memory = self.remote.store() == SpoolStorage::Memory;
         let pending = self.parts.borrow().pending_bytes();
         let is_paused = self.state() == State::Paused;
         let mut room = self.watch.room.get();
@@ -194,7 +194,7 @@ impl Core {
     }
 
     fn watch_quota(&self) {
-        if self.remote.store() == Store::Memory {
+        if self.remote.store() == SpoolStorage::Memory {
             return;
         }
         let this = self.this.clone();

@@ -5,7 +5,7 @@ use web_sys::{
     AudioContext, MediaStream, MediaStreamAudioDestinationNode, MediaStreamAudioSourceNode,
 };
 
-use super::super::thrown::Thrown;
+use super::super::js_error::JsError;
 use super::super::time::within;
 use crate::RecorderError;
 
@@ -23,7 +23,7 @@ pub(super) struct Mixer {
 
 impl Mixer {
     pub(super) fn new(streams: &[&MediaStream]) -> Result<Self, RecorderError> {
-        let failed = |thrown| RecorderError::Unsupported(Thrown::read(&thrown).text());
+        let failed = |thrown| RecorderError::Unsupported(JsError::read(&thrown).text());
         let context = AudioContext::new().map_err(failed)?;
         let destination = context.create_media_stream_destination().map_err(failed)?;
         let mut sources = Vec::with_capacity(streams.len());

@@ -5,7 +5,7 @@ use futures_util::future::FutureExt;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::hooks::use_navigate;
-use sortie_client::{Leftover, OnServer, Recovery, Target, UploadProgress, recover};
+use sortie_client::{OnServer, RecoverableRecording, Recovery, Target, UploadProgress, recover};
 
 use crate::format;
 use crate::web::components::{Confirm, Glyph, Icon, Question, Spoken};
@@ -18,7 +18,8 @@ use crate::web::session::{Session, SignIn};
 pub(super) fn Leftovers() -> impl IntoView {
     let session = Session::expect();
     let desk = Desk::expect();
-    let found: RwSignal<Vec<Rc<Leftover>>, LocalStorage> = RwSignal::new_local(Vec::new());
+    let found: RwSignal<Vec<Rc<RecoverableRecording>>, LocalStorage> =
+        RwSignal::new_local(Vec::new());
     let user = Memo::new(move |_| match session.sign_in() {
         SignIn::SignedIn(user) => Some(user.id.clone()),
         _ => None,
@@ -53,7 +54,7 @@ pub(super) fn Leftovers() -> impl IntoView {
 /// What there is to do with one of them.
 #[component]
 fn Offer(
-    leftover: Rc<Leftover>,
+    leftover: Rc<RecoverableRecording>,
     /// Takes it out of the list.
     forget: impl Fn(String) + Copy + Send + Sync + 'static,
 ) -> impl IntoView {

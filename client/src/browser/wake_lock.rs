@@ -13,9 +13,9 @@ use super::{document, is_hidden, window};
 #[wasm_bindgen]
 extern "C" {
     // web-sys calls these unstable.
-    type WakeLock;
+    type JsWakeLock;
     #[wasm_bindgen(method, catch)]
-    fn request(this: &WakeLock, kind: &str) -> Result<Promise, JsValue>;
+    fn request(this: &JsWakeLock, kind: &str) -> Result<Promise, JsValue>;
     type Sentinel;
     #[wasm_bindgen(method)]
     fn release(this: &Sentinel) -> Promise;
@@ -23,12 +23,12 @@ extern "C" {
 
 /// Keeps the screen on until it is dropped, where the browser does that. A browser takes it back when the page is
 /// hidden; it is asked for again when the page is seen again.
-pub(super) struct Awake {
+pub(super) struct WakeLock {
     sentinel: Rc<RefCell<Option<Sentinel>>>,
     _listener: EventListener,
 }
 
-impl Awake {
+impl WakeLock {
     pub(super) fn new() -> Self {
         let sentinel = Rc::default();
         ask(&sentinel);
@@ -47,7 +47,7 @@ impl Awake {
     }
 }
 
-impl Drop for Awake {
+impl Drop for WakeLock {
     fn drop(&mut self) {
         let_go(&self.sentinel);
     }
@@ -58,7 +58,7 @@ fn ask(sentinel: &Rc<RefCell<Option<Sentinel>>>) {
     let Some(lock) = lock.filter(JsValue::is_object) else {
         return;
     };
-    let Ok(asked) = lock.unchecked_into::<WakeLock>().request("screen") else {
+    let Ok(asked) = lock.unchecked_into::<JsWakeLock>().request("screen") else {
         return;
     };
     let sentinel = Rc::downgrade(sentinel);

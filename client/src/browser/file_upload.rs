@@ -6,8 +6,8 @@ use std::rc::Rc;
 use sortie_tus::client::{Config, FailureReason, Notice, Start};
 use web_sys::Blob;
 
-use super::access::Access;
 use super::checksum::Checksums;
+use super::credentials::Credentials;
 use super::recorder::{creation, failure, last_segment, waiting_for};
 use super::server::{Begun, Server};
 use super::spool::Spool;
@@ -28,14 +28,14 @@ pub struct UploadProgress {
 }
 
 /// Where to, and who asks.
-pub(super) struct Transfer {
+pub(super) struct FileUpload {
     pub(super) target: Target,
-    pub(super) access: Rc<Access>,
+    pub(super) access: Rc<Credentials>,
 }
 
-impl Transfer {
+impl FileUpload {
     pub(super) fn new(target: Target, authorization: Authorization) -> Self {
-        let access = Access::new(authorization, &target);
+        let access = Credentials::new(authorization, &target);
         Self { target, access }
     }
 
@@ -188,7 +188,7 @@ pub async fn upload_file(
     authorization: Authorization,
     on_progress: impl Fn(UploadProgress) + 'static,
 ) -> Result<Done, RecorderError> {
-    let transfer = Transfer::new(target, authorization);
+    let transfer = FileUpload::new(target, authorization);
     let size_bytes = whole(file.size());
     if size_bytes == 0 {
         return Err(RecorderError::Empty);

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::journal::{Fact, Facts};
+use super::facts::{Fact, Facts};
 use super::layout::{Layout, Step};
 
 /// Why the store did not do what it was asked.
@@ -51,7 +51,7 @@ enum Purpose {
 /// The order of calls: after every input, carry out [`poll`](Self::poll) and tell [`done`](Self::done) what came of
 /// it, one step at a time; then look at [`available`](Self::available) and [`poll_change`](Self::poll_change).
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct SpoolJournal {
     mode: Mode,
     layout: Layout,
     queue: VecDeque<(Step, Purpose)>,
@@ -66,7 +66,7 @@ pub(crate) struct Keeper {
     change: Option<Change>,
 }
 
-impl Keeper {
+impl SpoolJournal {
     pub(crate) fn new() -> Self {
         Self {
             mode: Mode::Opening,
@@ -216,20 +216,20 @@ impl Keeper {
 mod tests {
     use super::*;
 
-    /// A keeper with an open store, with this many bytes in it as chunks of a thousand.
-    fn keeper(chunks: u64) -> Keeper {
-        let mut keeper = Keeper::new();
-        keeper.opened(true);
+    /// A journal with an open store, with this many bytes in it as chunks of a thousand.
+    fn journal(chunks: u64) -> SpoolJournal {
+        let mut journal = SpoolJournal::new();
+        journal.opened(true);
         for n in 1..=chunks {
-            keeper.chunk(n * 1_000, n);
+            journal.chunk(n * 1_000, n);
         }
-        keeper
+        journal
     }
 
-    fn carry_out(keeper: &mut Keeper) -> usize {
+    fn carry_out(journal: &mut SpoolJournal) -> usize {
         let mut steps = 0;
-        while keeper.poll().is_some() {
-            keeper.done(Ok(()));
+        while journal.poll().is_some() {
+            journal.done(Ok(()));
             steps += 1;
         }
         steps
@@ -237,81 +237,81 @@ mod tests {
 
     #[test]
     fn nothing_is_sent_before_it_is_kept() {
-        let mut keeper = Keeper::new();
-        keeper.fact(Fact::Upload, "/files/1");
-        keeper.chunk(1_000, 1);
-        assert_eq!((keeper.poll(), keeper.available()), (None, 0));
-        keeper.opened(true);
-        keeper.chunk(2_000, 2);
-        assert!(keeper.poll().is_some());
-        assert_eq!(keeper.poll(), None, "one at a time");
-        assert_eq!(keeper.available(), 0);
-        keeper.done(Ok(()));
-        assert_eq!(keeper.available(), 1_000);
-        assert!(!keeper.is_idle());
-        assert_eq!(carry_out(&mut keeper), 1);
-        assert!(keeper.is_idle());
-        assert_eq!(keeper.available(), 2_000);
-        assert_eq!(keeper.poll_change(), None);
+        let mut journal = SpoolJournal::new();
+        journal.fact(Fact::Upload, "/files/1");
+        journal.chunk(1_000, 1);
+        assert_eq!((journal.poll(), journal.available()), (None, 0));
+        journal.opened(true);
+        journal.chunk(2_000, 2);
+        assert!(journal.poll().is_some());
+        assert_eq!(journal.poll(), None, "one at a time");
+        assert_eq!(journal.available(), 0);
+        journal.done(Ok(()));
+        assert_eq!(journal.available(), 1_000);
+        assert!(!journal.is_idle());
+        assert_eq!(carry_out(&mut journal), 1);
+        assert!(journal.is_idle());
+        assert_eq!(journal.available(), 2_000);
+        assert_eq!(journal.poll_change(), None);
     }
 
     #[test]
     fn without_a_store_memory_has_to_do() {
-        let mut keeper = Keeper::new();
-        keeper.chunk(1_000, 1);
-        keeper.opened(false);
-        assert_eq!((keeper.poll(), keeper.available()), (None, 1_000));
+        let mut journal = SpoolJournal::new();
+        journal.chunk(1_000, 1);
+        journal.opened(false);
+        assert_eq!((journal.poll(), journal.available()), (None, 1_000));
         let change = Change::InMemory(StoreFailure::Broken);
-        assert_eq!(keeper.poll_change(), Some(change));
-        keeper.chunk(2_000, 2);
-        keeper.acknowledged(2_000);
-        assert_eq!((keeper.poll(), keeper.available()), (None, 2_000));
-        assert!(keeper.is_in_memory());
+        assert_eq!(journal.poll_change(), Some(change));
+        journal.chunk(2_000, 2);
+        journal.acknowledged(2_000);
+        assert_eq!((journal.poll(), journal.available()), (None, 2_000));
+        assert!(journal.is_in_memory());
     }
 
     #[test]
     fn a_full_device_is_tried_again_in_smaller_pieces() {
-        let mut keeper = keeper(2);
-        assert!(keeper.poll().is_some());
-        keeper.done(Err(StoreFailure::Full));
-        assert_eq!(keeper.poll_change(), None);
+        let mut journal = journal(2);
+        assert!(journal.poll().is_some());
+        journal.done(Err(StoreFailure::Full));
+        assert_eq!(journal.poll_change(), None);
         // Giving back, then the two chunks.
-        assert_eq!(carry_out(&mut keeper), 3);
-        assert_eq!(keeper.available(), 2_000);
+        assert_eq!(carry_out(&mut journal), 3);
+        assert_eq!(journal.available(), 2_000);
     }
 
     #[test]
     fn what_does_not_fit_stays_in_memory_until_the_server_has_it() {
-        let mut keeper = keeper(2);
-        assert!(keeper.poll().is_some());
-        keeper.done(Err(StoreFailure::Full));
-        assert!(keeper.poll().is_some(), "giving back");
-        keeper.done(Ok(()));
-        assert!(keeper.poll().is_some(), "the same again");
-        keeper.done(Err(StoreFailure::Full));
+        let mut journal = journal(2);
+        assert!(journal.poll().is_some());
+        journal.done(Err(StoreFailure::Full));
+        assert!(journal.poll().is_some(), "giving back");
+        journal.done(Ok(()));
+        assert!(journal.poll().is_some(), "the same again");
+        journal.done(Err(StoreFailure::Full));
         let change = Change::InMemory(StoreFailure::Full);
-        assert_eq!(keeper.poll_change(), Some(change));
-        assert_eq!((keeper.poll(), keeper.available()), (None, 2_000));
-        keeper.chunk(3_000, 3);
-        keeper.acknowledged(2_000);
-        assert!(keeper.is_in_memory() && keeper.poll().is_none());
-        keeper.acknowledged(3_000);
-        assert_eq!(keeper.poll_change(), Some(Change::Durable));
-        assert_eq!(keeper.available(), 3_000);
-        keeper.chunk(4_000, 4);
-        assert_eq!(keeper.available(), 3_000);
-        assert_eq!(carry_out(&mut keeper), 3);
-        assert_eq!(keeper.available(), 4_000);
+        assert_eq!(journal.poll_change(), Some(change));
+        assert_eq!((journal.poll(), journal.available()), (None, 2_000));
+        journal.chunk(3_000, 3);
+        journal.acknowledged(2_000);
+        assert!(journal.is_in_memory() && journal.poll().is_none());
+        journal.acknowledged(3_000);
+        assert_eq!(journal.poll_change(), Some(Change::Durable));
+        assert_eq!(journal.available(), 3_000);
+        journal.chunk(4_000, 4);
+        assert_eq!(journal.available(), 3_000);
+        assert_eq!(carry_out(&mut journal), 3);
+        assert_eq!(journal.available(), 4_000);
     }
 
     #[test]
     fn a_broken_store_is_not_asked_again() {
-        let mut keeper = keeper(3);
-        assert!(keeper.poll().is_some());
-        keeper.done(Err(StoreFailure::Broken));
-        assert_eq!((keeper.poll(), keeper.available()), (None, 3_000));
-        keeper.acknowledged(3_000);
-        keeper.chunk(4_000, 4);
-        assert_eq!((keeper.poll(), keeper.available()), (None, 4_000));
+        let mut journal = journal(3);
+        assert!(journal.poll().is_some());
+        journal.done(Err(StoreFailure::Broken));
+        assert_eq!((journal.poll(), journal.available()), (None, 3_000));
+        journal.acknowledged(3_000);
+        journal.chunk(4_000, 4);
+        assert_eq!((journal.poll(), journal.available()), (None, 4_000));
     }
 }

@@ -5,7 +5,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{DisplayMediaStreamConstraints, MediaDevices, MediaStream, MediaStreamConstraints};
 
-use super::super::thrown::Thrown;
+use super::super::js_error::JsError;
 use super::super::window;
 use super::{ScreenOptions, tracks};
 use crate::{Device, RecorderError};
@@ -92,7 +92,7 @@ async fn settle(
         Err(thrown) => Err(thrown),
     };
     let refused = |thrown: JsValue| {
-        let Thrown { name, message } = Thrown::read(&thrown);
+        let JsError { name, message } = JsError::read(&thrown);
         RecorderError::from_capture(device, &name, &message)
     };
     answer.and_then(JsCast::dyn_into).map_err(refused)

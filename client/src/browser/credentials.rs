@@ -12,7 +12,7 @@ use crate::later::{Sender, later};
 use crate::{Authorization, RenewalFailed, Target};
 
 /// The authorization of one recorder's requests.
-pub(super) struct Access {
+pub(super) struct Credentials {
     authorization: Authorization,
     /// Where cookies are renewed; nothing with a tus server that is not ours.
     refresh_url: Option<String>,
@@ -21,7 +21,7 @@ pub(super) struct Access {
     waiting: RefCell<Vec<Sender<Result<(), RenewalFailed>>>>,
 }
 
-impl Access {
+impl Credentials {
     pub(super) fn new(authorization: Authorization, target: &Target) -> Rc<Self> {
         let refresh_url = match target {
             Target::Server { base, .. } => Some(base.clone() + "/api/auth/refresh"),

@@ -10,16 +10,16 @@ use super::{or_reject, unless_aborted, value};
 /// A recording whose page is gone. No other tab can have it until it is sent, discarded, freed or collected.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct Leftover(Rc<crate::Leftover>);
+pub struct RecoverableRecording(Rc<crate::RecoverableRecording>);
 
-impl Leftover {
-    pub(super) fn new(leftover: crate::Leftover) -> Self {
+impl RecoverableRecording {
+    pub(super) fn new(leftover: crate::RecoverableRecording) -> Self {
         Self(Rc::new(leftover))
     }
 }
 
 #[wasm_bindgen]
-impl Leftover {
+impl RecoverableRecording {
     /// Names the copy on this device.
     #[wasm_bindgen(getter)]
     pub fn id(&self) -> String {

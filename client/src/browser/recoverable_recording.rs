@@ -10,16 +10,16 @@ use sortie_tus::header;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, BlobPropertyBag};
 
+use super::continued_file::FrontMatter;
 use super::fetch::{Call, Cancel};
+use super::file_upload::{FileUpload, UploadProgress};
 use super::recorder::last_segment;
 use super::spool::Spool;
-use super::tail::Front;
-use super::transfer::{Transfer, UploadProgress};
 use super::worker::Worker;
 use crate::clock::whole;
 use crate::container::file_extension;
-use crate::spool::{Fact, HEAD_FILE, Remains};
-use crate::{Authorization, Done, RecorderError, Store, Target};
+use crate::spool::{Fact, HEAD_FILE, RecoveredSpool};
+use crate::{Authorization, Done, RecorderError, SpoolStorage, Target};
 
 /// What the server knows of a recording that was left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,11 +60,11 @@ pub struct Recovery {
 }
 
 /// A recording that a page has left behind. Until this is dropped no other tab can have it.
-pub struct Leftover {
+pub struct RecoverableRecording {
     worker: Rc<Worker>,
     folder: String,
-    remains: Remains,
-    transfer: Transfer,
+    remains: RecoveredSpool,
+    transfer: FileUpload,
     on_server: Cell<OnServer>,
     /// It was sent or discarded.
     is_gone: Cell<bool>,
@@ -72,12 +72,12 @@ pub struct Leftover {
 
 /// Looks for recordings that were left behind, oldest first: not those that another tab has in its hands. What the
 /// server turns out to hold completely is cleared away.
-pub async fn recover(recovery: Recovery) -> Vec<Leftover> {
+pub async fn recover(recovery: Recovery) -> Vec<RecoverableRecording> {
     let mut found = Vec::new();
     let Some(worker) = Worker::shared(recovery.worker_url.as_deref()) else {
         return found;
     };
-    if worker.open().await == Store::Memory {
+    if worker.open().await == SpoolStorage::Memory {
         return found;
     }
     let folders = worker.ask("folders", &[]).await.unwrap_or_default();
@@ -86,7 +86,7 @@ pub async fn recover(recovery: Recovery) -> Vec<Leftover> {
     };
     for folder in folders.sort().iter().filter_map(|it| it.as_string()) {
         if worker.lock(&folder).await
-            && let Some(leftover) = Leftover::read(&worker, folder, &recovery).await
+            && let Some(leftover) = RecoverableRecording::read(&worker, folder, &recovery).await
             && !leftover.is_complete_on_server().await
         {
             found.push(leftover);
@@ -95,7 +95,7 @@ pub async fn recover(recovery: Recovery) -> Vec<Leftover> {
     found
 }
 
-impl Leftover {
+impl RecoverableRecording {
     /// Reads a folder that is ours. What cannot be used by anybody is removed.
     async fn read(worker: &Rc<Worker>, folder: String, recovery: &Recovery) -> Option<Self> {
         let name = JsValue::from(&folder);
@@ -122,7 +122,7 @@ impl Leftover {
             worker: Rc::clone(worker),
             folder,
             remains,
-            transfer: Transfer::new(target, recovery.authorization.clone()),
+            transfer: FileUpload::new(target, recovery.authorization.clone()),
             on_server: Cell::new(OnServer::Unknown),
             is_gone: Cell::default(),
         })
@@ -307,7 +307,7 @@ impl Leftover {
             return self.blobs().await;
         }
         let head = self.file(HEAD_FILE).await?;
-        let Some(front) = Front::read(&head).await else {
+        let Some(front) = FrontMatter::read(&head).await else {
             return self.parts().await;
         };
         let tail: Array = self.blobs().await?.into_iter().map(JsValue::from).collect();
@@ -377,22 +377,22 @@ impl Leftover {
     }
 }
 
-impl Drop for Leftover {
+impl Drop for RecoverableRecording {
     fn drop(&mut self) {
         self.worker.tell("unlock", &[self.folder.as_str().into()]);
     }
 }
 
-impl fmt::Debug for Leftover {
+impl fmt::Debug for RecoverableRecording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Leftover")
+        f.debug_struct("RecoverableRecording")
             .field("folder", &self.folder)
             .field("remains", &self.remains)
             .finish_non_exhaustive()
     }
 }
 
-fn belongs(remains: &Remains, target: &Target, owner: Option<&str>) -> bool {
+fn belongs(remains: &RecoveredSpool, target: &Target, owner: Option<&str>) -> bool {
     let facts = &remains.facts;
     let there = match target {
         Target::Server { base, .. } => facts.text(Fact::Server) == Some(base),
@@ -402,7 +402,7 @@ fn belongs(remains: &Remains, target: &Target, owner: Option<&str>) -> bool {
 }
 
 /// Reads what the worker says about a folder.
-fn remains(looked: &JsValue) -> Option<Remains> {
+fn remains(looked: &JsValue) -> Option<RecoveredSpool> {
     let looked: &Array = looked.dyn_ref()?;
     let pairs = |at| {
         let list: Array = looked.get(at).dyn_into().unwrap_or_default();
@@ -420,5 +420,5 @@ fn remains(looked: &JsValue) -> Option<Remains> {
         .into_iter()
         .filter_map(|(name, text)| Some((name, text.as_string()?)))
         .collect();
-    Remains::read(&files, &journals)
+    RecoveredSpool::read(&files, &journals)
 }

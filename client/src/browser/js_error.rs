@@ -5,14 +5,14 @@ use wasm_bindgen::JsValue;
 
 /// The two texts of an `Error` or a `DOMException`; empty where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Thrown {
+pub(crate) struct JsError {
     /// For programs, such as `NotAllowedError`.
     pub(crate) name: String,
     /// For developers, in the browser's language.
     pub(crate) message: String,
 }
 
-impl Thrown {
+impl JsError {
     pub(crate) fn read(value: &JsValue) -> Self {
         let text = |key: &str| {
             // `Reflect::get` itself throws for a thrown string or number.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::journal::{Fact, Facts};
+use super::facts::{Fact, Facts};
 use crate::text::padded;
 
 /// The file that keeps a recording's beginning.
@@ -19,7 +19,7 @@ pub(super) fn journal_name(number: u32) -> String {
 
 /// What is left of one recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Remains {
+pub(crate) struct RecoveredSpool {
     /// What is known of it.
     pub(crate) facts: Facts,
     /// Files and the bytes of the recording to take from each, in order and without a gap. The first byte of a
@@ -33,7 +33,7 @@ pub(crate) struct Remains {
     pub(crate) safe: u64,
 }
 
-impl Remains {
+impl RecoveredSpool {
     /// Reads a folder: its files with their sizes, and the texts of its journals, by name. Nothing when no journal
     /// is whole enough to say what it is; such a folder holds nothing that could be used.
     pub(crate) fn read(files: &[(String, u64)], journals: &[(String, String)]) -> Option<Self> {

@@ -13,7 +13,7 @@ type Listener = dyn Fn(Event);
 /// Listeners and the events on their way to them. Events leave from a microtask: a listener may call the
 /// recorder, and the recorder is never in the middle of something then.
 #[derive(Default)]
-pub(super) struct Hub {
+pub(super) struct EventDispatcher {
     listeners: RefCell<Vec<Weak<Listener>>>,
     queue: RefCell<VecDeque<Event>>,
     scheduled: Cell<bool>,
@@ -25,7 +25,7 @@ pub struct EventListener {
     listener: Rc<Listener>,
 }
 
-impl Hub {
+impl EventDispatcher {
     pub(super) fn listen(&self, listener: impl Fn(Event) + 'static) -> EventListener {
         let listener: Rc<Listener> = Rc::new(listener);
         self.listeners.borrow_mut().push(Rc::downgrade(&listener));

@@ -4,7 +4,7 @@ import { aborted, get, ownerOf, tokenOf } from './account.js';
 import { RecorderError, inLater, playable } from './loading.js';
 import { check } from './options.js';
 
-export class Leftover {
+export class RecoverableRecording {
   #inner;
 
   constructor(inner) {
@@ -44,7 +44,7 @@ export async function recover(options) {
       if (!isOurs) it.free();
       return isOurs;
     })];
-    return found.sort((a, b) => a.startedAt - b.startedAt).map((it) => new Leftover(it));
+    return found.sort((a, b) => a.startedAt - b.startedAt).map((it) => new RecoverableRecording(it));
   });
 }
 

@@ -20,7 +20,7 @@ pub(in crate::browser) enum SourceEvent {
 }
 
 /// Watches the tracks of a source. A track that is stopped from our side fires no event.
-pub(super) struct Watch {
+pub(super) struct TrackWatcher {
     state: Rc<State>,
     _listeners: Vec<EventListener>,
 }
@@ -35,7 +35,7 @@ struct State {
     listener: RefCell<Option<Listener>>,
 }
 
-impl Watch {
+impl TrackWatcher {
     /// `end` is why the source must have ended when its picture does.
     pub(super) fn new(
         source: &MediaStream,
@@ -112,9 +112,9 @@ impl State {
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for TrackWatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch")
+        f.debug_struct("TrackWatcher")
             .field("end", &self.state.end)
             .field("ended", &self.state.ended)
             .finish()

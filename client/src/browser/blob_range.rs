@@ -11,7 +11,7 @@ use crate::clock::whole;
 /// A run of bytes that grows at its end and is released at its beginning, kept as the browser's own blobs:
 /// they lie outside the WebAssembly memory, and those of files outside any memory.
 #[derive(Debug, Default)]
-pub(super) struct Run {
+pub(super) struct BlobRange {
     pieces: Vec<Piece>,
     end: u64,
 }
@@ -23,7 +23,7 @@ struct Piece {
     blob: Blob,
 }
 
-impl Run {
+impl BlobRange {
     /// Whose first byte is the recording's byte at `start`.
     pub(super) fn starting_at(start: u64) -> Self {
         Self {

@@ -5,21 +5,21 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
 
 use crate::clock::whole;
-use crate::splice::{Format, OVERLAP};
+use crate::filler::{Format, OVERLAP};
 
 /// Bytes searched at a time.
 const WINDOW_BYTES: u32 = 1 << 20;
 /// Bytes searched for the first cluster or fragment. A cluster lasts for one keyframe interval.
 const SEARCH_BYTES: u32 = 64 << 20;
 
-/// Front matter of a recording.
-pub(super) struct Front {
+/// FrontMatter matter of a recording.
+pub(super) struct FrontMatter {
     /// Everything before the first cluster or fragment.
     bytes: Blob,
     format: Option<Format>,
 }
 
-impl Front {
+impl FrontMatter {
     /// Reads the front matter from `head`, the first bytes of a stream.
     pub(super) async fn read(head: &Blob) -> Option<Self> {
         let bytes = read(head).await?;

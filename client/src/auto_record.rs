@@ -18,12 +18,12 @@ pub enum SessionOrder {
 
 /// Makes orders of what is heard of a session.
 #[derive(Debug, Default)]
-pub(crate) struct AutoStart {
+pub(crate) struct AutoRecordTrigger {
     wanted: bool,
     ended: bool,
 }
 
-impl AutoStart {
+impl AutoRecordTrigger {
     /// Takes how the session is now. Hearing the same again is no new order: a recording that its user stopped, or
     /// that failed, does not begin again because the server repeats itself.
     pub(crate) fn take(&mut self, session: &SessionNow) -> Option<SessionOrder> {
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn it_starts_once_each_time_it_is_turned_on_and_ends_once() {
-        let mut auto = AutoStart::default();
+        let mut auto = AutoRecordTrigger::default();
         for (has_ended, auto_record, expected) in [
             (false, false, None),
             (false, true, Some(SessionOrder::Start)),

@@ -111,7 +111,7 @@ mod tests {
         starts
     }
 
-    /// Front matter, filler and the bytes of `stream` from `split` on.
+    /// FrontMatter matter, filler and the bytes of `stream` from `split` on.
     fn splice(format: Format, stream: &[u8], split: usize) -> Option<Vec<u8>> {
         let front = &stream[..format.media_start(stream)?];
         let tail = &stream[split..];

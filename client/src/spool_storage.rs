@@ -2,7 +2,7 @@
 
 /// What keeps the bytes of a recording until the server has acknowledged them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Store {
+pub enum SpoolStorage {
     /// The origin's private file system.
     Opfs,
     /// IndexedDB, where the browser has no usable private file system.
@@ -12,7 +12,7 @@ pub enum Store {
     Memory,
 }
 
-impl Store {
+impl SpoolStorage {
     /// A stable word for programs.
     pub fn code(self) -> &'static str {
         match self {
