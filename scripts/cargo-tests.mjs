@@ -20,8 +20,8 @@ const LONGEST = 's3_kill';
 
 /** What runs on PostgreSQL in any case. */
 const ALWAYS_ON_POSTGRES = new Set(['postgres', 'replicas']);
-/** Of the unit tests only the catalog's have a database that the variable chooses: see server/src/catalog/testing.rs. */
-const UNIT_TESTS_ON_POSTGRES = 'catalog::';
+/** Of the unit tests only those of db:: have a database that the variable chooses: see server/src/db/testing.rs. */
+const UNIT_TESTS_ON_POSTGRES = 'db::';
 
 /** Builds the test programs; gives the folder, the package, the kind and the path of each. */
 async function build() {

@@ -1,7 +1,7 @@
 //! A recorder on board: what this library asks of it, and how its files become recordings.
 //!
 //! The recorder writes its files by itself, under names of its own, into the storage folder, and needs neither this
-//! library nor the database for that. The catalog follows the folder: a finished file becomes a row when the
+//! library nor the database for that. The database follows the folder: a finished file becomes a row when the
 //! recorder says so ([`Shelf::adopt`]), or at the latest with the next comparison ([`Shelf::names`]).
 
 use std::collections::HashSet;
@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use sortie_api::{Appliance as State, SessionStatus, SignalState};
 
-use crate::catalog::{Action, Actor, AuditEvent, CapturedRow, Catalog, CatalogError, SessionRow};
 use crate::clock::Clock;
-use crate::ingest::Ingest;
+use crate::db::{Action, Actor, AuditEvent, CapturedRow, Database, DatabaseError, SessionRow};
+use crate::uploads::Uploads;
 
 /// What its sessions watch.
 const APP: &str = "capture";
@@ -62,13 +62,13 @@ pub struct Captured {
     pub failure: Option<String>,
 }
 
-/// The catalog could not be read or written.
+/// The database could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("the catalog cannot be used")]
+#[error("the database cannot be used")]
 pub struct ShelfError(#[source] anyhow::Error);
 
-impl From<CatalogError> for ShelfError {
-    fn from(error: CatalogError) -> Self {
+impl From<DatabaseError> for ShelfError {
+    fn from(error: DatabaseError) -> Self {
         Self(error.into())
     }
 }
@@ -76,8 +76,8 @@ impl From<CatalogError> for ShelfError {
 /// Where finished files become recordings. Cheap to clone.
 #[derive(Clone)]
 pub struct Shelf {
-    catalog: Catalog,
-    ingest: Ingest,
+    database: Database,
+    uploads: Uploads,
     clock: Arc<dyn Clock>,
 }
 
@@ -93,10 +93,10 @@ pub enum Removal {
 }
 
 impl Shelf {
-    pub(crate) fn new(catalog: Catalog, ingest: Ingest, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(database: Database, uploads: Uploads, clock: Arc<dyn Clock>) -> Self {
         Self {
-            catalog,
-            ingest,
+            database,
+            uploads,
             clock,
         }
     }
@@ -104,64 +104,64 @@ impl Shelf {
     /// The files that are recordings.
     ///
     /// # Errors
-    /// The catalog cannot be read.
+    /// The database cannot be read.
     pub async fn names(&self) -> Result<HashSet<String>, ShelfError> {
-        Ok(self.catalog.local_paths().await?.into_iter().collect())
+        Ok(self.database.local_paths().await?.into_iter().collect())
     }
 
     /// Keeps every recording from automatic deletion until [`Self::confirm_forwarded`]; `false`: none any more.
     ///
     /// # Errors
-    /// The catalog cannot be written.
+    /// The database cannot be written.
     pub async fn set_forward_pending(&self, pending: bool) -> Result<(), ShelfError> {
-        Ok(self.catalog.set_forward_pending(pending).await?)
+        Ok(self.database.set_forward_pending(pending).await?)
     }
 
     /// Lets automatic deletion have a recording that the central server has; `false` if it is no recording (yet).
     ///
     /// # Errors
-    /// The catalog cannot be written.
+    /// The database cannot be written.
     pub async fn confirm_forwarded(&self, name: &str) -> Result<bool, ShelfError> {
-        Ok(self.catalog.confirm_forwarded(name).await?)
+        Ok(self.database.confirm_forwarded(name).await?)
     }
 
     /// Name and size of every file that is a recording that can be played.
     ///
     /// # Errors
-    /// The catalog cannot be read.
+    /// The database cannot be read.
     pub async fn files(&self) -> Result<Vec<(String, u64)>, ShelfError> {
-        Ok(self.catalog.local_files().await?)
+        Ok(self.database.local_files().await?)
     }
 
     /// Takes over length and size of a file that another program has changed.
     ///
     /// # Errors
-    /// The catalog cannot be written.
+    /// The database cannot be written.
     pub async fn change(
         &self,
         name: &str,
         size_bytes: u64,
         duration_ms: u64,
     ) -> Result<(), ShelfError> {
-        let changed = self.catalog.change_captured(name, size_bytes, duration_ms);
+        let changed = self.database.change_captured(name, size_bytes, duration_ms);
         Ok(changed.await?)
     }
 
     /// Takes a recording off the list whose file another program has removed; the audit log says so.
     ///
     /// # Errors
-    /// The catalog cannot be written.
+    /// The database cannot be written.
     pub async fn forget(&self, name: &str) -> Result<bool, ShelfError> {
         let (system, now_ms) = (Actor::system(), self.clock.now_ms());
-        Ok(self.catalog.forget_captured(name, &system, now_ms).await?)
+        Ok(self.database.forget_captured(name, &system, now_ms).await?)
     }
 
     /// Makes a recording of a file, a failed one where it cannot be played; `false` if it is one already. It belongs to the first administrator.
     ///
     /// # Errors
-    /// The catalog cannot be read or written.
+    /// The database cannot be read or written.
     pub async fn adopt(&self, file: &Captured) -> Result<bool, ShelfError> {
-        let Some(owner) = self.catalog.first_administrator().await? else {
+        let Some(owner) = self.database.first_administrator().await? else {
             return Err(ShelfError(anyhow::anyhow!("there is no administrator")));
         };
         let system = Actor::system();
@@ -179,10 +179,10 @@ impl Shelf {
             created_ms: file.created_ms,
             completed_ms: now_ms,
         };
-        if !self.catalog.insert_captured(&row).await? {
+        if !self.database.insert_captured(&row).await? {
             return Ok(false);
         }
-        if self.catalog.session(&file.session).await?.is_none() {
+        if self.database.session(&file.session).await?.is_none() {
             let session = SessionRow {
                 id: file.session.clone(),
                 user_id: owner,
@@ -192,7 +192,7 @@ impl Shelf {
                 created_ms: file.created_ms,
                 ended_ms: Some(now_ms),
             };
-            self.catalog.insert_session(&session, &system).await?;
+            self.database.insert_session(&session, &system).await?;
         }
         let (action, detail) = match &file.failure {
             Some(failure) => (Action::Fail, failure.as_str()),
@@ -200,17 +200,17 @@ impl Shelf {
             None => (Action::Ready, ""),
         };
         let event = AuditEvent::done(&system, action, &row.id).detail(detail);
-        self.catalog.audit(now_ms, &event).await?;
+        self.database.audit(now_ms, &event).await?;
         Ok(true)
     }
 
     /// Deletes the recording of a file, unless it is protected; the audit log says why.
     ///
     /// # Errors
-    /// The catalog cannot be read or written, or the file cannot be removed now: that is tried again by itself.
+    /// The database cannot be read or written, or the file cannot be removed now: that is tried again by itself.
     pub async fn remove(&self, name: &str, reason: &str) -> Result<Removal, ShelfError> {
         let (system, now_ms) = (Actor::system(), self.clock.now_ms());
-        let marked = self.catalog.mark_captured(name, &system, reason, now_ms);
+        let marked = self.database.mark_captured(name, &system, reason, now_ms);
         let Some(id) = marked.await? else {
             let known = self.names().await?.contains(name);
             return Ok(if known {
@@ -219,7 +219,7 @@ impl Shelf {
                 Removal::Unknown
             });
         };
-        let deleted = self.ingest.delete_marked(&id).await;
+        let deleted = self.uploads.delete_marked(&id).await;
         deleted.map_err(|error| ShelfError(anyhow::Error::new(error)))?;
         Ok(Removal::Done)
     }
@@ -227,10 +227,10 @@ impl Shelf {
     /// Writes into the audit log that a recording began by itself, into this file.
     ///
     /// # Errors
-    /// The catalog cannot be written.
+    /// The database cannot be written.
     pub async fn began(&self, name: &str) -> Result<(), ShelfError> {
         let system = Actor::system();
         let event = AuditEvent::done(&system, Action::Start, name).detail("auto-record");
-        Ok(self.catalog.audit(self.clock.now_ms(), &event).await?)
+        Ok(self.database.audit(self.clock.now_ms(), &event).await?)
     }
 }

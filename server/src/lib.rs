@@ -1,39 +1,37 @@
-//! The Sortie Recording server: ingest, storage, catalog, accounts and pages behind one HTTP listener.
+//! The Sortie Recording server: uploads, storage, database, accounts and pages behind one HTTP listener.
 //!
 //! [`Server::open`] builds everything from a [`Config`] and a [`Clock`]; [`Server::serve`] answers until it
 //! is told to stop. The binary is a thin shell around the two, and so are the tests.
 
 mod accounts;
+mod app;
 mod appliance;
 mod assets;
-mod catalog;
+mod change_feed;
 mod clock;
 mod config;
-mod connections;
-mod events;
+mod db;
+mod gc;
 mod http;
-mod ingest;
 mod left_out;
 mod metrics;
-mod policy;
+mod net;
 #[cfg(all(test, any(feature = "postgres", feature = "s3")))]
 #[path = "../tests/support/ports.rs"]
 mod ports;
 mod private_files;
-mod server;
+mod retention;
 mod storage;
-mod sweep;
 #[cfg(feature = "otel")]
 mod telemetry;
 #[cfg(all(test, feature = "postgres"))]
 #[path = "../tests/support/postgres.rs"]
 mod test_postgres;
-#[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
-mod tls;
+mod uploads;
 
 pub use accounts::FirstAdmin;
+pub use app::{OpenError, Server, verify_audit};
 pub use appliance::{Appliance, Captured, Removal, Shelf, ShelfError};
-pub use catalog::{Copied, CopyError, copy_database};
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "sso")]
 pub use config::OidcConfig;
@@ -48,10 +46,10 @@ pub use config::{
     Network, ProtectedQuota, PublicUrl, Secret, Settings, SignInConfig, StorageConfig,
     TelemetryConfig, VARIABLES, Variable, variables_help,
 };
-pub use private_files::keep_files_private;
-pub use server::{OpenError, Server, verify_audit};
-pub use sweep::{
+pub use db::{Copied, CopyError, copy_database};
+pub use gc::{
     Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome, SweepReport, SweepTally,
 };
+pub use private_files::keep_files_private;
 #[cfg(feature = "otel")]
 pub use telemetry::{Telemetry, TelemetryError};

@@ -45,7 +45,7 @@ impl Telemetry {
     /// # Errors
     /// When the endpoint makes no sense.
     pub fn start(config: &TelemetryConfig, runtime: Handle) -> Result<Self, TelemetryError> {
-        crate::tls::choose_tls();
+        crate::net::tls::choose_tls();
         let http = reqwest::Client::builder()
             .timeout(DELIVERY)
             .build()

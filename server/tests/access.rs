@@ -1,5 +1,5 @@
 //! Walks every route of `docs/access.md` as every kind of caller against a real server. The page is the table of
-//! `server/src/http/access.rs`; a unit test sees to that.
+//! `server/src/http/routes.rs`; a unit test sees to that.
 
 mod support;
 

@@ -9,7 +9,7 @@ use super::identity::{Credential, Identity, TOUCH_EVERY_MS};
 use super::standing::Standing;
 use super::tokens::token_hash;
 use super::{Accounts, IssueError, TokenError, random};
-use crate::catalog::{ApiTokenRow, CatalogError, TokenInsertion};
+use crate::db::{ApiTokenRow, DatabaseError, TokenInsertion};
 
 /// What every API token begins with, so that a leak is recognised for what it is.
 pub(super) const START: &str = "sortie_";
@@ -35,7 +35,7 @@ pub(crate) enum TokenCreationError {
     Issue(#[from] IssueError),
     /// It could not be stored.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Database(#[from] DatabaseError),
 }
 
 impl Accounts {
@@ -63,8 +63,8 @@ impl Accounts {
                 .map(|days| created_ms.saturating_add(i64::from(days).saturating_mul(DAY_MS))),
             last_used_ms: None,
         };
-        let catalog = &self.inner.catalog;
-        match catalog
+        let database = &self.inner.database;
+        match database
             .insert_api_token(&row, i64::from(MOST), sign_in)
             .await?
         {
@@ -75,15 +75,15 @@ impl Accounts {
     }
 
     /// Ends all of a user's tokens; returns how many there were.
-    pub(crate) async fn revoke_api_tokens_of(&self, user_id: &str) -> Result<u64, CatalogError> {
-        let revoked = self.inner.catalog.revoke_api_tokens_of(user_id).await?;
+    pub(crate) async fn revoke_api_tokens_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
+        let revoked = self.inner.database.revoke_api_tokens_of(user_id).await?;
         self.inner.standing.forget_user(user_id);
         Ok(revoked)
     }
 
     /// Ends a token, at once on this server and within seconds on its replicas; `false` if there is none.
-    pub(crate) async fn revoke_api_token(&self, row: &ApiTokenRow) -> Result<bool, CatalogError> {
-        let gone = self.inner.catalog.delete_api_token(&row.id).await?;
+    pub(crate) async fn revoke_api_token(&self, row: &ApiTokenRow) -> Result<bool, DatabaseError> {
+        let gone = self.inner.database.delete_api_token(&row.id).await?;
         self.inner
             .standing
             .forget(&Standing::token_key(&row.token_hash));
@@ -104,12 +104,12 @@ impl Accounts {
             None => {
                 let ticket = inner.standing.ticket();
                 let row = inner
-                    .catalog
+                    .database
                     .api_token_by_hash(&hash)
                     .await?
                     .ok_or(TokenError::Invalid)?;
                 let user = inner
-                    .catalog
+                    .database
                     .user(&row.user_id)
                     .await?
                     .ok_or(TokenError::Invalid)?;
@@ -120,7 +120,7 @@ impl Accounts {
                 let is_live = row.expires_ms.is_none_or(|expires| now_ms < expires);
                 if is_live && row.last_used_ms.is_none_or(|used| used <= not_since_ms) {
                     inner
-                        .catalog
+                        .database
                         .touch_api_token(&row.id, now_ms, not_since_ms)
                         .await?;
                 }

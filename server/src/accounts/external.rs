@@ -10,7 +10,7 @@ use unicode_security::{MixedScript as _, skeleton};
 use uuid::Uuid;
 
 use super::{Accounts, random};
-use crate::catalog::{Action, Actor, AuditEvent, CatalogError, UserChange, UserRow};
+use crate::db::{Action, Actor, AuditEvent, DatabaseError, UserChange, UserRow};
 
 /// The longest subject: OpenID Connect Core, section 2, allows 255 ASCII characters.
 const LONGEST_SUBJECT: usize = 255;
@@ -152,10 +152,10 @@ pub(crate) fn is_plausible_email(email: &str) -> bool {
 impl Accounts {
     /// The row of somebody whom others vouch for: made at the first time, brought up to date later. Whether
     /// they are disabled is the caller's business.
-    pub(super) async fn provision(&self, external: &External) -> Result<UserRow, CatalogError> {
-        let catalog = &self.inner.catalog;
+    pub(super) async fn provision(&self, external: &External) -> Result<UserRow, DatabaseError> {
+        let database = &self.inner.database;
         let key = external.key();
-        if let Some(row) = catalog.user_by_external_key(&key).await? {
+        if let Some(row) = database.user_by_external_key(&key).await? {
             return self.updated(row, external).await;
         }
         let mut row = UserRow {
@@ -174,7 +174,7 @@ impl Accounts {
         };
         for username in external.usernames() {
             row.username = username;
-            match catalog.insert_user(&row).await {
+            match database.insert_user(&row).await {
                 Ok(()) => {
                     tracing::info!(user_id = row.id, source = ?row.source, "user provisioned");
                     let actor = Actor::system();
@@ -184,25 +184,25 @@ impl Accounts {
                     }
                     let event =
                         AuditEvent::done(&actor, Action::UserCreate, &row.id).detail(&detail);
-                    catalog.audit(row.created_ms, &event).await?;
+                    database.audit(row.created_ms, &event).await?;
                     return Ok(row);
                 }
-                Err(CatalogError::Taken) => {}
+                Err(DatabaseError::Taken) => {}
                 Err(error) => return Err(error),
             }
             // The name is taken, or another request of theirs was quicker.
-            if let Some(row) = catalog.user_by_external_key(&key).await? {
+            if let Some(row) = database.user_by_external_key(&key).await? {
                 return Ok(row);
             }
         }
-        Err(CatalogError::Taken)
+        Err(DatabaseError::Taken)
     }
 
     pub(super) async fn updated(
         &self,
         row: UserRow,
         external: &External,
-    ) -> Result<UserRow, CatalogError> {
+    ) -> Result<UserRow, DatabaseError> {
         let differs = |new: &Option<String>, old: &Option<String>| new.is_some() && new != old;
         let change = UserChange {
             email: differs(&external.email, &row.email).then(|| external.email.clone()),
@@ -214,7 +214,7 @@ impl Accounts {
         if change.email.is_none() && change.display_name.is_none() && change.roles.is_none() {
             return Ok(row);
         }
-        if !self.inner.catalog.update_user(&row.id, &change).await? {
+        if !self.inner.database.update_user(&row.id, &change).await? {
             // Deleted meanwhile, or the change would be refused: the row is what it was.
             return Ok(row);
         }
@@ -231,7 +231,7 @@ impl Accounts {
             let actor = Actor::system();
             let event = AuditEvent::done(&actor, Action::UserChange, &row.id).detail(&detail);
             let now_ms = self.inner.clock.now_ms();
-            self.inner.catalog.audit(now_ms, &event).await?;
+            self.inner.database.audit(now_ms, &event).await?;
             // Other credentials of the user have the new roles from now on.
             self.user_changed(&row.id);
         }

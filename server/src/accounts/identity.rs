@@ -8,7 +8,7 @@ use super::external::External;
 use super::standing::Standing;
 use super::tokens::AccessTokenError;
 use super::{Accounts, Inner, TokenError, api_tokens};
-use crate::catalog::{CatalogError, UserRow};
+use crate::db::{DatabaseError, UserRow};
 
 /// How often "was here" and "was used" are written down, at most.
 pub(super) const TOUCH_EVERY_MS: i64 = 60_000;
@@ -95,7 +95,7 @@ impl Accounts {
         let not_since_ms = now_ms.saturating_sub(TOUCH_EVERY_MS);
         if sign_in.last_used_ms <= not_since_ms {
             inner
-                .catalog
+                .database
                 .touch_sign_in(&sign_in.id, now_ms, not_since_ms)
                 .await?;
         }
@@ -160,10 +160,12 @@ impl Accounts {
         user_id: &str,
         credential: &Credential,
         as_admin: bool,
-    ) -> Result<bool, CatalogError> {
-        let Inner { catalog, clock, .. } = &*self.inner;
+    ) -> Result<bool, DatabaseError> {
+        let Inner {
+            database, clock, ..
+        } = &*self.inner;
         let now_ms = clock.now_ms();
-        let user = catalog.user(user_id).await?;
+        let user = database.user(user_id).await?;
         let Some(user) = user.filter(|user| !user.disabled) else {
             return Ok(false);
         };
@@ -174,7 +176,7 @@ impl Accounts {
                 is_admin && living.is_some_and(|(sign_in, _)| sign_in.user_id == user_id)
             }
             Credential::ApiToken { id, .. } => {
-                let token = catalog.api_token(id).await?;
+                let token = database.api_token(id).await?;
                 is_admin && token.is_some_and(|token| token.expires_ms.is_none_or(|at| now_ms < at))
             }
             // Their roles are in the token, and a proxy's user is who the proxy says.
@@ -187,7 +189,7 @@ impl Accounts {
         let not_since_ms = now_ms.saturating_sub(TOUCH_EVERY_MS);
         if user.last_seen_ms.is_none_or(|seen| seen <= not_since_ms) {
             self.inner
-                .catalog
+                .database
                 .touch_user(&user.id, now_ms, not_since_ms)
                 .await?;
         }

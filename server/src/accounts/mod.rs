@@ -38,9 +38,9 @@ use subtle::ConstantTimeEq;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, CatalogError, RefreshTokenRow, Rotation, SignInRow, UserRow};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::db::{Database, DatabaseError, RefreshTokenRow, Rotation, SignInRow, UserRow};
 pub(crate) use api_tokens::{MOST as MOST_API_TOKENS, TokenCreationError};
 use backoff::{Admission, Backoff, GuessKey, Guesser, Outcome};
 pub(crate) use external::is_plausible_email;
@@ -140,7 +140,7 @@ pub(crate) enum SignInError {
     Password(#[from] PasswordError),
     /// See there.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Database(#[from] DatabaseError),
     /// See there.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -170,7 +170,7 @@ pub(crate) enum TokenError {
     Unavailable,
     /// See there.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Database(#[from] DatabaseError),
     /// See there.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -190,7 +190,7 @@ pub(crate) enum RefreshError {
     Token(#[from] TokenError),
     /// See there.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Database(#[from] DatabaseError),
     /// See there.
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -201,7 +201,7 @@ pub(crate) enum RefreshError {
 pub(crate) enum IssueError {
     /// The refresh token could not be kept.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Database(#[from] DatabaseError),
     /// There was no randomness, or signing failed.
     #[error("a token cannot be made")]
     Token(#[source] anyhow::Error),
@@ -214,7 +214,7 @@ pub(crate) struct Accounts {
 }
 
 struct Inner {
-    catalog: Catalog,
+    database: Database,
     clock: Arc<dyn Clock>,
     passwords: Passwords,
     access: AccessTokens,
@@ -236,14 +236,14 @@ struct Inner {
 impl Accounts {
     /// Takes or makes the secret and, if there is nobody yet, creates the first administrator.
     pub(crate) async fn open(
-        catalog: Catalog,
+        database: Database,
         clock: Arc<dyn Clock>,
         config: &Config,
     ) -> anyhow::Result<(Self, Option<FirstAdmin>)> {
         let secret = match &config.jwt_secret {
             Some(secret) => secret.expose().to_owned(),
             None => {
-                catalog
+                database
                     .setting_or_insert(SECRET_SETTING, &random::hex::<32>()?)
                     .await?
             }
@@ -261,7 +261,7 @@ impl Accounts {
                 platform: Platform::new(&config.sign_in, &clock)?,
                 #[cfg(feature = "sso")]
                 oidc,
-                catalog,
+                database,
                 clock,
                 passwords: Passwords::new().await?,
                 access: AccessTokens::new(secret.as_bytes()),
@@ -279,8 +279,10 @@ impl Accounts {
     }
 
     async fn create_first_admin(&self, config: &Config) -> anyhow::Result<Option<FirstAdmin>> {
-        let Inner { catalog, clock, .. } = &*self.inner;
-        if catalog.has_users().await? {
+        let Inner {
+            database, clock, ..
+        } = &*self.inner;
+        if database.has_users().await? {
             return Ok(None);
         }
         let (password, generated_password) = match &config.admin_password {
@@ -304,13 +306,13 @@ impl Accounts {
             last_seen_ms: None,
             generation: 0,
         };
-        match catalog.insert_user(&row).await {
+        match database.insert_user(&row).await {
             Ok(()) => Ok(Some(FirstAdmin {
                 username: row.username,
                 generated_password,
             })),
             // A replica that starts at the same time was quicker; it shows its password.
-            Err(CatalogError::Taken) => Ok(None),
+            Err(DatabaseError::Taken) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -328,10 +330,12 @@ impl Accounts {
         source: &SignInSource,
     ) -> Result<SignedIn, SignInError> {
         let Inner {
-            catalog, passwords, ..
+            database,
+            passwords,
+            ..
         } = &*self.inner;
         let address = source.address;
-        let mut user = catalog.user_by_name(username).await?;
+        let mut user = database.user_by_name(username).await?;
         let guesser = self.guesser(user.as_ref(), source);
         let attempt = self.attempt(username, guesser).await?;
         for _ in 0..ATTEMPTS {
@@ -360,7 +364,7 @@ impl Accounts {
             }
             if outdated {
                 let renewed = passwords.hash(password.clone()).await?;
-                catalog
+                database
                     .renew_password_hash(&found.id, &found.password_hash, &renewed)
                     .await?;
             }
@@ -371,7 +375,7 @@ impl Accounts {
                 return Ok(signed_in);
             }
             // The user has changed since the password was read: the verdict may be about the password before.
-            user = catalog.user(&id).await?;
+            user = database.user(&id).await?;
         }
         attempt.settle(Outcome::Unknown);
         Err(PasswordError::Busy.into())
@@ -388,7 +392,9 @@ impl Accounts {
         keep: Option<&str>,
     ) -> Result<(), SignInError> {
         let Inner {
-            catalog, passwords, ..
+            database,
+            passwords,
+            ..
         } = &*self.inner;
         let guesser = match keep {
             Some(sign_in) => Guesser::SignIn(sign_in.to_owned()),
@@ -397,7 +403,7 @@ impl Accounts {
         let attempt = self.attempt(user_id, guesser).await?;
         let mut replacement = None;
         for _ in 0..ATTEMPTS {
-            let stored = catalog.user(user_id).await?.map(|user| user.password_hash);
+            let stored = database.user(user_id).await?.map(|user| user.password_hash);
             let stored = stored.filter(|hash| !hash.is_empty());
             let verdict = match passwords.verify(current.clone(), stored.clone()).await {
                 Ok(verdict) => verdict,
@@ -415,7 +421,7 @@ impl Accounts {
                 Some(hash) => hash,
                 None => replacement.insert(passwords.hash(new.clone()).await?),
             };
-            if catalog
+            if database
                 .replace_password(user_id, &verified, hash, keep)
                 .await?
             {
@@ -438,15 +444,17 @@ impl Accounts {
         token: &str,
         source: &SignInSource,
     ) -> Result<SignedIn, RefreshError> {
-        let Inner { catalog, clock, .. } = &*self.inner;
+        let Inner {
+            database, clock, ..
+        } = &*self.inner;
         let hash = tokens::token_hash(token);
         // Once more after another request with the same token was quicker.
         for _ in 0..2 {
             let now_ms = clock.now_ms();
-            let Some(row) = catalog.refresh_token(&hash).await? else {
+            let Some(row) = database.refresh_token(&hash).await? else {
                 // Spent so long ago that its row is gone, while the sign-in lives on.
                 let family = tokens::family_of(token).ok_or(TokenError::Invalid)?;
-                let sign_in = catalog.sign_in(family).await?.ok_or(TokenError::Invalid)?;
+                let sign_in = database.sign_in(family).await?.ok_or(TokenError::Invalid)?;
                 return self.reused(sign_in.user_id, family).await;
             };
             // An expired one is removed later: the clock may be wrong.
@@ -460,7 +468,7 @@ impl Accounts {
             if let Some(spent_ms) = row.spent_ms {
                 let in_grace = now_ms.saturating_sub(spent_ms) <= REUSE_GRACE_MS;
                 let known = match in_grace {
-                    true => catalog.refresh_token(&next.row.token_hash).await?,
+                    true => database.refresh_token(&next.row.token_hash).await?,
                     false => None,
                 };
                 if known.is_none_or(|next| next.spent_ms.is_some()) {
@@ -472,13 +480,13 @@ impl Accounts {
             let user = self.recheck_oidc(&row.family, user).await?;
             let address = source.address.to_string();
             let agent = source.user_agent.as_str();
-            match catalog
+            match database
                 .rotate_refresh_token(&hash, &next.row, &address, agent)
                 .await?
             {
                 Rotation::Done => {
-                    catalog.touch_user(&user.id, now_ms, now_ms).await?;
-                    catalog
+                    database.touch_user(&user.id, now_ms, now_ms).await?;
+                    database
                         .purge_spent_tokens(&row.family, now_ms.saturating_sub(SPENT_KEPT_MS))
                         .await?;
                     return Ok(self.signed_in(user, &sign_in, next.token, now_ms)?);
@@ -495,17 +503,19 @@ impl Accounts {
         &self,
         family: &str,
         now_ms: i64,
-    ) -> Result<Option<(SignInRow, UserRow)>, CatalogError> {
+    ) -> Result<Option<(SignInRow, UserRow)>, DatabaseError> {
         let Inner {
-            catalog, lifetimes, ..
+            database,
+            lifetimes,
+            ..
         } = &*self.inner;
-        let Some(sign_in) = catalog.sign_in(family).await? else {
+        let Some(sign_in) = database.sign_in(family).await? else {
             return Ok(None);
         };
         if lifetimes.expires_ms(&sign_in) <= now_ms {
             return Ok(None);
         }
-        let user = catalog.user(&sign_in.user_id).await?;
+        let user = database.user(&sign_in.user_id).await?;
         Ok(user
             .filter(|user| !user.disabled)
             .map(|user| (sign_in, user)))
@@ -515,15 +525,15 @@ impl Accounts {
     pub(crate) async fn sign_ins(
         &self,
         user_id: &str,
-    ) -> Result<Vec<(SignInRow, i64)>, CatalogError> {
+    ) -> Result<Vec<(SignInRow, i64)>, DatabaseError> {
         let Inner {
-            catalog,
+            database,
             clock,
             lifetimes,
             ..
         } = &*self.inner;
         let now_ms = clock.now_ms();
-        let rows = catalog.sign_ins_of(user_id).await?.into_iter();
+        let rows = database.sign_ins_of(user_id).await?.into_iter();
         let rows = rows.map(|row| {
             let expires_ms = lifetimes.expires_ms(&row);
             (row, expires_ms)
@@ -548,18 +558,18 @@ impl Accounts {
     pub(crate) async fn sign_out(
         &self,
         refresh_token: &str,
-    ) -> Result<Option<SignInRow>, CatalogError> {
+    ) -> Result<Option<SignInRow>, DatabaseError> {
         let Some(family) = tokens::family_of(refresh_token) else {
             return Ok(None);
         };
-        let sign_in = self.inner.catalog.sign_in(family).await?;
+        let sign_in = self.inner.database.sign_in(family).await?;
         let ended = self.end(family).await?;
         Ok(sign_in.filter(|_| ended))
     }
 
     /// Ends a sign-in; `false` if there is none.
-    pub(crate) async fn end(&self, family: &str) -> Result<bool, CatalogError> {
-        let ended = self.inner.catalog.end_sign_in(family).await?;
+    pub(crate) async fn end(&self, family: &str) -> Result<bool, DatabaseError> {
+        let ended = self.inner.database.end_sign_in(family).await?;
         self.inner.standing.forget_sign_in(family);
         Ok(ended)
     }
@@ -569,8 +579,8 @@ impl Accounts {
         &self,
         user_id: &str,
         keep: Option<&str>,
-    ) -> Result<(), CatalogError> {
-        self.inner.catalog.end_sign_ins_of(user_id, keep).await?;
+    ) -> Result<(), DatabaseError> {
+        self.inner.database.end_sign_ins_of(user_id, keep).await?;
         self.inner.standing.forget_user(user_id);
         Ok(())
     }
@@ -584,7 +594,7 @@ impl Accounts {
     /// removed, and as soon as it is again what a clock ahead has issued gets an ordinary lifetime.
     pub(crate) async fn clean_up(&self, is_clock_trusted: bool) {
         let Inner {
-            catalog,
+            database,
             clock,
             lifetimes,
             next_clean_up_ms,
@@ -608,8 +618,8 @@ impl Accounts {
             now_ms.saturating_sub(lifetimes.idle_ms),
         );
         let cleaned = async {
-            catalog.bound_future_sign_ins(now_ms).await?;
-            catalog
+            database.bound_future_sign_ins(now_ms).await?;
+            database
                 .purge_expired_sign_ins(absolute_ms, idle_ms, now_ms)
                 .await
         };
@@ -625,7 +635,9 @@ impl Accounts {
         mut user: UserRow,
         source: &SignInSource,
     ) -> Result<Option<SignedIn>, IssueError> {
-        let Inner { catalog, clock, .. } = &*self.inner;
+        let Inner {
+            database, clock, ..
+        } = &*self.inner;
         let now_ms = clock.now_ms();
         let sign_in = SignInRow {
             id: Uuid::new_v4().to_string(),
@@ -637,13 +649,13 @@ impl Accounts {
         };
         let token = tokens::new_refresh_token(&sign_in.id).map_err(IssueError::Token)?;
         let first = self.refresh_token(token, &sign_in, now_ms);
-        if !catalog
+        if !database
             .insert_sign_in(&sign_in, &first.row, user.generation)
             .await?
         {
             return Ok(None);
         }
-        catalog.touch_user(&user.id, now_ms, now_ms).await?;
+        database.touch_user(&user.id, now_ms, now_ms).await?;
         user.last_seen_ms = Some(now_ms);
         self.signed_in(user, &sign_in, first.token, now_ms)
             .map(Some)
@@ -661,7 +673,7 @@ impl Accounts {
             if let Some(signed_in) = self.begin(user, source).await? {
                 return Ok(Some(signed_in));
             }
-            let found = self.inner.catalog.user(&id).await?;
+            let found = self.inner.database.user(&id).await?;
             let Some(found) = found.filter(|user| !user.disabled) else {
                 return Ok(None);
             };

@@ -22,9 +22,9 @@ use super::external::{External, Profile};
 use super::jwks::{Jwks, KeyError, Refusal, body_of, client};
 use super::sealing::Sealing;
 use super::{Accounts, IssueError, SignInSource, SignedIn, random, tokens};
-use crate::catalog::{CatalogError, OidcSignInRow};
 use crate::clock::Clock;
 use crate::config::OidcConfig;
+use crate::db::{DatabaseError, OidcSignInRow};
 
 /// How long somebody may take at the provider.
 pub(crate) const ATTEMPT_SECONDS: i64 = 10 * 60;
@@ -74,7 +74,7 @@ pub(crate) enum OidcError {
     },
     /// See there.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Database(#[from] DatabaseError),
     /// See there.
     #[error(transparent)]
     Issue(#[from] IssueError),

@@ -9,9 +9,7 @@ use sortie_api::UserSource;
 use super::external::External;
 use super::oidc::{Grant, Oidc, OidcError, Outcome, is_recent};
 use super::{Accounts, TokenError, random};
-use crate::catalog::{
-    Action, Actor, AuditEvent, CatalogError, LogoutScope, OidcSignInRow, UserRow,
-};
+use crate::db::{Action, Actor, AuditEvent, DatabaseError, LogoutScope, OidcSignInRow, UserRow};
 
 /// A confirmation of the provider is good for this long: tabs that wake together cause one request.
 const CONFIRMED_MS: i64 = 60_000;
@@ -47,7 +45,7 @@ impl Accounts {
             confirmed_ms: now_ms,
         };
         oidc.seal(&mut row, grant)?;
-        self.inner.catalog.insert_oidc_sign_in(&row).await?;
+        self.inner.database.insert_oidc_sign_in(&row).await?;
         Ok(())
     }
 
@@ -72,8 +70,8 @@ impl Accounts {
         sign_in_id: &str,
         user: UserRow,
     ) -> Result<UserRow, TokenError> {
-        let catalog = &self.inner.catalog;
-        let row = catalog.oidc_sign_in(sign_in_id).await?;
+        let database = &self.inner.database;
+        let row = database.oidc_sign_in(sign_in_id).await?;
         let oidc = self.inner.oidc.as_ref();
         let (Some(mut row), Some(oidc)) = (row, oidc) else {
             return self
@@ -91,16 +89,16 @@ impl Accounts {
         }
         let may_continue = is_recent(row.confirmed_ms, oidc.unconfirmed_ms(), now_ms);
         let lost_ms = now_ms.saturating_sub(CHECK_MS);
-        if !catalog.begin_oidc_check(&row, now_ms, lost_ms).await? {
+        if !database.begin_oidc_check(&row, now_ms, lost_ms).await? {
             // Another request is asking, or has just asked.
-            let row = catalog.oidc_sign_in(sign_in_id).await?;
+            let row = database.oidc_sign_in(sign_in_id).await?;
             let row = row.ok_or(TokenError::Expired)?;
             let is_confirmed = is_recent(row.confirmed_ms, CONFIRMED_MS, now_ms);
             if !is_confirmed && !may_continue {
                 return Err(TokenError::Unavailable);
             }
             // With the roles that it may have brought.
-            let user = catalog.user(&user.id).await?.filter(|user| !user.disabled);
+            let user = database.user(&user.id).await?.filter(|user| !user.disabled);
             return user.ok_or(TokenError::Expired);
         }
         let (grant, outcome) = oidc.confirm(&row, now_ms).await;
@@ -111,7 +109,7 @@ impl Accounts {
         if matches!(outcome, Outcome::Confirmed(_)) {
             row.confirmed_ms = now_ms;
         }
-        catalog.end_oidc_check(&row).await?;
+        database.end_oidc_check(&row).await?;
         match outcome {
             Outcome::Confirmed(None) => Ok(user),
             Outcome::Confirmed(Some(external)) => self.renewed(sign_in_id, user, &external).await,
@@ -163,11 +161,11 @@ impl Accounts {
         Err(TokenError::Expired)
     }
 
-    async fn audit_end(&self, user_id: &str, detail: &str) -> Result<(), CatalogError> {
+    async fn audit_end(&self, user_id: &str, detail: &str) -> Result<(), DatabaseError> {
         let actor = Actor::system();
         let event = AuditEvent::done(&actor, Action::SignInEnd, user_id).detail(detail);
         let now_ms = self.inner.clock.now_ms();
-        self.inner.catalog.audit(now_ms, &event).await
+        self.inner.database.audit(now_ms, &event).await
     }
 
     /// Ends sign-ins by a logout token of the provider (OpenID Connect Back-Channel Logout 1.0). Returns how many.
@@ -182,7 +180,7 @@ impl Accounts {
         };
         let ended = self
             .inner
-            .catalog
+            .database
             .end_oidc_sign_ins(scope, &logout.id, logout.expires_ms, now_ms)
             .await?;
         let ended = ended.ok_or_else(|| {

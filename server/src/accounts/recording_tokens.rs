@@ -14,7 +14,7 @@ use super::identity::{Credential, Identity};
 use super::standing::Standing;
 use super::tokens::is_from_the_future;
 use super::{Accounts, IssueError, TokenError};
-use crate::catalog::SessionRow;
+use crate::db::SessionRow;
 
 /// Lifetime of a recording token.
 pub(crate) const RECORDING_TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
@@ -107,7 +107,7 @@ impl Accounts {
             return Ok(identity);
         }
         let ticket = inner.standing.ticket();
-        let session = inner.catalog.session(&claims.session).await?;
+        let session = inner.database.session(&claims.session).await?;
         let session = session.ok_or(TokenError::SessionEnded)?;
         if session.user_id != claims.sub {
             return Err(TokenError::Invalid);
@@ -115,7 +115,7 @@ impl Accounts {
         if session.status.has_ended() {
             return Err(TokenError::SessionEnded);
         }
-        let user = inner.catalog.user(&claims.sub).await?;
+        let user = inner.database.user(&claims.sub).await?;
         let user = user.ok_or(TokenError::Invalid)?;
         if user.disabled {
             return Err(TokenError::Disabled);

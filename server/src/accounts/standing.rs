@@ -134,7 +134,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::catalog::testing::person;
+    use crate::db::testing::person;
 
     fn identity(id: &str) -> Identity {
         let user = person(id);

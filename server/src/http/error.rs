@@ -4,9 +4,9 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sortie_api::{Problem, ProblemCode};
 
-use crate::catalog::CatalogError;
-use crate::ingest::IngestError;
+use crate::db::DatabaseError;
 use crate::storage::StorageError;
+use crate::uploads::UploadError;
 
 /// An answer of 400 or above. `detail` is for the caller; `source` is for the log and never leaves the server.
 #[derive(Debug)]
@@ -149,18 +149,18 @@ impl IntoResponse for ApiError {
     }
 }
 
-impl From<CatalogError> for ApiError {
-    fn from(error: CatalogError) -> Self {
+impl From<DatabaseError> for ApiError {
+    fn from(error: DatabaseError) -> Self {
         match error {
-            CatalogError::Taken => Self::new(ProblemCode::AlreadyExists, "That already exists."),
-            CatalogError::Unavailable(_) => Self::new(
+            DatabaseError::Taken => Self::new(ProblemCode::AlreadyExists, "That already exists."),
+            DatabaseError::Unavailable(_) => Self::new(
                 ProblemCode::Unavailable,
                 "The database is not available right now. Nothing is lost; try again in a moment.",
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("2"))
             .caused_by(error),
-            CatalogError::Nul(_) => Self::invalid("A text must not have the character NUL in it."),
-            CatalogError::Statement(_) | CatalogError::Start { .. } => Self::internal(error),
+            DatabaseError::Nul(_) => Self::invalid("A text must not have the character NUL in it."),
+            DatabaseError::Statement(_) | DatabaseError::Start { .. } => Self::internal(error),
         }
     }
 }
@@ -182,7 +182,7 @@ impl From<StorageError> for ApiError {
                 ProblemCode::Gone,
                 "The recording's file is no longer in the storage.",
             ),
-            StorageError::Fenced => IngestError::Preempted.into(),
+            StorageError::Fenced => UploadError::Preempted.into(),
             StorageError::Unavailable(_) => Self::new(
                 ProblemCode::Unavailable,
                 "The database or the store is not available right now. Nothing is lost; try again in a moment.",
@@ -194,53 +194,53 @@ impl From<StorageError> for ApiError {
     }
 }
 
-impl From<IngestError> for ApiError {
-    fn from(error: IngestError) -> Self {
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
         match error {
-            IngestError::Unknown => Self::not_found("There is no such upload."),
-            IngestError::Preempted => Self::new(
+            UploadError::Unknown => Self::not_found("There is no such upload."),
+            UploadError::Preempted => Self::new(
                 ProblemCode::Preempted,
                 "A newer request for this upload took over. What had arrived is kept; ask for the offset and go on.",
             ),
-            IngestError::ShuttingDown => Self::new(
+            UploadError::ShuttingDown => Self::new(
                 ProblemCode::Unavailable,
                 "The server is shutting down. What had arrived is kept; go on in a moment.",
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("2")),
-            IngestError::Interrupted { offset } => Self::new(
+            UploadError::Interrupted { offset } => Self::new(
                 ProblemCode::BadRequest,
                 format!(
                     "The request's body ended early. The first {offset} bytes of the upload are kept; go on from there."
                 ),
             ),
-            IngestError::Finished => Self::new(
+            UploadError::Finished => Self::new(
                 ProblemCode::Gone,
                 "Nothing was heard of this upload for too long, so the recording was finished with what had arrived. To go on, start a new recording that continues it.",
             ),
-            IngestError::TooMany { most } => Self::new(
+            UploadError::TooMany { most } => Self::new(
                 ProblemCode::TooManyRequests,
                 format!(
                     "{most} uploads are open, which is as many as one person may have. Complete or delete one of them, or wait until the silent ones are closed, and try again."
                 ),
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("30")),
-            IngestError::OverQuota { max } => Self::new(
+            UploadError::OverQuota { max } => Self::new(
                 ProblemCode::QuotaExceeded,
                 format!(
                     "Your recordings have reached the quota of {} (SORTIE_QUOTA_MB_PER_USER). What had arrived is kept. Delete recordings you no longer need, or ask your administrator for more.",
                     mebibytes(max)
                 ),
             ),
-            IngestError::NoFirstPart => {
+            UploadError::NoFirstPart => {
                 Self::not_found("The recording to continue was deleted. Start a new recording.")
             }
-            IngestError::TooManyParts => Self::new(
+            UploadError::TooManyParts => Self::new(
                 ProblemCode::Conflict,
                 "The recording to continue has 1000 parts already. Start a new recording.",
             ),
-            IngestError::Refused(refusal) => refusal.into(),
-            IngestError::Storage(error) => error.into(),
-            IngestError::Catalog(error) => error.into(),
+            UploadError::Refused(refusal) => refusal.into(),
+            UploadError::Storage(error) => error.into(),
+            UploadError::Database(error) => error.into(),
         }
     }
 }

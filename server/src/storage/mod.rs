@@ -3,14 +3,14 @@
 //! An object is [`sortie_media::HEAD_ROOM`] bytes of ours followed by the stream as it was received. While
 //! it grows it has exactly one [`Writer`].
 
+#[cfg(feature = "s3")]
+mod bucket;
 #[cfg(all(test, feature = "s3"))]
 mod conformance;
 mod disk;
 #[cfg(feature = "s3")]
 mod ledger;
 mod local;
-#[cfg(feature = "s3")]
-mod s3;
 mod stored;
 
 use std::io;
@@ -22,12 +22,12 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use sortie_media::Patch;
 
+#[cfg(feature = "s3")]
+pub(crate) use bucket::{Place, S3Storage};
 pub(crate) use disk::Disk;
 #[cfg(feature = "s3")]
 pub(crate) use ledger::{Entry, Ledger};
 pub(crate) use local::LocalStorage;
-#[cfg(feature = "s3")]
-pub(crate) use s3::{Place, S3Storage};
 pub(crate) use stored::{Stored, What};
 
 /// What can go wrong.

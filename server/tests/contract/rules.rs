@@ -9,7 +9,7 @@ const ROWS: [(&str, &str, &str); 12] = [
     ("a Stop by hand sticks in its session", "server/tests/policy/sessions.rs", "a_users_stop_sticks_in_its_session_and_in_no_other"),
     ("retention runs hourly", "server/tests/policy/retention.rs", "it_runs_by_itself_a_minute_after_the_start_and_then_every_hour"),
     ("retention deletes only what is ready and too old", "server/tests/policy/retention.rs", "what_is_ready_and_too_old_goes_and_the_preview_says_so_before"),
-    ("retention never deletes what is in progress or protected", "server/src/policy/planner.rs", "proptest!"),
+    ("retention never deletes what is in progress or protected", "server/src/retention/planner.rs", "proptest!"),
     ("a user reaches only their own", "server/tests/recordings.rs", "nobody_reaches_what_is_not_theirs"),
     ("an administrator reaches everything, and every route knows who may", "server/tests/access.rs", "every_route_lets_in_whom_the_table_says_and_nobody_else"),
     ("whatever is done to a recording is in the audit log", "server/tests/policy/audit.rs", "what_is_done_to_a_recording_is_written_down_and_so_is_who_may_not"),

@@ -7,14 +7,14 @@ use serde_json::{Map, Value, json};
 use sortie_api::Problem;
 
 use super::operations::{Answer, Kind, Operation, Parameter, Take, find};
-use crate::http::access::Row;
+use crate::http::routes::Row;
 
 const ABOUT: &str = "Recordings of screens: durable as they happen, playable wherever they end. Whatever is refused is \
     an RFC 9457 problem with a stable `code`. Lists are arrays; the header `Link` (RFC 8288, `rel=\"next\"`) has \
     the next page.";
 
 /// The document for these rows.
-pub(super) fn document(rows: &[&'static Row]) -> Value {
+pub(in crate::http) fn document(rows: &[&'static Row]) -> Value {
     let mut generator = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
         .with_transform(RecursiveTransform(list_constants))

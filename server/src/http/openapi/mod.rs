@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
-use super::access::{Routes, Row, routes};
+use super::routes::{Routes, Row, routes};
 use super::{ApiError, ApiResult};
 
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -107,11 +107,11 @@ fn file(kind: &'static str, body: Bytes) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::access;
+    use crate::http::routes;
 
     #[test]
     fn every_route_says_what_it_takes_and_gives() {
-        let missing: Vec<_> = access::rows()
+        let missing: Vec<_> = routes::rows()
             .filter(|row| operations::find(row.method(), row.path()).is_none())
             .map(|row| format!("{} {}", row.method(), row.path()))
             .collect();
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere_and_every_id_is_its_own() {
-        let rows: Vec<_> = access::rows().collect();
+        let rows: Vec<_> = routes::rows().collect();
         let document = document::document(&rows);
         let text = document.to_string();
         for reference in text.split("\"$ref\":\"#").skip(1) {
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn json_body_refuses_unknown_fields_unless_in_contract() {
-        let rows: Vec<_> = access::rows().collect();
+        let rows: Vec<_> = routes::rows().collect();
         let document = document::document(&rows);
         for row in rows {
             let pointer = |text: &str| text.replace('~', "~0").replace('/', "~1");
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn enumerations_are_enum_lists() {
-        let rows: Vec<_> = access::rows().collect();
+        let rows: Vec<_> = routes::rows().collect();
         let document = document::document(&rows);
         let schemas = &document["components"]["schemas"];
         let status = &schemas["RecordingStatus"];
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_page_runs_nothing_and_has_nothing_inline() {
-        let rows: Vec<_> = access::rows().collect();
+        let rows: Vec<_> = routes::rows().collect();
         let page = page::page(&document::document(&rows));
         assert!(page.contains("<code>/api/uploads/{id}</code>"));
         for inline in ["<script", "<style", " style="] {

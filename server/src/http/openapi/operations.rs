@@ -8,13 +8,13 @@ use Answer::{Bytes, Data, Empty, Text};
 use Take::{File, Form, Json, Stream};
 
 /// One of the route's query parameters.
-pub(super) struct Parameter {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
+pub(in crate::http) struct Parameter {
+    pub(in crate::http) name: &'static str,
+    pub(in crate::http) kind: Kind,
 }
 
 /// What a parameter may be.
-pub(super) enum Kind {
+pub(in crate::http) enum Kind {
     Text,
     /// RFC 3339.
     Time,
@@ -26,10 +26,10 @@ pub(super) enum Kind {
 }
 
 /// Makes a type's schema.
-pub(super) type Type = fn(&mut SchemaGenerator) -> Schema;
+pub(in crate::http) type Type = fn(&mut SchemaGenerator) -> Schema;
 
 /// A request's body.
-pub(super) enum Take {
+pub(in crate::http) enum Take {
     /// A JSON body that must be there.
     Json(Type),
     /// A JSON body that may be absent.
@@ -41,7 +41,7 @@ pub(super) enum Take {
 }
 
 /// An answer's body.
-pub(super) enum Answer {
+pub(in crate::http) enum Answer {
     Empty,
     Data(Type),
     /// Text of one of these media types.
@@ -51,20 +51,20 @@ pub(super) enum Answer {
 }
 
 /// One route.
-pub(super) struct Operation {
-    pub(super) method: &'static str,
-    pub(super) path: &'static str,
-    pub(super) tag: &'static str,
+pub(in crate::http) struct Operation {
+    pub(in crate::http) method: &'static str,
+    pub(in crate::http) path: &'static str,
+    pub(in crate::http) tag: &'static str,
     /// Ends without a full stop.
-    pub(super) summary: &'static str,
-    pub(super) query: &'static [Parameter],
+    pub(in crate::http) summary: &'static str,
+    pub(in crate::http) query: &'static [Parameter],
     /// Whether other query parameters are ignored instead of refused.
-    pub(super) open_query: bool,
-    pub(super) takes: Option<Take>,
+    pub(in crate::http) open_query: bool,
+    pub(in crate::http) takes: Option<Take>,
     /// By status; what is 400 or above is a problem and goes without saying.
-    pub(super) gives: &'static [(u16, Answer)],
+    pub(in crate::http) gives: &'static [(u16, Answer)],
     /// Whether it speaks tus: its version is in every request and answer.
-    pub(super) tus: bool,
+    pub(in crate::http) tus: bool,
 }
 
 fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
@@ -193,7 +193,7 @@ type Many<T> = Vec<T>;
 
 /// All that there may be; a server without recording has fewer.
 #[rustfmt::skip]
-pub(super) static OPERATIONS: &[Operation] = &[
+pub(in crate::http) static OPERATIONS: &[Operation] = &[
     op("GET", "/healthz", "Server", "The process answers", &[(204, Empty)]),
     op("GET", "/readyz", "Server", "Database and storage answer; else 503 or 507 says which does not", &[(200, Data(of::<api::Readiness>))]),
     op("GET", "/metrics", "Server", "Prometheus metrics", &[(200, Text(&["application/openmetrics-text"]))]),
@@ -279,7 +279,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
 ];
 
 /// What a route takes and gives.
-pub(super) fn find(method: &str, path: &str) -> Option<&'static Operation> {
+pub(in crate::http) fn find(method: &str, path: &str) -> Option<&'static Operation> {
     OPERATIONS
         .iter()
         .find(|operation| operation.method == method && operation.path == path)

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 /// The page's style, at an address of its own: nothing stands inside the page.
-pub(super) const STYLE: &str = include_str!("page.css");
+pub(in crate::http) const STYLE: &str = include_str!("page.css");
 
 /// The page for a document.
-pub(super) fn page(document: &Value) -> String {
+pub(in crate::http) fn page(document: &Value) -> String {
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Sortie Recording: the API</title>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\

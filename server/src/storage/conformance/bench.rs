@@ -13,7 +13,7 @@ use super::*;
 use crate::config::{
     AzureStorageConfig, CommonStorageConfig, GcsStorageConfig, S3Key, S3StorageConfig,
 };
-use crate::storage::s3::Remote;
+use crate::storage::bucket::Remote;
 use crate::storage::{Ledger, LocalStorage, Place, S3Storage, Storage, Writer};
 
 /// What is the same for all buckets.

@@ -9,7 +9,7 @@ use super::seaweedfs::{ADMIN, READER, seaweedfs};
 use super::*;
 use crate::config::{S3Key, S3StorageConfig};
 use crate::storage::Place;
-use crate::storage::s3::{ListedUpload, Remote};
+use crate::storage::bucket::{ListedUpload, Remote};
 
 async fn uploads_of(remote: &Arc<Remote>, prefix: &str) -> Vec<ListedUpload> {
     let uploads = Remote::uploads(Arc::clone(remote), prefix);

@@ -1,0 +1,135 @@
+//! Looking into the log.
+
+use super::super::{Database, DatabaseError};
+use super::AuditRow;
+
+const SELECT: &str = "SELECT seq, at_ms, actor_id, actor_name, via, address, action, subject, detail, result, hash FROM audit";
+
+/// Which rows to look at; what is absent does not matter.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AuditFilter {
+    /// The actor's id.
+    pub(crate) actor_id: Option<String>,
+    /// Together with `actor_id`: another id that will do as well.
+    pub(crate) actor_or_id: Option<String>,
+    /// What.
+    pub(crate) action: Option<String>,
+    /// Which.
+    pub(crate) subject: Option<String>,
+    /// How it went.
+    pub(crate) result: Option<&'static str>,
+    /// Not before.
+    pub(crate) from_ms: Option<i64>,
+    /// Before.
+    pub(crate) to_ms: Option<i64>,
+}
+
+/// Which way to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    /// Newest first.
+    Back,
+    /// Oldest first.
+    Forth,
+}
+
+impl Database {
+    /// One page, newest first, before `cursor` (the time and number of the last row of the page before).
+    pub(crate) async fn audit_page(
+        &self,
+        filter: &AuditFilter,
+        cursor: Option<(i64, i64)>,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, DatabaseError> {
+        self.audit_rows(filter, Direction::Back, cursor, limit)
+            .await
+    }
+
+    /// One batch, oldest first, behind `cursor`.
+    pub(crate) async fn audit_batch(
+        &self,
+        filter: &AuditFilter,
+        cursor: Option<(i64, i64)>,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, DatabaseError> {
+        self.audit_rows(filter, Direction::Forth, cursor, limit)
+            .await
+    }
+
+    /// By time first: every index of the table ends with time and number, so that each filter has one that gives
+    /// its rows in order.
+    async fn audit_rows(
+        &self,
+        filter: &AuditFilter,
+        direction: Direction,
+        cursor: Option<(i64, i64)>,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, DatabaseError> {
+        let (compare, order, (at_ms, seq)) = match direction {
+            Direction::Back => ("<", "DESC", cursor.unwrap_or((i64::MAX, i64::MAX))),
+            Direction::Forth => (">", "ASC", cursor.unwrap_or((i64::MIN, i64::MIN))),
+        };
+        let mut sql = format!(
+            "{SELECT} WHERE (at_ms, seq) {compare} ($1, $2) AND at_ms >= $3 AND at_ms < $4"
+        );
+        let texts = [
+            ("actor_id", filter.actor_id.as_deref()),
+            ("action", filter.action.as_deref()),
+            ("subject", filter.subject.as_deref()),
+            ("result", filter.result),
+        ];
+        let mut values = Vec::new();
+        if let (Some(_), Some(other)) = (&filter.actor_id, filter.actor_or_id.as_deref()) {
+            values.push(other);
+        }
+        for (column, value) in texts {
+            if let Some(value) = value {
+                values.push(value);
+                // Column names are ours; values are bound.
+                let number = values.len() + 4;
+                sql += &match (column, number) {
+                    // The other one was bound just before.
+                    ("actor_id", 6) => " AND actor_id IN ($5, $6)".to_owned(),
+                    _ => format!(" AND {column} = ${number}"),
+                };
+            }
+        }
+        sql += &format!(
+            " ORDER BY at_ms {order}, seq {order} LIMIT ${}",
+            values.len() + 5
+        );
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(at_ms)
+            .bind(seq)
+            .bind(filter.from_ms.unwrap_or(i64::MIN))
+            .bind(filter.to_ms.unwrap_or(i64::MAX));
+        for value in values {
+            query = query.bind(value.to_owned());
+        }
+        Ok(query.bind(i64::from(limit)).fetch_all(&self.pool).await?)
+    }
+
+    /// Rows behind this number, in order. Rows are committed in the order of their numbers, so whoever goes on from
+    /// the last one seen misses none.
+    pub(crate) async fn audit_after(
+        &self,
+        seq: i64,
+        limit: i64,
+    ) -> Result<Vec<AuditRow>, DatabaseError> {
+        let sql = format!("{SELECT} WHERE seq > $1 ORDER BY seq LIMIT $2");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(seq)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?)
+    }
+
+    /// The number of the newest row.
+    pub(crate) async fn audit_head(&self) -> Result<i64, DatabaseError> {
+        Ok(
+            sqlx::query_scalar("SELECT seq FROM audit_head WHERE id = 1")
+                .fetch_one(&self.pool)
+                .await?,
+        )
+    }
+}

@@ -1,0 +1,271 @@
+//! Recordings that retention and threshold may take, and what an owner changes about one.
+
+use sortie_api::RecordingStatus;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::leases::Lease;
+use super::recordings::signed;
+use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit, parts};
+use crate::retention::{Candidate, EARLIEST_MS, latest_ms};
+
+/// First parts of recordings that may go, by age. A recording with a part that grows stays; one whose first part
+/// failed goes if another part is ready. Two ranges of one index, merged.
+const CANDIDATES: &str = "SELECT c.id, c.user_id, c.created_ms, c.size_bytes + \
+    CAST((SELECT COALESCE(SUM(p.size_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes, \
+    c.protected, c.deleting FROM (\
+    SELECT * FROM (SELECT id, user_id, created_ms, size_bytes, protected, deleting FROM recordings AS r \
+    WHERE status = 'ready' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 AND forward_pending = 0 {owner}\
+    AND (created_ms, id) > ($1, $2) AND (age_confirmed = 1 OR (created_ms >= $4 AND created_ms <= $5)) AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
+    AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS a \
+    UNION ALL \
+    SELECT * FROM (SELECT id, user_id, created_ms, size_bytes, protected, deleting FROM recordings AS r \
+    WHERE status = 'failed' AND kind <> 'partial' AND part_of IS NULL AND protected = 0 AND deleting = 0 AND forward_pending = 0 {owner}\
+    AND (created_ms, id) > ($1, $2) AND (age_confirmed = 1 OR (created_ms >= $4 AND created_ms <= $5)) AND EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
+    AND p.status = 'ready') AND NOT EXISTS (SELECT 1 FROM recordings AS p WHERE p.part_of = r.id \
+    AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS b\
+    ) AS c ORDER BY c.created_ms, c.id LIMIT $3";
+
+/// Recordings whose creation time cannot be right.
+const UNDATED: &str = "kind <> 'partial' AND protected = 0 AND age_confirmed = 0 AND (created_ms < $1 OR created_ms > $2)";
+
+/// Parts of a recording that may still grow.
+const OPEN_PARTS: &str = "SELECT COUNT(*) FROM recordings WHERE part_of = $1 \
+    AND status IN ('recording', 'uploading', 'processing')";
+
+/// Most bytes that the owner of a recording may protect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProtectedLimit {
+    /// Of all protected recordings together.
+    pub(crate) bytes: u64,
+    /// Size that a recording may still grow to.
+    pub(crate) growing_bytes: u64,
+}
+
+/// Outcome of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changed {
+    Done,
+    /// The recording is deleted.
+    Gone,
+    /// The owner would have more protected bytes than allowed.
+    OverQuota,
+}
+
+impl Database {
+    /// One batch of what may go, of one owner or of all, oldest first, behind `cursor` (creation and id). Recordings whose creation time cannot
+    /// be right, by the wall time `now_ms`, are left out unless an administrator has confirmed them.
+    pub(crate) async fn candidates(
+        &self,
+        owner: Option<&str>,
+        cursor: Option<(i64, &str)>,
+        limit: i64,
+        now_ms: i64,
+    ) -> Result<Vec<Candidate>, DatabaseError> {
+        let (created_ms, id) = cursor.unwrap_or((i64::MIN, ""));
+        let condition = owner.map_or("", |_| "AND user_id = $6 ");
+        let sql = CANDIDATES.replace("{owner}", condition);
+        let mut query = sqlx::query(AssertSqlSafe(sql))
+            .bind(created_ms)
+            .bind(id)
+            .bind(limit)
+            .bind(EARLIEST_MS)
+            .bind(latest_ms(now_ms));
+        if let Some(owner) = owner {
+            query = query.bind(owner);
+        }
+        let rows = query.fetch_all(&self.pool).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Candidate {
+                    id: row.try_get("id")?,
+                    user_id: row.try_get("user_id")?,
+                    created_ms: row.try_get("created_ms")?,
+                    size_bytes: row.try_get::<i64, _>("size_bytes")?.unsigned_abs(),
+                    status: RecordingStatus::Ready,
+                    protected: row.try_get::<i64, _>("protected")? != 0,
+                    deleting: row.try_get::<i64, _>("deleting")? != 0,
+                })
+            })
+            .collect()
+    }
+
+    /// How many recordings retention leaves alone because their creation time cannot be right.
+    pub(crate) async fn undated(&self, now_ms: i64) -> Result<u64, DatabaseError> {
+        let sql = format!(
+            "SELECT COUNT(*) FROM recordings WHERE status = 'ready' AND part_of IS NULL AND {UNDATED}"
+        );
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(EARLIEST_MS)
+            .bind(latest_ms(now_ms))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// An administrator has confirmed that those may be deleted like others.
+    pub(crate) async fn confirm_undated(&self, now_ms: i64) -> Result<u64, DatabaseError> {
+        let sql = format!("UPDATE recordings SET age_confirmed = 1 WHERE {UNDATED}");
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .bind(EARLIEST_MS)
+            .bind(latest_ms(now_ms))
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Marks a recording for deletion under a lease, and writes that down; `false`, and nothing done, if it may not
+    /// go any more or the lease is somebody else's by now.
+    pub(crate) async fn mark_due(
+        &self,
+        id: &str,
+        lease: &Lease,
+        actor: &Actor,
+        detail: &str,
+        now_ms: i64,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        let done = sqlx::query(
+            "UPDATE recordings SET deleting = 1 WHERE id = $1 AND part_of IS NULL AND protected = 0 AND forward_pending = 0 \
+             AND (status = 'ready' OR (status = 'failed' AND EXISTS (SELECT 1 FROM recordings AS p \
+             WHERE p.part_of = $1 AND p.status = 'ready'))) \
+             AND deleting = 0 AND EXISTS (SELECT 1 FROM leases WHERE name = 'retention' AND fence = $2)",
+        )
+        .bind(id)
+        .bind(lease.fence)
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        // The first part is locked: none is added from here on.
+        let open: i64 = sqlx::query_scalar(OPEN_PARTS)
+            .bind(id)
+            .fetch_one(&mut *transaction)
+            .await?;
+        if open > 0 {
+            return Ok(false);
+        }
+        for part in parts::mark_deleting(&mut transaction, id).await? {
+            let event = AuditEvent::done(actor, Action::Delete, &part).detail(detail);
+            audit::append(&mut transaction, now_ms, &event).await?;
+        }
+        let event = AuditEvent::done(actor, Action::Delete, id).detail(detail);
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(true)
+    }
+
+    /// How many deletions the storage has not done yet.
+    pub(crate) async fn deletions_pending(&self) -> Result<u64, DatabaseError> {
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM recordings WHERE deleting = 1")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Changes what an owner may change; `None` leaves as it is.
+    pub(crate) async fn change_recording(
+        &self,
+        id: &str,
+        protected: Option<bool>,
+        filename: Option<&str>,
+        limit: Option<ProtectedLimit>,
+        event: &AuditEvent<'_>,
+        now_ms: i64,
+    ) -> Result<Changed, DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        let mut found = true;
+        if let Some(protected) = protected {
+            if limit.is_some() {
+                // One protection after the other for each user, or two at once would both fit.
+                sqlx::query(
+                    "UPDATE users SET disabled = disabled WHERE id = (SELECT user_id FROM recordings WHERE id = $1)",
+                )
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
+            }
+            let done =
+                sqlx::query("UPDATE recordings SET protected = $1 WHERE id = $2 AND deleting = 0")
+                    .bind(i64::from(protected))
+                    .bind(id)
+                    .execute(&mut *transaction)
+                    .await?;
+            found &= done.rows_affected() == 1;
+            // One protection for all parts.
+            sqlx::query("UPDATE recordings SET protected = $1 WHERE part_of = $2")
+                .bind(i64::from(protected))
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
+            if let (true, Some(limit)) = (protected, limit) {
+                let bytes = protected_bytes(&mut transaction, id, limit.growing_bytes).await?;
+                if bytes > limit.bytes {
+                    return Ok(Changed::OverQuota);
+                }
+            }
+        }
+        if let Some(filename) = filename {
+            let done =
+                sqlx::query("UPDATE recordings SET filename = $1 WHERE id = $2 AND deleting = 0")
+                    .bind(filename)
+                    .bind(id)
+                    .execute(&mut *transaction)
+                    .await?;
+            found &= done.rows_affected() == 1;
+        }
+        if !found {
+            return Ok(Changed::Gone);
+        }
+        audit::append(&mut transaction, now_ms, event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(Changed::Done)
+    }
+
+    /// Bytes of a user's protected recordings.
+    pub(crate) async fn protected_bytes_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
+        let bytes: i64 = sqlx::query_scalar(
+            "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 AND protected = 1",
+        )
+        .bind(user_id)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(bytes.unsigned_abs())
+    }
+
+    /// Names a recording as its sender calls the file, if it is still called `was_named`.
+    pub(crate) async fn name_recording(
+        &self,
+        id: &str,
+        was_named: &str,
+        filename: &str,
+    ) -> Result<(), DatabaseError> {
+        sqlx::query("UPDATE recordings SET filename = $1 WHERE id = $2 AND filename = $3")
+            .bind(filename)
+            .bind(id)
+            .bind(was_named)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Bytes that the owner of a recording has protected; each that still grows counts as `growing_bytes`.
+async fn protected_bytes(
+    connection: &mut sqlx::AnyConnection,
+    id: &str,
+    growing_bytes: u64,
+) -> Result<u64, DatabaseError> {
+    let bytes: i64 = sqlx::query_scalar(
+        "SELECT CAST(COALESCE(SUM(CASE WHEN status IN ('recording', 'uploading') AND size_bytes < $2 THEN $2 \
+         ELSE size_bytes END), 0) AS BIGINT) FROM recordings \
+         WHERE user_id = (SELECT user_id FROM recordings WHERE id = $1) AND protected = 1 AND deleting = 0",
+    )
+    .bind(id)
+    .bind(signed(growing_bytes))
+    .fetch_one(connection)
+    .await?;
+    Ok(bytes.unsigned_abs())
+}

@@ -1,0 +1,197 @@
+//! Recordings that a recorder on board has written by itself: they come into the database finished, or failed.
+
+use sortie_api::RecordingStatus;
+use sqlx::Row as _;
+
+use super::recordings::{signed, status_to_text};
+use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit};
+
+/// A finished file, as a row.
+#[derive(Clone, Debug)]
+pub(crate) struct CapturedRow {
+    /// Unique and never reused.
+    pub(crate) id: String,
+    /// The session it belongs to.
+    pub(crate) session_id: String,
+    /// The owner.
+    pub(crate) user_id: String,
+    /// Its name in the storage folder, and of a download.
+    pub(crate) name: String,
+    /// Bytes in the storage.
+    pub(crate) size_bytes: u64,
+    /// Length.
+    pub(crate) duration_ms: u64,
+    /// Why it cannot be played; `None`: it can.
+    pub(crate) failure: Option<String>,
+    /// Finished without anybody having said stop.
+    pub(crate) interrupted: bool,
+    /// Kept until a central server has confirmed it.
+    pub(crate) forward_pending: bool,
+    /// Created at.
+    pub(crate) created_ms: i64,
+    /// Became ready, or failed, at.
+    pub(crate) completed_ms: i64,
+}
+
+impl Database {
+    /// Adds a recording, unless its file is one already: `false` then.
+    pub(crate) async fn insert_captured(&self, row: &CapturedRow) -> Result<bool, DatabaseError> {
+        let done = sqlx::query(
+            "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, status, \
+             size_bytes, duration_ms, format, interrupted, upload_length, created_ms, completed_ms, failure, forward_pending) \
+             SELECT $1, $2, $3, $4, 'local', $4, $5, $6, $7, 'mp4', $8, $6, $9, $10, $11, $12 \
+             WHERE NOT EXISTS (SELECT 1 FROM recordings WHERE storage_backend = 'local' AND storage_path = $4)",
+        )
+        .bind(&row.id)
+        .bind(&row.session_id)
+        .bind(&row.user_id)
+        .bind(&row.name)
+        .bind(status_to_text(match row.failure {
+            None => RecordingStatus::Ready,
+            Some(_) => RecordingStatus::Failed,
+        }))
+        .bind(signed(row.size_bytes))
+        .bind(signed(row.duration_ms))
+        .bind(i64::from(row.interrupted))
+        .bind(row.created_ms)
+        .bind(row.completed_ms)
+        .bind(&row.failure)
+        .bind(i64::from(row.forward_pending))
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Marks the recording with this file for deletion, and writes down why; its id, or `None`, and nothing done, if
+    /// it may not go: it is protected, or not ready.
+    pub(crate) async fn mark_captured(
+        &self,
+        name: &str,
+        actor: &Actor,
+        detail: &str,
+        now_ms: i64,
+    ) -> Result<Option<String>, DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        let id: Option<String> = sqlx::query_scalar(
+            "UPDATE recordings SET deleting = 1 WHERE storage_backend = 'local' AND storage_path = $1 \
+             AND status = 'ready' AND protected = 0 AND deleting = 0 RETURNING id",
+        )
+        .bind(name)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        let event = AuditEvent::done(actor, Action::Delete, &id).detail(detail);
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(Some(id))
+    }
+
+    /// Keeps all recordings of the storage folder until a central server has confirmed each, or no longer.
+    pub(crate) async fn set_forward_pending(&self, pending: bool) -> Result<(), DatabaseError> {
+        sqlx::query(
+            "UPDATE recordings SET forward_pending = $1 WHERE storage_backend = 'local' AND status = 'ready' \
+             AND forward_pending <> $1",
+        )
+        .bind(i64::from(pending))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// A central server has confirmed the recording with this file; `false` if there is none (yet).
+    pub(crate) async fn confirm_forwarded(&self, name: &str) -> Result<bool, DatabaseError> {
+        let done = sqlx::query(
+            "UPDATE recordings SET forward_pending = 0 WHERE storage_backend = 'local' AND storage_path = $1",
+        )
+        .bind(name)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Path and size of each recording in the storage folder that is ready.
+    pub(crate) async fn local_files(&self) -> Result<Vec<(String, u64)>, DatabaseError> {
+        let rows = sqlx::query(
+            "SELECT storage_path, size_bytes FROM recordings WHERE storage_backend = 'local' AND status = 'ready' \
+             AND deleting = 0",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let size_bytes = row.try_get::<i64, _>("size_bytes")?.unsigned_abs();
+                Ok((row.try_get("storage_path")?, size_bytes))
+            })
+            .collect()
+    }
+
+    /// Takes over length and size of a file that another program has changed.
+    pub(crate) async fn change_captured(
+        &self,
+        name: &str,
+        size_bytes: u64,
+        duration_ms: u64,
+    ) -> Result<(), DatabaseError> {
+        sqlx::query(
+            "UPDATE recordings SET size_bytes = $1, upload_length = $1, duration_ms = $2 \
+             WHERE storage_backend = 'local' AND storage_path = $3 AND status = 'ready'",
+        )
+        .bind(signed(size_bytes))
+        .bind(signed(duration_ms))
+        .bind(name)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Deletes the row of a recording whose file another program has removed, and writes that down; `false`, and
+    /// nothing done, if there is none.
+    pub(crate) async fn forget_captured(
+        &self,
+        name: &str,
+        actor: &Actor,
+        now_ms: i64,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        let row = sqlx::query(
+            "DELETE FROM recordings WHERE storage_backend = 'local' AND storage_path = $1 AND status = 'ready' \
+             AND deleting = 0 RETURNING id, user_id",
+        )
+        .bind(name)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = row else {
+            return Ok(false);
+        };
+        let (id, user_id): (String, String) = (row.try_get("id")?, row.try_get("user_id")?);
+        let event = AuditEvent::done(actor, Action::Delete, &id)
+            .detail("the file was removed from the folder by another program");
+        audit::append(&mut transaction, now_ms, &event).await?;
+        let event = AuditEvent::done(actor, Action::Gone, &id).detail(&user_id);
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(true)
+    }
+
+    /// Where in the storage folder the recordings are.
+    pub(crate) async fn local_paths(&self) -> Result<Vec<String>, DatabaseError> {
+        Ok(sqlx::query_scalar(
+            "SELECT storage_path FROM recordings WHERE storage_backend = 'local'",
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Whoever has administered this server for longest, and still does.
+    pub(crate) async fn first_administrator(&self) -> Result<Option<String>, DatabaseError> {
+        Ok(sqlx::query_scalar(
+            "SELECT id FROM users WHERE disabled = 0 AND roles LIKE '%admin%' ORDER BY created_ms, id LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+}

@@ -1,0 +1,195 @@
+//! What one of several servers does for all: a lease with an expiry, and a fence against a holder who comes late.
+//!
+//! Times are by the database's clock: servers need not agree on theirs.
+
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+
+use super::pool::is_sqlite;
+use super::{Database, DatabaseError};
+
+/// The lease of whoever runs retention and threshold.
+pub(crate) const RETENTION: &str = "retention";
+/// The lease of whoever sweeps today.
+pub(crate) const SWEEP: &str = "sweep";
+
+/// Now, by PostgreSQL's clock.
+pub(super) const POSTGRES_NOW: &str = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT";
+/// Now, by SQLite's, which is the machine's.
+const SQLITE_NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+
+/// A lease that was granted. What is done under it says its fence in the same statement: once somebody else has the
+/// lease, it does nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lease {
+    name: &'static str,
+    holder: String,
+    pub(super) fence: i64,
+}
+
+impl Database {
+    /// Takes a lease that nobody holds, or whose holder has let it expire, for so long; `None` if somebody holds it.
+    pub(crate) async fn take_lease(
+        &self,
+        name: &'static str,
+        lasts: Duration,
+    ) -> Result<Option<Lease>, DatabaseError> {
+        let holder = uuid::Uuid::new_v4().to_string();
+        let now = self.lease_clock().await?;
+        // A lease that ends later than any lease can was taken before the clock was set back, and is ignored.
+        let sql = format!(
+            "INSERT INTO leases (name, holder, fence, expires_ms) VALUES ($1, $2, 1, {now} + $3) \
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = leases.fence + 1, \
+             expires_ms = excluded.expires_ms WHERE leases.expires_ms <= {now} OR leases.expires_ms > {now} + $3 \
+             RETURNING fence"
+        );
+        let fence: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(name)
+            .bind(&holder)
+            .bind(milliseconds(lasts))
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(fence.map(|fence| Lease {
+            name,
+            holder,
+            fence,
+        }))
+    }
+
+    /// Holds a lease for so long from now on; `false` if somebody else has it.
+    pub(crate) async fn extend_lease(
+        &self,
+        lease: &Lease,
+        lasts: Duration,
+    ) -> Result<bool, DatabaseError> {
+        let now = self.lease_clock().await?;
+        self.set_lease(lease, now, milliseconds(lasts)).await
+    }
+
+    /// Gives a lease back, if it is not somebody else's by now.
+    pub(crate) async fn give_lease_back(&self, lease: &Lease) -> Result<(), DatabaseError> {
+        self.set_lease(lease, "0", 0).await.map(|_| ())
+    }
+
+    async fn set_lease(
+        &self,
+        lease: &Lease,
+        from: &str,
+        lasts_ms: i64,
+    ) -> Result<bool, DatabaseError> {
+        let sql = format!(
+            "UPDATE leases SET expires_ms = {from} + $1 WHERE name = $2 AND holder = $3 AND fence = $4"
+        );
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .bind(lasts_ms)
+            .bind(lease.name)
+            .bind(&lease.holder)
+            .bind(lease.fence)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn lease_clock(&self) -> Result<&'static str, DatabaseError> {
+        let connection = self.pool.acquire().await?;
+        Ok(if is_sqlite(&connection) {
+            SQLITE_NOW
+        } else {
+            POSTGRES_NOW
+        })
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::database;
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    async fn expires_ms(database: &Database) -> Result<i64, DatabaseError> {
+        let expires = sqlx::query_scalar("SELECT expires_ms FROM leases");
+        Ok(expires.fetch_one(&database.pool).await?)
+    }
+
+    /// So much time passes, by the clock that counts.
+    async fn pass(database: &Database, time: Duration) -> Result<(), DatabaseError> {
+        sqlx::query("UPDATE leases SET expires_ms = expires_ms - $1")
+            .bind(milliseconds(time))
+            .execute(&database.pool)
+            .await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn lease_of_a_clock_that_was_ahead_binds_nobody() -> Result<(), DatabaseError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(folder.path()).await?;
+        let first = database.take_lease(RETENTION, HOUR).await?.expect("free");
+        sqlx::query("UPDATE leases SET expires_ms = expires_ms + $1")
+            .bind(milliseconds(HOUR * 24 * 400))
+            .execute(&database.pool)
+            .await?;
+        let second = database.take_lease(RETENTION, HOUR).await?.expect("free");
+        assert!(second.fence > first.fence);
+        assert!(!database.extend_lease(&first, HOUR).await?);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_one_servers_until_it_expires_or_is_given_back() -> Result<(), DatabaseError>
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(folder.path()).await?;
+        let first = database.take_lease(RETENTION, HOUR).await?.expect("free");
+        assert_eq!(database.take_lease(RETENTION, HOUR).await?, None);
+        assert!(database.take_lease(SWEEP, HOUR).await?.is_some());
+        pass(&database, HOUR / 2).await?;
+        assert_eq!(database.take_lease(RETENTION, HOUR).await?, None);
+        assert!(database.extend_lease(&first, HOUR).await?);
+        pass(&database, HOUR / 2).await?;
+        assert_eq!(database.take_lease(RETENTION, HOUR).await?, None);
+
+        pass(&database, HOUR / 2).await?;
+        let second = database
+            .take_lease(RETENTION, HOUR)
+            .await?
+            .expect("expired");
+        assert!(second.fence > first.fence);
+        assert!(!database.extend_lease(&first, HOUR).await?);
+        // It is not the first one's to give.
+        database.give_lease_back(&first).await?;
+        assert_eq!(database.take_lease(RETENTION, HOUR).await?, None);
+        database.give_lease_back(&second).await?;
+        assert!(database.take_lease(RETENTION, HOUR).await?.is_some());
+        Ok(())
+    }
+
+    /// No server's clock is asked: whatever it says, a lease lasts as long as it should.
+    #[tokio::test]
+    async fn a_lease_lasts_by_the_clock_of_the_database() -> Result<(), DatabaseError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(folder.path()).await?;
+        let now = format!("SELECT {}", database.lease_clock().await?);
+        let now_ms = async || -> Result<i64, DatabaseError> {
+            let now = sqlx::query_scalar(AssertSqlSafe(now.clone()));
+            Ok(now.fetch_one(&database.pool).await?)
+        };
+        let before_ms = now_ms().await?;
+        let lease = database.take_lease(SWEEP, HOUR).await?.expect("free");
+        let expires = before_ms + milliseconds(HOUR)..=now_ms().await? + milliseconds(HOUR);
+        assert!(
+            expires.contains(&expires_ms(&database).await?),
+            "{expires:?}"
+        );
+        database.extend_lease(&lease, 2 * HOUR).await?;
+        let left_ms = expires_ms(&database).await? - now_ms().await?;
+        assert!(left_ms > milliseconds(HOUR), "{left_ms}");
+        Ok(())
+    }
+}

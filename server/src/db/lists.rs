@@ -1,0 +1,337 @@
+//! Lists of recordings over any number of rows.
+//!
+//! A page begins where the one before ended (keyset), never at an offset. It is read from the index of its
+//! order as one range for each status, merged, so that its cost depends neither on how many recordings there
+//! are nor on how deep the page is. What no index can answer (a search) looks at a bounded stretch of the list
+//! for each page; the page may then be short or empty, and says where to go on. Further parts of a recording are not
+//! listed: they are shown with the first.
+
+use sortie_api::RecordingStatus;
+use sqlx::any::AnyArguments;
+use sqlx::{Arguments, AssertSqlSafe, Row};
+
+use super::recordings::{SELECT, status_to_text};
+use super::search::Search;
+use super::{Database, DatabaseError, RecordingRow};
+
+/// Rows that are looked at for one page of a search.
+const STRETCH: i64 = if cfg!(test) { 20 } else { 5_000 };
+
+const STATUSES: [RecordingStatus; 5] = [
+    RecordingStatus::Recording,
+    RecordingStatus::Uploading,
+    RecordingStatus::Processing,
+    RecordingStatus::Ready,
+    RecordingStatus::Failed,
+];
+
+/// What a list is ordered by; equals are ordered by id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// When it was created.
+    #[default]
+    Created,
+    /// How long it is.
+    Duration,
+    /// How many bytes it has.
+    Size,
+}
+
+impl Sort {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Created => "created_ms",
+            Self::Duration => "duration_ms",
+            Self::Size => "size_bytes",
+        }
+    }
+}
+
+/// What is listed, in which order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct List {
+    /// Of this owner.
+    pub(crate) user_id: Option<String>,
+    /// Of this session.
+    pub(crate) session_id: Option<String>,
+    /// In one of these statuses; empty: in any.
+    pub(crate) statuses: Vec<RecordingStatus>,
+    /// Whether it is protected.
+    pub(crate) protected: Option<bool>,
+    /// Created then or later.
+    pub(crate) from_ms: Option<i64>,
+    /// Created earlier.
+    pub(crate) to_ms: Option<i64>,
+    /// Part of an id, a session's id, a file name or the owner's name.
+    pub(crate) search: Option<String>,
+    /// The order.
+    pub(crate) sort: Sort,
+    /// The smallest first.
+    pub(crate) ascending: bool,
+}
+
+/// Between which two rows of a list a page ends: after the one with this value and id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Of the column that the list is ordered by.
+    pub(crate) value: i64,
+    /// The recording.
+    pub(crate) id: String,
+}
+
+/// Part of a list.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// At most as many as were asked for.
+    pub(crate) rows: Vec<RecordingRow>,
+    /// Where the next page begins, if there may be one.
+    pub(crate) next: Option<Place>,
+}
+
+impl Database {
+    /// A page of at most `limit` rows after `after`.
+    pub(crate) async fn list(
+        &self,
+        list: &List,
+        after: Option<&Place>,
+        limit: u32,
+    ) -> Result<Page, DatabaseError> {
+        let mut end = None;
+        if list.is_searched() {
+            let statement = list.end_of_stretch(after);
+            let row = sqlx::query_with(AssertSqlSafe(statement.text), statement.arguments)
+                .fetch_optional(&self.pool)
+                .await?;
+            if let Some(row) = row {
+                end = Some(Place {
+                    value: row.try_get("k")?,
+                    id: row.try_get("id")?,
+                });
+            }
+        }
+        let limit = limit as usize;
+        let search = list.search.as_deref().map(Search::new);
+        let wide = search.filter(Search::is_wide);
+        // One row more than asked for tells whether there is a next page. Of what a wide pattern finds, few may be
+        // meant: all of the stretch is looked at.
+        let most = match &wide {
+            Some(_) => usize::try_from(STRETCH).unwrap_or(usize::MAX),
+            None => limit,
+        };
+        let statement = list.page(after, end.as_ref(), most.saturating_add(1));
+        let mut rows: Vec<RecordingRow> =
+            sqlx::query_as_with(AssertSqlSafe(statement.text), statement.arguments)
+                .fetch_all(&self.pool)
+                .await?;
+        if let Some(search) = wide {
+            rows.retain(|row| {
+                let texts = [&row.id, &row.session_id, &row.filename];
+                let mut texts = texts.into_iter().chain(&row.username);
+                texts.any(|text| search.finds(text))
+            });
+        }
+        let next = if rows.len() > limit {
+            rows.truncate(limit);
+            rows.last().map(|row| list.place(row))
+        } else {
+            end
+        };
+        Ok(Page { rows, next })
+    }
+}
+
+/// A statement and what it takes.
+#[derive(Default)]
+struct Statement {
+    text: String,
+    arguments: AnyArguments,
+}
+
+impl Statement {
+    /// Adds a value; gives its name.
+    fn bind<'t, T>(&mut self, value: T) -> String
+    where
+        T: sqlx::Encode<'t, sqlx::Any> + sqlx::Type<sqlx::Any>,
+    {
+        // Texts and whole numbers always encode.
+        let _ = self.arguments.add(value);
+        format!("${}", self.arguments.len())
+    }
+}
+
+/// One side of a range of places.
+#[derive(Clone, Copy)]
+struct Bound<'a> {
+    value: i64,
+    id: &'a str,
+    comparison: &'static str,
+}
+
+impl List {
+    /// The place of a row in this list.
+    pub(crate) fn place(&self, row: &RecordingRow) -> Place {
+        Place {
+            value: match self.sort {
+                Sort::Created => row.created_ms,
+                Sort::Duration => row.duration_ms,
+                Sort::Size => row.size_bytes,
+            },
+            id: row.id.clone(),
+        }
+    }
+
+    /// Whether no index leaves out all that is not wanted.
+    fn is_searched(&self) -> bool {
+        self.search.is_some() || self.checks_time() || self.checks_protection()
+    }
+
+    /// In the order of time a time is a place.
+    fn checks_time(&self) -> bool {
+        self.sort != Sort::Created && (self.from_ms.is_some() || self.to_ms.is_some())
+    }
+
+    /// Those that are protected have an index in the order of time.
+    fn checks_protection(&self) -> bool {
+        match self.protected {
+            None => false,
+            Some(true) => self.sort != Sort::Created,
+            Some(false) => true,
+        }
+    }
+
+    /// The last place of the stretch that is looked at, if the list goes on after it.
+    fn end_of_stretch(&self, after: Option<&Place>) -> Statement {
+        let mut statement = Statement::default();
+        self.places(&mut statement, after, None, false);
+        statement.text += &format!(" LIMIT 1 OFFSET {}", STRETCH - 1);
+        statement
+    }
+
+    /// The rows after `after`, up to and with `end`.
+    fn page(&self, after: Option<&Place>, end: Option<&Place>, limit: usize) -> Statement {
+        let mut statement = Statement {
+            text: format!("{SELECT} JOIN ("),
+            ..Statement::default()
+        };
+        self.places(&mut statement, after, end, true);
+        let direction = self.direction();
+        statement.text += &format!(
+            " LIMIT {limit}) AS p ON p.id = r.id ORDER BY p.k {direction}, p.id {direction}"
+        );
+        statement
+    }
+
+    /// The value and id of each recording in order: from an index alone, unless it is `searched`.
+    fn places(
+        &self,
+        statement: &mut Statement,
+        after: Option<&Place>,
+        end: Option<&Place>,
+        searched: bool,
+    ) {
+        let column = self.sort.column();
+        let mut same = String::new();
+        for (name, wanted) in [("user_id", &self.user_id), ("session_id", &self.session_id)] {
+            if let Some(wanted) = wanted {
+                let value = statement.bind(wanted.clone());
+                same += &format!(" AND r.{name} = {value}");
+            }
+        }
+        if self.protected == Some(true) && !self.checks_protection() {
+            same += " AND r.protected = 1";
+        }
+        for bound in self.bounds(after, end) {
+            let value = statement.bind(bound.value);
+            let id = statement.bind(bound.id.to_owned());
+            same += &format!(
+                " AND (r.{column}, r.id) {} ({value}, {id})",
+                bound.comparison
+            );
+        }
+        if searched {
+            self.checks(statement, &mut same);
+        }
+        let statuses = if self.statuses.is_empty() {
+            &STATUSES[..]
+        } else {
+            &self.statuses
+        };
+        let direction = self.direction();
+        let order = format!("ORDER BY k {direction}, id {direction}");
+        // Ordered within, so that PostgreSQL sees that it can merge; SQLite sees that anyway.
+        let ranges: Vec<String> = statuses
+            .iter()
+            .map(|status| {
+                format!(
+                    "SELECT k, id FROM (SELECT r.{column} AS k, r.id AS id FROM recordings AS r \
+                     WHERE r.kind <> 'partial' AND r.part_of IS NULL AND r.status = '{}'{same} {order}) AS {0}",
+                    status_to_text(*status)
+                )
+            })
+            .collect();
+        statement.text += &format!("{} {order}", ranges.join(" UNION ALL "));
+    }
+
+    /// At most one lower and one upper bound, the narrowest: an index can follow only one of each.
+    fn bounds<'a>(&self, after: Option<&'a Place>, end: Option<&'a Place>) -> Vec<Bound<'a>> {
+        let time = |ms: Option<i64>, comparison| {
+            ms.filter(|_| self.sort == Sort::Created)
+                .map(|value| Bound {
+                    value,
+                    id: "",
+                    comparison,
+                })
+        };
+        let at = |place: Option<&'a Place>, comparison| {
+            place.map(|place| Bound {
+                value: place.value,
+                id: place.id.as_str(),
+                comparison,
+            })
+        };
+        let (from, to) = (time(self.from_ms, ">="), time(self.to_ms, "<"));
+        let (lower, upper) = if self.ascending {
+            ([at(after, ">"), from], [at(end, "<="), to])
+        } else {
+            ([at(end, ">="), from], [at(after, "<"), to])
+        };
+        let key = |bound: &Bound<'a>| (bound.value, bound.id);
+        let lower = lower.into_iter().flatten().max_by_key(key);
+        let upper = upper.into_iter().flatten().min_by_key(key);
+        lower.into_iter().chain(upper).collect()
+    }
+
+    /// What is checked row by row.
+    fn checks(&self, statement: &mut Statement, conditions: &mut String) {
+        if self.checks_time() {
+            for (limit, comparison) in [(self.from_ms, ">="), (self.to_ms, "<")] {
+                if let Some(limit) = limit {
+                    let value = statement.bind(limit);
+                    *conditions += &format!(" AND r.created_ms {comparison} {value}");
+                }
+            }
+        }
+        if let (true, Some(protected)) = (self.checks_protection(), self.protected) {
+            *conditions += &format!(" AND r.protected = {}", i64::from(protected));
+        }
+        if let Some(search) = &self.search {
+            let pattern = statement.bind(Search::new(search).pattern());
+            let has = |column| format!("lower({column}) LIKE {pattern} ESCAPE '!'");
+            *conditions += &format!(
+                " AND ({} OR {} OR {} OR r.user_id IN (SELECT id FROM users WHERE {}))",
+                has("r.id"),
+                has("r.session_id"),
+                has("r.filename"),
+                has("username"),
+            );
+        }
+    }
+
+    fn direction(&self) -> &'static str {
+        if self.ascending { "ASC" } else { "DESC" }
+    }
+}
+
+#[cfg(test)]
+#[path = "lists/tests.rs"]
+mod tests;

@@ -1,0 +1,274 @@
+use std::collections::BTreeSet;
+
+use super::super::testing::database;
+use super::*;
+use crate::db::pool::is_sqlite;
+
+const USERS: i64 = 3;
+
+/// Rows with many equal values, so that the id decides.
+async fn seed(database: &Database, rows: i64) {
+    for user in 0..USERS {
+        sqlx::query("INSERT INTO users (id, username, username_key, password_hash, roles, created_ms) VALUES ($1, $2, $3, '', 'user', 0)")
+            .bind(format!("user-{user}"))
+            .bind(format!("Name_{user}"))
+            .bind(format!("name_{user}"))
+            .execute(&database.pool)
+            .await
+            .unwrap();
+    }
+    let text = "WITH RECURSIVE n(i) AS (SELECT CAST($1 AS BIGINT) UNION ALL SELECT i - 1 FROM n WHERE i > 1) \
+        INSERT INTO recordings (id, session_id, user_id, filename, size_bytes, duration_ms, storage_backend, \
+        storage_path, status, kind, protected, created_ms, part_of, part) \
+        SELECT 'id-' || CAST(i * 7919 % 100003 AS TEXT), 'session-' || CAST(i % 11 AS TEXT), 'user-' || CAST(i % 3 AS TEXT), \
+        'Talk 100% ' || CAST(i % 13 AS TEXT) || '.webm', i % 17 * 1000, i % 19 * 1000, 'local', '', \
+        CASE i % 8 WHEN 0 THEN 'failed' WHEN 1 THEN 'processing' WHEN 2 THEN 'recording' ELSE 'ready' END, \
+        CASE i % 23 WHEN 0 THEN 'partial' WHEN 1 THEN 'final' ELSE 'recording' END, \
+        CASE i % 5 WHEN 0 THEN 1 ELSE 0 END, i / 4 * 1000, \
+        CASE WHEN i > 40 AND i % 29 = 0 THEN 'id-7919' END, i FROM n";
+    // SQLite has the recursion before INSERT, PostgreSQL as well.
+    sqlx::query(text)
+        .bind(rows)
+        .execute(&database.pool)
+        .await
+        .unwrap();
+}
+
+/// Every combination of what a list can be restricted by, and every order.
+fn lists() -> Vec<List> {
+    let mut lists = Vec::new();
+    for number in 0..1_152 {
+        let mut rest = number;
+        let mut choose = |choices: usize| {
+            let choice = rest % choices;
+            rest /= choices;
+            choice
+        };
+        lists.push(List {
+            ascending: choose(2) == 1,
+            sort: [Sort::Created, Sort::Duration, Sort::Size][choose(3)],
+            user_id: [None, Some("user-1".to_owned())][choose(2)].clone(),
+            session_id: [None, Some("session-4".to_owned())][choose(2)].clone(),
+            statuses: [
+                vec![],
+                vec![RecordingStatus::Ready],
+                vec![RecordingStatus::Failed, RecordingStatus::Recording],
+                vec![RecordingStatus::Uploading],
+            ][choose(4)]
+            .clone(),
+            protected: [None, Some(true), Some(false)][choose(3)],
+            from_ms: [None, Some(20_000)][choose(2)],
+            to_ms: None,
+            search: [None, Some("100% 1".to_owned())][choose(2)].clone(),
+        });
+        if let Some(list) = lists.last_mut().filter(|list| list.from_ms.is_some()) {
+            list.to_ms = Some(60_000);
+        }
+    }
+    lists
+}
+
+/// The same list, made the simple way.
+fn expected(list: &List, all: &[RecordingRow], protected: &BTreeSet<String>) -> Vec<String> {
+    let mut rows: Vec<_> = all
+        .iter()
+        .filter(|row| row.kind != crate::db::UploadKind::Partial)
+        .filter(|row| row.part_of.is_none())
+        .filter(|row| list.user_id.as_ref().is_none_or(|id| *id == row.user_id))
+        .filter(|row| {
+            list.session_id
+                .as_ref()
+                .is_none_or(|id| *id == row.session_id)
+        })
+        .filter(|row| list.statuses.is_empty() || list.statuses.contains(&row.status))
+        .filter(|row| {
+            list.protected
+                .is_none_or(|wanted| wanted == protected.contains(&row.id))
+        })
+        .filter(|row| list.from_ms.is_none_or(|from_ms| row.created_ms >= from_ms))
+        .filter(|row| list.to_ms.is_none_or(|to_ms| row.created_ms < to_ms))
+        .filter(|row| {
+            list.search
+                .as_ref()
+                .is_none_or(|search| row.filename.to_lowercase().contains(&search.to_lowercase()))
+        })
+        .map(|row| list.place(row))
+        .collect();
+    rows.sort_by(|a, b| (a.value, &a.id).cmp(&(b.value, &b.id)));
+    if !list.ascending {
+        rows.reverse();
+    }
+    rows.into_iter().map(|place| place.id).collect()
+}
+
+async fn paged(database: &Database, list: &List, limit: u32) -> Vec<String> {
+    let (mut ids, mut after) = (Vec::new(), None);
+    for _ in 0..1000 {
+        let page = database.list(list, after.as_ref(), limit).await.unwrap();
+        assert!(page.rows.len() <= limit as usize);
+        ids.extend(page.rows.into_iter().map(|row| row.id));
+        after = page.next;
+        if after.is_none() {
+            return ids;
+        }
+    }
+    panic!("a list without an end: {list:?}");
+}
+
+#[tokio::test]
+async fn every_combination_lists_what_a_simple_filter_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(folder.path()).await.unwrap();
+    seed(&database, 300).await;
+    let all: Vec<RecordingRow> = sqlx::query_as(AssertSqlSafe(SELECT))
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
+    let protected: Vec<String> =
+        sqlx::query_scalar("SELECT id FROM recordings WHERE protected = 1")
+            .fetch_all(&database.pool)
+            .await
+            .unwrap();
+    let protected = protected.into_iter().collect();
+    let mut lengths = BTreeSet::new();
+    for list in lists() {
+        let expected = expected(&list, &all, &protected);
+        lengths.insert(expected.len());
+        let found = paged(&database, &list, 25).await;
+        assert_eq!(found, expected, "{list:?}");
+    }
+    assert!(lengths.len() > 40, "the combinations differ: {lengths:?}");
+}
+
+#[tokio::test]
+async fn a_search_finds_ids_sessions_names_and_owners_in_any_case_and_literally() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(folder.path()).await.unwrap();
+    seed(&database, 40).await;
+    for (search, found) in [
+        ("ID-7919", 2),
+        ("session-10", 3),
+        ("NAME_1", 14),
+        ("talk 100% 12", 3),
+        ("name%1", 0),
+        ("Name!", 0),
+        ("_", 39),
+        ("'; DROP TABLE recordings; --", 0),
+    ] {
+        let list = List {
+            search: Some(search.to_owned()),
+            ..List::default()
+        };
+        assert_eq!(paged(&database, &list, 500).await.len(), found, "{search}");
+    }
+}
+
+/// What the database means to do, a line a step, indented as it is nested.
+async fn plan(connection: &mut sqlx::AnyConnection, statement: Statement) -> Vec<String> {
+    let sqlite = is_sqlite(connection);
+    let prefix = if sqlite {
+        "EXPLAIN QUERY PLAN"
+    } else {
+        "EXPLAIN"
+    };
+    let text = format!("{prefix} {}", statement.text);
+    let rows = sqlx::query_with(AssertSqlSafe(text), statement.arguments)
+        .persistent(false)
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap();
+    let column = if sqlite { 3 } else { 0 };
+    rows.iter().map(|row| row.get(column)).collect()
+}
+
+#[tokio::test]
+async fn every_list_is_read_from_an_index_in_its_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(folder.path()).await.unwrap();
+    let mut connection = database.pool.acquire().await.unwrap();
+    if !is_sqlite(&connection) {
+        // The planner prefers to read and sort small tables whole; whether it can do without is the question.
+        for switch in [
+            "enable_seqscan",
+            "enable_bitmapscan",
+            "enable_sort",
+            "enable_incremental_sort",
+        ] {
+            let set = AssertSqlSafe(format!("SET {switch} = off"));
+            sqlx::query(set).execute(&mut *connection).await.unwrap();
+        }
+    }
+    let place = Place {
+        value: 30_000,
+        id: "id-5".to_owned(),
+    };
+    for list in lists() {
+        // A session's recordings are few; by another order than time they are sorted.
+        let sorted = list.session_id.is_some() && list.sort != Sort::Created;
+        for after in [None, Some(&place)] {
+            let mut statements = vec![list.page(after, list.is_searched().then_some(&place), 101)];
+            if list.is_searched() {
+                statements.push(list.end_of_stretch(after));
+            }
+            for statement in statements {
+                let text = statement.text.clone();
+                let plan = plan(&mut connection, statement).await;
+                let read: Vec<_> = plan
+                    .iter()
+                    .filter(|line| {
+                        line.contains("SCAN r") || line.contains("Seq Scan on recordings")
+                    })
+                    .collect();
+                assert!(read.is_empty(), "{text}\n{plan:#?}");
+                // The rows of one page are sorted once more after they were looked up.
+                let page = text.contains(") AS p");
+                let sorts = plan
+                    .iter()
+                    .filter(|line| line.contains("TEMP B-TREE") || line.contains("Sort  ("))
+                    .count();
+                assert!(sorted || sorts <= usize::from(page), "{text}\n{plan:#?}");
+            }
+        }
+    }
+}
+
+/// What the reaper asks every few seconds, and what a session's end asks.
+#[tokio::test]
+async fn what_is_asked_often_reads_no_more_than_it_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(folder.path()).await.unwrap();
+    let mut connection = database.pool.acquire().await.unwrap();
+    if !is_sqlite(&connection) {
+        sqlx::query("SET enable_seqscan = off")
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+    }
+    for text in [
+        "SELECT id FROM recordings AS r WHERE r.deleting = 0 AND r.status IN ('recording', 'uploading', 'processing')",
+        "SELECT id FROM recordings AS r WHERE r.deleting = 1",
+        "SELECT id FROM recordings AS r WHERE r.kind = 'final' AND r.upload_concat = 'x' AND r.deleting = 0",
+        "SELECT id FROM recordings WHERE session_id = 'x' AND kind <> 'partial' AND status IN ('recording', 'uploading')",
+        "SELECT id FROM recordings WHERE user_id = 'x' AND idempotency_key = 'x' \
+         AND status IN ('recording', 'uploading') AND deleting = 0",
+        "UPDATE recordings SET deleting = 1 WHERE deleting = 0 AND final_id IS NOT NULL \
+         AND final_id NOT IN (SELECT id FROM recordings WHERE status IN ('recording', 'uploading', 'processing'))",
+        "UPDATE recordings SET deleting = 1 WHERE deleting = 0 AND kind = 'partial' AND final_id IS NULL AND completed_ms <= 1",
+    ] {
+        let statement = Statement {
+            text: text.to_owned(),
+            ..Statement::default()
+        };
+        let plan = plan(&mut connection, statement).await;
+        let whole: Vec<_> = plan
+            .iter()
+            .filter(|line| {
+                line.contains("Seq Scan")
+                    || (line.contains("SCAN")
+                        && !line.contains("recordings_deleting")
+                        && !line.contains("recordings_open"))
+            })
+            .collect();
+        assert!(whole.is_empty(), "{text}\n{plan:#?}");
+    }
+}

@@ -1,0 +1,214 @@
+//! Connecting, and bringing the schema up to date.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
+
+use super::{Database, DatabaseError};
+use crate::config::DatabaseConfig;
+
+/// Every schema there has been. A migration that was released is never edited again.
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// How long a request waits for a connection before it is told to come again.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// SQLite has one writer; readers do not wait for it.
+const SQLITE_CONNECTIONS: u32 = 4;
+/// Several servers share a PostgreSQL, which takes 100 connections unless told otherwise.
+#[cfg(feature = "postgres")]
+const POSTGRES_CONNECTIONS: u32 = 10;
+
+/// A server that lost its power or its network must not keep its locks for the two hours that TCP takes to
+/// notice: everybody else waits for the end of the audit log's chain. No transaction of ours is ever idle.
+#[cfg(feature = "postgres")]
+const POSTGRES_SESSION: &str = "SET idle_in_transaction_session_timeout = '60s'";
+
+impl Database {
+    /// Connects and brings the schema up to date. Of several servers that start together one does that; the
+    /// others wait for it.
+    pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
+        let database = Self::connect(config).await?;
+        database.migrate(&MIGRATIONS).await?;
+        Ok(database)
+    }
+
+    /// Connects, whatever the schema. A SQLite file is created if need be.
+    pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
+        sqlx::any::install_default_drivers();
+        let pool = match config {
+            DatabaseConfig::Sqlite { file } => sqlite(file).await?,
+            #[cfg(feature = "postgres")]
+            DatabaseConfig::Postgres(config) => postgres(config).await?,
+        };
+        Ok(Self {
+            pool,
+            audited: Arc::default(),
+        })
+    }
+
+    pub(super) async fn migrate(&self, migrations: &Migrator) -> Result<(), DatabaseError> {
+        let mut connection = self.pool.acquire().await?;
+        let result = if is_sqlite(&connection) {
+            // sqlx takes a lock of PostgreSQL's for this, but none of SQLite's.
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let result = migrations.run_direct(None, &mut *transaction, false).await;
+            if result.is_ok() {
+                transaction.commit().await?;
+            }
+            result
+        } else {
+            migrations.run_direct(None, &mut *connection, false).await
+        };
+        result.map_err(migration_failed)
+    }
+}
+
+/// Whether this is SQLite; for the few things that no portable SQL can say.
+pub(super) fn is_sqlite(connection: &AnyConnection) -> bool {
+    connection.backend_name() == "SQLite"
+}
+
+async fn sqlite(path: &Path) -> Result<AnyPool, DatabaseError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+    }
+    close_to_others(path);
+    // SQLite reads `?`, `#` and `%` in the name as parts of a URI.
+    let name: String = path
+        .display()
+        .to_string()
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    Ok(AnyPoolOptions::new()
+        .max_connections(SQLITE_CONNECTIONS)
+        .acquire_timeout(PATIENCE * 2)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                // WAL with FULL: a committed row survives a power cut, as the bytes it speaks of do.
+                for pragma in [
+                    "PRAGMA journal_mode = WAL",
+                    "PRAGMA synchronous = FULL",
+                    "PRAGMA busy_timeout = 10000",
+                    "PRAGMA foreign_keys = ON",
+                    // A container with a read-only root has no folder for temporary files, which migrations need.
+                    "PRAGMA temp_store = MEMORY",
+                ] {
+                    connection.execute(pragma).await?;
+                }
+                Ok(())
+            })
+        })
+        .connect(&format!("sqlite://{name}?mode=rwc"))
+        .await?)
+}
+
+/// Takes the rights of others from a database that an earlier version made: it holds password hashes and the secret
+/// that signs tokens. SQLite gives the journal beside it the same rights.
+fn close_to_others(path: &Path) {
+    #[cfg(unix)]
+    for suffix in ["", "-wal", "-shm"] {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        let Ok(metadata) = std::fs::metadata(&file) else {
+            continue;
+        };
+        let mode = metadata.permissions().mode();
+        if !metadata.is_file() || mode & 0o007 == 0 {
+            continue;
+        }
+        let permissions = std::fs::Permissions::from_mode(mode & 0o770);
+        match std::fs::set_permissions(&file, permissions) {
+            Ok(()) => tracing::info!(?file, "others can no longer read the database"),
+            Err(error) => tracing::warn!(?file, "others may read the database: {error}"),
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(config: &crate::config::PostgresConfig) -> Result<AnyPool, DatabaseError> {
+    // The pool would try again and again, and forget why it was in vain.
+    let first = tokio::time::timeout(PATIENCE * 2, AnyConnection::connect(config.url()))
+        .await
+        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        .map_err(|error| refused(error, config))?;
+    first.close().await?;
+    Ok(AnyPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(PATIENCE)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                connection.execute(POSTGRES_SESSION).await?;
+                Ok(())
+            })
+        })
+        .connect_lazy(config.url())?)
+}
+
+/// What to do about a connection that is not made.
+#[cfg(feature = "postgres")]
+fn refused(error: sqlx::Error, config: &crate::config::PostgresConfig) -> DatabaseError {
+    let advice = match &error {
+        sqlx::Error::Database(inner) => match inner.code().as_deref() {
+            // https://www.postgresql.org/docs/current/errcodes-appendix.html
+            Some("28P01" | "28000") => {
+                "the user name or the password is wrong, or pg_hba.conf does not let them in"
+            }
+            Some("3D000") => {
+                "there is no such database; create it: CREATE DATABASE name OWNER user"
+            }
+            Some("42501") => {
+                "the user may not connect to it: GRANT CONNECT ON DATABASE name TO user"
+            }
+            Some("53300") => {
+                "it has no connection left: raise max_connections, or run fewer servers"
+            }
+            _ => "it does not let us in",
+        },
+        sqlx::Error::Tls(_) => "TLS cannot be agreed on; see sslmode and sslrootcert",
+        sqlx::Error::PoolTimedOut => {
+            "it does not answer; are host and port right, and does a firewall let us through?"
+        }
+        _ => "it cannot be reached; does it run, and are host and port right?",
+    };
+    DatabaseError::Start {
+        advice: format!("{config}: {advice}"),
+        source: error,
+    }
+}
+
+fn migration_failed(error: MigrateError) -> DatabaseError {
+    let advice = match &error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
+            "a newer version of this program has used it; run that version, or restore a backup from before"
+        }
+        MigrateError::VersionMismatch(_) => {
+            "an unreleased version of this program made it; start with a new database"
+        }
+        MigrateError::Execute(sqlx::Error::Database(inner))
+        | MigrateError::ExecuteMigration(sqlx::Error::Database(inner), _)
+            if inner.code().as_deref() == Some("42501") =>
+        {
+            "the user may not create tables: GRANT CREATE, USAGE ON SCHEMA public TO user"
+        }
+        _ => "its schema cannot be brought up to date",
+    };
+    let source = match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error,
+        other => sqlx::Error::Migrate(Box::new(other)),
+    };
+    DatabaseError::Start {
+        advice: advice.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+use super::super::testing::{at_most, database, growing, person};
+use super::super::{Action, Actor, AuditEvent, Changed, DatabaseError};
+use super::*;
+
+fn plan(row: &RecordingRow) -> Completion {
+    Completion {
+        left_out: None,
+        upload_length: 10,
+        failure: None,
+        size_bytes: 20,
+        duration_ms: 30,
+        format: "webm",
+        was_named: row.filename.clone(),
+        filename: "first.webm".to_owned(),
+        storage_path: format!("{}.webm", row.id),
+        interrupted: false,
+    }
+}
+
+#[tokio::test]
+async fn a_finish_does_not_take_back_a_new_name() -> Result<(), DatabaseError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = database(folder.path()).await?;
+    for (id, renamed, expected) in [
+        ("renamed", Some("second.webm"), "second.webm"),
+        ("left alone", None, "first.webm"),
+    ] {
+        let row = growing(id);
+        assert_eq!(
+            database.insert_recording(&row, at_most(10)).await?,
+            Insertion::Done
+        );
+        // Between the moment a finish was planned and the moment it is written down.
+        let plan = plan(&row);
+        if renamed.is_some() {
+            let actor = Actor::system();
+            let event = AuditEvent::done(&actor, Action::Change, id);
+            let change = database.change_recording(id, None, renamed, None, &event, 2);
+            assert_eq!(change.await?, Changed::Done);
+        }
+        assert!(database.mark_processing(id, &plan, None).await?);
+        assert!(database.mark_complete(id, 3).await?);
+        assert!(
+            !database.mark_complete(id, 4).await?,
+            "only one completes it"
+        );
+        let row = database.recording(id).await?.expect("it is there");
+        assert_eq!(
+            (row.filename.as_str(), row.completed_ms),
+            (expected, Some(3))
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_its_lease_nobody_plans_an_end() -> Result<(), DatabaseError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = database(folder.path()).await?;
+    let row = growing("id");
+    assert_eq!(
+        database.insert_recording(&row, at_most(10)).await?,
+        Insertion::Done
+    );
+    assert!(!database.mark_processing("id", &plan(&row), Some(1)).await?);
+    let row = database.recording("id").await?.expect("it is there");
+    assert_eq!(row.status, RecordingStatus::Recording);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_race_opens_no_more_uploads_than_one_person_may() -> Result<(), DatabaseError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = database(folder.path()).await?;
+    for round in 0..20 {
+        let user = person(&format!("u{round}"));
+        database.insert_user(&user).await?;
+        let inserts = (0..12).map(|number| {
+            let (database, user_id) = (database.clone(), user.id.clone());
+            tokio::spawn(async move {
+                let row = RecordingRow {
+                    user_id,
+                    ..growing(&format!("{round}-{number}"))
+                };
+                database.insert_recording(&row, at_most(3)).await
+            })
+        });
+        let mut inserted = 0;
+        for done in futures_util::future::join_all(inserts).await {
+            inserted += usize::from(done.expect("no panic")? == Insertion::Done);
+        }
+        assert_eq!(inserted, 3);
+        assert_eq!(database.open_uploads(&user.id, "").await?.of_user, 3);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_race_opens_one_upload_for_one_key() -> Result<(), DatabaseError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = database(folder.path()).await?;
+    database.insert_user(&person("bob")).await?;
+    // Whose row can be locked, and whose cannot.
+    for user_id in ["bob", "ann"] {
+        let inserts = (0..12).map(|number| {
+            let database = database.clone();
+            tokio::spawn(async move {
+                let row = keyed(&format!("{user_id}-{number}"), user_id, "key");
+                (database.insert_recording(&row, at_most(3)).await, row.id)
+            })
+        });
+        let (mut made, mut told) = (Vec::new(), Vec::new());
+        for done in futures_util::future::join_all(inserts).await {
+            match done.expect("no panic") {
+                (Ok(Insertion::Known(id)), _) => told.push(id),
+                (Ok(Insertion::Done), id) => made.push(id),
+                (other, _) => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(made.len(), 1, "{made:?}");
+        assert!(told.iter().all(|id| *id == made[0]), "{made:?} {told:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_is_free_again_when_its_upload_is_not_open_any_more() -> Result<(), DatabaseError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = database(folder.path()).await?;
+    let first = keyed("first", "ann", "key");
+    assert_eq!(
+        database.insert_recording(&first, at_most(10)).await?,
+        Insertion::Done
+    );
+    let known = Insertion::Known("first".to_owned());
+    let again = keyed("again", "ann", "key");
+    assert_eq!(database.insert_recording(&again, at_most(10)).await?, known);
+    // Even where there would be no room for another one.
+    assert_eq!(database.insert_recording(&again, at_most(1)).await?, known);
+    assert!(database.mark_uploading("first").await?);
+    assert_eq!(database.insert_recording(&again, at_most(10)).await?, known);
+    for other in [keyed("other", "ann", "other"), keyed("bobs", "bob", "key")] {
+        assert_eq!(
+            database.insert_recording(&other, at_most(10)).await?,
+            Insertion::Done
+        );
+    }
+    // Complete.
+    assert!(
+        database
+            .mark_processing("first", &plan(&first), None)
+            .await?
+    );
+    assert_eq!(
+        database.insert_recording(&again, at_most(10)).await?,
+        Insertion::Done
+    );
+    assert!(database.mark_complete("first", 2).await?);
+    // On its way out.
+    database.mark_deleting("again").await?;
+    let third = keyed("third", "ann", "key");
+    assert_eq!(
+        database.insert_recording(&third, at_most(10)).await?,
+        Insertion::Done
+    );
+    assert!(database.delete_recording("third").await?);
+    assert_eq!(database.upload_with("ann", Some("key")).await?, None);
+    Ok(())
+}
+
+fn keyed(id: &str, user_id: &str, key: &str) -> RecordingRow {
+    RecordingRow {
+        user_id: user_id.to_owned(),
+        idempotency_key: Some(key.to_owned()),
+        ..growing(id)
+    }
+}

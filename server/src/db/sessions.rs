@@ -1,0 +1,250 @@
+//! Sessions.
+
+use sortie_api::SessionStatus;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit, nonsense};
+
+/// A session as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SessionRow {
+    /// Unique and never reused.
+    pub(crate) id: String,
+    /// The owner.
+    pub(crate) user_id: String,
+    /// What is being watched.
+    pub(crate) app_id: String,
+    /// Where it is in its life.
+    pub(crate) status: SessionStatus,
+    /// Its user has stopped a recording by hand: none starts by itself any more.
+    pub(crate) auto_declined: bool,
+    /// Created at.
+    pub(crate) created_ms: i64,
+    /// Ended at.
+    pub(crate) ended_ms: Option<i64>,
+}
+
+fn status_to_text(status: SessionStatus) -> &'static str {
+    match status {
+        SessionStatus::Creating => "creating",
+        SessionStatus::Running => "running",
+        SessionStatus::Stopped => "stopped",
+        SessionStatus::Expired => "expired",
+        SessionStatus::Failed => "failed",
+    }
+}
+
+fn status_from_text(text: &str) -> Result<SessionStatus, sqlx::Error> {
+    Ok(match text {
+        "creating" => SessionStatus::Creating,
+        "running" => SessionStatus::Running,
+        "stopped" => SessionStatus::Stopped,
+        "expired" => SessionStatus::Expired,
+        "failed" => SessionStatus::Failed,
+        _ => return Err(nonsense("sessions.status", text)),
+    })
+}
+
+impl<'r> sqlx::FromRow<'r, AnyRow> for SessionRow {
+    fn from_row(row: &'r AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            user_id: row.try_get("user_id")?,
+            app_id: row.try_get("app_id")?,
+            status: status_from_text(row.try_get("status")?)?,
+            auto_declined: row.try_get::<i64, _>("auto_declined")? != 0,
+            created_ms: row.try_get("created_ms")?,
+            ended_ms: row.try_get("ended_ms")?,
+        })
+    }
+}
+
+impl SessionRow {
+    /// Whether it is to be recorded without being asked, when auto-record is as it is.
+    pub(crate) fn auto_record(&self, on: bool) -> bool {
+        on && self.status == SessionStatus::Running && !self.auto_declined
+    }
+}
+
+const COLUMNS: &str = "id, user_id, app_id, status, auto_declined, created_ms, ended_ms";
+
+/// Which sessions to list; what is absent does not matter.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SessionFilter {
+    /// Whose.
+    pub(crate) user_id: Option<String>,
+    /// Where in their life.
+    pub(crate) status: Option<SessionStatus>,
+}
+
+impl Database {
+    /// Adds a session.
+    pub(crate) async fn insert_session(
+        &self,
+        session: &SessionRow,
+        actor: &Actor,
+    ) -> Result<(), DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query(
+            "INSERT INTO sessions (id, user_id, app_id, status, created_ms, ended_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(&session.id)
+        .bind(&session.user_id)
+        .bind(&session.app_id)
+        .bind(status_to_text(session.status))
+        .bind(session.created_ms)
+        .bind(session.ended_ms)
+        .execute(&mut *transaction)
+        .await?;
+        let event = AuditEvent::done(actor, Action::SessionCreate, &session.id);
+        let event = event.detail(status_to_text(session.status));
+        audit::append(&mut transaction, session.created_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(())
+    }
+
+    /// The session with this id.
+    pub(crate) async fn session(&self, id: &str) -> Result<Option<SessionRow>, DatabaseError> {
+        let sql = format!("SELECT {COLUMNS} FROM sessions WHERE id = $1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?)
+    }
+
+    /// One page, newest first, after `cursor` (the last row's creation and id).
+    pub(crate) async fn sessions(
+        &self,
+        filter: &SessionFilter,
+        cursor: Option<(i64, &str)>,
+        limit: u32,
+    ) -> Result<Vec<SessionRow>, DatabaseError> {
+        let (created_ms, id) = cursor.unwrap_or((i64::MAX, ""));
+        let mut sql = format!("SELECT {COLUMNS} FROM sessions WHERE (created_ms, id) < ($1, $2)");
+        let values: Vec<_> = [
+            ("user_id", filter.user_id.as_deref()),
+            ("status", filter.status.map(status_to_text)),
+        ]
+        .into_iter()
+        .filter_map(|(column, value)| Some((column, value?)))
+        .collect();
+        for (at, (column, _)) in values.iter().enumerate() {
+            sql += &format!(" AND {column} = ${}", at + 3);
+        }
+        sql += &format!(
+            " ORDER BY created_ms DESC, id DESC LIMIT ${}",
+            values.len() + 3
+        );
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(created_ms)
+            .bind(id.to_owned());
+        for (_, value) in values {
+            query = query.bind(value.to_owned());
+        }
+        Ok(query.bind(i64::from(limit)).fetch_all(&self.pool).await?)
+    }
+
+    /// Brings a session that has not ended into another state; `false` if it has ended, is in that state already,
+    /// or there is none. Nothing leads back to `creating`.
+    pub(crate) async fn change_session(
+        &self,
+        id: &str,
+        status: SessionStatus,
+        actor: &Actor,
+        now_ms: i64,
+    ) -> Result<bool, DatabaseError> {
+        let (from, ended_ms) = match status {
+            SessionStatus::Creating => return Ok(false),
+            SessionStatus::Running => ("'creating'", None),
+            SessionStatus::Stopped | SessionStatus::Expired | SessionStatus::Failed => {
+                ("'creating', 'running'", Some(now_ms))
+            }
+        };
+        let sql = format!(
+            "UPDATE sessions SET status = $1, ended_ms = $2 WHERE id = $3 AND status IN ({from})"
+        );
+        let mut transaction = self.pool.begin().await?;
+        let done = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(status_to_text(status))
+            .bind(ended_ms)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        let event = AuditEvent::done(actor, Action::SessionChange, id);
+        let event = event.detail(status_to_text(status));
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(true)
+    }
+
+    /// Its user has stopped a recording by hand, so none starts by itself any more in a session that runs; `false`
+    /// if that was known.
+    pub(crate) async fn decline_auto_record(
+        &self,
+        id: &str,
+        actor: &Actor,
+        now_ms: i64,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        let done = sqlx::query(
+            "UPDATE sessions SET auto_declined = 1 WHERE id = $1 AND auto_declined = 0 AND status = 'running'",
+        )
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        let event = AuditEvent::done(actor, Action::SessionChange, id);
+        let event = event.detail("stopped by hand: no recording starts by itself any more");
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(true)
+    }
+
+    /// Removes a session; its recordings stay.
+    pub(crate) async fn delete_session(
+        &self,
+        session: &SessionRow,
+        actor: &Actor,
+        now_ms: i64,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        let done = sqlx::query("DELETE FROM sessions WHERE id = $1")
+            .bind(&session.id)
+            .execute(&mut *transaction)
+            .await?;
+        if done.rows_affected() != 1 {
+            return Ok(false);
+        }
+        // Whose it was: the row can no longer say, and the events are for its owner.
+        let event = AuditEvent::done(actor, Action::SessionDelete, &session.id);
+        let event = event.detail(&session.user_id);
+        audit::append(&mut transaction, now_ms, &event).await?;
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(true)
+    }
+
+    /// Open recordings of sessions that have ended, and when those did; `None` if the session is gone. Whatever
+    /// the reason, the server or the time of its end: the rows say it all.
+    pub(crate) async fn open_recordings_of_ended_sessions(
+        &self,
+    ) -> Result<Vec<String>, DatabaseError> {
+        Ok(sqlx::query_scalar(
+            "SELECT r.id FROM recordings AS r LEFT JOIN sessions AS s ON s.id = r.session_id \
+             WHERE r.status IN ('recording', 'uploading') AND r.kind = 'recording' AND r.deleting = 0 \
+             AND (s.id IS NULL OR s.status IN ('stopped', 'expired', 'failed')) LIMIT 1000",
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+}

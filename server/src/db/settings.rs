@@ -1,0 +1,133 @@
+//! Settings that are changed while the server runs.
+
+use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
+
+use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit};
+
+/// Name of the setting with the wall time that was trusted last, in milliseconds since 1970.
+const TRUSTED_TIME: &str = "clock_trusted_ms";
+
+impl Database {
+    /// Sets a setting unless it is set already; answers the value in force. Two servers that start
+    /// together agree on one value.
+    pub(crate) async fn setting_or_insert(
+        &self,
+        name: &str,
+        value: &str,
+    ) -> Result<String, DatabaseError> {
+        sqlx::query(
+            "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(name)
+        .bind(value)
+        .execute(&self.pool)
+        .await?;
+        Ok(
+            sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+                .bind(name)
+                .fetch_one(&self.pool)
+                .await?,
+        )
+    }
+
+    /// Whether sessions are recorded without being asked. Read anew each time: it is in force at once, on every
+    /// server.
+    pub(crate) async fn auto_record(&self) -> Result<bool, DatabaseError> {
+        let value: Option<String> =
+            sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+                .bind(RECORDING_AUTO_RECORD)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(value.as_deref() == Some("true"))
+    }
+
+    /// The threshold of an appliance's disk in percent, 0 for none; `None` as long as nobody has set one.
+    pub(crate) async fn storage_threshold(&self) -> Result<Option<u8>, DatabaseError> {
+        let value: Option<String> =
+            sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+                .bind(STORAGE_THRESHOLD_PERCENT)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(value.and_then(|value| value.parse().ok()))
+    }
+
+    /// The wall time that a server on this database trusted last.
+    pub(crate) async fn trusted_time(&self) -> Result<Option<i64>, DatabaseError> {
+        let value: Option<String> =
+            sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+                .bind(TRUSTED_TIME)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(value.and_then(|value| value.parse().ok()))
+    }
+
+    /// The same; of a database in which none is written down yet, the time of the newest row of the audit log.
+    pub(crate) async fn last_trusted_time(&self) -> Result<Option<i64>, DatabaseError> {
+        if let Some(trusted_ms) = self.trusted_time().await? {
+            return Ok(Some(trusted_ms));
+        }
+        Ok(
+            sqlx::query_scalar("SELECT at_ms FROM audit ORDER BY seq DESC LIMIT 1")
+                .fetch_optional(&self.pool)
+                .await?,
+        )
+    }
+
+    /// Writes down a wall time that is trusted.
+    pub(crate) async fn set_trusted_time(&self, now_ms: i64) -> Result<(), DatabaseError> {
+        sqlx::query(
+            "INSERT INTO settings (name, value) VALUES ($1, $2) \
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(TRUSTED_TIME)
+        .bind(now_ms.to_string())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Changes settings, all or none, and writes down each that has another value now.
+    pub(crate) async fn change_settings(
+        &self,
+        changes: &Settings,
+        actor: &Actor,
+        at_ms: i64,
+    ) -> Result<(), DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        for (name, value) in changes {
+            // A row that exists is locked by it: of two that change a setting, the second sees the first's value.
+            sqlx::query(
+                "INSERT INTO settings (name, value) VALUES ($1, '') \
+                 ON CONFLICT (name) DO UPDATE SET value = settings.value",
+            )
+            .bind(name)
+            .execute(&mut *transaction)
+            .await?;
+            let before: String = sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
+                .bind(name)
+                .fetch_one(&mut *transaction)
+                .await?;
+            if before == *value {
+                continue;
+            }
+            sqlx::query("UPDATE settings SET value = $1 WHERE name = $2")
+                .bind(value)
+                .bind(name)
+                .execute(&mut *transaction)
+                .await?;
+            let detail = format!(
+                "{} → {value}",
+                if before.is_empty() {
+                    "not set"
+                } else {
+                    &before
+                }
+            );
+            let event = AuditEvent::done(actor, Action::SettingsChange, name).detail(&detail);
+            audit::append(&mut transaction, at_ms, &event).await?;
+        }
+        transaction.commit().await?;
+        self.tell_of_audit();
+        Ok(())
+    }
+}

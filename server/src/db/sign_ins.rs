@@ -1,0 +1,323 @@
+//! Sign-ins. A row is alive while its generation is its user's: what ends all sign-ins of a user increments that, in
+//! the same statement that changes the password or disables the account. A sign-in that is inserted meanwhile has
+//! the generation that its password was verified with, and is dead.
+
+use super::{Database, DatabaseError, RefreshTokenRow};
+
+const COLUMNS: &str = "sign_ins.id, sign_ins.user_id, sign_ins.created_ms, sign_ins.last_used_ms, \
+     sign_ins.address, sign_ins.user_agent";
+
+/// Joins a sign-in with its user and leaves out dead ones.
+const ALIVE: &str = "JOIN users ON users.id = sign_ins.user_id AND users.generation = sign_ins.generation \
+     AND users.disabled = 0";
+
+/// The most sign-ins in a list.
+const LIST_MAX: i64 = 500;
+
+/// A sign-in as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct SignInRow {
+    /// Unique and never reused; the family of its refresh tokens.
+    pub(crate) id: String,
+    /// Its user's id.
+    pub(crate) user_id: String,
+    /// Unix time in ms of the sign-in.
+    pub(crate) created_ms: i64,
+    /// Unix time in ms of the last use, to about a minute.
+    pub(crate) last_used_ms: i64,
+    /// IP address of the sign-in or of the last refresh; may be empty.
+    pub(crate) address: String,
+    /// `User-Agent` of the sign-in or of the last refresh; may be empty.
+    pub(crate) user_agent: String,
+}
+
+/// Outcome of exchanging a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rotation {
+    /// The token is spent and its successor stored.
+    Done,
+    /// Another request has spent the token, or it is gone.
+    Spent,
+    /// The sign-in has ended.
+    Ended,
+}
+
+/// Times of servers on one database may differ by this much.
+const FUTURE_LEEWAY_MS: i64 = 5 * 60 * 1000;
+
+impl Database {
+    /// Stores a new sign-in with its first refresh token; `false` if its user is gone, disabled or of another
+    /// generation than `generation`.
+    pub(crate) async fn insert_sign_in(
+        &self,
+        row: &SignInRow,
+        token: &RefreshTokenRow,
+        generation: i64,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        let done = sqlx::query(
+            "INSERT INTO sign_ins (id, user_id, generation, created_ms, last_used_ms, address, user_agent) \
+             SELECT $1, users.id, users.generation, $2, $3, $4, $5 FROM users \
+             WHERE users.id = $6 AND users.disabled = 0 AND users.generation = $7",
+        )
+        .bind(&row.id)
+        .bind(row.created_ms)
+        .bind(row.last_used_ms)
+        .bind(&row.address)
+        .bind(&row.user_agent)
+        .bind(&row.user_id)
+        .bind(generation)
+        .execute(&mut *transaction)
+        .await?;
+        if done.rows_affected() != 1 {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        token.insert().execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// The sign-in with this id, if it is alive.
+    pub(crate) async fn sign_in(&self, id: &str) -> Result<Option<SignInRow>, DatabaseError> {
+        // PostgreSQL refuses a text with NUL.
+        if id.contains('\0') {
+            return Ok(None);
+        }
+        let sql = format!("SELECT {COLUMNS} FROM sign_ins {ALIVE} WHERE sign_ins.id = $1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?)
+    }
+
+    /// A user's living sign-ins, the last used first.
+    pub(crate) async fn sign_ins_of(&self, user_id: &str) -> Result<Vec<SignInRow>, DatabaseError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM sign_ins {ALIVE} WHERE sign_ins.user_id = $1 \
+             ORDER BY sign_ins.last_used_ms DESC, sign_ins.id DESC LIMIT {LIST_MAX}"
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(user_id)
+            .fetch_all(&self.pool)
+            .await?)
+    }
+
+    /// Spends a refresh token and stores its successor, in one transaction.
+    pub(crate) async fn rotate_refresh_token(
+        &self,
+        spent_hash: &str,
+        successor: &RefreshTokenRow,
+        address: &str,
+        user_agent: &str,
+    ) -> Result<Rotation, DatabaseError> {
+        let now_ms = successor.created_ms;
+        let mut transaction = self.pool.begin().await?;
+        // First the token: of two requests with the same one the second waits here.
+        let spent = sqlx::query(
+            "UPDATE refresh_tokens SET spent_ms = $1 WHERE token_hash = $2 AND spent_ms IS NULL",
+        )
+        .bind(now_ms)
+        .bind(spent_hash)
+        .execute(&mut *transaction)
+        .await?;
+        if spent.rows_affected() != 1 {
+            transaction.rollback().await?;
+            return Ok(Rotation::Spent);
+        }
+        let alive = sqlx::query(
+            "UPDATE sign_ins SET last_used_ms = $1, address = $2, user_agent = $3 \
+             WHERE id = $4 AND generation = \
+             (SELECT users.generation FROM users WHERE users.id = sign_ins.user_id AND users.disabled = 0)",
+        )
+        .bind(now_ms)
+        .bind(address)
+        .bind(user_agent)
+        .bind(&successor.family)
+        .execute(&mut *transaction)
+        .await?;
+        if alive.rows_affected() != 1 {
+            transaction.rollback().await?;
+            return Ok(Rotation::Ended);
+        }
+        successor.insert().execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(Rotation::Done)
+    }
+
+    /// Writes the time of a use, unless that was done after `not_since_ms`.
+    pub(crate) async fn touch_sign_in(
+        &self,
+        id: &str,
+        now_ms: i64,
+        not_since_ms: i64,
+    ) -> Result<(), DatabaseError> {
+        sqlx::query("UPDATE sign_ins SET last_used_ms = $1 WHERE id = $2 AND last_used_ms <= $3")
+            .bind(now_ms)
+            .bind(id)
+            .bind(not_since_ms)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Ends a sign-in; `false` if there is none.
+    pub(crate) async fn end_sign_in(&self, id: &str) -> Result<bool, DatabaseError> {
+        // Two statements, not one transaction: a refresh locks the token first and would deadlock with it. The
+        // first one decides, a token without its sign-in is worth nothing.
+        let done = sqlx::query("DELETE FROM sign_ins WHERE id = $1")
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        sqlx::query("DELETE FROM refresh_tokens WHERE family = $1")
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Ends a user's sign-ins except `keep`, and those that are about to be inserted.
+    pub(crate) async fn end_sign_ins_of(
+        &self,
+        user_id: &str,
+        keep: Option<&str>,
+    ) -> Result<(), DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        let generation: Option<i64> = sqlx::query_scalar(
+            "UPDATE users SET generation = generation + 1 WHERE id = $1 RETURNING generation",
+        )
+        .bind(user_id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let (Some(generation), Some(keep)) = (generation, keep) {
+            keep_sign_in(&mut transaction, user_id, keep, generation).await?;
+        }
+        transaction.commit().await?;
+        self.purge_ended_sign_ins(user_id).await
+    }
+
+    /// Replaces a password, if it is still the one with the hash `verified`, and ends the user's sign-ins except
+    /// `keep`; `false` if the password is another one by now, or the user is gone or disabled.
+    pub(crate) async fn replace_password(
+        &self,
+        user_id: &str,
+        verified: &str,
+        password_hash: &str,
+        keep: Option<&str>,
+    ) -> Result<bool, DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        let generation: Option<i64> = sqlx::query_scalar(
+            "UPDATE users SET password_hash = $1, generation = generation + 1 \
+             WHERE id = $2 AND password_hash = $3 AND disabled = 0 RETURNING generation",
+        )
+        .bind(password_hash)
+        .bind(user_id)
+        .bind(verified)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(generation) = generation else {
+            transaction.rollback().await?;
+            return Ok(false);
+        };
+        if let Some(keep) = keep {
+            keep_sign_in(&mut transaction, user_id, keep, generation).await?;
+        }
+        transaction.commit().await?;
+        self.purge_ended_sign_ins(user_id).await?;
+        Ok(true)
+    }
+
+    /// Stores the same password hashed with other parameters, if it is still the one with the hash `verified`.
+    pub(crate) async fn renew_password_hash(
+        &self,
+        user_id: &str,
+        verified: &str,
+        password_hash: &str,
+    ) -> Result<bool, DatabaseError> {
+        let done =
+            sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
+                .bind(password_hash)
+                .bind(user_id)
+                .bind(verified)
+                .execute(&self.pool)
+                .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Removes a user's sign-ins of earlier generations. They are dead already.
+    pub(crate) async fn purge_ended_sign_ins(&self, user_id: &str) -> Result<(), DatabaseError> {
+        for statement in [
+            "DELETE FROM sign_ins WHERE user_id = $1 AND generation < \
+             (SELECT generation FROM users WHERE id = $2)",
+            "DELETE FROM refresh_tokens WHERE user_id = $1 AND family NOT IN \
+             (SELECT id FROM sign_ins WHERE user_id = $2)",
+        ] {
+            sqlx::query(statement)
+                .bind(user_id)
+                .bind(user_id)
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the lifetimes of sign-ins that a clock ahead has begun or renewed begin now: else they would last for as long
+    /// as it was ahead.
+    pub(crate) async fn bound_future_sign_ins(&self, now_ms: i64) -> Result<(), DatabaseError> {
+        for statement in [
+            "UPDATE sign_ins SET created_ms = $1 WHERE created_ms > $2",
+            "UPDATE sign_ins SET last_used_ms = $1 WHERE last_used_ms > $2",
+            "UPDATE refresh_tokens SET created_ms = $1, expires_ms = $1 + (expires_ms - created_ms), \
+             spent_ms = CASE WHEN spent_ms > $1 THEN $1 ELSE spent_ms END WHERE created_ms > $2",
+        ] {
+            sqlx::query(statement)
+                .bind(now_ms)
+                .bind(now_ms.saturating_add(FUTURE_LEEWAY_MS))
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Removes sign-ins that began before `created_ms` or were last used before `last_used_ms`, and refresh tokens
+    /// that expired before `now_ms`.
+    pub(crate) async fn purge_expired_sign_ins(
+        &self,
+        created_ms: i64,
+        last_used_ms: i64,
+        now_ms: i64,
+    ) -> Result<(), DatabaseError> {
+        sqlx::query("DELETE FROM sign_ins WHERE created_ms < $1")
+            .bind(created_ms)
+            .execute(&self.pool)
+            .await?;
+        sqlx::query("DELETE FROM sign_ins WHERE last_used_ms < $1")
+            .bind(last_used_ms)
+            .execute(&self.pool)
+            .await?;
+        sqlx::query("DELETE FROM refresh_tokens WHERE expires_ms < $1")
+            .bind(now_ms)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Carries a sign-in over into its user's new generation, if it was alive in the one before.
+async fn keep_sign_in(
+    transaction: &mut sqlx::AnyConnection,
+    user_id: &str,
+    id: &str,
+    generation: i64,
+) -> Result<(), DatabaseError> {
+    sqlx::query(
+        "UPDATE sign_ins SET generation = $1 WHERE id = $2 AND user_id = $3 AND generation = $4",
+    )
+    .bind(generation)
+    .bind(id)
+    .bind(user_id)
+    .bind(generation - 1)
+    .execute(transaction)
+    .await?;
+    Ok(())
+}

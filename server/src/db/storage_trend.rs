@@ -1,0 +1,120 @@
+//! How far recordings are that grow, for servers at which they do not.
+
+use sqlx::AssertSqlSafe;
+
+use super::recordings::signed;
+use super::{Database, DatabaseError};
+
+/// Rows of one statement.
+const AT_ONCE: usize = 500;
+
+/// How far a recording is.
+#[derive(Clone, Debug)]
+pub(crate) struct Growth {
+    /// Which one.
+    pub(crate) id: String,
+    /// Bytes that are durable.
+    pub(crate) size_bytes: u64,
+    /// How much playing time they are.
+    pub(crate) duration_ms: u64,
+    /// `webm`, `mkv`, `mp4`, or empty while that is not known.
+    pub(crate) format: &'static str,
+}
+
+impl Database {
+    /// Writes down how far these are. One that is complete or being deleted stays as it is, and one that is known to be
+    /// further already: nothing that was acknowledged goes away.
+    pub(crate) async fn note_growth(&self, grown: &[Growth]) -> Result<(), DatabaseError> {
+        for some in grown.chunks(AT_ONCE) {
+            let rows: Vec<_> = (0..some.len())
+                .map(|row| {
+                    let [id, size, duration, format] = [1, 2, 3, 4].map(|place| row * 4 + place);
+                    format!(
+                        "(CAST(${id} AS TEXT), CAST(${size} AS BIGINT), CAST(${duration} AS BIGINT), CAST(${format} AS TEXT))"
+                    )
+                })
+                .collect();
+            // Both databases call the columns of VALUES so.
+            let sql = format!(
+                "UPDATE recordings SET size_bytes = column2, duration_ms = column3, format = column4 \
+                 FROM (VALUES {}) AS grown WHERE id = column1 AND size_bytes < column2 \
+                 AND status IN ('recording', 'uploading') AND deleting = 0",
+                rows.join(", ")
+            );
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for Growth {
+                id,
+                size_bytes,
+                duration_ms,
+                format,
+            } in some
+            {
+                query = query
+                    .bind(id)
+                    .bind(signed(*size_bytes))
+                    .bind(signed(*duration_ms))
+                    .bind(*format);
+            }
+            query.execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{at_most, database, growing};
+    use super::*;
+
+    fn growth(id: &str, size_bytes: u64) -> Growth {
+        Growth {
+            id: id.to_owned(),
+            size_bytes,
+            duration_ms: size_bytes * 2,
+            format: "webm",
+        }
+    }
+
+    #[tokio::test]
+    async fn what_grows_gets_larger_and_nothing_else_changes() -> Result<(), DatabaseError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(folder.path()).await?;
+        for id in ["one", "deleted", "other"] {
+            database.insert_recording(&growing(id), at_most(10)).await?;
+        }
+        database.mark_uploading("other").await?;
+        database.mark_deleting("deleted").await?;
+        let size = async |id: &str| -> Result<(i64, i64, String), DatabaseError> {
+            let row = database.recording(id).await?.expect("it is there");
+            Ok((row.size_bytes, row.duration_ms, row.format))
+        };
+        let webm = "webm".to_owned();
+        let all = ["one", "deleted", "nothing", "other"].map(|id| growth(id, 10));
+        database.note_growth(&all).await?;
+        assert_eq!(size("one").await?, (10, 20, webm.clone()));
+        assert_eq!(size("other").await?, (10, 20, webm.clone()));
+        assert_eq!(size("deleted").await?, (0, 0, String::new()));
+        // Of another server, which was slow to say it.
+        database
+            .note_growth(&[growth("one", 9), growth("other", 11)])
+            .await?;
+        assert_eq!(size("one").await?, (10, 20, webm.clone()));
+        assert_eq!(size("other").await?, (11, 22, webm));
+        database.note_growth(&[]).await
+    }
+
+    #[tokio::test]
+    async fn more_than_one_statement_takes() -> Result<(), DatabaseError> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(folder.path()).await?;
+        database
+            .insert_recording(&growing("last"), at_most(10))
+            .await?;
+        let mut grown: Vec<_> = (0..AT_ONCE).map(|n| growth(&n.to_string(), 1)).collect();
+        grown.push(growth("last", 7));
+        database.note_growth(&grown).await?;
+        let row = database.recording("last").await?.expect("it is there");
+        assert_eq!(row.size_bytes, 7);
+        Ok(())
+    }
+}

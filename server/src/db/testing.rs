@@ -1,0 +1,84 @@
+//! Databases for the unit tests of the database, and rows for those of the whole crate.
+
+use std::path::Path;
+
+use sortie_api::{RecordingStatus, Role, UserSource};
+
+use super::{Database, DatabaseError, OpenLimit, RecordingRow, UploadKind, UserRow};
+use crate::config::DatabaseConfig;
+
+/// Nothing in it, not even a schema: PostgreSQL with `SORTIE_TEST_DB=postgres`, else SQLite in this folder.
+pub(super) fn empty(folder: &Path) -> DatabaseConfig {
+    #[cfg(feature = "postgres")]
+    if crate::test_postgres::wanted() {
+        let dsn = crate::test_postgres::cluster().database();
+        let config = crate::config::PostgresConfig::from_dsn(&dsn);
+        return DatabaseConfig::Postgres(config.unwrap_or_else(|message| panic!("{message}")));
+    }
+    DatabaseConfig::Sqlite {
+        file: folder.join("sortie.db"),
+    }
+}
+
+/// With the schema of today.
+pub(super) async fn database(folder: &Path) -> Result<Database, DatabaseError> {
+    Database::open(&empty(folder)).await
+}
+
+/// A recording that has just begun, and is Ann's.
+pub(crate) fn growing(id: &str) -> RecordingRow {
+    RecordingRow {
+        id: id.to_owned(),
+        session_id: String::new(),
+        user_id: "ann".to_owned(),
+        username: None,
+        filename: "first.mp4".to_owned(),
+        size_bytes: 0,
+        duration_ms: 0,
+        format: String::new(),
+        storage_backend: "local".to_owned(),
+        storage_path: format!("{id}.part"),
+        status: RecordingStatus::Recording,
+        failure: None,
+        interrupted: false,
+        upload_length: None,
+        upload_metadata: String::new(),
+        idempotency_key: None,
+        kind: UploadKind::Recording,
+        upload_concat: String::new(),
+        final_id: None,
+        protected: false,
+        deleting: false,
+        created_ms: 1,
+        completed_ms: None,
+        part_of: None,
+        part: 1,
+        left_out: None,
+    }
+}
+
+/// A limit of open uploads for a user and each session alike.
+pub(crate) fn at_most(uploads: u32) -> OpenLimit {
+    OpenLimit {
+        of_user: uploads,
+        of_session: uploads,
+    }
+}
+
+/// Somebody with an account here, called as their id is.
+pub(crate) fn person(id: &str) -> UserRow {
+    UserRow {
+        id: id.to_owned(),
+        username: id.to_owned(),
+        password_hash: String::new(),
+        email: None,
+        display_name: None,
+        roles: vec![Role::User],
+        disabled: false,
+        source: UserSource::Local,
+        external_key: None,
+        created_ms: 1,
+        last_seen_ms: None,
+        generation: 0,
+    }
+}

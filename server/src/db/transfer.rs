@@ -1,0 +1,294 @@
+//! Everything from one database into another one, of whatever kind.
+
+use sqlx::any::{AnyArguments, AnyRow, AnyTypeInfoKind};
+use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Column, Row};
+
+use super::pool::is_sqlite;
+use super::{Database, DatabaseError};
+use crate::config::DatabaseConfig;
+
+/// Every table, in an order in which rows find the rows they refer to, with its key.
+const TABLES: [(&str, &str); 12] = [
+    ("users", "id"),
+    ("locks", "name"),
+    ("api_tokens", "id"),
+    ("sign_ins", "id"),
+    ("refresh_tokens", "token_hash"),
+    ("oidc_sign_ins", "id"),
+    ("oidc_logout_tokens", "id"),
+    ("settings", "name"),
+    ("sessions", "id"),
+    ("recordings", "id"),
+    ("audit", "seq"),
+    ("audit_head", "id"),
+];
+/// What means nothing once no server runs.
+#[cfg(test)]
+const LEFT_OUT: [&str; 3] = ["_sqlx_migrations", "leases", "upload_leases"];
+/// What a new database has already.
+const SEEDED: [&str; 2] = ["locks", "audit_head"];
+/// Rows of one statement: SQLite takes 32,766 values, PostgreSQL 65,535.
+const BATCH: usize = 500;
+
+/// Why a database was not copied.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The one to copy from.
+    #[error("the database to copy from ({0}) cannot be used")]
+    From(String, #[source] anyhow::Error),
+    /// The one to copy to. Nothing was changed in it, but that it may have empty tables now.
+    #[error("the database to copy to ({0}) cannot be used; nothing was copied")]
+    To(String, #[source] anyhow::Error),
+    /// There is something in it.
+    #[error(
+        "the database to copy to ({database}) is not empty: {table} has {rows} rows; nothing was copied"
+    )]
+    NotEmpty {
+        /// Which database.
+        database: String,
+        /// The first table with rows.
+        table: &'static str,
+        /// How many.
+        rows: u64,
+    },
+    /// What was copied is not what there was.
+    #[error(
+        "{table} has {copied} rows in the new database and {there} in the old one; nothing was copied"
+    )]
+    Differs {
+        /// Which table.
+        table: &'static str,
+        /// Rows in the old one.
+        there: u64,
+        /// Rows in the new one.
+        copied: u64,
+    },
+    /// The audit log of the copy does not hold together.
+    #[error("the audit log in the new database is broken at row {0}; do not use it")]
+    AuditLog(u64),
+}
+
+/// What was copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// The rows of each table.
+    pub tables: Vec<(&'static str, u64)>,
+    /// Where the chain of the audit log was broken before, and therefore still is.
+    pub audit_broken_at: Option<u64>,
+    /// Recordings that are not finished: their uploads go on with the new database.
+    pub unfinished: u64,
+}
+
+/// Copies every row in one transaction; the new database must be empty, and no server may use either of them.
+/// `progress` is told of a table, the rows copied so far and all its rows.
+pub async fn copy_database(
+    from: &DatabaseConfig,
+    to: &DatabaseConfig,
+    progress: &mut (dyn FnMut(&str, u64, u64) + Send),
+) -> Result<Copied, CopyError> {
+    let from_failed = |error: DatabaseError| CopyError::From(from.to_string(), error.into());
+    let to_failed = |error: DatabaseError| CopyError::To(to.to_string(), error.into());
+    if let DatabaseConfig::Sqlite { file } = from
+        && !file.exists()
+    {
+        let error = anyhow::anyhow!("there is no such file");
+        return Err(CopyError::From(from.to_string(), error));
+    }
+    // The same schema on both sides: it is brought up to date before.
+    let old = Database::open(from).await.map_err(from_failed)?;
+    let new = Database::open(to).await.map_err(to_failed)?;
+    let broken = old.verify_audit().await.map_err(from_failed)?.first_bad_seq;
+
+    let snapshot = match from {
+        DatabaseConfig::Sqlite { .. } => "BEGIN",
+        #[cfg(feature = "postgres")]
+        DatabaseConfig::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    };
+    let source = old.pool.begin_with(snapshot).await;
+    let mut source = source.map_err(|e| from_failed(e.into()))?;
+    let mut target = new.pool.begin().await.map_err(|e| to_failed(e.into()))?;
+    for (table, _) in TABLES.iter().filter(|(table, _)| !SEEDED.contains(table)) {
+        let rows = count(&mut target, table).await.map_err(to_failed)?;
+        if rows > 0 {
+            return Err(CopyError::NotEmpty {
+                database: to.to_string(),
+                table,
+                rows,
+            });
+        }
+    }
+    for table in SEEDED {
+        let statement = AssertSqlSafe(format!("DELETE FROM {table}"));
+        let deleted = sqlx::query(statement).execute(&mut *target).await;
+        deleted.map_err(|e| to_failed(e.into()))?;
+    }
+    let mut tables = Vec::new();
+    for (table, key) in TABLES {
+        let there = count(&mut source, table).await.map_err(from_failed)?;
+        progress(table, 0, there);
+        let (mut done, mut last) = (0, None);
+        loop {
+            let rows = batch(&mut source, table, key, last.as_ref())
+                .await
+                .map_err(from_failed)?;
+            let Some(row) = rows.last() else { break };
+            last = Some(Value::of(row, key).map_err(|e| from_failed(e.into()))?);
+            insert(&mut target, table, &rows).await.map_err(to_failed)?;
+            done += rows.len() as u64;
+            progress(table, done, there);
+        }
+        let copied = count(&mut target, table).await.map_err(to_failed)?;
+        if copied != there {
+            return Err(CopyError::Differs {
+                table,
+                there,
+                copied,
+            });
+        }
+        tables.push((table, copied));
+    }
+    target.commit().await.map_err(|e| to_failed(e.into()))?;
+    drop(source);
+    new.analyse().await.map_err(to_failed)?;
+    let after = new.verify_audit().await.map_err(to_failed)?.first_bad_seq;
+    if after != broken {
+        return Err(CopyError::AuditLog(after.unwrap_or_default()));
+    }
+    let unfinished = new.unfinished_recordings().await.map_err(to_failed)?.len();
+    old.close().await;
+    new.close().await;
+    Ok(Copied {
+        tables,
+        audit_broken_at: broken,
+        unfinished: unfinished as u64,
+    })
+}
+
+impl Database {
+    /// PostgreSQL plans by statistics, which it would gather by itself some minutes later.
+    async fn analyse(&self) -> Result<(), DatabaseError> {
+        let mut connection = self.pool.acquire().await?;
+        if !is_sqlite(&connection) {
+            sqlx::query("ANALYZE").execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A value of the two types that our tables have.
+enum Value {
+    Text(Option<String>),
+    Number(Option<i64>),
+}
+
+impl Value {
+    fn of(row: &AnyRow, column: &str) -> Result<Self, sqlx::Error> {
+        // By the column's type: that of NULL says nothing.
+        Ok(match row.try_column(column)?.type_info().kind() {
+            AnyTypeInfoKind::Text => Self::Text(row.try_get(column)?),
+            _ => Self::Number(row.try_get(column)?),
+        })
+    }
+
+    /// Adds it to a statement's values; gives its name there.
+    fn bind(self, arguments: &mut AnyArguments) -> String {
+        // Texts and whole numbers always encode.
+        let _ = match self {
+            Self::Text(None) | Self::Number(None) => return "NULL".to_owned(),
+            Self::Text(value) => arguments.add(value),
+            Self::Number(value) => arguments.add(value),
+        };
+        format!("${}", arguments.len())
+    }
+}
+
+async fn count(connection: &mut AnyConnection, table: &str) -> Result<u64, DatabaseError> {
+    let statement = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+    let rows: i64 = sqlx::query_scalar(statement).fetch_one(connection).await?;
+    Ok(rows.unsigned_abs())
+}
+
+async fn batch(
+    connection: &mut AnyConnection,
+    table: &str,
+    key: &str,
+    after: Option<&Value>,
+) -> Result<Vec<AnyRow>, DatabaseError> {
+    let mut arguments = AnyArguments::default();
+    let from = match after {
+        None => String::new(),
+        Some(Value::Text(value)) => {
+            let value = Value::Text(value.clone()).bind(&mut arguments);
+            format!("WHERE {key} > {value}")
+        }
+        Some(Value::Number(value)) => {
+            let value = Value::Number(*value).bind(&mut arguments);
+            format!("WHERE {key} > {value}")
+        }
+    };
+    let statement = format!("SELECT * FROM {table} {from} ORDER BY {key} LIMIT {BATCH}");
+    Ok(sqlx::query_with(AssertSqlSafe(statement), arguments)
+        .fetch_all(connection)
+        .await?)
+}
+
+async fn insert(
+    connection: &mut AnyConnection,
+    table: &str,
+    rows: &[AnyRow],
+) -> Result<(), DatabaseError> {
+    let columns: Vec<&str> = match rows.first() {
+        Some(row) => row.columns().iter().map(Column::name).collect(),
+        None => return Ok(()),
+    };
+    let mut arguments = AnyArguments::default();
+    let mut lines = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut values = Vec::with_capacity(columns.len());
+        for column in &columns {
+            values.push(Value::of(row, column)?.bind(&mut arguments));
+        }
+        lines.push(format!("({})", values.join(", ")));
+    }
+    let statement = format!(
+        "INSERT INTO {table} ({}) VALUES {}",
+        columns.join(", "),
+        lines.join(", ")
+    );
+    // Where a value is missing the text is another one: not worth keeping prepared.
+    sqlx::query_with(AssertSqlSafe(statement), arguments)
+        .persistent(false)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::database;
+    use super::*;
+
+    #[tokio::test]
+    async fn no_table_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database(folder.path()).await.unwrap();
+        let mut connection = database.pool.acquire().await.unwrap();
+        let all = if is_sqlite(&connection) {
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+        } else {
+            "SELECT CAST(table_name AS TEXT) FROM information_schema.tables WHERE table_schema = 'public'"
+        };
+        let mut all: Vec<String> = sqlx::query_scalar(all)
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        all.retain(|table| !LEFT_OUT.contains(&table.as_str()));
+        all.sort();
+        let mut known: Vec<_> = TABLES
+            .iter()
+            .map(|(table, _)| (*table).to_owned())
+            .collect();
+        known.sort();
+        assert_eq!(all, known, "TABLES of server/src/db/transfer.rs");
+    }
+}

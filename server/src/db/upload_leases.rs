@@ -1,0 +1,159 @@
+//! The book of who writes to which upload, for several servers on one PostgreSQL database.
+//!
+//! What is here only ever runs on PostgreSQL: times are by its clock, so that servers need not agree on theirs.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::AssertSqlSafe;
+
+use super::leases::POSTGRES_NOW as NOW;
+use super::{Database, DatabaseError};
+use crate::storage::{Entry, Ledger, Stale, StorageError};
+
+/// A holder that writes all the time says so about this often.
+const HEARD_EVERY_MS: i64 = 5_000;
+/// A server of which nothing is heard while it finishes a recording is given so long before another one does it.
+const FINISH_MS: i64 = 20_000;
+/// The lease of an upload that never got a row, or lost it, is kept so long.
+const STRAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+fn unavailable(error: sqlx::Error) -> StorageError {
+    StorageError::Unavailable(DatabaseError::from(error).into())
+}
+
+#[async_trait]
+impl Ledger for Database {
+    async fn begin(&self, id: &str, manifest: &str) -> Result<(), StorageError> {
+        let sql = format!(
+            "INSERT INTO upload_leases (upload_id, fence, heard_ms, manifest) VALUES ($1, 1, {NOW}, $2)"
+        );
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(id)
+            .bind(manifest)
+            .execute(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+
+    async fn take(&self, id: &str) -> Result<Option<Entry>, StorageError> {
+        let sql = format!(
+            "UPDATE upload_leases SET fence = fence + 1, heard_ms = {NOW} WHERE upload_id = $1 \
+             RETURNING fence, manifest"
+        );
+        let row: Option<(i64, String)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        Ok(row.map(|(fence, manifest)| Entry { fence, manifest }))
+    }
+
+    async fn look(&self, id: &str) -> Result<Option<Entry>, StorageError> {
+        let row: Option<(i64, String)> =
+            sqlx::query_as("SELECT fence, manifest FROM upload_leases WHERE upload_id = $1")
+                .bind(id)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(unavailable)?;
+        Ok(row.map(|(fence, manifest)| Entry { fence, manifest }))
+    }
+
+    async fn holds(&self, id: &str, fence: i64) -> Result<bool, StorageError> {
+        let sql = format!(
+            "SELECT {NOW} - heard_ms FROM upload_leases WHERE upload_id = $1 AND fence = $2"
+        );
+        let silent_ms: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(id)
+            .bind(fence)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        match silent_ms {
+            None => Ok(false),
+            Some(silent_ms) if silent_ms < HEARD_EVERY_MS => Ok(true),
+            Some(_) => {
+                let sql = format!(
+                    "UPDATE upload_leases SET heard_ms = {NOW} WHERE upload_id = $1 AND fence = $2"
+                );
+                let done = sqlx::query(AssertSqlSafe(sql))
+                    .bind(id)
+                    .bind(fence)
+                    .execute(&self.pool)
+                    .await
+                    .map_err(unavailable)?;
+                Ok(done.rows_affected() == 1)
+            }
+        }
+    }
+
+    async fn write(&self, id: &str, fence: i64, manifest: &str) -> Result<bool, StorageError> {
+        let sql = format!(
+            "UPDATE upload_leases SET manifest = $1, heard_ms = {NOW} WHERE upload_id = $2 AND fence = $3"
+        );
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .bind(manifest)
+            .bind(id)
+            .bind(fence)
+            .execute(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn stale(&self, silence: Duration) -> Result<Vec<Stale>, StorageError> {
+        let silence_ms = i64::try_from(silence.as_millis()).unwrap_or(i64::MAX);
+        let stray = format!(
+            "DELETE FROM upload_leases WHERE heard_ms <= {NOW} - $1 AND NOT EXISTS (SELECT 1 FROM recordings r \
+             WHERE r.id = upload_id AND (r.deleting = 1 OR r.status IN ('recording', 'uploading', 'processing')))"
+        );
+        sqlx::query(AssertSqlSafe(stray))
+            .bind(STRAY_MS)
+            .execute(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        let stale = format!(
+            "SELECT l.upload_id, l.heard_ms, CAST(CASE r.status WHEN 'processing' THEN 1 ELSE 0 END AS BIGINT) \
+             FROM upload_leases l JOIN recordings r ON r.id = l.upload_id \
+             WHERE l.heard_ms <= {NOW} - CASE r.status WHEN 'processing' THEN LEAST($1, $2) ELSE $1 END \
+             AND r.status IN ('recording', 'uploading', 'processing') AND r.deleting = 0 \
+             ORDER BY l.heard_ms LIMIT 1000"
+        );
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(AssertSqlSafe(stale))
+            .bind(silence_ms)
+            .bind(FINISH_MS)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        let rows = rows.into_iter().map(|(id, heard_ms, processing)| Stale {
+            id,
+            heard_ms,
+            processing: processing == 1,
+        });
+        Ok(rows.collect())
+    }
+
+    async fn claim(&self, stale: &Stale) -> Result<bool, StorageError> {
+        // The new owner has the same time to finish the upload before its lease is stale again.
+        let sql = format!(
+            "UPDATE upload_leases SET heard_ms = GREATEST({NOW}, heard_ms + 1) WHERE upload_id = $1 AND heard_ms = $2"
+        );
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .bind(&stale.id)
+            .bind(stale.heard_ms)
+            .execute(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn strike(&self, id: &str) -> Result<(), StorageError> {
+        sqlx::query("DELETE FROM upload_leases WHERE upload_id = $1")
+            .bind(id)
+            .execute(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,372 @@
+//! People.
+
+use sortie_api::{Role, UserSource};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::search::Search;
+use super::{Database, DatabaseError, nonsense, words_from_text, words_to_text};
+
+const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms, generation";
+
+/// Rows that are compared at once where a pattern finds more than what is searched for.
+const WIDE_PAGE: u32 = 500;
+
+/// A person as they are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UserRow {
+    /// Unique and never reused.
+    pub(crate) id: String,
+    /// As it was given; unique without regard to case.
+    pub(crate) username: String,
+    /// PHC string; empty: they have no password.
+    pub(crate) password_hash: String,
+    /// Electronic mail address.
+    pub(crate) email: Option<String>,
+    /// The name to show.
+    pub(crate) display_name: Option<String>,
+    /// At least one.
+    pub(crate) roles: Vec<Role>,
+    /// Cannot sign in or refresh.
+    pub(crate) disabled: bool,
+    /// Who vouches for them.
+    pub(crate) source: UserSource,
+    /// Who they are there; `None` for local ones.
+    pub(crate) external_key: Option<String>,
+    /// Created at.
+    pub(crate) created_ms: i64,
+    /// When they last asked for something, to about a minute.
+    pub(crate) last_seen_ms: Option<i64>,
+    /// Counts what ended all of their sign-ins; a sign-in of another generation is dead.
+    pub(crate) generation: i64,
+}
+
+/// What to change about a person; `None` leaves as it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UserChange {
+    /// The new address; `Some(None)` removes it.
+    pub(crate) email: Option<Option<String>>,
+    /// The new name to show; `Some(None)` removes it.
+    pub(crate) display_name: Option<Option<String>>,
+    /// The new roles.
+    pub(crate) roles: Option<Vec<Role>>,
+    /// Whether they are locked out.
+    pub(crate) disabled: Option<bool>,
+    /// The new password's hash.
+    pub(crate) password_hash: Option<String>,
+}
+
+impl UserChange {
+    /// Whether the user's sign-ins end with it.
+    pub(crate) fn ends_sign_ins(&self) -> bool {
+        self.password_hash.is_some() || self.disabled == Some(true)
+    }
+}
+
+const ROLES: [Role; 2] = [Role::User, Role::Admin];
+
+fn role_to_text(role: Role) -> &'static str {
+    match role {
+        Role::User => "user",
+        Role::Admin => "admin",
+    }
+}
+
+fn source_to_text(source: UserSource) -> &'static str {
+    match source {
+        UserSource::Local | UserSource::Other => "local",
+        UserSource::Oidc => "oidc",
+        UserSource::Jwt => "jwt",
+        UserSource::Proxy => "proxy",
+    }
+}
+
+fn source_from_text(text: &str) -> Result<UserSource, sqlx::Error> {
+    match text {
+        "local" => Ok(UserSource::Local),
+        "oidc" => Ok(UserSource::Oidc),
+        "jwt" => Ok(UserSource::Jwt),
+        "proxy" => Ok(UserSource::Proxy),
+        _ => Err(nonsense("source", text)),
+    }
+}
+
+impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
+    fn from_row(row: &'r AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            username: row.try_get("username")?,
+            password_hash: row.try_get("password_hash")?,
+            email: row.try_get("email")?,
+            display_name: row.try_get("display_name")?,
+            roles: words_from_text("roles", row.try_get("roles")?, &ROLES, role_to_text)?,
+            disabled: row.try_get::<i64, _>("disabled")? != 0,
+            source: source_from_text(row.try_get("source")?)?,
+            external_key: row.try_get("external_key")?,
+            created_ms: row.try_get("created_ms")?,
+            last_seen_ms: row.try_get("last_seen_ms")?,
+            generation: row.try_get("generation")?,
+        })
+    }
+}
+
+impl UserRow {
+    /// Whether the stored roles administer the server.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.roles.contains(&Role::Admin)
+    }
+
+    /// What people are ordered by.
+    pub(crate) fn key(&self) -> String {
+        key(&self.username)
+    }
+}
+
+/// What must be unique about a user name.
+fn key(username: &str) -> String {
+    username.to_lowercase()
+}
+
+impl Database {
+    /// Adds a person; [`DatabaseError::Taken`] if the name is.
+    pub(crate) async fn insert_user(&self, user: &UserRow) -> Result<(), DatabaseError> {
+        sqlx::query(
+            "INSERT INTO users (id, username, username_key, password_hash, email, display_name, roles, \
+             disabled, source, external_key, created_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        )
+        .bind(&user.id)
+        .bind(&user.username)
+        .bind(key(&user.username))
+        .bind(&user.password_hash)
+        .bind(&user.email)
+        .bind(&user.display_name)
+        .bind(words_to_text(&user.roles, role_to_text))
+        .bind(i64::from(user.disabled))
+        .bind(source_to_text(user.source))
+        .bind(&user.external_key)
+        .bind(user.created_ms)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The person with this id.
+    pub(crate) async fn user(&self, id: &str) -> Result<Option<UserRow>, DatabaseError> {
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM users WHERE id = $1"
+        )))
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// The person with this name, without regard to case.
+    pub(crate) async fn user_by_name(
+        &self,
+        username: &str,
+    ) -> Result<Option<UserRow>, DatabaseError> {
+        // No name has it, and PostgreSQL refuses the question: a sign-in must not be told apart by that.
+        if username.contains('\0') {
+            return Ok(None);
+        }
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE username_key = $1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(key(username))
+            .fetch_optional(&self.pool)
+            .await?)
+    }
+
+    /// At most `limit` people by name, those after `after` (a [`UserRow::key`]). With a `search`, those who have it in
+    /// their name, the name to show or their mail address, in any case.
+    pub(crate) async fn users(
+        &self,
+        after: &str,
+        search: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<UserRow>, DatabaseError> {
+        let search = search.map(Search::new);
+        let Some(wide) = search.as_ref().filter(|search| search.is_wide()) else {
+            return self.found_users(after, search.as_ref(), limit).await;
+        };
+        let (mut after, mut found) = (after.to_owned(), Vec::new());
+        loop {
+            let rows = self.found_users(&after, Some(wide), WIDE_PAGE).await?;
+            let is_last = rows.len() < WIDE_PAGE as usize;
+            if let Some(row) = rows.last() {
+                after = row.key();
+            }
+            found.extend(rows.into_iter().filter(|row| {
+                let texts = [
+                    Some(&row.username),
+                    row.display_name.as_ref(),
+                    row.email.as_ref(),
+                ];
+                texts.into_iter().flatten().any(|text| wide.finds(text))
+            }));
+            if is_last || found.len() >= limit as usize {
+                found.truncate(limit as usize);
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Users whose name, shown name or mail address the pattern finds.
+    async fn found_users(
+        &self,
+        after: &str,
+        search: Option<&Search>,
+        limit: u32,
+    ) -> Result<Vec<UserRow>, DatabaseError> {
+        let pattern = search.map(Search::pattern);
+        let found = match pattern {
+            None => "",
+            Some(_) => {
+                "AND (lower(username_key) LIKE $3 ESCAPE '!' OR lower(display_name) LIKE $4 ESCAPE '!' \
+                 OR lower(email) LIKE $5 ESCAPE '!')"
+            }
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM users WHERE username_key > $1 {found} ORDER BY username_key LIMIT $2"
+        );
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(after)
+            .bind(i64::from(limit));
+        if let Some(pattern) = pattern {
+            query = query
+                .bind(pattern.clone())
+                .bind(pattern.clone())
+                .bind(pattern);
+        }
+        Ok(query.fetch_all(&self.pool).await?)
+    }
+
+    /// Whether there is anybody at all.
+    pub(crate) async fn has_users(&self) -> Result<bool, DatabaseError> {
+        let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(rows > 0)
+    }
+
+    /// The person that another system knows by this key.
+    pub(crate) async fn user_by_external_key(
+        &self,
+        external_key: &str,
+    ) -> Result<Option<UserRow>, DatabaseError> {
+        let sql = format!("SELECT {COLUMNS} FROM users WHERE external_key = $1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(external_key)
+            .fetch_optional(&self.pool)
+            .await?)
+    }
+
+    /// Writes down that somebody was here, unless that was done after `not_since_ms`.
+    pub(crate) async fn touch_user(
+        &self,
+        id: &str,
+        now_ms: i64,
+        not_since_ms: i64,
+    ) -> Result<(), DatabaseError> {
+        sqlx::query(
+            "UPDATE users SET last_seen_ms = $1 \
+             WHERE id = $2 AND (last_seen_ms IS NULL OR last_seen_ms <= $3)",
+        )
+        .bind(now_ms)
+        .bind(id)
+        .bind(not_since_ms)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Changes a person and, with a new password or a lock-out, ends their sign-ins; `false` if there is no such person, or if the change would leave no enabled local
+    /// administrator (then nothing is changed; [`Database::user`] tells which). People whom others vouch for are
+    /// no rescue: the others may be out of reach.
+    pub(crate) async fn update_user(
+        &self,
+        id: &str,
+        change: &UserChange,
+    ) -> Result<bool, DatabaseError> {
+        // Touches only what is to change: two changes at once do not undo each other.
+        let roles = change.roles.as_deref();
+        let roles = roles.map(|roles| words_to_text(roles, role_to_text));
+        let disabled = change.disabled.map(i64::from);
+        let update = sqlx::query(
+            "UPDATE users SET \
+             email = CASE WHEN $1 = 1 THEN $2 ELSE email END, \
+             display_name = CASE WHEN $3 = 1 THEN $4 ELSE display_name END, \
+             roles = COALESCE($5, roles), disabled = COALESCE($6, disabled), \
+             password_hash = COALESCE($7, password_hash), generation = generation + $8 \
+             WHERE id = $9 AND (\
+             (COALESCE($10, roles) LIKE '%admin%' AND COALESCE($11, disabled) = 0) \
+             OR roles NOT LIKE '%admin%' OR disabled = 1 OR source <> 'local' \
+             OR EXISTS (SELECT 1 FROM users AS other WHERE other.id <> $12 AND other.source = 'local' \
+             AND other.disabled = 0 AND other.roles LIKE '%admin%'))",
+        )
+        .bind(i64::from(change.email.is_some()))
+        .bind(change.email.clone().flatten())
+        .bind(i64::from(change.display_name.is_some()))
+        .bind(change.display_name.clone().flatten())
+        .bind(roles.clone())
+        .bind(disabled)
+        .bind(change.password_hash.clone())
+        .bind(i64::from(change.ends_sign_ins()))
+        .bind(id)
+        .bind(roles)
+        .bind(disabled)
+        .bind(id);
+        let demotes = change
+            .roles
+            .as_ref()
+            .is_some_and(|roles| !roles.contains(&Role::Admin));
+        let done = if demotes || change.disabled == Some(true) {
+            let mut transaction = self.one_demotion_at_a_time().await?;
+            let done = update.execute(&mut *transaction).await?;
+            transaction.commit().await?;
+            done
+        } else {
+            update.execute(&self.pool).await?
+        };
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Removes a person; `false` if there is no such person or they are the last enabled local administrator.
+    pub(crate) async fn delete_user(&self, id: &str) -> Result<bool, DatabaseError> {
+        let mut transaction = self.one_demotion_at_a_time().await?;
+        let done = sqlx::query(
+            "DELETE FROM users WHERE id = $1 AND (roles NOT LIKE '%admin%' OR disabled = 1 \
+             OR source <> 'local' OR EXISTS (SELECT 1 FROM users AS other WHERE other.id <> $2 \
+             AND other.source = 'local' AND other.disabled = 0 AND other.roles LIKE '%admin%'))",
+        )
+        .bind(id)
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Whether there is anybody who can sign in with a password.
+    pub(crate) async fn has_passwords(&self) -> Result<bool, DatabaseError> {
+        let one: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM users WHERE password_hash <> '' AND disabled = 0 LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(one.is_some())
+    }
+
+    /// A transaction that waits for any other of its kind. Of two administrators who demote each other the
+    /// second sees what the first has done: a condition alone would not, where each statement sees the rows as
+    /// they were when it began (PostgreSQL, read committed).
+    async fn one_demotion_at_a_time(
+        &self,
+    ) -> Result<sqlx::Transaction<'static, sqlx::Any>, DatabaseError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query("UPDATE locks SET taken = taken + 1 WHERE name = 'administrators'")
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction)
+    }
+}

@@ -1,0 +1,214 @@
+//! What is to be done about one thing in the storage. Pure.
+
+use sortie_api::RecordingStatus;
+use sortie_media::HEAD_ROOM;
+
+use super::SweepKind;
+use crate::db::RecordingRow;
+use crate::storage::{Stored, What};
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It belongs to a recording.
+    Keep,
+    /// Its name is not one of ours.
+    Foreign,
+    /// It belongs to nobody; but it may be about to.
+    Young,
+    /// It belongs to nobody.
+    Remove {
+        /// What it is.
+        kind: SweepKind,
+        /// Nobody could want it: it holds nothing of a recording that could ever be had again.
+        worthless: bool,
+        /// Only if the recording's object is where its row says.
+        unless_needed: bool,
+    },
+}
+
+/// Judges what was listed, by the row of the recording that its name speaks of.
+pub(super) fn judge(
+    stored: &Stored,
+    row: Option<&RecordingRow>,
+    now_ms: i64,
+    min_age_ms: i64,
+) -> Verdict {
+    let complete = row
+        .is_some_and(|row| matches!(row.status, RecordingStatus::Ready | RecordingStatus::Failed));
+    let orphan = |kind, worthless| Verdict::Remove {
+        kind,
+        worthless,
+        unless_needed: false,
+    };
+    let verdict = match (&stored.what, row) {
+        (What::Foreign, _) => return Verdict::Foreign,
+        (What::Finished(_), None) => orphan(SweepKind::Object, false),
+        (What::Growing(_), None) => orphan(SweepKind::Growing, stored.size_bytes <= HEAD_ROOM),
+        // Finished, and a crash kept what it grew in from being removed. What is left of one that failed is kept.
+        (What::Growing(_), Some(row)) if row.status == RecordingStatus::Ready => Verdict::Remove {
+            kind: SweepKind::Growing,
+            worthless: false,
+            unless_needed: true,
+        },
+        (What::Upload { .. }, Some(_)) if complete => orphan(SweepKind::Upload, true),
+        (What::Upload { staged, .. }, None) => orphan(SweepKind::Upload, !staged),
+        (What::Leftover(_), row) if complete || row.is_none() => orphan(SweepKind::Temporary, true),
+        _ => return Verdict::Keep,
+    };
+    if now_ms.saturating_sub(stored.modified_ms) < min_age_ms {
+        return Verdict::Young;
+    }
+    verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::testing::growing;
+
+    const MINUTE_MS: i64 = 60_000;
+
+    /// What becomes of something an hour old when that is old enough, a byte short of it, and without age.
+    #[track_caller]
+    fn check(what: What, size_bytes: u64, status: Option<RecordingStatus>, expected: Verdict) {
+        let row = status.map(|status| RecordingRow {
+            status,
+            ..growing("id")
+        });
+        let stored = Stored {
+            path: String::new(),
+            what,
+            size_bytes,
+            modified_ms: 1000,
+        };
+        let now_ms = 1000 + 60 * MINUTE_MS;
+        assert_eq!(
+            judge(&stored, row.as_ref(), now_ms, 60 * MINUTE_MS),
+            expected
+        );
+        let young = match expected {
+            Verdict::Remove { .. } => Verdict::Young,
+            other => other,
+        };
+        assert_eq!(
+            judge(&stored, row.as_ref(), now_ms - 1, 60 * MINUTE_MS),
+            young
+        );
+    }
+
+    fn remove(kind: SweepKind, worthless: bool) -> Verdict {
+        Verdict::Remove {
+            kind,
+            worthless,
+            unless_needed: false,
+        }
+    }
+
+    #[test]
+    fn what_has_no_row_goes() {
+        let id = || "id".to_owned();
+        check(
+            What::Finished(id()),
+            10,
+            None,
+            remove(SweepKind::Object, false),
+        );
+        check(
+            What::Growing(id()),
+            HEAD_ROOM + 1,
+            None,
+            remove(SweepKind::Growing, false),
+        );
+        check(
+            What::Growing(id()),
+            HEAD_ROOM,
+            None,
+            remove(SweepKind::Growing, true),
+        );
+        check(
+            What::Leftover(Some(id())),
+            10,
+            None,
+            remove(SweepKind::Temporary, true),
+        );
+        check(
+            What::Leftover(None),
+            10,
+            None,
+            remove(SweepKind::Temporary, true),
+        );
+        for staged in [true, false] {
+            let upload = What::Upload {
+                id: Some(id()),
+                upload: "u".to_owned(),
+                staged,
+            };
+            check(upload, 0, None, remove(SweepKind::Upload, !staged));
+        }
+        check(What::Foreign, 10, None, Verdict::Foreign);
+    }
+
+    #[test]
+    fn what_grows_is_kept() {
+        let id = || Some("id".to_owned());
+        let upload = || What::Upload {
+            id: id(),
+            upload: "u".to_owned(),
+            staged: true,
+        };
+        for status in [
+            RecordingStatus::Recording,
+            RecordingStatus::Uploading,
+            RecordingStatus::Processing,
+        ] {
+            for what in [
+                What::Growing("id".to_owned()),
+                What::Finished("id".to_owned()),
+                What::Leftover(id()),
+                upload(),
+            ] {
+                check(what, 10, Some(status), Verdict::Keep);
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_complete_recording_the_object_stays_and_what_it_grew_in_goes() {
+        let id = || "id".to_owned();
+        for status in [RecordingStatus::Ready, RecordingStatus::Failed] {
+            check(What::Finished(id()), 10, Some(status), Verdict::Keep);
+            let upload = What::Upload {
+                id: Some(id()),
+                upload: "u".to_owned(),
+                staged: true,
+            };
+            check(upload, 0, Some(status), remove(SweepKind::Upload, true));
+            let leftover = What::Leftover(Some(id()));
+            check(
+                leftover,
+                0,
+                Some(status),
+                remove(SweepKind::Temporary, true),
+            );
+        }
+        let growing = || What::Growing(id());
+        check(
+            growing(),
+            10_000,
+            Some(RecordingStatus::Failed),
+            Verdict::Keep,
+        );
+        let unless_needed = Verdict::Remove {
+            kind: SweepKind::Growing,
+            worthless: false,
+            unless_needed: true,
+        };
+        check(
+            growing(),
+            10_000,
+            Some(RecordingStatus::Ready),
+            unless_needed,
+        );
+    }
+}

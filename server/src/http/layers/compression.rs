@@ -1,0 +1,97 @@
+//! Compression of JSON answers.
+
+use std::io::{self, Write as _};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::assets::accepts_gzip;
+use crate::http::ApiError;
+
+/// Smallest compressed answer in bytes; a smaller one fits into a packet anyway.
+const SIZE_MIN: usize = 1024;
+
+/// Compresses JSON answers to GET requests outside `/api/auth`.
+///
+/// An answer that holds a secret must not be compressed: its length would tell the secret to an attacker who can put
+/// text into the same answer (BREACH). Secrets are in answers to POST requests and below `/api/auth` only. Uploads,
+/// downloads and event streams are not JSON. `CompressionLayer` of tower-http answers 406 where the caller refuses
+/// every encoding, to uploads as well, so this does its own few lines.
+pub(in crate::http) async fn compress(request: Request, next: Next) -> Response {
+    let is_candidate = may_compress(request.method(), request.uri().path());
+    let takes_gzip = accepts_gzip(request.headers());
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if !is_candidate || !is_json || headers.contains_key(header::CONTENT_ENCODING) {
+        return response;
+    }
+    headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if !takes_gzip {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // In memory already: a JSON answer is serialised before it is sent.
+    let plain = match axum::body::to_bytes(body, usize::MAX).await {
+        Ok(plain) if plain.len() >= SIZE_MIN => plain,
+        Ok(plain) => return Response::from_parts(parts, Body::from(plain)),
+        Err(error) => return ApiError::internal(error).into_response(),
+    };
+    match pack(&plain) {
+        Ok(packed) => {
+            let gzip = HeaderValue::from_static("gzip");
+            parts.headers.insert(header::CONTENT_ENCODING, gzip);
+            parts.headers.remove(header::CONTENT_LENGTH);
+            Response::from_parts(parts, Body::from(packed))
+        }
+        Err(_) => Response::from_parts(parts, Body::from(plain)),
+    }
+}
+
+/// Whether no answer of the route holds a secret.
+fn may_compress(method: &Method, path: &str) -> bool {
+    method == Method::GET && !path.starts_with("/api/auth/")
+}
+
+fn pack(plain: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4), Compression::fast());
+    encoder.write_all(plain)?;
+    encoder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_may_hold_a_secret_are_not_compressed() {
+        assert!(may_compress(&Method::GET, "/api/recordings"));
+        assert!(may_compress(&Method::GET, "/api/admin/audit"));
+        for (method, path) in [
+            (Method::POST, "/api/tokens"),
+            (Method::POST, "/api/sessions/x/token"),
+            (Method::POST, "/api/auth/login"),
+            (Method::GET, "/api/auth/me"),
+        ] {
+            assert!(!may_compress(&method, path), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn packed_text_is_smaller_and_comes_back() {
+        let text = "a row of a list, again and again. ".repeat(100);
+        let packed = pack(text.as_bytes()).expect("packed");
+        let mut unpacked = String::new();
+        let mut decoder = flate2::read::GzDecoder::new(&packed[..]);
+        io::Read::read_to_string(&mut decoder, &mut unpacked).expect("gzip");
+        assert!(packed.len() * 10 < text.len());
+        assert_eq!(unpacked, text);
+    }
+}

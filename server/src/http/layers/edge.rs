@@ -1,0 +1,199 @@
+//! Normalises requests before they are routed, and answers before they are sent.
+//!
+//! Handlers see the client's address, scheme and host as trusted proxies report them, a path without the public
+//! prefix and without a trailing slash, and a request ID that fits into logs. Headers with which a client could pretend
+//! to be a proxy do not reach them.
+
+mod forwarded;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use axum::response::Response;
+use tower::ServiceExt as _;
+
+use crate::config::{Config, ForwardedHeaders, PublicUrl, SignInConfig};
+use forwarded::Forwarded;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Bytes of a request ID of a client.
+const LONGEST_REQUEST_ID: usize = 64;
+
+/// Address of the client, in the request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) struct ClientAddress(pub(in crate::http) IpAddr);
+
+/// Configuration of the edge.
+struct Edge {
+    sign_in: SignInConfig,
+    headers: ForwardedHeaders,
+    public_url: Option<PublicUrl>,
+}
+
+/// Address of the peer of the connection.
+pub(in crate::http) fn peer(extensions: &axum::http::Extensions) -> IpAddr {
+    extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| {
+            info.0.ip().to_canonical()
+        })
+}
+
+/// Puts the edge in front of a router.
+pub(in crate::http) fn in_front_of(router: Router, config: &Config) -> Router {
+    if config
+        .public_url
+        .as_ref()
+        .is_some_and(|url| !url.prefix.is_empty())
+    {
+        tracing::warn!(
+            "SORTIE_PUBLIC_URL has a path: the API works below it, but the pages need the root of a host"
+        );
+    }
+    let edge = Arc::new(Edge {
+        sign_in: config.sign_in.clone(),
+        headers: config.forwarded_headers,
+        public_url: config.public_url.clone(),
+    });
+    Router::new().fallback(move |mut request: Request| {
+        let (edge, router) = (Arc::clone(&edge), router.clone());
+        async move {
+            edge.normalise(&mut request);
+            let answer = router.oneshot(request).await;
+            let mut response = answer.unwrap_or_else(|never| match never {});
+            edge.publish(&mut response);
+            response
+        }
+    })
+}
+
+impl Edge {
+    fn normalise(&self, request: &mut Request) {
+        let peer = peer(request.extensions());
+        let client = if self.sign_in.trusts_forwarding(peer) {
+            let trusts = |address| self.sign_in.trusts_forwarding(address);
+            Forwarded::read(request.headers(), self.headers, peer, trusts)
+        } else {
+            Forwarded::direct(peer)
+        };
+        request
+            .extensions_mut()
+            .insert(ClientAddress(client.address));
+        if let Some(uri) = self.own_uri(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        let headers = request.headers_mut();
+        for name in [
+            X_FORWARDED_FOR,
+            X_FORWARDED_HOST,
+            X_FORWARDED_PROTO,
+            header::FORWARDED,
+        ] {
+            headers.remove(name);
+        }
+        if let Some(host) = client
+            .host
+            .and_then(|host| HeaderValue::from_str(&host).ok())
+        {
+            headers.insert(header::HOST, host);
+        }
+        if client.https || self.is_public_https(headers) {
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+        }
+        let is_plain = |id: &HeaderValue| {
+            let id = id.as_bytes();
+            (1..=LONGEST_REQUEST_ID).contains(&id.len())
+                && id
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+        };
+        let mut ids = headers.get_all(REQUEST_ID).iter();
+        if !matches!((ids.next(), ids.next()), (Some(id), None) if is_plain(id)) {
+            headers.remove(REQUEST_ID);
+        }
+    }
+
+    /// Whether the request is for the host of a public address with HTTPS.
+    fn is_public_https(&self, headers: &HeaderMap) -> bool {
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        self.public_url.as_ref().is_some_and(|url| {
+            url.https
+                && host.is_some_and(|host| {
+                    host.strip_suffix(":443")
+                        .unwrap_or(host)
+                        .eq_ignore_ascii_case(&url.host)
+                })
+        })
+    }
+
+    fn prefix(&self) -> &str {
+        self.public_url.as_ref().map_or("", |url| &url.prefix)
+    }
+
+    /// The address without the public prefix, and without a slash at the end of an API path. `None`: unchanged.
+    fn own_uri(&self, uri: &Uri) -> Option<Uri> {
+        let given = uri.path();
+        let prefix = self.prefix();
+        let mut path = match given.strip_prefix(prefix) {
+            Some("") if !prefix.is_empty() => "/",
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => given,
+        };
+        if path.starts_with("/api/") {
+            path = path.trim_end_matches('/');
+        }
+        if path == given {
+            return None;
+        }
+        let path_and_query: PathAndQuery = match uri.query() {
+            Some(query) => format!("{path}?{query}").parse().ok()?,
+            None => path.parse().ok()?,
+        };
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = Some(path_and_query);
+        Uri::from_parts(parts).ok()
+    }
+
+    /// Puts the public prefix into the answer's addresses.
+    fn publish(&self, response: &mut Response) {
+        let prefix = self.prefix();
+        if prefix.is_empty() {
+            return;
+        }
+        let headers = response.headers_mut();
+        let rewrite = |value: &HeaderValue, mark: &str| {
+            let text = value.to_str().ok()?;
+            let (before, after) = text.split_at(text.find(mark)? + mark.len());
+            let local = after.starts_with('/') && !after.starts_with("//");
+            let done = format!("{before}{prefix}{after}");
+            local.then(|| HeaderValue::from_str(&done).ok()).flatten()
+        };
+        for (name, mark) in [(header::LOCATION, ""), (header::LINK, "<")] {
+            if let Some(value) = headers.get(&name).and_then(|value| rewrite(value, mark)) {
+                headers.insert(name, value);
+            }
+        }
+        let cookies: Vec<_> = headers
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .cloned()
+            .collect();
+        headers.remove(header::SET_COOKIE);
+        for cookie in cookies {
+            let cookie = rewrite(&cookie, "Path=").unwrap_or(cookie);
+            headers.append(header::SET_COOKIE, cookie);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! The client of a request as proxies describe it: `X-Forwarded-…`, or `Forwarded` (RFC 7239).
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::{HeaderMap, HeaderName, header};
+
+use super::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use crate::config::ForwardedHeaders;
+
+/// Description of the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::http) struct Forwarded {
+    /// Nearest address that is no trusted proxy.
+    pub(in crate::http) address: IpAddr,
+    /// Whether the client uses HTTPS.
+    pub(in crate::http) https: bool,
+    /// Host that the client asked for, if a proxy has changed it.
+    pub(in crate::http) host: Option<String>,
+}
+
+/// One proxy's description of its peer.
+#[derive(Clone, Debug, Default)]
+struct Hop {
+    /// `None`: not an address.
+    address: Option<IpAddr>,
+    proto: Option<String>,
+    host: Option<String>,
+}
+
+impl Forwarded {
+    /// The client is the peer.
+    pub(in crate::http) fn direct(peer: IpAddr) -> Self {
+        Self {
+            address: peer,
+            https: false,
+            host: None,
+        }
+    }
+
+    /// Reads what `peer`, a trusted proxy, has written. Only the entries of trusted proxies count: those before them
+    /// may be made up by the client.
+    pub(in crate::http) fn read(
+        headers: &HeaderMap,
+        kind: ForwardedHeaders,
+        peer: IpAddr,
+        trusts: impl Fn(IpAddr) -> bool,
+    ) -> Self {
+        let hops = match kind {
+            ForwardedHeaders::XForwarded => x_forwarded(headers),
+            ForwardedHeaders::Forwarded => elements(headers),
+        };
+        let mut client = Self::direct(peer);
+        for hop in hops.into_iter().rev() {
+            if !trusts(client.address) {
+                break;
+            }
+            if let Some(proto) = &hop.proto {
+                client.https = proto.eq_ignore_ascii_case("https");
+            }
+            if let Some(host) = hop.host {
+                client.host = Some(host);
+            }
+            let Some(address) = hop.address else { break };
+            client.address = address.to_canonical();
+        }
+        if kind == ForwardedHeaders::XForwarded {
+            // A list has the client's own scheme and host first.
+            let first = |name| list(headers, name).into_iter().next();
+            let proto = first(X_FORWARDED_PROTO);
+            client.https = proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+            client.host = first(X_FORWARDED_HOST);
+        }
+        client.host = client.host.filter(|host| is_host(host));
+        client
+    }
+}
+
+fn list(headers: &HeaderMap, name: HeaderName) -> Vec<String> {
+    let lines = headers.get_all(name).iter();
+    lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(|entry| entry.trim().to_owned())
+        .filter(|entry| !entry.is_empty())
+        .collect()
+}
+
+fn x_forwarded(headers: &HeaderMap) -> Vec<Hop> {
+    let hop = |entry: String| Hop {
+        address: address(&entry),
+        ..Hop::default()
+    };
+    list(headers, X_FORWARDED_FOR)
+        .into_iter()
+        .map(hop)
+        .collect()
+}
+
+/// Address without its port: `203.0.113.7`, `203.0.113.7:5678`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:5678`.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    text.parse::<IpAddr>()
+        .or_else(|_| text.parse::<SocketAddr>().map(|it| it.ip()))
+        .ok()
+        .or_else(|| {
+            let inner = text.strip_prefix('[')?.strip_suffix(']')?;
+            inner.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6)
+        })
+}
+
+fn is_host(host: &str) -> bool {
+    !host.is_empty()
+        && host.len() <= 255
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
+}
+
+/// The elements of `Forwarded`. One that cannot be read is a hop without an address: nothing before it counts.
+fn elements(headers: &HeaderMap) -> Vec<Hop> {
+    let mut hops = Vec::new();
+    for line in headers.get_all(header::FORWARDED) {
+        let Ok(line) = line.to_str() else {
+            hops.push(Hop::default());
+            continue;
+        };
+        hops.extend(split(line, ',').into_iter().map(|it| element(&it)));
+    }
+    hops
+}
+
+fn element(text: &str) -> Hop {
+    let mut hop = Hop::default();
+    for pair in split(text, ';') {
+        let Some((name, value)) = pair.split_once('=') else {
+            return Hop::default();
+        };
+        let value = value.trim();
+        let value = match value.strip_prefix('"').and_then(|it| it.strip_suffix('"')) {
+            Some(quoted) => quoted.replace('\\', ""),
+            None => value.to_owned(),
+        };
+        match name.trim().to_ascii_lowercase().as_str() {
+            "for" => hop.address = address(&value),
+            "proto" => hop.proto = Some(value),
+            "host" => hop.host = Some(value),
+            _ => {}
+        }
+    }
+    hop
+}
+
+/// Splits at separators outside of quotes; leaves out empty pieces.
+fn split(text: &str, separator: char) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let (mut quoted, mut escaped) = (false, false);
+    for character in text.chars() {
+        if character == separator && !quoted {
+            pieces.push(String::new());
+            continue;
+        }
+        if character == '"' && !escaped {
+            quoted = !quoted;
+        }
+        escaped = quoted && character == '\\' && !escaped;
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(character);
+        }
+    }
+    pieces.retain(|piece| !piece.trim().is_empty());
+    pieces
+}

@@ -1,0 +1,511 @@
+//! Signing in and out: `/api/auth/…`.
+//!
+//! Programs take the tokens from the answer; our pages leave them in cookies that no script can read.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::{Cookie, SameSite};
+use sortie_api::{
+    AuditResult, ChangePassword, Login, PageSignIn, ProblemCode, RefreshRequest, SignInMethods,
+    Tokens, User,
+};
+
+use super::users::check_password;
+use crate::accounts::{
+    ACCESS_LIFE, Credential, PasswordError, RefreshError, SignInError, SignInSource, SignedIn,
+    TokenError,
+};
+use crate::clock::rfc3339;
+use crate::db::{Action, Actor, AuditEvent, UserRow};
+use crate::http::extract::caller::{
+    ACCESS_COOKIE, Caller, Via, bearer_token, check_same_origin, cookie_token, remote_address,
+};
+use crate::http::extract::json::{JsonBody, read_body};
+use crate::http::layers::denials;
+use crate::http::routes::{Routes, routes};
+use crate::http::{ApiError, ApiResult, AppState};
+
+/// The cookie with our pages' refresh token.
+const REFRESH_COOKIE: &str = "sortie_refresh";
+/// Cookie that marks a browser in which a user has signed in before: guesses of strangers at the same address do not
+/// make that user wait. It is no credential.
+const DEVICE_COOKIE: &str = "sortie_device";
+/// How long a browser is known after a sign-in.
+const DEVICE_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The most characters of a `User-Agent` that are stored with a sign-in.
+const USER_AGENT_MAX: usize = 256;
+/// The only routes that the refresh token is sent to.
+const REFRESH_PATH: &str = "/api/auth";
+
+/// The routes under `/api/auth`.
+pub(in crate::http) fn routes() -> Routes {
+    routes! {
+        POST "/api/auth/login" => login,
+        POST "/api/auth/refresh" => refresh,
+        POST "/api/auth/logout" => logout,
+        GET "/api/auth/methods" => methods,
+        POST "/api/auth/password" => change_password,
+        GET "/api/auth/me" => me,
+    }
+}
+
+async fn login(State(state): State<AppState>, request: Request) -> ApiResult<Response> {
+    let (parts, body) = request.into_parts();
+    let origin = Origin::of(&parts).by(Via::Password);
+    let secure = is_https(&parts.headers);
+    let JsonBody(login) =
+        JsonBody::<Login>::from_request(Request::from_parts(parts, body), &state).await?;
+    let cookies_only = login.cookies_only;
+    let result = state
+        .accounts
+        .sign_in(&login.username, login.password, &origin.source)
+        .await;
+    // Not the name as it was typed: people type passwords there.
+    match &result {
+        Ok(signed_in) => origin.signed_in(&state, &signed_in.user).await?,
+        Err(SignInError::WrongCredentials { user_id }) => {
+            let subject = user_id.as_deref().unwrap_or_default();
+            origin
+                .refused(&state, subject, "wrong user name or password")
+                .await;
+        }
+        Err(SignInError::Disabled { user_id }) => {
+            origin.refused(&state, user_id, "disabled").await;
+        }
+        // Who has to wait is not written down each time; that something of ours fails is in the log.
+        Err(_) => {}
+    }
+    let signed_in = result?;
+    let mut response = tokens_response(&signed_in, secure, cookies_only);
+    if cookies_only {
+        let device = state
+            .accounts
+            .device_cookie(&signed_in.user.id, &origin.source)
+            .map_err(ApiError::internal)?;
+        let device = cookie(DEVICE_COOKIE, device, REFRESH_PATH, DEVICE_LIFE, secure);
+        append_cookies(response.headers_mut(), [device]);
+    }
+    Ok(response)
+}
+
+/// Where a sign-in comes from, before it is known whose it is.
+pub(in crate::http) struct Origin {
+    pub(in crate::http) source: SignInSource,
+    via: Via,
+}
+
+impl Origin {
+    pub(in crate::http) fn of(parts: &Parts) -> Self {
+        // A browser says where its request comes from, and will use the cookies.
+        let headers = &parts.headers;
+        let is_page = headers.contains_key("sec-fetch-site") || headers.contains_key("origin");
+        let user_agent = headers.get(header::USER_AGENT);
+        let user_agent = user_agent.and_then(|value| value.to_str().ok());
+        let device = CookieJar::from_headers(headers);
+        let device = device.get(DEVICE_COOKIE);
+        Self {
+            source: SignInSource {
+                address: remote_address(parts),
+                user_agent: user_agent
+                    .unwrap_or_default()
+                    .chars()
+                    .take(USER_AGENT_MAX)
+                    .collect(),
+                device: device.map(|cookie| cookie.value().to_owned()),
+            },
+            via: if is_page { Via::Cookie } else { Via::Bearer },
+        }
+    }
+
+    /// The same, of somebody who shows in this way who they are.
+    pub(in crate::http) fn by(self, via: Via) -> Self {
+        Self { via, ..self }
+    }
+
+    /// Writes down who has signed in.
+    pub(in crate::http) async fn signed_in(
+        &self,
+        state: &AppState,
+        user: &UserRow,
+    ) -> ApiResult<()> {
+        self.done(state, Action::SignIn, user, "").await
+    }
+
+    /// Writes down who has signed out of which sign-in.
+    async fn signed_out(&self, state: &AppState, user: &UserRow, sign_in: &str) -> ApiResult<()> {
+        let detail = format!("signed out of {sign_in}");
+        self.done(state, Action::SignInEnd, user, &detail).await
+    }
+
+    async fn done(
+        &self,
+        state: &AppState,
+        action: Action,
+        user: &UserRow,
+        detail: &str,
+    ) -> ApiResult<()> {
+        let actor = Actor {
+            id: user.id.clone(),
+            name: user.username.clone(),
+            via: self.via,
+            address: Some(self.source.address),
+        };
+        let event = AuditEvent::done(&actor, action, &user.id).detail(detail);
+        Ok(state.database.audit(state.clock.now_ms(), &event).await?)
+    }
+
+    /// Writes a refused sign-in as `user_id` (empty: no such user).
+    pub(in crate::http) async fn refused(&self, state: &AppState, user_id: &str, detail: &str) {
+        let actor = self.unknown();
+        denials::write_refusal(state, &actor, Action::SignIn, user_id, detail).await;
+    }
+
+    /// Writes down that a spent refresh token of this user has ended its sign-in.
+    async fn reused(&self, state: &AppState, user_id: &str) -> ApiResult<()> {
+        let actor = self.unknown();
+        let event = AuditEvent::done(&actor, Action::TokenReuse, user_id)
+            .detail("a spent refresh token came again; the sign-in has ended")
+            .result(AuditResult::Denied);
+        Ok(state.database.audit(state.clock.now_ms(), &event).await?)
+    }
+
+    /// An actor of whom nothing is known but the address.
+    fn unknown(&self) -> Actor {
+        Actor {
+            id: String::new(),
+            name: String::new(),
+            via: self.via,
+            address: Some(self.source.address),
+        }
+    }
+}
+
+async fn refresh(State(state): State<AppState>, request: Request) -> ApiResult<Response> {
+    let (parts, token) = refresh_token(&state, request).await?;
+    let Some(token) = token else {
+        return Err(ApiError::unauthenticated("Sign in first."));
+    };
+    let origin = Origin::of(&parts);
+    let result = state.accounts.refresh(&token.text, &origin.source).await;
+    if let Err(RefreshError::Reused { user_id }) = &result {
+        origin.reused(&state, user_id).await?;
+    }
+    // A token from a cookie is answered with cookies: a script that can send the request must not learn the tokens.
+    Ok(tokens_response(
+        &result?,
+        is_https(&parts.headers),
+        token.is_cookie,
+    ))
+}
+
+async fn logout(State(state): State<AppState>, request: Request) -> ApiResult<Response> {
+    let (parts, token) = refresh_token(&state, request).await?;
+    let origin = Origin::of(&parts);
+    if let Some(token) = token
+        && let Some(sign_in) = state.accounts.sign_out(&token.text).await?
+        && let Some(user) = state.database.user(&sign_in.user_id).await?
+    {
+        origin.signed_out(&state, &user, &sign_in.id).await?;
+    }
+    // A program may have kept only its access token. One that has expired is no reason to refuse: who asks
+    // is signed out then. What is no sign-in of ours has nothing to end.
+    let access = match (bearer_token(&parts.headers), cookie_token(&parts.headers)) {
+        (Some(token), _) => Some(token.to_owned()),
+        (None, Some(token)) => {
+            check_same_origin(&parts.method, &parts.headers)?;
+            Some(token)
+        }
+        (None, None) => None,
+    };
+    if let Some(token) = access {
+        match state.accounts.identify_access(&token).await {
+            Ok(identity) => {
+                if let Credential::SignIn { family } = identity.credential
+                    && state.accounts.end(&family).await?
+                {
+                    origin.signed_out(&state, &identity.user, &family).await?;
+                }
+            }
+            Err(TokenError::Database(error)) => return Err(error.into()),
+            Err(_) => {}
+        }
+    }
+    let secure = is_https(&parts.headers);
+    let cookies = [(ACCESS_COOKIE, "/"), (REFRESH_COOKIE, REFRESH_PATH)]
+        .map(|(name, path)| cookie(name, String::new(), path, Duration::ZERO, secure));
+    Ok((StatusCode::NO_CONTENT, set_cookies(cookies)).into_response())
+}
+
+async fn methods(State(state): State<AppState>) -> ApiResult<Json<SignInMethods>> {
+    Ok(Json(SignInMethods {
+        password: state.database.has_passwords().await?,
+        #[cfg(feature = "sso")]
+        oidc: state.accounts.oidc_method(),
+        #[cfg(not(feature = "sso"))]
+        oidc: None,
+        proxy: state.config.sign_in.proxy_header.is_some(),
+    }))
+}
+
+async fn me(State(state): State<AppState>, caller: Caller) -> ApiResult<Response> {
+    let user = own_row(&state, &caller).await?;
+    // As this credential has it: an API token without the scope `admin` does not administer.
+    let user = User {
+        roles: caller.roles,
+        ..user_view(&user)
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(user)).into_response())
+}
+
+async fn own_row(state: &AppState, caller: &Caller) -> ApiResult<UserRow> {
+    let row = state.database.user(&caller.user_id).await?;
+    row.ok_or_else(|| ApiError::unauthenticated("Your sign-in has expired. Sign in again."))
+}
+
+async fn change_password(
+    State(state): State<AppState>,
+    caller: Caller,
+    JsonBody(change): JsonBody<ChangePassword>,
+) -> ApiResult<StatusCode> {
+    check_password(&change.new_password)?;
+    let user = own_row(&state, &caller).await?;
+    if user.password_hash.is_empty() {
+        return Err(ApiError::new(
+            ProblemCode::Conflict,
+            "You have no password here: change it where you sign in.",
+        ));
+    }
+    let result = state
+        .accounts
+        .change_password(
+            &user.id,
+            change.current_password,
+            change.new_password,
+            caller.address,
+            caller.sign_in.as_deref(),
+        )
+        .await;
+    let outcome = match &result {
+        Ok(()) => AuditResult::Ok,
+        Err(SignInError::WrongCredentials { .. }) => AuditResult::Denied,
+        Err(_) => AuditResult::Failed,
+    };
+    let mut detail = String::new();
+    if result.is_ok() && change.revoke_tokens {
+        let revoked = state.accounts.revoke_api_tokens_of(&user.id).await?;
+        detail = format!("API tokens revoked: {revoked}");
+    }
+    let actor = caller.actor();
+    let event = AuditEvent::done(&actor, Action::PasswordChange, &user.id)
+        .detail(&detail)
+        .result(outcome);
+    match &result {
+        // One who waits was counted when the wrong passwords before were.
+        Err(SignInError::Wait(_)) => {}
+        _ => state.database.audit(state.clock.now_ms(), &event).await?,
+    }
+    match result {
+        // Not 401: whoever asks is signed in, and a program would only renew its token and try again.
+        Err(SignInError::WrongCredentials { .. }) => {
+            Err(ApiError::forbidden("The current password is wrong."))
+        }
+        result => Ok(result.map(|()| StatusCode::NO_CONTENT)?),
+    }
+}
+
+/// A person, as others may see them.
+pub(crate) fn user_view(user: &UserRow) -> User {
+    User {
+        id: user.id.clone(),
+        username: user.username.clone(),
+        email: user.email.clone(),
+        display_name: user.display_name.clone(),
+        roles: user.roles.clone(),
+        disabled: user.disabled,
+        source: user.source,
+        created_at: rfc3339(user.created_ms),
+        last_seen_at: user.last_seen_ms.map(rfc3339),
+        recordings: None,
+    }
+}
+
+/// A refresh token that was sent.
+struct SentToken {
+    text: String,
+    is_cookie: bool,
+}
+
+/// The refresh token in the body, else the one in the cookie. A program sends the former, our pages have
+/// only the latter and may send no body at all.
+async fn refresh_token(
+    state: &AppState,
+    request: Request,
+) -> ApiResult<(Parts, Option<SentToken>)> {
+    let (parts, body) = request.into_parts();
+    let body = read_body(Request::from_parts(parts.clone(), body), state).await?;
+    let sent = if body.is_empty() {
+        RefreshRequest::default()
+    } else {
+        let request = Request::from_parts(parts.clone(), body.into());
+        JsonBody::<RefreshRequest>::from_request(request, state)
+            .await?
+            .0
+    };
+    if let Some(text) = sent.refresh_token {
+        let is_cookie = false;
+        return Ok((parts, Some(SentToken { text, is_cookie })));
+    }
+    let cookies = CookieJar::from_headers(&parts.headers);
+    let Some(cookie) = cookies.get(REFRESH_COOKIE) else {
+        return Ok((parts, None));
+    };
+    check_same_origin(&parts.method, &parts.headers)?;
+    let token = SentToken {
+        text: cookie.value().to_owned(),
+        is_cookie: true,
+    };
+    Ok((parts, Some(token)))
+}
+
+fn tokens_response(signed_in: &SignedIn, secure: bool, cookies_only: bool) -> Response {
+    let cookies = set_cookies(token_cookies(signed_in, secure));
+    if cookies_only {
+        let answer = PageSignIn {
+            expires_in: ACCESS_LIFE.as_secs(),
+            user: user_view(&signed_in.user),
+        };
+        return (cookies, Json(answer)).into_response();
+    }
+    let tokens = Tokens {
+        access_token: signed_in.access_token.clone(),
+        refresh_token: signed_in.refresh_token.clone(),
+        expires_in: ACCESS_LIFE.as_secs(),
+        user: user_view(&signed_in.user),
+    };
+    (cookies, Json(tokens)).into_response()
+}
+
+/// The cookies of our pages for somebody who has just signed in.
+pub(in crate::http) fn token_cookies(signed_in: &SignedIn, secure: bool) -> [Cookie<'static>; 2] {
+    let access = signed_in.access_token.clone();
+    let refresh = signed_in.refresh_token.clone();
+    [
+        cookie(ACCESS_COOKIE, access, "/", ACCESS_LIFE, secure),
+        cookie(
+            REFRESH_COOKIE,
+            refresh,
+            REFRESH_PATH,
+            signed_in.refresh_life,
+            secure,
+        ),
+    ]
+}
+
+/// A cookie that no script can read and that other sites' forms do not send. Lax, not Strict: a link to a
+/// recording in a mail or a chat is followed by somebody who is signed in.
+pub(in crate::http) fn cookie(
+    name: &'static str,
+    value: String,
+    path: &'static str,
+    life: Duration,
+    secure: bool,
+) -> Cookie<'static> {
+    let cookie = Cookie::build((name, value))
+        .path(path)
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(secure);
+    match life.try_into() {
+        Ok(life) => cookie.max_age(life).build(),
+        // Longer than anybody lives: until the browser is closed.
+        Err(_) => cookie.build(),
+    }
+}
+
+pub(in crate::http) fn set_cookies<const N: usize>(cookies: [Cookie<'static>; N]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    append_cookies(&mut headers, cookies);
+    headers
+}
+
+fn append_cookies<const N: usize>(headers: &mut HeaderMap, cookies: [Cookie<'static>; N]) {
+    for cookie in cookies {
+        // Our own tokens and names: always valid in a header.
+        if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+            headers.append(header::SET_COOKIE, value);
+        }
+    }
+}
+
+/// Whether the caller's browser uses HTTPS with this server or with the proxy in front of it: as a trusted proxy, the
+/// public address ([`crate::http::layers::edge`]) or the browser's page says. A client that lies keeps back its own cookies only.
+pub(in crate::http) fn is_https(headers: &HeaderMap) -> bool {
+    let starts_with = |name: &str, prefix: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.trim_start().starts_with(prefix))
+    };
+    starts_with("x-forwarded-proto", "https") || starts_with("origin", "https://")
+}
+
+impl From<PasswordError> for ApiError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::new(
+                ProblemCode::Unavailable,
+                "Too many people are signing in at this moment. Try again in a few seconds.",
+            )
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("3")),
+            PasswordError::Hash(_) | PasswordError::System(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<RefreshError> for ApiError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Reused { .. } => TokenError::Expired.into(),
+            RefreshError::Token(error) => error.into(),
+            RefreshError::Database(error) => error.into(),
+            RefreshError::Issue(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignInError> for ApiError {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::WrongCredentials { .. } => Self::new(
+                ProblemCode::WrongCredentials,
+                "The user name or password is wrong.",
+            )
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            SignInError::Disabled { .. } => {
+                Self::forbidden("This account is disabled. Ask an administrator to enable it.")
+            }
+            SignInError::Wait(wait) => {
+                let seconds = wait.as_millis().div_ceil(1000);
+                let unit = if seconds == 1 { "second" } else { "seconds" };
+                Self::new(
+                    ProblemCode::TooManyRequests,
+                    format!("Too many failed sign-ins. Try again in {seconds} {unit}."),
+                )
+                .with_header(
+                    header::RETRY_AFTER,
+                    HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)),
+                )
+            }
+            SignInError::Password(error) => error.into(),
+            SignInError::Database(error) => error.into(),
+            SignInError::Issue(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Retention and threshold, for administrators: `/api/admin/retention`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use sortie_api::{
+    ConfirmClock, PlannedDeletion, ProblemCode, RetentionPreview, RetentionRule, RetentionRun,
+};
+
+use super::recordings;
+use crate::db::{Action, AuditEvent};
+use crate::http::extract::caller::Caller;
+use crate::http::extract::json::OptionalJsonBody;
+use crate::http::routes::{Routes, routes};
+use crate::http::{ApiError, ApiResult, AppState};
+use crate::retention::RunError;
+
+/// Recordings that one request deletes at most; the answer says whether there are more.
+const RUN_MAX: u64 = 1000;
+
+pub(in crate::http) fn routes() -> Routes {
+    routes! {
+        GET "/api/admin/retention" => preview,
+        POST "/api/admin/retention/confirm-clock" => confirm_clock,
+        POST "/api/admin/retention/run" => run,
+    }
+}
+
+async fn preview(State(state): State<AppState>) -> ApiResult<Json<RetentionPreview>> {
+    let preview = state.retention.preview().await?;
+    let mut next = Vec::with_capacity(preview.next.len());
+    let mut reasons = Vec::with_capacity(preview.next.len());
+    for (id, reason) in preview.next {
+        // It may be gone by now.
+        if let Some(row) = state.database.recording(&id).await? {
+            next.push(row);
+            reasons.push(PlannedDeletion { id, reason });
+        }
+    }
+    let next = recordings::shown_with_parts(&state, next).await?;
+    let RetentionRule {
+        days,
+        high_percent,
+        low_percent,
+        next_run_at,
+        hold,
+    } = state.retention.rule();
+    Ok(Json(RetentionPreview {
+        days,
+        high_percent,
+        low_percent,
+        due: preview.due,
+        more: preview.more,
+        next,
+        reasons,
+        retrying: state.database.deletions_pending().await?,
+        next_run_at,
+        hold,
+        undated: state.database.undated(state.clock.now_ms()).await?,
+    }))
+}
+
+/// An administrator has looked at the clock and found it right.
+async fn confirm_clock(
+    State(state): State<AppState>,
+    caller: Caller,
+    OptionalJsonBody(body): OptionalJsonBody<ConfirmClock>,
+) -> ApiResult<StatusCode> {
+    let actor = caller.actor();
+    state.retention.clock_watch().confirm(&actor).await?;
+    if body.undated {
+        let now_ms = state.clock.now_ms();
+        let count = state.database.confirm_undated(now_ms).await?;
+        let detail = format!("{count} recordings with a wrong creation time may be deleted");
+        let event = AuditEvent::done(&actor, Action::ClockConfirm, "undated").detail(&detail);
+        state.database.audit(now_ms, &event).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn run(State(state): State<AppState>, caller: Caller) -> ApiResult<Json<RetentionRun>> {
+    let run = state.retention.run(RUN_MAX, caller.actor()).await;
+    let run = run.map_err(|error| match error {
+        RunError::Busy => ApiError::new(
+            ProblemCode::Conflict,
+            "A clean-up is running already, here or on another server. Look again in a moment.",
+        ),
+        RunError::ClockInDoubt(hold) => ApiError::new(ProblemCode::Conflict, hold.message),
+        RunError::Database(error) => error.into(),
+    })?;
+    let detail = format!(
+        "{} deleted, {} bytes; {} not deleted yet",
+        run.deleted,
+        run.bytes,
+        run.failed.len()
+    );
+    let actor = caller.actor();
+    let event = AuditEvent::done(&actor, Action::CleanUp, "retention").detail(&detail);
+    state.database.audit(state.clock.now_ms(), &event).await?;
+    Ok(Json(run))
+}

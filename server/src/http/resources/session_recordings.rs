@@ -1,0 +1,357 @@
+//! A session's recordings: start, stop, and upload in a single request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::BodyDataStream;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use sortie_api::{
+    ProblemCode, RecordingStarted, RecordingStatus, RecordingStopped, StartRecording, StopRecording,
+};
+use sortie_tus::server::{Append, Refusal};
+use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::io::ReaderStream;
+
+use super::metrics::Watch;
+use super::upload_form::{self, FormError, UploadForm};
+use super::{recordings, sessions, uploads};
+use crate::db::RecordingRow;
+use crate::http::extract::caller::Caller;
+use crate::http::extract::json::{JsonBody, OptionalJsonBody};
+use crate::http::extract::multipart::{Event, Multipart, MultipartError};
+use crate::http::routes::{Routes, routes};
+use crate::http::{ApiError, ApiResult, AppState};
+use crate::storage::StorageError;
+use crate::uploads::{Framing, UploadError};
+
+/// For all of a form but its file.
+const FIELDS_TIME: Duration = Duration::from_secs(30);
+/// Forms at once whose file waits on the disk; each may have as many bytes as a recording.
+static SPOOLS: Semaphore = Semaphore::const_new(8);
+/// How much of a waiting file is read at once.
+const SPOOL_READ: usize = 256 * 1024;
+
+pub(in crate::http) fn routes() -> Routes {
+    routes! { POST "/api/sessions/{id}/recording/upload" => upload }
+        .layer(DefaultBodyLimit::disable())
+        .merge(routes! {
+            POST "/api/sessions/{id}/recording/start" => start,
+            POST "/api/sessions/{id}/recording/stop" => stop,
+        })
+}
+
+async fn start(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    OptionalJsonBody(body): OptionalJsonBody<StartRecording>,
+) -> ApiResult<(StatusCode, Json<RecordingStarted>)> {
+    let session = sessions::running(&state, &caller, &id).await?;
+    let mut row = recordings::new_row(
+        &state,
+        &session.id,
+        &session.user_id,
+        None,
+        None,
+        String::new(),
+    );
+    if let Some(continues) = body.continues.filter(|id| !id.is_empty()) {
+        let first = recordings::continued(&state, &caller, &session, &continues).await?;
+        row.part_of = Some(first);
+    }
+    state
+        .uploads
+        .create(&row, caller.creator(), &caller.actor())
+        .await?;
+    tracing::info!(
+        recording = row.id,
+        session = session.id,
+        user = caller.username,
+        "recording started"
+    );
+    Ok((
+        StatusCode::CREATED,
+        Json(RecordingStarted {
+            upload_url: state
+                .config
+                .public_path(&format!("/api/uploads/{}", row.id)),
+            recording_id: row.id,
+            status: RecordingStatus::Recording,
+            max_size_bytes: state.config.max_size_bytes,
+            silence_seconds: state.config.silence.as_secs(),
+        }),
+    ))
+}
+
+/// The recording of this session, if the caller may have both.
+async fn recording_of(
+    state: &AppState,
+    caller: &Caller,
+    session_id: &str,
+    recording_id: Option<&str>,
+) -> ApiResult<RecordingRow> {
+    let recording_id = recording_id.filter(|id| !id.is_empty()).ok_or_else(|| {
+        ApiError::new(
+            ProblemCode::BadRequest,
+            "recording_id is missing: say which recording is meant.",
+        )
+    })?;
+    sessions::allowed(state, caller, session_id).await?;
+    let row = recordings::allowed(state, caller, recording_id).await?;
+    if row.session_id != session_id {
+        return Err(ApiError::not_found("This session has no such recording."));
+    }
+    Ok(row)
+}
+
+async fn stop(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody<StopRecording>,
+) -> ApiResult<Json<RecordingStopped>> {
+    let row = recording_of(&state, &caller, &id, body.recording_id.as_deref()).await?;
+    let actor = caller.actor();
+    let status = state.uploads.stop(&row.id, &actor).await?;
+    // By hand, so it sticks: none starts by itself any more in this session.
+    state
+        .database
+        .decline_auto_record(&id, &actor, state.clock.now_ms())
+        .await?;
+    Ok(Json(RecordingStopped { status }))
+}
+
+/// Single-request upload: `multipart/form-data` with `recording_id`, `file` and `duration` (ignored: it is measured), in
+/// any order.
+async fn upload(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(session_id): Path<String>,
+    request: Request,
+) -> ApiResult<Json<RecordingStopped>> {
+    // Before a byte of the body is read.
+    sessions::allowed(&state, &caller, &session_id).await?;
+    let mut reader = FormReader::new(request)?;
+    let mut form = UploadForm::default();
+    let mut spooled = None;
+    let mut filename = None;
+    let mut pending = reader.next().await?;
+    loop {
+        match pending {
+            Event::Data(bytes) => form.bytes(&bytes)?,
+            Event::End => break,
+            Event::Part(part) => {
+                if form.field(part.name.as_deref())? == upload_form::Field::File {
+                    filename = part.filename.as_deref().and_then(uploads::plain_filename);
+                    if let Some(id) = form.recording_id()? {
+                        let row = open_recording(&state, &caller, &session_id, id).await?;
+                        if is_empty(&state, &row).await? {
+                            return receive(&state, &caller, &row, filename, reader.file()).await;
+                        }
+                    }
+                    let (file, next) = reader.spool(&state).await?;
+                    spooled = Some(file);
+                    pending = next;
+                    continue;
+                }
+            }
+        }
+        pending = reader.next().await?;
+    }
+    let row = open_recording(&state, &caller, &session_id, form.finish()?).await?;
+    let Some(file) = spooled else {
+        return Err(FormError::NoFile.into());
+    };
+    // An attempt that was cut off, or another sender's beginning: this file is whole.
+    if !is_empty(&state, &row).await? {
+        state.uploads.start_over(&row.id).await?;
+    }
+    let file = ReaderStream::with_capacity(file, SPOOL_READ);
+    let file = file.map(|read| read.map_err(axum::Error::new));
+    receive(&state, &caller, &row, filename, file).await
+}
+
+/// The recording of a form, if it still takes bytes.
+async fn open_recording(
+    state: &AppState,
+    caller: &Caller,
+    session_id: &str,
+    id: &str,
+) -> ApiResult<RecordingRow> {
+    let row = recording_of(state, caller, session_id, Some(id)).await?;
+    if row.status.is_open() {
+        return Ok(row);
+    }
+    Err(ApiError::new(
+        ProblemCode::Conflict,
+        "This recording is complete already; start a new one.",
+    ))
+}
+
+/// Whether nothing of a recording is stored, and so a body can be appended as the whole of it.
+async fn is_empty(state: &AppState, row: &RecordingRow) -> ApiResult<bool> {
+    match state.uploads.position(&row.id).await {
+        Ok(position) => Ok(position.offset == 0),
+        // An earlier attempt to start over was cut off.
+        Err(UploadError::Storage(StorageError::Missing)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Appends the file to its empty recording and completes that.
+async fn receive(
+    state: &AppState,
+    caller: &Caller,
+    row: &RecordingRow,
+    filename: Option<String>,
+    file: impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static,
+) -> ApiResult<Json<RecordingStopped>> {
+    let actor = caller.actor();
+    if let Some(filename) = filename
+        && row.filename == recordings::default_filename(row.created_ms)
+    {
+        let named = state
+            .database
+            .name_recording(&row.id, &row.filename, &filename);
+        named.await?;
+    }
+    state.uploads.stop(&row.id, &actor).await?;
+    let append = Append {
+        offset: 0,
+        length: None,
+        checksum: None,
+    };
+    let (watch, file) = Watch::over(Arc::clone(&state.metrics), file);
+    let framing = Framing::default();
+    let appended = state
+        .uploads
+        .append(&row.id, append, framing, Box::pin(file), &actor);
+    appended.await?;
+    watch.acknowledged();
+    let status = state.uploads.complete(&row.id, &actor).await?;
+    // Whether it can be played is seen in the list; the upload itself has succeeded.
+    let status = match status {
+        RecordingStatus::Failed => RecordingStatus::Processing,
+        status => status,
+    };
+    Ok(Json(RecordingStopped { status }))
+}
+
+/// Reads the events of a form from a request's body.
+struct FormReader {
+    multipart: Multipart,
+    body: BodyDataStream,
+    /// When all but the file must have come.
+    deadline: Instant,
+}
+
+impl FormReader {
+    fn new(request: Request) -> ApiResult<Self> {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let multipart = Multipart::of_type(kind).ok_or_else(|| {
+            ApiError::new(
+                ProblemCode::BadRequest,
+                "Send the file as multipart/form-data; Content-Type names its boundary.",
+            )
+        })?;
+        Ok(Self {
+            multipart,
+            body: request.into_body().into_data_stream(),
+            deadline: Instant::now() + FIELDS_TIME,
+        })
+    }
+
+    /// The next event, whenever it comes.
+    async fn event(&mut self) -> ApiResult<Event> {
+        loop {
+            if let Some(event) = self.multipart.next()? {
+                return Ok(event);
+            }
+            match self.body.next().await {
+                Some(Ok(bytes)) => self.multipart.push(bytes),
+                Some(Err(_)) | None => return Err(MultipartError::Incomplete.into()),
+            }
+        }
+    }
+
+    /// The next event, of what is not the file.
+    async fn next(&mut self) -> ApiResult<Event> {
+        let event = tokio::time::timeout_at(self.deadline, self.event()).await;
+        event.unwrap_or_else(|_| {
+            Err(ApiError::new(
+                ProblemCode::RequestTimeout,
+                "The fields beside the file took more than 30 seconds to come.",
+            ))
+        })
+    }
+
+    /// The bytes of the file that has begun. A form that ends early is an error at their end.
+    fn file(self) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
+        futures_util::stream::try_unfold(self, |mut reader| async move {
+            match reader.event().await {
+                Ok(Event::Data(bytes)) => Ok(Some((bytes, reader))),
+                Ok(_) => Ok(None),
+                Err(_) => Err(axum::Error::new(MultipartError::Incomplete)),
+            }
+        })
+    }
+
+    /// Keeps the bytes of the file that has begun in a file without a name, until it is known which recording it is or
+    /// that it is whole. Returns that file and the event behind its bytes.
+    async fn spool(&mut self, state: &AppState) -> ApiResult<(tokio::fs::File, Event)> {
+        let _seat = SPOOLS.try_acquire().map_err(|_| {
+            ApiError::new(
+                ProblemCode::Unavailable,
+                "Too many forms are being received. Send recording_id before file, or try again later.",
+            )
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("10"))
+        })?;
+        let folder = state.config.storage.folder().to_owned();
+        let created = tokio::task::spawn_blocking(move || tempfile::tempfile_in(folder)).await;
+        let created = created.map_err(ApiError::internal)?;
+        let mut file = tokio::fs::File::from_std(created.map_err(StorageError::from)?);
+        let (mut length, max_size) = (0, state.config.max_size_bytes);
+        loop {
+            let event = self.event().await?;
+            let Event::Data(bytes) = event else {
+                file.flush().await.map_err(StorageError::from)?;
+                file.rewind().await.map_err(StorageError::from)?;
+                self.deadline = Instant::now() + FIELDS_TIME;
+                return Ok((file, event));
+            };
+            length += bytes.len() as u64;
+            if length > max_size {
+                return Err(UploadError::from(Refusal::TooLarge { max_size }).into());
+            }
+            file.write_all(&bytes).await.map_err(StorageError::from)?;
+        }
+    }
+}
+
+impl From<FormError> for ApiError {
+    fn from(error: FormError) -> Self {
+        let code = match error {
+            FormError::NoRecordingId
+            | FormError::TooMuch
+            | FormError::NoFile
+            | FormError::TwoFiles => ProblemCode::BadRequest,
+            FormError::LongRecordingId | FormError::NotText | FormError::Twice => {
+                ProblemCode::InvalidField
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<MultipartError> for ApiError {
+    fn from(error: MultipartError) -> Self {
+        Self::new(ProblemCode::BadRequest, error.to_string())
+    }
+}

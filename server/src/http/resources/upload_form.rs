@@ -1,0 +1,215 @@
+//! The fields of the single-request form: which counts, which is the file, and what is refused. They may come in any
+//! order. No I/O; the fuzz target `form` compiles this file.
+
+/// Bytes of a recording's id.
+pub(in crate::http) const MAX_ID_BYTES: usize = 200;
+/// Fields other than the file.
+pub(in crate::http) const MAX_FIELDS: u32 = 64;
+/// Bytes in them altogether.
+pub(in crate::http) const MAX_FIELD_BYTES: usize = 64 * 1024;
+
+/// Reasons to refuse a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::http) enum FormError {
+    #[error("recording_id is missing: say which recording is meant.")]
+    NoRecordingId,
+    #[error("recording_id is too long.")]
+    LongRecordingId,
+    #[error("recording_id is not text.")]
+    NotText,
+    #[error("recording_id is there twice: say once which recording is meant.")]
+    Twice,
+    #[error("The form has too many fields, or too much in them, beside the file.")]
+    TooMuch,
+    #[error("The form has no field named file.")]
+    NoFile,
+    #[error("The form has two fields named file; send one recording at a time.")]
+    TwoFiles,
+}
+
+/// Kind of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Field {
+    /// Its bytes go to [`UploadForm::bytes`].
+    Text,
+    /// Its bytes are the recording.
+    File,
+}
+
+/// State of a form that is being read.
+///
+/// Call [`Self::field`] at the beginning of each field, [`Self::bytes`] with the bytes of those that are not the file,
+/// in any pieces, and [`Self::finish`] at the end.
+#[derive(Debug, Default)]
+pub(in crate::http) struct UploadForm {
+    recording_id: Option<Vec<u8>>,
+    in_recording_id: bool,
+    has_file: bool,
+    fields: u32,
+    bytes: usize,
+}
+
+impl UploadForm {
+    /// A field begins, and the one before it is complete.
+    ///
+    /// # Errors
+    /// The field is one too many.
+    pub(in crate::http) fn field(&mut self, name: Option<&str>) -> Result<Field, FormError> {
+        self.in_recording_id = false;
+        if name == Some("file") {
+            if self.has_file {
+                return Err(FormError::TwoFiles);
+            }
+            self.has_file = true;
+            return Ok(Field::File);
+        }
+        self.fields += 1;
+        if self.fields > MAX_FIELDS {
+            return Err(FormError::TooMuch);
+        }
+        if name == Some("recording_id") {
+            if self.recording_id.is_some() {
+                return Err(FormError::Twice);
+            }
+            self.recording_id = Some(Vec::new());
+            self.in_recording_id = true;
+        }
+        Ok(Field::Text)
+    }
+
+    /// Bytes of the field that began last.
+    ///
+    /// # Errors
+    /// There are too many of them.
+    pub(in crate::http) fn bytes(&mut self, bytes: &[u8]) -> Result<(), FormError> {
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        if self.bytes > MAX_FIELD_BYTES {
+            return Err(FormError::TooMuch);
+        }
+        if self.in_recording_id
+            && let Some(id) = &mut self.recording_id
+        {
+            if id.len() + bytes.len() > MAX_ID_BYTES {
+                return Err(FormError::LongRecordingId);
+            }
+            id.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    /// The recording's id, if its field is complete and not empty.
+    ///
+    /// # Errors
+    /// It is not text.
+    pub(in crate::http) fn recording_id(&self) -> Result<Option<&str>, FormError> {
+        let id = self.recording_id.as_deref().unwrap_or_default();
+        let id = std::str::from_utf8(id).map_err(|_| FormError::NotText)?;
+        Ok((!id.is_empty()).then_some(id))
+    }
+
+    /// The form is complete; returns the recording's id.
+    ///
+    /// # Errors
+    /// The id or the file is missing.
+    pub(in crate::http) fn finish(&self) -> Result<&str, FormError> {
+        let id = self.recording_id()?.ok_or(FormError::NoRecordingId)?;
+        if self.has_file {
+            Ok(id)
+        } else {
+            Err(FormError::NoFile)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads fields with their pieces to the end of the form.
+    #[track_caller]
+    fn check(fields: &[(&str, &[&[u8]])], expected: Result<&str, FormError>) {
+        let mut form = UploadForm::default();
+        let mut read = || {
+            for (name, pieces) in fields {
+                let name = Some(*name).filter(|name| !name.is_empty());
+                if form.field(name)? == Field::Text {
+                    for piece in *pieces {
+                        form.bytes(piece)?;
+                    }
+                }
+            }
+            form.finish().map(str::to_owned)
+        };
+        assert_eq!(read(), expected.map(str::to_owned));
+    }
+
+    #[test]
+    fn fields_come_in_any_order_and_pieces() {
+        check(
+            &[("recording_id", &[b"ab", b"", b"c"]), ("file", &[])],
+            Ok("abc"),
+        );
+        check(
+            &[
+                ("file", &[]),
+                ("duration", &[b"1.5"]),
+                ("recording_id", &[b"a"]),
+                ("", &[b"b"]),
+            ],
+            Ok("a"),
+        );
+    }
+
+    #[test]
+    fn id_and_file_are_required() {
+        check(&[("file", &[])], Err(FormError::NoRecordingId));
+        check(
+            &[("recording_id", &[]), ("file", &[])],
+            Err(FormError::NoRecordingId),
+        );
+        check(&[("recording_id", &[b"a"])], Err(FormError::NoFile));
+        check(&[], Err(FormError::NoRecordingId));
+        check(
+            &[("recording_id", &[b"a"]), ("file", &[]), ("file", &[])],
+            Err(FormError::TwoFiles),
+        );
+    }
+
+    #[test]
+    fn id_is_short_text_and_there_once() {
+        let longest = [b'a'; MAX_ID_BYTES];
+        let text = "a".repeat(MAX_ID_BYTES);
+        check(&[("recording_id", &[&longest]), ("file", &[])], Ok(&text));
+        check(
+            &[("recording_id", &[&longest, b"a"])],
+            Err(FormError::LongRecordingId),
+        );
+        check(
+            &[("recording_id", &[b"\xFF"]), ("file", &[])],
+            Err(FormError::NotText),
+        );
+        check(
+            &[("recording_id", &[b"a"]), ("recording_id", &[b"b"])],
+            Err(FormError::Twice),
+        );
+    }
+
+    #[test]
+    fn other_fields_are_bounded() {
+        let much = [0; MAX_FIELD_BYTES];
+        check(&[("duration", &[&much])], Err(FormError::NoRecordingId));
+        check(
+            &[("duration", &[&much]), ("other", &[b"a"])],
+            Err(FormError::TooMuch),
+        );
+        let many = usize::try_from(MAX_FIELDS).expect("small");
+        check(
+            &vec![("", &[] as &[&[u8]]); many],
+            Err(FormError::NoRecordingId),
+        );
+        check(
+            &vec![("", &[] as &[&[u8]]); many + 1],
+            Err(FormError::TooMuch),
+        );
+    }
+}

@@ -1,0 +1,418 @@
+//! People, for administrators: `/api/admin/users`.
+
+use std::fmt::Write as _;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use sortie_api::{NewUser, ProblemCode, Role, User, UserSource, UserUpdate};
+use uuid::Uuid;
+
+use super::auth::user_view;
+use crate::accounts::is_plausible_email;
+use crate::db::{Action, AuditEvent, DatabaseError, UserChange, UserRow};
+use crate::http::extract::caller::{Admin, Caller};
+use crate::http::extract::json::JsonBody;
+use crate::http::extract::paging;
+use crate::http::extract::paging::ListQuery;
+use crate::http::extract::query;
+use crate::http::routes::{Routes, routes};
+use crate::http::{ApiError, ApiResult, AppState};
+
+/// Rows of a page when the caller does not say.
+const PAGE: u32 = 100;
+/// The most rows of a page.
+const PAGE_MAX: u32 = 500;
+
+/// The routes under `/api/admin/users`.
+pub(in crate::http) fn routes() -> Routes {
+    routes! {
+        GET "/api/admin/users" => list,
+        POST "/api/admin/users" => create,
+        GET "/api/admin/users/{id}" => show,
+        PATCH "/api/admin/users/{id}" => change,
+        DELETE "/api/admin/users/{id}" => remove,
+    }
+}
+
+#[derive(Deserialize)]
+struct UserQuery {
+    limit: Option<String>,
+    cursor: Option<String>,
+    q: Option<String>,
+}
+
+async fn list(
+    State(state): State<AppState>,
+    _: Admin,
+    asked: ListQuery<UserQuery>,
+) -> ApiResult<Response> {
+    let limit = query::limit(asked.query.limit.as_deref(), PAGE, PAGE_MAX)?;
+    let after = match asked.query.cursor.as_deref() {
+        None => String::new(),
+        Some(cursor) => place(cursor)?,
+    };
+    let search = paging::text("q", asked.query.q.as_deref())?;
+    // One row more than asked for tells whether there is a next page.
+    let mut rows = state
+        .database
+        .users(&after, search.as_deref(), limit.saturating_add(1))
+        .await?;
+    let has_more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let (true, Some(last)) = (has_more, rows.last()) {
+        let next = asked.link_to(&URL_SAFE_NO_PAD.encode(last.key()));
+        headers.extend(next.map(|next| (header::LINK, next)));
+    }
+    let people: Vec<_> = rows.iter().map(user_view).collect();
+    Ok((headers, Json(people)).into_response())
+}
+
+/// The name that a cursor stands for.
+fn place(cursor: &str) -> ApiResult<String> {
+    let read = || String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok();
+    read()
+        // No name has a NUL, and PostgreSQL refuses a text with one.
+        .filter(|name| !name.contains('\0'))
+        .ok_or_else(|| {
+            ApiError::invalid("cursor is not one that this server gave; follow the Link header.")
+        })
+}
+
+async fn show(
+    State(state): State<AppState>,
+    _: Admin,
+    Path(id): Path<String>,
+) -> ApiResult<Json<User>> {
+    let row = state.database.user(&id).await?.ok_or_else(no_such_user)?;
+    let user = User {
+        recordings: Some(state.database.count_recordings_of(&id).await?),
+        ..user_view(&row)
+    };
+    Ok(Json(user))
+}
+
+async fn create(
+    State(state): State<AppState>,
+    Admin(caller): Admin,
+    JsonBody(new): JsonBody<NewUser>,
+) -> ApiResult<Response> {
+    check_username(&new.username)?;
+    check_password(&new.password)?;
+    let email = checked_email(new.email)?;
+    let display_name = checked_display_name(new.display_name)?;
+    let roles = checked_roles(new.roles.unwrap_or_else(|| vec![Role::User]))?;
+    let row = UserRow {
+        id: Uuid::now_v7().to_string(),
+        username: new.username,
+        password_hash: state.accounts.hash_password(new.password).await?,
+        email,
+        display_name,
+        roles,
+        disabled: false,
+        source: UserSource::Local,
+        external_key: None,
+        created_ms: state.clock.now_ms(),
+        last_seen_ms: None,
+        generation: 0,
+    };
+    caller.check_again(&state).await?;
+    state
+        .database
+        .insert_user(&row)
+        .await
+        .map_err(|error| match error {
+            DatabaseError::Taken => ApiError::new(
+                ProblemCode::AlreadyExists,
+                format!(
+                    "The user name {:?} is taken. Capital and small letters make no difference.",
+                    row.username
+                ),
+            ),
+            other => other.into(),
+        })?;
+    tracing::info!(
+        by = caller.user_id,
+        user_id = row.id,
+        username = row.username,
+        "user created"
+    );
+    let detail = format!("{} ({})", row.username, words(&row.roles));
+    audit(&state, &caller, Action::UserCreate, &row.id, &detail).await?;
+    let location = HeaderValue::from_str(&format!("/api/admin/users/{}", row.id))
+        .map_err(ApiError::internal)?;
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(user_view(&row)),
+    )
+        .into_response())
+}
+
+async fn change(
+    State(state): State<AppState>,
+    Admin(caller): Admin,
+    Path(id): Path<String>,
+    JsonBody(patch): JsonBody<UserUpdate>,
+) -> ApiResult<Json<User>> {
+    if let Some(password) = &patch.password {
+        check_password(password)?;
+    }
+    let mut change = UserChange {
+        email: patch.email.map(checked_email).transpose()?,
+        display_name: patch.display_name.map(checked_display_name).transpose()?,
+        roles: patch.roles.map(checked_roles).transpose()?,
+        disabled: patch.disabled,
+        password_hash: None,
+    };
+    if let Some(password) = patch.password {
+        change.password_hash = Some(state.accounts.hash_password(password).await?);
+        caller.check_again(&state).await?;
+    }
+    if !state.database.update_user(&id, &change).await? {
+        return Err(last_admin_or_nobody(&state, &id).await?);
+    }
+    state.accounts.user_changed(&id);
+    if change.ends_sign_ins() {
+        state.database.purge_ended_sign_ins(&id).await?;
+    }
+    let mut detail = described(&change);
+    if patch.revoke_tokens == Some(true) {
+        let revoked = state.accounts.revoke_api_tokens_of(&id).await?;
+        if !detail.is_empty() {
+            detail += ", ";
+        }
+        let _ = write!(detail, "API tokens revoked: {revoked}");
+    }
+    let row = state.database.user(&id).await?.ok_or_else(no_such_user)?;
+    tracing::info!(
+        by = caller.user_id,
+        user_id = id,
+        roles = ?row.roles,
+        disabled = row.disabled,
+        new_password = change.password_hash.is_some(),
+        "user changed"
+    );
+    audit(&state, &caller, Action::UserChange, &id, &detail).await?;
+    Ok(Json(user_view(&row)))
+}
+
+#[derive(Deserialize)]
+struct RemovalQuery {
+    recordings: Option<String>,
+}
+
+/// Removes a user. Their recordings stay as they are (`recordings=keep`, the default), become the caller's (`transfer`)
+/// or are deleted (`delete`).
+async fn remove(
+    State(state): State<AppState>,
+    Admin(caller): Admin,
+    Path(id): Path<String>,
+    Query(query): Query<RemovalQuery>,
+) -> ApiResult<StatusCode> {
+    let row = state.database.user(&id).await?.ok_or_else(no_such_user)?;
+    let mut detail = row.username;
+    match query.recordings.as_deref() {
+        None | Some("keep") => {
+            let kept = state.database.count_recordings_of(&id).await?;
+            if kept > 0 {
+                let _ = write!(detail, "; recordings kept: {kept}");
+            }
+        }
+        Some("transfer") if id == caller.user_id => {
+            return Err(ApiError::invalid(
+                "You cannot take over your own recordings. Choose recordings=keep or recordings=delete.",
+            ));
+        }
+        Some("transfer") => {
+            lock_out(&state, &id).await?;
+            let moved = transfer_recordings(&state, &caller, &id).await?;
+            let _ = write!(
+                detail,
+                "; recordings transferred to {}: {moved}",
+                caller.username
+            );
+        }
+        Some("delete") => {
+            lock_out(&state, &id).await?;
+            let deleted = delete_recordings(&state, &caller, &id).await?;
+            let _ = write!(detail, "; recordings deleted: {deleted}");
+        }
+        Some(_) => {
+            return Err(ApiError::invalid(
+                "recordings must be keep, transfer or delete.",
+            ));
+        }
+    }
+    if !state.database.delete_user(&id).await? {
+        return Err(last_admin_or_nobody(&state, &id).await?);
+    }
+    state.accounts.user_changed(&id);
+    tracing::info!(by = caller.user_id, user_id = id, "user deleted");
+    audit(&state, &caller, Action::UserDelete, &id, &detail).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Disables a user who is about to be removed, so that nothing new of theirs comes. Whatever fails after that can be
+/// tried again.
+async fn lock_out(state: &AppState, id: &str) -> ApiResult<()> {
+    let change = UserChange {
+        disabled: Some(true),
+        ..UserChange::default()
+    };
+    if !state.database.update_user(id, &change).await? {
+        return Err(last_admin_or_nobody(state, id).await?);
+    }
+    state.accounts.user_changed(id);
+    Ok(())
+}
+
+/// Makes a user's recordings the caller's; returns how many.
+async fn transfer_recordings(state: &AppState, caller: &Caller, from: &str) -> ApiResult<u64> {
+    let actor = caller.actor();
+    let mut moved = 0;
+    loop {
+        let now_ms = state.clock.now_ms();
+        match state
+            .database
+            .transfer_recordings(from, &actor, now_ms)
+            .await?
+        {
+            0 => return Ok(moved),
+            more => moved += more,
+        }
+    }
+}
+
+/// Deletes a user's recordings; returns how many.
+async fn delete_recordings(state: &AppState, caller: &Caller, user_id: &str) -> ApiResult<u64> {
+    let actor = caller.actor();
+    let mut deleted = 0;
+    loop {
+        let ids = state.database.recordings_to_delete_of(user_id).await?;
+        if ids.is_empty() {
+            return Ok(deleted);
+        }
+        for id in ids {
+            state.uploads.delete(&id, &actor).await?;
+            deleted += 1;
+        }
+    }
+}
+
+async fn audit(
+    state: &AppState,
+    caller: &Caller,
+    action: Action,
+    id: &str,
+    detail: &str,
+) -> ApiResult<()> {
+    let actor = caller.actor();
+    let event = AuditEvent::done(&actor, action, id).detail(detail);
+    Ok(state.database.audit(state.clock.now_ms(), &event).await?)
+}
+
+fn words(roles: &[Role]) -> &'static str {
+    if roles.contains(&Role::Admin) {
+        "admin"
+    } else {
+        "user"
+    }
+}
+
+/// A change for the audit log: what somebody may do in full, of the rest only that it changed.
+fn described(change: &UserChange) -> String {
+    let mut parts = Vec::new();
+    if let Some(roles) = &change.roles {
+        parts.push(format!("role {}", words(roles)));
+    }
+    if let Some(disabled) = change.disabled {
+        parts.push(if disabled { "disabled" } else { "enabled" }.to_owned());
+    }
+    for (changed, name) in [
+        (change.password_hash.is_some(), "password"),
+        (change.email.is_some(), "email"),
+        (change.display_name.is_some(), "display name"),
+    ] {
+        if changed {
+            parts.push(name.to_owned());
+        }
+    }
+    parts.join(", ")
+}
+
+pub(in crate::http) fn no_such_user() -> ApiError {
+    ApiError::not_found("There is no such user.")
+}
+
+/// Why the database refused to change or remove a person.
+async fn last_admin_or_nobody(state: &AppState, id: &str) -> ApiResult<ApiError> {
+    Ok(match state.database.user(id).await? {
+        None => no_such_user(),
+        Some(row) => ApiError::new(
+            ProblemCode::Conflict,
+            format!(
+                "You can't delete or disable the only administrator, {:?}. Add another first.",
+                row.username
+            ),
+        ),
+    })
+}
+
+fn check_username(name: &str) -> ApiResult<()> {
+    let length = name.chars().count();
+    if (1..=64).contains(&length) && name.trim() == name && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(ApiError::invalid(
+        "A user name has 1 to 64 characters, no control characters and no white space around it.",
+    ))
+}
+
+pub(in crate::http) fn check_password(password: &str) -> ApiResult<()> {
+    if (8..=256).contains(&password.chars().count()) {
+        return Ok(());
+    }
+    Err(ApiError::invalid("A password has 8 to 256 characters."))
+}
+
+fn checked_email(email: Option<String>) -> ApiResult<Option<String>> {
+    let Some(email) = email.filter(|email| !email.is_empty()) else {
+        return Ok(None);
+    };
+    if is_plausible_email(&email) {
+        return Ok(Some(email));
+    }
+    Err(ApiError::invalid(
+        "The email address is not one: it looks like name@example.org.",
+    ))
+}
+
+fn checked_display_name(name: Option<String>) -> ApiResult<Option<String>> {
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    if name.chars().count() <= 128 && name.trim() == name && !name.chars().any(char::is_control) {
+        return Ok(Some(name));
+    }
+    Err(ApiError::invalid(
+        "A display name has at most 128 characters, no control characters and no white space around it.",
+    ))
+}
+
+fn checked_roles(mut roles: Vec<Role>) -> ApiResult<Vec<Role>> {
+    roles.sort_by_key(|role| *role == Role::Admin);
+    roles.dedup();
+    if roles.is_empty() {
+        return Err(ApiError::invalid(
+            "A user has at least one role: \"user\" or \"admin\".",
+        ));
+    }
+    Ok(roles)
+}

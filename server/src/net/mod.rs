@@ -1,0 +1,8 @@
+//! Network: connections and their limits, TLS.
+
+mod connections;
+mod registry;
+#[cfg(any(feature = "otel", feature = "s3", feature = "sso"))]
+pub(crate) mod tls;
+
+pub(crate) use connections::{Limits, serve};

@@ -1,0 +1,549 @@
+//! Runs the policy: in batches, one recording after the other, on one server at a time.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use sortie_api::{
+    Amount, AuditResult, ClockHold, DeletionReason, DeletionRule, FailedDeletion, RetentionRule,
+    RetentionRun,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Candidate, ClockWatch, Marks, Owners, Planner, Rules, Verdict};
+use crate::clock::{Clock, rfc3339};
+use crate::config::{Config, StorageConfig};
+use crate::db::{Action, Actor, AuditEvent, Database, DatabaseError, Lease, RETENTION};
+use crate::storage::Disk;
+use crate::uploads::Uploads;
+
+/// From the start to the first run.
+const FIRST_MS: i64 = 60_000;
+/// From one run to the next.
+const EVERY_MS: i64 = 60 * 60_000;
+/// From one look at the disk to the next: it fills faster than recordings age.
+const DISK_EVERY_MS: i64 = 60_000;
+/// How long a run may go without a sign of life before another server takes over.
+const LEASE: Duration = Duration::from_secs(5 * 60);
+/// Rows that are in memory at a time.
+const BATCH: i64 = 100;
+/// So many failures one after the other are not those recordings' own: the storage is not there.
+const FAILURES_MAX: u32 = 20;
+/// Failures that a run names.
+const FAILED_NAMED: usize = 100;
+/// Owners whose recordings make room, those with the most bytes first.
+const OWNERS: u32 = 1000;
+/// Behind every id: ids are ASCII.
+const LAST_ID: &str = "~";
+/// Rows that a preview names.
+const NAMED: usize = 100;
+/// Rows that a preview counts.
+const COUNTED: u64 = 100_000;
+
+/// Which rules a run follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Age and threshold.
+    Everything,
+    /// The threshold alone.
+    Room,
+}
+
+/// Why there was no run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// One is under way, here or on another server.
+    #[error("retention is running already")]
+    Busy,
+    /// The wall clock cannot be trusted with deletions.
+    #[error("the clock is in doubt")]
+    ClockInDoubt(ClockHold),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+/// What a run would do now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Preview {
+    /// All that would go.
+    pub(crate) due: Amount,
+    /// It is at least that: not all was counted.
+    pub(crate) more: bool,
+    /// The first of them, oldest first.
+    pub(crate) next: Vec<(String, DeletionReason)>,
+}
+
+/// Retention and threshold. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Retention(Arc<Inner>);
+
+struct Inner {
+    database: Database,
+    uploads: Uploads,
+    clock: Arc<dyn Clock>,
+    days: u32,
+    marks: Mutex<Option<Marks>>,
+    /// Whose disk has the marks; `None` for a storage that has no disk of ours.
+    folder: Option<PathBuf>,
+    /// Monotonic times in milliseconds.
+    next_run_ms: AtomicI64,
+    next_look_ms: AtomicI64,
+    watch: Arc<ClockWatch>,
+    /// For the metrics.
+    deletions: Counter,
+    closing: CancellationToken,
+}
+
+impl Retention {
+    pub(crate) fn new(
+        database: Database,
+        uploads: Uploads,
+        clock: Arc<dyn Clock>,
+        config: &Config,
+        watch: Arc<ClockWatch>,
+        deletions: Counter,
+    ) -> Self {
+        let first_ms = clock.monotonic_ms().saturating_add(FIRST_MS);
+        Self(Arc::new(Inner {
+            database,
+            uploads,
+            clock,
+            days: config.retention_days,
+            marks: Mutex::new(config.disk_marks.map(|(high, low)| Marks { high, low })),
+            folder: match &config.storage {
+                StorageConfig::Local(local) => Some(local.path.clone()),
+                #[cfg(feature = "s3")]
+                StorageConfig::S3(_) | StorageConfig::Azure(_) | StorageConfig::Gcs(_) => None,
+            },
+            next_run_ms: AtomicI64::new(first_ms),
+            next_look_ms: AtomicI64::new(first_ms),
+            watch,
+            deletions,
+            closing: CancellationToken::new(),
+        }))
+    }
+
+    /// Keeps the disk below so many percent from now on; 0: does not.
+    pub(crate) fn set_threshold(&self, percent: u8) {
+        let marks = (1..100).contains(&percent).then(|| Marks {
+            high: percent,
+            low: percent - 1,
+        });
+        *self.0.marks.lock().unwrap_or_else(PoisonError::into_inner) = marks;
+    }
+
+    /// What is set, and when it is looked at next.
+    pub(crate) fn rule(&self) -> RetentionRule {
+        let marks = self.0.marks();
+        RetentionRule {
+            days: self.0.days,
+            high_percent: marks.map(|marks| marks.high),
+            low_percent: marks.map(|marks| marks.low),
+            next_run_at: self.next_run_ms().map(rfc3339),
+            hold: self.0.watch.hold(),
+        }
+    }
+
+    /// When it runs by itself; `None` if it has nothing to run for.
+    fn next_run_ms(&self) -> Option<i64> {
+        let (now_ms, monotonic_ms) = (self.0.clock.now_ms(), self.0.clock.monotonic_ms());
+        let of = |time: &AtomicI64| {
+            let left_ms = time.load(Ordering::SeqCst).saturating_sub(monotonic_ms);
+            now_ms.saturating_add(left_ms)
+        };
+        match (self.0.days, self.0.marks()) {
+            (0, None) => None,
+            (_, None) => Some(of(&self.0.next_run_ms)),
+            (_, Some(_)) => Some(of(&self.0.next_run_ms).min(of(&self.0.next_look_ms))),
+        }
+    }
+
+    /// Runs what is due: to be called every few seconds.
+    pub(crate) async fn tick(&self) {
+        let inner = &self.0;
+        let now_ms = inner.clock.monotonic_ms();
+        let due = |time: &AtomicI64, every_ms| {
+            let is_due = now_ms >= time.load(Ordering::SeqCst);
+            if is_due {
+                time.store(now_ms.saturating_add(every_ms), Ordering::SeqCst);
+            }
+            is_due
+        };
+        // Both are looked at, so that a full run counts as a look at the disk, too.
+        let scope = match (
+            due(&inner.next_run_ms, EVERY_MS),
+            due(&inner.next_look_ms, DISK_EVERY_MS),
+        ) {
+            (true, _) => Scope::Everything,
+            (false, true) if inner.marks().is_some() => Scope::Room,
+            _ => return,
+        };
+        match inner.run(scope, u64::MAX, &Actor::system()).await {
+            Ok(run) if run.deleted > 0 || !run.failed.is_empty() => tracing::info!(
+                deleted = run.deleted,
+                bytes = run.bytes,
+                failed = run.failed.len(),
+                "retention ran"
+            ),
+            Ok(_) => {}
+            Err(RunError::Busy) => tracing::debug!("retention runs elsewhere"),
+            Err(RunError::ClockInDoubt(_)) => tracing::debug!("the clock is in doubt"),
+            Err(error) => tracing::error!("retention could not run: {error}"),
+        }
+    }
+
+    /// Runs now, for at most so many recordings, and to its end even if nobody waits for it.
+    pub(crate) async fn run(&self, limit: u64, actor: Actor) -> Result<RetentionRun, RunError> {
+        let inner = Arc::clone(&self.0);
+        let run = tokio::spawn(async move { inner.run(Scope::Everything, limit, &actor).await });
+        run.await.unwrap_or_else(|error| {
+            let error = sqlx::Error::Io(std::io::Error::other(error));
+            Err(RunError::Database(error.into()))
+        })
+    }
+
+    /// What a run would do now. Changes nothing.
+    pub(crate) async fn preview(&self) -> Result<Preview, DatabaseError> {
+        let inner = &self.0;
+        let now_ms = inner.clock.now_ms();
+        let mut planner = inner.planner(Scope::Everything).await;
+        let mut preview = Preview::default();
+        let mut walk = Walk::new(&inner.database, BATCH * 10, now_ms, Purpose::Preview);
+        while let Some((row, reason)) = walk.next(&mut planner).await? {
+            walk.gone(&row);
+            preview.due.count += 1;
+            preview.due.bytes += row.size_bytes;
+            if preview.next.len() < NAMED {
+                preview.next.push((row.id, reason));
+            }
+            if preview.due.count >= COUNTED {
+                preview.more = true;
+                break;
+            }
+        }
+        Ok(preview)
+    }
+
+    /// Returns the watch that decides whether the clock is trusted.
+    pub(crate) fn clock_watch(&self) -> &Arc<ClockWatch> {
+        &self.0.watch
+    }
+
+    /// Ends a run after the recording it is at.
+    pub(crate) fn shut_down(&self) {
+        self.0.closing.cancel();
+    }
+}
+
+impl Inner {
+    fn marks(&self) -> Option<Marks> {
+        // What is behind this lock is valid at any moment.
+        *self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn planner(&self, scope: Scope) -> Planner {
+        let rules = Rules {
+            days: match scope {
+                Scope::Everything => self.days,
+                Scope::Room => 0,
+            },
+            marks: self.marks(),
+        };
+        let disk = match (&self.folder, self.marks()) {
+            (Some(folder), Some(_)) => match Disk::of(folder).await {
+                Ok(disk) => Some(disk),
+                // What is not known is not too full.
+                Err(error) => {
+                    tracing::error!("cannot see how full the disk is: {error}");
+                    None
+                }
+            },
+            _ => None,
+        };
+        Planner::new(rules, self.clock.now_ms(), disk)
+    }
+
+    #[tracing::instrument(
+        target = "sortie::spans",
+        level = "trace",
+        name = "retention",
+        skip_all,
+        err(level = "trace")
+    )]
+    async fn run(&self, scope: Scope, limit: u64, actor: &Actor) -> Result<RetentionRun, RunError> {
+        if let Some(hold) = self.watch.hold() {
+            return Err(RunError::ClockInDoubt(hold));
+        }
+        let mut planner = self.planner(scope).await;
+        let mut run = RetentionRun::default();
+        if planner.is_idle() {
+            return Ok(run);
+        }
+        let lease = self
+            .database
+            .take_lease(RETENTION, LEASE)
+            .await?
+            .ok_or(RunError::Busy)?;
+        let result = self
+            .run_under(&lease, &mut planner, limit, actor, &mut run)
+            .await;
+        // Given back, not left to expire.
+        if let Err(error) = self.database.give_lease_back(&lease).await {
+            tracing::warn!("the lease of retention stays until it expires: {error}");
+        }
+        result?;
+        Ok(run)
+    }
+
+    async fn run_under(
+        &self,
+        lease: &Lease,
+        planner: &mut Planner,
+        limit: u64,
+        actor: &Actor,
+        run: &mut RetentionRun,
+    ) -> Result<(), DatabaseError> {
+        let mut failures = 0;
+        let mut walk = Walk::new(
+            &self.database,
+            BATCH,
+            self.clock.now_ms(),
+            Purpose::Deletion,
+        );
+        loop {
+            if walk.reads_next() && !self.database.extend_lease(lease, LEASE).await? {
+                tracing::warn!("another server has taken retention over");
+                return Ok(());
+            }
+            let wanted = planner.wants_room();
+            let Some((row, reason)) = walk.next(planner).await? else {
+                return Ok(());
+            };
+            // The clock may be set at any moment; the plan was made before.
+            if run.deleted >= limit || self.closing.is_cancelled() || !self.watch.is_trusted() {
+                run.more = true;
+                return Ok(());
+            }
+            match self.delete(lease, &row, reason, actor).await? {
+                Deletion::Done => {
+                    self.deletions.inc();
+                    walk.gone(&row);
+                    run.deleted += 1;
+                    run.bytes += row.size_bytes;
+                    failures = 0;
+                }
+                // Its owner protected or deleted it just now.
+                Deletion::NotAnyMore => planner.take_back(wanted),
+                Deletion::Failed(reason) => {
+                    planner.take_back(wanted);
+                    failures += 1;
+                    if run.failed.len() < FAILED_NAMED {
+                        run.failed.push(FailedDeletion { id: row.id, reason });
+                    }
+                    if failures >= FAILURES_MAX {
+                        tracing::error!("the storage deletes nothing: retention stops here");
+                        run.more = true;
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn delete(
+        &self,
+        lease: &Lease,
+        row: &Candidate,
+        reason: DeletionReason,
+        actor: &Actor,
+    ) -> Result<Deletion, DatabaseError> {
+        let rule = match (reason, self.marks()) {
+            (DeletionReason::Room, Some(marks)) => DeletionRule::Room(marks.high),
+            _ => DeletionRule::Age(self.days),
+        };
+        let detail = rule.to_string();
+        let marked = self
+            .database
+            .mark_due(&row.id, lease, actor, &detail, self.clock.now_ms());
+        if !marked.await? {
+            return Ok(Deletion::NotAnyMore);
+        }
+        let Err(error) = self.uploads.delete_marked(&row.id).await else {
+            return Ok(Deletion::Done);
+        };
+        tracing::error!(
+            recording = row.id,
+            "cannot delete a recording, will try again: {error}"
+        );
+        let event = AuditEvent::done(actor, Action::Delete, &row.id)
+            .detail("the storage did not delete it; this is tried again")
+            .result(AuditResult::Failed);
+        self.database.audit(self.clock.now_ms(), &event).await?;
+        Ok(Deletion::Failed(
+            "The storage did not delete it. This is tried again by itself.".to_owned(),
+        ))
+    }
+}
+
+/// Rows in the order in which the planner decides about them: all by age, then those of the largest owners.
+struct Walk<'a> {
+    database: &'a Database,
+    batch_size: i64,
+    now_ms: i64,
+    purpose: Purpose,
+    batch: VecDeque<Candidate>,
+    /// Place behind the last row by age; `None` once age takes no more.
+    by_age: Option<Place>,
+    /// `None` until age takes no more.
+    owners: Option<Owners>,
+    /// Bytes that age would take, by owner. Of a run the database has counted them already.
+    freed: HashMap<String, u64>,
+    /// Place behind the last row read of each owner, and the rows read that were not decided about yet.
+    read: HashMap<String, (Option<Place>, VecDeque<Candidate>)>,
+}
+
+/// Purpose of a walk over the candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Preview,
+    Deletion,
+}
+
+/// Creation time and id of a row.
+type Place = (i64, String);
+
+impl<'a> Walk<'a> {
+    fn new(database: &'a Database, batch_size: i64, now_ms: i64, purpose: Purpose) -> Self {
+        Self {
+            database,
+            batch_size,
+            now_ms,
+            purpose,
+            batch: VecDeque::new(),
+            by_age: Some((i64::MIN, String::new())),
+            owners: None,
+            freed: HashMap::new(),
+            read: HashMap::new(),
+        }
+    }
+
+    /// Whether the next row has to be read from the database.
+    fn reads_next(&self) -> bool {
+        match &self.owners {
+            None => self.batch.is_empty(),
+            Some(owners) => owners
+                .largest()
+                .and_then(|owner| self.read.get(owner))
+                .is_none_or(|(_, rows)| rows.is_empty()),
+        }
+    }
+
+    /// The next row that goes.
+    async fn next(
+        &mut self,
+        planner: &mut Planner,
+    ) -> Result<Option<(Candidate, DeletionReason)>, DatabaseError> {
+        if let Some(row) = self.next_by_age(planner).await? {
+            return Ok(Some((row, DeletionReason::Age)));
+        }
+        let row = self.next_by_room(planner).await?;
+        Ok(row.map(|row| (row, DeletionReason::Room)))
+    }
+
+    /// Counts a row as deleted.
+    fn gone(&mut self, row: &Candidate) {
+        match &mut self.owners {
+            Some(owners) => owners.freed(&row.user_id, row.size_bytes),
+            None if self.purpose == Purpose::Preview => {
+                *self.freed.entry(row.user_id.clone()).or_default() += row.size_bytes;
+            }
+            None => {}
+        }
+    }
+
+    async fn next_by_age(
+        &mut self,
+        planner: &mut Planner,
+    ) -> Result<Option<Candidate>, DatabaseError> {
+        if planner.keep_from_ms() == i64::MIN {
+            self.by_age = None;
+        }
+        while let Some((ms, id)) = &self.by_age {
+            let Some(row) = self.batch.pop_front() else {
+                let batch = self
+                    .database
+                    .candidates(None, Some((*ms, id)), self.batch_size, self.now_ms)
+                    .await?;
+                self.by_age = batch.last().map(|row| (row.created_ms, row.id.clone()));
+                self.batch = batch.into();
+                continue;
+            };
+            match planner.by_age(&row) {
+                Verdict::Delete(_) => return Ok(Some(row)),
+                Verdict::Keep => {}
+                Verdict::Done => self.by_age = None,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn next_by_room(
+        &mut self,
+        planner: &mut Planner,
+    ) -> Result<Option<Candidate>, DatabaseError> {
+        if planner.wants_room() == 0 {
+            return Ok(None);
+        }
+        if self.owners.is_none() {
+            let mut owners = Owners::new(self.database.owner_bytes(OWNERS).await?);
+            for (owner, bytes) in self.freed.drain() {
+                owners.freed(&owner, bytes);
+            }
+            self.owners = Some(owners);
+        }
+        while let Some(owner) = self.owners.as_ref().and_then(Owners::largest) {
+            let owner = owner.to_owned();
+            let (place, rows) = self.read.entry(owner.clone()).or_insert_with(|| {
+                // Age has decided about all that is older.
+                let from = planner.keep_from_ms().saturating_sub(1);
+                (Some((from, LAST_ID.to_owned())), VecDeque::new())
+            });
+            let Some(row) = rows.pop_front() else {
+                let Some((ms, id)) = place else {
+                    self.forget(&owner);
+                    continue;
+                };
+                let batch = self
+                    .database
+                    .candidates(Some(&owner), Some((*ms, id)), self.batch_size, self.now_ms)
+                    .await?;
+                *place = batch.last().map(|row| (row.created_ms, row.id.clone()));
+                *rows = batch.into();
+                continue;
+            };
+            match planner.by_room(&row) {
+                Verdict::Delete(_) => return Ok(Some(row)),
+                Verdict::Keep => {}
+                Verdict::Done => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    fn forget(&mut self, owner: &str) {
+        self.read.remove(owner);
+        if let Some(owners) = &mut self.owners {
+            owners.remove(owner);
+        }
+    }
+}
+
+enum Deletion {
+    Done,
+    NotAnyMore,
+    Failed(String),
+}

@@ -1,0 +1,278 @@
+//! The store's side of one recording: its multipart upload and the task that fills it.
+
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex as BlockingMutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use object_store::path::Path as Key;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoints::Excerpts;
+use super::keys::{Keys, media_type};
+use super::remote::{Remote, jittered, write_error};
+use super::replicated::Share;
+use super::staged::{self, part_file};
+use super::state::{Mark, State, Upload};
+use crate::storage::{StorageError, blocking};
+
+/// Parts of one recording that are on their way at the same time.
+pub(super) const PARTS_IN_FLIGHT: usize = 2;
+/// Pauses between attempts at a part while the recording goes on.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The right to change what is staged of one recording, and its state.
+pub(super) type Ownership = Arc<OwnedMutexGuard<()>>;
+
+/// What is known of a recording in the store, shared by its writer and the task that uploads its parts.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    /// Blocking work holds it too: it ends in its own time, whoever waits for it.
+    pub(super) ownership: Ownership,
+    pub(super) remote: Arc<Remote>,
+    pub(super) keys: Keys,
+    pub(super) id: String,
+    pub(super) folder: PathBuf,
+    pub(super) part_size: u64,
+    state: Arc<Mutex<State>>,
+    /// How far the excerpts are written; they are made durable before a part goes.
+    mark: BlockingMutex<Mark>,
+    progress: watch::Sender<Progress>,
+    /// Where several servers share what is staged.
+    share: Option<Arc<Share>>,
+}
+
+/// Which parts may be uploaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Goal {
+    /// All before this index, but for the first.
+    pub(super) parts: u64,
+    /// The finished object's.
+    pub(super) extension: &'static str,
+}
+
+/// How the uploading goes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    /// How many parts the store has confirmed.
+    pub(super) confirmed: u64,
+    /// The last attempt failed.
+    pub(super) failing: bool,
+}
+
+impl Assembly {
+    pub(super) fn new(
+        remote: Arc<Remote>,
+        keys: Keys,
+        id: &str,
+        folder: PathBuf,
+        state: State,
+        ownership: Ownership,
+    ) -> Self {
+        Self {
+            ownership,
+            remote,
+            keys,
+            id: id.to_owned(),
+            folder,
+            part_size: state.part_size,
+            mark: BlockingMutex::new(state.excerpts),
+            progress: watch::Sender::new(Progress {
+                confirmed: state.parts.len() as u64,
+                failing: false,
+            }),
+            state: Arc::new(Mutex::new(state)),
+            share: None,
+        }
+    }
+
+    /// The same, of a recording that other servers may take over.
+    pub(super) fn shared(self, share: Arc<Share>) -> Self {
+        Self {
+            share: Some(share),
+            ..self
+        }
+    }
+
+    pub(super) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    pub(super) async fn state(&self) -> State {
+        self.state.lock().await.clone()
+    }
+
+    /// Notes how far the excerpts are written.
+    pub(super) fn set_mark(&self, mark: Mark) {
+        *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = mark;
+    }
+
+    pub(super) fn key(&self, extension: &str) -> Result<Key, StorageError> {
+        self.keys.finished(&self.id, extension)
+    }
+
+    /// The multipart upload, begun at the first call.
+    pub(super) async fn upload(&self, extension: &str) -> Result<(Key, String), StorageError> {
+        let key = self.key(extension)?;
+        let state = Arc::clone(&self.state).lock_owned().await;
+        if let Some(upload) = &state.upload {
+            if upload.extension != extension {
+                return Err(StorageError::Io(io::Error::other(format!(
+                    "the recording began as {} and ends as {extension}",
+                    upload.extension
+                ))));
+            }
+            return Ok((key, upload.id.clone()));
+        }
+        let id = self
+            .remote
+            .begin(&key, media_type(extension))
+            .await
+            .map_err(write_error)?;
+        let mut next = state.clone();
+        next.upload = Some(Upload {
+            id: id.clone(),
+            extension: extension.to_owned(),
+        });
+        self.save(state, next).await?;
+        Ok((key, id))
+    }
+
+    /// The store does not know the multipart upload any more. As long as it held nothing, another will do.
+    pub(super) async fn begin_again(&self) -> Result<(), StorageError> {
+        let state = Arc::clone(&self.state).lock_owned().await;
+        if !state.parts.is_empty() {
+            return Err(StorageError::Lost(io::Error::other(format!(
+                "the multipart upload of recording {} is gone from the store, and {} parts with it; does a \
+                 lifecycle rule abort uploads too early?",
+                self.id,
+                state.parts.len()
+            ))));
+        }
+        let mut next = state.clone();
+        next.upload = None;
+        self.save(state, next).await.map(|_| ())
+    }
+
+    /// Writes the state; whatever becomes of the caller, nobody sees it half-way.
+    async fn save(
+        &self,
+        mut state: OwnedMutexGuard<State>,
+        next: State,
+    ) -> Result<OwnedMutexGuard<State>, StorageError> {
+        if let Some(share) = &self.share {
+            share.save(&next).await?;
+        }
+        let (folder, ownership) = (self.folder.clone(), Arc::clone(&self.ownership));
+        blocking(move || {
+            next.save(&folder)?;
+            *state = next;
+            drop(ownership);
+            Ok(state)
+        })
+        .await
+    }
+
+    /// Reads staged bytes.
+    pub(super) async fn read(&self, range: Range<u64>) -> Result<Bytes, StorageError> {
+        let (folder, part_size) = (self.folder.clone(), self.part_size);
+        blocking(move || staged::read(&folder, part_size, range)).await
+    }
+
+    /// Uploads a settled part, notes that durably, and only then removes it here.
+    pub(super) async fn seal(&self, index: u64, extension: &str) -> Result<(), StorageError> {
+        let (key, upload) = self.upload(extension).await?;
+        let start = index * self.part_size;
+        let bytes = self.read(start..start + self.part_size).await?;
+        if let Some(share) = &self.share {
+            share.hold().await?;
+        }
+        let part = self
+            .remote
+            .put_part(&key, &upload, index, bytes)
+            .await
+            .map_err(write_error)?;
+
+        let state = Arc::clone(&self.state).lock_owned().await;
+        let mark = *self.mark.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = state.clone();
+        next.parts.insert(index, part);
+        if mark != next.excerpts {
+            next.excerpts = mark;
+            let folder = self.folder.clone();
+            blocking(move || Excerpts::sync(&folder)).await?;
+        }
+        let state = self.save(state, next).await?;
+        let confirmed = state.parts.len() as u64;
+        drop(state);
+        self.progress.send_modify(|progress| {
+            *progress = Progress {
+                confirmed,
+                failing: false,
+            };
+        });
+        // If it stays, it is removed when the recording is opened again.
+        let path = part_file(&self.folder, index);
+        let _ = blocking(move || std::fs::remove_file(path)).await;
+        Ok(())
+    }
+
+    /// Uploads parts as they are settled, until it is told to stop or nobody settles any more.
+    pub(super) async fn fill(&self, mut goals: watch::Receiver<Goal>, stop: CancellationToken) {
+        let confirmed = self.state().await.parts;
+        let mut next = 1;
+        let mut in_flight = FuturesUnordered::new();
+        loop {
+            let goal = *goals.borrow_and_update();
+            while in_flight.len() < PARTS_IN_FLIGHT && next < goal.parts {
+                if !confirmed.contains_key(&next) {
+                    in_flight.push(self.insist(next, goal.extension));
+                }
+                next += 1;
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(()) = in_flight.next() => {}
+                changed = goals.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Tries until it works: what is not in the store yet is safe here.
+    async fn insist(&self, index: u64, extension: &str) {
+        let mut pause = FIRST_PAUSE;
+        while let Err(mut error) = self.seal(index, extension).await {
+            if matches!(error, StorageError::Fenced) {
+                return;
+            }
+            if matches!(error, StorageError::Missing) {
+                match self.begin_again().await {
+                    Ok(()) => continue,
+                    Err(lost) => error = lost,
+                }
+            }
+            self.progress
+                .send_modify(|progress| progress.failing = true);
+            tracing::warn!(
+                recording = self.id,
+                part = index,
+                pause_s = pause.as_secs(),
+                "cannot upload a part, it stays in the staging folder and is tried again: {error}: {}",
+                cause(&error)
+            );
+            tokio::time::sleep(jittered(pause)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+fn cause(error: &StorageError) -> String {
+    std::error::Error::source(error).map_or_else(String::new, ToString::to_string)
+}

@@ -1,0 +1,228 @@
+//! Everything that lies in the bucket under the prefix, and in the staging folder.
+
+use std::fs::Metadata;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
+
+use super::S3Storage;
+use super::keys::Keys;
+use super::remote::{ListedUpload, Remote, read_error};
+use super::replicated::CACHE;
+use super::staged::part_index;
+use crate::storage::local::{entries, modified_ms};
+use crate::storage::stored::is_id;
+use crate::storage::{Ledger, StorageError, Stored, What};
+
+impl S3Storage {
+    pub(super) fn everything(&self) -> BoxStream<'static, Result<Stored, StorageError>> {
+        let keys = self.keys.clone();
+        let objects = self.remote.objects(keys.prefix(), None).map({
+            let keys = keys.clone();
+            move |object| Ok(object_of(&keys, &object.map_err(read_error)?))
+        });
+        let uploads = Remote::uploads(Arc::clone(&self.remote), keys.prefix()).then({
+            let (keys, ledger) = (keys.clone(), self.ledger());
+            move |upload| upload_of(keys.clone(), ledger.clone(), upload)
+        });
+        let staged = entries(keys.staging().to_owned(), move |name, metadata| {
+            staged_of(&keys, name, metadata)
+        });
+        // The copies of servers that run.
+        let staged = staged.try_filter(|stored| {
+            let name = stored.path.rsplit('/').next();
+            std::future::ready(!name.is_some_and(|name| name.starts_with(CACHE)))
+        });
+        objects.chain(uploads).chain(staged).boxed()
+    }
+
+    /// Goes through the keys from the first to the last of these, in the order of both; what is not met on the
+    /// way is asked for by itself, so that a store with another order costs requests and no mistake.
+    pub(super) async fn not_there(
+        &self,
+        mut paths: Vec<String>,
+    ) -> Result<Vec<String>, StorageError> {
+        paths.sort_unstable();
+        let mut suspects = Vec::new();
+        for run in paths.chunk_by(|one, next| prefix_of(one) == prefix_of(next)) {
+            let [first, .., last] = run else {
+                suspects.extend_from_slice(run);
+                continue;
+            };
+            // What comes right before the first.
+            let before = first.rsplit_once('.').map_or(first.as_str(), |(id, _)| id);
+            let mut objects = self.remote.objects(prefix_of(first), Some(before));
+            let mut wanted = run.iter().peekable();
+            while let Some(object) = objects.try_next().await.map_err(read_error)? {
+                let key = object.location.as_ref();
+                while let Some(path) = wanted.next_if(|path| path.as_str() < key) {
+                    suspects.push(path.clone());
+                }
+                wanted.next_if(|path| path.as_str() == key);
+                if key >= last.as_str() {
+                    break;
+                }
+            }
+            suspects.extend(wanted.cloned());
+        }
+        let mut missing = Vec::new();
+        for path in suspects {
+            let Ok(key) = Keys::key(&path) else {
+                missing.push(path);
+                continue;
+            };
+            if self.remote.size(&key).await.map_err(read_error)?.is_none() {
+                missing.push(path);
+            }
+        }
+        Ok(missing)
+    }
+}
+
+/// The prefix of a path, with the slash at its end.
+fn prefix_of(path: &str) -> &str {
+    path.rfind('/').map_or("", |slash| &path[..=slash])
+}
+
+fn object_of(keys: &Keys, object: &ObjectMeta) -> Stored {
+    let path = object.location.as_ref().to_owned();
+    // What several servers share of a recording lies in a folder that has its growing path.
+    if let Some((folder, _)) = path.rsplit_once('/')
+        && let Some(What::Growing(id)) = folder.strip_prefix(keys.prefix()).map(What::of_name)
+    {
+        return Stored {
+            path: folder.to_owned(),
+            what: What::Growing(id),
+            size_bytes: object.size,
+            modified_ms: object.last_modified.timestamp_millis(),
+        };
+    }
+    let what = match path.strip_prefix(keys.prefix()).map(What::of_name) {
+        // Nothing that grows has a key.
+        None | Some(What::Growing(_)) => What::Foreign,
+        Some(what) => what,
+    };
+    Stored {
+        path,
+        what,
+        size_bytes: object.size,
+        modified_ms: object.last_modified.timestamp_millis(),
+    }
+}
+
+async fn upload_of(
+    keys: Keys,
+    ledger: Option<Arc<dyn Ledger>>,
+    upload: object_store::Result<ListedUpload>,
+) -> Result<Stored, StorageError> {
+    let upload = upload.map_err(read_error)?;
+    let named = upload.key.strip_prefix(keys.prefix()).map(What::of_name);
+    let id = match named {
+        Some(What::Finished(id)) => Some(id),
+        Some(What::Leftover(None)) => None,
+        _ => {
+            return Ok(Stored {
+                path: upload.key,
+                what: What::Foreign,
+                size_bytes: 0,
+                modified_ms: upload.initiated_ms,
+            });
+        }
+    };
+    let staged = match &id {
+        Some(id) => is_staged(&keys, ledger.as_deref(), id).await?,
+        None => false,
+    };
+    Ok(Stored {
+        path: upload.key,
+        what: What::Upload {
+            id,
+            upload: upload.upload_id,
+            staged,
+        },
+        // The store tells only part by part.
+        size_bytes: 0,
+        modified_ms: upload.initiated_ms,
+    })
+}
+
+/// Whether there is something without which nobody can complete a multipart upload.
+async fn is_staged(
+    keys: &Keys,
+    ledger: Option<&dyn Ledger>,
+    id: &str,
+) -> Result<bool, StorageError> {
+    if let Some(ledger) = ledger
+        && ledger.look(id).await?.is_some()
+    {
+        return Ok(true);
+    }
+    Ok(tokio::fs::try_exists(keys.folder(id)?).await?)
+}
+
+fn staged_of(keys: &Keys, name: &str, metadata: &Metadata) -> io::Result<Stored> {
+    let path = keys.staging().join(name);
+    let gone = Keys::is_gone(&path);
+    let (mut size_bytes, mut modified_ms) = (metadata.len(), modified_ms(metadata));
+    let id = Keys::id_of(name);
+    let what = if metadata.is_dir() && is_id(id) {
+        (size_bytes, modified_ms) = contents(&path, modified_ms)?;
+        if gone {
+            What::Leftover(Some(id.to_owned()))
+        } else {
+            What::Growing(id.to_owned())
+        }
+    } else {
+        match What::of_name(name) {
+            // The file that a check writes.
+            What::Leftover(None) if metadata.is_file() => What::Leftover(None),
+            _ => What::Foreign,
+        }
+    };
+    let path = match &what {
+        What::Growing(id) => keys.growing_path(id),
+        // No key begins with a slash: this cannot be taken for one.
+        _ => path.display().to_string(),
+    };
+    Ok(Stored {
+        path,
+        what,
+        size_bytes,
+        modified_ms,
+    })
+}
+
+/// How much of its object a staging folder holds, and when something in it was last changed.
+fn contents(folder: &Path, mut newest_ms: i64) -> io::Result<(u64, i64)> {
+    let mut size_bytes = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.metadata() {
+            Ok(metadata) => {
+                if part_index(&entry.path()).is_some() {
+                    size_bytes += metadata.len();
+                }
+                newest_ms = newest_ms.max(modified_ms(&metadata));
+            }
+            // Uploaded while we look.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((size_bytes, newest_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_of_paths() {
+        assert_eq!(prefix_of("a/b/id.webm"), "a/b/");
+        assert_eq!(prefix_of("id.webm"), "");
+    }
+}

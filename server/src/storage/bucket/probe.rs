@@ -1,0 +1,101 @@
+//! The check at the start: everything that a recording's life needs, tried once.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+
+use super::error_messages::{CREDENTIALS, explain};
+use super::keys::Keys;
+use super::location::{Need, Place};
+use super::remote::Remote;
+use crate::storage::StorageError;
+use crate::storage::stored::CHECK;
+
+const CONTENT: &[u8] = b"Sortie Recording tries whether this bucket can be used.";
+
+/// Says everything that is missing at once, as far as one failure does not hide the next.
+pub(super) async fn probe(
+    remote: &Arc<Remote>,
+    keys: &Keys,
+    place: &Place,
+) -> Result<(), StorageError> {
+    let key = Keys::key(&format!(
+        "{}{CHECK}-{}",
+        keys.prefix(),
+        uuid::Uuid::new_v4().simple()
+    ))?;
+    let mut problems: Vec<String> = Vec::new();
+    let mut note = |error: &object_store::Error, need: Need| {
+        let problem = explain(error, need, place);
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    };
+
+    // Without it a missing object is answered with "forbidden", and a lost answer cannot be cleared up.
+    if let Err(error) = remote.size(&key).await {
+        note(&error, Need::List);
+    }
+    match remote
+        .put(&key, Bytes::from_static(CONTENT), "text/plain")
+        .await
+    {
+        Err(error) => note(&error, Need::Write),
+        Ok(()) => {
+            let read =
+                async {
+                    let bytes = remote.read(&key, 0..CONTENT.len() as u64).await?;
+                    let read: Vec<Bytes> = bytes.try_collect().await.map_err(|error| {
+                        object_store::Error::Generic {
+                            store: "S3",
+                            source: error.into(),
+                        }
+                    })?;
+                    Ok::<_, object_store::Error>(read.concat())
+                };
+            match read.await {
+                Err(error) => note(&error, Need::Read),
+                Ok(read) if read == CONTENT => {}
+                Ok(_) => {
+                    return Err(StorageError::Io(io::Error::other(
+                        "what is read is not what was written",
+                    )));
+                }
+            }
+            match remote.begin(&key, "text/plain").await {
+                Err(error) => note(&error, Need::Write),
+                Ok(upload) => {
+                    if let Err(error) = remote.abort(&key, &upload).await {
+                        note(&error, Need::Abort);
+                    }
+                }
+            }
+            if let Err(error) = remote.delete(&key).await {
+                note(&error, Need::Delete);
+            }
+            match Remote::uploads(Arc::clone(remote), keys.prefix())
+                .try_next()
+                .await
+            {
+                Err(error @ object_store::Error::PermissionDenied { .. }) => {
+                    note(&error, Need::ListUploads);
+                }
+                // Only the sweep needs it, and not every store has it.
+                Err(error) => {
+                    tracing::warn!("the store does not list its multipart uploads: {error}");
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+    // An answer to HEAD has no words: what is wrong with the credentials looks there as if a permission were missing.
+    if let Some(told) = problems.iter().find(|told| told.starts_with(CREDENTIALS)) {
+        problems = vec![told.clone()];
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(StorageError::Io(io::Error::other(problems.join("; "))))
+}

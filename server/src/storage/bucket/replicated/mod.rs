@@ -1,0 +1,397 @@
+//! Growing recordings that any of several servers can go on with.
+//!
+//! The staging folder is one machine's, so with several servers it is a copy only. What is acknowledged lies in the
+//! bucket, beside the object that it is going to be, and the [`Ledger`] says what of it counts:
+//!
+//! ```text
+//! <prefix><id>.part/<from>-<to>-<fence>            a span of the object, as it was acknowledged
+//! <prefix><id>.part/excerpts-<from>-<to>-<fence>   a span of the excerpts
+//! ```
+//!
+//! A writer puts a span, then asks the ledger whether it still holds the recording, then answers. A server that takes
+//! over gets a higher number first and looks for spans second: it finds everything that was answered. What a former
+//! holder puts later carries its number, and the manifest that the new one has written does not name it.
+//!
+//! Taking over brings what is not in the store's multipart upload yet to the own staging folder: two parts at most,
+//! whatever the length. From then on everything is as with one server. Many small spans are made one now and then.
+//!
+//! *Instead of* asking the former holder to let go: it may be the one that hangs.
+
+mod manifest;
+mod upload;
+mod writer;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use rustix::fs::{FlockOperation, flock};
+use sortie_media::HEAD_ROOM;
+
+use super::assembly::{Assembly, Ownership};
+use super::checkpoints;
+use super::keys::Keys;
+use super::remote::{Remote, read_error};
+use super::staged::{Staged, StagedStream, part_file};
+use super::state::State;
+use super::writer::S3Writer;
+use crate::storage::{Ledger, Reopened, StorageError, Writer, blocking};
+use manifest::{Kind, Manifest, Span};
+pub(super) use upload::Share;
+use writer::SharedWriter;
+
+/// The staging folder of one server, within the common one, begins with this.
+pub(super) const CACHE: &str = ".server-";
+/// Spans that are fetched at the same time. They can be as long as a part.
+const FETCHES: usize = 4;
+
+/// The numbers of a server's writers, by recording.
+type Held = Arc<Mutex<HashMap<String, i64>>>;
+
+fn locked(held: &Held) -> MutexGuard<'_, HashMap<String, i64>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One of several servers.
+pub(super) struct Shared {
+    ledger: Arc<dyn Ledger>,
+    remote: Arc<Remote>,
+    /// With a staging folder of this server's own.
+    keys: Keys,
+    /// What this server writes to, and under which number.
+    held: Held,
+    /// Locked as long as the server runs, so that another one knows a folder that nobody uses.
+    _lock: File,
+}
+
+impl Shared {
+    pub(super) fn open(
+        ledger: Arc<dyn Ledger>,
+        remote: Arc<Remote>,
+        keys: &Keys,
+    ) -> io::Result<Self> {
+        clear(keys.staging())?;
+        let (folder, lock) = own_folder(keys.staging())?;
+        Ok(Self {
+            ledger,
+            remote,
+            keys: Keys::new(keys.prefix(), &folder),
+            held: Held::default(),
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::clone(&self.ledger)
+    }
+
+    fn share(&self, id: &str, folder: &Path, manifest: Manifest) -> Arc<Share> {
+        Arc::new(Share::new(
+            Arc::clone(&self.ledger),
+            Arc::clone(&self.remote),
+            self.keys.clone(),
+            id,
+            folder,
+            manifest,
+        ))
+    }
+
+    fn writer(
+        &self,
+        id: &str,
+        folder: PathBuf,
+        staged: Staged,
+        manifest: Manifest,
+        ownership: Ownership,
+    ) -> Box<dyn Writer> {
+        let state = manifest.state.clone();
+        let share = self.share(id, &folder, manifest);
+        let assembly = Assembly::new(
+            Arc::clone(&self.remote),
+            self.keys.clone(),
+            id,
+            folder,
+            state,
+            ownership,
+        )
+        .shared(Arc::clone(&share));
+        let assembly = Arc::new(assembly);
+        let inner = S3Writer::new(Arc::clone(&assembly), staged);
+        locked(&self.held).insert(id.to_owned(), share.fence());
+        Box::new(SharedWriter::new(
+            inner,
+            assembly,
+            share,
+            Arc::clone(&self.held),
+        ))
+    }
+
+    /// Says that this server is alive, if it writes to a recording.
+    pub(super) async fn keep(&self, id: &str) -> Result<(), StorageError> {
+        let fence = locked(&self.held).get(id).copied();
+        if let Some(fence) = fence {
+            self.ledger.holds(id, fence).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn create(
+        &self,
+        id: &str,
+        part_size: u64,
+        ownership: Ownership,
+    ) -> Result<Box<dyn Writer>, StorageError> {
+        let folder = self.keys.folder(id)?;
+        let (staged, state) = blocking({
+            let folder = folder.clone();
+            move || Staged::create(&folder, part_size)
+        })
+        .await?;
+        let manifest = Manifest::new(state);
+        self.ledger.begin(id, &manifest.to_text()?).await?;
+        Ok(self.writer(id, folder, staged, manifest, ownership))
+    }
+
+    /// Takes a recording over; `None` if the ledger does not have it.
+    pub(super) async fn reopen(
+        &self,
+        id: &str,
+        ownership: Ownership,
+    ) -> Result<Option<Reopened>, StorageError> {
+        let Some(entry) = self.ledger.take(id).await? else {
+            return Ok(None);
+        };
+        let manifest = Manifest::parse(&entry.manifest)?;
+        if manifest.finished {
+            return Err(StorageError::Missing);
+        }
+        let spans = self.spans(id).await?;
+        let manifest = manifest.taken_over(entry.fence, &spans);
+        let written = self
+            .ledger
+            .write(id, entry.fence, &manifest.to_text()?)
+            .await?;
+        if !written {
+            return Err(StorageError::Fenced);
+        }
+        let folder = self.keys.folder(id)?;
+        self.fetch(id, &folder, &manifest).await?;
+        let staged = blocking({
+            let (folder, state) = (folder.clone(), manifest.state.clone());
+            move || Staged::open(&folder, &state)
+        })
+        .await?;
+        if staged.length() != manifest.length {
+            return Err(StorageError::Io(io::Error::other(format!(
+                "of recording {id} {} bytes were found and {} are noted",
+                staged.length(),
+                manifest.length
+            ))));
+        }
+        let stream = StagedStream::new(&folder, manifest.state.clone(), staged.length());
+        let writer = self.writer(id, folder, staged, manifest, ownership);
+        Ok(Some(Reopened {
+            writer,
+            stream: Box::new(stream),
+        }))
+    }
+
+    /// What there is of a recording in the bucket, in no order.
+    async fn spans(&self, id: &str) -> Result<Vec<(Kind, Span)>, StorageError> {
+        let folder = self.keys.growing_path(id);
+        let objects: Vec<_> = self
+            .remote
+            .objects(&folder, None)
+            .try_collect()
+            .await
+            .map_err(read_error)?;
+        Ok(objects
+            .iter()
+            .filter_map(|object| Span::of_name(object.location.filename()?))
+            .collect())
+    }
+
+    /// Makes a staging folder of what is in the bucket, less the parts that the store has.
+    async fn fetch(
+        &self,
+        id: &str,
+        folder: &Path,
+        manifest: &Manifest,
+    ) -> Result<(), StorageError> {
+        blocking({
+            let (folder, state) = (folder.to_owned(), manifest.state.clone());
+            move || {
+                match std::fs::remove_dir_all(&folder) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => std::fs::create_dir(&folder)?,
+                }
+                File::create(part_file(&folder, 0))?.set_len(HEAD_ROOM)?;
+                state.save(&folder)
+            }
+        })
+        .await?;
+        let wanted = manifest.pieces.iter().map(|span| (Kind::Piece, *span));
+        let wanted = wanted.chain(manifest.excerpts.iter().map(|span| (Kind::Excerpts, *span)));
+        let fetches = stream::iter(wanted.collect::<Vec<_>>()).map(|(kind, span)| async move {
+            let key = Keys::key(&span.path(kind, &self.keys.growing_path(id)))?;
+            let range = 0..span.to - span.from;
+            let body = self.remote.read(&key, range).await.map_err(read_error)?;
+            let chunks: Vec<_> = body.try_collect().await?;
+            let (folder, state) = (folder.to_owned(), manifest.state.clone());
+            blocking(move || {
+                let mut at = span.from;
+                for chunk in chunks {
+                    match kind {
+                        Kind::Piece => write_parts(&folder, &state, at, &chunk)?,
+                        Kind::Excerpts => File::options()
+                            .write(true)
+                            .create(true)
+                            .truncate(false)
+                            .open(folder.join(checkpoints::FILE))?
+                            .write_all_at(&chunk, at)?,
+                    }
+                    at += chunk.len() as u64;
+                }
+                Ok(())
+            })
+            .await
+        });
+        fetches.buffer_unordered(FETCHES).try_collect().await
+    }
+
+    /// How long a recording's object is, as far as it has been acknowledged; `None` if the ledger does not have it.
+    pub(super) async fn length(&self, id: &str) -> Result<Option<u64>, StorageError> {
+        let Some(entry) = self.ledger.look(id).await? else {
+            return Ok(None);
+        };
+        let manifest = Manifest::parse(&entry.manifest)?;
+        if manifest.finished {
+            return Err(StorageError::Missing);
+        }
+        let spans = self.spans(id).await?;
+        Ok(Some(manifest.taken_over(entry.fence, &spans).length))
+    }
+
+    /// Removes a recording from bucket and ledger, taking it from whoever writes to it; `false` if the ledger does
+    /// not have it.
+    pub(super) async fn delete(&self, id: &str) -> Result<bool, StorageError> {
+        let Some(entry) = self.ledger.take(id).await? else {
+            return Ok(false);
+        };
+        let manifest = Manifest::parse(&entry.manifest)?;
+        if let Some(upload) = &manifest.state.upload {
+            let key = self.keys.finished(id, &upload.extension)?;
+            let aborted = self.remote.abort(&key, &upload.id).await;
+            aborted.map_err(super::write_error)?;
+        }
+        upload::clear(&self.remote, &self.keys.growing_path(id)).await?;
+        self.ledger.strike(id).await?;
+        let folder = self.keys.folder(id)?;
+        blocking(move || crate::storage::bucket::folder::retire(&folder)).await?;
+        Ok(true)
+    }
+
+    /// Removes spans of a recording that the ledger does not know.
+    pub(super) async fn sweep(&self, id: &str) -> Result<(), StorageError> {
+        upload::clear(&self.remote, &self.keys.growing_path(id)).await
+    }
+}
+
+/// Writes bytes to where they are in the object, unless the store has that part already.
+fn write_parts(folder: &Path, state: &State, mut at: u64, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let (index, within) = (at / state.part_size, at % state.part_size);
+        let room = usize::try_from(state.part_size - within).unwrap_or(usize::MAX);
+        let (fits, rest) = bytes.split_at(room.min(bytes.len()));
+        if !state.parts.contains_key(&index) {
+            File::options()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(part_file(folder, index))?
+                .write_all_at(fits, within)?;
+        }
+        at += fits.len() as u64;
+        bytes = rest;
+    }
+    Ok(())
+}
+
+/// A folder of this server's own, locked.
+fn own_folder(staging: &Path) -> io::Result<(PathBuf, File)> {
+    loop {
+        let folder = staging.join(format!("{CACHE}{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder)?;
+        // Another server that starts may take it for left over until it is locked.
+        match File::open(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            lock => {
+                let lock = lock?;
+                if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && folder.exists()
+                {
+                    return Ok((folder, lock));
+                }
+            }
+        }
+    }
+}
+
+/// Removes the folders of servers that do not run any more: they are copies.
+fn clear(staging: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(staging)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(CACHE) {
+            continue;
+        }
+        match File::open(entry.path()) {
+            Ok(folder) => {
+                if flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                    // Two that clear at once are no harm.
+                    let _ = std::fs::remove_dir_all(entry.path());
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_of_servers_that_are_gone_are_cleared() -> io::Result<()> {
+        let staging = tempfile::tempdir()?;
+        let [used, left, other] =
+            [".server-a", ".server-b", "id"].map(|name| staging.path().join(name));
+        for folder in [&used, &left, &other] {
+            std::fs::create_dir(folder)?;
+        }
+        let lock = File::open(&used)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        clear(staging.path())?;
+        assert!(used.exists() && !left.exists() && other.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn bytes_go_to_their_parts() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut state = State::new(10);
+        state.parts.insert(1, String::new());
+        write_parts(folder.path(), &state, 7, b"abcdefghijklmnop")?;
+        assert_eq!(
+            std::fs::read(part_file(folder.path(), 0))?,
+            b"\0\0\0\0\0\0\0abc"
+        );
+        assert!(!part_file(folder.path(), 1).exists());
+        assert_eq!(std::fs::read(part_file(folder.path(), 2))?, b"nop");
+        Ok(())
+    }
+}

@@ -1,0 +1,367 @@
+//! What the store does not have yet, in files of one part each on the local disk. Blocking.
+//!
+//! The folder of a recording holds `00000.part` (the first part, until the end), the parts that are not
+//! confirmed, and the tail. Its length is the recording's offset, as it is with a local file.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use sortie_media::{HEAD_ROOM, Patch};
+
+use super::checkpoints::{ExcerptReader, Excerpts};
+use super::state::{Mark, State};
+use crate::storage::{Excerpt, SeekableStream};
+
+const ENDING: &str = ".part";
+
+/// A growing object, less what the store has.
+#[derive(Debug)]
+pub(super) struct Staged {
+    folder: PathBuf,
+    part_size: u64,
+    /// The object's length.
+    length: u64,
+    /// How much of it is known to survive a power cut.
+    durable: u64,
+    /// The last part and its index, as long as it is being written.
+    tail: Option<(u64, File)>,
+    /// Whether the first part was patched since it was made durable.
+    head_dirty: bool,
+    /// Whether a file is new since the folder was made durable.
+    names_dirty: bool,
+    /// Something failed that leaves more than the last call in doubt. Only opening it again helps.
+    broken: bool,
+    excerpts: Excerpts,
+}
+
+pub(super) fn part_file(folder: &Path, index: u64) -> PathBuf {
+    folder.join(format!("{index:05}{ENDING}"))
+}
+
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+impl Staged {
+    /// Makes a new folder, durably, with room for the head.
+    pub(super) fn create(folder: &Path, part_size: u64) -> io::Result<(Self, State)> {
+        std::fs::create_dir(folder)?;
+        let state = State::new(part_size);
+        let file = File::create_new(part_file(folder, 0))?;
+        file.set_len(HEAD_ROOM)?;
+        file.sync_all()?;
+        // Saved last: a folder without it was never told to anybody.
+        state.save(folder)?;
+        if let Some(parent) = folder.parent() {
+            sync_folder(parent)?;
+        }
+        Ok((Self::open(folder, &state)?, state))
+    }
+
+    /// Opens what is there, and makes durable what a crash left in the page cache only.
+    pub(super) fn open(folder: &Path, state: &State) -> io::Result<Self> {
+        let length = Self::measure(folder, state)?.max(HEAD_ROOM);
+        let staged = Self {
+            folder: folder.to_owned(),
+            part_size: state.part_size,
+            length,
+            durable: length,
+            tail: None,
+            head_dirty: false,
+            names_dirty: false,
+            broken: false,
+            excerpts: Excerpts::open(folder, state.excerpts, length - HEAD_ROOM)?,
+        };
+        if length == HEAD_ROOM {
+            staged.open_part(0)?.set_len(HEAD_ROOM)?;
+        }
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let Some(index) = part_index(&path) else {
+                continue;
+            };
+            // A confirmed part that was not removed yet, or the other side of a hole.
+            if state.parts.contains_key(&index) || staged.start(index) > length {
+                std::fs::remove_file(path)?;
+            } else {
+                File::open(path)?.sync_all()?;
+            }
+        }
+        sync_folder(folder)?;
+        Ok(staged)
+    }
+
+    /// The object's length: up to the first part that is not full.
+    pub(super) fn measure(folder: &Path, state: &State) -> io::Result<u64> {
+        let mut index = 0;
+        loop {
+            if !state.parts.contains_key(&index) {
+                let part = match std::fs::metadata(part_file(folder, index)) {
+                    Ok(metadata) => metadata.len(),
+                    Err(error) if index > 0 && error.kind() == io::ErrorKind::NotFound => 0,
+                    Err(error) => return Err(error),
+                };
+                if part < state.part_size {
+                    return Ok(index * state.part_size + part);
+                }
+            }
+            index += 1;
+        }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn start(&self, index: u64) -> u64 {
+        index * self.part_size
+    }
+
+    fn open_part(&self, index: u64) -> io::Result<File> {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(part_file(&self.folder, index))
+            .map_err(not_staged)
+    }
+
+    /// The file that the next byte goes into.
+    fn tail(&mut self) -> io::Result<&File> {
+        let index = self.length / self.part_size;
+        let file = match self.tail.take() {
+            Some((known, file)) if known == index => file,
+            Some((_, full)) => {
+                // Before there is a next file: a hole must not be possible.
+                full.sync_data().inspect_err(|_| self.broken = true)?;
+                self.new_part(index)?
+            }
+            None if self.length == self.start(index) => self.new_part(index)?,
+            None => self.open_part(index)?,
+        };
+        Ok(&self.tail.insert((index, file)).1)
+    }
+
+    fn new_part(&mut self, index: u64) -> io::Result<File> {
+        self.names_dirty = true;
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(part_file(&self.folder, index))
+    }
+
+    /// Adds bytes at the end, or leaves everything as it was.
+    pub(super) fn append<'a>(
+        &mut self,
+        pieces: impl IntoIterator<Item = &'a Bytes>,
+    ) -> io::Result<()> {
+        let start = self.length;
+        let written = pieces
+            .into_iter()
+            .try_for_each(|piece| self.append_slice(piece));
+        if written.is_err() && self.truncate(start).is_err() {
+            self.broken = true;
+        }
+        written
+    }
+
+    fn append_slice(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let (part_size, length) = (self.part_size, self.length);
+            let room = usize::try_from(part_size - length % part_size).unwrap_or(usize::MAX);
+            let (fits, rest) = bytes.split_at(room.min(bytes.len()));
+            self.tail()?.write_all_at(fits, length % part_size)?;
+            self.length += fits.len() as u64;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// Cuts it to `length`, which must lie in what is staged.
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.tail = None;
+        // The file of a part that holds nothing goes, but for the first.
+        let first_empty = length.div_ceil(self.part_size).max(1);
+        for index in first_empty..=self.length / self.part_size {
+            match std::fs::remove_file(part_file(&self.folder, index)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => self.names_dirty = true,
+            }
+        }
+        if !length.is_multiple_of(self.part_size) {
+            let index = length / self.part_size;
+            self.open_part(index)?.set_len(length - self.start(index))?;
+        }
+        self.length = length;
+        self.durable = self.durable.min(length);
+        Ok(())
+    }
+
+    /// Overwrites bytes that are staged.
+    pub(super) fn patch(&mut self, patches: &[Patch]) -> io::Result<()> {
+        for patch in patches {
+            let mut position = patch.position;
+            let mut bytes = patch.bytes.as_slice();
+            if position + bytes.len() as u64 > self.length {
+                return Err(io::Error::other(format!(
+                    "a patch at {position} reaches beyond the object's {} bytes",
+                    self.length
+                )));
+            }
+            while !bytes.is_empty() {
+                let index = position / self.part_size;
+                let at = position % self.part_size;
+                let room = usize::try_from(self.part_size - at).unwrap_or(usize::MAX);
+                let (fits, rest) = bytes.split_at(room.min(bytes.len()));
+                let file = self.open_part(index)?;
+                file.write_all_at(fits, at)?;
+                if index == 0 {
+                    self.head_dirty = true;
+                } else {
+                    // Never for a stream whose middle is not patched; so it need not be quick.
+                    file.sync_data()?;
+                }
+                position += fits.len() as u64;
+                bytes = rest;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable, or goes back to what was.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        let synced = self.sync_dirty();
+        if synced.is_ok() {
+            self.durable = self.length;
+        } else {
+            // After a failed fdatasync the kernel may call the lost pages clean.
+            let _ = self.truncate(self.durable);
+        }
+        synced
+    }
+
+    fn sync_dirty(&mut self) -> io::Result<()> {
+        if self.broken {
+            return Err(io::Error::other("an earlier write failed"));
+        }
+        if let Some((_, tail)) = &self.tail {
+            tail.sync_data()?;
+        }
+        if self.head_dirty {
+            self.open_part(0)?.sync_data()?;
+            self.head_dirty = false;
+        }
+        if self.names_dirty {
+            sync_folder(&self.folder)?;
+            self.names_dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Notes what is needed to index the stream again. A failure leaves it unusable: the next sync says so.
+    pub(super) fn note(&mut self, excerpts: &[Excerpt]) -> io::Result<Mark> {
+        let position = self.length - HEAD_ROOM;
+        self.excerpts
+            .add(excerpts, position)
+            .inspect_err(|_| self.broken = true)?;
+        Ok(self.excerpts.mark())
+    }
+
+    /// Makes of it what the finished object will be: the same steps, in the same order, as with a local file.
+    pub(super) fn conclude(
+        &mut self,
+        keep: u64,
+        append: Vec<u8>,
+        patches: &[Patch],
+    ) -> io::Result<()> {
+        self.truncate(keep)?;
+        self.append(&[Bytes::from(append)])?;
+        self.sync()?;
+        self.patch(patches)?;
+        self.sync()
+    }
+}
+
+/// Reads staged bytes.
+pub(super) fn read(folder: &Path, part_size: u64, range: Range<u64>) -> io::Result<Bytes> {
+    let size = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; size];
+    let mut done = 0;
+    while done < size {
+        let position = range.start + done as u64;
+        let at = position % part_size;
+        let room = usize::try_from(part_size - at).unwrap_or(usize::MAX);
+        let end = size.min(done.saturating_add(room));
+        File::open(part_file(folder, position / part_size))
+            .map_err(not_staged)?
+            .read_exact_at(&mut bytes[done..end], at)?;
+        done = end;
+    }
+    Ok(bytes.into())
+}
+
+/// A part that is not here is not what [`StorageError::Missing`](crate::storage::StorageError) means.
+fn not_staged(error: io::Error) -> io::Error {
+    io::Error::other(format!("a part is not staged any more: {error}"))
+}
+
+pub(super) fn part_index(path: &Path) -> Option<u64> {
+    path.file_name()?
+        .to_str()?
+        .strip_suffix(ENDING)?
+        .parse()
+        .ok()
+}
+
+/// The stream of a recording that is opened again: from the parts that are here, and from the excerpts of
+/// those that are not.
+#[derive(Debug)]
+pub(super) struct StagedStream {
+    folder: PathBuf,
+    state: State,
+    length: u64,
+    excerpts: ExcerptReader,
+    open: Option<(u64, File)>,
+}
+
+impl StagedStream {
+    pub(super) fn new(folder: &Path, state: State, length: u64) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            excerpts: ExcerptReader::new(folder, state.excerpts),
+            state,
+            length,
+            open: None,
+        }
+    }
+}
+
+impl SeekableStream for StagedStream {
+    fn read_at(&mut self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let at = HEAD_ROOM + position;
+        let index = at / self.state.part_size;
+        let part_start = index * self.state.part_size;
+        let end = self.length.min(part_start + self.state.part_size);
+        let size = usize::try_from(end.saturating_sub(at))
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let buffer = &mut buffer[..size];
+        if self.state.parts.contains_key(&index) {
+            self.excerpts.read_at(position, buffer)?;
+            return Ok(size);
+        }
+        let file = match self.open.take() {
+            Some((known, file)) if known == index => file,
+            _ if size == 0 => return Ok(0),
+            _ => File::open(part_file(&self.folder, index))?,
+        };
+        file.read_exact_at(buffer, at - part_start)?;
+        self.open = Some((index, file));
+        Ok(size)
+    }
+}

@@ -1,0 +1,227 @@
+//! Silence, absence and pending finishes, with a clock that the test moves and ticks that it calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use sortie_api::SessionStatus;
+use sortie_tus::server::Append;
+
+use crate::clock::ManualClock;
+use crate::config::{Config, DatabaseConfig};
+use crate::db::testing::{growing, person};
+use crate::db::{Actor, Database, RecordingRow, SessionRow};
+use crate::storage::{LocalStorage, Storage};
+use crate::uploads::{Creator, Framing, UploadError, Uploads};
+
+const SILENCE: Duration = Duration::from_secs(60);
+
+struct Bench {
+    clock: Arc<ManualClock>,
+    database: Database,
+    uploads: Uploads,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(ManualClock::new(1_795_253_400_000));
+        let database = DatabaseConfig::Sqlite {
+            file: folder.path().join("sortie.db"),
+        };
+        let database = Database::open(&database).await.expect("a database");
+        database.insert_user(&person("ann")).await.expect("a user");
+        let session = SessionRow {
+            id: "session".to_owned(),
+            user_id: "ann".to_owned(),
+            app_id: "test".to_owned(),
+            status: SessionStatus::Running,
+            auto_declined: false,
+            created_ms: 1,
+            ended_ms: None,
+        };
+        let inserted = database.insert_session(&session, &Actor::system()).await;
+        inserted.expect("a session");
+        let uploads = uploads(&folder, &database, &clock);
+        uploads.start_silence();
+        Self {
+            clock,
+            database,
+            uploads,
+            folder,
+        }
+    }
+
+    async fn start(&self, id: &str) {
+        let row = RecordingRow {
+            session_id: "session".to_owned(),
+            ..growing(id)
+        };
+        let created = self
+            .uploads
+            .create(&row, Creator::User, &Actor::system())
+            .await;
+        created.expect("a recording");
+    }
+
+    async fn send(&self, id: &str, bytes: &'static [u8]) {
+        let offset = self.uploads.position(id).await.expect("an offset").offset;
+        let append = Append {
+            offset,
+            length: None,
+            checksum: None,
+        };
+        let body = stream::iter([Ok(bytes.into())]).boxed();
+        let appended = self
+            .uploads
+            .append(id, append, Framing::default(), body, &Actor::system())
+            .await;
+        appended.expect("it is appended");
+    }
+
+    async fn is_open(&self, id: &str) -> bool {
+        let row = self.database.recording(id).await.expect("a database");
+        row.expect("a row").status.is_open()
+    }
+
+    /// The process is killed and started anew.
+    async fn restart(&mut self) {
+        self.uploads.close().await;
+        self.uploads = uploads(&self.folder, &self.database, &self.clock);
+        self.uploads.recover().await.expect("it recovers");
+    }
+}
+
+fn uploads(folder: &tempfile::TempDir, database: &Database, clock: &Arc<ManualClock>) -> Uploads {
+    let recordings = folder.path().join("recordings");
+    let path = recordings.display().to_string();
+    let config = Config::read(&|name| match name {
+        "SORTIE_RECORDING_STORAGE_PATH" => Some(path.clone()),
+        "SORTIE_RECORDING_SILENCE_SECONDS" => Some(SILENCE.as_secs().to_string()),
+        _ => None,
+    });
+    let storage: Arc<dyn Storage> = Arc::new(LocalStorage::open(recordings).expect("a storage"));
+    let config = config.expect("that is right");
+    Uploads::new(database.clone(), storage, Arc::clone(clock) as _, &config)
+}
+
+#[tokio::test]
+async fn absence_of_the_process_is_no_silence_of_the_sender() {
+    let bench = Bench::new().await;
+    bench.start("one").await;
+    bench.clock.advance(SILENCE / 2);
+    bench.uploads.reap(true).await;
+    bench.clock.stop_for(SILENCE * 100);
+    bench.uploads.reap(true).await;
+    assert!(bench.is_open("one").await);
+    // Of the absence one interval counts.
+    bench.clock.advance(SILENCE / 2 - Duration::from_secs(6));
+    bench.uploads.reap(true).await;
+    assert!(bench.is_open("one").await);
+    bench.clock.advance(Duration::from_secs(1));
+    bench.uploads.reap(true).await;
+    assert!(!bench.is_open("one").await);
+}
+
+#[tokio::test]
+async fn request_between_an_absence_and_the_next_tick_buys_no_extra_time() {
+    let bench = Bench::new().await;
+    bench.start("one").await;
+    bench.clock.stop_for(SILENCE * 100);
+    bench.send("one", b"more").await;
+    bench.uploads.reap(true).await;
+    bench.clock.advance(SILENCE);
+    bench.uploads.reap(true).await;
+    assert!(!bench.is_open("one").await);
+}
+
+#[tokio::test]
+async fn wall_clock_that_is_set_ends_nothing() {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    let bench = Bench::new().await;
+    bench.start("one").await;
+    for jump_ms in [
+        DAY_MS / 24,
+        -DAY_MS / 24,
+        400 * DAY_MS,
+        -800 * DAY_MS,
+        400 * DAY_MS,
+    ] {
+        bench.clock.jump(jump_ms);
+        bench.uploads.reap(true).await;
+        assert!(bench.is_open("one").await, "{jump_ms}");
+    }
+    bench.clock.advance(SILENCE);
+    bench.clock.jump(-400 * DAY_MS);
+    bench.uploads.reap(true).await;
+    assert!(!bench.is_open("one").await, "nor does it keep anything");
+}
+
+#[tokio::test]
+async fn restart_gives_every_open_upload_the_full_silence() {
+    let mut bench = Bench::new().await;
+    bench.start("one").await;
+    bench.clock.advance(SILENCE - Duration::from_secs(1));
+    bench.uploads.reap(true).await;
+    bench.restart().await;
+    // The start itself took long.
+    bench.clock.advance(SILENCE * 2);
+    bench.uploads.start_silence();
+    bench.clock.advance(SILENCE - Duration::from_secs(1));
+    bench.uploads.reap(true).await;
+    assert!(bench.is_open("one").await);
+    bench.clock.advance(Duration::from_secs(1));
+    bench.uploads.reap(true).await;
+    assert!(!bench.is_open("one").await);
+}
+
+#[tokio::test]
+async fn pending_finish_runs_at_the_start_without_a_tick() {
+    let mut bench = Bench::new().await;
+    for id in ["whole", "growing"] {
+        bench.start(id).await;
+        bench.send(id, b"seven b").await;
+    }
+    // Killed between the length and the finish.
+    let declared = bench.database.set_upload_length("whole", 7).await;
+    declared.expect("a database");
+    bench.restart().await;
+    bench.uploads.start_silence();
+    bench.uploads.finish_pending().await;
+    assert!(!bench.is_open("whole").await);
+    assert!(bench.is_open("growing").await);
+}
+
+/// Either the sender is told that its upload is open, and so it stays, or that it is finished, and so it is.
+#[tokio::test]
+async fn last_request_against_the_reaper_has_one_outcome() {
+    let bench = Bench::new().await;
+    let mut outcomes = [0, 0];
+    for round in 0..60 {
+        let id = format!("upload-{round}");
+        bench.start(&id).await;
+        bench.clock.advance(SILENCE);
+        let late = async {
+            for _ in 0..round % 20 {
+                tokio::task::yield_now().await;
+            }
+            bench.uploads.reap(true).await;
+        };
+        let (position, ()) = tokio::join!(bench.uploads.position(&id), late);
+        bench.uploads.reap(true).await;
+        let open = bench.is_open(&id).await;
+        match position {
+            Ok(_) => assert!(open, "round {round}"),
+            Err(UploadError::Finished) => assert!(!open, "round {round}"),
+            Err(error) => panic!("round {round}: {error}"),
+        }
+        outcomes[usize::from(open)] += 1;
+        bench
+            .uploads
+            .delete(&id, &Actor::system())
+            .await
+            .expect("it goes");
+    }
+    assert!(outcomes[1] > 0, "{outcomes:?}");
+}
