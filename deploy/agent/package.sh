@@ -33,7 +33,6 @@ Priority: optional
 Installed-Size: $(du -sk "$root/usr" | cut -f1)
 Depends: adduser, gstreamer1.0-plugins-base, gstreamer1.0-plugins-good, gstreamer1.0-plugins-bad, ${libraries:-libc6}
 Recommends: gstreamer1.0-plugins-ugly
-Homepage: https://github.com/sortie-recording/sortie-recording
 Description: records an HDMI input so that a power cut costs no more than a second
  Records HDMI receivers and USB grabbers as H.264 in MP4, by itself when there
  is a signal or from its web page, and keeps the disk in bounds.
