@@ -1,12 +1,40 @@
 //! What is stored and what changes in it.
 
 use crate::report::LeftOut;
+#[cfg(doc)]
+use crate::stored::HEAD_ROOM;
 
-/// Bytes of the stored file in front of the first byte received.
-///
-/// `stored position = HEAD_ROOM + stream offset`, for every byte of the stream and for good. So the offset of
-/// an upload after a crash is the stored length less this.
-pub const HEAD_ROOM: u64 = 4096;
+/// First four bytes of every EBML document (RFC 8794, section 8.1).
+const EBML_MAGIC: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
+/// Types of the box that an MP4 file begins with (ISO/IEC 14496-12; the last four occur in QuickTime files).
+const MP4_FIRST_BOXES: [&[u8; 4]; 15] = [
+    b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"mdat", b"uuid", b"emsg", b"prft", b"pdin",
+    b"ssix", b"free", b"skip", b"wide", b"pnot",
+];
+
+/// Container family, recognised by the first bytes of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signature {
+    /// WebM or Matroska.
+    Ebml,
+    Mp4,
+    Unknown,
+}
+
+impl Signature {
+    /// Bytes that always suffice.
+    pub(crate) const SIZE: usize = 8;
+
+    /// `None` while more bytes are needed.
+    pub(crate) fn of(first: &[u8]) -> Option<Self> {
+        if first.starts_with(&EBML_MAGIC) {
+            return Some(Self::Ebml);
+        }
+        let kind = first.get(4..Self::SIZE)?;
+        let is_mp4 = MP4_FIRST_BOXES.iter().any(|first| kind == first.as_slice());
+        Some(if is_mp4 { Self::Mp4 } else { Self::Unknown })
+    }
+}
 
 /// The container a recording arrives in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,19 +1,9 @@
 //! The one entrance: bytes in, patches and an index out.
 
-use crate::container::{Container, Finish, Patch, Track};
+use crate::container::{Container, Finish, Patch, Signature, Track};
 use crate::error::Unplayable;
 use crate::report::Report;
 use crate::{mp4, webm};
-
-/// Bytes needed to tell one container from another.
-const SNIFF: usize = 8;
-/// The first four bytes of every EBML document (RFC 8794, section 8.1).
-const EBML_MAGIC: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
-/// Types of the box an MP4 file begins with (ISO/IEC 14496-12; the last four are QuickTime's habit).
-const MP4_FIRST_BOXES: [&[u8; 4]; 15] = [
-    b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"mdat", b"uuid", b"emsg", b"prft", b"pdin",
-    b"ssix", b"free", b"skip", b"wide", b"pnot",
-];
 
 /// How the stored file can be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +114,7 @@ impl Indexer {
     pub fn with(options: Options) -> Self {
         Self {
             options,
-            state: State::Sniffing(Vec::with_capacity(SNIFF)),
+            state: State::Sniffing(Vec::with_capacity(Signature::SIZE)),
         }
     }
 
@@ -132,7 +122,7 @@ impl Indexer {
     pub fn push(&mut self, bytes: &[u8]) {
         match &mut self.state {
             State::Sniffing(first) => {
-                let (head, rest) = bytes.split_at(bytes.len().min(SNIFF - first.len()));
+                let (head, rest) = bytes.split_at(bytes.len().min(Signature::SIZE - first.len()));
                 first.extend_from_slice(head);
                 if let Some(state) = recognise(first, self.options) {
                     self.state = state;
@@ -326,20 +316,21 @@ impl Indexer {
     }
 }
 
-/// What a stream with these first bytes is; `None` as long as they leave it open.
+/// Scanner for a stream with these first bytes; `None` while more are needed.
 fn recognise(first: &[u8], options: Options) -> Option<State> {
-    if first.starts_with(&EBML_MAGIC) {
-        let mut scanner = webm::Scanner::new(options);
-        scanner.push(first);
-        return Some(State::WebM(Box::new(scanner)));
-    }
-    let kind = first.get(4..SNIFF)?;
-    if MP4_FIRST_BOXES.iter().any(|first| kind == first.as_slice()) {
-        let mut scanner = mp4::Scanner::new(options);
-        scanner.push(first);
-        return Some(State::Mp4(Box::new(scanner)));
-    }
-    Some(State::Foreign(first.len() as u64))
+    Some(match Signature::of(first)? {
+        Signature::Ebml => {
+            let mut scanner = webm::Scanner::new(options);
+            scanner.push(first);
+            State::WebM(Box::new(scanner))
+        }
+        Signature::Mp4 => {
+            let mut scanner = mp4::Scanner::new(options);
+            scanner.push(first);
+            State::Mp4(Box::new(scanner))
+        }
+        Signature::Unknown => State::Foreign(first.len() as u64),
+    })
 }
 
 #[cfg(test)]
@@ -365,7 +356,12 @@ mod tests {
         check(b"", None, false, Unplayable::Empty);
         check(b"Hello", None, false, Unplayable::UnknownContainer);
         check(b"Hello, world", None, true, Unplayable::UnknownContainer);
-        check(&EBML_MAGIC, None, false, Unplayable::UnknownContainer);
+        check(
+            b"\x1A\x45\xDF\xA3",
+            None,
+            false,
+            Unplayable::UnknownContainer,
+        );
         check(
             b"\x1A\x45\xDF\xA3\x80",
             Some(Container::Matroska),

@@ -81,11 +81,13 @@ mod indexer;
 mod mp4;
 mod report;
 mod rhythm;
+pub mod stored;
 mod webm;
 
-pub use container::{Container, Finish, HEAD_ROOM, Patch, Track, TrackKind};
+pub use container::{Container, Finish, Patch, Track, TrackKind};
 pub use error::Unplayable;
 pub use indexer::{Indexer, Options};
 pub use mp4::{Colour, EncodedFrame, Fragmenter, VideoTrack};
 pub use report::{Damage, LeftOut, LeftOutReason, Report};
 pub use rhythm::Pace;
+pub use stored::HEAD_ROOM;

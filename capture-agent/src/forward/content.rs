@@ -7,10 +7,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use sortie_media::HEAD_ROOM;
-
-/// All that stands before the stream.
-const HEAD: usize = 4096;
-const _: () = assert!(HEAD as u64 == HEAD_ROOM);
+use sortie_media::stored::{SNIFF_SIZE, finished_mp4_stream};
 
 /// Where the stream lies in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,47 +34,14 @@ impl Stream {
     /// The file cannot be read.
     pub(super) fn finished(file: &File) -> io::Result<Self> {
         let size = file.metadata()?.len();
-        let mut head = [0; HEAD];
-        let read = file.read_at(&mut head, 0)?;
-        let end = end(&head[..read], size).filter(|end| (HEAD_ROOM..=size).contains(end));
-        // Others write 64-bit sizes too; but where our stream begins, nobody else has the beginning of a file.
-        let mut begun = [0; 8];
-        let ours = end.is_some()
-            && file.read_at(&mut begun, HEAD_ROOM)? == begun.len()
-            && begun[4..] == *b"ftyp";
-        Ok(match end.filter(|_| ours) {
-            Some(end) => Self {
-                from: HEAD_ROOM,
-                length: end - HEAD_ROOM,
-            },
-            None => Self {
-                from: 0,
-                length: size,
-            },
+        let mut start = [0; SNIFF_SIZE];
+        let read = file.read_at(&mut start, 0)?;
+        let stream = finished_mp4_stream(&start[..read], size).unwrap_or(0..size);
+        Ok(Self {
+            from: stream.start,
+            length: stream.end - stream.start,
         })
     }
-}
-
-/// Where our stream ends in a file of this size, if it is one of ours (ISO/IEC 14496-12, section 4.2): after an `ftyp`
-/// there is an `mdat` with a 64-bit size around the stream; or, where that is too long for tables, a `moov` and a `free`
-/// that reaches into the stream, which then goes on to the file's end.
-fn end(head: &[u8], size: u64) -> Option<u64> {
-    let number = |at: usize| Some(u32::from_be_bytes(head.get(at..at + 4)?.try_into().ok()?));
-    let kind = |at: usize| head.get(at + 4..at + 8);
-    let mut at = usize::try_from(number(0)?).ok()?;
-    if kind(0)? != b"ftyp" {
-        return None;
-    }
-    if kind(at)? == b"mdat" && number(at)? == 1 {
-        let length = u64::from_be_bytes(head.get(at + 8..at + 16)?.try_into().ok()?);
-        return u64::try_from(at).ok()?.checked_add(length);
-    }
-    if kind(at)? == b"moov" {
-        at = at.checked_add(usize::try_from(number(at)?).ok()?)?;
-        let reaches = u64::try_from(at).ok()? + u64::from(number(at)?);
-        return (kind(at)? == b"free" && reaches > HEAD_ROOM).then_some(size);
-    }
-    None
 }
 
 /// The SHA-256 of a whole file. Takes as long as reading it.
@@ -99,6 +63,8 @@ pub(super) fn hash(path: &Path) -> io::Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HEAD: usize = 4096;
 
     fn file(bytes: &[u8]) -> (tempfile::TempDir, File) {
         let dir = tempfile::tempdir().unwrap();

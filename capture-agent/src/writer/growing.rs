@@ -11,10 +11,12 @@
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use sortie_media::{HEAD_ROOM, Indexer, Options, Unplayable};
+use sortie_media::stored::{self, Layout, SNIFF_SIZE};
+use sortie_media::{HEAD_ROOM, Indexer, Unplayable};
 
 use super::volume::{Folder, Volume, VolumeFile, open_regular};
 
@@ -25,8 +27,8 @@ pub const DAMAGED: &str = ".damaged";
 /// Every front of ours ends before this. In a file that is no longer and cannot be read, not even the front was
 /// durable, so nothing behind it was.
 const LONGEST_FRONT: u64 = HEAD_ROOM + 4096;
-/// How much is read at once in a scan.
-const SCAN_SIZE: usize = 256 * 1024;
+/// Position of the type of the stream's first box.
+const STREAM_BOX_TYPE: Range<usize> = SNIFF_SIZE - 12..SNIFF_SIZE - 8;
 
 /// A recording that is being written.
 pub(super) struct Growing<F> {
@@ -164,28 +166,11 @@ impl<F: VolumeFile> Growing<F> {
     }
 }
 
-/// Indexes the `length` bytes of a file from `from` on.
+/// Indexes the `length` bytes of a file behind `from`. What a crash left behind the last durable fragment may be
+/// anything; patches are dropped, because the caller finishes the file or only reads it.
 fn scan(file: &impl VolumeFile, from: u64, length: u64) -> io::Result<Indexer> {
-    // What a crash left beyond the last durable fragment may be anything.
-    let mut indexer = Indexer::with(Options::default().stream_length(length));
-    let mut buffer = vec![0; SCAN_SIZE];
-    while indexer.received() < length {
-        let left = length - indexer.received();
-        let skippable = indexer.skippable().min(left);
-        // Jumping over less than a buffer costs more than reading it.
-        if skippable >= SCAN_SIZE as u64 {
-            indexer.skip(skippable);
-        } else {
-            let wanted = usize::try_from(left).unwrap_or(SCAN_SIZE).min(SCAN_SIZE);
-            match file.read_at(from + indexer.received(), &mut buffer[..wanted])? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => indexer.push(&buffer[..read]),
-            }
-        }
-        // They make a growing file playable; what is scanned is finished, or will be.
-        while indexer.poll_patch().is_some() {}
-    }
-    Ok(indexer)
+    let read_at = |offset, buffer: &mut [u8]| file.read_at(from + offset, buffer);
+    stored::scan(length, read_at, |_| Ok(()))
 }
 
 /// Files of a folder that are not known yet.
@@ -334,42 +319,26 @@ pub(super) fn finish_leftover(volume: &impl Volume, name: &str) -> io::Result<Op
     }
 }
 
-/// Whether a file begins as ours do: other programs call their unfinished files the same.
+/// Whether this agent wrote a file: other programs use the same extension for their unfinished files.
 fn is_ours(file: &impl VolumeFile) -> io::Result<bool> {
-    let mut head = Vec::new();
-    let mut buffer = [0; 4096];
-    while head.len() as u64 <= HEAD_ROOM + 8 {
-        match file.read_at(head.len() as u64, &mut buffer)? {
+    let mut start = vec![0; SNIFF_SIZE];
+    let mut read = 0;
+    while read < start.len() {
+        match file.read_at(read as u64, &mut start[read..])? {
             0 => break,
-            read => head.extend_from_slice(&buffer[..read]),
+            bytes => read += bytes,
         }
     }
-    let room = usize::try_from(HEAD_ROOM)
-        .unwrap_or(usize::MAX)
-        .min(head.len());
-    let (front, stream) = head.split_at(room);
-    // Created, and nothing durable yet.
-    if front.iter().all(|byte| *byte == 0) {
-        let begun = stream.get(4..8).unwrap_or_default();
-        return Ok(begun == b"ftyp" || begun.iter().all(|byte| *byte == 0));
-    }
-    let number = |at: usize| {
-        let bytes = head.get(at..at + 4)?.try_into().ok()?;
-        usize::try_from(u32::from_be_bytes(bytes)).ok()
-    };
-    let kind = |at: usize| head.get(at + 4..at + 8);
-    // An `ftyp`, then a box that reaches over the rest of the head room.
-    let ours = number(0)
-        .filter(|_| kind(0) == Some(b"ftyp"))
-        .and_then(|first| {
-            let size = number(first)?;
-            match kind(first)? {
-                b"free" => Some(first + size >= room),
-                b"mdat" => Some(size == 1),
-                _ => Some(false),
-            }
-        });
-    Ok(ours.unwrap_or(false))
+    start.truncate(read);
+    Ok(match Layout::sniff(&start) {
+        Layout::Headed | Layout::HeadOnly => true,
+        // Created; nothing, or only the start of the stream, became durable.
+        Layout::Blank => {
+            let begun = start.get(STREAM_BOX_TYPE).unwrap_or_default();
+            begun == b"ftyp" || begun.iter().all(|byte| *byte == 0)
+        }
+        _ => false,
+    })
 }
 
 /// The first of `name` and its numbered forms that neither a recording has nor, but for `name` itself, a growing file.

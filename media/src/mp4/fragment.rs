@@ -3,7 +3,7 @@
 use super::boxes::{Reader, children, find};
 use super::movie::{Defaults, Movie};
 use super::samples::Sample;
-use crate::container::HEAD_ROOM;
+use crate::stored::HEAD_ROOM;
 
 const TFHD_BASE: u32 = 0x01;
 const TFHD_DESCRIPTION: u32 = 0x02;

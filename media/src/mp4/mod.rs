@@ -25,13 +25,14 @@ mod filler;
 mod finish;
 mod fragment;
 mod fragmenter;
-mod long;
+mod head;
+mod moov;
 mod movie;
-mod ordinary;
 mod runs;
 mod samples;
 mod scanner;
 mod tables;
 
 pub use fragmenter::{Colour, EncodedFrame, Fragmenter, VideoTrack};
+pub(crate) use head::StoredHead;
 pub(crate) use scanner::Scanner;

@@ -394,3 +394,58 @@ fn describe(id: u32, handler: &[u8], codec: Kind, entry: &[u8]) -> Track {
     }
     track
 }
+
+/// When a track is shown, in the movie's units.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timing {
+    /// Nothing is shown until then.
+    pub(super) delay: u64,
+    /// Where in the track it starts, in the track's units, counted from its first sample.
+    pub(super) media_time: u64,
+    /// How long it is shown.
+    pub(super) shown: u64,
+    /// Its end: delay and what is shown.
+    pub(super) total: u64,
+}
+
+impl Movie {
+    /// The timing of each track. What all of them wait for in common is left out: a recording begins at 0.
+    pub(super) fn timings(&self) -> impl Iterator<Item = Timing> {
+        let timing = |track: &MovieTrack| {
+            let first = track.samples.first();
+            let delay = rescale(
+                first.saturating_sub(track.media_time),
+                track.timescale,
+                self.timescale,
+            );
+            let media_time = track.media_time.saturating_sub(first);
+            let shown_end = track.samples.shown_end().saturating_sub(first);
+            let media = shown_end.saturating_sub(media_time);
+            let shown = rescale(media, track.timescale, self.timescale);
+            (track.delay.saturating_add(delay), media_time, shown)
+        };
+        let with_samples = self.tracks.iter().filter(|track| track.samples.len() > 0);
+        let wait = with_samples.map(|track| timing(track).0).min().unwrap_or(0);
+        self.tracks.iter().map(move |track| {
+            let (delay, media_time, shown) = timing(track);
+            let delay = delay.saturating_sub(wait);
+            Timing {
+                delay,
+                media_time,
+                shown,
+                total: delay.saturating_add(shown),
+            }
+        })
+    }
+}
+
+/// Nanoseconds of a time.
+pub(super) fn to_ns(time: u64, timescale: u32) -> u64 {
+    rescale(time, timescale, 1_000_000_000)
+}
+
+/// A time in other units, rounded down, saturating.
+fn rescale(time: u64, from: u32, to: u32) -> u64 {
+    let time = u128::from(time) * u128::from(to) / u128::from(from.max(1));
+    u64::try_from(time).unwrap_or(u64::MAX)
+}

@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 
 use super::boxes::{self, Header, Kind};
 use super::filler::{self, END_MARK};
-use super::finish::{live_head, to_ns};
 use super::fragment::Fragment;
-use super::movie::Movie;
+use super::head::live_head;
+use super::movie::{Movie, to_ns};
 use super::tables::Place;
-use crate::container::{HEAD_ROOM, Patch, Track};
+use crate::container::{Patch, Track};
 use crate::indexer::Options;
 use crate::report::{Damage, LeftOut, LeftOutReason, Report};
+use crate::stored::HEAD_ROOM;
 
 /// A longer `ftyp` is passed over and ours takes its place.
 const FTYP_LIMIT: u64 = 1 << 10;

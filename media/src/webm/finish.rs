@@ -5,9 +5,10 @@ use super::cluster::Cluster;
 use super::head;
 use super::layout::{CuesPlace, End};
 use super::scanner::Step;
-use crate::container::{Finish, HEAD_ROOM, Patch};
+use crate::container::{Finish, Patch};
 use crate::error::Unplayable;
 use crate::report::{LeftOut, LeftOutReason};
+use crate::stored::HEAD_ROOM;
 
 impl Scanner {
     /// What [`finish`](Self::finish) keeps whatever comes next; 0 while it could fail.

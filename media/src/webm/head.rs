@@ -5,8 +5,8 @@
 //! over without a byte of it being changed.
 
 use super::info::{DocType, Info};
-use crate::container::HEAD_ROOM;
 use crate::ebml::{ids, write::Writer};
+use crate::stored::HEAD_ROOM;
 
 /// Named as the writer of the file.
 const APP: &str = "Sortie Recording";
@@ -14,6 +14,11 @@ const APP: &str = "Sortie Recording";
 const OUR_VERSION: u64 = 4;
 /// The version SimpleBlock needs of a reader.
 const OUR_READ_VERSION: u64 = 2;
+
+/// Whether these bytes of a head room, which begin with an EBML header, are a head of ours.
+pub(crate) fn is_stored_head(head: &[u8]) -> bool {
+    head.windows(APP.len()).any(|at| at == APP.as_bytes())
+}
 
 /// What the head says. Positions are in the stored file.
 #[derive(Debug)]

@@ -6,7 +6,6 @@ use super::head::Head;
 use super::info::{DocType, Info};
 use super::patches::Patches;
 use super::placement::NOTE;
-use crate::container::HEAD_ROOM;
 use crate::ebml::{
     ids,
     vint::{self, Parsed},
@@ -14,6 +13,7 @@ use crate::ebml::{
 };
 use crate::indexer::Options;
 use crate::report::{LeftOut, LeftOutReason};
+use crate::stored::HEAD_ROOM;
 
 /// Level-1 elements worth an entry in the SeekHead, besides Info and Cues.
 const SOUGHT: [u32; 4] = [ids::TRACKS, ids::CHAPTERS, ids::TAGS, ids::ATTACHMENTS];

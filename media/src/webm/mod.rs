@@ -20,4 +20,5 @@ mod tests;
 mod timeline;
 mod tracks;
 
+pub(crate) use head::is_stored_head;
 pub(crate) use scanner::Scanner;

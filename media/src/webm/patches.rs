@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 
-use crate::container::{HEAD_ROOM, Patch};
+use crate::container::Patch;
 use crate::ebml::{
     vint,
     write::{void_header, wide_void_header},
 };
+use crate::stored::HEAD_ROOM;
 
 /// Patches that may wait: hostile input makes one for every dozen bytes, and a caller may push a lot at once.
 const LIMIT: usize = 4096;

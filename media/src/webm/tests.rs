@@ -1,10 +1,11 @@
 //! Streams that no recorder at hand makes, written element by element.
 
-use crate::container::{Finish, HEAD_ROOM, Patch};
+use crate::container::{Finish, Patch};
 use crate::ebml::{ids, vint, write::Writer};
 use crate::error::Unplayable;
 use crate::indexer::{Indexer, Options};
 use crate::report::LeftOutReason;
+use crate::stored::HEAD_ROOM;
 
 /// A stream being written.
 #[derive(Default)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use sortie_media::stored::Layout;
 use sortie_media::{HEAD_ROOM, Report, TrackKind};
 
 use super::accounts::Accounts;
@@ -50,11 +51,14 @@ pub(super) fn look(
     arguments: &Arguments,
 ) -> Result<(Report, State, Accounts), Failure> {
     let cannot = || Failure::file("cannot read", &arguments.file);
-    let mut start = if source.headless { HEAD_ROOM } else { 0 };
+    let mut start = match source.layout {
+        Layout::Blank => HEAD_ROOM,
+        _ => 0,
+    };
     let mut indexer = source
         .scan(start, "Reading", |_| Ok(()))
         .map_err(cannot())?;
-    let lost = source.stored && start == 0 && indexer.tracks().is_empty();
+    let lost = source.layout == Layout::Headed && indexer.tracks().is_empty();
     if lost {
         start = HEAD_ROOM;
         indexer = source

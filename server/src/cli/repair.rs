@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
+use sortie_media::stored::Layout;
 use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Report};
 
 use super::accounts::Accounts;
@@ -45,7 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.file;
     let cannot_read = || Failure::file("cannot read", path);
     let source = Source::open(path)?;
-    let start = source.stream_start();
+    let start = source.layout.stream_start();
     let mut indexer = source
         .scan(start, "Scanning", |_| Ok(()))
         .map_err(cannot_read())?;
@@ -85,7 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         _ => output.clone(),
     };
-    let size = if arguments.in_place && source.stored {
+    let size = if arguments.in_place && source.layout != Layout::Plain {
         patch_in_place(&source, path).map_err(cannot_write())?
     } else {
         copy(&source, path, &target, overwrite).map_err(cannot_write())?
@@ -148,7 +149,7 @@ fn repaired_name(path: &Path, extension: &str) -> PathBuf {
 
 /// Whether a player finds nothing missing, in a file whose stream has this report.
 fn is_finished(source: &Source, report: &Report) -> io::Result<bool> {
-    if !source.stored || source.headless {
+    if source.layout != Layout::Headed {
         return Ok(State::of(report) == State::Finished);
     }
     // Our own head in front of the stream is what counts.
@@ -214,7 +215,7 @@ fn copy(source: &Source, input: &Path, output: &Path, overwrite: bool) -> io::Re
 
 /// Copies the stream behind a head room, with the patches that are due on the way.
 fn copy_stream(source: &Source, to: &File) -> io::Result<Indexer> {
-    let start = source.stream_start();
+    let start = source.layout.stream_start();
     let length = source.length.saturating_sub(start);
     let mut indexer = Indexer::with(Options::default().stream_length(length));
     to.set_len(HEAD_ROOM)?;

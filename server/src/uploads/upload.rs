@@ -6,6 +6,7 @@ mod tests;
 use std::io;
 
 use bytes::Bytes;
+use sortie_media::stored::{self, SCAN_BUFFER_SIZE};
 use sortie_media::{HEAD_ROOM, Indexer, Options, Patch, Unplayable};
 use sortie_tus::server::UploadLength;
 
@@ -16,8 +17,6 @@ use crate::storage::{
     AS_IT_CAME, Excerpt, Finishing, Reopened, SeekableStream, Settled, StorageError, Writer,
 };
 
-/// How much of a stored stream is read at once when it is scanned again.
-const SCAN_SIZE: usize = 256 * 1024;
 /// A scan pauses when so many patches wait.
 const PATCHES_AT_ONCE: usize = 256;
 /// The ending of a complete partial upload.
@@ -345,25 +344,15 @@ struct Scan {
 impl Scan {
     /// Reads what the index needs, to the end or until some patches wait to be applied. Blocking.
     fn run(mut self, length: u64) -> io::Result<Self> {
-        let mut buffer = vec![0; SCAN_SIZE];
-        while self.indexer.received() < length && self.patches.len() < PATCHES_AT_ONCE {
-            let left = length - self.indexer.received();
-            let skippable = self.indexer.skippable().min(left);
-            // Jumping over less than a buffer costs more than reading it.
-            if skippable >= SCAN_SIZE as u64 {
-                self.indexer.skip(skippable);
-            } else {
-                let wanted = usize::try_from(left).unwrap_or(SCAN_SIZE).min(SCAN_SIZE);
-                let read = self
-                    .stream
-                    .read_at(self.indexer.received(), &mut buffer[..wanted])?;
-                if read == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                index(&mut self.indexer, &buffer[..read], self.excerpts.as_mut());
-                account(&mut self.indexer, self.share.as_mut());
-            }
-            let indexer = &mut self.indexer;
+        let mut buffer = vec![0; SCAN_BUFFER_SIZE];
+        while self.patches.len() < PATCHES_AT_ONCE {
+            let (indexer, stream) = (&mut self.indexer, &mut self.stream);
+            let read_at = |offset, buffer: &mut [u8]| stream.read_at(offset, buffer);
+            let Some(bytes) = stored::read_next(indexer, length, &mut buffer, read_at)? else {
+                break;
+            };
+            index(indexer, bytes, self.excerpts.as_mut());
+            account(indexer, self.share.as_mut());
             self.patches
                 .extend(std::iter::from_fn(|| indexer.poll_patch()));
         }
