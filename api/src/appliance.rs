@@ -119,7 +119,9 @@ pub enum RecorderProblem {
     NoEncoder,
     /// The folder for recordings cannot be written to.
     ReadOnly,
-    /// `problem` says it.
+    /// Storage use is above the threshold, and the remaining recordings have not been sent to the central server.
+    NotForwarded,
+    /// Described by `problem` alone.
     Other,
 }
 

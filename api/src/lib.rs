@@ -33,7 +33,7 @@ pub use problem::{Problem, ProblemCode};
 pub use recording::{
     DeleteRecordings, DeletionStatus, LeftOut, LeftOutReason, Recording, RecordingDeletion,
     RecordingPart, RecordingStarted, RecordingStatus, RecordingStopped, RecordingUpdate,
-    StartRecording, StopRecording,
+    StartRecording, StopRecording, Unforwarded,
 };
 pub use retention::{
     Amount, ClockDoubt, ClockHold, ConfirmClock, DeletionReason, DeletionRule, FailedDeletion,

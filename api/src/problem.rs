@@ -66,6 +66,8 @@ codes! {
     SessionNotRunning = "Session is not running",
     /// The recording is not ready.
     NotReady = "Recording is not ready",
+    /// The recording has not been sent to the central server yet.
+    NotForwarded = "Not forwarded yet",
     /// The name is taken.
     AlreadyExists = "Already exists",
     /// The state of the thing does not allow this.

@@ -67,6 +67,9 @@ pub struct Recording {
     /// Deleted, but its storage has not done it yet; that is tried again.
     #[serde(default)]
     pub deleting: bool,
+    /// On an appliance that forwards its recordings: the central server does not have this one yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forward_pending: bool,
     /// RFC 3339, UTC.
     pub created_at: String,
     /// RFC 3339, UTC; when it became ready or failed.
@@ -178,6 +181,21 @@ pub struct RecordingUpdate {
 pub struct DeleteRecordings {
     /// IDs of the recordings to delete: 1–1000, in this order.
     pub ids: Vec<String>,
+    /// Recordings that the central server does not have yet.
+    #[serde(default)]
+    pub unforwarded: Unforwarded,
+}
+
+/// Treatment of recordings that the central server does not have yet, by a deletion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Unforwarded {
+    /// They are kept: the deletion fails with `not_forwarded`.
+    #[default]
+    Keep,
+    /// They are deleted.
+    Delete,
 }
 
 /// Outcome of one deletion.

@@ -1,6 +1,6 @@
 //! Words of the dialog that asks before recordings are deleted.
 
-use sortie_api::Recording;
+use sortie_api::{Recording, Unforwarded};
 
 use crate::{format, parts};
 
@@ -26,7 +26,7 @@ pub fn words(recordings: &[Recording]) -> Words {
     } else {
         "Delete"
     };
-    match recordings {
+    let mut words = match recordings {
         [recording] if running > 0 => Words {
             heading: "Delete a running recording?".to_owned(),
             subject: recording.filename.clone(),
@@ -57,6 +57,34 @@ pub fn words(recordings: &[Recording]) -> Words {
                 action,
             }
         }
+    };
+    let unforwarded = recordings.iter().filter(|row| row.forward_pending).count();
+    match (unforwarded, recordings.len()) {
+        (0, _) => {}
+        (_, 1) => {
+            words.consequence +=
+                " It has not been sent to the central server yet: this is the only copy."
+        }
+        (1, _) => {
+            words.consequence +=
+                " 1 of them has not been sent to the central server yet: this is the only copy."
+        }
+        (count, _) => {
+            words.consequence += &format!(
+                " {count} of them have not been sent to the central server yet: these are the only copies."
+            );
+        }
+    }
+    words
+}
+
+/// How the request treats recordings that the central server does not have yet: deletes them only if the dialog has
+/// said so.
+pub fn unforwarded(recordings: &[Recording]) -> Unforwarded {
+    if recordings.iter().any(|row| row.forward_pending) {
+        Unforwarded::Delete
+    } else {
+        Unforwarded::Keep
     }
 }
 
@@ -114,6 +142,39 @@ mod tests {
             );
         }
         assert_eq!(words(&[ready]).action, "Delete");
+    }
+
+    #[test]
+    fn an_unforwarded_recording_is_named_and_deleted_only_then() {
+        let sent = recording(RecordingStatus::Ready, 1_000);
+        let unsent = Recording {
+            forward_pending: true,
+            ..sent.clone()
+        };
+        let one = words(std::slice::from_ref(&unsent));
+        assert_eq!(
+            one.consequence,
+            "(1.0 kB) will be permanently deleted. It has not been sent to the central server yet: this is the only copy."
+        );
+        let two = [sent.clone(), unsent.clone()];
+        assert!(
+            words(&two)
+                .consequence
+                .contains("1 of them has not been sent")
+        );
+        let three = [sent.clone(), unsent.clone(), unsent];
+        assert!(
+            words(&three)
+                .consequence
+                .contains("2 of them have not been sent")
+        );
+        assert_eq!(unforwarded(&three), Unforwarded::Delete);
+        assert!(
+            !words(std::slice::from_ref(&sent))
+                .consequence
+                .contains("central server")
+        );
+        assert_eq!(unforwarded(&[sent]), Unforwarded::Keep);
     }
 
     #[test]

@@ -98,6 +98,7 @@ pub(crate) mod tests {
             interrupted: false,
             protected: false,
             deleting: false,
+            forward_pending: false,
             created_at: "2026-11-21T09:00:00Z".to_owned(),
             completed_at: None,
             note: None,

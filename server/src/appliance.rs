@@ -1,8 +1,8 @@
-//! A recorder on board: what this library asks of it, and how its files become recordings.
+//! Interface between this server and a recorder in the same process.
 //!
-//! The recorder writes its files by itself, under names of its own, into the storage folder, and needs neither this
-//! library nor the database for that. The database follows the folder: a finished file becomes a row when the
-//! recorder says so ([`Shelf::adopt`]), or at the latest with the next comparison ([`Shelf::names`]).
+//! The recorder writes its files into the storage folder under names of its own, and needs neither this library nor
+//! the database for that. The database follows the folder: [`Importer::import`] inserts a row when the recorder reports
+//! a finished file; files that were missed are found by comparing the folder with [`Importer::names`].
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,129 +11,146 @@ use sortie_api::{Appliance as State, SessionStatus, SignalState};
 
 use crate::clock::Clock;
 use crate::db::{Action, Actor, AuditEvent, CapturedRow, Database, DatabaseError, SessionRow};
+use crate::retention::Retention;
 use crate::uploads::Uploads;
 
-/// What its sessions watch.
+/// Application id of the recorder's sessions.
 const APP: &str = "capture";
 
-/// A recorder on board, for the routes below `/api/appliance`.
+/// The recorder in this process, as the routes below `/api/appliance` use it.
 pub trait Appliance: Send + Sync + 'static {
-    /// What it is doing. Cheap: it is asked every second. What only the server knows (`threshold_percent`, `space`)
-    /// may be left out.
+    /// Current state. Called every second, so it must be cheap. `threshold_percent` and `space` may be left out: the
+    /// server fills them in.
     fn state(&self) -> State;
 
-    /// Bytes a second of what it records, or would.
+    /// Bytes per second of the current recording, or the expected rate.
     fn bytes_per_second(&self) -> u64;
 
-    /// Begins to record.
+    /// Starts a recording.
     ///
     /// # Errors
-    /// Why it cannot, in a sentence for people: there is no signal.
+    /// The reason, as a sentence for the user: there is no signal.
     fn start(&self) -> Result<(), String>;
 
-    /// Ends what is under way. It does not begin by itself again while this signal lasts.
+    /// Stops the recording. Auto-record does not restart it while the same signal lasts.
     fn stop(&self);
 
-    /// Whether it is to begin by itself whenever there is a signal.
+    /// Turns auto-record on or off: recording starts whenever there is a signal.
     fn set_auto_record(&self, on: bool);
 
-    /// Makes something else arrive at a test source; `false`: it is a real one.
+    /// Switches the signal of a test source; `false` if the source is a real device.
     fn switch_signal(&self, state: SignalState) -> bool;
 }
 
-/// A file that the recorder is done with.
+/// Finished file of the recorder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Captured {
-    /// Its name in the storage folder.
+pub struct CapturedFile {
+    /// Name in the storage folder.
     pub name: String,
-    /// Its session: any text that is the same for all files of one.
+    /// Session: any text that all files of one session share.
     pub session: String,
-    /// When it was begun, in milliseconds since 1970.
+    /// Start of the recording, Unix time in ms.
     pub created_ms: i64,
-    /// How long it is, in milliseconds.
+    /// Duration in ms.
     pub duration_ms: u64,
-    /// How large it is, in bytes.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// Whether it was cut short by a failure, a kill or a power cut.
+    /// Whether a failure, a kill or a power cut ended it.
     pub interrupted: bool,
     /// Kept until a central server has confirmed it.
     pub forward_pending: bool,
-    /// Why it cannot be played, in a sentence for people; `None`: it can. The file is kept all the same.
+    /// Reason why it cannot be played, as a sentence for the user; `None` if it can. The file is kept in either case.
     pub failure: Option<String>,
 }
 
 /// The database could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("the database cannot be used")]
-pub struct ShelfError(#[source] anyhow::Error);
+pub struct ImportError(#[source] anyhow::Error);
 
-impl From<DatabaseError> for ShelfError {
+impl From<DatabaseError> for ImportError {
     fn from(error: DatabaseError) -> Self {
         Self(error.into())
     }
 }
 
-/// Where finished files become recordings. Cheap to clone.
+/// Inserts the recorder's finished files into the database, and follows their changes. Cheap to clone.
 #[derive(Clone)]
-pub struct Shelf {
+pub struct Importer {
     database: Database,
     uploads: Uploads,
+    retention: Retention,
     clock: Arc<dyn Clock>,
 }
 
-/// What became of a file that was to be deleted.
+/// Outcome of [`Importer::remove`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// It is no more.
-    Done,
-    /// It is protected, or being deleted already: nothing was done.
-    Stays,
-    /// It is no recording (yet).
+    /// The file and its row are deleted.
+    Deleted,
+    /// Nothing was done: the recording is protected, or its deletion is in progress.
+    Kept,
+    /// The file is not in the database (yet).
     Unknown,
 }
 
-impl Shelf {
-    pub(crate) fn new(database: Database, uploads: Uploads, clock: Arc<dyn Clock>) -> Self {
+impl Importer {
+    pub(crate) fn new(
+        database: Database,
+        uploads: Uploads,
+        retention: Retention,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             database,
             uploads,
+            retention,
             clock,
         }
     }
 
-    /// The files that are recordings.
+    /// Names of all files in the database.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn names(&self) -> Result<HashSet<String>, ShelfError> {
+    pub async fn names(&self) -> Result<HashSet<String>, ImportError> {
         Ok(self.database.local_paths().await?.into_iter().collect())
     }
 
-    /// Keeps every recording from automatic deletion until [`Self::confirm_forwarded`]; `false`: none any more.
+    /// Excludes every recording from automatic deletion until [`Self::confirm_forwarded`]; `false` excludes none.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn set_forward_pending(&self, pending: bool) -> Result<(), ShelfError> {
+    pub async fn set_forward_pending(&self, pending: bool) -> Result<(), ImportError> {
         Ok(self.database.set_forward_pending(pending).await?)
     }
 
-    /// Lets automatic deletion have a recording that the central server has; `false` if it is no recording (yet).
+    /// Records that the central server has a recording; `false` if the file is not in the database (yet).
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn confirm_forwarded(&self, name: &str) -> Result<bool, ShelfError> {
+    pub async fn confirm_forwarded(&self, name: &str) -> Result<bool, ImportError> {
         Ok(self.database.confirm_forwarded(name).await?)
     }
 
-    /// Name and size of every file that is a recording that can be played.
+    /// Whether storage use is above the threshold and retention can delete nothing because the remaining recordings
+    /// are not confirmed by the central server.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn files(&self) -> Result<Vec<(String, u64)>, ShelfError> {
+    pub async fn awaits_forwarding(&self) -> Result<bool, ImportError> {
+        Ok(self.retention.awaits_forwarding().await?)
+    }
+
+    /// Name and size of every playable file in the database.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn files(&self) -> Result<Vec<(String, u64)>, ImportError> {
         Ok(self.database.local_files().await?)
     }
 
-    /// Takes over length and size of a file that another program has changed.
+    /// Updates duration and size of a file that another program has changed.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -142,27 +159,28 @@ impl Shelf {
         name: &str,
         size_bytes: u64,
         duration_ms: u64,
-    ) -> Result<(), ShelfError> {
+    ) -> Result<(), ImportError> {
         let changed = self.database.change_captured(name, size_bytes, duration_ms);
         Ok(changed.await?)
     }
 
-    /// Takes a recording off the list whose file another program has removed; the audit log says so.
+    /// Removes the row of a file that another program has removed, and writes an audit row.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn forget(&self, name: &str) -> Result<bool, ShelfError> {
+    pub async fn forget(&self, name: &str) -> Result<bool, ImportError> {
         let (system, now_ms) = (Actor::system(), self.clock.now_ms());
         Ok(self.database.forget_captured(name, &system, now_ms).await?)
     }
 
-    /// Makes a recording of a file, a failed one where it cannot be played; `false` if it is one already. It belongs to the first administrator.
+    /// Inserts a file as a `ready` recording, or as a `failed` one if it cannot be played. The first administrator
+    /// owns it. Returns `false` if the file is in the database already.
     ///
     /// # Errors
     /// The database cannot be read or written.
-    pub async fn adopt(&self, file: &Captured) -> Result<bool, ShelfError> {
+    pub async fn import(&self, file: &CapturedFile) -> Result<bool, ImportError> {
         let Some(owner) = self.database.first_administrator().await? else {
-            return Err(ShelfError(anyhow::anyhow!("there is no administrator")));
+            return Err(ImportError(anyhow::anyhow!("there is no administrator")));
         };
         let system = Actor::system();
         let now_ms = self.clock.now_ms();
@@ -204,31 +222,31 @@ impl Shelf {
         Ok(true)
     }
 
-    /// Deletes the recording of a file, unless it is protected; the audit log says why.
+    /// Deletes a file and its row, unless the recording is protected. The audit row has the reason.
     ///
     /// # Errors
-    /// The database cannot be read or written, or the file cannot be removed now: that is tried again by itself.
-    pub async fn remove(&self, name: &str, reason: &str) -> Result<Removal, ShelfError> {
+    /// The database cannot be read or written, or the file cannot be removed now; the reaper retries that.
+    pub async fn remove(&self, name: &str, reason: &str) -> Result<Removal, ImportError> {
         let (system, now_ms) = (Actor::system(), self.clock.now_ms());
         let marked = self.database.mark_captured(name, &system, reason, now_ms);
         let Some(id) = marked.await? else {
             let known = self.names().await?.contains(name);
             return Ok(if known {
-                Removal::Stays
+                Removal::Kept
             } else {
                 Removal::Unknown
             });
         };
         let deleted = self.uploads.delete_marked(&id).await;
-        deleted.map_err(|error| ShelfError(anyhow::Error::new(error)))?;
-        Ok(Removal::Done)
+        deleted.map_err(|error| ImportError(anyhow::Error::new(error)))?;
+        Ok(Removal::Deleted)
     }
 
-    /// Writes into the audit log that a recording began by itself, into this file.
+    /// Writes the audit row of a recording that auto-record has started.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn began(&self, name: &str) -> Result<(), ShelfError> {
+    pub async fn began(&self, name: &str) -> Result<(), ImportError> {
         let system = Actor::system();
         let event = AuditEvent::done(&system, Action::Start, name).detail("auto-record");
         Ok(self.database.audit(self.clock.now_ms(), &event).await?)

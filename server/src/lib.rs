@@ -31,7 +31,7 @@ mod uploads;
 
 pub use accounts::FirstAdmin;
 pub use app::{OpenError, Server, verify_audit};
-pub use appliance::{Appliance, Captured, Removal, Shelf, ShelfError};
+pub use appliance::{Appliance, CapturedFile, ImportError, Importer, Removal};
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "sso")]
 pub use config::OidcConfig;
@@ -51,5 +51,6 @@ pub use gc::{
     Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome, SweepReport, SweepTally,
 };
 pub use private_files::keep_files_private;
+pub use storage::{open_regular, open_regular_with};
 #[cfg(feature = "otel")]
 pub use telemetry::{Telemetry, TelemetryError};

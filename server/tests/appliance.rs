@@ -7,7 +7,7 @@ use std::sync::Arc;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sortie_api::{Event, RecorderState, SignalState};
-use sortie_server::{Captured, Server};
+use sortie_server::{CapturedFile, Server};
 use support::appliance::FakeRecorder;
 use support::{Client, START_MS, TestServer, json_of, problem};
 
@@ -130,7 +130,7 @@ async fn a_finished_file_is_a_recording_under_its_own_name() {
     let name = "recording_2026-11-21_10-30-00.mp4";
     let bytes = b"an ordinary file, as far as the catalog is concerned";
     std::fs::write(server.file(name), bytes).unwrap();
-    let file = Captured {
+    let file = CapturedFile {
         name: name.to_owned(),
         session: "019aa5b2-0000-7000-8000-00000000000a".to_owned(),
         created_ms: START_MS,
@@ -144,10 +144,10 @@ async fn a_finished_file_is_a_recording_under_its_own_name() {
     let beside = Server::open(server.config(), server.clock.clone())
         .await
         .unwrap();
-    let shelf = beside.shelf();
-    assert!(shelf.adopt(&file).await.unwrap());
-    assert!(!shelf.adopt(&file).await.unwrap(), "it is one already");
-    assert!(shelf.names().await.unwrap().contains(name));
+    let importer = beside.importer();
+    assert!(importer.import(&file).await.unwrap());
+    assert!(!importer.import(&file).await.unwrap(), "it is one already");
+    assert!(importer.names().await.unwrap().contains(name));
 
     let list = get(&admin, "/api/recordings").await;
     let [recording] = &list.as_array().unwrap()[..] else {
@@ -188,10 +188,10 @@ async fn recording_that_waits_for_the_central_server_is_not_deleted() {
     let beside = Server::open(server.config(), server.clock.clone())
         .await
         .unwrap();
-    let shelf = beside.shelf();
+    let importer = beside.importer();
     for (name, forward_pending) in [("waits.mp4", true), ("free.mp4", false)] {
         std::fs::write(server.file(name), b"text").unwrap();
-        let file = Captured {
+        let file = CapturedFile {
             name: name.to_owned(),
             session: "019aa5b2-0000-7000-8000-00000000000b".to_owned(),
             created_ms: START_MS,
@@ -201,7 +201,7 @@ async fn recording_that_waits_for_the_central_server_is_not_deleted() {
             interrupted: false,
             failure: None,
         };
-        assert!(shelf.adopt(&file).await.unwrap());
+        assert!(importer.import(&file).await.unwrap());
     }
     server
         .clock
@@ -211,11 +211,73 @@ async fn recording_that_waits_for_the_central_server_is_not_deleted() {
     assert_eq!(run["deleted"], 1, "{run}");
     assert!(server.file("waits.mp4").exists() && !server.file("free.mp4").exists());
     // Confirmed: it may go.
-    assert!(shelf.confirm_forwarded("waits.mp4").await.unwrap());
-    assert!(!shelf.confirm_forwarded("unknown.mp4").await.unwrap());
+    assert!(importer.confirm_forwarded("waits.mp4").await.unwrap());
+    assert!(!importer.confirm_forwarded("unknown.mp4").await.unwrap());
     let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
     assert_eq!(run["deleted"], 1, "{run}");
     // Forwarding that is turned on holds all that is there.
-    let files = shelf.files().await.unwrap();
+    let files = importer.files().await.unwrap();
     assert_eq!(files, []);
+}
+
+#[tokio::test]
+async fn unforwarded_recording_is_deleted_by_hand_only_when_the_request_says_so() {
+    let server = server().await;
+    let beside = Server::open(server.config(), server.clock.clone())
+        .await
+        .unwrap();
+    let names = ["a.mp4", "b.mp4", "c.mp4"];
+    for name in names {
+        std::fs::write(server.file(name), b"text").unwrap();
+        let file = CapturedFile {
+            name: name.to_owned(),
+            session: "019aa5b2-0000-7000-8000-00000000000c".to_owned(),
+            created_ms: START_MS,
+            duration_ms: 1000,
+            size_bytes: 4,
+            forward_pending: name != "c.mp4",
+            interrupted: false,
+            failure: None,
+        };
+        assert!(beside.importer().import(&file).await.unwrap());
+    }
+    let admin = server.admin().await;
+    let list = get(&admin, "/api/recordings").await;
+    let find = |name: &str| {
+        let row = list.as_array().unwrap().iter();
+        row.clone().find(|row| row["filename"] == name).unwrap()
+    };
+    let id = |name: &str| find(name)["id"].as_str().unwrap().to_owned();
+    assert_eq!(find("a.mp4")["forward_pending"], true);
+    assert_eq!(find("c.mp4")["forward_pending"], Value::Null);
+
+    let path = format!("/api/recordings/{}", id("a.mp4"));
+    for refused in [path.clone(), format!("{path}?unforwarded=keep")] {
+        let answer = admin.request(Method::DELETE, &refused);
+        problem(answer, 409, "not_forwarded").await;
+    }
+    let upload = format!("/api/uploads/{}", id("a.mp4"));
+    let terminated = admin.request(Method::DELETE, &upload);
+    let terminated = terminated.header("tus-resumable", "1.0.0");
+    problem(terminated, 409, "not_forwarded").await;
+    let unknown = admin.request(Method::DELETE, &format!("{path}?unforwarded=yes"));
+    problem(unknown, 400, "invalid_field").await;
+    assert!(names.iter().all(|name| server.file(name).exists()));
+
+    let all = json!({"ids": [id("b.mp4"), id("c.mp4")]});
+    let answer = post(&admin, "/api/recordings/delete", &all).send().await;
+    let lines = answer.unwrap().text().await.unwrap();
+    assert!(lines.contains("\"not_forwarded\""), "{lines}");
+    assert!(server.file("b.mp4").exists() && !server.file("c.mp4").exists());
+
+    let deleted = admin.request(Method::DELETE, &format!("{path}?unforwarded=delete"));
+    assert_eq!(
+        deleted.send().await.unwrap().status(),
+        StatusCode::NO_CONTENT
+    );
+    let rest = json!({"ids": [id("b.mp4")], "unforwarded": "delete"});
+    let answer = post(&admin, "/api/recordings/delete", &rest).send().await;
+    let lines = answer.unwrap().text().await.unwrap();
+    assert!(lines.contains("\"deleted\""), "{lines}");
+    assert!(names.iter().all(|name| !server.file(name).exists()));
 }

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sortie_api::Forwarding;
-use sortie_server::{Secret, Shelf};
+use sortie_server::{Importer, Secret};
 
 pub use ledger::Ledger;
 pub use round::run;
@@ -53,7 +53,7 @@ pub struct Forwarder {
     /// What is being recorded now.
     pub recorder: Handle,
     /// Where recordings are deleted.
-    pub shelf: Shelf,
+    pub importer: Importer,
     /// What it is doing, for whoever wants to know.
     pub status: Status,
 }

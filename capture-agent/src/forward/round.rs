@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sortie_api::RecordingStatus;
-use sortie_server::Removal;
+use sortie_server::{Removal, open_regular};
 use sortie_tus::client::{FailureReason, Notice, Start, UploadLength, WaitReason};
 use sortie_tus::metadata::Metadata;
 
@@ -18,7 +18,7 @@ use super::send::{Extent, Unsent, send};
 use super::{Forwarder, Status};
 use crate::clock::monotonic;
 use crate::recorder::Handle;
-use crate::writer::{GROWING, open_regular};
+use crate::writer::GROWING;
 
 /// How often it is looked for something to send.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -285,7 +285,7 @@ impl<'a> Round<'a> {
     /// Deletes a confirmed recording here.
     /// Lets automatic deletion have a recording; `false` while it is not in the list.
     async fn release(&self, name: &str) -> bool {
-        let confirmed = self.forwarder.shelf.confirm_forwarded(name).await;
+        let confirmed = self.forwarder.importer.confirm_forwarded(name).await;
         confirmed.unwrap_or_else(|error| {
             tracing::error!(file = name, "cannot be marked as forwarded: {error}");
             false
@@ -293,13 +293,13 @@ impl<'a> Round<'a> {
     }
 
     async fn remove(&mut self, name: &str) {
-        match self.forwarder.shelf.remove(name, REASON).await {
-            Ok(Removal::Done) => {
+        match self.forwarder.importer.remove(name, REASON).await {
+            Ok(Removal::Deleted) => {
                 tracing::info!(file = name, "deleted here: the central server has it")
             }
             // It comes into the list soon.
             Ok(Removal::Unknown) => return,
-            Ok(Removal::Stays) => {}
+            Ok(Removal::Kept) => {}
             Err(error) => tracing::error!(file = name, "cannot be deleted here: {error}"),
         }
         self.kept.insert(name.to_owned());

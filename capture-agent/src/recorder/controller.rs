@@ -50,8 +50,10 @@ pub enum Input {
     Start,
     /// Somebody pressed Stop.
     Stop,
-    /// There is room on the disk, or there is not.
+    /// Whether the disk has more free space than the reserve.
     Room(bool),
+    /// Whether storage use is above the threshold and only recordings that are not forwarded yet could be deleted.
+    Backlog(bool),
     /// Bytes have become durable.
     Written,
     /// The pipeline gets something else than it was started for, and the signal has not changed yet.
@@ -120,6 +122,7 @@ pub struct Controller {
     /// Stopped by hand while the signal that is there was there.
     declined: bool,
     room: bool,
+    backlog: bool,
     phase: Phase,
     /// Whether there is a session that goes on.
     session: bool,
@@ -143,6 +146,7 @@ impl Controller {
             by_hand: false,
             declined: false,
             room: true,
+            backlog: false,
             phase: Phase::Idle,
             session: false,
             ended: None,
@@ -179,8 +183,12 @@ impl Controller {
 
     /// What keeps it from recording, or kept it last.
     #[must_use]
-    pub fn problem(&self) -> Option<&Problem> {
-        self.problem.as_ref()
+    pub fn problem(&self) -> Option<Problem> {
+        match (self.room, self.backlog) {
+            (false, _) => Some(Problem::new(RecorderProblem::NoRoom, NO_ROOM)),
+            (true, true) => Some(Problem::new(RecorderProblem::NotForwarded, NOT_FORWARDED)),
+            (true, false) => self.problem.clone(),
+        }
     }
 
     /// Takes in what happened at `now`.
@@ -203,13 +211,8 @@ impl Controller {
                 self.retry_at = None;
                 self.problem = None;
             }
-            Input::Room(room) => {
-                self.room = room;
-                self.problem = match (room, self.problem.take()) {
-                    (false, _) => Some(Problem::new(RecorderProblem::NoRoom, NO_ROOM)),
-                    (true, problem) => problem.filter(|problem| problem.words != NO_ROOM),
-                };
-            }
+            Input::Room(room) => self.room = room,
+            Input::Backlog(backlog) => self.backlog = backlog,
             Input::Written => {
                 if let Phase::Running { alive, .. } = &mut self.phase {
                     *alive = now;
@@ -296,7 +299,7 @@ impl Controller {
     /// Brings what is done in line with what is wanted.
     fn decide(&mut self, now: Duration) {
         let wanted = match self.signal {
-            Signal::Steady(mode) if self.is_wanted() && self.room => Some(mode),
+            Signal::Steady(mode) if self.is_wanted() && self.room && !self.backlog => Some(mode),
             _ => None,
         };
         match (self.phase, wanted) {
@@ -330,5 +333,6 @@ impl Controller {
     }
 }
 
-/// What a full disk is called.
 const NO_ROOM: &str = "the disk is full";
+const NOT_FORWARDED: &str = "recording is stopped because storage use is above the threshold and the remaining \
+    recordings have not been sent to the central server yet";

@@ -146,6 +146,7 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             Message::Start => self.tell(Input::Start),
             Message::Stop => self.tell(Input::Stop),
             Message::Auto(auto) => self.tell(Input::Auto(auto)),
+            Message::Backlog(backlog) => self.tell(Input::Backlog(backlog)),
             Message::AskForKeyframe => {
                 if let Some(pipeline) = self.run.as_ref().and_then(|run| run.pipeline.as_ref()) {
                     pipeline.request_keyframe();
@@ -307,10 +308,9 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         let pipeline = self.run.as_ref().and_then(|run| run.pipeline.as_ref());
         let written = self.progress();
         let problem = self.controller.problem();
-        let problem = problem.or_else(|| self.watch.problem());
-        let problem = problem.or_else(|| self.lookout.problem());
-        let problem = problem.or(self.folder_problem.as_ref());
-        let problem = problem.cloned();
+        let problem = problem.or_else(|| self.watch.problem().cloned());
+        let problem = problem.or_else(|| self.lookout.problem().cloned());
+        let problem = problem.or_else(|| self.folder_problem.clone());
         if problem != self.problem {
             self.problem.clone_from(&problem);
             if let Some(problem) = &problem {

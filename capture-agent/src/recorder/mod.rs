@@ -121,6 +121,7 @@ enum Message {
     Start,
     Stop,
     Auto(bool),
+    Backlog(bool),
     Quit,
 }
 
@@ -241,6 +242,12 @@ impl Handle {
     /// Turns auto-record on or off.
     pub fn set_auto(&self, auto: bool) {
         self.tell(Message::Auto(auto));
+    }
+
+    /// Pauses recording while storage use is above the threshold and only recordings that are not forwarded yet could
+    /// be deleted.
+    pub fn set_backlog(&self, backlog: bool) {
+        self.tell(Message::Backlog(backlog));
     }
 
     /// The cable of the test source; `None` for a real one.

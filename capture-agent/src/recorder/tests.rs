@@ -153,7 +153,7 @@ fn another_encoder_takes_over_at_once_and_a_broken_source_is_tried_again_ever_mo
         (3, Input::Written, vec![]),
         (4, broken(false), vec![Output::Abandon]),
     ]);
-    assert_eq!(controller.problem(), Some(&Problem::other("it burns")));
+    assert_eq!(controller.problem(), Some(Problem::other("it burns")));
     let mut waits = Vec::new();
     let mut now = s(4);
     for _ in 0..9 {
@@ -185,7 +185,7 @@ fn silence_is_a_failure() {
         RecorderProblem::NoPicture,
         "no picture was written for 10 s",
     );
-    assert_eq!(controller.problem(), Some(&problem));
+    assert_eq!(controller.problem(), Some(problem));
 }
 
 #[test]
@@ -201,6 +201,22 @@ fn a_full_disk_ends_it_cleanly_and_room_goes_on() {
     assert_eq!(controller.problem(), None);
 }
 
+#[test]
+fn forwarding_backlog_stops_recording_until_it_is_sent() {
+    let mut controller = check(vec![
+        (0, steady(HD), vec![]),
+        (1, Input::Start, vec![start(HD, Cause::Hand, true)]),
+        (2, Input::Backlog(true), vec![Output::Stop]),
+        (3, Input::Stopped, vec![]),
+        (4, Input::Start, vec![]),
+    ]);
+    let code = controller.problem().map(|problem| problem.code);
+    assert_eq!(code, Some(RecorderProblem::NotForwarded));
+    controller.handle_input(s(5), Input::Backlog(false));
+    assert_eq!(drain(&mut controller), [start(HD, Cause::Hand, false)]);
+    assert_eq!(controller.problem(), None);
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     prop_oneof![
         Just(steady(HD)),
@@ -211,6 +227,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Start),
         Just(Input::Stop),
         any::<bool>().prop_map(Input::Room),
+        any::<bool>().prop_map(Input::Backlog),
         Just(Input::Written),
         Just(Input::Stopped),
         Just(Input::Changed),
@@ -225,12 +242,13 @@ proptest! {
     ) {
         let mut controller = Controller::new(Patience::default());
         let (mut now, mut running, mut stopping) = (0, None, false);
-        let (mut signal, mut room) = (Signal::NoDevice, true);
+        let (mut signal, mut room, mut backlog) = (Signal::NoDevice, true, false);
         for (gap, input) in history {
             now += gap;
             match &input {
                 Input::Signal(new) => signal = *new,
                 Input::Room(new) => room = *new,
+                Input::Backlog(new) => backlog = *new,
                 // Only what was asked to stop says that it has.
                 Input::Stopped if !stopping => continue,
                 Input::Stopped => (stopping, running) = (false, None),
@@ -256,11 +274,12 @@ proptest! {
                 }
             }
             if let (Some(mode), false) = (running, stopping) {
-                prop_assert!(room && controller.is_wanted());
+                prop_assert!(room && !backlog && controller.is_wanted());
                 prop_assert_eq!(signal, Signal::Steady(mode));
             }
             // What is wanted and possible is done, or will be without anybody asking.
-            let possible = matches!(signal, Signal::Steady(_)) && room && controller.is_wanted();
+            let possible =
+                matches!(signal, Signal::Steady(_)) && room && !backlog && controller.is_wanted();
             if possible && running.is_none() {
                 prop_assert!(controller.poll_timeout().is_some());
             }

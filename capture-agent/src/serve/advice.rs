@@ -8,6 +8,10 @@ pub(super) fn advice(problem: RecorderProblem) -> Option<&'static str> {
         RecorderProblem::NoRoom => {
             "Delete recordings or lower the storage threshold; it goes on by itself when there is room."
         }
+        RecorderProblem::NotForwarded => {
+            "Check the connection to the central server. Recording resumes automatically when recordings have been sent. \
+             To record now, raise the storage threshold or delete recordings."
+        }
         RecorderProblem::NoPicture => {
             "It tries again by itself. Check the source and its cable; the log says whether it is the disk."
         }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sortie_server::{Captured, Shelf, ShelfError};
+use sortie_server::{CapturedFile, ImportError, Importer, open_regular};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::recorder::{Cause, Event};
+use crate::recorder::{Cause, Event, Handle};
 use crate::writer::{self, Finished, Leftover};
 
 /// How often folder and catalog are compared anyway: after a failure, or when another program has changed the folder.
@@ -18,20 +18,24 @@ const COMPARE_EVERY: Duration = Duration::from_secs(300);
 /// … when a file there has changed a moment ago.
 const COMPARE_SOON: Duration = Duration::from_secs(10);
 
+/// Interval of the check for a forwarding backlog: the disk fills by at most a few MB meanwhile.
+const BACKLOG_EVERY: Duration = Duration::from_secs(2);
+
 /// The file that was begun last, by its name, and its session: as soon as there is one, for who looks at it while it
 /// grows.
 pub(super) type Begun = Arc<Mutex<Option<(String, String)>>>;
 
 /// Takes in what the recorder says until it says no more.
 pub(super) async fn keep(
-    shelf: Shelf,
+    importer: Importer,
     folder: PathBuf,
     mut events: mpsc::UnboundedReceiver<Event>,
     last: Begun,
     forwarding: bool,
+    recorder: Handle,
 ) {
     let mut keeper = Keeper {
-        shelf,
+        importer,
         folder,
         last,
         forwarding,
@@ -40,12 +44,20 @@ pub(super) async fn keep(
         missing: HashSet::new(),
     };
     let mut next = Instant::now();
+    let mut backlog = tokio::time::interval(BACKLOG_EVERY);
+    backlog.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             event = events.recv() => match event {
                 Some(event) => keeper.hear(event).await,
                 None => return,
             },
+            _ = backlog.tick(), if forwarding => {
+                match keeper.importer.awaits_forwarding().await {
+                    Ok(backlog) => recorder.set_backlog(backlog),
+                    Err(error) => tracing::error!("the forwarding backlog is unknown: {error}"),
+                }
+            }
             () = tokio::time::sleep_until(next) => {
                 let unsettled = keeper.compare().await;
                 next = Instant::now() + if unsettled { COMPARE_SOON } else { COMPARE_EVERY };
@@ -55,7 +67,7 @@ pub(super) async fn keep(
 }
 
 struct Keeper {
-    shelf: Shelf,
+    importer: Importer,
     folder: PathBuf,
     last: Begun,
     /// Whether a central server gets every recording.
@@ -82,7 +94,7 @@ impl Keeper {
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some((name.clone(), session));
                 if cause == Cause::Signal
-                    && let Err(error) = self.shelf.began(&name).await
+                    && let Err(error) = self.importer.began(&name).await
                 {
                     tracing::error!("the audit log cannot be written: {error}");
                 }
@@ -137,7 +149,7 @@ impl Keeper {
             let path = self.folder.join(&file.name);
             modified_ms(&path) - i64::try_from(file.duration_ms).unwrap_or(0)
         });
-        let captured = Captured {
+        let captured = CapturedFile {
             name: file.name,
             session,
             created_ms,
@@ -154,7 +166,7 @@ impl Keeper {
     async fn adopt_damaged(&self, name: String, reason: &str) {
         let path = self.folder.join(&name);
         let size_bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        let captured = Captured {
+        let captured = CapturedFile {
             session: new_session(),
             created_ms: modified_ms(&path),
             duration_ms: 0,
@@ -169,8 +181,8 @@ impl Keeper {
         self.put(&captured).await;
     }
 
-    async fn put(&self, captured: &Captured) {
-        if let Err(error) = self.shelf.adopt(captured).await {
+    async fn put(&self, captured: &CapturedFile) {
+        if let Err(error) = self.importer.import(captured).await {
             // The file is there; the next comparison finds it.
             tracing::error!(file = captured.name, "not in the list yet: {error}");
         }
@@ -189,8 +201,8 @@ impl Keeper {
     }
 
     /// Follows what other programs have changed or removed of known recordings.
-    async fn follow_changes(&mut self) -> Result<bool, ShelfError> {
-        let known = self.shelf.files().await?;
+    async fn follow_changes(&mut self) -> Result<bool, ImportError> {
+        let known = self.importer.files().await?;
         let folder = self.folder.clone();
         let now = SystemTime::from(jiff::Timestamp::now());
         let looked = tokio::task::spawn_blocking(move || compare_files(&folder, known, now));
@@ -200,7 +212,7 @@ impl Keeper {
         for file in difference.changed {
             tracing::warn!(file = file.name, "another program has changed it");
             let change = self
-                .shelf
+                .importer
                 .change(&file.name, file.size_bytes, file.duration_ms);
             change.await?;
         }
@@ -211,7 +223,7 @@ impl Keeper {
             HashSet::new()
         };
         for name in missing.intersection(&self.missing) {
-            if self.shelf.forget(name).await? {
+            if self.importer.forget(name).await? {
                 tracing::warn!(file = name, "off the list: another program has removed it");
             }
         }
@@ -221,8 +233,8 @@ impl Keeper {
     }
 
     /// Takes files in that are no recordings yet.
-    async fn take_in(&self) -> Result<bool, ShelfError> {
-        let known = self.shelf.names().await?;
+    async fn take_in(&self) -> Result<bool, ImportError> {
+        let known = self.importer.names().await?;
         let folder = self.folder.clone();
         let now = SystemTime::from(jiff::Timestamp::now());
         let found = tokio::task::spawn_blocking(move || {
@@ -254,7 +266,7 @@ struct Difference {
 fn compare_files(folder: &Path, known: Vec<(String, u64)>, now: SystemTime) -> Difference {
     let mut difference = Difference::default();
     for (name, size_bytes) in known {
-        let file = match writer::open_regular(&folder.join(&name)) {
+        let file = match open_regular(&folder.join(&name)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 difference.missing.insert(name);

@@ -61,7 +61,7 @@ pub async fn serve(
     let server = Server::open_with(config.server, Arc::new(SystemClock), Some(on_board)).await?;
     // Before anything is deleted: what the central server does not have yet stays.
     let forwards = config.forward.is_some();
-    let pending = server.shelf().set_forward_pending(forwards).await;
+    let pending = server.importer().set_forward_pending(forwards).await;
     pending.context("the recordings that wait for the central server cannot be marked")?;
     let forwarding = config.forward.map(|target| {
         tokio::spawn(forward::run(Forwarder {
@@ -69,16 +69,17 @@ pub async fn serve(
             folder: folder.clone(),
             ledger: config.ledger,
             recorder: handle.clone(),
-            shelf: server.shelf(),
+            importer: server.importer(),
             status,
         }))
     });
     let keeping = tokio::spawn(keeper::keep(
-        server.shelf(),
+        server.importer(),
         folder,
         events,
         begun,
         forwards,
+        handle.clone(),
     ));
     greet(&server)?;
     notify.say("READY=1");

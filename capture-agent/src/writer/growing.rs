@@ -17,8 +17,9 @@ use std::time::{Duration, SystemTime};
 
 use sortie_media::stored::{self, Layout, SNIFF_SIZE};
 use sortie_media::{HEAD_ROOM, Indexer, Unplayable};
+use sortie_server::open_regular;
 
-use super::volume::{Folder, Volume, VolumeFile, open_regular};
+use super::volume::{Folder, Volume, VolumeFile};
 
 /// What the name of a growing file ends with.
 pub const GROWING: &str = ".part";

@@ -20,4 +20,4 @@ pub use growing::{
 };
 pub use queue::{Admission, Verdict};
 pub use thread::{Event, Handle, Limits, Progress, Writer};
-pub use volume::{Folder, Volume, VolumeFile, open_regular};
+pub use volume::{Folder, Volume, VolumeFile};

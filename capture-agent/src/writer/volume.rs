@@ -2,11 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags};
 use rustix::io::Errno;
+use sortie_server::open_regular_with;
 
 /// A folder for recordings.
 pub trait Volume: Send + Sync {
@@ -134,27 +135,6 @@ impl Folder {
     }
 }
 
-/// Opens a regular file for reading: a FIFO or a link that another program put into the folder is refused.
-///
-/// # Errors
-///
-/// When it is not there, not a regular file, or cannot be opened.
-pub fn open_regular(path: &Path) -> io::Result<File> {
-    open_no_follow(OpenOptions::new().read(true), path)
-}
-
-fn open_no_follow(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = options
-        .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
-        .open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::ErrorKind::InvalidInput.into())
-    }
-}
-
 impl Volume for Folder {
     type File = File;
 
@@ -167,7 +147,7 @@ impl Volume for Folder {
     fn open(&self, name: &str) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
-        Self::locked(open_no_follow(&mut options, &self.0.join(name))?)
+        Self::locked(open_regular_with(&mut options, &self.0.join(name))?)
     }
 
     fn exists(&self, name: &str) -> io::Result<bool> {

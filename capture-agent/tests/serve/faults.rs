@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, count, probe};
+use crate::central::Central;
 
 fn problem(state: &Value) -> &str {
     state["problem"].as_str().unwrap_or_default()
@@ -193,4 +194,41 @@ async fn what_a_crash_has_damaged_is_in_the_list_with_the_reason_and_kept() {
         .path()
         .join("recordings/recording_a.mp4.damaged");
     assert!(!moved.exists());
+}
+
+#[tokio::test]
+async fn recording_stops_above_the_threshold_until_unforwarded_recordings_are_sent() {
+    let mut central = Central::start(&[]).await;
+    let token = central.token().await;
+    central.stop().await;
+    let url = central.url.clone();
+    let variables = [
+        ("SORTIE_CAPTURE_FORWARD_URL", url.as_str()),
+        ("SORTIE_CAPTURE_FORWARD_TOKEN", &token),
+        ("SORTIE_CAPTURE_THRESHOLD_PERCENT", "40"),
+        ("SORTIE_CAPTURE_RESERVE_MB", "0"),
+    ];
+    let agent = Agent::on_small_disk("true", &variables).await;
+    record_by_itself(&agent).await;
+    agent.until_recorded(1.0).await;
+    agent.signal("no_signal").await;
+    let unforwarded = |list: &Value| count(list) == 1 && list[0]["forward_pending"] == true;
+    agent.until("/api/recordings", unforwarded).await;
+    agent.on_its_disk("head -c 2000000 /dev/zero >ballast");
+    let blocked = |state: &Value| state["problem_code"] == "not_forwarded";
+    agent.until("/api/appliance", blocked).await;
+    agent.signal("steady").await;
+    let steady = |state: &Value| state["signal"]["state"] == "steady";
+    let state = agent.until("/api/appliance", steady).await;
+    assert_eq!(state["recorder"], "waiting");
+    assert_eq!(state["problem_code"], "not_forwarded");
+    let advice = state["advice"].as_str().expect("advice");
+    assert!(advice.contains("central server"), "{advice}");
+    // Clean Up Storage never deletes the only copy.
+    agent.post("/api/admin/retention/run", json!({})).await;
+    assert_eq!(count(&agent.get("/api/recordings").await), 1);
+
+    central.go_on().await;
+    central.until_ready(1).await;
+    until_well(&agent).await;
 }

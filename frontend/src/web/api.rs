@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sortie_api::{
     DeleteRecordings, Login, PageSignIn, Problem, ProblemCode, Recording, RecordingDeletion,
-    RefreshRequest, ServerInfo, Session, SignInMethods, User,
+    RefreshRequest, ServerInfo, Session, SignInMethods, Unforwarded, User,
 };
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, ReadableStreamDefaultReader};
@@ -191,10 +191,14 @@ impl Api {
     pub(crate) async fn delete_recordings(
         &self,
         ids: &[String],
+        unforwarded: Unforwarded,
         abort: Option<&AbortSignal>,
         mut on_line: impl FnMut(RecordingDeletion),
     ) -> Result<(), ApiError> {
-        let body = DeleteRecordings { ids: ids.to_vec() };
+        let body = DeleteRecordings {
+            ids: ids.to_vec(),
+            unforwarded,
+        };
         let request = || {
             RequestBuilder::new("/api/recordings/delete")
                 .method(Method::POST)
@@ -282,6 +286,15 @@ pub(crate) fn raw_path(id: &str) -> String {
 /// Where a recording is.
 pub(crate) fn recording_path(id: &str) -> String {
     item_path("/api/recordings", id)
+}
+
+/// Address for the deletion of a recording.
+pub(crate) fn deletion_path(id: &str, unforwarded: Unforwarded) -> String {
+    let path = recording_path(id);
+    match unforwarded {
+        Unforwarded::Keep => path,
+        Unforwarded::Delete => format!("{path}?unforwarded=delete"),
+    }
 }
 
 /// Where the thing with this id is. The id may come from the address bar: it must stay one path segment.

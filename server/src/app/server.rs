@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{Accounts, FirstAdmin};
-use crate::appliance::{Appliance, Shelf};
+use crate::appliance::{Appliance, Importer};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig, StorageConfig};
 use crate::db::{Database, DatabaseError};
@@ -285,10 +285,14 @@ impl Server {
         }
     }
 
-    /// Where a recorder on board hands its finished files in.
-    pub fn shelf(&self) -> Shelf {
-        let (database, uploads) = (self.state.database.clone(), self.state.uploads.clone());
-        Shelf::new(database, uploads, Arc::clone(&self.state.clock))
+    /// Importer for the files of a recorder in this process.
+    pub fn importer(&self) -> Importer {
+        Importer::new(
+            self.state.database.clone(),
+            self.state.uploads.clone(),
+            self.state.retention.clone(),
+            Arc::clone(&self.state.clock),
+        )
     }
 
     /// The administrator that this start created, if the database had nobody.

@@ -112,6 +112,17 @@ impl Database {
         Ok(done.rows_affected() > 0)
     }
 
+    /// Whether retention may delete a recording once it is forwarded, and not before.
+    pub(crate) async fn has_forward_pending(&self) -> Result<bool, DatabaseError> {
+        let pending: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM recordings WHERE status = 'ready' AND storage_backend = 'local' \
+             AND forward_pending = 1 AND protected = 0 AND deleting = 0 LIMIT 1) AS pending",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(pending > 0)
+    }
+
     /// Path and size of each recording in the storage folder that is ready.
     pub(crate) async fn local_files(&self) -> Result<Vec<(String, u64)>, DatabaseError> {
         let rows = sqlx::query(

@@ -11,7 +11,7 @@ use super::{Database, DatabaseError, nonsense, parts};
 
 pub(super) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
-    r.upload_length, r.upload_metadata, r.idempotency_key, r.kind, r.upload_concat, r.final_id, r.protected, r.deleting, r.created_ms, r.completed_ms, \
+    r.upload_length, r.upload_metadata, r.idempotency_key, r.kind, r.upload_concat, r.final_id, r.protected, r.deleting, r.forward_pending, r.created_ms, r.completed_ms, \
     r.part_of, r.part, r.left_out \
     FROM recordings AS r LEFT JOIN users AS u ON u.id = r.user_id";
 
@@ -71,6 +71,8 @@ pub(crate) struct RecordingRow {
     pub(crate) protected: bool,
     /// Somebody has deleted it; the row goes when its object is gone.
     pub(crate) deleting: bool,
+    /// Not yet confirmed by the central server that recordings are forwarded to.
+    pub(crate) forward_pending: bool,
     /// Created at.
     pub(crate) created_ms: i64,
     /// Became ready or failed at.
@@ -231,6 +233,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
             final_id: row.try_get("final_id")?,
             protected: row.try_get::<i64, _>("protected")? != 0,
             deleting: row.try_get::<i64, _>("deleting")? != 0,
+            forward_pending: row.try_get::<i64, _>("forward_pending")? != 0,
             created_ms: row.try_get("created_ms")?,
             completed_ms: row.try_get("completed_ms")?,
             part_of: row.try_get("part_of")?,

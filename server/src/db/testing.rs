@@ -49,6 +49,7 @@ pub(crate) fn growing(id: &str) -> RecordingRow {
         final_id: None,
         protected: false,
         deleting: false,
+        forward_pending: false,
         created_ms: 1,
         completed_ms: None,
         part_of: None,

@@ -108,6 +108,7 @@ pub(crate) fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ProblemCode::SessionNotRunning
         | ProblemCode::NotReady
+        | ProblemCode::NotForwarded
         | ProblemCode::AlreadyExists
         | ProblemCode::Conflict => StatusCode::CONFLICT,
         // tus 1.0 core, PATCH: a wrong offset is 409; the client asks with HEAD and goes on from there.

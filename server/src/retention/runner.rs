@@ -228,6 +228,21 @@ impl Retention {
         Ok(preview)
     }
 
+    /// Whether the disk is above the threshold and nothing can be deleted because the remaining recordings are not
+    /// forwarded yet.
+    pub(crate) async fn awaits_forwarding(&self) -> Result<bool, DatabaseError> {
+        let inner = &self.0;
+        let mut planner = inner.planner(Scope::Room).await;
+        if planner.wants_room() == 0 {
+            return Ok(false);
+        }
+        let mut walk = Walk::new(&inner.database, 1, inner.clock.now_ms(), Purpose::Preview);
+        Ok(
+            walk.next(&mut planner).await?.is_none()
+                && inner.database.has_forward_pending().await?,
+        )
+    }
+
     /// Returns the watch that decides whether the clock is trusted.
     pub(crate) fn clock_watch(&self) -> &Arc<ClockWatch> {
         &self.0.watch

@@ -11,6 +11,7 @@ mod disk;
 #[cfg(feature = "s3")]
 mod ledger;
 mod local;
+mod regular_file;
 mod stored;
 
 use std::io;
@@ -28,6 +29,7 @@ pub(crate) use disk::Disk;
 #[cfg(feature = "s3")]
 pub(crate) use ledger::{Entry, Ledger};
 pub(crate) use local::LocalStorage;
+pub use regular_file::{open_regular, open_regular_with};
 pub(crate) use stored::{Stored, What};
 
 /// What can go wrong.

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use leptos::html;
 use leptos::prelude::*;
-use sortie_api::{DeletionStatus, Recording};
+use sortie_api::{DeletionStatus, Recording, Unforwarded};
 use web_sys::{AbortController, AbortSignal};
 
 use super::{Glyph, Icon, Spoken};
 use crate::deletion;
-use crate::web::api::{Api, ApiError, recording_path};
+use crate::web::api::{Api, ApiError, deletion_path};
 use crate::web::dom;
 use crate::web::sending::Sending;
 
@@ -90,6 +90,7 @@ impl Question {
         done: impl Fn(usize) + Send + Sync + 'static,
     ) -> Self {
         let ids: Vec<_> = recordings.iter().map(|row| row.id.clone()).collect();
+        let unforwarded = deletion::unforwarded(recordings);
         let deletion::Words {
             heading,
             subject,
@@ -113,11 +114,11 @@ impl Question {
                 async move {
                     match &ids[..] {
                         [id] => {
-                            api.remove(&recording_path(id)).await?;
+                            api.remove(&deletion_path(id, unforwarded)).await?;
                             forget(id.clone());
                             Ok(())
                         }
-                        _ => delete_many(&api, &ids, &run, forget).await,
+                        _ => delete_many(&api, &ids, unforwarded, &run, forget).await,
                     }
                 }
                 .boxed_local()
@@ -131,6 +132,7 @@ impl Question {
 async fn delete_many(
     api: &Api,
     ids: &[String],
+    unforwarded: Unforwarded,
     run: &Run,
     forget: impl Fn(String),
 ) -> Result<(), ApiError> {
@@ -138,7 +140,7 @@ async fn delete_many(
     let (mut answered, mut failed, mut reason) = (0, 0, None);
     run.report(0, total);
     let outcome = api
-        .delete_recordings(ids, run.abort_signal().as_ref(), |deletion| {
+        .delete_recordings(ids, unforwarded, run.abort_signal().as_ref(), |deletion| {
             answered += 1;
             run.report(answered, total);
             let is_gone = deletion.problem.as_ref().is_some_and(is_not_found);

@@ -238,7 +238,7 @@ pub(in crate::http) static OPERATIONS: &[Operation] = &[
     op("POST", "/api/recordings/delete", "Recordings", "Delete up to 1000 recordings; the answer is one JSON object a line for each", &[(200, Text(&["application/x-ndjson"]))]).takes(Json(of::<api::DeleteRecordings>)),
     op("GET", "/api/recordings/{id}", "Recordings", "A recording", &[(200, Data(of::<api::Recording>))]),
     op("PATCH", "/api/recordings/{id}", "Recordings", "Protect or rename a recording", &[(200, Data(of::<api::Recording>))]).takes(Json(of::<api::RecordingUpdate>)),
-    op("DELETE", "/api/recordings/{id}", "Recordings", "Delete a recording", &[(204, Empty)]),
+    op("DELETE", "/api/recordings/{id}", "Recordings", "Delete a recording; one that waits for the central server only with unforwarded=delete", &[(204, Empty)]).query(&[one_of("unforwarded", &["keep", "delete"])]),
     op("GET", "/api/recordings/{id}/download", "Recordings", "The file, to keep; ranges are answered", &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)]),
     op("GET", "/api/recordings/{id}/raw", "Recordings", "What arrived of a failed recording, byte for byte; ranges are answered", &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)]),
     op("GET", "/api/recordings/{id}/stream", "Recordings", "The file, to watch; ranges are answered", &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)]),

@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
+use serde::Deserialize;
 use sortie_api::{
     DeleteRecordings, DeletionStatus, ProblemCode, Recording, RecordingDeletion, RecordingPart,
-    RecordingQuery, RecordingStatus, RecordingUpdate,
+    RecordingQuery, RecordingStatus, RecordingUpdate, Unforwarded,
 };
 
 use super::quota;
@@ -84,6 +85,7 @@ pub(in crate::http) fn new_row(
         final_id: None,
         protected: false,
         deleting: false,
+        forward_pending: false,
         created_ms,
         completed_ms: None,
         part_of: None,
@@ -141,6 +143,7 @@ fn shown(state: &AppState, row: RecordingRow) -> Recording {
         interrupted: row.interrupted,
         protected: row.protected,
         deleting: row.deleting,
+        forward_pending: row.forward_pending,
         created_at: rfc3339(row.created_ms),
         completed_at: row.completed_ms.map(rfc3339),
         note: Accounts::from_text(row.left_out.as_deref()).note(),
@@ -373,21 +376,52 @@ fn check_filename(name: &str) -> ApiResult<()> {
     ))
 }
 
+#[derive(Deserialize)]
+struct DeletionQuery {
+    unforwarded: Option<String>,
+}
+
 async fn delete(
     State(state): State<AppState>,
     caller: Caller,
     Path(id): Path<String>,
+    Query(query): Query<DeletionQuery>,
 ) -> ApiResult<StatusCode> {
-    delete_one(&state, &caller, &id).await?;
+    let unforwarded = match query.unforwarded.as_deref() {
+        None | Some("keep") => Unforwarded::Keep,
+        Some("delete") => Unforwarded::Delete,
+        Some(_) => return Err(ApiError::invalid("unforwarded must be keep or delete.")),
+    };
+    delete_one(&state, &caller, &id, unforwarded).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Deletes a recording that the caller may delete.
-async fn delete_one(state: &AppState, caller: &Caller, id: &str) -> ApiResult<()> {
+async fn delete_one(
+    state: &AppState,
+    caller: &Caller,
+    id: &str,
+    unforwarded: Unforwarded,
+) -> ApiResult<()> {
     let row = allowed(state, caller, id).await?;
+    if unforwarded == Unforwarded::Keep {
+        check_forwarded(&row)?;
+    }
     state.uploads.delete(&row.id, &caller.actor()).await?;
     tracing::info!(recording = id, user = caller.username, "recording deleted");
     Ok(())
+}
+
+/// Refuses to delete the only copy of a recording that is to be forwarded.
+pub(super) fn check_forwarded(row: &RecordingRow) -> ApiResult<()> {
+    if !row.forward_pending {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ProblemCode::NotForwarded,
+        "This recording has not been sent to the central server yet, so this is its only copy. Wait until it has \
+         been sent, or delete it with unforwarded=delete.",
+    ))
 }
 
 /// Deletes recordings one after the other and streams an NDJSON line for each.
@@ -397,8 +431,12 @@ async fn delete_one(state: &AppState, caller: &Caller, id: &str) -> ApiResult<()
 async fn delete_many(
     State(state): State<AppState>,
     caller: Caller,
-    JsonBody(DeleteRecordings { mut ids }): JsonBody<DeleteRecordings>,
+    JsonBody(request): JsonBody<DeleteRecordings>,
 ) -> ApiResult<Response> {
+    let DeleteRecordings {
+        mut ids,
+        unforwarded,
+    } = request;
     if !(1..=DELETIONS_MAX).contains(&ids.len()) {
         return Err(ApiError::invalid(format!(
             "ids must name 1 to {DELETIONS_MAX} recordings."
@@ -409,7 +447,7 @@ async fn delete_many(
     let lines = stream::iter(ids).then(move |id| {
         let (state, caller) = (state.clone(), caller.clone());
         async move {
-            let problem = delete_one(&state, &caller, &id).await.err();
+            let problem = delete_one(&state, &caller, &id, unforwarded).await.err();
             let deletion = RecordingDeletion {
                 id,
                 status: match problem {

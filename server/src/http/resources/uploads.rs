@@ -445,6 +445,7 @@ async fn terminate(
             "This partial upload is part of a final one; it goes by itself when that is complete.",
         ));
     }
+    recordings::check_forwarded(&row)?;
     state.uploads.delete(&row.id, &caller.actor()).await?;
     tracing::info!(recording = id, user = caller.username, "upload terminated");
     Ok(StatusCode::NO_CONTENT)

@@ -8,7 +8,7 @@ mod writer;
 use std::fs::{File, Metadata, OpenOptions, ReadDir};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,6 +19,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use sortie_media::HEAD_ROOM;
 
+use super::regular_file::open_regular;
 use super::stored::CHECK;
 use super::{Reopened, SeekableStream, Storage, StorageError, Stored, What, Writer, blocking};
 use commit::Committer;
@@ -284,24 +285,6 @@ impl Storage for LocalStorage {
         })
         .await
     }
-}
-
-/// Opens a regular file for reading. Another program that may write to the folder could put a link there that leads
-/// elsewhere, or a FIFO that never opens.
-fn open_regular(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let mut options = OpenOptions::new();
-    options.read(true);
-    let file = options
-        .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is not a regular file",
-        ));
-    }
-    Ok(file)
 }
 
 /// The stream of a file that is opened again.
