@@ -12,6 +12,8 @@ const TABLE_LIMIT: u32 = 1 << 23;
 pub(super) const SAMPLE_LIMIT: u64 = 1 << 23;
 /// Bytes of these tables at most.
 const WRITTEN_LIMIT: u64 = 32 << 20;
+/// Longest sample descriptions that are compared with those of a further `moov`.
+const DESCRIPTIONS_LIMIT: usize = 64 << 10;
 /// More tracks than any recorder makes.
 const TRACK_LIMIT: usize = 64;
 
@@ -35,6 +37,9 @@ pub(super) struct Movie {
     pub(super) extended: Vec<(u32, Defaults)>,
     /// The same for the caller.
     pub(super) described: Vec<Track>,
+    /// Tracks and sample descriptions, see [`is_like`](Self::is_like). Computed once: each `moov` that follows is
+    /// compared with it.
+    descriptions: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -77,7 +82,10 @@ impl Movie {
             .filter_map(|(_, trex)| Defaults::parse(trex))
             .take(TRACK_LIMIT)
             .collect();
-        (!tracks.is_empty()).then_some(Self {
+        if tracks.is_empty() {
+            return None;
+        }
+        let mut movie = Self {
             moov,
             timescale,
             duration,
@@ -87,26 +95,40 @@ impl Movie {
             tracks,
             extended,
             described,
-        })
+            descriptions: None,
+        };
+        movie.descriptions = movie.describe_tracks();
+        Some(movie)
     }
 
     /// Whether fragments that are meant for this movie can follow those of another: the same tracks, described the
     /// same, and no samples of its own.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        let descriptions = |movie: &Self| {
-            let stsd = |(track, stbl)| Some((track?, find(stbl, *b"stsd")?.to_vec()));
-            movie.tables().filter_map(stsd).collect::<Vec<_>>()
-        };
-        let tracks = |movie: &Self| {
-            let tracks = movie.tracks.iter();
-            tracks
-                .map(|track| (track.id, track.timescale))
-                .collect::<Vec<_>>()
-        };
         self.fragmented
             && !self.has_moov_samples()
-            && tracks(self) == tracks(other)
-            && descriptions(self) == descriptions(other)
+            && self.descriptions.is_some()
+            && self.descriptions == other.descriptions
+    }
+
+    /// Tracks and their sample descriptions, for a comparison with those of another movie. `None` when they are longer
+    /// than the `moov` of a further file may be.
+    fn describe_tracks(&self) -> Option<Vec<u8>> {
+        let mut all = Vec::new();
+        for track in &self.tracks {
+            all.extend(track.id.to_be_bytes());
+            all.extend(track.timescale.to_be_bytes());
+        }
+        for (track, stbl) in self.tables() {
+            if let (Some(track), Some(stsd)) = (track, find(stbl, *b"stsd")) {
+                if all.len() + stsd.len() > DESCRIPTIONS_LIMIT {
+                    return None;
+                }
+                all.extend((track as u64).to_be_bytes());
+                all.extend((stsd.len() as u64).to_be_bytes());
+                all.extend(stsd);
+            }
+        }
+        Some(all)
     }
 
     /// Payloads of `stbl`, with the index of their track.
@@ -172,7 +194,8 @@ impl Movie {
         let tables: u64 = (self.tracks.iter())
             .map(|track| track.samples.memory_bytes())
             .sum();
-        tables + (self.moov.capacity() + size_of_val(self.tracks.as_slice())) as u64
+        let descriptions = self.descriptions.as_ref().map_or(0, Vec::capacity);
+        tables + (self.moov.capacity() + descriptions + size_of_val(self.tracks.as_slice())) as u64
     }
 
     /// Bytes that the tables take in a finished file, at most.

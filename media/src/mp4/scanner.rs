@@ -51,6 +51,8 @@ pub(crate) struct Scanner {
     pub(super) movie: Option<Movie>,
     /// Samples whose data has not arrived as a whole.
     pub(super) pending: Option<Pending>,
+    /// End of the data of `pending` in the stream, computed once: an `mdat` must not cost a walk through all samples.
+    pending_end: Option<u64>,
     /// The `mdat` that has begun and not ended.
     pub(super) data: Option<Whole>,
     /// End of the last whole `mdat`.
@@ -153,6 +155,7 @@ impl Scanner {
             ftyp: None,
             movie: None,
             pending: None,
+            pending_end: None,
             data: None,
             data_end: 0,
             last_data: None,
@@ -542,10 +545,7 @@ impl Scanner {
             self.damage.add(held.unwrap_or(from)..start);
         }
         // Where it ends there, only the header of its data was damaged.
-        let fits = match (&self.pending, &self.movie) {
-            (Some(Pending::Moof(fragment)), Some(movie)) => fragment.extent(movie) == start,
-            _ => false,
-        };
+        let fits = matches!(self.pending, Some(Pending::Moof(_))) && self.pending_end() == start;
         if self.data.take().is_some() || fits {
             self.data_end = start;
         }
@@ -586,6 +586,7 @@ impl Scanner {
         let Some(pending) = self.pending.take() else {
             return;
         };
+        self.pending_end = None;
         let (limit, moov) = (self.data_end, self.moov);
         if let Some(movie) = &mut self.movie {
             match pending {
@@ -658,6 +659,7 @@ impl Scanner {
                 });
             } else {
                 self.pending = Some(Pending::Moov);
+                self.pending_end = None;
             }
         }
         if self.short {
@@ -687,6 +689,21 @@ impl Scanner {
             }
         }
         self.pending = Some(Pending::Moof(fragment));
+        self.pending_end = None;
+    }
+
+    /// End of the data of the pending samples in the stream; 0 when none are pending.
+    fn pending_end(&mut self) -> u64 {
+        if let Some(end) = self.pending_end {
+            return end;
+        }
+        let end = match (&self.pending, &self.movie) {
+            (Some(Pending::Moof(fragment)), Some(movie)) => fragment.extent(movie),
+            (Some(Pending::Moov), Some(movie)) => movie.moov_extent(),
+            _ => 0,
+        };
+        self.pending_end = Some(end);
+        end
     }
 
     /// An `mdat` has arrived as a whole.
@@ -696,10 +713,11 @@ impl Scanner {
         self.last_data = Some(whole);
         self.data_end = end;
         self.index_start = None;
+        let data_end = self.pending_end();
         match (self.pending.take(), &mut self.movie) {
-            (Some(Pending::Moof(fragment)), Some(movie)) => {
+            (Some(Pending::Moof(fragment)), Some(_)) => {
                 let filled = filler::length(trailer);
-                if filled == 0 && fragment.extent(movie) > end {
+                if filled == 0 && data_end > end {
                     // The rest may follow in another one.
                     self.pending = Some(Pending::Moof(fragment));
                     return;
@@ -711,7 +729,7 @@ impl Scanner {
                 }
             }
             (Some(Pending::Moov), Some(movie)) => {
-                if movie.moov_extent() > end {
+                if data_end > end {
                     self.pending = Some(Pending::Moov);
                     return;
                 }

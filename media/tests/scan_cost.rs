@@ -1,0 +1,106 @@
+//! Cost of a scan: crafted MP4s whose boxes would each make the scanner walk all samples again. With a cost that is the
+//! product of both numbers these tests would run for hours.
+
+mod common;
+
+use common::boxes::{boxed, children, find, words};
+use common::fixture;
+use sortie_media::{Indexer, Options};
+
+/// Entries of the large table: 4 MB.
+const ENTRIES: u32 = 1 << 20;
+/// Small boxes behind it.
+const BOXES: usize = 100_000;
+
+fn scan(stream: &[u8]) -> u64 {
+    let mut indexer = Indexer::with(Options::default().description_limit(64 << 20));
+    for piece in stream.chunks(64 * 1024) {
+        indexer.push(piece);
+        while indexer.poll_patch().is_some() {}
+    }
+    indexer.received()
+}
+
+/// `ftyp` and `moov` of a fragmented file.
+fn head() -> Vec<u8> {
+    let file = fixture("ffmpeg-fragmented.mp4");
+    let moov = find(&file, &[*b"moov"]).expect("a moov");
+    file[..moov.end].to_vec()
+}
+
+fn empty_mdats() -> Vec<u8> {
+    boxed(b"mdat", &[]).repeat(BOXES)
+}
+
+#[test]
+fn empty_mdats_behind_a_fragment_with_many_samples_cost_their_own_size() {
+    let sizes = words(&vec![1; ENTRIES as usize]);
+    let run = [words(&[0x0000_0201, ENTRIES, 1 << 30]), sizes].concat();
+    let traf = [
+        boxed(b"tfhd", &words(&[0x0002_0000, 1])),
+        boxed(b"trun", &run),
+    ];
+    let moof = [
+        boxed(b"mfhd", &words(&[0, 1])),
+        boxed(b"traf", &traf.concat()),
+    ];
+    let stream = [head(), boxed(b"moof", &moof.concat()), empty_mdats()].concat();
+    assert_eq!(scan(&stream), stream.len() as u64);
+}
+
+#[test]
+fn empty_mdats_behind_a_moov_with_many_samples_cost_their_own_size() {
+    // The fixture's tables, with sizes of samples that never arrive.
+    let file = head();
+    let path = [*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl"];
+    let table = find(&file, &path).expect("a table");
+    let mut stbl = Vec::new();
+    for entry in children(&file, &table) {
+        match &entry.kind {
+            b"stsd" => stbl.extend(&file[entry.start..entry.end]),
+            b"stts" => stbl.extend(boxed(b"stts", &words(&[0, 1, ENTRIES, 1]))),
+            b"stsc" => stbl.extend(boxed(b"stsc", &words(&[0, 1, 1, ENTRIES, 1]))),
+            b"stco" => stbl.extend(boxed(b"stco", &words(&[0, 1, 1 << 30]))),
+            b"stsz" => {
+                let sizes = words(&vec![1; ENTRIES as usize]);
+                stbl.extend(boxed(b"stsz", &[words(&[0, 0, ENTRIES]), sizes].concat()));
+            }
+            _ => {}
+        }
+    }
+    let mut stream = replaced(&file, &path, &stbl);
+    stream.extend(empty_mdats());
+    assert_eq!(scan(&stream), stream.len() as u64);
+}
+
+#[test]
+fn further_moovs_behind_a_large_one_cost_their_own_size() {
+    let file = head();
+    let moov = find(&file, &[*b"moov"]).expect("a moov");
+    let small = &file[moov.start..moov.end];
+    let padding = boxed(b"free", &[]).repeat(ENTRIES as usize);
+    let large = [&padding[..], &file[moov.payload..moov.end]].concat();
+    let mut stream = [&file[..moov.start], &boxed(b"moov", &large)].concat();
+    stream.extend(small.repeat(BOXES / 10));
+    assert_eq!(scan(&stream), stream.len() as u64);
+}
+
+/// `file` with the payload of the first box at `path` replaced, and the sizes of the boxes around it.
+fn replaced(file: &[u8], path: &[[u8; 4]], payload: &[u8]) -> Vec<u8> {
+    let (kind, parents) = path.split_last().expect("a path");
+    let old = find(file, path).expect("a box");
+    let new = boxed(kind, payload);
+    match parents.is_empty() {
+        true => [&file[..old.start], &new, &file[old.end..]].concat(),
+        false => {
+            let parent = find(file, parents).expect("a parent");
+            let payload = [
+                &file[parent.payload..old.start],
+                &new,
+                &file[old.end..parent.end],
+            ]
+            .concat();
+            replaced(file, parents, &payload)
+        }
+    }
+}
