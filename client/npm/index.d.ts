@@ -161,6 +161,11 @@ export class RecoverableRecording {
   get sizeBytes(): number;
   /** How much of it is on this device, in bytes. */
   get keptBytes(): number;
+  /**
+   * Bytes at the beginning of the recording that only the server has; 0 if all bytes are on this device. A file from
+   * {@link download} begins after them.
+   */
+  get missingBytes(): number;
   /** What the server knew of it when it was found. */
   get onServer(): OnServer;
   /**
@@ -169,7 +174,10 @@ export class RecoverableRecording {
    * @throws {@link RecorderError} `unreachable`: the server has not answered once, for some seconds. It stays here.
    */
   upload(options?: UploadOptions): Promise<RecorderDone>;
-  /** What is on this device as a file that plays and seeks; the program for that is fetched when it is first wanted. */
+  /**
+   * Returns the bytes on this device as a file that plays and seeks. It has no gap: if {@link missingBytes} is not 0, it
+   * begins later than the recording. The module for this is fetched with the first call.
+   */
   download(): Promise<Blob>;
   /** Forgets it here, and on the server if that waits for the rest. */
   discard(): Promise<void>;

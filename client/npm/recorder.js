@@ -1,30 +1,23 @@
-// One recorder, and a watch that makes one whenever it is wanted. Every decision is taken in WebAssembly; what is here
-// makes it look as JavaScript expects.
+// Recorder as an EventTarget, and automatic recording of a session. WebAssembly takes the decisions.
 
 import { hashOf, subjectOf, userOf } from './account.js';
 import { recover } from './recoverable-recording.js';
 import { RecorderError, inCore, inLater, load, typed } from './loading.js';
 import { check, wrongState } from './options.js';
 
-/** `aborted` is for this module only: for the page it is no event. */
+/** `aborted` settles `finished`; the page receives no such event. */
 const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error', 'aborted'];
 const NOTHING_YET = Object.freeze({
   recorded: 0, safeUntil: 0, sizeBytes: 0, safeBytes: 0, pendingBytes: 0, bitrate: 0, spool: 'memory', waiting: null,
 });
 
-/** How long an encoder that is started anew has to give its first bytes. */
-const PATIENCE_MS = 15_000;
-
 export class Recorder extends EventTarget {
   #options;
-  /** The core's recorder, which knows everything; nothing before the core is there. */
+  /** Recorder of the WebAssembly module, once it is loaded. */
   #inner;
-  /** Recordings before this one, whose encoders had fallen silent. */
-  #parts = [];
-  #restarting = false;
   #settle;
   #finished;
-  /** The source; a function in the options is called for it when recording starts. */
+  /** Source; a function in the options is called for it by `start`. */
   #source;
   #asking = false;
   /** Owner of the copy on this device, once it is known. */
@@ -35,12 +28,12 @@ export class Recorder extends EventTarget {
     super();
     check(options, { needsSource: true });
     this.#finished = new Promise((resolve, reject) => { this.#settle = { resolve, reject }; });
-    // A page that does not ask for it is told by events.
+    // Events report the same to a page that does not read it.
     this.#finished.catch(() => {});
     this.#options = { ...options };
     this.#owner = options.owner || undefined;
     if (typeof options.source !== 'function') this.#source = options.source;
-    // A click should find it loaded; whether that failed, the first call says.
+    // A click should find it loaded. The first call reports a failure.
     if (typeof document !== 'undefined') load().catch(() => {});
   }
 
@@ -50,7 +43,7 @@ export class Recorder extends EventTarget {
     return inCore(({ Recorder: Core }) => {
       // Only `start` asks a function for the source, and only `abort` ends a recorder that has none.
       if (!this.#inner && this.#source === undefined && method !== 'abort') throw wrongState('idle');
-      this.#inner ??= this.#make(Core, { ...this.#options, source: this.#source ?? 'screen' });
+      this.#inner ??= this.#make(Core);
       return this.#inner[method](...values);
     });
   }
@@ -91,7 +84,7 @@ export class Recorder extends EventTarget {
     this.#inner?.setOwner(owner);
   }
 
-  /** Gives a token of the page, and learns from the first one whose recording it is. */
+  /** Returns a token of the page. The first one names the owner of the recording. */
   async #getToken() {
     const { getToken, server } = this.#options;
     const token = await getToken();
@@ -102,113 +95,43 @@ export class Recorder extends EventTarget {
     return token;
   }
 
-  #make(Core, options) {
-    const { getToken } = options;
-    const made = new Core({ ...options, owner: this.#owner, getToken: getToken && (() => this.#getToken()) });
+  #make(Core) {
+    const { getToken } = this.#options;
+    const made = new Core({
+      ...this.#options,
+      // `abort` may come before the source is known.
+      source: this.#source ?? 'screen',
+      owner: this.#owner,
+      getToken: getToken && (() => this.#getToken()),
+    });
     for (const name of EVENTS) {
       made.on(name, (detail) => {
-        if (made === this.#inner) this.#heard(name, typed(detail), Core);
+        this.#receive(name, typed(detail));
       });
     }
     return made;
   }
 
-  #heard(name, detail, Core) {
-    if (name === 'progress') detail = this.#whole(detail);
-    // The promise of `stop()` says the same, and waits for the parts, too.
+  #receive(name, detail) {
     if (name === 'aborted') return this.#settle.resolve(null);
-    if (name === 'done' && this.#parts.length) {
-      this.#all(detail).then((all) => this.#end('done', all), (error) => this.#end('error', typed(error)));
-    } else this.#end(name, detail);
-    if (name === 'warning' && detail.code === 'no_data') this.#restart(Core);
-    if (name === 'warning' && detail.code === 'continued') enableParts();
-  }
-
-  #end(name, detail) {
     if (name === 'done') this.#settle.resolve(detail);
     if (name === 'error') this.#settle.reject(detail);
-    this.#tell(name, detail);
-  }
-
-  #tell(name, detail) { this.dispatchEvent(new CustomEvent(name, { detail })); }
-
-  /**
-   * Begins another recording of the same source. It takes the place of the silent one when it gives bytes; a source
-   * that has nothing to show is left to the recorder it has.
-   */
-  async #restart(Core) {
-    if (this.#restarting || this.#inner.state !== 'recording') return;
-    this.#restarting = true;
-    const silent = this.#inner;
-    // Stands still until there are bytes again, other than those it had left.
-    const { recorded } = silent.progress;
-    let next;
-    // A canvas is asked again; nobody should have to choose a screen twice.
-    const copy = this.#source instanceof HTMLCanvasElement ? undefined : silent.stream.clone();
-    const release = () => copy?.getTracks().forEach((track) => track.stop());
-    try {
-      next = this.#make(Core, { ...this.#options, source: this.#source, ...(copy && { source: copy, microphone: false }) });
-      for (const name of ['stopped', 'error']) next.on(name, release);
-      const gives = new Promise((resolve) => {
-        next.on('progress', (it) => it.sizeBytes > 0 && resolve(true));
-        next.on('error', () => resolve(false));
-        setTimeout(resolve, PATIENCE_MS, false);
-      });
-      await next.start();
-      const goesOn = (await gives) && silent.state === 'recording' && silent.progress.recorded === recorded;
-      if (!goesOn) throw new Error('not needed');
-      // Nothing at all is no part.
-      if (silent.progress.sizeBytes) {
-        const finished = silent.stop(false);
-        finished.catch(() => {});
-        this.#parts.push({ inner: silent, finished });
-      } else silent.abort();
-      this.#inner = next;
-      this.#tell('warning', { code: 'restarted', message: 'The browser\'s encoder fell silent. A new recording has begun.' });
-    } catch {
-      next?.abort();
-      release();
-    } finally {
-      this.#restarting = false;
-    }
-  }
-
-  /** What is told of this recording, with the parts before it. */
-  #whole(progress) {
-    if (!this.#parts.length) return progress;
-    const whole = { ...progress };
-    for (const { inner } of this.#parts.toReversed()) {
-      const part = inner.progress;
-      // Safe is what there is no gap before.
-      whole.safeUntil = inner.state === 'done' ? part.recorded + whole.safeUntil : part.safeUntil;
-      for (const what of ['recorded', 'sizeBytes', 'safeBytes', 'pendingBytes']) whole[what] += part[what];
-    }
-    return whole;
-  }
-
-  /** The end of this recording and those before it. */
-  async #all(done) {
-    if (!this.#parts.length) return done;
-    const before = await Promise.all(this.#parts.map((it) => it.finished));
-    const { recorded, sizeBytes } = this.#whole({ ...done, safeUntil: done.recorded, safeBytes: done.sizeBytes, pendingBytes: 0 });
-    return { ...done, recorded, sizeBytes, parts: [...before, done].flatMap((it) => it.parts ?? it.recordingId ?? it.uploadUrl) };
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+    if (name === 'warning' && detail.code === 'continued') enableParts();
   }
 
   start(options) { return this.#startWith([options]); }
   pause() { return this.#call('pause'); }
   resume() { return this.#call('resume'); }
   stop({ sessionEnded = false } = {}) {
-    // While a function is asked for the source, stopping cancels the start.
+    // Before the source function has returned, stopping cancels the start.
     if (this.#asking) this.abort().catch(() => {});
-    const stopped = this.#call('stop', sessionEnded).then((done) => inCore(() => this.#all(done)));
-    // A page that goes away stops and does not wait: `finished` and the events tell the same.
+    const stopped = this.#call('stop', sessionEnded);
+    // A page that is closed does not wait for it. `finished` and the events report the same.
     stopped.catch(() => {});
     return stopped;
   }
-  abort() {
-    for (const { inner } of this.#parts) inner.abort();
-    return this.#call('abort');
-  }
+  abort() { return this.#call('abort'); }
 
   on(name, listener) {
     const heard = (event) => listener(event.detail);
@@ -218,18 +141,18 @@ export class Recorder extends EventTarget {
 
   get finished() { return this.#finished; }
   get state() { return this.#inner?.state ?? 'idle'; }
-  get progress() { return this.#inner ? this.#whole(this.#inner.progress) : NOTHING_YET; }
+  get progress() { return this.#inner?.progress ?? NOTHING_YET; }
   get mimeType() { return this.#inner?.mimeType; }
   get recordingId() { return this.#inner?.recordingId; }
   get stream() { return this.#inner?.stream; }
-  get hasUnsent() { return [...this.#parts.map((it) => it.inner), this.#inner].some((it) => it?.hasUnsent); }
+  get hasUnsent() { return this.#inner?.hasUnsent ?? false; }
   get unsent() { return this.#inner?.unsent; }
 }
 
-/** Between two attempts to fetch what further parts need. */
+/** Interval of attempts to fetch the module that further parts need. */
 const AGAIN_MS = 5_000;
 
-/** A recording waits for its further part until this is there. */
+/** Fetches the module. The recording waits for it with its further part. */
 function enableParts() {
   inLater((core) => core.enableParts()).catch(() => setTimeout(enableParts, AGAIN_MS));
 }

@@ -19,6 +19,7 @@ export class RecoverableRecording {
   get recorded() { return this.#inner.recorded; }
   get sizeBytes() { return this.#inner.sizeBytes; }
   get keptBytes() { return this.#inner.keptBytes; }
+  get missingBytes() { return this.#inner.missingBytes; }
   get onServer() { return this.#inner.onServer; }
 
   upload(options) { return inLater(() => this.#inner.upload(options)); }

@@ -36,8 +36,8 @@ pub struct Progress {
     pub safe_bytes: u64,
     /// Bytes kept here because they are not acknowledged yet: `size_bytes - safe_bytes`.
     pub pending_bytes: u64,
-    /// What keeps the bytes that are not acknowledged.
-    pub store: SpoolStorage,
+    /// Storage of the bytes that are not acknowledged.
+    pub storage: SpoolStorage,
     /// Why nothing is being sent just now, if so. Nothing is lost meanwhile.
     pub waiting: Option<Waiting>,
 }
@@ -89,9 +89,14 @@ pub enum Warning {
         /// For how long, in milliseconds.
         silent_ms: u64,
     },
-    /// The canvas has come to show pictures from another origin: nothing of it is recorded any more.
+    /// The encoder is slower than the source and drops pictures: the recording is shorter than the time that has passed.
+    EncoderSlow {
+        /// Difference in milliseconds.
+        behind_ms: u64,
+    },
+    /// The canvas now shows pictures from another origin: it is not recorded any more.
     TaintedCanvas,
-    /// The encoder had fallen silent and was started anew: what follows is another recording.
+    /// The encoder was silent and was replaced: the recording continues in a further part.
     Restarted,
     /// The server had ended the upload, or takes no more in one: what follows is a further part of the recording.
     Continued,
@@ -126,6 +131,7 @@ impl Warning {
             Self::StorageFull => "storage_full",
             Self::Unreachable => "unreachable",
             Self::NoData { .. } => "no_data",
+            Self::EncoderSlow { .. } => "encoder_slow",
             Self::TaintedCanvas => "tainted_canvas",
             Self::Restarted => "restarted",
             Self::Continued => "continued",
@@ -180,8 +186,16 @@ impl fmt::Display for Warning {
                 let end = " s. Check what is being recorded.";
                 return text::write(f, &["Nothing has been recorded for ", &seconds, end]);
             }
+            Self::EncoderSlow { behind_ms } => {
+                let seconds = (behind_ms / 1_000).to_string();
+                let end = " s behind. Record a smaller picture or fewer pictures per second.";
+                let text = "The browser's encoder is too slow and drops pictures: it is ";
+                return text::write(f, &[text, &seconds, end]);
+            }
             Self::TaintedCanvas => return RecorderError::TaintedCanvas.fmt(f),
-            Self::Restarted => "The browser's encoder fell silent. A new recording has begun.",
+            Self::Restarted => {
+                "The browser's encoder stopped responding and was replaced. The recording continues in a further part."
+            }
             Self::Continued => {
                 "The server closed the upload. The recording continues as a further part."
             }

@@ -38,8 +38,6 @@
 // Natively only their tests use what is meant for the browser.
 #[cfg(any(target_arch = "wasm32", test))]
 mod auto_record;
-#[cfg(any(target_arch = "wasm32", test))]
-mod clock;
 mod container;
 mod error;
 mod event;
@@ -50,16 +48,10 @@ mod finish;
 #[cfg(any(target_arch = "wasm32", test))]
 mod later;
 #[cfg(any(target_arch = "wasm32", test))]
-mod ledger;
-#[cfg(any(target_arch = "wasm32", test))]
-mod limit;
-#[cfg(any(target_arch = "wasm32", test))]
-mod machine;
+mod numbers;
 mod options;
 #[cfg(any(target_arch = "wasm32", test))]
-mod parts;
-#[cfg(any(target_arch = "wasm32", test))]
-mod room;
+mod recorder;
 #[cfg(any(target_arch = "wasm32", test))]
 mod spool;
 mod spool_storage;
@@ -67,8 +59,6 @@ mod spool_storage;
 mod sse;
 mod state;
 mod text;
-#[cfg(any(target_arch = "wasm32", test))]
-mod watchdog;
 #[cfg(any(target_arch = "wasm32", test))]
 mod wire;
 

@@ -14,10 +14,11 @@ mod layout;
 mod recovery;
 mod spool_journal;
 
+pub(crate) use spool_journal::{Change, StoreFailure};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use {
     facts::Fact,
     layout::{Data, Put, Step},
     recovery::{HEAD_FILE, RecoveredSpool},
-    spool_journal::{Change, SpoolJournal, StoreFailure},
+    spool_journal::SpoolJournal,
 };

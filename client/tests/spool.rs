@@ -46,7 +46,7 @@ async fn leave_behind(server: &Server, owner: &str) -> u64 {
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, options(owner)).await;
     let before = heard.progress(|it| it.safe_bytes > 0).await;
-    assert_eq!(before.store, SpoolStorage::Opfs);
+    assert_eq!(before.storage, SpoolStorage::Opfs);
     go_offline(true);
     let until = before.recorded_ms + 500;
     heard
@@ -128,6 +128,9 @@ async fn rest_of_a_closed_upload_is_sent_as_a_further_part() {
     let (size, kept) = (found[0].size_bytes(), found[0].kept_bytes());
     assert_eq!(found[0].on_server(), OnServer::Closed);
     assert!(kept < size, "all {size} bytes are on the device");
+    // A file that is saved here says what it lacks, and is the file that is uploaded.
+    assert_eq!(found[0].missing_bytes(), size - kept);
+    let saved = bytes_of(&found[0].bytes().await.expect("readable")).await;
     let done = found[0].upload(|_| {}).await.expect("it arrives");
     assert_eq!(server.continues(), ["", "r1"]);
     assert_eq!(done.parts, ["r1", "r2"]);
@@ -136,6 +139,7 @@ async fn rest_of_a_closed_upload_is_sent_as_a_further_part() {
     let size = usize::try_from(size).expect("it fits");
     let tail = &encoded[size - usize::try_from(kept).expect("it fits")..size];
     let part = server.stored();
+    assert!(saved == part, "the saved file has a gap");
     assert!(part.ends_with(tail), "bytes of the device are missing");
     let cluster = |bytes: &[u8]| bytes.windows(4).position(|it| it == CLUSTER);
     let front = &encoded[..cluster(&encoded).expect("a cluster")];
@@ -161,6 +165,7 @@ async fn what_is_left_behind_can_be_saved_and_discarded() {
         bytes.extend(bytes_of(&part).await);
     }
     assert_eq!(bytes.len() as u64, found[0].kept_bytes());
+    assert_eq!(found[0].missing_bytes(), 0);
     assert!(server.recorded_bytes().await.starts_with(&bytes));
     found[0].discard().await;
     assert!(server.is_deleted());
@@ -219,7 +224,7 @@ async fn without_a_store_it_records_and_says_so() {
         .first(|it| matches!(it, Event::Warning(Warning::NotDurable)).then_some(()))
         .await;
     let progress = heard.progress(|it| it.safe_bytes > 0).await;
-    assert_eq!(progress.store, SpoolStorage::Memory);
+    assert_eq!(progress.storage, SpoolStorage::Memory);
     heard.finish().await;
     server.assert_whole().await;
     canvas.close();

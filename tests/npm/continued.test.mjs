@@ -7,7 +7,7 @@ import { withPage } from '../browser/support/browser.mjs';
 import { untilReady } from '../browser/support/proof.mjs';
 import { until } from '../browser/support/recorder.mjs';
 import { project } from './support/project.mjs';
-import { PATIENCE, READY_WITHIN_MS, RECORD_MS } from './support/recording.mjs';
+import { PATIENCE, READY_WITHIN_MS, RECORD_MS, recordingDetail } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
 
 const MAIN = (options) => `
@@ -47,11 +47,7 @@ describe('a recording longer than the silence', { timeout: 300_000 }, () => {
       await use(page, await page.evaluate(() => window.recorder.recordingId));
     });
   };
-  const detail = async (id) => {
-    const headers = { authorization: `Bearer ${api.tokens.access_token}` };
-    return (await fetch(`${server.origin}/api/recordings/${id}`, { headers })).json();
-  };
-  const status = async (id) => (await detail(id)).status;
+  const status = async (id) => (await recordingDetail(api, id)).status;
 
   test('a pause does not end it', () => recorded('paused', async (page, id) => {
     await page.evaluate(() => window.recorder.pause());

@@ -8,9 +8,10 @@ import { assertAccessible } from '../browser/support/axe.mjs';
 import { withPage } from '../browser/support/browser.mjs';
 import { inspect } from '../browser/support/media.mjs';
 import { untilReady } from '../browser/support/proof.mjs';
+import { until } from '../browser/support/recorder.mjs';
 import { Relay } from '../browser/support/relay.mjs';
 import { program, project, run } from './support/project.mjs';
-import { PATIENCE, READY_WITHIN_MS, RECORD_MS, finishedRecording } from './support/recording.mjs';
+import { PATIENCE, READY_WITHIN_MS, RECORD_MS, finishedRecording, recordingDetail } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
 
 const CANVAS = `
@@ -140,7 +141,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
     });
   });
 
-  for (const [kind, source] of [['canvas', 'canvas'], ['stream', 'canvas.captureStream(30)']]) test(`an encoder that falls silent is started anew, and nothing it gave before is lost: ${kind}`, async (t) => {
+  for (const [kind, source] of [['canvas', 'canvas'], ['stream', 'canvas.captureStream(30)']]) test(`silent encoder is replaced and the recording continues in a further part: ${kind}`, async (t) => {
     const folder = await project({
       files: {
         'index.html': page(''),
@@ -148,7 +149,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
           import { Recorder } from './node_modules/sortie-recorder/index.js';
           ${CANVAS}
           const { server, token } = ${options()};
-          // The first encoder gives bytes for three seconds, and then none any more, as a driver that hangs.
+          // The first encoder emits bytes for three seconds and then none, like a driver that hangs.
           let silent = false;
           const Real = MediaRecorder;
           let first = true;
@@ -180,13 +181,15 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
       assert.deepEqual(await page.evaluate(() => window.done), done);
       assert.deepEqual(await page.evaluate(() => window.warnings), ['no_data', 'restarted']);
       assert.equal(new Set(done.parts).size, 2);
-      // What was opened for the second one is let go of.
+      // One recording with two parts, for the server and its pages, too.
+      assert.equal(done.recordingId, done.parts[0]);
+      assert.deepEqual((await api.recording(done.recordingId)).parts.map((it) => it.id), done.parts);
+      // The source that was opened again is released.
       assert.equal(await page.evaluate(() => window.streams[1].getTracks().some((it) => it.readyState === 'live')), false);
       let seconds = 0;
       let bytes = 0;
       for (const id of done.parts) {
-        await untilReady(api, id, READY_WITHIN_MS);
-        const recording = await api.recording(id);
+        const recording = await until('ready', () => recordingDetail(api, id), (it) => it.status === 'ready');
         const file = await inspect(await api.download(id), `npm silent ${id}`);
         assert.ok(file.durationSeconds > 1.5, `a part of ${file.durationSeconds} s`);
         seconds += file.durationSeconds;

@@ -31,11 +31,11 @@ try {
   if (error instanceof RecorderError) console.log(error.code satisfies string, error.message);
 }
 
-for (const leftover of await Recorder.recover({ server: '' })) {
-  if (leftover.onServer === 'resumable') await leftover.upload({ onProgress: ({ safeBytes }) => safeBytes.toFixed() });
-  const file: Blob = await leftover.download();
+for (const recording of await Recorder.recover({ server: '' })) {
+  if (recording.onServer === 'resumable') await recording.upload({ onProgress: ({ safeBytes }) => safeBytes.toFixed() });
+  const file: Blob = await recording.download();
   await uploadFile(file, { endpoint: 'https://files.example.com/', signal: AbortSignal.timeout(1_000) });
-  await leftover.discard();
+  await recording.discard();
 }
 // @ts-expect-error nobody makes one by hand
 new RecoverableRecording();

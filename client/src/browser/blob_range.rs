@@ -6,7 +6,7 @@ use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, BlobPropertyBag};
 
-use crate::clock::whole;
+use crate::numbers::whole;
 
 /// A run of bytes that grows at its end and is released at its beginning, kept as the browser's own blobs:
 /// they lie outside the WebAssembly memory, and those of files outside any memory.

@@ -4,8 +4,8 @@ use js_sys::{Array, Uint8Array};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
 
-use crate::clock::whole;
 use crate::filler::{Format, OVERLAP};
+use crate::numbers::whole;
 
 /// Bytes searched at a time.
 const WINDOW_BYTES: u32 = 1 << 20;

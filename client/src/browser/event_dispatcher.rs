@@ -32,7 +32,7 @@ impl EventDispatcher {
         EventListener { listener }
     }
 
-    pub(super) fn tell(self: &Rc<Self>, event: Event) {
+    pub(super) fn dispatch(self: &Rc<Self>, event: Event) {
         self.queue.borrow_mut().push_back(event);
         if !self.scheduled.replace(true) {
             let hub = Rc::clone(self);

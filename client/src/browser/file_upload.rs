@@ -8,12 +8,13 @@ use web_sys::Blob;
 
 use super::checksum::Checksums;
 use super::credentials::Credentials;
-use super::recorder::{creation, failure, last_segment, waiting_for};
-use super::server::{Begun, Server};
+use super::now_ms;
+use super::server::Server;
 use super::spool::Spool;
 use super::uploader::Uploader;
-use crate::clock::whole;
 use crate::later::later;
+use crate::numbers::whole;
+use crate::recorder::{BegunUpload, creation, failure, last_segment, waiting_for};
 use crate::{Authorization, Done, RecorderError, Target, Waiting};
 
 /// How far an upload is.
@@ -46,7 +47,7 @@ impl FileUpload {
         filename: &str,
         mime_type: &str,
         continues: Option<&str>,
-    ) -> Result<(Start, Option<Begun>), RecorderError> {
+    ) -> Result<(Start, Option<BegunUpload>), RecorderError> {
         let (base, session) = match &self.target {
             Target::Server { base, session } => (base, session),
             Target::Tus { endpoint } => {
@@ -136,7 +137,7 @@ impl FileUpload {
                         acknowledging.set(now.safe_bytes);
                     }
                     Notice::Waiting { until, reason } => {
-                        now.waiting = Some(waiting_for(until, reason));
+                        now.waiting = Some(waiting_for(whole(now_ms()), until, reason));
                     }
                     Notice::Resumed => now.waiting = None,
                     Notice::Done | Notice::Failed { .. } | Notice::NeverAnswered => {

@@ -3,7 +3,7 @@
 use js_sys::{JSON, Reflect};
 use wasm_bindgen::JsValue;
 
-use crate::clock::whole;
+use crate::numbers::whole;
 use crate::wire::Fields;
 
 /// Reads an object; nothing when it is something else.

@@ -6,8 +6,8 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag};
 
 use crate::RecorderError;
-use crate::clock::whole;
 use crate::finish::Finisher;
+use crate::numbers::whole;
 
 /// Read at once.
 const PIECE_BYTES: f64 = 1_048_576.0;

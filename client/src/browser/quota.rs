@@ -6,7 +6,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::StorageManager;
 
 use super::window;
-use crate::clock::whole;
+use crate::numbers::whole;
 
 /// Asks the browser not to clear what is kept here when the device runs full. Some ask the person.
 pub(super) fn persist() {

@@ -1,14 +1,10 @@
-//! The recorder: encodes a source and sends what comes out.
+//! Recorder: encodes a source and uploads while recording. [`RecorderMachine`](crate::recorder::RecorderMachine) decides;
+//! the modules here carry its commands out.
 
 mod core;
-mod parts;
-mod upload;
-mod watch;
-
-#[cfg(feature = "js")]
-pub(crate) use self::parts::enable as enable_parts;
-pub(super) use self::parts::last_segment;
-pub(super) use self::upload::{creation, failure, waiting_for};
+mod encoder;
+mod part;
+mod rest;
 
 use std::fmt;
 use std::rc::Rc;
@@ -16,113 +12,115 @@ use std::rc::Rc;
 use web_sys::{Blob, MediaStream};
 
 use self::core::Core;
+#[cfg(feature = "js")]
+pub(crate) use self::rest::enable as enable_parts;
 use super::event_dispatcher::EventListener;
 use super::source::OpenSource;
-use crate::machine::Input;
 use crate::{Event, Options, Progress, RecorderError, State, StopReason};
 
 /// Records one source once.
 ///
-/// All calls return at once; what comes of them is told by [`Event`]s.
+/// All calls return immediately; [`Event`]s report their outcome.
 ///
-/// A handle: dropping it lets go of everything. Capture ends and nothing more is sent; what the server holds
-/// by then stays there and becomes an *interrupted* recording. [`Recorder::abort`] discards that, too.
+/// Dropping the handle releases everything: capture ends and nothing more is sent. The bytes on the server stay there
+/// and become an *interrupted* recording. [`Recorder::abort`] discards them, too.
 pub struct Recorder {
     core: Rc<Core>,
 }
 
 impl Recorder {
-    /// A recorder in state `idle`.
+    /// Creates a recorder in state `idle`.
     pub fn new(options: Options) -> Self {
         Self {
             core: Core::new(options),
         }
     }
 
-    /// Registers a listener for everything that happens from now on.
+    /// Registers a listener for all events from now on.
     pub fn on_event(&self, listener: impl Fn(Event) + 'static) -> EventListener {
         self.core.listen(listener)
     }
 
-    /// Tells the server and begins to record.
+    /// Begins the recording on the server and starts the encoder.
     ///
     /// # Errors
-    /// [`RecorderError::WrongState`] unless it is `idle`; the source is dropped then. Anything else comes as
-    /// [`Event::Failed`].
+    /// [`RecorderError::WrongState`] unless it is `idle`; the source is dropped then. [`Event::Failed`] reports other
+    /// failures.
     pub fn start(&self, source: OpenSource) -> Result<(), RecorderError> {
         self.core.start(source)
     }
 
-    /// Makes recorded time stand still.
+    /// Pauses the recording; paused time does not count.
     ///
     /// # Errors
     /// [`RecorderError::WrongState`] unless it is `recording`.
     pub fn pause(&self) -> Result<(), RecorderError> {
-        self.core.input(Input::Pause)
+        self.core.apply(|machine, now| machine.handle_pause(now))
     }
 
-    /// Goes on after a pause.
+    /// Resumes after a pause.
     ///
     /// # Errors
     /// [`RecorderError::WrongState`] unless it is `paused`.
     pub fn resume(&self) -> Result<(), RecorderError> {
-        self.core.input(Input::Resume)
+        self.core.apply(|machine, now| machine.handle_resume(now))
     }
 
-    /// Ends the recording and sends the rest. While it is `starting` this discards it; once it has been
-    /// stopped this does nothing.
+    /// Stops recording and uploads the remaining bytes. While it is `starting` this discards the recording; once it has
+    /// been stopped this does nothing.
     ///
     /// # Errors
     /// [`RecorderError::WrongState`] when it is `idle`.
     pub fn stop(&self, reason: StopReason) -> Result<(), RecorderError> {
-        self.core.input(Input::Stop(reason))
+        self.core
+            .apply(|machine, now| machine.handle_stop(now, reason))
     }
 
-    /// Ends the recording and discards it, on the server too; [`RecorderError::Aborted`] follows as an event.
+    /// Ends the recording and discards it, on the server too; [`Event::Failed`] with [`RecorderError::Aborted`] follows.
     /// Does nothing once it is `done` or `failed`.
     pub fn abort(&self) {
-        self.core.news(Input::Abort);
+        self.core.apply(|machine, now| machine.handle_abort(now));
     }
 
-    /// Sets the owner of the copy on this device, for a caller that learns it only with the first token. Does nothing
-    /// when the owner is known already.
+    /// Sets the owner of the copy on this device, for a caller that learns it with the first token. Does nothing if the
+    /// owner is known.
     pub fn set_owner(&self, owner: &str) {
         self.core.set_owner(owner);
     }
 
-    /// Where it is in its life.
+    /// State of the recorder.
     pub fn state(&self) -> State {
-        self.core.state()
+        self.core.read(|machine| machine.state())
     }
 
-    /// How far recording and uploading are, right now.
+    /// Progress of recording and upload.
     pub fn progress(&self) -> Progress {
         self.core.progress()
     }
 
-    /// The stream being recorded, for a preview; nothing before the start and after the stop.
+    /// Stream being recorded, for a preview; `None` before the start and after the stop.
     pub fn stream(&self) -> Option<MediaStream> {
         self.core.stream()
     }
 
-    /// What the browser really records, for example `video/webm;codecs=vp9,opus`; known once it records.
+    /// MIME type that the browser records, for example `video/webm;codecs=vp9,opus`; known once it records.
     pub fn mime_type(&self) -> Option<String> {
-        self.core.mime_type()
+        self.core
+            .read(|machine| machine.mime_type().map(str::to_owned))
     }
 
-    /// The recording's id on our server, once it exists.
+    /// Recording id on our server, of the first part if there are several; known once the recording exists.
     pub fn recording_id(&self) -> Option<String> {
-        self.core.recording_id()
+        self.core.read(|machine| machine.recording_id())
     }
 
-    /// Whether bytes would be lost if the page were closed now: recording goes on, or not everything is
-    /// acknowledged. For a `beforeunload` warning.
+    /// Whether closing the page now would lose bytes, for a `beforeunload` warning.
     pub fn has_unsent(&self) -> bool {
-        self.core.has_unsent()
+        self.core.read(|machine| machine.has_unsent())
     }
 
-    /// What is kept here because the server has not acknowledged it: after a failure, the end of the
-    /// recording to save by hand. It starts at [`Progress::safe_bytes`] at the latest. Nothing when all is sent.
+    /// Bytes that the server has not acknowledged, to save after a failure. They begin at [`Progress::safe_bytes`] or
+    /// before. `None` when the server holds all bytes.
     pub fn unsent(&self) -> Option<Blob> {
         self.core.unsent()
     }
@@ -130,7 +128,7 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.core.let_go();
+        self.core.close();
     }
 }
 

@@ -13,11 +13,11 @@ use web_sys::{Blob, BlobPropertyBag};
 use super::continued_file::FrontMatter;
 use super::fetch::{Call, Cancel};
 use super::file_upload::{FileUpload, UploadProgress};
-use super::recorder::last_segment;
 use super::spool::Spool;
 use super::worker::Worker;
-use crate::clock::whole;
 use crate::container::file_extension;
+use crate::numbers::whole;
+use crate::recorder::last_segment;
 use crate::spool::{Fact, HEAD_FILE, RecoveredSpool};
 use crate::{Authorization, Done, RecorderError, SpoolStorage, Target};
 
@@ -63,7 +63,7 @@ pub struct Recovery {
 pub struct RecoverableRecording {
     worker: Rc<Worker>,
     folder: String,
-    remains: RecoveredSpool,
+    recovered: RecoveredSpool,
     transfer: FileUpload,
     on_server: Cell<OnServer>,
     /// It was sent or discarded.
@@ -100,28 +100,28 @@ impl RecoverableRecording {
     async fn read(worker: &Rc<Worker>, folder: String, recovery: &Recovery) -> Option<Self> {
         let name = JsValue::from(&folder);
         let looked = worker.ask("look", std::slice::from_ref(&name)).await;
-        let remains = looked.ok().map(|it| remains(&it));
-        if let Some(None) = &remains {
+        let recovered = looked.ok().map(|it| recovered(&it));
+        if let Some(None) = &recovered {
             worker.tell("remove", std::slice::from_ref(&name));
         }
-        let remains = remains
+        let recovered = recovered
             .flatten()
             .filter(|it| belongs(it, &recovery.target, recovery.owner.as_deref()));
-        let Some(remains) = remains else {
+        let Some(recovered) = recovered else {
             worker.tell("unlock", &[name]);
             return None;
         };
         let target = match &recovery.target {
             Target::Server { base, .. } => Target::Server {
                 base: base.clone(),
-                session: remains.facts.text(Fact::Session).map(str::to_owned),
+                session: recovered.facts.text(Fact::Session).map(str::to_owned),
             },
             other => other.clone(),
         };
         Some(Self {
             worker: Rc::clone(worker),
             folder,
-            remains,
+            recovered,
             transfer: FileUpload::new(target, recovery.authorization.clone()),
             on_server: Cell::new(OnServer::Unknown),
             is_gone: Cell::default(),
@@ -135,7 +135,7 @@ impl RecoverableRecording {
         };
         let (on_server, complete) = match self.head(url).await {
             Some((200..300, offset, length)) => {
-                let all = Some(self.remains.end);
+                let all = Some(self.recovered.end);
                 (OnServer::Resumable, offset == all && length == all)
             }
             // Requests to wait or slow down say nothing about the upload.
@@ -175,37 +175,46 @@ impl RecoverableRecording {
 
     /// The recording's id on our server.
     pub fn recording_id(&self) -> Option<&str> {
-        self.remains.facts.text(Fact::Recording)
+        self.recovered.facts.text(Fact::Recording)
     }
 
     /// Where the upload is.
     pub fn upload_url(&self) -> Option<&str> {
-        self.remains.facts.text(Fact::Upload)
+        self.recovered.facts.text(Fact::Upload)
     }
 
     /// What was recorded, for example `video/webm;codecs=vp9,opus`; may be empty.
     pub fn mime_type(&self) -> &str {
-        self.remains.facts.text(Fact::Type).unwrap_or_default()
+        self.recovered.facts.text(Fact::Type).unwrap_or_default()
     }
 
     /// When it began, in milliseconds since 1970.
     pub fn started_ms(&self) -> u64 {
-        self.remains.facts.number(Fact::Started).unwrap_or_default()
+        self.recovered
+            .facts
+            .number(Fact::Started)
+            .unwrap_or_default()
     }
 
     /// How long it is, in milliseconds.
     pub fn recorded_ms(&self) -> u64 {
-        self.remains.recorded_ms
+        self.recovered.recorded_ms
     }
 
     /// How large it is, in bytes.
     pub fn size_bytes(&self) -> u64 {
-        self.remains.end
+        self.recovered.end
     }
 
     /// How much of it is on this device, in bytes; the rest is with the server.
     pub fn kept_bytes(&self) -> u64 {
-        self.remains.end - self.remains.start()
+        self.recovered.end - self.recovered.start()
+    }
+
+    /// Bytes at the beginning of the recording that only the server has. A file that is saved from this device does not
+    /// contain them.
+    pub fn missing_bytes(&self) -> u64 {
+        self.recovered.start()
     }
 
     /// What the server knew of it when it was found.
@@ -238,8 +247,8 @@ impl RecoverableRecording {
             }
             None => Err(RecorderError::Gone),
         };
-        let is_whole = self.remains.start() == 0;
-        let facts = &self.remains.facts;
+        let is_whole = self.recovered.start() == 0;
+        let facts = &self.recovered.facts;
         let mut parts = Vec::new();
         let (upload_url, recording) = match resumed {
             Err(RecorderError::Gone) => {
@@ -254,7 +263,7 @@ impl RecoverableRecording {
                 } else {
                     facts.text(Fact::Continues).or(own)
                 };
-                let spool = Spool::of(0, self.further_part().await?);
+                let spool = Spool::of(0, self.parts().await?);
                 let begun = self
                     .transfer
                     .begin(spool.end(), &name, self.mime_type(), continues);
@@ -280,37 +289,28 @@ impl RecoverableRecording {
             recording_id: recording,
             parts,
             upload_url,
-            recorded_ms: self.remains.recorded_ms,
-            size_bytes: self.remains.end,
+            recorded_ms: self.recovered.recorded_ms,
+            size_bytes: self.recovered.end,
             mime_type: self.mime_type().to_owned(),
         })
     }
 
-    /// What is here, in order: the recording's first bytes and then what the server had not acknowledged. Not a
-    /// file that plays everywhere: finishing it is for `media`.
+    /// Returns the blobs of a file with the bytes on this device: all bytes of the recording, or its front matter and
+    /// everything that the server had not acknowledged. The file then begins later than the recording by
+    /// [`missing_bytes`](Self::missing_bytes), and has no gap. `playable` makes it play everywhere.
     ///
     /// # Errors
     /// [`RecorderError::Storage`] when it cannot be read.
     pub async fn parts(&self) -> Result<Vec<Blob>, RecorderError> {
-        let mut parts = Vec::new();
-        if self.remains.start() > 0 {
-            parts.push(self.file(HEAD_FILE).await?);
-        }
-        parts.extend(self.blobs().await?);
-        Ok(parts)
-    }
-
-    /// Returns the blobs of a file that can be uploaded without what the server has of the recording: everything from
-    /// the first byte on, or the front matter and the bytes that the server had not acknowledged.
-    async fn further_part(&self) -> Result<Vec<Blob>, RecorderError> {
-        if self.remains.start() == 0 {
-            return self.blobs().await;
+        let blobs = self.blobs().await?;
+        if self.missing_bytes() == 0 {
+            return Ok(blobs);
         }
         let head = self.file(HEAD_FILE).await?;
         let Some(front) = FrontMatter::read(&head).await else {
-            return self.parts().await;
+            return Ok(blobs);
         };
-        let tail: Array = self.blobs().await?.into_iter().map(JsValue::from).collect();
+        let tail: Array = blobs.into_iter().map(JsValue::from).collect();
         let tail = Blob::new_with_blob_sequence(&tail).map_err(|_| RecorderError::Storage)?;
         Ok(front.with(tail).await)
     }
@@ -347,7 +347,7 @@ impl RecoverableRecording {
 
     async fn spool(&self) -> Result<Rc<Spool>, RecorderError> {
         let blobs = self.blobs().await?;
-        Ok(Spool::of(self.remains.start(), blobs))
+        Ok(Spool::of(self.recovered.start(), blobs))
     }
 
     async fn blobs(&self) -> Result<Vec<Blob>, RecorderError> {
@@ -355,7 +355,7 @@ impl RecoverableRecording {
             return Err(RecorderError::Storage);
         }
         let mut blobs = Vec::new();
-        for (name, range) in &self.remains.segments {
+        for (name, range) in &self.recovered.segments {
             let size = range.end - range.start;
             let file = self.file(name).await?;
             if whole(file.size()) < size {
@@ -387,13 +387,13 @@ impl fmt::Debug for RecoverableRecording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecoverableRecording")
             .field("folder", &self.folder)
-            .field("remains", &self.remains)
+            .field("recovered", &self.recovered)
             .finish_non_exhaustive()
     }
 }
 
-fn belongs(remains: &RecoveredSpool, target: &Target, owner: Option<&str>) -> bool {
-    let facts = &remains.facts;
+fn belongs(recovered: &RecoveredSpool, target: &Target, owner: Option<&str>) -> bool {
+    let facts = &recovered.facts;
     let there = match target {
         Target::Server { base, .. } => facts.text(Fact::Server) == Some(base),
         Target::Tus { endpoint } => facts.text(Fact::Endpoint) == Some(endpoint),
@@ -402,7 +402,7 @@ fn belongs(remains: &RecoveredSpool, target: &Target, owner: Option<&str>) -> bo
 }
 
 /// Reads what the worker says about a folder.
-fn remains(looked: &JsValue) -> Option<RecoveredSpool> {
+fn recovered(looked: &JsValue) -> Option<RecoveredSpool> {
     let looked: &Array = looked.dyn_ref()?;
     let pairs = |at| {
         let list: Array = looked.get(at).dyn_into().unwrap_or_default();

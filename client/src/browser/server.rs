@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use sortie_tus::client::{Start, UploadLength};
 use wasm_bindgen::JsValue;
 
 use super::credentials::Credentials;
 use super::fetch::{Answer, Call, Cancel};
 use super::json;
 use super::time::{sleep, within};
+use crate::recorder::BegunUpload;
 use crate::wire::{Fields, NEW_SESSION, Started, start_recording, stop_recording};
 use crate::{Authorization, RecorderError, RenewalFailed, Target};
 
@@ -18,27 +18,6 @@ const TIMEOUT_MS: u32 = 20_000;
 const BUSY_MS: u32 = 2_000;
 /// While waiting, the caller is asked this often whether it still wants the answer.
 const WAIT_STEP_MS: u32 = 500;
-
-/// A recording that was begun on our server.
-#[derive(Clone, Debug)]
-pub(super) struct Begun {
-    pub(super) session: String,
-    pub(super) recording: String,
-    /// Absolute, or relative to the page when the server is the page's own.
-    pub(super) upload_url: String,
-    pub(super) max_size_bytes: u64,
-    pub(super) silence_ms: Option<u64>,
-}
-
-impl Begun {
-    /// Where its upload starts.
-    pub(super) fn start(&self) -> Start {
-        Start::Fresh {
-            url: self.upload_url.clone(),
-            length: UploadLength::Deferred,
-        }
-    }
-}
 
 /// Makes a session for a page's own use on our server at `base` (`""` for the page's own origin), and gives its id:
 /// to watch before anything is recorded, and to record into.
@@ -85,7 +64,7 @@ impl Server {
         &self,
         session: Option<String>,
         continues: Option<&str>,
-    ) -> Result<Begun, RecorderError> {
+    ) -> Result<BegunUpload, RecorderError> {
         let session = match session {
             Some(session) => session,
             None => self.create_session().await?,
@@ -95,7 +74,7 @@ impl Server {
         let body = start_recording(continues.map(json::string).as_deref());
         let started = self.post(&path, &body).await?;
         let started = Started::read(&started).ok_or_else(unexpected)?;
-        Ok(Begun {
+        Ok(BegunUpload {
             session,
             recording: started.recording_id,
             upload_url: self.resolve(started.upload_url),
@@ -105,7 +84,7 @@ impl Server {
     }
 
     /// Says that recording has ended; the last bytes may still be on their way.
-    pub(super) async fn announce_stop(&self, begun: &Begun) -> Result<(), RecorderError> {
+    pub(super) async fn announce_stop(&self, begun: &BegunUpload) -> Result<(), RecorderError> {
         let id = encode(&begun.session);
         let path = "/api/sessions/".to_owned() + &id + "/recording/stop";
         let body = stop_recording(&json::string(&begun.recording));

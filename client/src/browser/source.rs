@@ -7,7 +7,7 @@ mod track_watcher;
 
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{CanvasCaptureMediaStreamTrack, HtmlCanvasElement, MediaStream, MediaStreamTrack};
+use web_sys::{HtmlCanvasElement, MediaStream, MediaStreamTrack};
 
 use self::keep_alive::KeepAlive;
 use self::mixer::Mixer;
@@ -127,10 +127,26 @@ pub struct OpenSource {
     stream: MediaStream,
     warnings: Vec<Warning>,
     watch: TrackWatcher,
-    // Dropped after the watch: ending our own tracks is no news.
+    // Dropped after the watcher, which must not report that our own tracks end.
     _mixer: Option<Mixer>,
     keep_alive: Option<KeepAlive>,
-    _owned: Owned,
+    /// The canvas and its rate, to be captured again.
+    canvas: Option<(HtmlCanvasElement, f64)>,
+    owned: Vec<Owned>,
+}
+
+/// The same source opened again, for another encoder. Dropping it ends its tracks.
+#[derive(Debug)]
+pub(super) struct RenewedSource {
+    stream: MediaStream,
+    keep_alive: Option<KeepAlive>,
+    owned: Owned,
+}
+
+impl RenewedSource {
+    pub(super) fn stream(&self) -> MediaStream {
+        same(&self.stream)
+    }
 }
 
 impl OpenSource {
@@ -147,13 +163,13 @@ impl OpenSource {
             return Err(RecorderError::NoTracks);
         }
         let watch = TrackWatcher::new(&source, microphone.as_ref(), end);
-        let keep_alive = match kind {
-            Kind::Canvas { canvas, .. } => tracks(&source.get_video_tracks())
-                .into_iter()
-                .find_map(|track| track.dyn_into::<CanvasCaptureMediaStreamTrack>().ok())
-                .map(|track| KeepAlive::new(canvas, track)),
+        let canvas = match kind {
+            Kind::Canvas { canvas, fps } => Some((canvas, fps)),
             _ => None,
         };
+        let keep_alive = canvas
+            .as_ref()
+            .and_then(|(canvas, _)| keep_alive(canvas, &source));
         let video = source.get_video_tracks();
         let (stream, mixer) = match microphone {
             None => (source, None),
@@ -177,8 +193,42 @@ impl OpenSource {
             watch,
             _mixer: mixer,
             keep_alive,
-            _owned: owned,
+            canvas,
+            owned: vec![owned],
         })
+    }
+
+    /// Opens the same source again, for another encoder; the user is not asked again. A canvas is captured again,
+    /// other tracks are cloned.
+    pub(super) fn renew(&self) -> Result<RenewedSource, RecorderError> {
+        let Some((canvas, fps)) = &self.canvas else {
+            // JavaScript's method, which clones the tracks.
+            let stream = MediaStream::clone(&self.stream);
+            return Ok(RenewedSource {
+                owned: Owned(tracks(&stream.get_tracks())),
+                keep_alive: None,
+                stream,
+            });
+        };
+        let video = capture_canvas(canvas, *fps)?;
+        let mut owned = Owned(tracks(&video.get_tracks()));
+        let audio: Array = tracks(&self.stream.get_audio_tracks())
+            .iter()
+            .map(MediaStreamTrack::clone)
+            .collect();
+        owned.0.extend(tracks(&audio));
+        Ok(RenewedSource {
+            keep_alive: keep_alive(canvas, &video),
+            stream: combine(&video.get_video_tracks(), &audio)?,
+            owned,
+        })
+    }
+
+    /// Uses a source that was opened again. The former tracks stay open, because they tell when the source ends.
+    pub(super) fn replace(&mut self, renewed: RenewedSource) {
+        self.stream = renewed.stream;
+        self.keep_alive = renewed.keep_alive;
+        self.owned.push(renewed.owned);
     }
 
     /// The stream, for the `srcObject` of a `<video muted>`.
@@ -276,6 +326,12 @@ fn capture_canvas(canvas: &HtmlCanvasElement, fps: f64) -> Result<MediaStream, R
                 _ => RecorderError::Unsupported(thrown.text()),
             }
         })
+}
+
+fn keep_alive(canvas: &HtmlCanvasElement, stream: &MediaStream) -> Option<KeepAlive> {
+    let mut tracks = tracks(&stream.get_video_tracks()).into_iter();
+    let track = tracks.find_map(|track| track.dyn_into().ok())?;
+    Some(KeepAlive::new(canvas.clone(), track))
 }
 
 /// Another handle to the same stream. `stream.clone()` would be JavaScript's method, which copies the tracks.

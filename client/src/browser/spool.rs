@@ -10,7 +10,7 @@ use web_sys::Blob;
 
 use super::blob_range::BlobRange;
 use super::worker::Worker;
-use crate::clock::{saturated, whole};
+use crate::numbers::{saturated, whole};
 use crate::spool::{Change, Data, Fact, Put, SpoolJournal, Step, StoreFailure};
 use crate::text::hex;
 use crate::{Options, SpoolStorage, Target};

@@ -17,7 +17,7 @@ use super::fetch::{Call, Cancel, Unanswered};
 use super::spool::Spool;
 use super::{now_ms, window};
 use crate::RenewalFailed;
-use crate::clock::whole;
+use crate::numbers::whole;
 
 /// Browsers send no more than 64 KiB for pages that are gone, all requests and their heads together.
 const KEEPALIVE_BYTES: u64 = 56 * 1024;

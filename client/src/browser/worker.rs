@@ -11,12 +11,11 @@ use web_sys::{Blob, BlobPropertyBag, MessageEvent, Url};
 use super::time::within;
 use crate::SpoolStorage;
 use crate::later::{Sender, later};
+use crate::recorder::TICK_MS;
 use crate::spool::StoreFailure;
 
 /// The worker's script; `client/npm` serves the same file for pages that allow no `blob:` workers.
 const SCRIPT: &str = include_str!(concat!(env!("OUT_DIR"), "/worker.js"));
-/// How often a recorder gets a tick.
-pub(super) const TICK_MS: u32 = 250;
 /// A store that has not answered by then never will. Slow disks are slower than one thinks.
 const TIMEOUT_MS: u32 = 15_000;
 /// The same for being there at all. What is recorded meanwhile waits in memory; on a machine that is busy beyond

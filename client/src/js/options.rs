@@ -6,7 +6,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, Blob, HtmlCanvasElement, MediaStream};
 
 use super::value;
-use crate::clock::{saturated, whole};
+use crate::numbers::{saturated, whole};
 use crate::{
     Authorization, Options, Recovery, RenewalFailed, ScreenOptions, Source, Target, UploadProgress,
 };

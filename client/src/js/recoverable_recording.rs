@@ -68,6 +68,12 @@ impl RecoverableRecording {
         value::number(self.0.kept_bytes())
     }
 
+    /// Bytes at the beginning of the recording that only the server has.
+    #[wasm_bindgen(getter, js_name = missingBytes, unchecked_return_type = "number")]
+    pub fn missing_bytes(&self) -> JsValue {
+        value::number(self.0.missing_bytes())
+    }
+
     /// What the server knew of it when it was found.
     #[wasm_bindgen(getter, js_name = onServer, unchecked_return_type = "OnServer")]
     pub fn on_server(&self) -> String {

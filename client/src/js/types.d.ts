@@ -16,7 +16,7 @@ export type RecorderErrorCode =
 /** What is not as it should be while recording goes on. */
 export type RecorderWarningCode =
   | 'no_microphone' | 'no_shared_audio' | 'audio_ended' | 'backlog' | 'stop_not_announced' | 'encoder'
-  | 'not_durable' | 'storage_low' | 'storage_full' | 'no_data' | 'restarted' | 'slept'
+  | 'not_durable' | 'storage_low' | 'storage_full' | 'no_data' | 'encoder_slow' | 'restarted' | 'slept'
   | 'tainted_canvas' | 'unreachable' | 'continued' | 'left_out' | 'video_ended';
 
 /** Where bytes go and who sends them. Exactly one of `server` and `endpoint` is needed. */
@@ -85,8 +85,8 @@ export interface RecorderOptions extends TargetOptions, SpoolOptions {
 
 export interface RecorderProgress {
   /**
-   * Length so far in milliseconds, without pauses. When the encoder turns out to have fallen silent (warnings `no_data`
-   * and `tainted_canvas`), it goes back to the last bytes, and on from there when more come.
+   * Length so far in milliseconds, without pauses. It falls back to what is recorded when the encoder turns out to be
+   * silent (warnings `no_data` and `tainted_canvas`) or slower than the source (`encoder_slow`).
    */
   recorded: number;
   /** Up to where the server holds it durably, in milliseconds. */
@@ -116,9 +116,9 @@ export interface RecorderDone {
   mimeType: string;
   /**
    * The parts in order, if there are several: their ids, or upload URLs with another server. `recorded` and `sizeBytes`
-   * are of all of them. A recording is continued in a further part when the server had ended the upload or takes no more
-   * in one (warning `continued`): `recordingId` is then that of the first part, `uploadUrl` that of the last one. When
-   * the encoder had fallen silent and was started anew (warning `restarted`), both are those of the last recording.
+   * are of all of them, `recordingId` is that of the first part, `uploadUrl` that of the last one. A recording continues
+   * in a further part when the server has ended the upload or takes no more bytes in one (warning `continued`), and when
+   * a silent encoder was replaced (warning `restarted`).
    */
   parts?: string[];
 }

@@ -108,7 +108,7 @@ pub(super) fn progress(progress: &Progress) -> JsValue {
     object.set_safe_bytes(float(progress.safe_bytes));
     object.set_pending_bytes(float(progress.pending_bytes));
     object.set_bitrate(float(bitrate));
-    object.set_spool(progress.store.code());
+    object.set_spool(progress.storage.code());
     object.set_waiting(&waiting(progress.waiting));
     object.into()
 }

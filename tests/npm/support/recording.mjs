@@ -51,3 +51,9 @@ export async function finishedRecording({ api, title, id, seconds }) {
   assert.ok(seconds > RECORD_MS / 1_000 - 1, `only ${seconds} s were recorded`);
   return { ...file, id };
 }
+
+/** Returns the server's description of a recording, also of a further part, which lists leave out. */
+export async function recordingDetail(api, id) {
+  const headers = { authorization: `Bearer ${api.tokens.access_token}` };
+  return (await fetch(`${api.origin}/api/recordings/${id}`, { headers })).json();
+}

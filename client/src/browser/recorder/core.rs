@@ -1,47 +1,61 @@
-//! Carries out what the state machine wants.
+//! Carries out the commands of the recorder's state machine.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use gloo_events::EventListener as DomListener;
+use gloo_timers::callback::Interval;
+use js_sys::Array;
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, MediaStream};
 
-use super::super::capture::{Capture, CaptureEvent};
+use super::super::capture::CaptureEvent;
+use super::super::checksum::Checksums;
+use super::super::credentials::Credentials;
 use super::super::event_dispatcher::{EventDispatcher, EventListener};
+use super::super::server::Server;
 use super::super::source::{OpenSource, SourceEvent};
-use super::super::{document, is_hidden, now_ms, window};
-use super::parts::{Job, perform};
-use super::upload::Remote;
-use super::watch::Watch;
-use crate::clock::RecordedClock;
-use crate::limit::Limit;
-use crate::machine::{Action, Input, Machine};
-use crate::parts::Parts;
+use super::super::wake_lock::WakeLock;
+use super::super::worker::{Ticking, Worker};
+use super::super::{document, is_hidden, now_ms, quota, window};
+use super::encoder::Encoder;
+use super::part::Part;
+use super::rest;
+use crate::container::file_extension;
+use crate::numbers::whole;
+use crate::recorder::{
+    BegunUpload, Command, EncoderId, Now, RecorderMachine, RestRequest, Sending, TICK_MS, creation,
+    upload_config,
+};
 use crate::spool::Fact;
-use crate::{Done, Event, Options, Progress, RecorderError, State, StopReason, Waiting, Warning};
+use crate::{Event, Options, Progress, RecorderError, SpoolStorage, Target};
 
 pub(super) struct Core {
-    pub(super) this: Weak<Self>,
-    pub(super) options: Options,
-    /// Owner of the copy on this device, from the options or told later.
-    pub(super) owner: RefCell<Option<String>>,
-    hub: Rc<EventDispatcher>,
-    machine: RefCell<Machine>,
-    clock: RefCell<RecordedClock>,
-    limit: RefCell<Limit>,
-    pub(super) parts: RefCell<Parts>,
-    pub(super) waiting: Cell<Option<Waiting>>,
-    pub(super) remote: Remote,
-    pub(super) source: RefCell<Option<OpenSource>>,
-    capture: RefCell<Option<Capture>>,
-    /// Encoders of the parts before, until they have given out their last byte.
-    former: RefCell<Vec<(usize, Capture)>>,
-    mime_type: RefCell<Option<String>>,
-    pub(super) watch: Watch,
+    this: Weak<Self>,
+    options: Options,
+    /// Owner of the copy on this device, from the options or set later.
+    owner: RefCell<Option<String>>,
+    dispatcher: Rc<EventDispatcher>,
+    machine: RefCell<RecorderMachine>,
+    /// Commands are being carried out; inputs meanwhile only add to them.
+    is_running: Cell<bool>,
+    pub(super) credentials: Rc<Credentials>,
+    source: RefCell<Option<OpenSource>>,
+    encoders: RefCell<Vec<Encoder>>,
+    /// Parts of which the server does not hold all bytes; the last one is being recorded.
+    parts: RefCell<Vec<Rc<Part>>>,
+    /// Rests to be read once that is possible.
+    pub(super) rests: RefCell<Vec<(Rc<Part>, RestRequest)>>,
+    ticks: RefCell<Option<Ticks>>,
+    wake_lock: RefCell<Option<WakeLock>>,
     page: RefCell<Vec<DomListener>>,
-    audio_ended: Cell<bool>,
-    /// Since the last tick.
-    reported: Cell<bool>,
+}
+
+#[expect(dead_code, reason = "held to be dropped")]
+enum Ticks {
+    Worker(Ticking),
+    Page(Interval),
 }
 
 impl Core {
@@ -49,306 +63,457 @@ impl Core {
         Rc::new_cyclic(|this: &Weak<Self>| Self {
             this: this.clone(),
             owner: RefCell::new(options.owner.clone()),
-            hub: Rc::default(),
-            machine: RefCell::default(),
-            clock: RefCell::default(),
-            limit: RefCell::new(Limit::new(&options)),
-            parts: RefCell::default(),
-            waiting: Cell::default(),
-            remote: Remote::new(&options),
+            dispatcher: Rc::default(),
+            machine: RefCell::new(RecorderMachine::new(&options)),
+            is_running: Cell::default(),
+            credentials: Credentials::new(options.authorization.clone(), &options.target),
             source: RefCell::default(),
-            capture: RefCell::default(),
-            former: RefCell::default(),
-            mime_type: RefCell::default(),
-            watch: Watch::new(&options),
+            encoders: RefCell::default(),
+            parts: RefCell::default(),
+            rests: RefCell::default(),
+            ticks: RefCell::default(),
+            wake_lock: RefCell::default(),
             page: RefCell::default(),
-            audio_ended: Cell::default(),
-            reported: Cell::default(),
             options,
         })
     }
 
+    pub(super) fn weak(&self) -> Weak<Self> {
+        self.this.clone()
+    }
+
     pub(super) fn listen(&self, listener: impl Fn(Event) + 'static) -> EventListener {
-        self.hub.listen(listener)
+        self.dispatcher.listen(listener)
     }
 
     pub(super) fn start(&self, source: OpenSource) -> Result<(), RecorderError> {
-        if self.state() != State::Idle {
-            return Err(RecorderError::WrongState(self.state()));
+        let (warnings, reason, ended) = (
+            source.warnings().to_vec(),
+            source.end_reason(),
+            source.ended(),
+        );
+        let source = Some(source);
+        // A recorder that was started keeps the source it has.
+        if self.source.borrow().is_some() {
+            return self.apply(|machine, now| machine.handle_start(now, &warnings, reason, ended));
         }
-        let this = self.this.clone();
-        source.listen(move |event| {
-            if let Some(core) = this.upgrade() {
-                core.source_event(event);
-            }
-        });
-        for warning in source.warnings() {
-            self.tell(Event::Warning(warning.clone()));
+        if let Some(source) = &source {
+            let this = self.this.clone();
+            source.listen(move |event| {
+                if let Some(core) = this.upgrade() {
+                    core.apply(|machine, now| match event {
+                        SourceEvent::Ended(reason) => machine.handle_source_ended(now, reason),
+                        SourceEvent::AudioEnded => machine.handle_audio_ended(),
+                    });
+                }
+            });
         }
-        let ended = source.ended();
-        self.source.replace(Some(source));
-        self.input(Input::Start)?;
-        if let Some(reason) = ended {
-            self.news(Input::Stop(reason));
+        self.source.replace(source);
+        let started =
+            self.apply(|machine, now| machine.handle_start(now, &warnings, reason, ended));
+        if started.is_err() {
+            self.source.take();
         }
-        Ok(())
+        started
     }
 
     pub(super) fn set_owner(&self, owner: &str) {
         if self.owner.borrow().is_none() {
             self.owner.replace(Some(owner.to_owned()));
-            for part in self.remote.queue.borrow().iter() {
+            for part in self.parts.borrow().iter() {
                 part.spool.know(Fact::Owner, owner);
             }
         }
     }
 
-    /// A call from outside.
-    pub(super) fn input(&self, input: Input) -> Result<(), RecorderError> {
-        self.machine.borrow_mut().handle(input)?;
-        while let Some(action) = self.next_action() {
-            self.carry_out(action);
+    /// Gives the machine an input and carries out the commands that follow.
+    pub(super) fn apply<T>(&self, input: impl FnOnce(&mut RecorderMachine, Now) -> T) -> T {
+        let outcome = {
+            let mut machine = self.machine.borrow_mut();
+            machine.handle_storage(self.storage());
+            input(&mut machine, now())
+        };
+        self.run();
+        outcome
+    }
+
+    pub(super) fn read<T>(&self, read: impl FnOnce(&RecorderMachine) -> T) -> T {
+        read(&self.machine.borrow())
+    }
+
+    fn run(&self) {
+        if self.is_running.replace(true) {
+            return;
         }
-        Ok(())
-    }
-
-    /// Something that happened; what comes too late is ignored.
-    pub(super) fn news(&self, input: Input) {
-        let _too_late = self.input(input);
-    }
-
-    fn next_action(&self) -> Option<Action> {
-        self.machine.borrow_mut().poll()
-    }
-
-    fn carry_out(&self, action: Action) {
-        match action {
-            Action::Prepare => Remote::prepare(&self.this),
-            Action::StartCapture => {
-                // Not when it tells that it has started: a busy page hears of that seconds later.
-                let asked_ms = now_ms();
-                match self.start_capture(0) {
-                    Ok(()) => {
-                        self.clock.borrow_mut().run(asked_ms);
-                        // An encoder without pictures does not even tell that it has started.
-                        self.begin_watch();
-                    }
-                    Err(error) => self.news(Input::CannotStart(error)),
-                }
-            }
-            Action::BeginUpload => {
-                Remote::begin(self);
-                self.watch_page();
-                self.watch.heard();
-            }
-            Action::PauseCapture => {
-                self.clock.borrow_mut().halt(now_ms());
-                self.with_capture(Capture::pause);
-            }
-            Action::ResumeCapture => {
-                self.with_capture(Capture::resume);
-                self.clock.borrow_mut().run(now_ms());
-            }
-            Action::SplitCapture => perform(self, Job::Split),
-            Action::StopCapture => {
-                self.watch_canvas();
-                self.clock.borrow_mut().halt(now_ms());
-                self.with_capture(Capture::stop);
-            }
-            Action::AnnounceStop => Remote::announce_stop(&self.this),
-            Action::ReleaseSource => {
-                self.clock.borrow_mut().halt(now_ms());
-                self.release();
-            }
-            Action::EndUpload => self.remote.end(self),
-            Action::Discard => self.remote.discard(),
-            Action::Entered(state) => {
-                self.tell(Event::State(state));
-                if !matches!(state, State::Idle | State::Starting | State::Failed) {
-                    self.report();
-                }
-            }
-            Action::Stopped(reason) => self.tell(Event::Stopped(reason)),
-            Action::Succeeded => self.succeed(),
-            Action::Failed(error) => {
-                self.rest();
-                // Offered by `recover` from now on.
-                self.remote.let_go();
-                self.tell(Event::Failed(error));
+        loop {
+            // Each poll ends its borrow before the command is carried out.
+            if let Some(command) = { self.machine.borrow_mut().poll_command() } {
+                self.carry_out(command);
+            } else if let Some(event) = { self.machine.borrow_mut().poll_event() } {
+                self.dispatcher.dispatch(event);
+            } else {
+                break;
             }
         }
+        self.is_running.set(false);
     }
 
-    /// Starts an encoder that fills part `number`.
-    pub(super) fn start_capture(&self, number: usize) -> Result<(), RecorderError> {
-        let this = self.this.clone();
+    fn carry_out(&self, command: Command) {
+        match command {
+            Command::OpenPart(number, continues) => self.open_part(number, continues.as_deref()),
+            Command::BeginUpload(request) => self.request(async move |server| {
+                let continues = request.continues.as_deref();
+                let begun = server.begin(request.session, continues).await;
+                move |machine: &mut RecorderMachine, now| {
+                    machine.handle_begun(now, begun, js_sys::Math::random());
+                }
+            }),
+            Command::AnnounceStop(begun) => self.request(async move |server| {
+                let announced = server.announce_stop(&begun).await;
+                move |machine: &mut RecorderMachine, now| {
+                    machine.handle_stop_announced(now, announced);
+                }
+            }),
+            Command::StartEncoder {
+                encoder,
+                renew_source,
+                is_paused,
+            } => self.start_encoder(encoder, renew_source, is_paused),
+            Command::UseRenewedSource => self.use_renewed_source(),
+            Command::PauseEncoder(id) => self.with_encoder(id, |it| it.capture.pause()),
+            Command::ResumeEncoder(id) => self.with_encoder(id, |it| it.capture.resume()),
+            Command::FlushEncoder(id) => self.with_encoder(id, |it| it.capture.request_data()),
+            Command::StopEncoder(id) => self.with_encoder(id, |it| it.capture.stop()),
+            Command::DropEncoder(id) => self.drop_encoder(id),
+            Command::ReleaseSource => {
+                self.wake_lock.take();
+                self.source.take();
+            }
+            Command::SendPart(sending) => self.send(&sending, None),
+            Command::ReadRest(number, request) => {
+                if let Some(part) = self.part(number) {
+                    rest::read(self, part, request);
+                }
+            }
+            Command::SendRest(sending) => {
+                let rest = self.part(sending.part).and_then(|it| it.rest.take());
+                self.send(&sending, rest);
+            }
+            Command::EndPart(number) => self.with_part(number, Part::end),
+            Command::RemovePart(number) => {
+                self.with_part(number, |part| part.spool.remove());
+                self.parts.borrow_mut().retain(|it| it.number != number);
+            }
+            Command::DeleteUpload(url) => self.delete(url),
+            Command::Discard(urls) => self.discard(urls),
+            Command::Watch => self.watch(),
+            Command::WatchPage => self.watch_page(),
+            Command::Unwatch => self.unwatch(),
+            Command::LeaveSpools => self.leave_spools(),
+            Command::CheckCanvas => {
+                let source = self.source.borrow();
+                if source.as_ref().is_some_and(OpenSource::is_tainted) {
+                    self.machine.borrow_mut().handle_tainted_canvas();
+                }
+            }
+            Command::CheckStorage => self.check_storage(),
+            Command::RepaintCanvas => {
+                if let Some(source) = self.source.borrow().as_ref() {
+                    source.repaint();
+                }
+            }
+        }
+    }
+
+    // Encoders
+
+    fn start_encoder(&self, id: EncoderId, renew_source: bool, is_paused: bool) {
+        let now = now();
+        match self.try_start_encoder(id, renew_source) {
+            Ok(encoder) => {
+                if is_paused {
+                    encoder.capture.pause();
+                }
+                self.encoders.borrow_mut().push(encoder);
+                let mut machine = self.machine.borrow_mut();
+                machine.handle_encoder_running(now, id);
+            }
+            Err(error) => {
+                let mut machine = self.machine.borrow_mut();
+                machine.handle_encoder_failed(now, id, error);
+            }
+        }
+    }
+
+    fn try_start_encoder(&self, id: EncoderId, renew: bool) -> Result<Encoder, RecorderError> {
         let source = self.source.borrow();
         let source = source.as_ref().ok_or(RecorderError::NoTracks)?;
-        let capture = Capture::start(
-            &source.stream(),
-            source.has_audio(),
-            &self.options,
-            move |event| {
-                if let Some(core) = this.upgrade() {
-                    core.capture_event(number, event);
-                }
-            },
-        )?;
-        self.capture.replace(Some(capture));
-        Ok(())
-    }
-
-    /// Ends the encoder; its last bytes belong to the part that it has filled.
-    pub(super) fn retire_capture(&self) {
-        if let Some(capture) = self.capture.take() {
-            capture.stop();
-            let number = self.remote.number();
-            self.former.borrow_mut().push((number, capture));
-        }
-    }
-
-    fn capture_event(&self, number: usize, event: CaptureEvent) {
-        if number < self.remote.number() {
-            match event {
-                CaptureEvent::Chunk(blob) => self.chunk(number, blob),
-                CaptureEvent::Stopped => {
-                    self.former.borrow_mut().retain(|it| it.0 != number);
-                    self.remote.captured(number);
-                }
-                CaptureEvent::Started | CaptureEvent::Fault(_) => {}
+        let renewed = renew.then(|| source.renew()).transpose()?;
+        let stream = match &renewed {
+            Some(renewed) => renewed.stream(),
+            None => source.stream(),
+        };
+        let this = self.this.clone();
+        let on_event = move |event| {
+            if let Some(core) = this.upgrade() {
+                core.encoder_event(id, event);
             }
-            return;
-        }
+        };
+        let this = self.this.clone();
+        let on_length = move |length_ms| {
+            if let Some(core) = this.upgrade() {
+                core.apply(|machine, now| machine.handle_media_length(now, id, length_ms));
+            }
+        };
+        let has_audio = source.has_audio();
+        Encoder::start(
+            id,
+            &stream,
+            has_audio,
+            &self.options,
+            renewed,
+            on_event,
+            on_length,
+        )
+    }
+
+    fn encoder_event(&self, id: EncoderId, event: CaptureEvent) {
         match event {
             CaptureEvent::Started => {
-                let mime_type = self.capture.borrow().as_ref().map(Capture::mime_type);
-                self.mime_type.replace(mime_type);
-                self.news(Input::CaptureStarted);
+                let mime_type = self.encoder(id, |it| it.capture.mime_type());
+                let mime_type = mime_type.unwrap_or_default();
+                self.apply(|machine, now| machine.handle_encoder_started(now, id, mime_type));
             }
-            CaptureEvent::Chunk(blob) => self.chunk(number, blob),
+            CaptureEvent::Chunk(blob) => {
+                let bytes = whole(blob.size());
+                let place = self.apply(|machine, now| machine.handle_chunk(now, id, bytes));
+                let Some(place) = place else { return };
+                self.with_encoder(id, |it| it.timestamps.push(&blob));
+                self.with_part(place.part, |it| it.append(blob, place.recorded_ms));
+            }
             CaptureEvent::Stopped => {
-                let reason = self.source.borrow().as_ref().map(OpenSource::end_reason);
-                let reason = reason.unwrap_or(StopReason::TrackEnded);
-                let is_empty = self.parts.borrow().size_bytes() == 0;
-                self.remote.captured(number);
-                self.news(if is_empty {
-                    Input::CapturedNothing(reason)
-                } else {
-                    Input::CaptureStopped(reason)
-                });
-            }
-            CaptureEvent::Fault(detail) if self.state() == State::Starting => {
-                self.news(Input::CannotStart(RecorderError::Encoder(detail)));
+                self.apply(|machine, now| machine.handle_encoder_stopped(now, id));
+                self.drop_encoder(id);
             }
             CaptureEvent::Fault(detail) => {
-                self.tell(Event::Warning(Warning::Encoder(detail)));
-                self.news(Input::Stop(StopReason::EncoderFailed));
+                self.apply(|machine, now| machine.handle_encoder_fault(now, id, detail));
             }
         }
     }
 
-    fn source_event(&self, event: SourceEvent) {
-        match event {
-            SourceEvent::Ended(reason) => self.news(Input::Stop(reason)),
-            SourceEvent::AudioEnded if self.state().is_capturing() => {
-                self.audio_ended.set(true);
-                self.tell(Event::Warning(Warning::AudioEnded));
+    fn use_renewed_source(&self) {
+        let mut encoders = self.encoders.borrow_mut();
+        let renewed = encoders.last_mut().and_then(|it| it.renewed.take());
+        if let (Some(source), Some(renewed)) = (self.source.borrow_mut().as_mut(), renewed) {
+            source.replace(renewed);
+        }
+    }
+
+    fn encoder<T>(&self, id: EncoderId, read: impl FnOnce(&Encoder) -> T) -> Option<T> {
+        self.encoders
+            .borrow()
+            .iter()
+            .find(|it| it.id == id)
+            .map(read)
+    }
+
+    /// Calls into an encoder. It answers later, never from within.
+    fn with_encoder(&self, id: EncoderId, call: impl FnOnce(&Encoder)) {
+        self.encoder(id, call);
+    }
+
+    fn drop_encoder(&self, id: EncoderId) {
+        let at = self.encoders.borrow().iter().position(|it| it.id == id);
+        if let Some(at) = at {
+            let encoder = self.encoders.borrow_mut().remove(at);
+            drop(encoder);
+        }
+    }
+
+    // Parts
+
+    fn open_part(&self, number: usize, continues: Option<&str>) {
+        let part = Part::new(number, &self.options);
+        let session = self.read(|machine| machine.session().map(str::to_owned));
+        let facts = [
+            (Fact::Continues, continues.map(str::to_owned)),
+            (Fact::Session, session),
+            (Fact::Owner, self.owner.borrow().clone()),
+        ];
+        for (fact, value) in facts {
+            if let Some(value) = value {
+                part.spool.know(fact, &value);
             }
-            SourceEvent::AudioEnded => {}
         }
+        let this = self.this.clone();
+        part.open(move |change| {
+            if let Some(core) = this.upgrade() {
+                core.apply(|machine, _| machine.handle_spool_change(change));
+            }
+        });
+        self.parts.borrow_mut().push(part);
     }
 
-    fn chunk(&self, number: usize, blob: Blob) {
-        if self.watch.chunk(blob.size() == 0.0) {
-            self.clock.borrow_mut().heard(now_ms());
-        }
-        let recorded_ms = self.recorded_ms();
-        let size = self.remote.push(number, blob, recorded_ms);
-        self.parts.borrow_mut().recorded(number, size, recorded_ms);
-        self.limit.borrow_mut().saw_chunk(size);
-        self.report();
-        self.check_limits();
-    }
-
-    pub(super) fn check_limits(&self) {
-        let (size, pending, latest) = {
-            let parts = self.parts.borrow();
-            (
-                parts.size_bytes(),
-                parts.pending_bytes(),
-                parts.latest_bytes(),
-            )
-        };
-        if self.limit.borrow_mut().is_backlog_news(pending) {
-            self.tell(Event::Warning(Warning::Backlog {
-                pending_bytes: pending,
-            }));
-        }
-        // A recording that has fallen silent ends by itself, too.
-        let elapsed_ms = self.clock.borrow().elapsed_ms(now_ms());
-        if !self.state().is_capturing() {
+    /// Uploads the spool of a part, or the rest of it as a file of its own.
+    fn send(&self, sending: &Sending, rest: Option<Vec<Blob>>) {
+        let Some(part) = self.part(sending.part) else {
             return;
-        }
-        let (is_reached, is_full) = {
-            let limit = self.limit.borrow();
-            (
-                limit.is_reached(elapsed_ms, size, latest),
-                limit.is_part_full(latest),
-            )
         };
-        if is_reached {
-            self.news(Input::Stop(StopReason::LimitReached));
-        } else if is_full && self.remote.jobs.borrow().is_empty() {
-            self.tell(Event::Warning(Warning::Continued));
-            self.news(Input::Split);
+        let mime_type = self.read(|machine| machine.mime_type().unwrap_or_default().to_owned());
+        let begun = sending.begun.as_ref();
+        let start = match (&self.options.target, begun) {
+            (Target::Tus { endpoint }, _) => {
+                let filename = self.options.filename.clone() + "." + file_extension(&mime_type);
+                let continues = sending.continues.as_deref();
+                creation(endpoint, &filename, &mime_type, continues)
+            }
+            (Target::Server { .. }, Some(begun)) => begun.start(),
+            (Target::Server { .. }, None) => return,
+        };
+        part.spool.know(Fact::Type, &mime_type);
+        // The device keeps its copy of a rest as part of the recording that the server has ended.
+        if rest.is_none()
+            && let Some(begun) = begun
+        {
+            know(&part, begun);
+        }
+        let this = self.this.clone();
+        let number = part.number;
+        part.upload(
+            start,
+            rest,
+            Rc::clone(&self.credentials),
+            Checksums::new(&self.options.target),
+            upload_config(begun),
+            move |notice| {
+                if let Some(core) = this.upgrade() {
+                    core.apply(|machine, now| machine.handle_notice(now, number, notice));
+                }
+            },
+        );
+    }
+
+    /// Deletes the uploads of all parts, and those at `urls`.
+    fn discard(&self, mut urls: Vec<String>) {
+        for part in self.parts.take() {
+            let url = part.delete();
+            urls.retain(|it| url.as_ref() != Some(it));
+            part.spool.remove();
+        }
+        for url in urls {
+            self.delete(url);
         }
     }
 
-    /// The encoder gives nothing any more: no time is recorded, and what it has left is asked for.
-    pub(super) fn silent(&self, warning: Warning) {
-        self.tell(Event::Warning(warning));
-        // Chromium's encoder waits for sound that has ended, and gives the pictures when it is stopped.
-        if !self.audio_ended.get() {
-            self.clock.borrow_mut().silent(self.options.timeslice_ms);
+    fn delete(&self, url: String) {
+        let checksums = Checksums::new(&self.options.target);
+        Part::delete_upload(url, Rc::clone(&self.credentials), checksums);
+    }
+
+    fn leave_spools(&self) {
+        for part in self.parts.borrow().iter() {
+            part.spool.let_go();
         }
-        self.with_capture(Capture::request_data);
     }
 
-    /// The server takes no more than this.
-    pub(super) fn server_takes(&self, max_size_bytes: u64) {
-        self.limit.borrow_mut().server_takes(max_size_bytes);
+    pub(super) fn part(&self, number: usize) -> Option<Rc<Part>> {
+        let parts = self.parts.borrow();
+        parts.iter().find(|it| it.number == number).cloned()
     }
 
-    fn succeed(&self) {
-        self.rest();
-        let recorded_ms = self.recorded_ms();
-        self.parts.borrow_mut().complete(recorded_ms);
-        self.waiting.set(None);
-        self.report();
-        self.tell(Event::Done(Done {
-            recording_id: self.recording_id(),
-            upload_url: self.remote.url().unwrap_or_default(),
-            parts: self.remote.parts(),
-            recorded_ms,
-            size_bytes: self.parts.borrow().size_bytes(),
-            mime_type: self.mime_type().unwrap_or_default(),
+    fn with_part(&self, number: usize, call: impl FnOnce(&Part)) {
+        if let Some(part) = self.part(number) {
+            call(&part);
+        }
+    }
+
+    /// Calls into the upload under way.
+    fn with_first_part(&self, call: impl FnOnce(&Part)) {
+        let part = self.parts.borrow().first().cloned();
+        if let Some(part) = part {
+            call(&part);
+        }
+    }
+
+    // Server
+
+    /// Sends a request to our server and gives its answer to the machine.
+    fn request<F>(&self, send: impl AsyncFnOnce(Server) -> F + 'static)
+    where
+        F: FnOnce(&mut RecorderMachine, Now) + 'static,
+    {
+        let Target::Server { base, .. } = &self.options.target else {
+            return;
+        };
+        let this = self.this.clone();
+        let on_wait = move |ms: Option<u32>| {
+            this.upgrade()
+                .is_some_and(|core| core.apply(|machine, _| machine.handle_server_wait(ms)))
+        };
+        let server = Server::new(base.clone(), Rc::clone(&self.credentials));
+        let server = server.telling(Rc::new(on_wait));
+        let this = self.this.clone();
+        spawn_local(async move {
+            let answer = send(server).await;
+            if let Some(core) = this.upgrade() {
+                core.apply(answer);
+            }
+        });
+    }
+
+    // Page and device
+
+    fn watch(&self) {
+        if self.options.durable {
+            quota::persist();
+        }
+        if self.options.keep_awake {
+            self.wake_lock.replace(Some(WakeLock::new()));
+        }
+        let this = self.this.clone();
+        let tick = move || {
+            if let Some(core) = this.upgrade() {
+                core.tick();
+            }
+        };
+        // Timers of hidden pages are late or do not fire.
+        let worker = Worker::shared(self.options.worker_url.as_deref());
+        self.ticks.replace(Some(match worker {
+            Some(worker) => Ticks::Worker(worker.ticking(tick)),
+            None => Ticks::Page(Interval::new(TICK_MS, tick)),
         }));
     }
 
-    /// A page that is put away may never run again: what the encoder has should be on its way by then.
+    fn tick(&self) {
+        self.with_first_part(Part::tick);
+        rest::read_waiting(self);
+        let stopped = {
+            let source = self.source.borrow();
+            let source = source.as_ref();
+            // The recorder handles it only while it captures, and asks again until then.
+            source
+                .filter(|_| self.read(|machine| machine.state().is_capturing()))
+                .filter(|it| it.was_stopped())
+                .map(OpenSource::end_reason)
+        };
+        self.apply(|machine, now| machine.handle_tick(now, stopped, is_hidden()));
+    }
+
     fn watch_page(&self) {
         let this = self.this.clone();
         let hidden = move |event: &web_sys::Event| {
-            let leaving = event.type_() == "pagehide";
-            let hidden = is_hidden();
+            let is_closing = event.type_() == "pagehide";
+            let is_hidden = is_hidden();
             let Some(core) = this.upgrade() else { return };
-            if leaving {
-                core.remote.page_goes();
-            } else {
-                core.remote.page_leaves(hidden);
-            }
-            if leaving || hidden {
-                core.with_capture(Capture::request_data);
+            core.with_first_part(|part| {
+                if is_closing {
+                    part.page_closes();
+                } else {
+                    part.page_hides(is_hidden);
+                }
+            });
+            if is_closing || is_hidden {
+                core.apply(|machine, _| machine.handle_page_leaving());
             }
         };
         self.page.replace(vec![
@@ -357,97 +522,73 @@ impl Core {
         ]);
     }
 
-    /// Does something with the encoder, if there is one. It answers later, never from within.
-    pub(super) fn with_capture(&self, call: impl FnOnce(&Capture)) {
-        if let Some(capture) = self.capture.borrow().as_ref() {
-            call(capture);
-        }
-    }
-
-    fn release(&self) {
-        self.watch.sleep();
-        self.capture.take();
-        self.source.take();
-    }
-
-    /// Whether the recording should survive a crash of the page.
-    pub(super) fn is_durable_wanted(&self) -> bool {
-        self.options.durable
-    }
-
-    /// Nothing is left to be watched.
-    fn rest(&self) {
-        self.former.take();
-        self.watch.end();
+    fn unwatch(&self) {
+        self.encoders.take();
+        self.ticks.take();
         self.page.take();
     }
 
-    pub(super) fn tell(&self, event: Event) {
-        self.hub.tell(event);
+    fn check_storage(&self) {
+        let this = self.this.clone();
+        spawn_local(async move {
+            let left_bytes = quota::left_bytes().await;
+            if let (Some(core), Some(left_bytes)) = (this.upgrade(), left_bytes) {
+                core.apply(|machine, _| machine.handle_free_space(left_bytes));
+            }
+        });
     }
 
-    /// Tells the listeners how far it is.
-    pub(super) fn report(&self) {
-        self.reported.set(true);
-        self.tell(Event::Progress(self.progress()));
-    }
-
-    /// Tells them that time passes, if nothing else has.
-    pub(super) fn report_time(&self) {
-        if !self.reported.replace(false) {
-            self.tell(Event::Progress(self.progress()));
+    /// Releases everything and leaves the server as it is, because the handle was dropped.
+    pub(super) fn close(&self) {
+        self.wake_lock.take();
+        self.unwatch();
+        self.source.take();
+        for part in self.parts.borrow().iter() {
+            part.cancel();
         }
-    }
-
-    /// The handle was dropped.
-    pub(super) fn let_go(&self) {
-        self.release();
-        self.rest();
-        self.remote.cancel();
-    }
-
-    pub(super) fn state(&self) -> State {
-        self.machine.borrow().state()
+        self.leave_spools();
     }
 
     pub(super) fn progress(&self) -> Progress {
-        let parts = self.parts.borrow();
-        Progress {
-            recorded_ms: self.recorded_ms(),
-            size_bytes: parts.size_bytes(),
-            safe_ms: parts.safe_ms(),
-            safe_bytes: parts.safe_bytes(),
-            pending_bytes: parts.pending_bytes(),
-            store: self.remote.store(),
-            waiting: self.waiting.get(),
-        }
+        let mut machine = self.machine.borrow_mut();
+        machine.handle_storage(self.storage());
+        machine.progress_at(now())
     }
 
-    fn recorded_ms(&self) -> u64 {
-        self.clock.borrow().recorded_ms(now_ms())
+    fn storage(&self) -> SpoolStorage {
+        let parts = self.parts.borrow();
+        parts
+            .last()
+            .map_or(SpoolStorage::Memory, |it| it.spool.store())
     }
 
     pub(super) fn stream(&self) -> Option<MediaStream> {
         self.source.borrow().as_ref().map(OpenSource::stream)
     }
 
-    pub(super) fn mime_type(&self) -> Option<String> {
-        self.mime_type.borrow().clone()
-    }
-
-    pub(super) fn recording_id(&self) -> Option<String> {
-        self.remote.recording_id()
-    }
-
-    pub(super) fn has_unsent(&self) -> bool {
-        match self.state() {
-            State::Idle | State::Starting | State::Done => false,
-            State::Recording | State::Paused | State::Stopping | State::Uploading => true,
-            State::Failed => self.remote.has_unsent(),
-        }
-    }
-
     pub(super) fn unsent(&self) -> Option<Blob> {
-        self.remote.unsent(&self.mime_type().unwrap_or_default())
+        let mime_type = self.read(|machine| machine.mime_type().unwrap_or_default().to_owned());
+        let blobs = Array::new();
+        for part in self.parts.borrow().iter() {
+            let spool = &part.spool;
+            if spool.start() < spool.end() {
+                blobs.push(&spool.slice(spool.start(), spool.end(), &mime_type)?.into());
+            }
+        }
+        // Each part is a file of its own; this is the first that is missing.
+        blobs.get(0).dyn_into().ok()
+    }
+}
+
+fn know(part: &Part, begun: &BegunUpload) {
+    part.spool.know(Fact::Session, &begun.session);
+    part.spool.know(Fact::Recording, &begun.recording);
+    part.spool.know(Fact::Upload, &begun.upload_url);
+}
+
+fn now() -> Now {
+    Now {
+        steady_ms: now_ms(),
+        wall_ms: whole(js_sys::Date::now()),
     }
 }

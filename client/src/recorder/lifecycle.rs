@@ -1,110 +1,85 @@
-//! What a recorder does next: pure, so that every order of events can be tried without a browser.
+//! Lifecycle of a recorder, from start to done or failed.
 
 use std::collections::VecDeque;
 
 use crate::{RecorderError, State, StopReason};
 
-/// Something the recorder was asked to do or heard of.
+/// Call or event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Input {
-    /// Begin.
+pub(super) enum Input {
     Start,
-    /// The server knows of the recording.
+    /// The server has begun the recording.
     Prepared,
-    /// The encoder runs.
     CaptureStarted,
-    /// Make time stand still.
     Pause,
-    /// Let time go on.
     Resume,
-    /// Continue with a fresh encoder as a further part of the recording.
-    Split,
-    /// End it for this reason.
     Stop(StopReason),
-    /// The encoder has given out its last byte, asked to or not. The reason is for when it was not.
+    /// The encoder has emitted its last byte. The reason applies if it was not asked to stop.
     CaptureStopped(StopReason),
-    /// The same, but it has not given a single byte.
+    /// The encoder has stopped without emitting a byte.
     CapturedNothing(StopReason),
-    /// The server was told that recording has ended, or could not be told.
+    /// The server was told that recording has ended, or the attempt failed.
     StopAnnounced,
-    /// The server holds everything.
+    /// The server holds all bytes.
     UploadDone,
-    /// The upload cannot go on.
     UploadFailed(RecorderError),
-    /// It could not begin.
     CannotStart(RecorderError),
-    /// Discard it.
     Abort,
 }
 
-/// Something for the adapter to do. Order matters.
+/// Step that an input leads to, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Tell the server that a recording begins; ends in [`Input::Prepared`] or [`Input::CannotStart`].
+pub(super) enum Action {
+    /// Begin the recording on the server; answered by [`Input::Prepared`] or [`Input::CannotStart`].
     Prepare,
-    /// Start the encoder; ends in [`Input::CaptureStarted`] or [`Input::CannotStart`].
+    /// Start the encoder; answered by [`Input::CaptureStarted`] or [`Input::CannotStart`].
     StartCapture,
-    /// Start to upload what the encoder gives out.
     BeginUpload,
-    /// Halt the encoder.
     PauseCapture,
-    /// Let the encoder go on.
     ResumeCapture,
-    /// Stop the encoder and start a fresh one on the same source, halted while the recording is paused. The last bytes
-    /// of the old one belong to the part before. Without a fresh one it ends in [`Input::CaptureStopped`].
-    SplitCapture,
-    /// Stop the encoder; ends in [`Input::CaptureStopped`].
+    /// Stop the encoder; answered by [`Input::CaptureStopped`].
     StopCapture,
-    /// Tell the server that recording has ended; ends in [`Input::StopAnnounced`].
+    /// Tell the server that recording has ended; answered by [`Input::StopAnnounced`].
     AnnounceStop,
-    /// Let go of camera, screen and encoder.
+    /// Release camera, screen and encoder.
     ReleaseSource,
-    /// Declare the length; the upload ends when the rest has arrived.
+    /// Declare the upload's length; the upload ends when the remaining bytes have arrived.
     EndUpload,
-    /// Cancel what is under way and delete what the server has.
+    /// Cancel requests under way and delete the recording on the server.
     Discard,
-    /// Tell the listeners of the new state.
     Entered(State),
-    /// Tell the listeners that recording has ended.
     Stopped(StopReason),
-    /// Tell the listeners that the server holds everything.
     Succeeded,
-    /// Tell the listeners that it failed.
     Failed(RecorderError),
 }
 
-/// The recorder's state machine: inputs in with [`handle`](Self::handle), actions out with
-/// [`poll`](Self::poll) until there are none.
+/// Inputs in with [`handle`](Self::handle), actions out with [`poll`](Self::poll) until there are none.
 #[derive(Debug, Default)]
-pub(crate) struct Machine {
+pub(super) struct Lifecycle {
     state: State,
-    /// The encoder has given out its last byte.
+    /// The encoder has emitted its last byte.
     captured: bool,
-    /// The server was told of the end, or could not be told.
+    /// [`Input::StopAnnounced`] was handled.
     announced: bool,
-    /// Why the upload failed while the encoder was still giving out its last bytes. They are waited for, so
-    /// that the person can save everything there is.
+    /// Failure of the upload while the encoder was emitting its last bytes. The machine waits for them, so that the
+    /// user can save everything.
     failure: Option<RecorderError>,
     actions: VecDeque<Action>,
 }
 
-impl Machine {
-    /// Where it is.
-    pub(crate) fn state(&self) -> State {
+impl Lifecycle {
+    pub(super) fn state(&self) -> State {
         self.state
     }
 
-    /// What to do next, if anything.
-    pub(crate) fn poll(&mut self) -> Option<Action> {
+    pub(super) fn poll(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Takes an input.
-    ///
     /// # Errors
-    /// [`RecorderError::WrongState`] for a call that does not fit the state. News that comes too late is
-    /// ignored instead: nobody can do anything about its order.
-    pub(crate) fn handle(&mut self, input: Input) -> Result<(), RecorderError> {
+    /// [`RecorderError::WrongState`] for a call that does not fit the state. Late events are ignored, because the caller
+    /// does not control their order.
+    pub(super) fn handle(&mut self, input: Input) -> Result<(), RecorderError> {
         match (self.state, input) {
             (State::Idle, Input::Start) => {
                 self.enter(State::Starting);
@@ -123,12 +98,11 @@ impl Machine {
                 self.push(Action::ResumeCapture);
                 self.enter(State::Recording);
             }
-            (State::Recording | State::Paused, Input::Split) => self.push(Action::SplitCapture),
             (_, Input::Start | Input::Pause | Input::Resume) | (State::Idle, Input::Stop(_)) => {
                 return Err(RecorderError::WrongState(self.state));
             }
 
-            // Nothing has been recorded yet, so there is nothing to keep.
+            // No byte has been recorded, so the recording is discarded.
             (State::Starting, Input::Stop(reason)) => {
                 let asked = matches!(reason, StopReason::User | StopReason::SessionEnded);
                 self.discard(if asked {
@@ -149,7 +123,7 @@ impl Machine {
                 self.captured();
             }
             (State::Stopping, Input::CaptureStopped(_)) => self.captured(),
-            // An empty recording would be a promise that nobody can keep.
+            // An empty recording is not kept.
             (State::Recording | State::Paused, Input::CapturedNothing(reason)) => {
                 self.push(Action::Stopped(reason));
                 self.discard(RecorderError::Empty);
@@ -182,7 +156,7 @@ impl Machine {
         self.enter(State::Stopping);
         self.push(Action::StopCapture);
         self.push(Action::Stopped(reason));
-        // With the upload gone the server needs no telling.
+        // A failed upload has ended on the server already.
         if self.failure.is_none() {
             self.push(Action::AnnounceStop);
         }

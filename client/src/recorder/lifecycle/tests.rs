@@ -2,51 +2,51 @@ use super::*;
 
 const TO_RECORDING: [Input; 3] = [Input::Start, Input::Prepared, Input::CaptureStarted];
 
-/// A machine that has taken `inputs`, its actions polled.
-fn after(inputs: impl IntoIterator<Item = Input>) -> Machine {
-    let mut machine = Machine::default();
+/// Lifecycle after `inputs`, with all actions polled.
+fn after(inputs: impl IntoIterator<Item = Input>) -> Lifecycle {
+    let mut lifecycle = Lifecycle::default();
     for input in inputs {
-        machine.handle(input).expect("an input that fits");
-        while machine.poll().is_some() {}
+        lifecycle.handle(input).expect("an input that fits");
+        while lifecycle.poll().is_some() {}
     }
-    machine
+    lifecycle
 }
 
-/// Gives `input` to `machine` and compares the actions that follow.
+/// Compares the actions that `input` leads to.
 #[track_caller]
-fn check(machine: &mut Machine, input: Input, expected: &[Action]) {
-    machine.handle(input).expect("an input that fits");
-    let actions: Vec<_> = std::iter::from_fn(|| machine.poll()).collect();
+fn check(lifecycle: &mut Lifecycle, input: Input, expected: &[Action]) {
+    lifecycle.handle(input).expect("an input that fits");
+    let actions: Vec<_> = std::iter::from_fn(|| lifecycle.poll()).collect();
     assert_eq!(actions, expected);
 }
 
 #[test]
-fn an_ordinary_recording() {
+fn ordinary_recording_passes_all_states() {
     use Action::*;
-    let mut machine = Machine::default();
+    let mut lifecycle = Lifecycle::default();
     check(
-        &mut machine,
+        &mut lifecycle,
         Input::Start,
         &[Entered(State::Starting), Prepare],
     );
-    check(&mut machine, Input::Prepared, &[StartCapture]);
+    check(&mut lifecycle, Input::Prepared, &[StartCapture]);
     check(
-        &mut machine,
+        &mut lifecycle,
         Input::CaptureStarted,
         &[Entered(State::Recording), BeginUpload],
     );
     check(
-        &mut machine,
+        &mut lifecycle,
         Input::Pause,
         &[PauseCapture, Entered(State::Paused)],
     );
     check(
-        &mut machine,
+        &mut lifecycle,
         Input::Resume,
         &[ResumeCapture, Entered(State::Recording)],
     );
     check(
-        &mut machine,
+        &mut lifecycle,
         Input::Stop(StopReason::User),
         &[
             Entered(State::Stopping),
@@ -55,41 +55,41 @@ fn an_ordinary_recording() {
             AnnounceStop,
         ],
     );
-    check(&mut machine, Input::StopAnnounced, &[]);
+    check(&mut lifecycle, Input::StopAnnounced, &[]);
     check(
-        &mut machine,
+        &mut lifecycle,
         Input::CaptureStopped(StopReason::TrackEnded),
         &[ReleaseSource, Entered(State::Uploading), EndUpload],
     );
     check(
-        &mut machine,
+        &mut lifecycle,
         Input::UploadDone,
         &[Entered(State::Done), Succeeded],
     );
 }
 
 #[test]
-fn the_length_is_declared_only_once_the_server_was_told() {
-    let mut machine = after(TO_RECORDING);
-    machine
+fn length_is_declared_after_the_stop_was_announced() {
+    let mut lifecycle = after(TO_RECORDING);
+    lifecycle
         .handle(Input::Stop(StopReason::User))
         .expect("recording");
-    while machine.poll().is_some() {}
+    while lifecycle.poll().is_some() {}
     let stopped = Input::CaptureStopped(StopReason::TrackEnded);
     check(
-        &mut machine,
+        &mut lifecycle,
         stopped,
         &[Action::ReleaseSource, Action::Entered(State::Uploading)],
     );
-    check(&mut machine, Input::StopAnnounced, &[Action::EndUpload]);
+    check(&mut lifecycle, Input::StopAnnounced, &[Action::EndUpload]);
 }
 
 #[test]
-fn an_encoder_that_stops_by_itself_says_why() {
+fn encoder_stopping_unasked_stops_the_recording_with_its_reason() {
     use Action::*;
-    let mut machine = after(TO_RECORDING);
+    let mut lifecycle = after(TO_RECORDING);
     check(
-        &mut machine,
+        &mut lifecycle,
         Input::CaptureStopped(StopReason::SharingEnded),
         &[
             Entered(State::Stopping),
@@ -103,7 +103,7 @@ fn an_encoder_that_stops_by_itself_says_why() {
 }
 
 #[test]
-fn an_encoder_that_gave_nothing_is_no_success() {
+fn recording_without_bytes_fails_as_empty() {
     use Action::*;
     let nothing = Input::CapturedNothing(StopReason::TrackEnded);
     let discarded = [
@@ -112,69 +112,38 @@ fn an_encoder_that_gave_nothing_is_no_success() {
         Entered(State::Failed),
         Failed(RecorderError::Empty),
     ];
-    let mut machine = after(TO_RECORDING);
-    machine
+    let mut lifecycle = after(TO_RECORDING);
+    lifecycle
         .handle(Input::Stop(StopReason::User))
         .expect("recording");
-    while machine.poll().is_some() {}
-    check(&mut machine, nothing.clone(), &discarded);
-    check(&mut machine, Input::StopAnnounced, &[]);
+    while lifecycle.poll().is_some() {}
+    check(&mut lifecycle, nothing.clone(), &discarded);
+    check(&mut lifecycle, Input::StopAnnounced, &[]);
 
-    let mut machine = after(TO_RECORDING);
+    let mut lifecycle = after(TO_RECORDING);
     let mut expected = vec![Stopped(StopReason::TrackEnded)];
     expected.extend(discarded);
-    check(&mut machine, nothing, &expected);
+    check(&mut lifecycle, nothing, &expected);
 }
 
 #[test]
-fn split_restarts_the_encoder_while_capturing_and_never_else() {
-    let mut machine = after(TO_RECORDING);
-    check(&mut machine, Input::Split, &[Action::SplitCapture]);
-    // The fresh encoder has started: that is no news.
-    check(&mut machine, Input::CaptureStarted, &[]);
-    assert_eq!(machine.state(), State::Recording);
-    machine.handle(Input::Pause).expect("recording");
-    while machine.poll().is_some() {}
-    check(&mut machine, Input::Split, &[Action::SplitCapture]);
-    assert_eq!(machine.state(), State::Paused);
-
-    for inputs in [
-        &[][..],
-        &[Input::Start],
-        &[Input::Start, Input::Prepared],
-        &[
-            Input::Start,
-            Input::Prepared,
-            Input::CaptureStarted,
-            Input::Stop(StopReason::User),
-        ],
-        &[Input::Start, Input::Abort],
-    ] {
-        let mut machine = after(inputs.iter().cloned());
-        let state = machine.state();
-        check(&mut machine, Input::Split, &[]);
-        assert_eq!(machine.state(), state);
-    }
-}
-
-#[test]
-fn the_first_reason_counts() {
-    let mut machine = after(TO_RECORDING);
-    machine
+fn second_stop_does_not_change_the_reason() {
+    let mut lifecycle = after(TO_RECORDING);
+    lifecycle
         .handle(Input::Stop(StopReason::LimitReached))
         .expect("recording");
-    while machine.poll().is_some() {}
-    check(&mut machine, Input::Stop(StopReason::User), &[]);
-    assert_eq!(machine.state(), State::Stopping);
+    while lifecycle.poll().is_some() {}
+    check(&mut lifecycle, Input::Stop(StopReason::User), &[]);
+    assert_eq!(lifecycle.state(), State::Stopping);
 }
 
 #[test]
-fn a_failed_upload_still_waits_for_the_last_bytes() {
+fn failed_upload_waits_for_the_last_bytes() {
     use Action::*;
-    let mut machine = after(TO_RECORDING);
+    let mut lifecycle = after(TO_RECORDING);
     let gone = RecorderError::Upload("Gone.".to_owned());
     check(
-        &mut machine,
+        &mut lifecycle,
         Input::UploadFailed(gone.clone()),
         &[
             Entered(State::Stopping),
@@ -184,44 +153,44 @@ fn a_failed_upload_still_waits_for_the_last_bytes() {
     );
     let stopped = Input::CaptureStopped(StopReason::TrackEnded);
     check(
-        &mut machine,
+        &mut lifecycle,
         stopped,
         &[ReleaseSource, Entered(State::Failed), Failed(gone)],
     );
 }
 
 #[test]
-fn a_failure_while_the_rest_is_sent_is_final() {
-    let mut machine = after(TO_RECORDING);
-    machine
+fn failure_while_uploading_is_final() {
+    let mut lifecycle = after(TO_RECORDING);
+    lifecycle
         .handle(Input::CaptureStopped(StopReason::TrackEnded))
         .expect("recording");
-    while machine.poll().is_some() {}
+    while lifecycle.poll().is_some() {}
     let error = RecorderError::SignedOut;
     let failed = [
         Action::Entered(State::Failed),
         Action::Failed(error.clone()),
     ];
-    check(&mut machine, Input::UploadFailed(error), &failed);
-    check(&mut machine, Input::UploadDone, &[]);
-    check(&mut machine, Input::Abort, &[]);
+    check(&mut lifecycle, Input::UploadFailed(error), &failed);
+    check(&mut lifecycle, Input::UploadDone, &[]);
+    check(&mut lifecycle, Input::Abort, &[]);
 }
 
 #[test]
-fn what_never_began_is_discarded() {
+fn stop_while_starting_discards() {
     #[track_caller]
     fn discarded(input: Input, error: RecorderError) {
         for before in 1..3 {
-            let mut machine = after(TO_RECORDING.into_iter().take(before));
+            let mut lifecycle = after(TO_RECORDING.into_iter().take(before));
             let expected = [
                 Action::ReleaseSource,
                 Action::Discard,
                 Action::Entered(State::Failed),
                 Action::Failed(error.clone()),
             ];
-            check(&mut machine, input.clone(), &expected);
-            check(&mut machine, Input::Prepared, &[]);
-            check(&mut machine, Input::CaptureStarted, &[]);
+            check(&mut lifecycle, input.clone(), &expected);
+            check(&mut lifecycle, Input::Prepared, &[]);
+            check(&mut lifecycle, Input::CaptureStarted, &[]);
         }
     }
     discarded(Input::Stop(StopReason::User), RecorderError::Aborted);
@@ -241,12 +210,15 @@ fn what_never_began_is_discarded() {
 }
 
 #[test]
-fn calls_that_do_not_fit_are_refused_and_change_nothing() {
+fn call_in_the_wrong_state_is_refused_and_changes_nothing() {
     #[track_caller]
     fn refused(before: usize, input: Input, state: State) {
-        let mut machine = after(TO_RECORDING.into_iter().take(before));
-        assert_eq!(machine.handle(input), Err(RecorderError::WrongState(state)));
-        assert_eq!((machine.poll(), machine.state()), (None, state));
+        let mut lifecycle = after(TO_RECORDING.into_iter().take(before));
+        assert_eq!(
+            lifecycle.handle(input),
+            Err(RecorderError::WrongState(state))
+        );
+        assert_eq!((lifecycle.poll(), lifecycle.state()), (None, state));
     }
     refused(0, Input::Stop(StopReason::User), State::Idle);
     refused(0, Input::Pause, State::Idle);
@@ -256,9 +228,9 @@ fn calls_that_do_not_fit_are_refused_and_change_nothing() {
     refused(3, Input::Start, State::Recording);
 }
 
-/// Every sequence of five inputs: never an action after the last one, at most one end of each kind.
+/// Tries every sequence of five inputs: no action follows the final one, and each kind of end occurs at most once.
 #[test]
-fn no_order_of_inputs_breaks_the_rules() {
+fn every_order_of_five_inputs_ends_at_most_once() {
     let error = || RecorderError::Upload("x".to_owned());
     let inputs = [
         Input::Start,
@@ -266,7 +238,6 @@ fn no_order_of_inputs_breaks_the_rules() {
         Input::CaptureStarted,
         Input::Pause,
         Input::Resume,
-        Input::Split,
         Input::Stop(StopReason::User),
         Input::CaptureStopped(StopReason::TrackEnded),
         Input::StopAnnounced,
@@ -277,19 +248,19 @@ fn no_order_of_inputs_breaks_the_rules() {
     ];
     for prefix in 0..=TO_RECORDING.len() {
         for mut number in 0..inputs.len().pow(5) {
-            let mut machine = after(TO_RECORDING.into_iter().take(prefix));
+            let mut lifecycle = after(TO_RECORDING.into_iter().take(prefix));
             let mut seen = Vec::new();
             for _ in 0..5 {
-                // A refused call is as good a step as any: it must change nothing.
-                let _refused = machine.handle(inputs[number % inputs.len()].clone());
+                // A refused call counts as a step, because it must change nothing.
+                let _refused = lifecycle.handle(inputs[number % inputs.len()].clone());
                 number /= inputs.len();
-                seen.extend(std::iter::from_fn(|| machine.poll()));
+                seen.extend(std::iter::from_fn(|| lifecycle.poll()));
             }
             let count =
                 |wanted: fn(&Action) -> bool| seen.iter().filter(|action| wanted(action)).count();
             let last = |action: &Action| matches!(action, Action::Succeeded | Action::Failed(_));
             let ends = seen.iter().filter(|action| last(action)).count();
-            assert_eq!(ends, usize::from(machine.state().is_final()), "{seen:?}");
+            assert_eq!(ends, usize::from(lifecycle.state().is_final()), "{seen:?}");
             assert!(ends == 0 || seen.last().is_some_and(last), "{seen:?}");
             assert!(
                 count(|it| matches!(it, Action::Stopped(_))) <= 1,

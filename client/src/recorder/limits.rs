@@ -1,10 +1,10 @@
-//! When to stop or to warn, by size and length.
+//! Limits of length and size, and the warning of a backlog.
 
 use crate::Options;
 
-/// Decides when a recording has become as long or as large as it may, and when too much of it waits here.
+/// Limits of the recording and of each upload.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Limit {
+pub(super) struct Limits {
     max_duration_ms: Option<u64>,
     max_size_bytes: Option<u64>,
     /// Largest upload that the server accepts, in bytes.
@@ -13,16 +13,16 @@ pub(crate) struct Limit {
     backlog_reported: bool,
 }
 
-/// Room for what the encoder still gives out between the decision to stop and the stop.
+/// Reserve for chunks that the encoder emits between the decision to stop and the stop.
 const FINAL_CHUNKS: u64 = 3;
 const MARGIN_BYTES: u64 = 64 * 1024;
-/// This fraction before the limit of an upload a further part is begun.
+/// A further part begins this fraction (1/20) before the limit of an upload.
 const EARLY: u64 = 20;
-/// From here on waiting bytes are worth a warning: minutes of recording at the usual rate.
+/// Pending bytes that are reported: minutes of recording at the usual rate.
 const BACKLOG_BYTES: u64 = 64 * 1024 * 1024;
 
-impl Limit {
-    pub(crate) fn new(options: &Options) -> Self {
+impl Limits {
+    pub(super) fn new(options: &Options) -> Self {
         Self {
             max_duration_ms: options.max_duration_ms,
             max_size_bytes: options.max_size_bytes,
@@ -30,26 +30,26 @@ impl Limit {
         }
     }
 
-    /// The server takes no more than this many bytes in one upload.
-    pub(crate) fn server_takes(&mut self, max_part_bytes: u64) {
+    /// Sets the largest upload that the server accepts.
+    pub(super) fn server_takes(&mut self, max_part_bytes: u64) {
         self.max_part_bytes = Some(max_part_bytes);
     }
 
-    /// A chunk of this size came.
-    pub(crate) fn saw_chunk(&mut self, bytes: u64) {
+    /// Notes the size of a chunk, for the reserve.
+    pub(super) fn saw_chunk(&mut self, bytes: u64) {
         self.largest_chunk_bytes = self.largest_chunk_bytes.max(bytes);
     }
 
-    /// Whether to stop now, so that what the encoder still gives out fits into the recording, whose size is `size_bytes`,
-    /// and into the upload of its part.
-    pub(crate) fn is_reached(&self, recorded_ms: u64, size_bytes: u64, part_bytes: u64) -> bool {
+    /// Whether to stop now, so that the last chunks fit into the recording of `size_bytes` and into the upload of its
+    /// part.
+    pub(super) fn is_reached(&self, recorded_ms: u64, size_bytes: u64, part_bytes: u64) -> bool {
         self.max_duration_ms.is_some_and(|max| recorded_ms >= max)
             || self.is_full(self.max_size_bytes, size_bytes)
             || self.is_full(self.max_part_bytes, part_bytes)
     }
 
-    /// Whether to continue with a further part now: before the limit is reached, for beginning one takes a moment.
-    pub(crate) fn is_part_full(&self, part_bytes: u64) -> bool {
+    /// Whether to continue in a further part now. Before the limit is reached, because beginning a part takes time.
+    pub(super) fn is_part_full(&self, part_bytes: u64) -> bool {
         let Some(max) = self.max_part_bytes else {
             return false;
         };
@@ -58,14 +58,14 @@ impl Limit {
     }
 
     fn is_full(&self, max: Option<u64>, bytes: u64) -> bool {
-        let room = FINAL_CHUNKS
+        let reserve = FINAL_CHUNKS
             .saturating_mul(self.largest_chunk_bytes)
             .saturating_add(MARGIN_BYTES);
-        max.is_some_and(|max| bytes.saturating_add(room) >= max)
+        max.is_some_and(|max| bytes.saturating_add(reserve) >= max)
     }
 
-    /// Whether to warn of so many waiting bytes. Once, and again only after at least half of them went away.
-    pub(crate) fn is_backlog_news(&mut self, pending_bytes: u64) -> bool {
+    /// Whether to report so many pending bytes: once, and again after they have fallen below half.
+    pub(super) fn is_backlog_news(&mut self, pending_bytes: u64) -> bool {
         let news = pending_bytes >= BACKLOG_BYTES && !self.backlog_reported;
         if news {
             self.backlog_reported = true;
@@ -81,8 +81,8 @@ mod tests {
     use super::*;
     use crate::Target;
 
-    fn limit(max_duration_ms: Option<u64>, max_size_bytes: Option<u64>) -> Limit {
-        Limit::new(&Options {
+    fn limit(max_duration_ms: Option<u64>, max_size_bytes: Option<u64>) -> Limits {
+        Limits::new(&Options {
             max_duration_ms,
             max_size_bytes,
             ..Options::new(Target::server(""))
@@ -90,19 +90,19 @@ mod tests {
     }
 
     #[test]
-    fn without_limits_nothing_is_reached() {
+    fn recording_without_limits_never_reaches_one() {
         assert!(!limit(None, None).is_reached(u64::MAX, u64::MAX, u64::MAX));
     }
 
     #[test]
-    fn a_length_is_reached_exactly() {
+    fn length_limit_is_exact() {
         let limit = limit(Some(60_000), None);
         assert!(!limit.is_reached(59_999, 0, 0));
         assert!(limit.is_reached(60_000, 0, 0));
     }
 
     #[test]
-    fn the_last_chunks_still_fit() {
+    fn size_limit_reserves_the_last_chunks() {
         let mut limit = limit(None, Some(10_000_000));
         limit.saw_chunk(1_000_000);
         limit.saw_chunk(10);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_is_news_once_per_rise() {
+    fn backlog_is_reported_once_per_rise() {
         let mut limit = limit(None, None);
         assert!(!limit.is_backlog_news(BACKLOG_BYTES - 1));
         assert!(limit.is_backlog_news(BACKLOG_BYTES));

@@ -1,97 +1,94 @@
-//! Notices what no event tells: an encoder that has fallen silent, and a device that slept.
+//! Detects a silent encoder and a device that slept. No event reports either.
 
-/// After so long without bytes something is wrong, however rarely a browser hands them over.
+/// Silence that is reported. Browsers in working order emit bytes far more often.
 const SILENCE_MS: u64 = 8_000;
-/// After so long it is worth a look at what is being recorded. Encoders in order give bytes every second.
+/// Silence after which the canvas is examined.
 const QUIET_MS: u64 = 2_000;
-/// Ticks come four times a second, from a worker in hidden pages: a gap this long is no busy machine.
+/// Ticks come four times a second, in hidden pages from a worker. A longer gap is no busy machine.
 const SLEEP_MS: u64 = 15_000;
 
-/// What the watchdog has noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Alarm {
-    /// No bytes for a moment, which may mean nothing. Once for each silence.
+pub(super) enum Alarm {
+    /// A short silence, which may be harmless. Once per silence.
     Quiet,
-    /// No bytes for so long. Once for each silence.
-    Silent {
-        /// In milliseconds.
-        silent_ms: u64,
-    },
-    /// There were no ticks for so long.
-    Slept {
-        /// In milliseconds.
-        asleep_ms: u64,
-    },
+    /// A long silence. Once per silence.
+    Silent { silent_ms: u64 },
+    /// No tick came for so long.
+    Slept { asleep_ms: u64 },
 }
 
-/// Fed with bytes and ticks. Times are milliseconds of the wall clock: other clocks stand still while a device
-/// sleeps. A step backwards counts as no time.
+/// Times are milliseconds of the wall clock, because other clocks stop while a device sleeps. A step backwards counts as
+/// no time.
 #[derive(Debug)]
-pub(crate) struct Watchdog {
+pub(super) struct Watchdog {
     silence_ms: u64,
-    heard_ms: u64,
-    ticked_ms: u64,
-    told: Told,
-    /// The next bytes are the answer to a question of ours.
-    asked: bool,
+    last_bytes_ms: u64,
+    last_tick_ms: u64,
+    reported: Reported,
+    /// The encoder was asked for its remaining bytes; the next bytes are the answer.
+    is_asked: bool,
 }
 
-/// What was told of the silence that goes on.
+/// Alarm of the current silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Told {
+enum Reported {
     Nothing,
     Quiet,
     Silent,
 }
 
 impl Watchdog {
-    /// For an encoder that is asked for bytes every `timeslice_ms`, from `now_ms` on.
-    pub(crate) fn new(timeslice_ms: u32, now_ms: u64) -> Self {
+    /// Watches an encoder that is asked for bytes every `timeslice_ms`.
+    pub(super) fn new(timeslice_ms: u32, now_ms: u64) -> Self {
         Self {
             silence_ms: SILENCE_MS.max(u64::from(timeslice_ms) * 3),
-            heard_ms: now_ms,
-            ticked_ms: now_ms,
-            told: Told::Nothing,
-            asked: false,
+            last_bytes_ms: now_ms,
+            last_tick_ms: now_ms,
+            reported: Reported::Nothing,
+            is_asked: false,
         }
     }
 
-    /// The encoder works, or stands still because it was told to.
-    pub(crate) fn heard(&mut self, now_ms: u64) {
-        self.heard_ms = now_ms;
-        self.told = Told::Nothing;
+    /// The encoder works, or is paused.
+    pub(super) fn heard(&mut self, now_ms: u64) {
+        self.last_bytes_ms = now_ms;
+        self.reported = Reported::Nothing;
     }
 
-    /// A chunk came. Whether it shows that the encoder works: what it gives when it is asked in a silence is what it had
-    /// left from before.
-    pub(crate) fn chunk(&mut self, now_ms: u64, is_empty: bool) -> bool {
-        let works = !is_empty && !std::mem::take(&mut self.asked);
+    /// Notes a chunk and returns whether it shows that the encoder works. Bytes that it emits because it was asked
+    /// during a silence were left from before.
+    pub(super) fn chunk(&mut self, now_ms: u64, is_empty: bool) -> bool {
+        let works = !is_empty && !std::mem::take(&mut self.is_asked);
         if works {
             self.heard(now_ms);
         }
         works
     }
 
-    /// It is known that no bytes will come; whether that is news. The encoder is to be asked for what it has left.
-    pub(crate) fn silence(&mut self) -> bool {
-        let is_news = self.told < Told::Silent;
-        self.told = Told::Silent;
-        self.asked |= is_news;
-        is_news
+    /// Notes that the encoder is silent. Returns whether this was not reported before; the caller then asks the encoder
+    /// for its remaining bytes.
+    pub(super) fn silence(&mut self) -> bool {
+        let is_new = self.reported < Reported::Silent;
+        self.reported = Reported::Silent;
+        self.is_asked |= is_new;
+        is_new
     }
 
-    /// Time passed.
-    pub(crate) fn tick(&mut self, now_ms: u64) -> Option<Alarm> {
-        let gap = now_ms.saturating_sub(self.ticked_ms);
-        self.ticked_ms = now_ms;
+    pub(super) fn is_silent(&self) -> bool {
+        self.reported == Reported::Silent
+    }
+
+    pub(super) fn tick(&mut self, now_ms: u64) -> Option<Alarm> {
+        let gap = now_ms.saturating_sub(self.last_tick_ms);
+        self.last_tick_ms = now_ms;
         if gap >= SLEEP_MS {
-            // Asleep nobody speaks.
+            // Sleep is no silence.
             self.heard(now_ms);
             return Some(Alarm::Slept { asleep_ms: gap });
         }
-        let silent_ms = now_ms.saturating_sub(self.heard_ms);
-        if silent_ms >= QUIET_MS && self.told < Told::Quiet {
-            self.told = Told::Quiet;
+        let silent_ms = now_ms.saturating_sub(self.last_bytes_ms);
+        if silent_ms >= QUIET_MS && self.reported < Reported::Quiet {
+            self.reported = Reported::Quiet;
             return Some(Alarm::Quiet);
         }
         if silent_ms >= self.silence_ms && self.silence() {
@@ -105,7 +102,7 @@ impl Watchdog {
 mod tests {
     use super::*;
 
-    /// Ticks every quarter of a second from `from` up to `to`; what was noticed and when.
+    /// Ticks every 250 ms and returns the alarms with their times.
     fn tick(watchdog: &mut Watchdog, from: u64, to: u64) -> Vec<(u64, Alarm)> {
         (from..=to)
             .step_by(250)
@@ -114,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_told_once_and_again_when_it_comes_again() {
+    fn every_silence_is_reported_once() {
         let mut watchdog = Watchdog::new(1_000, 1_000_000);
         let silent_ms = 8_000;
         let expected = [
@@ -131,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoder_that_is_asked_rarely_may_be_silent_for_longer() {
+    fn long_timeslice_raises_the_silence_limit() {
         let mut watchdog = Watchdog::new(60_000, 0);
         assert_eq!(tick(&mut watchdog, 0, 179_750), [(2_000, Alarm::Quiet)]);
         let silent_ms = 180_000;
@@ -139,11 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_over_is_no_sign_of_life() {
+    fn bytes_left_from_before_do_not_end_the_silence() {
         let mut watchdog = Watchdog::new(1_000, 0);
         assert!(watchdog.chunk(1_000, false));
         assert_eq!(tick(&mut watchdog, 1_250, 11_000).len(), 2);
-        // Browsers may give nothing, and often. Then the answer, and nothing after it.
+        // Empty chunks are common in browsers. Then comes the answer, and nothing after it.
         assert!(!watchdog.chunk(11_100, true));
         assert!(!watchdog.chunk(11_200, false));
         assert!(!watchdog.chunk(12_000, true));
@@ -156,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_that_is_known_is_no_news() {
+    fn known_silence_is_not_reported_again() {
         let mut watchdog = Watchdog::new(1_000, 0);
         assert_eq!(tick(&mut watchdog, 250, 2_000), [(2_000, Alarm::Quiet)]);
         assert!(watchdog.silence());
@@ -165,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn sleep_is_no_silence() {
+    fn sleep_is_not_reported_as_silence() {
         let mut watchdog = Watchdog::new(1_000, 0);
         assert_eq!(watchdog.tick(250), None);
         let asleep_ms = 3_600_000;
@@ -178,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_alarms_nobody() {
+    fn clock_set_back_raises_no_alarm() {
         let mut watchdog = Watchdog::new(1_000, 100_000);
         assert_eq!(tick(&mut watchdog, 50_000, 55_000), []);
     }

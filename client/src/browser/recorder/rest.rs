@@ -1,0 +1,81 @@
+//! Reads the bytes of a part that the server does not hold, as a file of their own.
+//!
+//! Few recordings need this, so the npm package fetches it with `later_bg.wasm`: everything here is reached through
+//! [`enable`] only.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use wasm_bindgen_futures::spawn_local;
+use web_sys::Blob;
+
+use super::super::continued_file::FrontMatter;
+use super::super::spool::Spool;
+use super::core::Core;
+use super::part::Part;
+use crate::recorder::RestRequest;
+
+type Read = fn(&Core, Rc<Part>, RestRequest);
+
+thread_local! {
+    static READ: Cell<Option<Read>> = const { Cell::new(None) };
+}
+
+/// Reads the rest of a part as soon as that is [enabled](enable).
+pub(super) fn read(core: &Core, part: Rc<Part>, request: RestRequest) {
+    #[cfg(not(feature = "js"))]
+    enable();
+    match READ.get() {
+        Some(read) => read(core, part, request),
+        None => core.rests.borrow_mut().push((part, request)),
+    }
+}
+
+/// Reads the rests that waited for [`enable`].
+pub(super) fn read_waiting(core: &Core) {
+    if let Some(read) = READ.get() {
+        for (part, request) in core.rests.take() {
+            read(core, part, request);
+        }
+    }
+}
+
+/// Lets recordings read rests.
+pub(crate) fn enable() {
+    // Without the black box the compiler finds the only function and calls it directly, which defeats the split.
+    let read: Read = read_now;
+    READ.set(Some(std::hint::black_box(read)));
+}
+
+fn read_now(core: &Core, part: Rc<Part>, request: RestRequest) {
+    let core = core.weak();
+    spawn_local(async move {
+        let blobs = blobs(&part, request).await;
+        let front = blobs.map(|blobs| {
+            let rest = part.spool.end() - request.from;
+            let front = Spool::of(0, blobs.iter().cloned()).end() - rest;
+            part.rest.replace(Some(blobs));
+            front
+        });
+        if let Some(core) = core.upgrade() {
+            core.apply(|machine, now| machine.handle_rest(now, part.number, front));
+        }
+    });
+}
+
+async fn blobs(part: &Part, request: RestRequest) -> Option<Vec<Blob>> {
+    let (from, end) = (request.from, part.spool.end());
+    let rest = part.spool.slice(from, end, "").filter(|_| from < end)?;
+    let head = part.front.borrow().clone().filter(|_| from > 0);
+    let front = match head {
+        Some(head) => FrontMatter::read(&head).await,
+        None => None,
+    };
+    let Some(front) = front else {
+        return Some(vec![rest]);
+    };
+    if request.may_be_picture && front.media_start(&rest).await.is_none() {
+        return None;
+    }
+    Some(front.with(rest).await)
+}

@@ -1,0 +1,26 @@
+//! Decisions of a recorder as one state machine without I/O: lifecycle, limits, watchdog, encoder restart, storage
+//! pressure, parts and their uploads. `browser::recorder` carries them out.
+
+mod acknowledgements;
+mod command;
+mod encoders;
+mod lifecycle;
+mod limits;
+mod machine;
+mod media_time;
+mod part_progress;
+mod recorded_clock;
+mod storage_pressure;
+mod tus;
+mod uploads;
+mod watchdog;
+
+#[cfg(target_arch = "wasm32")]
+pub(crate) use {
+    command::{Command, Now, TICK_MS},
+    encoders::EncoderId,
+    machine::RecorderMachine,
+    media_time::MediaTime,
+    tus::{creation, failure, last_segment, upload_config, waiting_for},
+    uploads::{BegunUpload, RestRequest, Sending},
+};

@@ -1,0 +1,79 @@
+//! Inputs and outputs of the recorder's state machine.
+
+use super::encoders::EncoderId;
+use super::uploads::{BeginRequest, BegunUpload, RestRequest, Sending};
+
+/// Interval of ticks.
+pub(crate) const TICK_MS: u32 = 250;
+
+/// Time of an input.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Now {
+    /// Monotonic time in ms.
+    pub(crate) steady_ms: f64,
+    /// Unix time in ms, which continues while the device sleeps.
+    pub(crate) wall_ms: u64,
+}
+
+/// Work for the adapter, to be carried out in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Create the spool of a part, which continues the recording of this id.
+    OpenPart(usize, Option<String>),
+    /// Answered by [`handle_begun`](super::machine::RecorderMachine::handle_begun).
+    BeginUpload(BeginRequest),
+    /// Answered by [`handle_encoder_running`](super::machine::RecorderMachine::handle_encoder_running) or [`handle_encoder_failed`](super::machine::RecorderMachine::handle_encoder_failed).
+    StartEncoder {
+        encoder: EncoderId,
+        /// Reopen the source, because the encoder in use is silent.
+        renew_source: bool,
+        is_paused: bool,
+    },
+    /// Use the reopened source from now on.
+    UseRenewedSource,
+    PauseEncoder(EncoderId),
+    ResumeEncoder(EncoderId),
+    /// Ask for the bytes that the encoder holds.
+    FlushEncoder(EncoderId),
+    /// Stop the encoder; its last bytes follow.
+    StopEncoder(EncoderId),
+    /// Stop the encoder and drop its bytes.
+    DropEncoder(EncoderId),
+    /// Release source and encoder.
+    ReleaseSource,
+    /// Upload the spool of a part.
+    SendPart(Sending),
+    /// Answered by [`handle_rest`](super::machine::RecorderMachine::handle_rest).
+    ReadRest(usize, RestRequest),
+    /// Upload the rest that was read.
+    SendRest(Sending),
+    /// No more bytes of the part follow.
+    EndPart(usize),
+    /// The server holds the part.
+    RemovePart(usize),
+    DeleteUpload(String),
+    /// Cancel all uploads, and delete them and those at the URLs.
+    Discard(Vec<String>),
+    /// Answered by [`handle_stop_announced`](super::machine::RecorderMachine::handle_stop_announced).
+    AnnounceStop(BegunUpload),
+    /// Tick from now on and keep the screen on.
+    Watch,
+    /// Report when the page is hidden or closed.
+    WatchPage,
+    /// Stop watching, and let `recover` have the spools unless they were removed.
+    Unwatch,
+    LeaveSpools,
+    /// Answered by [`handle_tainted_canvas`](super::machine::RecorderMachine::handle_tainted_canvas) if the canvas is tainted.
+    CheckCanvas,
+    /// Answered by [`handle_free_space`](super::machine::RecorderMachine::handle_free_space).
+    CheckStorage,
+    RepaintCanvas,
+}
+
+/// Destination of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChunkPlace {
+    pub(crate) part: usize,
+    /// Length of the recording at the end of the chunk, in ms.
+    pub(crate) recorded_ms: u64,
+}

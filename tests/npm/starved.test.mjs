@@ -1,0 +1,80 @@
+// A canvas of 7680×4320 pixels: more than an encoder in software keeps up with.
+
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { withPage } from '../browser/support/browser.mjs';
+import { inspect } from '../browser/support/media.mjs';
+import { until } from '../browser/support/recorder.mjs';
+import { project } from './support/project.mjs';
+import { recordingDetail } from './support/recording.mjs';
+import { useSite } from './support/stage.mjs';
+
+/** From the request: a starved encoder is reported within this time. */
+const WARNING_WITHIN_MS = 10_000;
+/** From the request: how far the reported length may be from the stored file. */
+const PROMISE_S = 1;
+const RECORD_MS = 15_000;
+const PATIENCE = { timeout: 120_000 };
+
+const MAIN = (options) => `
+  import { Recorder } from './node_modules/sortie-recorder/index.js';
+  const canvas = document.querySelector('canvas');
+  const context = canvas.getContext('2d', { alpha: false });
+  // Noise over the whole picture is the worst case for an encoder.
+  const noise = new OffscreenCanvas(1024, 1024);
+  const pixels = new ImageData(1024, 1024);
+  for (let i = 0; i < pixels.data.length; i += 4) {
+    pixels.data.set([Math.random() * 256, Math.random() * 256, Math.random() * 256, 255], i);
+  }
+  noise.getContext('2d').putImageData(pixels, 0, 0);
+  const draw = () => {
+    context.fillStyle = context.createPattern(noise, 'repeat');
+    context.translate(Math.random() * 1024, Math.random() * 1024);
+    context.fillRect(-1024, -1024, canvas.width + 2048, canvas.height + 2048);
+    context.resetTransform();
+    requestAnimationFrame(draw);
+  };
+  draw();
+  const { server, token } = ${options};
+  window.warnings = [];
+  window.recorder = new Recorder({ server, getToken: () => token, source: canvas });
+  let begin;
+  window.recorder.on('statechange', () => { begin ??= performance.now(); });
+  window.recorder.on('warning', ({ code }) => window.warnings.push({ code, afterMs: performance.now() - begin }));
+  window.recorder.start();
+`;
+
+describe('a canvas that starves the encoder', { timeout: 400_000 }, () => {
+  const stage = useSite();
+  let site, server, context, api;
+
+  before(() => ({ site, server, context, api } = stage));
+
+  test('7680×4320 canvas is reported within 10 s and recorded time is that of the stored file', async (t) => {
+    const folder = await project({
+      files: {
+        'index.html': '<!doctype html><title>Record</title><canvas width="7680" height="4320" style="width: 320px"></canvas><script type="module" src="./main.js"></script>',
+        'main.js': MAIN(JSON.stringify({ server: server.origin, token: api.tokens.access_token })),
+      },
+    });
+    await withPage(context, 'npm starved', async (page) => {
+      await page.goto(site.add('starved', folder));
+      await page.waitForFunction(() => window.recorder?.progress.sizeBytes > 0, null, PATIENCE);
+      await wait(RECORD_MS);
+      const done = await page.evaluate(() => window.recorder.stop());
+      const warnings = await page.evaluate(() => window.warnings);
+      const [first] = warnings;
+      assert.ok(first, 'no warning');
+      assert.ok(['no_data', 'encoder_slow'].includes(first.code), first.code);
+      assert.ok(first.afterMs < WARNING_WITHIN_MS, `${first.code} after ${first.afterMs} ms`);
+      let seconds = 0;
+      for (const id of done.parts ?? [done.recordingId]) {
+        await until('ready', () => recordingDetail(api, id), (it) => it.status === 'ready', PATIENCE.timeout);
+        seconds += (await inspect(await api.download(id), `npm starved ${id}`)).durationSeconds;
+      }
+      assert.ok(Math.abs(seconds - done.recorded / 1_000) <= PROMISE_S, `${done.recorded} ms were promised, ${seconds} s are there`);
+      t.diagnostic(`${seconds} s of ${done.recorded} ms; ${warnings.map((it) => `${it.code} after ${Math.round(it.afterMs)} ms`).join(', ')}`);
+    });
+  });
+});
