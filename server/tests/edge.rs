@@ -743,3 +743,115 @@ async fn body_of_a_sign_in_that_trickles_is_ended() {
     });
     futures_util::future::join_all(trickles).await;
 }
+
+#[tokio::test]
+async fn invisible_names_are_refused_and_raw_data_is_named_bin() {
+    let server = TestServer::start().await;
+    let ann = server.user("ann").await;
+    let id = ann.record(&chromium_webm()).await;
+    let path = format!("/api/recordings/{id}");
+    for name in [
+        "\u{ad}",
+        "\u{3164}.webm",
+        "\u{2800}\u{2800}",
+        "\u{200d}",
+        "a\u{e0041}b",
+        "\u{fff9}x",
+    ] {
+        let rename = ann
+            .request(Method::PATCH, &path)
+            .json(&json!({ "filename": name }));
+        problem(rename, 400, "invalid_field").await;
+    }
+    for (name, expected) in [
+        (". .webm", "webm.bin"),
+        ("report.html", "report.html.bin"),
+        ("a\u{ad}b.exe", "ab.exe.bin"),
+    ] {
+        let name = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, name);
+        let created = ann
+            .tus(Method::POST, "/api/uploads")
+            .header("Content-Type", "application/offset+octet-stream")
+            .header("Upload-Length", 4)
+            .header("Upload-Metadata", format!("filename {name}"))
+            .body("text")
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(created.status(), StatusCode::CREATED);
+        let id = header(&created, "location").replace("/api/uploads/", "");
+        let answer = ann.get(&format!("/api/recordings/{id}/raw")).send().await;
+        let disposition = header(&answer.expect("an answer"), "content-disposition");
+        assert!(
+            disposition.contains(&format!("filename=\"{expected}\"")),
+            "{disposition}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn refusal_before_the_body_announces_that_the_connection_closes() {
+    let server = TestServer::start().await;
+    let mut stream = connect(&server).await;
+    let head = "POST /api/sessions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+                Content-Length: 17\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let answer = rest(&mut stream).await.to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 401"), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+
+    // A body that was read does not end the connection.
+    let mut stream = connect(&server).await;
+    let body = r#"{"username":"a","password":"wrong password"}"#;
+    let request = format!(
+        "POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for _ in 0..2 {
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let answer = until(&mut stream, "}").await.to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 401"), "{answer}");
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn open_uploads_leave_descriptors_for_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = std::process::Command::new("prlimit");
+    command
+        .args(["--nofile=256:256", env!("CARGO_BIN_EXE_sortie-server")])
+        .env("SORTIE_DB", folder.path().join("sortie.db"))
+        .env(
+            "SORTIE_RECORDING_STORAGE_PATH",
+            folder.path().join("recordings"),
+        )
+        .env("SORTIE_UPLOADS_PER_USER", "1000");
+    let process = support::process::Process::start(&mut command, Some(folder));
+    let nobody = Client {
+        http: reqwest::Client::new(),
+        url: process.url.clone(),
+        token: None,
+        user_id: String::new(),
+    };
+    let login = nobody
+        .post("/api/auth/login")
+        .json(&json!({ "username": "admin", "password": support::ADMIN_PASSWORD }));
+    let token = json_of(login, 200).await["access_token"]
+        .as_str()
+        .map(str::to_owned);
+    let admin = Client { token, ..nobody };
+    let create = || {
+        admin
+            .tus(Method::POST, "/api/uploads")
+            .header("Upload-Defer-Length", 1)
+    };
+    for _ in 0..64 {
+        let created = create().send().await.expect("an answer");
+        assert_eq!(created.status(), StatusCode::CREATED);
+    }
+    let sentence = problem(create(), 503, "unavailable").await;
+    assert!(sentence.contains("open files"), "{sentence}");
+    let health = admin.get("/healthz").send().await.expect("an answer");
+    assert!(health.status().is_success(), "{health:?}");
+}

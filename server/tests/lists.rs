@@ -5,6 +5,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::Value;
+use sqlx::Row as _;
 use support::{Client, TestServer, chromium_webm, header, json_of, problem};
 
 /// Follows the pages of a list to its end; gives every recording's id, and how many pages there were.
@@ -323,4 +324,57 @@ async fn json_lists_are_compressed_and_nothing_else_is() {
     assert!(events.headers().get("content-encoding").is_none());
     let first = events.chunk().await.expect("bytes").expect("an event");
     assert!(first.starts_with(b"event: hello"), "{first:?}");
+}
+
+#[tokio::test]
+async fn page_ends_before_its_recordings_have_too_many_parts() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let mut first = Vec::new();
+    for _ in 0..4 {
+        first.push(client.record(&chromium_webm()).await);
+    }
+    // 900 further parts each, as a sender could make them one after the other.
+    let pool = server.database().await;
+    let row = sqlx::query("SELECT * FROM recordings LIMIT 1").fetch_one(&pool);
+    let row = row.await.expect("a row");
+    let columns = row.columns().iter().map(sqlx::Column::name);
+    let own = ["id", "part_of", "part", "storage_path"];
+    let columns: Vec<_> = columns.filter(|name| !own.contains(name)).collect();
+    let columns = columns.join(", ");
+    let sql = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 901) \
+         INSERT INTO recordings (id, part_of, part, storage_path, {columns}) \
+         SELECT id || '-' || i, id, i, storage_path || i, {columns} FROM recordings, n"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .execute(&pool)
+        .await
+        .expect("parts");
+    let mut path = "/api/recordings?limit=500".to_owned();
+    let mut seen = Vec::new();
+    let mut pages = 0;
+    while !path.is_empty() {
+        let answer = client.get(&path).send().await.expect("an answer");
+        let link = answer
+            .headers()
+            .get("link")
+            .map(|link| link.to_str().expect("text").to_owned());
+        path = link.map_or_else(String::new, |link| {
+            link[1..link.find('>').expect("an address")].to_owned()
+        });
+        let rows: Vec<Value> = answer.json().await.expect("a list");
+        let parts: usize = rows
+            .iter()
+            .map(|row| row["parts"].as_array().expect("parts").len())
+            .sum();
+        assert!(parts <= 2000 + rows.len(), "{parts}");
+        seen.extend(
+            rows.iter()
+                .map(|row| row["id"].as_str().expect("an id").to_owned()),
+        );
+        pages += 1;
+    }
+    first.reverse();
+    assert_eq!((seen, pages), (first, 2));
 }

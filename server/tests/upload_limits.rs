@@ -2,6 +2,7 @@
 
 mod support;
 
+use base64::Engine as _;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::json;
 use support::{Client, TestServer, chromium_webm, header, json_of, problem};
@@ -264,4 +265,45 @@ async fn protection_beyond_quota_returns_413() {
     // An administrator may go beyond.
     json_of(protect(&admin, &ids[1]), 200).await;
     json_of(protect(&admin, &ids[2]), 200).await;
+}
+
+#[tokio::test]
+async fn further_part_of_a_protected_recording_counts_in_the_quota() {
+    let server = TestServer::with(&[
+        ("SORTIE_QUOTA_PROTECTED_MB_PER_USER", "1"),
+        ("SORTIE_RECORDING_MAX_SIZE_MB", "10"),
+    ])
+    .await;
+    let ann = server.user("ann").await;
+    let (first, session) = ann.start_recording().await;
+    let protect = |id: &str| {
+        ann.request(Method::PATCH, &format!("/api/recordings/{id}"))
+            .json(&json!({ "protected": true }))
+    };
+    // It may grow beyond the quota.
+    problem(protect(&first), 413, "quota_exceeded").await;
+    let bytes = chromium_webm();
+    let sent = ann
+        .patch(&format!("/api/uploads/{first}"), 0, bytes.clone())
+        .header("Upload-Length", bytes.len())
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(sent.status(), StatusCode::NO_CONTENT);
+    json_of(protect(&first), 200).await;
+    // A part of unknown length may, too.
+    let start = ann
+        .post(&format!("/api/sessions/{session}/recording/start"))
+        .json(&json!({ "continues": first }));
+    problem(start, 413, "quota_exceeded").await;
+    let continued = |length: usize| {
+        let continues = base64::engine::general_purpose::STANDARD.encode(&first);
+        ann.tus(Method::POST, "/api/uploads")
+            .header("Upload-Length", length)
+            .header("Upload-Metadata", format!("continues {continues}"))
+    };
+    problem(continued(2 * MIB), 413, "quota_exceeded").await;
+    created(continued(MIB / 2)).await;
+    let usage = json_of(ann.get("/api/storage/usage"), 200).await;
+    assert_eq!(usage["open_uploads"], 1);
 }

@@ -445,7 +445,10 @@ impl Accounts {
         source: &SignInSource,
     ) -> Result<SignedIn, RefreshError> {
         let Inner {
-            database, clock, ..
+            access,
+            database,
+            clock,
+            ..
         } = &*self.inner;
         let hash = tokens::token_hash(token);
         // Once more after another request with the same token was quicker.
@@ -453,7 +456,7 @@ impl Accounts {
             let now_ms = clock.now_ms();
             let Some(row) = database.refresh_token(&hash).await? else {
                 // Spent so long ago that its row is gone, while the sign-in lives on.
-                let family = tokens::family_of(token).ok_or(TokenError::Invalid)?;
+                let family = access.family_of_issued(token).ok_or(TokenError::Invalid)?;
                 let sign_in = database.sign_in(family).await?.ok_or(TokenError::Invalid)?;
                 return self.reused(sign_in.user_id, family).await;
             };
@@ -559,10 +562,20 @@ impl Accounts {
         &self,
         refresh_token: &str,
     ) -> Result<Option<SignInRow>, DatabaseError> {
-        let Some(family) = tokens::family_of(refresh_token) else {
-            return Ok(None);
+        let Inner {
+            access, database, ..
+        } = &*self.inner;
+        let known = database
+            .refresh_token(&tokens::token_hash(refresh_token))
+            .await?;
+        let family = match &known {
+            Some(row) => row.family.as_str(),
+            None => match access.family_of_issued(refresh_token) {
+                Some(family) => family,
+                None => return Ok(None),
+            },
         };
-        let sign_in = self.inner.database.sign_in(family).await?;
+        let sign_in = database.sign_in(family).await?;
         let ended = self.end(family).await?;
         Ok(sign_in.filter(|_| ended))
     }
@@ -647,7 +660,11 @@ impl Accounts {
             address: source.address.to_string(),
             user_agent: source.user_agent.clone(),
         };
-        let token = tokens::new_refresh_token(&sign_in.id).map_err(IssueError::Token)?;
+        let token = self
+            .inner
+            .access
+            .new_refresh_token(&sign_in.id)
+            .map_err(IssueError::Token)?;
         let first = self.refresh_token(token, &sign_in, now_ms);
         if !database
             .insert_sign_in(&sign_in, &first.row, user.generation)

@@ -6,6 +6,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sortie_api::Role;
+use subtle::ConstantTimeEq as _;
 
 use super::random;
 
@@ -93,7 +94,36 @@ impl AccessTokens {
         let message = format!("refresh {refresh_token}");
         let secret =
             jsonwebtoken::crypto::sign(message.as_bytes(), &self.signing, Algorithm::HS256)?;
-        Ok(format!("{family}.{secret}"))
+        self.with_mac(format!("{family}.{secret}"))
+    }
+
+    /// A new refresh token of a sign-in: its id, 256 random bits and a MAC. By the MAC a token that was spent and
+    /// forgotten long ago is told from a forged one.
+    pub(super) fn new_refresh_token(&self, family: &str) -> anyhow::Result<String> {
+        self.with_mac(format!("{family}.{}", random::token()?))
+    }
+
+    fn with_mac(&self, token: String) -> anyhow::Result<String> {
+        let mac = self.mac(&token)?;
+        Ok(format!("{token}.{mac}"))
+    }
+
+    fn mac(&self, token: &str) -> anyhow::Result<String> {
+        let message = format!("issued {token}");
+        Ok(jsonwebtoken::crypto::sign(
+            message.as_bytes(),
+            &self.signing,
+            Algorithm::HS256,
+        )?)
+    }
+
+    /// The sign-in of a refresh token that this server has issued, spent or not. `None` for a forged token and for one
+    /// of an earlier version, which has no MAC.
+    pub(super) fn family_of_issued<'t>(&self, refresh_token: &'t str) -> Option<&'t str> {
+        let (token, mac) = refresh_token.rsplit_once('.')?;
+        let (family, _) = token.split_once('.')?;
+        let expected = self.mac(token).ok()?;
+        bool::from(expected.as_bytes().ct_eq(mac.as_bytes())).then_some(family)
     }
 
     /// Shows that a user has signed in on a device.
@@ -125,13 +155,7 @@ pub(super) fn is_from_the_future(iat: i64, now: i64) -> bool {
     iat > now.saturating_add_unsigned(FUTURE_LEEWAY.as_secs())
 }
 
-/// A new refresh token of a sign-in: 256 random bits behind the sign-in's name, by which one that was spent and
-/// forgotten long ago is still known for what it is.
-pub(super) fn new_refresh_token(family: &str) -> anyhow::Result<String> {
-    Ok(format!("{family}.{}", random::token()?))
-}
-
-/// The sign-in that a refresh token claims to be of.
+/// The sign-in that a refresh token claims to be of. Only for tokens that this server has just issued.
 pub(super) fn family_of(refresh_token: &str) -> Option<&str> {
     let (family, _) = refresh_token.split_once('.')?;
     Some(family)

@@ -252,14 +252,16 @@ impl Database {
     }
 }
 
-/// Bytes that the owner of a recording has protected; each that still grows counts as `growing_bytes`.
-async fn protected_bytes(
+/// Bytes that the owner of a recording has protected. One that still grows counts with its declared length, or as
+/// `growing_bytes`.
+pub(super) async fn protected_bytes(
     connection: &mut sqlx::AnyConnection,
     id: &str,
     growing_bytes: u64,
 ) -> Result<u64, DatabaseError> {
     let bytes: i64 = sqlx::query_scalar(
-        "SELECT CAST(COALESCE(SUM(CASE WHEN status IN ('recording', 'uploading') AND size_bytes < $2 THEN $2 \
+        "SELECT CAST(COALESCE(SUM(CASE WHEN status IN ('recording', 'uploading') \
+         AND size_bytes < COALESCE(upload_length, $2) THEN COALESCE(upload_length, $2) \
          ELSE size_bytes END), 0) AS BIGINT) FROM recordings \
          WHERE user_id = (SELECT user_id FROM recordings WHERE id = $1) AND protected = 1 AND deleting = 0",
     )

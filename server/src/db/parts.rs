@@ -3,13 +3,25 @@
 //! Statements that add a part or delete a recording lock the first part's row first, so that no part is added to a
 //! recording that is being deleted.
 
-use sqlx::AssertSqlSafe;
+use std::collections::HashMap;
 
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::lists::{List, Page};
 use super::recordings::SELECT;
 use super::{Database, DatabaseError, RecordingRow};
 
 /// Most parts of one recording.
 const PARTS_MAX: i64 = 1000;
+
+/// Most further parts of all recordings of a page.
+const PAGE_PARTS_MAX: i64 = 2 * PARTS_MAX;
+
+/// `$1, $2, …` for so many values.
+fn placeholders(values: usize) -> String {
+    let names: Vec<_> = (1..=values).map(|place| format!("${place}")).collect();
+    names.join(", ")
+}
 
 /// Number of a part that is about to be inserted.
 pub(super) enum NextNumber {
@@ -43,20 +55,24 @@ pub(super) async fn next_number(
     Ok(NextNumber::Free(last + 1))
 }
 
-/// Gives a new part the protection of the first one.
+/// Gives a new part the protection of the first one, and returns it.
 pub(super) async fn inherit(
     connection: &mut sqlx::AnyConnection,
     first: &str,
     id: &str,
-) -> Result<(), DatabaseError> {
+) -> Result<bool, DatabaseError> {
     sqlx::query(
         "UPDATE recordings SET protected = (SELECT f.protected FROM recordings AS f WHERE f.id = $1) WHERE id = $2",
     )
     .bind(first)
     .bind(id)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    let protected: i64 = sqlx::query_scalar("SELECT protected FROM recordings WHERE id = $1")
+        .bind(id)
+        .fetch_one(connection)
+        .await?;
+    Ok(protected != 0)
 }
 
 /// Marks the further parts of a recording for deletion, after its first part. Returns them in order.
@@ -77,6 +93,42 @@ pub(super) async fn mark_deleting(
 }
 
 impl Database {
+    /// The page without the rows at its end whose parts exceed [`PAGE_PARTS_MAX`]: the next page begins with them.
+    pub(crate) async fn limit_parts(
+        &self,
+        list: &List,
+        mut page: Page,
+    ) -> Result<Page, DatabaseError> {
+        let ids: Vec<&str> = page.rows.iter().map(|row| row.id.as_str()).collect();
+        if ids.is_empty() {
+            return Ok(page);
+        }
+        let sql = format!(
+            "SELECT part_of, COUNT(*) AS parts FROM recordings WHERE part_of IN ({}) GROUP BY part_of",
+            placeholders(ids.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for id in ids {
+            query = query.bind(id.to_owned());
+        }
+        let mut parts = HashMap::new();
+        for row in query.fetch_all(&self.pool).await? {
+            let count: i64 = row.try_get("parts")?;
+            parts.insert(row.try_get::<String, _>("part_of")?, count);
+        }
+        let mut total = 0;
+        let excess = page.rows.iter().position(|row| {
+            total += parts.get(&row.id).copied().unwrap_or(0);
+            total > PAGE_PARTS_MAX
+        });
+        // A recording has fewer parts than a page may have.
+        if let Some(excess) = excess.filter(|&excess| excess > 0) {
+            page.rows.truncate(excess);
+            page.next = page.rows.last().map(|row| list.place(row));
+        }
+        Ok(page)
+    }
+
     /// Further parts of these recordings, in order of recording and part.
     pub(crate) async fn further_parts(
         &self,
@@ -85,10 +137,9 @@ impl Database {
         if first.is_empty() {
             return Ok(Vec::new());
         }
-        let places: Vec<_> = (1..=first.len()).map(|place| format!("${place}")).collect();
         let sql = format!(
             "{SELECT} WHERE r.part_of IN ({}) ORDER BY r.part_of, r.part",
-            places.join(", ")
+            placeholders(first.len())
         );
         let mut query = sqlx::query_as(AssertSqlSafe(sql));
         for id in first {

@@ -7,7 +7,7 @@ use sortie_api::RecordingStatus;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Database, DatabaseError, nonsense, parts};
+use super::{Database, DatabaseError, ProtectedLimit, candidates, nonsense, parts};
 
 pub(super) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.username, r.filename, r.size_bytes, \
     r.duration_ms, r.format, r.storage_backend, r.storage_path, r.status, r.failure, r.interrupted, \
@@ -92,6 +92,8 @@ pub(crate) struct OpenLimit {
     pub(crate) of_user: u32,
     /// Of one session of that user.
     pub(crate) of_session: u32,
+    /// Of the bytes that the owner may protect, for an upload that continues a protected recording. `None`: no limit.
+    pub(crate) protected: Option<ProtectedLimit>,
 }
 
 /// Open uploads of one user.
@@ -138,6 +140,11 @@ pub(crate) enum Insertion {
     NoFirstPart,
     /// The recording that it continues has as many parts as a recording may have.
     TooManyParts,
+    /// It continues a protected recording, and its owner would have more protected bytes than allowed.
+    OverProtected {
+        /// Most bytes that its owner may protect.
+        max: u64,
+    },
 }
 
 /// What a recording will be once its object is finished; written down before that is done, so that a crash
@@ -350,7 +357,16 @@ impl Database {
             return Ok(Attempt::Conflict);
         }
         if let Some(first) = &row.part_of {
-            parts::inherit(&mut transaction, first, &row.id).await?;
+            let is_protected = parts::inherit(&mut transaction, first, &row.id).await?;
+            if let (true, Some(limit)) = (is_protected, limit.protected) {
+                let bytes =
+                    candidates::protected_bytes(&mut transaction, &row.id, limit.growing_bytes)
+                        .await?;
+                if bytes > limit.bytes {
+                    let max = limit.bytes;
+                    return Ok(Attempt::Ended(Insertion::OverProtected { max }));
+                }
+            }
         }
         transaction.commit().await?;
         Ok(Attempt::Ended(Insertion::Done))

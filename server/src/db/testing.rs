@@ -63,6 +63,7 @@ pub(crate) fn at_most(uploads: u32) -> OpenLimit {
     OpenLimit {
         of_user: uploads,
         of_session: uploads,
+        protected: None,
     }
 }
 

@@ -4,6 +4,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sortie_api::{Problem, ProblemCode};
 
+use super::resources::quota::protected_exceeded;
 use crate::db::DatabaseError;
 use crate::storage::StorageError;
 use crate::uploads::UploadError;
@@ -232,6 +233,12 @@ impl From<UploadError> for ApiError {
                     mebibytes(max)
                 ),
             ),
+            UploadError::OverProtectedQuota { max } => protected_exceeded(max),
+            UploadError::TooManyOpen => Self::new(
+                ProblemCode::Unavailable,
+                "The server has as many open uploads as its limit of open files allows. Nothing is lost; try again in a moment, and tell your administrator if it persists (LimitNOFILE= of systemd, ulimit -n).",
+            )
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("30")),
             UploadError::NoFirstPart => {
                 Self::not_found("The recording to continue was deleted. Start a new recording.")
             }

@@ -9,15 +9,17 @@ use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
-use hyper::body::Incoming;
+use axum::http::{HeaderValue, Request, header};
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -79,6 +81,17 @@ fn raise_descriptor_limit() -> Option<u64> {
     }
 }
 
+/// Most open files of this process; `usize::MAX`: unlimited or unknown.
+pub(crate) fn descriptor_limit() -> usize {
+    static LIMIT: OnceLock<usize> = OnceLock::new();
+    *LIMIT.get_or_init(|| {
+        let limit = raise_descriptor_limit();
+        limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit).unwrap_or(usize::MAX)
+        })
+    })
+}
+
 /// Limits in number and time.
 #[derive(Clone)]
 pub(crate) struct Limits {
@@ -100,10 +113,7 @@ impl Limits {
     /// Limits of this configuration, with the descriptors that this process may have: half of them are for
     /// connections, the others for recordings, the database and other servers.
     pub(crate) fn of(config: &Config) -> Self {
-        let descriptors = raise_descriptor_limit();
-        let half = descriptors.map_or(usize::MAX, |limit| {
-            usize::try_from(limit / 2).unwrap_or(usize::MAX).max(1)
-        });
+        let half = (descriptor_limit() / 2).max(1);
         if half < config.max_connections {
             tracing::warn!(
                 "SORTIE_MAX_CONNECTIONS is {}, but the limit of open files allows {half} connections; raise it \
@@ -249,12 +259,23 @@ async fn answer(
     let state = entry.state();
     let service = service_fn(move |request: Request<Incoming>| {
         let busy = state.begin();
-        let mut request = request.map(|body| Body::new(TimeoutBody::new(limits.body, body)));
+        let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+        let mut request = request.map(|body| {
+            Body::new(TrackedBody {
+                body: Box::pin(TimeoutBody::new(limits.body, body)),
+                is_read: Arc::clone(&is_read),
+            })
+        });
         request.extensions_mut().insert(ConnectInfo(peer));
         let app = app.clone();
         async move {
             let answer = app.oneshot(request).await;
-            let answer = answer.unwrap_or_else(|never| match never {});
+            let mut answer = answer.unwrap_or_else(|never| match never {});
+            if !is_read.load(Ordering::Relaxed) {
+                // hyper closes the connection then; a client that is not told would send its next request into it.
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(header::CONNECTION, close);
+            }
             Ok::<_, Infallible>(answer.map(|body| busy.hold_until_sent(body)))
         }
     });
@@ -283,6 +304,36 @@ async fn answer(
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, "a connection was cut: {error}");
+    }
+}
+
+/// Request body that records whether it was read to its end.
+struct TrackedBody {
+    body: Pin<Box<TimeoutBody<Incoming>>>,
+    is_read: Arc<AtomicBool>,
+}
+
+impl HttpBody for TrackedBody {
+    type Data = Bytes;
+    type Error = <TimeoutBody<Incoming> as HttpBody>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let frame = ready!(self.body.as_mut().poll_frame(cx));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.is_read.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -39,8 +39,8 @@ use tracing::Instrument;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{
-    Action, Actor, AuditEvent, Database, DatabaseError, Insertion, OpenLimit, RecordingRow,
-    UploadKind,
+    Action, Actor, AuditEvent, Database, DatabaseError, Insertion, OpenLimit, ProtectedLimit,
+    RecordingRow, UploadKind,
 };
 use crate::storage::{Storage, StorageError};
 use abandoned::StaleUploads;
@@ -91,6 +91,15 @@ pub(crate) enum UploadError {
         /// Most bytes of one user's recordings.
         max: u64,
     },
+    /// A further part of a protected recording would exceed the quota of protected bytes.
+    #[error("the quota of {max} protected bytes is used up")]
+    OverProtectedQuota {
+        /// Most bytes that one user may protect.
+        max: u64,
+    },
+    /// The limit of open files allows no further open upload.
+    #[error("too many uploads are open for the limit of open files")]
+    TooManyOpen,
     /// The recording that it continues is deleted.
     #[error("the recording that it continues is deleted")]
     NoFirstPart,
@@ -127,6 +136,9 @@ pub(crate) enum Creator {
     Service,
 }
 
+/// Open uploads keep a file open each: they get this part of the descriptors of the process. Half are for connections.
+const DESCRIPTOR_SHARE: usize = 4;
+
 /// Sessions that a service may record at the limit of each.
 const SESSIONS_OF_A_SERVICE: u32 = 16;
 
@@ -136,10 +148,12 @@ impl Creator {
             Self::User => OpenLimit {
                 of_user: uploads,
                 of_session: uploads,
+                protected: None,
             },
             Self::Service => OpenLimit {
                 of_user: uploads.saturating_mul(SESSIONS_OF_A_SERVICE),
                 of_session: uploads,
+                protected: None,
             },
         }
     }
@@ -210,10 +224,11 @@ impl Uploads {
         &self,
         row: &RecordingRow,
         creator: Creator,
+        protected: Option<ProtectedLimit>,
         actor: &Actor,
     ) -> Result<String, UploadError> {
         let (inner, row, actor) = (Arc::clone(&self.0), row.clone(), actor.clone());
-        undisturbed(async move { inner.create(&row, creator, &actor).await }).await
+        undisturbed(async move { inner.create(&row, creator, protected, &actor).await }).await
     }
 
     /// Bytes that a user's recordings take up, growing ones included.
@@ -483,9 +498,17 @@ impl Inner {
         &self,
         row: &RecordingRow,
         creator: Creator,
+        protected: Option<ProtectedLimit>,
         actor: &Actor,
     ) -> Result<String, UploadError> {
-        let limit = creator.limit(self.uploads_per_user);
+        let limit = OpenLimit {
+            protected,
+            ..creator.limit(self.uploads_per_user)
+        };
+        let max_open = crate::net::descriptor_limit() / DESCRIPTOR_SHARE;
+        if locked(&self.slots).len() >= max_open {
+            return Err(UploadError::TooManyOpen);
+        }
         // Before an object is created in vain; the insertion of the row decides.
         let reached = self
             .database
@@ -515,6 +538,7 @@ impl Inner {
                 Insertion::Known(id) => Ok(id),
                 Insertion::NoFirstPart => Err(UploadError::NoFirstPart),
                 Insertion::TooManyParts => Err(UploadError::TooManyParts),
+                Insertion::OverProtected { max } => Err(UploadError::OverProtectedQuota { max }),
                 Insertion::TooMany { most } => Err(UploadError::TooMany { most }),
                 Insertion::Done => Err(UploadError::Unknown),
             };

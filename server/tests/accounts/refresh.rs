@@ -142,3 +142,35 @@ async fn a_sign_in_outlives_a_restart() {
     server.restart().await;
     assert_eq!(pair.is_alive(&server).await, (true, true));
 }
+
+#[tokio::test]
+async fn forged_refresh_token_ends_no_sign_in() {
+    let server = TestServer::start().await;
+    let pair = Pair::sign_in(&server).await;
+    let (id, _) = pair.refresh.split_once('.').expect("an id in front");
+    let cut = &pair.refresh[..pair.refresh.len() - 4];
+    for forged in [format!("{id}.forged"), format!("{id}.a.b"), cut.to_owned()] {
+        problem(refresh(&server, &forged), 401, "unauthenticated").await;
+        let logout = server.nobody().post("/api/auth/logout");
+        let logout = logout.json(&json!({ "refresh_token": forged }));
+        assert_eq!(
+            logout.send().await.unwrap().status(),
+            StatusCode::NO_CONTENT
+        );
+    }
+    assert_eq!(pair.is_alive(&server).await, (true, true));
+}
+
+#[tokio::test]
+async fn long_forgotten_refresh_token_ends_its_sign_in() {
+    let server = TestServer::start().await;
+    let stolen = Pair::sign_in(&server).await;
+    let next = stolen.refreshed(&server).await;
+    // As the hourly clean-up does.
+    sqlx::query("DELETE FROM refresh_tokens WHERE spent_ms IS NOT NULL")
+        .execute(&database(&server).await)
+        .await
+        .unwrap();
+    problem(refresh(&server, &stolen.refresh), 401, "unauthenticated").await;
+    assert_eq!(next.is_alive(&server).await, (false, false));
+}

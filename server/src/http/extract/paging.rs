@@ -85,6 +85,7 @@ pub(in crate::http) async fn recordings(
     let cursor = asked.query.cursor.as_deref();
     let after = cursor.map(|cursor| place(&list, cursor)).transpose()?;
     let page = state.database.list(&list, after.as_ref(), limit).await?;
+    let page = state.database.limit_parts(&list, page).await?;
     let mut headers = HeaderMap::new();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(next) = page.next {

@@ -169,9 +169,12 @@ pub(in crate::http) async fn serve(
     };
     let filename = row.filename.chars().filter(|c| !is_deceptive(*c));
     // As the type says, whatever it was renamed to.
+    let filename: String = filename.collect();
     let filename = match row.format.as_str() {
-        "" => filename.collect(),
-        format => with_extension(&filename.collect::<String>(), format),
+        // Data of an unknown container: the sender's ending could make a system run it.
+        "" if !filename.to_ascii_lowercase().ends_with(".bin") => format!("{filename}.bin"),
+        "" => filename,
+        format => with_extension(&filename, format),
     };
     let content_disposition = content_disposition(disposition, &filename);
     // The player stays here: its page loads media from its own origin only. And such an address is signed

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use sortie_api::{ProblemCode, QuotaUsage};
 
 use crate::config::{ProtectedQuota, StorageConfig};
-use crate::db::ProtectedLimit;
+use crate::db::{ProtectedLimit, RecordingRow};
 use crate::http::error::mebibytes;
 use crate::http::extract::caller::Caller;
 use crate::http::routes::{Routes, routes};
@@ -59,13 +59,24 @@ pub(in crate::http) async fn protected_limit(state: &AppState) -> Option<Protect
     };
     Some(ProtectedLimit {
         bytes,
-        growing_bytes: state.config.max_size_bytes.min(bytes),
+        growing_bytes: state.config.max_size_bytes,
     })
 }
 
-/// The refusal of a protection beyond the limit.
-pub(in crate::http) fn protected_exceeded(limit: Option<ProtectedLimit>) -> ApiError {
-    let allowed = limit.map_or(0, |limit| limit.bytes);
+/// Most bytes that the owner of a new upload may protect, if it continues a recording: it inherits the protection.
+pub(in crate::http) async fn protected_limit_of_part(
+    state: &AppState,
+    caller: &Caller,
+    row: &RecordingRow,
+) -> Option<ProtectedLimit> {
+    if row.part_of.is_none() || caller.is_admin() {
+        return None;
+    }
+    protected_limit(state).await
+}
+
+/// The refusal of a protection, or of a further part of a protected recording, beyond `allowed` bytes.
+pub(in crate::http) fn protected_exceeded(allowed: u64) -> ApiError {
     ApiError::new(
         ProblemCode::QuotaExceeded,
         format!(

@@ -15,7 +15,7 @@ use sortie_api::{
 };
 
 use super::quota;
-use super::uploads::is_deceptive;
+use super::uploads::{has_visible, is_deceptive};
 use crate::clock::rfc3339;
 use crate::db::{Action, AuditEvent, Changed, DatabaseError, RecordingRow, SessionRow, UploadKind};
 use crate::http::extract::caller::Caller;
@@ -320,7 +320,9 @@ async fn change(
         let changed = |changed| match changed {
             Changed::Done => Ok(()),
             Changed::Gone => Err(no_such_recording()),
-            Changed::OverQuota => Err(quota::protected_exceeded(limit)),
+            Changed::OverQuota => Err(quota::protected_exceeded(
+                limit.map_or(0, |limit| limit.bytes),
+            )),
         };
         // All parts of a recording are protected, or none.
         let protected = match &row.part_of {
@@ -366,13 +368,14 @@ fn check_filename(name: &str) -> ApiResult<()> {
         && name.trim() == name
         && !name.starts_with('.')
         && !name.contains(['/', '\\'])
+        && has_visible(name)
         && !name.chars().any(|c| c.is_control() || is_deceptive(c))
     {
         return Ok(());
     }
     Err(ApiError::invalid(
-        "filename must have 1 to 200 characters, no / or \\, no control characters, none that change the direction of \
-         writing, no leading dot and no white space around it.",
+        "filename must have 1 to 200 characters, no / or \\, no control characters, none that are invisible or change the \
+         direction of writing, no leading dot and no white space around it.",
     ))
 }
 

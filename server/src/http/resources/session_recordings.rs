@@ -20,7 +20,7 @@ use tokio_util::io::ReaderStream;
 
 use super::metrics::Watch;
 use super::upload_form::{self, FormError, UploadForm};
-use super::{recordings, sessions, uploads};
+use super::{quota, recordings, sessions, uploads};
 use crate::db::RecordingRow;
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::{JsonBody, OptionalJsonBody};
@@ -65,9 +65,10 @@ async fn start(
         let first = recordings::continued(&state, &caller, &session, &continues).await?;
         row.part_of = Some(first);
     }
+    let protected = quota::protected_limit_of_part(&state, &caller, &row).await;
     state
         .uploads
-        .create(&row, caller.creator(), &caller.actor())
+        .create(&row, caller.creator(), protected, &caller.actor())
         .await?;
     tracing::info!(
         recording = row.id,

@@ -24,7 +24,7 @@ use sortie_tus::server::{
 };
 
 use super::metrics::Watch;
-use super::{recordings, sessions};
+use super::{quota, recordings, sessions};
 use crate::clock::http_date;
 use crate::db::{Actor, UploadKind};
 use crate::http::extract::caller::Caller;
@@ -130,22 +130,44 @@ pub(in crate::http) fn plain_filename(name: &str) -> Option<String> {
         .chars()
         .filter(|c| !c.is_control() && !is_deceptive(*c));
     let name: String = name.take(200).collect();
-    let name = name.trim().trim_start_matches('.');
-    (!name.is_empty()).then(|| name.to_owned())
+    let name = name.trim_start_matches(|c: char| c == '.' || c.is_whitespace());
+    let name = name.trim_end();
+    has_visible(name).then(|| name.to_owned())
 }
 
-/// Whether a character changes how the others of a name look, and so hides the file's ending: controls of the direction
-/// of writing, separators of lines, and characters without width that no language needs.
+/// Whether a name has a character that can be seen.
+pub(in crate::http) fn has_visible(name: &str) -> bool {
+    // Joiners and variation selectors have no look of their own, but change that of others.
+    let is_modifier = |c| {
+        matches!(c, '\u{34F}' | '\u{180B}'..='\u{180F}' | '\u{200C}' | '\u{200D}' | '\u{FE00}'..='\u{FE0F}'
+            | '\u{E0100}'..='\u{E01EF}')
+    };
+    name.chars()
+        .any(|c| !c.is_whitespace() && !is_modifier(c) && !is_deceptive(c))
+}
+
+/// Whether a character hides a part of a name: controls of the direction of writing, separators of lines, and blank
+/// characters that no language needs in a name.
 pub(in crate::http) fn is_deceptive(character: char) -> bool {
     matches!(
         character,
-        '\u{61C}'
+        '\u{AD}'
+            | '\u{61C}'
+            | '\u{115F}'
+            | '\u{1160}'
+            | '\u{17B4}'
+            | '\u{17B5}'
             | '\u{200B}'
             | '\u{200E}'
             | '\u{200F}'
             | '\u{2028}'..='\u{202E}'
             | '\u{2060}'..='\u{206F}'
+            | '\u{2800}'
+            | '\u{3164}'
             | '\u{FEFF}'
+            | '\u{FFA0}'
+            | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{E0000}'..='\u{E00FF}'
     )
 }
 
@@ -236,7 +258,7 @@ async fn created(
             let row = concat::partial(state, caller, &creation);
             state
                 .uploads
-                .create(&row, caller.creator(), &caller.actor())
+                .create(&row, caller.creator(), None, &caller.actor())
                 .await?
         }
         None => match recording(state, caller, &creation).await? {
@@ -281,7 +303,12 @@ async fn recording(state: &AppState, caller: &Caller, creation: &Creation) -> Ap
     row.idempotency_key = key;
     row.part_of = part_of;
     let actor = caller.actor();
-    let made = match state.uploads.create(&row, caller.creator(), &actor).await {
+    let protected = quota::protected_limit_of_part(state, caller, &row).await;
+    let made = match state
+        .uploads
+        .create(&row, caller.creator(), protected, &actor)
+        .await
+    {
         Ok(id) if id == row.id => return Ok(Made::New(id)),
         Ok(id) => Ok(Made::Known(id)),
         Err(error) => Err(error.into()),

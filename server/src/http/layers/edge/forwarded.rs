@@ -124,7 +124,7 @@ fn elements(headers: &HeaderMap) -> Vec<Hop> {
             hops.push(Hop::default());
             continue;
         };
-        hops.extend(split(line, ',').into_iter().map(|it| element(&it)));
+        hops.extend(split(line, ',').iter().map(|it| element(it)));
     }
     hops
 }
@@ -136,8 +136,12 @@ fn element(text: &str) -> Hop {
             return Hop::default();
         };
         let value = value.trim();
-        let value = match value.strip_prefix('"').and_then(|it| it.strip_suffix('"')) {
-            Some(quoted) => quoted.replace('\\', ""),
+        let value = match value.strip_prefix('"') {
+            Some(rest) => match rest.strip_suffix('"') {
+                Some(quoted) => quoted.replace('\\', ""),
+                None => return Hop::default(),
+            },
+            None if value.contains('"') => return Hop::default(),
             None => value.to_owned(),
         };
         match name.trim().to_ascii_lowercase().as_str() {
@@ -150,23 +154,23 @@ fn element(text: &str) -> Hop {
     hop
 }
 
-/// Splits at separators outside of quotes; leaves out empty pieces.
-fn split(text: &str, separator: char) -> Vec<String> {
-    let mut pieces = vec![String::new()];
-    let (mut quoted, mut escaped) = (false, false);
-    for character in text.chars() {
-        if character == separator && !quoted {
-            pieces.push(String::new());
-            continue;
-        }
-        if character == '"' && !escaped {
+/// Splits at separators outside of quotes; leaves out empty pieces. Reads from the end: the last elements are those of
+/// the proxies, and a quote that the client has left open must not swallow them.
+fn split(text: &str, separator: char) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let (mut end, mut quoted) = (text.len(), false);
+    for (at, character) in text.char_indices().rev() {
+        let before = &text[..at];
+        let backslashes = before.len() - before.trim_end_matches('\\').len();
+        if character == '"' && backslashes % 2 == 0 {
             quoted = !quoted;
-        }
-        escaped = quoted && character == '\\' && !escaped;
-        if let Some(piece) = pieces.last_mut() {
-            piece.push(character);
+        } else if character == separator && !quoted {
+            pieces.push(&text[at + separator.len_utf8()..end]);
+            end = at;
         }
     }
+    pieces.push(&text[..end]);
+    pieces.reverse();
     pieces.retain(|piece| !piece.trim().is_empty());
     pieces
 }

@@ -104,6 +104,14 @@ fn standard_header_is_read_when_it_is_configured() {
         ("for=6.6.6.6, for=unknown, for=10.0.0.2", "10.0.0.2"),
         ("for=6.6.6.6, for=\"a,b\"", "10.0.0.1"),
         ("for=6.6.6.6, garbage", "10.0.0.1"),
+        // A client's open quote does not swallow the proxy's element.
+        ("for=6.6.6.6;x=\", for=198.51.100.1", "198.51.100.1"),
+        ("for=6.6.6.6;x=\"\\\", for=198.51.100.1", "198.51.100.1"),
+        ("for=\"6.6.6.6, for=10.0.0.2", "10.0.0.2"),
+        (
+            "for=6.6.6.6, for=198.51.100.1;x=\"a\\\",b\"",
+            "198.51.100.1",
+        ),
     ] {
         check_address(&edge, "10.0.0.1:1", ("forwarded", forwarded), expected);
     }
