@@ -1,4 +1,4 @@
-//! What is stored and what changes in it.
+//! Containers, tracks, and the changes that make a stored stream a seekable file.
 
 use crate::report::LeftOut;
 #[cfg(doc)]
@@ -22,10 +22,10 @@ pub(crate) enum Signature {
 }
 
 impl Signature {
-    /// Bytes that always suffice.
+    /// Number of bytes that always suffice.
     pub(crate) const SIZE: usize = 8;
 
-    /// `None` while more bytes are needed.
+    /// Recognises a container family; `None` while more bytes are needed.
     pub(crate) fn of(first: &[u8]) -> Option<Self> {
         if first.starts_with(&EBML_MAGIC) {
             return Some(Self::Ebml);
@@ -36,7 +36,7 @@ impl Signature {
     }
 }
 
-/// The container a recording arrives in.
+/// Container format of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Container {
@@ -49,7 +49,7 @@ pub enum Container {
 }
 
 impl Container {
-    /// The usual file name extension, without a dot: `webm`, `mkv` or `mp4`.
+    /// Returns the usual file name extension, without a dot: `webm`, `mkv` or `mp4`.
     #[must_use]
     pub fn extension(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Container {
         }
     }
 
-    /// The media type to serve a file of this container with.
+    /// Returns the media type for `Content-Type`.
     #[must_use]
     pub fn mime_type(self) -> &'static str {
         match self {
@@ -70,82 +70,82 @@ impl Container {
     }
 }
 
-/// Bytes to write over bytes that are stored already.
+/// Bytes that overwrite a part of the stored file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patch {
-    /// Where in the stored file, in bytes from its beginning.
+    /// Position in the stored file, in bytes from its start.
     pub position: u64,
-    /// What to write there: at most [`HEAD_ROOM`] bytes.
+    /// Replacement bytes, at most [`HEAD_ROOM`].
     pub bytes: Vec<u8>,
 }
 
-/// What a track carries.
+/// Media type of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TrackKind {
-    /// Pictures.
+    /// A video track.
     Video,
-    /// Sound.
+    /// An audio track.
     Audio,
-    /// Subtitles, buttons, metadata and the like.
+    /// Any other track: subtitles, buttons, metadata.
     Other,
 }
 
-/// One track of a recording.
+/// Description of a track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Track {
-    /// The number blocks or fragments name it by.
+    /// Number by which blocks or fragments refer to the track.
     pub number: u64,
-    /// What it carries.
+    /// Media type.
     pub kind: TrackKind,
-    /// The codec as the container spells it, such as `V_VP9` or `avc1`.
+    /// Codec identifier of the container, such as `V_VP9` or `avc1`.
     pub codec: String,
-    /// Nanoseconds a frame lasts, where the container says so.
+    /// Duration of a frame in nanoseconds, if the container declares one.
     pub default_duration_ns: Option<u64>,
-    /// Width of a picture in pixels; 0 when unknown or not video.
+    /// Width of the video in pixels; 0 if unknown or not video.
     pub width: u32,
-    /// Height of a picture in pixels; 0 when unknown or not video.
+    /// Height of the video in pixels; 0 if unknown or not video.
     pub height: u32,
-    /// Sound samples per second; 0 when unknown or not audio.
+    /// Audio sample rate in Hz; 0 if unknown or not audio.
     pub sample_rate_hz: u32,
-    /// Sound channels; 0 when unknown or not audio.
+    /// Number of audio channels; 0 if unknown or not audio.
     pub channels: u32,
-    /// Language, as the container spells it: `eng`, or a BCP 47 tag such as `de-AT`. `None` when it is not said.
+    /// Language in the notation of the container: `eng`, or a BCP 47 tag such as `de-AT`. `None` if undetermined.
     pub language: Option<String>,
 }
 
-/// What turns the stored bytes into an ordinary, seekable file.
+/// Changes that turn the stored stream into a seekable file.
 ///
-/// To apply: cut the stored file to [`keep`](Self::keep) bytes, write [`append`](Self::append) there, make that
-/// durable, then write the [`patches`](Self::patches) in order and make them durable. A crash anywhere in
-/// between leaves a playable file, and scanning it again leads to the same result.
+/// To apply them, truncate the stored file to [`keep`](Self::keep) bytes, write [`append`](Self::append) behind them,
+/// sync, then write the [`patches`](Self::patches) in order and sync again. A crash in between leaves a playable file,
+/// and scanning it again leads to the same result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finish {
-    /// The container.
+    /// Container format.
     pub container: Container,
-    /// Length of the recording in milliseconds: the end of its last complete frame.
+    /// Duration of the recording in milliseconds: the end of its last complete frame.
     pub duration_ms: u64,
-    /// Bytes of the stored file to keep, head room included. What follows is a torn last element or an index
-    /// of the sender's that is replaced by ours.
+    /// Number of bytes to keep of the stored file, head room included. The bytes behind are a torn last element, or an
+    /// index of the sender's that ours replaces.
     pub keep: u64,
-    /// Bytes to write at `keep`: the index; empty when there is nothing to index.
+    /// Bytes to write at `keep`: the index. Empty if there is nothing to index.
     ///
-    /// Below 256 KiB for WebM and Matroska (1 MiB more with [`patch_clusters`](crate::Options::patch_clusters)
-    /// switched off, where a torn last cluster is filled up). For MP4 some 4 to 12 bytes for each frame, up to
-    /// 32 MiB for a fragmented file, and at most 8 MiB that fill a torn last fragment up.
+    /// Less than 256 KiB for WebM and Matroska, plus up to 1 MiB that completes a torn last cluster if
+    /// [`patch_clusters`](crate::Options::patch_clusters) is off. For MP4 about 4 to 12 bytes a frame, at most 32 MiB
+    /// for a fragmented file, plus up to 8 MiB that complete a torn last fragment.
     pub append: Vec<u8>,
-    /// Bytes to write over stored ones once the index is durable.
+    /// Bytes to overwrite once the index is durable.
     pub patches: Vec<Patch>,
-    /// The tracks, in the order of the file.
+    /// Tracks in the order of the file.
     pub tracks: Vec<Track>,
-    /// Entries of the index: the places a player can jump to.
+    /// Number of index entries, the points to which players can seek.
     pub keyframes: usize,
-    /// Ranges of the stream that the stored file no longer has, in order. Together with the bytes of the stream in
-    /// front of [`keep`](Self::keep) they are everything that was received: `received == keep - HEAD_ROOM + Σ length`.
+    /// Ranges of the stream that the stored file no longer contains, in order. Invariant: `received == keep -
+    /// HEAD_ROOM + Σ length`, so that every received byte is stored or listed here.
     pub left_out: Vec<LeftOut>,
-    /// Ranges of the stream that the stored file has, but players pass over, in order: at most 64. Containers' own
-    /// structure is not named, only what may have been part of a recording.
+    /// Ranges of the stream that are stored but that players ignore, in order, at most 64. Only ranges that may be
+    /// part of a recording are listed, not the structure of the container.
     pub hidden: Vec<LeftOut>,
 }

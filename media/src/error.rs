@@ -1,26 +1,26 @@
-//! Why a recording cannot be finished, in sentences for a person.
+//! Reasons why a recording cannot be finished.
 
-/// The bytes that arrived are no playable recording.
+/// The received bytes are no playable recording. Displays as a sentence.
 ///
-/// They are worth keeping all the same: nothing was lost, there is only nothing to play.
+/// The bytes are complete all the same and should be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unplayable {
-    /// No byte arrived.
+    /// No byte was received.
     #[error("The recording is empty: nothing was received.")]
     Empty,
-    /// The first bytes belong to no container this crate knows.
+    /// The first bytes belong to no known container.
     #[error("This is not a recording: the data is neither WebM, Matroska nor MP4.")]
     UnknownContainer,
-    /// The stream ended before the description of its tracks was complete.
+    /// The stream ended before the track description was complete.
     #[error(
         "The recording ended before it said what it contains: there is no complete track description."
     )]
     NoTracks,
-    /// There are tracks, but not a single complete frame of them.
+    /// The tracks contain no complete frame.
     #[error("The recording contains no complete picture or sound.")]
     NoFrames,
-    /// An MP4 file whose index is missing, reaches beyond what was received, or is too large.
+    /// The index of an MP4 is missing, points beyond the received bytes, or is too large.
     #[error(
         "The recording is an MP4 file whose index is missing or incomplete. It is kept as it was received."
     )]

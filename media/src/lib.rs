@@ -1,45 +1,44 @@
-//! Containers of recordings: indexing, finishing and repair, without I/O.
+//! Indexing, finishing and repair of recordings in WebM, Matroska and MP4, without I/O.
 //!
-//! A recorder sends a *live* stream: no length, no index, clusters of unknown size. [`Indexer`] watches the bytes
-//! pass on their way to storage and knows, at any moment, the few bytes that make an ordinary, seekable file of
-//! them. Nothing is ever moved or rewritten; the stored file is only patched and appended to.
+//! A browser or encoder sends a *live* stream: without duration, without index, with clusters of unknown size.
+//! [`Indexer`] parses the bytes on their way to storage and can, at any time, produce the few bytes that make the stored
+//! stream a seekable file. Stored bytes are never moved; the file is only patched and appended to.
 //!
 //! # The stored file
 //!
-//! [`HEAD_ROOM`] bytes of ours, then the stream exactly as it was received:
+//! [`HEAD_ROOM`] bytes for a head written by this crate, then the stream exactly as it was received (see [`stored`]):
 //!
 //! ```text
-//! 0                                     4096              first kept element
+//! 0                                     4096              first visible element
 //! | EBML | Segment | SeekHead | Info | Void ............ | Tracks | Cluster | Cluster | … | Cues
 //! |------------- our head ------------|-- the sender's head --|------- stream ---------|- appended
 //! ```
 //!
-//! Cues that fit in our head, some 150 of them, are there and not at the end: a player that is asked to jump need not
-//! fetch the end first.
+//! If the Cues fit into our head (about 150 entries), they are written there instead of at the end, so that a player has
+//! them before it seeks.
 //!
-//! The sender's own head stays where it is, hidden in the payload of a Void element. Because our head is written
-//! as soon as the tracks are described, the file is a valid live recording at any moment from then on, even when
-//! the process is killed.
+//! The sender's own head stays in place, hidden in the payload of a Void element. Our head is written as soon as the
+//! tracks are known. From then on the file is a valid live recording at any time, even if the process is killed.
 //!
-//! An MP4 is stored the same way. While it grows, our head is an `ftyp` and a `free` box over the sender's `ftyp`;
-//! finished, it is an `ftyp` and one `mdat` over everything received, with a `moov` of full sample tables appended.
-//! Of a torn last fragment the complete frames count. Beyond some eight million frames, or when the caller is short of
-//! memory, the tables are dropped and the finished file stays a fragmented one, with its duration.
+//! An MP4 is stored the same way. While it grows, our head is an `ftyp` and a `free` box over the sender's `ftyp`. The
+//! finished file is an `ftyp`, one `mdat` around everything received, and an appended `moov` with full sample tables. The
+//! complete frames of a torn last fragment count. With more than about eight million frames, or if the caller is short of
+//! memory, the tables are dropped and the finished file stays fragmented, with its duration in the head.
 //!
-//! # What it deliberately does not
+//! # Limits
 //!
-//! - **No I/O, no clock, no threads**: bytes come in, patches go out. It builds for `wasm32-unknown-unknown`.
-//! - **No decoding**: it does not know whether a frame shows anything.
-//! - **No second muxer**: frames stay in the order, the clusters and the tracks the sender gave them. Where there is
-//!   no sender, but an encoder beside us, [`Fragmenter`] makes the stream.
+//! - **No I/O, no clock, no threads.** Bytes come in, patches go out. Builds for `wasm32-unknown-unknown`.
+//! - **No decoding.** Frames are not looked into.
+//! - **No remuxing.** Frames stay in the order, clusters and tracks of the sender. [`Fragmenter`] is the exception: it
+//!   writes the stream of an encoder on the same machine.
 //!
-//! # Nothing is lost
+//! # Byte accounting
 //!
-//! Every byte of the stream is in the stored file or named in [`Finish::left_out`]. Several WebM or Matroska recordings
-//! in one stream are joined, if their tracks are the same: each further head becomes a Void, and the clusters behind it
-//! get times that follow. What cannot be joined, lies behind the end of the Segment or is damaged stays in the file, in
-//! a Void, and is named in [`Finish::hidden`]. A recording that begins at one hour begins at 0; how far its clusters are
-//! moved is noted in its hidden head, so that a scan after a restart goes on with the same shift.
+//! Every received byte is in the stored file or listed in [`Finish::left_out`]. Consecutive WebM or Matroska documents in
+//! one stream are joined if their tracks match: each further head becomes a Void, and the cluster timestamps behind it
+//! are shifted. Documents that cannot be joined, data behind the end of the Segment and damage stay in the file, inside a
+//! Void, and are listed in [`Finish::hidden`]. A recording that begins at one hour is shifted to 0; a marker in its hidden
+//! head stores the shift, so that a scan after a restart applies the same one.
 //!
 //! # Example
 //!
@@ -77,17 +76,17 @@
 mod container;
 mod ebml;
 mod error;
+mod frame_stats;
 mod indexer;
 mod mp4;
 mod report;
-mod rhythm;
 pub mod stored;
 mod webm;
 
 pub use container::{Container, Finish, Patch, Track, TrackKind};
 pub use error::Unplayable;
+pub use frame_stats::FrameStats;
 pub use indexer::{Indexer, Options};
 pub use mp4::{Colour, EncodedFrame, Fragmenter, VideoTrack};
 pub use report::{Damage, LeftOut, LeftOutReason, Report};
-pub use rhythm::Pace;
 pub use stored::HEAD_ROOM;

@@ -1,53 +1,53 @@
-//! What a scan has found, for a person who wants to know.
+//! Findings of a scan, for inspection and repair.
 
 use std::ops::Range;
 
 use crate::container::{Container, Track};
-use crate::rhythm::Pace;
+use crate::frame_stats::FrameStats;
 
-/// Damaged ranges that are kept; of later ones only the number and the bytes.
+/// Most damaged ranges that are listed.
 const DAMAGE_LIMIT: usize = 64;
 
-/// What a scan has found so far; see [`Indexer::report`](crate::Indexer::report).
+/// Findings of a scan; see [`Indexer::report`](crate::Indexer::report).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The container, once it is known.
+    /// Container format, if known.
     pub container: Option<Container>,
-    /// The tracks, in the order of the file.
+    /// Tracks in the order of the file.
     pub tracks: Vec<Track>,
-    /// Milliseconds up to the end of the last complete frame.
+    /// Duration in milliseconds: the end of the last complete frame.
     pub duration_ms: u64,
-    /// Frames, keyframes and gaps of the main track.
-    pub pace: Pace,
-    /// Bytes in front of the first media data; `None` when none was found.
+    /// Frame statistics of the main track.
+    pub frame_stats: FrameStats,
+    /// Bytes in front of the first media data; `None` if there is none.
     pub front_matter_bytes: Option<u64>,
-    /// Whether there is an index and a duration: an ordinary file, no live stream.
+    /// Whether the file has an index and a duration. `false` for a live stream.
     pub indexed: bool,
-    /// Whether it goes on behind its formal end, where players may stop.
-    pub goes_on: bool,
-    /// What could not be read and was passed over.
+    /// Whether data follows behind the declared end, where players may stop.
+    pub data_behind_end: bool,
+    /// Damage that was skipped.
     pub damage: Damage,
     /// Bytes at the end that belong to no complete frame or index.
     pub torn_bytes: u64,
-    /// Bytes behind the end that the Segment's size says there are.
+    /// Bytes behind the end that the Segment's size declares.
     pub missing_bytes: u64,
 }
 
-/// Parts of a stream that are not what they should be.
+/// Damaged parts of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Damage {
-    /// Stream offsets, in order: the first 64.
+    /// Damaged ranges as stream offsets, in order: the first 64.
     pub ranges: Vec<Range<u64>>,
-    /// How many ranges there are.
+    /// Number of damaged ranges.
     pub count: u64,
-    /// Bytes in all of them.
+    /// Total size of the damaged ranges.
     pub bytes: u64,
 }
 
 impl Report {
-    /// Makes all offsets count from `start` bytes earlier: from the beginning of a file whose stream begins there.
+    /// Adds `start` to all offsets, so that they refer to a file whose stream begins at `start`.
     #[must_use]
     pub fn offset_by(mut self, start: u64) -> Self {
         self.front_matter_bytes = self.front_matter_bytes.map(|at| at.saturating_add(start));
@@ -74,16 +74,16 @@ impl Damage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct LeftOut {
-    /// Stream offset of its first byte.
+    /// Stream offset of the first byte.
     pub offset: u64,
-    /// Bytes, at least 1.
+    /// Length in bytes, at least 1.
     pub length: u64,
-    /// Why it is left out.
+    /// Reason for leaving the range out.
     pub reason: LeftOutReason,
 }
 
 impl LeftOut {
-    /// The bytes `range` of the stream; `None` for an empty range.
+    /// Describes the range of a stream; `None` for an empty range.
     pub(crate) fn new(range: Range<u64>, reason: LeftOutReason) -> Option<Self> {
         let length = range.end.checked_sub(range.start)?;
         (length > 0).then_some(Self {
@@ -94,26 +94,26 @@ impl LeftOut {
     }
 }
 
-/// Why a part of the received stream is left out. Displays as a sentence.
+/// Reason for leaving a part of the stream out. Displays as a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 #[non_exhaustive]
 pub enum LeftOutReason {
     /// The last frame, element or box is incomplete.
     #[error("The recording ends in the middle of a frame or element.")]
     Torn,
-    /// The sender's own index, replaced by ours.
+    /// The sender's own index, which ours replaces.
     #[error("The sender's index is replaced by a complete one.")]
     ReplacedIndex,
     /// A last cluster or fragment without a complete frame.
     #[error("The last cluster or fragment contains no complete frame.")]
     NoFrames,
-    /// Bytes that no element or box of the container explains.
+    /// Bytes that are no valid element or box.
     #[error("The data is damaged and cannot be read.")]
     Damaged,
     /// Bytes behind the end of the recording that belong to no recording.
     #[error("The data behind the end of the recording is not part of a recording.")]
     TrailingData,
-    /// A further recording in the same stream that cannot be joined with the first.
+    /// Another recording in the same stream that cannot be joined with the first.
     #[error(
         "A further recording follows that cannot be joined with the first: its tracks differ, or its times cannot be changed."
     )]
@@ -124,7 +124,7 @@ pub enum LeftOutReason {
 }
 
 impl LeftOutReason {
-    /// Every reason, for descriptions of an API.
+    /// All reasons, for descriptions of an API.
     pub const ALL: [Self; 7] = [
         Self::Torn,
         Self::ReplacedIndex,
@@ -135,7 +135,7 @@ impl LeftOutReason {
         Self::NoTrack,
     ];
 
-    /// The stable name in APIs and JSON output, in snake case.
+    /// Returns the stable name for APIs and JSON, in snake case.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -149,8 +149,8 @@ impl LeftOutReason {
         }
     }
 
-    /// Bytes of the size of a Void that hides a part of a WebM for this reason. No muxer pads to such a width, so a
-    /// later scan finds the reason again.
+    /// Width of the size of a Void that hides a part of a WebM for this reason. Muxers do not pad to these widths, so
+    /// that a later scan recognises the reason.
     pub(crate) fn void_width(self) -> Option<usize> {
         match self {
             Self::OtherRecording => Some(5),
@@ -160,7 +160,7 @@ impl LeftOutReason {
         }
     }
 
-    /// The reason that a Void whose size takes `width` bytes stands for.
+    /// Returns the reason for which a Void whose size is `width` bytes wide was written.
     pub(crate) fn of_void_width(width: u64) -> Option<Self> {
         match width {
             5 => Some(Self::OtherRecording),
@@ -170,7 +170,7 @@ impl LeftOutReason {
         }
     }
 
-    /// Whether nothing of the recording itself is lost: the bytes are metadata whose place another index takes.
+    /// Whether the bytes are only metadata that another index replaces, so that nothing of the recording is lost.
     #[must_use]
     pub fn is_harmless(self) -> bool {
         matches!(self, Self::ReplacedIndex)

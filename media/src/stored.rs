@@ -265,7 +265,7 @@ mod tests {
         });
         let indexer = indexer.expect("readable");
         assert_eq!(indexer.received(), length);
-        assert_eq!(indexer.report().pace, expected.pace);
+        assert_eq!(indexer.report().frame_stats, expected.frame_stats);
         assert!(patches > 0);
         assert!(read < stream.len() + SCAN_BUFFER_SIZE, "{read}");
     }

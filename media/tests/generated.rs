@@ -1,4 +1,4 @@
-//! MP4 streams of generated shapes: every sample is found again, byte for byte, by a reader of its own.
+//! Generated MP4 streams: an independent reader finds every sample again, byte for byte.
 
 mod common;
 
@@ -8,23 +8,23 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use sortie_media::{Indexer, Options, Unplayable};
 
-/// How a track fragment says where its data is.
+/// Reference point of a track fragment's data offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Base {
-    /// From the beginning of the file.
+    /// The start of the file.
     Absolute,
-    /// From the fragment.
+    /// The `moof`.
     Moof,
-    /// The first from the fragment, others from the end of the one before.
+    /// The `moof` for the first track, the end of the previous track's data for others.
     Previous,
 }
 
-/// Samples of one track that lie behind each other.
+/// Contiguous samples of one track.
 #[derive(Debug, Clone)]
 struct Run {
     track: u32,
     sizes: Vec<u8>,
-    /// Whether samples have sizes and durations of their own.
+    /// Whether each sample has its own size and duration.
     own_sizes: bool,
     own_durations: bool,
     composition: Option<i32>,
@@ -35,11 +35,11 @@ struct Fragment {
     base: Base,
     runs: Vec<Run>,
     time: bool,
-    /// Boxes in front of it, and between it and its data.
+    /// Boxes in front of the fragment, and between it and its data.
     before: Vec<[u8; 4]>,
     between: Vec<[u8; 4]>,
     long_boxes: bool,
-    /// Whether each run has an `mdat` of its own.
+    /// Whether each run has its own `mdat`.
     split: bool,
     description: bool,
 }
@@ -48,10 +48,10 @@ struct Fragment {
 struct Shape {
     tracks: u32,
     first: Option<[u8; 4]>,
-    /// Samples that `moov` describes, with their sizes.
+    /// Sizes of the samples that `moov` describes.
     moov: Vec<Run>,
     fragments: Vec<Fragment>,
-    /// Whether the last `mdat` reaches to the end of the file.
+    /// Whether the last `mdat` extends to the end of the file.
     open_end: bool,
 }
 
@@ -123,12 +123,12 @@ fn shape() -> impl Strategy<Value = Shape> {
     })
 }
 
-/// A stream, and the samples of each track in it.
+/// A stream and the samples of each track in it.
 #[derive(Debug, Default)]
 struct Built {
     stream: Vec<u8>,
     samples: Vec<Vec<Vec<u8>>>,
-    /// Stream offset behind which all samples so far are complete, with their number.
+    /// Stream offsets behind which all samples so far are complete, with the number of samples.
     complete: Vec<(usize, usize)>,
 }
 
@@ -137,7 +137,7 @@ impl Built {
         self.samples.iter().map(Vec::len).sum()
     }
 
-    /// Data of a run: no two samples are the same.
+    /// Media data of a run; no two samples are equal.
     fn data(&mut self, run: &Run) -> Vec<u8> {
         let mut all = Vec::new();
         for &size in &run.sizes {
@@ -179,7 +179,7 @@ fn trak(id: u32, tables: &[u8]) -> Vec<u8> {
     )
 }
 
-/// A `moov` whose runs of samples begin at these stream offsets.
+/// Encodes a `moov` whose runs begin at these stream offsets.
 fn moov(shape: &Shape, offsets: &[usize]) -> Vec<u8> {
     let mut payload = full(b"mvhd", 0, &[words(&[0, 0, 1000, 0]), vec![0; 80]].concat());
     for track in 1..=shape.tracks {
@@ -220,7 +220,7 @@ fn moov(shape: &Shape, offsets: &[usize]) -> Vec<u8> {
     boxed(b"moov", &payload)
 }
 
-/// A `moof` at `start` whose runs begin at these stream offsets.
+/// Encodes a `moof` at `start` whose runs begin at these stream offsets.
 fn moof(fragment: &Fragment, start: usize, offsets: &[usize], times: &[u64]) -> Vec<u8> {
     let mut payload = full(b"mfhd", 0, &words(&[1]));
     let mut previous = start;
@@ -285,7 +285,7 @@ fn build(shape: &Shape) -> Built {
         built.stream.extend(boxed(&kind, &[1; 20]));
     }
     built.stream.extend(boxed(b"ftyp", b"isom\0\0\x02\0isom"));
-    // Twice: the size of `moov` says where its data is.
+    // Two passes: the size of `moov` determines the position of its data.
     let place = |from: usize| {
         let sizes = shape
             .moov
@@ -375,7 +375,7 @@ fn build(shape: &Shape) -> Built {
     built
 }
 
-/// The samples of each track of a finished file, by its tables, and its description indices.
+/// Reads the samples and sample description indices of each track through the tables of a finished file.
 #[track_caller]
 fn read(file: &[u8]) -> Vec<(u32, Vec<Vec<u8>>)> {
     let moov = boxes::find(file, &[*b"moov"]).expect("a moov");
@@ -473,7 +473,7 @@ proptest! {
         }
     }
 
-    /// A growing file plays: whatever its fragments count from, their places hold behind the head room.
+    /// A growing file plays: the patched data offsets are valid behind the head room.
     #[test]
     fn growing_file_reads_like_its_stream(shape in shape(), step in 1usize..500) {
         let built = build(&shape);
@@ -484,7 +484,8 @@ proptest! {
         let mut again = Stored { bytes: [vec![0; common::head_room()], growing.bytes].concat() };
         let finish = match indexer.finish() {
             Ok(finish) => finish,
-            // Nothing is patched before the first sample, and those of an mdat without an end count when the stream ends.
+            // Nothing is patched before the first sample, and samples of an open-ended mdat count only at the end of
+            // the stream.
             Err(Unplayable::NoFrames) if shape.open_end => return Ok(()),
             Err(error) => panic!("{error}"),
         };

@@ -1,4 +1,4 @@
-//! Finished MP4 files against ffprobe.
+//! Finished MP4 files, checked with ffprobe.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::process::Command;
 use common::{MP4_FIXTURES, Stored, fixture, store};
 use sortie_media::{Container, Options};
 
-/// Runs ffprobe, which must have nothing to complain about.
+/// Runs ffprobe, which must not report errors.
 #[track_caller]
 fn ffprobe(file: &Path, arguments: &[&str]) -> String {
     let output = Command::new("ffprobe")
@@ -29,7 +29,7 @@ fn ffprobe(file: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Times, sizes, flags and checksums of all packets, so that nothing may differ.
+/// Times, sizes, flags and checksums of all packets.
 fn packets(file: &Path) -> Vec<String> {
     let fields = "packet=stream_index,pts,dts,size,flags,data_hash";
     let text = ffprobe(file, &["-show_data_hash", "crc32", "-show_entries", fields]);
@@ -38,7 +38,7 @@ fn packets(file: &Path) -> Vec<String> {
         .filter(|line| !line.is_empty())
         .map(str::to_owned)
         .collect();
-    // An unfragmented file is interleaved by other rules.
+    // Unfragmented files are interleaved differently.
     packets.sort();
     packets
 }
@@ -56,7 +56,7 @@ fn duration_ms(file: &Path) -> f64 {
 
 #[test]
 #[expect(clippy::cast_precision_loss, reason = "durations of a few seconds")]
-fn finished_files_hold_the_same_packets() {
+fn finished_files_have_the_same_packets() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in MP4_FIXTURES {
         let original = write(&fixture(name), &directory, "original.mp4");
@@ -79,7 +79,7 @@ fn finished_files_hold_the_same_packets() {
 }
 
 #[test]
-fn the_index_is_complete() {
+fn index_lists_every_packet() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in MP4_FIXTURES
         .iter()
@@ -98,7 +98,7 @@ fn the_index_is_complete() {
 
 #[test]
 #[expect(clippy::cast_precision_loss, reason = "durations of a few seconds")]
-fn cut_anywhere_it_plays() {
+fn recording_cut_anywhere_plays() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in MP4_FIXTURES
         .iter()
@@ -135,7 +135,7 @@ fn cut_anywhere_it_plays() {
 }
 
 #[test]
-fn a_growing_file_is_a_valid_fragmented_one() {
+fn growing_file_is_valid_fragmented_mp4() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in MP4_FIXTURES
         .iter()
@@ -154,7 +154,7 @@ fn a_growing_file_is_a_valid_fragmented_one() {
 }
 
 #[test]
-fn a_cut_ordinary_file_is_refused_in_words() {
+fn truncated_unfragmented_file_is_unplayable() {
     let stream = fixture("ffmpeg-ordinary.mp4");
     let error = store(&stream[..stream.len() / 2], Options::default())
         .err()
@@ -163,14 +163,14 @@ fn a_cut_ordinary_file_is_refused_in_words() {
 }
 
 #[test]
-fn of_a_torn_fragment_the_complete_frames_are_kept() {
+fn complete_frames_of_torn_fragment_are_kept() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in MP4_FIXTURES
         .iter()
         .filter(|name| !name.contains("ordinary"))
     {
         let stream = fixture(name);
-        // Cut in the middle of the last mdat.
+        // Cut within the last mdat.
         let begin = stream
             .windows(4)
             .rposition(|at| at == b"mdat")
@@ -192,13 +192,13 @@ fn of_a_torn_fragment_the_complete_frames_are_kept() {
 }
 
 #[test]
-fn a_trailer_that_claims_more_than_there_is() {
+fn padding_trailer_that_claims_too_much_is_harmless() {
     let mut stream = fixture("chromium-avc1-mp4.mp4");
     let begin = stream
         .windows(4)
         .position(|at| at == b"mdat")
         .expect("an mdat");
-    // A small mdat instead, and nothing behind it.
+    // Replace it by a small mdat at the end of the stream.
     stream.truncate(begin + 4);
     stream[begin - 4..begin].copy_from_slice(&24u32.to_be_bytes());
     stream.extend(b"\xF1SortieFill\xF1\x00\x70\x00\x00");
@@ -208,14 +208,14 @@ fn a_trailer_that_claims_more_than_there_is() {
     );
 }
 
-/// A box of a kind with a payload.
+/// Encodes a box.
 fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
     let size = u32::try_from(payload.len() + 8).expect("small");
     [&size.to_be_bytes()[..], kind, payload].concat()
 }
 
 #[test]
-fn what_is_too_long_for_tables_stays_fragmented() {
+fn recording_beyond_the_table_limit_stays_fragmented() {
     let head = fixture("chromium-avc1-mp4.mp4");
     let moof = head
         .windows(4)
@@ -229,7 +229,7 @@ fn what_is_too_long_for_tables_stays_fragmented() {
             .flat_map(|word| word.to_be_bytes())
             .collect::<Vec<_>>()
     };
-    // More samples of a byte each than tables hold, a tick long.
+    // One sample more than the tables can hold, each of one byte and one tick.
     let samples = (1 << 23) + 1;
     let traf = [
         boxed(b"tfhd", &words(&[0x0002_0018, 1, 1, 1])),

@@ -1,4 +1,4 @@
-//! Finished files against independent readers: ffprobe and mkvinfo.
+//! Finished files, checked with ffprobe and mkvinfo.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use common::{FIXTURES, Stored, fixture, store};
 use sortie_media::{Finish, Options};
 
-/// Runs a tool the suite needs; its absence is a failure, not a reason to skip.
+/// Runs a tool that the suite requires; fails if the tool is missing.
 fn run(tool: &str, package: &str, arguments: &[&str], file: &Path) -> Output {
     Command::new(tool)
         .args(arguments)
@@ -41,14 +41,14 @@ fn mkvinfo(file: &Path) -> String {
     let complaints: Vec<_> = text
         .lines()
         .filter(|line| ["Error", "Warning", "damaged", "Unknown"].iter().any(|word| line.contains(word)))
-        // mkvinfo does not know what Chromium writes about alpha.
+        // mkvinfo does not know the alpha mode element of Chromium.
         .filter(|line| !line.contains("VideoAlphaMode"))
         .collect();
     assert!(complaints.is_empty(), "{}: {complaints:#?}", file.display());
     text
 }
 
-/// Times of a packet in milliseconds: its beginning, its length, and whether it is a keyframe of the video.
+/// Start, duration (in milliseconds) and keyframe flag of each video packet.
 fn packets(file: &Path) -> Vec<(f64, f64, bool)> {
     let fields = "packet=codec_type,pts_time,duration_time,flags";
     ffprobe(file, &["-show_entries", fields, "-of", "csv=p=0"])
@@ -73,7 +73,7 @@ fn write(stored: &Stored, directory: &tempfile::TempDir, name: &str) -> std::pat
     path
 }
 
-/// Checks a finished file; returns how many packets it holds.
+/// Checks a finished file; returns its number of packets.
 #[track_caller]
 #[expect(clippy::cast_precision_loss, reason = "durations of a few seconds")]
 fn check(file: &Path, finish: &Finish) -> usize {
@@ -94,7 +94,7 @@ fn check(file: &Path, finish: &Finish) -> usize {
         .map(|&(begin, length, _)| begin + length)
         .fold(0.0, f64::max);
     let last_begin = packets.iter().map(|&(begin, ..)| begin).fold(0.0, f64::max);
-    // Within a frame; the recorders were asked for 25 frames a second and drop some.
+    // Within one frame: the recorders were asked for 25 frames/s and drop some.
     assert!(
         ours >= last_begin && (ours - last).abs() <= 100.0,
         "ends at {last} ms, indexer {ours} ms"
@@ -108,7 +108,7 @@ fn check(file: &Path, finish: &Finish) -> usize {
 }
 
 #[test]
-fn finished_files_are_ordinary_files() {
+fn finished_files_are_valid_and_complete() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in FIXTURES {
         let stream = fixture(name);
@@ -127,7 +127,7 @@ fn finished_files_are_ordinary_files() {
     }
 }
 
-/// The same recording twice in one stream, as `cat` and a tus concatenation make it.
+/// The same recording twice in one stream, as `cat` and tus concatenation produce it.
 #[test]
 fn joined_recordings_play_one_after_the_other() {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -171,7 +171,7 @@ fn hidden_recordings_do_not_disturb_players() {
 }
 
 #[test]
-fn an_index_entry_for_every_keyframe() {
+fn every_keyframe_has_an_index_entry() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in FIXTURES {
         let (stored, finish) = store(&fixture(name), Options::default()).expect("playable");
@@ -181,7 +181,7 @@ fn an_index_entry_for_every_keyframe() {
             .filter(|&&(.., keyframe)| keyframe)
             .count();
         if keyframes > 0 {
-            // Keyframes closer than half a second share an entry; these fixtures have none.
+            // Keyframes less than half a second apart share an entry; these fixtures have none.
             assert_eq!(finish.keyframes, keyframes, "{name}");
         } else {
             assert!(finish.keyframes > 0, "{name}: sound is indexed too");
@@ -190,7 +190,7 @@ fn an_index_entry_for_every_keyframe() {
 }
 
 #[test]
-fn without_patching_clusters_it_is_seekable_all_the_same() {
+fn recording_is_seekable_without_cluster_patches() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in FIXTURES {
         let options = Options::default().patch_clusters(false);
@@ -200,12 +200,12 @@ fn without_patching_clusters_it_is_seekable_all_the_same() {
 }
 
 #[test]
-fn a_growing_file_is_a_valid_live_recording() {
+fn growing_file_is_valid_live_recording() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in FIXTURES {
         let stream = fixture(name);
         let mut stored = Stored::new();
-        // The process is killed here: nothing is finished.
+        // The process is killed here; nothing is finished.
         stored.receive(
             Options::default(),
             stream[..stream.len() * 3 / 4].chunks(1000),
@@ -228,7 +228,7 @@ fn a_growing_file_is_a_valid_live_recording() {
 }
 
 #[test]
-fn cut_anywhere_it_plays() {
+fn recording_cut_anywhere_plays() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in FIXTURES {
         let stream = fixture(name);

@@ -1,4 +1,4 @@
-//! What must hold for every split, every cut and every damage.
+//! Properties that hold for every split, every cut and every damage.
 
 mod common;
 
@@ -9,14 +9,14 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Unplayable};
 
-/// All fixtures: Matroska, then MP4.
+/// All fixtures: WebM and Matroska first, then MP4.
 static STREAMS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| names().map(fixture).collect());
 
 fn names() -> impl Iterator<Item = &'static str> {
     FIXTURES.iter().chain(MP4_FIXTURES).copied()
 }
 
-/// One of [`STREAMS`].
+/// Index of one of [`STREAMS`].
 fn stream() -> impl Strategy<Value = usize> {
     0..STREAMS.len()
 }
@@ -25,12 +25,12 @@ fn options() -> impl Strategy<Value = Options> {
     any::<bool>().prop_map(|patch_clusters| Options::default().patch_clusters(patch_clusters))
 }
 
-/// How a repair scans.
+/// Options of a repair.
 fn repairing(stream: &[u8]) -> Options {
     Options::default().stream_length(stream.len() as u64)
 }
 
-/// A recording, or several of them with other bytes between, with a few bytes changed, cut out or put in.
+/// One or more recordings with other bytes between them, and a few bytes changed, removed or inserted.
 struct Damaged {
     bytes: Vec<u8>,
     story: String,
@@ -54,7 +54,7 @@ fn damaged() -> impl Strategy<Value = Damaged> {
     (0..STREAMS.len(), further, damages).prop_map(|(index, further, damages)| {
         let mut bytes = STREAMS[index].clone();
         let mut story = names().nth(index).unwrap_or_default().to_owned();
-        // Further recordings are joined in Matroska only.
+        // Only Matroska documents are joined.
         for (index, junk) in further.into_iter().filter(|_| index < FIXTURES.len()) {
             bytes.extend(&junk);
             bytes.extend(&STREAMS[index]);
@@ -80,7 +80,7 @@ fn split<'a>(bytes: &'a [u8], at: &[Index]) -> Vec<&'a [u8]> {
         .collect()
 }
 
-/// Checks that every byte is in the stored file or in a range that is left out, and is stored as it came.
+/// Checks that every byte is in the stored file or in a left-out range, and that stored bytes are unchanged.
 #[track_caller]
 fn check_accounts(stream: &[u8], options: Options) {
     let mut stored = Stored::new();
@@ -143,7 +143,7 @@ fn scan<'a>(options: Options, chunks: impl IntoIterator<Item = &'a [u8]>) -> Out
     (patches, indexer.finish())
 }
 
-/// Scans as a repair does: without reading what may be skipped.
+/// Scans as a repair does, without reading skippable bytes.
 fn scan_skipping(options: Options, bytes: &[u8]) -> (Outcome, usize) {
     let (mut indexer, mut patches, mut at, mut read) = (Indexer::with(options), Vec::new(), 0, 0);
     while at < bytes.len() {
@@ -168,7 +168,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_split_gives_the_same(damaged in damaged(), at in prop::collection::vec(any::<Index>(), 0..40), options in options()) {
+    fn every_split_has_the_same_result(damaged in damaged(), at in prop::collection::vec(any::<Index>(), 0..40), options in options()) {
         let bytes = damaged.bytes;
         let whole = scan(options, [&bytes[..]]);
         prop_assert_eq!(&scan(options, split(&bytes, &at)), &whole);
@@ -176,9 +176,9 @@ proptest! {
         prop_assert_eq!(&scan_skipping(options, &bytes).0, &whole);
     }
 
-    /// Bytes that are not in the stored file are named, and those in it are the received ones, but for patches.
+    /// Bytes that are not in the stored file are listed, and stored bytes equal the received ones except for patches.
     #[test]
-    fn received_bytes_are_stored_or_named(damaged in damaged(), cut in any::<Index>(), options in options(), repair in any::<bool>()) {
+    fn received_bytes_are_stored_or_listed(damaged in damaged(), cut in any::<Index>(), options in options(), repair in any::<bool>()) {
         let cut = cut.index(damaged.bytes.len() + 1);
         for bytes in [&damaged.bytes[..], &damaged.bytes[..cut]] {
             let options = if repair { options.stream_length(bytes.len() as u64) } else { options };
@@ -187,7 +187,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_are_stored_or_named(bytes in prop::collection::vec(any::<u8>(), 0..3000), options in options()) {
+    fn random_bytes_are_stored_or_listed(bytes in prop::collection::vec(any::<u8>(), 0..3000), options in options()) {
         for prefix in [0, 4, 145] {
             let stream: Vec<_> = STREAMS[0][..prefix].iter().chain(&bytes).copied().collect();
             check_accounts(&stream, options);
@@ -195,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn any_split_is_repaired_the_same(damaged in damaged(), at in prop::collection::vec(any::<Index>(), 0..40)) {
+    fn every_split_is_repaired_the_same(damaged in damaged(), at in prop::collection::vec(any::<Index>(), 0..40)) {
         let bytes = damaged.bytes;
         let options = repairing(&bytes);
         let whole = scan(options, [&bytes[..]]);
@@ -203,14 +203,14 @@ proptest! {
         prop_assert_eq!(&scan_skipping(options, &bytes).0, &whole);
         if let Ok((stored, finish)) = store(&bytes, options) {
             check_finished(&stored.bytes);
-            // What was repaired is an ordinary file.
+            // The repaired file needs no repair.
             let again = store(&stored.bytes, repairing(&stored.bytes));
             prop_assert_eq!(again.map(|(_, finish)| finish.duration_ms), Ok(finish.duration_ms));
         }
     }
 
     #[test]
-    fn any_cut_leaves_whole_elements(stream in stream(), cut in any::<Index>(), options in options()) {
+    fn every_cut_leaves_complete_elements(stream in stream(), cut in any::<Index>(), options in options()) {
         let (mp4, stream) = (stream >= FIXTURES.len(), &STREAMS[stream]);
         let cut = &stream[..cut.index(stream.len() + 1)];
         match store(cut, options) {
@@ -218,13 +218,13 @@ proptest! {
                 prop_assert!(finish.keep <= HEAD_ROOM + cut.len() as u64);
                 check_finished(&stored.bytes);
             }
-            // An MP4 needs a whole fragment, and one without fragments its moov at the end.
+            // A fragmented MP4 needs a complete fragment, an unfragmented one its complete moov at the end.
             Err(error) => prop_assert!(cut.len() < if mp4 { stream.len() } else { 8000 }, "{error} at {}", cut.len()),
         }
     }
 
-    /// Of two cuts the later one lasts no less, none longer than the whole, and what was made of each says the same of
-    /// itself when it is indexed again.
+    /// The longer of two prefixes lasts at least as long, none longer than the whole, and indexing a finished file
+    /// again yields the same findings.
     #[test]
     fn any_prefix_lasts_as_long_as_what_is_in_it(stream in stream(), cuts in prop::array::uniform2(any::<Index>())) {
         let stream = &STREAMS[stream];
@@ -244,7 +244,7 @@ proptest! {
     }
 
     #[test]
-    fn a_patched_stream_scans_like_the_original(damaged in damaged(), options in options()) {
+    fn patched_stream_scans_like_the_original(damaged in damaged(), options in options()) {
         let bytes = damaged.bytes;
         let mut stored = Stored::new();
         let (indexer, _) = stored.receive(options, bytes.chunks(997));
@@ -252,7 +252,7 @@ proptest! {
         let (_, again) = scan(options, [stored.stream()]);
         prop_assert_eq!(&again, &finish);
 
-        // And so does a finished file: repairing it changes nothing.
+        // Repairing a finished file changes nothing.
         if let Ok(finish) = finish {
             stored.finish(&finish);
             let once = stored.bytes.clone();
@@ -265,9 +265,9 @@ proptest! {
     }
 
     #[test]
-    fn torn_sizes_and_lost_voids_do_no_harm(damaged in damaged(), losses in prop::collection::vec(0usize..9, 1..50)) {
+    fn torn_sizes_and_lost_voids_are_harmless(damaged in damaged(), losses in prop::collection::vec(0usize..9, 1..50)) {
         let bytes = damaged.bytes;
-        // Each patch is written up to some byte; then the process dies and everything is scanned again.
+        // Each patch is written up to some byte; then the process dies and the stored stream is scanned again.
         let (mut stored, mut indexer) = (Stored::new(), Indexer::new());
         let mut losses = losses.into_iter().cycle();
         for chunk in bytes.chunks(500) {
@@ -277,12 +277,12 @@ proptest! {
                 let width = patch.bytes[0].leading_zeros() as usize + 1;
                 let loss = losses.next().unwrap_or(0);
                 match patch.bytes[..] {
-                    // A torn Void would hide something else than was meant. One that hides damage may be lost.
+                    // A torn Void would hide a different range. A Void that hides damage may be lost.
                     [0xEC, 1..=7, ..] => continue,
-                    // Our head does not count, and sizes may be torn.
+                    // The head does not matter here, and sizes may be torn.
                     _ if patch.position == 0 => continue,
                     _ if patch.bytes.len() == width => patch.bytes.truncate(loss),
-                    // A new time for a cluster is within one sector in practice.
+                    // In practice a rewritten cluster header lies within one sector.
                     _ => {}
                 }
                 stored.apply(&patch);
@@ -298,8 +298,8 @@ proptest! {
         }
     }
 
-    /// Whatever is sent, an index holds no more than a few times the bytes that were sent, and little once it had
-    /// to give memory back; what it finishes then plays as long.
+    /// An index takes at most a few times the pushed bytes, and little after its memory was reduced; the recording
+    /// then still has its full duration.
     #[test]
     fn memory_of_an_index_is_bounded(damaged in damaged(), at in any::<Index>(), step in 1usize..2000) {
         let bytes = damaged.bytes;
@@ -333,7 +333,7 @@ proptest! {
     }
 
     #[test]
-    fn a_finished_file_sent_as_a_stream(stream in stream(), options in options()) {
+    fn finished_file_can_be_sent_as_a_stream(stream in stream(), options in options()) {
         let (first, once) = store(&STREAMS[stream], Options::default()).expect("playable");
         let (second, twice) = store(&first.bytes, options).expect("still playable");
         prop_assert_eq!((once.duration_ms, once.keyframes), (twice.duration_ms, twice.keyframes));
@@ -342,7 +342,7 @@ proptest! {
 
     #[test]
     fn random_bytes_are_harmless(bytes in prop::collection::vec(any::<u8>(), 0..3000), options in options()) {
-        // Bare, and where a stream's body would be.
+        // Bare, and at offsets where the body of a stream would be.
         for prefix in [0, 4, 145] {
             let stream: Vec<_> = STREAMS[0][..prefix].iter().chain(&bytes).copied().collect();
             if let Ok((stored, _)) = store(&stream, options) {
@@ -352,7 +352,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_files_hold_whole_elements(damaged in damaged()) {
+    fn damaged_files_leave_complete_elements(damaged in damaged()) {
         let bytes = damaged.bytes;
         if let Ok((stored, _)) = store(&bytes, Options::default()) {
             check_finished(&stored.bytes);
@@ -361,7 +361,7 @@ proptest! {
 }
 
 #[test]
-fn recording_without_an_index_lasts_as_long() {
+fn recording_without_sample_tables_keeps_its_duration() {
     for (name, stream) in names().zip(STREAMS.iter()) {
         let (_, with) = store(stream, Options::default()).expect("playable");
         let mut indexer = Indexer::new();
@@ -378,7 +378,7 @@ fn recording_without_an_index_lasts_as_long() {
 }
 
 #[test]
-fn a_repair_reads_little() {
+fn repair_reads_few_bytes() {
     for (name, stream) in names().zip(STREAMS.iter()) {
         let (_, read) = scan_skipping(Options::default(), stream);
         assert!(

@@ -1,5 +1,5 @@
-//! Cost of a scan: crafted MP4s whose boxes would each make the scanner walk all samples again. With a cost that is the
-//! product of both numbers these tests would run for hours.
+//! Run time of scans of crafted MP4s, in which every small box could cause a walk over all samples. With such
+//! quadratic run time these tests would take hours.
 
 mod common;
 
@@ -9,7 +9,7 @@ use sortie_media::{Indexer, Options};
 
 /// Entries of the large table: 4 MB.
 const ENTRIES: u32 = 1 << 20;
-/// Small boxes behind it.
+/// Small boxes behind the table.
 const BOXES: usize = 100_000;
 
 fn scan(stream: &[u8]) -> u64 {
@@ -21,7 +21,7 @@ fn scan(stream: &[u8]) -> u64 {
     indexer.received()
 }
 
-/// `ftyp` and `moov` of a fragmented file.
+/// Returns `ftyp` and `moov` of a fragmented file.
 fn head() -> Vec<u8> {
     let file = fixture("ffmpeg-fragmented.mp4");
     let moov = find(&file, &[*b"moov"]).expect("a moov");
@@ -33,7 +33,7 @@ fn empty_mdats() -> Vec<u8> {
 }
 
 #[test]
-fn empty_mdats_behind_a_fragment_with_many_samples_cost_their_own_size() {
+fn empty_mdats_behind_a_large_fragment_take_linear_time() {
     let sizes = words(&vec![1; ENTRIES as usize]);
     let run = [words(&[0x0000_0201, ENTRIES, 1 << 30]), sizes].concat();
     let traf = [
@@ -49,8 +49,8 @@ fn empty_mdats_behind_a_fragment_with_many_samples_cost_their_own_size() {
 }
 
 #[test]
-fn empty_mdats_behind_a_moov_with_many_samples_cost_their_own_size() {
-    // The fixture's tables, with sizes of samples that never arrive.
+fn empty_mdats_behind_a_large_moov_take_linear_time() {
+    // The tables of the fixture, with sizes of samples that never arrive.
     let file = head();
     let path = [*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl"];
     let table = find(&file, &path).expect("a table");
@@ -74,7 +74,7 @@ fn empty_mdats_behind_a_moov_with_many_samples_cost_their_own_size() {
 }
 
 #[test]
-fn further_moovs_behind_a_large_one_cost_their_own_size() {
+fn moovs_behind_a_large_moov_take_linear_time() {
     let file = head();
     let moov = find(&file, &[*b"moov"]).expect("a moov");
     let small = &file[moov.start..moov.end];
@@ -85,7 +85,7 @@ fn further_moovs_behind_a_large_one_cost_their_own_size() {
     assert_eq!(scan(&stream), stream.len() as u64);
 }
 
-/// `file` with the payload of the first box at `path` replaced, and the sizes of the boxes around it.
+/// Replaces the payload of the first box at `path` and adjusts the sizes of its parents.
 fn replaced(file: &[u8], path: &[[u8; 4]], payload: &[u8]) -> Vec<u8> {
     let (kind, parents) = path.split_last().expect("a path");
     let old = find(file, path).expect("a box");

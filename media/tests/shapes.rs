@@ -1,4 +1,4 @@
-//! MP4 files of many muxers and shapes, made by ffmpeg here, against ffprobe.
+//! MP4 files of many muxers and shapes, written by ffmpeg and checked with ffprobe.
 
 mod common;
 
@@ -10,7 +10,7 @@ use common::boxes::{self, boxed, words};
 use common::{Stored, store};
 use sortie_media::{HEAD_ROOM, Indexer, LeftOutReason, Options, Unplayable};
 
-/// Seconds of each recording.
+/// Length of each recording in seconds.
 const SECONDS: u32 = 8;
 
 fn run(tool: &str, arguments: &[&str]) -> (String, String) {
@@ -29,7 +29,7 @@ fn run(tool: &str, arguments: &[&str]) -> (String, String) {
     )
 }
 
-/// Makes a recording with a keyframe each second, and sound unless `arguments` leave it out.
+/// Writes a recording with a keyframe every second, with audio unless `arguments` exclude it.
 fn ffmpeg(folder: &Path, name: &str, arguments: &[&str]) -> Vec<u8> {
     let path = folder.join(name);
     let seconds = SECONDS.to_string();
@@ -50,7 +50,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// Times, sizes and checksums of all packets of a file, sorted. ffprobe must have nothing to complain about.
+/// Times, sizes and checksums of all packets, sorted. ffprobe must not report errors.
 #[track_caller]
 fn packets(folder: &Path, bytes: &[u8]) -> Vec<String> {
     let path = write(folder, "packets.mp4", bytes);
@@ -74,7 +74,7 @@ fn packets(folder: &Path, bytes: &[u8]) -> Vec<String> {
     for line in text.lines() {
         let (name, value) = line.split_once('=').expect("a field");
         let number = name.split('.').nth(2).expect("a packet");
-        // Only sound may have samples that an edit list hides: those an encoder begins with.
+        // Only audio may have samples hidden by an edit list: the encoder's priming samples.
         let value = match value {
             "\"KD\"" => "\"K_\"",
             value => value,
@@ -86,7 +86,7 @@ fn packets(folder: &Path, bytes: &[u8]) -> Vec<String> {
     packets
 }
 
-/// Time of the first video packet that ffprobe finds behind a seek.
+/// Time of the first video packet that ffprobe returns after a seek.
 #[track_caller]
 fn seek(folder: &Path, bytes: &[u8], second: u32) -> f64 {
     let path = write(folder, "seek.mp4", bytes);
@@ -111,7 +111,7 @@ fn seek(folder: &Path, bytes: &[u8], second: u32) -> f64 {
     text.trim().trim_end_matches(',').parse().expect("a time")
 }
 
-/// Finishes a stream: the file must have all packets of the original, its duration, and seek.
+/// Finishes a stream: the file must have all packets and the duration of the original, and be seekable.
 #[track_caller]
 fn check_whole(folder: &Path, stream: &[u8]) -> Stored {
     let original = packets(folder, stream);
@@ -137,7 +137,8 @@ fn check_whole(folder: &Path, stream: &[u8]) -> Stored {
     stored
 }
 
-/// Cuts a stream in several places: what is finished has only packets of the original, and the more the later the cut.
+/// Cuts a stream at several offsets: finished files have only packets of the original, and more of them for later
+/// cuts.
 #[track_caller]
 fn check_cuts(folder: &Path, stream: &[u8], first: usize) {
     let original = packets(folder, stream);
@@ -196,7 +197,7 @@ const FRAGMENTED: [(&str, &[&str]); 12] = [
         &[
             "-movflags",
             "cmaf+frag_keyframe+empty_moov",
-            // With others it has negative composition offsets.
+            // Without this, composition offsets are negative.
             "-bf",
             "0",
             "-write_prft",
@@ -233,7 +234,7 @@ fn negative_composition_offsets_are_kept() {
     let flags = "frag_keyframe+empty_moov+negative_cts_offsets+default_base_moof";
     let stream = ffmpeg(folder.path(), "stream.mp4", &["-an", "-movflags", flags]);
     let (stored, finish) = store(&stream, Options::default()).expect("playable");
-    // ffprobe shifts the times of the fragmented file by one frame, and not those of an ordinary one.
+    // ffprobe shifts the times of the fragmented file by one frame, but not those of an unfragmented one.
     let times = |bytes: &[u8]| {
         let packets = packets(folder.path(), bytes);
         let times = packets.iter().map(|packet| {
@@ -253,7 +254,7 @@ fn negative_composition_offsets_are_kept() {
 }
 
 #[test]
-fn growing_file_plays_whatever_its_offsets_count_from() {
+fn growing_file_plays_with_every_kind_of_base_offset() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, arguments) in FRAGMENTED {
         println!("{name}");
@@ -262,7 +263,7 @@ fn growing_file_plays_whatever_its_offsets_count_from() {
         let mut stored = Stored::new();
         let (indexer, patches) = stored.receive(Options::default(), stream.chunks(1000));
         assert!(packets(folder.path(), &stored.bytes) == original);
-        // After a crash it is scanned as it is, patched or not.
+        // After a crash the file is scanned as it is, with or without patches.
         let (again, twice) = Stored::new().receive(Options::default(), [stored.stream()]);
         assert_eq!(again.report(), indexer.report());
         assert!(
@@ -276,7 +277,7 @@ fn growing_file_plays_whatever_its_offsets_count_from() {
 }
 
 #[test]
-fn ordinary_files_keep_every_packet() {
+fn unfragmented_files_keep_every_packet() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, arguments) in [
         ("moov behind", &[][..]),
@@ -298,7 +299,7 @@ fn ordinary_files_keep_every_packet() {
 }
 
 #[test]
-fn cut_file_with_its_index_in_front_keeps_what_arrived() {
+fn truncated_faststart_file_keeps_received_packets() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let stream = ffmpeg(folder.path(), "stream.mp4", &["-movflags", "faststart"]);
     check_cuts(folder.path(), &stream, 25);
@@ -317,7 +318,7 @@ fn cut_file_with_its_index_in_front_keeps_what_arrived() {
             finish.duration_ms
         );
         assert!(seek(folder.path(), &stored.bytes, 3) >= 2.0);
-        // Another scan of the finished file leads to the same.
+        // Scanning the finished file again has the same result.
         let mut again = Stored {
             bytes: stored.bytes.clone(),
         };
@@ -332,7 +333,7 @@ fn cut_file_with_its_index_in_front_keeps_what_arrived() {
     let report = indexer.report();
     assert_eq!(report.missing_bytes, (stream.len() - cut.len()) as u64);
     assert!(!report.indexed);
-    // Its data is missing altogether.
+    // All of its media data is missing.
     let moov = boxes::walk(&stream)
         .into_iter()
         .find(|found| found.kind == *b"moov")
@@ -348,7 +349,7 @@ fn stray_chunk_costs_only_its_samples() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let stream = ffmpeg(folder.path(), "stream.mp4", &["-movflags", "faststart"]);
     let original = packets(folder.path(), &stream);
-    // In the data's place: far away, and in the index itself.
+    // Outside the media data: far behind it, and within the index itself.
     for offset in [u32::MAX, 100] {
         let mut stray = stream.clone();
         let stco = stray.windows(4).position(|at| at == b"stco").expect("stco");
@@ -365,11 +366,11 @@ fn stray_chunk_costs_only_its_samples() {
 }
 
 #[test]
-fn track_without_samples_is_no_obstacle() {
+fn track_without_samples_is_left_out() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let stream = ffmpeg(folder.path(), "stream.mp4", &[]);
     let original = packets(folder.path(), &stream);
-    // A second sound track whose tables are empty.
+    // Add a second audio track with empty tables.
     let moov = boxes::find(&stream, &[*b"moov"]).expect("a moov");
     let trak = boxes::children(&stream, &moov)
         .into_iter()
@@ -391,7 +392,7 @@ fn track_without_samples_is_no_obstacle() {
     assert_eq!(finish.left_out, []);
 }
 
-/// A fragmented recording of pictures alone, as pairs of a head and its fragments.
+/// A fragmented video-only recording, as initialization segment and fragments.
 fn fragments(folder: &Path) -> (Vec<u8>, Vec<Vec<u8>>) {
     let flags = "frag_keyframe+empty_moov+default_base_moof";
     let stream = ffmpeg(folder, "stream.mp4", &["-an", "-movflags", flags]);
@@ -407,12 +408,12 @@ fn fragments(folder: &Path) -> (Vec<u8>, Vec<Vec<u8>>) {
 }
 
 #[test]
-fn data_in_another_box_than_the_first_is_found() {
+fn media_data_behind_other_boxes_is_found() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (head, fragments) = fragments(folder.path());
     let plain = [head.clone(), fragments.concat()].concat();
     let original = packets(folder.path(), &plain);
-    // An empty mdat, and a few other boxes, between each fragment and its data.
+    // An empty mdat and a few other boxes between each fragment and its media data.
     let between = [
         boxed(b"mdat", &[]),
         boxed(b"free", &[7; 5]),
@@ -432,7 +433,7 @@ fn data_in_another_box_than_the_first_is_found() {
     let (stored, finish) = store(&stream, Options::default()).expect("playable");
     assert!(packets(folder.path(), &stored.bytes) == original);
     assert_eq!(finish.left_out, []);
-    // Torn in the last one's data.
+    // Cut within the media data of the last fragment.
     let cut = stream.len() - 200;
     let (stored, finish) = store(&stream[..cut], Options::default()).expect("playable");
     let found = packets(folder.path(), &stored.bytes);
@@ -441,7 +442,7 @@ fn data_in_another_box_than_the_first_is_found() {
 }
 
 #[test]
-fn data_up_to_the_end_of_the_file_is_kept() {
+fn open_ended_media_data_is_kept() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (head, fragments) = fragments(folder.path());
     let mut stream = [head, fragments.concat()].concat();
@@ -465,7 +466,7 @@ fn data_up_to_the_end_of_the_file_is_kept() {
 }
 
 #[test]
-fn sizes_of_64_bits_are_read() {
+fn box_sizes_of_64_bits_are_read() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (head, fragments) = fragments(folder.path());
     let original = packets(folder.path(), &[head.clone(), fragments.concat()].concat());
@@ -483,7 +484,7 @@ fn sizes_of_64_bits_are_read() {
 }
 
 #[test]
-fn fragments_without_times_follow_each_other() {
+fn fragments_without_decode_times_are_contiguous() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (head, fragments) = fragments(folder.path());
     let plain = [head, fragments.concat()].concat();
@@ -499,7 +500,7 @@ fn fragments_without_times_follow_each_other() {
 fn every_sample_keeps_its_description() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (mut head, mut fragments) = fragments(folder.path());
-    // The first description once more, and from the fourth fragment on it is the one that counts.
+    // Repeat the first sample description, and let fragments refer to the copy from the fourth on.
     let stsd = boxes::find(
         &head,
         &[*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stsd"],
@@ -562,7 +563,7 @@ fn files_may_begin_with_any_box() {
     for kind in [b"uuid", b"free", b"skip", b"wide", b"prft", b"emsg"] {
         let first = boxed(kind, &[3; 32]);
         let mut stream = [first.clone(), plain.clone()].concat();
-        // Absolute offsets count from the beginning of the file.
+        // Absolute offsets refer to the start of the file.
         while let Some(at) = stream
             .windows(8)
             .position(|at| &at[..4] == b"tfhd" && at[7] & 1 == 1)
@@ -582,7 +583,7 @@ fn files_may_begin_with_any_box() {
 }
 
 #[test]
-fn bytes_behind_the_end_are_kept_and_named() {
+fn bytes_behind_the_end_are_kept_and_listed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for arguments in [
         &[][..],
@@ -614,7 +615,7 @@ fn bytes_behind_the_end_are_kept_and_named() {
                 assert!(stored.bytes == once);
             }
         }
-        // Boxes are the sender's own business.
+        // Boxes are part of the container and not listed.
         let stream = [plain, boxed(b"uuid", &[5; 99])].concat();
         let (stored, finish) = store(&stream, Options::default()).expect("playable");
         assert!(packets(folder.path(), &stored.bytes) == original);
@@ -624,7 +625,7 @@ fn bytes_behind_the_end_are_kept_and_named() {
 }
 
 #[test]
-fn further_file_with_the_same_tracks_is_joined() {
+fn concatenated_file_with_the_same_tracks_is_joined() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for flags in [
         "frag_keyframe+empty_moov",
@@ -647,7 +648,7 @@ fn further_file_with_the_same_tracks_is_joined() {
 }
 
 #[test]
-fn further_file_with_other_tracks_is_kept_and_named() {
+fn concatenated_file_with_other_tracks_is_kept_and_listed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let flags = ["-movflags", "frag_keyframe+empty_moov+default_base_moof"];
     let one = ffmpeg(folder.path(), "one.mp4", &flags);
@@ -675,7 +676,7 @@ fn further_file_with_other_tracks_is_kept_and_named() {
 }
 
 #[test]
-fn index_behind_damaged_data_is_found() {
+fn index_behind_mdat_of_wrong_size_is_found() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut stream = ffmpeg(folder.path(), "stream.mp4", &[]);
     let original = packets(folder.path(), &stream);
@@ -683,7 +684,7 @@ fn index_behind_damaged_data_is_found() {
         .into_iter()
         .find(|found| found.kind == *b"mdat")
         .expect("an mdat");
-    // It says that it is shorter than it is.
+    // Declare a size that is too small.
     stream[data.start..data.start + 4].copy_from_slice(&1000u32.to_be_bytes());
     let (stored, finish) = store(&stream, Options::default()).expect("playable");
     assert!(packets(folder.path(), &stored.bytes) == original);
@@ -691,12 +692,12 @@ fn index_behind_damaged_data_is_found() {
 }
 
 #[test]
-fn offsets_beyond_4_gib_are_moved() {
+fn chunk_offsets_beyond_4_gib_are_shifted() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let plain = ffmpeg(folder.path(), "stream.mp4", &["-an"]);
     let moov = boxes::find(&plain, &[*b"moov"]).expect("a moov");
     let mut described = plain[moov.start..moov.end].to_vec();
-    // Every chunk 5 GiB further behind.
+    // Move every chunk 5 GiB back.
     let stco = boxes::find(
         &described,
         &[*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stco"],

@@ -284,7 +284,7 @@ fn fragments() -> Vec<Vec<u8>> {
         fragments.extend(fragmenter.push(frame));
     }
     fragments.extend(fragmenter.end());
-    fragments.insert(0, fragmenter.front(&track));
+    fragments.insert(0, fragmenter.init_segment(&track));
     fragments
 }
 
@@ -329,7 +329,7 @@ fn check(disk: &Disk, durable_ms: u64, case: &str) {
                 "{case}: {} of {durable_ms} ms",
                 finish.duration_ms
             );
-            assert_eq!(report.pace.frames * 50, finish.duration_ms, "{case}");
+            assert_eq!(report.frame_stats.frames * 50, finish.duration_ms, "{case}");
         }
         _ => panic!("{case}: {names:?}"),
     }

@@ -234,7 +234,7 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
 
     fn begin(&mut self, name: String, track: &VideoTrack) {
         let fragmenter = Fragmenter::new(self.limits.fragment);
-        let front = fragmenter.front(track);
+        let front = fragmenter.init_segment(track);
         let mut current = Current {
             fragmenter,
             name,

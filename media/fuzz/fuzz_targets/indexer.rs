@@ -1,4 +1,5 @@
-//! Any bytes in any split: no panic, the split does not matter, every byte is accounted for, and memory is bounded.
+//! Arbitrary bytes, split anywhere: no panic, the same result for every split, every byte accounted for, bounded
+//! memory.
 //!
 //! `scripts/fuzz.sh indexer`
 
@@ -17,7 +18,7 @@ fn finish(indexer: Indexer) -> Result<Finish, Unplayable> {
     if let Ok(finish) = &finish {
         assert!(finish.keep <= sortie_media::HEAD_ROOM + received);
         assert!(finish.append.len() < 10 << 20);
-        // Every byte is stored or named.
+        // Every byte is stored or listed.
         let mut next = finish.keep - sortie_media::HEAD_ROOM;
         for range in &finish.left_out {
             assert_eq!(range.offset, next);
@@ -31,7 +32,7 @@ fn finish(indexer: Indexer) -> Result<Finish, Unplayable> {
     finish
 }
 
-/// Pushes a stream to an indexer that has to give memory back half way.
+/// Pushes a stream to an indexer whose memory is reduced half way.
 fn starve(stream: &[u8], options: Options) {
     let (mut indexer, mut patches) = (Indexer::with(options), Vec::new());
     let (first, second) = stream.split_at(stream.len() / 2);
@@ -49,7 +50,7 @@ fn starve(stream: &[u8], options: Options) {
     let _ = finish(indexer);
 }
 
-// The first byte chooses the options, the second the size of a chunk; the rest is the stream.
+// The first byte selects the options, the second the chunk size; the rest is the stream.
 fuzz_target!(|input: &[u8]| {
     let &[flags, chunk, ref stream @ ..] = input else { return };
     let mut options = Options::default().patch_clusters(flags & 1 == 0);
@@ -80,6 +81,6 @@ fuzz_target!(|input: &[u8]| {
     }
     assert_eq!(patches, expected);
     assert_eq!(split.report(), whole.report());
-    assert!(split.settled() <= sortie_media::HEAD_ROOM + split.received());
+    assert!(split.immutable_prefix() <= sortie_media::HEAD_ROOM + split.received());
     assert_eq!(finish(split), finish(whole));
 });

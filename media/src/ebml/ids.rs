@@ -1,5 +1,4 @@
-//! Element ids this crate looks at, named as in [RFC 9559](https://www.rfc-editor.org/rfc/rfc9559) section 5.
-//! Ids keep their length marker, as they stand in a file.
+//! Element ids, named as in [RFC 9559](https://www.rfc-editor.org/rfc/rfc9559) section 5, with their length marker.
 
 pub(crate) const EBML: u32 = 0x1A45_DFA3;
 pub(crate) const EBML_VERSION: u32 = 0x4286;
@@ -10,7 +9,7 @@ pub(crate) const DOC_TYPE: u32 = 0x4282;
 pub(crate) const DOC_TYPE_VERSION: u32 = 0x4287;
 pub(crate) const DOC_TYPE_READ_VERSION: u32 = 0x4285;
 
-// Global elements: allowed anywhere (RFC 8794, section 11.3).
+// Global elements, which may occur anywhere (RFC 8794, section 11.3).
 pub(crate) const VOID: u32 = 0xEC;
 pub(crate) const CRC_32: u32 = 0xBF;
 
@@ -87,12 +86,12 @@ pub(crate) const CUE_TRACK: u32 = 0xF7;
 pub(crate) const CUE_CLUSTER_POSITION: u32 = 0xF1;
 pub(crate) const CUE_RELATIVE_POSITION: u32 = 0xF0;
 
-/// Whether `id` is allowed anywhere and says nothing about where a Cluster ends.
+/// Whether `id` is a global element, which says nothing about the end of a Cluster.
 pub(crate) fn is_global(id: u32) -> bool {
     matches!(id, VOID | CRC_32)
 }
 
-/// Whether `id` can only stand outside a Cluster, and so ends one of unknown size (RFC 8794, section 6.2).
+/// Whether `id` occurs only outside a Cluster, and so ends a Cluster of unknown size (RFC 8794, section 6.2).
 pub(crate) fn ends_cluster(id: u32) -> bool {
     matches!(
         id,
@@ -100,17 +99,17 @@ pub(crate) fn ends_cluster(id: u32) -> bool {
     )
 }
 
-/// Whether `id` is a child of a Segment. What else stands there was never written by a muxer we know.
+/// Whether `id` is a known child of a Segment.
 pub(crate) fn is_segment_child(id: u32) -> bool {
     ends_cluster(id) || is_global(id)
 }
 
-/// Whether `id` carries frames in a Cluster.
+/// Whether `id` is a child of a Cluster that contains frames.
 pub(crate) fn is_frame(id: u32) -> bool {
     matches!(id, SIMPLE_BLOCK | BLOCK_GROUP | ENCRYPTED_BLOCK)
 }
 
-/// Whether `id` is a child that only a Cluster has.
+/// Whether `id` occurs only as a child of a Cluster.
 pub(crate) fn is_cluster_child(id: u32) -> bool {
     matches!(
         id,

@@ -1,11 +1,10 @@
-//! Reading small master elements that are in memory as a whole.
+//! Reading small master elements from memory.
 
 use super::vint::{self, Parsed};
 
-/// The children of a master element's payload, in order.
+/// Iterator over the children of a master element's payload, as id and payload.
 ///
-/// Ends quietly at the first child that is malformed, of unknown size or cut off: what was read until then
-/// is still worth having.
+/// Ends at the first child that is malformed, truncated or of unknown size.
 #[derive(Debug, Clone)]
 pub(crate) struct Children<'a>(&'a [u8]);
 
@@ -30,7 +29,7 @@ impl<'a> Iterator for Children<'a> {
     }
 }
 
-/// An unsigned integer of 0–8 bytes (RFC 8794, section 7.2); `None` when it is longer.
+/// Decodes an unsigned integer of 0–8 bytes (RFC 8794, section 7.2); `None` if it is longer.
 pub(crate) fn uint(payload: &[u8]) -> Option<u64> {
     (payload.len() <= 8).then(|| {
         payload
@@ -39,7 +38,7 @@ pub(crate) fn uint(payload: &[u8]) -> Option<u64> {
     })
 }
 
-/// A float of 0, 4 or 8 bytes (RFC 8794, section 7.3).
+/// Decodes a float of 0, 4 or 8 bytes (RFC 8794, section 7.3).
 pub(crate) fn float(payload: &[u8]) -> Option<f64> {
     match payload.len() {
         0 => Some(0.0),
@@ -49,13 +48,13 @@ pub(crate) fn float(payload: &[u8]) -> Option<f64> {
     }
 }
 
-/// A string up to its first zero byte (RFC 8794, sections 7.4 and 13), at most `limit` bytes of it.
+/// Decodes a string up to its first zero byte (RFC 8794, sections 7.4 and 13), at most `limit` bytes of it.
 pub(crate) fn string(payload: &[u8], limit: usize) -> String {
     let text = payload.split(|&b| b == 0).next().unwrap_or_default();
     let text = &text[..text.len().min(limit)];
     match std::str::from_utf8(text) {
         Ok(text) => text.to_owned(),
-        // Cut in the middle of a character, or not UTF-8 from there on.
+        // Truncated within a character, or not UTF-8.
         Err(error) => String::from_utf8_lossy(&text[..error.valid_up_to()]).into_owned(),
     }
 }
@@ -65,13 +64,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn children_stop_at_a_cut() {
+    fn children_end_at_truncated_element() {
         let all: Vec<_> = Children::of(&[0xD7, 0x81, 5, 0xEC, 0x80, 0x83, 0x82, 1]).collect();
         assert_eq!(all, [(0xD7, &[5u8][..]), (0xEC, &[][..])]);
     }
 
     #[test]
-    fn values() {
+    fn values_are_decoded() {
         assert_eq!(uint(&[1, 0]), Some(256));
         assert_eq!(uint(&[0; 9]), None);
         assert_eq!(float(&1.5f32.to_be_bytes()), Some(1.5));

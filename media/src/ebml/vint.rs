@@ -1,35 +1,35 @@
 //! Variable-size integers (RFC 8794, section 4) and element headers.
 
-/// What the bytes seen so far amount to.
+/// Result of parsing a prefix.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Parsed<T> {
     /// More bytes are needed.
     Incomplete,
-    /// No continuation of these bytes makes sense.
+    /// No continuation makes the bytes valid.
     Malformed,
-    /// The item, and how many bytes it took.
+    /// The parsed item, and the number of bytes it occupies.
     Item(T, usize),
 }
 
-/// An element's id and payload size, as they stand in front of the payload.
+/// Header of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// The id, length marker included.
+    /// Id, with its length marker.
     pub(crate) id: u32,
-    /// Payload bytes; `None` when the size is unknown (all value bits one, at **any** width).
+    /// Payload size; `None` if unknown (all value bits one, at any width).
     pub(crate) size: Option<u64>,
-    /// Bytes the id takes (1–4).
+    /// Width of the id in bytes (1–4).
     pub(crate) id_width: u8,
-    /// Bytes the size takes (1–8).
+    /// Width of the size in bytes (1–8).
     pub(crate) size_width: u8,
 }
 
-/// Bytes of the longest header: a 4-byte id and an 8-byte size.
+/// Size of the longest header: a 4-byte id and an 8-byte size.
 ///
-/// `EBMLMaxIDLength` may announce longer ids; no Matroska element has one.
+/// `EBMLMaxIDLength` may allow longer ids, but no Matroska element has one.
 pub(crate) const MAX_HEADER: usize = 12;
 
-/// Reads an element header from the start of `bytes`.
+/// Parses an element header at the start of `bytes`.
 pub(crate) fn header(bytes: &[u8]) -> Parsed<Header> {
     let Some(&first) = bytes.first() else {
         return Parsed::Incomplete;
@@ -58,7 +58,7 @@ pub(crate) fn header(bytes: &[u8]) -> Parsed<Header> {
     }
 }
 
-/// Reads an element data size: `None` for an unknown one.
+/// Parses an element data size; `None` if unknown.
 pub(crate) fn size(bytes: &[u8]) -> Parsed<Option<u64>> {
     match number(bytes) {
         Parsed::Item(value, width) => {
@@ -69,7 +69,7 @@ pub(crate) fn size(bytes: &[u8]) -> Parsed<Option<u64>> {
     }
 }
 
-/// Reads a variable-size integer and removes its length marker (as in a block's track number).
+/// Parses a variable-size integer and removes its length marker, as in the track number of a block.
 pub(crate) fn number(bytes: &[u8]) -> Parsed<u64> {
     let Some(&first) = bytes.first() else {
         return Parsed::Incomplete;
@@ -87,17 +87,17 @@ pub(crate) fn number(bytes: &[u8]) -> Parsed<u64> {
     Parsed::Item(raw & unknown(width), width)
 }
 
-/// The largest pattern of `width` bytes, all value bits one: reserved for "unknown size".
+/// Largest value of `width` bytes, all value bits one, which stands for "unknown size".
 pub(crate) fn unknown(width: usize) -> u64 {
     (1u64 << (7 * width.clamp(1, 8))) - 1
 }
 
-/// Writes `value` as a size of exactly `width` bytes; `None` when it does not fit.
+/// Encodes `value` as a size of exactly `width` bytes; `None` if it does not fit.
 pub(crate) fn sized(value: u64, width: usize) -> Option<Vec<u8>> {
     (value < unknown(width)).then(|| raw(value, width))
 }
 
-/// Writes the unknown size in `width` bytes.
+/// Encodes the unknown size in `width` bytes.
 pub(crate) fn unknown_sized(width: usize) -> Vec<u8> {
     raw(unknown(width), width)
 }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn headers() {
+    fn element_headers_are_parsed() {
         assert_eq!(
             header(&[
                 0x1F, 0x43, 0xB6, 0x75, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xE7

@@ -1,8 +1,8 @@
-//! Writing elements into a buffer.
+//! Writing elements to a buffer.
 
 use super::vint;
 
-/// Appends elements to a buffer of its own.
+/// Buffer of encoded elements.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     bytes: Vec<u8>,
@@ -21,7 +21,7 @@ impl Writer {
         self.bytes
     }
 
-    /// An element with the given payload and the shortest size.
+    /// Appends an element with a size of minimal width.
     pub(crate) fn element(&mut self, id: u32, payload: &[u8]) {
         self.id(id);
         let length = payload.len() as u64;
@@ -30,21 +30,21 @@ impl Writer {
         self.bytes.extend_from_slice(payload);
     }
 
-    /// A master element whose children `fill` writes.
+    /// Appends a master element with the children that `fill` writes.
     pub(crate) fn master(&mut self, id: u32, fill: impl FnOnce(&mut Self)) {
         let mut children = Self::new();
         fill(&mut children);
         self.element(id, &children.bytes);
     }
 
-    /// An unsigned integer in as few bytes as it needs.
+    /// Appends an unsigned integer of minimal width.
     pub(crate) fn uint(&mut self, id: u32, value: u64) {
         let bytes = value.to_be_bytes();
         let zeros = (value.leading_zeros() as usize / 8).min(7);
         self.element(id, &bytes[zeros..]);
     }
 
-    /// An unsigned integer in eight bytes, where the length must not depend on the value.
+    /// Appends an unsigned integer of eight bytes, for elements whose length must not depend on the value.
     pub(crate) fn uint_fixed(&mut self, id: u32, value: u64) {
         self.element(id, &value.to_be_bytes());
     }
@@ -57,7 +57,7 @@ impl Writer {
         self.element(id, value.as_bytes());
     }
 
-    /// Only an element's header, with an eight-byte size (`None`: unknown). The payload is elsewhere.
+    /// Appends only an element header, with an eight-byte size (`None`: unknown).
     pub(crate) fn open(&mut self, id: u32, size: Option<u64>) {
         self.id(id);
         let size = size.and_then(|size| vint::sized(size, 8));
@@ -65,7 +65,7 @@ impl Writer {
             .extend(size.unwrap_or_else(|| vint::unknown_sized(8)));
     }
 
-    /// Elements that are written already.
+    /// Appends encoded elements.
     pub(crate) fn raw(&mut self, elements: &[u8]) {
         self.bytes.extend_from_slice(elements);
     }
@@ -76,7 +76,8 @@ impl Writer {
     }
 }
 
-/// The shortest header that makes `length` bytes (header included, at least 2) one Void element.
+/// Encodes the shortest header that makes `length` bytes, header included, one Void element; `length` must be at least
+/// 2.
 pub(crate) fn void_header(length: u64) -> Option<Vec<u8>> {
     let width = if length < 9 { 1 } else { 8 };
     let mut bytes = vec![0xEC];
@@ -87,7 +88,8 @@ pub(crate) fn void_header(length: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// A header of `1 + width` bytes that makes `length` bytes one Void element; `None` where that does not fit.
+/// Encodes a header with a size of `width` bytes that makes `length` bytes, header included, one Void element; `None`
+/// if the size does not fit.
 pub(crate) fn wide_void_header(length: u64, width: usize) -> Option<Vec<u8>> {
     let payload = length.checked_sub(1 + width as u64)?;
     let mut bytes = vec![0xEC];
@@ -95,7 +97,7 @@ pub(crate) fn wide_void_header(length: u64, width: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Leading zero bytes of an id in a 32-bit word.
+/// Number of leading zero bytes of an id in a 32-bit word.
 fn id_bytes(id: u32) -> usize {
     (id.leading_zeros() as usize / 8).min(3)
 }
@@ -106,7 +108,7 @@ mod tests {
     use crate::ebml::{ids, read::Children};
 
     #[test]
-    fn writes_what_reads_back() {
+    fn written_elements_read_back() {
         let mut writer = Writer::new();
         writer.master(ids::CUE_POINT, |w| {
             w.uint(ids::CUE_TIME, 0);

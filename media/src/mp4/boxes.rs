@@ -1,9 +1,9 @@
-//! Boxes: reading them from memory, writing them into a buffer (ISO/IEC 14496-12, section 4.2).
+//! Reading boxes from memory and writing them to a buffer (ISO/IEC 14496-12, section 4.2).
 
 /// A four-character code.
 pub(super) type Kind = [u8; 4];
 
-/// Size, kind and header length of the box that begins `bytes`; a size of `None` reaches to the end of the file.
+/// Parses the box header at the start of `bytes`. A size of `None` means that the box extends to the end of the file.
 pub(super) fn header(bytes: &[u8]) -> Header {
     let Some((size, rest)) = bytes.split_first_chunk::<4>() else {
         return Header::Incomplete;
@@ -22,28 +22,28 @@ pub(super) fn header(bytes: &[u8]) -> Header {
     if size.is_some_and(|size| size < length) || !kind.iter().all(|&b| (0x20..0xFF).contains(&b)) {
         return Header::Malformed;
     }
-    Header::Whole {
+    Header::Complete {
         kind: *kind,
         size,
         length,
     }
 }
 
-/// What the bytes of a box header amount to.
+/// Result of parsing a box header.
 pub(super) enum Header {
     Incomplete,
     Malformed,
-    Whole {
+    Complete {
         kind: Kind,
         size: Option<u64>,
         length: u64,
     },
 }
 
-/// The boxes in `bytes`: kind and payload. Ends at the first that is torn.
+/// Iterates over the boxes in `bytes` as type and payload. Ends at the first truncated box.
 pub(super) fn children(mut bytes: &[u8]) -> impl Iterator<Item = (Kind, &[u8])> {
     std::iter::from_fn(move || {
-        let Header::Whole { kind, size, length } = header(bytes) else {
+        let Header::Complete { kind, size, length } = header(bytes) else {
             return None;
         };
         let size = size.map_or(Some(bytes.len()), |size| usize::try_from(size).ok())?;
@@ -53,20 +53,20 @@ pub(super) fn children(mut bytes: &[u8]) -> impl Iterator<Item = (Kind, &[u8])> 
     })
 }
 
-/// The first box of a kind in `bytes`.
+/// Returns the payload of the first box of a type.
 pub(super) fn find(bytes: &[u8], kind: Kind) -> Option<&[u8]> {
     children(bytes)
         .find(|&(found, _)| found == kind)
         .map(|(_, payload)| payload)
 }
 
-/// The first box at a path of kinds.
+/// Returns the payload of the first box at a path of types.
 pub(super) fn find_path<'a>(bytes: &'a [u8], path: &[Kind]) -> Option<&'a [u8]> {
     path.iter()
         .try_fold(bytes, |bytes, &kind| find(bytes, kind))
 }
 
-/// Reads big-endian numbers from the front of a payload; `None` once it is too short.
+/// Reads big-endian integers from the front of a payload; returns `None` once the payload is too short.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
@@ -100,7 +100,7 @@ impl Reader<'_> {
         Some(u64::from_be_bytes(*number))
     }
 
-    /// A number of 4 bytes in version 0 of a full box, of 8 in version 1.
+    /// Reads an integer of 4 bytes for version 0 of a full box, 8 bytes for version 1.
     pub(super) fn versioned(&mut self, version: u8) -> Option<u64> {
         if version == 1 {
             self.u64()
@@ -109,20 +109,20 @@ impl Reader<'_> {
         }
     }
 
-    /// Version and flags of a full box.
+    /// Reads version and flags of a full box.
     pub(super) fn full(&mut self) -> Option<(u8, u32)> {
         let word = self.u32()?;
         Some((word.to_be_bytes()[0], word & 0x00FF_FFFF))
     }
 }
 
-/// Appends a box whose payload `fill` writes.
+/// Appends a box with the payload that `fill` writes.
 pub(super) fn write(out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend([0; 4]);
     out.extend(kind);
     fill(out);
-    // Sample tables are limited far below 4 GiB.
+    // The limits on sample tables keep boxes far below 4 GiB.
     let size = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
     out[start..start + 4].copy_from_slice(&size.to_be_bytes());
 }
@@ -132,7 +132,7 @@ pub(super) fn write_full(out: &mut Vec<u8>, kind: Kind, fill: impl FnOnce(&mut V
     write_full_with(out, kind, 0, 0, fill);
 }
 
-/// Appends a full box; of the flags there are 24 bits.
+/// Appends a full box. `flags` has 24 bits.
 pub(super) fn write_full_with(
     out: &mut Vec<u8>,
     kind: Kind,
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn written_boxes_read_back() {
         let mut out = Vec::new();
         write(&mut out, *b"moov", |out| {
             write_full(out, *b"mvhd", |out| out.push(7))
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn headers() {
+    fn box_headers_are_classified() {
         assert!(matches!(header(b"\0\0\0\x07moov"), Header::Malformed));
         assert!(matches!(header(b"\0\0\0\x08mo\0v"), Header::Malformed));
         assert!(matches!(
@@ -173,7 +173,7 @@ mod tests {
         ));
         assert!(matches!(
             header(b"\0\0\0\0mdat"),
-            Header::Whole {
+            Header::Complete {
                 size: None,
                 length: 8,
                 ..
@@ -181,7 +181,7 @@ mod tests {
         ));
         assert!(matches!(
             header(b"\0\0\0\x01mdat\0\0\0\x01\0\0\0\0"),
-            Header::Whole {
+            Header::Complete {
                 size: Some(0x1_0000_0000),
                 length: 16,
                 ..

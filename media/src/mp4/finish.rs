@@ -1,13 +1,15 @@
-//! Making an ordinary file of fragments: full sample tables at the end, and one `mdat` around all that was received.
+//! Finishes an MP4: decides how the stream ends and writes the index.
 
-use super::filler::{END_MARK, TRAILER, filler};
 use super::fragment::Fragment;
 use super::head::{fragmented_head, indexed_head};
 use super::moov::{moov_with_sample_tables, moov_with_shifted_chunks};
 use super::movie::{Movie, to_ns};
-use super::scanner::{Pending, Scanner, Whole};
-use super::tables::Place;
-use crate::container::{Container, Finish, Patch};
+use super::padding::{INDEX_MARKER, TRAILER_SIZE, padding};
+use super::pending_samples::Pending;
+use super::scanner::Scanner;
+use super::stbl_reader::MediaBounds;
+use super::top_level_box::TopLevelBox;
+use crate::container::{Container, Finish};
 use crate::error::Unplayable;
 use crate::report::{LeftOut, LeftOutReason};
 use crate::stored::HEAD_ROOM;
@@ -20,12 +22,12 @@ impl Scanner {
         let mut left_out = self.left_out();
         let mut hidden = self.hidden();
         let movie = match &self.movie {
-            Some(_) if self.starved => return Err(Unplayable::Mp4NotFinishable),
-            None if self.starved => return Err(Unplayable::Mp4NotFinishable),
+            Some(_) if self.moov_discarded => return Err(Unplayable::Mp4NotFinishable),
+            None if self.moov_discarded => return Err(Unplayable::Mp4NotFinishable),
             Some(movie) => movie,
             None => return Err(Unplayable::NoTracks),
         };
-        let has_tables = movie.fragmented || movie.rebuilt;
+        let has_tables = movie.fragmented || movie.tables_rebuilt;
         if has_tables && movie.samples() == 0 {
             return Err(match movie.fragmented {
                 true => Unplayable::NoFrames,
@@ -39,8 +41,8 @@ impl Scanner {
             true => end_ns,
             false => to_ns(movie.duration, movie.timescale),
         } / 1_000_000;
-        if movie.long {
-            // Its offsets do not hold behind a head room, and our head says how long the recording is.
+        if movie.tables_dropped {
+            // Chunk offsets in the sender's index do not account for the head room; the head states the duration.
             if let Some(start) = self.index_start {
                 kept = start;
                 let index = LeftOut::new(start..self.keep, LeftOutReason::ReplacedIndex);
@@ -48,8 +50,8 @@ impl Scanner {
             }
             patches.extend(fragmented_head(self.ftyp.as_deref(), movie, self.moov.1));
         } else {
-            append = std::mem::take(&mut self.filler);
-            append.extend(END_MARK);
+            append = std::mem::take(&mut self.padding);
+            append.extend(INDEX_MARKER);
             let data_end = HEAD_ROOM.saturating_add(self.keep + append.len() as u64);
             if has_tables {
                 append.reserve_exact(usize::try_from(self.finish_bytes()).unwrap_or(0));
@@ -81,20 +83,20 @@ impl Scanner {
         })
     }
 
-    /// Ranges behind what is kept.
+    /// Ranges behind the last kept byte.
     fn left_out(&self) -> Vec<LeftOut> {
         let end = self.stream_end();
-        let tail = LeftOut::new(self.keep..end, self.tail);
+        let tail = LeftOut::new(self.keep..end, self.tail_reason);
         let ours = LeftOut::new(end..self.pos, LeftOutReason::ReplacedIndex);
         tail.into_iter().chain(ours).collect()
     }
 
-    /// Adds the complete samples of data that is not whole, and decides how that data ends.
+    /// Ends the stream: counts the complete samples of a torn `mdat` and decides what becomes of the rest.
     pub(crate) fn end(&mut self) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        self.release();
+        self.count_held_fragment();
         let torn = self.data.take();
         let Some(movie) = &self.movie else { return };
         match self.pending.take() {
@@ -105,9 +107,9 @@ impl Scanner {
         }
         let Some(movie) = &self.movie else { return };
         if let Some(from) = self.damaged_from {
-            self.tail = LeftOutReason::Damaged;
-            // Players of a fragmented file would stumble over it.
-            if self.garbage && torn.is_none() && !movie.long {
+            self.tail_reason = LeftOutReason::Damaged;
+            // In a file that stays fragmented, players would fail on these bytes; an `mdat` around them hides them.
+            if self.not_a_box && torn.is_none() && !movie.tables_dropped {
                 let reason = match movie.fragmented {
                     true => LeftOutReason::Damaged,
                     false => LeftOutReason::TrailingData,
@@ -118,33 +120,33 @@ impl Scanner {
         }
     }
 
-    /// Ends the data of the last fragment.
-    fn end_fragment(&mut self, fragment: &Fragment, torn: Option<Whole>) {
+    /// Ends the media data of the last fragment.
+    fn end_fragment(&mut self, fragment: &Fragment, torn: Option<TopLevelBox>) {
         let (stream_end, data_end) = (self.stream_end(), self.data_end);
         let Some(movie) = &mut self.movie else { return };
-        self.tail = LeftOutReason::NoFrames;
-        // Left fragmented, the file would show a filler.
-        if let Some(data) = torn.filter(|_| !movie.long) {
-            self.tail = LeftOutReason::Torn;
-            let limit = stream_end.min(data.end.saturating_sub(TRAILER));
+        self.tail_reason = LeftOutReason::NoFrames;
+        // A file that stays fragmented would play the padding as frames.
+        if let Some(data) = torn.filter(|_| !movie.tables_dropped) {
+            self.tail_reason = LeftOutReason::Torn;
+            let limit = stream_end.min(data.end.saturating_sub(TRAILER_SIZE));
             let end = fragment.reach(movie, limit);
-            let (filler, patch) = if data.end < u64::MAX {
-                (filler(data.end - end), None)
+            let (padding, patch) = if data.end < u64::MAX {
+                (padding(data.end - end), None)
             } else {
                 (None, data.resized(end))
             };
-            let patch = patch.filter(|_| self.patch_anywhere);
-            // Data that reaches to the end of the file may be followed by our index if no sample is torn. A repair
-            // writes no stream that goes on, and that is not scanned as one again.
-            let ends = filler.is_some()
+            let patch = patch.filter(|_| self.patch_stream);
+            // An `mdat` without a declared end may be followed by our index if its samples are complete. In a repair,
+            // the result is not scanned as a growing stream again, so that no ambiguity arises.
+            let ends = padding.is_some()
                 || patch.is_some()
                 || data.end == u64::MAX && end == fragment.extent(movie)
                 || self.length.is_some();
-            // Samples in the box that describes them are nonsense.
+            // A sample inside its own `moof` is invalid.
             if end > data.start && ends {
                 fragment.add_to(movie, end);
                 self.keep = end;
-                self.filler = filler.unwrap_or_default();
+                self.padding = padding.unwrap_or_default();
                 self.data_patch = patch;
                 return;
             }
@@ -155,11 +157,11 @@ impl Scanner {
         }
     }
 
-    /// Ends the data of the samples that `moov` itself describes.
-    fn end_tables(&mut self, torn: Option<Whole>) {
-        let garbage = self.damaged_from.filter(|_| self.garbage);
+    /// Ends the media data of the samples that `moov` describes.
+    fn end_tables(&mut self, torn: Option<TopLevelBox>) {
+        let garbage = self.damaged_from.filter(|_| self.not_a_box);
         let extent = self.movie.as_ref().map_or(0, Movie::moov_extent);
-        // Data whose samples go on behind its end has a wrong size: a crash in the middle of a finish leaves that.
+        // If samples extend behind the last `mdat`, its size is wrong, as after a crash in the middle of finishing.
         let short = self
             .last_data
             .filter(|data| torn.is_none() && garbage == Some(data.end) && extent > data.end);
@@ -175,32 +177,17 @@ impl Scanner {
         } else if garbage.is_some() {
             self.keep = self.stream_end();
         }
-        let place = Place {
+        let bounds = MediaBounds {
             limit: self.keep,
             moov: self.moov,
         };
         let Some(movie) = &mut self.movie else { return };
         if movie.fragmented {
-            movie.load_moov_samples(&place);
-        } else if movie.has_moov_samples() && !movie.is_whole(&place) {
-            self.missing = movie.moov_extent().saturating_sub(place.limit);
-            movie.load_moov_samples(&place);
-            movie.rebuilt = true;
+            movie.load_moov_samples(&bounds);
+        } else if movie.has_moov_samples() && !movie.is_whole(&bounds) {
+            self.missing = movie.moov_extent().saturating_sub(bounds.limit);
+            movie.load_moov_samples(&bounds);
+            movie.tables_rebuilt = true;
         }
-    }
-}
-
-impl Whole {
-    /// Makes the box end at `end`; `None` when its size has no room for that.
-    fn resized(&self, end: u64) -> Option<Patch> {
-        let size = end.checked_sub(self.start)?;
-        let (offset, bytes) = match self.payload - self.start {
-            16 => (8, size.to_be_bytes().to_vec()),
-            _ => (0, u32::try_from(size).ok()?.to_be_bytes().to_vec()),
-        };
-        Some(Patch {
-            position: HEAD_ROOM.saturating_add(self.start + offset),
-            bytes,
-        })
     }
 }

@@ -1,8 +1,8 @@
-//! One `moof`: which samples lie where (ISO/IEC 14496-12, section 8.8).
+//! Movie fragments: positions and times of the samples in a `moof` (ISO/IEC 14496-12, section 8.8).
 
 use super::boxes::{Reader, children, find};
-use super::movie::{Defaults, Movie};
-use super::samples::Sample;
+use super::movie::{Movie, SampleDefaults};
+use super::sample_table::Sample;
 use crate::stored::HEAD_ROOM;
 
 const TFHD_BASE: u32 = 0x01;
@@ -22,46 +22,46 @@ const TRUN_COMPOSITION: u32 = 0x800;
 /// `sample_is_non_sync_sample` (section 8.8.3.1).
 const NON_SYNC: u32 = 0x0001_0000;
 
-/// A `moof` whose data has not arrived yet.
+/// A `moof` whose media data is still arriving.
 #[derive(Debug)]
 pub(super) struct Fragment {
     /// Stream offset of the box.
     pub(super) start: u64,
-    /// Stream offset of its payload.
+    /// Stream offset of the payload.
     pub(super) payload_start: u64,
     pub(super) payload: Vec<u8>,
-    /// Stream offset of the file that it belongs to, where several files follow each other.
-    pub(super) document: u64,
+    /// Stream offset of the file that the fragment belongs to, if the stream contains several concatenated files.
+    pub(super) file_start: u64,
 }
 
-/// Steps of a walk through a fragment, for the track of an index.
+/// Event of a walk over the samples of a fragment.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     /// Decoding time of the next samples.
     Time(u64),
-    /// Stream offset of the next samples, and their sample description.
+    /// Stream offset and sample description index of the next samples.
     Chunk(u64, u32),
-    /// Samples that are all alike.
+    /// A number of identical samples.
     Samples(Sample, u32),
 }
 
-/// State of a walk.
+/// State of a walk over the samples of a fragment.
 struct Walk {
-    /// Stream offset behind the previous run: where the data of a run lies that does not say it.
+    /// Stream offset behind the previous run, where a run without its own data offset begins.
     next: u64,
-    /// Data must end here.
+    /// End of the available media data.
     limit: u64,
-    /// Samples that may follow. None is smaller than a byte, in the data or in the box: more are hostile.
+    /// Samples that may still follow. Every sample occupies at least one byte of media data; more samples are hostile.
     left: u64,
     /// End of the last complete sample.
     reach: u64,
 }
 
-/// A track as fragments know it: its id, its index in the movie if it is one of those, and its defaults.
-type Known = (u32, Option<usize>, Defaults);
+/// A track that fragments may refer to: its id, its index in the movie if it was parsed, and its defaults.
+type KnownTrack = (u32, Option<usize>, SampleDefaults);
 
 impl Fragment {
-    /// Adds its samples to the movie, as far as their data lies before `limit` in the stream.
+    /// Adds the samples whose media data ends at or before `limit` to the movie.
     pub(super) fn add_to(&self, movie: &mut Movie, limit: u64) {
         self.walk(&known(movie), limit, |track, event| {
             let Some(track) = movie.tracks.get_mut(track) else {
@@ -78,17 +78,17 @@ impl Fragment {
         movie.limit_tables();
     }
 
-    /// Where the data of the last complete sample ends, if the stream ends at `limit`; 0 when there is none.
+    /// Returns the end of the last sample that is complete if the stream ends at `limit`; 0 if none is.
     pub(super) fn reach(&self, movie: &Movie, limit: u64) -> u64 {
         self.walk(&known(movie), limit, |_, _| {})
     }
 
-    /// Where the data of its last sample ends, whether it has arrived or not.
+    /// Returns the end of the media data of the last sample, received or not.
     pub(super) fn extent(&self, movie: &Movie) -> u64 {
         self.reach(movie, u64::MAX)
     }
 
-    fn walk(&self, tracks: &[Known], limit: u64, mut event: impl FnMut(usize, Event)) -> u64 {
+    fn walk(&self, tracks: &[KnownTrack], limit: u64, mut event: impl FnMut(usize, Event)) -> u64 {
         let mut walk = Walk {
             next: self.start,
             limit,
@@ -97,7 +97,7 @@ impl Fragment {
         };
         for (kind, traf) in children(&self.payload) {
             if kind == *b"traf" {
-                // A broken or incomplete track says nothing about the next.
+                // An invalid track fragment does not invalidate the next.
                 let _ = self.walk_track(traf, tracks, &mut walk, &mut event);
             }
         }
@@ -107,7 +107,7 @@ impl Fragment {
     fn walk_track(
         &self,
         traf: &[u8],
-        tracks: &[Known],
+        tracks: &[KnownTrack],
         walk: &mut Walk,
         event: &mut impl FnMut(usize, Event),
     ) -> Option<()> {
@@ -115,9 +115,9 @@ impl Fragment {
         let (_, flags) = tfhd.full()?;
         let id = tfhd.u32()?;
         let &(_, track, mut defaults) = tracks.iter().find(|&&(known, ..)| known == id)?;
-        // Where data follows that of the track before, it has to be walked past also for an unknown track.
+        // The data of the next track may follow this one, so that unknown tracks must be walked, too.
         let track = track.unwrap_or(usize::MAX);
-        // Section 8.8.7.1.
+        // Base data offset (section 8.8.7.1).
         let (base, mut first) = if flags & TFHD_BASE != 0 {
             let base = self.stream_offset(tfhd.u64()?);
             (base, Some(base))
@@ -144,7 +144,7 @@ impl Fragment {
             event(track, Event::Time(reader.versioned(version)?));
         }
         for (_, trun) in children(traf).filter(|&(kind, _)| kind == *b"trun") {
-            // Out of reach, unless this run turns out to be whole.
+            // Unknown unless this run is complete.
             let next = std::mem::replace(&mut walk.next, u64::MAX);
             let run = Run::parse(trun, base, first.take().unwrap_or(next), defaults)?;
             let mut at = run.offset;
@@ -153,7 +153,7 @@ impl Fragment {
             }
             event(track, Event::Chunk(at, defaults.description.max(1)));
             for (sample, count) in run {
-                // As many as are complete.
+                // Number of complete samples.
                 let room = walk.limit.checked_sub(at)?;
                 let size = u64::from(sample.size);
                 let fits = room.checked_div(size).unwrap_or(u64::MAX);
@@ -174,17 +174,17 @@ impl Fragment {
         Some(())
     }
 
-    /// The place in the stream that an absolute offset means.
+    /// Converts an absolute base data offset to a stream offset.
     fn stream_offset(&self, base: u64) -> u64 {
-        let own = self.start.saturating_sub(self.document);
+        let own = self.start.saturating_sub(self.file_start);
         if base == own || is_shifted(base, self.start) {
             return self.start;
         }
-        base.saturating_add(self.document)
+        base.saturating_add(self.file_start)
     }
 
-    /// Absolute base offsets in it that mean the fragment itself, as a growing file needs them: stream offset, and
-    /// the bytes to write there. The flag says whether there are other absolute offsets.
+    /// Patches for base data offsets that point at this fragment, so that they hold in the stored file: stream offsets
+    /// and bytes. The flag says whether other absolute offsets occur.
     pub(super) fn shifts(&self) -> (Vec<(u64, Vec<u8>)>, bool) {
         let (mut shifts, mut others) = (Vec::new(), false);
         let trafs = children(&self.payload).filter(|&(kind, _)| kind == *b"traf");
@@ -200,12 +200,12 @@ impl Fragment {
                 others = true;
                 continue;
             }
-            // Only the bytes that differ: mostly a single one, which cannot be torn.
+            // Only the differing bytes, mostly a single one, whose write cannot tear.
             let (old, new) = (base.to_be_bytes(), shifted.to_be_bytes());
             let first = old.iter().zip(&new).position(|(old, new)| old != new);
             let last = old.iter().zip(&new).rposition(|(old, new)| old != new);
             if let (Some(first), Some(last)) = (first, last) {
-                // Behind version, flags and track.
+                // Behind version, flags and track id.
                 let at = tfhd.as_ptr().addr() - self.payload.as_ptr().addr() + 8 + first;
                 let bytes = new.get(first..=last).unwrap_or_default();
                 shifts.push((self.payload_start + at as u64, bytes.to_vec()));
@@ -215,7 +215,7 @@ impl Fragment {
     }
 }
 
-/// Whether `base` is what a shift of an absolute offset `start` leaves, even one that was torn.
+/// Whether `base` results from shifting the absolute offset `start`, including torn writes of the shifted value.
 fn is_shifted(base: u64, start: u64) -> bool {
     let (old, new) = (
         start.to_be_bytes(),
@@ -225,33 +225,33 @@ fn is_shifted(base: u64, start: u64) -> bool {
     (0..=8).any(|torn| base[..torn] == new[..torn] && base[torn..] == old[torn..])
 }
 
-/// The tracks that fragments may add to, and those they may only mention.
-fn known(movie: &Movie) -> Vec<Known> {
+/// The tracks of the movie, and those that only have defaults.
+fn known(movie: &Movie) -> Vec<KnownTrack> {
     let defaults = |id| {
-        let extended = movie.extended.iter().find(|&&(known, _)| known == id);
+        let extended = movie.track_defaults.iter().find(|&&(known, _)| known == id);
         extended.map(|&(_, defaults)| defaults).unwrap_or_default()
     };
     let tracks = movie.tracks.iter().enumerate();
     let known = tracks.map(|(index, track)| (track.id, Some(index), defaults(track.id)));
-    let others = movie.extended.iter();
+    let others = movie.track_defaults.iter();
     known
         .chain(others.map(|&(id, defaults)| (id, None, defaults)))
         .collect()
 }
 
-/// The samples of a `trun`.
+/// Samples of a `trun` box.
 struct Run<'a> {
     reader: Reader<'a>,
     flags: u32,
     left: u32,
     first_flags: Option<u32>,
-    defaults: Defaults,
+    defaults: SampleDefaults,
     /// Stream offset of the first sample.
     offset: u64,
 }
 
 impl<'a> Run<'a> {
-    fn parse(trun: &'a [u8], base: u64, next: u64, defaults: Defaults) -> Option<Self> {
+    fn parse(trun: &'a [u8], base: u64, next: u64, defaults: SampleDefaults) -> Option<Self> {
         let mut reader = Reader(trun);
         let (_, flags) = reader.full()?;
         let left = reader.u32()?;
@@ -265,7 +265,7 @@ impl<'a> Run<'a> {
         } else {
             None
         };
-        // Without a size there would be no end to hostile counts.
+        // Without a sample size, the file size does not limit hostile sample counts.
         let sized = flags & TRUN_SIZE != 0 || defaults.size != 0;
         sized.then_some(Self {
             reader,
@@ -287,7 +287,7 @@ impl<'a> Run<'a> {
 }
 
 impl Iterator for Run<'_> {
-    /// Samples that are all alike, and how many.
+    /// A number of identical samples.
     type Item = (Sample, u32);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -305,7 +305,7 @@ impl Iterator for Run<'_> {
         let duration = self.field(TRUN_DURATION, self.defaults.duration)?;
         let size = self.field(TRUN_SIZE, self.defaults.size)?;
         let flags = self.field(TRUN_FLAGS, first_flags.unwrap_or(self.defaults.flags))?;
-        // Version 0 has it unsigned; no file needs the upper half.
+        // Unsigned in version 0, but no file uses values above `i32::MAX`.
         let offset = self.field(TRUN_COMPOSITION, 0)?.cast_signed();
         let sample = Sample {
             size,
@@ -322,7 +322,7 @@ mod tests {
     use super::super::boxes::{write, write_full, write_full_with};
     use super::*;
 
-    /// A movie with one track (id 1, timescale 1000) of samples of 10 units and `size` bytes.
+    /// A movie with one track (id 1, timescale 1000) whose samples last 10 units and have `size` bytes.
     fn movie(size: u32) -> Movie {
         let mut moov = Vec::new();
         write_full(&mut moov, *b"mvhd", |out| {
@@ -361,7 +361,7 @@ mod tests {
         Movie::parse(moov).expect("a movie")
     }
 
-    /// A fragment at 1000 with one run.
+    /// A fragment at stream offset 1000 with one run.
     fn fragment(run_flags: u32, words: &[u32]) -> Fragment {
         let mut payload = Vec::new();
         write(&mut payload, *b"traf", |out| {
@@ -378,7 +378,7 @@ mod tests {
             start: 1000,
             payload_start: 1008,
             payload,
-            document: 0,
+            file_start: 0,
         }
     }
 
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn runs() {
+    fn run_yields_complete_samples_only() {
         let three = fragment(TRUN_OFFSET, &[3, 100]);
         check(50, &three, 1250, 1250, 3, 530);
         check(50, &three, 1249, 1200, 2, 520);
@@ -409,11 +409,11 @@ mod tests {
     }
 
     #[test]
-    fn hostile_counts_end_at_the_data() {
+    fn hostile_sample_counts_end_at_the_media_data() {
         let endless = fragment(TRUN_OFFSET, &[u32::MAX, 100]);
         check(0, &endless, u64::MAX, 0, 0, 500);
         check(1, &endless, 2000, 2000, 900, 9500);
-        // The same data again and again.
+        // Describes the same media data a hundred times.
         let mut again = fragment(TRUN_OFFSET, &[1000, 100]);
         let once = again.payload.clone();
         (0..100).for_each(|_| again.payload.extend_from_slice(&once));
@@ -423,19 +423,19 @@ mod tests {
     }
 
     #[test]
-    fn movie_too_long_for_tables_keeps_its_times() {
+    fn movie_with_too_many_samples_keeps_only_times() {
         let long = fragment(TRUN_OFFSET, &[u32::MAX, 100]);
         let mut movie = movie(1);
         let samples = super::super::movie::SAMPLE_LIMIT + 10;
         long.add_to(&mut movie, 1100 + samples);
-        assert!(movie.long);
+        assert!(movie.tables_dropped);
         let found = &movie.tracks[0].samples;
         assert_eq!((found.len(), found.sync_len()), (samples, 0));
         assert_eq!(found.end(), 500 + 10 * samples);
     }
 
     #[test]
-    fn a_run_behind_a_torn_one_is_not_found() {
+    fn run_behind_a_torn_run_is_ignored() {
         let mut two = fragment(TRUN_OFFSET, &[3, 100]);
         two.payload.extend(fragment(0, &[1]).payload);
         let mut movie = movie(50);
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_the_first_sample() {
+    fn first_sample_flags_mark_sync_sample() {
         let mut movie = movie(1);
         fragment(TRUN_OFFSET | TRUN_FIRST_FLAGS, &[3, 0, 0]).add_to(&mut movie, 5000);
         assert_eq!(movie.tracks[0].samples.sync_len(), 1);

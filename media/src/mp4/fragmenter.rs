@@ -1,10 +1,9 @@
-//! Writing a fragmented MP4 of encoded pictures: the one thing here that makes a stream instead of watching one.
+//! Writer for fragmented MP4, the only part of this crate that produces a stream.
 //!
-//! Every fragment is a `moof` and an `mdat` that stand for themselves, so whoever writes them durably, one after
-//! the other, loses no more than the fragment under way. What comes out is a stream as [`Indexer`](crate::Indexer)
-//! takes it, and is finished by it like any other.
+//! Every fragment is a self-contained `moof` and `mdat`. A writer that makes each of them durable in turn loses no
+//! more than the last one. The output is a stream for [`Indexer`](crate::Indexer), which finishes it like any other.
 
-mod front;
+mod init_segment;
 #[cfg(test)]
 mod tests;
 
@@ -12,67 +11,66 @@ use std::time::Duration;
 
 use super::boxes::{write, write_full_with};
 
-/// Units of a second for the times of frames: the customary one for video, and 49 days fit into 32 bits of 1000.
+/// Media timescale in units per second: the customary value for video.
 const TIMESCALE: u64 = 90_000;
-/// `sample_depends_on` 2, a sync sample; and 1, not a sync sample (section 8.8.3.1).
+/// Sample flags (section 8.8.3.1): `sample_depends_on` 2 and a sync sample; 1 and not a sync sample.
 const KEYFRAME: u32 = 0x0200_0000;
 const DELTA: u32 = 0x0101_0000;
 const TFHD_BASE_IS_MOOF: u32 = 0x02_0000;
-/// Data offset, and a duration, a size and flags for every sample (section 8.8.8.1).
+/// Data offset, and duration, size and flags for every sample (section 8.8.8.1).
 const TRUN: u32 = 0x01 | 0x100 | 0x200 | 0x400;
 const TRUN_COMPOSITION: u32 = 0x800;
-/// Until a second frame tells better.
+/// Assumed frame duration until there is a second frame.
 const FIRST_GUESS: u64 = TIMESCALE / 30;
 
-/// What the frames of a video track have in common.
+/// Properties of a video track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VideoTrack {
-    /// Width of a picture in pixels, at most 65,535.
+    /// Width in pixels.
     pub width: u16,
-    /// Height of a picture in pixels, at most 65,535.
+    /// Height in pixels.
     pub height: u16,
-    /// The `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15, section 5.3.3.1), without a box around it.
+    /// `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15, section 5.3.3.1), without a box header.
     pub avc_config: Vec<u8>,
-    /// How its numbers are to be shown as colours, where that is known.
+    /// Colour description, if known.
     pub colour: Option<Colour>,
 }
 
-/// Colour, in the numbers of ITU-T H.273.
+/// Colour description in the code points of ITU-T H.273.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Colour {
-    /// Colour primaries; 1 is BT.709.
+    /// `ColourPrimaries`; 1 is BT.709.
     pub primaries: u16,
-    /// Transfer characteristics; 1 is BT.709.
+    /// `TransferCharacteristics`; 1 is BT.709.
     pub transfer: u16,
-    /// Matrix coefficients; 1 is BT.709.
+    /// `MatrixCoefficients`; 1 is BT.709.
     pub matrix: u16,
-    /// Whether black is 0 and not 16.
+    /// `VideoFullRangeFlag`: whether black is 0 rather than 16.
     pub full_range: bool,
 }
 
-/// One H.264 picture: its NAL units, each behind its length as the track's configuration says.
+/// An H.264 access unit: its NAL units, each preceded by its length as configured in [`VideoTrack::avc_config`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedFrame {
-    /// When it is shown, in nanoseconds since any moment that is the same for all frames.
+    /// Presentation time in nanoseconds. The epoch is arbitrary, but the same for all frames.
     pub pts_ns: i64,
-    /// When it is decoded, likewise. Frames come in this order.
+    /// Decoding time in nanoseconds, with the same epoch. Frames are pushed in this order.
     pub dts_ns: i64,
-    /// Whether a decoder can begin here.
+    /// Whether decoding can start at this frame.
     pub keyframe: bool,
-    /// The bytes.
+    /// Encoded bytes.
     pub data: Vec<u8>,
 }
 
-/// Cuts encoded frames into fragments.
+/// Packs encoded frames into movie fragments.
 ///
 /// # Order of calls
 ///
-/// [`front`](Self::front) once, [`push`](Self::push) for each frame, [`end`](Self::end). A fragment that one of
-/// them returns follows what was returned before it. The first frame must be a keyframe: nobody could decode
-/// anything in front of one, so such frames are dropped.
+/// [`init_segment`](Self::init_segment) once, [`push`](Self::push) for each frame, then [`end`](Self::end). The returned
+/// bytes are concatenated in the order of the calls. Frames before the first keyframe cannot be decoded and are dropped.
 ///
-/// A frame's duration is what passes until the next, so the last one waits until there is a next. Where none
-/// comes, [`flush`](Self::flush) gives out all others.
+/// The duration of a frame is the distance to the next one, so the last frame is held back until the next arrives. If
+/// none arrives for a while, [`flush`](Self::flush) returns all others.
 ///
 /// ```
 /// use std::time::Duration;
@@ -80,7 +78,7 @@ pub struct EncodedFrame {
 ///
 /// let track = VideoTrack { width: 640, height: 480, avc_config: vec![1, 66, 0, 30, 255, 224, 0], colour: None };
 /// let mut fragmenter = Fragmenter::new(Duration::from_millis(500));
-/// let mut stream = fragmenter.front(&track);
+/// let mut stream = fragmenter.init_segment(&track);
 /// for n in 0..30 {
 ///     let ns = n * 33_333_333;
 ///     let frame = EncodedFrame { pts_ns: ns, dts_ns: ns, keyframe: n == 0, data: vec![0; 100] };
@@ -94,33 +92,33 @@ pub struct EncodedFrame {
 /// ```
 #[derive(Debug)]
 pub struct Fragmenter {
-    /// The longest fragment, in units.
+    /// Longest fragment in the media timescale.
     longest: u64,
     sequence: u32,
-    /// The first frame's times in nanoseconds: they become 0.
+    /// Presentation and decoding time of the first frame in nanoseconds; both become 0.
     origin: Option<(i64, i64)>,
-    /// Of the fragment under way, with their durations.
+    /// Samples of the current fragment, with their durations.
     samples: Vec<Sample>,
     data: Vec<u8>,
-    /// The frame that waits for its duration.
+    /// The last frame, whose duration is not known yet.
     last: Option<(Sample, Vec<u8>)>,
-    /// What a frame lasted lately: the guess for the very last.
-    usual: u64,
+    /// Duration of the last complete frame, the estimate for the final one.
+    typical_duration: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Sample {
-    /// In units since the first.
+    /// Decoding time since the first frame, in the media timescale.
     time: u64,
     duration: u32,
     size: u32,
-    /// Presentation less decoding time.
+    /// Composition offset: presentation time minus decoding time.
     offset: i32,
     keyframe: bool,
 }
 
 impl Fragmenter {
-    /// Fragments of at most `longest`, or of a single frame that lasts longer.
+    /// Creates a fragmenter for fragments of at most `longest`, unless a single frame lasts longer.
     #[must_use]
     pub fn new(longest: Duration) -> Self {
         let units = longest.as_nanos() * u128::from(TIMESCALE) / 1_000_000_000;
@@ -131,23 +129,23 @@ impl Fragmenter {
             samples: Vec::new(),
             data: Vec::new(),
             last: None,
-            usual: FIRST_GUESS,
+            typical_duration: FIRST_GUESS,
         }
     }
 
-    /// What the stream begins with: `ftyp` and `moov`.
+    /// Returns the initialization segment, `ftyp` and `moov`, with which the stream begins.
     #[must_use]
-    pub fn front(&self, track: &VideoTrack) -> Vec<u8> {
-        front::front(track)
+    pub fn init_segment(&self, track: &VideoTrack) -> Vec<u8> {
+        init_segment::init_segment(track)
     }
 
-    /// Takes the next frame; a fragment, when one is complete with it.
+    /// Adds the next frame. Returns a fragment when one is complete.
     pub fn push(&mut self, frame: EncodedFrame) -> Option<Vec<u8>> {
         if self.origin.is_none() && !frame.keyframe {
             return None;
         }
         let (pts, dts) = *self.origin.get_or_insert((frame.pts_ns, frame.dts_ns));
-        // Two frames at one time would make a duration of 0, which players take for the end.
+        // Two frames at the same time would have a duration of 0, which players take for the end.
         let earliest = self.last.as_ref().map_or(0, |(last, _)| last.time + 1);
         let time = units(frame.dts_ns.saturating_sub(dts));
         let time = u64::try_from(time).unwrap_or(0).max(earliest);
@@ -161,36 +159,36 @@ impl Fragmenter {
             keyframe: frame.keyframe,
         };
         if let Some((last, _)) = &self.last {
-            self.usual = time - last.time;
+            self.typical_duration = time - last.time;
         }
-        self.settle_last(time);
+        self.close_last(time);
         let begun = self.samples.first().map_or(time, |first| first.time);
-        // A fragment begins with its keyframe, so that each can be sought to.
-        let complete = frame.keyframe || time + self.usual - begun > self.longest;
+        // A keyframe starts a fragment, so that players can seek to each fragment.
+        let complete = frame.keyframe || time + self.typical_duration - begun > self.longest;
         let fragment = if complete { self.fragment() } else { None };
         self.last = Some((sample, frame.data));
         fragment
     }
 
-    /// Gives out what has a duration, because nothing has come for a while.
+    /// Returns all frames with known durations as a fragment. For use when no frame has arrived for a while.
     pub fn flush(&mut self) -> Option<Vec<u8>> {
         self.fragment()
     }
 
-    /// Gives out the rest; the last frame lasts as long as the one before it.
+    /// Returns the remaining frames as a fragment. The last frame gets the duration of the one before.
     pub fn end(&mut self) -> Option<Vec<u8>> {
         if let Some((last, _)) = &self.last {
-            self.settle_last(last.time + self.usual);
+            self.close_last(last.time + self.typical_duration);
         }
         self.fragment()
     }
 
-    /// The last frame ends at `time`.
-    fn settle_last(&mut self, time: u64) {
+    /// Ends the last frame at `time`.
+    fn close_last(&mut self, time: u64) {
         let Some((mut last, data)) = self.last.take() else {
             return;
         };
-        // What does not fit is a gap, which the next fragment's time tells.
+        // A longer duration becomes a gap, given by the time of the next fragment.
         last.duration = u32::try_from(time - last.time).unwrap_or(u32::MAX);
         self.samples.push(last);
         self.data.extend_from_slice(&data);
@@ -209,7 +207,7 @@ impl Fragmenter {
             });
             write(out, *b"traf", |out| {
                 write_full_with(out, *b"tfhd", 0, TFHD_BASE_IS_MOOF, |out| {
-                    out.extend(front::TRACK_ID.to_be_bytes());
+                    out.extend(init_segment::TRACK_ID.to_be_bytes());
                 });
                 write_full_with(out, *b"tfdt", 1, 0, |out| {
                     out.extend(first.time.to_be_bytes());
@@ -232,7 +230,7 @@ impl Fragmenter {
                 });
             });
         });
-        // Known only now: behind the moof and the header of the mdat.
+        // The media data begins behind the moof and the header of the mdat.
         let offset = u32::try_from(out.len() + 8).unwrap_or(u32::MAX);
         out[data_offset..data_offset + 4].copy_from_slice(&offset.to_be_bytes());
         write(&mut out, *b"mdat", |out| out.extend_from_slice(&self.data));
@@ -242,7 +240,7 @@ impl Fragmenter {
     }
 }
 
-/// Nanoseconds in units, rounded to the nearest.
+/// Converts nanoseconds to the media timescale, rounded to nearest.
 fn units(ns: i64) -> i64 {
     let units = (i128::from(ns) * i128::from(TIMESCALE) + 500_000_000).div_euclid(1_000_000_000);
     i64::try_from(units).unwrap_or(0)

@@ -1,4 +1,4 @@
-//! Heads of a stored MP4: what a player reads before the stream, in [`HEAD_ROOM`] bytes.
+//! Heads of a stored MP4: the [`HEAD_ROOM`] bytes that a player reads before the stream.
 
 use super::boxes::{self, Header, write};
 use super::moov::{moov_with_durations, moov_with_shifted_chunks};
@@ -6,31 +6,31 @@ use super::movie::Movie;
 use crate::container::Patch;
 use crate::stored::HEAD_ROOM;
 
-/// Used when the sender's `ftyp` is missing or absurd.
+/// `ftyp` payload for streams whose own is missing or longer than [`FTYP_LIMIT`](super::scanner::FTYP_LIMIT).
 const FTYP: &[u8] = b"isom\0\0\x02\0isomiso6mp41";
 
-/// Head of a stored MP4, recognised again.
+/// Kind of a stored head, recognised from its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoredHead {
-    /// [`live_head`]; a `free` box hides the start of the stream.
+    /// Written by [`live_head`]: a `free` box hides the start of the stream.
     Growing,
-    /// [`indexed_head`]; the `mdat` around the stream ends at `end` in the stored file.
+    /// Written by [`indexed_head`]: an `mdat` around the stream that ends at position `end` of the stored file.
     Indexed { end: u64 },
-    /// [`fragmented_head`], or a [`live_head`] with a `moov`.
+    /// Written by [`fragmented_head`], or by [`live_head`] for a `moov` that describes samples.
     Fragmented,
 }
 
 impl StoredHead {
-    /// Parses the head room, or the part of it that is stored.
+    /// Recognises the head in the stored part of the head room.
     pub(crate) fn parse(head: &[u8]) -> Option<Self> {
         let ftyp_end = match boxes::header(head) {
-            Header::Whole { kind, size, .. } if kind == *b"ftyp" => size?,
+            Header::Complete { kind, size, .. } if kind == *b"ftyp" => size?,
             _ => return None,
         };
         let box_at = |at: u64| {
             let header = boxes::header(head.get(usize::try_from(at).ok()?..)?);
             match header {
-                Header::Whole { kind, size, length } => {
+                Header::Complete { kind, size, length } => {
                     Some((kind, at.checked_add(size?)?, length))
                 }
                 Header::Incomplete | Header::Malformed => None,
@@ -49,9 +49,9 @@ impl StoredHead {
     }
 }
 
-/// The head of a growing file: `ftyp`, then a `free` up to the sender's `moov`. Where that describes samples, a copy
-/// with places that hold behind the head room, if it fits, and a `free` over the original. `None` where that is out of
-/// reach.
+/// Head of a growing file: `ftyp`, and a `free` box up to the sender's `moov`. If that `moov` describes samples and
+/// fits, the head contains a copy with shifted chunk offsets, and the `free` box hides the original. `None` if the
+/// `moov` is more than 4 GiB away.
 pub(super) fn live_head(ftyp: Option<&[u8]>, movie: &Movie, moov: (u64, u64)) -> Option<Patch> {
     let mut head = ftyp_box(ftyp);
     let mut next = moov.0;
@@ -68,11 +68,11 @@ pub(super) fn live_head(ftyp: Option<&[u8]>, movie: &Movie, moov: (u64, u64)) ->
     Some(padded(head))
 }
 
-/// `ftyp`, then an `mdat` over everything that is kept.
+/// Head of a finished file: `ftyp`, and the header of an `mdat` that ends at `keep`.
 pub(super) fn indexed_head(ftyp: Option<&[u8]>, keep: u64) -> Patch {
     let mut head = ftyp_box(ftyp);
     let size = keep.saturating_sub(head.len() as u64);
-    // A size of 1: the real one follows in 64 bits.
+    // Size 1: the 64-bit size follows.
     head.extend(1u32.to_be_bytes());
     head.extend(*b"mdat");
     head.extend(size.to_be_bytes());
@@ -95,10 +95,10 @@ fn ftyp_box(payload: Option<&[u8]>) -> Vec<u8> {
     out
 }
 
-/// `ftyp` and a `moov` that knows the duration, then a `free` over the sender's: still fragmented. `None` where that
-/// has no room: then the live head stays.
+/// Head of a finished file that stays fragmented: `ftyp`, a `moov` with durations, and a `free` box over the sender's.
+/// `None` if these do not fit into the head room; the live head then stays.
 pub(super) fn fragmented_head(ftyp: Option<&[u8]>, movie: &Movie, moov_end: u64) -> Option<Patch> {
-    // Dropped, as memory was short.
+    // Discarded to save memory.
     if movie.moov.is_empty() {
         return None;
     }

@@ -1,37 +1,40 @@
-//! MP4 (ISO/IEC 14496-12), fragmented while it grows.
+//! MP4 (ISO/IEC 14496-12): indexing a stream of boxes and finishing it as a seekable file.
 //!
-//! A finished file is `ftyp`, one `mdat` that holds everything received, and a `moov` with full sample tables
-//! behind it: an ordinary MP4. The sender's own `ftyp`, `moov` and `moof` boxes lie unseen in our `mdat`, and so does
-//! a mark in front of our `moov`, by which a later scan knows where the sender's stream ends. Where the last fragment
-//! is torn, its complete samples count, and its data is filled up: otherwise a later scan could take the appended
-//! `moov` for the rest of it.
+//! A finished file is `ftyp`, one `mdat` around everything received, and a `moov` with full sample tables appended.
+//! The sender's `ftyp`, `moov` and `moof` boxes lie inside our `mdat`, where players ignore them. A marker in front of
+//! the appended `moov` tells a later scan where the sender's stream ends. If the last fragment is torn, its complete
+//! samples are indexed and its `mdat` is padded to the declared size; without the padding, a later scan would take the
+//! appended `moov` for media data.
 //!
-//! Two numbers of the stream are changed in place. A fragment whose offsets count from the beginning of the file is told
-//! its new place, so that the growing file plays; a scan takes both forms for the same. And a torn `mdat` of an ordinary
-//! file is told its real size.
+//! Two values in the stream are patched in place. Absolute base data offsets that point at their own fragment are
+//! increased by the head room, so that the growing file plays; a scan accepts both forms. The size of a torn `mdat` in
+//! an unfragmented file is corrected.
 //!
-//! Sample tables name every frame, so memory and the appended `moov` grow by some 4 bytes with each: 3.3 MB for
-//! three hours with sound. They are worth it. The same recording with a duration, a thinned `sidx`, an `mfra` or
-//! both, instead of the tables, is downloaded as a whole (208 MB) by Chromium before it shows anything and by
-//! Firefox when it seeks, and ffmpeg seeks beside the mark. So only recordings that exceed the limit of the tables, or
-//! the memory their caller has, get that: they stay fragmented, with their duration in our head.
+//! Sample tables have an entry for every frame, so memory and the appended `moov` grow by about 4 bytes a frame: 3.3
+//! MB for three hours with sound. The alternatives are worse: with a duration, a thinned `sidx`, an `mfra` or both
+//! instead of the tables, Chromium downloads the whole file (208 MB) before it shows the first frame, Firefox does so
+//! when it seeks, and ffmpeg seeks inaccurately. Recordings that exceed the table limit or the caller's memory
+//! therefore stay fragmented and get only a duration in the head.
 //!
-//! Samples that `moov` itself describes come before those of fragments (ISO/IEC 14496-12, section 8.8). A file without
-//! fragments is treated the same: its `moov` is appended again, with every chunk moved by the head room. If some of
-//! its samples are not where media data can be, new tables hold the others.
+//! Samples that `moov` itself describes precede those of fragments (ISO/IEC 14496-12, section 8.8). An unfragmented
+//! file gets a copy of its `moov` with all chunk offsets shifted by the head room. If some of its samples lie outside
+//! the received media data, new tables list only the others.
 
+mod box_search;
 mod boxes;
-mod filler;
 mod finish;
 mod fragment;
 mod fragmenter;
 mod head;
 mod moov;
 mod movie;
-mod runs;
-mod samples;
+mod padding;
+mod pending_samples;
+mod run_length;
+mod sample_table;
 mod scanner;
-mod tables;
+mod stbl_reader;
+mod top_level_box;
 
 pub use fragmenter::{Colour, EncodedFrame, Fragmenter, VideoTrack};
 pub(crate) use head::StoredHead;

@@ -1,5 +1,5 @@
-//! The `moov` box of the stored file, made from the sender's: with sample tables, with shifted chunk offsets, or with
-//! durations only.
+//! Writers for the `moov` of the stored file, which is the sender's with new sample tables, with shifted chunk
+//! offsets, or with durations only.
 
 use super::boxes::{Kind, Reader, children, find, write, write_full};
 use super::movie::{Movie, MovieTrack, Timing};
@@ -15,7 +15,7 @@ pub(super) fn moov_with_sample_tables(movie: &Movie) -> Vec<u8> {
             match &kind {
                 b"mvhd" => write_duration(out, kind, payload, 12, total),
                 b"mvex" => {}
-                // Tracks that could not be read, or have nothing in them, are left out.
+                // Tracks without samples and tracks that could not be parsed are left out.
                 b"trak" if movie.describes(payload) => {
                     if let Some((track, timing)) = tracks.next()
                         && track.samples.len() > 0
@@ -67,7 +67,7 @@ fn write_mdia(out: &mut Vec<u8>, mdia: &[u8], track: &MovieTrack) {
     }
 }
 
-/// An edit list, where there is something to say (section 8.6.6).
+/// Writes an edit list if the track starts late or does not start at its first sample (section 8.6.6).
 fn write_edits(out: &mut Vec<u8>, timing: &Timing) {
     if timing.delay == 0 && timing.media_time == 0 {
         return;
@@ -89,8 +89,8 @@ fn write_edits(out: &mut Vec<u8>, timing: &Timing) {
     });
 }
 
-/// Copies `mvhd`, `mdhd` or `tkhd` with a new duration, which stands `at` bytes behind version and flags in
-/// version 0, where three of the fields before it are half as wide.
+/// Copies an `mvhd`, `mdhd` or `tkhd` with another duration. In version 0 the duration is `at` bytes behind version
+/// and flags; version 1 widens it and two fields in front of it to 64 bits.
 fn write_duration(out: &mut Vec<u8>, kind: Kind, payload: &[u8], at: usize, duration: u64) {
     let long = payload.first() == Some(&1);
     let short = u32::try_from(duration).ok().filter(|_| !long);
@@ -110,7 +110,7 @@ fn write_duration(out: &mut Vec<u8>, kind: Kind, payload: &[u8], at: usize, dura
             out.extend(duration.to_be_bytes());
             out.extend_from_slice(rest);
         }
-        // Version 1, where two times in front are wider, too.
+        // Converts to version 1, which also widens creation and modification time.
         (None, false) => {
             out.push(1);
             out.extend_from_slice(&before[1..4]);
@@ -128,7 +128,7 @@ fn copy(out: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
     write(out, kind, |out| out.extend_from_slice(payload));
 }
 
-/// A `moov` with every chunk moved by the head room.
+/// Copies a `moov` and adds the head room to all its chunk offsets.
 pub(super) fn moov_with_shifted_chunks(moov: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     out.reserve_exact(moov.len() + 8);
@@ -139,7 +139,7 @@ pub(super) fn moov_with_shifted_chunks(moov: &[u8]) -> Vec<u8> {
 fn shift(out: &mut Vec<u8>, payload: &[u8], depth: u8) {
     for (kind, payload) in children(payload) {
         match (&kind, depth) {
-            // The path to the tables: no deeper than this.
+            // Only chunk offsets on this path are sample tables.
             (b"trak", 0) | (b"mdia", 1) | (b"minf", 2) | (b"stbl", 3) => {
                 write(out, kind, |out| shift(out, payload, depth + 1));
             }
@@ -149,12 +149,12 @@ fn shift(out: &mut Vec<u8>, payload: &[u8], depth: u8) {
     }
 }
 
-/// Copies an `stco` or `co64`, as the shorter of the two that holds the moved offsets.
-fn write_offsets(out: &mut Vec<u8>, payload: &[u8], long: bool) {
+/// Copies an `stco` or `co64`, as `stco` if the shifted offsets fit into 32 bits.
+fn write_offsets(out: &mut Vec<u8>, payload: &[u8], is_co64: bool) {
     let moved = || {
         let mut reader = Reader(payload);
         let count = reader.full().and_then(|_| reader.u32()).unwrap_or(0);
-        let offsets = (0..count).map_while(move |_| reader.versioned(long.into()));
+        let offsets = (0..count).map_while(move |_| reader.versioned(is_co64.into()));
         offsets.map(|offset| offset.saturating_add(HEAD_ROOM))
     };
     let wide = moved().any(|offset| offset > u64::from(u32::MAX));
@@ -171,7 +171,7 @@ fn write_offsets(out: &mut Vec<u8>, payload: &[u8], long: bool) {
     });
 }
 
-/// The sender's `moov` with durations in it.
+/// Copies the sender's `moov` with durations filled in.
 pub(super) fn moov_with_durations(movie: &Movie) -> Vec<u8> {
     let timings: Vec<_> = movie.timings().collect();
     let total = timings.iter().map(|timing| timing.total).max().unwrap_or(0);
@@ -182,7 +182,7 @@ pub(super) fn moov_with_durations(movie: &Movie) -> Vec<u8> {
             match &kind {
                 b"mvhd" => write_duration(out, kind, payload, 12, total),
                 b"mvex" => write(out, kind, |out| {
-                    // Section 8.8.2, version 1.
+                    // Version 1 (section 8.8.2).
                     write(out, *b"mehd", |out| {
                         out.extend([1, 0, 0, 0]);
                         out.extend(total.to_be_bytes());

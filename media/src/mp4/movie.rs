@@ -1,64 +1,63 @@
-//! The `moov` a fragmented file begins with.
+//! The `moov` box of a stream and the samples indexed so far.
 
 use super::boxes::{Kind, Reader, children, find, find_path};
-use super::samples::Samples;
-use super::tables::{self, Place, Tables};
+use super::sample_table::SampleTable;
+use super::stbl_reader::{self, MediaBounds, StblReader};
 use crate::container::{Track, TrackKind};
-use crate::rhythm::{Pace, Rhythm};
+use crate::frame_stats::{FrameStats, FrameTimes};
 
-/// Frames of an unfragmented file that an inspection looks at: a day at 60 a second.
+/// Most samples of an unfragmented file that a report looks at: 38 hours at 60 frames/s.
 const TABLE_LIMIT: u32 = 1 << 23;
-/// Samples in the tables of a finished file at most: a day at 60 a second, with sound.
+/// Most samples in the tables of a finished file: a day of video at 60 frames/s with audio.
 pub(super) const SAMPLE_LIMIT: u64 = 1 << 23;
-/// Bytes of these tables at most.
+/// Largest size of these tables.
 const WRITTEN_LIMIT: u64 = 32 << 20;
-/// Longest sample descriptions that are compared with those of a further `moov`.
-const DESCRIPTIONS_LIMIT: usize = 64 << 10;
-/// More tracks than any recorder makes.
+/// Longest [`Movie::track_signature`].
+const SIGNATURE_LIMIT: usize = 64 << 10;
+/// Most tracks that are parsed; no encoder writes this many.
 const TRACK_LIMIT: usize = 64;
 
-/// The movie and its tracks.
 #[derive(Debug)]
 pub(super) struct Movie {
-    /// The payload of `moov`: most of it goes into the finished file as it is.
+    /// Payload of `moov`; most of it is copied into the finished file.
     pub(super) moov: Vec<u8>,
-    /// Units of a second for the movie's durations; never 0.
+    /// Movie timescale in units per second; never 0.
     pub(super) timescale: u32,
-    /// According to `mvhd`, in its units: right in an unfragmented file.
+    /// Duration of `mvhd` in the movie timescale; valid for an unfragmented file.
     pub(super) duration: u64,
-    /// Whether samples come in fragments.
+    /// Whether `moov` has an `mvex`, so that samples come in movie fragments.
     pub(super) fragmented: bool,
-    /// Whether the sample tables were dropped: it is too long for them, or memory is short.
-    pub(super) long: bool,
-    /// Whether the sample tables replace those of an unfragmented file, some of whose samples are not there.
-    pub(super) rebuilt: bool,
+    /// Whether the sample tables were dropped, because they exceeded their limit or to save memory.
+    pub(super) tables_dropped: bool,
+    /// Whether new tables replace those of an unfragmented file some of whose samples are missing.
+    pub(super) tables_rebuilt: bool,
     pub(super) tracks: Vec<MovieTrack>,
-    /// Defaults of every track that fragments may add to, also of those that could not be read.
-    pub(super) extended: Vec<(u32, Defaults)>,
-    /// The same for the caller.
-    pub(super) described: Vec<Track>,
-    /// Tracks and sample descriptions, see [`is_like`](Self::is_like). Computed once: each `moov` that follows is
-    /// compared with it.
-    descriptions: Option<Vec<u8>>,
+    /// Defaults by track id for all tracks that fragments may extend, including tracks that could not be parsed.
+    pub(super) track_defaults: Vec<(u32, SampleDefaults)>,
+    /// The tracks in the form that callers get.
+    pub(super) public_tracks: Vec<Track>,
+    /// Result of [`track_signature`](Self::track_signature), which every concatenated `moov` is compared with.
+    signature: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
 pub(super) struct MovieTrack {
     pub(super) id: u32,
-    /// Units of a second for the track's times; never 0.
+    /// Media timescale in units per second; never 0.
     pub(super) timescale: u32,
     pub(super) kind: TrackKind,
-    /// From the edit list: an empty edit in the movie's units, and the time in the track it starts at.
+    /// From the edit list: duration of the empty edits in the movie timescale, and first media time in the media
+    /// timescale.
     pub(super) delay: u64,
     pub(super) media_time: u64,
-    pub(super) samples: Samples,
-    /// Samples one can start at according to `moov` alone: those of an unfragmented file.
+    pub(super) samples: SampleTable,
+    /// Sync samples that `moov` describes; valid for an unfragmented file.
     pub(super) moov_sync: usize,
 }
 
-/// Properties of samples that do not have their own (`trex`, then `tfhd`).
+/// Defaults for sample properties (`trex`, overridden by `tfhd`).
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Defaults {
+pub(super) struct SampleDefaults {
     pub(super) description: u32,
     pub(super) duration: u32,
     pub(super) size: u32,
@@ -66,20 +65,20 @@ pub(super) struct Defaults {
 }
 
 impl Movie {
-    /// Reads a `moov` payload; `None` when it describes no track.
+    /// Parses a `moov` payload; `None` if it describes no track.
     pub(super) fn parse(moov: Vec<u8>) -> Option<Self> {
         let mvhd = find(&moov, *b"mvhd")?;
         let (timescale, duration) = timescale_and_duration(mvhd)?;
-        let (tracks, described): (Vec<_>, _) = children(&moov)
+        let (tracks, public_tracks): (Vec<_>, _) = children(&moov)
             .filter(|&(kind, _)| kind == *b"trak")
             .filter_map(|(_, trak)| MovieTrack::parse(trak))
             .take(TRACK_LIMIT)
             .unzip();
         let mvex = find(&moov, *b"mvex");
         let fragmented = mvex.is_some();
-        let extended = children(mvex.unwrap_or_default())
+        let track_defaults = children(mvex.unwrap_or_default())
             .filter(|&(kind, _)| kind == *b"trex")
-            .filter_map(|(_, trex)| Defaults::parse(trex))
+            .filter_map(|(_, trex)| SampleDefaults::parse(trex))
             .take(TRACK_LIMIT)
             .collect();
         if tracks.is_empty() {
@@ -90,48 +89,48 @@ impl Movie {
             timescale,
             duration,
             fragmented,
-            long: false,
-            rebuilt: false,
+            tables_dropped: false,
+            tables_rebuilt: false,
             tracks,
-            extended,
-            described,
-            descriptions: None,
+            track_defaults,
+            public_tracks,
+            signature: None,
         };
-        movie.descriptions = movie.describe_tracks();
+        movie.signature = movie.track_signature();
         Some(movie)
     }
 
-    /// Whether fragments that are meant for this movie can follow those of another: the same tracks, described the
-    /// same, and no samples of its own.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
+    /// Whether fragments written for this movie can be added to `other`: the tracks and sample descriptions are the same,
+    /// and this `moov` describes no samples.
+    pub(super) fn is_compatible_with(&self, other: &Self) -> bool {
         self.fragmented
             && !self.has_moov_samples()
-            && self.descriptions.is_some()
-            && self.descriptions == other.descriptions
+            && self.signature.is_some()
+            && self.signature == other.signature
     }
 
-    /// Tracks and their sample descriptions, for a comparison with those of another movie. `None` when they are longer
-    /// than the `moov` of a further file may be.
-    fn describe_tracks(&self) -> Option<Vec<u8>> {
-        let mut all = Vec::new();
+    /// Encodes the tracks and their sample descriptions for comparison with those of another movie. `None` if that takes
+    /// more than [`SIGNATURE_LIMIT`].
+    fn track_signature(&self) -> Option<Vec<u8>> {
+        let mut signature = Vec::new();
         for track in &self.tracks {
-            all.extend(track.id.to_be_bytes());
-            all.extend(track.timescale.to_be_bytes());
+            signature.extend(track.id.to_be_bytes());
+            signature.extend(track.timescale.to_be_bytes());
         }
         for (track, stbl) in self.tables() {
             if let (Some(track), Some(stsd)) = (track, find(stbl, *b"stsd")) {
-                if all.len() + stsd.len() > DESCRIPTIONS_LIMIT {
+                if signature.len() + stsd.len() > SIGNATURE_LIMIT {
                     return None;
                 }
-                all.extend((track as u64).to_be_bytes());
-                all.extend((stsd.len() as u64).to_be_bytes());
-                all.extend(stsd);
+                signature.extend((track as u64).to_be_bytes());
+                signature.extend((stsd.len() as u64).to_be_bytes());
+                signature.extend(stsd);
             }
         }
-        Some(all)
+        Some(signature)
     }
 
-    /// Payloads of `stbl`, with the index of their track.
+    /// Payloads of `stbl`, each with the index of its track.
     fn tables(&self) -> impl Iterator<Item = (Option<usize>, &[u8])> {
         let traks = children(&self.moov).filter(|&(kind, _)| kind == *b"trak");
         traks.filter_map(|(_, trak)| {
@@ -144,82 +143,83 @@ impl Movie {
     /// Whether `moov` itself describes samples.
     pub(super) fn has_moov_samples(&self) -> bool {
         let mut tables = self.tables();
-        tables.any(|(_, stbl)| Tables::new(stbl).announced() > 0)
+        tables.any(|(_, stbl)| StblReader::new(stbl).declared() > 0)
     }
 
-    /// Stream offset behind the last sample that `moov` itself describes.
+    /// Stream offset behind the last sample that `moov` describes.
     pub(super) fn moov_extent(&self) -> u64 {
-        let ends = self.tables().map(|(_, stbl)| tables::extent(stbl));
+        let ends = self.tables().map(|(_, stbl)| stbl_reader::extent(stbl));
         ends.max().unwrap_or(0)
     }
 
-    /// Whether all samples that `moov` itself describes, at least one, lie where media data can be.
-    pub(super) fn is_whole(&self, place: &Place) -> bool {
-        self.has_moov_samples() && (self.tables()).all(|(_, stbl)| tables::is_whole(stbl, place))
+    /// Whether `moov` describes at least one sample, and all of them lie within `bounds`.
+    pub(super) fn is_whole(&self, bounds: &MediaBounds) -> bool {
+        self.has_moov_samples()
+            && (self.tables()).all(|(_, stbl)| stbl_reader::is_whole(stbl, bounds))
     }
 
-    /// Adds the samples that `moov` itself describes, as far as they lie where media data can be.
-    pub(super) fn load_moov_samples(&mut self, place: &Place) {
+    /// Adds the samples that `moov` describes, except those outside `bounds`.
+    pub(super) fn load_moov_samples(&mut self, bounds: &MediaBounds) {
         let mut loaded: Vec<_> = self.tracks.iter().map(|_| None).collect();
         for (track, stbl) in self.tables() {
             let Some(index) = track else { continue };
             let timescale = self.tracks.get(index).map(|track| track.timescale);
-            if let (Some(slot @ None), Some(timescale)) = (loaded.get_mut(index), timescale) {
-                let mut samples = Samples::new(timescale);
-                if self.long {
+            if let (Some(entry @ None), Some(timescale)) = (loaded.get_mut(index), timescale) {
+                let mut samples = SampleTable::new(timescale);
+                if self.tables_dropped {
                     samples.drop_tables();
                 }
-                tables::load(stbl, place, &mut samples);
-                *slot = Some(samples);
+                stbl_reader::load(stbl, bounds, &mut samples);
+                *entry = Some(samples);
             }
         }
         for (track, samples) in self.tracks.iter_mut().zip(loaded) {
-            track.samples = samples.unwrap_or_else(|| Samples::new(track.timescale));
+            track.samples = samples.unwrap_or_else(|| SampleTable::new(track.timescale));
         }
         self.limit_tables();
     }
 
-    /// Drops the tables when they are too large.
+    /// Drops the tables once they exceed their limits.
     pub(super) fn limit_tables(&mut self) {
         if self.fragmented
-            && !self.long
+            && !self.tables_dropped
             && (self.samples() > SAMPLE_LIMIT || self.written_bytes() > WRITTEN_LIMIT)
         {
             self.drop_tables();
         }
     }
 
-    /// Bytes that the movie holds on the heap.
+    /// Heap size.
     pub(super) fn memory_bytes(&self) -> u64 {
         let tables: u64 = (self.tracks.iter())
             .map(|track| track.samples.memory_bytes())
             .sum();
-        let descriptions = self.descriptions.as_ref().map_or(0, Vec::capacity);
-        tables + (self.moov.capacity() + descriptions + size_of_val(self.tracks.as_slice())) as u64
+        let signature = self.signature.as_ref().map_or(0, Vec::capacity);
+        tables + (self.moov.capacity() + signature + size_of_val(self.tracks.as_slice())) as u64
     }
 
-    /// Bytes that the tables take in a finished file, at most.
+    /// Upper bound for the size of the tables in a finished file.
     pub(super) fn written_bytes(&self) -> u64 {
         let tracks = self.tracks.iter();
         tracks.map(|track| track.samples.written_bytes()).sum()
     }
 
-    /// The rhythm of the main track.
-    pub(super) fn pace(&self) -> Pace {
+    /// Frame statistics of the main track.
+    pub(super) fn frame_stats(&self) -> FrameStats {
         let Some(track) = self.main_track() else {
-            return Pace::default();
+            return FrameStats::default();
         };
-        if self.fragmented || self.rebuilt {
-            return track.samples.rhythm.pace();
+        if self.fragmented || self.tables_rebuilt {
+            return track.samples.frame_times.frame_stats();
         }
         let stbl = children(&self.moov)
             .filter(|&(kind, trak)| kind == *b"trak" && track_id(trak) == Some(track.id))
             .find_map(|(_, trak)| find_path(trak, &[*b"mdia", *b"minf", *b"stbl"]));
-        stbl.map(|stbl| table_rhythm(stbl, track.timescale).pace())
+        stbl.map(|stbl| frame_times_of_tables(stbl, track.timescale).frame_stats())
             .unwrap_or_default()
     }
 
-    /// The track that matters most: the first with pictures, else the first.
+    /// The first video track, else the first track.
     pub(super) fn main_track(&self) -> Option<&MovieTrack> {
         let video = |track: &&MovieTrack| track.kind == TrackKind::Video;
         self.tracks
@@ -228,29 +228,29 @@ impl Movie {
             .or_else(|| self.tracks.first())
     }
 
-    /// All samples so far.
+    /// Number of samples in all tracks.
     pub(super) fn samples(&self) -> u64 {
         let lengths = self.tracks.iter().map(|track| track.samples.len());
         lengths.fold(0, u64::saturating_add)
     }
 
-    /// Keeps only times of samples, past and future ones.
+    /// Drops the sample tables; from now on only times are kept.
     pub(super) fn drop_tables(&mut self) {
-        self.long = true;
+        self.tables_dropped = true;
         for track in &mut self.tracks {
             track.samples.drop_tables();
         }
     }
 
-    /// Whether a `trak` payload is one of `tracks`.
+    /// Whether the track of a `trak` payload is one of `tracks`.
     pub(super) fn describes(&self, trak: &[u8]) -> bool {
         MovieTrack::parse(trak)
             .is_some_and(|(track, _)| self.tracks.iter().any(|known| known.id == track.id))
     }
 }
 
-impl Defaults {
-    /// Reads a `trex` payload: the track's id and its defaults.
+impl SampleDefaults {
+    /// Parses a `trex` payload into track id and defaults.
     fn parse(trex: &[u8]) -> Option<(u32, Self)> {
         let mut reader = Reader(trex);
         reader.full()?;
@@ -275,18 +275,18 @@ impl MovieTrack {
         let stbl = find_path(mdia, &[*b"minf", *b"stbl"])?;
         let (codec, entry) = children(find(stbl, *b"stsd")?.get(8..)?).next()?;
         let (delay, media_time) = edits(trak).unwrap_or((0, 0));
-        let mut described = describe(id, handler, codec, entry);
-        described.language = language(mdhd);
+        let mut public_tracks = describe(id, handler, codec, entry);
+        public_tracks.language = language(mdhd);
         let track = Self {
             id,
             timescale,
-            kind: described.kind,
+            kind: public_tracks.kind,
             delay,
             media_time,
-            samples: Samples::new(timescale),
+            samples: SampleTable::new(timescale),
             moov_sync: sync_count(stbl).unwrap_or(0),
         };
-        Some((track, described))
+        Some((track, public_tracks))
     }
 }
 
@@ -297,9 +297,9 @@ fn track_id(trak: &[u8]) -> Option<u32> {
     tkhd.u32()
 }
 
-/// The rhythm according to the tables of an unfragmented file. Frames count as often as they have a size: what
-/// `stts` alone says has no limit.
-fn table_rhythm(stbl: &[u8], timescale: u32) -> Rhythm {
+/// Collects frame times from the tables of an unfragmented file. The sample count comes from `stsz`, whose size the
+/// file limits; a count in `stts` could be arbitrarily large.
+fn frame_times_of_tables(stbl: &[u8], timescale: u32) -> FrameTimes {
     let table = |kind| {
         let mut reader = Reader(
             find(stbl, kind)
@@ -317,7 +317,8 @@ fn table_rhythm(stbl: &[u8], timescale: u32) -> Rhythm {
         .and_then(|stsz| Reader(stsz.get(8..)?).u32())
         .unwrap_or(0)
         .min(TABLE_LIMIT);
-    let (mut rhythm, mut time, mut number) = (Rhythm::new(u64::from(timescale)), 0u64, 0u32);
+    let (mut frame_times, mut time, mut number) =
+        (FrameTimes::new(u64::from(timescale)), 0u64, 0u32);
     for _ in 0..runs {
         let (Some(samples), Some(duration)) = (times.u32(), times.u32()) else {
             break;
@@ -328,14 +329,14 @@ fn table_rhythm(stbl: &[u8], timescale: u32) -> Rhythm {
             if is_sync {
                 next_sync = sync.u32();
             }
-            rhythm.frame(time, 1, all_sync || is_sync);
+            frame_times.frame(time, 1, all_sync || is_sync);
             time = time.saturating_add(u64::from(duration));
         }
     }
-    rhythm
+    frame_times
 }
 
-/// The timescale and duration in an `mvhd` or `mdhd`.
+/// Reads timescale and duration of an `mvhd` or `mdhd`.
 fn timescale_and_duration(payload: &[u8]) -> Option<(u32, u64)> {
     let mut reader = Reader(payload);
     let (version, _) = reader.full()?;
@@ -344,7 +345,7 @@ fn timescale_and_duration(payload: &[u8]) -> Option<(u32, u64)> {
     Some((timescale, reader.versioned(version)?))
 }
 
-/// The language in an `mdhd`: three letters of five bits each (section 8.4.2.3).
+/// Reads the language of an `mdhd`: three letters of five bits each (section 8.4.2.3).
 fn language(mdhd: &[u8]) -> Option<String> {
     let at = if mdhd.first() == Some(&1) { 32 } else { 20 };
     let packed = Reader(mdhd.get(at..)?).u16()?;
@@ -354,7 +355,7 @@ fn language(mdhd: &[u8]) -> Option<String> {
     said.then_some(language)
 }
 
-/// Entries of `stss`; without one, every sample counts.
+/// Number of sync samples: entries of `stss`, or all samples without one.
 fn sync_count(stbl: &[u8]) -> Option<usize> {
     let count = match find(stbl, *b"stss") {
         Some(stss) => Reader(stss.get(4..)?).u32()?,
@@ -363,7 +364,7 @@ fn sync_count(stbl: &[u8]) -> Option<usize> {
     usize::try_from(count).ok()
 }
 
-/// The edit list: total of the empty edits, and the media time of the first other one.
+/// Reads the edit list: the total of its empty edits, and the media time of the first other edit.
 fn edits(trak: &[u8]) -> Option<(u64, u64)> {
     let mut reader = Reader(find_path(trak, &[*b"edts", *b"elst"])?);
     let (version, _) = reader.full()?;
@@ -372,7 +373,7 @@ fn edits(trak: &[u8]) -> Option<(u64, u64)> {
         let duration = reader.versioned(version)?;
         let media_time = reader.versioned(version)?;
         reader.skip(4)?;
-        // -1 says: nothing is shown.
+        // A media time of -1 marks an empty edit.
         if media_time
             != if version == 1 {
                 u64::MAX
@@ -404,7 +405,7 @@ fn describe(id: u32, handler: &[u8], codec: Kind, entry: &[u8]) -> Track {
         channels: 0,
         language: None,
     };
-    // Sample entries: ISO/IEC 14496-12, sections 12.1.3 and 12.2.3.
+    // Sample entries (ISO/IEC 14496-12, sections 12.1.3 and 12.2.3).
     match handler {
         b"vide" => {
             (track.kind, track.width, track.height) = (TrackKind::Video, word(24), word(26));
@@ -418,21 +419,21 @@ fn describe(id: u32, handler: &[u8], codec: Kind, entry: &[u8]) -> Track {
     track
 }
 
-/// When a track is shown, in the movie's units.
+/// Presentation interval of a track.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
-    /// Nothing is shown until then.
+    /// Start of the track in the movie timescale.
     pub(super) delay: u64,
-    /// Where in the track it starts, in the track's units, counted from its first sample.
+    /// Media time at which playback starts, counted from the first sample, in the media timescale.
     pub(super) media_time: u64,
-    /// How long it is shown.
+    /// Length of playback in the movie timescale.
     pub(super) shown: u64,
-    /// Its end: delay and what is shown.
+    /// End of the track in the movie timescale: delay + shown.
     pub(super) total: u64,
 }
 
 impl Movie {
-    /// The timing of each track. What all of them wait for in common is left out: a recording begins at 0.
+    /// Returns the timing of each track. A delay common to all tracks is removed, so that the recording begins at 0.
     pub(super) fn timings(&self) -> impl Iterator<Item = Timing> {
         let timing = |track: &MovieTrack| {
             let first = track.samples.first();
@@ -462,12 +463,12 @@ impl Movie {
     }
 }
 
-/// Nanoseconds of a time.
+/// Converts a time to nanoseconds.
 pub(super) fn to_ns(time: u64, timescale: u32) -> u64 {
     rescale(time, timescale, 1_000_000_000)
 }
 
-/// A time in other units, rounded down, saturating.
+/// Converts a time to another timescale; rounds down and saturates.
 fn rescale(time: u64, from: u32, to: u32) -> u64 {
     let time = u128::from(time) * u128::from(to) / u128::from(from.max(1));
     u64::try_from(time).unwrap_or(u64::MAX)

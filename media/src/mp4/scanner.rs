@@ -1,148 +1,116 @@
-//! Reading a stream of boxes as it arrives.
+//! Incremental scanner for a stream of boxes.
 
 use std::collections::VecDeque;
 
-use super::boxes::{self, Header, Kind};
-use super::filler::{self, END_MARK};
+use super::box_search::BoxSearch;
+use super::boxes::{self, Header};
 use super::fragment::Fragment;
 use super::head::live_head;
 use super::movie::{Movie, to_ns};
-use super::tables::Place;
+use super::padding::{self, INDEX_MARKER};
+use super::pending_samples::{Pending, PendingSamples};
+use super::stbl_reader::MediaBounds;
+use super::top_level_box::{TopLevelBox, is_known};
 use crate::container::{Patch, Track};
 use crate::indexer::Options;
 use crate::report::{Damage, LeftOut, LeftOutReason, Report};
 use crate::stored::HEAD_ROOM;
 
-/// A longer `ftyp` is passed over and ours takes its place.
-const FTYP_LIMIT: u64 = 1 << 10;
-/// Largest `moov` in a repair, where memory is spent once.
+/// Longest `ftyp` payload that the head repeats; a longer one is replaced by ours.
+pub(super) const FTYP_LIMIT: u64 = 1 << 10;
+/// Largest `moov` in a repair, which runs once and may use more memory.
 const REPAIR_MOOV_LIMIT: u64 = 256 << 20;
-/// Largest `moof`.
+/// Largest `moof` payload.
 const MOOF_LIMIT: u64 = 16 << 20;
-/// The same of both once memory is short.
-const SHORT_LIMIT: u64 = 64 << 10;
-/// Patches that wait at most; more base offsets are not shifted.
+/// Largest `moov` and `moof` payload after [`Scanner::reduce_memory`].
+const REDUCED_LIMIT: u64 = 64 << 10;
+/// Most patches in the queue; further base data offsets are not shifted.
 const PATCH_LIMIT: usize = 4096;
-/// No stream is longer: no sum of offsets overflows.
+/// Stream length at which scanning stops, so that no sum of offsets overflows.
 const LONGEST_STREAM: u64 = 1 << 62;
-/// Header of a box, and of its first child.
-const TWO_HEADERS: u64 = 16;
-/// Header of the `mfhd` that every `moof` begins with (section 8.8.5).
-const MFHD_HEADER: u64 = 0x0000_0010_6D66_6864;
-/// Boxes of the top level (section 4.2 and table 1, and what QuickTime and DASH add).
-const KNOWN_BOXES: [&Kind; 21] = [
-    b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx", b"ssix",
-    b"mfra", b"meta", b"meco", b"emsg", b"prft", b"uuid", b"pdin", b"udta", b"pnot", b"imda",
-    b"junk",
-];
-
-/// Only boxes on the top level are taken in as they arrive; what is in `moov` and `moof` is read as a whole.
+/// Incremental scanner. It follows top-level boxes as bytes arrive and collects `moov` and `moof` payloads whole.
 #[derive(Debug)]
 pub(crate) struct Scanner {
     /// Stream offset of the next byte.
     pub(super) pos: u64,
     step: Step,
-    /// The part of the next box's header that has arrived.
+    /// Received part of the next box header.
     header: Vec<u8>,
-    /// The payload being collected.
+    /// Received part of the payload that is being collected.
     buf: Vec<u8>,
     /// Payload of `ftyp`.
     pub(super) ftyp: Option<Vec<u8>>,
     pub(super) movie: Option<Movie>,
-    /// Samples whose data has not arrived as a whole.
-    pub(super) pending: Option<Pending>,
-    /// End of the data of `pending` in the stream, computed once: an `mdat` must not cost a walk through all samples.
-    pending_end: Option<u64>,
-    /// The `mdat` that has begun and not ended.
-    pub(super) data: Option<Whole>,
-    /// End of the last whole `mdat`.
+    /// Samples whose media data is incomplete.
+    pub(super) pending: PendingSamples,
+    /// The `mdat` that is arriving.
+    pub(super) data: Option<TopLevelBox>,
+    /// End of the last complete `mdat`.
     pub(super) data_end: u64,
-    /// The last whole `mdat`.
-    pub(super) last_data: Option<Whole>,
-    /// In a repair: a fragment that counts once something sensible follows it, and where its samples and its data
-    /// end. Where nothing does, bytes are missing or too many, and its frames would be noise to a decoder.
-    held: Option<(Fragment, u64, u64)>,
-    /// Makes the data of a torn last fragment whole.
-    pub(super) filler: Vec<u8>,
-    /// Stream offset behind the last box that is whole, its data included.
+    /// The last complete `mdat`.
+    pub(super) last_data: Option<TopLevelBox>,
+    /// In a repair: a fragment, the end of its samples and the end of its `mdat`. It counts once a valid box follows
+    /// it. If none follows, bytes are missing or surplus, and a decoder could not decode its frames.
+    held_fragment: Option<(Fragment, u64, u64)>,
+    /// Completes the `mdat` of a torn last fragment.
+    pub(super) padding: Vec<u8>,
+    /// Stream offset behind the last complete box; for a fragment, its media data included.
     pub(super) keep: u64,
-    /// Stream offsets of `moov`.
+    /// Stream offsets of the start and end of `moov`.
     pub(super) moov: (u64, u64),
-    /// Stream offset of the first `moof`, or of the data of an unfragmented file.
+    /// Stream offset of the first `moof`, or of the first `mdat` in an unfragmented file.
     first_data: Option<u64>,
-    /// Stream offset of the sender's own index of fragments, if nothing follows it.
+    /// Stream offset of the sender's `mfra`, if nothing follows it.
     pub(super) index_start: Option<u64>,
-    /// Stream offset of the last `ftyp`: files may follow each other.
-    document: u64,
-    /// Stream offset of a further file whose tracks differ from those of the first.
-    pub(super) other: Option<u64>,
-    /// Stream offset of our end mark: it and everything behind it is not the sender's.
-    pub(super) ended_at: Option<u64>,
+    /// Stream offset of the last `ftyp`: the stream may contain several concatenated files.
+    file_start: u64,
+    /// Stream offset of a concatenated file whose tracks differ from those of the first.
+    pub(super) other_file: Option<u64>,
+    /// Stream offset of our index marker: everything from there on was appended by us.
+    pub(super) index_marker_at: Option<u64>,
     pub(super) patches: VecDeque<Patch>,
-    pub(super) patch_anywhere: bool,
+    pub(super) patch_stream: bool,
     moov_limit: u64,
-    /// Length of the whole stream, where it is known.
+    /// Length of the whole stream, if known.
     pub(super) length: Option<u64>,
-    /// Where reading failed, until it goes on.
+    /// Start of damage whose end has not been found.
     pub(super) damaged_from: Option<u64>,
-    /// Whether that was not a box at all.
-    pub(super) garbage: bool,
+    /// Whether the damage began with bytes that are no box header.
+    pub(super) not_a_box: bool,
     pub(super) damage: Damage,
-    /// Corrects the size of an `mdat` that is not whole.
+    /// Corrects the size of a torn `mdat`.
     pub(super) data_patch: Option<Patch>,
-    /// Bytes at the end that are kept, though they are no box.
+    /// Bytes at the end that are kept although they are no box.
     pub(super) trailing: Option<LeftOut>,
-    /// Bytes behind the end that `moov` or the last `mdat` says there are.
+    /// Bytes behind the end of the stream that `moov` or the last `mdat` declares.
     pub(super) missing: u64,
     /// Whether [`end`](Self::end) was called.
     pub(super) ended: bool,
-    /// Why bytes at the end are not kept.
-    pub(super) tail: LeftOutReason,
-    /// Whether memory is short.
-    short: bool,
-    /// Whether the description of tracks and samples was not kept, for lack of memory.
-    pub(super) starved: bool,
-    /// Whether fragments have absolute offsets that a fragmented file with a head room gets wrong.
-    misplaced: bool,
-}
-
-/// Samples whose data is still to come.
-#[derive(Debug)]
-pub(super) enum Pending {
-    /// Those in `moov`, in front of the first fragment.
-    Moov,
-    /// Those of a fragment.
-    Moof(Fragment),
+    /// Reason for not keeping the bytes at the end.
+    pub(super) tail_reason: LeftOutReason,
+    /// Whether [`reduce_memory`](Self::reduce_memory) was called.
+    memory_reduced: bool,
+    /// Whether `moov` was discarded because of its size.
+    pub(super) moov_discarded: bool,
+    /// Whether fragments have absolute base data offsets that are wrong behind a head room.
+    absolute_offsets: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Header,
-    Collect(Whole),
-    /// Reading a payload that there is no memory for.
-    Pass(Whole),
-    /// Passing over a payload, up to `to`; what is left then is collected.
+    Collect(TopLevelBox),
+    /// Discarding a payload that exceeds the memory limit.
+    Pass(TopLevelBox),
+    /// Skipping a payload up to `to`, then collecting the rest.
     Skip {
-        whole: Whole,
+        current: TopLevelBox,
         to: u64,
     },
-    /// Something is broken: looking for the next `moof`, for a `moov` while there is none, or for our end mark.
-    Resync {
-        window: u128,
-    },
-    /// Nothing more is of interest.
+    /// Searching for the next `moof`, for `moov` if there is none yet, or for our index marker.
+    Resync(BoxSearch),
+    /// Ignoring the rest of the stream.
     Done,
-}
-
-/// A box on the top level.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Whole {
-    kind: Kind,
-    pub(super) start: u64,
-    /// Stream offset of the payload.
-    pub(super) payload: u64,
-    /// [`u64::MAX`] for one that reaches to the end of the file.
-    pub(super) end: u64,
 }
 
 impl Scanner {
@@ -154,38 +122,37 @@ impl Scanner {
             buf: Vec::new(),
             ftyp: None,
             movie: None,
-            pending: None,
-            pending_end: None,
+            pending: PendingSamples::default(),
             data: None,
             data_end: 0,
             last_data: None,
-            held: None,
-            filler: Vec::new(),
+            held_fragment: None,
+            padding: Vec::new(),
             keep: 0,
             moov: (0, 0),
             first_data: None,
             index_start: None,
-            document: 0,
-            other: None,
-            ended_at: None,
+            file_start: 0,
+            other_file: None,
+            index_marker_at: None,
             patches: VecDeque::new(),
-            patch_anywhere: options.patch_clusters,
+            patch_stream: options.patch_clusters,
             moov_limit: match options.stream_length {
                 Some(_) => REPAIR_MOOV_LIMIT,
                 None => options.description_limit,
             },
             length: options.stream_length,
             damaged_from: None,
-            garbage: false,
+            not_a_box: false,
             damage: Damage::default(),
             data_patch: None,
             trailing: None,
             missing: 0,
             ended: false,
-            tail: LeftOutReason::Torn,
-            short: false,
-            starved: false,
-            misplaced: false,
+            tail_reason: LeftOutReason::Torn,
+            memory_reduced: false,
+            moov_discarded: false,
+            absolute_offsets: false,
         }
     }
 
@@ -197,36 +164,35 @@ impl Scanner {
                     self.header_byte(first);
                     1
                 }
-                Step::Collect(whole) => {
-                    let left = usize::try_from(whole.end - self.pos).unwrap_or(usize::MAX);
+                Step::Collect(current) => {
+                    let left = usize::try_from(current.end - self.pos).unwrap_or(usize::MAX);
                     let taken = bytes.len().min(left);
-                    // Doubling would waste half of a large one.
+                    // Doubling the capacity would waste half of a large buffer.
                     if self.buf.capacity() - self.buf.len() < taken {
                         let more = taken.max(self.buf.len() / 4).min(left);
                         self.buf.reserve_exact(more);
                     }
                     self.buf.extend_from_slice(&bytes[..taken]);
                     self.pos += taken as u64;
-                    self.close_if_whole(whole);
+                    self.close_if_complete(current);
                     taken
                 }
-                Step::Pass(whole) => {
-                    let left = usize::try_from(whole.end - self.pos).unwrap_or(usize::MAX);
+                Step::Pass(current) => {
+                    let left = usize::try_from(current.end - self.pos).unwrap_or(usize::MAX);
                     let taken = bytes.len().min(left);
                     self.pos += taken as u64;
-                    self.close_if_whole(whole);
+                    self.close_if_complete(current);
                     taken
                 }
-                Step::Skip { whole, to } => {
+                Step::Skip { current, to } => {
                     let left = usize::try_from(to - self.pos).unwrap_or(usize::MAX);
                     let taken = bytes.len().min(left);
                     self.pos += taken as u64;
-                    self.skipped(whole, to);
+                    self.skipped(current, to);
                     taken
                 }
-                Step::Resync { window } => {
-                    self.pos += 1;
-                    self.resync(window << 8 | u128::from(first));
+                Step::Resync(search) => {
+                    self.resync(search, first);
                     1
                 }
                 Step::Done => {
@@ -242,14 +208,14 @@ impl Scanner {
         match self.step {
             Step::Skip { to, .. } => to - self.pos,
             Step::Done => u64::MAX - self.pos,
-            Step::Header | Step::Collect(_) | Step::Pass(_) | Step::Resync { .. } => 0,
+            Step::Header | Step::Collect(_) | Step::Pass(_) | Step::Resync(_) => 0,
         }
     }
 
     pub(crate) fn skip(&mut self, n: u64) {
         self.pos += n.min(self.skippable());
-        if let Step::Skip { whole, to } = self.step {
-            self.skipped(whole, to);
+        if let Step::Skip { current, to } = self.step {
+            self.skipped(current, to);
         }
         if self.pos > LONGEST_STREAM {
             self.step = Step::Done;
@@ -261,8 +227,8 @@ impl Scanner {
         if let Some(at) = head {
             return self.patches.remove(at);
         }
-        // A stream that turns out to be no recording is kept byte for byte: until there is a sample, only the head room
-        // changes.
+        // If the stream proves unplayable, it must be kept byte for byte. Until a sample is indexed, only the head
+        // room changes.
         let movie = self.movie.as_ref().filter(|movie| movie.samples() > 0);
         movie.and_then(|_| self.patches.pop_front())
     }
@@ -272,11 +238,13 @@ impl Scanner {
     }
 
     pub(crate) fn tracks(&self) -> &[Track] {
-        self.movie.as_ref().map_or(&[], |movie| &movie.described)
+        self.movie
+            .as_ref()
+            .map_or(&[], |movie| &movie.public_tracks)
     }
 
-    /// What finishing keeps whatever comes next; 0 while it could fail.
-    pub(crate) fn settled(&self) -> u64 {
+    /// Length of the stored file that finishing keeps for certain; 0 while finishing could fail.
+    pub(crate) fn immutable_prefix(&self) -> u64 {
         match &self.movie {
             Some(movie) if movie.fragmented && movie.samples() > 0 => {
                 HEAD_ROOM.saturating_add(self.index_start.unwrap_or(self.keep))
@@ -285,19 +253,19 @@ impl Scanner {
         }
     }
 
-    /// Stream offset behind the last byte of the sender's.
+    /// Stream offset behind the sender's last byte.
     pub(super) fn stream_end(&self) -> u64 {
-        self.ended_at.unwrap_or(self.pos)
+        self.index_marker_at.unwrap_or(self.pos)
     }
 
-    /// Bytes on the heap.
+    /// Heap size.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let fragments = [
-            match &self.pending {
+            match self.pending.get() {
                 Some(Pending::Moof(fragment)) => fragment.payload.capacity(),
                 _ => 0,
             },
-            self.held
+            self.held_fragment
                 .as_ref()
                 .map_or(0, |(fragment, ..)| fragment.payload.capacity()),
         ];
@@ -311,61 +279,62 @@ impl Scanner {
         rest as u64 + self.movie.as_ref().map_or(0, Movie::memory_bytes)
     }
 
-    /// Bytes that finishing needs on top.
+    /// Heap memory that finishing allocates in addition.
     pub(crate) fn finish_bytes(&self) -> u64 {
         self.movie.as_ref().map_or(0, |movie| {
             let moov = movie.moov.len() as u64;
             match movie.fragmented {
                 true => movie.written_bytes() + 2 * moov,
-                // Tables may have to be made anew.
+                // New tables may replace those of `moov`.
                 false => 4 * moov,
             }
         })
     }
 
-    /// Frees the sample tables, and what describes them where it is large.
+    /// Drops the sample tables, and `moov` if it is large.
     pub(crate) fn reduce_memory(&mut self) {
-        self.short = true;
-        if let Step::Collect(whole) = self.step
-            && whole.end.saturating_sub(whole.payload) > SHORT_LIMIT
+        self.memory_reduced = true;
+        if let Step::Collect(current) = self.step
+            && current.end.saturating_sub(current.payload) > REDUCED_LIMIT
         {
-            self.starved |= whole.kind == *b"moov";
+            self.moov_discarded |= current.kind == *b"moov";
             self.buf = Vec::new();
-            self.step = Step::Pass(whole);
+            self.step = Step::Pass(current);
         }
-        if let Some(Pending::Moof(fragment)) = &self.pending
-            && fragment.payload.len() as u64 > SHORT_LIMIT
+        if let Some(Pending::Moof(fragment)) = self.pending.get()
+            && fragment.payload.len() as u64 > REDUCED_LIMIT
         {
-            self.pending = None;
+            self.pending.take();
         }
         let Some(movie) = &mut self.movie else { return };
         if movie.fragmented {
-            self.misplaced |= movie.has_moov_samples();
-            self.pending
-                .take_if(|pending| matches!(pending, Pending::Moov));
+            self.absolute_offsets |= movie.has_moov_samples();
+            if matches!(self.pending.get(), Some(Pending::Moov)) {
+                self.pending.take();
+            }
             movie.drop_tables();
-            // Then it does not fit into the head room either.
-            if movie.moov.len() as u64 > SHORT_LIMIT {
+            // Too large for the head room as well.
+            if movie.moov.len() as u64 > REDUCED_LIMIT {
                 movie.moov = Vec::new();
             }
-        } else if movie.moov.len() as u64 > SHORT_LIMIT {
+        } else if movie.moov.len() as u64 > REDUCED_LIMIT {
             movie.moov = Vec::new();
-            self.starved = true;
+            self.moov_discarded = true;
         }
     }
 
     /// Whether finishing needs another scan with more memory.
     pub(crate) fn needs_rescan(&self) -> bool {
-        self.starved || self.short && self.misplaced
+        self.moov_discarded || self.memory_reduced && self.absolute_offsets
     }
 
-    /// Ranges that are stored, but that players pass over.
+    /// Stored ranges that players ignore.
     pub(super) fn hidden(&self) -> Vec<LeftOut> {
         let ranges = self.damage.ranges.iter();
         ranges
             .filter_map(|range| LeftOut::new(range.clone(), LeftOutReason::Damaged))
             .chain(
-                self.other.and_then(|start| {
+                self.other_file.and_then(|start| {
                     LeftOut::new(start..self.keep, LeftOutReason::OtherRecording)
                 }),
             )
@@ -375,18 +344,18 @@ impl Scanner {
 
     pub(crate) fn report(&self) -> Report {
         let movie = self.movie.as_ref();
-        let whole = matches!(self.step, Step::Header | Step::Done) && self.header.is_empty();
-        let torn = !whole && self.ended_at.is_none();
+        let at_boundary = matches!(self.step, Step::Header | Step::Done) && self.header.is_empty();
+        let torn = !at_boundary && self.index_marker_at.is_none();
         Report {
             duration_ms: match movie {
-                Some(movie) if !movie.fragmented && !movie.rebuilt => {
+                Some(movie) if !movie.fragmented && !movie.tables_rebuilt => {
                     to_ns(movie.duration, movie.timescale)
                 }
                 _ => self.end_ns(),
             } / 1_000_000,
-            pace: movie.map(Movie::pace).unwrap_or_default(),
+            frame_stats: movie.map(Movie::frame_stats).unwrap_or_default(),
             front_matter_bytes: self.first_data,
-            indexed: movie.is_some_and(|movie| !movie.fragmented && !movie.rebuilt),
+            indexed: movie.is_some_and(|movie| !movie.fragmented && !movie.tables_rebuilt),
             damage: self.damage.clone(),
             torn_bytes: if torn {
                 self.pos.saturating_sub(self.keep)
@@ -412,19 +381,16 @@ impl Scanner {
             Header::Malformed => {
                 let start = self.pos - self.header.len() as u64;
                 let header = std::mem::take(&mut self.header);
-                self.garbage = true;
+                self.not_a_box = true;
                 self.malformed(start);
-                // A box may begin in it.
-                let window = header
-                    .iter()
-                    .fold(0, |window, &byte| window << 8 | u128::from(byte));
-                self.step = Step::Resync { window };
+                // A box may begin within these bytes.
+                self.step = Step::Resync(BoxSearch::after(&header));
             }
-            Header::Whole { kind, size, length } => {
+            Header::Complete { kind, size, length } => {
                 self.header.clear();
                 let start = self.pos - length;
                 let end = size.map_or(u64::MAX, |size| start.saturating_add(size));
-                self.open(Whole {
+                self.open(TopLevelBox {
                     kind,
                     start,
                     payload: self.pos,
@@ -434,70 +400,75 @@ impl Scanner {
         }
     }
 
-    fn open(&mut self, whole: Whole) {
-        if self.movie.is_some() && !KNOWN_BOXES.contains(&&whole.kind) {
-            self.garbage = true;
-            return self.malformed(whole.start);
+    fn open(&mut self, current: TopLevelBox) {
+        if self.movie.is_some() && !is_known(current.kind) {
+            self.not_a_box = true;
+            return self.malformed(current.start);
         }
-        if self.is_implausible(whole) {
-            // Its size is wrong, or the stream ends in it: the next fragment, or the end, tells.
-            self.data = (whole.kind == *b"mdat").then_some(whole);
-            return self.malformed(whole.start);
+        if self.is_implausible(current) {
+            // Its size is wrong, or the stream ends in it. The next fragment, or the end of the stream, decides.
+            self.data = (current.kind == *b"mdat").then_some(current);
+            return self.malformed(current.start);
         }
-        self.release();
-        if whole.kind == *b"moof" && self.is_fragmented() {
-            self.resolve(whole.start);
+        self.count_held_fragment();
+        if current.kind == *b"moof" && self.is_fragmented() {
+            self.count_pending(current.start);
         }
-        if whole.kind == *b"ftyp" && self.movie.is_some() {
-            self.document = whole.start;
+        if current.kind == *b"ftyp" && self.movie.is_some() {
+            self.file_start = current.start;
         }
-        let size = whole.end - self.pos;
-        let limit = match &whole.kind {
+        let size = current.end - self.pos;
+        let limit = match &current.kind {
             b"ftyp" if self.ftyp.is_none() && self.movie.is_none() => FTYP_LIMIT,
-            b"moov" if self.movie.is_none() && !self.starved => self.moov_limit,
-            // Of a further file.
-            b"moov" if self.is_fragmented() && self.other.is_none() => SHORT_LIMIT,
-            b"moof" if self.is_fragmented() && self.other.is_none() => MOOF_LIMIT,
-            b"free" if self.movie.is_some() && size + 8 == END_MARK.len() as u64 => size,
+            b"moov" if self.movie.is_none() && !self.moov_discarded => self.moov_limit,
+            // Belongs to a concatenated file.
+            b"moov" if self.is_fragmented() && self.other_file.is_none() => REDUCED_LIMIT,
+            b"moof" if self.is_fragmented() && self.other_file.is_none() => MOOF_LIMIT,
+            b"free" if self.movie.is_some() && size + 8 == INDEX_MARKER.len() as u64 => size,
             _ => 0,
         };
         self.buf = Vec::new();
-        if matches!(&whole.kind, b"moof" | b"mdat") {
-            self.first_data.get_or_insert(whole.start);
+        if matches!(&current.kind, b"moof" | b"mdat") {
+            self.first_data.get_or_insert(current.start);
         }
-        let mut to = whole.end;
-        if whole.kind == *b"mdat" {
-            self.data = Some(whole);
-            if matches!(self.pending, Some(Pending::Moof(_))) {
-                // Its last bytes may say that it was filled up.
-                to = whole.end.saturating_sub(filler::TRAILER).max(self.pos);
+        let mut to = current.end;
+        if current.kind == *b"mdat" {
+            self.data = Some(current);
+            if matches!(self.pending.get(), Some(Pending::Moof(_))) {
+                // Its last bytes may be the trailer of padding.
+                to = current
+                    .end
+                    .saturating_sub(padding::TRAILER_SIZE)
+                    .max(self.pos);
             }
         }
-        self.step = match &whole.kind {
+        self.step = match &current.kind {
             b"moov" if self.movie.is_some() && (limit == 0 || size > limit) => {
-                let start = self.document.max(self.moov.1);
-                self.other.get_or_insert(start);
-                Step::Skip { whole, to }
+                let start = self.file_start.max(self.moov.1);
+                self.other_file.get_or_insert(start);
+                Step::Skip { current, to }
             }
-            b"moov" | b"moof" if limit > 0 && self.short && size > SHORT_LIMIT => {
-                self.starved |= whole.kind == *b"moov";
-                Step::Pass(whole)
+            b"moov" | b"moof" if limit > 0 && self.memory_reduced && size > REDUCED_LIMIT => {
+                self.moov_discarded |= current.kind == *b"moov";
+                Step::Pass(current)
             }
-            // There may be memory for it when the stream is scanned again.
+            // A later scan may have more memory.
             b"moov" if limit > 0 && size > limit && size <= REPAIR_MOOV_LIMIT => {
-                self.starved = true;
-                Step::Pass(whole)
+                self.moov_discarded = true;
+                Step::Pass(current)
             }
-            _ if limit > 0 && size <= limit => Step::Collect(whole),
-            _ => Step::Skip { whole, to },
+            _ if limit > 0 && size <= limit => Step::Collect(current),
+            _ => Step::Skip { current, to },
         };
-        self.skipped(whole, to);
+        self.skipped(current, to);
     }
 
-    /// Whether a box cannot be right. Asked where the length is known: what still arrives may be anything.
-    fn is_implausible(&self, whole: Whole) -> bool {
-        // 0 for a size means "to the end", and only there.
-        let beyond = self.length.is_some_and(|length| whole.end > length) && whole.end != u64::MAX;
+    /// Whether a box extends beyond the end of a stream of known length. While a stream grows, every size is
+    /// plausible.
+    fn is_implausible(&self, current: TopLevelBox) -> bool {
+        // A size of 0 means "to the end of the file".
+        let beyond =
+            self.length.is_some_and(|length| current.end > length) && current.end != u64::MAX;
         self.is_fragmented() && beyond
     }
 
@@ -505,235 +476,211 @@ impl Scanner {
         self.movie.as_ref().is_some_and(|movie| movie.fragmented)
     }
 
-    /// No box begins at `start`, or a torn one: reading goes on at the next fragment.
+    /// Starts resynchronising: at `start` there is no box, or a torn one.
     fn malformed(&mut self, start: u64) {
         self.damaged_from.get_or_insert(start);
-        self.step = Step::Resync { window: 0 };
+        self.step = Step::Resync(BoxSearch::default());
     }
 
-    fn resync(&mut self, window: u128) {
-        self.step = Step::Resync { window };
-        if window.to_be_bytes() == END_MARK[8..] {
-            return self.end_stream(self.pos - END_MARK.len() as u64);
+    fn resync(&mut self, mut search: BoxSearch, byte: u8) {
+        self.pos += 1;
+        search.push(byte);
+        self.step = Step::Resync(search);
+        if search.is_index_marker() {
+            return self.end_stream(self.pos - INDEX_MARKER.len() as u64);
         }
-        let number = |shift: u32| u32::try_from(window >> shift & 0xFFFF_FFFF).unwrap_or(0);
-        let [size, kind, child_size, child] = [96, 64, 32, 0].map(number);
-        let child_kind = child.to_be_bytes();
-        let size = u64::from(size);
-        let kind = match &kind.to_be_bytes() {
-            b"moof" if self.is_fragmented() => {
-                let child = u64::from(child_size) << 32 | u64::from(child);
-                let plausible = child == MFHD_HEADER && (24..=MOOF_LIMIT).contains(&size);
-                plausible.then_some(*b"moof")
+        let found = search.box_at_end(self.pos).filter(|found| {
+            let size = found.end - found.start;
+            match &found.kind {
+                b"moof" => self.is_fragmented() && size <= MOOF_LIMIT,
+                _ => self.movie.is_none() && !self.moov_discarded && size <= self.moov_limit,
             }
-            b"moov" if self.movie.is_none() && !self.starved => {
-                let child = child_kind == *b"mvhd" && matches!(child_size, 108 | 120);
-                let plausible = child && (128..=self.moov_limit).contains(&size);
-                plausible.then_some(*b"moov")
-            }
-            _ => None,
-        };
-        let Some(kind) = kind else { return };
-        let start = self.pos - TWO_HEADERS;
-        // Bytes in front of the damage belong to a box already.
-        if self.damaged_from.is_some_and(|from| start < from) {
+        });
+        let Some(found) = found else { return };
+        // Bytes before the damage belong to an earlier box.
+        if self.damaged_from.is_some_and(|from| found.start < from) {
             return;
         }
-        let held = self.held.take().map(|(fragment, ..)| fragment.start);
-        self.garbage = false;
+        let held = self.held_fragment.take();
+        let held = held.map(|(fragment, ..)| fragment.start);
+        self.not_a_box = false;
         if let Some(from) = self.damaged_from.take() {
-            self.damage.add(held.unwrap_or(from)..start);
+            self.damage.add(held.unwrap_or(from)..found.start);
         }
-        // Where it ends there, only the header of its data was damaged.
-        let fits = matches!(self.pending, Some(Pending::Moof(_))) && self.pending_end() == start;
+        // If the samples end exactly here, only the header of their `mdat` was damaged.
+        let is_fragment = matches!(self.pending.get(), Some(Pending::Moof(_)));
+        let fits = is_fragment && self.pending_end() == found.start;
         if self.data.take().is_some() || fits {
-            self.data_end = start;
+            self.data_end = found.start;
         }
-        self.resolve(start);
-        self.keep = start;
-        let whole = Whole {
-            kind,
-            start,
-            payload: start + 8,
-            end: start + size,
-        };
-        self.buf = window.to_be_bytes()[8..].to_vec();
-        self.step = if self.short && size > SHORT_LIMIT {
-            self.starved |= kind == *b"moov";
+        self.count_pending(found.start);
+        self.keep = found.start;
+        if self.memory_reduced && found.end - found.start > REDUCED_LIMIT {
+            self.moov_discarded |= found.kind == *b"moov";
             self.buf = Vec::new();
-            Step::Pass(whole)
+            self.step = Step::Pass(found);
         } else {
-            Step::Collect(whole)
-        };
+            self.buf = search.payload().to_vec();
+            self.step = Step::Collect(found);
+        }
     }
 
-    /// Our end mark begins at `start`.
+    /// Ends the sender's stream at `start`, where our index marker begins.
     fn end_stream(&mut self, start: u64) {
-        self.ended_at = Some(start);
+        self.index_marker_at = Some(start);
         self.step = Step::Done;
     }
 
-    /// Counts the fragment that was held back.
-    pub(super) fn release(&mut self) {
-        if let (Some((fragment, limit, end)), Some(movie)) = (self.held.take(), &mut self.movie) {
+    /// Counts the held-back fragment.
+    pub(super) fn count_held_fragment(&mut self) {
+        if let (Some((fragment, limit, end)), Some(movie)) =
+            (self.held_fragment.take(), &mut self.movie)
+        {
             fragment.add_to(movie, limit);
             self.keep = end;
         }
     }
 
-    /// Counts the pending samples as far as their data is there: the next fragment begins at `start`.
-    fn resolve(&mut self, start: u64) {
+    /// Counts those pending samples whose media data is complete: the next fragment begins at `start`.
+    fn count_pending(&mut self, start: u64) {
         let Some(pending) = self.pending.take() else {
             return;
         };
-        self.pending_end = None;
         let (limit, moov) = (self.data_end, self.moov);
         if let Some(movie) = &mut self.movie {
             match pending {
                 Pending::Moof(fragment) => fragment.add_to(movie, limit),
-                Pending::Moov => movie.load_moov_samples(&Place { limit, moov }),
+                Pending::Moov => movie.load_moov_samples(&MediaBounds { limit, moov }),
             }
         }
         self.keep = start;
     }
 
-    fn skipped(&mut self, whole: Whole, to: u64) {
-        if self.pos == to && to < whole.end && matches!(self.step, Step::Skip { .. }) {
-            self.step = Step::Collect(whole);
+    fn skipped(&mut self, current: TopLevelBox, to: u64) {
+        if self.pos == to && to < current.end && matches!(self.step, Step::Skip { .. }) {
+            self.step = Step::Collect(current);
         }
-        self.close_if_whole(whole);
+        self.close_if_complete(current);
     }
 
-    fn close_if_whole(&mut self, whole: Whole) {
-        if self.pos < whole.end {
+    fn close_if_complete(&mut self, current: TopLevelBox) {
+        if self.pos < current.end {
             return;
         }
         let collected = matches!(self.step, Step::Collect(_));
         self.step = Step::Header;
         let payload = std::mem::take(&mut self.buf);
-        match &whole.kind {
+        match &current.kind {
             b"ftyp" if collected => self.ftyp = Some(payload),
-            b"moov" if collected => return self.close_moov(whole, payload),
-            b"moof" if collected => return self.close_moof(whole, payload),
-            b"free" if collected && filler::is_end_mark(&payload) => {
-                return self.end_stream(whole.start);
+            b"moov" if collected => return self.close_moov(current, payload),
+            b"moof" if collected => return self.close_moof(current, payload),
+            b"free" if collected && padding::is_index_marker(&payload) => {
+                return self.end_stream(current.start);
             }
-            b"mdat" => return self.close_data(whole, &payload),
-            // Frames that nothing describes to a player.
-            b"moof" if !self.short && self.is_fragmented() && self.other.is_none() => {
-                self.damage.add(whole.start..whole.end);
+            b"mdat" => return self.close_data(current, &payload),
+            // Its frames are in no track.
+            b"moof"
+                if !self.memory_reduced && self.is_fragmented() && self.other_file.is_none() =>
+            {
+                self.damage.add(current.start..current.end);
             }
             _ => {}
         }
-        // Not behind a fragment whose data is missing.
-        if self.pending.is_none() && self.held.is_none() {
-            self.index_start = (whole.kind == *b"mfra").then_some(whole.start);
-            self.keep = whole.end;
+        // The media data of the fragment in front is missing.
+        if self.pending.get().is_none() && self.held_fragment.is_none() {
+            self.index_start = (current.kind == *b"mfra").then_some(current.start);
+            self.keep = current.end;
         }
     }
 
-    fn close_moov(&mut self, whole: Whole, payload: Vec<u8>) {
+    fn close_moov(&mut self, current: TopLevelBox, payload: Vec<u8>) {
         if let Some(movie) = &self.movie {
-            let further = Movie::parse(payload);
-            if !further.is_some_and(|further| further.is_like(movie)) {
-                self.other = Some(self.document.max(self.moov.1));
+            let next = Movie::parse(payload);
+            if !next.is_some_and(|next| next.is_compatible_with(movie)) {
+                self.other_file = Some(self.file_start.max(self.moov.1));
             }
-            if self.pending.is_none() && self.held.is_none() {
-                self.keep = whole.end;
+            if self.pending.get().is_none() && self.held_fragment.is_none() {
+                self.keep = current.end;
             }
             return;
         }
         self.movie = Movie::parse(payload);
-        self.keep = whole.end;
+        self.keep = current.end;
         let Some(movie) = &mut self.movie else { return };
-        self.moov = (whole.start, whole.end);
+        self.moov = (current.start, current.end);
         let head = live_head(self.ftyp.as_deref(), movie, self.moov);
         self.patches.extend(head);
         if movie.fragmented && movie.has_moov_samples() {
-            if self.short {
-                self.misplaced = true;
-            } else if movie.moov_extent() <= whole.start {
-                movie.load_moov_samples(&Place {
-                    limit: whole.start,
+            if self.memory_reduced {
+                self.absolute_offsets = true;
+            } else if movie.moov_extent() <= current.start {
+                movie.load_moov_samples(&MediaBounds {
+                    limit: current.start,
                     moov: self.moov,
                 });
             } else {
-                self.pending = Some(Pending::Moov);
-                self.pending_end = None;
+                self.pending.set(Pending::Moov);
             }
         }
-        if self.short {
+        if self.memory_reduced {
             self.reduce_memory();
         }
     }
 
-    fn close_moof(&mut self, whole: Whole, payload: Vec<u8>) {
-        if self.other.is_some() {
-            self.keep = whole.end;
+    fn close_moof(&mut self, current: TopLevelBox, payload: Vec<u8>) {
+        if self.other_file.is_some() {
+            self.keep = current.end;
             return;
         }
         let fragment = Fragment {
-            start: whole.start,
-            payload_start: whole.end - payload.len() as u64,
+            start: current.start,
+            payload_start: current.end - payload.len() as u64,
             payload,
-            document: self.document,
+            file_start: self.file_start,
         };
         let (shifts, others) = fragment.shifts();
-        self.misplaced |= others;
+        self.absolute_offsets |= others;
         for (offset, bytes) in shifts {
             let position = HEAD_ROOM.saturating_add(offset);
-            if self.patch_anywhere && self.patches.len() < PATCH_LIMIT {
+            if self.patch_stream && self.patches.len() < PATCH_LIMIT {
                 self.patches.push_back(Patch { position, bytes });
             } else {
-                self.misplaced = true;
+                self.absolute_offsets = true;
             }
         }
-        self.pending = Some(Pending::Moof(fragment));
-        self.pending_end = None;
+        self.pending.set(Pending::Moof(fragment));
     }
 
-    /// End of the data of the pending samples in the stream; 0 when none are pending.
     fn pending_end(&mut self) -> u64 {
-        if let Some(end) = self.pending_end {
-            return end;
-        }
-        let end = match (&self.pending, &self.movie) {
-            (Some(Pending::Moof(fragment)), Some(movie)) => fragment.extent(movie),
-            (Some(Pending::Moov), Some(movie)) => movie.moov_extent(),
-            _ => 0,
-        };
-        self.pending_end = Some(end);
-        end
+        let movie = self.movie.as_ref();
+        movie.map_or(0, |movie| self.pending.end(movie))
     }
 
-    /// An `mdat` has arrived as a whole.
-    fn close_data(&mut self, whole: Whole, trailer: &[u8]) {
-        let end = whole.end;
+    /// Handles a complete `mdat`.
+    fn close_data(&mut self, current: TopLevelBox, trailer: &[u8]) {
+        let end = current.end;
         self.data = None;
-        self.last_data = Some(whole);
+        self.last_data = Some(current);
         self.data_end = end;
         self.index_start = None;
-        let data_end = self.pending_end();
+        let padding_length = match self.pending.get() {
+            Some(Pending::Moof(_)) => padding::length(trailer),
+            _ => 0,
+        };
+        if padding_length == 0 && self.pending_end() > end {
+            // The rest may follow in the next `mdat`.
+            return;
+        }
         match (self.pending.take(), &mut self.movie) {
-            (Some(Pending::Moof(fragment)), Some(_)) => {
-                let filled = filler::length(trailer);
-                if filled == 0 && data_end > end {
-                    // The rest may follow in another one.
-                    self.pending = Some(Pending::Moof(fragment));
-                    return;
-                }
-                // A hostile trailer may claim more than there is.
-                self.held = Some((fragment, end.saturating_sub(filled), end));
+            (Some(Pending::Moof(fragment)), _) => {
+                // A hostile trailer may declare more padding than the `mdat` holds.
+                self.held_fragment = Some((fragment, end.saturating_sub(padding_length), end));
                 if self.length.is_none() {
-                    self.release();
+                    self.count_held_fragment();
                 }
             }
             (Some(Pending::Moov), Some(movie)) => {
-                if data_end > end {
-                    self.pending = Some(Pending::Moov);
-                    return;
-                }
-                movie.load_moov_samples(&Place {
+                movie.load_moov_samples(&MediaBounds {
                     limit: end,
                     moov: self.moov,
                 });

@@ -1,27 +1,27 @@
-//! The header of a SimpleBlock or Block (RFC 9559, section 10).
+//! Headers of SimpleBlock and Block (RFC 9559, section 10).
 
 use crate::ebml::vint::{self, Parsed};
 
-/// Bytes of a block that are looked at: track number (up to 8), timestamp (2), flags (1), lace count (1).
+/// Bytes of a block that are parsed: track number (up to 8), timestamp (2), flags (1), lace count (1).
 pub(super) const BLOCK_HEADER: usize = 12;
 
 const FLAG_KEYFRAME: u8 = 0x80;
 const FLAG_LACING: u8 = 0x06;
 
-/// What a block's first bytes say.
+/// Header of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BlockHeader {
     pub(super) track: u64,
-    /// Ticks from the cluster's timestamp.
+    /// Ticks relative to the cluster timestamp.
     pub(super) relative: i16,
-    /// The flag of a SimpleBlock; a Block in a BlockGroup has none.
+    /// Keyframe flag of a SimpleBlock; not set in a Block of a BlockGroup.
     pub(super) keyframe: bool,
-    /// Frames in it: more than one with lacing of any kind (Xiph, EBML, fixed size).
+    /// Number of frames; more than one with lacing of any kind (Xiph, EBML, fixed size).
     pub(super) frames: u16,
 }
 
 impl BlockHeader {
-    /// Reads a block's first bytes (all of them, or at least [`BLOCK_HEADER`]); `None` for nonsense.
+    /// Parses the first [`BLOCK_HEADER`] bytes of a block, or all of a shorter one; `None` if they are invalid.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let Parsed::Item(track, width) = vint::number(bytes) else {
             return None;
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn headers() {
+    fn block_headers_are_parsed() {
         check(&[0x81, 0xFF, 0xFE, 0x80], Some((1, -2, true, 1)));
         check(&[0x81, 0x01, 0x00, 0x00, 0xAA], Some((1, 256, false, 1)));
         check(&[0x40, 0x81, 0, 1, 0x02, 7], Some((129, 1, false, 8)));

@@ -1,41 +1,41 @@
-//! The Cluster and BlockGroup being read.
+//! The Cluster and the BlockGroup that are being read.
 
 use super::block::BlockHeader;
-use super::rewrite::{Front, front};
+use super::cluster_header::{ClusterHeader, cluster_header};
 use crate::ebml::{ids, vint::Header};
 
-/// A cluster whose end has not been seen.
+/// A cluster whose end has not been found.
 ///
-/// What its size says is a hint: in a stream it is unknown, in a stored one it may be a patch of ours that a
-/// crash tore. The end follows from the elements in it.
+/// Its declared size is a hint: in a live stream it is unknown, in a stored stream a crash may have torn our patch of
+/// it. The end follows from the children.
 #[derive(Debug)]
 pub(super) struct Cluster {
-    /// Stream offset of its id.
+    /// Stream offset of the id.
     pub(super) start: u64,
-    /// Stream offset of its size, and the bytes that takes.
+    /// Stream offset and width of the size.
     pub(super) size_at: u64,
     pub(super) size_width: u8,
-    /// Stream offset of its payload.
+    /// Stream offset of the payload.
     pub(super) payload: u64,
-    /// End according to its size.
+    /// Declared end.
     declared: Option<u64>,
-    /// Whether an element ends exactly there.
+    /// Whether a child ends exactly at the declared end.
     declared_on_boundary: bool,
-    /// End of the last whole child, and of the last that was neither Void nor CRC-32.
+    /// End of the last complete child, and of the last that is neither Void nor CRC-32.
     whole_end: u64,
     content_end: u64,
     pub(super) timestamp: u64,
-    /// Whole blocks and block groups so far.
+    /// Complete SimpleBlocks, BlockGroups and EncryptedBlocks.
     pub(super) blocks: u64,
-    /// Whether its place on the recording's time line is known.
+    /// Whether the timestamp on the recording's timeline is known.
     pub(super) placed: bool,
-    /// Whether it lies beside the time line: its frames do not count.
+    /// Whether the timestamp is implausible and could not be shifted; frames of such a cluster do not count.
     pub(super) misplaced: bool,
-    /// Whether it is the first of a further recording, and its time is not known yet.
+    /// Whether this is the first cluster of a further document, with an unknown timestamp.
     pub(super) pending: bool,
-    /// Whether nothing but small elements in front of the first frame have been seen.
+    /// Whether all children so far may precede the first frame in a [`ClusterHeader`].
     front: bool,
-    /// Whether its last child is a Void that hides a part of the stream.
+    /// Whether the last child is a Void that hides a part of the stream.
     hides_last: bool,
 }
 
@@ -61,7 +61,7 @@ impl Cluster {
         }
     }
 
-    /// Notes that a child has arrived as a whole.
+    /// Records a complete child.
     pub(super) fn child(&mut self, id: u32, end: u64) {
         self.whole_end = end;
         self.declared_on_boundary |= self.declared == Some(end);
@@ -78,33 +78,33 @@ impl Cluster {
         }
     }
 
-    /// Whether there is something in it that stays, if nothing more comes.
+    /// Whether the cluster stays in the file if the stream ends here.
     pub(super) fn is_kept(&self) -> bool {
         !self.pending && (self.blocks > 0 || self.hides_last)
     }
 
-    /// Notes that the child that came last hides a part of the stream.
+    /// Records that the last child hides a part of the stream.
     pub(super) fn hide_last(&mut self) {
         self.hides_last = true;
     }
 
-    /// End of a last child that hides a part of the stream, which stays in the file.
+    /// End of a last child that hides a part of the stream.
     pub(super) fn hidden_end(&self) -> Option<u64> {
         self.hides_last.then_some(self.whole_end)
     }
 
-    /// Makes it begin `earlier` bytes before where it does, and writes another time into it. `end`: end of its
-    /// Timestamp, which has just arrived as a whole. `None` where that is not possible.
+    /// Moves the start `earlier` bytes forward and sets another timestamp. `end` is the end of the Timestamp element,
+    /// which is just complete. Returns the bytes from the new size on; `None` if that is impossible.
     pub(super) fn rewrite(&mut self, earlier: u64, end: u64, ticks: u64) -> Option<Vec<u8>> {
         let size_at = self.size_at.checked_sub(earlier).filter(|_| self.front)?;
         let length = usize::try_from(end.checked_sub(size_at)?).ok()?;
         let rest = self.declared.and_then(|declared| declared.checked_sub(end));
         let width = usize::from(self.size_width);
-        let Front {
+        let ClusterHeader {
             bytes,
             size_width,
             size,
-        } = front(length, width, rest, ticks)?;
+        } = cluster_header(length, width, rest, ticks)?;
         self.start = self.start.checked_sub(earlier)?;
         self.size_at = size_at;
         self.size_width = size_width;
@@ -115,32 +115,33 @@ impl Cluster {
         Some(bytes)
     }
 
-    /// Whether an element `id`, coming next, is no longer part of it.
+    /// Whether an element `id` that comes next is not part of the cluster.
     pub(super) fn ends_before(&self, id: u32) -> bool {
         ids::ends_cluster(id)
             || self.declared_end_holds() && !ids::is_cluster_child(id) && !ids::is_global(id)
     }
 
-    /// Where it ends, if nothing more comes: as declared, if that holds, else behind the last whole child.
+    /// End of the cluster if the stream ends here: the declared end if it is valid, else the end of the last complete
+    /// child.
     ///
-    /// A Void behind a declared end that holds belongs to the Segment.
+    /// A Void behind a valid declared end belongs to the Segment.
     pub(super) fn end(&self) -> u64 {
         self.declared
             .filter(|_| self.declared_end_holds())
             .unwrap_or(self.whole_end)
     }
 
-    /// The payload size to write into it, now that it has ended; `None` when what stands there is right.
+    /// Payload size to patch in once the cluster has ended; `None` if the declared size is right.
     pub(super) fn size_to_write(&self) -> Option<u64> {
         (!self.declared_end_holds()).then(|| self.whole_end - self.payload)
     }
 
-    /// End according to its size, which may be wrong.
+    /// Declared end, which may be wrong.
     pub(super) fn declared_end(&self) -> Option<u64> {
         self.declared
     }
 
-    /// Bytes missing up to its declared end.
+    /// Bytes missing up to the declared end.
     pub(super) fn missing(&self) -> u64 {
         self.declared
             .map_or(0, |end| end.saturating_sub(self.whole_end))
@@ -151,22 +152,22 @@ impl Cluster {
     }
 }
 
-/// A BlockGroup being read.
+/// A BlockGroup that is being read.
 #[derive(Debug)]
-pub(super) struct Group {
-    /// Stream offset of its id and of its end.
+pub(super) struct BlockGroup {
+    /// Stream offsets of the id and of the end.
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) block: Option<BlockHeader>,
     /// `BlockDuration` in ticks.
     pub(super) duration: Option<u64>,
-    /// Whether it refers to another frame: then it is no keyframe.
+    /// Whether it has a ReferenceBlock and is therefore no keyframe.
     pub(super) reference: bool,
-    /// Whether its children do not fit together: it is passed over.
+    /// Whether a child does not fit into the group, so that the group does not count.
     pub(super) broken: bool,
 }
 
-impl Group {
+impl BlockGroup {
     pub(super) fn new(start: u64, end: u64) -> Self {
         Self {
             start,
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
+    fn wrong_or_unknown_sizes_are_corrected() {
         let two = [(ids::TIMESTAMP, 115), (ids::SIMPLE_BLOCK, 212)];
         check(None, &two, Some(100));
         check(Some(100), &two, None);
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_it() {
+    fn cluster_ends_at_segment_child_or_valid_declared_end() {
         let mut cluster = cluster(Some(3));
         assert!(cluster.ends_before(ids::CLUSTER));
         assert!(

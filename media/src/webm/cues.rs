@@ -1,17 +1,17 @@
-//! The index: where a player can jump to (RFC 9559, section 5.1.5).
+//! The Cues element, the index for seeking (RFC 9559, section 5.1.5).
 
 use std::num::NonZeroU32;
 
 use crate::ebml::{ids, write::Writer};
 
-/// Entries at most: an index of a day-long recording stays below 256 KiB.
+/// Most entries; keeps the Cues of a day-long recording below 256 KiB.
 const LIMIT: usize = 4096;
-/// Distance kept between entries as long as there is room.
+/// Minimum distance between entries until the list is full.
 const FIRST_DISTANCE_NS: u64 = 500_000_000;
-/// Within one cluster, sound alone is indexed this often.
+/// Minimum distance between audio entries within a cluster.
 const SOUND_DISTANCE_NS: u64 = 5_000_000_000;
 
-/// One place to jump to.
+/// A seek point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cue {
     pub(super) ticks: u64,
@@ -19,30 +19,30 @@ pub(super) struct Cue {
     pub(super) track: u64,
     /// Stream offset of the cluster.
     pub(super) cluster: u64,
-    /// Bytes from the beginning of the cluster's payload to the block; `None` for its first block.
+    /// Offset of the block within the cluster's payload; `None` for the first block.
     pub(super) relative_position: Option<u64>,
 }
 
-/// What is kept of a [`Cue`]: a server has as many of these for every recording that grows as it has keyframes.
+/// Compact form of a [`Cue`]: a server holds one for every keyframe of every growing recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
     ticks: u64,
     cluster: u64,
-    /// `None` also for a block that lies further in its cluster than a `u32` says: then the cluster is pointed at.
+    /// `None` also if the offset exceeds 32 bits; the entry then points at the cluster.
     relative_position: Option<NonZeroU32>,
 }
 
-/// A bounded list of [`Cue`]s of one track, spread evenly however long the recording gets.
+/// A bounded list of seek points of one track, evenly spread over a recording of any length.
 #[derive(Debug)]
 pub(super) struct Cues {
     entries: Vec<Entry>,
     track: u64,
-    /// When the last entry is.
+    /// Time of the last entry.
     last_ns: u64,
     distance_ns: u64,
-    /// Whether the entries are keyframes of the video track (else: blocks of sound).
+    /// Whether the entries are keyframes of the video track, otherwise audio blocks.
     video: bool,
-    /// Entries at most.
+    /// Most entries.
     limit: usize,
 }
 
@@ -60,12 +60,12 @@ impl Default for Cues {
 }
 
 impl Cues {
-    /// Bytes on the heap.
+    /// Heap size.
     pub(super) fn memory_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
     }
 
-    /// Keeps at most `limit` entries from now on, and frees the memory of others.
+    /// Lowers the limit and frees the memory of surplus entries.
     pub(super) fn limit(&mut self, limit: usize) {
         self.limit = self.limit.min(limit.max(2));
         while self.entries.len() > self.limit {
@@ -84,10 +84,9 @@ impl Cues {
         self.distance_ns = self.distance_ns.saturating_mul(2);
     }
 
-    /// Adds a keyframe of the video track.
     pub(super) fn add_keyframe(&mut self, cue: Cue) {
         if !self.video {
-            // Sound was only worth indexing as long as there was no picture.
+            // Audio entries serve only until the first keyframe.
             *self = Self {
                 video: true,
                 limit: self.limit,
@@ -97,7 +96,7 @@ impl Cues {
         self.add(cue);
     }
 
-    /// Adds a block of sound, which counts only in a recording without pictures.
+    /// Adds an audio block; ignored once there are keyframes.
     pub(super) fn add_sound(&mut self, cue: Cue) {
         let due = self.entries.last().is_none_or(|last| {
             cue.cluster != last.cluster
@@ -130,9 +129,9 @@ impl Cues {
         });
     }
 
-    /// The Cues element; `position` turns a stream offset into a position in the Segment.
+    /// Encodes the Cues element; `position` maps a stream offset to a Segment position.
     ///
-    /// Empty without entries, as an empty Cues element is not allowed.
+    /// Returns no bytes without entries, because an empty Cues element is invalid.
     pub(super) fn element(&self, position: impl Fn(u64) -> u64) -> Vec<u8> {
         let mut writer = Writer::new();
         if !self.entries.is_empty() {
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_far_inside_its_cluster_is_found_by_its_cluster() {
+    fn block_beyond_32_bits_is_indexed_by_its_cluster() {
         for (relative, kept) in [(77, Some(77)), (1 << 32, None)] {
             let mut cues = Cues::default();
             cues.add_keyframe(Cue {
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn stays_bounded_and_even() {
+    fn entries_stay_bounded_and_evenly_spread() {
         let mut cues = Cues::default();
         for second in 0..100_000 {
             cues.add_keyframe(at(second * 1000));
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_picture_replaces_sound() {
+    fn first_keyframe_replaces_audio_entries() {
         let mut cues = Cues::default();
         cues.add_sound(at(0));
         cues.add_sound(at(100));
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn no_entries_no_element() {
+    fn empty_list_encodes_no_element() {
         assert!(Cues::default().element(|offset| offset).is_empty());
     }
 }

@@ -1,42 +1,42 @@
-//! What each element means when it begins and when it has arrived as a whole.
+//! Handling of elements when they begin and when they are complete.
 
 use super::block::{BLOCK_HEADER, BlockHeader};
-use super::cluster::{Cluster, Group};
-use super::further::Further;
+use super::cluster::{BlockGroup, Cluster};
 use super::info::{DocType, Info};
-use super::layout::{JOINT_WIDTH, hidden_info};
-use super::placement::{NOTE, Note, Slot};
+use super::next_document::NextDocument;
 use super::scanner::{Element, FRAME_LIMIT, Scanner, Segment, Step};
+use super::segment_layout::{HEAD_VOID_WIDTH, hidden_info};
 use super::tags::TrackTags;
 use super::timeline::Block;
+use super::timestamp_shift::{MARKER_SIZE, MarkerSlot, ShiftMarker};
 use super::tracks;
 use crate::ebml::{ids, read::uint, vint::Header};
 use crate::report::LeftOutReason;
 
-/// Larger EBML headers are none.
+/// Largest plausible EBML header.
 const EBML_LIMIT: u64 = 64 << 10;
-/// A larger Info is passed over, and defaults hold.
+/// Largest Info payload that is parsed; a larger one is skipped.
 const INFO_LIMIT: u64 = 64 << 10;
-/// Largest payload of a Void that may hide an Info: with the Info's own size in front of it.
+/// Largest payload of a Void that may hide an Info. It begins with the Info's own size.
 const HIDDEN_LIMIT: u64 = INFO_LIMIT + 8;
-/// A Void's id and a size of three bytes, in place of an Info's id.
+/// Size of the id and of a three-byte size of a Void that replaces the id of an Info.
 const HIDDEN_HEADER: u64 = 4;
-/// What is read of Tracks; the rest is kept in the file, but not looked at.
+/// Bytes of Tracks that are parsed; the rest is stored but ignored.
 const TRACKS_LIMIT: u64 = 1 << 20;
-/// Larger Tags are not looked at.
+/// Largest Tags payload that is parsed.
 const TAGS_LIMIT: u64 = 64 << 10;
-/// Tags about the length of tracks that are kept.
+/// Most duration tags that are kept.
 const TAGS_KEPT: usize = 16;
-/// The longest number.
+/// Longest unsigned integer (RFC 8794, section 7.2).
 const UINT_LIMIT: u64 = 8;
 
-/// Whether a Void whose size takes `width` bytes hides a part of the stream, and stays.
+/// Whether a Void whose size is `width` bytes wide hides a part of the stream and must be kept.
 fn hides(width: u64) -> bool {
-    width == JOINT_WIDTH as u64 || LeftOutReason::of_void_width(width).is_some()
+    width == HEAD_VOID_WIDTH as u64 || LeftOutReason::of_void_width(width).is_some()
 }
 
 impl Scanner {
-    // Beginnings.
+    // Start of elements.
 
     pub(super) fn open(&mut self, header: &Header, start: u64) {
         if self.group.is_some() {
@@ -47,8 +47,8 @@ impl Scanner {
                 return self.open_in_cluster(header, start);
             }
             if cluster.pending {
-                // A further recording's first cluster does not say when it is.
-                return self.hide_further();
+                // The first cluster of the next document has no Timestamp.
+                return self.hide_next_document();
             }
             self.close_cluster();
         }
@@ -65,7 +65,7 @@ impl Scanner {
                 self.collect(header, start, EBML_LIMIT);
             }
             (ids::SEGMENT, size) if self.doc_type.is_some() => {
-                // A writer that means to fill the size in later may leave a 0.
+                // Some muxers write 0 as a placeholder for a size that they fill in later.
                 let end = size
                     .filter(|&size| size != 0)
                     .map(|size| self.pos.saturating_add(size));
@@ -75,13 +75,13 @@ impl Scanner {
             (ids::VOID | ids::CRC_32, Some(_)) if self.doc_type.is_some() => {
                 self.pass(header, start);
             }
-            _ => self.give_up_foreign(),
+            _ => self.reject_container(),
         }
     }
 
-    /// Whether a child of the Segment or a cluster cannot be right. Where the length is not known, what still arrives
-    /// may well be larger than what has arrived, and from a future version: but no frame is larger than any can be, and
-    /// behind the formal end of the Segment only what muxers write is part of it.
+    /// Whether a child of the Segment or of a cluster is implausible. In a growing stream, unknown elements and sizes
+    /// beyond the received bytes are plausible. Frames above [`FRAME_LIMIT`] are not, nor are unknown elements behind
+    /// the declared end of the Segment.
     fn is_implausible(&self, header: &Header, start: u64) -> bool {
         let behind = self.is_behind_segment(start)
             && !ids::is_segment_child(header.id)
@@ -98,7 +98,7 @@ impl Scanner {
         };
         let end = self.pos.saturating_add(size);
         let known = match &self.cluster {
-            // A Void may be the Segment's, behind the cluster.
+            // A Void may belong to the Segment, behind the cluster.
             Some(_) if ids::is_global(header.id) => true,
             Some(cluster) => {
                 size <= FRAME_LIMIT
@@ -107,20 +107,20 @@ impl Scanner {
             }
             None => ids::is_segment_child(header.id),
         };
-        // A cluster's own size is a hint; see there.
+        // The declared size of a cluster is only a hint; see [`Cluster`].
         let sized = matches!(header.id, ids::CLUSTER | ids::SEGMENT);
         !(sized || known && end <= length)
     }
 
     fn open_in_segment(&mut self, header: &Header, start: u64) {
         if matches!(header.id, ids::EBML | ids::SEGMENT) && !self.awaits_segment(header.id) {
-            return self.begin_further(header, start);
+            return self.begin_next_document(header, start);
         }
         if self.is_implausible(header, start) {
             return self.malformed(start);
         }
-        if self.is_in_further() {
-            return self.open_in_further(header, start);
+        if self.is_in_next_document() {
+            return self.open_in_next_document(header, start);
         }
         match (header.id, header.size) {
             (ids::CLUSTER, _) => {
@@ -141,16 +141,16 @@ impl Scanner {
             }
             (ids::SEEK_HEAD | ids::INFO | ids::CUES | ids::CRC_32, _) => {
                 self.cues_seen |= header.id == ids::CUES;
-                self.layout.unwanted(LeftOutReason::ReplacedIndex);
+                self.layout.discard(LeftOutReason::ReplacedIndex);
                 self.pass(header, start);
             }
             (ids::TRACKS, _) if self.joined => {
-                self.layout.unwanted(LeftOutReason::ReplacedIndex);
+                self.layout.discard(LeftOutReason::ReplacedIndex);
                 self.pass(header, start);
             }
-            // There is one of these in a Segment.
+            // A Segment contains at most one of these elements.
             (ids::CHAPTERS | ids::ATTACHMENTS, _) if self.joined => {
-                self.layout.unwanted(LeftOutReason::OtherRecording);
+                self.layout.discard(LeftOutReason::OtherRecording);
                 self.pass(header, start);
             }
             (ids::VOID, Some(size)) => self.open_void(header, start, size),
@@ -169,14 +169,18 @@ impl Scanner {
         }
     }
 
-    /// A Void that hides a part of the stream is kept, and that of a further recording's head may have a note.
+    /// Keeps a Void that hides a part of the stream. A Void over the head of a joined document may contain a shift
+    /// marker.
     fn open_void(&mut self, header: &Header, start: u64, size: u64) {
         let width = self.pos - start - 1;
         if hides(width) && self.cluster.is_none() && !self.layout.in_front() {
             self.layout.begin(ids::VOID, start);
         }
-        if width == JOINT_WIDTH as u64 && size >= NOTE as u64 && self.layout.cluster_seen() {
-            self.collect(header, start, NOTE as u64);
+        if width == HEAD_VOID_WIDTH as u64
+            && size >= MARKER_SIZE as u64
+            && self.layout.cluster_seen()
+        {
+            self.collect(header, start, MARKER_SIZE as u64);
         } else {
             self.pass(header, start);
         }
@@ -188,7 +192,7 @@ impl Scanner {
         }
         let pending = self.cluster.as_ref().is_some_and(|cluster| cluster.pending);
         if pending && ids::is_frame(header.id) {
-            return self.hide_further();
+            return self.hide_next_document();
         }
         match (header.id, header.size) {
             (ids::VOID, Some(size)) => self.open_void(header, start, size),
@@ -196,7 +200,7 @@ impl Scanner {
             (ids::TIMESTAMP, Some(_)) => self.collect(header, start, UINT_LIMIT),
             (ids::SIMPLE_BLOCK, Some(_)) => self.collect(header, start, BLOCK_HEADER as u64),
             (ids::BLOCK_GROUP, Some(size)) if size != 0 => {
-                self.group = Some(Group::new(start, self.pos.saturating_add(size)));
+                self.group = Some(BlockGroup::new(start, self.pos.saturating_add(size)));
                 self.step = Step::Header;
             }
             _ => self.pass(header, start),
@@ -222,14 +226,14 @@ impl Scanner {
 
     // Payloads.
 
-    /// Passes over the payload that begins here.
+    /// Skips the payload that begins here.
     pub(super) fn pass(&mut self, header: &Header, start: u64) {
         let element = self.element(header, start);
         self.step = Step::Skip { element };
         self.close_if_whole(element);
     }
 
-    /// Reads at most `limit` bytes of the payload that begins here.
+    /// Collects at most `limit` bytes of the payload that begins here.
     pub(super) fn collect(&mut self, header: &Header, start: u64, limit: u64) {
         let element = self.element(header, start);
         self.buf.clear();
@@ -239,7 +243,7 @@ impl Scanner {
         }
     }
 
-    /// Only for elements of known size.
+    /// Returns the element that begins here; its size must be known.
     fn element(&self, header: &Header, start: u64) -> Element {
         let size = header.size.unwrap_or(0);
         Element {
@@ -250,14 +254,14 @@ impl Scanner {
         }
     }
 
-    /// What there is to read of `element` is in `buf`.
+    /// Handles a payload that was collected in `buf`.
     pub(super) fn collected(&mut self, element: Element) {
         self.step = Step::Skip { element };
-        if self.is_in_further() && self.cluster.is_none() {
-            if self.collected_in_further(element) {
+        if self.is_in_next_document() && self.cluster.is_none() {
+            if self.collected_in_next_document(element) {
                 self.close_if_whole(element);
             } else {
-                self.hide_further();
+                self.hide_next_document();
             }
             return;
         }
@@ -265,20 +269,20 @@ impl Scanner {
             ids::EBML => {
                 self.doc_type = DocType::parse(&self.buf);
                 if self.doc_type.is_none() {
-                    return self.give_up_foreign();
+                    return self.reject_container();
                 }
-                self.slot = Slot::find(&self.buf).map(|slot| (element.payload, slot));
+                self.slot = MarkerSlot::find(&self.buf).map(|slot| (element.payload, slot));
                 if let Some((at, slot)) = self.slot
-                    && let Some(note) = slot.read(&self.buf)
+                    && let Some(marker) = slot.read(&self.buf)
                 {
-                    self.resume(note, at + slot.note_at());
+                    self.resume(marker, at + slot.marker_at());
                 }
             }
             ids::TRACKS => {
                 let tracks = tracks::parse(&self.buf);
                 self.track_keys = tracks::keys(&self.buf);
                 self.track_uids = tracks::uids(&self.buf);
-                // The only large payload: give its memory back.
+                // Free the memory of the only large payload.
                 self.buf = Vec::new();
                 self.timeline.set_tracks(&tracks);
                 self.tracks = Some(tracks);
@@ -299,18 +303,18 @@ impl Scanner {
                     group.duration = uint(&self.buf);
                 }
             }
-            ids::VOID if element.payload - element.start == 1 + JOINT_WIDTH as u64 => {
-                if let Some(note) = Note::read(&self.buf) {
-                    self.resume(note, element.payload);
+            ids::VOID if element.payload - element.start == 1 + HEAD_VOID_WIDTH as u64 => {
+                if let Some(marker) = ShiftMarker::read(&self.buf) {
+                    self.resume(marker, element.payload);
                 }
             }
-            // Info, Tags, and a Void that may hide an Info, are read as they end.
+            // Info, Tags and a Void that hides an Info are parsed when they are complete.
             _ => {}
         }
         self.close_if_whole(element);
     }
 
-    // Ends.
+    // End of elements.
 
     pub(super) fn close_if_whole(&mut self, element: Element) {
         if self.pos < element.end {
@@ -323,8 +327,8 @@ impl Scanner {
             }
         } else if self.cluster.is_some() {
             self.close_in_cluster(element);
-        } else if self.is_in_further() {
-            self.close_in_further(element);
+        } else if self.is_in_next_document() {
+            self.close_in_next_document(element);
         } else if self.segment.is_some() {
             self.close_in_segment(element);
         }
@@ -349,7 +353,7 @@ impl Scanner {
             self.add_block(block, block.keyframe, None, element.start);
         }
         if element.id == ids::TIMESTAMP {
-            self.place_cluster(element.end);
+            self.shift_cluster(element.end);
         }
         let width = element.payload - element.start - 1;
         let hiding = element.id == ids::VOID && hides(width);
@@ -360,7 +364,8 @@ impl Scanner {
             }
         }
         if let Some(reason) = LeftOutReason::of_void_width(width).filter(|_| hiding) {
-            self.layout.note_hidden(element.start, element.end, reason);
+            self.layout
+                .record_hidden(element.start, element.end, reason);
         }
     }
 
@@ -407,7 +412,8 @@ impl Scanner {
                 if hides(width) && !self.layout.in_front() {
                     self.layout.end(element.end);
                     if let Some(reason) = LeftOutReason::of_void_width(width) {
-                        self.layout.note_hidden(element.start, element.end, reason);
+                        self.layout
+                            .record_hidden(element.start, element.end, reason);
                     }
                 }
             }
@@ -425,31 +431,32 @@ impl Scanner {
         }
     }
 
-    /// The cluster is followed by something else.
+    /// Ends the current cluster.
     pub(super) fn close_cluster(&mut self) {
         if let Some(cluster) = self.cluster.take().filter(|cluster| !cluster.pending) {
             self.layout.end_cluster(&cluster);
         }
     }
 
-    /// Takes the note that a scan before a restart has left at `at`.
-    fn resume(&mut self, note: Note, at: u64) {
-        let settled = self.settled();
-        self.layout.freeze(settled);
-        self.placement.resume(note, at);
+    /// Takes over the shift marker that an earlier scan wrote at `at`.
+    fn resume(&mut self, marker: ShiftMarker, at: u64) {
+        let prefix = self.immutable_prefix();
+        self.layout.freeze(prefix);
+        self.timestamp_shift.resume(marker, at);
         self.joined |= self.layout.cluster_seen();
     }
 
-    /// Whether a Segment is still to come for the EBML header that came last.
+    /// Whether a Segment must follow the last EBML header.
     fn awaits_segment(&self, id: u32) -> bool {
-        id == ids::SEGMENT && matches!(&self.further, Further::Head(head) if head.awaits_segment())
+        id == ids::SEGMENT
+            && matches!(&self.next_document, NextDocument::Head(head) if head.awaits_segment())
     }
 
-    pub(super) fn is_in_further(&self) -> bool {
-        matches!(self.further, Further::Head(_))
+    pub(super) fn is_in_next_document(&self) -> bool {
+        matches!(self.next_document, NextDocument::Head(_))
     }
 
-    /// Keeps what Tags say about the length of tracks.
+    /// Keeps tags about track durations.
     fn take_tags(&mut self, payload: u64) {
         let tags = TrackTags::read(&self.buf, payload);
         self.buf = Vec::new();
@@ -457,7 +464,7 @@ impl Scanner {
             let room = TAGS_KEPT.saturating_sub(self.tags.len());
             self.tags.extend(tags.into_iter().take(room));
         } else if !self.layout.cluster_seen() {
-            // They cannot be corrected once the length is known.
+            // Without patches, tags cannot be corrected once the duration is known.
             for (at, bytes) in tags.iter().flat_map(TrackTags::removal) {
                 self.layout.patches.push(at, bytes);
             }
@@ -468,7 +475,7 @@ impl Scanner {
         self.info.is_none() && !self.layout.cluster_seen()
     }
 
-    /// Whether a Void with `header` and `size` bytes may be an Info that was hidden when it came first.
+    /// Whether a Void with a header of `header` bytes and a payload of `size` bytes may be an Info that was hidden.
     fn may_hide_info(&self, header: u64, size: u64) -> bool {
         self.wants_info()
             && !self.layout.in_front()
@@ -481,7 +488,7 @@ impl Scanner {
         self.info = Some(info);
     }
 
-    /// The head of a recording that is still growing, as soon as its tracks are described.
+    /// Queues the head of the growing file once the tracks are known.
     fn emit_live_head(&mut self) {
         if let (Some(doc_type), Some(_), 0) = (&self.doc_type, &self.tracks, self.timeline.frames())
         {

@@ -1,24 +1,24 @@
-//! Making an ordinary file of what has arrived.
+//! Finishes a WebM or Matroska recording: the end of the stream, the index and the final head.
 
 use super::Scanner;
 use super::cluster::Cluster;
 use super::head;
-use super::layout::{CuesPlace, End};
 use super::scanner::Step;
+use super::segment_layout::{CuesPlace, End};
 use crate::container::{Finish, Patch};
 use crate::error::Unplayable;
 use crate::report::{LeftOut, LeftOutReason};
 use crate::stored::HEAD_ROOM;
 
 impl Scanner {
-    /// What [`finish`](Self::finish) keeps whatever comes next; 0 while it could fail.
-    pub(crate) fn settled(&self) -> u64 {
+    /// Length of the stored file that finishing keeps for certain; 0 while finishing could fail.
+    pub(crate) fn immutable_prefix(&self) -> u64 {
         if self.doc_type.is_none() || self.tracks.is_none() || self.timeline.frames() == 0 {
             return 0;
         }
         let last = self.cluster.as_ref().filter(|cluster| cluster.is_kept());
         let end = last.map_or(0, |cluster| HEAD_ROOM.saturating_add(cluster.end()));
-        self.layout.keep().max(end).min(self.layout.frozen())
+        self.layout.keep().max(end).min(self.layout.frozen_prefix())
     }
 
     pub(crate) fn finish(mut self) -> Result<Finish, Unplayable> {
@@ -30,12 +30,12 @@ impl Scanner {
             return Err(Unplayable::NoFrames);
         }
         let mut torn = self.torn_from();
-        // A last cluster without a single block is worth nothing and is cut off.
+        // A last cluster without a block is cut off.
         if let Some(last) = self.cluster.take().filter(Cluster::is_kept) {
             self.layout.end_cluster(&last);
         }
         if torn.is_some_and(|(from, _)| self.is_behind_segment(from)) {
-            self.layout.unwanted(LeftOutReason::TrailingData);
+            self.layout.discard(LeftOutReason::TrailingData);
             torn = None;
         }
         self.layout
@@ -43,7 +43,7 @@ impl Scanner {
         let mut append = self.layout.fill_last();
         let left_out = self.left_out(torn);
         self.correct_tags();
-        if let Some((at, nothing)) = self.placement.forget() {
+        if let Some((at, nothing)) = self.timestamp_shift.forget() {
             self.layout.patches.push(at, nothing.to_vec());
         }
 
@@ -54,17 +54,17 @@ impl Scanner {
             .cues
             .element(|offset| HEAD_ROOM.saturating_add(offset).saturating_sub(base));
         let (duration_ticks, info) = (self.duration_ticks(), self.info.take().unwrap_or_default());
-        let regular = self.layout.is_regular();
+        let sizes_known = self.layout.are_sizes_known();
         let head = |place, append: &[u8]| {
             let end = End {
                 duration_ticks,
                 cues: place,
-                // ffmpeg complains about a cluster of unknown size in a Segment of known size.
-                segment_end: regular.then(|| keep.saturating_add(append.len() as u64)),
+                // ffmpeg warns about a cluster of unknown size in a Segment of known size.
+                segment_end: sizes_known.then(|| keep.saturating_add(append.len() as u64)),
             };
             self.layout.head(&doc_type, &info, Some(&end))
         };
-        // In front of the clusters, where there is room for it: a player has it before it is asked to jump.
+        // In the head, if there is room: players then have the Cues before they seek.
         let in_front = (!cues.is_empty()).then(|| head(CuesPlace::InFront(&cues), &append));
         let head = in_front.flatten().or_else(|| {
             let place = match cues.is_empty() {
@@ -74,7 +74,7 @@ impl Scanner {
             append.extend(&cues);
             head(place, &append)
         });
-        // Nothing may be written over the index.
+        // Patches must not overwrite the index.
         let mut patches = self.layout.patches.into_rest(keep);
         patches.extend(head.map(|bytes| Patch { position: 0, bytes }));
         Ok(Finish {
@@ -90,7 +90,7 @@ impl Scanner {
         })
     }
 
-    /// Stream offset of a last element that is not whole, or of a last cluster without a block.
+    /// Stream offset of a torn last element, or of a last cluster without a block.
     fn torn_from(&self) -> Option<(u64, LeftOutReason)> {
         let torn = match self.step {
             _ if self.group.is_some() => self.group.as_ref().map(|group| group.start),
@@ -108,13 +108,13 @@ impl Scanner {
         }
     }
 
-    /// Ranges behind the last byte that is kept.
+    /// Ranges behind the last kept byte.
     fn left_out(&mut self, torn: Option<(u64, LeftOutReason)>) -> Vec<LeftOut> {
         let kept = self.layout.end_of_last().min(self.pos);
         let (torn, reason) = torn.unwrap_or((self.pos, LeftOutReason::Torn));
         let torn = torn.clamp(kept, self.pos);
         let cut = self.layout.cut_hidden(kept);
-        let before = self.layout.unwanted_reason().or(cut).unwrap_or(reason);
+        let before = self.layout.discard_reason().or(cut).unwrap_or(reason);
         let ranges = [(kept..torn, before), (torn..self.pos, reason)];
         ranges
             .into_iter()
@@ -122,7 +122,7 @@ impl Scanner {
             .collect()
     }
 
-    /// Makes Tags say how long each track has become.
+    /// Corrects tags about track durations.
     fn correct_tags(&mut self) {
         for tags in std::mem::take(&mut self.tags) {
             let end_ns = (self.track_uids.iter())
@@ -135,7 +135,7 @@ impl Scanner {
         }
     }
 
-    /// Length in ticks. Never 0, which `Duration` may not be (RFC 9559, section 5.1.2.10).
+    /// Duration in ticks. Never 0, which `Duration` must not be (RFC 9559, section 5.1.2.10).
     #[expect(clippy::cast_precision_loss, reason = "a float is what the format has")]
     fn duration_ticks(&self) -> f64 {
         let scale_ns = self.info.as_ref().map_or(1_000_000, |info| info.scale_ns);

@@ -1,44 +1,43 @@
-//! Our own head: what a player reads first.
+//! The head of a stored WebM or Matroska file: what a player reads first.
 //!
-//! It fills the [`HEAD_ROOM`] in front of the stream. Its last element is a Void whose payload reaches into
-//! the stream, up to the first element of the sender's that is kept, so that the sender's own head is passed
-//! over without a byte of it being changed.
+//! It fills the [`HEAD_ROOM`] in front of the stream. Its last element is a Void that extends into the stream, up to
+//! the sender's first visible element, and so hides the sender's own head without changing it.
 
 use super::info::{DocType, Info};
 use crate::ebml::{ids, write::Writer};
 use crate::stored::HEAD_ROOM;
 
-/// Named as the writer of the file.
+/// MuxingApp and WritingApp of stored files.
 const APP: &str = "Sortie Recording";
-/// The version that introduced the newest element we write, CueRelativePosition (RFC 9559, section 5.1.5.1.2.3).
+/// Version of the newest element in our heads, CueRelativePosition (RFC 9559, section 5.1.5.1.2.3).
 const OUR_VERSION: u64 = 4;
-/// The version SimpleBlock needs of a reader.
+/// Version that introduced SimpleBlock.
 const OUR_READ_VERSION: u64 = 2;
 
-/// Whether these bytes of a head room, which begin with an EBML header, are a head of ours.
+/// Whether a head room that begins with an EBML header contains a head of this crate.
 pub(crate) fn is_stored_head(head: &[u8]) -> bool {
     head.windows(APP.len()).any(|at| at == APP.as_bytes())
 }
 
-/// What the head says. Positions are in the stored file.
+/// Contents of a head. All positions are in the stored file.
 #[derive(Debug)]
 pub(super) struct Head<'a> {
     pub(super) doc_type: &'a DocType,
     pub(super) info: &'a Info,
-    /// Ids and positions of the Segment's children that are worth finding: at most 6.
+    /// Ids and positions of level-1 elements for the SeekHead, at most 6.
     pub(super) seek: &'a [(u32, u64)],
-    /// Length in ticks; `None` while it grows.
+    /// Duration in ticks; `None` while the file grows.
     pub(super) duration_ticks: Option<f64>,
-    /// End of the Segment; `None` while it grows.
+    /// End of the Segment; `None` while the file grows.
     pub(super) segment_end: Option<u64>,
-    /// Cues that are part of the head; empty where they are elsewhere, or there are none.
+    /// Cues to put into the head; may be empty.
     pub(super) cues: &'a [u8],
-    /// Where the first kept element of the stream begins.
+    /// Position of the sender's first visible element.
     pub(super) first_kept: u64,
 }
 
 impl Head<'_> {
-    /// Exactly [`HEAD_ROOM`] bytes; `None` where the Cues do not fit.
+    /// Encodes the head as [`HEAD_ROOM`] bytes; `None` if the Cues do not fit.
     pub(super) fn to_bytes(&self) -> Option<Vec<u8>> {
         let mut writer = Writer::new();
         write_ebml(&mut writer, self.doc_type);
@@ -64,13 +63,13 @@ impl Head<'_> {
             });
             writer.into_bytes()
         };
-        // Positions have a fixed width, so its length is known before they are.
+        // Positions have a fixed width, so the length of the SeekHead does not depend on them.
         let info_at = (writer.len() + seek_head(0).len()) as u64;
         writer.raw(&seek_head(info_at));
         writer.raw(&info);
         writer.raw(self.cues);
 
-        // Texts are limited when they are read: a few hundred bytes of the room are used.
+        // Fits: texts are limited when they are parsed.
         let void_payload = writer.len() as u64 + VOID_HEADER;
         writer.open(
             ids::VOID,
@@ -97,7 +96,7 @@ impl Head<'_> {
             }
             w.string(ids::MUXING_APP, APP);
             match &self.info.writing_app {
-                // A finished file of ours that was uploaded again.
+                // A finished file of ours was uploaded again.
                 Some(app) if app.starts_with(APP) => w.string(ids::WRITING_APP, app),
                 Some(app) => w.string(ids::WRITING_APP, &format!("{APP} ({app})")),
                 None => w.string(ids::WRITING_APP, APP),
@@ -106,10 +105,10 @@ impl Head<'_> {
     }
 }
 
-/// Id and eight bytes of size.
+/// Size of the id and of an eight-byte size.
 const VOID_HEADER: u64 = 9;
 
-/// Where the Segment's payload begins in the stored file: what positions in it count from.
+/// Position of the Segment's payload in the stored file; Segment positions are relative to it.
 pub(super) fn segment_payload(doc_type: &DocType) -> u64 {
     let mut writer = Writer::new();
     write_ebml(&mut writer, doc_type);
@@ -142,7 +141,7 @@ mod tests {
     };
 
     #[test]
-    fn the_longest_head_fits_and_points_at_its_info() {
+    fn longest_head_fits_and_points_at_its_info() {
         let text = Some("x".repeat(512));
         let info = Info {
             scale_ns: 1_000_000,

@@ -1,4 +1,4 @@
-//! The EBML header and the Info element: what is carried over into our own head.
+//! The EBML header and the Info element: values that are repeated in our head.
 
 use crate::container::Container;
 use crate::ebml::{
@@ -6,12 +6,12 @@ use crate::ebml::{
     read::{Children, float, string, uint},
 };
 
-/// `TimestampScale` when the element is missing: a tick is a millisecond (RFC 9559, section 5.1.2.9).
+/// Default `TimestampScale` (RFC 9559, section 5.1.2.9): a tick is a millisecond.
 const DEFAULT_SCALE_NS: u64 = 1_000_000;
-/// Longest text carried over, in bytes, so that the head always fits its room.
+/// Longest text that is repeated in the head, in bytes; it ensures that the head fits into the head room.
 const TEXT_LIMIT: usize = 512;
 
-/// What the EBML header declares.
+/// Declarations of the EBML header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DocType {
     pub(super) container: Container,
@@ -20,9 +20,9 @@ pub(super) struct DocType {
 }
 
 impl DocType {
-    /// Reads an EBML header's payload; `None` when the document type is neither WebM nor Matroska.
+    /// Parses an EBML header's payload; `None` if the document type is neither WebM nor Matroska.
     pub(super) fn parse(payload: &[u8]) -> Option<Self> {
-        // RFC 8794 leaves DocType without a default, but "matroska" is what readers assume.
+        // RFC 8794 defines no default for DocType, but readers assume "matroska".
         let mut doc_type = Self {
             container: Container::Matroska,
             version: 1,
@@ -45,7 +45,6 @@ impl DocType {
         Some(doc_type)
     }
 
-    /// The `DocType` string.
     pub(super) fn name(&self) -> &'static str {
         match self.container {
             Container::WebM => "webm",
@@ -54,14 +53,14 @@ impl DocType {
     }
 }
 
-/// What the Info element declares.
+/// Values of the Info element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Info {
-    /// Nanoseconds of a tick; never 0.
+    /// Nanoseconds per tick; never 0.
     pub(super) scale_ns: u64,
-    /// Whether a length is said; Firefox leaves a 0.
+    /// Whether Duration is set; Firefox writes 0.
     pub(super) has_duration: bool,
-    /// `DateUTC` as it stands in the file.
+    /// Raw value of `DateUTC`.
     pub(super) date_utc: Option<[u8; 8]>,
     pub(super) title: Option<String>,
     pub(super) writing_app: Option<String>,
@@ -100,7 +99,7 @@ impl Info {
     }
 }
 
-/// A text worth carrying over: not empty and without control characters.
+/// Decodes a text; `None` if it is empty or contains control characters.
 fn text(value: &[u8]) -> Option<String> {
     let text = string(value, TEXT_LIMIT);
     (!text.is_empty() && !text.contains(char::is_control)).then_some(text)
@@ -112,7 +111,7 @@ mod tests {
     use crate::ebml::write::Writer;
 
     #[test]
-    fn a_scale_of_zero_is_ignored() {
+    fn timestamp_scale_of_zero_is_ignored() {
         let mut writer = Writer::new();
         writer.uint(ids::TIMESTAMP_SCALE, 0);
         writer.string(ids::WRITING_APP, "Chrome");
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn other_document_types_are_refused() {
+    fn unknown_document_types_are_rejected() {
         let mut writer = Writer::new();
         writer.string(ids::DOC_TYPE, "something");
         assert_eq!(DocType::parse(&writer.into_bytes()), None);

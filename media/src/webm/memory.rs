@@ -1,27 +1,27 @@
-//! Memory of a scanner.
+//! Memory use of the scanner.
 
 use super::Scanner;
 use super::scanner::Step;
 use crate::ebml::ids;
 
-/// Bytes of the largest payload that is kept once memory is short, and entries of the index.
+/// Largest payload that is kept, and number of cues, after [`Scanner::reduce_memory`].
 const SHORT_LIMIT: usize = 64 << 10;
 const SHORT_CUES: usize = 256;
-/// Bytes of an entry of the index in the finished file, at most.
+/// Upper bound for the size of a CuePoint.
 const CUE_BYTES: u64 = 64;
 
 impl Scanner {
-    /// Bytes on the heap, without patches that wait.
+    /// Heap size without queued patches.
     pub(crate) fn memory_bytes(&self) -> u64 {
         (self.buf.capacity() + self.timeline.cues.memory_bytes()) as u64
     }
 
-    /// Bytes that finishing needs on top.
+    /// Heap memory that finishing allocates in addition.
     pub(crate) fn finish_bytes(&self) -> u64 {
         CUE_BYTES * self.timeline.cues.len() as u64
     }
 
-    /// Makes the index coarser, and reads no more of the tracks than the beginning.
+    /// Thins the cues and limits the bytes of Tracks that are parsed.
     pub(crate) fn reduce_memory(&mut self) {
         self.timeline.cues.limit(SHORT_CUES);
         match self.step {

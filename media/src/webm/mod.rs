@@ -1,23 +1,24 @@
-//! WebM and Matroska ([RFC 9559](https://www.rfc-editor.org/rfc/rfc9559)).
+//! WebM and Matroska ([RFC 9559](https://www.rfc-editor.org/rfc/rfc9559)): indexing a stream of elements and finishing
+//! it as a seekable file.
 
 mod block;
 mod cluster;
+mod cluster_header;
 mod cues;
 mod elements;
 mod finish;
-mod further;
 mod head;
 mod info;
-mod layout;
 mod memory;
-mod patches;
-mod placement;
-mod rewrite;
+mod next_document;
+mod patch_queue;
 mod scanner;
+mod segment_layout;
 mod tags;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod timestamp_shift;
 mod tracks;
 
 pub(crate) use head::is_stored_head;

@@ -1,13 +1,13 @@
-//! Reading a stream of elements as it arrives.
+//! Incremental scanner for a stream of elements.
 
 use super::block::{BLOCK_HEADER, BlockHeader};
-use super::cluster::{Cluster, Group};
-use super::further::Further;
+use super::cluster::{BlockGroup, Cluster};
 use super::info::{DocType, Info};
-use super::layout::Layout;
-use super::placement::{Placement, Slot};
+use super::next_document::NextDocument;
+use super::segment_layout::SegmentLayout;
 use super::tags::TrackTags;
 use super::timeline::Timeline;
+use super::timestamp_shift::{MarkerSlot, TimestampShift};
 use super::tracks::TrackKey;
 use crate::container::{Container, Patch, Track};
 use crate::ebml::{
@@ -17,76 +17,76 @@ use crate::ebml::{
 use crate::indexer::Options;
 use crate::report::{Damage, LeftOutReason, Report};
 
-/// No frame is larger.
+/// Largest plausible frame.
 pub(super) const FRAME_LIMIT: u64 = 64 << 20;
-/// No stream is longer. Only nonsense sizes that are skipped get there, and no sum of offsets overflows.
+/// Stream length at which scanning stops, so that no sum of offsets overflows. Only invalid sizes lead there.
 const LONGEST_STREAM: u64 = 1 << 62;
 
-/// Where the reader stands in the file's grammar follows from which of `segment`, `cluster` and `group` are open:
-/// there is no stack to overflow.
+/// Incremental scanner. The open elements are those of `segment`, `cluster` and `group` that are set, so that no input
+/// can make a stack of open elements overflow.
 #[derive(Debug)]
 pub(crate) struct Scanner {
     /// Stream offset of the next byte.
     pub(super) pos: u64,
     pub(super) step: Step,
-    /// The part of the next element's header that has arrived.
+    /// Received part of the next element header.
     header: [u8; MAX_HEADER],
     pub(super) header_len: usize,
-    /// The payload being collected, or the one collected last. Its memory serves every block.
+    /// Received part of the payload that is being collected, or the payload collected last. Reused for every block.
     pub(super) buf: Vec<u8>,
 
     pub(super) segment: Option<Segment>,
     pub(super) cluster: Option<Cluster>,
-    pub(super) group: Option<Group>,
-    /// The SimpleBlock whose payload is passing.
+    pub(super) group: Option<BlockGroup>,
+    /// The SimpleBlock whose payload is arriving.
     pub(super) simple_block: Option<BlockHeader>,
 
     pub(super) doc_type: Option<DocType>,
     pub(super) info: Option<Info>,
     pub(super) tracks: Option<Vec<Track>>,
-    /// Keys that the tracks of a further recording must match.
+    /// Keys that the tracks of the next document must match.
     pub(super) track_keys: Vec<TrackKey>,
-    /// Number and `TrackUID` of each track.
+    /// `TrackNumber` and `TrackUID` of each track.
     pub(super) track_uids: Vec<(u64, u64)>,
     pub(super) tags: Vec<TrackTags>,
-    pub(super) further: Further,
-    /// Whether a further recording has begun.
-    pub(super) further_seen: bool,
-    /// Whether a further recording was joined with the first.
+    pub(super) next_document: NextDocument,
+    /// Whether another EBML document follows the first.
+    pub(super) next_document_seen: bool,
+    /// Whether the next document was joined with the first.
     pub(super) joined: bool,
-    pub(super) placement: Placement,
-    /// Stream offset of the EBML header's payload, and where a note has room in it.
-    pub(super) slot: Option<(u64, Slot)>,
+    pub(super) timestamp_shift: TimestampShift,
+    /// Stream offset of the EBML header's payload, and room for a shift marker in it.
+    pub(super) slot: Option<(u64, MarkerSlot)>,
     pub(super) timeline: Timeline,
-    pub(super) layout: Layout,
-    foreign: bool,
+    pub(super) layout: SegmentLayout,
+    unrecognized: bool,
 
-    /// Length of the whole stream, where it is known.
+    /// Length of the whole stream, if known.
     pub(super) length: Option<u64>,
     /// Stream offset of the first cluster.
     pub(super) first_cluster: Option<u64>,
     /// Whether the sender's stream has an index.
     pub(super) cues_seen: bool,
-    /// Where reading failed, until it goes on.
+    /// Start of damage whose end has not been found.
     pub(super) damaged_from: Option<u64>,
     pub(super) damage: Damage,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
-    /// Reading an element's header.
+    /// Reading an element header.
     Header,
-    /// Reading a payload, or the beginning of one, into `buf`.
+    /// Collecting a payload, or its first `want` bytes, in `buf`.
     Collect { element: Element, want: usize },
-    /// Passing over what is left of a payload.
+    /// Skipping the rest of a payload.
     Skip { element: Element },
-    /// Something is broken: looking for the next cluster, or for the tracks.
+    /// Searching for the next cluster, for an EBML header, or for Tracks if there are none yet.
     Resync { window: u32 },
-    /// Nothing more is of interest.
+    /// Ignoring the rest of the stream.
     Done,
 }
 
-/// An element of known size. Its offsets are in the stream.
+/// An element of known size. All offsets are in the stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Element {
     pub(super) id: u32,
@@ -103,7 +103,7 @@ impl Element {
 
 #[derive(Debug)]
 pub(super) struct Segment {
-    /// Its end, where it says so.
+    /// End of the Segment, if it declares one.
     pub(super) end: Option<u64>,
 }
 
@@ -127,14 +127,14 @@ impl Scanner {
             track_keys: Vec::new(),
             track_uids: Vec::new(),
             tags: Vec::new(),
-            further: Further::None,
-            further_seen: false,
+            next_document: NextDocument::None,
+            next_document_seen: false,
             joined: false,
-            placement: Placement::default(),
+            timestamp_shift: TimestampShift::default(),
             slot: None,
             timeline,
-            layout: Layout::new(options),
-            foreign: false,
+            layout: SegmentLayout::new(options),
+            unrecognized: false,
             length: options.stream_length,
             first_cluster: None,
             cues_seen: false,
@@ -201,7 +201,7 @@ impl Scanner {
     }
 
     pub(crate) fn poll_patch(&mut self) -> Option<Patch> {
-        // A stream that turns out to be no recording is kept byte for byte: until there is a frame, only the head room
+        // If the stream proves unplayable, it must be kept byte for byte. Until a frame is indexed, only the head room
         // changes.
         let any = self.timeline.frames() > 0;
         let head = self.layout.patches.pop_head();
@@ -216,8 +216,8 @@ impl Scanner {
         self.doc_type.as_ref().map(|doc_type| doc_type.container)
     }
 
-    pub(crate) fn is_foreign(&self) -> bool {
-        self.foreign
+    pub(crate) fn is_unrecognized(&self) -> bool {
+        self.unrecognized
     }
 
     pub(crate) fn tracks(&self) -> &[Track] {
@@ -227,14 +227,14 @@ impl Scanner {
     pub(crate) fn report(&self) -> Report {
         let last = self.cluster.as_ref().map(Cluster::end);
         let whole = self.layout.end_of_last().max(last.unwrap_or(0));
-        // An index at the end is replaced, but it is not torn.
+        // Cues at the end are replaced, not torn.
         let at_element = matches!(self.step, Step::Header | Step::Done) && self.header_len == 0;
         Report {
             duration_ms: self.end_ns() / 1_000_000,
-            pace: self.timeline.pace(),
+            frame_stats: self.timeline.frame_stats(),
             front_matter_bytes: self.first_cluster,
             indexed: self.cues_seen && self.info.as_ref().is_some_and(|info| info.has_duration),
-            goes_on: self.further_seen
+            data_behind_end: self.next_document_seen
                 || (self.segment.as_ref())
                     .and_then(|segment| segment.end)
                     .is_some_and(|end| end < whole),
@@ -256,8 +256,8 @@ impl Scanner {
         self.timeline.end_ns()
     }
 
-    /// Takes a SimpleBlock in a cluster that is here as a whole, which nearly all of a recording is. Only a quicker way
-    /// to do what [`Scanner::header_byte`] begins: what is not as simple is left to that.
+    /// Fast path for a SimpleBlock that is completely in `bytes`, as most blocks are. Returns the bytes taken, or
+    /// `None` to leave the element to [`Scanner::header_byte`].
     fn whole_block(&mut self, bytes: &[u8]) -> Option<usize> {
         const SIMPLE_BLOCK: u8 = ids::SIMPLE_BLOCK.to_be_bytes()[3];
         let simple = bytes.first() == Some(&SIMPLE_BLOCK)
@@ -284,7 +284,7 @@ impl Scanner {
         Some(width + size)
     }
 
-    /// Takes one byte of a header.
+    /// Consumes one byte of an element header.
     fn header_byte(&mut self, byte: u8) {
         self.header[self.header_len] = byte;
         self.header_len += 1;
@@ -308,19 +308,19 @@ impl Scanner {
         }
     }
 
-    /// Whether the Segment says that it ends at `at` or before. Such a size may be too small.
+    /// Whether the declared end of the Segment is at or before `at`. The declared size may be too small.
     pub(super) fn is_behind_segment(&self, at: u64) -> bool {
         let end = self.segment.as_ref().and_then(|segment| segment.end);
         end.is_some_and(|end| end <= at)
     }
 
-    pub(super) fn give_up_foreign(&mut self) {
-        self.foreign = true;
+    pub(super) fn reject_container(&mut self) {
+        self.unrecognized = true;
         self.doc_type = None;
         self.step = Step::Done;
     }
 
-    /// The rest of the group is passed over, and it does not count.
+    /// Skips the rest of the group without counting it.
     pub(super) fn give_up_group(&mut self) {
         self.header_len = 0;
         let Some(group) = &mut self.group else { return };
@@ -338,18 +338,18 @@ impl Scanner {
         self.close_if_whole(element);
     }
 
-    /// What begins at `start` is no element: it is hidden, and reading goes on at the next cluster.
+    /// Hides the bytes from `start` on, which are no element, and searches for the next cluster.
     pub(super) fn malformed(&mut self, start: u64) {
         self.header_len = 0;
         if self.group.is_some() {
             self.give_up_group();
         } else if self.segment.is_none() {
-            self.give_up_foreign();
-        } else if self.is_in_further() {
-            self.hide_further();
+            self.reject_container();
+        } else if self.is_in_next_document() {
+            self.hide_next_document();
         } else {
             self.close_cluster();
-            self.layout.unwanted(if self.is_behind_segment(start) {
+            self.layout.discard(if self.is_behind_segment(start) {
                 LeftOutReason::TrailingData
             } else {
                 LeftOutReason::Damaged
@@ -362,7 +362,7 @@ impl Scanner {
     fn resync_byte(&mut self, window: u32) {
         self.pos += 1;
         self.step = Step::Resync { window };
-        let hidden = matches!(self.further, Further::Hidden);
+        let hidden = matches!(self.next_document, NextDocument::Hidden);
         let sought = match window {
             ids::EBML => true,
             ids::CLUSTER => !hidden,
@@ -371,7 +371,7 @@ impl Scanner {
         };
         if sought {
             if window == ids::EBML {
-                // Its beginning is noted when its header is whole.
+                // The damage ends at the start of a valid EBML header, which is not complete yet.
             } else if let Some(from) = self.damaged_from.take() {
                 self.damage.add(from..self.pos - 4);
             }

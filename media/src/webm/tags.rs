@@ -1,4 +1,4 @@
-//! Tags about the length of tracks: right for the file that the sender meant to write, not for what has arrived.
+//! Tags about track durations. They describe the file that the sender meant to write, not the received part of it.
 
 use crate::ebml::{
     ids,
@@ -6,30 +6,30 @@ use crate::ebml::{
     write::void_header,
 };
 
-/// Tags that are looked at.
+/// Most Tag elements that are parsed.
 const LIMIT: usize = 16;
-/// Statistics of a track (mkvmerge), wrong as soon as its length is.
+/// Track statistics of mkvmerge, invalid if the duration is.
 const STATISTICS: [&str; 3] = ["BPS", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES"];
-/// Bytes of the shortest duration with all its parts: `00:00:00`.
+/// Length of the shortest complete duration, `00:00:00`.
 const SHORTEST: usize = 8;
-/// A duration that is wrong by less is right: the length of a last frame is a guess.
+/// Largest deviation that is not corrected: the duration of the last frame is an estimate.
 const TOLERANCE_NS: u64 = 500_000_000;
 
-/// Tags about the length of one track.
+/// Duration tags of one track.
 #[derive(Debug, Default)]
 pub(super) struct TrackTags {
-    /// `TrackUID` they are about.
+    /// `TrackUID` of the track.
     track_uid: u64,
     /// Stream offset and text of `DURATION`.
     duration: Option<(u64, String)>,
-    /// Stream offset and length of what is in that element.
+    /// Stream offset and length of the payload of its SimpleTag.
     duration_element: Option<(u64, u64)>,
-    /// Stream offsets and lengths of what is in elements that are wrong where the duration is.
+    /// Stream offsets and lengths of the payloads of SimpleTags that depend on the duration.
     statistics: Vec<(u64, u64)>,
 }
 
 impl TrackTags {
-    /// Reads the payload of Tags, which begins at stream offset `start`.
+    /// Parses the payload of Tags at stream offset `start`.
     pub(super) fn read(payload: &[u8], start: u64) -> Vec<Self> {
         let at = |part: &[u8]| start + (part.as_ptr().addr() - payload.as_ptr().addr()) as u64;
         Children::of(payload)
@@ -64,7 +64,7 @@ impl TrackTags {
                 self.duration_element = Some((at(simple), simple.len() as u64));
             }
             (Some(name), _) if STATISTICS.contains(&name) && self.statistics.len() < LIMIT => {
-                // Its payload becomes one Void: a SimpleTag without a name says nothing.
+                // A Void may replace the payload: a SimpleTag without a name has no meaning.
                 self.statistics.push((at(simple), simple.len() as u64));
             }
             _ => {}
@@ -75,7 +75,7 @@ impl TrackTags {
         self.track_uid
     }
 
-    /// Patches that remove everything about the length: stream offsets and bytes.
+    /// Patches that remove all of these tags, as stream offsets and bytes.
     pub(super) fn removal(&self) -> Vec<(u64, Vec<u8>)> {
         let elements = self.statistics.iter().chain(&self.duration_element);
         elements
@@ -83,7 +83,7 @@ impl TrackTags {
             .collect()
     }
 
-    /// Patches that make the tags fit a track that ends at `end_ns`: stream offsets and bytes.
+    /// Patches that correct the tags for a track that ends at `end_ns`, as stream offsets and bytes.
     pub(super) fn corrections(&self, end_ns: u64) -> Vec<(u64, Vec<u8>)> {
         let Some((at, text)) = &self.duration else {
             return Vec::new();

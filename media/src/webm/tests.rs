@@ -1,4 +1,4 @@
-//! Streams that no recorder at hand makes, written element by element.
+//! Hand-written streams that available recorders do not produce.
 
 use crate::container::{Finish, Patch};
 use crate::ebml::{ids, vint, write::Writer};
@@ -29,7 +29,7 @@ impl Stream {
         self
     }
 
-    /// A header with an unknown size of `width` bytes.
+    /// Appends an element header with an unknown size of `width` bytes.
     fn open(mut self, id: u32, width: usize) -> Self {
         self.0.extend(id.to_be_bytes());
         self.0.extend(vint::unknown_sized(width));
@@ -48,7 +48,7 @@ impl Stream {
         })
     }
 
-    /// Track 1 is video, track 2 is sound of 20 ms frames.
+    /// Track 1 is video; track 2 is audio with frames of 20 ms.
     fn tracks(self) -> Self {
         self.element(ids::TRACKS, |w| {
             w.master(ids::TRACK_ENTRY, |w| {
@@ -116,7 +116,7 @@ fn patched(stream: &[u8], patches: &[Patch]) -> Vec<u8> {
 const KEY: u8 = 0x80;
 
 #[test]
-fn an_unknown_size_of_any_width() {
+fn unknown_size_of_any_width_is_patched() {
     for width in 1..=8 {
         let stream = Stream::with_tracks()
             .cluster(width, 0)
@@ -130,7 +130,7 @@ fn an_unknown_size_of_any_width() {
             (2, HEAD_ROOM + stream.len()),
             "width {width}"
         );
-        // Head, and the first cluster's size; in one byte there is no room for it.
+        // Head and size of the first cluster, unless the size is too narrow for its value.
         assert_eq!(patches.len(), 2);
         let [_, size] = &patches[..] else {
             panic!("two patches")
@@ -145,7 +145,7 @@ fn an_unknown_size_of_any_width() {
 }
 
 #[test]
-fn durations() {
+fn duration_includes_the_last_frame() {
     let begin = || Stream::with_tracks().cluster(8, 1000);
     #[track_caller]
     fn check(stream: &Stream, duration_ms: u64) {
@@ -155,14 +155,14 @@ fn durations() {
     check(&begin().block(1, 0, KEY, &[]).block(1, 40, 0, &[]), 1080);
     check(&begin().block(1, 0, KEY, &[]).block(1, -40, 0, &[]), 1000);
     check(&begin().block(2, 0, KEY, &[]), 1020);
-    // Three frames in a lace: Xiph, fixed, EBML.
+    // Three frames in a lace: Xiph, fixed size, EBML.
     for lacing in [0x02, 0x04, 0x06] {
         check(
             &begin().block(2, 0, KEY | lacing, &[2, 1, 1, 0, 0, 0]),
             1060,
         );
     }
-    // The timestamp of a later cluster goes back: the end does not.
+    // The timestamp of a later cluster is smaller: the end stays.
     check(
         &begin()
             .block(2, 0, KEY, &[])
@@ -170,7 +170,7 @@ fn durations() {
             .block(2, 0, KEY, &[]),
         1020,
     );
-    // A track nobody described.
+    // A track without description.
     check(
         &begin().block(2, 0, KEY, &[]).block(9, 5000, KEY, &[]),
         1020,
@@ -178,7 +178,7 @@ fn durations() {
 }
 
 #[test]
-fn scales_other_than_a_millisecond() {
+fn timestamp_scales_are_applied() {
     let stream = |scale| {
         Stream::new()
             .info(scale)
@@ -204,7 +204,7 @@ fn scales_other_than_a_millisecond() {
 }
 
 #[test]
-fn block_groups() {
+fn block_groups_are_indexed() {
     let group = |fill: fn(&mut Writer)| {
         Stream::with_tracks()
             .cluster(8, 0)
@@ -223,7 +223,7 @@ fn block_groups() {
     });
     assert_eq!(reference.finish().keyframes, 0);
 
-    // A child that is longer than its group: it does not count, and what follows does.
+    // The child is longer than its group: the group does not count, later blocks do.
     let broken = group(|w| w.raw(&[0xA1, 0x90, 0x81])).block(2, 100, KEY, &[]);
     let finish = broken.finish();
     assert_eq!(
@@ -231,13 +231,13 @@ fn block_groups() {
         (120, HEAD_ROOM + broken.len())
     );
 
-    // A header that is longer than its group.
+    // The header is longer than its group.
     let broken = group(|w| w.raw(&[0x1F, 0x43])).block(2, 100, KEY, &[]);
     assert_eq!(broken.finish().duration_ms, 120);
 }
 
 #[test]
-fn an_info_behind_the_tracks_survives_being_hidden() {
+fn info_behind_tracks_survives_being_hidden() {
     let stream = Stream::new()
         .tracks()
         .info(500_000)
@@ -245,7 +245,7 @@ fn an_info_behind_the_tracks_survives_being_hidden() {
         .block(2, 0, KEY, &[]);
     let (patches, finish) = stream.scan();
     assert_eq!(finish.as_ref().expect("playable").duration_ms, 1020);
-    // Head without it, the hidden Info, head with it.
+    // Head without Info, hidden Info, head with Info.
     assert_eq!(patches.len(), 3);
     let again = patched(&stream.0, &patches);
     assert_ne!(again, stream.0);
@@ -254,7 +254,7 @@ fn an_info_behind_the_tracks_survives_being_hidden() {
 }
 
 #[test]
-fn what_the_sender_indexed_is_hidden_or_cut_off() {
+fn index_of_the_sender_is_hidden_or_cut_off() {
     let body = || Stream::with_tracks().element(ids::SEEK_HEAD, |w| w.raw(&[0xEC, 0x80]));
     let stream = body()
         .cluster(8, 0)
@@ -295,7 +295,7 @@ fn what_the_sender_indexed_is_hidden_or_cut_off() {
 }
 
 #[test]
-fn a_torn_size_is_corrected() {
+fn torn_cluster_size_is_corrected() {
     let stream = Stream::with_tracks()
         .cluster(8, 0)
         .block(1, 0, KEY, &[0; 300])
@@ -321,7 +321,7 @@ fn a_torn_size_is_corrected() {
 }
 
 #[test]
-fn reading_goes_on_behind_rubbish() {
+fn reading_continues_behind_damage() {
     let stream = Stream::with_tracks()
         .cluster(8, 0)
         .block(1, 0, KEY, &[0; 30])
@@ -343,7 +343,7 @@ fn reading_goes_on_behind_rubbish() {
 }
 
 #[test]
-fn nothing_to_play() {
+fn stream_without_frames_is_unplayable() {
     #[track_caller]
     fn check(stream: &Stream, error: Unplayable) {
         assert_eq!(stream.scan().1, Err(error));
@@ -361,7 +361,7 @@ fn nothing_to_play() {
 }
 
 #[test]
-fn skipping_ends_where_no_recording_does() {
+fn skipping_stops_at_the_longest_stream() {
     let mut indexer = Indexer::new();
     indexer.push(&Stream::with_tracks().cluster(8, 0).block(1, 0, KEY, &[]).0);
     for _ in 0..1000 {
@@ -373,7 +373,7 @@ fn skipping_ends_where_no_recording_does() {
     assert!(indexer.finish().is_ok());
 }
 
-/// Ends the stream as a live one does not: with the Segment's size in its header, `less` bytes too small.
+/// Ends the stream with a Segment size in its header that is `less` bytes too small.
 fn with_segment_size(stream: &Stream, less: u64) -> Stream {
     let segment = ids::SEGMENT.to_be_bytes();
     let at = (stream.0.windows(4)).position(|at| at == segment);
@@ -384,7 +384,7 @@ fn with_segment_size(stream: &Stream, less: u64) -> Stream {
     Stream(bytes)
 }
 
-/// The stored stream and what finishing makes of it.
+/// Returns the stored stream and the result of finishing it.
 #[track_caller]
 fn finished(stream: &[u8], options: Options) -> (Vec<u8>, Finish) {
     let (patches, finish) = scan(stream, options);
@@ -395,7 +395,7 @@ fn finished(stream: &[u8], options: Options) -> (Vec<u8>, Finish) {
     (stored, finish)
 }
 
-/// Times of all clusters in a stored stream that are not hidden.
+/// Timestamps of all visible clusters in a stored stream.
 fn cluster_times(stored: &[u8]) -> Vec<u64> {
     let mut times = Vec::new();
     let mut at = 0;
@@ -421,8 +421,8 @@ fn cluster_times(stored: &[u8]) -> Vec<u64> {
     times
 }
 
-/// Two clusters, at 0 and at 1000 ms, that end at 2500 ms: a last picture lasts as long as the one before, 1000 ms at
-/// most.
+/// Two clusters, at 0 and 1000 ms, that end at 2500 ms: the last frame gets the duration of the previous one, at most
+/// 1000 ms.
 fn short() -> Stream {
     Stream::with_tracks()
         .cluster(8, 0)
@@ -443,7 +443,7 @@ fn ebml() -> Stream {
     })
 }
 
-/// A whole recording whose first cluster is at `start` ms, with an EBML header as recorders write it.
+/// A complete recording whose first cluster is at `start` ms, with an EBML header as recorders write it.
 fn beginning_at(start: u64, clusters: u64) -> Stream {
     let mut stream = ebml().open(ids::SEGMENT, 8).info(1_000_000).tracks();
     for n in 0..clusters {
@@ -456,7 +456,7 @@ fn beginning_at(start: u64, clusters: u64) -> Stream {
 }
 
 #[test]
-fn further_recording_is_joined_with_shifted_times() {
+fn next_document_is_joined_with_shifted_timestamps() {
     for options in [Options::default(), Options::default().patch_clusters(false)] {
         let (one, two) = (short(), Stream(short().0).raw(&short().0));
         let (stored, finish) = finished(&two.0, options);
@@ -480,7 +480,7 @@ fn further_recording_is_joined_with_shifted_times() {
 }
 
 #[test]
-fn further_recording_goes_on_after_a_restart() {
+fn next_document_is_continued_after_a_restart() {
     let stream = Stream(short().0)
         .raw(&short().0)
         .raw(&beginning_at(7_200_000, 4).0);
@@ -503,7 +503,7 @@ fn further_recording_goes_on_after_a_restart() {
 }
 
 #[test]
-fn further_recording_with_other_tracks_is_hidden_and_named() {
+fn next_document_with_other_tracks_is_hidden_and_listed() {
     let other = Stream::new()
         .info(1_000_000)
         .element(ids::TRACKS, |w| {
@@ -522,11 +522,11 @@ fn further_recording_with_other_tracks_is_hidden_and_named() {
         let hidden = crate::LeftOut::new(one.len()..stream.len(), LeftOutReason::OtherRecording);
         assert_eq!(finish.hidden, Vec::from_iter(hidden));
         assert_eq!(finish.duration_ms, one.finish().duration_ms);
-        // All but the Void's header is what arrived.
+        // All bytes behind the Void's header are unchanged.
         let from = usize::try_from(one.len()).expect("small");
         assert_eq!(stored[from + 6..], stream.0[from + 6..]);
         assert_eq!(cluster_times(&stored), [0, 1000]);
-        // A third that fits follows the first.
+        // A third document that fits continues the first.
         let stream = stream.raw(&one.0);
         let (stored, finish) = finished(&stream.0, options);
         assert_eq!(cluster_times(&stored), [0, 1000, 2500, 3500]);
@@ -535,7 +535,7 @@ fn further_recording_with_other_tracks_is_hidden_and_named() {
 }
 
 #[test]
-fn data_behind_the_segment_is_kept_and_named() {
+fn data_behind_the_segment_is_kept_and_listed() {
     let one = with_segment_size(&short(), 0);
     for junk in [
         &b"Hello, I am no recording at all."[..],
@@ -549,7 +549,7 @@ fn data_behind_the_segment_is_kept_and_named() {
             let hidden = crate::LeftOut::new(one.len()..stream.len(), LeftOutReason::TrailingData);
             assert_eq!(finish.hidden, Vec::from_iter(hidden), "{junk:?}");
             assert!(stored.ends_with(&junk[7..]), "the bytes are there");
-            // A repair finds the same.
+            // A repair has the same result.
             let (_, again) = finished(&stored, options);
             assert_eq!((again.hidden, again.keep), (finish.hidden, finish.keep));
         }
@@ -557,10 +557,10 @@ fn data_behind_the_segment_is_kept_and_named() {
 }
 
 #[test]
-fn segment_that_is_too_small_is_read_on() {
+fn stream_continues_behind_a_segment_size_that_is_too_small() {
     let expected = short().finish();
     let length = short().len();
-    // Into the last cluster, at its beginning, and far before it.
+    // Ends within the last cluster, at its start, and far before it.
     for less in [1, 38, 76, 91, 130] {
         let (_, finish) = finished(&with_segment_size(&short(), less).0, Options::default());
         assert_eq!(
@@ -572,7 +572,7 @@ fn segment_that_is_too_small_is_read_on() {
 }
 
 #[test]
-fn recording_that_begins_at_one_hour_begins_at_0() {
+fn recording_that_begins_at_one_hour_is_shifted_to_zero() {
     let stream = beginning_at(3_600_000, 6);
     for options in [Options::default(), Options::default().patch_clusters(false)] {
         let (stored, finish) = finished(&stream.0, options);
@@ -594,7 +594,7 @@ fn recording_that_begins_at_one_hour_begins_at_0() {
 }
 
 #[test]
-fn cluster_that_is_a_day_late_does_not_make_the_recording_a_day_long() {
+fn cluster_a_day_late_does_not_prolong_the_recording() {
     let day = 86_400_000;
     let stream = beginning_at(0, 2)
         .cluster(8, day + 2000)
@@ -611,7 +611,7 @@ fn cluster_that_is_a_day_late_does_not_make_the_recording_a_day_long() {
 }
 
 #[test]
-fn cues_are_in_front_where_they_fit() {
+fn cues_are_in_the_head_where_they_fit() {
     let mut stream = Stream::with_tracks();
     let mut in_front = true;
     for n in 0..400 {
@@ -619,7 +619,7 @@ fn cues_are_in_front_where_they_fit() {
         let finish = stream.finish();
         let head = finish.patches.last().expect("head");
         let cues = ids::CUES.to_be_bytes();
-        // Its id is in the SeekHead, too.
+        // Its id is also in the SeekHead.
         let found = head.bytes.windows(4).filter(|at| *at == cues).count();
         let now_in_front = found == 2;
         assert_eq!(now_in_front, finish.append.is_empty(), "{n} clusters");

@@ -1,30 +1,29 @@
-//! When things happen: timestamps of frames, the length of the recording, its index.
+//! Timestamps of frames, from which duration, statistics and cues follow.
 
 use super::block::BlockHeader;
 use super::cues::{Cue, Cues};
 use crate::container::{Track, TrackKind};
-use crate::rhythm::{Pace, Rhythm};
+use crate::frame_stats::{FrameStats, FrameTimes};
 
-/// A frame of unknown length lasts at most this long: a picture that stood still for a minute must not make
-/// the recording a minute longer.
+/// Longest estimated duration of a last frame: a still image must not prolong the recording by minutes.
 const LONGEST_GUESS_NS: u64 = 1_000_000_000;
 
-/// A block that has arrived as a whole.
+/// A complete block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block {
     pub(super) header: BlockHeader,
     pub(super) keyframe: bool,
     /// `BlockDuration` in ticks.
     pub(super) duration: Option<u64>,
-    /// `Timestamp` of its cluster, in ticks.
+    /// `Timestamp` of the cluster, in ticks.
     pub(super) cluster_timestamp: u64,
-    /// Stream offset of its cluster.
+    /// Stream offset of the cluster.
     pub(super) cluster: u64,
-    /// Bytes from the beginning of the cluster's payload to the block; `None` for a cluster's first block.
+    /// Offset of the block within the cluster's payload; `None` for the first block.
     pub(super) relative_position: Option<u64>,
 }
 
-/// The clock of every track.
+/// Timeline of all tracks.
 #[derive(Debug)]
 pub(super) struct Timeline {
     scale_ns: u64,
@@ -33,7 +32,7 @@ pub(super) struct Timeline {
     audio: Option<u64>,
     frames: u64,
     end_ns: u64,
-    rhythm: Rhythm,
+    frame_times: FrameTimes,
     pub(super) cues: Cues,
 }
 
@@ -43,7 +42,7 @@ struct Clock {
     default_duration_ns: Option<u64>,
     last_ns: Option<u64>,
     end_ns: u64,
-    /// The last two distances between frames that were not 0.
+    /// The last two non-zero distances between frames.
     distances_ns: [u64; 2],
 }
 
@@ -56,14 +55,14 @@ impl Default for Timeline {
             audio: None,
             frames: 0,
             end_ns: 0,
-            rhythm: Rhythm::new(1_000_000_000),
+            frame_times: FrameTimes::new(1_000_000_000),
             cues: Cues::default(),
         }
     }
 }
 
 impl Timeline {
-    /// Names the tracks; blocks of others do not count.
+    /// Sets the tracks. Blocks of other tracks are ignored.
     pub(super) fn set_tracks(&mut self, tracks: &[Track]) {
         let first = |kind| {
             tracks
@@ -85,7 +84,7 @@ impl Timeline {
             .collect();
     }
 
-    /// Sets the nanoseconds of a tick.
+    /// Sets the nanoseconds per tick.
     pub(super) fn set_scale(&mut self, scale_ns: u64) {
         self.scale_ns = scale_ns;
     }
@@ -108,7 +107,7 @@ impl Timeline {
 
         if self.video.or(self.audio) == Some(track) {
             let frames = u64::from(block.header.frames);
-            self.rhythm.frame(time_ns, frames, block.keyframe);
+            self.frame_times.frame(time_ns, frames, block.keyframe);
         }
         let cue = Cue {
             ticks,
@@ -126,17 +125,17 @@ impl Timeline {
         }
     }
 
-    /// End of the last complete frame.
+    /// End of the last complete frame in nanoseconds.
     pub(super) fn end_ns(&self) -> u64 {
         self.end_ns
     }
 
-    /// The same in ticks, rounded up.
+    /// End of the last complete frame in ticks, rounded up.
     pub(super) fn end_ticks(&self) -> u64 {
         self.end_ns.div_ceil(self.scale_ns.max(1))
     }
 
-    /// Ticks of a second; 0 where a tick is longer.
+    /// Ticks per second; 0 if a tick is longer than a second.
     pub(super) fn second(&self) -> u64 {
         1_000_000_000 / self.scale_ns.max(1)
     }
@@ -153,15 +152,15 @@ impl Timeline {
         self.frames
     }
 
-    pub(super) fn pace(&self) -> Pace {
-        self.rhythm.pace()
+    pub(super) fn frame_stats(&self) -> FrameStats {
+        self.frame_times.frame_stats()
     }
 }
 
 impl Clock {
-    /// Notes a frame (or a lace of them) at `time_ns`; returns how long it lasts.
+    /// Adds a block of `frames` frames at `time_ns`; returns its duration.
     fn frame(&mut self, time_ns: u64, explicit_ns: Option<u64>, frames: u16) -> u64 {
-        // Frames come in decoding order: with B-frames the distance goes back and forth.
+        // In decoding order, distances alternate in sign with B-frames.
         let distance_ns = self
             .last_ns
             .replace(time_ns)
@@ -175,7 +174,7 @@ impl Clock {
         if let Some(default_ns) = self.default_duration_ns {
             return default_ns.saturating_mul(u64::from(frames));
         }
-        // The shorter of two: one stall before the last frame is no reason to assume another behind it.
+        // The shorter distance: a stall before the last frame does not make that frame longer.
         let shorter_ns = self
             .distances_ns
             .into_iter()
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn length_of_the_last_frame() {
+    fn last_frame_duration_is_estimated() {
         check(clock(Some(40)), &[0], 40);
         check(clock(None), &[0], 0);
         check(clock(None), &[0, 33], 33);

@@ -8,10 +8,10 @@ use crate::ebml::{
     read::{Children, float, string, uint},
 };
 
-/// More tracks than any recorder makes; the rest is played but not measured.
+/// Most tracks that are parsed; no recorder writes this many.
 const TRACK_LIMIT: usize = 64;
 
-/// Reads the payload of Tracks. Entries without a number are left out.
+/// Parses the payload of Tracks. Entries without a number are left out.
 pub(super) fn parse(payload: &[u8]) -> Vec<Track> {
     Children::of(payload)
         .filter(|&(id, _)| id == ids::TRACK_ENTRY)
@@ -20,15 +20,15 @@ pub(super) fn parse(payload: &[u8]) -> Vec<Track> {
         .collect()
 }
 
-/// Properties that two descriptions of a track must share, so that one decoder plays the frames of both.
+/// Properties that two tracks must share so that one decoder plays both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TrackKey {
     number: u64,
-    /// Hash of kind, codec and the codec's own data.
+    /// Hash of track type, codec and codec configuration.
     hash: u64,
 }
 
-/// The keys of the tracks in the payload of Tracks.
+/// Returns the keys of the tracks in the payload of Tracks.
 pub(super) fn keys(payload: &[u8]) -> Vec<TrackKey> {
     Children::of(payload)
         .filter(|&(id, _)| id == ids::TRACK_ENTRY)
@@ -37,9 +37,9 @@ pub(super) fn keys(payload: &[u8]) -> Vec<TrackKey> {
         .collect()
 }
 
-/// Whether every track of a further recording is one of the first.
-pub(super) fn are_among(further: &[TrackKey], first: &[TrackKey]) -> bool {
-    !further.is_empty() && further.iter().all(|key| first.contains(key))
+/// Whether each of `next` is one of the tracks in `first`.
+pub(super) fn are_among(next: &[TrackKey], first: &[TrackKey]) -> bool {
+    !next.is_empty() && next.iter().all(|key| first.contains(key))
 }
 
 fn key(entry: &[u8]) -> Option<TrackKey> {
@@ -67,7 +67,7 @@ fn key(entry: &[u8]) -> Option<TrackKey> {
     })
 }
 
-/// Number and `TrackUID` of each track.
+/// Returns `TrackNumber` and `TrackUID` of each track.
 pub(super) fn uids(payload: &[u8]) -> Vec<(u64, u64)> {
     let entries = Children::of(payload).filter(|&(id, _)| id == ids::TRACK_ENTRY);
     entries
@@ -105,7 +105,7 @@ fn track(entry: &[u8]) -> Option<Track> {
                     _ => TrackKind::Other,
                 }
             }
-            // The newer one wins (RFC 9559, section 5.1.4.1.20).
+            // LanguageBCP47 takes precedence (RFC 9559, section 5.1.4.1.20).
             ids::LANGUAGE_BCP47 => track.language = Some(string(value, 64)),
             ids::LANGUAGE => {
                 track.language.get_or_insert_with(|| string(value, 64));
@@ -122,7 +122,7 @@ fn track(entry: &[u8]) -> Option<Track> {
                 }
             }
             ids::AUDIO => {
-                // Defaults of RFC 9559, sections 5.1.4.1.29.1 and 5.1.4.1.29.3.
+                // Defaults (RFC 9559, sections 5.1.4.1.29.1 and 5.1.4.1.29.3).
                 (track.sample_rate_hz, track.channels) = (8000, 1);
                 for (id, value) in Children::of(value) {
                     match id {
@@ -162,7 +162,7 @@ mod tests {
     use crate::ebml::write::Writer;
 
     #[test]
-    fn reads_entries_and_leaves_out_numberless_ones() {
+    fn entries_without_number_are_left_out() {
         let mut writer = Writer::new();
         writer.master(ids::TRACK_ENTRY, |w| w.uint(ids::TRACK_TYPE, 1));
         writer.master(ids::TRACK_ENTRY, |w| {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_sampling_frequencies_are_unknown() {
+    fn invalid_sampling_frequencies_are_unknown() {
         for value in [f64::NAN, f64::INFINITY, -1.0, 1e300] {
             assert_eq!(hertz(&value.to_be_bytes()), 0, "{value}");
         }

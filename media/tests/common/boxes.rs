@@ -1,4 +1,4 @@
-//! Boxes of MP4 files: finding, making and changing them.
+//! Finding, encoding and changing boxes of MP4 files.
 
 /// A box in a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Found {
     pub end: usize,
 }
 
-/// The boxes that fill `bytes[from..to]`.
+/// Returns the boxes in `bytes[from..to]`.
 #[track_caller]
 fn siblings(bytes: &[u8], from: usize, to: usize) -> Vec<Found> {
     let (mut at, mut boxes) = (from, Vec::new());
@@ -35,19 +35,19 @@ fn siblings(bytes: &[u8], from: usize, to: usize) -> Vec<Found> {
     boxes
 }
 
-/// The boxes on the top level of a file.
+/// Returns the top-level boxes of a file.
 #[track_caller]
 pub fn walk(file: &[u8]) -> Vec<Found> {
     siblings(file, 0, file.len())
 }
 
-/// The boxes in a box.
+/// Returns the children of a box.
 #[track_caller]
 pub fn children(file: &[u8], parent: &Found) -> Vec<Found> {
     siblings(file, parent.payload, parent.end)
 }
 
-/// The first box at a path.
+/// Returns the first box at a path.
 #[track_caller]
 pub fn find(file: &[u8], path: &[[u8; 4]]) -> Option<Found> {
     let mut boxes = walk(file);
@@ -64,13 +64,13 @@ pub fn find(file: &[u8], path: &[[u8; 4]]) -> Option<Found> {
     found
 }
 
-/// A box of a kind with a payload.
+/// Encodes a box.
 pub fn boxed(kind: &[u8; 4], payload: &[u8]) -> Vec<u8> {
     let size = u32::try_from(payload.len() + 8).expect("small");
     [&size.to_be_bytes()[..], kind, payload].concat()
 }
 
-/// A box as one whose size has 64 bits.
+/// Converts a box to one with a 64-bit size.
 pub fn long(bytes: &[u8]) -> Vec<u8> {
     let size = bytes.len() as u64 + 8;
     [
@@ -82,7 +82,7 @@ pub fn long(bytes: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// Big-endian words.
+/// Encodes big-endian 32-bit words.
 pub fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_be_bytes()).collect()
 }
@@ -94,12 +94,12 @@ pub fn add(bytes: &mut [u8], at: usize, more: usize) {
     bytes[at..at + 4].copy_from_slice(&word.to_be_bytes());
 }
 
-/// Makes the box at `start` say that it is longer.
+/// Increases the declared size of the box at `start`.
 pub fn grow(bytes: &mut [u8], start: usize, more: usize) {
     add(bytes, start, more);
 }
 
-/// Makes every box on a path say that it is longer.
+/// Increases the declared sizes of all boxes on a path.
 #[track_caller]
 pub fn grow_path(bytes: &mut [u8], path: &[[u8; 4]], more: usize) {
     let starts: Vec<_> = (1..=path.len())
@@ -110,7 +110,7 @@ pub fn grow_path(bytes: &mut [u8], path: &[[u8; 4]], more: usize) {
     }
 }
 
-/// Sets the count of a table in place to 0; it stands `skip` bytes behind version and flags.
+/// Sets the entry count of a table to 0; the count is `skip` bytes behind version and flags.
 pub fn empty_table(bytes: &mut [u8], kind: &[u8; 4], skip: usize) {
     let at = bytes.windows(4).position(|at| at == kind).expect("a table") + 8 + skip;
     bytes[at..at + 4].fill(0);

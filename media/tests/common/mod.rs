@@ -1,4 +1,4 @@
-//! What the suites share: a stored file in memory, and the fixtures.
+//! Shared by the suites: a stored file in memory, and the fixtures.
 #![allow(dead_code, unreachable_pub, reason = "no suite uses all of it")]
 
 pub mod boxes;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Unplayable};
 
-/// Real recordings: see `tests/data/README.md` for how each was made.
+/// Real recordings; `tests/data/README.md` says how each was made.
 pub const FIXTURES: &[&str] = &[
     "chromium-vp8.webm",
     "chromium-vp9-opus.webm",
@@ -24,7 +24,7 @@ pub const FIXTURES: &[&str] = &[
     "mkvmerge-finished.mkv",
 ];
 
-/// The same for MP4.
+/// Real MP4 recordings.
 pub const MP4_FIXTURES: &[&str] = &[
     "chromium-mp4.mp4",
     "chromium-avc1-mp4.mp4",
@@ -44,7 +44,7 @@ pub fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A stored file: head room, stream, and what the indexer does to them.
+/// A stored file: head room and stream, with patches applied.
 pub struct Stored {
     pub bytes: Vec<u8>,
 }
@@ -60,7 +60,7 @@ impl Stored {
         &self.bytes[head_room()..]
     }
 
-    /// Stores and indexes a stream in the given chunks; returns the indexer and every live patch.
+    /// Stores and indexes a stream in the given chunks; returns the indexer and every patch before the end.
     pub fn receive<'a>(
         &mut self,
         options: Options,
@@ -95,7 +95,7 @@ impl Stored {
 }
 
 impl Stored {
-    /// Checks that every byte that was received is in the finished file or named.
+    /// Checks that every received byte is in the finished file or listed.
     #[track_caller]
     fn check_accounting(&self, finish: &Finish) {
         let mut next = finish.keep - HEAD_ROOM;

@@ -1,11 +1,11 @@
-//! An EBML reader of its own, as strict as the indexer is lenient: nothing may be torn or out of place.
+//! A strict, independent EBML reader: no element may be torn or misplaced.
 
 const VOID: u32 = 0xEC;
 const EBML: u32 = 0x1A45_DFA3;
 const SEGMENT: u32 = 0x1853_8067;
 const CLUSTER: u32 = 0x1F43_B675;
 const CLUSTER_ID: [u8; 4] = CLUSTER.to_be_bytes();
-/// What is looked into, with its parent. Not block groups and tracks: damage in there is the sender's and stays.
+/// Master elements that are descended into, with their parents. Damage inside block groups and tracks is the sender's.
 const MASTERS: [(u32, u32); 7] = [
     (0, SEGMENT),
     (SEGMENT, CLUSTER),
@@ -16,7 +16,7 @@ const MASTERS: [(u32, u32); 7] = [
     (0xBB, 0xB7),
 ];
 
-/// One element, as it stands in the file.
+/// An element of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element {
     pub id: u32,
@@ -26,11 +26,11 @@ pub struct Element {
     pub depth: usize,
 }
 
-/// All elements of a file, masters before their children.
+/// Returns all elements of a file, masters before their children.
 ///
 /// # Panics
 ///
-/// When an element is torn, overlaps the end of its parent, or is malformed.
+/// If an element is torn, malformed or extends beyond its parent.
 #[track_caller]
 pub fn walk(file: &[u8]) -> Vec<Element> {
     let mut elements = Vec::new();
@@ -40,7 +40,7 @@ pub fn walk(file: &[u8]) -> Vec<Element> {
     elements
 }
 
-/// Reads siblings from `at` to `end`; those of an unknown-size parent end where a level-1 element begins.
+/// Reads siblings from `at` to `end`; those of a parent of unknown size end at a level-1 element.
 #[track_caller]
 fn siblings(
     file: &[u8],
@@ -53,7 +53,7 @@ fn siblings(
 ) -> usize {
     while at < end {
         if parent == SEGMENT && file[at] < 0x10 && file[at + 1..].starts_with(&CLUSTER_ID) {
-            // A single byte of rubbish: no Void is that short.
+            // A single damaged byte, which no Void can hide.
             at += 1;
         }
         let (id, id_width) = vint(&file[at..], true);
@@ -100,7 +100,7 @@ fn siblings(
     at
 }
 
-/// A variable-size integer, with or without its marker, and its width.
+/// Reads a variable-size integer, with or without its marker; returns value and width.
 #[track_caller]
 fn vint(bytes: &[u8], marker: bool) -> (u64, usize) {
     let width = bytes[0].leading_zeros() as usize + 1;
@@ -122,7 +122,7 @@ fn vint(bytes: &[u8], marker: bool) -> (u64, usize) {
     )
 }
 
-/// The elements with an id, without those in a Void.
+/// Returns the elements with an id, except those inside a Void.
 pub fn with_id(elements: &[Element], id: u32) -> Vec<&Element> {
     elements
         .iter()
@@ -130,7 +130,7 @@ pub fn with_id(elements: &[Element], id: u32) -> Vec<&Element> {
         .collect()
 }
 
-/// Checks a finished file: whole elements only, one index, and every entry of it points at a cluster and block.
+/// Checks a finished file: complete elements only, one index, and every entry points at a cluster and block.
 #[track_caller]
 pub fn check_finished(file: &[u8]) {
     if &file[4..8] == b"ftyp" {
@@ -146,8 +146,7 @@ pub fn check_finished(file: &[u8]) {
             .iter()
             .fold(0, |n, &byte| n << 8 | usize::from(byte))
     };
-    // Everything the SeekHead names is there.
-    // Damage may look like one elsewhere.
+    // Every entry of the SeekHead is valid. Damage elsewhere may look like a SeekHead.
     let head = with_id(&elements, 0x114D_9B74)[0];
     for seek in with_id(&elements, 0x4DBB)
         .into_iter()
@@ -183,7 +182,7 @@ pub fn check_finished(file: &[u8]) {
     }
 }
 
-/// Checks a finished MP4: three boxes and nothing else.
+/// Checks a finished MP4: exactly three top-level boxes.
 #[track_caller]
 fn check_boxes(file: &[u8]) {
     let (mut at, mut kinds) = (0, Vec::new());

@@ -34,7 +34,7 @@ pub(super) enum State {
 
 impl State {
     pub(super) fn of(report: &Report) -> Self {
-        if report.damage.count > 0 || report.missing_bytes > 0 || report.goes_on {
+        if report.damage.count > 0 || report.missing_bytes > 0 || report.data_behind_end {
             Self::Damaged
         } else if report.indexed && report.torn_bytes == 0 {
             Self::Finished
@@ -163,7 +163,7 @@ impl Facts {
             sample_rate_hz: some(track.sample_rate_hz),
             channels: some(track.channels),
         });
-        let pace = &report.pace;
+        let stats = &report.frame_stats;
         let damage = &report.damage;
         Self {
             container: report.container.map(|container| container.extension()),
@@ -172,12 +172,12 @@ impl Facts {
             duration_ms: report.duration_ms,
             front_matter_bytes: report.front_matter_bytes,
             tracks: tracks.collect(),
-            frames: pace.frames,
-            keyframes: pace.keyframes,
-            keyframe_distance_ms: pace.keyframe_distance_ms,
-            longest_keyframe_distance_ms: pace.longest_keyframe_distance_ms,
-            gap_count: pace.gap_count,
-            gaps_ms: pace.gaps_ms.clone(),
+            frames: stats.frames,
+            keyframes: stats.keyframes,
+            keyframe_distance_ms: stats.keyframe_distance_ms,
+            longest_keyframe_distance_ms: stats.longest_keyframe_distance_ms,
+            gap_count: stats.gap_count,
+            gaps_ms: stats.gaps_ms.clone(),
             damaged_count: damage.count,
             damaged_bytes: damage.bytes,
             damaged_ranges: (damage.ranges.iter())

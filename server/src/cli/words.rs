@@ -23,36 +23,36 @@ pub(super) fn contents(report: &Report) -> String {
     for one in &report.tracks {
         let _ = writeln!(text, "  Track {}: {}.", one.number, track(one));
     }
-    let pace = &report.pace;
-    if pace.frames > 0 {
+    let stats = &report.frame_stats;
+    if stats.frames > 0 {
         let _ = write!(
             text,
             "The main track has {}, {} of them {}",
-            count(pace.frames, "frame"),
-            grouped(pace.keyframes),
-            if pace.keyframes == 1 {
+            count(stats.frames, "frame"),
+            grouped(stats.keyframes),
+            if stats.keyframes == 1 {
                 "a keyframe"
             } else {
                 "keyframes"
             }
         );
         let video = |track: &Track| track.kind == TrackKind::Video;
-        if pace.keyframes > 1 && report.tracks.iter().any(video) {
+        if stats.keyframes > 1 && report.tracks.iter().any(video) {
             let _ = write!(
                 text,
                 ", {} apart on the average and {} at most",
-                duration(pace.keyframe_distance_ms),
-                duration(pace.longest_keyframe_distance_ms)
+                duration(stats.keyframe_distance_ms),
+                duration(stats.longest_keyframe_distance_ms)
             );
         }
         text += ".\n";
     }
-    if pace.gap_count > 0 {
-        let times = pace.gaps_ms.iter().map(|&(from, to)| from..to);
+    if stats.gap_count > 0 {
+        let times = stats.gaps_ms.iter().map(|&(from, to)| from..to);
         let _ = writeln!(
             text,
             "Two seconds or more without a frame: {}.",
-            ranges(times, pace.gap_count, duration)
+            ranges(times, stats.gap_count, duration)
         );
     }
     text
@@ -73,7 +73,7 @@ pub(super) fn flaws(report: &Report) -> String {
             count(damage.count, "place"),
         );
     }
-    if report.goes_on {
+    if report.data_behind_end {
         text += "It goes on behind its own end, where players may stop.\n";
     }
     if report.torn_bytes > 0 {

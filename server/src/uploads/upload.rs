@@ -138,7 +138,7 @@ impl Growing {
         }
         let settled = match &self.indexer {
             Some(indexer) => Settled {
-                length: indexer.settled(),
+                length: indexer.immutable_prefix(),
                 extension: self.format(),
             },
             // Of a piece nothing is cut off or patched.

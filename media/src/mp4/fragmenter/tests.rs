@@ -1,4 +1,4 @@
-//! What is cut into fragments is read back by the indexer.
+//! Fragments read back by the indexer.
 
 use proptest::prelude::*;
 
@@ -32,7 +32,7 @@ fn frame(ms: i64, keyframe: bool) -> EncodedFrame {
     }
 }
 
-/// The fragments of these frames.
+/// Cuts frames into fragments.
 fn fragments(frames: impl IntoIterator<Item = EncodedFrame>) -> Vec<Vec<u8>> {
     let mut fragmenter = Fragmenter::new(HALF);
     let mut out: Vec<_> = frames
@@ -45,12 +45,12 @@ fn fragments(frames: impl IntoIterator<Item = EncodedFrame>) -> Vec<Vec<u8>> {
 
 fn indexed(fragments: &[Vec<u8>]) -> Indexer {
     let mut indexer = Indexer::new();
-    indexer.push(&Fragmenter::new(HALF).front(&track()));
+    indexer.push(&Fragmenter::new(HALF).init_segment(&track()));
     fragments.iter().for_each(|bytes| indexer.push(bytes));
     indexer
 }
 
-/// Time of the first sample, and the time that all take, in units.
+/// Time of the first sample and total duration, in the media timescale.
 fn span(fragment: &[u8]) -> (u64, u64) {
     let traf = find_path(fragment, &[*b"moof", *b"traf"]).unwrap();
     let mut tfdt = Reader(find(traf, *b"tfdt").unwrap());
@@ -69,7 +69,7 @@ fn span(fragment: &[u8]) -> (u64, u64) {
 }
 
 #[test]
-fn the_front_describes_the_track() {
+fn init_segment_describes_the_track() {
     let indexer = indexed(&[]);
     let [found] = indexer.tracks() else {
         panic!("one track")
@@ -82,8 +82,8 @@ fn the_front_describes_the_track() {
 }
 
 #[test]
-fn times_are_real_and_count_from_the_first_keyframe() {
-    // The first can be decoded by nobody; then 40 ms, a hole of 1 s, 40 ms.
+fn times_count_from_the_first_keyframe() {
+    // The first frame cannot be decoded. Then 40 ms, a gap of 1 s, 40 ms.
     let times = [
         (5000, false),
         (5040, true),
@@ -92,13 +92,13 @@ fn times_are_real_and_count_from_the_first_keyframe() {
         (6120, false),
     ];
     let indexer = indexed(&fragments(times.map(|(ms, key)| frame(ms, key))));
-    let pace = indexer.report().pace;
-    assert_eq!((pace.frames, pace.keyframes), (4, 1));
+    let frame_stats = indexer.report().frame_stats;
+    assert_eq!((frame_stats.frames, frame_stats.keyframes), (4, 1));
     assert_eq!(indexer.duration_ms(), 40 + 1000 + 40 + 40);
 }
 
 #[test]
-fn a_keyframe_begins_a_fragment() {
+fn keyframe_starts_a_fragment() {
     let out = fragments(
         [(0, true), (40, false), (80, true), (120, false)].map(|(ms, key)| frame(ms, key)),
     );
@@ -107,7 +107,7 @@ fn a_keyframe_begins_a_fragment() {
 }
 
 #[test]
-fn what_has_a_duration_can_be_flushed() {
+fn frames_with_known_duration_can_be_flushed() {
     let mut fragmenter = Fragmenter::new(HALF);
     assert_eq!(fragmenter.push(frame(0, true)), None);
     assert_eq!(fragmenter.flush(), None, "nobody knows how long it lasts");
@@ -118,8 +118,8 @@ fn what_has_a_duration_can_be_flushed() {
 }
 
 #[test]
-fn frames_that_are_shown_in_another_order_keep_it() {
-    // As an encoder with B-frames gives them: shown at 0, 120, 40, 80.
+fn presentation_order_is_kept() {
+    // From an encoder with B-frames: shown at 0, 120, 40, 80.
     let shown = [80, 200, 120, 160];
     let frames = (0..).zip(shown).map(|(n, ms)| EncodedFrame {
         pts_ns: ms * MS,
@@ -160,7 +160,7 @@ fn any_frames() -> impl Strategy<Value = Vec<EncodedFrame>> {
 
 proptest! {
     #[test]
-    fn nothing_is_lost_and_no_fragment_is_long(mut frames in any_frames()) {
+    fn all_frames_are_written_in_short_fragments(mut frames in any_frames()) {
         frames[0].keyframe = true;
         let keyframes = frames.iter().filter(|frame| frame.keyframe).count();
         let out = fragments(frames.clone());
@@ -177,12 +177,12 @@ proptest! {
             end = begin + lasts;
             let traf = find_path(bytes, &[*b"moof", *b"traf", *b"trun"]).unwrap();
             let samples = u32::from_be_bytes(traf[4..8].try_into().unwrap());
-            // The last may last longer than it was expected to.
+            // The last frame may last longer than estimated.
             prop_assert!(samples <= 2 || lasts <= 45_000 + 4000 * 90, "{samples} samples in {lasts}");
         }
         let indexer = indexed(&out);
-        let pace = indexer.report().pace;
-        prop_assert_eq!((pace.frames, pace.keyframes), (frames.len() as u64, keyframes as u64));
+        let frame_stats = indexer.report().frame_stats;
+        prop_assert_eq!((frame_stats.frames, frame_stats.keyframes), (frames.len() as u64, keyframes as u64));
         let finish = indexer.finish().unwrap();
         prop_assert_eq!(finish.keyframes, keyframes);
     }

@@ -1,4 +1,4 @@
-//! Patches on their way out.
+//! Queue of patches.
 
 use std::collections::VecDeque;
 
@@ -9,42 +9,44 @@ use crate::ebml::{
 };
 use crate::stored::HEAD_ROOM;
 
-/// Patches that may wait: hostile input makes one for every dozen bytes, and a caller may push a lot at once.
+/// Most patches in the queue. Hostile input causes one for every dozen bytes, and a caller may push many bytes at a
+/// time.
 const LIMIT: usize = 4096;
 
 /// A bounded queue of [`Patch`]es, addressed by stream offset.
 #[derive(Debug, Default)]
-pub(super) struct Patches {
+pub(super) struct PatchQueue {
     queue: VecDeque<Patch>,
 }
 
-impl Patches {
-    /// The next one to apply.
+impl PatchQueue {
+    /// Removes the next patch.
     pub(super) fn pop(&mut self) -> Option<Patch> {
         self.queue.pop_front()
     }
 
-    /// The next head to apply, in front of all other patches.
+    /// Removes the next head; heads precede all other patches.
     pub(super) fn pop_head(&mut self) -> Option<Patch> {
         let at = self.queue.iter().position(|patch| patch.position == 0)?;
         self.queue.remove(at)
     }
 
-    /// Queues our head.
+    /// Queues a head.
     pub(super) fn head(&mut self, bytes: Vec<u8>) {
-        // There are two of them in a recording at most: never refused.
+        // Not limited: a recording has at most two heads.
         self.queue.push_back(Patch { position: 0, bytes });
     }
 
-    /// Turns `from..to` into one Void element. `false`: not possible, the bytes stay as they are.
+    /// Turns `from..to` into one Void element. Returns `false` if that is impossible, and leaves the bytes as they
+    /// are.
     pub(super) fn void(&mut self, from: u64, to: u64) -> bool {
         to.checked_sub(from)
             .and_then(void_header)
             .is_some_and(|bytes| self.push(from, bytes))
     }
 
-    /// Turns `from..to` into one Void element whose size takes `width` bytes and whose payload begins with `mark`.
-    /// `false`: not possible, the bytes stay as they are.
+    /// Turns `from..to` into one Void element whose size is `width` bytes wide and whose payload begins with `mark`.
+    /// Returns `false` if that is impossible, and leaves the bytes as they are.
     pub(super) fn wide_void(&mut self, from: u64, to: u64, width: usize, mark: &[u8]) -> bool {
         let header = to
             .checked_sub(from)
@@ -56,8 +58,8 @@ impl Patches {
         })
     }
 
-    /// Writes `size` into the `width` bytes of the size at `at`, or "unknown" when it does not fit.
-    /// `false`: the size is not known in the file.
+    /// Patches the `width` bytes wide size at `at` to `size`, or to "unknown" if it does not fit. Returns whether the
+    /// size is known in the stored file.
     pub(super) fn size(&mut self, at: u64, width: u8, size: u64) -> bool {
         let width = usize::from(width);
         match vint::sized(size, width) {
@@ -69,7 +71,7 @@ impl Patches {
         }
     }
 
-    /// Queues bytes at a stream offset; `false` when the queue is full.
+    /// Queues a patch at a stream offset; returns `false` if the queue is full.
     pub(super) fn push(&mut self, offset: u64, bytes: Vec<u8>) -> bool {
         let room = self.queue.len() < LIMIT;
         if room {
@@ -81,7 +83,7 @@ impl Patches {
         room
     }
 
-    /// What was not fetched and still matters in a stored file cut to `keep` bytes, without its head.
+    /// Returns the remaining patches that lie in the first `keep` bytes of the stored file, except heads.
     pub(super) fn into_rest(self, keep: u64) -> Vec<Patch> {
         let fits = |patch: &Patch| patch.position.saturating_add(patch.bytes.len() as u64) <= keep;
         self.queue
@@ -96,16 +98,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounded() {
-        let mut patches = Patches::default();
+    fn queue_is_bounded() {
+        let mut patches = PatchQueue::default();
         let accepted = (0..10_000).filter(|&n| patches.size(n, 8, 0)).count();
         assert_eq!(accepted, LIMIT);
         assert_eq!(patches.into_rest(HEAD_ROOM + 108).len(), 101);
     }
 
     #[test]
-    fn a_size_that_does_not_fit_becomes_unknown() {
-        let mut patches = Patches::default();
+    fn size_that_does_not_fit_becomes_unknown() {
+        let mut patches = PatchQueue::default();
         assert!(!patches.size(4, 1, 127));
         assert_eq!(
             patches.pop(),

@@ -1,55 +1,54 @@
-//! Sample tables of one track, as they go into a finished file.
+//! Sample tables of one track, as written to a finished file.
 
 use super::boxes::write_full;
-use super::runs::{Runs, push_varint, take_varint, unzigzag, zigzag};
-use crate::rhythm::Rhythm;
+use super::run_length::{RunLengthList, push_varint, take_varint, unzigzag, zigzag};
+use crate::frame_stats::FrameTimes;
 
-/// One sample.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
     pub(super) size: u32,
-    /// In units of the track's timescale.
+    /// Duration in the media timescale.
     pub(super) duration: u32,
-    /// Presentation less decoding time.
+    /// Composition offset: presentation time minus decoding time.
     pub(super) offset: i32,
     pub(super) sync: bool,
 }
 
 /// Growing sample tables of one track (ISO/IEC 14496-12, sections 8.6 and 8.7), run-length encoded.
 #[derive(Debug)]
-pub(super) struct Samples {
+pub(super) struct SampleTable {
     count: u64,
-    /// Whether the tables were dropped: only times are kept.
+    /// Whether the tables were dropped, so that only times are kept.
     tableless: bool,
-    pub(super) rhythm: Rhythm,
-    sizes: Runs,
-    durations: Runs,
+    pub(super) frame_times: FrameTimes,
+    sizes: RunLengthList,
+    durations: RunLengthList,
     /// Composition offsets, zigzag encoded.
-    offsets: Runs,
+    offsets: RunLengthList,
     has_offsets: bool,
-    /// 1 for a sample that decoding can start at.
-    sync: Runs,
+    /// 1 for sync samples, 0 for others.
+    sync: RunLengthList,
     sync_count: u64,
     chunks: Chunks,
-    /// Decoding time of the first sample, and the end of the last.
+    /// Decoding time of the first sample, and end of the last.
     first: Option<u64>,
     end: u64,
-    /// Presentation time at which the sample that is shown last ends.
+    /// Latest end of a sample in presentation time.
     shown_end: u64,
 }
 
-impl Samples {
-    /// No samples, in a track with so many units to a second.
+impl SampleTable {
+    /// Creates empty tables for a track with a timescale in units per second.
     pub(super) fn new(timescale: u32) -> Self {
         Self {
             count: 0,
             tableless: false,
-            rhythm: Rhythm::new(u64::from(timescale)),
-            sizes: Runs::default(),
-            durations: Runs::default(),
-            offsets: Runs::default(),
+            frame_times: FrameTimes::new(u64::from(timescale)),
+            sizes: RunLengthList::default(),
+            durations: RunLengthList::default(),
+            offsets: RunLengthList::default(),
             has_offsets: false,
-            sync: Runs::default(),
+            sync: RunLengthList::default(),
             sync_count: 0,
             chunks: Chunks::default(),
             first: None,
@@ -62,25 +61,25 @@ impl Samples {
         self.count
     }
 
-    /// Frees the tables and keeps only times from now on.
+    /// Drops the tables; from now on only times are kept.
     pub(super) fn drop_tables(&mut self) {
         self.tableless = true;
-        self.sizes = Runs::default();
-        self.durations = Runs::default();
-        self.offsets = Runs::default();
-        self.sync = Runs::default();
+        self.sizes = RunLengthList::default();
+        self.durations = RunLengthList::default();
+        self.offsets = RunLengthList::default();
+        self.sync = RunLengthList::default();
         self.sync_count = 0;
         self.chunks = Chunks::default();
     }
 
-    /// Bytes that the tables hold on the heap.
+    /// Heap size.
     pub(super) fn memory_bytes(&self) -> u64 {
         let columns = [&self.sizes, &self.durations, &self.offsets, &self.sync];
         let columns: usize = columns.iter().map(|column| column.memory_bytes()).sum();
         (columns + self.chunks.closed.capacity()) as u64
     }
 
-    /// Bytes that [`write`](Self::write) writes at most.
+    /// Upper bound for the bytes that [`write`](Self::write) writes.
     pub(super) fn written_bytes(&self) -> u64 {
         if self.tableless {
             return 0;
@@ -98,7 +97,7 @@ impl Samples {
         bytes + (8 + 12) * u64::from(self.chunks.len())
     }
 
-    /// Size of all samples, where they have the same. A constant size of 0 would announce a table.
+    /// Size that all samples share. Never 0, because `stsz` with a size of 0 is followed by a table.
     fn constant_size(&self) -> Option<u32> {
         let mut sizes = self.sizes.iter();
         let (_, size) = sizes.next().filter(|_| self.sizes.len() == 1)?;
@@ -119,33 +118,32 @@ impl Samples {
         self.end
     }
 
-    /// Presentation time at which the sample that is shown last ends. Samples that are shown in another order than
-    /// they are decoded in end later than [`end`](Self::end).
+    /// Latest end of a sample in presentation time. With B-frames this is later than [`end`](Self::end).
     pub(super) fn shown_end(&self) -> u64 {
         self.shown_end
     }
 
-    /// The next samples begin at `time`, unless that is in the past.
+    /// Sets the decoding time of the next samples. Times in the past are ignored.
     pub(super) fn seek(&mut self, time: u64) {
         if self.first.is_none() {
             (self.first, self.end) = (Some(time), time);
         } else if let Ok(gap) = u32::try_from(time.saturating_sub(self.end))
             && gap > 0
         {
-            // Tables know no gaps: the last sample before it lasts longer.
+            // `stts` cannot represent gaps, so the last sample is prolonged.
             self.durations.raise_last(gap);
             self.end = time;
         }
     }
 
-    /// The next samples lie at `offset` in the stream and are of that sample description.
+    /// Starts a chunk at stream offset `offset`, with a sample description index.
     pub(super) fn begin_chunk(&mut self, offset: u64, description: u32) {
         if !self.tableless {
             self.chunks.begin(offset, description);
         }
     }
 
-    /// Adds `count` samples that are all alike.
+    /// Adds `count` identical samples.
     pub(super) fn add(&mut self, sample: Sample, count: u32) {
         if count == 0 {
             return;
@@ -153,7 +151,7 @@ impl Samples {
         self.count = self.count.saturating_add(count.into());
         self.first.get_or_insert(0);
         let duration = u64::from(sample.duration);
-        self.rhythm.run(self.end, duration, count, sample.sync);
+        self.frame_times.run(self.end, duration, count, sample.sync);
         self.end = self.end.saturating_add(duration * u64::from(count));
         let shown_end = self.end.saturating_add_signed(sample.offset.into());
         self.shown_end = self.shown_end.max(shown_end);
@@ -172,7 +170,7 @@ impl Samples {
         self.chunks.add(sample.size, count);
     }
 
-    /// The tables behind `stsd`; `shift` is what lies in front of the stream in the file.
+    /// Writes the tables behind `stsd`, with all chunk offsets increased by `shift`.
     pub(super) fn write(&self, out: &mut Vec<u8>, shift: u64) {
         write_runs(out, *b"stts", &self.durations, |duration| duration);
         if self.has_offsets {
@@ -181,7 +179,7 @@ impl Samples {
                 let offset = unzigzag(offset.into());
                 i32::try_from(offset).unwrap_or(0).cast_unsigned()
             });
-            // Version 1: signed.
+            // Version 1: signed composition offsets.
             out[start + 8] = 1;
         }
         if self.sync_count != self.count {
@@ -240,23 +238,23 @@ impl Samples {
     }
 }
 
-/// Samples that lie behind each other.
+/// Contiguous samples with the same sample description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Chunk {
-    /// Stream offset of the first.
+    /// Stream offset of the first sample.
     offset: u64,
-    /// Stream offset behind the last.
+    /// Stream offset behind the last sample.
     end: u64,
     count: u32,
     description: u32,
 }
 
-/// Growing list of chunks: some 4 bytes each, as every chunk lies shortly behind the one before.
+/// Growing list of chunks, delta encoded: about 4 bytes each, as chunks follow each other closely.
 #[derive(Debug, Default)]
 struct Chunks {
     closed: Vec<u8>,
     closed_count: u32,
-    /// End and description of the last closed chunk.
+    /// End and sample description index of the last closed chunk.
     last: (u64, u32),
     open: Option<Chunk>,
 }
@@ -329,7 +327,7 @@ impl Chunks {
     }
 }
 
-fn write_runs(out: &mut Vec<u8>, kind: [u8; 4], runs: &Runs, word: fn(u32) -> u32) {
+fn write_runs(out: &mut Vec<u8>, kind: [u8; 4], runs: &RunLengthList, word: fn(u32) -> u32) {
     write_full(out, kind, |out| {
         put(out, runs.len().into());
         for (count, value) in runs.iter() {
@@ -339,7 +337,7 @@ fn write_runs(out: &mut Vec<u8>, kind: [u8; 4], runs: &Runs, word: fn(u32) -> u3
     });
 }
 
-/// Appends a number in 32 bits.
+/// Appends a 32-bit integer; saturates.
 fn put(out: &mut Vec<u8>, number: u64) {
     out.extend(u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
 }
@@ -357,7 +355,7 @@ mod tests {
 
     #[test]
     fn gap_prolongs_last_sample() {
-        let mut samples = Samples::new(1000);
+        let mut samples = SampleTable::new(1000);
         samples.seek(100);
         samples.begin_chunk(0, 1);
         samples.add(SAMPLE, 3);
@@ -400,7 +398,7 @@ mod tests {
     #[test]
     fn written_bytes_bound_what_is_written() {
         for steps in [1, 2, 3, 50] {
-            let mut samples = Samples::new(1000);
+            let mut samples = SampleTable::new(1000);
             for n in 0..500u32 {
                 if n % 7 == 0 {
                     samples.begin_chunk(u64::from(n) * (1 << 30), 1 + n % 2);
@@ -421,8 +419,8 @@ mod tests {
     }
 
     #[test]
-    fn samples_that_are_alike_take_no_memory() {
-        let mut samples = Samples::new(1000);
+    fn identical_samples_take_no_heap_memory() {
+        let mut samples = SampleTable::new(1000);
         samples.begin_chunk(0, 1);
         samples.add(SAMPLE, u32::MAX / 2);
         assert!(samples.memory_bytes() + samples.written_bytes() < 1000);

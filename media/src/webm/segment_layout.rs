@@ -1,11 +1,11 @@
-//! What of the stream stays visible in the stored file, and how the rest is hidden.
+//! The sender's level-1 elements in the stored file: visible, hidden or cut off.
 
 use super::cluster::Cluster;
-use super::further::SHORTEST_HEAD;
 use super::head::Head;
 use super::info::{DocType, Info};
-use super::patches::Patches;
-use super::placement::NOTE;
+use super::next_document::SHORTEST_DOCUMENT_HEAD;
+use super::patch_queue::PatchQueue;
+use super::timestamp_shift::MARKER_SIZE;
 use crate::ebml::{
     ids,
     vint::{self, Parsed},
@@ -15,95 +15,93 @@ use crate::indexer::Options;
 use crate::report::{LeftOut, LeftOutReason};
 use crate::stored::HEAD_ROOM;
 
-/// Level-1 elements worth an entry in the SeekHead, besides Info and Cues.
-const SOUGHT: [u32; 4] = [ids::TRACKS, ids::CHAPTERS, ids::TAGS, ids::ATTACHMENTS];
-/// The most that is appended to make a cluster whole. A larger one stays torn; players cope.
+/// Level-1 elements that get an entry in our SeekHead, besides Info and Cues.
+const SEEK_HEAD_IDS: [u32; 4] = [ids::TRACKS, ids::CHAPTERS, ids::TAGS, ids::ATTACHMENTS];
+/// Longest Void that completes a torn cluster. A longer one is not written; players accept the torn cluster.
 const FILLER_LIMIT: u64 = 1 << 20;
-/// Bytes of Info's id, which [`Layout::hide_info`] writes over.
+/// Size of the id of Info, which [`SegmentLayout::hide_info`] overwrites.
 const INFO_ID_WIDTH: u64 = 4;
 
-/// The sender's elements on level 1: kept, hidden, or cut off at the end. All offsets are in the stream.
+/// State of the sender's level-1 elements. All offsets are in the stream.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct SegmentLayout {
     options: Options,
-    pub(super) patches: Patches,
-    /// First of each of [`SOUGHT`]: id and offset.
-    sought: Vec<(u32, u64)>,
+    pub(super) patches: PatchQueue,
+    /// First element of each of [`SEEK_HEAD_IDS`], as id and offset.
+    seek_entries: Vec<(u32, u64)>,
     first_kept: Option<u64>,
-    /// End of the last whole element that stays.
+    /// End of the last complete element that stays visible.
     keep: u64,
-    /// Why something behind `keep` must be hidden if another kept element follows. At the end, what may be of use to
-    /// a person is hidden as well; the rest is cut off.
-    unwanted: Option<LeftOutReason>,
+    /// Reason for hiding the bytes behind `keep` if another visible element follows. At the end of the stream, bytes
+    /// that may be part of a recording are hidden, others are cut off.
+    discarding: Option<LeftOutReason>,
     cluster_seen: bool,
-    /// Whether a player may trust the Segment's size: every cluster's size is known in the stored file, and
-    /// nothing broken is left in it.
-    regular: bool,
-    /// Hidden ranges: at most [`HIDDEN_LIMIT`].
+    /// Whether the Segment's size can be declared: every cluster has a known size and no damage is visible.
+    sizes_known: bool,
+    /// Hidden ranges, at most [`HIDDEN_LIMIT`].
     pub(super) hidden: Vec<LeftOut>,
-    /// Where the last cluster should end, where it ends earlier and its size cannot be changed.
+    /// Declared end of the last cluster, if it ends earlier and its size cannot be patched.
     incomplete: Option<u64>,
-    /// Upper bound of the settled length, once bytes behind it are patched though clusters are not.
-    frozen: Option<u64>,
+    /// Upper bound of the immutable prefix, once bytes behind it are patched in spite of [`Options::patch_clusters`].
+    frozen_prefix: Option<u64>,
 }
 
-/// Hidden ranges that are named.
+/// Most hidden ranges that are recorded.
 const HIDDEN_LIMIT: usize = 64;
-/// Bytes of the size of a Void over the head of a further recording: a width that no muxer pads to.
-pub(super) const JOINT_WIDTH: usize = 4;
+/// Width of the size of a Void over the head of a joined document; muxers do not pad to this width.
+pub(super) const HEAD_VOID_WIDTH: usize = 4;
 
-impl Layout {
+impl SegmentLayout {
     pub(super) fn new(options: Options) -> Self {
         Self {
             options,
-            patches: Patches::default(),
-            sought: Vec::new(),
+            patches: PatchQueue::default(),
+            seek_entries: Vec::new(),
             first_kept: None,
             keep: 0,
-            unwanted: None,
+            discarding: None,
             cluster_seen: false,
-            regular: true,
+            sizes_known: true,
             hidden: Vec::new(),
             incomplete: None,
-            frozen: None,
+            frozen_prefix: None,
         }
     }
 
-    /// Notes bytes that must not stay visible. The gravest reason counts.
-    pub(super) fn unwanted(&mut self, reason: LeftOutReason) {
-        self.unwanted = self.unwanted.max(Some(reason));
+    /// Marks the bytes behind the last visible element as unwanted. The most serious reason counts.
+    pub(super) fn discard(&mut self, reason: LeftOutReason) {
+        self.discarding = self.discarding.max(Some(reason));
     }
 
-    pub(super) fn unwanted_reason(&self) -> Option<LeftOutReason> {
-        self.unwanted
+    pub(super) fn discard_reason(&self) -> Option<LeftOutReason> {
+        self.discarding
     }
 
     pub(super) fn patches_clusters(&self) -> bool {
         self.options.patch_clusters
     }
 
-    /// From now on bytes are patched behind what is settled: no more of them become settled, where that would put
-    /// them out of reach.
-    pub(super) fn freeze(&mut self, settled: u64) {
+    /// Stops the growth of the immutable prefix at `prefix`, because bytes behind it will be patched.
+    pub(super) fn freeze(&mut self, prefix: u64) {
         if !self.options.patch_clusters {
-            self.frozen.get_or_insert(settled);
+            self.frozen_prefix.get_or_insert(prefix);
         }
     }
 
-    pub(super) fn frozen(&self) -> u64 {
-        self.frozen.unwrap_or(u64::MAX)
+    pub(super) fn frozen_prefix(&self) -> u64 {
+        self.frozen_prefix.unwrap_or(u64::MAX)
     }
 
-    /// Names a hidden range.
-    pub(super) fn note_hidden(&mut self, start: u64, end: u64, reason: LeftOutReason) {
-        // A range in front of a cluster that is not kept after all is replaced.
+    /// Records a hidden range.
+    pub(super) fn record_hidden(&mut self, start: u64, end: u64, reason: LeftOutReason) {
+        // Replaces a range in front of a cluster that is dropped.
         self.hidden.pop_if(|last| last.offset >= start);
         if self.hidden.len() < HIDDEN_LIMIT {
             self.hidden.extend(LeftOut::new(start..end, reason));
         }
     }
 
-    /// Forgets a last hidden range that is not kept; returns why it was hidden.
+    /// Removes a last hidden range that extends beyond `kept`; returns its reason.
     pub(super) fn cut_hidden(&mut self, kept: u64) -> Option<LeftOutReason> {
         let cut = self
             .hidden
@@ -111,53 +109,55 @@ impl Layout {
         cut.map(|cut| cut.reason)
     }
 
-    /// Hides everything from the last kept element up to `to`. `false`: it stays as it is.
+    /// Hides the bytes from the last visible element up to `to`. Returns `false` if they stay as they are.
     fn hide(&mut self, to: u64, reason: LeftOutReason) -> bool {
         let from = self.keep;
         let named = reason
             .void_width()
             .is_some_and(|width| self.patches.wide_void(from, to, width, &[]));
         if named {
-            self.note_hidden(from, to, reason);
+            self.record_hidden(from, to, reason);
             self.keep = to;
         }
         named || self.patches.void(from, to)
     }
 
-    /// Hides what is left at the end of the stream, where it may be of use to a person; else it is cut off.
+    /// Hides the bytes at the end of the stream if they may be part of a recording; otherwise they are cut off.
     pub(super) fn hide_tail(&mut self, end: u64) {
-        let reason = self.unwanted.filter(|reason| reason.void_width().is_some());
+        let reason = self
+            .discarding
+            .filter(|reason| reason.void_width().is_some());
         if let Some(reason) = reason.filter(|_| self.first_kept.is_some()) {
             self.hide(end, reason);
         }
     }
 
-    /// The first cluster of a further recording, whose own head begins at `from`, begins at `start`: the head is hidden.
-    /// Returns the place for a note in it; `None`: it stays as it is.
+    /// Hides the head of a joined document from `from` to its first cluster at `start`. Returns the offset for a shift
+    /// marker in the Void; `None` if the head stays as it is.
     pub(super) fn begin_joined(
         &mut self,
         from: u64,
         before: Option<LeftOutReason>,
         start: u64,
     ) -> Option<u64> {
-        if start.checked_sub(from)? < SHORTEST_HEAD {
+        if start.checked_sub(from)? < SHORTEST_DOCUMENT_HEAD {
             return None;
         }
-        self.regular &= self.incomplete.take().is_none();
+        self.sizes_known &= self.incomplete.take().is_none();
         if let Some(reason) = before.filter(|reason| reason.void_width().is_some()) {
             self.hide(from, reason);
         }
         let keep = self.keep;
         self.patches
-            .wide_void(keep, start, JOINT_WIDTH, &[0; NOTE])
+            .wide_void(keep, start, HEAD_VOID_WIDTH, &[0; MARKER_SIZE])
             .then(|| {
                 self.keep = start;
-                self.unwanted = None;
-                keep + 1 + JOINT_WIDTH as u64
+                self.discarding = None;
+                keep + 1 + HEAD_VOID_WIDTH as u64
             })
     }
 
-    /// Whether elements can still be placed before everything that is kept.
+    /// Whether no visible element has begun, so that elements can still be hidden by the head.
     pub(super) fn in_front(&self) -> bool {
         self.first_kept.is_none()
     }
@@ -166,42 +166,42 @@ impl Layout {
         self.cluster_seen
     }
 
-    /// An element that stays begins at `start`: what is unwanted before it is hidden.
+    /// Starts a visible element at `start` and hides unwanted bytes in front of it.
     pub(super) fn begin(&mut self, id: u32, start: u64) {
         if self.first_kept.is_none() {
             self.first_kept = Some(start);
-        } else if let Some(reason) = self.unwanted {
+        } else if let Some(reason) = self.discarding {
             let patchable =
-                self.options.patch_clusters || !self.cluster_seen || self.frozen.is_some();
+                self.options.patch_clusters || !self.cluster_seen || self.frozen_prefix.is_some();
             if !patchable && id != ids::CLUSTER {
-                // A second index in the file would lead players astray; mere Tags behind it are the lesser loss.
+                // A second index would mislead players; losing Tags behind it matters less.
                 return;
             }
             if patchable {
-                self.regular &= self.hide(start, reason);
+                self.sizes_known &= self.hide(start, reason);
             } else {
-                self.regular = false;
+                self.sizes_known = false;
                 if reason.void_width().is_some() {
-                    self.note_hidden(self.keep, start, reason);
+                    self.record_hidden(self.keep, start, reason);
                 }
             }
         }
-        self.regular &= self.incomplete.take().is_none();
-        self.unwanted = None;
+        self.sizes_known &= self.incomplete.take().is_none();
+        self.discarding = None;
         self.cluster_seen |= id == ids::CLUSTER;
-        if SOUGHT.contains(&id) && !self.sought.iter().any(|&(known, _)| known == id) {
-            self.sought.push((id, start));
+        if SEEK_HEAD_IDS.contains(&id) && !self.seek_entries.iter().any(|&(known, _)| known == id) {
+            self.seek_entries.push((id, start));
         }
     }
 
-    /// The element that began last has arrived as a whole.
+    /// Ends the visible element that began last.
     pub(super) fn end(&mut self, end: u64) {
-        if self.unwanted.is_none() {
+        if self.discarding.is_none() {
             self.keep = end;
         }
     }
 
-    /// A cluster has ended: its size is corrected where that is needed and possible.
+    /// Ends a cluster and corrects its size if necessary and possible.
     pub(super) fn end_cluster(&mut self, cluster: &Cluster) {
         self.end(cluster.end());
         if let Some(end) = cluster.hidden_end() {
@@ -210,12 +210,12 @@ impl Layout {
         if !self.options.patch_clusters && cluster.missing() > 0 {
             self.incomplete = cluster.declared_end();
         } else if let Some(size) = cluster.size_to_write() {
-            self.regular &= self.options.patch_clusters
+            self.sizes_known &= self.options.patch_clusters
                 && self.patches.size(cluster.size_at, cluster.size_width, size);
         }
     }
 
-    /// Returns what to append to make the last cluster whole, where its size cannot be changed: a Void that fills it.
+    /// Returns a Void that completes the last cluster, if its size cannot be patched.
     pub(super) fn fill_last(&mut self) -> Vec<u8> {
         let Some(end) = self.incomplete.take() else {
             return Vec::new();
@@ -224,7 +224,7 @@ impl Layout {
         let filler = (missing <= FILLER_LIMIT)
             .then(|| void_header(missing))
             .flatten();
-        self.regular &= filler.is_some();
+        self.sizes_known &= filler.is_some();
         let mut filler = filler.unwrap_or_default();
         if !filler.is_empty() {
             filler.resize(usize::try_from(missing).unwrap_or_default(), 0);
@@ -232,17 +232,17 @@ impl Layout {
         filler
     }
 
-    /// Makes the Info at `start..end` a Void, in a way that [`hidden_info`] recognises: the four bytes of its id
-    /// become a Void's id and a size of three bytes.
+    /// Turns the Info at `start..end` into a Void that [`hidden_info`] recognises: the four bytes of its id become the
+    /// id and the three-byte size of a Void.
     pub(super) fn hide_info(&mut self, start: u64, end: u64) {
         if let Some(size) = vint::sized(end - start - INFO_ID_WIDTH, 3) {
             let mut bytes = vec![0xEC];
             bytes.extend(size);
-            self.regular &= self.patches.push(start, bytes);
+            self.sizes_known &= self.patches.push(start, bytes);
         }
     }
 
-    /// Stream offset behind the last element that stays.
+    /// Stream offset behind the last visible element.
     pub(super) fn end_of_last(&self) -> u64 {
         self.keep
     }
@@ -252,11 +252,11 @@ impl Layout {
         HEAD_ROOM.saturating_add(self.keep)
     }
 
-    pub(super) fn is_regular(&self) -> bool {
-        self.regular
+    pub(super) fn are_sizes_known(&self) -> bool {
+        self.sizes_known
     }
 
-    /// Our head; `None` as long as there is nothing to put it in front of, or where the Cues do not fit in it.
+    /// Returns our head; `None` while no visible element has begun, or if the Cues do not fit.
     pub(super) fn head(
         &self,
         doc_type: &DocType,
@@ -265,7 +265,7 @@ impl Layout {
     ) -> Option<Vec<u8>> {
         let stored = |offset: u64| HEAD_ROOM.saturating_add(offset);
         let mut seek: Vec<_> = self
-            .sought
+            .seek_entries
             .iter()
             .filter(|&&(_, at)| at < self.keep)
             .map(|&(id, at)| (id, stored(at)))
@@ -290,17 +290,17 @@ impl Layout {
     }
 }
 
-/// Where the Cues are.
+/// Position of the Cues.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum CuesPlace<'a> {
-    /// In our head, in front of all clusters.
+    /// In our head.
     InFront(&'a [u8]),
-    /// At a position in the stored file.
+    /// At this position in the stored file.
     At(u64),
     Nowhere,
 }
 
-/// What only the end of a recording tells. Positions are in the stored file.
+/// Values that are known at the end of a recording. Positions are in the stored file.
 #[derive(Debug)]
 pub(super) struct End<'a> {
     pub(super) duration_ticks: f64,
@@ -308,8 +308,8 @@ pub(super) struct End<'a> {
     pub(super) segment_end: Option<u64>,
 }
 
-/// The Info that [`Layout::hide_info`] made a Void of, found when a stored stream is scanned again: the payload
-/// begins with the Info's own size, which covers exactly the rest.
+/// Parses the Info in a Void written by [`SegmentLayout::hide_info`]. The payload begins with the Info's own size,
+/// which covers exactly the rest.
 pub(super) fn hidden_info(payload: &[u8]) -> Option<Info> {
     let Parsed::Item(Some(size), taken) = vint::size(payload) else {
         return None;

@@ -1,20 +1,18 @@
-//! Run-length encoded columns of sample tables.
-
-/// Growing list of `u32` values in which equal neighbours share one run.
+/// Append-only list of `u32` values, run-length encoded.
 ///
-/// A closed run takes 1 to 10 bytes: the value shifted left by one as a varint; the lowest bit says that a count
+/// A closed run takes 1 to 10 bytes: the value shifted left by one as a varint, whose lowest bit says whether a count
 /// greater than 1 follows, also as a varint.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Runs {
+pub(super) struct RunLengthList {
     closed: Vec<u8>,
     closed_count: u32,
-    /// Open run; a count of 0 means that there is none.
+    /// Length of the open run; 0 if there is none.
     count: u32,
     value: u32,
 }
 
-impl Runs {
-    /// Appends `count` times the same value.
+impl RunLengthList {
+    /// Appends `value`, `count` times.
     pub(super) fn push(&mut self, value: u32, mut count: u32) {
         if count == 0 {
             return;
@@ -31,7 +29,7 @@ impl Runs {
         (self.value, self.count) = (value, count);
     }
 
-    /// Adds to the last value alone.
+    /// Increases the last value only.
     pub(super) fn raise_last(&mut self, more: u32) {
         let value = self.value.saturating_add(more);
         match self.count {
@@ -57,12 +55,11 @@ impl Runs {
         self.closed_count = self.closed_count.saturating_add(1);
     }
 
-    /// Number of runs.
     pub(super) fn len(&self) -> u32 {
         self.closed_count.saturating_add(u32::from(self.count > 0))
     }
 
-    /// The runs: count and value.
+    /// Iterates over the runs as count and value.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
         let mut rest = self.closed.as_slice();
         let closed = std::iter::from_fn(move || {
@@ -76,15 +73,15 @@ impl Runs {
         closed.chain((self.count > 0).then_some((self.count, self.value)))
     }
 
-    /// Bytes on the heap.
+    /// Heap size.
     pub(super) fn memory_bytes(&self) -> usize {
         self.closed.capacity()
     }
 }
 
-/// Appends a number in groups of seven bits, the lowest first.
+/// Appends an integer as LEB128: seven bits a byte, lowest first.
 pub(super) fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
-    // Doubling would waste half of a large table.
+    // Doubling the capacity would waste half of a large table.
     if bytes.capacity() - bytes.len() < 10 {
         bytes.reserve_exact(64 + bytes.len() / 8);
     }
@@ -95,7 +92,7 @@ pub(super) fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number.to_le_bytes()[0]);
 }
 
-/// Reads a number from the front; `None` at the end.
+/// Reads a LEB128 integer from the front; `None` at the end of `bytes`.
 pub(super) fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
@@ -109,12 +106,12 @@ pub(super) fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     Some(number)
 }
 
-/// Maps small negative and positive numbers to small unsigned ones.
+/// Maps signed integers of small magnitude to small unsigned ones.
 pub(super) fn zigzag(number: i64) -> u64 {
     (number << 1 ^ number >> 63).cast_unsigned()
 }
 
-/// Reverses [`zigzag`].
+/// Inverse of [`zigzag`].
 pub(super) fn unzigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
@@ -125,7 +122,7 @@ mod tests {
 
     #[test]
     fn values_read_back_as_runs() {
-        let mut runs = Runs::default();
+        let mut runs = RunLengthList::default();
         for value in [7, 7, 7, u32::MAX, 0, 0] {
             runs.push(value, 1);
         }
@@ -145,8 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn equal_values_take_no_memory() {
-        let mut runs = Runs::default();
+    fn equal_values_take_no_heap_memory() {
+        let mut runs = RunLengthList::default();
         (0..1_000_000).for_each(|_| runs.push(3, 1));
         assert_eq!(runs.memory_bytes(), 0);
         (0..1_000_000).for_each(|n| runs.push(n % 128, 1));

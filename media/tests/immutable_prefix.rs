@@ -1,4 +1,4 @@
-//! What a storage may do that can neither overwrite nor read again: object storage.
+//! Guarantees for storages that can neither overwrite nor read back bytes, such as object storage.
 
 mod common;
 
@@ -11,7 +11,7 @@ fn indexer() -> Indexer {
     Indexer::with(Options::default().patch_clusters(false))
 }
 
-/// A recording or two, cut somewhere, with a few bytes changed.
+/// One or two recordings, cut anywhere, with a few bytes changed.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let damage = prop::collection::vec((any::<Index>(), any::<u8>()), 0..4);
     let names: Vec<_> = FIXTURES.iter().chain(MP4_FIXTURES).copied().collect();
@@ -27,12 +27,12 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Indexes a stream, and checks what is promised of it on the way.
+/// Indexes a stream and checks the guarantees after every push.
 fn checked(stream: &[u8], step: usize) -> Result<Finish, Unplayable> {
     let (mut indexer, mut settled) = (indexer(), 0);
     for chunk in stream.chunks(step) {
         indexer.push(chunk);
-        let now = indexer.settled();
+        let now = indexer.immutable_prefix();
         assert!(now >= settled, "{settled} was settled, now {now}");
         while let Some(patch) = indexer.poll_patch() {
             let end = patch.position + patch.bytes.len() as u64;
@@ -65,7 +65,7 @@ fn checked(stream: &[u8], step: usize) -> Result<Finish, Unplayable> {
     finish
 }
 
-/// The stream with zeros for all that an index passes over.
+/// The stream with zeros in place of all skippable bytes.
 fn excerpts(stream: &[u8]) -> Vec<u8> {
     let (mut indexer, mut kept) = (indexer(), vec![0; stream.len()]);
     let mut at = 0;
@@ -87,18 +87,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn what_is_settled_stays(stream in stream(), step in 1usize..5000) {
+    fn immutable_prefix_is_kept(stream in stream(), step in 1usize..5000) {
         let _ = checked(&stream, step);
     }
 
     #[test]
-    fn the_skipped_bytes_do_not_count(stream in stream(), step in 1usize..5000) {
+    fn skippable_bytes_do_not_matter(stream in stream(), step in 1usize..5000) {
         prop_assert_eq!(checked(&excerpts(&stream), step), checked(&stream, stream.len()));
     }
 }
 
 #[test]
-fn most_of_a_growing_recording_is_settled() {
+fn most_of_a_growing_recording_is_immutable() {
     let fragmented = MP4_FIXTURES
         .iter()
         .filter(|name| !name.contains("ordinary"));
@@ -106,14 +106,14 @@ fn most_of_a_growing_recording_is_settled() {
         let stream = fixture(name);
         let mut indexer = indexer();
         indexer.push(&stream);
-        let settled = indexer.settled();
+        let settled = indexer.immutable_prefix();
         let length = HEAD_ROOM + stream.len() as u64;
         assert!(settled > length / 2, "{name}: {settled} of {length}");
     }
 }
 
 #[test]
-fn little_is_needed_to_index_again() {
+fn recovery_needs_few_bytes() {
     for name in FIXTURES {
         let stream = fixture(name);
         let needed = excerpts(&stream).iter().filter(|&&byte| byte != 0).count();

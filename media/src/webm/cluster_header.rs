@@ -1,27 +1,32 @@
-//! Another time for a cluster, written over its size and timestamp without moving a frame.
+//! Replacement headers of clusters: another timestamp without moving a frame.
 
 use crate::ebml::{ids, vint, write::wide_void_header};
 
-/// A Timestamp's id and a size of one byte.
+/// Size of the id and of a one-byte size of Timestamp.
 const TIMESTAMP_HEADER: usize = 2;
-/// The most that is replaced: size, Timestamp, and small elements between them.
+/// Longest replaced range: size, Timestamp and small elements between them.
 const LONGEST: usize = 64;
-/// Widths of an unknown size, best first: one of four bytes takes the size of any cluster later on.
+/// Widths for an unknown size, best first: four bytes can later hold the size of any cluster.
 const UNKNOWN_WIDTHS: [usize; 8] = [4, 5, 3, 2, 1, 6, 7, 8];
 
-/// Replacement of a cluster's size and of everything between it and the first frame.
+/// Replacement for the size of a cluster and all bytes between it and the first frame.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Front {
+pub(super) struct ClusterHeader {
     pub(super) bytes: Vec<u8>,
-    /// Bytes of the size in it.
+    /// Width of the size.
     pub(super) size_width: u8,
-    /// The size in it; `None` for an unknown one.
+    /// Value of the size; `None` for an unknown size.
     pub(super) size: Option<u64>,
 }
 
-/// Writes a front of exactly `length` bytes. `width`: bytes of the size that stands there; `rest`: bytes of the cluster
-/// behind the front, where its size says so. `None` where `ticks` do not fit.
-pub(super) fn front(length: usize, width: usize, rest: Option<u64>, ticks: u64) -> Option<Front> {
+/// Returns a header of exactly `length` bytes; `None` if `ticks` do not fit. `width` is the current width of the size,
+/// `rest` the bytes of the cluster behind the header, if its size declares them.
+pub(super) fn cluster_header(
+    length: usize,
+    width: usize,
+    rest: Option<u64>,
+    ticks: u64,
+) -> Option<ClusterHeader> {
     if length > LONGEST {
         return None;
     }
@@ -37,7 +42,7 @@ pub(super) fn front(length: usize, width: usize, rest: Option<u64>, ticks: u64) 
     })
 }
 
-fn with_size(length: usize, width: usize, rest: Option<u64>, ticks: u64) -> Option<Front> {
+fn with_size(length: usize, width: usize, rest: Option<u64>, ticks: u64) -> Option<ClusterHeader> {
     let behind = length.checked_sub(width)?;
     let size = rest.map(|rest| rest.saturating_add(behind as u64));
     let mut bytes = match size {
@@ -45,14 +50,14 @@ fn with_size(length: usize, width: usize, rest: Option<u64>, ticks: u64) -> Opti
         None => vint::unknown_sized(width),
     };
     bytes.extend(timestamp(behind, ticks)?);
-    Some(Front {
+    Some(ClusterHeader {
         bytes,
         size_width: u8::try_from(width).ok()?,
         size,
     })
 }
 
-/// A Timestamp, and a Void behind it where there is room left: `length` bytes together.
+/// Encodes a Timestamp, followed by a Void if `length` leaves room.
 fn timestamp(length: usize, ticks: u64) -> Option<Vec<u8>> {
     let least = 8 - ticks.leading_zeros() as usize / 8;
     (least.max(1)..=8).rev().find_map(|width| {
@@ -75,7 +80,7 @@ mod tests {
 
     #[track_caller]
     fn check(length: usize, width: usize, rest: Option<u64>, ticks: u64, size_width: Option<u8>) {
-        let front = front(length, width, rest, ticks);
+        let front = cluster_header(length, width, rest, ticks);
         assert_eq!(front.as_ref().map(|front| front.size_width), size_width);
         let Some(front) = front else { return };
         assert_eq!(front.bytes.len(), length);
@@ -87,17 +92,17 @@ mod tests {
     }
 
     #[test]
-    fn front_keeps_its_length() {
-        // As Chromium writes it: an unknown size of eight bytes, a time of one.
+    fn header_keeps_its_length() {
+        // Chromium: unknown size of eight bytes, timestamp of one byte.
         check(11, 8, None, 0, Some(4));
         check(11, 8, None, 1 << 39, Some(4));
         check(11, 8, None, 1 << 40, Some(3));
-        // As ffmpeg does: the shortest size.
+        // ffmpeg: shortest size.
         check(6, 2, Some(5000), 5000, Some(2));
         check(6, 2, Some(5000), 1 << 20, Some(1));
         check(5, 2, Some(5000), 1 << 20, None);
         check(5, 2, Some(5000), 0, Some(2));
-        // With a checksum in front of the time.
+        // With a CRC-32 in front of the Timestamp.
         check(12, 2, Some(5000), 1 << 20, Some(2));
         check(LONGEST + 1, 8, None, 0, None);
     }

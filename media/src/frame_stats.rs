@@ -1,14 +1,13 @@
-//! How regularly frames come: what an inspection reports of the main track.
+//! Statistics about the frames of a track: count, keyframes and gaps.
 
-/// Distance between two frames that counts as a gap. Screens stand still for a second without anything being
-/// wrong.
+/// Distance between two frames that counts as a gap. Shorter pauses are normal in screen recordings.
 const GAP_SECONDS: u64 = 2;
-/// Gaps that are kept; of later ones only the number.
+/// Most gaps that are listed.
 const GAP_LIMIT: usize = 64;
 
-/// Times of frames and keyframes, in units of which `second` make one second.
+/// Collector of frame times, in units of which `second` make a second.
 #[derive(Debug, Clone)]
-pub(crate) struct Rhythm {
+pub(crate) struct FrameTimes {
     second: u64,
     frames: u64,
     keyframes: u64,
@@ -20,25 +19,25 @@ pub(crate) struct Rhythm {
     gap_count: u64,
 }
 
-/// What is said of a main track: the first with pictures, else the first with sound.
+/// Frame statistics of the main track: the first video track, else the first audio track.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Pace {
-    /// Frames in it.
+pub struct FrameStats {
+    /// Number of frames.
     pub frames: u64,
-    /// Frames that can be decoded without another one.
+    /// Number of keyframes: frames that can be decoded without another one.
     pub keyframes: u64,
-    /// Milliseconds between keyframes, on the average; 0 with fewer than two.
+    /// Average distance between keyframes in milliseconds; 0 with fewer than two keyframes.
     pub keyframe_distance_ms: u64,
     /// Longest distance between two keyframes in milliseconds.
     pub longest_keyframe_distance_ms: u64,
-    /// Times without a frame for two seconds or more, `(from, to)` in milliseconds: the first 64.
+    /// Gaps of two seconds or more, as `(from, to)` in milliseconds: the first 64.
     pub gaps_ms: Vec<(u64, u64)>,
-    /// How many such times there are.
+    /// Number of gaps.
     pub gap_count: u64,
 }
 
-impl Rhythm {
+impl FrameTimes {
     pub(crate) fn new(second: u64) -> Self {
         Self {
             second: second.max(1),
@@ -53,7 +52,7 @@ impl Rhythm {
         }
     }
 
-    /// Notes `frames` that begin at `time`.
+    /// Adds `frames` frames at `time`.
     pub(crate) fn frame(&mut self, time: u64, frames: u64, keyframe: bool) {
         self.frames = self.frames.saturating_add(frames);
         if let Some(last) = self.last
@@ -64,7 +63,7 @@ impl Rhythm {
                 self.gaps.push((last, time));
             }
         }
-        // In decoding order times go back and forth.
+        // In decoding order, times are not monotonic.
         self.last = self.last.max(Some(time));
         if keyframe {
             self.keyframes = self.keyframes.saturating_add(frames);
@@ -76,7 +75,7 @@ impl Rhythm {
         }
     }
 
-    /// Notes `count` frames, the first at `time` and each `step` behind the one before.
+    /// Adds `count` frames, the first at `time`, each `step` after the previous.
     pub(crate) fn run(&mut self, time: u64, step: u64, count: u32, keyframe: bool) {
         let Some(more) = count.checked_sub(1) else {
             return;
@@ -106,7 +105,7 @@ impl Rhythm {
         }
     }
 
-    pub(crate) fn pace(&self) -> Pace {
+    pub(crate) fn frame_stats(&self) -> FrameStats {
         let ms = |time: u64| {
             let ms = u128::from(time) * 1000 / u128::from(self.second);
             u64::try_from(ms).unwrap_or(u64::MAX)
@@ -114,7 +113,7 @@ impl Rhythm {
         let span = self
             .last_keyframe
             .saturating_sub(self.first_keyframe.unwrap_or(0));
-        Pace {
+        FrameStats {
             frames: self.frames,
             keyframes: self.keyframes,
             keyframe_distance_ms: ms(span / self.keyframes.saturating_sub(1).max(1)),
@@ -130,14 +129,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keyframes_and_gaps() {
-        let mut rhythm = Rhythm::new(1000);
+    fn keyframes_and_gaps_are_measured() {
+        let mut frame_times = FrameTimes::new(1000);
         for time in [0, 500, 1000, 2999, 5000, 5500] {
-            rhythm.frame(time, 1, time % 1000 == 0);
+            frame_times.frame(time, 1, time % 1000 == 0);
         }
         assert_eq!(
-            rhythm.pace(),
-            Pace {
+            frame_times.frame_stats(),
+            FrameStats {
                 frames: 6,
                 keyframes: 3,
                 keyframe_distance_ms: 2500,
@@ -149,21 +148,24 @@ mod tests {
     }
 
     #[test]
-    fn run_counts_like_its_frames() {
+    fn run_equals_its_single_frames() {
         for step in [10, 3000] {
-            let (mut one, mut all) = (Rhythm::new(1000), Rhythm::new(1000));
+            let (mut one, mut all) = (FrameTimes::new(1000), FrameTimes::new(1000));
             (0..100).for_each(|n| one.frame(n * step, 1, true));
             all.run(0, step, 100, true);
-            assert_eq!(one.pace(), all.pace());
+            assert_eq!(one.frame_stats(), all.frame_stats());
         }
     }
 
     #[test]
-    fn gaps_are_counted_but_not_all_kept() {
-        let mut rhythm = Rhythm::new(1);
-        (0..1000).for_each(|n| rhythm.frame(n * 10, 1, false));
-        let pace = rhythm.pace();
-        assert_eq!((pace.gap_count, pace.gaps_ms.len()), (999, 64));
-        assert_eq!(pace.keyframe_distance_ms, 0);
+    fn gaps_are_counted_beyond_the_listed_ones() {
+        let mut frame_times = FrameTimes::new(1);
+        (0..1000).for_each(|n| frame_times.frame(n * 10, 1, false));
+        let frame_stats = frame_times.frame_stats();
+        assert_eq!(
+            (frame_stats.gap_count, frame_stats.gaps_ms.len()),
+            (999, 64)
+        );
+        assert_eq!(frame_stats.keyframe_distance_ms, 0);
     }
 }

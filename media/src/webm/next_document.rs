@@ -1,42 +1,43 @@
-//! A further recording in the same stream: joined with the first if its tracks are the same, else hidden.
+//! A further EBML document in the stream: joined with the first if their tracks match, otherwise hidden.
 //!
-//! Its own head becomes a Void, and the time of each of its clusters is changed so that it follows the first.
+//! To join it, its head is replaced by a Void and the timestamp of each of its clusters is shifted.
 
 use super::cluster::Cluster;
 use super::info::{DocType, Info};
-use super::placement::{NOTE, Placement};
 use super::scanner::{Element, Scanner, Step};
+use super::timestamp_shift::{MARKER_SIZE, TimestampShift};
 use super::tracks::{self, TrackKey};
 use crate::ebml::{ids, vint::Header};
 use crate::report::LeftOutReason;
 
-/// Larger EBML headers are none.
+/// Largest plausible EBML header.
 const EBML_LIMIT: u64 = 64 << 10;
-/// A larger Info is passed over, and defaults hold.
+/// Largest Info payload that is parsed; a larger one is skipped.
 const INFO_LIMIT: u64 = 64 << 10;
-/// Longest beginning of Tracks that is read.
+/// Bytes of Tracks that are parsed.
 const TRACKS_LIMIT: u64 = 1 << 20;
-/// How far a cluster may begin earlier, in its recording's head, to have room for its time.
+/// Bytes by which the first cluster may begin earlier, within the document's head, to make room for a longer
+/// Timestamp.
 const EARLIER: u64 = 16;
 
-/// Where reading of a further recording stands.
+/// State of the next document.
 #[derive(Debug, Default)]
-pub(super) enum Further {
-    /// There is none, or it is joined with the first by now.
+pub(super) enum NextDocument {
+    /// No further document, or it has been joined.
     #[default]
     None,
     /// Its head is being read.
     Head(Head),
-    /// It cannot be joined: everything up to the next one is hidden.
+    /// It cannot be joined: everything up to the next EBML header is hidden.
     Hidden,
 }
 
-/// Head of a further recording.
+/// Head of the next document.
 #[derive(Debug)]
 pub(super) struct Head {
-    /// Stream offset of its beginning.
+    /// Stream offset of the head.
     start: u64,
-    /// Why bytes in front of it are hidden.
+    /// Reason for hiding bytes in front of it.
     before: Option<LeftOutReason>,
     known: bool,
     scale_ns: u64,
@@ -45,25 +46,25 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Whether its EBML header has arrived, and its Segment has not.
+    /// Whether the EBML header is complete and the Segment has not begun.
     pub(super) fn awaits_segment(&self) -> bool {
         self.known && !self.segment
     }
 }
 
 impl Scanner {
-    /// A further recording begins at `start`.
-    pub(super) fn begin_further(&mut self, header: &Header, start: u64) {
+    /// Starts a further document at `start`.
+    pub(super) fn begin_next_document(&mut self, header: &Header, start: u64) {
         self.close_cluster();
         if let Some(from) = self.damaged_from.take() {
             self.damage.add(from..start);
         }
-        self.further_seen = true;
-        let before = self.layout.unwanted_reason();
-        let settled = self.settled();
-        self.layout.freeze(settled);
-        self.layout.unwanted(LeftOutReason::OtherRecording);
-        self.further = Further::Head(Head {
+        self.next_document_seen = true;
+        let before = self.layout.discard_reason();
+        let prefix = self.immutable_prefix();
+        self.layout.freeze(prefix);
+        self.layout.discard(LeftOutReason::OtherRecording);
+        self.next_document = NextDocument::Head(Head {
             start,
             before,
             known: header.id == ids::SEGMENT,
@@ -72,16 +73,16 @@ impl Scanner {
             segment: header.id == ids::SEGMENT,
         });
         match (header.id, header.size) {
-            // Its size does not count: where the first ends is known.
+            // The Segment's size is irrelevant: the end of the first document is known.
             (ids::SEGMENT, _) => self.step = Step::Header,
             (_, Some(size)) if size <= EBML_LIMIT => self.collect(header, start, EBML_LIMIT),
-            _ => self.hide_further(),
+            _ => self.hide_next_document(),
         }
     }
 
-    /// An element of a further recording's head begins at `start`.
-    pub(super) fn open_in_further(&mut self, header: &Header, start: u64) {
-        let Further::Head(head) = &mut self.further else {
+    /// Handles an element at `start` within the head of the next document.
+    pub(super) fn open_in_next_document(&mut self, header: &Header, start: u64) {
+        let NextDocument::Head(head) = &mut self.next_document else {
             return;
         };
         match (header.id, header.size) {
@@ -100,7 +101,7 @@ impl Scanner {
                     self.cluster = Some(cluster);
                     self.step = Step::Header;
                 } else {
-                    self.hide_further();
+                    self.hide_next_document();
                 }
             }
             (ids::INFO, Some(size)) if size <= INFO_LIMIT => {
@@ -110,13 +111,13 @@ impl Scanner {
                 self.collect(header, start, TRACKS_LIMIT);
             }
             (id, Some(_)) if ids::is_segment_child(id) => self.pass(header, start),
-            _ => self.hide_further(),
+            _ => self.hide_next_document(),
         }
     }
 
-    /// Takes the payload of an element of a further recording's head from `buf`. `false`: it is no recording.
-    pub(super) fn collected_in_further(&mut self, element: Element) -> bool {
-        let Further::Head(head) = &mut self.further else {
+    /// Parses an element of the head from `buf`. Returns `false` if the document is neither WebM nor Matroska.
+    pub(super) fn collected_in_next_document(&mut self, element: Element) -> bool {
+        let NextDocument::Head(head) = &mut self.next_document else {
             return true;
         };
         match element.id {
@@ -126,7 +127,7 @@ impl Scanner {
             }
             ids::TRACKS => {
                 head.tracks = Some(tracks::keys(&self.buf));
-                // The only large payload: give its memory back.
+                // Free the memory of the only large payload.
                 self.buf = Vec::new();
             }
             _ => {}
@@ -134,24 +135,24 @@ impl Scanner {
         true
     }
 
-    pub(super) fn close_in_further(&mut self, element: Element) {
-        if let (Further::Head(head), ids::INFO) = (&mut self.further, element.id) {
+    pub(super) fn close_in_next_document(&mut self, element: Element) {
+        if let (NextDocument::Head(head), ids::INFO) = (&mut self.next_document, element.id) {
             head.scale_ns = Info::parse(&self.buf).scale_ns;
         }
     }
 
-    /// The further recording that is being read cannot be joined.
-    pub(super) fn hide_further(&mut self) {
+    /// Hides the document because it cannot be joined.
+    pub(super) fn hide_next_document(&mut self) {
         self.cluster = None;
         self.group = None;
         self.header_len = 0;
-        self.layout.unwanted(LeftOutReason::OtherRecording);
-        self.further = Further::Hidden;
+        self.layout.discard(LeftOutReason::OtherRecording);
+        self.next_document = NextDocument::Hidden;
         self.step = Step::Resync { window: 0 };
     }
 
-    /// The time of a cluster has arrived, in an element that ends at `end`: finds its place.
-    pub(super) fn place_cluster(&mut self, end: u64) {
+    /// Shifts the timestamp of the current cluster. Its Timestamp element, just complete, ends at `end`.
+    pub(super) fn shift_cluster(&mut self, end: u64) {
         let Some(mut cluster) = self.cluster.take() else {
             return;
         };
@@ -165,17 +166,17 @@ impl Scanner {
         if cluster.pending {
             return self.join_first(cluster, end, arrived);
         }
-        if !self.placement.is_known() {
-            self.placement
-                .begin(cluster.timestamp, second, self.note_at());
-            if self.placement.is_shifted() {
-                let settled = self.settled();
-                self.layout.freeze(settled);
+        if !self.timestamp_shift.is_known() {
+            self.timestamp_shift
+                .begin(cluster.timestamp, second, self.marker_at());
+            if self.timestamp_shift.is_shifted() {
+                let prefix = self.immutable_prefix();
+                self.layout.freeze(prefix);
                 self.write_slot();
             }
         }
         let (start, ticks) = (cluster.start, cluster.timestamp);
-        let place = self.placement.place(start, ticks, arrived, second);
+        let place = self.timestamp_shift.place(start, ticks, arrived, second);
         let mut written = true;
         if place.late && !self.layout.patches_clusters() {
             cluster.misplaced = true;
@@ -187,60 +188,60 @@ impl Scanner {
         }
         self.cluster = Some(cluster);
         if written {
-            self.write_note(start);
+            self.write_marker(start);
         } else if self.joined {
-            // Its frames would be shown in the middle of the first recording.
+            // Its frames would play in the middle of the first recording.
             self.cluster = None;
             self.header_len = 0;
-            self.layout.unwanted(LeftOutReason::OtherRecording);
+            self.layout.discard(LeftOutReason::OtherRecording);
             self.step = Step::Resync { window: 0 };
         }
     }
 
-    /// Makes a further recording's first cluster follow what has arrived.
+    /// Makes the first cluster of the next document continue the recording at `arrived`.
     fn join_first(&mut self, mut cluster: Cluster, end: u64, arrived: u64) {
-        let Further::Head(head) = &self.further else {
+        let NextDocument::Head(head) = &self.next_document else {
             return;
         };
         let (from, before) = (head.start, head.before);
         let ticks = cluster.timestamp;
-        let shift = Placement::shift_to(ticks, arrived);
+        let shift = TimestampShift::shift_to(ticks, arrived);
         let written = cluster
             .rewrite(0, end, arrived)
             .or_else(|| cluster.rewrite(EARLIER, end, arrived));
         let (Some(shift), Some(bytes)) = (shift, written) else {
-            return self.hide_further();
+            return self.hide_next_document();
         };
-        let Some(note_at) = self.layout.begin_joined(from, before, cluster.start) else {
-            return self.hide_further();
+        let Some(marker_at) = self.layout.begin_joined(from, before, cluster.start) else {
+            return self.hide_next_document();
         };
-        if let Some((at, nothing)) = self.placement.forget() {
+        if let Some((at, nothing)) = self.timestamp_shift.forget() {
             self.layout.patches.push(at, nothing.to_vec());
         }
         let id = ids::CLUSTER.to_be_bytes();
         let bytes = [&id[..], &bytes].concat();
         self.layout.patches.push(cluster.start, bytes);
-        self.placement.join(shift, note_at);
+        self.timestamp_shift.join(shift, marker_at);
         cluster.pending = false;
-        self.write_note(cluster.start);
+        self.write_marker(cluster.start);
         self.cluster = Some(cluster);
-        self.further = Further::None;
+        self.next_document = NextDocument::None;
         self.joined = true;
     }
 
-    /// Notes how far times are written in the stored stream, if they are.
-    fn write_note(&mut self, start: u64) {
-        if self.placement.is_shifted()
-            && let Some((at, note)) = self.placement.written(start)
+    /// Updates the shift marker, if timestamps are shifted.
+    fn write_marker(&mut self, start: u64) {
+        if self.timestamp_shift.is_shifted()
+            && let Some((at, marker)) = self.timestamp_shift.written(start)
         {
-            self.layout.patches.push(at, note.to_vec());
+            self.layout.patches.push(at, marker.to_vec());
         }
     }
 
-    /// Where a shift can be noted, as long as no frame has been placed without it.
-    fn note_at(&self) -> Option<u64> {
+    /// Stream offset for a shift marker, as long as no frame has been indexed without a shift.
+    fn marker_at(&self) -> Option<u64> {
         let slot = self.slot.filter(|_| self.timeline.frames() == 0);
-        slot.map(|(payload, slot)| payload + slot.note_at())
+        slot.map(|(payload, slot)| payload + slot.marker_at())
     }
 
     fn write_slot(&mut self) {
@@ -252,5 +253,5 @@ impl Scanner {
     }
 }
 
-/// The shortest head of a further recording that takes a note and leaves room for an earlier cluster.
-pub(super) const SHORTEST_HEAD: u64 = 5 + NOTE as u64;
+/// Shortest head that holds a shift marker and leaves room for an earlier cluster.
+pub(super) const SHORTEST_DOCUMENT_HEAD: u64 = 5 + MARKER_SIZE as u64;

@@ -1,31 +1,30 @@
-//! What a fragmented file begins with.
+//! The initialization segment: `ftyp` and `moov` of a fragmented file.
 
 use super::{TIMESCALE, VideoTrack};
 use crate::mp4::boxes::{write, write_full_with};
 
-/// The only track.
 pub(super) const TRACK_ID: u32 = 1;
-/// `isom` with everything a finished file and a fragmented one need.
+/// Brand `isom`, compatible with the features of finished and fragmented files.
 const FTYP: &[u8] = b"isom\0\0\x02\0isomiso6avc1mp41";
-/// Units of a second for the movie itself.
+/// Movie timescale in units per second.
 const MOVIE_TIMESCALE: u32 = 1000;
-/// 1.0 in 16.16, and the matrix that changes nothing (section 8.2.2).
+/// 1.0 as 16.16 fixed-point number, and the unity matrix (section 8.2.2).
 const ONE: u32 = 0x0001_0000;
 const MATRIX: [u32; 9] = [ONE, 0, 0, 0, ONE, 0, 0, 0, 0x4000_0000];
-/// Language "und" (section 8.4.2.3).
+/// Language code "und" (section 8.4.2.3).
 const UNDETERMINED: u16 = 0x55C4;
-/// Enabled and used in the presentation (section 8.3.2.1).
+/// `track_enabled` and `track_in_movie` (section 8.3.2.1).
 const TRACK_ENABLED: u32 = 3;
 
-/// `ftyp` and `moov`.
-pub(super) fn front(track: &VideoTrack) -> Vec<u8> {
+/// Encodes `ftyp` and `moov`.
+pub(super) fn init_segment(track: &VideoTrack) -> Vec<u8> {
     let mut out = Vec::new();
     write(&mut out, *b"ftyp", |out| out.extend_from_slice(FTYP));
     write(&mut out, *b"moov", |out| {
         write_full_with(out, *b"mvhd", 0, 0, |out| {
             zeros(out, 8);
             u32s(out, &[MOVIE_TIMESCALE, 0, ONE]);
-            // Volume 1.0, then reserved.
+            // Volume 1.0, then reserved bytes.
             out.extend(0x0100u16.to_be_bytes());
             zeros(out, 10);
             u32s(out, &MATRIX);
@@ -71,7 +70,7 @@ fn trak(out: &mut Vec<u8>, track: &VideoTrack) {
             write(out, *b"dinf", |out| {
                 write_full_with(out, *b"dref", 0, 0, |out| {
                     u32s(out, &[1]);
-                    // Flag 1: the data is in this file.
+                    // Flag 1: the media data is in this file.
                     write_full_with(out, *b"url ", 0, 1, |_| {});
                 });
             });
@@ -80,7 +79,7 @@ fn trak(out: &mut Vec<u8>, track: &VideoTrack) {
                     u32s(out, &[1]);
                     write(out, *b"avc1", |out| sample_entry(out, track));
                 });
-                // Empty: the samples are in the fragments.
+                // Empty: the samples are in movie fragments.
                 write_full_with(out, *b"stts", 0, 0, |out| zeros(out, 4));
                 write_full_with(out, *b"stsc", 0, 0, |out| zeros(out, 4));
                 write_full_with(out, *b"stsz", 0, 0, |out| zeros(out, 8));
@@ -90,14 +89,14 @@ fn trak(out: &mut Vec<u8>, track: &VideoTrack) {
     });
 }
 
-/// ISO/IEC 14496-15, section 5.4.2.1, in a `VisualSampleEntry` (14496-12, section 12.1.3).
+/// Writes an `avc1` sample entry: ISO/IEC 14496-15, section 5.4.2.1; 14496-12, section 12.1.3.
 fn sample_entry(out: &mut Vec<u8>, track: &VideoTrack) {
     zeros(out, 6);
     out.extend(1u16.to_be_bytes());
     zeros(out, 16);
     out.extend(track.width.to_be_bytes());
     out.extend(track.height.to_be_bytes());
-    // 72 dpi, one frame a sample, no compressor's name, depth 24.
+    // 72 dpi, one frame per sample, no compressor name, depth 24.
     u32s(out, &[0x0048_0000, 0x0048_0000, 0]);
     out.extend(1u16.to_be_bytes());
     zeros(out, 32);

@@ -1,55 +1,54 @@
-//! Sample tables that a `moov` brings along (ISO/IEC 14496-12, sections 8.6 and 8.7).
+//! Reader for the sample tables of a sender's `moov` (ISO/IEC 14496-12, sections 8.6 and 8.7).
 
 use super::boxes::{Reader, find};
-use super::samples::{Sample, Samples};
+use super::sample_table::{Sample, SampleTable};
 
-/// Samples that are alike and lie behind each other.
+/// Contiguous samples with the same properties.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Placed {
-    /// Stream offset of the first.
+pub(super) struct SampleRun {
+    /// Stream offset of the first sample.
     pub(super) offset: u64,
     pub(super) sample: Sample,
     pub(super) count: u32,
-    /// Whether it is the first of its chunk.
+    /// Whether the first sample begins a chunk.
     pub(super) begins_chunk: bool,
-    /// Index of its sample description, from 1.
+    /// Sample description index, counted from 1.
     pub(super) description: u32,
 }
 
-/// Reads the samples of an `stbl` payload, chunk by chunk; ends where a table ends or is inconsistent.
-pub(super) struct Tables<'a> {
-    offsets: Entries<'a>,
+/// Iterator over the samples of an `stbl` payload, by chunk. Ends where a table ends or is inconsistent.
+pub(super) struct StblReader<'a> {
+    offsets: TableEntries<'a>,
     long_offsets: bool,
     chunk: u32,
-    /// Entries of `stsc`: the one in force, and the number of the chunk at which the next begins.
-    stsc: Entries<'a>,
+    /// TableEntries of `stsc`: the current one, and the number of the chunk at which the next one applies.
+    stsc: TableEntries<'a>,
     per_chunk: u32,
     description: u32,
     next_entry: Option<(u32, u32, u32)>,
-    sizes: Sizes<'a>,
-    durations: Column<'a>,
-    compositions: Column<'a>,
-    sync: Option<Entries<'a>>,
+    sizes: SampleSizes<'a>,
+    durations: RunLengthTable<'a>,
+    compositions: RunLengthTable<'a>,
+    sync: Option<TableEntries<'a>>,
     next_sync: u32,
-    /// Number of the next sample, from 1.
+    /// Number of the next sample, counted from 1.
     number: u32,
-    /// Stream offset of the next sample, and how many its chunk still has.
+    /// Stream offset of the next sample, and number of samples left in its chunk.
     at: u64,
     left: u32,
     begins_chunk: bool,
 }
 
-impl<'a> Tables<'a> {
-    /// The tables of an `stbl` payload.
+impl<'a> StblReader<'a> {
     pub(super) fn new(stbl: &'a [u8]) -> Self {
         let (offsets, long_offsets) = match find(stbl, *b"stco") {
-            Some(_) => (Entries::of(stbl, *b"stco"), false),
-            None => (Entries::of(stbl, *b"co64"), true),
+            Some(_) => (TableEntries::of(stbl, *b"stco"), false),
+            None => (TableEntries::of(stbl, *b"co64"), true),
         };
         let has_sync = find(stbl, *b"stss").is_some();
-        let mut sync = has_sync.then(|| Entries::of(stbl, *b"stss"));
-        let next_sync = sync.as_mut().and_then(Entries::word).unwrap_or(0);
-        let mut stsc = Entries::of(stbl, *b"stsc");
+        let mut sync = has_sync.then(|| TableEntries::of(stbl, *b"stss"));
+        let next_sync = sync.as_mut().and_then(TableEntries::word).unwrap_or(0);
+        let mut stsc = TableEntries::of(stbl, *b"stsc");
         let next_entry = stsc.triple();
         Self {
             offsets,
@@ -59,9 +58,9 @@ impl<'a> Tables<'a> {
             per_chunk: 0,
             description: 1,
             next_entry,
-            sizes: Sizes::of(stbl),
-            durations: Column::of(stbl, *b"stts"),
-            compositions: Column::of(stbl, *b"ctts"),
+            sizes: SampleSizes::of(stbl),
+            durations: RunLengthTable::of(stbl, *b"stts"),
+            compositions: RunLengthTable::of(stbl, *b"ctts"),
             sync,
             next_sync,
             number: 1,
@@ -71,8 +70,8 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// Samples that the tables announce.
-    pub(super) fn announced(&self) -> u32 {
+    /// Number of samples that `stsz` or `stz2` declares.
+    pub(super) fn declared(&self) -> u32 {
         self.sizes.left
     }
 
@@ -91,10 +90,10 @@ impl<'a> Tables<'a> {
     }
 }
 
-impl Iterator for Tables<'_> {
-    type Item = Placed;
+impl Iterator for StblReader<'_> {
+    type Item = SampleRun;
 
-    fn next(&mut self) -> Option<Placed> {
+    fn next(&mut self) -> Option<SampleRun> {
         if self.sizes.left == 0 {
             return None;
         }
@@ -109,8 +108,8 @@ impl Iterator for Tables<'_> {
             }
         }
         let sync = self.sync.is_none() || self.next_sync == self.number;
-        // Up to the next change in any table.
-        let mut count = self.left.min(self.sizes.alike());
+        // Ends before the next change in any table.
+        let mut count = self.left.min(self.sizes.same_size_count());
         for column in [&self.durations, &self.compositions] {
             if column.count > 0 {
                 count = count.min(column.count);
@@ -127,7 +126,7 @@ impl Iterator for Tables<'_> {
         let size = self.sizes.take(count)?;
         self.durations.advance(count);
         self.compositions.advance(count);
-        let placed = Placed {
+        let run = SampleRun {
             offset: self.at,
             sample: Sample {
                 size,
@@ -144,31 +143,31 @@ impl Iterator for Tables<'_> {
         self.begins_chunk = false;
         let bytes = u64::from(size) * u64::from(count);
         self.at = self.at.saturating_add(bytes);
-        Some(placed)
+        Some(run)
     }
 }
 
-/// Where the data of samples may lie.
+/// Part of the stream in which media data may lie.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    /// Stream offset behind the last byte that is there.
+pub(super) struct MediaBounds {
+    /// End of the received bytes.
     pub(super) limit: u64,
-    /// Stream offsets of the `moov`: nothing in it is media data.
+    /// Stream offsets of `moov`, which contains no media data.
     pub(super) moov: (u64, u64),
 }
 
-impl Place {
-    /// How many of the samples lie where media data can be.
-    fn fitting(&self, placed: &Placed) -> u32 {
-        let size = u64::from(placed.sample.size);
-        let count = u64::from(placed.count);
+impl MediaBounds {
+    /// Number of leading samples of a run that lie within the bounds.
+    fn count_within(&self, run: &SampleRun) -> u32 {
+        let size = u64::from(run.sample.size);
+        let count = u64::from(run.count);
         let mut limit = self.limit;
-        if placed.offset < self.moov.0 {
+        if run.offset < self.moov.0 {
             limit = limit.min(self.moov.0);
-        } else if placed.offset < self.moov.1 {
+        } else if run.offset < self.moov.1 {
             return 0;
         }
-        let fits = match limit.checked_sub(placed.offset) {
+        let fits = match limit.checked_sub(run.offset) {
             None => 0,
             Some(room) => room.checked_div(size).unwrap_or(count).min(count),
         };
@@ -176,56 +175,56 @@ impl Place {
     }
 }
 
-/// Whether every sample that an `stbl` announces lies where media data can be.
-pub(super) fn is_whole(stbl: &[u8], place: &Place) -> bool {
-    let mut tables = Tables::new(stbl);
+/// Whether all samples that an `stbl` declares lie within `bounds`.
+pub(super) fn is_whole(stbl: &[u8], bounds: &MediaBounds) -> bool {
+    let mut tables = StblReader::new(stbl);
     let mut found = 0;
-    let announced = tables.announced();
-    for placed in tables.by_ref() {
-        if place.fitting(&placed) < placed.count {
+    let declared = tables.declared();
+    for run in tables.by_ref() {
+        if bounds.count_within(&run) < run.count {
             return false;
         }
-        found += placed.count;
+        found += run.count;
     }
-    // Chunks without a sample are never read, wherever they are.
-    found == announced
+    // Offsets of chunks without samples are irrelevant.
+    found == declared
 }
 
-/// Stream offset behind the last sample of an `stbl`.
+/// Returns the stream offset behind the last sample of an `stbl`.
 pub(super) fn extent(stbl: &[u8]) -> u64 {
-    let ends = Tables::new(stbl).map(|placed| {
-        let bytes = u64::from(placed.sample.size) * u64::from(placed.count);
-        placed.offset.saturating_add(bytes)
+    let ends = StblReader::new(stbl).map(|run| {
+        let bytes = u64::from(run.sample.size) * u64::from(run.count);
+        run.offset.saturating_add(bytes)
     });
     ends.max().unwrap_or(0)
 }
 
-/// Adds the samples of an `stbl` that lie where media data can be. The time of others passes.
-pub(super) fn load(stbl: &[u8], place: &Place, samples: &mut Samples) {
+/// Adds the samples of an `stbl` that lie within `bounds`. The time of other samples is skipped.
+pub(super) fn load(stbl: &[u8], bounds: &MediaBounds, samples: &mut SampleTable) {
     let mut time = 0u64;
     let mut interrupted = false;
-    for placed in Tables::new(stbl) {
-        let fitting = place.fitting(&placed);
-        if fitting > 0 {
+    for run in StblReader::new(stbl) {
+        let count_within = bounds.count_within(&run);
+        if count_within > 0 {
             samples.seek(time);
-            if placed.begins_chunk || interrupted {
-                samples.begin_chunk(placed.offset, placed.description);
+            if run.begins_chunk || interrupted {
+                samples.begin_chunk(run.offset, run.description);
             }
-            samples.add(placed.sample, fitting);
+            samples.add(run.sample, count_within);
         }
-        interrupted = fitting < placed.count;
-        let duration = u64::from(placed.sample.duration);
-        time = time.saturating_add(duration * u64::from(placed.count));
+        interrupted = count_within < run.count;
+        let duration = u64::from(run.sample.duration);
+        time = time.saturating_add(duration * u64::from(run.count));
     }
 }
 
-/// Entries of a full box: how many are left, and where the next is.
-struct Entries<'a> {
+/// TableEntries of a full box.
+struct TableEntries<'a> {
     left: u32,
     reader: Reader<'a>,
 }
 
-impl<'a> Entries<'a> {
+impl<'a> TableEntries<'a> {
     fn of(stbl: &'a [u8], kind: [u8; 4]) -> Self {
         let payload = find(stbl, kind).and_then(|payload| payload.get(4..));
         let mut reader = Reader(payload.unwrap_or_default());
@@ -246,18 +245,18 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// A run-length encoded table: `stts` or `ctts`.
-struct Column<'a> {
-    entries: Entries<'a>,
-    /// How often the value still holds.
+/// Reader for a run-length encoded table: `stts` or `ctts`.
+struct RunLengthTable<'a> {
+    entries: TableEntries<'a>,
+    /// Remaining samples to which the value applies.
     count: u32,
     value: u32,
 }
 
-impl<'a> Column<'a> {
+impl<'a> RunLengthTable<'a> {
     fn of(stbl: &'a [u8], kind: [u8; 4]) -> Self {
         let mut column = Self {
-            entries: Entries::of(stbl, kind),
+            entries: TableEntries::of(stbl, kind),
             count: 0,
             value: 0,
         };
@@ -287,19 +286,19 @@ impl<'a> Column<'a> {
     }
 }
 
-/// `stsz` or `stz2`.
-struct Sizes<'a> {
+/// Reader for `stsz` or `stz2`.
+struct SampleSizes<'a> {
     left: u32,
-    /// 0: each has its own.
+    /// Size of all samples; 0 if each sample has its own.
     constant: u32,
     reader: Reader<'a>,
     /// Bits of each size: 4, 8, 16 or 32.
     bits: u32,
-    /// The lower half of a byte that holds two sizes of 4 bits.
+    /// Second of two 4-bit sizes in the byte that was read last.
     half: Option<u32>,
 }
 
-impl<'a> Sizes<'a> {
+impl<'a> SampleSizes<'a> {
     fn of(stbl: &'a [u8]) -> Self {
         let mut sizes = Self {
             left: 0,
@@ -319,12 +318,12 @@ impl<'a> Sizes<'a> {
         sizes
     }
 
-    /// How many of the next have the same size for certain.
-    fn alike(&self) -> u32 {
+    /// Number of samples that certainly have the size of the next.
+    fn same_size_count(&self) -> u32 {
         if self.constant > 0 { self.left } else { 1 }
     }
 
-    /// Size of the next `count` samples, which are alike.
+    /// Returns the size of the next `count` samples, which share it.
     fn take(&mut self, count: u32) -> Option<u32> {
         self.left = self.left.checked_sub(count)?;
         if self.constant > 0 {
@@ -358,7 +357,7 @@ mod tests {
         });
     }
 
-    /// Three chunks at 100, 200 and 300 with 2, 2 and 1 samples.
+    /// An `stbl` with three chunks at 100, 200 and 300, of 2, 2 and 1 samples.
     fn stbl(sizes: &[u32]) -> Vec<u8> {
         let mut out = Vec::new();
         table(&mut out, *b"stts", &[2, 3, 10, 2, 20]);
@@ -370,7 +369,7 @@ mod tests {
         out
     }
 
-    const ANYWHERE: Place = Place {
+    const ANYWHERE: MediaBounds = MediaBounds {
         limit: u64::MAX,
         moov: (0, 0),
     };
@@ -378,8 +377,8 @@ mod tests {
     #[test]
     fn samples_are_read_in_runs() {
         let stbl = stbl(&[10, 5]);
-        let runs: Vec<_> = Tables::new(&stbl)
-            .map(|placed| (placed.offset, placed.count, placed.sample.sync))
+        let runs: Vec<_> = StblReader::new(&stbl)
+            .map(|run| (run.offset, run.count, run.sample.sync))
             .collect();
         let expected = [
             (100, 1, true),
@@ -391,13 +390,13 @@ mod tests {
         assert_eq!(runs, expected);
         assert_eq!(extent(&stbl), 310);
         assert!(is_whole(&stbl, &ANYWHERE));
-        let last = Tables::new(&stbl).last().expect("a sample");
+        let last = StblReader::new(&stbl).last().expect("a sample");
         assert_eq!((last.description, last.sample.duration), (2, 20));
         assert_eq!(last.sample.offset, 7);
     }
 
     #[test]
-    fn samples_beyond_the_data_are_left_out() {
+    fn samples_outside_the_media_data_are_left_out() {
         let stbl = stbl(&[0, 5, 10, 10, 20, 20, 30]);
         for (limit, moov, count, end) in [
             (330, (0, 0), 5, 70),
@@ -407,34 +406,34 @@ mod tests {
             (330, (190, 250), 3, 70),
             (50, (0, 0), 0, 0),
         ] {
-            let place = Place { limit, moov };
-            let mut samples = Samples::new(1000);
-            load(&stbl, &place, &mut samples);
-            assert_eq!((samples.len(), samples.end()), (count, end), "{place:?}");
-            assert_eq!(is_whole(&stbl, &place), count == 5);
+            let bounds = MediaBounds { limit, moov };
+            let mut samples = SampleTable::new(1000);
+            load(&stbl, &bounds, &mut samples);
+            assert_eq!((samples.len(), samples.end()), (count, end), "{bounds:?}");
+            assert_eq!(is_whole(&stbl, &bounds), count == 5);
         }
     }
 
     #[test]
-    fn tables_that_announce_more_than_there_is_end() {
+    fn tables_that_declare_more_samples_than_exist_end() {
         let hostile = stbl(&[1, u32::MAX]);
-        assert_eq!(Tables::new(&hostile).count(), 5);
+        assert_eq!(StblReader::new(&hostile).count(), 5);
         assert!(!is_whole(&hostile, &ANYWHERE));
         let missing = stbl(&[0, 5, 10]);
-        assert_eq!(Tables::new(&missing).count(), 1);
-        assert_eq!(Tables::new(&[]).count(), 0);
+        assert_eq!(StblReader::new(&missing).count(), 1);
+        assert_eq!(StblReader::new(&[]).count(), 0);
         assert!(is_whole(&[], &ANYWHERE), "a track without samples");
     }
 
     #[test]
-    fn half_byte_sizes_are_read() {
+    fn four_bit_sizes_are_read() {
         let mut compact = Vec::new();
         table(&mut compact, *b"stts", &[1, 3, 10]);
         table(&mut compact, *b"stsc", &[1, 1, 3, 1]);
         table(&mut compact, *b"stz2", &[4, 3, 0x12F0_0000]);
         table(&mut compact, *b"co64", &[1, 1, 0]);
-        let sizes: Vec<_> = Tables::new(&compact)
-            .map(|placed| placed.sample.size)
+        let sizes: Vec<_> = StblReader::new(&compact)
+            .map(|run| run.sample.size)
             .collect();
         assert_eq!(sizes, [1, 2, 15]);
         assert_eq!(extent(&compact), (1 << 32) + 18);
