@@ -1,7 +1,7 @@
-//! Embeds the pages: every file of Trunk's output, compressed once here instead of at every request.
+//! Embeds the pages: every file of Trunk's output with compressed variants, hash and media type.
 //!
-//! `SORTIE_DIST` names another folder than the workspace's `dist`. Without a build of the pages one small
-//! page says how to make it.
+//! `SORTIE_DIST` overrides the folder, which is the workspace's `dist` by default. Without a build of the pages a
+//! placeholder page explains how to build them.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 #[path = "src/assets/page.rs"]
 mod page;
 
-const NOT_BUILT: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+const NOT_BUILT: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<base href=\"/\">\n\
     <title>Sortie Recording</title>\n<p>The pages are not built: run <code>make build</code>.\n</html>\n";
 
 fn main() -> io::Result<()> {
@@ -116,8 +116,8 @@ fn entry(
     let brotli = compressed("br", brotli(content, if release { 11 } else { 5 })?)?;
     let gzip = compressed("gz", gzip(content)?)?;
     Ok(format!(
-        "    Asset {{ path: {path:?}, media_type: {:?}, hash: {hash:?}, hashed_name: {}, policy: {policy:?}, \
-         identity: {identity}, brotli: {brotli}, gzip: {gzip} }},\n",
+        "    Asset {{ path: {path:?}, media_type: {:?}, hash: Cow::Borrowed({hash:?}), hashed_name: {}, \
+         policy: {policy:?}, identity: {identity}, brotli: {brotli}, gzip: {gzip} }},\n",
         page::media_type(path),
         page::is_hashed(path),
     ))
@@ -126,7 +126,10 @@ fn entry(
 fn include(out: &Path, number: usize, name: &str, bytes: &[u8]) -> io::Result<String> {
     let file = out.join(format!("{number}.{name}"));
     fs::write(&file, bytes)?;
-    Ok(format!("include_bytes!({:?})", file.display().to_string()))
+    Ok(format!(
+        "Cow::Borrowed(include_bytes!({:?}) as &[u8])",
+        file.display().to_string()
+    ))
 }
 
 fn brotli(content: &[u8], quality: i32) -> io::Result<Vec<u8>> {

@@ -10,6 +10,7 @@
 
 pub mod appliance;
 pub mod audit;
+pub mod base_path;
 pub mod capacity;
 pub mod deletion;
 pub mod format;

@@ -1,15 +1,19 @@
 //! The `Link` header that leads to the next page of a list.
 
-/// The target of the link with `rel="next"` in a `Link` header (RFC 8288, section 3).
+use crate::base_path::BasePath;
+
+/// Returns the target of the link with `rel="next"` in a `Link` header (RFC 8288, section 3).
 ///
-/// Only a target on this origin's `/api/` is taken: the pages send their cookies there and nowhere else.
-pub fn next_page(header: &str) -> Option<String> {
+/// Returns its path from the root of the server. Ignores targets outside of this server's `/api/`: requests carry
+/// cookies.
+pub fn next_page(header: &str, base: &BasePath) -> Option<String> {
     let mut rest = header;
     while let Some(start) = rest.find('<') {
         let (target, after) = rest[start + 1..].split_once('>')?;
         let (parameters, others) = split_unquoted(after, ',');
-        if is_next(parameters) && target.starts_with("/api/") {
-            return Some(target.to_owned());
+        let path = base.strip(target);
+        if let Some(path) = path.filter(|path| is_next(parameters) && path.starts_with("/api/")) {
+            return Some(path.to_owned());
         }
         rest = others;
     }
@@ -59,7 +63,8 @@ mod tests {
 
     #[track_caller]
     fn check(header: &str, expected: Option<&str>) {
-        assert_eq!(next_page(header).as_deref(), expected, "{header}");
+        let root = BasePath::default();
+        assert_eq!(next_page(header, &root).as_deref(), expected, "{header}");
     }
 
     #[test]
@@ -90,5 +95,19 @@ mod tests {
             None,
         );
         check(r#"<//elsewhere.example/api/recordings>; rel="next""#, None);
+    }
+
+    #[test]
+    fn next_page_loses_the_path_prefix() {
+        let base = BasePath::of_base("/record/");
+        for (header, expected) in [
+            (
+                r#"</record/api/a?cursor=x>; rel="next""#,
+                Some("/api/a?cursor=x"),
+            ),
+            (r#"</api/a?cursor=x>; rel="next""#, None),
+        ] {
+            assert_eq!(next_page(header, &base).as_deref(), expected, "{header}");
+        }
     }
 }

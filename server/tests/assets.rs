@@ -22,13 +22,11 @@ async fn entry_page(server: &TestServer) -> String {
     get(server, "/", &[]).await.text().await.expect("text")
 }
 
-/// What the page refers to on this server.
-fn references(page: &str) -> Vec<String> {
-    page.split(['"', '\''])
-        .filter(|word| {
-            word.starts_with('/') && word.contains('.') && !word.contains(char::is_whitespace)
-        })
-        .map(str::to_owned)
+/// Addresses of the page's files, relative to its `<base>`.
+fn references(page: &str) -> Vec<&str> {
+    page.split(['"', '\'', '=', '>'])
+        .filter_map(|word| word.strip_prefix("./"))
+        .filter(|word| !word.contains(char::is_whitespace))
         .collect()
 }
 
@@ -106,7 +104,7 @@ async fn a_page_allows_itself_and_nothing_else() {
         format!(
             "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self'; \
              img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; \
-             worker-src 'self' blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+             worker-src 'self' blob:; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
         )
     );
     assert!(!policy.contains("unsafe-inline"));
@@ -214,7 +212,7 @@ async fn what_the_page_refers_to_is_there_and_cached_for_good() {
         "{references:?}"
     );
     for path in references {
-        let answer = get(&server, &path, &[]).await;
+        let answer = get(&server, &format!("/{path}"), &[]).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
         let end = path.rsplit('.').next().unwrap_or_default();
@@ -231,5 +229,25 @@ async fn what_the_page_refers_to_is_there_and_cached_for_good() {
             "public, max-age=31536000, immutable",
             "{path}"
         );
+    }
+}
+
+#[tokio::test]
+async fn entry_page_has_the_base_of_the_public_url() {
+    for (url, base) in [
+        ("https://a.example", "/"),
+        ("https://a.example/x/y/", "/x/y/"),
+    ] {
+        let server = TestServer::with(&[("SORTIE_PUBLIC_URL", url)]).await;
+        let page = entry_page(&server).await;
+        let (_, rest) = page.split_once("<base href=").expect("a base");
+        let (address, _) = rest.split_once('>').expect("the end of the tag");
+        assert_eq!(address.trim_matches('"'), base);
+        assert_eq!(page.matches("<base").count(), 1);
+        // The proxy may remove the path or leave it.
+        for path in ["/x/y", "/x/y/", "/x/y/recordings", "/recordings"] {
+            let answer = get(&server, path, &[]).await;
+            assert_eq!(answer.text().await.unwrap(), page, "{path}");
+        }
     }
 }

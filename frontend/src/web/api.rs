@@ -16,6 +16,7 @@ use sortie_api::{
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, ReadableStreamDefaultReader};
 
+use super::address::{base, url};
 use crate::listing::Page;
 use crate::ndjson::LineReader;
 use crate::paging::next_page;
@@ -85,20 +86,23 @@ pub(crate) struct Api {
 impl Api {
     /// What there is to know before anybody signs in.
     pub(crate) async fn info(&self) -> Result<ServerInfo, ApiError> {
-        read(checked(Request::get("/api/info").send().await?).await?).await
+        read(checked(Request::get(&url("/api/info")).send().await?).await?).await
     }
 
     /// Signs in; the server sets the cookies.
     pub(crate) async fn sign_in(&self, login: &Login) -> Result<User, ApiError> {
         // Not through `send`: a 401 here is the answer, not an expired sign-in.
-        let response = Request::post("/api/auth/login").json(login)?.send().await?;
+        let response = Request::post(&url("/api/auth/login"))
+            .json(login)?
+            .send()
+            .await?;
         let signed_in: PageSignIn = read(checked(response).await?).await?;
         Ok(signed_in.user)
     }
 
     /// Signs out; the server clears the cookies.
     pub(crate) async fn sign_out(&self) -> Result<(), ApiError> {
-        let request = Request::post("/api/auth/logout").json(&RefreshRequest::default())?;
+        let request = Request::post(&url("/api/auth/logout")).json(&RefreshRequest::default())?;
         let response = request.send().await?;
         match checked(response).await {
             Err(ApiError::Problem(problem)) if problem.code == ProblemCode::Unauthenticated => {
@@ -110,23 +114,27 @@ impl Api {
 
     /// Who is signed in.
     pub(crate) async fn me(&self) -> Result<User, ApiError> {
-        read(self.send(|| Request::get("/api/auth/me").build()).await?).await
+        read(
+            self.send(|| Request::get(&url("/api/auth/me")).build())
+                .await?,
+        )
+        .await
     }
 
     /// One session.
     pub(crate) async fn session(&self, id: &str) -> Result<Session, ApiError> {
         let address = item_path("/api/sessions", id);
-        read(self.send(|| Request::get(&address).build()).await?).await
+        read(self.send(|| Request::get(&url(&address)).build()).await?).await
     }
 
     /// How one can sign in.
     pub(crate) async fn methods(&self) -> Result<SignInMethods, ApiError> {
-        read(checked(Request::get("/api/auth/methods").send().await?).await?).await
+        read(checked(Request::get(&url("/api/auth/methods")).send().await?).await?).await
     }
 
     /// What is at `address`.
     pub(crate) async fn get<T: DeserializeOwned>(&self, address: &str) -> Result<T, ApiError> {
-        read(self.send(|| Request::get(address).build()).await?).await
+        read(self.send(|| Request::get(&url(address)).build()).await?).await
     }
 
     /// The page of a list that is at `address`.
@@ -134,12 +142,12 @@ impl Api {
         &self,
         address: &str,
     ) -> Result<Page<T>, ApiError> {
-        let response = self.send(|| Request::get(address).build()).await?;
+        let response = self.send(|| Request::get(&url(address)).build()).await?;
         let next = response
             .headers()
             .get("link")
             .as_deref()
-            .and_then(next_page);
+            .and_then(|header| next_page(header, &base()));
         let rows = read(response).await?;
         Ok(Page { rows, next })
     }
@@ -171,7 +179,7 @@ impl Api {
         body: &impl Serialize,
     ) -> Result<Response, ApiError> {
         self.send(|| {
-            RequestBuilder::new(address)
+            RequestBuilder::new(&url(address))
                 .method(method.clone())
                 .json(body)
         })
@@ -180,7 +188,7 @@ impl Api {
 
     /// Deletes what is at `address`. What is gone already counts as deleted.
     pub(crate) async fn remove(&self, address: &str) -> Result<(), ApiError> {
-        match self.send(|| Request::delete(address).build()).await {
+        match self.send(|| Request::delete(&url(address)).build()).await {
             Err(error) if error.is_not_found() => Ok(()),
             outcome => outcome.map(drop),
         }
@@ -200,7 +208,7 @@ impl Api {
             unforwarded,
         };
         let request = || {
-            RequestBuilder::new("/api/recordings/delete")
+            RequestBuilder::new(&url("/api/recordings/delete"))
                 .method(Method::POST)
                 .abort_signal(abort)
                 .json(&body)
@@ -268,22 +276,22 @@ impl Api {
     }
 }
 
-/// Where the bytes of a recording are played from.
-pub(crate) fn stream_path(id: &str) -> String {
-    recording_path(id) + "/stream"
+/// The browser's address of the playable file.
+pub(crate) fn stream_url(id: &str) -> String {
+    url(&(recording_path(id) + "/stream"))
 }
 
-/// Where a recording is downloaded from.
-pub(crate) fn download_path(id: &str) -> String {
-    recording_path(id) + "/download"
+/// The browser's address of the file as a download.
+pub(crate) fn download_url(id: &str) -> String {
+    url(&(recording_path(id) + "/download"))
 }
 
-/// Address of the received bytes of a failed recording.
-pub(crate) fn raw_path(id: &str) -> String {
-    recording_path(id) + "/raw"
+/// The browser's address of the received bytes of a failed recording.
+pub(crate) fn raw_url(id: &str) -> String {
+    url(&(recording_path(id) + "/raw"))
 }
 
-/// Where a recording is.
+/// API path of a recording.
 pub(crate) fn recording_path(id: &str) -> String {
     item_path("/api/recordings", id)
 }
@@ -297,7 +305,7 @@ pub(crate) fn deletion_path(id: &str, unforwarded: Unforwarded) -> String {
     }
 }
 
-/// Where the thing with this id is. The id may come from the address bar: it must stay one path segment.
+/// API path of a collection's item. The ID may come from the address bar: it must stay one path segment.
 pub(crate) fn item_path(collection: &str, id: &str) -> String {
     format!(
         "{collection}/{}",
@@ -306,7 +314,7 @@ pub(crate) fn item_path(collection: &str, id: &str) -> String {
 }
 
 async fn refresh() -> Result<(), ApiError> {
-    let request = Request::post("/api/auth/refresh").json(&RefreshRequest::default())?;
+    let request = Request::post(&url("/api/auth/refresh")).json(&RefreshRequest::default())?;
     let response = request.send().await?;
     match response.status() {
         // 400 is what a server says that finds no cookie to read.

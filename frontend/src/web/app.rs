@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::path;
 
+use super::address;
 use super::components::Header;
 use super::memory::ListMemory;
 use super::pages::{
@@ -21,7 +22,7 @@ pub(super) fn App() -> impl IntoView {
     // Above the pages, so that a recording goes on while its person looks at other pages.
     Desk::provide();
     view! {
-        <Router>
+        <Router base=address::base().as_str().to_owned()>
             <a class="skip-link" href="#main" rel="external" on:click=skip>
                 "Skip to the content"
             </a>

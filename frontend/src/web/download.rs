@@ -9,7 +9,7 @@ use sortie_api::RecordingStatus;
 use super::api;
 use super::session::Session;
 
-/// Handles a click on a link to [`api::download_path`] or, for a failed recording, to [`api::raw_path`].
+/// Handles a click on a link to [`api::download_url`] or, for a failed recording, to [`api::raw_url`].
 ///
 /// A link alone would save the server's refusal as a file when the sign-in has expired meanwhile. So the server is
 /// asked for the recording first, which renews the sign-in, and then the browser downloads.
@@ -25,8 +25,8 @@ pub(super) fn start(
         match session.api().recording(&id).await {
             Ok(recording) => {
                 let path = match recording.status {
-                    RecordingStatus::Failed => api::raw_path(&id),
-                    _ => api::download_path(&id),
+                    RecordingStatus::Failed => api::raw_url(&id),
+                    _ => api::download_url(&id),
                 };
                 save(&path, &recording.filename);
             }

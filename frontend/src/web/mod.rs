@@ -1,5 +1,6 @@
 //! What only exists in a browser: the application, its pages and the calls to the server.
 
+mod address;
 mod api;
 mod app;
 mod components;
@@ -18,6 +19,9 @@ mod session;
 /// Shows the application in the document's body; called once, when the page has loaded.
 pub fn start() {
     console_error_panic_hook::set_once();
+    if address::enter() {
+        return;
+    }
     dom::remove_boot_notice();
     leptos::mount::mount_to_body(app::App);
 }

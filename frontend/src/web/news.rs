@@ -8,6 +8,7 @@ use leptos::wasm_bindgen::closure::Closure;
 use sortie_api::Event;
 use web_sys::{EventSource, MessageEvent};
 
+use super::address::url;
 use super::poll::visibility;
 use super::session::Session;
 
@@ -81,7 +82,7 @@ impl Stream {
         is_open: WriteSignal<bool>,
         take: impl Fn(Event) + 'static,
     ) -> Option<Self> {
-        let source = EventSource::new(address).ok()?;
+        let source = EventSource::new(&url(address)).ok()?;
         let on_event = Closure::new(move |message: MessageEvent| {
             let data = message.data().as_string().unwrap_or_default();
             if let Ok(Some(event)) = Event::read(&message.type_(), &data) {

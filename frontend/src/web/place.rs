@@ -5,10 +5,11 @@ use std::rc::Rc;
 
 use leptos::prelude::*;
 use leptos_router::NavigateOptions;
-use leptos_router::hooks::{use_location, use_navigate};
+use leptos_router::hooks::use_location;
 use leptos_router::params::ParamsMap;
 
 use crate::query;
+use crate::web::address::{use_go, use_path};
 
 type Navigate = Rc<dyn Fn(&str, NavigateOptions)>;
 
@@ -27,11 +28,12 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn here() -> Self {
         let location = use_location();
+        let pathname = use_path();
         Self {
-            path: StoredValue::new(location.pathname.get_untracked()),
-            pathname: location.pathname,
+            path: StoredValue::new(pathname.get_untracked()),
+            pathname,
             query: location.query,
-            navigate: StoredValue::new_local(Rc::new(use_navigate())),
+            navigate: StoredValue::new_local(Rc::new(use_go())),
         }
     }
 

@@ -12,6 +12,7 @@ use sortie_client::{
 };
 use web_sys::{Blob, MediaStream};
 
+use super::address::url;
 use super::api::ApiError;
 use super::dom;
 use super::session::{Session, SignIn};
@@ -314,8 +315,8 @@ impl Desk {
         self.stream.set(Some(stream));
 
         let target = self.watched.with_value(|watched| match watched {
-            Some(watched) => Target::session("", &watched.session),
-            None => Target::server(""),
+            Some(watched) => Target::session(&url(""), &watched.session),
+            None => Target::server(&url("")),
         });
         let mut options = Options::new(target);
         options.authorization = self.authorization();
@@ -348,7 +349,7 @@ impl Desk {
         let authorization = self.authorization();
         let session = match self.session_from_before(&user.id).await {
             Some(session) => session,
-            None => match create_session("", authorization.clone()).await {
+            None => match create_session(&url(""), authorization.clone()).await {
                 Ok(session) => session,
                 // Without one, what is recorded makes its own, as ever.
                 Err(_) => {
@@ -358,7 +359,7 @@ impl Desk {
             },
         };
         dom::keep(SESSION_KEPT, Some(&session));
-        let watcher = SessionWatcher::new("", &session, authorization, move |order| {
+        let watcher = SessionWatcher::new(&url(""), &session, authorization, move |order| {
             self.follow(order);
         });
         self.watched.set_value(Some(Watched {

@@ -1,6 +1,6 @@
 //! Content negotiation on `Accept-Encoding` (RFC 9110, 12.5.3).
 
-/// How a body is packed.
+/// Content coding of a response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
     Brotli,
@@ -9,7 +9,7 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    /// What `Content-Encoding` says.
+    /// Value of `Content-Encoding`; `None` for identity.
     pub(super) fn content_coding(self) -> Option<&'static str> {
         match self {
             Self::Brotli => Some("br"),
@@ -19,7 +19,7 @@ impl Encoding {
     }
 }
 
-/// Thousandths, 0–1000, for each coding we have; `None`: not mentioned.
+/// Weights of the supported codings in thousandths, 0–1000; `None` if not listed.
 #[derive(Default)]
 struct Weights {
     brotli: Option<u16>,
@@ -28,9 +28,9 @@ struct Weights {
     any: Option<u16>,
 }
 
-/// The best encoding that the caller takes and we have. Among equally wanted ones the smaller wins.
+/// The available encoding with the highest weight; equal weights prefer the smaller body.
 ///
-/// `identity` also answers a caller that refuses everything: a file is of more use than a 406.
+/// Falls back to `identity` when the client accepts nothing: a file is more useful than a 406.
 pub(super) fn choose<'a>(
     accept: impl Iterator<Item = &'a str>,
     has_brotli: bool,
@@ -39,14 +39,14 @@ pub(super) fn choose<'a>(
     let mut weights = Weights::default();
     for item in accept.flat_map(|line| line.split(',')) {
         let (coding, weight) = parse(item);
-        let slot = match coding.to_ascii_lowercase().as_str() {
+        let weight_of = match coding.to_ascii_lowercase().as_str() {
             "br" => &mut weights.brotli,
             "gzip" | "x-gzip" => &mut weights.gzip,
             "identity" => &mut weights.identity,
             "*" => &mut weights.any,
             _ => continue,
         };
-        *slot = Some(weight);
+        *weight_of = Some(weight);
     }
     let weight = |named: Option<u16>| named.or(weights.any).unwrap_or(0);
     let brotli = if has_brotli {
@@ -66,7 +66,7 @@ pub(super) fn choose<'a>(
     }
 }
 
-/// A coding and its weight in thousandths; 1000 when it has none, 0 when it makes no sense.
+/// Coding and weight in thousandths; the weight is 1000 by default and 0 if it is malformed.
 fn parse(item: &str) -> (&str, u16) {
     let mut parts = item.split(';').map(str::trim);
     let coding = parts.next().unwrap_or_default();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_acceptable_encoding_wins() {
+    fn encoding_with_the_highest_weight_is_chosen() {
         check(&[], Encoding::Identity);
         check(&["gzip, deflate, br, zstd"], Encoding::Brotli);
         check(&["gzip", "br"], Encoding::Brotli);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_do_not_have_is_not_chosen() {
+    fn unavailable_encoding_is_not_chosen() {
         let accept = || ["br, gzip;q=0.5"].into_iter();
         assert_eq!(choose(accept(), false, true), Encoding::Gzip);
         assert_eq!(choose(accept(), true, false), Encoding::Brotli);

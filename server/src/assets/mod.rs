@@ -1,53 +1,62 @@
-//! The pages, inside the binary: looked up by path, negotiated by encoding, cached by hash.
+//! Embedded files of the pages: lookup by path, content negotiation, caching by hash.
 //!
-//! `build.rs` makes the table. Nothing is compressed, hashed or read from disk while the server runs.
+//! `build.rs` generates the table with compressed variants and hashes. Only the entry page of a server below a path
+//! prefix is built at startup, because its `<base>` depends on the configuration.
 
 mod encoding;
 #[cfg(test)]
 mod page;
 
+use std::borrow::Cow;
+use std::io::Write as _;
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest as _, Sha256};
 use sortie_api::ProblemCode;
 
 use crate::http::{ApiError, ApiResult, no_such_route};
 use encoding::Encoding;
 
-/// Whether a caller takes gzip and prefers it to an uncompressed answer.
+/// Whether the client accepts gzip and prefers it to an uncompressed response.
 pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let accept = headers.get_all(header::ACCEPT_ENCODING).iter();
     let accept = accept.filter_map(|line| line.to_str().ok());
     encoding::choose(accept, false, true) == Encoding::Gzip
 }
 
-/// One file of the pages.
+/// One embedded file.
+#[derive(Clone)]
 struct Asset {
-    /// Below the root, without a leading slash.
+    /// Relative to the root, without a leading slash.
     path: &'static str,
-    /// What `Content-Type` says.
+    /// Value of `Content-Type`.
     media_type: &'static str,
-    /// Of the content before compression, hexadecimal.
-    hash: &'static str,
+    /// SHA-256 of the uncompressed content, hexadecimal, first 16 bytes.
+    hash: Cow<'static, str>,
     /// Whether the name changes with the content.
     hashed_name: bool,
     /// The Content-Security-Policy of an HTML page.
     policy: Option<&'static str>,
-    identity: &'static [u8],
-    /// Absent where it would not be smaller.
-    brotli: Option<&'static [u8]>,
-    /// Absent where it would not be smaller.
-    gzip: Option<&'static [u8]>,
+    identity: Cow<'static, [u8]>,
+    /// `None` where compression saves nothing.
+    brotli: Option<Cow<'static, [u8]>>,
+    /// `None` where compression saves nothing.
+    gzip: Option<Cow<'static, [u8]>>,
 }
 
 /// Sorted by path.
 const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets/table.rs"));
 
-/// What answers every path outside the pages' own files and `/api`: the application finds its way by itself.
+/// Answers every path that is neither a file nor below `/api`: the application routes in the browser.
 const ENTRY: &str = "index.html";
 
-/// Ours, for ours: nobody embeds the pages, watches them through `window.opener`, or learns where a
-/// recording lives from a `Referer`; only they may ask for a camera, a microphone or the screen.
+/// Isolation of the pages: no `window.opener` access from other origins, no recording address in a `Referer` to
+/// other sites, and camera, microphone and screen for this origin only.
 const PAGE_HEADERS: [(HeaderName, &str); 3] = [
     (header::REFERRER_POLICY, "same-origin"),
     (
@@ -60,34 +69,57 @@ const PAGE_HEADERS: [(HeaderName, &str); 3] = [
     ),
 ];
 
-/// Answers whatever no route answers; for `Router::fallback`.
-pub(crate) async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> ApiResult<Response> {
-    respond(ASSETS, &method, uri.path(), &headers)
-}
-
-fn respond(
+/// The pages of one server.
+#[derive(Clone)]
+pub(crate) struct Pages {
     assets: &'static [Asset],
-    method: &Method,
-    path: &str,
-    headers: &HeaderMap,
-) -> ApiResult<Response> {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    // A wrong API address must not be answered with a page: who asked is a program.
-    if path == "api" || path.starts_with("api/") {
-        return Err(no_such_route());
-    }
-    let asset = find(assets, path)
-        .ok_or_else(|| ApiError::not_found("There is nothing at this address."))?;
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return Err(
-            ApiError::new(ProblemCode::MethodNotAllowed, "A page can only be read.")
-                .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD")),
-        );
-    }
-    Ok(asset.response(method, headers))
+    /// The entry page whose `<base>` is this server's path prefix; `None` at the root of a host.
+    entry: Option<Arc<Asset>>,
 }
 
-/// The file at a path, or the entry page where the path is one of the application's own.
+impl Pages {
+    /// Pages of a server below `prefix`, as `/record`; empty at the root of a host.
+    pub(crate) fn below(prefix: &str) -> Self {
+        Self::of(ASSETS, prefix)
+    }
+
+    fn of(assets: &'static [Asset], prefix: &str) -> Self {
+        let entry = find(assets, ENTRY).filter(|_| !prefix.is_empty());
+        Self {
+            assets,
+            entry: entry.map(|entry| Arc::new(entry.with_base(prefix))),
+        }
+    }
+
+    /// Response to a request that no route matches.
+    pub(crate) fn respond(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> ApiResult<Response> {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        // API clients expect a problem document, not a page.
+        if path == "api" || path.starts_with("api/") {
+            return Err(no_such_route());
+        }
+        let asset = find(self.assets, path)
+            .ok_or_else(|| ApiError::not_found("There is nothing at this address."))?;
+        let asset = match &self.entry {
+            Some(entry) if asset.path == ENTRY => entry,
+            _ => asset,
+        };
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Err(
+                ApiError::new(ProblemCode::MethodNotAllowed, "A page can only be read.")
+                    .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD")),
+            );
+        }
+        Ok(asset.response(method, headers))
+    }
+}
+
+/// The file at a path, or the entry page for a path without a file extension.
 fn find(assets: &'static [Asset], path: &str) -> Option<&'static Asset> {
     let at = |path: &str| {
         assets
@@ -95,7 +127,7 @@ fn find(assets: &'static [Asset], path: &str) -> Option<&'static Asset> {
             .ok()
             .map(|index| &assets[index])
     };
-    // Who asks for a file of an older build must not take a page for it.
+    // A request for a file of an older build must fail instead of receiving HTML.
     let is_file = || {
         path.rsplit('/')
             .next()
@@ -105,6 +137,34 @@ fn find(assets: &'static [Asset], path: &str) -> Option<&'static Asset> {
 }
 
 impl Asset {
+    /// The page with `<base href="PREFIX/">`. Its script, and so the policy, stays the same.
+    fn with_base(&self, prefix: &str) -> Self {
+        let Some(html) = std::str::from_utf8(&self.identity)
+            .ok()
+            .and_then(|html| set_base(html, prefix))
+        else {
+            return self.clone();
+        };
+        let html = html.into_bytes();
+        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+        let packed = packed
+            .write_all(&html)
+            .and_then(|()| packed.finish())
+            .ok()
+            .filter(|packed| packed.len() < html.len());
+        let hash: String = Sha256::digest(&html)[..16]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self {
+            hash: Cow::Owned(hash),
+            identity: Cow::Owned(html),
+            brotli: None,
+            gzip: packed.map(Cow::Owned),
+            ..self.clone()
+        }
+    }
+
     fn response(&self, method: &Method, request: &HeaderMap) -> Response {
         let encoding = encoding::choose(
             request
@@ -115,11 +175,12 @@ impl Asset {
             self.gzip.is_some(),
         );
         let body = match encoding {
-            Encoding::Brotli => self.brotli.unwrap_or(self.identity),
-            Encoding::Gzip => self.gzip.unwrap_or(self.identity),
-            Encoding::Identity => self.identity,
+            Encoding::Brotli => self.brotli.as_ref(),
+            Encoding::Gzip => self.gzip.as_ref(),
+            Encoding::Identity => None,
         };
-        // Strong, so one for each encoding: RFC 9110, 8.8.3.3.
+        let body = body.unwrap_or(&self.identity);
+        // A strong ETag identifies one encoding (RFC 9110, 8.8.3.3).
         let etag = match encoding.content_coding() {
             Some(coding) => format!("\"{}-{coding}\"", self.hash),
             None => format!("\"{}\"", self.hash),
@@ -130,7 +191,7 @@ impl Asset {
             .filter_map(|value| value.to_str().ok())
             .any(|list| matches_etag(list, &etag));
 
-        // A 304 repeats what a 200 would say about caching: RFC 9110, 15.4.5.
+        // A 304 repeats the caching headers of the 200 (RFC 9110, 15.4.5).
         let mut headers = HeaderMap::new();
         if let Ok(etag) = HeaderValue::from_str(&etag) {
             headers.insert(header::ETAG, etag);
@@ -167,16 +228,23 @@ impl Asset {
         if let Some(coding) = encoding.content_coding() {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
         }
-        let body = if *method == Method::HEAD {
-            Body::empty()
-        } else {
-            Body::from(Bytes::from_static(body))
+        let body = match body {
+            _ if *method == Method::HEAD => Body::empty(),
+            Cow::Borrowed(bytes) => Body::from(Bytes::from_static(bytes)),
+            Cow::Owned(bytes) => Body::from(bytes.clone()),
         };
         (headers, body).into_response()
     }
 }
 
-/// Whether `If-None-Match` names this tag; weak comparison, RFC 9110, 13.1.2. Our tags hold no comma.
+/// The page with `href="PREFIX/"` in its `<base>`; `None` without a `<base>`.
+fn set_base(html: &str, prefix: &str) -> Option<String> {
+    let (before, rest) = html.split_once("<base href=")?;
+    let (_, after) = rest.split_once('>')?;
+    Some(format!("{before}<base href=\"{prefix}/\">{after}"))
+}
+
+/// Weak comparison of `If-None-Match` (RFC 9110, 13.1.2). Tags of [`Asset::response`] contain no comma.
 fn matches_etag(list: &str, etag: &str) -> bool {
     list.split(',')
         .map(str::trim)
@@ -191,8 +259,14 @@ mod tests {
         asset("app-0123456789abcdef.js", true, Some(b"br"), Some(b"gz")),
         asset("favicon.svg", false, None, None),
         Asset {
+            path: "index.html",
+            media_type: "text/html",
+            hash: Cow::Borrowed("abc"),
+            hashed_name: false,
             policy: Some("default-src 'none'"),
-            ..asset("index.html", false, Some(b"br"), None)
+            identity: Cow::Borrowed(b"<!doctype html><base href=/><p>Long enough, long enough, long enough, long enough, long enough.</p>"),
+            brotli: Some(Cow::Borrowed(b"br")),
+            gzip: None,
         },
         asset("snippets/inline0.js", false, None, Some(b"gz")),
     ];
@@ -203,25 +277,38 @@ mod tests {
         brotli: Option<&'static [u8]>,
         gzip: Option<&'static [u8]>,
     ) -> Asset {
-        let media_type = "text/plain";
+        const fn borrowed(bytes: Option<&'static [u8]>) -> Option<Cow<'static, [u8]>> {
+            match bytes {
+                Some(bytes) => Some(Cow::Borrowed(bytes)),
+                None => None,
+            }
+        }
         Asset {
             path,
-            media_type,
-            hash: "abc",
+            media_type: "text/plain",
+            hash: Cow::Borrowed("abc"),
             hashed_name,
             policy: None,
-            identity: b"identity",
-            brotli,
-            gzip,
+            identity: Cow::Borrowed(b"identity"),
+            brotli: borrowed(brotli),
+            gzip: borrowed(gzip),
         }
     }
 
     fn get(path: &str, headers: &[(HeaderName, &'static str)]) -> ApiResult<Response> {
+        get_below("", path, headers)
+    }
+
+    fn get_below(
+        prefix: &str,
+        path: &str,
+        headers: &[(HeaderName, &'static str)],
+    ) -> ApiResult<Response> {
         let headers = headers
             .iter()
             .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
             .collect();
-        respond(TABLE, &Method::GET, path, &headers)
+        Pages::of(TABLE, prefix).respond(&Method::GET, path, &headers)
     }
 
     fn header(response: &Response, name: HeaderName) -> Option<&str> {
@@ -241,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_finds_its_file_or_the_application() {
+    fn path_without_a_file_finds_the_entry_page() {
         check_found("", Some("index.html"));
         check_found("index.html", Some("index.html"));
         check_found("recordings/0193/play", Some("index.html"));
@@ -253,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_the_api_is_never_a_page() {
+    fn unknown_api_path_is_no_page() {
         for (path, page) in [
             ("/api", false),
             ("/api/", false),
@@ -265,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_hash_names_is_cached_for_good() {
+    fn only_hashed_names_are_immutable() {
         let cached = |path| {
             get(path, &[])
                 .ok()
@@ -280,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_belongs_to_one_encoding_and_saves_the_body() {
+    fn etag_identifies_one_encoding_and_yields_304() {
         let response =
             get("/", &[(header::ACCEPT_ENCODING, "br")]).unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(header(&response, header::ETAG), Some("\"abc-br\""));
@@ -306,16 +393,51 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn entry_page_below_a_prefix_has_its_base_and_etags() {
+        for (prefix, base) in [("", "<base href=/>"), ("/x/y", "<base href=\"/x/y/\">")] {
+            let response =
+                get_below(prefix, "/recordings", &[]).unwrap_or_else(|e| panic!("{e:?}"));
+            let etag = header(&response, header::ETAG).map(str::to_owned);
+            assert_eq!(etag.as_deref() == Some("\"abc\""), prefix.is_empty());
+            let body = axum::body::to_bytes(response.into_body(), 1000)
+                .await
+                .unwrap();
+            let page = String::from_utf8_lossy(&body).into_owned();
+            assert!(page.contains(base), "{page}");
+
+            let gzip = [(header::ACCEPT_ENCODING, "gzip;q=1, identity;q=0.5")];
+            let response = get_below(prefix, "/", &gzip).unwrap_or_else(|e| panic!("{e:?}"));
+            if header(&response, header::CONTENT_ENCODING) == Some("gzip") {
+                assert_ne!(header(&response, header::ETAG), etag.as_deref());
+                let body = axum::body::to_bytes(response.into_body(), 1000)
+                    .await
+                    .unwrap();
+                let mut text = String::new();
+                std::io::Read::read_to_string(
+                    &mut flate2::read::GzDecoder::new(&body[..]),
+                    &mut text,
+                )
+                .unwrap();
+                assert_eq!(text, page);
+            } else {
+                assert!(prefix.is_empty());
+            }
+        }
+        let response = get_below("/x", "/favicon.svg", &[]).unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(header(&response, header::ETAG), Some("\"abc\""));
+    }
+
     #[test]
-    fn a_page_can_only_be_read() {
-        let answer = respond(TABLE, &Method::POST, "/recordings", &HeaderMap::new());
+    fn post_to_a_page_returns_405() {
+        let answer = Pages::of(TABLE, "").respond(&Method::POST, "/recordings", &HeaderMap::new());
         let response = answer.unwrap_or_else(IntoResponse::into_response);
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(header(&response, header::ALLOW), Some("GET, HEAD"));
     }
 
     #[test]
-    fn a_policy_names_every_script_inside_the_page() {
+    fn policy_lists_hashes_of_inline_scripts() {
         // The hashes are `printf %s TEXT | openssl dgst -sha256 -binary | base64`.
         let policy = page::content_security_policy(
             "<!-- <script>no()</script> --><SCRIPT type=\"module\" nonce='a>b'>one()\r\ntwo()</SCRIPT>\
@@ -325,13 +447,13 @@ mod tests {
             policy,
             "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' \
              'sha256-3o9wm4gHYljzevTW+BnpT6lvF1GO+NEyCsGtAr8bBGA=' 'sha256-qVpDBgj7bpq5hMAcGp3AOc79J3Y1Z4HvySTwKrWDoy4='; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; \
-             connect-src 'self'; manifest-src 'self'; worker-src 'self' blob:; base-uri 'none'; \
+             connect-src 'self'; manifest-src 'self'; worker-src 'self' blob:; base-uri 'self'; \
              form-action 'self'; frame-ancestors 'none'"
         );
     }
 
     #[test]
-    fn inline_scripts_are_read_as_a_browser_reads_them() {
+    fn inline_scripts_are_parsed_like_in_a_browser() {
         let check = |html: &str, expected: &[&str]| {
             assert_eq!(page::inline_scripts(html), expected, "{html}")
         };
@@ -351,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_in_the_name_is_told_from_a_word() {
+    fn hash_in_a_file_name_is_recognised() {
         for (path, hashed) in [
             ("sortie-0123456789abcdef.js", true),
             ("sortie-frontend-0123456789abcdef_bg.wasm", true),
@@ -364,7 +486,7 @@ mod tests {
         }
     }
     #[test]
-    fn a_media_type_follows_from_the_name() {
+    fn media_type_follows_from_the_extension() {
         for (path, media_type) in [
             ("index.html", "text/html; charset=utf-8"),
             ("a/b.min.js", "text/javascript; charset=utf-8"),

@@ -1,12 +1,12 @@
-//! What an HTML page needs before it can be served under a strict policy. Compiled into the build script,
-//! which runs it, and into the crate's tests.
+//! Content-Security-Policy and file types of the pages. Compiled into the build script and into the crate's tests.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-/// The Content-Security-Policy under which `html` works: every script that stands inside the page is named
-/// by its hash, and nothing else inline is allowed.
+/// Content-Security-Policy for `html`: allows its inline scripts by hash and no other inline code.
+///
+/// `base-uri 'self'` is for the `<base>` with the server's path prefix.
 pub(crate) fn content_security_policy(html: &str) -> String {
     let mut script_sources = "'self' 'wasm-unsafe-eval'".to_owned();
     for script in inline_scripts(html) {
@@ -20,16 +20,16 @@ pub(crate) fn content_security_policy(html: &str) -> String {
     format!(
         "default-src 'none'; script-src {script_sources}; style-src 'self'; img-src 'self' data: blob:; \
          media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; worker-src 'self' blob:; \
-         base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+         base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
     )
 }
 
-/// The text of every `<script>` without a `src`, in order.
+/// Text of every `<script>` without a `src`, in document order.
 ///
-/// It reads the page as a browser does as far as scripts go: comments are skipped, names are matched without
-/// regard to case, and an attribute's value may hold a `>`.
+/// Follows the HTML tokenizer where it matters for scripts: skips comments, ignores the case of names, allows `>` in
+/// attribute values.
 pub(crate) fn inline_scripts(html: &str) -> Vec<&str> {
-    // Same length as `html`, so positions in one are positions in the other.
+    // ASCII lower-casing keeps all byte positions.
     let lower = html.to_ascii_lowercase();
     let mut scripts = Vec::new();
     let mut at = 0;
@@ -62,7 +62,7 @@ pub(crate) fn inline_scripts(html: &str) -> Vec<&str> {
     scripts
 }
 
-/// Reads a start tag from behind its name: whether it has a `src`, and how long it is with its `>`.
+/// Parses a start tag after its name: whether it has a `src`, and its length including `>`.
 fn start_tag(text: &str) -> (bool, usize) {
     let mut has_src = false;
     let mut quote = None;
@@ -88,19 +88,19 @@ fn start_tag(text: &str) -> (bool, usize) {
     (has_src, text.len())
 }
 
-/// Whether a file's name carries a hash of its content, so that it can be cached for good: Trunk writes
-/// `name-0123456789abcdef.js` and `name-0123456789abcdef_bg.wasm`. (A folder's hash does not count:
-/// wasm-bindgen's `snippets/crate-0123…/` names the crate, not the content.)
+/// Whether a file name contains a hash of the content, so that the file can be cached as immutable: Trunk writes
+/// `name-0123456789abcdef.js` and `name-0123456789abcdef_bg.wasm`. The hash in wasm-bindgen's folder
+/// `snippets/crate-0123…/` identifies the crate, not the content.
 pub(crate) fn is_hashed(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.split('-').skip(1).any(|part| {
         let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
-        // Sixteen but for leading zeros.
+        // Trunk writes 16 digits without leading zeros.
         digits >= 12 && matches!(part.as_bytes().get(digits), Some(b'.' | b'_'))
     })
 }
 
-/// The media type of a file, by the end of its name.
+/// Media type of a file by its extension.
 pub(crate) fn media_type(path: &str) -> &'static str {
     match path.rsplit('.').next().unwrap_or_default() {
         "html" => "text/html; charset=utf-8",

@@ -96,7 +96,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("SORTIE_PORT", "8080", "The port to listen on (0 to 65,535); 0 takes any free one"),
     plain("SORTIE_MAX_CONNECTIONS", "4096", "The most connections at once (1 to 1,000,000), and never more than half of the open files that the system allows. At the limit, idle connections are closed for new ones; when none is idle, new ones wait"),
     plain("SORTIE_MAX_CONNECTIONS_PER_ADDRESS", "1024", "The most connections at once from one address, or one /64 network of IPv6 (1 to 1,000,000), and never more than half of all; more get 429. Trusted proxies are exempt"),
-    plain("SORTIE_PUBLIC_URL", "", "This server's address as browsers reach it: `https://example.com` or, below a path, `https://example.com/recordings`. Cookies are `Secure` when it begins with https and the request is for its host. The proxy may remove the path or leave it. Below a path the API works; the pages need the root of a host"),
+    plain("SORTIE_PUBLIC_URL", "", "This server's address as browsers reach it: `https://example.com` or, below a path, `https://example.com/recordings`. Cookies are `Secure` when it begins with https and the request is for its host. The proxy may remove the path or leave it"),
     plain("SORTIE_HEADER_SECONDS", "75", "For a request's headers, and for the next request of a connection (1 to 600). Longer than the proxy in front keeps idle connections"),
     plain("SORTIE_BODY_SILENCE_SECONDS", "120", "A body that brings nothing for longer (1 to 120) is ended; what an upload has brought is kept. What moves, however slowly, goes on"),
 

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use sortie_api::ProblemCode;
@@ -16,7 +16,7 @@ use tracing::Level;
 
 use super::layers::security_headers::{self, SecurityPolicy};
 use super::{ApiError, AppState, error, layers, openapi, resources};
-use crate::assets;
+use crate::assets::Pages;
 
 /// The largest body of a route that takes JSON.
 const JSON_LIMIT: usize = 64 * 1024;
@@ -99,11 +99,15 @@ pub(crate) fn router(state: AppState) -> Router {
             },
         )
         .on_failure(DefaultOnFailure::new().level(Level::DEBUG));
+    let pages = Pages::below(&state.config.public_path(""));
+    let pages = move |method: Method, uri: Uri, headers: HeaderMap| async move {
+        pages.respond(&method, uri.path(), &headers)
+    };
     let router = api
         .into_router()
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
         .method_not_allowed_fallback(method_not_allowed)
-        .fallback(assets::fallback)
+        .fallback(pages)
         .layer(
             ServiceBuilder::new()
                 .layer(SetRequestIdLayer::new(request_id.clone(), NewRequestId))

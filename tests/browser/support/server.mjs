@@ -107,9 +107,9 @@ export class Server {
     await ended;
   }
 
-  /** Starts it again with the same data on the same port. */
-  async restart() {
-    this.#environment[this.portVariable] = new URL(this.origin).port;
+  /** Starts it again with the same data on the same port. `environment` changes single variables. */
+  async restart(environment = {}) {
+    Object.assign(this.#environment, environment, { [this.portVariable]: new URL(this.origin).port });
     await this.#spawn();
   }
 

@@ -1,17 +1,19 @@
 use leptos::prelude::*;
 use leptos_router::NavigateOptions;
-use leptos_router::hooks::{use_location, use_navigate};
+use leptos_router::hooks::use_location;
 
 use super::{ErrorNotice, Loading};
 use crate::return_path;
+use crate::web::address::{use_go, use_path};
 use crate::web::session::{Session, SignIn};
 
 /// Shows what is inside to whoever is signed in, and leads everybody else to the sign-in page and back.
 #[component]
 pub(in crate::web) fn Gate(children: ChildrenFn) -> impl IntoView {
     let session = Session::expect();
-    let location = use_location();
-    let navigate = use_navigate();
+    let path = use_path();
+    let query = use_location().query;
+    let navigate = use_go();
 
     // The person's data may change without the page being built anew.
     let is_signed_in = Memo::new(move |_| matches!(session.sign_in(), SignIn::SignedIn(_)));
@@ -23,8 +25,7 @@ pub(in crate::web) fn Gate(children: ChildrenFn) -> impl IntoView {
 
     Effect::new(move |_| {
         if is_signed_out.get() {
-            let here = location.pathname.get_untracked()
-                + &location.query.get_untracked().to_query_string();
+            let here = path.get_untracked() + &query.get_untracked().to_query_string();
             let options = NavigateOptions {
                 replace: true,
                 ..NavigateOptions::default()

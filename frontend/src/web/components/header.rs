@@ -1,12 +1,11 @@
 use leptos::either::Either;
 use leptos::prelude::*;
-use leptos_router::components::A;
-use leptos_router::hooks::{use_location, use_navigate};
 
 use super::user_menu::UserMenu;
 use super::{Glyph, Icon};
 use crate::format;
 use crate::return_path;
+use crate::web::address::{Link, use_go, use_path};
 use crate::web::memory::ListMemory;
 use crate::web::pages::VIDEO_RECORDING;
 use crate::web::record::Desk;
@@ -19,7 +18,7 @@ const ALL_RECORDINGS: &str = "/admin/recordings";
 #[component]
 pub(in crate::web) fn Header() -> impl IntoView {
     let session = Session::expect();
-    let path = use_location().pathname;
+    let path = use_path();
     let person = Memo::new(move |_| match session.sign_in() {
         SignIn::SignedIn(user) => Some(user),
         _ => None,
@@ -33,10 +32,10 @@ pub(in crate::web) fn Header() -> impl IntoView {
     view! {
         <header class="header">
             <div class="header-inner">
-                <A href="/" attr:class="brand" exact=true>
+                <Link to="/" attr:class="brand">
                     <Mark />
                     <span>"Sortie Recording"</span>
-                </A>
+                </Link>
                 <Show when=has_recordings>
                     <Show when=move || session.is_appliance() fallback=Navigation>
                         <Sidebar />
@@ -50,7 +49,7 @@ pub(in crate::web) fn Header() -> impl IntoView {
                             .or_else(|| {
                                 offers_sign_in
                                     .get()
-                                    .then(|| Either::Right(view! { <A href=return_path::SIGN_IN attr:class="button">"Sign in"</A> }))
+                                    .then(|| Either::Right(view! { <Link to=return_path::SIGN_IN attr:class="button">"Sign in"</Link> }))
                             })
                     }}
                 </div>
@@ -64,17 +63,17 @@ pub(in crate::web) fn Header() -> impl IntoView {
 fn Navigation() -> impl IntoView {
     let desk = Desk::expect();
     let memory = ListMemory::expect();
-    let navigate = use_navigate();
-    let path = use_location().pathname;
+    let navigate = use_go();
+    let path = use_path();
     let is_elsewhere = Memo::new(move |_| desk.has_unsent() && path.get() != "/");
     let in_list = move || path.with(|path| path.starts_with("/recordings"));
 
     view! {
         <nav class="nav" aria-label="Main">
-            <A href="/" attr:class="nav-item" exact=true>
+            <Link to="/" attr:class="nav-item">
                 <Icon glyph=Glyph::Screen />
                 <span>"Record"</span>
-            </A>
+            </Link>
             <button
                 type="button"
                 class="nav-item"
@@ -90,11 +89,11 @@ fn Navigation() -> impl IntoView {
             </button>
         </nav>
         <Show when=move || is_elsewhere.get()>
-            <A href="/" attr:class="live-link">
+            <Link to="/" attr:class="live-link">
                 <span class="live-dot" class:live-dot-still=move || !desk.is_live() aria-hidden="true"></span>
                 <span class="visually-hidden">"Back to your recording"</span>
                 <span class="digits" aria-hidden="true">{move || format::clock(desk.recorded_ms())}</span>
-            </A>
+            </Link>
         </Show>
     }
 }
@@ -104,14 +103,14 @@ fn Navigation() -> impl IntoView {
 fn Sidebar() -> impl IntoView {
     view! {
         <nav class="nav sidebar" aria-label="Main">
-            <A href="/" attr:class="nav-item" exact=true>
+            <Link to="/" attr:class="nav-item">
                 <Icon glyph=Glyph::Record />
                 <span>{VIDEO_RECORDING}</span>
-            </A>
-            <A href=ALL_RECORDINGS attr:class="nav-item" exact=true>
+            </Link>
+            <Link to=ALL_RECORDINGS attr:class="nav-item">
                 <Icon glyph=Glyph::Film />
                 <span>"All Recordings"</span>
-            </A>
+            </Link>
         </nav>
     }
 }

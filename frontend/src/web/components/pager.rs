@@ -1,7 +1,7 @@
 use leptos::prelude::*;
-use leptos_router::components::A;
 
 use super::{Glyph, Icon};
+use crate::web::address::Link;
 use crate::web::place::Place;
 
 /// The ways to the first and to the next page of a list. The way back is the browser's own.
@@ -17,18 +17,18 @@ pub(in crate::web) fn Pager(
         <Show when=move || is_later() || next.with(Option::is_some)>
             <nav class="pager" aria-label="Pages">
                 <Show when=is_later>
-                    <A href=move || place.first() attr:class="button">
+                    <Link to=move || place.first() attr:class="button">
                         <Icon glyph=Glyph::Back />
                         "First page"
-                    </A>
+                    </Link>
                 </Show>
                 {move || {
                     next.get()
                         .map(|next| {
                             view! {
-                                <A href=place.after(&next) attr:class="button pager-next">
+                                <Link to=place.after(&next) attr:class="button pager-next">
                                     "Next page"
-                                </A>
+                                </Link>
                             }
                         })
                 }}

@@ -3,10 +3,10 @@ use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::JsCast;
-use leptos_router::components::A;
 use sortie_api::{User, UserSource};
 
 use super::{Glyph, Icon};
+use crate::web::address::Link;
 use crate::web::dom;
 use crate::web::pages::ADMIN;
 use crate::web::record::Desk;
@@ -82,27 +82,27 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
                     .is_admin()
                     .then(|| {
                         view! {
-                            <A href=ADMIN attr:class="menu-item" on:click=close>
+                            <Link to=ADMIN attr:class="menu-item" on:click=close>
                                 <Icon glyph=Glyph::Sliders />
                                 "Admin Panel"
-                            </A>
+                            </Link>
                         }
                     })}
-                <A href="/account/sign-ins" attr:class="menu-item" on:click=close>
+                <Link to="/account/sign-ins" attr:class="menu-item" on:click=close>
                     <Icon glyph=Glyph::Screen />
                     "Sign-ins"
-                </A>
-                <A href="/account/tokens" attr:class="menu-item" on:click=close>
+                </Link>
+                <Link to="/account/tokens" attr:class="menu-item" on:click=close>
                     <Icon glyph=Glyph::Key />
                     "API tokens"
-                </A>
+                </Link>
                 {(user.source == UserSource::Local)
                     .then(|| {
                         view! {
-                            <A href="/account/password" attr:class="menu-item" on:click=close>
+                            <Link to="/account/password" attr:class="menu-item" on:click=close>
                                 <Icon glyph=Glyph::Shield />
                                 "Change password"
-                            </A>
+                            </Link>
                         }
                     })}
                 <button type="button" class="menu-item" disabled=must_stay on:click=sign_out>

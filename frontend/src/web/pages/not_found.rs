@@ -1,6 +1,6 @@
 use leptos::prelude::*;
-use leptos_router::components::A;
 
+use crate::web::address::Link;
 use crate::web::components::Heading;
 
 /// What an address shows that leads nowhere.
@@ -13,9 +13,9 @@ pub(in crate::web) fn NotFoundPage() -> impl IntoView {
             </p>
             <Heading title="Page not found" />
             <p class="quiet">"There is nothing at this address. It may have been deleted, or the link is not complete."</p>
-            <A href="/" attr:class="button button-primary">
+            <Link to="/" attr:class="button button-primary">
                 "Go to the start page"
-            </A>
+            </Link>
         </section>
     }
 }

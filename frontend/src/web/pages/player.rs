@@ -6,8 +6,7 @@ mod video;
 use leptos::either::Either;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use leptos_router::components::A;
-use leptos_router::hooks::{use_navigate, use_params_map};
+use leptos_router::hooks::use_params_map;
 use sortie_api::{Recording, RecordingStatus};
 
 use self::playback::Playback;
@@ -15,6 +14,7 @@ use super::NotFoundPage;
 use super::appliance::VIDEO_RECORDING;
 use crate::format;
 use crate::parts::{self, TimelinePart};
+use crate::web::address::{Link, use_go};
 use crate::web::api;
 use crate::web::components::{
     Confirm, Duration, ErrorNotice, Gate, Glyph, Heading, Icon, Loading, Moment, Question,
@@ -129,7 +129,7 @@ fn Player(id: String) -> impl IntoView {
 #[component]
 fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoView {
     let session = Session::expect();
-    let navigate = StoredValue::new_local(use_navigate());
+    let navigate = StoredValue::new_local(use_go());
     let memory = ListMemory::expect();
     memory.open(&first.id);
     let (list, list_name) = if untrack(|| session.is_appliance()) {
@@ -174,17 +174,17 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
     let filename = StoredValue::new(first.filename.clone());
     view! {
         <section class="page" aria-labelledby="page-heading">
-            <A href=list attr:class="back-link">
+            <Link to=list attr:class="back-link">
                 <Icon glyph=Glyph::Back />
                 {list_name}
-            </A>
+            </Link>
             <div class="page-head">
                 <Heading title=first.filename />
                 <div class="page-actions">
                     <Show when=move || is_ready.get() && !has_parts.get()>
                         <a
                             class="button"
-                            href=api::download_path(&id.get_value())
+                            href=api::download_url(&id.get_value())
                             download=filename.get_value()
                             on:click=move |event| download::start(&event, session, id.get_value(), problem)
                         >
@@ -236,7 +236,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
                     view! {
                         <p class="quiet">
                             {format!("Part {} of a longer recording. ", first.part)}
-                            <A href=format!("/recordings/{whole}")>"Watch all parts"</A>
+                            <Link to=format!("/recordings/{whole}")>"Watch all parts"</Link>
                         </p>
                     }
                 })}

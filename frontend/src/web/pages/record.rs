@@ -8,8 +8,6 @@ mod stage;
 
 use leptos::either::EitherOf4;
 use leptos::prelude::*;
-use leptos_router::components::A;
-use leptos_router::hooks::use_navigate;
 
 use self::controls::Controls;
 use self::figures::Figures;
@@ -18,6 +16,7 @@ use self::setup::Setup;
 use self::stage::Stage;
 use super::appliance::AppliancePage;
 use crate::live;
+use crate::web::address::{Link, use_go};
 use crate::web::components::{ErrorNotice, Gate, Glyph, Heading, Icon, Loading};
 use crate::web::download;
 use crate::web::record::Desk;
@@ -91,7 +90,7 @@ fn Record() -> impl IntoView {
 /// Leads to the player when a recording arrives while this page is shown. One that arrived before somebody came
 /// back here does not drag them away; it is offered.
 fn hand_over(desk: Desk) {
-    let navigate = use_navigate();
+    let navigate = use_go();
     Effect::new(move |was_done: Option<bool>| {
         let id = desk
             .done
@@ -153,9 +152,9 @@ fn Notices() -> impl IntoView {
                                     "Your recording is safe on the server. "
                                     {Desk::end_reason(&id)}
                                 </p>
-                                <A href=format!("/recordings/{id}") attr:class="button">
+                                <Link to=format!("/recordings/{id}") attr:class="button">
                                     "Watch it"
-                                </A>
+                                </Link>
                             </div>
                         }
                     })

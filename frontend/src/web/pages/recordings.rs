@@ -7,13 +7,13 @@ mod shelf;
 
 use leptos::either::Either;
 use leptos::prelude::*;
-use leptos_router::hooks::use_navigate;
 
 use self::list::RecordingList;
 pub(super) use self::row::RecordingRow;
 pub(super) use self::shelf::{LIST, Scope, Shelf};
 use super::NotFoundPage;
 use super::admin::storage::OwnUsage;
+use crate::web::address::use_go;
 use crate::web::components::{Gate, Glyph, Heading, Icon, Refresh};
 use crate::web::session::Session;
 
@@ -39,7 +39,7 @@ pub(in crate::web) fn RecordingsPage() -> impl IntoView {
 #[component]
 fn MyRecordings() -> impl IntoView {
     let shelf = Shelf::new(Scope::Mine);
-    let navigate = use_navigate();
+    let navigate = use_go();
     view! {
         <section class="page" aria-labelledby="page-heading">
             <div class="page-head">

@@ -3,11 +3,12 @@ use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::NavigateOptions;
-use leptos_router::hooks::{use_navigate, use_query_map};
+use leptos_router::hooks::use_query_map;
 use sortie_api::{Login, SignInMethods};
 
 use crate::query::address;
 use crate::return_path;
+use crate::web::address::{url, use_go};
 use crate::web::components::{ErrorNotice, Glyph, Heading, Icon};
 use crate::web::session::{Session, SignIn};
 
@@ -15,7 +16,7 @@ use crate::web::session::{Session, SignIn};
 #[component]
 pub(in crate::web) fn SignInPage() -> impl IntoView {
     let session = Session::expect();
-    let navigate = use_navigate();
+    let navigate = use_go();
     let query = use_query_map();
 
     let is_signed_in = Memo::new(move |_| matches!(session.sign_in(), SignIn::SignedIn(_)));
@@ -70,7 +71,10 @@ fn Ways() -> impl IntoView {
     let provider = move || {
         let provider = methods.get()?.oidc?;
         let next = query.with(|query| query.get("next")).unwrap_or_default();
-        let address = address(&provider.url, &[("return_to", return_path::checked(&next))]);
+        let address = address(
+            &url(&provider.url),
+            &[("return_to", return_path::checked(&next))],
+        );
         Some(view! {
             // Not a page of ours: the browser goes there itself.
             <a class="button button-wide" href=address rel="external">

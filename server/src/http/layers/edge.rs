@@ -48,15 +48,6 @@ pub(in crate::http) fn peer(extensions: &axum::http::Extensions) -> IpAddr {
 
 /// Puts the edge in front of a router.
 pub(in crate::http) fn in_front_of(router: Router, config: &Config) -> Router {
-    if config
-        .public_url
-        .as_ref()
-        .is_some_and(|url| !url.prefix.is_empty())
-    {
-        tracing::warn!(
-            "SORTIE_PUBLIC_URL has a path: the API works below it, but the pages need the root of a host"
-        );
-    }
     let edge = Arc::new(Edge {
         sign_in: config.sign_in.clone(),
         headers: config.forwarded_headers,

@@ -7,6 +7,7 @@ use crate::audit::{self, ACTIONS};
 use crate::format;
 use crate::listing::Page;
 use crate::query;
+use crate::web::address::url;
 use crate::web::components::{
     Cell, Choice, DayField, Filters, Listing, Moment, Refresh, SearchField,
 };
@@ -143,12 +144,17 @@ fn Export(
     words: &'static str,
 ) -> impl IntoView {
     let session = Session::expect();
-    let copy = move || address(place, "/api/admin/audit/export", &[("format", format)]);
+    let copy = move || {
+        url(&address(
+            place,
+            "/api/admin/audit/export",
+            &[("format", format)],
+        ))
+    };
     let problem = RwSignal::new(None::<String>);
     let start = move |event: ev::MouseEvent| {
         event.prevent_default();
-        let copy = address(place, "/api/admin/audit/export", &[("format", format)]);
-        download::start_file(session, copy, name, problem);
+        download::start_file(session, untrack(copy), name, problem);
     };
     view! {
         <a class="button" href=copy download=name on:click=start>

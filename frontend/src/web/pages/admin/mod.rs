@@ -7,8 +7,7 @@ mod users;
 
 use leptos::ev;
 use leptos::prelude::*;
-use leptos_router::components::A;
-use leptos_router::hooks::{use_navigate, use_params_map};
+use leptos_router::hooks::use_params_map;
 
 use self::audit::AuditTab;
 use self::settings::SettingsTab;
@@ -17,6 +16,7 @@ use self::users::UsersTab;
 use super::NotFoundPage;
 use super::recordings::AllRecordings;
 use super::tokens::TokensTab;
+use crate::web::address::{Link, url, use_go};
 use crate::web::components::{Gate, Heading};
 use crate::web::dom;
 use crate::web::session::{Session, SignIn};
@@ -116,9 +116,9 @@ pub(super) fn NotAllowed() -> impl IntoView {
             <p class="quiet">"Ask an administrator of this server, or sign in as one."</p>
             // An appliance's start page is for administrators, too.
             <Show when=move || !session.is_appliance()>
-                <A href="/" attr:class="button button-primary">
+                <Link to="/" attr:class="button button-primary">
                     "Go to the start page"
-                </A>
+                </Link>
             </Show>
         </section>
     }
@@ -149,7 +149,7 @@ fn Panel(tab: Signal<Tab>) -> impl IntoView {
 /// (ARIA Authoring Practices, "Tabs").
 #[component]
 fn Tabs(tab: Memo<Tab>) -> impl IntoView {
-    let navigate = use_navigate();
+    let navigate = use_go();
     let on_key = move |event: ev::KeyboardEvent| {
         let now = Tab::ALL.iter().position(|it| *it == tab.get_untracked());
         let (now, count) = (now.unwrap_or(0), Tab::ALL.len());
@@ -178,7 +178,7 @@ fn Tabs(tab: Memo<Tab>) -> impl IntoView {
                             id=it.link()
                             class="tab"
                             role="tab"
-                            href=it.address()
+                            href=url(&it.address())
                             aria-selected=move || is_shown().to_string()
                             aria-controls="tab-panel"
                             tabindex=move || if is_shown() { "0" } else { "-1" }

@@ -8,6 +8,7 @@ use self::clean_up::CleanUp;
 use self::growth::Growth;
 use crate::format;
 use crate::query;
+use crate::web::address::url;
 use crate::web::components::{Cell, Fetching, Refresh, Table};
 use crate::web::loaded::Loaded;
 use crate::words;
@@ -98,7 +99,7 @@ fn Report(report: StorageReport) -> impl IntoView {
     let statuses = report.by_status.iter().map(|usage| {
         let class = words::status_class(usage.status);
         view! {
-            <a class=format!("badge badge-{class}") href=query::address("/admin/recordings", &[("status", class)])>
+            <a class=format!("badge badge-{class}") href=url(&query::address("/admin/recordings", &[("status", class)]))>
                 <span class="badge-dot" aria-hidden="true"></span>
                 {format!("{} {}", usage.count, words::status(usage.status))}
             </a>
@@ -174,7 +175,7 @@ fn Owners(owners: Vec<UserUsage>) -> impl IntoView {
 
 fn owner_row(owner: UserUsage, most: u64) -> impl IntoView {
     let name = owner.username.unwrap_or(owner.user_id);
-    let list = query::address("/admin/recordings", &[("user_id", &name)]);
+    let list = url(&query::address("/admin/recordings", &[("user_id", &name)]));
     let share = format::percent(owner.bytes, most).to_string();
     view! {
         <tr role="row">

@@ -3,6 +3,7 @@ use leptos::prelude::*;
 use super::video::Video;
 use crate::format;
 use crate::parts::{self, TimelinePart};
+use crate::web::address::url;
 use crate::web::api;
 use crate::web::components::{Duration, Glyph, Icon};
 use crate::web::download;
@@ -111,7 +112,7 @@ fn PartRow(
                     <span class="quiet digits">{start} ", " <Duration duration_ms=duration_ms /></span>
                     <a
                         class="button button-quiet"
-                        href=api::download_path(&part.id)
+                        href=api::download_url(&part.id)
                         download
                         aria-label=format!("Download part {number}")
                         on:click=move |event| download::start(&event, session, id.get_value(), problem)
@@ -123,7 +124,7 @@ fn PartRow(
                     .into_any()
             } else {
                 view! {
-                    <a href=format!("/recordings/{}", part.id)>{format!("Part {number}")}</a>
+                    <a href=url(&format!("/recordings/{}", part.id))>{format!("Part {number}")}</a>
                     <span class="quiet">{status}</span>
                 }
                     .into_any()

@@ -51,7 +51,7 @@ pub(super) fn Video(
     let index = StoredValue::new(Index::Unknown(INDEX_SEEK_S));
     // Where playing broke off last: a file that cannot be played at all breaks off at the same place for ever.
     let broke_off_at = StoredValue::new(None::<f64>);
-    let source = api::stream_path(&id);
+    let source = api::stream_url(&id);
 
     // Loads the file again and continues at `position`.
     let load_at = move |video: &HtmlVideoElement, position: f64| {

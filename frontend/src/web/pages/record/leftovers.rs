@@ -4,10 +4,10 @@ use std::sync::Arc;
 use futures_util::future::FutureExt;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use leptos_router::hooks::use_navigate;
 use sortie_client::{OnServer, RecoverableRecording, Recovery, Target, UploadProgress, recover};
 
 use crate::format;
+use crate::web::address::{url, use_go};
 use crate::web::components::{Confirm, Glyph, Icon, Question, Spoken};
 use crate::web::download;
 use crate::web::record::Desk;
@@ -30,7 +30,7 @@ pub(super) fn Leftovers() -> impl IntoView {
         let Some(owner) = user.get() else { return };
         spawn_local(async move {
             let leftovers = recover(Recovery {
-                target: Target::server(""),
+                target: Target::server(&url("")),
                 authorization: desk.authorization(),
                 owner: Some(owner.clone()),
                 worker_url: None,
@@ -58,7 +58,7 @@ fn Offer(
     /// Takes it out of the list.
     forget: impl Fn(String) + Copy + Send + Sync + 'static,
 ) -> impl IntoView {
-    let navigate = use_navigate();
+    let navigate = use_go();
     let sent = RwSignal::new(None::<u64>);
     let trouble = RwSignal::new(None::<String>);
     let size = leftover.size_bytes();

@@ -1,9 +1,9 @@
 use leptos::either::EitherOf3;
 use leptos::prelude::*;
-use leptos_router::components::A;
 use sortie_api::{Recording, RecordingStatus};
 
 use super::shelf::{Scope, Shelf, is_in_progress, row_id};
+use crate::web::address::Link;
 use crate::web::api;
 use crate::web::components::{Cell, Duration, Glyph, Icon, Moment, StatusBadge};
 use crate::web::download;
@@ -94,9 +94,9 @@ fn NameCell(first: Recording, row: Memo<Recording>, title: String) -> impl IntoV
     let parts = Memo::new(move |_| row.with(parts::count));
     view! {
         <td role="cell" class="cell-name">
-            <A href=format!("/recordings/{}", first.id) attr:class="row-link" attr:id=row_id(&first.id)>
+            <Link to=format!("/recordings/{}", first.id) attr:class="row-link" attr:id=row_id(&first.id)>
                 {title}
-            </A>
+            </Link>
             <span class="quiet">
                 <Moment at=first.created_at />
                 {move || parts.get().map(|parts| format!(" · {parts}"))}
@@ -118,9 +118,9 @@ fn FileCell(first: Recording, row: Memo<Recording>) -> impl IntoView {
     });
     view! {
         <td role="cell" class="cell-name">
-            <A href=format!("/recordings/{}", first.id) attr:class="row-link" attr:id=row_id(&first.id)>
+            <Link to=format!("/recordings/{}", first.id) attr:class="row-link" attr:id=row_id(&first.id)>
                 {first.filename}
-            </A>
+            </Link>
             <Show when=move || !is_ordinary.get()>
                 <Status row=row />
             </Show>
@@ -172,8 +172,8 @@ fn Actions(shelf: Shelf, row: Memo<Recording>, first: Recording) -> impl IntoVie
         Memo::new(move |_| row.with(|row| row.status == RecordingStatus::Failed && !row.deleting));
     let is_protected = Memo::new(move |_| row.with(|row| row.protected));
     let id = StoredValue::new(first.id.clone());
-    let file = StoredValue::new(api::download_path(&first.id));
-    let raw = StoredValue::new(api::raw_path(&first.id));
+    let file = StoredValue::new(api::download_url(&first.id));
+    let raw = StoredValue::new(api::raw_url(&first.id));
     let filename = StoredValue::new(first.filename);
     view! {
         <td role="cell" class="number cell-actions">

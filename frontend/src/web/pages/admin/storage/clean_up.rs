@@ -9,6 +9,7 @@ use sortie_api::{
 
 use crate::format;
 use crate::retention::{amount, rule, told};
+use crate::web::address::url;
 use crate::web::api::Api;
 use crate::web::components::{Cell, Confirm, Fetching, Glyph, Icon, Moment, Question, Table};
 use crate::web::dom;
@@ -209,7 +210,7 @@ fn next_row((row, plan): (Recording, PlannedDeletion)) -> impl IntoView {
     view! {
         <tr role="row">
             <td role="cell" class="cell-name">
-                <a class="row-link" href=format!("/recordings/{}", row.id)>
+                <a class="row-link" href=url(&format!("/recordings/{}", row.id))>
                     {row.filename}
                 </a>
             </td>

@@ -1,0 +1,61 @@
+//! Path prefix of a server behind a reverse proxy.
+
+/// Path below which the server is, as `/record`; empty at the root of a host.
+///
+/// The pages write all paths from the root of the server (`/recordings`, `/api/info`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BasePath(String);
+
+impl BasePath {
+    /// The prefix in the path of the document's base address, which ends with a slash.
+    pub fn of_base(path: &str) -> Self {
+        Self(path.trim_end_matches('/').to_owned())
+    }
+
+    /// The prefix.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The browser's path for a path of the server.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+
+    /// The server's path for a path of the browser; `None` outside of the prefix.
+    pub fn strip<'a>(&self, url: &'a str) -> Option<&'a str> {
+        match url.strip_prefix(&self.0)? {
+            "" => Some("/"),
+            path if path.starts_with('/') => Some(path),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefix_is_added_and_stripped() {
+        for (base, path, url) in [
+            ("/", "/", "/"),
+            ("/", "/recordings?a=b", "/recordings?a=b"),
+            ("/x/y/", "/", "/x/y/"),
+            ("/x/y/", "/api/info", "/x/y/api/info"),
+        ] {
+            let base = BasePath::of_base(base);
+            assert_eq!(base.url(path), url);
+            assert_eq!(base.strip(url), Some(path));
+        }
+    }
+
+    #[test]
+    fn path_outside_of_the_prefix_is_not_stripped() {
+        let base = BasePath::of_base("/record/");
+        assert_eq!(base.strip("/record"), Some("/"));
+        for url in ["/", "/recordings", "/x/record/"] {
+            assert_eq!(base.strip(url), None, "{url}");
+        }
+    }
+}
