@@ -1,18 +1,18 @@
-//! What the page of an appliance says: signal, recorder, room, and what has been cleaned up.
+//! Texts and figures of the appliance's page: signal, recorder, disk, past clean-ups.
 
-mod cleanups;
-mod clock;
-mod lines;
+mod clean_ups;
+mod duration_clock;
+mod list_rows;
 
 use sortie_api::{Appliance, Forwarding, InputSignal, RecorderState, SignalState, Space};
 
-pub use cleanups::{CleanUp, clean_ups};
-pub use clock::Clock;
-pub use lines::{Line, lines};
+pub use clean_ups::{CleanUp, clean_ups};
+pub use duration_clock::DurationClock;
+pub use list_rows::{ListRow, list_rows};
 
 use crate::format;
 
-/// What arrives, in words: `1920×1080 at 60 fps`, or what is missing.
+/// Describes the input signal: `1920×1080 at 60 fps`, or what is missing.
 pub fn signal(signal: &InputSignal) -> String {
     let words = match signal.state {
         SignalState::NoDevice => "No device",
@@ -29,21 +29,21 @@ pub fn signal(signal: &InputSignal) -> String {
     words.to_owned()
 }
 
-/// `60`, `59.94`. By integers: what formats any float is larger than this page's list.
+/// `60`, `59.94`. Computed with integers: formatting floats would add more code than this page's list.
 fn rate(fps: f64) -> String {
     let hundredths = whole(fps * 100.0);
     let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The nearest whole number; 0 for what is negative or none.
+/// Rounds; saturates to 0 for negative numbers and NaN.
 #[expect(clippy::cast_possible_truncation, reason = "saturates")]
 #[expect(clippy::cast_sign_loss, reason = "saturates")]
 fn whole(number: f64) -> u64 {
     number.round() as u64
 }
 
-/// What to do so that there is a picture; nothing when there is one.
+/// Instruction for the user; `None` with a steady signal.
 pub fn remedy(state: SignalState) -> Option<&'static str> {
     Some(match state {
         SignalState::NoDevice => "Plug the capture device in; it is found by itself.",
@@ -58,18 +58,18 @@ pub fn remedy(state: SignalState) -> Option<&'static str> {
     })
 }
 
-/// The button that begins or ends a recording.
+/// Button that starts or stops a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Button {
-    /// It begins one.
+    /// Starts a recording.
     Start,
-    /// It would begin one, but cannot, for this reason.
+    /// Disabled start button, with the reason.
     CannotStart(&'static str),
-    /// It ends one, or the wait for one.
+    /// Stops the recording, or cancels the wait for a signal.
     Stop,
 }
 
-/// Which button there is.
+/// Chooses the button for the device's state.
 pub fn button(now: &Appliance) -> Button {
     let has_signal = now.signal.state == SignalState::Steady;
     match now.recorder {
@@ -83,7 +83,7 @@ pub fn button(now: &Appliance) -> Button {
     }
 }
 
-/// What the recorder does, in words.
+/// Names the recorder's state.
 pub fn recorder(now: &Appliance) -> &'static str {
     match now.recorder {
         RecorderState::Recording => "Recording",
@@ -93,8 +93,8 @@ pub fn recorder(now: &Appliance) -> &'static str {
     }
 }
 
-/// What the files of one session have in common, in words.
-pub fn session(files: usize, is_growing: bool) -> String {
+/// Heading of the files of one session.
+pub fn session_heading(files: usize, is_growing: bool) -> String {
     let plural = if files == 1 { "" } else { "s" };
     let more = if is_growing {
         " so far, and one is under way"
@@ -104,7 +104,7 @@ pub fn session(files: usize, is_growing: bool) -> String {
     format!("One session: {files} file{plural}{more}")
 }
 
-/// Why frames are missing, and what helps.
+/// Explains missing frames and says what helps.
 pub fn dropped(frames: u64, by_disk: u64) -> String {
     let plural = if frames == 1 {
         " is missing"
@@ -119,7 +119,7 @@ pub fn dropped(frames: u64, by_disk: u64) -> String {
     format!("{frames} frame{plural}: {why}")
 }
 
-/// How far the central server is behind, in words.
+/// Describes how many recordings the central server has yet to receive.
 pub fn forwarding(now: &Forwarding) -> String {
     let waiting = match now.waiting {
         0 => return "has everything".to_owned(),
@@ -132,7 +132,7 @@ pub fn forwarding(now: &Forwarding) -> String {
     }
 }
 
-/// How long it can go on, in words.
+/// Estimates how long recording can continue: `Room for about 52 hours of recording`.
 pub fn hours_left(hours: f64) -> String {
     let minutes = whole(hours * 60.0);
     let amount = match minutes {
@@ -145,19 +145,19 @@ pub fn hours_left(hours: f64) -> String {
     format!("Room for {amount} of recording")
 }
 
-/// How the disk is divided up, in bytes.
+/// Usage of the disk in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
-    /// What recordings take, the one under way included.
+    /// Recordings, including the growing file.
     pub recordings: u64,
-    /// What everything else takes.
+    /// All other files.
     pub others: u64,
-    /// What is free.
+    /// Free space.
     pub free: u64,
 }
 
 impl Shares {
-    /// From how full the disk is and what recordings take.
+    /// Computes the shares; recordings count as used space at most.
     pub fn new(space: &Space, recordings_bytes: u64) -> Self {
         let recordings = recordings_bytes.min(space.used_bytes);
         Self {
@@ -167,17 +167,18 @@ impl Shares {
         }
     }
 
-    /// The whole disk.
+    /// Size of the disk.
     pub fn total(self) -> u64 {
         self.recordings + self.others + self.free
     }
 
-    /// How full it is in percent.
+    /// Used space in percent.
     pub fn full_percent(self) -> u8 {
         format::percent(self.recordings + self.others, self.total())
     }
 
-    /// The widths of others and of recordings in a bar that is 1000 wide; what is there at all can be seen.
+    /// Widths of other files and of recordings in a bar of width 1000. A share above zero is at least 4 wide, so that
+    /// it is visible.
     pub fn widths(self) -> (u64, u64) {
         let total = u128::from(self.total().max(1));
         let width = |bytes: u64| {
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn signals_in_words() {
+    fn signal_is_described_by_format_or_fault() {
         let mut it = idle(SignalState::Steady).signal;
         assert_eq!(signal(&it), "1920×1080 at 59.94 fps");
         it.fps = Some(60.0);
@@ -231,21 +232,21 @@ mod tests {
     }
 
     #[test]
-    fn starting_needs_a_signal_and_stopping_something_to_stop() {
+    fn button_follows_signal_and_recorder() {
         let mut now = idle(SignalState::Steady);
         assert_eq!(button(&now), Button::Start);
         now.signal.state = SignalState::NoLock;
         assert!(matches!(button(&now), Button::CannotStart(_)));
-        // By hand: it can be called off.
+        // A wait that was started by hand can be cancelled.
         now.recorder = RecorderState::Waiting;
         assert_eq!(button(&now), Button::Stop);
         assert_eq!(recorder(&now), "Waiting for a signal");
-        // By itself: a Stop would mean the signal that comes next.
+        // With auto-record, Stop would suppress the next recording.
         now.auto_record = true;
         assert!(
             matches!(button(&now), Button::CannotStart(reason) if reason.contains("by itself"))
         );
-        // For room, or another try.
+        // The recorder waits for disk space or for the next attempt.
         now.signal.state = SignalState::Steady;
         assert_eq!(button(&now), Button::Stop);
         assert_eq!(recorder(&now), "Waiting");
@@ -254,22 +255,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_slow_is_named() {
+    fn missing_frames_name_the_bottleneck() {
         assert!(dropped(1, 1).starts_with("1 frame is missing: the disk"));
         assert!(dropped(10, 2).starts_with("10 frames are missing: the encoder"));
     }
 
     #[test]
-    fn sessions_in_words() {
-        assert_eq!(session(2, false), "One session: 2 files");
+    fn session_heading_counts_files() {
+        assert_eq!(session_heading(2, false), "One session: 2 files");
         assert_eq!(
-            session(1, true),
+            session_heading(1, true),
             "One session: 1 file so far, and one is under way"
         );
     }
 
     #[test]
-    fn what_the_central_server_still_needs() {
+    fn forwarding_names_backlog_and_problem() {
         let mut now = Forwarding {
             waiting: 0,
             filename: None,
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_as_people_say_them() {
+    fn remaining_hours_are_rounded_by_magnitude() {
         for (hours, expected) in [
             (0.0, "Room for about 0 minutes of recording"),
             (0.02, "Room for about 1 minute of recording"),
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn the_disk_is_divided_up() {
+    fn disk_shares_add_up_and_stay_visible() {
         let space = Space {
             used_bytes: 600,
             free_bytes: 400,
@@ -312,9 +313,9 @@ mod tests {
         assert_eq!(shares.total(), 1000);
         assert_eq!(shares.full_percent(), 60);
         assert_eq!(shares.widths(), (500, 100));
-        // What the catalog says may be newer than what the disk said.
+        // The report on recordings may be newer than the disk usage.
         assert_eq!(Shares::new(&space, 9_000).others, 0);
-        // One byte can be seen.
+        // A single byte is visible.
         let space = Space {
             used_bytes: 1,
             free_bytes: 1_000_000,

@@ -1,4 +1,4 @@
-//! Room left under the size limit of a recording.
+//! Remaining bytes and time under the size limit of a recording.
 
 use std::collections::VecDeque;
 
@@ -8,11 +8,11 @@ use crate::format;
 const WINDOW_MS: u64 = 60_000;
 /// Shortest recorded time that gives a usable rate.
 const RATE_MIN_MS: u64 = 5_000;
-/// Longer estimates are not shown: a day is as good as no limit.
+/// Longer estimates are not shown.
 const SHOWN_MAX_MS: u64 = 24 * 3_600_000;
-/// Share of the limit from which on the page warns, in percent.
+/// Share of the limit at which the page warns, in percent.
 const NEAR_PERCENT: u8 = 80;
-/// Share of the limit from which on the page warns again.
+/// Share of the limit at which the page warns again, in percent.
 const ALMOST_FULL_PERCENT: u8 = 95;
 
 /// How close a recording is to the size limit.
@@ -27,7 +27,7 @@ pub enum Level {
     AlmostFull,
 }
 
-/// The level of a recording of `size_bytes` under a limit of `max_bytes`.
+/// Level of a recording of `size_bytes` under a limit of `max_bytes`.
 pub fn level(size_bytes: u64, max_bytes: u64) -> Level {
     match format::percent(size_bytes, max_bytes) {
         ALMOST_FULL_PERCENT.. => Level::AlmostFull,
@@ -36,7 +36,7 @@ pub fn level(size_bytes: u64, max_bytes: u64) -> Level {
     }
 }
 
-/// The warning at a level; `None` below 80 %.
+/// Warning at a level; `None` below 80 %.
 pub fn warning(level: Level, max_bytes: u64) -> Option<String> {
     let limit = format::size(max_bytes);
     match level {
@@ -58,7 +58,7 @@ pub struct RateMeter {
 }
 
 impl RateMeter {
-    /// Takes the present length and size. A shorter recording than before is another one.
+    /// Adds a measurement. A shorter duration than before starts a new recording.
     pub fn push(&mut self, recorded_ms: u64, size_bytes: u64) {
         if let Some((last_ms, last_bytes)) = self.samples.back() {
             if size_bytes < *last_bytes {
@@ -77,7 +77,7 @@ impl RateMeter {
         }
     }
 
-    /// Milliseconds until `max_bytes` are reached at the present rate; `None` while the rate is not known.
+    /// Milliseconds until `max_bytes` at the present rate; `None` while the rate is unknown.
     pub fn left_ms(&self, max_bytes: u64) -> Option<u64> {
         let (first_ms, first_bytes) = *self.samples.front()?;
         let (last_ms, last_bytes) = *self.samples.back()?;
@@ -143,14 +143,14 @@ mod tests {
         meter.push(10_000, 1_000_000);
         meter.push(1_000, 100);
         assert_eq!(meter.left_ms(1_000), None);
-        // A clock that goes back, as after a silent encoder, is ignored.
+        // A decreasing duration, as after an encoder restart, is ignored.
         meter.push(900, 100);
         meter.push(6_000, 600);
         assert_eq!(meter.left_ms(1_100), Some(5_000));
     }
 
     #[test]
-    fn a_full_recording_has_no_time_left() {
+    fn full_recording_has_no_time_left() {
         let mut meter = RateMeter::default();
         meter.push(0, 0);
         meter.push(10_000, 2_000);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn time_left_in_words() {
+    fn time_left_is_rounded_to_minutes_or_hours() {
         for (minutes, expected) in [
             (51, Some("About 51 min left")),
             (60, Some("About 1 h left")),

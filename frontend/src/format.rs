@@ -1,8 +1,8 @@
-//! Durations and sizes as people read them.
+//! Durations, size_has_two_or_three_digits and counts as text.
 
-/// A duration as a clock shows it: `0:07`, `12:30`, `1:02:03`.
+/// Duration as a clock: `0:07`, `12:30`, `1:02:03`.
 ///
-/// Fractions of a second are cut off, so that a running clock never shows a second that has not passed.
+/// Rounds down, so that a running clock never shows a second early.
 pub fn clock(duration_ms: u64) -> String {
     let seconds = duration_ms / 1000;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -13,7 +13,7 @@ pub fn clock(duration_ms: u64) -> String {
     }
 }
 
-/// A duration in words, for a screen reader, which would read `1:02` as a time of day: `1 minute 2 seconds`.
+/// Duration for screen readers, which read `1:02` as a time of day: `1 minute 2 seconds`.
 pub fn spoken(duration_ms: u64) -> String {
     let seconds = duration_ms / 1000;
     let parts = [
@@ -36,7 +36,7 @@ pub fn spoken(duration_ms: u64) -> String {
     }
 }
 
-/// A length as an adjective: `7-second`, `12-minute`, `3-hour`.
+/// Duration as an adjective: `7-second`, `12-minute`, `3-hour`.
 pub fn length(duration_ms: u64) -> String {
     let seconds = duration_ms / 1000;
     match (seconds / 3600, seconds / 60) {
@@ -46,10 +46,10 @@ pub fn length(duration_ms: u64) -> String {
     }
 }
 
-/// Seconds off the wire in milliseconds; what is negative, infinite or not a number counts as nothing.
+/// Converts seconds to milliseconds; negative, infinite and NaN values become 0.
 pub fn seconds_to_ms(seconds: f64) -> u64 {
     if seconds.is_finite() && seconds > 0.0 {
-        // A float cast saturates, which is what an absurd length should do.
+        // The cast saturates for absurd durations.
         #[expect(clippy::cast_possible_truncation, reason = "saturates")]
         #[expect(clippy::cast_sign_loss, reason = "checked above")]
         let duration_ms = (seconds * 1000.0).round() as u64;
@@ -59,13 +59,13 @@ pub fn seconds_to_ms(seconds: f64) -> u64 {
     }
 }
 
-/// A size in the decimal units of SI, as disks and download lists give it: `812 bytes`, `3.4 MB`, `12 GB`.
+/// Size in decimal SI units: `812 bytes`, `3.4 MB`, `12 GB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
         return format!("{bytes} bytes");
     }
-    // Tenths are kept in integers: no size is rounded up into four digits ("1000 kB").
+    // Integer tenths avoid rounding up to four digits ("1000 kB").
     let mut divisor = 1000;
     let mut unit = 0;
     while unit + 1 < UNITS.len() && bytes / divisor >= 1000 {
@@ -81,7 +81,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// A count with separators between thousands: `2,272`.
+/// Count with thousands separators: `2,272`.
 pub fn count(amount: u64) -> String {
     let digits = amount.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
@@ -94,7 +94,7 @@ pub fn count(amount: u64) -> String {
     grouped
 }
 
-/// A size on a scale, where round numbers stand: `2 MB`, not `2.0 MB`, and `0`.
+/// Size on an axis of round numbers: `2 MB` instead of `2.0 MB`, and `0`.
 pub fn round_size(bytes: u64) -> String {
     match bytes {
         0 => "0".to_owned(),
@@ -102,7 +102,7 @@ pub fn round_size(bytes: u64) -> String {
     }
 }
 
-/// How much of `total` is `part`, from 0 to 100; 100 where there is nothing to do.
+/// `part` of `total` in percent, 0–100; 100 if `total` is 0.
 pub fn percent(part: u64, total: u64) -> u8 {
     if total == 0 {
         return 100;
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clocks() {
+    fn clock_shows_hours_only_when_needed() {
         for (duration_ms, expected) in [
             (0, "0:00"),
             (999, "0:00"),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_in_words() {
+    fn duration_words_use_singular_and_plural() {
         for (duration_ms, expected) in [
             (0, "0 seconds"),
             (1_000, "1 second"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
+    fn size_has_two_or_three_digits() {
         for (bytes, expected) in [
             (0, "0 bytes"),
             (999, "999 bytes"),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_rounded_down_to_one_unit() {
+    fn length_is_rounded_down_to_one_unit() {
         for (duration_ms, expected) in [
             (0, "0-second"),
             (7_900, "7-second"),
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_grouped_by_thousands() {
+    fn count_is_grouped_by_thousands() {
         for (amount, expected) in [
             (0, "0"),
             (999, "999"),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_off_the_wire() {
+    fn seconds_become_milliseconds() {
         assert_eq!(seconds_to_ms(1.2345), 1235);
         assert_eq!(seconds_to_ms(-1.0), 0);
         assert_eq!(seconds_to_ms(f64::NAN), 0);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn shares() {
+    fn percent_is_bounded() {
         assert_eq!(percent(0, 0), 100);
         assert_eq!(percent(1, 3), 33);
         assert_eq!(percent(2, 1), 100);

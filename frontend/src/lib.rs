@@ -1,29 +1,29 @@
 //! The pages of Sortie Recording: sign in, record, list, play and administer.
 //!
-//! A single-page application in [Leptos](https://leptos.dev), rendered in the browser and embedded in the
-//! server binary. It uses the public REST API and `sortie-client` and nothing private. Sign-in lives in
-//! `HttpOnly` cookies: no token ever passes through this code.
+//! A single-page application in [Leptos](https://leptos.dev), rendered in the browser and embedded in the server
+//! binary. It uses the public REST API and `sortie-client` only. Sign-ins are in `HttpOnly` cookies: this code sees no
+//! tokens.
 //!
-//! What can be decided without a browser is in the modules listed here and tested natively; `web`, which exists
-//! on `wasm32` only, shows it. There are no inline styles and no inline scripts, because the server's content
-//! security policy forbids them.
+//! The modules listed here need no browser and are tested natively; `web`, which exists on `wasm32` only, renders them.
+//! The server's content security policy forbids inline styles and scripts.
 
 pub mod appliance;
-pub mod audit;
+pub mod audit_actions;
 pub mod base_path;
 pub mod capacity;
-pub mod deletion;
+pub mod connection;
+pub mod daily_usage;
+pub mod deletion_texts;
 pub mod format;
-pub mod growth;
-pub mod link;
-pub mod listing;
-pub mod live;
+pub mod link_header;
+pub mod list_page;
 pub mod ndjson;
-pub mod paging;
 pub mod parts;
 pub mod query;
-pub mod retention;
+pub mod recorder_texts;
+pub mod retention_texts;
 pub mod return_path;
+pub mod status_texts;
 pub mod user_agent;
 #[cfg(target_arch = "wasm32")]
 #[expect(
@@ -31,7 +31,6 @@ pub mod user_agent;
     reason = "the `component` macro writes `pub` where a component is visible outside its module"
 )]
 mod web;
-pub mod words;
 
 #[cfg(target_arch = "wasm32")]
 pub use web::start;

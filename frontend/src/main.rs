@@ -1,4 +1,4 @@
-//! Entry point of the pages; `trunk build` makes `dist/` of it.
+//! Entry point of the pages; `trunk build` compiles it into `dist/`.
 
 #[cfg(target_arch = "wasm32")]
 fn main() {

@@ -1,14 +1,14 @@
-//! Lines of a streamed answer (`application/x-ndjson`).
+//! Lines of a streamed response (`application/x-ndjson`).
 
-/// Splits bytes that arrive in pieces into lines.
+/// Splits a byte stream into lines.
 #[derive(Clone, Debug, Default)]
 pub struct LineReader {
-    /// Bytes of a line whose end has not arrived.
+    /// Bytes of the incomplete last line.
     rest: Vec<u8>,
 }
 
 impl LineReader {
-    /// Takes more bytes; returns the lines that are complete now, without those that are empty.
+    /// Adds bytes; returns the lines that are complete now, without empty ones.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         for byte in bytes {

@@ -1,4 +1,4 @@
-//! Recordings that consist of several parts: sums for lists, and one time line for the player.
+//! Recordings of several parts: totals for lists, and one timeline for the player.
 
 use sortie_api::{Recording, RecordingStatus};
 
@@ -23,7 +23,7 @@ pub fn duration_ms(recording: &Recording) -> u64 {
     }
 }
 
-/// `3 parts`; `None` for a recording in one piece.
+/// `3 parts`; `None` for a recording of one part.
 pub fn count(recording: &Recording) -> Option<String> {
     (recording.parts.len() > 1).then(|| format!("{} parts", recording.parts.len()))
 }
@@ -31,40 +31,40 @@ pub fn count(recording: &Recording) -> Option<String> {
 /// Whether any part receives bytes or is being finished.
 pub fn is_moving(recording: &Recording) -> bool {
     let mut states = recording.parts.iter().map(|part| part.status);
-    crate::listing::is_moving(recording.status) || states.any(crate::listing::is_moving)
+    crate::list_page::is_moving(recording.status) || states.any(crate::list_page::is_moving)
 }
 
-/// Whether any part still receives bytes.
+/// Whether any part receives bytes.
 pub fn is_open(recording: &Recording) -> bool {
     recording.status.is_open() || recording.parts.iter().any(|part| part.status.is_open())
 }
 
-/// One part on the time line of the player.
+/// One part on the timeline of the player.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimelinePart {
-    /// ID of the part.
+    /// Recording ID of the part.
     pub id: String,
-    /// Number of the part, from 1.
+    /// Number, from 1.
     pub part: u32,
-    /// State of the part; only a ready one can be played.
+    /// Only a ready part can be played.
     pub status: RecordingStatus,
-    /// Where it begins on the time line of the recording, in milliseconds.
+    /// Start on the timeline in milliseconds.
     pub start_ms: u64,
     /// Playing time in milliseconds.
     pub duration_ms: u64,
 }
 
 impl TimelinePart {
-    /// Whether it can be played.
+    /// Whether the file of the part is ready.
     pub fn is_playable(&self) -> bool {
         self.status == RecordingStatus::Ready
     }
 }
 
-/// The parts in order; a recording in one piece is one part. A part that cannot be played takes no time.
+/// The parts in order; a recording without parts is its only one. Parts that cannot be played have no duration.
 pub fn timeline(recording: &Recording) -> Vec<TimelinePart> {
     let mut start_ms = 0;
-    let mut place = |id: &str, part, status, seconds| {
+    let mut query = |id: &str, part, status, seconds| {
         let placed = TimelinePart {
             id: id.to_owned(),
             part,
@@ -78,7 +78,7 @@ pub fn timeline(recording: &Recording) -> Vec<TimelinePart> {
         placed
     };
     if recording.parts.is_empty() {
-        return vec![place(
+        return vec![query(
             &recording.id,
             recording.part,
             recording.status,
@@ -87,11 +87,11 @@ pub fn timeline(recording: &Recording) -> Vec<TimelinePart> {
     }
     let parts = recording.parts.iter();
     parts
-        .map(|part| place(&part.id, part.part, part.status, part.duration_seconds))
+        .map(|part| query(&part.id, part.part, part.status, part.duration_seconds))
         .collect()
 }
 
-/// The next part after the one with this ID that can be played.
+/// The next playable part after the one with this ID.
 pub fn next<'a>(timeline: &'a [TimelinePart], id: &str) -> Option<&'a TimelinePart> {
     let at = timeline.iter().position(|part| part.id == id)?;
     timeline[at + 1..].iter().find(|part| part.is_playable())
@@ -102,7 +102,7 @@ mod tests {
     use sortie_api::RecordingPart;
 
     use super::*;
-    use crate::listing::tests::row;
+    use crate::list_page::tests::row;
 
     fn recording(parts: &[(RecordingStatus, u64, f64)]) -> Recording {
         let parts = parts.iter().zip(1..);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_those_of_all_parts() {
+    fn totals_include_all_parts() {
         let whole = recording(&[]);
         assert_eq!((size_bytes(&whole), duration_ms(&whole)), (7, 7_000));
         assert_eq!(count(&whole), None);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_cannot_be_played_are_skipped() {
+    fn unplayable_parts_are_skipped() {
         let three = recording(&[
             (RecordingStatus::Ready, 100, 10.0),
             (RecordingStatus::Failed, 20, 5.0),

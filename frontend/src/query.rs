@@ -1,8 +1,6 @@
-//! Addresses with a query.
+//! Query strings.
 
-/// `base` with these parameters; those without a value are left out.
-///
-/// `base` may have a query already.
+/// Appends parameters to `base`, which may have a query already. Empty values are omitted.
 pub fn address(base: &str, parameters: &[(&str, &str)]) -> String {
     let mut address = base.to_owned();
     let mut separator = if base.contains('?') { '&' } else { '?' };
@@ -16,7 +14,7 @@ pub fn address(base: &str, parameters: &[(&str, &str)]) -> String {
     address
 }
 
-/// The value of the parameter `name` in an address of ours, as it stands there.
+/// The raw value of a query parameter.
 pub fn parameter<'a>(address: &'a str, name: &str) -> Option<&'a str> {
     let (_, query) = address.split_once('?')?;
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -25,7 +23,7 @@ pub fn parameter<'a>(address: &'a str, name: &str) -> Option<&'a str> {
         .find_map(|(key, value)| (key == name).then_some(value))
 }
 
-/// Percent-encodes for a query value (RFC 3986, section 3.4), leaving what keeps a path readable.
+/// Percent-encodes a query value (RFC 3986, section 3.4); slashes stay readable.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -43,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_empty_does_not_restrict() {
+    fn empty_parameters_are_omitted() {
         for (parameters, expected) in [
             (&[][..], "/api/recordings"),
             (&[("q", ""), ("status", "")], "/api/recordings"),
@@ -61,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_found() {
+    fn parameter_is_found() {
         let address = "/api/recordings?limit=50&cursor=ab-_.1";
         assert_eq!(parameter(address, "cursor"), Some("ab-_.1"));
         assert_eq!(parameter(address, "curs"), None);

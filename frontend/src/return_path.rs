@@ -1,13 +1,13 @@
-//! Where a person goes after signing in: back to where they were.
+//! Path to return to after sign-in.
 
 use crate::query::escape;
 
-/// The path of the sign-in page.
+/// Path of the sign-in page.
 pub const SIGN_IN: &str = "/login";
 
-/// The sign-in page's address that leads back to `path` (path and query) afterwards.
+/// Path of the sign-in page that returns to `path` (path and query).
 ///
-/// The start page is where sign-in leads anyway, and is not spelled out.
+/// The start page is the default and is omitted.
 pub fn sign_in_path(path: &str) -> String {
     match checked(path) {
         "/" => SIGN_IN.to_owned(),
@@ -15,11 +15,10 @@ pub fn sign_in_path(path: &str) -> String {
     }
 }
 
-/// `path` if it may be gone to after signing in, else the start page.
+/// Returns `path` if it is a path of these pages, else the start page.
 ///
-/// The address bar is anybody's to write, so only paths of our own pages are followed: `//host`, `/\host` and
-/// whatever else a browser takes for another site are not. Nor is the sign-in page itself, which would come
-/// back for ever.
+/// The parameter is attacker-controlled: `//host`, `/\host` and other forms that browsers resolve to another origin are
+/// rejected, and so is the sign-in page, which would redirect in a loop.
 pub fn checked(path: &str) -> &str {
     let mut letters = path.chars();
     let is_local = letters.next() == Some('/')
@@ -38,14 +37,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_pages_are_followed() {
+    fn own_paths_are_accepted() {
         for path in ["/", "/recordings", "/recordings/abc?x=1#t", "/loginger"] {
             assert_eq!(checked(path), path);
         }
     }
 
     #[test]
-    fn nothing_else_is() {
+    fn other_targets_are_rejected() {
         for path in [
             "",
             "recordings",
@@ -62,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_survives_the_query() {
+    fn return_path_is_escaped_in_the_query() {
         assert_eq!(sign_in_path("/"), "/login");
         assert_eq!(
             sign_in_path("/recordings/a-1"),

@@ -1,6 +1,6 @@
 //! Names of browsers from `User-Agent` headers, for the list of sign-ins.
 
-/// Browsers by the product token that only they send, most specific first.
+/// Browsers by their unique product token, most specific first.
 const BROWSERS: [(&str, &str); 6] = [
     ("Edg/", "Edge"),
     ("OPR/", "Opera"),
@@ -9,7 +9,7 @@ const BROWSERS: [(&str, &str); 6] = [
     ("Chrome/", "Chrome"),
     ("Safari/", "Safari"),
 ];
-/// Systems by a word of the comment, most specific first.
+/// Operating systems by a word of the comment, most specific first.
 const SYSTEMS: [(&str, &str); 7] = [
     ("Android", "Android"),
     ("iPhone", "iPhone"),
@@ -19,10 +19,11 @@ const SYSTEMS: [(&str, &str); 7] = [
     ("CrOS", "ChromeOS"),
     ("Linux", "Linux"),
 ];
-/// Longest name of a program that is not a known browser.
+/// Longest name of an unknown program.
 const NAME_MAX: usize = 40;
 
-/// `Firefox on Windows`; the first product of another program; `Unknown program` where nothing was sent.
+/// Browser and system: `Firefox on Windows`. For other programs the first product token; `Unknown program` for an empty
+/// header.
 pub fn name(user_agent: &str) -> String {
     let find = |known: &[(&str, &'static str)]| {
         known
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn browsers_and_programs_have_names() {
+    fn browsers_and_programs_are_named() {
         for (user_agent, expected) in [
             (
                 "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_strangers_are_short_and_printable() {
+    fn unknown_names_are_short_and_printable() {
         assert_eq!(name(&"x".repeat(1_000)).len(), NAME_MAX);
         assert_eq!(name("a\u{7}b/1"), "ab");
     }

@@ -249,6 +249,6 @@ describe('Storage of a server whose clock is wrong', { timeout: 180_000 }, () =>
       await notice.waitFor({ state: 'hidden' });
       assert.ok(await page.evaluate(() => document.activeElement?.id === 'next-heading'), 'the focus is lost');
     });
-    assert.equal((await preview()).hold, null);
+    assert.equal((await preview()).hold, undefined);
   });
 });

@@ -17,9 +17,9 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, ReadableStreamDefaultReader};
 
 use super::address::{base, url};
-use crate::listing::Page;
+use crate::link_header::next_page;
+use crate::list_page::Page;
 use crate::ndjson::LineReader;
-use crate::paging::next_page;
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -296,7 +296,7 @@ pub(crate) fn recording_path(id: &str) -> String {
     item_path("/api/recordings", id)
 }
 
-/// Address for the deletion of a recording.
+/// API path that deletes a recording.
 pub(crate) fn deletion_path(id: &str, unforwarded: Unforwarded) -> String {
     let path = recording_path(id);
     match unforwarded {

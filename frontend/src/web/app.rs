@@ -5,22 +5,22 @@ use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::path;
 
 use super::address;
+use super::app_context::AppContext;
 use super::components::Header;
-use super::memory::ListMemory;
+use super::last_list::LastList;
 use super::pages::{
     AdminPage, NotFoundPage, PasswordPage, PlayerPage, RecordPage, RecordingsPage, SignInPage,
     SignInsPage, TokensPage,
 };
-use super::record::Desk;
-use super::session::Session;
+use super::recorder_store::RecorderStore;
 
 /// The application.
 #[component]
 pub(super) fn App() -> impl IntoView {
-    Session::provide();
-    ListMemory::provide();
+    AppContext::provide();
+    LastList::provide();
     // Above the pages, so that a recording goes on while its person looks at other pages.
-    Desk::provide();
+    RecorderStore::provide();
     view! {
         <Router base=address::base().as_str().to_owned()>
             <a class="skip-link" href="#main" rel="external" on:click=skip>

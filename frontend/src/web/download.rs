@@ -7,7 +7,7 @@ use leptos::wasm_bindgen::JsCast;
 use sortie_api::RecordingStatus;
 
 use super::api;
-use super::session::Session;
+use super::app_context::AppContext;
 
 /// Handles a click on a link to [`api::download_url`] or, for a failed recording, to [`api::raw_url`].
 ///
@@ -15,14 +15,14 @@ use super::session::Session;
 /// asked for the recording first, which renews the sign-in, and then the browser downloads.
 pub(super) fn start(
     event: &ev::MouseEvent,
-    session: Session,
+    app: AppContext,
     id: String,
     problem: RwSignal<Option<String>>,
 ) {
     event.prevent_default();
     problem.set(None);
     spawn_local(async move {
-        match session.api().recording(&id).await {
+        match app.api().recording(&id).await {
             Ok(recording) => {
                 let path = match recording.status {
                     RecordingStatus::Failed => api::raw_url(&id),
@@ -32,7 +32,7 @@ pub(super) fn start(
             }
             Err(error) => {
                 // The page may have been left meanwhile; then there is nobody to tell.
-                let _ = problem.try_set(Some(session.explain(&error)));
+                let _ = problem.try_set(Some(app.explain(&error)));
             }
         }
     });
@@ -40,17 +40,17 @@ pub(super) fn start(
 
 /// Downloads what is at `address`, after the sign-in has been renewed if need be.
 pub(super) fn start_file(
-    session: Session,
+    app: AppContext,
     address: String,
     filename: &'static str,
     problem: RwSignal<Option<String>>,
 ) {
     problem.set(None);
     spawn_local(async move {
-        match session.api().me().await {
+        match app.api().me().await {
             Ok(_) => save(&address, filename),
             Err(error) => {
-                let _ = problem.try_set(Some(session.explain(&error)));
+                let _ = problem.try_set(Some(app.explain(&error)));
             }
         }
     });

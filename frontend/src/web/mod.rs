@@ -3,18 +3,18 @@
 mod address;
 mod api;
 mod app;
+mod app_context;
 mod components;
 mod dom;
 mod download;
-mod loaded;
-mod memory;
-mod news;
+mod event_stream;
+mod last_list;
+mod list_query;
 mod pages;
-mod place;
 mod poll;
-mod record;
-mod sending;
-mod session;
+mod recorder_store;
+mod server_data;
+mod submission;
 
 /// Shows the application in the document's body; called once, when the page has loaded.
 pub fn start() {

@@ -1,12 +1,12 @@
 use leptos::prelude::*;
 
-use crate::web::place::Place;
+use crate::web::list_query::ListQuery;
 
 /// The line of filters above a list; each is in the address as soon as it is set.
 #[component]
 pub(in crate::web) fn Filters(
     /// Where in the list this is.
-    place: Place,
+    query: ListQuery,
     /// Whether one of them restricts.
     is_filtered: Signal<bool>,
     children: Children,
@@ -15,7 +15,7 @@ pub(in crate::web) fn Filters(
         <form class="filters" role="search" on:submit=|event| event.prevent_default()>
             {children()}
             <Show when=move || is_filtered.get()>
-                <button type="button" class="button button-quiet" on:click=move |_| place.clear()>
+                <button type="button" class="button button-quiet" on:click=move |_| query.clear()>
                     "Clear filters"
                 </button>
             </Show>
@@ -27,7 +27,7 @@ pub(in crate::web) fn Filters(
 #[component]
 pub(in crate::web) fn SearchField(
     /// Where in the list this is.
-    place: Place,
+    query: ListQuery,
     /// The filter.
     name: &'static str,
     /// What it is called.
@@ -55,13 +55,13 @@ pub(in crate::web) fn SearchField(
                 spellcheck="false"
                 placeholder=hint
                 list=list
-                prop:value=move || place.get(name)
+                prop:value=move || query.get(name)
                 on:input=move |event| {
                     if let Some(typed) = typed {
                         typed.set(event_target_value(&event));
                     }
                 }
-                on:change=move |event| place.set(name, &event_target_value(&event))
+                on:change=move |event| query.set(name, &event_target_value(&event))
             />
         </div>
     }
@@ -71,7 +71,7 @@ pub(in crate::web) fn SearchField(
 #[component]
 pub(in crate::web) fn Choice(
     /// Where in the list this is.
-    place: Place,
+    query: ListQuery,
     /// The filter.
     name: &'static str,
     /// What it is called.
@@ -88,7 +88,7 @@ pub(in crate::web) fn Choice(
         let all = all.map(|words| (String::new(), words.to_owned()));
         let choices = choices.get();
         // What the address restricts to is shown, also where it is none of the choices.
-        let now = place.get(name);
+        let now = query.get(name);
         let is_known = now.is_empty() || choices.iter().any(|(value, _)| *value == now);
         let other = (!is_known).then(|| (now.clone(), now));
         all.into_iter()
@@ -97,7 +97,7 @@ pub(in crate::web) fn Choice(
             .map(|(value, words)| {
                 let is_selected = {
                     let value = value.clone();
-                    move || place.get(name) == value
+                    move || query.get(name) == value
                 };
                 // Attributes, so that searching the page for a status finds recordings and not this. A label alone is
                 // no accessible name.
@@ -108,7 +108,7 @@ pub(in crate::web) fn Choice(
     view! {
         <div class="filter">
             <label for=id.clone()>{label}</label>
-            <select id=id class="input" on:change=move |event| place.set(name, &event_target_value(&event))>
+            <select id=id class="input" on:change=move |event| query.set(name, &event_target_value(&event))>
                 {options}
             </select>
         </div>
@@ -119,7 +119,7 @@ pub(in crate::web) fn Choice(
 #[component]
 pub(in crate::web) fn DayField(
     /// Where in the list this is.
-    place: Place,
+    query: ListQuery,
     /// The filter.
     name: &'static str,
     /// What it is called.
@@ -133,8 +133,8 @@ pub(in crate::web) fn DayField(
                 id=id
                 class="input"
                 type="date"
-                prop:value=move || place.get(name)
-                on:change=move |event| place.set(name, &event_target_value(&event))
+                prop:value=move || query.get(name)
+                on:change=move |event| query.set(name, &event_target_value(&event))
             />
         </div>
     }

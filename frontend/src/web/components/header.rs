@@ -6,10 +6,10 @@ use super::{Glyph, Icon};
 use crate::format;
 use crate::return_path;
 use crate::web::address::{Link, use_go, use_path};
-use crate::web::memory::ListMemory;
+use crate::web::app_context::{AppContext, SignInState};
+use crate::web::last_list::LastList;
 use crate::web::pages::VIDEO_RECORDING;
-use crate::web::record::Desk;
-use crate::web::session::{Session, SignIn};
+use crate::web::recorder_store::RecorderStore;
 
 /// Everybody's recordings, with search and filters.
 const ALL_RECORDINGS: &str = "/admin/recordings";
@@ -17,16 +17,16 @@ const ALL_RECORDINGS: &str = "/admin/recordings";
 /// What stands above every page.
 #[component]
 pub(in crate::web) fn Header() -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     let path = use_path();
-    let person = Memo::new(move |_| match session.sign_in() {
-        SignIn::SignedIn(user) => Some(user),
+    let person = Memo::new(move |_| match app.sign_in() {
+        SignInState::SignedIn(user) => Some(user),
         _ => None,
     });
     let has_recordings =
-        move || person.with(Option::is_some) && session.recording_enabled() == Some(true);
+        move || person.with(Option::is_some) && app.recording_enabled() == Some(true);
     let offers_sign_in = Memo::new(move |_| {
-        session.sign_in() == SignIn::SignedOut && path.get() != return_path::SIGN_IN
+        app.sign_in() == SignInState::SignedOut && path.get() != return_path::SIGN_IN
     });
 
     view! {
@@ -37,7 +37,7 @@ pub(in crate::web) fn Header() -> impl IntoView {
                     <span>"Sortie Recording"</span>
                 </Link>
                 <Show when=has_recordings>
-                    <Show when=move || session.is_appliance() fallback=Navigation>
+                    <Show when=move || app.is_appliance() fallback=Navigation>
                         <Sidebar />
                     </Show>
                 </Show>
@@ -61,11 +61,11 @@ pub(in crate::web) fn Header() -> impl IntoView {
 /// The ways to the pages, and to the recording that is running while another page is shown.
 #[component]
 fn Navigation() -> impl IntoView {
-    let desk = Desk::expect();
-    let memory = ListMemory::expect();
+    let recorder = RecorderStore::expect();
+    let memory = LastList::expect();
     let navigate = use_go();
     let path = use_path();
-    let is_elsewhere = Memo::new(move |_| desk.has_unsent() && path.get() != "/");
+    let is_elsewhere = Memo::new(move |_| recorder.has_unsent() && path.get() != "/");
     let in_list = move || path.with(|path| path.starts_with("/recordings"));
 
     view! {
@@ -90,9 +90,9 @@ fn Navigation() -> impl IntoView {
         </nav>
         <Show when=move || is_elsewhere.get()>
             <Link to="/" attr:class="live-link">
-                <span class="live-dot" class:live-dot-still=move || !desk.is_live() aria-hidden="true"></span>
+                <span class="live-dot" class:live-dot-still=move || !recorder.is_live() aria-hidden="true"></span>
                 <span class="visually-hidden">"Back to your recording"</span>
-                <span class="digits" aria-hidden="true">{move || format::clock(desk.recorded_ms())}</span>
+                <span class="digits" aria-hidden="true">{move || format::clock(recorder.recorded_ms())}</span>
             </Link>
         </Show>
     }

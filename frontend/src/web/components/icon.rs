@@ -15,7 +15,7 @@ pub(in crate::web) enum Glyph {
     Pause,
     Play,
     Record,
-    Refresh,
+    RefreshButton,
     Screen,
     Shield,
     SignOut,
@@ -50,7 +50,7 @@ impl Glyph {
             Self::Pause => "M7 4.5v11M13 4.5v11",
             Self::Play => "M6.5 4v12l9.5-6Z",
             Self::Record => "M10 16a6 6 0 1 0 0-12 6 6 0 0 0 0 12Z",
-            Self::Refresh => "M16.5 10a6.5 6.5 0 1 1-1.9-4.6M16.75 2.5v3.75H13",
+            Self::RefreshButton => "M16.5 10a6.5 6.5 0 1 1-1.9-4.6M16.75 2.5v3.75H13",
             Self::Screen => {
                 "M3.5 3.5h13A1.5 1.5 0 0 1 18 5v7a1.5 1.5 0 0 1-1.5 1.5h-13A1.5 1.5 0 0 1 2 12V5a1.5 1.5 0 0 1 1.5-1.5ZM7 17h6M10 13.5V17"
             }

@@ -20,7 +20,7 @@ pub(in crate::web) fn Duration(
 
 /// A moment in the person's own time zone and language.
 #[component]
-pub(in crate::web) fn Moment(
+pub(in crate::web) fn LocalTime(
     /// RFC 3339.
     #[prop(into)]
     at: Signal<String>,

@@ -1,7 +1,7 @@
 use leptos::prelude::*;
 use sortie_api::Recording;
 
-use crate::words;
+use crate::status_texts;
 
 /// A recording's status in one word, and whether its sender left without a word.
 #[component]
@@ -13,9 +13,9 @@ pub(in crate::web) fn StatusBadge(
     let interrupted = Memo::new(move |_| recording.with(|recording| recording.interrupted));
     view! {
         <span class="badges">
-            <span class=move || format!("badge badge-{}", words::status_class(status.get()))>
+            <span class=move || format!("badge badge-{}", status_texts::status_class(status.get()))>
                 <span class="badge-dot" aria-hidden="true"></span>
-                {move || words::status(status.get())}
+                {move || status_texts::status(status.get())}
             </span>
             <Show when=move || interrupted.get()>
                 <span

@@ -1,8 +1,8 @@
 use leptos::prelude::*;
 
 use super::{ErrorNotice, Glyph, Icon, Loading, Pager};
-use crate::web::loaded::Asked;
-use crate::web::place::Place;
+use crate::web::list_query::ListQuery;
+use crate::web::server_data::FetchState;
 
 /// A table. The roles are spelled out because narrow screens show tables as cards, and browsers forget that a table
 /// is one when its `display` changes.
@@ -64,11 +64,11 @@ pub(in crate::web) fn Cell(
 /// A list of one kind of thing, page by page, with what stands there while it is asked for, when that went wrong and
 /// when there is nothing.
 #[component]
-pub(in crate::web) fn Listing(
+pub(in crate::web) fn PagedTable(
     /// Where in the list this is.
-    place: Place,
+    query: ListQuery,
     /// The question for it.
-    asked: Asked,
+    asked: FetchState,
     /// How many rows the page has, once that is known.
     count: Signal<Option<usize>>,
     /// The API's address of the next page, if there is one.
@@ -92,13 +92,13 @@ pub(in crate::web) fn Listing(
     let is_empty = Memo::new(move |_| count.get() == Some(0) && next.with(Option::is_none));
     let has_rows = Memo::new(move |_| count.get().is_some_and(|count| count > 0));
     view! {
-        <Fetching asked=asked />
+        <FetchStatus asked=asked />
         <Show when=move || is_empty.get()>
             <div class="empty card">
                 <p class="empty-heading">{empty}</p>
                 <p class="quiet">{hint}</p>
-                <Show when=move || place.is_restricted()>
-                    <button type="button" class="button" on:click=move |_| place.clear()>
+                <Show when=move || query.is_restricted()>
+                    <button type="button" class="button" on:click=move |_| query.clear()>
                         "Show all"
                     </button>
                 </Show>
@@ -109,15 +109,15 @@ pub(in crate::web) fn Listing(
                 .get()
                 .then(|| view! { <Table named_by=named_by columns=columns class=class rows=rows.clone() /> })
         }}
-        <Pager place=place next=next />
+        <Pager query=query next=next />
     }
 }
 
 /// What stands there while something is asked for and when that went wrong.
 #[component]
-pub(in crate::web) fn Fetching(
+pub(in crate::web) fn FetchStatus(
     /// The question.
-    asked: Asked,
+    asked: FetchState,
     /// How many bars stand for what is to come.
     #[prop(default = 4)]
     bars: usize,
@@ -138,9 +138,9 @@ pub(in crate::web) fn Fetching(
 
 /// The button that asks again.
 #[component]
-pub(in crate::web) fn Refresh(
+pub(in crate::web) fn RefreshButton(
     /// The question.
-    asked: Asked,
+    asked: FetchState,
 ) -> impl IntoView {
     view! {
         <button
@@ -150,7 +150,7 @@ pub(in crate::web) fn Refresh(
             on:click=move |_| asked.again.run(())
         >
             <span class:spinning=move || asked.is_busy.get()>
-                <Icon glyph=Glyph::Refresh />
+                <Icon glyph=Glyph::RefreshButton />
             </span>
             "Refresh"
         </button>

@@ -6,12 +6,12 @@ use leptos::wasm_bindgen::JsCast;
 use sortie_api::{User, UserSource};
 
 use super::{Glyph, Icon};
+use crate::status_texts;
 use crate::web::address::Link;
+use crate::web::app_context::AppContext;
 use crate::web::dom;
 use crate::web::pages::ADMIN;
-use crate::web::record::Desk;
-use crate::web::session::Session;
-use crate::words;
+use crate::web::recorder_store::RecorderStore;
 
 const BUTTON: &str = "user-menu-button";
 const PANEL: &str = "user-menu";
@@ -19,8 +19,8 @@ const PANEL: &str = "user-menu";
 /// The person's name, and the way out.
 #[component]
 pub(super) fn UserMenu(user: User) -> impl IntoView {
-    let session = Session::expect();
-    let desk = Desk::expect();
+    let app = AppContext::expect();
+    let recorder = RecorderStore::expect();
     let is_open = RwSignal::new(false);
     let problem = RwSignal::new(None::<String>);
     let menu = NodeRef::<html::Div>::new();
@@ -47,14 +47,14 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
     let sign_out = move |_| {
         problem.set(None);
         spawn_local(async move {
-            match session.api().sign_out().await {
-                Ok(()) => session.signed_out(),
+            match app.api().sign_out().await {
+                Ok(()) => app.signed_out(),
                 Err(error) => problem.set(Some(error.sentence())),
             }
         });
     };
     let close = move |_| is_open.set(false);
-    let must_stay = move || desk.has_unsent();
+    let must_stay = move || recorder.has_unsent();
 
     let name = user.name().to_owned();
     let username = user.username.clone();
@@ -70,7 +70,7 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
                 on:click=move |_| is_open.update(|is_open| *is_open = !*is_open)
             >
                 // Drawn by the style sheet: letters that are no text do not contradict the button's name.
-                <span class="initials" data-initials=words::initials(&name)></span>
+                <span class="initials" data-initials=status_texts::initials(&name)></span>
             </button>
             <div id=PANEL class="menu-panel" hidden=move || !is_open.get()>
                 <p class="menu-name">

@@ -1,25 +1,25 @@
 //! The page of an appliance: what arrives, what is recorded, how much room there is, and what there is already.
 
-mod board;
 mod list;
 mod notices;
 mod settings;
-mod space;
 mod status;
-mod test_picture;
+mod storage;
+mod store;
+mod test_signal;
 
 use leptos::prelude::*;
 
-use self::board::Board;
 use self::list::List;
 use self::notices::Notices;
 use self::settings::SettingsForm;
-use self::space::Room;
 use self::status::Status;
-use self::test_picture::TestPicture;
+use self::storage::Room;
+use self::store::ApplianceStore;
+use self::test_signal::TestSignalControl;
 use super::admin::NotAllowed;
-use crate::web::components::{Gate, Heading, Loading};
-use crate::web::session::{Session, SignIn};
+use crate::web::app_context::{AppContext, SignInState};
+use crate::web::components::{Heading, Loading, RequireSignIn};
 
 /// What the page is called.
 pub(in crate::web) const VIDEO_RECORDING: &str = "Video Recording";
@@ -27,45 +27,46 @@ pub(in crate::web) const VIDEO_RECORDING: &str = "Video Recording";
 /// The page; for administrators, as the routes behind it are.
 #[component]
 pub(in crate::web) fn AppliancePage() -> impl IntoView {
-    let session = Session::expect();
-    let is_admin = Memo::new(move |_| match session.sign_in() {
-        SignIn::SignedIn(user) => user.is_admin(),
+    let app = AppContext::expect();
+    let is_admin = Memo::new(move |_| match app.sign_in() {
+        SignInState::SignedIn(user) => user.is_admin(),
         _ => false,
     });
     view! {
-        <Gate>
+        <RequireSignIn>
             <Show when=move || is_admin.get() fallback=NotAllowed>
                 <Page />
             </Show>
-        </Gate>
+        </RequireSignIn>
     }
 }
 
 #[component]
 fn Page() -> impl IntoView {
-    let board = Board::new();
-    let is_known = Memo::new(move |_| board.state.with(Option::is_some));
-    let has_test_picture = Memo::new(move |_| board.with(|now| now.test_source).unwrap_or(false));
-    let is_waiting = move || !is_known.get() && !board.is_lost();
+    let appliance = ApplianceStore::new();
+    let is_known = Memo::new(move |_| appliance.state.with(Option::is_some));
+    let has_test_picture =
+        Memo::new(move |_| appliance.with(|now| now.test_source).unwrap_or(false));
+    let is_waiting = move || !is_known.get() && !appliance.is_unreachable();
     view! {
         <section class="page appliance" aria-labelledby="page-heading">
             <Heading title=VIDEO_RECORDING />
-            <Notices board=board />
+            <Notices appliance=appliance />
             <Show when=is_waiting>
                 <Loading label="Loading" bars=4 />
             </Show>
             <Show when=move || is_known.get()>
-                <div class="appliance-grid" class:is-stale=move || board.is_lost()>
+                <div class="appliance-grid" class:is-stale=move || appliance.is_unreachable()>
                     <div class="appliance-main">
-                        <Status board=board />
+                        <Status appliance=appliance />
                         <Show when=move || has_test_picture.get()>
-                            <TestPicture board=board />
+                            <TestSignalControl appliance=appliance />
                         </Show>
                     </div>
-                    <SettingsForm board=board />
+                    <SettingsForm appliance=appliance />
                 </div>
-                <List board=board />
-                <Room board=board />
+                <List appliance=appliance />
+                <Room appliance=appliance />
             </Show>
         </section>
     }

@@ -5,25 +5,25 @@ use leptos::ev;
 use leptos::prelude::*;
 use sortie_api::ChangePassword;
 
-use crate::web::components::{CheckField, Gate, Heading, TextField};
-use crate::web::sending::Sending;
+use crate::web::components::{CheckField, Heading, RequireSignIn, TextField};
+use crate::web::submission::Submission;
 
 /// The form for a new password.
 #[component]
 pub(in crate::web) fn PasswordPage() -> impl IntoView {
     view! {
-        <Gate>
+        <RequireSignIn>
             <section class="page page-narrow" aria-labelledby="page-heading">
                 <Heading title="Change password" />
                 <PasswordForm />
             </section>
-        </Gate>
+        </RequireSignIn>
     }
 }
 
 #[component]
 fn PasswordForm() -> impl IntoView {
-    let sending = Sending::new();
+    let sending = Submission::new();
     let current = RwSignal::new(String::new());
     let new = RwSignal::new(String::new());
     let again = RwSignal::new(String::new());

@@ -14,18 +14,18 @@ use super::NotFoundPage;
 use super::appliance::VIDEO_RECORDING;
 use crate::format;
 use crate::parts::{self, TimelinePart};
+use crate::status_texts;
 use crate::web::address::{Link, use_go};
 use crate::web::api;
+use crate::web::app_context::AppContext;
 use crate::web::components::{
-    Confirm, Duration, ErrorNotice, Gate, Glyph, Heading, Icon, Loading, Moment, Question,
-    StatusBadge,
+    ConfirmDialog, Confirmation, Duration, ErrorNotice, Glyph, Heading, Icon, Loading, LocalTime,
+    RequireSignIn, StatusBadge,
 };
 use crate::web::download;
-use crate::web::memory::ListMemory;
+use crate::web::last_list::LastList;
 use crate::web::poll::poll_while;
-use crate::web::record::Desk;
-use crate::web::session::Session;
-use crate::words;
+use crate::web::recorder_store::RecorderStore;
 
 /// The list of the person's own recordings.
 const MINE: &str = "/recordings";
@@ -35,8 +35,8 @@ const POLL_MS: u32 = 1_000;
 /// The player. Another recording's address builds it anew.
 #[component]
 pub(in crate::web) fn PlayerPage() -> impl IntoView {
-    let session = Session::expect();
-    let is_off = Memo::new(move |_| session.recording_enabled() == Some(false));
+    let app = AppContext::expect();
+    let is_off = Memo::new(move |_| app.recording_enabled() == Some(false));
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
     move || {
@@ -45,9 +45,9 @@ pub(in crate::web) fn PlayerPage() -> impl IntoView {
         }
         let id = id.get();
         Either::Right(view! {
-            <Gate>
+            <RequireSignIn>
                 <Player id=id.clone() />
-            </Gate>
+            </RequireSignIn>
         })
     }
 }
@@ -63,7 +63,7 @@ enum Known {
 
 #[component]
 fn Player(id: String) -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     let id = StoredValue::new(id);
     let known = RwSignal::new(Known::Nothing);
     let recording = RwSignal::new(None::<Recording>);
@@ -75,7 +75,7 @@ fn Player(id: String) -> impl IntoView {
         }
         is_asking.set_value(true);
         spawn_local(async move {
-            let answer = session.api().recording(&id.get_value()).await;
+            let answer = app.api().recording(&id.get_value()).await;
             // The page may have been left meanwhile.
             if is_asking.try_set_value(false).is_some() {
                 return;
@@ -88,7 +88,7 @@ fn Player(id: String) -> impl IntoView {
                     known.set(Known::Recording);
                 }
                 Err(error) if error.is_not_found() => known.set(Known::NoSuchRecording),
-                Err(error) => known.set(Known::Problem(session.explain(&error))),
+                Err(error) => known.set(Known::Problem(app.explain(&error))),
             }
         });
     };
@@ -128,11 +128,11 @@ fn Player(id: String) -> impl IntoView {
 /// The recording and what can be done with it.
 #[component]
 fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     let navigate = StoredValue::new_local(use_go());
-    let memory = ListMemory::expect();
+    let memory = LastList::expect();
     memory.open(&first.id);
-    let (list, list_name) = if untrack(|| session.is_appliance()) {
+    let (list, list_name) = if untrack(|| app.is_appliance()) {
         ("/".to_owned(), VIDEO_RECORDING)
     } else {
         // With the filters and the page that it had.
@@ -150,7 +150,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
     let last = StoredValue::new(first.clone());
     let row = Memo::new(move |_| recording.get().unwrap_or_else(|| last.get_value()));
     let is_ready = Memo::new(move |_| row.with(|row| row.status == RecordingStatus::Ready));
-    let waiting_for = Memo::new(move |_| row.with(words::not_playable));
+    let waiting_for = Memo::new(move |_| row.with(status_texts::not_playable));
     let duration_ms = Memo::new(move |_| row.with(parts::duration_ms));
     let size_bytes = Memo::new(move |_| row.with(parts::size_bytes));
     let timeline = Memo::new(move |_| row.with(parts::timeline));
@@ -163,7 +163,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
         let leave = move |_| {
             navigate.with_value(|navigate| navigate(&back.get_value(), Default::default()));
         };
-        asked.set(Some(Question::delete(
+        asked.set(Some(Confirmation::delete(
             &[row.get_untracked()],
             move |id| memory.forget_row(&id),
             leave,
@@ -186,7 +186,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
                             class="button"
                             href=api::download_url(&id.get_value())
                             download=filename.get_value()
-                            on:click=move |event| download::start(&event, session, id.get_value(), problem)
+                            on:click=move |event| download::start(&event, app, id.get_value(), problem)
                         >
                             <Icon glyph=Glyph::Download />
                             "Download"
@@ -198,7 +198,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
                     </button>
                 </div>
             </div>
-            {Desk::end_reason(&first.id)
+            {RecorderStore::end_reason(&first.id)
                 .map(|reason| {
                     view! {
                         <div class="notice" role="status">
@@ -244,7 +244,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
                 <div>
                     <dt>"Recorded"</dt>
                     <dd>
-                        <Moment at=first.created_at />
+                        <LocalTime at=first.created_at />
                     </dd>
                 </div>
                 <div>
@@ -264,7 +264,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
                     </dd>
                 </div>
             </dl>
-            <Confirm asked=asked />
+            <ConfirmDialog asked=asked />
         </section>
     }
 }

@@ -1,43 +1,43 @@
 //! The start page: choose a source, look at it, record it.
 
 mod controls;
-mod figures;
-mod leftovers;
-mod setup;
-mod stage;
+mod preview;
+mod progress;
+mod recoverable_recordings;
+mod source_options;
 
 use leptos::either::EitherOf4;
 use leptos::prelude::*;
 
 use self::controls::Controls;
-use self::figures::Figures;
-use self::leftovers::Leftovers;
-use self::setup::Setup;
-use self::stage::Stage;
+use self::preview::PreviewArea;
+use self::progress::Figures;
+use self::recoverable_recordings::RecoverableRecordings;
+use self::source_options::SourceOptions;
 use super::appliance::AppliancePage;
-use crate::live;
+use crate::recorder_texts;
 use crate::web::address::{Link, use_go};
-use crate::web::components::{ErrorNotice, Gate, Glyph, Heading, Icon, Loading};
+use crate::web::app_context::{AppContext, SignInState};
+use crate::web::components::{ErrorNotice, Glyph, Heading, Icon, Loading, RequireSignIn};
 use crate::web::download;
-use crate::web::record::Desk;
-use crate::web::session::{Session, SignIn};
+use crate::web::recorder_store::RecorderStore;
 
 /// The start page.
 #[component]
 pub(in crate::web) fn RecordPage() -> impl IntoView {
-    let session = Session::expect();
-    let is_enabled = Memo::new(move |_| session.recording_enabled());
+    let app = AppContext::expect();
+    let is_enabled = Memo::new(move |_| app.recording_enabled());
     // It records what is plugged into it, not what is on this screen.
-    let is_appliance = Memo::new(move |_| session.is_appliance());
-    let is_unreachable = Memo::new(move |_| matches!(session.sign_in(), SignIn::Unreachable(_)));
+    let is_appliance = Memo::new(move |_| app.is_appliance());
+    let is_unreachable = Memo::new(move |_| matches!(app.sign_in(), SignInState::Unreachable(_)));
     move || match is_enabled.get() {
         Some(false) => EitherOf4::A(view! { <RecordingOff /> }),
         None if !is_unreachable.get() => EitherOf4::B(view! { <Loading label="Loading" /> }),
         Some(true) if is_appliance.get() => EitherOf4::C(view! { <AppliancePage /> }),
         _ => EitherOf4::D(view! {
-            <Gate>
+            <RequireSignIn>
                 <Record />
-            </Gate>
+            </RequireSignIn>
         }),
     }
 }
@@ -58,28 +58,28 @@ fn RecordingOff() -> impl IntoView {
 
 #[component]
 fn Record() -> impl IntoView {
-    let desk = Desk::expect();
-    hand_over(desk);
+    let recorder = RecorderStore::expect();
+    hand_over(recorder);
     // Nobody looks at a preview of another page's. A recording goes on.
-    on_cleanup(move || desk.close_preview());
+    on_cleanup(move || recorder.close_preview());
 
-    let is_running = Memo::new(move |_| desk.has_unsent());
+    let is_running = Memo::new(move |_| recorder.has_unsent());
     view! {
         <section class="page record" class:record-running=move || is_running.get() aria-labelledby="page-heading">
             <Heading title="Record" />
             <p class="visually-hidden" role="status">
-                {move || live::announcement(desk.state.get())}
+                {move || recorder_texts::announcement(recorder.state.get())}
             </p>
             <Notices />
-            <Leftovers />
+            <RecoverableRecordings />
             <div class="record-grid">
                 <div class="record-side card">
-                    <Show when=move || is_running.get() fallback=Setup>
+                    <Show when=move || is_running.get() fallback=SourceOptions>
                         <Figures />
                     </Show>
                 </div>
                 <div class="record-main">
-                    <Stage />
+                    <PreviewArea />
                     <Controls />
                 </div>
             </div>
@@ -89,14 +89,14 @@ fn Record() -> impl IntoView {
 
 /// Leads to the player when a recording arrives while this page is shown. One that arrived before somebody came
 /// back here does not drag them away; it is offered.
-fn hand_over(desk: Desk) {
+fn hand_over(recorder: RecorderStore) {
     let navigate = use_go();
     Effect::new(move |was_done: Option<bool>| {
-        let id = desk
+        let id = recorder
             .done
             .with(|done| done.as_ref().and_then(|done| done.recording_id.clone()));
         if let (Some(id), Some(false)) = (&id, was_done) {
-            desk.clear();
+            recorder.clear();
             navigate(&format!("/recordings/{id}"), Default::default());
         }
         id.is_some()
@@ -106,8 +106,8 @@ fn hand_over(desk: Desk) {
 /// What needs to be said above everything else.
 #[component]
 fn Notices() -> impl IntoView {
-    let desk = Desk::expect();
-    let trouble = move || desk.trouble.get();
+    let recorder = RecorderStore::expect();
+    let trouble = move || recorder.trouble.get();
     let sentence = Signal::derive(move || {
         trouble()
             .map(|trouble| trouble.sentence)
@@ -115,14 +115,15 @@ fn Notices() -> impl IntoView {
     });
     let has_rest = move || trouble().is_some_and(|trouble| trouble.has_rest);
     let finished = Memo::new(move |_| {
-        desk.done
+        recorder
+            .done
             .with(|done| done.as_ref().and_then(|done| done.recording_id.clone()))
     });
 
     view! {
         <div class="record-notices">
             <Show when=move || trouble().is_some()>
-                <ErrorNotice sentence=sentence action="Retry" on_action=move |()| desk.start() />
+                <ErrorNotice sentence=sentence action="Retry" on_action=move |()| recorder.start() />
             </Show>
             <Show when=has_rest>
                 <div class="notice">
@@ -132,7 +133,7 @@ fn Notices() -> impl IntoView {
                         type="button"
                         class="button"
                         on:click=move |_| {
-                            if let Some(rest) = desk.rest() {
+                            if let Some(rest) = recorder.rest() {
                                 download::save_blob(&rest, "recording-rest.webm");
                             }
                         }
@@ -150,7 +151,7 @@ fn Notices() -> impl IntoView {
                                 <Icon glyph=Glyph::Shield />
                                 <p>
                                     "Your recording is safe on the server. "
-                                    {Desk::end_reason(&id)}
+                                    {RecorderStore::end_reason(&id)}
                                 </p>
                                 <Link to=format!("/recordings/{id}") attr:class="button">
                                     "Watch it"

@@ -3,34 +3,34 @@
 mod filters;
 mod list;
 mod row;
-mod shelf;
+mod store;
 
 use leptos::either::Either;
 use leptos::prelude::*;
 
 use self::list::RecordingList;
 pub(super) use self::row::RecordingRow;
-pub(super) use self::shelf::{LIST, Scope, Shelf};
+pub(super) use self::store::{LIST, RecordingsStore, Scope};
 use super::NotFoundPage;
 use super::admin::storage::OwnUsage;
 use crate::web::address::use_go;
-use crate::web::components::{Gate, Glyph, Heading, Icon, Refresh};
-use crate::web::session::Session;
+use crate::web::app_context::AppContext;
+use crate::web::components::{Glyph, Heading, Icon, RefreshButton, RequireSignIn};
 
 /// The list of the person's own recordings.
 #[component]
 pub(in crate::web) fn RecordingsPage() -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     // A memo, so that the page stays when the same answer comes again.
-    let is_off = Memo::new(move |_| session.recording_enabled() == Some(false));
+    let is_off = Memo::new(move |_| app.recording_enabled() == Some(false));
     move || {
         if is_off.get() {
             Either::Left(view! { <NotFoundPage /> })
         } else {
             Either::Right(view! {
-                <Gate>
+                <RequireSignIn>
                     <MyRecordings />
-                </Gate>
+                </RequireSignIn>
             })
         }
     }
@@ -38,14 +38,14 @@ pub(in crate::web) fn RecordingsPage() -> impl IntoView {
 
 #[component]
 fn MyRecordings() -> impl IntoView {
-    let shelf = Shelf::new(Scope::Mine);
+    let store = RecordingsStore::new(Scope::Mine);
     let navigate = use_go();
     view! {
         <section class="page" aria-labelledby="page-heading">
             <div class="page-head">
                 <Heading title="My Recordings" />
                 <div class="page-actions">
-                    <Refresh asked=shelf.page.asked() />
+                    <RefreshButton asked=store.page.asked() />
                     <button
                         type="button"
                         class="button"
@@ -56,7 +56,7 @@ fn MyRecordings() -> impl IntoView {
                     </button>
                 </div>
             </div>
-            <RecordingList shelf=shelf named_by="page-heading" />
+            <RecordingList store=store named_by="page-heading" />
             <OwnUsage />
         </section>
     }
@@ -65,14 +65,14 @@ fn MyRecordings() -> impl IntoView {
 /// Everybody's recordings, for administrators.
 #[component]
 pub(super) fn AllRecordings() -> impl IntoView {
-    let shelf = Shelf::new(Scope::All);
+    let store = RecordingsStore::new(Scope::All);
     view! {
         <div class="page-head">
             <h2 id="panel-heading">"All Recordings"</h2>
             <div class="page-actions">
-                <Refresh asked=shelf.page.asked() />
+                <RefreshButton asked=store.page.asked() />
             </div>
         </div>
-        <RecordingList shelf=shelf named_by="panel-heading" />
+        <RecordingList store=store named_by="panel-heading" />
     }
 }

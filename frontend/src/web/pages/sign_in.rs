@@ -9,17 +9,17 @@ use sortie_api::{Login, SignInMethods};
 use crate::query::address;
 use crate::return_path;
 use crate::web::address::{url, use_go};
+use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{ErrorNotice, Glyph, Heading, Icon};
-use crate::web::session::{Session, SignIn};
 
 /// User name and password; leads back to where the person was.
 #[component]
 pub(in crate::web) fn SignInPage() -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     let navigate = use_go();
     let query = use_query_map();
 
-    let is_signed_in = Memo::new(move |_| matches!(session.sign_in(), SignIn::SignedIn(_)));
+    let is_signed_in = Memo::new(move |_| matches!(app.sign_in(), SignInState::SignedIn(_)));
     Effect::new(move |_| {
         if is_signed_in.get() {
             let next = query
@@ -33,8 +33,8 @@ pub(in crate::web) fn SignInPage() -> impl IntoView {
         }
     });
 
-    let obstacle = Memo::new(move |_| match session.sign_in() {
-        SignIn::Unreachable(sentence) => Some(sentence),
+    let obstacle = Memo::new(move |_| match app.sign_in() {
+        SignInState::Unreachable(sentence) => Some(sentence),
         _ => None,
     });
     view! {
@@ -45,7 +45,7 @@ pub(in crate::web) fn SignInPage() -> impl IntoView {
                 <Show when=move || obstacle.get().is_some() fallback=Ways>
                     <ErrorNotice
                         sentence=Signal::derive(move || obstacle.get().unwrap_or_default())
-                        on_action=move |()| session.load()
+                        on_action=move |()| app.load()
                     />
                 </Show>
             </div>
@@ -56,12 +56,12 @@ pub(in crate::web) fn SignInPage() -> impl IntoView {
 /// The ways in that the server has: the form, a button that leads to an OpenID provider, or both.
 #[component]
 fn Ways() -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     let query = use_query_map();
     let methods = RwSignal::new(None::<SignInMethods>);
     spawn_local(async move {
         // Without an answer there is the form, which says what is wrong when it is sent.
-        if let Ok(answer) = session.api().methods().await {
+        if let Ok(answer) = app.api().methods().await {
             let _ = methods.try_set(Some(answer));
         }
     });
@@ -92,7 +92,7 @@ fn Ways() -> impl IntoView {
 
 #[component]
 fn SignInForm() -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     let username = NodeRef::<html::Input>::new();
     let password = NodeRef::<html::Input>::new();
     let is_shown = RwSignal::new(false);
@@ -130,12 +130,12 @@ fn SignInForm() -> impl IntoView {
         is_busy.set(true);
         problem.set(None);
         spawn_local(async move {
-            let outcome = session.api().sign_in(&login).await;
+            let outcome = app.api().sign_in(&login).await;
             if is_busy.try_set(false).is_some() {
                 return;
             }
             match outcome {
-                Ok(user) => session.signed_in(user),
+                Ok(user) => app.signed_in(user),
                 Err(error) => {
                     problem.set(Some(error.sentence()));
                     password_field.select();

@@ -8,10 +8,11 @@ use super::tokens::OwnTokens;
 use crate::user_agent;
 use crate::web::api::item_path;
 use crate::web::components::{
-    Cell, Confirm, Fetching, Gate, Glyph, Heading, Icon, Moment, Question, Refresh, Table, removing,
+    Cell, ConfirmDialog, Confirmation, FetchStatus, Glyph, Heading, Icon, LocalTime, RefreshButton,
+    RequireSignIn, Table, removing,
 };
 use crate::web::dom;
-use crate::web::loaded::Loaded;
+use crate::web::server_data::ServerData;
 
 const ROUTE: &str = "/api/auth/sign-ins";
 /// The heading, which takes the focus when what had it is gone.
@@ -21,7 +22,7 @@ const HEADING: &str = "sign-ins-heading";
 #[component]
 pub(in crate::web) fn SignInsPage() -> impl IntoView {
     view! {
-        <Gate>
+        <RequireSignIn>
             <section class="page" aria-labelledby="page-heading">
                 <Heading title="Sign-ins" />
                 <p class="quiet lead">
@@ -30,16 +31,16 @@ pub(in crate::web) fn SignInsPage() -> impl IntoView {
                 <OwnSignIns />
                 <OwnTokens />
             </section>
-        </Gate>
+        </RequireSignIn>
     }
 }
 
 #[component]
 fn OwnSignIns() -> impl IntoView {
     let sign_ins =
-        Loaded::new(|api| async move { api.get::<Vec<sortie_api::SignIn>>(ROUTE).await });
+        ServerData::new(|api| async move { api.get::<Vec<sortie_api::SignIn>>(ROUTE).await });
     sign_ins.load();
-    let asked = RwSignal::new(None::<Question>);
+    let asked = RwSignal::new(None::<Confirmation>);
     let again = move || {
         dom::focus(HEADING);
         sign_ins.load();
@@ -50,7 +51,7 @@ fn OwnSignIns() -> impl IntoView {
             .unwrap_or(false)
     });
     let end_others = move |_| {
-        asked.set(Some(Question {
+        asked.set(Some(Confirmation {
             heading: "End all other sign-ins?".to_owned(),
             subject: "All other browsers and programs".to_owned(),
             consequence: "will have to sign in again. API tokens keep working.".to_owned(),
@@ -62,7 +63,7 @@ fn OwnSignIns() -> impl IntoView {
     let rows = move || {
         let row = move |it: sortie_api::SignIn| {
             let name = user_agent::name(&it.user_agent);
-            let question = Question {
+            let question = Confirmation {
                 heading: "End this sign-in?".to_owned(),
                 subject: name.clone(),
                 consequence: "will have to sign in again.".to_owned(),
@@ -79,13 +80,13 @@ fn OwnSignIns() -> impl IntoView {
                     </td>
                     <Cell label="Address">{address(&it.address)}</Cell>
                     <Cell label="Signed in">
-                        <Moment at=it.created_at />
+                        <LocalTime at=it.created_at />
                     </Cell>
                     <Cell label="Last used">
-                        <Moment at=it.last_used_at />
+                        <LocalTime at=it.last_used_at />
                     </Cell>
                     <Cell label="Ends">
-                        <Moment at=it.expires_at />
+                        <LocalTime at=it.expires_at />
                     </Cell>
                     <td role="cell" class="number cell-actions">
                         {(!it.current)
@@ -119,7 +120,7 @@ fn OwnSignIns() -> impl IntoView {
                 "Signed in"
             </h2>
             <div class="page-actions">
-                <Refresh asked=sign_ins.asked() />
+                <RefreshButton asked=sign_ins.asked() />
                 <Show when=move || has_others.get()>
                     <button type="button" class="button" on:click=end_others>
                         "End all others"
@@ -127,7 +128,7 @@ fn OwnSignIns() -> impl IntoView {
                 </Show>
             </div>
         </div>
-        <Fetching asked=sign_ins.asked() />
+        <FetchStatus asked=sign_ins.asked() />
         <Show when=move || sign_ins.with(|all| !all.is_empty()).unwrap_or(false)>
             <Table
                 named_by=HEADING
@@ -135,7 +136,7 @@ fn OwnSignIns() -> impl IntoView {
                 rows=rows
             />
         </Show>
-        <Confirm asked=asked />
+        <ConfirmDialog asked=asked />
     }
 }
 
@@ -155,12 +156,12 @@ pub(super) fn UserSignIns(
 ) -> impl IntoView {
     let path = item_path("/api/admin/users", &user_id) + "/sign-ins";
     let from = path.clone();
-    let sign_ins = Loaded::new(move |api| {
+    let sign_ins = ServerData::new(move |api| {
         let from = from.clone();
         async move { api.get::<Vec<sortie_api::SignIn>>(&from).await }
     });
     sign_ins.load();
-    let sending = crate::web::sending::Sending::new();
+    let sending = crate::web::submission::Submission::new();
     let is_some = Memo::new(move |_| sign_ins.with(|all| !all.is_empty()).unwrap_or(false));
     let end = move |_| {
         let path = path.clone();
@@ -174,7 +175,7 @@ pub(super) fn UserSignIns(
             view! {
                 <li>
                     <span title=it.user_agent.clone()>{user_agent::name(&it.user_agent)}</span>
-                    <span class="quiet">{address(&it.address)} ", last used " <Moment at=it.last_used_at /></span>
+                    <span class="quiet">{address(&it.address)} ", last used " <LocalTime at=it.last_used_at /></span>
                 </li>
             }
         };
@@ -190,7 +191,7 @@ pub(super) fn UserSignIns(
             <h3 id="user-sign-ins" tabindex="-1">
                 "Sign-ins"
             </h3>
-            <Fetching asked=sign_ins.asked() bars=1 />
+            <FetchStatus asked=sign_ins.asked() bars=1 />
             <Show
                 when=move || is_some.get()
                 fallback=move || {

@@ -8,18 +8,18 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sortie_api::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};
 
-use crate::listing::Page;
+use crate::list_page::Page;
 use crate::query;
 use crate::web::api::item_path;
+use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{
-    Cell, CheckField, Confirm, Gate, Glyph, Heading, Icon, Listing, Moment, Question, Sheet,
-    SheetEnd, TextField, removing,
+    Cell, CheckField, ConfirmDialog, Confirmation, FormActions, FormDialog, Glyph, Heading, Icon,
+    LocalTime, PagedTable, RequireSignIn, TextField, removing,
 };
 use crate::web::dom;
-use crate::web::loaded::Loaded;
-use crate::web::place::Place;
-use crate::web::sending::Sending;
-use crate::web::session::{Session, SignIn};
+use crate::web::list_query::ListQuery;
+use crate::web::server_data::ServerData;
+use crate::web::submission::Submission;
 
 const OWN: &str = "/api/tokens";
 const ALL: &str = "/api/admin/tokens";
@@ -31,7 +31,7 @@ const COPY: &str = "token-copy";
 pub(in crate::web) fn TokensPage() -> impl IntoView {
     let is_making = RwSignal::new(false);
     view! {
-        <Gate>
+        <RequireSignIn>
             <section class="page" aria-labelledby="page-heading">
                 <div class="page-head">
                     <Heading title="API tokens" />
@@ -42,7 +42,7 @@ pub(in crate::web) fn TokensPage() -> impl IntoView {
                 </p>
                 <Tokens route=OWN named_by="page-heading" is_making=is_making />
             </section>
-        </Gate>
+        </RequireSignIn>
     }
 }
 
@@ -85,18 +85,18 @@ fn Create(is_making: RwSignal<bool>) -> impl IntoView {
 
 #[component]
 fn Tokens(route: &'static str, named_by: &'static str, is_making: RwSignal<bool>) -> impl IntoView {
-    let place = Place::here();
+    let query = ListQuery::here();
     let address = Memo::new(move |_| match route {
         // Comes whole: a user may have 100 at most.
         OWN => OWN.to_owned(),
-        _ => query::address(route, &[("limit", "50"), ("cursor", &place.cursor())]),
+        _ => query::address(route, &[("limit", "50"), ("cursor", &query.cursor())]),
     });
-    let tokens = Loaded::list(address);
-    let asked = RwSignal::new(None::<Question>);
+    let tokens = ServerData::list(address);
+    let asked = RwSignal::new(None::<Confirmation>);
     let row = move |token: ApiToken| view! { <TokenRow token=token asked=asked named_by=named_by tokens=tokens /> };
     view! {
-        <Listing
-            place=place
+        <PagedTable
+            query=query
             asked=tokens.asked()
             count=tokens.count()
             next=tokens.next()
@@ -106,10 +106,10 @@ fn Tokens(route: &'static str, named_by: &'static str, is_making: RwSignal<bool>
             empty="No tokens"
             hint="Create one for a program that is to work with this server."
         />
-        <Sheet is_open=is_making.into() on_close=move |()| is_making.set(false) named_by="token-heading">
+        <FormDialog is_open=is_making.into() on_close=move |()| is_making.set(false) named_by="token-heading">
             {move || is_making.get().then(|| view! { <TokenForm is_making=is_making tokens=tokens /> })}
-        </Sheet>
-        <Confirm asked=asked />
+        </FormDialog>
+        <ConfirmDialog asked=asked />
     }
 }
 
@@ -124,17 +124,17 @@ fn scope_name(scope: &TokenScope) -> &'static str {
 #[component]
 fn TokenRow(
     token: ApiToken,
-    asked: RwSignal<Option<Question>>,
+    asked: RwSignal<Option<Confirmation>>,
     named_by: &'static str,
-    tokens: Loaded<Page<ApiToken>>,
+    tokens: ServerData<Page<ApiToken>>,
 ) -> impl IntoView {
     let moment = |at: Option<String>| match at {
-        Some(at) => view! { <Moment at=at /> }.into_any(),
+        Some(at) => view! { <LocalTime at=at /> }.into_any(),
         None => "Never".into_any(),
     };
     let scopes: Vec<_> = token.scopes.iter().map(scope_name).collect();
     let path = item_path(OWN, &token.id);
-    let question = Question {
+    let question = Confirmation {
         heading: "Revoke this token?".to_owned(),
         subject: token.name.clone(),
         consequence: "stops working at once. This cannot be undone.".to_owned(),
@@ -172,10 +172,10 @@ fn TokenRow(
 }
 
 #[component]
-fn TokenForm(is_making: RwSignal<bool>, tokens: Loaded<Page<ApiToken>>) -> impl IntoView {
-    let sending = Sending::new();
-    let is_admin = match Session::expect().sign_in_untracked() {
-        SignIn::SignedIn(user) => user.is_admin(),
+fn TokenForm(is_making: RwSignal<bool>, tokens: ServerData<Page<ApiToken>>) -> impl IntoView {
+    let sending = Submission::new();
+    let is_admin = match AppContext::expect().sign_in_untracked() {
+        SignInState::SignedIn(user) => user.is_admin(),
         _ => false,
     };
     let name = RwSignal::new(String::new());
@@ -242,7 +242,7 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: Loaded<Page<ApiToken>>) -> impl 
                         hint="Empty: it does not expire"
                         value=days
                     />
-                    <SheetEnd
+                    <FormActions
                         sending=sending
                         on_cancel=move |()| is_making.set(false)
                         action="Create token"

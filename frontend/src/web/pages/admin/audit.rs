@@ -3,28 +3,28 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sortie_api::{AuditEntry, AuditResult, AuditVerification};
 
-use crate::audit::{self, ACTIONS};
+use crate::audit_actions::{self, ACTIONS};
 use crate::format;
-use crate::listing::Page;
+use crate::list_page::Page;
 use crate::query;
 use crate::web::address::url;
+use crate::web::app_context::AppContext;
 use crate::web::components::{
-    Cell, Choice, DayField, Filters, Listing, Moment, Refresh, SearchField,
+    Cell, Choice, DayField, Filters, LocalTime, PagedTable, RefreshButton, SearchField,
 };
 use crate::web::dom;
 use crate::web::download;
-use crate::web::loaded::Loaded;
-use crate::web::place::Place;
-use crate::web::session::Session;
+use crate::web::list_query::ListQuery;
+use crate::web::server_data::ServerData;
 
 const ROUTE: &str = "/api/admin/audit";
 const RESULTS: [(&str, &str); 3] = [("ok", "OK"), ("denied", "Denied"), ("failed", "Failed")];
 const FILTERS: [&str; 6] = ["actor", "action", "subject", "result", "from", "to"];
 
 /// The address of the log, or of a copy of it, with the filters that are set.
-fn address(place: Place, route: &str, more: &[(&str, &str)]) -> String {
+fn address(query: ListQuery, route: &str, more: &[(&str, &str)]) -> String {
     let values = FILTERS.map(|name| {
-        let value = place.get(name);
+        let value = query.get(name);
         let value = match name {
             "from" => dom::start_of_day(&value, 0),
             "to" => dom::start_of_day(&value, 1),
@@ -43,15 +43,15 @@ fn address(place: Place, route: &str, more: &[(&str, &str)]) -> String {
 /// Who did what.
 #[component]
 pub(super) fn AuditTab() -> impl IntoView {
-    let place = Place::here();
+    let query = ListQuery::here();
     let here = Memo::new(move |_| {
         address(
-            place,
+            query,
             ROUTE,
-            &[("limit", "50"), ("cursor", &place.cursor())],
+            &[("limit", "50"), ("cursor", &query.cursor())],
         )
     });
-    let log = Loaded::<Page<AuditEntry>>::list(here);
+    let log = ServerData::<Page<AuditEntry>>::list(here);
     let owned = |(value, words): (&str, &str)| (value.to_owned(), words.to_owned());
     let mut actions = ACTIONS.map(owned).to_vec();
     actions.sort_by(|(_, one), (_, other)| one.cmp(other));
@@ -61,22 +61,22 @@ pub(super) fn AuditTab() -> impl IntoView {
         <div class="page-head">
             <h2 id="panel-heading">"Audit log"</h2>
             <div class="page-actions">
-                <Refresh asked=log.asked() />
-                <Export place=place format="jsonl" name="audit.jsonl" words="Export JSON Lines" />
-                <Export place=place format="csv" name="audit.csv" words="Export CSV" />
+                <RefreshButton asked=log.asked() />
+                <Export query=query format="jsonl" name="audit.jsonl" words="Export JSON Lines" />
+                <Export query=query format="csv" name="audit.csv" words="Export CSV" />
             </div>
         </div>
         <Verify />
-        <Filters place=place is_filtered=Signal::derive(move || place.is_filtered(&FILTERS))>
-            <SearchField place=place name="actor" label="User" hint="User name or ID" />
-            <Choice place=place name="action" label="Action" all="All" choices=actions.get_value() />
-            <SearchField place=place name="subject" label="Object" hint="ID" />
-            <Choice place=place name="result" label="Result" all="All" choices=results.get_value() />
-            <DayField place=place name="from" label="From" />
-            <DayField place=place name="to" label="To" />
+        <Filters query=query is_filtered=Signal::derive(move || query.is_filtered(&FILTERS))>
+            <SearchField query=query name="actor" label="User" hint="User name or ID" />
+            <Choice query=query name="action" label="Action" all="All" choices=actions.get_value() />
+            <SearchField query=query name="subject" label="Object" hint="ID" />
+            <Choice query=query name="result" label="Result" all="All" choices=results.get_value() />
+            <DayField query=query name="from" label="From" />
+            <DayField query=query name="to" label="To" />
         </Filters>
-        <Listing
-            place=place
+        <PagedTable
+            query=query
             asked=log.asked()
             count=log.count()
             next=log.next()
@@ -107,14 +107,14 @@ fn Entry(entry: AuditEntry) -> impl IntoView {
         Some(address) => format!("{} from {address}", entry.via.name()),
         None => entry.via.name().to_owned(),
     };
-    let what = audit::words(&entry.action);
+    let what = audit_actions::words(&entry.action);
     view! {
         <tr role="row">
             <Cell label="Number" class="number cell-seq">
                 {entry.seq.to_string()}
             </Cell>
             <Cell label="When" class="cell-when">
-                <Moment at=entry.at />
+                <LocalTime at=entry.at />
             </Cell>
             <Cell label="User">
                 {who}
@@ -138,15 +138,15 @@ fn Entry(entry: AuditEntry) -> impl IntoView {
 /// A link to a copy of what the filters leave.
 #[component]
 fn Export(
-    place: Place,
+    query: ListQuery,
     format: &'static str,
     name: &'static str,
     words: &'static str,
 ) -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     let copy = move || {
         url(&address(
-            place,
+            query,
             "/api/admin/audit/export",
             &[("format", format)],
         ))
@@ -154,7 +154,7 @@ fn Export(
     let problem = RwSignal::new(None::<String>);
     let start = move |event: ev::MouseEvent| {
         event.prevent_default();
-        download::start_file(session, untrack(copy), name, problem);
+        download::start_file(app, untrack(copy), name, problem);
     };
     view! {
         <a class="button" href=copy download=name on:click=start>
@@ -169,14 +169,14 @@ fn Export(
 /// Whether a row was removed or changed.
 #[component]
 fn Verify() -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     let is_busy = RwSignal::new(false);
     let outcome = RwSignal::new(None::<Result<String, String>>);
     let verify = move |_| {
         is_busy.set(true);
         outcome.set(None);
         spawn_local(async move {
-            let api = session.api();
+            let api = app.api();
             let answer = api
                 .get::<AuditVerification>("/api/admin/audit/verify")
                 .await;
@@ -193,7 +193,7 @@ fn Verify() -> impl IntoView {
                         "The log is not whole: the chain breaks at entry {seq}. It was changed, or one before it removed."
                     )),
                 },
-                Err(error) => Err(session.explain(&error)),
+                Err(error) => Err(app.explain(&error)),
             }));
         });
     };

@@ -17,9 +17,9 @@ use super::NotFoundPage;
 use super::recordings::AllRecordings;
 use super::tokens::TokensTab;
 use crate::web::address::{Link, url, use_go};
-use crate::web::components::{Gate, Heading};
+use crate::web::app_context::{AppContext, SignInState};
+use crate::web::components::{Heading, RequireSignIn};
 use crate::web::dom;
-use crate::web::session::{Session, SignIn};
 
 /// Where the Admin Panel is.
 pub(in crate::web) const ADMIN: &str = "/admin";
@@ -88,20 +88,20 @@ impl Tab {
 /// The Admin Panel.
 #[component]
 pub(in crate::web) fn AdminPage() -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     let params = use_params_map();
     let tab = Memo::new(move |_| params.with(|params| Tab::at(params.get("tab").as_deref())));
-    let is_admin = Memo::new(move |_| match session.sign_in() {
-        SignIn::SignedIn(user) => user.is_admin(),
+    let is_admin = Memo::new(move |_| match app.sign_in() {
+        SignInState::SignedIn(user) => user.is_admin(),
         _ => false,
     });
     view! {
         <Show when=move || tab.get().is_some() fallback=NotFoundPage>
-            <Gate>
+            <RequireSignIn>
                 <Show when=move || is_admin.get() fallback=NotAllowed>
                     <Panel tab=Signal::derive(move || tab.get().unwrap_or(Tab::Settings)) />
                 </Show>
-            </Gate>
+            </RequireSignIn>
         </Show>
     }
 }
@@ -109,13 +109,13 @@ pub(in crate::web) fn AdminPage() -> impl IntoView {
 /// What somebody sees who is signed in, but is no administrator.
 #[component]
 pub(super) fn NotAllowed() -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     view! {
         <section class="page page-narrow empty">
             <Heading title="For administrators only" />
             <p class="quiet">"Ask an administrator of this server, or sign in as one."</p>
             // An appliance's start page is for administrators, too.
-            <Show when=move || !session.is_appliance()>
+            <Show when=move || !app.is_appliance()>
                 <Link to="/" attr:class="button button-primary">
                     "Go to the start page"
                 </Link>

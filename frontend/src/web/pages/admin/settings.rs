@@ -4,22 +4,22 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sortie_api::{Event, RECORDING_AUTO_RECORD, Settings};
 
-use crate::web::components::{Fetching, SaveSettings};
-use crate::web::loaded::Loaded;
-use crate::web::news::follow;
-use crate::web::session::Session;
+use crate::web::app_context::AppContext;
+use crate::web::components::{FetchStatus, SaveSettings};
+use crate::web::event_stream::subscribe;
+use crate::web::server_data::ServerData;
 
 const ROUTE: &str = "/api/admin/settings";
 
 /// What an administrator sets while the server runs. Follows what other administrators set.
 #[component]
 pub(super) fn SettingsTab() -> impl IntoView {
-    let settings = Loaded::new(|api| async move { api.get::<Settings>(ROUTE).await });
+    let settings = ServerData::new(|api| async move { api.get::<Settings>(ROUTE).await });
     settings.load();
     let is_known = Memo::new(move |_| settings.with(|_| ()).is_some());
     view! {
         <h2 class="visually-hidden">"Settings"</h2>
-        <Fetching asked=settings.asked() bars=2 />
+        <FetchStatus asked=settings.asked() bars=2 />
         <Show when=move || is_known.get()>
             <SettingsForm settings=settings />
         </Show>
@@ -41,8 +41,8 @@ fn turn(settings: &mut Settings, on: bool) -> bool {
 }
 
 #[component]
-fn SettingsForm(settings: Loaded<Settings>) -> impl IntoView {
-    let session = Session::expect();
+fn SettingsForm(settings: ServerData<Settings>) -> impl IntoView {
+    let app = AppContext::expect();
     let kept = Memo::new(move |_| settings.with(is_on).unwrap_or(false));
     // What the person has chosen and not saved; until then the page shows what the server has.
     let chosen = RwSignal::new(None::<bool>);
@@ -51,7 +51,7 @@ fn SettingsForm(settings: Loaded<Settings>) -> impl IntoView {
     let told = RwSignal::new("");
     let problem = RwSignal::new(None::<String>);
 
-    follow("/api/events", move |event| match event {
+    subscribe("/api/events", move |event| match event {
         Event::Hello => settings.poll(),
         Event::Settings(now) => {
             let on = now.recording_auto_record;
@@ -84,7 +84,7 @@ fn SettingsForm(settings: Loaded<Settings>) -> impl IntoView {
         problem.set(None);
         let changes = Settings::from([(RECORDING_AUTO_RECORD.to_owned(), on.to_string())]);
         spawn_local(async move {
-            let outcome = session.api().tell(Method::PUT, ROUTE, &changes).await;
+            let outcome = app.api().tell(Method::PUT, ROUTE, &changes).await;
             if is_busy.is_disposed() {
                 return;
             }
@@ -94,7 +94,7 @@ fn SettingsForm(settings: Loaded<Settings>) -> impl IntoView {
                     chosen.set(None);
                     told.set("Settings saved successfully");
                 }
-                Err(error) => problem.set(Some(session.explain(&error))),
+                Err(error) => problem.set(Some(app.explain(&error))),
             }
             is_busy.set(false);
         });

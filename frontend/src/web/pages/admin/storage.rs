@@ -1,17 +1,17 @@
 pub(in crate::web) mod clean_up;
-mod growth;
+mod daily_usage_chart;
 
 use leptos::prelude::*;
 use sortie_api::{QuotaUsage, StorageReport, UserUsage};
 
 use self::clean_up::CleanUp;
-use self::growth::Growth;
+use self::daily_usage_chart::DailyUsageChart;
 use crate::format;
 use crate::query;
+use crate::status_texts;
 use crate::web::address::url;
-use crate::web::components::{Cell, Fetching, Refresh, Table};
-use crate::web::loaded::Loaded;
-use crate::words;
+use crate::web::components::{Cell, FetchStatus, RefreshButton, Table};
+use crate::web::server_data::ServerData;
 
 /// A disk fuller than this is worth a warning where nothing keeps it from getting full.
 const WORRYING_PERCENT: u8 = 90;
@@ -20,14 +20,14 @@ const WORRYING_PERCENT: u8 = 90;
 #[component]
 pub(super) fn StorageTab() -> impl IntoView {
     let report =
-        Loaded::new(|api| async move { api.get::<StorageReport>("/api/admin/storage").await });
+        ServerData::new(|api| async move { api.get::<StorageReport>("/api/admin/storage").await });
     report.load();
     view! {
         <div class="page-head">
             <h2>"Storage"</h2>
-            <Refresh asked=report.asked() />
+            <RefreshButton asked=report.asked() />
         </div>
-        <Fetching asked=report.asked() />
+        <FetchStatus asked=report.asked() />
         {move || report.get().map(|report| view! { <Report report=report /> })}
         <OwnUsage />
         <CleanUp report=report.asked() />
@@ -37,7 +37,8 @@ pub(super) fn StorageTab() -> impl IntoView {
 /// The caller's own usage beside the quotas, and a warning of what is left. Shown where there are quotas.
 #[component]
 pub(in crate::web) fn OwnUsage() -> impl IntoView {
-    let usage = Loaded::new(|api| async move { api.get::<QuotaUsage>("/api/storage/usage").await });
+    let usage =
+        ServerData::new(|api| async move { api.get::<QuotaUsage>("/api/storage/usage").await });
     usage.load();
     let is_limited = Memo::new(move |_| {
         usage
@@ -97,11 +98,11 @@ fn Report(report: StorageReport) -> impl IntoView {
         }
     };
     let statuses = report.by_status.iter().map(|usage| {
-        let class = words::status_class(usage.status);
+        let class = status_texts::status_class(usage.status);
         view! {
             <a class=format!("badge badge-{class}") href=url(&query::address("/admin/recordings", &[("status", class)]))>
                 <span class="badge-dot" aria-hidden="true"></span>
-                {format!("{} {}", usage.count, words::status(usage.status))}
+                {format!("{} {}", usage.count, status_texts::status(usage.status))}
             </a>
         }
     });
@@ -117,7 +118,7 @@ fn Report(report: StorageReport) -> impl IntoView {
             <Disk report=report.clone() />
             <p class="badges">{statuses}</p>
         </div>
-        <Growth report=report />
+        <DailyUsageChart report=report />
         {(!owners.is_empty()).then(|| view! { <Owners owners=owners /> })}
     }
 }
@@ -125,9 +126,9 @@ fn Report(report: StorageReport) -> impl IntoView {
 /// How full the disk is, and from where on the oldest are deleted.
 #[component]
 fn Disk(report: StorageReport) -> impl IntoView {
-    let place = format!("{}: {}", report.backend, report.path);
+    let location = format!("{}: {}", report.backend, report.path);
     let (Some(total), Some(free)) = (report.total_bytes, report.free_bytes) else {
-        return view! { <p>{place}</p> }.into_any();
+        return view! { <p>{location}</p> }.into_any();
     };
     let full = format::percent(total.saturating_sub(free), total);
     let high = report.retention.high_percent;
@@ -150,7 +151,7 @@ fn Disk(report: StorageReport) -> impl IntoView {
                     view! { <rect class="share-mark" x=high.to_string() width="0.4" height="4" /> }
                 })}
         </svg>
-        <p class="quiet">{place}</p>
+        <p class="quiet">{location}</p>
     }
     .into_any()
 }

@@ -6,17 +6,17 @@ use leptos::prelude::*;
 use sortie_api::{NewUser, Role, User, UserSource, UserUpdate};
 
 use self::delete_user::DeleteUser;
-use crate::listing::Page;
+use crate::list_page::Page;
 use crate::query;
 use crate::web::api::item_path;
 use crate::web::components::{
-    Cell, CheckField, Filters, Glyph, Icon, Listing, Moment, Refresh, SearchField, Sheet, SheetEnd,
-    TextField,
+    Cell, CheckField, Filters, FormActions, FormDialog, Glyph, Icon, LocalTime, PagedTable,
+    RefreshButton, SearchField, TextField,
 };
-use crate::web::loaded::Loaded;
+use crate::web::list_query::ListQuery;
 use crate::web::pages::sign_ins::UserSignIns;
-use crate::web::place::Place;
-use crate::web::sending::Sending;
+use crate::web::server_data::ServerData;
+use crate::web::submission::Submission;
 
 const ROUTE: &str = "/api/admin/users";
 
@@ -33,15 +33,15 @@ const HEADING: &str = "panel-heading";
 /// Who may come in.
 #[component]
 pub(super) fn UsersTab() -> impl IntoView {
-    let place = Place::here();
+    let query = ListQuery::here();
     let address = Memo::new(move |_| {
-        let (search, cursor) = (place.get("q"), place.cursor());
+        let (search, cursor) = (query.get("q"), query.cursor());
         query::address(
             ROUTE,
             &[("limit", "50"), ("q", &search), ("cursor", &cursor)],
         )
     });
-    let users = Loaded::list(address);
+    let users = ServerData::list(address);
     let deleting = RwSignal::new(None::<User>);
     let subject = RwSignal::new(None::<Subject>);
     let row = move |user: User| view! { <UserRow user=user subject=subject deleting=deleting /> };
@@ -49,17 +49,17 @@ pub(super) fn UsersTab() -> impl IntoView {
         <div class="page-head">
             <h2 id=HEADING tabindex="-1">"Users"</h2>
             <div class="page-actions">
-                <Refresh asked=users.asked() />
+                <RefreshButton asked=users.asked() />
                 <button type="button" class="button button-primary" on:click=move |_| subject.set(Some(Subject::New))>
                     "Add user"
                 </button>
             </div>
         </div>
-        <Filters place=place is_filtered=Signal::derive(move || place.is_filtered(&["q"]))>
-            <SearchField place=place name="q" label="Search" hint="Name or mail" />
+        <Filters query=query is_filtered=Signal::derive(move || query.is_filtered(&["q"]))>
+            <SearchField query=query name="q" label="Search" hint="Name or mail" />
         </Filters>
-        <Listing
-            place=place
+        <PagedTable
+            query=query
             asked=users.asked()
             count=users.count()
             next=users.next()
@@ -68,7 +68,7 @@ pub(super) fn UsersTab() -> impl IntoView {
             rows=move || users.rows().into_iter().map(row).collect_view()
             empty="No users found"
         />
-        <Sheet
+        <FormDialog
             is_open=Signal::derive(move || subject.with(Option::is_some))
             on_close=move |()| subject.set(None)
             named_by="user-heading"
@@ -76,8 +76,8 @@ pub(super) fn UsersTab() -> impl IntoView {
             {move || {
                 subject.get().map(|about| view! { <UserForm about=about subject=subject users=users /> })
             }}
-        </Sheet>
-        <Sheet
+        </FormDialog>
+        <FormDialog
             is_open=Signal::derive(move || deleting.with(Option::is_some))
             on_close=move |()| deleting.set(None)
             named_by="delete-user-heading"
@@ -85,7 +85,7 @@ pub(super) fn UsersTab() -> impl IntoView {
             {move || {
                 deleting.get().map(|user| view! { <DeleteUser user=user deleting=deleting users=users /> })
             }}
-        </Sheet>
+        </FormDialog>
     }
 }
 
@@ -121,7 +121,7 @@ fn UserRow(
             <Cell label="Sign-in">{source}</Cell>
             <Cell label="Last seen">
                 {match user.last_seen_at.clone() {
-                    Some(at) => view! { <Moment at=at /> }.into_any(),
+                    Some(at) => view! { <LocalTime at=at /> }.into_any(),
                     None => "Never".into_any(),
                 }}
             </Cell>
@@ -152,9 +152,9 @@ fn UserRow(
 fn UserForm(
     about: Subject,
     subject: RwSignal<Option<Subject>>,
-    users: Loaded<Page<User>>,
+    users: ServerData<Page<User>>,
 ) -> impl IntoView {
-    let sending = Sending::new();
+    let sending = Submission::new();
     let existing = match about {
         Subject::New => None,
         Subject::Existing(user) => Some(user),
@@ -245,7 +245,7 @@ fn UserForm(
             {(!is_new)
                 .then(|| view! { <CheckField id="user-disabled" label="Disabled" value=is_disabled /> })}
             {user_id.map(|user_id| view! { <UserSignIns user_id=user_id /> })}
-            <SheetEnd
+            <FormActions
                 sending=sending
                 on_cancel=move |()| subject.set(None)
                 action=if is_new { "Add user" } else { "Save" }

@@ -1,10 +1,11 @@
 use leptos::prelude::*;
 
-use super::board::Board;
-use crate::appliance::{Line, lines, session};
+use super::store::ApplianceStore;
+use crate::appliance::{ListRow, list_rows, session_heading};
 use crate::format;
 use crate::web::components::{
-    Cell, Confirm, Duration, Fetching, Glyph, Icon, Pager, Refresh, Spoken, Table,
+    Cell, ConfirmDialog, Duration, FetchStatus, Glyph, Icon, LiveRegion, Pager, RefreshButton,
+    Table,
 };
 use crate::web::pages::recordings::{LIST, RecordingRow};
 
@@ -13,41 +14,41 @@ const COLUMNS: [&str; 5] = ["Filename", "Date", "#Duration", "#Size", "#Actions"
 
 /// What is recorded and what has been, newest first.
 #[component]
-pub(super) fn List(board: Board) -> impl IntoView {
-    let shelf = board.shelf;
+pub(super) fn List(appliance: ApplianceStore) -> impl IntoView {
+    let recordings = appliance.recordings;
     // The one under way is on the first page only: it is the newest.
     let growing = Memo::new(move |_| {
-        let file = board.with(|now| now.file.clone()).flatten();
-        file.filter(|_| shelf.place.cursor().is_empty())
+        let file = appliance.with(|now| now.file.clone()).flatten();
+        file.filter(|_| recordings.query.cursor().is_empty())
             .map(|file| (file.filename, file.session_id))
     });
     let now = Memo::new(move |_| {
-        let rows = shelf.page.rows();
+        let rows = recordings.page.rows();
         growing.with(|growing| {
             let growing = growing.as_ref();
-            lines(
+            list_rows(
                 &rows,
                 growing.map(|(name, session)| (name.as_str(), session.as_deref())),
             )
         })
     });
-    let is_empty = move || shelf.is_empty() && growing.with(Option::is_none);
-    let has_rows = Memo::new(move |_| shelf.has_rows() || growing.with(Option::is_some));
+    let is_empty = move || recordings.is_empty() && growing.with(Option::is_none);
+    let has_rows = Memo::new(move |_| recordings.has_rows() || growing.with(Option::is_some));
     let rows = move || {
         view! {
-            <For each=move || now.get() key=Line::key let:line>
+            <For each=move || now.get() key=ListRow::key let:line>
                 {match line {
-                    Line::Growing { filename, is_of_several } => {
-                        view! { <GrowingRow board=board filename=filename is_of_several=is_of_several /> }.into_any()
+                    ListRow::Growing { filename, is_of_several } => {
+                        view! { <GrowingRow appliance=appliance filename=filename is_of_several=is_of_several /> }.into_any()
                     }
-                    Line::Session { files, is_growing, duration_seconds, size_bytes, .. } => {
-                        let words = session(files, is_growing);
+                    ListRow::Session { files, is_growing, duration_seconds, size_bytes, .. } => {
+                        let words = session_heading(files, is_growing);
                         view! { <SessionRow words=words duration_seconds=duration_seconds size_bytes=size_bytes /> }
                             .into_any()
                     }
-                    Line::File { id, is_of_several } => {
-                        let row = board.row(&id);
-                        row.map(|row| view! { <RecordingRow shelf=shelf first=row is_of_several=is_of_several /> })
+                    ListRow::File { id, is_of_several } => {
+                        let row = appliance.row(&id);
+                        row.map(|row| view! { <RecordingRow store=recordings first=row is_of_several=is_of_several /> })
                             .into_any()
                     }
                 }}
@@ -57,17 +58,17 @@ pub(super) fn List(board: Board) -> impl IntoView {
     view! {
         <section class="list" aria-labelledby=HEADING>
             <p class="visually-hidden" role="status">
-                {move || shelf.announcement()}
+                {move || recordings.announcement()}
             </p>
-        <Spoken text=shelf.changes() />
+        <LiveRegion text=recordings.changes() />
             <div class="page-head">
                 <h2 id=HEADING>"Recordings"</h2>
                 <div class="page-actions">
-                    <Refresh asked=shelf.page.asked() />
+                    <RefreshButton asked=recordings.page.asked() />
                 </div>
             </div>
             <div id=LIST tabindex="-1">
-                <Fetching asked=shelf.page.asked() bars=3 />
+                <FetchStatus asked=recordings.page.asked() bars=3 />
                 <Show when=is_empty>
                     <div class="empty card">
                         <Icon glyph=Glyph::Film />
@@ -79,21 +80,21 @@ pub(super) fn List(board: Board) -> impl IntoView {
                     <Table named_by=HEADING columns=&COLUMNS class="recordings recordings-appliance" rows=rows />
                 </Show>
             </div>
-            <Pager place=shelf.place next=shelf.page.next() />
-            <Confirm asked=shelf.asked />
+            <Pager query=recordings.query next=recordings.page.next() />
+            <ConfirmDialog asked=recordings.asked />
         </section>
     }
 }
 
 /// The file under way. It can be watched when it is finished.
 #[component]
-fn GrowingRow(board: Board, filename: String, is_of_several: bool) -> impl IntoView {
+fn GrowingRow(appliance: ApplianceStore, filename: String, is_of_several: bool) -> impl IntoView {
     let duration_ms = Memo::new(move |_| {
-        let seconds = board.with(|now| now.file.as_ref().map(|file| file.duration_seconds));
+        let seconds = appliance.with(|now| now.file.as_ref().map(|file| file.duration_seconds));
         format::seconds_to_ms(seconds.flatten().unwrap_or(0.0))
     });
     let size = Memo::new(move |_| {
-        let bytes = board.with(|now| now.file.as_ref().map(|file| file.size_bytes));
+        let bytes = appliance.with(|now| now.file.as_ref().map(|file| file.size_bytes));
         format::size(bytes.flatten().unwrap_or(0))
     });
     view! {

@@ -1,9 +1,9 @@
 use leptos::prelude::*;
 use sortie_api::SignalState;
 
-use super::board::Board;
+use super::store::ApplianceStore;
 use crate::appliance::dropped;
-use crate::link::Link;
+use crate::connection::Connection;
 use crate::web::components::{ErrorNotice, Glyph, Icon};
 use crate::web::dom;
 
@@ -12,40 +12,40 @@ const RECENT_MS: u64 = 60_000;
 
 /// What needs to be said above everything else: that the device is gone, and what keeps it from recording well.
 #[component]
-pub(super) fn Notices(board: Board) -> impl IntoView {
-    let announcement = Memo::new(move |_| board.announcement());
+pub(super) fn Notices(appliance: ApplianceStore) -> impl IntoView {
+    let announcement = Memo::new(move |_| appliance.announcement());
     view! {
         <p class="visually-hidden" role="status">
             {announcement}
         </p>
         <div class="appliance-notices">
-            <Lost board=board />
-            <Trouble board=board />
-            <Dropped board=board />
+            <Lost appliance=appliance />
+            <RecordingFailure appliance=appliance />
+            <Dropped appliance=appliance />
         </div>
     }
 }
 
 /// The device does not answer.
 #[component]
-fn Lost(board: Board) -> impl IntoView {
-    let is_lost = Memo::new(move |_| board.is_lost());
-    let is_given_up = Memo::new(move |_| board.link.get() == Link::GivenUp);
+fn Lost(appliance: ApplianceStore) -> impl IntoView {
+    let is_unreachable = Memo::new(move |_| appliance.is_unreachable());
+    let is_given_up = Memo::new(move |_| appliance.connection.get() == Connection::GivenUp);
     let countdown = move || {
         view! {
             <div class="notice notice-problem">
                 <Icon glyph=Glyph::Unplugged />
                 // Only this is read out, once: not each second.
                 <p role="alert">"Can't reach the device. If it was recording, it probably still is."</p>
-                <span class="digits countdown">{move || board.link.get().words()}</span>
-                <button type="button" class="button" on:click=move |_| board.hurry()>
+                <span class="digits countdown">{move || appliance.connection.get().progress()}</span>
+                <button type="button" class="button" on:click=move |_| appliance.retry_now()>
                     "Try now"
                 </button>
             </div>
         }
     };
     view! {
-        <Show when=move || is_lost.get()>
+        <Show when=move || is_unreachable.get()>
             <Show when=move || is_given_up.get() fallback=countdown>
                 <ErrorNotice
                     sentence="The device still cannot be reached. Check its power and its network, then reload the page."
@@ -59,9 +59,9 @@ fn Lost(board: Board) -> impl IntoView {
 
 /// What keeps it from recording, or went wrong last.
 #[component]
-fn Trouble(board: Board) -> impl IntoView {
+fn RecordingFailure(appliance: ApplianceStore) -> impl IntoView {
     let problem = Memo::new(move |_| {
-        board
+        appliance
             .with(|now| {
                 // That there is no device the signal says already.
                 let is_known = now.signal.state == SignalState::NoDevice && now.advice.is_none();
@@ -103,13 +103,13 @@ struct News {
 
 /// Frames are going missing.
 #[component]
-fn Dropped(board: Board) -> impl IntoView {
+fn Dropped(appliance: ApplianceStore) -> impl IntoView {
     let frames = Memo::new(move |_| {
-        board
+        appliance
             .with(|now| (now.dropped_frames, now.dropped_by_disk))
             .unwrap_or_default()
     });
-    let is_known = Memo::new(move |_| board.state.with(Option::is_some));
+    let is_known = Memo::new(move |_| appliance.state.with(Option::is_some));
     // What was missing before somebody looked is no news; nor is a device that was started anew. All that goes missing
     // while the notice stands is counted together.
     let news = RwSignal::new(None::<News>);
@@ -132,7 +132,7 @@ fn Dropped(board: Board) -> impl IntoView {
     });
     // Looked at whenever the device says something, which it does every second while it records.
     Effect::new(move |_| {
-        board.state.track();
+        appliance.state.track();
         let is_old = news.with_untracked(|news| {
             news.is_some_and(|news| dom::monotonic_ms() > news.at_ms + RECENT_MS)
         });

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
 
-use super::board::Board;
+use super::store::ApplianceStore;
 use crate::web::components::SaveSettings;
 use crate::web::dom;
 
@@ -12,9 +12,9 @@ const THRESHOLD: &str = "threshold";
 
 /// What the page sets. Follows what is set elsewhere, until somebody changes something here.
 #[component]
-pub(super) fn SettingsForm(board: Board) -> impl IntoView {
+pub(super) fn SettingsForm(appliance: ApplianceStore) -> impl IntoView {
     let kept = Memo::new(move |_| {
-        let kept = board.with(|now| (now.auto_record, now.threshold_percent.unwrap_or(0)));
+        let kept = appliance.with(|now| (now.auto_record, now.threshold_percent.unwrap_or(0)));
         kept.unwrap_or_default()
     });
     // What the person has chosen and not saved.
@@ -29,7 +29,7 @@ pub(super) fn SettingsForm(board: Board) -> impl IntoView {
 
     let save = move |event: ev::SubmitEvent| {
         event.prevent_default();
-        if is_busy.get_untracked() || untrack(|| board.is_lost()) {
+        if is_busy.get_untracked() || untrack(|| appliance.is_unreachable()) {
             return;
         }
         told.set("");
@@ -51,7 +51,7 @@ pub(super) fn SettingsForm(board: Board) -> impl IntoView {
                 (RECORDING_AUTO_RECORD.to_owned(), on.to_string()),
                 (STORAGE_THRESHOLD_PERCENT.to_owned(), percent.to_string()),
             ]);
-            let api = board.api();
+            let api = appliance.api();
             let outcome = api.tell(Method::PUT, "/api/admin/settings", &changes).await;
             if is_busy.is_disposed() {
                 return;
@@ -60,7 +60,7 @@ pub(super) fn SettingsForm(board: Board) -> impl IntoView {
             match outcome {
                 Ok(()) => {
                     // Shown as saved at once; the device says the same in a moment.
-                    board.state.update(|now| {
+                    appliance.state.update(|now| {
                         if let Some(now) = now {
                             now.auto_record = on;
                             now.threshold_percent = (percent > 0).then_some(percent);
@@ -69,9 +69,9 @@ pub(super) fn SettingsForm(board: Board) -> impl IntoView {
                     auto.set(None);
                     threshold.set(None);
                     told.set("Settings saved successfully");
-                    board.has_changed();
+                    appliance.notify_change();
                 }
-                Err(error) => problem.set(Some(board.explain(&error))),
+                Err(error) => problem.set(Some(appliance.explain(&error))),
             }
         });
     };
@@ -121,7 +121,7 @@ pub(super) fn SettingsForm(board: Board) -> impl IntoView {
                 </p>
             </div>
             <SaveSettings
-                is_off=Signal::derive(move || is_busy.get() || board.is_lost())
+                is_off=Signal::derive(move || is_busy.get() || appliance.is_unreachable())
                 told=told
                 problem=problem
             />

@@ -2,32 +2,36 @@ use leptos::either::Either;
 use leptos::prelude::*;
 use sortie_api::{RecorderState, SignalState};
 
-use super::board::Board;
+use super::store::ApplianceStore;
 use crate::appliance::{Button, button, forwarding, recorder, remedy, signal};
 use crate::format;
 use crate::web::components::{Duration, Glyph, Icon};
 
 /// What arrives, what is done with it, and the button.
 #[component]
-pub(super) fn Status(board: Board) -> impl IntoView {
+pub(super) fn Status(appliance: ApplianceStore) -> impl IntoView {
     view! {
         <div class="card device">
-            <Signal board=board />
-            <Recorder board=board />
-            <Facts board=board />
+            <Signal appliance=appliance />
+            <Recorder appliance=appliance />
+            <Facts appliance=appliance />
         </div>
     }
 }
 
 /// What arrives: in words, in colour, and with a picture.
 #[component]
-fn Signal(board: Board) -> impl IntoView {
+fn Signal(appliance: ApplianceStore) -> impl IntoView {
     let state = Memo::new(move |_| {
-        let state = board.with(|now| now.signal.state);
+        let state = appliance.with(|now| now.signal.state);
         state.unwrap_or(SignalState::NoDevice)
     });
-    let words = Memo::new(move |_| board.with(|now| signal(&now.signal)).unwrap_or_default());
-    let device = Memo::new(move |_| board.with(|now| now.device.clone()).flatten());
+    let words = Memo::new(move |_| {
+        appliance
+            .with(|now| signal(&now.signal))
+            .unwrap_or_default()
+    });
+    let device = Memo::new(move |_| appliance.with(|now| now.device.clone()).flatten());
     let glyph = move || match state.get() {
         SignalState::Steady => Glyph::Screen,
         SignalState::NoDevice => Glyph::Unplugged,
@@ -54,17 +58,20 @@ fn Signal(board: Board) -> impl IntoView {
 
 /// What the recorder does, for how long, and the button.
 #[component]
-fn Recorder(board: Board) -> impl IntoView {
-    let words = Memo::new(move |_| board.with(recorder).unwrap_or_default());
-    let is_recording = Memo::new(move |_| board.is_recording());
+fn Recorder(appliance: ApplianceStore) -> impl IntoView {
+    let words = Memo::new(move |_| appliance.with(recorder).unwrap_or_default());
+    let is_recording = Memo::new(move |_| appliance.is_recording());
     let has_duration = Memo::new(move |_| {
-        let state = board.with(|now| now.recorder != RecorderState::Idle);
-        state.unwrap_or(false) && board.duration_ms.get() > 0 || is_recording.get()
+        let state = appliance.with(|now| now.recorder != RecorderState::Idle);
+        state.unwrap_or(false) && appliance.duration_ms.get() > 0 || is_recording.get()
     });
-    let offered = Memo::new(move |_| board.with(button).unwrap_or(Button::Stop));
+    let offered = Memo::new(move |_| appliance.with(button).unwrap_or(Button::Stop));
     let is_busy = RwSignal::new(false);
-    let is_off =
-        move || is_busy.get() || board.is_lost() || matches!(offered.get(), Button::CannotStart(_));
+    let is_off = move || {
+        is_busy.get()
+            || appliance.is_unreachable()
+            || matches!(offered.get(), Button::CannotStart(_))
+    };
     let is_stop = Memo::new(move |_| offered.get() == Button::Stop);
     // One button that says another thing: it keeps the focus of whoever has pressed it.
     let press = move |_| {
@@ -77,13 +84,13 @@ fn Recorder(board: Board) -> impl IntoView {
         } else {
             "start"
         };
-        board.order(order, move |_| {
+        appliance.control_recording(order, move |_| {
             is_busy.try_set(false);
         });
     };
     let reason = move || match offered.get() {
         Button::CannotStart(reason) => Some(reason),
-        _ if board.is_lost() => Some("The device cannot be reached."),
+        _ if appliance.is_unreachable() => Some("The device cannot be reached."),
         _ => None,
     };
     view! {
@@ -93,7 +100,7 @@ fn Recorder(board: Board) -> impl IntoView {
                 <span>{words}</span>
                 <Show when=move || has_duration.get()>
                     <span class="clock">
-                        <Duration duration_ms=board.duration_ms />
+                        <Duration duration_ms=appliance.duration_ms />
                     </span>
                 </Show>
             </p>
@@ -118,7 +125,7 @@ fn Recorder(board: Board) -> impl IntoView {
                 {reason}
             </p>
             <p class="problem-text" role="alert">
-                {board.problem}
+                {appliance.problem}
             </p>
         </div>
     }
@@ -126,15 +133,15 @@ fn Recorder(board: Board) -> impl IntoView {
 
 /// The file under way, the encoder, and what is missing.
 #[component]
-fn Facts(board: Board) -> impl IntoView {
+fn Facts(appliance: ApplianceStore) -> impl IntoView {
     let file = Memo::new(move |_| {
-        let file = board.with(|now| now.file.clone()).flatten()?;
+        let file = appliance.with(|now| now.file.clone()).flatten()?;
         Some((file.filename, format::size(file.size_bytes)))
     });
-    let encoder = Memo::new(move |_| board.with(|now| now.encoder.clone()).flatten());
-    let frames = Memo::new(move |_| board.with(|now| now.dropped_frames).unwrap_or(0));
+    let encoder = Memo::new(move |_| appliance.with(|now| now.encoder.clone()).flatten());
+    let frames = Memo::new(move |_| appliance.with(|now| now.dropped_frames).unwrap_or(0));
     let central = Memo::new(move |_| {
-        let words = board.with(|now| now.forwarding.as_ref().map(forwarding));
+        let words = appliance.with(|now| now.forwarding.as_ref().map(forwarding));
         words.flatten()
     });
     let fact = |name: &'static str, value: String| {

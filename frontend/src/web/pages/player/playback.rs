@@ -3,12 +3,12 @@ use leptos::prelude::*;
 use super::video::Video;
 use crate::format;
 use crate::parts::{self, TimelinePart};
+use crate::status_texts;
 use crate::web::address::url;
 use crate::web::api;
+use crate::web::app_context::AppContext;
 use crate::web::components::{Duration, Glyph, Icon};
 use crate::web::download;
-use crate::web::session::Session;
-use crate::words;
 
 /// Plays the parts of a recording one after the other; a recording in one piece is one part.
 #[component]
@@ -79,7 +79,7 @@ fn PartRow(
     on_play: impl Fn(String) + Copy + Send + Sync + 'static,
     problem: RwSignal<Option<String>>,
 ) -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     let id = StoredValue::new(part.id.clone());
     let row = Memo::new(move |_| {
         timeline.with(|parts| {
@@ -94,7 +94,7 @@ fn PartRow(
     let duration_ms = Memo::new(move |_| row.get().map_or(0, |part| part.duration_ms));
     let is_current = Memo::new(move |_| current.with(|current| *current == id.get_value()));
     let number = part.part;
-    let status = words::status(part.status);
+    let status = status_texts::status(part.status);
     let playable = part.is_playable();
     view! {
         <li class="part" class:part-current=is_current>
@@ -115,7 +115,7 @@ fn PartRow(
                         href=api::download_url(&part.id)
                         download
                         aria-label=format!("Download part {number}")
-                        on:click=move |event| download::start(&event, session, id.get_value(), problem)
+                        on:click=move |event| download::start(&event, app, id.get_value(), problem)
                     >
                         <Icon glyph=Glyph::Download />
                         "Download"

@@ -6,7 +6,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::HtmlVideoElement;
 
 use crate::web::api;
-use crate::web::session::Session;
+use crate::web::app_context::AppContext;
 
 /// A seek that takes longer is shown, in milliseconds.
 const SEEK_SHOWN_MS: u32 = 200;
@@ -43,7 +43,7 @@ pub(super) fn Video(
     /// Told when it has been played to its end.
     on_ended: Callback<()>,
 ) -> impl IntoView {
-    let session = Session::expect();
+    let app = AppContext::expect();
     let element = NodeRef::<html::Video>::new();
     let problem = RwSignal::new(None::<String>);
     let is_seeking = RwSignal::new(false);
@@ -80,10 +80,10 @@ pub(super) fn Video(
         broke_off_at.set_value(Some(position));
         let id = id.clone();
         spawn_local(async move {
-            match session.api().recording(&id).await {
+            match app.api().recording(&id).await {
                 Ok(_) => load_at(&video, position),
                 Err(error) => {
-                    let _ = problem.try_set(Some(session.explain(&error)));
+                    let _ = problem.try_set(Some(app.explain(&error)));
                 }
             }
         });

@@ -3,15 +3,15 @@ use sortie_client::State;
 
 use crate::format;
 use crate::web::components::{Glyph, Icon};
-use crate::web::record::{Desk, Picture};
+use crate::web::recorder_store::{RecorderStore, VideoSource};
 
 /// The buttons under the picture.
 #[component]
 pub(super) fn Controls() -> impl IntoView {
-    let desk = Desk::expect();
-    let is_capturing = Memo::new(move |_| desk.state.get().is_capturing());
+    let recorder = RecorderStore::expect();
+    let is_capturing = Memo::new(move |_| recorder.state.get().is_capturing());
     let is_over =
-        Memo::new(move |_| matches!(desk.state.get(), State::Stopping | State::Uploading));
+        Memo::new(move |_| matches!(recorder.state.get(), State::Stopping | State::Uploading));
     view! {
         <div class="controls">
             <Show when=move || !is_over.get()>
@@ -25,11 +25,12 @@ pub(super) fn Controls() -> impl IntoView {
 
 #[component]
 fn Begin() -> impl IntoView {
-    let desk = Desk::expect();
-    let is_busy = Memo::new(move |_| desk.is_opening.get() || desk.state.get() == State::Starting);
-    let has_picture = Memo::new(move |_| desk.stream.with(Option::is_some));
+    let recorder = RecorderStore::expect();
+    let is_busy =
+        Memo::new(move |_| recorder.is_opening.get() || recorder.state.get() == State::Starting);
+    let has_picture = Memo::new(move |_| recorder.stream.with(Option::is_some));
     view! {
-        <button type="button" class="button button-record" disabled=is_busy on:click=move |_| desk.start()>
+        <button type="button" class="button button-record" disabled=is_busy on:click=move |_| recorder.start()>
             <Icon glyph=Glyph::Record />
             "Start recording"
         </button>
@@ -41,19 +42,19 @@ fn Begin() -> impl IntoView {
                         type="button"
                         class="button button-round"
                         disabled=is_busy
-                        on:click=move |_| desk.open_preview()
+                        on:click=move |_| recorder.open_preview()
                     >
                         "Preview first"
                     </button>
                 }
             }
         >
-            <Show when=move || desk.picture.get() == Picture::Screen>
+            <Show when=move || recorder.picture.get() == VideoSource::Screen>
                 <button
                     type="button"
                     class="button button-round"
                     disabled=is_busy
-                    on:click=move |_| desk.open_preview()
+                    on:click=move |_| recorder.open_preview()
                 >
                     "Choose another"
                 </button>
@@ -62,7 +63,7 @@ fn Begin() -> impl IntoView {
                 type="button"
                 class="button button-round"
                 disabled=is_busy
-                on:click=move |_| desk.close_preview()
+                on:click=move |_| recorder.close_preview()
             >
                 "Close preview"
             </button>
@@ -72,15 +73,15 @@ fn Begin() -> impl IntoView {
 
 #[component]
 fn Running() -> impl IntoView {
-    let desk = Desk::expect();
+    let recorder = RecorderStore::expect();
     view! {
-        <button type="button" class="button button-record" on:click=move |_| desk.stop()>
+        <button type="button" class="button button-record" on:click=move |_| recorder.stop()>
             <Icon glyph=Glyph::Stop />
             "Stop recording"
         </button>
-        <button type="button" class="button button-round" on:click=move |_| desk.pause_or_resume()>
+        <button type="button" class="button button-round" on:click=move |_| recorder.pause_or_resume()>
             {move || {
-                if desk.is_live() {
+                if recorder.is_live() {
                     view! { <Icon glyph=Glyph::Pause /> "Pause" }.into_any()
                 } else {
                     view! { <Icon glyph=Glyph::Play /> "Resume" }.into_any()
@@ -88,7 +89,7 @@ fn Running() -> impl IntoView {
             }}
         </button>
         <p class="clock digits" role="timer" aria-label="Recorded">
-            {move || format::clock(desk.recorded_ms())}
+            {move || format::clock(recorder.recorded_ms())}
         </p>
     }
 }

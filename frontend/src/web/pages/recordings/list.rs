@@ -3,53 +3,53 @@ use leptos::prelude::*;
 
 use super::filters::RecordingFilters;
 use super::row::RecordingRow;
-use super::shelf::{LIST, Scope, Shelf};
-use crate::web::components::{Confirm, Fetching, Glyph, Icon, Pager, Spoken, Table};
+use super::store::{LIST, RecordingsStore, Scope};
+use crate::web::components::{ConfirmDialog, FetchStatus, Glyph, Icon, LiveRegion, Pager, Table};
 
 /// The list itself: filters, rows, pages, and the dialog that asks before anything is deleted.
 #[component]
 pub(super) fn RecordingList(
     /// The list.
-    shelf: Shelf,
+    store: RecordingsStore,
     /// The id of the heading that names it.
     named_by: &'static str,
 ) -> impl IntoView {
     view! {
         <p class="visually-hidden" role="status">
-            {move || shelf.announcement()}
+            {move || store.announcement()}
         </p>
-        <Spoken text=shelf.changes() />
-        <RecordingFilters shelf=shelf />
+        <LiveRegion text=store.changes() />
+        <RecordingFilters store=store />
         <div id=LIST tabindex="-1">
-            <Fetching asked=shelf.page.asked() bars=5 />
-            <Show when=move || shelf.is_empty()>
-                <Empty shelf=shelf />
+            <FetchStatus asked=store.page.asked() bars=5 />
+            <Show when=move || store.is_empty()>
+                <Empty store=store />
             </Show>
-            <Show when=move || shelf.has_rows()>
-                <Chosen shelf=shelf />
-                <Rows shelf=shelf named_by=named_by />
+            <Show when=move || store.has_rows()>
+                <Chosen store=store />
+                <Rows store=store named_by=named_by />
             </Show>
         </div>
         <Pager
-            place=shelf.place
-            next=shelf.page.next()
+            query=store.query
+            next=store.page.next()
         />
-        <Confirm asked=shelf.asked />
+        <ConfirmDialog asked=store.asked />
     }
 }
 
 /// What stands where there are no rows.
 #[component]
-fn Empty(shelf: Shelf) -> impl IntoView {
-    let words = match shelf.scope {
+fn Empty(store: RecordingsStore) -> impl IntoView {
+    let words = match store.scope {
         Scope::Mine => "No recordings",
         Scope::All | Scope::Appliance => "No recordings found",
     };
     let hint = move || {
-        if shelf.is_filtered() {
+        if store.is_filtered() {
             Either::Left(view! {
                 <p class="quiet">"No matches. Try other words or clear the filters."</p>
-                <button type="button" class="button" on:click=move |_| shelf.place.clear()>
+                <button type="button" class="button" on:click=move |_| store.query.clear()>
                     "Show all"
                 </button>
             })
@@ -70,10 +70,10 @@ fn Empty(shelf: Shelf) -> impl IntoView {
 
 /// What can be done with the rows that are chosen.
 #[component]
-fn Chosen(shelf: Shelf) -> impl IntoView {
-    let chosen = Memo::new(move |_| shelf.chosen());
+fn Chosen(store: RecordingsStore) -> impl IntoView {
+    let chosen = Memo::new(move |_| store.chosen());
     let count = move || chosen.with(Vec::len);
-    let is_all = move || count() > 0 && count() == shelf.page.rows().len();
+    let is_all = move || count() > 0 && count() == store.page.rows().len();
     let is_some = move || count() > 0 && !is_all();
     view! {
         <div class="chosen">
@@ -83,7 +83,7 @@ fn Chosen(shelf: Shelf) -> impl IntoView {
                     type="checkbox"
                     prop:checked=is_all
                     prop:indeterminate=is_some
-                    on:change=move |event| shelf.choose_all(event_target_checked(&event))
+                    on:change=move |event| store.choose_all(event_target_checked(&event))
                 />
                 <label for="choose-all">"Select all on this page"</label>
             </span>
@@ -94,7 +94,7 @@ fn Chosen(shelf: Shelf) -> impl IntoView {
                 <button
                     type="button"
                     class="button"
-                    on:click=move |_| shelf.ask_to_delete(&chosen.get_untracked())
+                    on:click=move |_| store.ask_to_delete(&chosen.get_untracked())
                 >
                     <Icon glyph=Glyph::Trash />
                     "Delete selected"
@@ -106,8 +106,8 @@ fn Chosen(shelf: Shelf) -> impl IntoView {
 
 /// The rows.
 #[component]
-fn Rows(shelf: Shelf, named_by: &'static str) -> impl IntoView {
-    let columns: &[&str] = match shelf.scope {
+fn Rows(store: RecordingsStore, named_by: &'static str) -> impl IntoView {
+    let columns: &[&str] = match store.scope {
         Scope::Mine => &["*Selection", "Name", "Status", "#Duration", "#Size", ""],
         Scope::All | Scope::Appliance => &[
             "*Selection",
@@ -120,14 +120,14 @@ fn Rows(shelf: Shelf, named_by: &'static str) -> impl IntoView {
             "",
         ],
     };
-    let class = match shelf.scope {
+    let class = match store.scope {
         Scope::Mine => "recordings",
         Scope::All | Scope::Appliance => "recordings recordings-all",
     };
     let rows = move || {
         view! {
-            <For each=move || shelf.page.rows() key=|row| row.id.clone() let:row>
-                <RecordingRow shelf=shelf first=row />
+            <For each=move || store.page.rows() key=|row| row.id.clone() let:row>
+                <RecordingRow store=store first=row />
             </For>
         }
     };

@@ -2,20 +2,20 @@ use leptos::either::EitherOf3;
 use leptos::prelude::*;
 use sortie_api::{Recording, RecordingStatus};
 
-use super::shelf::{Scope, Shelf, is_in_progress, row_id};
+use super::store::{RecordingsStore, Scope, is_in_progress, row_id};
+use crate::status_texts;
 use crate::web::address::Link;
 use crate::web::api;
-use crate::web::components::{Cell, Duration, Glyph, Icon, Moment, StatusBadge};
+use crate::web::app_context::AppContext;
+use crate::web::components::{Cell, Duration, Glyph, Icon, LocalTime, StatusBadge};
 use crate::web::download;
-use crate::web::session::Session;
-use crate::words;
 use crate::{format, parts};
 
 /// One recording. Follows the list by itself, so that a change neither moves the focus nor draws other rows.
 #[component]
 pub(in crate::web) fn RecordingRow(
     /// The list.
-    shelf: Shelf,
+    store: RecordingsStore,
     /// The recording as it was when its row appeared.
     first: Recording,
     /// Whether it stands below a line about several files.
@@ -26,7 +26,7 @@ pub(in crate::web) fn RecordingRow(
     let last = StoredValue::new(first.clone());
     let row = Memo::new(move |_| {
         // A row that has gone keeps its last words until it is taken off the page.
-        shelf
+        store
             .row(&id.get_value())
             .unwrap_or_else(|| last.get_value())
     });
@@ -35,13 +35,13 @@ pub(in crate::web) fn RecordingRow(
 
     // An appliance's list is to be looked through, not to be tidied up row by row.
     let created_at = first.created_at.clone();
-    let choice = (shelf.scope != Scope::Appliance).then(|| view! {
+    let choice = (store.scope != Scope::Appliance).then(|| view! {
         <td role="cell" class="cell-check">
             <input
                 type="checkbox"
                 aria-label=format!("Select {}", first.filename)
-                prop:checked=move || shelf.is_chosen(&id.get_value())
-                on:change=move |event| shelf.choose(&id.get_value(), event_target_checked(&event))
+                prop:checked=move || store.is_chosen(&id.get_value())
+                on:change=move |event| store.choose(&id.get_value(), event_target_checked(&event))
             />
         </td>
     });
@@ -54,7 +54,7 @@ pub(in crate::web) fn RecordingRow(
         </td>
     };
     let status = view! { <StatusCell row=row /> };
-    let cells = match shelf.scope {
+    let cells = match store.scope {
         Scope::Mine => EitherOf3::A(view! {
             <NameCell first=first.clone() row=row title=first.filename.clone() />
             {status}
@@ -63,7 +63,7 @@ pub(in crate::web) fn RecordingRow(
         Scope::Appliance => EitherOf3::C(view! {
             <FileCell first=first.clone() row=row />
             <Cell label="Date" class="cell-date">
-                <Moment at=created_at />
+                <LocalTime at=created_at />
             </Cell>
             {figures}
         }),
@@ -83,7 +83,7 @@ pub(in crate::web) fn RecordingRow(
         <tr role="row" class:row-of-several=is_of_several>
             {choice}
             {cells}
-            <Actions shelf=shelf row=row first=first />
+            <Actions store=store row=row first=first />
         </tr>
     }
 }
@@ -98,7 +98,7 @@ fn NameCell(first: Recording, row: Memo<Recording>, title: String) -> impl IntoV
                 {title}
             </Link>
             <span class="quiet">
-                <Moment at=first.created_at />
+                <LocalTime at=first.created_at />
                 {move || parts.get().map(|parts| format!(" · {parts}"))}
             </span>
         </td>
@@ -146,7 +146,7 @@ fn Status(row: Memo<Recording>) -> impl IntoView {
     let remark = Memo::new(move |_| {
         row.with(|row| match row.status {
             _ if row.deleting => Some("Deleting… storage is not responding; retrying.".to_owned()),
-            RecordingStatus::Failed => Some(words::failure(row)),
+            RecordingStatus::Failed => Some(status_texts::failure(row)),
             _ => row.note.clone(),
         })
     });
@@ -165,8 +165,8 @@ fn Status(row: Memo<Recording>) -> impl IntoView {
 }
 
 #[component]
-fn Actions(shelf: Shelf, row: Memo<Recording>, first: Recording) -> impl IntoView {
-    let session = Session::expect();
+fn Actions(store: RecordingsStore, row: Memo<Recording>, first: Recording) -> impl IntoView {
+    let app = AppContext::expect();
     let is_ready = Memo::new(move |_| row.with(|row| row.status == RecordingStatus::Ready));
     let is_failed =
         Memo::new(move |_| row.with(|row| row.status == RecordingStatus::Failed && !row.deleting));
@@ -183,7 +183,7 @@ fn Actions(shelf: Shelf, row: Memo<Recording>, first: Recording) -> impl IntoVie
                 aria-label=format!("Protect {}", filename.get_value())
                 title="Protected from automatic deletion"
                 aria-pressed=move || is_protected.get().to_string()
-                on:click=move |_| shelf.protect(id.get_value(), !is_protected.get_untracked())
+                on:click=move |_| store.protect(id.get_value(), !is_protected.get_untracked())
             >
                 <Icon glyph=Glyph::Shield />
             </button>
@@ -195,7 +195,7 @@ fn Actions(shelf: Shelf, row: Memo<Recording>, first: Recording) -> impl IntoVie
                     href=file.get_value()
                     download=filename.get_value()
                     on:click=move |event| {
-                        download::start(&event, session, id.get_value(), shelf.page.problem());
+                        download::start(&event, app, id.get_value(), store.page.problem());
                     }
                 >
                     <Icon glyph=Glyph::Download />
@@ -210,7 +210,7 @@ fn Actions(shelf: Shelf, row: Memo<Recording>, first: Recording) -> impl IntoVie
                     href=raw.get_value()
                     download=filename.get_value()
                     on:click=move |event| {
-                        download::start(&event, session, id.get_value(), shelf.page.problem());
+                        download::start(&event, app, id.get_value(), store.page.problem());
                     }
                 >
                     <Icon glyph=Glyph::Download />
@@ -222,7 +222,7 @@ fn Actions(shelf: Shelf, row: Memo<Recording>, first: Recording) -> impl IntoVie
                 class="button button-quiet"
                 aria-label=format!("Delete {}", filename.get_value())
                 title="Delete"
-                on:click=move |_| shelf.ask_to_delete(&[row.get_untracked()])
+                on:click=move |_| store.ask_to_delete(&[row.get_untracked()])
             >
                 <Icon glyph=Glyph::Trash />
                 <span class="action-word">"Delete"</span>

@@ -8,13 +8,16 @@ use sortie_api::{
 };
 
 use crate::format;
-use crate::retention::{amount, rule, told};
+use crate::retention_texts;
+use crate::retention_texts::{amount, rule};
 use crate::web::address::url;
 use crate::web::api::Api;
-use crate::web::components::{Cell, Confirm, Fetching, Glyph, Icon, Moment, Question, Table};
+use crate::web::components::{
+    Cell, ConfirmDialog, Confirmation, FetchStatus, Glyph, Icon, LocalTime, Table,
+};
 use crate::web::dom;
-use crate::web::loaded::{Asked, Loaded};
-use crate::web::sending::Sending;
+use crate::web::server_data::{FetchState, ServerData};
+use crate::web::submission::Submission;
 
 /// So many of those that go next are shown.
 const SHOWN: usize = 20;
@@ -25,13 +28,15 @@ const HEADING: &str = "next-heading";
 #[component]
 pub(in crate::web) fn CleanUp(
     /// The report on the storage, which is another one afterwards.
-    report: Asked,
+    report: FetchState,
     /// Changes when the answer may be another one.
     #[prop(optional, into)]
     news: Signal<u32>,
 ) -> impl IntoView {
     let preview =
-        Loaded::new(|api| async move { api.get::<RetentionPreview>("/api/admin/retention").await });
+        ServerData::new(
+            |api| async move { api.get::<RetentionPreview>("/api/admin/retention").await },
+        );
     Effect::new(move |before: Option<()>| {
         news.track();
         match before {
@@ -39,14 +44,14 @@ pub(in crate::web) fn CleanUp(
             Some(()) => preview.poll(),
         }
     });
-    let asked = RwSignal::new(None::<Question>);
+    let asked = RwSignal::new(None::<Confirmation>);
     let outcome = RwSignal::new(None::<String>);
     let ask = move |_| {
         let Some(now) = preview.get_untracked().filter(|now| now.due.count > 0) else {
             return;
         };
         outcome.set(None);
-        asked.set(Some(Question {
+        asked.set(Some(Confirmation {
             heading: "Clean up the storage?".to_owned(),
             subject: amount(&now),
             consequence: "will be permanently deleted. Protected recordings stay.".to_owned(),
@@ -56,7 +61,7 @@ pub(in crate::web) fn CleanUp(
                     let run = api
                         .ask::<RetentionRun>(Method::POST, "/api/admin/retention/run", &())
                         .await?;
-                    let _ = outcome.try_set(Some(told(&run)));
+                    let _ = outcome.try_set(Some(retention_texts::outcome(&run)));
                     Ok(())
                 }
                 .boxed_local()
@@ -88,7 +93,7 @@ pub(in crate::web) fn CleanUp(
         <h3 id=HEADING class="lead" tabindex="-1">
             "Next clean-up"
         </h3>
-        <Fetching asked=preview.asked() />
+        <FetchStatus asked=preview.asked() />
         <ClockNotice preview=preview />
         {move || {
             preview
@@ -97,7 +102,7 @@ pub(in crate::web) fn CleanUp(
                     view! {
                         <p>
                             {rule(&now)} " "
-                            {now.next_run_at.map(|at| view! { "It is looked at next: " <Moment at=at /> })}
+                            {now.next_run_at.map(|at| view! { "It is looked at next: " <LocalTime at=at /> })}
                         </p>
                     }
                 })
@@ -123,14 +128,14 @@ pub(in crate::web) fn CleanUp(
         <Show when=move || is_due.get() == Some(true)>
             <Table named_by=HEADING columns=&["Recording", "Recorded", "#Size", "Reason"] rows=rows />
         </Show>
-        <Confirm asked=asked />
+        <ConfirmDialog asked=asked />
     }
 }
 
 /// Automatic deletion waits because the server's clock may be wrong: says so, and lets an administrator confirm it.
 #[component]
-fn ClockNotice(preview: Loaded<RetentionPreview>) -> impl IntoView {
-    let sending = Sending::new();
+fn ClockNotice(preview: ServerData<RetentionPreview>) -> impl IntoView {
+    let sending = Submission::new();
     let hold = Memo::new(move |_| preview.with(|now| now.hold.clone()).flatten());
     let undated = Memo::new(move |_| preview.with(|now| now.undated).unwrap_or(0));
     let confirm = move |undated: bool| {
@@ -157,7 +162,7 @@ fn ClockNotice(preview: Loaded<RetentionPreview>) -> impl IntoView {
                                 <strong>"Automatic deletion is paused. "</strong>
                                 {hold.message}
                                 " The server's clock shows "
-                                <Moment at=hold.now />
+                                <LocalTime at=hold.now />
                                 "."
                             </p>
                             <button
@@ -215,7 +220,7 @@ fn next_row((row, plan): (Recording, PlannedDeletion)) -> impl IntoView {
                 </a>
             </td>
             <Cell label="Recorded">
-                <Moment at=row.created_at />
+                <LocalTime at=row.created_at />
             </Cell>
             <Cell label="Size" class="number">
                 {format::size(row.size_bytes)}

@@ -3,13 +3,13 @@ use leptos::prelude::*;
 use sortie_api::User;
 
 use super::{HEADING, ROUTE};
-use crate::listing::Page;
+use crate::list_page::Page;
 use crate::query;
 use crate::web::api::item_path;
 use crate::web::components::{Glyph, Icon};
 use crate::web::dom;
-use crate::web::loaded::Loaded;
-use crate::web::sending::Sending;
+use crate::web::server_data::ServerData;
+use crate::web::submission::Submission;
 
 /// Fates of a deleted user's recordings: the server's word, the label, and whether the button says so.
 const FATES: [(&str, &str); 3] = [
@@ -26,13 +26,13 @@ pub(super) fn DeleteUser(
     /// `None` closes the dialog.
     deleting: RwSignal<Option<User>>,
     /// The list of users.
-    users: Loaded<Page<User>>,
+    users: ServerData<Page<User>>,
 ) -> impl IntoView {
-    let sending = Sending::new();
+    let sending = Submission::new();
     let fate = RwSignal::new("keep");
     let path = item_path(ROUTE, &user.id);
     let from = path.clone();
-    let known = Loaded::new(move |api| {
+    let known = ServerData::new(move |api| {
         let from = from.clone();
         async move { api.get::<User>(&from).await }
     });

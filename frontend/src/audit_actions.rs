@@ -1,0 +1,54 @@
+//! Labels of the actions in the audit log.
+
+/// Actions and their labels.
+pub const ACTIONS: [(&str, &str); 29] = [
+    ("recording.start", "Recording started"),
+    ("recording.stop", "Recording stopped"),
+    ("recording.upload", "Upload complete"),
+    ("recording.ready", "Recording ready"),
+    ("recording.fail", "Recording failed"),
+    ("recording.view", "Recording watched"),
+    ("recording.download", "Recording downloaded"),
+    ("recording.change", "Recording changed"),
+    ("recording.delete", "Recording deleted"),
+    ("recording.gone", "Recording gone from storage"),
+    ("recording.access", "Recording of another asked for"),
+    ("recording.sweep", "Storage swept"),
+    ("session.create", "Session created"),
+    ("session.change", "Session changed"),
+    ("session.delete", "Session deleted"),
+    ("session.access", "Session of another asked for"),
+    ("settings.change", "Settings changed"),
+    ("storage.clean_up", "Storage cleaned up"),
+    ("audit.export", "Audit log exported"),
+    ("audit.omit", "Refusals not listed"),
+    ("sign_in", "Sign-in"),
+    ("sign_in.end", "Sign-in ended"),
+    ("sign_in.reuse", "Spent sign-in used again"),
+    ("user.password", "Password change"),
+    ("user.create", "User added"),
+    ("user.change", "User changed"),
+    ("user.delete", "User deleted"),
+    ("token.create", "API token created"),
+    ("token.revoke", "API token revoked"),
+];
+
+/// Label of an action; `None` for an action of a newer server.
+pub fn words(action: &str) -> Option<&'static str> {
+    let found = ACTIONS.iter().find(|(name, _)| *name == action);
+    found.map(|(_, words)| *words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_actions_are_unique() {
+        let names: std::collections::BTreeSet<_> = ACTIONS.map(|(name, _)| name).into();
+        let all: std::collections::BTreeSet<_> = ACTIONS.map(|(_, words)| words).into();
+        assert_eq!((names.len(), all.len()), (ACTIONS.len(), ACTIONS.len()));
+        assert_eq!(words("settings.change"), Some("Settings changed"));
+        assert_eq!(words("from.the.future"), None);
+    }
+}

@@ -1,0 +1,288 @@
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use leptos::html;
+use leptos::prelude::*;
+use sortie_api::{DeletionStatus, Recording, Unforwarded};
+use web_sys::{AbortController, AbortSignal};
+
+use super::{Glyph, Icon, LiveRegion};
+use crate::deletion_texts;
+use crate::web::api::{Api, ApiError, deletion_path};
+use crate::web::dom;
+use crate::web::submission::Submission;
+
+/// The button that closes the dialog; it takes the focus while the work runs.
+const CANCEL: &str = "confirm-cancel";
+
+/// Something that is done only after the person has said yes.
+#[derive(Clone)]
+pub(in crate::web) struct Confirmation {
+    /// `Delete this recording?`
+    pub(in crate::web) heading: String,
+    /// What it is done to; stands before `consequence`.
+    pub(in crate::web) subject: String,
+    /// What happens then, in a sentence.
+    pub(in crate::web) consequence: String,
+    /// What the button says.
+    pub(in crate::web) action: &'static str,
+    /// Does it.
+    pub(in crate::web) work: Work,
+    /// Told when it is done and the dialog is closed.
+    pub(in crate::web) done: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// What is done after a yes. Not a [`Callback`]: that ends with the row or the button that asked, and those are gone
+/// when it is done.
+pub(in crate::web) type Work =
+    Arc<dyn Fn(Api, Run) -> LocalBoxFuture<'static, Result<(), ApiError>> + Send + Sync>;
+
+/// Progress of the work behind a dialog, and its cancellation.
+#[derive(Clone)]
+pub(in crate::web) struct Run {
+    /// Objects done, and all of them.
+    progress: RwSignal<Option<(usize, usize)>>,
+    is_cancelled: Rc<Cell<bool>>,
+    controller: Option<AbortController>,
+}
+
+impl Run {
+    fn new(progress: RwSignal<Option<(usize, usize)>>) -> Self {
+        Self {
+            progress,
+            is_cancelled: Rc::default(),
+            controller: AbortController::new().ok(),
+        }
+    }
+
+    /// Shows how far the work is.
+    fn report(&self, done: usize, total: usize) {
+        // The page may have been left meanwhile.
+        let _ = self.progress.try_set(Some((done, total)));
+    }
+
+    /// Aborts requests that are sent with it.
+    fn abort_signal(&self) -> Option<AbortSignal> {
+        self.controller.as_ref().map(AbortController::signal)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled.get()
+    }
+
+    fn cancel(&self) {
+        self.is_cancelled.set(true);
+        if let Some(controller) = &self.controller {
+            controller.abort();
+        }
+    }
+}
+
+impl Confirmation {
+    /// Whether to delete these recordings; `on_deleted` is told of each that is gone, `done` at the end of how many
+    /// are.
+    pub(in crate::web) fn delete(
+        recordings: &[Recording],
+        on_deleted: impl Fn(String) + Send + Sync + Copy + 'static,
+        done: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Self {
+        let ids: Vec<_> = recordings.iter().map(|row| row.id.clone()).collect();
+        let unforwarded = deletion_texts::unforwarded(recordings);
+        let deletion_texts::Words {
+            heading,
+            subject,
+            consequence,
+            action,
+        } = deletion_texts::words(recordings);
+        let deleted = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&deleted);
+        Self {
+            heading,
+            subject,
+            consequence,
+            action,
+            work: Arc::new(move |api, run| {
+                let (ids, count) = (ids.clone(), Arc::clone(&count));
+                count.store(0, Ordering::Relaxed);
+                let forget = move |id: String| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    on_deleted(id);
+                };
+                async move {
+                    match &ids[..] {
+                        [id] => {
+                            api.remove(&deletion_path(id, unforwarded)).await?;
+                            forget(id.clone());
+                            Ok(())
+                        }
+                        _ => delete_many(&api, &ids, unforwarded, &run, forget).await,
+                    }
+                }
+                .boxed_local()
+            }),
+            done: Arc::new(move || done(deleted.load(Ordering::Relaxed))),
+        }
+    }
+}
+
+/// Deletes several recordings in one request that reports each. Ends well when it is cancelled.
+async fn delete_many(
+    api: &Api,
+    ids: &[String],
+    unforwarded: Unforwarded,
+    run: &Run,
+    forget: impl Fn(String),
+) -> Result<(), ApiError> {
+    let total = ids.len();
+    let (mut answered, mut failed, mut reason) = (0, 0, None);
+    run.report(0, total);
+    let outcome = api
+        .delete_recordings(ids, unforwarded, run.abort_signal().as_ref(), |deletion| {
+            answered += 1;
+            run.report(answered, total);
+            let is_gone = deletion.problem.as_ref().is_some_and(is_not_found);
+            if deletion.status == DeletionStatus::Deleted || is_gone {
+                forget(deletion.id);
+            } else {
+                failed += 1;
+                reason = reason.take().or(deletion.problem);
+            }
+        })
+        .await;
+    if run.is_cancelled() {
+        return Ok(());
+    }
+    outcome?;
+    if failed == 0 && answered == total {
+        return Ok(());
+    }
+    let missing = total - answered + failed;
+    let reason = reason.map(|problem| problem.detail).unwrap_or_default();
+    Err(ApiError::Partial(
+        format!("{missing} of {total} recordings were not deleted. {reason}")
+            .trim_end()
+            .to_owned(),
+    ))
+}
+
+fn is_not_found(problem: &sortie_api::Problem) -> bool {
+    ApiError::Problem(problem.clone()).is_not_found()
+}
+
+/// Removes what is at this path.
+pub(in crate::web) fn removing(path: String) -> Work {
+    Arc::new(move |api, _| {
+        let path = path.clone();
+        async move { api.remove(&path).await }.boxed_local()
+    })
+}
+
+/// Asks, and does it.
+///
+/// A native modal dialog: the browser keeps the focus inside, closes it on Escape and gives the focus back. Closing it
+/// cancels the work that runs.
+#[component]
+pub(in crate::web) fn ConfirmDialog(
+    /// What to ask; `None` keeps the dialog closed.
+    asked: RwSignal<Option<Confirmation>>,
+) -> impl IntoView {
+    let sending = Submission::new();
+    let dialog = NodeRef::<html::Dialog>::new();
+    let progress = RwSignal::new(None::<(usize, usize)>);
+    let run = StoredValue::new_local(None::<Run>);
+
+    Effect::new(move |_| {
+        let Some(dialog) = dialog.get() else { return };
+        if asked.with(Option::is_some) {
+            sending.problem.set(None);
+            progress.set(None);
+            if !dialog.open() {
+                // Fails only for a dialog that is not in the document, where nobody could see it anyway.
+                let _ = dialog.show_modal();
+            }
+        } else {
+            dialog.close();
+        }
+    });
+
+    let act = move |_| {
+        let Some(question) = asked.get_untracked() else {
+            return;
+        };
+        let now = Run::new(progress);
+        run.set_value(Some(now.clone()));
+        // The button that has the focus is disabled next.
+        dom::focus(CANCEL);
+        sending.send(
+            move |api| (question.work)(api, now),
+            move |()| {
+                // Closed first: that gives the focus back, and whoever is told may move it on.
+                if let Some(dialog) = dialog.get_untracked() {
+                    dialog.close();
+                }
+                (question.done)();
+            },
+        );
+    };
+    let on_close = move |_| {
+        if let Some(run) = run.try_update_value(Option::take).flatten() {
+            run.cancel();
+        }
+        asked.set(None);
+    };
+
+    let part = move |part: fn(&Confirmation) -> String| {
+        asked.with(|asked| asked.as_ref().map(part).unwrap_or_default())
+    };
+    let far = Memo::new(move |_| {
+        progress
+            .get()
+            .map(|(done, total)| format!("{done} of {total} deleted"))
+            .unwrap_or_default()
+    });
+    view! {
+        <dialog
+            node_ref=dialog
+            class="dialog"
+            aria-labelledby="confirm-heading"
+            aria-describedby="confirm-text"
+            on:close=on_close
+        >
+            <h2 id="confirm-heading">{move || part(|asked| asked.heading.clone())}</h2>
+            <p id="confirm-text">
+                <strong class="filename">{move || part(|asked| asked.subject.clone())}</strong>
+                " "
+                {move || part(|asked| asked.consequence.clone())}
+            </p>
+            <Show when=move || progress.with(Option::is_some)>
+                <div class="sending">
+                    <progress
+                        class="progress"
+                        max=move || progress.get().map_or(1, |(_, total)| total)
+                        value=move || progress.get().map_or(0, |(done, _)| done)
+                        aria-label="Deleted"
+                    ></progress>
+                    <p class="quiet digits" aria-hidden="true">
+                        {far}
+                    </p>
+                </div>
+            </Show>
+            <LiveRegion text=far />
+            <p class="problem-text" role="alert">
+                {sending.problem}
+            </p>
+            <div class="dialog-actions">
+                <button type="button" id=CANCEL class="button" on:click=move |_| asked.set(None)>
+                    "Cancel"
+                </button>
+                <button type="button" class="button button-strong" disabled=sending.is_busy on:click=act>
+                    <Icon glyph=Glyph::Trash />
+                    {move || part(|asked| asked.action.to_owned())}
+                </button>
+            </div>
+        </dialog>
+    }
+}

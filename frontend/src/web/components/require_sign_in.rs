@@ -1,0 +1,57 @@
+use leptos::prelude::*;
+use leptos_router::NavigateOptions;
+use leptos_router::hooks::use_location;
+
+use super::{ErrorNotice, Loading};
+use crate::return_path;
+use crate::web::address::{use_go, use_path};
+use crate::web::app_context::{AppContext, SignInState};
+
+/// Shows what is inside to whoever is signed in, and leads everybody else to the sign-in page and back.
+#[component]
+pub(in crate::web) fn RequireSignIn(children: ChildrenFn) -> impl IntoView {
+    let app = AppContext::expect();
+    let path = use_path();
+    let query = use_location().query;
+    let navigate = use_go();
+
+    // The person's data may change without the page being built anew.
+    let is_signed_in = Memo::new(move |_| matches!(app.sign_in(), SignInState::SignedIn(_)));
+    let is_signed_out = Memo::new(move |_| app.sign_in() == SignInState::SignedOut);
+    let obstacle = Memo::new(move |_| match app.sign_in() {
+        SignInState::Unreachable(sentence) => Some(sentence),
+        _ => None,
+    });
+
+    Effect::new(move |_| {
+        if is_signed_out.get() {
+            let here = path.get_untracked() + &query.get_untracked().to_query_string();
+            let options = NavigateOptions {
+                replace: true,
+                ..NavigateOptions::default()
+            };
+            navigate(&return_path::sign_in_path(&here), options);
+        }
+    });
+
+    view! {
+        <Show
+            when=move || is_signed_in.get()
+            fallback=move || {
+                view! {
+                    <Show
+                        when=move || obstacle.get().is_some()
+                        fallback=|| view! { <Loading label="Loading" /> }
+                    >
+                        <ErrorNotice
+                            sentence=Signal::derive(move || obstacle.get().unwrap_or_default())
+                            on_action=move |()| app.load()
+                        />
+                    </Show>
+                }
+            }
+        >
+            {children()}
+        </Show>
+    }
+}

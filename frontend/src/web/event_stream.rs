@@ -1,0 +1,121 @@
+//! What the server tells by itself (`GET /api/events`).
+
+use gloo_timers::callback::Interval;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos::wasm_bindgen::JsCast;
+use leptos::wasm_bindgen::closure::Closure;
+use sortie_api::Event;
+use web_sys::{EventSource, MessageEvent};
+
+use super::address::url;
+use super::app_context::AppContext;
+use super::poll::visibility;
+
+/// How often a stream that was refused is tried again. One that broke off the browser opens again by itself.
+const AGAIN_MS: u32 = 30_000;
+
+/// The events that pages follow.
+const NAMES: [&str; 5] = [
+    "hello",
+    "settings",
+    "recording",
+    "recording_deleted",
+    "appliance",
+];
+
+/// Calls `take` with each event of the stream at `address`, and answers whether the stream is open; while it is not,
+/// polling has to do.
+///
+/// Only a page that somebody sees holds a stream: a browser has six connections for all tabs together.
+pub(super) fn subscribe(
+    address: &'static str,
+    take: impl Fn(Event) + Copy + 'static,
+) -> ReadSignal<bool> {
+    let app = AppContext::expect();
+    let (is_open, set_open) = signal(false);
+    let stream = StoredValue::new_local(None::<Stream>);
+    let visible = visibility();
+    let open = move || {
+        stream.try_set_value(Stream::open(address, set_open, take));
+    };
+    Effect::new(move |_| {
+        if visible.get() {
+            open();
+        } else {
+            stream.set_value(None);
+            set_open.set(false);
+        }
+    });
+    let again = Interval::new(AGAIN_MS, move || {
+        let is_refused = stream
+            .try_with_value(|stream| stream.as_ref().is_some_and(Stream::is_refused))
+            .unwrap_or(false);
+        if is_refused {
+            spawn_local(async move {
+                // Renews the sign-in, if that was the reason.
+                if app.api().me().await.is_ok() {
+                    open();
+                }
+            });
+        }
+    });
+    let again = StoredValue::new_local(Some(again));
+    on_cleanup(move || {
+        stream.set_value(None);
+        again.set_value(None);
+    });
+    is_open
+}
+
+/// An open stream; dropping it closes it.
+struct Stream {
+    source: EventSource,
+    _on_event: Closure<dyn Fn(MessageEvent)>,
+    _on_open: Closure<dyn Fn()>,
+    _on_error: Closure<dyn Fn()>,
+}
+
+impl Stream {
+    fn open(
+        address: &str,
+        is_open: WriteSignal<bool>,
+        take: impl Fn(Event) + 'static,
+    ) -> Option<Self> {
+        let source = EventSource::new(&url(address)).ok()?;
+        let on_event = Closure::new(move |message: MessageEvent| {
+            let data = message.data().as_string().unwrap_or_default();
+            if let Ok(Some(event)) = Event::read(&message.type_(), &data) {
+                take(event);
+            }
+        });
+        for name in NAMES {
+            // Fails for no name.
+            let _ =
+                source.add_event_listener_with_callback(name, on_event.as_ref().unchecked_ref());
+        }
+        let on_open = Closure::new(move || is_open.set(true));
+        source.set_onopen(Some(on_open.as_ref().unchecked_ref()));
+        let on_error = Closure::new(move || is_open.set(false));
+        source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        Some(Self {
+            source,
+            _on_event: on_event,
+            _on_open: on_open,
+            _on_error: on_error,
+        })
+    }
+
+    /// The browser has given it up.
+    fn is_refused(&self) -> bool {
+        self.source.ready_state() == EventSource::CLOSED
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.source.set_onopen(None);
+        self.source.set_onerror(None);
+        self.source.close();
+    }
+}

@@ -1,0 +1,252 @@
+use futures_util::future::{Either, select};
+use gloo_net::http::Method;
+use gloo_timers::future::TimeoutFuture;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use sortie_api::{Appliance, Event, RecorderState, Recording, RecordingStatus};
+
+use crate::appliance::{DurationClock, recorder, signal};
+use crate::connection::Connection;
+use crate::format;
+use crate::web::api::{Api, ApiError};
+use crate::web::app_context::AppContext;
+use crate::web::dom;
+use crate::web::event_stream::subscribe;
+use crate::web::pages::recordings::{RecordingsStore, Scope};
+use crate::web::poll::poll_while;
+
+const ROUTE: &str = "/api/appliance";
+const SECOND_MS: u32 = 1_000;
+/// How often a running duration is looked at, so that no second is shown late.
+const CLOCK_MS: u32 = 200;
+/// How often it is asked what only changes slowly, and what nobody tells.
+const SLOWLY_MS: u32 = 30_000;
+/// A device that was unplugged does not even refuse: so long it has to answer.
+const PATIENCE_MS: u32 = 5_000;
+
+/// What the parts of the page share: the device as it is now, and the way to it.
+#[derive(Clone, Copy)]
+pub(super) struct ApplianceStore {
+    app: AppContext,
+    /// The device as it said last; `None` before it has said anything.
+    pub(super) state: RwSignal<Option<Appliance>>,
+    /// Whether it answers.
+    pub(super) connection: RwSignal<Connection>,
+    /// What the device has refused, or could not do.
+    pub(super) problem: RwSignal<Option<String>>,
+    /// Changes when room and list may have.
+    pub(super) changes: RwSignal<u32>,
+    /// The list.
+    pub(super) recordings: RecordingsStore,
+    /// Milliseconds of the recording under way, by the second.
+    pub(super) duration_ms: Memo<u64>,
+    clock: RwSignal<DurationClock>,
+    /// A question is under way.
+    is_loading: StoredValue<bool>,
+}
+
+impl ApplianceStore {
+    /// Asks the device, and follows it from then on.
+    pub(super) fn new() -> Self {
+        let clock = RwSignal::new(DurationClock::default());
+        let now_ms = RwSignal::new(dom::monotonic_ms());
+        let appliance = Self {
+            app: AppContext::expect(),
+            state: RwSignal::new(None),
+            connection: RwSignal::new(Connection::default()),
+            problem: RwSignal::new(None),
+            changes: RwSignal::new(0),
+            recordings: RecordingsStore::at_address(Scope::Appliance),
+            duration_ms: Memo::new(move |_| {
+                let duration_ms = clock.with(|clock| clock.read(now_ms.get()));
+                duration_ms / 1000 * 1000
+            }),
+            clock,
+            is_loading: StoredValue::new(false),
+        };
+        let has_events = subscribe(Scope::Appliance.events(), move |event| {
+            appliance.apply_event(&event)
+        });
+        Effect::new(move |had_events: Option<bool>| {
+            let has_events = has_events.get();
+            // The first time, and when the stream has broken off: that is how a loss shows first.
+            if had_events != Some(false) && !has_events {
+                appliance.load();
+            }
+            has_events
+        });
+        poll_while(
+            || true,
+            SECOND_MS,
+            move || {
+                let mut is_due = false;
+                // Nobody is told of the seconds that only count up to the next question.
+                appliance.connection.try_maybe_update(|connection| {
+                    let before = *connection;
+                    is_due = connection.tick(has_events.get_untracked());
+                    let is_shown = before.is_unreachable() || connection.is_unreachable();
+                    (is_shown, ())
+                });
+                if is_due {
+                    appliance.load();
+                }
+            },
+        );
+        poll_while(
+            move || appliance.is_recording(),
+            CLOCK_MS,
+            move || {
+                now_ms.set(dom::monotonic_ms());
+            },
+        );
+        poll_while(
+            move || !appliance.is_unreachable(),
+            SLOWLY_MS,
+            move || appliance.notify_change(),
+        );
+        appliance
+    }
+
+    /// Asks the device how it is.
+    fn load(self) {
+        if self.is_loading.try_get_value() != Some(false) {
+            return;
+        }
+        self.is_loading.set_value(true);
+        let api = self.app.api();
+        spawn_local(async move {
+            let answer = Box::pin(api.get::<Appliance>(ROUTE));
+            let answer = match select(answer, TimeoutFuture::new(PATIENCE_MS)).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right(_) => Err(ApiError::Unreachable),
+            };
+            // The page may have been left meanwhile.
+            if self.is_loading.try_set_value(false).is_some() {
+                return;
+            }
+            match answer {
+                Ok(now) => {
+                    self.on_answer();
+                    self.set_state(now);
+                }
+                Err(ApiError::Unreachable | ApiError::Unreadable(_)) => self.on_failure(),
+                Err(error) => {
+                    self.on_answer();
+                    self.problem.set(Some(self.app.explain(&error)));
+                }
+            }
+        });
+    }
+
+    /// Asks again at once, because somebody does not want to wait.
+    pub(super) fn retry_now(self) {
+        let is_due = self.connection.try_update(Connection::retry_now);
+        if is_due == Some(true) {
+            self.load();
+        }
+    }
+
+    fn on_answer(self) {
+        let mut was_unreachable = false;
+        self.connection.try_maybe_update(|connection| {
+            was_unreachable = connection.on_answer();
+            (was_unreachable, ())
+        });
+        if was_unreachable {
+            self.recordings.page.poll();
+            self.notify_change();
+        }
+    }
+
+    fn on_failure(self) {
+        self.connection.update(Connection::on_failure);
+        self.clock.update(|clock| clock.hold(dom::monotonic_ms()));
+    }
+
+    fn apply_event(self, event: &Event) {
+        self.on_answer();
+        match event {
+            Event::Hello => self.load(),
+            Event::Appliance(now) => self.set_state((**now).clone()),
+            Event::Recording(recording) if recording.status == RecordingStatus::Ready => {
+                self.notify_change();
+            }
+            Event::RecordingDeleted(_) => self.notify_change(),
+            _ => {}
+        }
+        self.recordings.apply_event(event);
+    }
+
+    fn set_state(self, now: Appliance) {
+        let duration_ms = format::seconds_to_ms(now.duration_seconds);
+        let runs = now.recorder == RecorderState::Recording;
+        self.clock
+            .update(|clock| clock.update(duration_ms, runs, dom::monotonic_ms()));
+        // What has not changed must not be drawn again.
+        if self.state.with_untracked(|old| old.as_ref() != Some(&now)) {
+            self.state.set(Some(now));
+        }
+    }
+
+    /// Room and list are to be looked at again.
+    pub(super) fn notify_change(self) {
+        self.changes
+            .try_update(|changes| *changes = changes.wrapping_add(1));
+    }
+
+    /// Begins or ends a recording; calls `done` with the answer.
+    pub(super) fn control_recording(self, action: &'static str, done: impl FnOnce(bool) + 'static) {
+        self.problem.set(None);
+        let api = self.app.api();
+        spawn_local(async move {
+            let address = format!("{ROUTE}/recording/{action}");
+            let outcome = api.ask::<Appliance>(Method::POST, &address, &()).await;
+            // The page may have been left meanwhile.
+            if self.is_loading.is_disposed() {
+                return;
+            }
+            done(outcome.is_ok());
+            match outcome {
+                Ok(now) => self.set_state(now),
+                Err(error) => self.problem.set(Some(self.app.explain(&error))),
+            }
+        });
+    }
+
+    /// The calls to the server.
+    pub(super) fn api(self) -> Api {
+        self.app.api()
+    }
+
+    /// The sentence to show for an error.
+    pub(super) fn explain(self, error: &ApiError) -> String {
+        self.app.explain(error)
+    }
+
+    /// Looks at the device as it is now; tracked, as everything below.
+    pub(super) fn with<O>(self, look: impl FnOnce(&Appliance) -> O) -> Option<O> {
+        self.state.with(|now| now.as_ref().map(look))
+    }
+
+    /// Whether it does not answer.
+    pub(super) fn is_unreachable(self) -> bool {
+        self.connection
+            .with(|connection| connection.is_unreachable())
+    }
+
+    pub(super) fn is_recording(self) -> bool {
+        self.with(|now| now.recorder == RecorderState::Recording)
+            .unwrap_or(false)
+    }
+
+    /// What a screen reader is told when it changes: neither seconds nor bytes.
+    pub(super) fn announcement(self) -> String {
+        self.with(|now| format!("{}. {}.", signal(&now.signal), recorder(now)))
+            .unwrap_or_default()
+    }
+
+    /// The recording with this id, as the list has it.
+    pub(super) fn row(self, id: &str) -> Option<Recording> {
+        self.recordings.row(id)
+    }
+}
