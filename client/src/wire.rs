@@ -71,6 +71,27 @@ impl Started {
     }
 }
 
+/// Resolves `upload_url` against the address of the server, which may have a path.
+///
+/// A server that knows its path prefix includes it in `upload_url`; the prefix of a proxy that the server does not know
+/// is in `base` only.
+pub(crate) fn resolve(base: &str, upload_url: String) -> String {
+    if !upload_url.starts_with('/') || upload_url.starts_with("//") {
+        return upload_url;
+    }
+    let authority = base.find("://").map_or(0, |at| at + "://".len());
+    let origin_end = base[authority..]
+        .find('/')
+        .map_or(base.len(), |at| authority + at);
+    let (origin, prefix) = base.split_at(origin_end);
+    let has_prefix = !prefix.is_empty()
+        && upload_url
+            .strip_prefix(prefix)
+            .is_some_and(|path| path.starts_with('/'));
+    let before = if has_prefix { origin } else { base };
+    before.to_owned() + &upload_url
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json, to_value};
@@ -80,6 +101,27 @@ mod tests {
     };
 
     use super::*;
+
+    #[test]
+    fn upload_url_keeps_one_path_prefix() {
+        for (base, upload_url, expected) in [
+            ("", "/api/uploads/1", "/api/uploads/1"),
+            ("", "/x/api/uploads/1", "/x/api/uploads/1"),
+            ("/x", "/x/api/uploads/1", "/x/api/uploads/1"),
+            ("/x", "/api/uploads/1", "/x/api/uploads/1"),
+            ("https://a.example", "/api/1", "https://a.example/api/1"),
+            (
+                "https://a.example/x",
+                "/x/api/1",
+                "https://a.example/x/api/1",
+            ),
+            ("https://a.example/x", "/api/1", "https://a.example/x/api/1"),
+            ("https://a.example/x", "/xy/1", "https://a.example/x/xy/1"),
+            ("/x", "https://b.example/1", "https://b.example/1"),
+        ] {
+            assert_eq!(resolve(base, upload_url.to_owned()), expected, "{base}");
+        }
+    }
 
     impl Fields for Value {
         fn text(&self, name: &str) -> Option<String> {

@@ -9,7 +9,7 @@ use super::fetch::{Answer, Call, Cancel};
 use super::json;
 use super::time::{sleep, within};
 use crate::recorder::BegunUpload;
-use crate::wire::{Fields, NEW_SESSION, Started, start_recording, stop_recording};
+use crate::wire::{Fields, NEW_SESSION, Started, resolve, start_recording, stop_recording};
 use crate::{Authorization, RecorderError, RenewalFailed, Target};
 
 /// How long an answer may take.
@@ -77,7 +77,7 @@ impl Server {
         Ok(BegunUpload {
             session,
             recording: started.recording_id,
-            upload_url: self.resolve(started.upload_url),
+            upload_url: resolve(&self.base, started.upload_url),
             max_size_bytes: started.max_size_bytes,
             silence_ms: started.silence_seconds.map(|it| it.saturating_mul(1_000)),
         })
@@ -94,14 +94,6 @@ impl Server {
     async fn create_session(&self) -> Result<String, RecorderError> {
         let session = self.post("/api/sessions", NEW_SESSION).await?;
         session.text("id").ok_or_else(unexpected)
-    }
-
-    fn resolve(&self, url: String) -> String {
-        if url.starts_with('/') && !url.starts_with("//") {
-            self.base.clone() + &url
-        } else {
-            url
-        }
     }
 
     /// The object that it is answered with.

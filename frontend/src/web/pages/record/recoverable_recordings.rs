@@ -18,7 +18,8 @@ use crate::web::recorder_store::RecorderStore;
 pub(super) fn RecoverableRecordings() -> impl IntoView {
     let app = AppContext::expect();
     let recorder = RecorderStore::expect();
-    let found: RwSignal<Vec<Rc<RecoverableRecording>>, LocalStorage> = RwSignal::new_local(Vec::new());
+    let found: RwSignal<Vec<Rc<RecoverableRecording>>, LocalStorage> =
+        RwSignal::new_local(Vec::new());
     let user = Memo::new(move |_| match app.sign_in() {
         SignInState::SignedIn(user) => Some(user.id.clone()),
         _ => None,
