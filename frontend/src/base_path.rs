@@ -12,7 +12,7 @@ impl BasePath {
         Self(path.trim_end_matches('/').to_owned())
     }
 
-    /// The prefix.
+    /// The prefix as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -12,7 +12,7 @@ const PROBE_S: u32 = 2;
 /// [`on_failure`](Self::on_failure).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connection {
-    /// The device answers.
+    /// The device answers requests.
     Reachable {
         /// Seconds since the last answer.
         quiet_s: u32,

@@ -1,4 +1,4 @@
-//! Query strings.
+//! Construction and parsing of query strings.
 
 /// Appends parameters to `base`, which may have a query already. Empty values are omitted.
 pub fn address(base: &str, parameters: &[(&str, &str)]) -> String {

@@ -2,12 +2,12 @@
 
 use sortie_api::Recording;
 
-/// One row.
+/// Row of the appliance's list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ListRow {
     /// Heading of several files of one session.
     Session {
-        /// Session ID.
+        /// ID of the session.
         id: String,
         /// Finished files on this page.
         files: usize,
@@ -18,16 +18,16 @@ pub enum ListRow {
         /// Total size of the finished files.
         size_bytes: u64,
     },
-    /// The growing file.
+    /// The file that is being recorded.
     Growing {
         /// File name, which identifies it.
         filename: String,
         /// Whether it is below a session heading.
         is_of_several: bool,
     },
-    /// A finished recording.
+    /// A recording whose file is finished.
     File {
-        /// Recording ID.
+        /// ID of the recording.
         id: String,
         /// Whether it is below a session heading.
         is_of_several: bool,

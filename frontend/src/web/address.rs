@@ -34,8 +34,8 @@ pub(super) fn url(path: &str) -> String {
     base().url(path)
 }
 
-/// Replaces a page outside of the prefix, as opened without the proxy, by the one below it. Returns whether it did:
-/// then nothing is to be shown.
+/// Redirects a page outside of the prefix, for example one opened without the proxy, to the same page below it. Returns
+/// whether it did; the caller then renders nothing.
 pub(super) fn enter() -> bool {
     let location = window().location();
     let path = location.pathname().unwrap_or_default();
@@ -53,7 +53,7 @@ pub(super) fn use_path() -> Memo<String> {
     Memo::new(move |_| pathname.with(|path| base.strip(path).unwrap_or(path).to_owned()))
 }
 
-/// Returns a function that shows the page at a path.
+/// Returns a function that navigates to a path of the server.
 pub(super) fn use_go() -> impl Fn(&str, NavigateOptions) + Clone + 'static {
     let navigate = use_navigate();
     move |path, options| {
@@ -65,9 +65,10 @@ pub(super) fn use_go() -> impl Fn(&str, NavigateOptions) + Clone + 'static {
     }
 }
 
-/// Link to a page; marked as the current page on that page and below it.
+/// Link to a page. It is the current page on that page and below it.
 ///
-/// Instead of the router's own, which makes `/record` of the start page below `/record/`: a proxy may not pass that on.
+/// Replaces the router's own link, which resolves the start page below `/record/` to `/record`: proxies need not
+/// forward that path.
 #[component]
 pub(in crate::web) fn Link(
     /// Path and query, from the root of the server.

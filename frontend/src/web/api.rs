@@ -1,4 +1,4 @@
-//! Calls to the server's REST API.
+//! Client of the REST API.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,23 +21,23 @@ use crate::link_header::next_page;
 use crate::list_page::Page;
 use crate::ndjson::LineReader;
 
-/// Why a call came to nothing.
+/// Error of an API call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ApiError {
-    /// The server said no, and why.
+    /// The server refused the request.
     Problem(Problem),
-    /// Nobody is signed in any more, and the refresh cookie did not help.
+    /// The sign-in has expired and could not be renewed.
     SignedOut,
-    /// No answer came.
+    /// The request failed or was not answered.
     Unreachable,
-    /// An answer came that is none of ours, for example a proxy's error page; with its status.
+    /// The response is not from this server, for example a proxy's error page; with its status.
     Unreadable(u16),
-    /// Only a part was done; the sentence says which and why.
+    /// Only part of the work was done; the message says which and why.
     Partial(String),
 }
 
 impl ApiError {
-    /// What happened and what to do, in a sentence.
+    /// Message for the user: what happened and what to do.
     pub(crate) fn sentence(&self) -> String {
         match self {
             Self::Problem(problem) if problem.detail.is_empty() => format!("{}.", problem.title),
@@ -56,7 +56,7 @@ impl ApiError {
         }
     }
 
-    /// Whether the thing asked for does not exist, or not any more.
+    /// Whether the object does not exist or has been deleted.
     pub(crate) fn is_not_found(&self) -> bool {
         match self {
             Self::Problem(problem) => {
@@ -75,23 +75,21 @@ impl From<gloo_net::Error> for ApiError {
 
 type Renewal = Shared<LocalBoxFuture<'static, Result<(), ApiError>>>;
 
-/// The server's REST API. Clones share the renewal of the sign-in.
+/// Client of the REST API. Clones share the renewal of the sign-in.
 #[derive(Clone, Default)]
 pub(crate) struct Api {
-    /// The renewal under way, so that calls which fail together ask for one new sign-in together: a refresh
-    /// token is good for one use.
+    /// Renewal in flight. Concurrent calls share it, because a refresh token can be used once.
     renewal: Rc<RefCell<Option<Renewal>>>,
 }
 
 impl Api {
-    /// What there is to know before anybody signs in.
     pub(crate) async fn info(&self) -> Result<ServerInfo, ApiError> {
         read(checked(Request::get(&url("/api/info")).send().await?).await?).await
     }
 
     /// Signs in; the server sets the cookies.
     pub(crate) async fn sign_in(&self, login: &Login) -> Result<User, ApiError> {
-        // Not through `send`: a 401 here is the answer, not an expired sign-in.
+        // `send` would treat this 401 as an expired sign-in.
         let response = Request::post(&url("/api/auth/login"))
             .json(login)?
             .send()
@@ -112,7 +110,6 @@ impl Api {
         }
     }
 
-    /// Who is signed in.
     pub(crate) async fn me(&self) -> Result<User, ApiError> {
         read(
             self.send(|| Request::get(&url("/api/auth/me")).build())
@@ -121,23 +118,22 @@ impl Api {
         .await
     }
 
-    /// One session.
     pub(crate) async fn session(&self, id: &str) -> Result<Session, ApiError> {
         let address = item_path("/api/sessions", id);
         read(self.send(|| Request::get(&url(&address)).build()).await?).await
     }
 
-    /// How one can sign in.
+    /// Sign-in methods of this server.
     pub(crate) async fn methods(&self) -> Result<SignInMethods, ApiError> {
         read(checked(Request::get(&url("/api/auth/methods")).send().await?).await?).await
     }
 
-    /// What is at `address`.
+    /// Fetches and parses the object at a path.
     pub(crate) async fn get<T: DeserializeOwned>(&self, address: &str) -> Result<T, ApiError> {
         read(self.send(|| Request::get(&url(address)).build()).await?).await
     }
 
-    /// The page of a list that is at `address`.
+    /// Fetches one page of the list at a path.
     pub(crate) async fn page<T: DeserializeOwned>(
         &self,
         address: &str,
@@ -152,7 +148,7 @@ impl Api {
         Ok(Page { rows, next })
     }
 
-    /// Sends `body` to `address`, and reads the answer.
+    /// Sends `body` and parses the response.
     pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -162,7 +158,7 @@ impl Api {
         read(self.submit(method, address, body).await?).await
     }
 
-    /// Sends `body` to `address`; what comes back, if it went well, is of no interest.
+    /// Sends `body` and ignores the content of the response.
     pub(crate) async fn tell(
         &self,
         method: Method,
@@ -186,7 +182,7 @@ impl Api {
         .await
     }
 
-    /// Deletes what is at `address`. What is gone already counts as deleted.
+    /// Deletes the object at a path. An object that does not exist counts as deleted.
     pub(crate) async fn remove(&self, address: &str) -> Result<(), ApiError> {
         match self.send(|| Request::delete(&url(address)).build()).await {
             Err(error) if error.is_not_found() => Ok(()),
@@ -194,8 +190,8 @@ impl Api {
         }
     }
 
-    /// Deletes recordings one after the other; `on_line` is told the outcome of each. Ends early with an error when
-    /// `abort` fires: the server then stops, too.
+    /// Deletes recordings in one request and passes the result of each to `on_line`. Fails when `abort` fires, which
+    /// also stops the server.
     pub(crate) async fn delete_recordings(
         &self,
         ids: &[String],
@@ -222,7 +218,7 @@ impl Api {
         loop {
             let read = JsFuture::from(reader.read()).await;
             let read = read.map_err(|_| ApiError::Unreachable)?;
-            // `{ done, value }` (WHATWG Streams, section 4.4); the value is missing at the end.
+            // `{ done, value }` (WHATWG Streams, section 4.4); `value` is absent at the end.
             let value = js_sys::Reflect::get(&read, &"value".into()).unwrap_or_default();
             let Ok(bytes) = value.dyn_into::<js_sys::Uint8Array>() else {
                 return Ok(());
@@ -234,12 +230,11 @@ impl Api {
         }
     }
 
-    /// One recording.
     pub(crate) async fn recording(&self, id: &str) -> Result<Recording, ApiError> {
         self.get(&recording_path(id)).await
     }
 
-    /// Sends what `request` builds; where the sign-in has expired, renews it and sends it once more.
+    /// Sends a request; after a 401 it renews the sign-in and sends the request again.
     async fn send(
         &self,
         request: impl Fn() -> Result<Request, gloo_net::Error>,
@@ -256,7 +251,7 @@ impl Api {
         checked(response).await
     }
 
-    /// Renews the sign-in, or joins the renewal under way.
+    /// Renews the sign-in, or joins the renewal in flight.
     pub(crate) async fn renew(&self) -> Result<(), ApiError> {
         let under_way = self.renewal.borrow().clone();
         let renewal = under_way.unwrap_or_else(|| {
@@ -276,22 +271,21 @@ impl Api {
     }
 }
 
-/// The browser's address of the playable file.
+/// URL of the playable file.
 pub(crate) fn stream_url(id: &str) -> String {
     url(&(recording_path(id) + "/stream"))
 }
 
-/// The browser's address of the file as a download.
+/// URL of the file as a download.
 pub(crate) fn download_url(id: &str) -> String {
     url(&(recording_path(id) + "/download"))
 }
 
-/// The browser's address of the received bytes of a failed recording.
+/// URL of the received bytes of a failed recording.
 pub(crate) fn raw_url(id: &str) -> String {
     url(&(recording_path(id) + "/raw"))
 }
 
-/// API path of a recording.
 pub(crate) fn recording_path(id: &str) -> String {
     item_path("/api/recordings", id)
 }
@@ -305,7 +299,7 @@ pub(crate) fn deletion_path(id: &str, unforwarded: Unforwarded) -> String {
     }
 }
 
-/// API path of a collection's item. The ID may come from the address bar: it must stay one path segment.
+/// API path of an item. The ID may come from the address bar and is encoded to stay one path segment.
 pub(crate) fn item_path(collection: &str, id: &str) -> String {
     format!(
         "{collection}/{}",
@@ -317,7 +311,7 @@ async fn refresh() -> Result<(), ApiError> {
     let request = Request::post(&url("/api/auth/refresh")).json(&RefreshRequest::default())?;
     let response = request.send().await?;
     match response.status() {
-        // 400 is what a server says that finds no cookie to read.
+        // The server answers 400 without a refresh cookie.
         400 | 401 | 403 => Err(ApiError::SignedOut),
         _ => checked(response).await.map(drop),
     }

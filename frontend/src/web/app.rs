@@ -1,4 +1,4 @@
-//! The application: what surrounds every page, and which address shows which page.
+//! The application: header, contexts and routes.
 
 use leptos::prelude::*;
 use leptos_router::components::{FlatRoutes, Route, Router};
@@ -14,12 +14,11 @@ use super::pages::{
 };
 use super::recorder_store::RecorderStore;
 
-/// The application.
 #[component]
 pub(super) fn App() -> impl IntoView {
     AppContext::provide();
     LastList::provide();
-    // Above the pages, so that a recording goes on while its person looks at other pages.
+    // Outside of the pages, so that a recording continues during navigation.
     RecorderStore::provide();
     view! {
         <Router base=address::base().as_str().to_owned()>
@@ -43,7 +42,7 @@ pub(super) fn App() -> impl IntoView {
     }
 }
 
-/// Moves the focus by hand: the address stays what it is, so that the way back after signing in does too.
+/// Moves the focus without changing the address, which the return path after sign-in is taken from.
 fn skip(event: leptos::ev::MouseEvent) {
     event.prevent_default();
     super::dom::focus("main");

@@ -1,4 +1,4 @@
-//! Who is signed in, and what the server offers: shared by all pages.
+//! Signed-in user, server information and API client, shared by all pages.
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -6,20 +6,18 @@ use sortie_api::{ServerInfo, User};
 
 use super::api::{Api, ApiError};
 
-/// What is known about the person in front of the page.
+/// State of the sign-in.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum SignInState {
-    /// The server has not answered yet.
+    /// Not requested yet, or in flight.
     Unknown,
-    /// The server cannot be asked; with the sentence that says so.
+    /// The request failed, with a message for the user.
     Unreachable(String),
-    /// Nobody is signed in.
     SignedOut,
-    /// This person is.
     SignedIn(User),
 }
 
-/// The context of every page.
+/// Context of all pages.
 #[derive(Clone, Copy)]
 pub(crate) struct AppContext {
     api: StoredValue<Api, LocalStorage>,
@@ -28,7 +26,7 @@ pub(crate) struct AppContext {
 }
 
 impl AppContext {
-    /// Provides the context and asks the server.
+    /// Provides the context and loads it.
     pub(crate) fn provide() -> Self {
         let app = Self {
             api: StoredValue::new_local(Api::default()),
@@ -40,12 +38,11 @@ impl AppContext {
         app
     }
 
-    /// The context of the page being built.
     pub(crate) fn expect() -> Self {
         expect_context()
     }
 
-    /// Asks the server who is signed in and what it offers.
+    /// Fetches the user and the server information.
     pub(crate) fn load(self) {
         self.sign_in.set(SignInState::Unknown);
         spawn_local(async move {
@@ -63,50 +60,47 @@ impl AppContext {
         });
     }
 
-    /// The calls to the server.
     pub(crate) fn api(self) -> Api {
         self.api.get_value()
     }
 
-    /// Who is signed in; tracked.
+    /// Tracked.
     pub(crate) fn sign_in(self) -> SignInState {
         self.sign_in.get()
     }
 
-    /// Who is signed in, at this moment.
     pub(crate) fn sign_in_untracked(self) -> SignInState {
         self.sign_in.get_untracked()
     }
 
-    /// Whether recordings exist on this server; `None` until it has answered. Tracked.
+    /// Whether recording is enabled on this server; `None` while loading. Tracked.
     pub(crate) fn recording_enabled(self) -> Option<bool> {
         self.info
             .with(|info| info.as_ref().map(|info| info.recording_enabled))
     }
 
-    /// The most bytes of one recording; `None` until the server has answered. Tracked.
+    /// Size limit of one recording; `None` while loading. Tracked.
     pub(crate) fn max_size_bytes(self) -> Option<u64> {
         self.info
             .with(|info| info.as_ref().map(|info| info.max_size_bytes))
     }
 
-    /// Whether this is an appliance, with a recorder of its own. Tracked.
+    /// Whether the server is an appliance with its own recorder. Tracked.
     pub(crate) fn is_appliance(self) -> bool {
         self.info
             .with(|info| info.as_ref().is_some_and(|info| info.appliance))
     }
 
-    /// Somebody has signed in.
     pub(crate) fn signed_in(self, user: User) {
         self.sign_in.set(SignInState::SignedIn(user));
     }
 
-    /// Nobody is signed in any more; pages that need somebody give way to the sign-in page.
+    /// Marks the user as signed out; [`RequireSignIn`](super::components::RequireSignIn) then shows the sign-in page.
     pub(crate) fn signed_out(self) {
         self.sign_in.set(SignInState::SignedOut);
     }
 
-    /// The sentence to show for `error`. A sign-in that has expired also leads to the sign-in page.
+    /// Message for an error. An expired sign-in also signs the user out.
     pub(crate) fn explain(self, error: &ApiError) -> String {
         if *error == ApiError::SignedOut {
             self.signed_out();

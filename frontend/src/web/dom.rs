@@ -1,27 +1,27 @@
-//! The few places where the pages touch the document themselves.
+//! Access to the document and to browser APIs.
 
 use leptos::prelude::*;
 use leptos::wasm_bindgen::{JsCast, JsValue};
 
-/// Removes the sentence that `index.html` shows until the application runs.
+/// Removes the text that `index.html` shows before the application runs.
 pub(super) fn remove_boot_notice() {
     if let Some(notice) = document().get_element_by_id("boot") {
         notice.remove();
     }
 }
 
-/// Moves the keyboard focus to the element with this id, if it is there.
+/// Focuses the element with this ID, if it exists.
 pub(super) fn focus(id: &str) {
     let element = document().get_element_by_id(id);
     if let Some(element) =
         element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok())
     {
-        // Fails only for an element that left the document, where there is nothing to focus.
+        // Fails only for an element outside of the document.
         let _ = element.focus();
     }
 }
 
-/// Scrolls the page to this height, and moves the focus to the element with this id without scrolling to it.
+/// Restores a scroll position and focuses an element without scrolling.
 pub(super) fn return_to(scroll_y: f64, id: &str) {
     window().scroll_to_with_x_and_y(0.0, scroll_y);
     let element = document().get_element_by_id(id);
@@ -34,12 +34,11 @@ pub(super) fn return_to(scroll_y: f64, id: &str) {
     }
 }
 
-/// How far the page is scrolled.
 pub(super) fn scroll_y() -> f64 {
     window().scroll_y().unwrap_or(0.0)
 }
 
-/// Scrolls what is around the element with this id sideways, so that it is in the middle.
+/// Scrolls the parent of an element horizontally to center the element.
 pub(super) fn reveal(id: &str) {
     let element = document().get_element_by_id(id);
     let Some(element) = element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok())
@@ -53,12 +52,11 @@ pub(super) fn reveal(id: &str) {
     }
 }
 
-/// Whether somebody can see the page.
 pub(super) fn is_visible() -> bool {
     !document().hidden()
 }
 
-/// Milliseconds since the page was opened, on a clock that nobody sets.
+/// Monotonic milliseconds since the page was opened.
 pub(super) fn monotonic_ms() -> u64 {
     let now = window().performance().map_or(0.0, |clock| clock.now());
     #[expect(clippy::cast_possible_truncation, reason = "saturates")]
@@ -67,18 +65,17 @@ pub(super) fn monotonic_ms() -> u64 {
     now_ms
 }
 
-/// Loads the page anew.
 pub(super) fn reload() {
     // Fails only where navigation is forbidden, as in a sandboxed frame.
     let _ = window().location().reload();
 }
 
-/// What this tab keeps under `name`: through a reload, and no longer than the tab.
+/// Reads a value of the tab's session storage.
 pub(super) fn kept(name: &str) -> Option<String> {
     tab_storage()?.get_item(name).ok()?
 }
 
-/// Keeps `value` for this tab; `None` forgets it. Where a browser stores nothing, nothing is kept.
+/// Writes a value to the tab's session storage; `None` removes it. Does nothing if the browser blocks storage.
 pub(super) fn keep(name: &str, value: Option<&str>) {
     if let Some(storage) = tab_storage() {
         let _ = match value {
@@ -92,9 +89,9 @@ fn tab_storage() -> Option<web_sys::Storage> {
     window().session_storage().ok()?
 }
 
-/// A moment off the wire (RFC 3339) in the person's own time zone and language: `21 Nov 2026, 09:52`.
+/// Formats an RFC 3339 time in the user's time zone and language: `21 Nov 2026, 09:52`.
 ///
-/// What is no moment is shown as it came.
+/// Returns text that is no time unchanged.
 pub(super) fn local_time(moment: &str) -> String {
     let date = js_sys::Date::new(&JsValue::from_str(moment));
     if date.get_time().is_nan() {
@@ -103,20 +100,20 @@ pub(super) fn local_time(moment: &str) -> String {
     in_words(&date, &[("dateStyle", "medium"), ("timeStyle", "short")])
 }
 
-/// A day (`2026-11-21`) without its year, in the person's language: `21 Nov`. What is no day is shown as it came.
+/// Formats a date (`2026-11-21`) in the user's language without the year: `21 Nov`. Returns text that is no date
+/// unchanged.
 pub(super) fn local_day(day: &str) -> String {
     let date = js_sys::Date::new(&JsValue::from_str(day));
     if date.get_time().is_nan() {
         return day.to_owned();
     }
-    // A day alone is midnight UTC (ECMA-262, section 21.4.1.32).
+    // A date without a time is midnight UTC (ECMA-262, section 21.4.1.32).
     in_words(
         &date,
         &[("day", "numeric"), ("month", "short"), ("timeZone", "UTC")],
     )
 }
 
-/// A date in the person's language.
 fn in_words(date: &js_sys::Date, styles: &[(&str, &str)]) -> String {
     let options = js_sys::Object::new();
     for (name, style) in styles {
@@ -128,20 +125,19 @@ fn in_words(date: &js_sys::Date, styles: &[(&str, &str)]) -> String {
     date.to_locale_string(language, &options).into()
 }
 
-/// The beginning of a day of the person's own time zone (`2026-11-21`), `days` later, as RFC 3339; empty for what is
-/// no day.
+/// Start of a local date (`2026-11-21`) plus `days`, as RFC 3339; empty for text that is no date.
 pub(super) fn start_of_day(day: &str, days: i32) -> String {
-    // With a time but no zone, it is local time (ECMA-262, section 21.4.1.32).
+    // A time without a zone is local time (ECMA-262, section 21.4.1.32).
     let date = js_sys::Date::new(&JsValue::from_str(&format!("{day}T00:00:00")));
     if day.len() != 10 || date.get_time().is_nan() {
         return String::new();
     }
-    // Not by seconds: a day may have 23 or 25 hours.
+    // Not by adding seconds: a day can have 23 or 25 hours.
     date.set_date(date.get_date().saturating_add_signed(days));
     date.to_iso_string().into()
 }
 
-/// Today in UTC: `2026-11-21`.
+/// Current date in UTC: `2026-11-21`.
 pub(super) fn today() -> String {
     let now = String::from(js_sys::Date::new_0().to_iso_string());
     now.split('T').next().unwrap_or_default().to_owned()

@@ -1,4 +1,4 @@
-//! Downloading a file that only a signed-in person gets.
+//! Downloads of files that need a sign-in.
 
 use leptos::ev;
 use leptos::prelude::*;
@@ -9,10 +9,10 @@ use sortie_api::RecordingStatus;
 use super::api;
 use super::app_context::AppContext;
 
-/// Handles a click on a link to [`api::download_url`] or, for a failed recording, to [`api::raw_url`].
+/// Click handler of links to [`api::download_url`] and, for failed recordings, to [`api::raw_url`].
 ///
-/// A link alone would save the server's refusal as a file when the sign-in has expired meanwhile. So the server is
-/// asked for the recording first, which renews the sign-in, and then the browser downloads.
+/// A plain link would save the error response as a file after the sign-in has expired. The handler fetches the
+/// recording first, which renews the sign-in.
 pub(super) fn start(
     event: &ev::MouseEvent,
     app: AppContext,
@@ -31,14 +31,14 @@ pub(super) fn start(
                 save(&path, &recording.filename);
             }
             Err(error) => {
-                // The page may have been left meanwhile; then there is nobody to tell.
+                // The page may have been closed.
                 let _ = problem.try_set(Some(app.explain(&error)));
             }
         }
     });
 }
 
-/// Downloads what is at `address`, after the sign-in has been renewed if need be.
+/// Renews the sign-in if needed and downloads a file.
 pub(super) fn start_file(
     app: AppContext,
     address: String,
@@ -56,7 +56,7 @@ pub(super) fn start_file(
     });
 }
 
-/// Lets the browser download, without leaving the page and without asking whether to leave it.
+/// Clicks a temporary link: downloads without leaving the page and without a `beforeunload` question.
 fn save(address: &str, filename: &str) {
     let Ok(element) = document().create_element("a") else {
         return;
@@ -69,12 +69,12 @@ fn save(address: &str, filename: &str) {
     link.click();
 }
 
-/// Saves bytes that are only here.
+/// Saves bytes of this page as a file.
 pub(super) fn save_blob(bytes: &web_sys::Blob, filename: &str) {
     let Ok(address) = web_sys::Url::create_object_url_with_blob(bytes) else {
         return;
     };
     save(&address, filename);
-    // The download holds on to the bytes by itself once it has begun.
+    // The download keeps the bytes after it has started.
     let _ = web_sys::Url::revoke_object_url(&address);
 }

@@ -1,4 +1,4 @@
-//! What the server tells by itself (`GET /api/events`).
+//! Server-sent events (`GET /api/events`).
 
 use gloo_timers::callback::Interval;
 use leptos::prelude::*;
@@ -12,10 +12,10 @@ use super::address::url;
 use super::app_context::AppContext;
 use super::poll::visibility;
 
-/// How often a stream that was refused is tried again. One that broke off the browser opens again by itself.
+/// Retry interval of a refused stream. The browser itself reconnects streams that broke off.
 const AGAIN_MS: u32 = 30_000;
 
-/// The events that pages follow.
+/// Event types that pages use.
 const NAMES: [&str; 5] = [
     "hello",
     "settings",
@@ -24,10 +24,10 @@ const NAMES: [&str; 5] = [
     "appliance",
 ];
 
-/// Calls `take` with each event of the stream at `address`, and answers whether the stream is open; while it is not,
-/// polling has to do.
+/// Subscribes to the stream at a path and passes its events to `on_event`. Returns whether the stream is open;
+/// otherwise the caller polls.
 ///
-/// Only a page that somebody sees holds a stream: a browser has six connections for all tabs together.
+/// Only visible pages hold a stream: browsers allow six connections per host for all tabs.
 pub(super) fn subscribe(
     address: &'static str,
     take: impl Fn(Event) + Copy + 'static,
@@ -53,7 +53,7 @@ pub(super) fn subscribe(
             .unwrap_or(false);
         if is_refused {
             spawn_local(async move {
-                // Renews the sign-in, if that was the reason.
+                // Renews an expired sign-in.
                 if app.api().me().await.is_ok() {
                     open();
                 }
@@ -68,7 +68,7 @@ pub(super) fn subscribe(
     is_open
 }
 
-/// An open stream; dropping it closes it.
+/// Open stream; closed on drop.
 struct Stream {
     source: EventSource,
     _on_event: Closure<dyn Fn(MessageEvent)>,
@@ -90,7 +90,7 @@ impl Stream {
             }
         });
         for name in NAMES {
-            // Fails for no name.
+            // Cannot fail for these names.
             let _ =
                 source.add_event_listener_with_callback(name, on_event.as_ref().unchecked_ref());
         }
@@ -106,7 +106,7 @@ impl Stream {
         })
     }
 
-    /// The browser has given it up.
+    /// Whether the browser will not reconnect.
     fn is_refused(&self) -> bool {
         self.source.ready_state() == EventSource::CLOSED
     }

@@ -1,14 +1,12 @@
-//! State of the list of recordings that was shown last: the way back from a player restores it.
+//! Snapshot of the last list of recordings, which Back from the player restores.
 
 use leptos::prelude::*;
 use sortie_api::Recording;
 
 use crate::list_page::Page;
 
-/// The list as it was.
 #[derive(Clone)]
 struct Kept {
-    /// Path and query.
     address: String,
     page: Page<Recording>,
     scroll_y: f64,
@@ -18,12 +16,11 @@ struct Kept {
 #[derive(Clone, Copy)]
 pub(super) struct LastList {
     kept: StoredValue<Option<Kept>>,
-    /// The recording that was opened from it.
+    /// ID of the recording that was opened from the list.
     opened: StoredValue<Option<String>>,
 }
 
 impl LastList {
-    /// Provides the context.
     pub(super) fn provide() {
         provide_context(Self {
             kept: StoredValue::new(None),
@@ -31,12 +28,11 @@ impl LastList {
         });
     }
 
-    /// The context.
     pub(super) fn expect() -> Self {
         expect_context()
     }
 
-    /// Keeps what the list at `address` shows.
+    /// Saves the rows of the list at `address`.
     pub(super) fn keep(self, address: String, page: Page<Recording>) {
         self.kept.update_value(|kept| {
             let scroll_y = kept
@@ -51,7 +47,6 @@ impl LastList {
         });
     }
 
-    /// Keeps how far the list is scrolled.
     pub(super) fn keep_scroll(self, scroll_y: f64) {
         self.kept.update_value(|kept| {
             if let Some(kept) = kept {
@@ -60,12 +55,12 @@ impl LastList {
         });
     }
 
-    /// Marks the recording that is opened.
+    /// Saves the ID of the opened recording.
     pub(super) fn open(self, id: &str) {
         self.opened.set_value(Some(id.to_owned()));
     }
 
-    /// Takes a deleted recording out.
+    /// Removes a deleted recording.
     pub(super) fn forget_row(self, id: &str) {
         self.kept.update_value(|kept| {
             if let Some(kept) = kept {
@@ -74,19 +69,18 @@ impl LastList {
         });
     }
 
-    /// Lets the next list begin at its top.
     pub(super) fn clear(self) {
         self.kept.set_value(None);
         self.opened.set_value(None);
     }
 
-    /// Path and query of the list that was shown last.
+    /// Path and query of the last list.
     pub(super) fn address(self) -> Option<String> {
         self.kept
             .with_value(|kept| kept.as_ref().map(|kept| kept.address.clone()))
     }
 
-    /// Rows, scroll position and opened recording for the list at `address`, if a recording was opened from it.
+    /// Rows, scroll position and opened recording of the list at `address`, if a recording was opened from it.
     pub(super) fn restore(self, address: &str) -> Option<(Page<Recording>, f64, String)> {
         let opened = self.opened.try_update_value(Option::take).flatten()?;
         self.kept.with_value(|kept| {

@@ -1,5 +1,4 @@
-//! Where somebody is in a list: its filters and its page are in the address, so that Back, a reload and a link lead
-//! there again.
+//! Filters and page of a list, kept in the page's address so that Back, reload and links restore them.
 
 use std::rc::Rc;
 
@@ -13,10 +12,10 @@ use crate::web::address::{use_go, use_path};
 
 type Navigate = Rc<dyn Fn(&str, NavigateOptions)>;
 
-/// The page of the list that is shown.
+/// Query parameter of the page.
 const CURSOR: &str = "cursor";
 
-/// The place in the list of the page being built.
+/// Query of the list on the current page. Getters are tracked.
 #[derive(Clone, Copy)]
 pub(super) struct ListQuery {
     path: StoredValue<String>,
@@ -37,38 +36,37 @@ impl ListQuery {
         }
     }
 
-    /// Path and query; tracked.
     pub(super) fn here_with_query(self) -> String {
         self.address(&self.query.get())
     }
 
-    /// Whether the list is still shown, and no other page is about to be.
+    /// Whether the current path is still that of the list.
     pub(super) fn is_here(self) -> bool {
         let path = self.path.get_value();
         self.pathname.with_untracked(|pathname| *pathname == path)
     }
 
-    /// The value of a filter, empty where it does not restrict; tracked, as everything here that only looks.
+    /// Value of a filter; empty if it is not set.
     pub(super) fn get(self, name: &str) -> String {
         self.query.with(|query| query.get(name)).unwrap_or_default()
     }
 
-    /// Where the page begins; empty for the first one.
+    /// Cursor of the page; empty for the first one.
     pub(super) fn cursor(self) -> String {
         self.get(CURSOR)
     }
 
-    /// Whether one of these filters restricts.
+    /// Whether any of these filters is set.
     pub(super) fn is_filtered(self, names: &[&str]) -> bool {
         names.iter().any(|name| !self.get(name).is_empty())
     }
 
-    /// Whether anything restricts, or begins later.
+    /// Whether any filter or a later page is set.
     pub(super) fn is_restricted(self) -> bool {
         self.query.with(|query| query.into_iter().next().is_some())
     }
 
-    /// Changes a filter, and begins at the first page.
+    /// Sets a filter and returns to the first page.
     pub(super) fn set(self, name: &'static str, value: &str) {
         let value = value.trim();
         let mut query = self.query.get_untracked();
@@ -83,23 +81,22 @@ impl ListQuery {
         self.go(&query);
     }
 
-    /// Takes all filters off.
     pub(super) fn clear(self) {
         self.go(&ParamsMap::new());
     }
 
-    /// The address of the first page with these filters.
+    /// Address of the first page with the current filters.
     pub(super) fn first(self) -> String {
         let mut query = self.query.get();
         query.remove(CURSOR);
         self.address(&query)
     }
 
-    /// The address of the page that the API's address `next` names.
+    /// Address of the page after the API path `next`.
     pub(super) fn after(self, next: &str) -> String {
         let mut query = self.query.get();
         query.remove(CURSOR);
-        // Our cursors are of characters that need no escaping.
+        // Cursors consist of characters that need no escaping.
         if let Some(cursor) = query::parameter(next, CURSOR) {
             query.insert(CURSOR, cursor.to_owned());
         }

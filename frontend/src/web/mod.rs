@@ -1,4 +1,4 @@
-//! What only exists in a browser: the application, its pages and the calls to the server.
+//! Everything that needs a browser: the application, its pages and the API client.
 
 mod address;
 mod api;
@@ -16,7 +16,7 @@ mod recorder_store;
 mod server_data;
 mod submission;
 
-/// Shows the application in the document's body; called once, when the page has loaded.
+/// Renders the application into the document's body.
 pub fn start() {
     console_error_panic_hook::set_once();
     if address::enter() {

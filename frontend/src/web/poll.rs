@@ -1,4 +1,4 @@
-//! Doing something again and again while somebody watches.
+//! Polling while the page is visible.
 
 use gloo_timers::callback::Interval;
 use leptos::ev;
@@ -6,15 +6,15 @@ use leptos::prelude::*;
 
 use super::dom;
 
-/// Calls `tick` every `period_ms` while `active` is true and the page is visible, and at once when the page
-/// becomes visible again. Ends with the component that asked for it.
+/// Calls `tick` every `period_ms` while `active` returns `true` and the page is visible, and immediately when the page
+/// becomes visible again. Stops with the component.
 pub(super) fn poll_while(
     active: impl Fn() -> bool + Send + Sync + 'static,
     period_ms: u32,
     tick: impl Fn() + Copy + 'static,
 ) {
     let visible = visibility();
-    // A memo, so that the timer goes on undisturbed while `active` stays what it is.
+    // A memo keeps the timer running while the result does not change.
     let running = Memo::new(move |_| active() && visible.get());
     let timer = StoredValue::new_local(None::<Interval>);
     Effect::new(move |was_running: Option<bool>| {
@@ -27,7 +27,7 @@ pub(super) fn poll_while(
     });
 }
 
-/// Whether somebody can see the page, for as long as the component lives that asks.
+/// Whether the page is visible; tracked until the component is disposed.
 pub(super) fn visibility() -> ReadSignal<bool> {
     let (visible, set_visible) = signal(dom::is_visible());
     let listener = window_event_listener(ev::visibilitychange, move |_| {

@@ -1,4 +1,4 @@
-//! The one recording that this tab may be making, above all pages: it goes on while its person looks at others.
+//! The recorder of this tab. It outlives the pages, so that a recording continues during navigation.
 
 use gloo_timers::future::TimeoutFuture;
 use leptos::ev;
@@ -19,82 +19,76 @@ use super::dom;
 use crate::capacity::{self, Level, RateMeter};
 use crate::recorder_texts;
 
-/// How often a recording that lost its sign-in looks whether somebody has signed in again.
+/// Polling interval while a recording waits for the sign-in page.
 const SIGN_IN_CHECK_MS: u32 = 500;
-/// Where this tab remembers its session, so that a Stop by hand sticks through a reload.
+/// Key of the tab's session: after a reload, a recording that the user stopped must not start again.
 const SESSION_KEPT: &str = "sortie-session";
-/// Where this tab remembers why its last recording ended: the recording's ID, a line feed, the sentence.
+/// Key of the reason for the end of the last recording: recording ID, line feed, message.
 const END_KEPT: &str = "sortie-end";
 
-/// Code of the warning that a further part of the recording begins.
+/// Code of the warning that another part of the recording begins.
 const CONTINUED: &str = "continued";
 
-/// Where the pictures come from.
+/// Source of the video track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum VideoSource {
-    /// A screen, window or tab.
     Screen,
-    /// A camera.
     Camera,
 }
 
-/// What came of the last recording when it did not end well.
+/// Failure of the last recording.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RecordingFailure {
-    /// What happened and what to do.
+    /// Message with advice.
     pub(super) sentence: String,
-    /// Whether a part of the recording is still here and can be saved by hand.
+    /// Whether unsent bytes are still on this device and can be saved as a file.
     pub(super) has_rest: bool,
 }
 
-/// The context of the Record page and of everything that shows that a recording is running.
+/// Context of the Record page and of the header's recording indicator.
 #[derive(Clone, Copy)]
 pub(super) struct RecorderStore {
     app: AppContext,
-    /// Whether this browser can capture screens at all.
+    /// Whether this browser supports screen capture.
     pub(super) has_screen: bool,
-    /// The person's choice of picture.
     pub(super) picture: RwSignal<VideoSource>,
-    /// Whether to offer the sound of the tab or system.
+    /// Whether to record the audio of the tab or system.
     pub(super) with_sound: RwSignal<bool>,
-    /// Whether to record the microphone.
     pub(super) with_microphone: RwSignal<bool>,
-    /// The browser's picker is open.
+    /// Whether the browser's picker is open.
     pub(super) is_opening: RwSignal<bool>,
-    /// What is seen now, before and during a recording.
+    /// Preview stream, before and during a recording.
     pub(super) stream: RwSignal<Option<MediaStream>, LocalStorage>,
-    /// Where the recorder is in its life; `Idle` without one.
+    /// State of the recorder; `Idle` without one.
     pub(super) state: RwSignal<State>,
-    /// How far it is.
     pub(super) progress: RwSignal<Progress>,
-    /// What went wrong last.
     pub(super) trouble: RwSignal<Option<RecordingFailure>>,
-    /// What is not as it should be while recording goes on.
+    /// Problem that does not end the recording.
     pub(super) warning: RwSignal<Option<String>>,
-    /// Why recording ended, where that needs saying.
+    /// Reason for the end of the recording, unless the user stopped it.
     pub(super) stopped: RwSignal<Option<&'static str>>,
-    /// The last recording that arrived whole.
+    /// Result of the last recording that was uploaded completely.
     pub(super) done: RwSignal<Option<Done>>,
-    /// Estimated milliseconds until the size limit; `None` while unknown.
+    /// Estimated time until the size limit; `None` while unknown.
     pub(super) left_ms: RwSignal<Option<u64>>,
     meter: StoredValue<RateMeter>,
-    /// Bytes of the parts before the present one: the size limit holds for each part.
+    /// Bytes of finished parts: the size limit applies to each part.
     earlier_bytes: RwSignal<u64>,
     preview: StoredValue<Option<OpenSource>, LocalStorage>,
     recorder: StoredValue<Option<(Recorder, EventListener)>, LocalStorage>,
     watched: StoredValue<Option<Watched>, LocalStorage>,
 }
 
-/// The session that this page records into.
+/// Session of this page.
 struct Watched {
     session: String,
     user_id: String,
-    /// Says when it is to be recorded by itself.
+    /// Starts and stops the recording on orders of the server.
     _watcher: SessionWatcher,
 }
 
 impl RecorderStore {
-    /// Provides the context; needs the [`AppContext`].
+    /// Provides the context; needs [`AppContext`].
     pub(super) fn provide() {
         let has_screen = screen_capture_supported();
         let recorder = Self {
@@ -131,19 +125,18 @@ impl RecorderStore {
             });
             if has_unsent {
                 event.prevent_default();
-                // What older browsers want instead.
+                // Older browsers require a return value.
                 event.set_return_value("A recording is not completely on the server yet.");
             }
         });
         on_cleanup(move || leaving.remove());
     }
 
-    /// The context.
     pub(super) fn expect() -> Self {
         expect_context()
     }
 
-    /// Whether a recording runs or is still being sent; tracked.
+    /// Whether a recording is running or being uploaded; tracked.
     pub(super) fn has_unsent(self) -> bool {
         !matches!(self.state.get(), State::Idle | State::Done | State::Failed)
     }
@@ -155,22 +148,22 @@ impl RecorderStore {
         )
     }
 
-    /// Whether pictures are being taken right now; tracked.
+    /// Whether the recorder captures frames now; tracked.
     pub(super) fn is_live(self) -> bool {
         self.state.get() == State::Recording
     }
 
-    /// How long the recording is, in milliseconds; tracked.
+    /// Tracked.
     pub(super) fn recorded_ms(self) -> u64 {
         self.progress.with(|progress| progress.recorded_ms)
     }
 
-    /// Opens the chosen source to be looked at before recording. Called from a click, as browsers demand.
+    /// Opens the selected source for a preview. Browsers require a click.
     pub(super) fn open_preview(self) {
         self.open(|_| {});
     }
 
-    /// Starts recording, and first opens the chosen source unless that has been done.
+    /// Starts recording; opens the selected source first if there is no preview.
     pub(super) fn start(self) {
         let preview = self.preview.try_update_value(Option::take).flatten();
         match preview {
@@ -183,7 +176,7 @@ impl RecorderStore {
         }
     }
 
-    /// Lets go of a source that is only being looked at; switches the camera's light off.
+    /// Closes the preview, which turns the camera's light off.
     pub(super) fn close_preview(self) {
         if self
             .preview
@@ -195,7 +188,7 @@ impl RecorderStore {
         }
     }
 
-    /// Makes recorded time stand still, or go on.
+    /// Pauses or resumes; paused time does not count.
     pub(super) fn pause_or_resume(self) {
         self.tell(|recorder| match recorder.state() {
             State::Paused => recorder.resume(),
@@ -203,18 +196,18 @@ impl RecorderStore {
         });
     }
 
-    /// Ends the recording; the rest is sent.
+    /// Stops the recording; the remaining bytes are uploaded.
     pub(super) fn stop(self) {
         self.tell(|recorder| recorder.stop(StopReason::User));
     }
 
-    /// The part of a failed recording that never reached the server.
+    /// Unsent bytes of a failed recording.
     pub(super) fn rest(self) -> Option<Blob> {
         self.recorder
             .with_value(|recorder| recorder.as_ref()?.0.unsent())
     }
 
-    /// Forgets how the last recording ended.
+    /// Resets the result of the last recording.
     pub(super) fn clear(self) {
         self.recorder.set_value(None);
         self.stream.set(None);
@@ -229,14 +222,14 @@ impl RecorderStore {
         self.earlier_bytes.set(0);
     }
 
-    /// Why the recording with this ID ended, if it was made in this tab and not ended by hand.
+    /// Reason for the end of a recording of this tab, unless the user stopped it.
     pub(super) fn end_reason(id: &str) -> Option<String> {
         let kept = dom::kept(END_KEPT)?;
         let (of, sentence) = kept.split_once('\n')?;
         (of == id).then(|| sentence.to_owned())
     }
 
-    /// How close the recording is to the size limit, and the limit in bytes; tracked.
+    /// Level relative to the size limit, and the limit in bytes; tracked.
     pub(super) fn level(self) -> (Level, u64) {
         let max_bytes = self.app.max_size_bytes().unwrap_or(u64::MAX);
         let size_bytes = self.progress.with(|progress| progress.size_bytes);
@@ -256,13 +249,13 @@ impl RecorderStore {
         }
     }
 
-    /// How its requests show who asks.
+    /// Authorization by cookies that are renewed on demand.
     pub(super) fn authorization(self) -> Authorization {
         Authorization::cookies_renewed_by(move || self.renew())
     }
 
     fn tell(self, order: impl FnOnce(&Recorder) -> Result<(), RecorderError>) {
-        // An order that does not fit the state any more is no mishap: a click crossed an event on its way.
+        // A click may cross a state change; the recorder then rejects the order.
         let _ = self
             .recorder
             .with_value(|recorder| recorder.as_ref().map(|(recorder, _)| order(recorder)));
@@ -301,8 +294,8 @@ impl RecorderStore {
         self.stream.set(Some(source.stream()));
         self.warning
             .set(source.warnings().first().map(ToString::to_string));
-        // While it is recorded, the recorder itself sees that the picture has ended.
-        // Let go of in a task of its own: the news comes from within what goes.
+        // During a recording, the recorder handles the end of the track. The preview is closed in a task of its own,
+        // because this callback belongs to the source that is dropped.
         source.on_ended(move |_| spawn_local(async move { self.close_preview() }));
         self.preview.set_value(Some(source));
     }
@@ -332,13 +325,13 @@ impl RecorderStore {
         }
     }
 
-    /// From the first picture on, this page has a session of its own that may be recorded by itself: browsers let
-    /// nobody open a screen or a camera without a click, so there is nothing to record before.
+    /// Creates the session of this page once it has a preview, so that auto-record can start it: browsers open no
+    /// screen or camera without a click.
     async fn watch(self) {
         let SignInState::SignedIn(user) = self.app.sign_in_untracked() else {
             return;
         };
-        // Somebody else may have signed in since.
+        // Another user may have signed in.
         let is_theirs = |watched: &Watched| watched.user_id == user.id;
         if self
             .watched
@@ -351,7 +344,7 @@ impl RecorderStore {
             Some(session) => session,
             None => match create_session(&url(""), authorization.clone()).await {
                 Ok(session) => session,
-                // Without one, what is recorded makes its own, as ever.
+                // Without a session here, the recorder creates one.
                 Err(_) => {
                     self.watched.set_value(None);
                     return;
@@ -369,7 +362,7 @@ impl RecorderStore {
         }));
     }
 
-    /// The session that this tab had before it was reloaded, if it still runs and is this person's.
+    /// Session of this tab before a reload, if it is still running and belongs to this user.
     async fn session_from_before(self, user_id: &str) -> Option<String> {
         let id = dom::kept(SESSION_KEPT)?;
         let session = self.app.api().session(&id).await.ok()?;
@@ -388,7 +381,7 @@ impl RecorderStore {
             SessionOrder::End => {
                 self.tell(|recorder| recorder.stop(StopReason::SessionEnded));
                 dom::keep(SESSION_KEPT, None);
-                // In a task of its own: the news comes from within what goes.
+                // In a task of its own: this callback belongs to the watcher that is dropped.
                 spawn_local(async move { self.watched.set_value(None) });
             }
         }
@@ -413,7 +406,7 @@ impl RecorderStore {
                 self.stream.set(None);
             }
             Event::Done(done) => {
-                // The player, which comes next, says why.
+                // The player shows the reason.
                 let reason = self.stopped.get_untracked();
                 if let (Some(id), Some(reason)) = (&done.recording_id, reason) {
                     dom::keep(END_KEPT, Some(&format!("{id}\n{reason}")));
@@ -433,10 +426,9 @@ impl RecorderStore {
         }));
     }
 
-    /// Renews the sign-in for the recorder, together with the pages' own calls.
+    /// Renews the sign-in for the recorder; shared with the API client's renewal.
     ///
-    /// Where that takes a password, the sign-in page comes up and the recording waits for it: what is not sent yet
-    /// is kept meanwhile.
+    /// If a password is needed, the sign-in page opens and the recording waits; unsent bytes stay on this device.
     async fn renew(self) -> Result<(), RenewalFailed> {
         match self.app.api().renew().await {
             Ok(()) => return Ok(()),

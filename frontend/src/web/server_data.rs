@@ -1,4 +1,4 @@
-//! What a page shows that comes from the server.
+//! Data of the server that a page shows: loading, polling and optimistic edits.
 
 use std::rc::Rc;
 
@@ -13,28 +13,27 @@ use crate::list_page::Page;
 
 type Fetch<T> = Rc<dyn Fn(Api) -> LocalBoxFuture<'static, Result<T, ApiError>>>;
 
-/// What is being asked.
+/// State of the request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asking {
     Nothing,
     Something,
-    /// Something that may have been answered before what has happened since: it has to be asked once more.
+    /// In flight, but the data has changed since; it must be requested again.
     Overtaken,
 }
 
-/// Something that is asked for, now and again: what is known of it, and what went wrong.
+/// Value of a request that is repeated, with its error.
 pub(super) struct ServerData<T: 'static> {
     app: AppContext,
     fetch: StoredValue<Fetch<T>, LocalStorage>,
     value: RwSignal<Option<T>>,
     problem: RwSignal<Option<String>>,
-    /// A request that the person asked for is under way.
+    /// Whether a request that the user started is in flight.
     is_busy: RwSignal<bool>,
-    /// What request is under way.
     asking: StoredValue<Asking>,
-    /// Counts the questions: only the answer to the last one is believed.
+    /// Number of requests. Only the response to the last one is used.
     questions: StoredValue<u32>,
-    /// Counts the changes made here. What was asked before the last one would bring a deleted row back.
+    /// Number of local edits. A response that is older than the last edit would restore deleted rows.
     edits: StoredValue<u32>,
 }
 
@@ -47,7 +46,7 @@ impl<T: 'static> Clone for ServerData<T> {
 impl<T: 'static> Copy for ServerData<T> {}
 
 impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<T> {
-    /// Something that `fetch` gets; nothing is asked for yet.
+    /// Creates the value without loading it.
     pub(super) fn new<F>(fetch: impl Fn(Api) -> F + 'static) -> Self
     where
         F: Future<Output = Result<T, ApiError>> + 'static,
@@ -64,21 +63,20 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<T> {
         }
     }
 
-    /// Asks because the person wants to know.
+    /// Loads on behalf of the user, with a progress indicator.
     pub(super) fn load(self) {
         self.is_busy.set(true);
         self.ask();
     }
 
-    /// Asks by itself; silent, and while another question is under way only after it.
+    /// Loads in the background; during a request, schedules another one.
     pub(super) fn poll(self) {
         if !self.overtake() {
             self.ask();
         }
     }
 
-    /// Something has happened. Whether a question is under way, which may have been answered before that; then it is
-    /// asked once more.
+    /// Marks the request in flight as outdated, so that it is repeated. Returns whether there is one.
     pub(super) fn overtake(self) -> bool {
         let is_asking = self.asking.try_get_value() != Some(Asking::Nothing);
         if is_asking {
@@ -95,7 +93,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<T> {
         let answer = self.fetch.with_value(|fetch| fetch(self.app.api()));
         spawn_local(async move {
             let answer = answer.await;
-            // The page may have been left meanwhile, or something else been asked for.
+            // The page may have been closed, or a newer request sent.
             if self.questions.try_get_value() != Some(question) {
                 return;
             }
@@ -121,7 +119,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<T> {
         if self.problem.with_untracked(Option::is_some) {
             self.problem.set(None);
         }
-        // What has not changed must not be drawn again.
+        // An equal value must not cause a render.
         if self
             .value
             .with_untracked(|old| old.as_ref() != Some(&value))
@@ -130,40 +128,39 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<T> {
         }
     }
 
-    /// Changes what is known as the server has been told to. `change` answers whether it did.
+    /// Applies a change that the server has confirmed. `change` returns whether it changed the value.
     pub(super) fn edit(self, change: impl FnOnce(&mut T) -> bool) {
         self.edits
             .try_update_value(|edits| *edits = edits.wrapping_add(1));
         self.amend(change);
     }
 
-    /// Changes what is known as the server has told by itself. `change` answers whether it did.
+    /// Applies a change from the event stream. `change` returns whether it changed the value.
     pub(super) fn amend(self, change: impl FnOnce(&mut T) -> bool) {
         self.value
             .try_maybe_update(|value| (value.as_mut().is_some_and(change), ()));
     }
 
-    /// Shows what was known before, until there is an answer.
+    /// Sets an earlier value until the server responds.
     pub(super) fn restore(self, value: T) {
         self.value.set(Some(value));
     }
 
-    /// What is known; tracked, as everything below.
+    /// Tracked, as all getters below.
     pub(super) fn get(self) -> Option<T> {
         self.value.get()
     }
 
-    /// What is known at this moment.
     pub(super) fn get_untracked(self) -> Option<T> {
         self.value.get_untracked()
     }
 
-    /// Looks at what is known.
     pub(super) fn with<O>(self, look: impl FnOnce(&T) -> O) -> Option<O> {
         self.value.with(|value| value.as_ref().map(look))
     }
 
-    /// How the question goes.
+    /// State for [`FetchStatus`](super::components::FetchStatus) and
+    /// [`RefreshButton`](super::components::RefreshButton).
     pub(super) fn asked(self) -> FetchState {
         FetchState {
             problem: self.problem,
@@ -173,24 +170,23 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<T> {
         }
     }
 
-    /// The sentence to show, if something went wrong.
+    /// Error message of the last request.
     pub(super) fn problem(self) -> RwSignal<Option<String>> {
         self.problem
     }
 
-    /// Nothing to show yet, and nothing went wrong.
+    /// Whether there is neither a value nor an error.
     pub(super) fn is_waiting(self) -> bool {
         self.value.with(Option::is_none) && self.problem.with(Option::is_none)
     }
 
-    /// A request that the person asked for is under way.
     pub(super) fn is_busy(self) -> bool {
         self.is_busy.get()
     }
 }
 
 impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<Page<T>> {
-    /// The page of a list at `address`; asked for at once, and again when the address changes.
+    /// The list at a path; loads immediately and whenever the path changes.
     pub(super) fn list(address: Memo<String>) -> Self
     where
         T: DeserializeOwned,
@@ -198,7 +194,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<Page<T>> {
         Self::list_when(address, Signal::stored(true))
     }
 
-    /// The same, but nothing is asked for before `is_due`.
+    /// Same as [`list`](Self::list), but waits for `is_due` before it loads.
     pub(super) fn list_when(address: Memo<String>, is_due: Signal<bool>) -> Self
     where
         T: DeserializeOwned,
@@ -216,31 +212,30 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<Page<T>> {
         list
     }
 
-    /// The rows; none while nothing is known.
+    /// Rows; none while loading.
     pub(super) fn rows(self) -> Vec<T> {
         self.with(|page| page.rows.clone()).unwrap_or_default()
     }
 
-    /// How many rows there are, once that is known.
+    /// Number of rows; `None` while loading.
     pub(super) fn count(self) -> Signal<Option<usize>> {
         Signal::derive(move || self.with(|page| page.rows.len()))
     }
 
-    /// The API's address of the next page, if there is one.
+    /// API path of the next page.
     pub(super) fn next(self) -> Signal<Option<String>> {
         Signal::derive(move || self.with(|page| page.next.clone()).flatten())
     }
 }
 
-/// How a question goes, whatever it is about: what parts of a page need to know that show only this.
+/// State of a request, independent of the type of its value.
 #[derive(Clone, Copy)]
 pub(super) struct FetchState {
-    /// The sentence to show, if something went wrong.
+    /// Error message of the last request.
     pub(super) problem: RwSignal<Option<String>>,
-    /// Nothing to show yet, and nothing went wrong.
+    /// Whether there is neither a value nor an error.
     pub(super) is_waiting: Signal<bool>,
-    /// A request that the person asked for is under way.
+    /// Whether a request that the user started is in flight.
     pub(super) is_busy: RwSignal<bool>,
-    /// Asks again.
     pub(super) again: Callback<()>,
 }

@@ -1,4 +1,4 @@
-//! What a person has asked for and the server is to do.
+//! A request that changes something, started by the user.
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -6,7 +6,6 @@ use leptos::task::spawn_local;
 use super::api::{Api, ApiError};
 use super::app_context::AppContext;
 
-/// Whether it is under way, and why it failed.
 #[derive(Clone, Copy)]
 pub(in crate::web) struct Submission {
     app: AppContext,
@@ -23,7 +22,7 @@ impl Submission {
         }
     }
 
-    /// Sends it, unless it is under way already. `done` is told of the answer, if the page is still there.
+    /// Sends a request unless one is in flight. `done` receives the response if the page still exists.
     pub(in crate::web) fn send<T, F>(
         self,
         request: impl FnOnce(Api) -> F + 'static,
@@ -39,7 +38,7 @@ impl Submission {
         self.problem.set(None);
         spawn_local(async move {
             let outcome = request(self.app.api()).await;
-            // The page may have been left meanwhile.
+            // The page may have been closed.
             if self.is_busy.try_set(false).is_some() {
                 return;
             }

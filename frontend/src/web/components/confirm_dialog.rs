@@ -15,35 +15,34 @@ use crate::web::api::{Api, ApiError, deletion_path};
 use crate::web::dom;
 use crate::web::submission::Submission;
 
-/// The button that closes the dialog; it takes the focus while the work runs.
+/// Button that closes the dialog; it has the focus while the action runs.
 const CANCEL: &str = "confirm-cancel";
 
-/// Something that is done only after the person has said yes.
+/// Action that needs a confirmation.
 #[derive(Clone)]
 pub(in crate::web) struct Confirmation {
-    /// `Delete this recording?`
+    /// Question: `Delete this recording?`
     pub(in crate::web) heading: String,
-    /// What it is done to; stands before `consequence`.
+    /// Object of the action, in bold before `consequence`.
     pub(in crate::web) subject: String,
-    /// What happens then, in a sentence.
+    /// Rest of the sentence after `subject`.
     pub(in crate::web) consequence: String,
-    /// What the button says.
+    /// Label of the button.
     pub(in crate::web) action: &'static str,
-    /// Does it.
     pub(in crate::web) work: Work,
-    /// Told when it is done and the dialog is closed.
+    /// Called after the action succeeded and the dialog was closed.
     pub(in crate::web) done: Arc<dyn Fn() + Send + Sync>,
 }
 
-/// What is done after a yes. Not a [`Callback`]: that ends with the row or the button that asked, and those are gone
-/// when it is done.
+/// Action of the dialog. Not a [`Callback`]: that is disposed with the row or button that created it, which may happen
+/// before the action ends.
 pub(in crate::web) type Work =
     Arc<dyn Fn(Api, Run) -> LocalBoxFuture<'static, Result<(), ApiError>> + Send + Sync>;
 
-/// Progress of the work behind a dialog, and its cancellation.
+/// Progress and cancellation of a running action.
 #[derive(Clone)]
 pub(in crate::web) struct Run {
-    /// Objects done, and all of them.
+    /// Processed and total objects.
     progress: RwSignal<Option<(usize, usize)>>,
     is_cancelled: Rc<Cell<bool>>,
     controller: Option<AbortController>,
@@ -58,13 +57,12 @@ impl Run {
         }
     }
 
-    /// Shows how far the work is.
     fn report(&self, done: usize, total: usize) {
-        // The page may have been left meanwhile.
+        // The page may have been closed.
         let _ = self.progress.try_set(Some((done, total)));
     }
 
-    /// Aborts requests that are sent with it.
+    /// Aborts requests of the action.
     fn abort_signal(&self) -> Option<AbortSignal> {
         self.controller.as_ref().map(AbortController::signal)
     }
@@ -82,8 +80,8 @@ impl Run {
 }
 
 impl Confirmation {
-    /// Whether to delete these recordings; `on_deleted` is told of each that is gone, `done` at the end of how many
-    /// are.
+    /// Confirms the deletion of these recordings. `on_deleted` is called for each deleted recording, `done` with their
+    /// number.
     pub(in crate::web) fn delete(
         recordings: &[Recording],
         on_deleted: impl Fn(String) + Send + Sync + Copy + 'static,
@@ -128,7 +126,7 @@ impl Confirmation {
     }
 }
 
-/// Deletes several recordings in one request that reports each. Ends well when it is cancelled.
+/// Deletes several recordings in one request. A cancellation is no error.
 async fn delete_many(
     api: &Api,
     ids: &[String],
@@ -172,7 +170,7 @@ fn is_not_found(problem: &sortie_api::Problem) -> bool {
     ApiError::Problem(problem.clone()).is_not_found()
 }
 
-/// Removes what is at this path.
+/// Deletes the object at a path.
 pub(in crate::web) fn removing(path: String) -> Work {
     Arc::new(move |api, _| {
         let path = path.clone();
@@ -180,13 +178,13 @@ pub(in crate::web) fn removing(path: String) -> Work {
     })
 }
 
-/// Asks, and does it.
+/// Modal dialog that confirms and runs an action.
 ///
-/// A native modal dialog: the browser keeps the focus inside, closes it on Escape and gives the focus back. Closing it
-/// cancels the work that runs.
+/// The native `<dialog>` traps the focus, closes on Escape and restores the focus. Closing it cancels the running
+/// action.
 #[component]
 pub(in crate::web) fn ConfirmDialog(
-    /// What to ask; `None` keeps the dialog closed.
+    /// Action to confirm; `None` closes the dialog.
     asked: RwSignal<Option<Confirmation>>,
 ) -> impl IntoView {
     let sending = Submission::new();
@@ -200,7 +198,7 @@ pub(in crate::web) fn ConfirmDialog(
             sending.problem.set(None);
             progress.set(None);
             if !dialog.open() {
-                // Fails only for a dialog that is not in the document, where nobody could see it anyway.
+                // Fails only for a dialog outside of the document.
                 let _ = dialog.show_modal();
             }
         } else {
@@ -214,12 +212,12 @@ pub(in crate::web) fn ConfirmDialog(
         };
         let now = Run::new(progress);
         run.set_value(Some(now.clone()));
-        // The button that has the focus is disabled next.
+        // The focused button is disabled next.
         dom::focus(CANCEL);
         sending.send(
             move |api| (question.work)(api, now),
             move |()| {
-                // Closed first: that gives the focus back, and whoever is told may move it on.
+                // Closing restores the focus; `done` may move it afterwards.
                 if let Some(dialog) = dialog.get_untracked() {
                     dialog.close();
                 }

@@ -2,12 +2,11 @@ use leptos::prelude::*;
 
 use crate::web::list_query::ListQuery;
 
-/// The line of filters above a list; each is in the address as soon as it is set.
+/// Filter bar above a list. Each filter changes the address of the page.
 #[component]
 pub(in crate::web) fn Filters(
-    /// Where in the list this is.
     query: ListQuery,
-    /// Whether one of them restricts.
+    /// Whether any filter is set.
     is_filtered: Signal<bool>,
     children: Children,
 ) -> impl IntoView {
@@ -23,22 +22,18 @@ pub(in crate::web) fn Filters(
     }
 }
 
-/// Text to look for. In force on Enter and on leaving the field.
+/// Text filter, applied on Enter and on blur.
 #[component]
 pub(in crate::web) fn SearchField(
-    /// Where in the list this is.
     query: ListQuery,
-    /// The filter.
+    /// Name of the query parameter.
     name: &'static str,
-    /// What it is called.
     label: &'static str,
-    /// What can be looked for.
-    #[prop(default = "")]
-    hint: &'static str,
-    /// The id of the list of what is offered.
+    #[prop(default = "")] hint: &'static str,
+    /// ID of a `<datalist>` with suggestions.
     #[prop(optional)]
     list: Option<&'static str>,
-    /// What is typed, before it is in force.
+    /// Receives the text while the user types.
     #[prop(optional)]
     typed: Option<RwSignal<String>>,
 ) -> impl IntoView {
@@ -67,27 +62,23 @@ pub(in crate::web) fn SearchField(
     }
 }
 
-/// One of several values, or all of them.
+/// Filter by one of several values.
 #[component]
 pub(in crate::web) fn Choice(
-    /// Where in the list this is.
     query: ListQuery,
-    /// The filter.
+    /// Name of the query parameter.
     name: &'static str,
-    /// What it is called.
     label: &'static str,
-    /// What stands for no restriction, unless that is among the choices.
+    /// Label of the option without restriction; `None` if `choices` contains one.
     #[prop(optional)]
     all: Option<&'static str>,
-    /// Values and their words.
-    #[prop(into)]
-    choices: Signal<Vec<(String, String)>>,
+    #[prop(into)] choices: Signal<Vec<(String, String)>>,
 ) -> impl IntoView {
     let id = format!("filter-{name}");
     let options = move || {
         let all = all.map(|words| (String::new(), words.to_owned()));
         let choices = choices.get();
-        // What the address restricts to is shown, also where it is none of the choices.
+        // A value of the address that is none of the choices is listed as well.
         let now = query.get(name);
         let is_known = now.is_empty() || choices.iter().any(|(value, _)| *value == now);
         let other = (!is_known).then(|| (now.clone(), now));
@@ -99,8 +90,8 @@ pub(in crate::web) fn Choice(
                     let value = value.clone();
                     move || query.get(name) == value
                 };
-                // Attributes, so that searching the page for a status finds recordings and not this. A label alone is
-                // no accessible name.
+                // Attributes instead of text, so that a text search in the page does not find options. Screen readers
+                // ignore `label` alone.
                 view! { <option value=value label=words.clone() aria-label=words prop:selected=is_selected></option> }
             })
             .collect_view()
@@ -115,14 +106,12 @@ pub(in crate::web) fn Choice(
     }
 }
 
-/// A day of the person's own time zone.
+/// Filter by a local date.
 #[component]
 pub(in crate::web) fn DayField(
-    /// Where in the list this is.
     query: ListQuery,
-    /// The filter.
+    /// Name of the query parameter.
     name: &'static str,
-    /// What it is called.
     label: &'static str,
 ) -> impl IntoView {
     let id = format!("filter-{name}");

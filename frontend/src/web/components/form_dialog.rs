@@ -3,16 +3,14 @@ use leptos::prelude::*;
 
 use crate::web::submission::Submission;
 
-/// A native modal dialog with a form in it: the browser keeps the focus inside, closes it on Escape and gives the
-/// focus back.
+/// Modal dialog with a form. The native `<dialog>` traps the focus, closes on Escape and restores the focus.
 #[component]
 pub(in crate::web) fn FormDialog(
-    /// Whether it is open.
     is_open: Signal<bool>,
-    /// Told when the person has closed it.
+    /// Called when the user closes the dialog.
     #[prop(into)]
     on_close: Callback<()>,
-    /// The id of the heading in it.
+    /// ID of its heading.
     named_by: &'static str,
     children: ChildrenFn,
 ) -> impl IntoView {
@@ -21,7 +19,7 @@ pub(in crate::web) fn FormDialog(
         let Some(dialog) = dialog.get() else { return };
         if is_open.get() {
             if !dialog.open() {
-                // Fails only for a dialog that is not in the document, where nobody could see it anyway.
+                // Fails only for a dialog outside of the document.
                 let _ = dialog.show_modal();
             }
         } else {
@@ -35,22 +33,20 @@ pub(in crate::web) fn FormDialog(
     }
 }
 
-/// A labelled text field of a form.
+/// Text field with a label.
 #[component]
 pub(in crate::web) fn TextField(
-    /// Its id, unique on the page.
+    /// ID, unique on the page.
     id: &'static str,
-    /// What it is called.
     label: &'static str,
-    /// What is in it.
     value: RwSignal<String>,
-    /// `text`, `email`, `password`, `number`.
+    /// Type of the `<input>`.
     #[prop(default = "text")]
     kind: &'static str,
-    /// What a browser may fill in.
+    /// Value of the `autocomplete` attribute.
     #[prop(default = "off")]
     autocomplete: &'static str,
-    /// What to know about it.
+    /// Description below the field.
     #[prop(default = "")]
     hint: &'static str,
 ) -> impl IntoView {
@@ -81,14 +77,12 @@ pub(in crate::web) fn TextField(
     }
 }
 
-/// A labelled check box of a form.
+/// Check box with a label.
 #[component]
 pub(in crate::web) fn CheckField(
-    /// Its id, unique on the page.
+    /// ID, unique on the page.
     id: &'static str,
-    /// What it is called.
     label: &'static str,
-    /// Whether it is set.
     value: RwSignal<bool>,
 ) -> impl IntoView {
     view! {
@@ -104,15 +98,13 @@ pub(in crate::web) fn CheckField(
     }
 }
 
-/// The end of a form in a sheet: why it could not be sent, and the two ways out.
+/// End of a form in a dialog: error message, Cancel and submit buttons.
 #[component]
 pub(in crate::web) fn FormActions(
-    /// What the form sends.
+    /// Request that the form sends.
     sending: Submission,
-    /// Told when the person does not want it.
-    #[prop(into)]
-    on_cancel: Callback<()>,
-    /// What the button says that sends it.
+    #[prop(into)] on_cancel: Callback<()>,
+    /// Label of the submit button.
     action: &'static str,
 ) -> impl IntoView {
     view! {

@@ -11,10 +11,10 @@ use crate::web::last_list::LastList;
 use crate::web::pages::VIDEO_RECORDING;
 use crate::web::recorder_store::RecorderStore;
 
-/// Everybody's recordings, with search and filters.
+/// List of all recordings in the Admin Panel.
 const ALL_RECORDINGS: &str = "/admin/recordings";
 
-/// What stands above every page.
+/// Header of all pages.
 #[component]
 pub(in crate::web) fn Header() -> impl IntoView {
     let app = AppContext::expect();
@@ -58,7 +58,7 @@ pub(in crate::web) fn Header() -> impl IntoView {
     }
 }
 
-/// The ways to the pages, and to the recording that is running while another page is shown.
+/// Main navigation, and a link back to a running recording from other pages.
 #[component]
 fn Navigation() -> impl IntoView {
     let recorder = RecorderStore::expect();
@@ -98,7 +98,7 @@ fn Navigation() -> impl IntoView {
     }
 }
 
-/// The ways to the pages of an appliance: at the side, where there is room for that.
+/// Main navigation of an appliance; a sidebar on wide screens.
 #[component]
 fn Sidebar() -> impl IntoView {
     view! {
@@ -115,7 +115,6 @@ fn Sidebar() -> impl IntoView {
     }
 }
 
-/// The product's mark.
 #[component]
 fn Mark() -> impl IntoView {
     view! {

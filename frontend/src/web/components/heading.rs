@@ -4,20 +4,17 @@ use leptos::prelude::*;
 
 use crate::web::dom;
 
-/// The id of the page's heading.
 const HEADING: &str = "page-heading";
 
-/// Whether a page has been shown before; the browser itself places the focus on the first one.
+/// Whether a page was shown before. On the first page, the browser places the focus.
 static NAVIGATED: AtomicBool = AtomicBool::new(false);
 
-/// The page's heading. It names the document, and takes the focus when somebody comes here from another page,
-/// so that a screen reader tells where they are and the keyboard goes on from here.
+/// Heading of a page. It sets the document's title and takes the focus after navigation, so that screen readers
+/// announce the page and the keyboard starts there.
 #[component]
 pub(in crate::web) fn Heading(
-    /// What the page is called.
-    #[prop(into)]
-    title: Signal<String>,
-    /// Whether another element of the page takes the focus instead.
+    #[prop(into)] title: Signal<String>,
+    /// Whether another element takes the focus after navigation.
     #[prop(optional)]
     keeps_focus_off: bool,
 ) -> impl IntoView {

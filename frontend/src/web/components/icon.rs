@@ -1,6 +1,6 @@
 use leptos::prelude::*;
 
-/// The pictures there are; drawn on a 20 × 20 grid with a line of 1.5.
+/// Icons, drawn on a 20 × 20 grid with a stroke width of 1.5.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum Glyph {
     Alert,
@@ -27,7 +27,7 @@ pub(in crate::web) enum Glyph {
 }
 
 impl Glyph {
-    /// The path's data (SVG 2, section 9.3).
+    /// Path data (SVG 2, section 9.3).
     fn path(self) -> &'static str {
         match self {
             Self::Alert => {
@@ -81,7 +81,7 @@ impl Glyph {
     }
 }
 
-/// A picture beside words; screen readers skip it.
+/// Decorative icon, hidden from screen readers.
 #[component]
 pub(in crate::web) fn Icon(glyph: Glyph) -> impl IntoView {
     view! {

@@ -3,14 +3,13 @@ use leptos::prelude::*;
 
 use crate::web::dom;
 
-/// Shortest time between two announcements of one region, in milliseconds.
 const PERIOD_MS: u64 = 10_000;
 
-/// Live region for screen readers whose text may change often: it announces the first text at once and then the
-/// newest one, at most every ten seconds.
+/// Live region for a text that changes often: announces the first text immediately and later the newest one, at most
+/// every ten seconds.
 #[component]
 pub(in crate::web) fn LiveRegion(
-    /// Text to announce; an empty one is silent.
+    /// Text to announce; an empty text is not announced.
     #[prop(into)]
     text: Signal<String>,
 ) -> impl IntoView {
@@ -39,7 +38,7 @@ pub(in crate::web) fn LiveRegion(
                 let is_set = timer.with_value(Option::is_some);
                 if !is_set {
                     let wait_ms = u32::try_from(PERIOD_MS - passed_ms).unwrap_or(0);
-                    // In a task of its own: a timer must not be dropped from within itself.
+                    // Deferred to a task: a timer must not be dropped in its own callback.
                     timer.set_value(Some(Timeout::new(wait_ms, move || {
                         leptos::task::spawn_local(async move { announce() });
                     })));

@@ -1,4 +1,4 @@
-//! The parts that pages are made of.
+//! Components shared by the pages.
 
 mod confirm_dialog;
 mod filters;

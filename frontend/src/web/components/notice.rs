@@ -2,18 +2,16 @@ use leptos::prelude::*;
 
 use super::{Glyph, Icon};
 
-/// What went wrong, announced at once, with a button to try again.
+/// Error message with a button, announced immediately.
 #[component]
 pub(in crate::web) fn ErrorNotice(
-    /// What happened and what to do.
+    /// Message with advice.
     #[prop(into)]
     sentence: Signal<String>,
-    /// What the button says.
+    /// Label of the button.
     #[prop(default = "Try again")]
     action: &'static str,
-    /// What the button does.
-    #[prop(into)]
-    on_action: Callback<()>,
+    #[prop(into)] on_action: Callback<()>,
 ) -> impl IntoView {
     view! {
         <div class="notice notice-problem" role="alert">
@@ -26,14 +24,12 @@ pub(in crate::web) fn ErrorNotice(
     }
 }
 
-/// Grey bars where something is about to be.
+/// Skeleton while data is loading.
 #[component]
 pub(in crate::web) fn Loading(
-    /// What is being loaded, for a screen reader.
+    /// Announcement for screen readers.
     label: &'static str,
-    /// How many bars.
-    #[prop(default = 3)]
-    bars: usize,
+    #[prop(default = 3)] bars: usize,
 ) -> impl IntoView {
     view! {
         <div class="skeleton" role="status">

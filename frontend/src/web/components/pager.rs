@@ -4,12 +4,11 @@ use super::{Glyph, Icon};
 use crate::web::address::Link;
 use crate::web::list_query::ListQuery;
 
-/// The ways to the first and to the next page of a list. The way back is the browser's own.
+/// Links to the first and to the next page of a list. The browser's Back button leads to the previous one.
 #[component]
 pub(in crate::web) fn Pager(
-    /// Where in the list this is.
     query: ListQuery,
-    /// The API's address of the next page, if there is one.
+    /// API path of the next page.
     next: Signal<Option<String>>,
 ) -> impl IntoView {
     let is_later = move || !query.cursor().is_empty();

@@ -3,13 +3,9 @@ use leptos::prelude::*;
 use crate::format;
 use crate::web::dom;
 
-/// A duration, as a clock for the eye and in words for a screen reader.
+/// Duration: a clock on the screen, words for screen readers.
 #[component]
-pub(in crate::web) fn Duration(
-    /// In milliseconds.
-    #[prop(into)]
-    duration_ms: Signal<u64>,
-) -> impl IntoView {
+pub(in crate::web) fn Duration(#[prop(into)] duration_ms: Signal<u64>) -> impl IntoView {
     view! {
         <span class="digits" aria-hidden="true">
             {move || format::clock(duration_ms.get())}
@@ -18,7 +14,7 @@ pub(in crate::web) fn Duration(
     }
 }
 
-/// A moment in the person's own time zone and language.
+/// Date and time in the user's time zone and language.
 #[component]
 pub(in crate::web) fn LocalTime(
     /// RFC 3339.

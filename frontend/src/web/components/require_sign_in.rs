@@ -7,7 +7,7 @@ use crate::return_path;
 use crate::web::address::{use_go, use_path};
 use crate::web::app_context::{AppContext, SignInState};
 
-/// Shows what is inside to whoever is signed in, and leads everybody else to the sign-in page and back.
+/// Shows its children to signed-in users and redirects others to the sign-in page, which returns here.
 #[component]
 pub(in crate::web) fn RequireSignIn(children: ChildrenFn) -> impl IntoView {
     let app = AppContext::expect();
@@ -15,7 +15,7 @@ pub(in crate::web) fn RequireSignIn(children: ChildrenFn) -> impl IntoView {
     let query = use_location().query;
     let navigate = use_go();
 
-    // The person's data may change without the page being built anew.
+    // A memo: a change of the user's data must not rebuild the page.
     let is_signed_in = Memo::new(move |_| matches!(app.sign_in(), SignInState::SignedIn(_)));
     let is_signed_out = Memo::new(move |_| app.sign_in() == SignInState::SignedOut);
     let obstacle = Memo::new(move |_| match app.sign_in() {

@@ -1,14 +1,12 @@
 use leptos::prelude::*;
 
-/// The end of a form of settings: the button, and what became of pressing it.
+/// Submit button of a settings form, with the result.
 #[component]
 pub(in crate::web) fn SaveSettings(
-    /// Whether pressing it would do nothing now.
+    /// Whether the button is disabled. It stays focusable.
     #[prop(into)]
     is_off: Signal<bool>,
-    /// What has been done.
     told: RwSignal<&'static str>,
-    /// What went wrong.
     problem: RwSignal<Option<String>>,
 ) -> impl IntoView {
     view! {

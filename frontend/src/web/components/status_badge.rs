@@ -3,12 +3,9 @@ use sortie_api::Recording;
 
 use crate::status_texts;
 
-/// A recording's status in one word, and whether its sender left without a word.
+/// Status of a recording, and whether it was interrupted.
 #[component]
-pub(in crate::web) fn StatusBadge(
-    /// The recording.
-    recording: Signal<Recording>,
-) -> impl IntoView {
+pub(in crate::web) fn StatusBadge(recording: Signal<Recording>) -> impl IntoView {
     let status = Memo::new(move |_| recording.with(|recording| recording.status));
     let interrupted = Memo::new(move |_| recording.with(|recording| recording.interrupted));
     view! {

@@ -4,21 +4,16 @@ use super::{ErrorNotice, Glyph, Icon, Loading, Pager};
 use crate::web::list_query::ListQuery;
 use crate::web::server_data::FetchState;
 
-/// A table. The roles are spelled out because narrow screens show tables as cards, and browsers forget that a table
-/// is one when its `display` changes.
+/// Table with explicit roles: narrow screens show rows as cards, and browsers drop the table semantics when `display`
+/// changes.
 #[component]
 pub(in crate::web) fn Table(
-    /// The id of the heading that names it.
+    /// ID of the heading that labels the table.
     named_by: &'static str,
-    /// What the columns are called; one without a name has the actions, one with a `#` before it numbers, and one with
-    /// a `*` before it boxes to choose rows with.
+    /// Column headings. An empty one is the column of actions; the prefix `#` marks numbers and `*` check boxes.
     columns: &'static [&'static str],
-    /// A class besides.
-    #[prop(default = "")]
-    class: &'static str,
-    /// The rows.
-    #[prop(into)]
-    rows: ViewFn,
+    #[prop(default = "")] class: &'static str,
+    #[prop(into)] rows: ViewFn,
 ) -> impl IntoView {
     let head = columns.iter().copied().map(|column| {
         let (class, is_hidden, name) = match column.split_at_checked(1) {
@@ -44,14 +39,11 @@ pub(in crate::web) fn Table(
     }
 }
 
-/// A cell that says what it is where the table's head is not shown.
+/// Cell that repeats its column heading on narrow screens.
 #[component]
 pub(in crate::web) fn Cell(
-    /// The column.
     label: &'static str,
-    /// A class besides.
-    #[prop(default = "")]
-    class: &'static str,
+    #[prop(default = "")] class: &'static str,
     children: Children,
 ) -> impl IntoView {
     view! {
@@ -61,31 +53,24 @@ pub(in crate::web) fn Cell(
     }
 }
 
-/// A list of one kind of thing, page by page, with what stands there while it is asked for, when that went wrong and
-/// when there is nothing.
+/// Table of one page of a list, with loading, error and empty states.
 #[component]
 pub(in crate::web) fn PagedTable(
-    /// Where in the list this is.
     query: ListQuery,
-    /// The question for it.
+    /// State of the request for the list.
     asked: FetchState,
-    /// How many rows the page has, once that is known.
+    /// Rows on the page; `None` while loading.
     count: Signal<Option<usize>>,
-    /// The API's address of the next page, if there is one.
+    /// API path of the next page.
     next: Signal<Option<String>>,
-    /// The id of the heading that names it.
+    /// ID of the heading that labels the table.
     named_by: &'static str,
-    /// As [`Table`] has them.
     columns: &'static [&'static str],
-    /// A class besides.
-    #[prop(default = "")]
-    class: &'static str,
-    /// The rows.
-    #[prop(into)]
-    rows: ViewFn,
-    /// What to say where there are none.
+    #[prop(default = "")] class: &'static str,
+    #[prop(into)] rows: ViewFn,
+    /// Heading of the empty state.
     empty: &'static str,
-    /// And what to do then.
+    /// Advice for the empty state.
     #[prop(default = "")]
     hint: &'static str,
 ) -> impl IntoView {
@@ -113,12 +98,11 @@ pub(in crate::web) fn PagedTable(
     }
 }
 
-/// What stands there while something is asked for and when that went wrong.
+/// Loading and error state of a request.
 #[component]
 pub(in crate::web) fn FetchStatus(
-    /// The question.
     asked: FetchState,
-    /// How many bars stand for what is to come.
+    /// Number of skeleton bars.
     #[prop(default = 4)]
     bars: usize,
 ) -> impl IntoView {
@@ -136,12 +120,8 @@ pub(in crate::web) fn FetchStatus(
     }
 }
 
-/// The button that asks again.
 #[component]
-pub(in crate::web) fn RefreshButton(
-    /// The question.
-    asked: FetchState,
-) -> impl IntoView {
+pub(in crate::web) fn RefreshButton(asked: FetchState) -> impl IntoView {
     view! {
         <button
             type="button"

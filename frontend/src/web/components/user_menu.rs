@@ -16,7 +16,7 @@ use crate::web::recorder_store::RecorderStore;
 const BUTTON: &str = "user-menu-button";
 const PANEL: &str = "user-menu";
 
-/// The person's name, and the way out.
+/// Menu with the user's name, links to the account pages, and Sign out.
 #[component]
 pub(super) fn UserMenu(user: User) -> impl IntoView {
     let app = AppContext::expect();
@@ -25,7 +25,7 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
     let problem = RwSignal::new(None::<String>);
     let menu = NodeRef::<html::Div>::new();
 
-    // A click anywhere else closes it, and so does leaving it with the keyboard.
+    // Closes on clicks outside and when the focus leaves.
     let click = window_event_listener(ev::pointerdown, move |event| {
         if is_open.get_untracked() && !contains(menu, event.target()) {
             is_open.set(false);
@@ -69,7 +69,7 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
                 aria-controls=PANEL
                 on:click=move |_| is_open.update(|is_open| *is_open = !*is_open)
             >
-                // Drawn by the style sheet: letters that are no text do not contradict the button's name.
+                // Rendered by CSS: visible text would contradict the accessible name.
                 <span class="initials" data-initials=status_texts::initials(&name)></span>
             </button>
             <div id=PANEL class="menu-panel" hidden=move || !is_open.get()>
@@ -122,7 +122,6 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
     }
 }
 
-/// Whether the event happened inside the menu.
 fn contains(menu: NodeRef<html::Div>, target: Option<web_sys::EventTarget>) -> bool {
     let target = target.and_then(|target| target.dyn_into::<web_sys::Node>().ok());
     menu.get_untracked()

@@ -1,4 +1,4 @@
-//! The page of an appliance: what arrives, what is recorded, how much room there is, and what there is already.
+//! The page of an appliance: status, storage, settings and recordings.
 
 mod list;
 mod notices;
@@ -21,10 +21,10 @@ use super::admin::NotAllowed;
 use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{Heading, Loading, RequireSignIn};
 
-/// What the page is called.
+/// Title of the page.
 pub(in crate::web) const VIDEO_RECORDING: &str = "Video Recording";
 
-/// The page; for administrators, as the routes behind it are.
+/// For administrators, as its routes are.
 #[component]
 pub(in crate::web) fn AppliancePage() -> impl IntoView {
     let app = AppContext::expect();

@@ -1,4 +1,4 @@
-//! One module for each page.
+//! One module for each page of the application.
 
 mod admin;
 mod appliance;

@@ -3,7 +3,7 @@ use leptos::prelude::*;
 use crate::web::address::Link;
 use crate::web::components::Heading;
 
-/// What an address shows that leads nowhere.
+/// Page for unknown addresses.
 #[component]
 pub(in crate::web) fn NotFoundPage() -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! Changing one's own password.
+//! Change of the own password.
 
 use gloo_net::http::Method;
 use leptos::ev;
@@ -8,7 +8,6 @@ use sortie_api::ChangePassword;
 use crate::web::components::{CheckField, Heading, RequireSignIn, TextField};
 use crate::web::submission::Submission;
 
-/// The form for a new password.
 #[component]
 pub(in crate::web) fn PasswordPage() -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! One recording, to watch.
+//! Player page of one recording.
 
 mod playback;
 mod video;
@@ -27,12 +27,12 @@ use crate::web::last_list::LastList;
 use crate::web::poll::poll_while;
 use crate::web::recorder_store::RecorderStore;
 
-/// The list of the person's own recordings.
+/// Path of the list of own recordings.
 const MINE: &str = "/recordings";
-/// How often a recording that is not finished is asked for. Shorter than in the list: somebody waits for it.
+/// Polling interval of an unfinished recording; shorter than in lists, because the user is waiting.
 const POLL_MS: u32 = 1_000;
 
-/// The player. Another recording's address builds it anew.
+/// Rebuilt when the recording ID in the address changes.
 #[component]
 pub(in crate::web) fn PlayerPage() -> impl IntoView {
     let app = AppContext::expect();
@@ -52,7 +52,7 @@ pub(in crate::web) fn PlayerPage() -> impl IntoView {
     }
 }
 
-/// What is known about the recording.
+/// State of the request for the recording.
 #[derive(Clone, PartialEq)]
 enum Known {
     Nothing,
@@ -76,7 +76,7 @@ fn Player(id: String) -> impl IntoView {
         is_asking.set_value(true);
         spawn_local(async move {
             let answer = app.api().recording(&id.get_value()).await;
-            // The page may have been left meanwhile.
+            // The page may have been closed.
             if is_asking.try_set_value(false).is_some() {
                 return;
             }
@@ -125,7 +125,7 @@ fn Player(id: String) -> impl IntoView {
     }
 }
 
-/// The recording and what can be done with it.
+/// Player, facts and actions of a recording.
 #[component]
 fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoView {
     let app = AppContext::expect();
@@ -135,7 +135,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
     let (list, list_name) = if untrack(|| app.is_appliance()) {
         ("/".to_owned(), VIDEO_RECORDING)
     } else {
-        // With the filters and the page that it had.
+        // Includes filters and page.
         let list = memory.address().unwrap_or_else(|| MINE.to_owned());
         let name = if list.starts_with(MINE) {
             "My Recordings"

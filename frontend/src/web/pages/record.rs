@@ -1,4 +1,4 @@
-//! The start page: choose a source, look at it, record it.
+//! The start page: choose a source, preview and record.
 
 mod controls;
 mod preview;
@@ -22,12 +22,11 @@ use crate::web::components::{ErrorNotice, Glyph, Heading, Icon, Loading, Require
 use crate::web::download;
 use crate::web::recorder_store::RecorderStore;
 
-/// The start page.
 #[component]
 pub(in crate::web) fn RecordPage() -> impl IntoView {
     let app = AppContext::expect();
     let is_enabled = Memo::new(move |_| app.recording_enabled());
-    // It records what is plugged into it, not what is on this screen.
+    // An appliance records its HDMI input instead of a screen.
     let is_appliance = Memo::new(move |_| app.is_appliance());
     let is_unreachable = Memo::new(move |_| matches!(app.sign_in(), SignInState::Unreachable(_)));
     move || match is_enabled.get() {
@@ -42,7 +41,7 @@ pub(in crate::web) fn RecordPage() -> impl IntoView {
     }
 }
 
-/// What a server without recordings says.
+/// Start page of a server without recording.
 #[component]
 fn RecordingOff() -> impl IntoView {
     view! {
@@ -60,7 +59,7 @@ fn RecordingOff() -> impl IntoView {
 fn Record() -> impl IntoView {
     let recorder = RecorderStore::expect();
     hand_over(recorder);
-    // Nobody looks at a preview of another page's. A recording goes on.
+    // Closes the preview when the user leaves; a recording continues.
     on_cleanup(move || recorder.close_preview());
 
     let is_running = Memo::new(move |_| recorder.has_unsent());
@@ -87,8 +86,8 @@ fn Record() -> impl IntoView {
     }
 }
 
-/// Leads to the player when a recording arrives while this page is shown. One that arrived before somebody came
-/// back here does not drag them away; it is offered.
+/// Opens the player when a recording completes while this page is shown. A recording that completed earlier is offered
+/// as a link instead.
 fn hand_over(recorder: RecorderStore) {
     let navigate = use_go();
     Effect::new(move |was_done: Option<bool>| {
@@ -103,7 +102,7 @@ fn hand_over(recorder: RecorderStore) {
     });
 }
 
-/// What needs to be said above everything else.
+/// Errors and hints above all other content.
 #[component]
 fn Notices() -> impl IntoView {
     let recorder = RecorderStore::expect();

@@ -1,4 +1,4 @@
-//! Recordings in lists: a person's own on a page, everybody's in the Admin Panel.
+//! Lists of recordings: the user's own, and all recordings in the Admin Panel.
 
 mod filters;
 mod list;
@@ -17,11 +17,11 @@ use crate::web::address::use_go;
 use crate::web::app_context::AppContext;
 use crate::web::components::{Glyph, Heading, Icon, RefreshButton, RequireSignIn};
 
-/// The list of the person's own recordings.
+/// List of the user's own recordings.
 #[component]
 pub(in crate::web) fn RecordingsPage() -> impl IntoView {
     let app = AppContext::expect();
-    // A memo, so that the page stays when the same answer comes again.
+    // A memo: an equal response must not rebuild the page.
     let is_off = Memo::new(move |_| app.recording_enabled() == Some(false));
     move || {
         if is_off.get() {
@@ -62,7 +62,7 @@ fn MyRecordings() -> impl IntoView {
     }
 }
 
-/// Everybody's recordings, for administrators.
+/// List of all recordings, for administrators.
 #[component]
 pub(super) fn AllRecordings() -> impl IntoView {
     let store = RecordingsStore::new(Scope::All);

@@ -12,7 +12,7 @@ use crate::web::address::{url, use_go};
 use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{ErrorNotice, Glyph, Heading, Icon};
 
-/// User name and password; leads back to where the person was.
+/// Sign-in page; returns to the page that required the sign-in.
 #[component]
 pub(in crate::web) fn SignInPage() -> impl IntoView {
     let app = AppContext::expect();
@@ -53,14 +53,14 @@ pub(in crate::web) fn SignInPage() -> impl IntoView {
     }
 }
 
-/// The ways in that the server has: the form, a button that leads to an OpenID provider, or both.
+/// Sign-in methods of the server: password form, OpenID provider, or both.
 #[component]
 fn Ways() -> impl IntoView {
     let app = AppContext::expect();
     let query = use_query_map();
     let methods = RwSignal::new(None::<SignInMethods>);
     spawn_local(async move {
-        // Without an answer there is the form, which says what is wrong when it is sent.
+        // Without a response, the form is shown; its submission reports the error.
         if let Ok(answer) = app.api().methods().await {
             let _ = methods.try_set(Some(answer));
         }
@@ -76,7 +76,7 @@ fn Ways() -> impl IntoView {
             &[("return_to", return_path::checked(&next))],
         );
         Some(view! {
-            // Not a page of ours: the browser goes there itself.
+            // Outside of the application's router.
             <a class="button button-wide" href=address rel="external">
                 {format!("Sign in with {}", provider.name)}
             </a>
@@ -101,7 +101,7 @@ fn SignInForm() -> impl IntoView {
 
     Effect::new(move |_| {
         if let Some(field) = username.get() {
-            // Fails only for a field that has left the document.
+            // Fails only for a field outside of the document.
             let _ = field.focus();
         }
     });
@@ -116,7 +116,7 @@ fn SignInForm() -> impl IntoView {
         if is_busy.get_untracked() {
             return;
         }
-        // Read from the fields: a password manager may fill them without any event.
+        // Password managers may fill fields without an event, so the values are read from the fields.
         let login = Login {
             username: name_field.value().trim().to_owned(),
             password: password_field.value(),
@@ -209,7 +209,7 @@ fn SignInForm() -> impl IntoView {
     }
 }
 
-/// What has not been filled in yet, and where.
+/// First empty field, with its message.
 fn missing<'a>(
     login: &Login,
     username: &'a web_sys::HtmlInputElement,

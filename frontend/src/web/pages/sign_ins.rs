@@ -1,4 +1,4 @@
-//! Sign-ins: a user's own on the account page, another user's for administrators.
+//! Sign-ins: the user's own on the account page, those of another user for administrators.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::web::dom;
 use crate::web::server_data::ServerData;
 
 const ROUTE: &str = "/api/auth/sign-ins";
-/// The heading, which takes the focus when what had it is gone.
+/// Heading, which takes the focus when a row was removed.
 const HEADING: &str = "sign-ins-heading";
 
 /// The user's own sign-ins and API tokens.
@@ -140,7 +140,7 @@ fn OwnSignIns() -> impl IntoView {
     }
 }
 
-/// An address, or a word where it is not known.
+/// Address of the client, or `Unknown`.
 fn address(address: &str) -> String {
     match address {
         "" => "Unknown".to_owned(),
@@ -150,10 +150,7 @@ fn address(address: &str) -> String {
 
 /// Sign-ins of another user, in the administrator's form for that user.
 #[component]
-pub(super) fn UserSignIns(
-    /// ID of the user.
-    user_id: String,
-) -> impl IntoView {
+pub(super) fn UserSignIns(user_id: String) -> impl IntoView {
     let path = item_path("/api/admin/users", &user_id) + "/sign-ins";
     let from = path.clone();
     let sign_ins = ServerData::new(move |api| {

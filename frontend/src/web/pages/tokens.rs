@@ -1,4 +1,4 @@
-//! API tokens: a person's own on a page, everybody's in the Admin Panel.
+//! API tokens: the user's own on the account pages, all tokens in the Admin Panel.
 
 use std::sync::Arc;
 
@@ -23,10 +23,9 @@ use crate::web::submission::Submission;
 
 const OWN: &str = "/api/tokens";
 const ALL: &str = "/api/admin/tokens";
-/// In the dialog that shows a new token.
+/// Button in the dialog that shows a new token.
 const COPY: &str = "token-copy";
 
-/// The person's own tokens.
 #[component]
 pub(in crate::web) fn TokensPage() -> impl IntoView {
     let is_making = RwSignal::new(false);
@@ -46,7 +45,7 @@ pub(in crate::web) fn TokensPage() -> impl IntoView {
     }
 }
 
-/// The user's own tokens, on the page of their sign-ins.
+/// The user's own tokens, below their sign-ins.
 #[component]
 pub(super) fn OwnTokens() -> impl IntoView {
     let is_making = RwSignal::new(false);
@@ -61,7 +60,7 @@ pub(super) fn OwnTokens() -> impl IntoView {
     }
 }
 
-/// Everybody's tokens, for administrators.
+/// All tokens, for administrators.
 #[component]
 pub(super) fn TokensTab() -> impl IntoView {
     let is_making = RwSignal::new(false);
@@ -87,7 +86,7 @@ fn Create(is_making: RwSignal<bool>) -> impl IntoView {
 fn Tokens(route: &'static str, named_by: &'static str, is_making: RwSignal<bool>) -> impl IntoView {
     let query = ListQuery::here();
     let address = Memo::new(move |_| match route {
-        // Comes whole: a user may have 100 at most.
+        // Not paged: a user has at most 100.
         OWN => OWN.to_owned(),
         _ => query::address(route, &[("limit", "50"), ("cursor", &query.cursor())]),
     });
@@ -141,7 +140,7 @@ fn TokenRow(
         action: "Revoke",
         work: removing(path),
         done: Arc::new(move || {
-            // The button that had the focus goes with its row.
+            // The focused button is removed with its row.
             dom::focus(named_by);
             tokens.load();
         }),
@@ -216,7 +215,7 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: ServerData<Page<ApiToken>>) -> i
             async move |api| api.ask::<CreatedApiToken>(Method::POST, OWN, &new).await,
             move |created| {
                 made.set(Some(created.token));
-                // The button that was pressed is gone.
+                // The focused button was removed.
                 request_animation_frame(|| dom::focus(COPY));
                 tokens.load();
             },
@@ -253,7 +252,7 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: ServerData<Page<ApiToken>>) -> i
     }
 }
 
-/// The token, this once.
+/// Shows the token once.
 #[component]
 fn Made(token: String, is_making: RwSignal<bool>) -> impl IntoView {
     let is_copied = RwSignal::new(false);

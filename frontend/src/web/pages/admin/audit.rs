@@ -21,7 +21,7 @@ const ROUTE: &str = "/api/admin/audit";
 const RESULTS: [(&str, &str); 3] = [("ok", "OK"), ("denied", "Denied"), ("failed", "Failed")];
 const FILTERS: [&str; 6] = ["actor", "action", "subject", "result", "from", "to"];
 
-/// The address of the log, or of a copy of it, with the filters that are set.
+/// API path of the log or of an export, with the current filters.
 fn address(query: ListQuery, route: &str, more: &[(&str, &str)]) -> String {
     let values = FILTERS.map(|name| {
         let value = query.get(name);
@@ -40,7 +40,7 @@ fn address(query: ListQuery, route: &str, more: &[(&str, &str)]) -> String {
     query::address(route, &parameters)
 }
 
-/// Who did what.
+/// Audit log with filters, export and verification.
 #[component]
 pub(super) fn AuditTab() -> impl IntoView {
     let query = ListQuery::here();
@@ -135,7 +135,7 @@ fn Entry(entry: AuditEntry) -> impl IntoView {
     }
 }
 
-/// A link to a copy of what the filters leave.
+/// Link to an export of the filtered entries.
 #[component]
 fn Export(
     query: ListQuery,
@@ -166,7 +166,7 @@ fn Export(
     }
 }
 
-/// Whether a row was removed or changed.
+/// Verifies the hash chain of the log.
 #[component]
 fn Verify() -> impl IntoView {
     let app = AppContext::expect();

@@ -1,4 +1,4 @@
-//! The Admin Panel: for administrators, one tab for each thing they look after.
+//! The Admin Panel with its tabs.
 
 mod audit;
 mod settings;
@@ -21,10 +21,10 @@ use crate::web::app_context::{AppContext, SignInState};
 use crate::web::components::{Heading, RequireSignIn};
 use crate::web::dom;
 
-/// Where the Admin Panel is.
+/// Path of the Admin Panel.
 pub(in crate::web) const ADMIN: &str = "/admin";
 
-/// The tabs, in their order.
+/// Tabs in display order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tab {
     Settings,
@@ -45,7 +45,7 @@ impl Tab {
         Self::Audit,
     ];
 
-    /// The last part of its address, which is also the id of its link.
+    /// Last path segment, which is also part of the link's ID.
     fn key(self) -> &'static str {
         match self {
             Self::Settings => "settings",
@@ -76,7 +76,7 @@ impl Tab {
         format!("{ADMIN}/{}", self.key())
     }
 
-    /// The tab at this address; the first one where none is named.
+    /// Tab of a path segment; the first tab without one.
     fn at(key: Option<&str>) -> Option<Self> {
         match key {
             None | Some("") => Some(Self::Settings),
@@ -85,7 +85,6 @@ impl Tab {
     }
 }
 
-/// The Admin Panel.
 #[component]
 pub(in crate::web) fn AdminPage() -> impl IntoView {
     let app = AppContext::expect();
@@ -106,7 +105,7 @@ pub(in crate::web) fn AdminPage() -> impl IntoView {
     }
 }
 
-/// What somebody sees who is signed in, but is no administrator.
+/// Page for signed-in users without the administrator role.
 #[component]
 pub(super) fn NotAllowed() -> impl IntoView {
     let app = AppContext::expect();
@@ -114,7 +113,7 @@ pub(super) fn NotAllowed() -> impl IntoView {
         <section class="page page-narrow empty">
             <Heading title="For administrators only" />
             <p class="quiet">"Ask an administrator of this server, or sign in as one."</p>
-            // An appliance's start page is for administrators, too.
+            // The start page of an appliance also requires an administrator.
             <Show when=move || !app.is_appliance()>
                 <Link to="/" attr:class="button button-primary">
                     "Go to the start page"
@@ -145,8 +144,8 @@ fn Panel(tab: Signal<Tab>) -> impl IntoView {
     }
 }
 
-/// The tabs are links: they can be opened beside, bookmarked and gone back from. Arrow keys go from one to the next
-/// (ARIA Authoring Practices, "Tabs").
+/// Tabs as links, which can be bookmarked and opened in a new browser tab. Arrow keys move between them (ARIA Authoring
+/// Practices, "Tabs").
 #[component]
 fn Tabs(tab: Memo<Tab>) -> impl IntoView {
     let navigate = use_go();
@@ -165,7 +164,7 @@ fn Tabs(tab: Memo<Tab>) -> impl IntoView {
         navigate(&next.address(), Default::default());
         dom::focus(&next.link());
     };
-    // On a narrow screen the tabs scroll sideways.
+    // On a narrow screen the tab bar scrolls.
     Effect::new(move |_| dom::reveal(&tab.get().link()));
     view! {
         <div class="tabs" role="tablist" aria-label="Admin Settings" on:keydown=on_key>

@@ -11,7 +11,7 @@ use crate::web::server_data::ServerData;
 
 const ROUTE: &str = "/api/admin/settings";
 
-/// What an administrator sets while the server runs. Follows what other administrators set.
+/// Settings that take effect immediately. Follows changes of other administrators.
 #[component]
 pub(super) fn SettingsTab() -> impl IntoView {
     let settings = ServerData::new(|api| async move { api.get::<Settings>(ROUTE).await });
@@ -26,14 +26,13 @@ pub(super) fn SettingsTab() -> impl IntoView {
     }
 }
 
-/// The setting as the server has it.
 fn is_on(settings: &Settings) -> bool {
     settings
         .get(RECORDING_AUTO_RECORD)
         .is_some_and(|value| value == "true")
 }
 
-/// Takes over a new value; `false` where it is the old one.
+/// Stores a new value; returns `false` if it is the old one.
 fn turn(settings: &mut Settings, on: bool) -> bool {
     let is_new = is_on(settings) != on;
     settings.insert(RECORDING_AUTO_RECORD.to_owned(), on.to_string());
@@ -44,7 +43,7 @@ fn turn(settings: &mut Settings, on: bool) -> bool {
 fn SettingsForm(settings: ServerData<Settings>) -> impl IntoView {
     let app = AppContext::expect();
     let kept = Memo::new(move |_| settings.with(is_on).unwrap_or(false));
-    // What the person has chosen and not saved; until then the page shows what the server has.
+    // Unsaved choice; `None` shows the server's value.
     let chosen = RwSignal::new(None::<bool>);
     let shown = move || chosen.get().unwrap_or_else(|| kept.get());
     let is_busy = RwSignal::new(false);
@@ -61,7 +60,7 @@ fn SettingsForm(settings: ServerData<Settings>) -> impl IntoView {
                 is_new
             });
             settings.overtake();
-            // What is being saved here comes back as an event too, often before the answer.
+            // Events of the own change can arrive before the response.
             if is_new && !is_busy.get_untracked() {
                 told.set(if on {
                     "Turned on by another administrator"

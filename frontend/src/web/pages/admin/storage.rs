@@ -13,10 +13,10 @@ use crate::web::address::url;
 use crate::web::components::{Cell, FetchStatus, RefreshButton, Table};
 use crate::web::server_data::ServerData;
 
-/// A disk fuller than this is worth a warning where nothing keeps it from getting full.
+/// Disk usage in percent above which the bar warns if no automatic deletion is configured.
 const WORRYING_PERCENT: u8 = 90;
 
-/// What the recordings take up, and what goes by itself.
+/// Storage report, own quota and clean-up.
 #[component]
 pub(super) fn StorageTab() -> impl IntoView {
     let report =
@@ -34,7 +34,7 @@ pub(super) fn StorageTab() -> impl IntoView {
     }
 }
 
-/// The caller's own usage beside the quotas, and a warning of what is left. Shown where there are quotas.
+/// Usage of the signed-in user relative to the quotas; hidden without quotas.
 #[component]
 pub(in crate::web) fn OwnUsage() -> impl IntoView {
     let usage =
@@ -123,7 +123,7 @@ fn Report(report: StorageReport) -> impl IntoView {
     }
 }
 
-/// How full the disk is, and from where on the oldest are deleted.
+/// Disk usage and the threshold of automatic deletion.
 #[component]
 fn Disk(report: StorageReport) -> impl IntoView {
     let location = format!("{}: {}", report.backend, report.path);
@@ -185,7 +185,7 @@ fn owner_row(owner: UserUsage, most: u64) -> impl IntoView {
                     {name}
                 </a>
             </td>
-            // The number stands beside it.
+            // The size column repeats this value as text.
             <td role="cell" class="cell-share">
                 <svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true" focusable="false">
                     <rect class="share-all" width="100" height="4" />

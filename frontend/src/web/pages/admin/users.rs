@@ -20,17 +20,17 @@ use crate::web::submission::Submission;
 
 const ROUTE: &str = "/api/admin/users";
 
-/// What the form is about.
+/// User that the form creates or edits.
 #[derive(Clone)]
 enum Subject {
     New,
     Existing(User),
 }
 
-/// The heading, which takes the focus when what had it is gone.
+/// Heading, which takes the focus when a row was deleted.
 const HEADING: &str = "panel-heading";
 
-/// Who may come in.
+/// List of users, with dialogs to create, edit and delete them.
 #[component]
 pub(super) fn UsersTab() -> impl IntoView {
     let query = ListQuery::here();

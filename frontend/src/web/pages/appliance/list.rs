@@ -12,11 +12,11 @@ use crate::web::pages::recordings::{LIST, RecordingRow};
 const HEADING: &str = "list-heading";
 const COLUMNS: [&str; 5] = ["Filename", "Date", "#Duration", "#Size", "#Actions"];
 
-/// What is recorded and what has been, newest first.
+/// Recordings of the appliance, newest first.
 #[component]
 pub(super) fn List(appliance: ApplianceStore) -> impl IntoView {
     let recordings = appliance.recordings;
-    // The one under way is on the first page only: it is the newest.
+    // The growing file is the newest and belongs to the first page.
     let growing = Memo::new(move |_| {
         let file = appliance.with(|now| now.file.clone()).flatten();
         file.filter(|_| recordings.query.cursor().is_empty())
@@ -86,7 +86,7 @@ pub(super) fn List(appliance: ApplianceStore) -> impl IntoView {
     }
 }
 
-/// The file under way. It can be watched when it is finished.
+/// The growing file. It cannot be played before it is finished.
 #[component]
 fn GrowingRow(appliance: ApplianceStore, filename: String, is_of_several: bool) -> impl IntoView {
     let duration_ms = Memo::new(move |_| {
@@ -122,7 +122,7 @@ fn GrowingRow(appliance: ApplianceStore, filename: String, is_of_several: bool) 
     }
 }
 
-/// What the files below have in common.
+/// Heading of the files of one session.
 #[component]
 fn SessionRow(words: String, duration_seconds: f64, size_bytes: u64) -> impl IntoView {
     let duration_ms = format::seconds_to_ms(duration_seconds);

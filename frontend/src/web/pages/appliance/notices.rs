@@ -7,10 +7,10 @@ use crate::connection::Connection;
 use crate::web::components::{ErrorNotice, Glyph, Icon};
 use crate::web::dom;
 
-/// Frames that went missing this long ago are no warning any more; the figure stays.
+/// Time after the last missing frame until the warning disappears.
 const RECENT_MS: u64 = 60_000;
 
-/// What needs to be said above everything else: that the device is gone, and what keeps it from recording well.
+/// Notices above all other content: lost connection, faults, missing frames.
 #[component]
 pub(super) fn Notices(appliance: ApplianceStore) -> impl IntoView {
     let announcement = Memo::new(move |_| appliance.announcement());
@@ -26,7 +26,7 @@ pub(super) fn Notices(appliance: ApplianceStore) -> impl IntoView {
     }
 }
 
-/// The device does not answer.
+/// The device is unreachable.
 #[component]
 fn Lost(appliance: ApplianceStore) -> impl IntoView {
     let is_unreachable = Memo::new(move |_| appliance.is_unreachable());
@@ -35,7 +35,7 @@ fn Lost(appliance: ApplianceStore) -> impl IntoView {
         view! {
             <div class="notice notice-problem">
                 <Icon glyph=Glyph::Unplugged />
-                // Only this is read out, once: not each second.
+                // Announced once; the countdown is not.
                 <p role="alert">"Can't reach the device. If it was recording, it probably still is."</p>
                 <span class="digits countdown">{move || appliance.connection.get().progress()}</span>
                 <button type="button" class="button" on:click=move |_| appliance.retry_now()>
@@ -57,13 +57,13 @@ fn Lost(appliance: ApplianceStore) -> impl IntoView {
     }
 }
 
-/// What keeps it from recording, or went wrong last.
+/// Fault that prevents recording, or the last error.
 #[component]
 fn RecordingFailure(appliance: ApplianceStore) -> impl IntoView {
     let problem = Memo::new(move |_| {
         appliance
             .with(|now| {
-                // That there is no device the signal says already.
+                // The signal state already shows a missing device.
                 let is_known = now.signal.state == SignalState::NoDevice && now.advice.is_none();
                 let problem = now.problem.clone().filter(|_| !is_known)?;
                 Some((problem, now.advice.clone()))
@@ -90,18 +90,17 @@ fn RecordingFailure(appliance: ApplianceStore) -> impl IntoView {
     }
 }
 
-/// Frames that have gone missing of late.
 #[derive(Clone, Copy)]
 struct News {
-    /// How many were missing before, and how many of them because of the disk.
+    /// Missing frames before the notice, and those that the disk caused.
     since: (u64, u64),
     frames: u64,
     by_disk: u64,
-    /// When it was heard of last.
+    /// Time of the last report of missing frames.
     at_ms: u64,
 }
 
-/// Frames are going missing.
+/// Warning while frames are missing.
 #[component]
 fn Dropped(appliance: ApplianceStore) -> impl IntoView {
     let frames = Memo::new(move |_| {
@@ -110,8 +109,8 @@ fn Dropped(appliance: ApplianceStore) -> impl IntoView {
             .unwrap_or_default()
     });
     let is_known = Memo::new(move |_| appliance.state.with(Option::is_some));
-    // What was missing before somebody looked is no news; nor is a device that was started anew. All that goes missing
-    // while the notice stands is counted together.
+    // Ignores frames that were missing before the page was opened or before the device restarted. Counts all frames
+    // while the notice is shown.
     let news = RwSignal::new(None::<News>);
     Effect::new(move |before: Option<Option<(u64, u64)>>| {
         let now = is_known.get().then(|| frames.get());
@@ -130,7 +129,7 @@ fn Dropped(appliance: ApplianceStore) -> impl IntoView {
         }
         now
     });
-    // Looked at whenever the device says something, which it does every second while it records.
+    // The device reports once a second while it records.
     Effect::new(move |_| {
         appliance.state.track();
         let is_old = news.with_untracked(|news| {

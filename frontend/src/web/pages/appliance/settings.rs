@@ -10,14 +10,14 @@ use crate::web::dom;
 
 const THRESHOLD: &str = "threshold";
 
-/// What the page sets. Follows what is set elsewhere, until somebody changes something here.
+/// Settings form. Follows changes made elsewhere until the user edits a field.
 #[component]
 pub(super) fn SettingsForm(appliance: ApplianceStore) -> impl IntoView {
     let kept = Memo::new(move |_| {
         let kept = appliance.with(|now| (now.auto_record, now.threshold_percent.unwrap_or(0)));
         kept.unwrap_or_default()
     });
-    // What the person has chosen and not saved.
+    // Unsaved choice.
     let auto = RwSignal::new(None::<bool>);
     let threshold = RwSignal::new(None::<String>);
     let auto_shown = move || auto.get().unwrap_or_else(|| kept.get().0);
@@ -59,7 +59,7 @@ pub(super) fn SettingsForm(appliance: ApplianceStore) -> impl IntoView {
             is_busy.set(false);
             match outcome {
                 Ok(()) => {
-                    // Shown as saved at once; the device says the same in a moment.
+                    // Shown immediately; the device confirms the change with an event.
                     appliance.state.update(|now| {
                         if let Some(now) = now {
                             now.auto_record = on;

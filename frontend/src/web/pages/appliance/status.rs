@@ -7,7 +7,7 @@ use crate::appliance::{Button, button, forwarding, recorder, remedy, signal};
 use crate::format;
 use crate::web::components::{Duration, Glyph, Icon};
 
-/// What arrives, what is done with it, and the button.
+/// Signal, recorder and file, with the record button.
 #[component]
 pub(super) fn Status(appliance: ApplianceStore) -> impl IntoView {
     view! {
@@ -19,7 +19,7 @@ pub(super) fn Status(appliance: ApplianceStore) -> impl IntoView {
     }
 }
 
-/// What arrives: in words, in colour, and with a picture.
+/// Input signal as text, colour and icon.
 #[component]
 fn Signal(appliance: ApplianceStore) -> impl IntoView {
     let state = Memo::new(move |_| {
@@ -56,7 +56,7 @@ fn Signal(appliance: ApplianceStore) -> impl IntoView {
     }
 }
 
-/// What the recorder does, for how long, and the button.
+/// State and duration of the recorder, with the record button.
 #[component]
 fn Recorder(appliance: ApplianceStore) -> impl IntoView {
     let words = Memo::new(move |_| appliance.with(recorder).unwrap_or_default());
@@ -73,7 +73,7 @@ fn Recorder(appliance: ApplianceStore) -> impl IntoView {
             || matches!(offered.get(), Button::CannotStart(_))
     };
     let is_stop = Memo::new(move |_| offered.get() == Button::Stop);
-    // One button that says another thing: it keeps the focus of whoever has pressed it.
+    // One button with a changing label keeps the focus after a click.
     let press = move |_| {
         if untrack(is_off) {
             return;
@@ -131,7 +131,7 @@ fn Recorder(appliance: ApplianceStore) -> impl IntoView {
     }
 }
 
-/// The file under way, the encoder, and what is missing.
+/// Growing file, encoder, central server and missing frames.
 #[component]
 fn Facts(appliance: ApplianceStore) -> impl IntoView {
     let file = Memo::new(move |_| {

@@ -9,14 +9,14 @@ use crate::web::components::LocalTime;
 use crate::web::pages::admin::storage::clean_up::CleanUp;
 use crate::web::server_data::ServerData;
 
-/// The last deletions; those by hand are among them.
+/// Latest deletions, including those by users.
 const LOG: &str = "/api/admin/audit?action=recording.delete&limit=100";
-/// The server's report may be up to fifteen seconds old: after so many milliseconds it has what has just changed.
+/// Delay of the second report: the server caches its report for fifteen seconds.
 const REPORT_MS: u32 = 15_500;
-/// So many of the last clean-ups are shown.
+/// Number of past clean-ups in the list.
 const SHOWN: usize = 5;
 
-/// How full the disk is, what is deleted next, and what has been.
+/// Disk usage, deletion candidates and past clean-ups.
 #[component]
 pub(super) fn Room(appliance: ApplianceStore) -> impl IntoView {
     let report =
@@ -62,7 +62,7 @@ fn past_line(past: Past) -> impl IntoView {
     }
 }
 
-/// The disk as a bar, and in words.
+/// Disk usage as a bar and as text.
 #[component]
 fn Disk(appliance: ApplianceStore, report: ServerData<StorageReport>) -> impl IntoView {
     let shares = Memo::new(move |_| {

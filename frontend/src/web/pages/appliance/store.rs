@@ -17,36 +17,33 @@ use crate::web::poll::poll_while;
 
 const ROUTE: &str = "/api/appliance";
 const SECOND_MS: u32 = 1_000;
-/// How often a running duration is looked at, so that no second is shown late.
+/// Refresh interval of the running duration; short, so that no second appears late.
 const CLOCK_MS: u32 = 200;
-/// How often it is asked what only changes slowly, and what nobody tells.
+/// Interval of reloads that do not depend on events.
 const SLOWLY_MS: u32 = 30_000;
-/// A device that was unplugged does not even refuse: so long it has to answer.
+/// Timeout of a request: an unplugged device does not even refuse connections.
 const PATIENCE_MS: u32 = 5_000;
 
-/// What the parts of the page share: the device as it is now, and the way to it.
+/// State of the device and actions on it, shared by the parts of the page.
 #[derive(Clone, Copy)]
 pub(super) struct ApplianceStore {
     app: AppContext,
-    /// The device as it said last; `None` before it has said anything.
+    /// Last report of the device; `None` while loading.
     pub(super) state: RwSignal<Option<Appliance>>,
-    /// Whether it answers.
     pub(super) connection: RwSignal<Connection>,
-    /// What the device has refused, or could not do.
+    /// Last refused or failed action.
     pub(super) problem: RwSignal<Option<String>>,
-    /// Changes when room and list may have.
+    /// Changes when storage and list may have changed.
     pub(super) changes: RwSignal<u32>,
-    /// The list.
     pub(super) recordings: RecordingsStore,
-    /// Milliseconds of the recording under way, by the second.
+    /// Duration of the running recording in milliseconds, rounded down to seconds.
     pub(super) duration_ms: Memo<u64>,
     clock: RwSignal<DurationClock>,
-    /// A question is under way.
     is_loading: StoredValue<bool>,
 }
 
 impl ApplianceStore {
-    /// Asks the device, and follows it from then on.
+    /// Loads the state and subscribes to events.
     pub(super) fn new() -> Self {
         let clock = RwSignal::new(DurationClock::default());
         let now_ms = RwSignal::new(dom::monotonic_ms());
@@ -69,7 +66,7 @@ impl ApplianceStore {
         });
         Effect::new(move |had_events: Option<bool>| {
             let has_events = has_events.get();
-            // The first time, and when the stream has broken off: that is how a loss shows first.
+            // On the first run, and when the stream breaks off, which is the first sign of a lost connection.
             if had_events != Some(false) && !has_events {
                 appliance.load();
             }
@@ -80,7 +77,7 @@ impl ApplianceStore {
             SECOND_MS,
             move || {
                 let mut is_due = false;
-                // Nobody is told of the seconds that only count up to the next question.
+                // Notifies subscribers only if the connection is or was lost, not of each second.
                 appliance.connection.try_maybe_update(|connection| {
                     let before = *connection;
                     is_due = connection.tick(has_events.get_untracked());
@@ -107,7 +104,6 @@ impl ApplianceStore {
         appliance
     }
 
-    /// Asks the device how it is.
     fn load(self) {
         if self.is_loading.try_get_value() != Some(false) {
             return;
@@ -120,7 +116,7 @@ impl ApplianceStore {
                 Either::Left((answer, _)) => answer,
                 Either::Right(_) => Err(ApiError::Unreachable),
             };
-            // The page may have been left meanwhile.
+            // The page may have been closed.
             if self.is_loading.try_set_value(false).is_some() {
                 return;
             }
@@ -138,7 +134,7 @@ impl ApplianceStore {
         });
     }
 
-    /// Asks again at once, because somebody does not want to wait.
+    /// Retries immediately at the user's request.
     pub(super) fn retry_now(self) {
         let is_due = self.connection.try_update(Connection::retry_now);
         if is_due == Some(true) {
@@ -182,26 +178,26 @@ impl ApplianceStore {
         let runs = now.recorder == RecorderState::Recording;
         self.clock
             .update(|clock| clock.update(duration_ms, runs, dom::monotonic_ms()));
-        // What has not changed must not be drawn again.
+        // An equal value must not cause a render.
         if self.state.with_untracked(|old| old.as_ref() != Some(&now)) {
             self.state.set(Some(now));
         }
     }
 
-    /// Room and list are to be looked at again.
+    /// Reloads storage and list.
     pub(super) fn notify_change(self) {
         self.changes
             .try_update(|changes| *changes = changes.wrapping_add(1));
     }
 
-    /// Begins or ends a recording; calls `done` with the answer.
+    /// Starts or stops the recording; passes success to `done`.
     pub(super) fn control_recording(self, action: &'static str, done: impl FnOnce(bool) + 'static) {
         self.problem.set(None);
         let api = self.app.api();
         spawn_local(async move {
             let address = format!("{ROUTE}/recording/{action}");
             let outcome = api.ask::<Appliance>(Method::POST, &address, &()).await;
-            // The page may have been left meanwhile.
+            // The page may have been closed.
             if self.is_loading.is_disposed() {
                 return;
             }
@@ -213,22 +209,20 @@ impl ApplianceStore {
         });
     }
 
-    /// The calls to the server.
     pub(super) fn api(self) -> Api {
         self.app.api()
     }
 
-    /// The sentence to show for an error.
+    /// Message for an error.
     pub(super) fn explain(self, error: &ApiError) -> String {
         self.app.explain(error)
     }
 
-    /// Looks at the device as it is now; tracked, as everything below.
+    /// Reads the state; tracked, as all getters below.
     pub(super) fn with<O>(self, look: impl FnOnce(&Appliance) -> O) -> Option<O> {
         self.state.with(|now| now.as_ref().map(look))
     }
 
-    /// Whether it does not answer.
     pub(super) fn is_unreachable(self) -> bool {
         self.connection
             .with(|connection| connection.is_unreachable())
@@ -239,13 +233,12 @@ impl ApplianceStore {
             .unwrap_or(false)
     }
 
-    /// What a screen reader is told when it changes: neither seconds nor bytes.
+    /// Announcement for screen readers; contains no durations or sizes, which change every second.
     pub(super) fn announcement(self) -> String {
         self.with(|now| format!("{}. {}.", signal(&now.signal), recorder(now)))
             .unwrap_or_default()
     }
 
-    /// The recording with this id, as the list has it.
     pub(super) fn row(self, id: &str) -> Option<Recording> {
         self.recordings.row(id)
     }

@@ -12,7 +12,7 @@ const SIGNALS: [(SignalState, &str); 4] = [
     (SignalState::Unsupported, "Unsupported"),
 ];
 
-/// What is to arrive at a source that is only a test picture: the page can be tried without any hardware.
+/// Controls of the test source, which makes the page usable without capture hardware.
 #[component]
 pub(super) fn TestSignalControl(appliance: ApplianceStore) -> impl IntoView {
     let now = Memo::new(move |_| appliance.with(|now| now.signal.state));

@@ -10,14 +10,12 @@ use crate::web::app_context::AppContext;
 use crate::web::components::{Duration, Glyph, Icon};
 use crate::web::download;
 
-/// Plays the parts of a recording one after the other; a recording in one piece is one part.
+/// Plays the parts of a recording in sequence; a recording without parts is its only one.
 #[component]
 pub(super) fn Playback(
-    /// All parts in order.
     timeline: Memo<Vec<TimelinePart>>,
-    /// Name of the recording.
     title: String,
-    /// Shows why a download failed.
+    /// Receives the error of a download.
     problem: RwSignal<Option<String>>,
 ) -> impl IntoView {
     let title = StoredValue::new(title);
@@ -25,7 +23,7 @@ pub(super) fn Playback(
         let first = parts.iter().find(|part| part.is_playable());
         first.map(|part| part.id.clone()).unwrap_or_default()
     }));
-    // The first part is played when its viewer says so, the next ones follow.
+    // The user starts the first part; the following parts start automatically.
     let autoplay = RwSignal::new(false);
     let play = move |id: String| {
         autoplay.set(true);
@@ -70,7 +68,7 @@ pub(super) fn Playback(
     }
 }
 
-/// One part: plays it, links to it, and says where it begins on the time line.
+/// Row of a part: play button, download and start on the timeline.
 #[component]
 fn PartRow(
     part: TimelinePart,

@@ -8,39 +8,35 @@ use web_sys::HtmlVideoElement;
 use crate::web::api;
 use crate::web::app_context::AppContext;
 
-/// A seek that takes longer is shown, in milliseconds.
+/// Seeks that take longer are indicated, in milliseconds.
 const SEEK_SHOWN_MS: u32 = 200;
-/// Target of the seek that makes the browser read the index, in seconds: a seek to the present position is skipped.
+/// Target of the initial seek in seconds; not 0, because browsers skip a seek to the current position.
 const INDEX_SEEK_S: f64 = 0.001;
-/// Positions that differ by less are the same, in seconds.
+/// Tolerance for equal positions in seconds.
 const SAME_POSITION_S: f64 = 0.01;
 
-/// State of the index of the file, which is at its end.
+/// State of the browser's index of the file.
 ///
-/// Chromium reads the index of a WebM with the first seek. A further seek before that has finished aborts the reading,
-/// and the browser then reads the whole file up to the target: on a slow line that takes as long as watching. So the
-/// player makes the first seek itself, and a seek of the viewer that comes before its end is queued: the file is loaded
-/// again, with that seek as the first one.
+/// Chromium reads the index at the end of a WebM with the first seek. Another seek before that has finished aborts it,
+/// and Chromium then reads the whole file up to the target, which takes as long as playback on a slow network. The
+/// player therefore issues the first seek itself. A user's seek during that time reloads the file, with this seek as
+/// the first one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Index {
-    /// Nothing is known of the file yet. The first seek goes to this position.
+    /// No metadata yet. The first seek goes to this position.
     Unknown(f64),
-    /// The first seek is under way to this position.
+    /// The first seek is in progress, to this position.
     Reading(f64),
-    /// Read: seeks are ordinary.
+    /// The index is read; seeks work normally.
     Read,
 }
 
-/// The picture. Where the sign-in expires in mid-play, it is renewed and the picture goes on where it was.
+/// Video element. After an expired sign-in it renews the sign-in and continues at the same position.
 #[component]
 pub(super) fn Video(
-    /// ID of the recording.
     id: String,
-    /// Name of the recording.
     title: String,
-    /// Whether it begins without a click.
     autoplay: bool,
-    /// Told when it has been played to its end.
     on_ended: Callback<()>,
 ) -> impl IntoView {
     let app = AppContext::expect();
@@ -49,17 +45,17 @@ pub(super) fn Video(
     let is_seeking = RwSignal::new(false);
     let seek_timer = StoredValue::new_local(None::<Timeout>);
     let index = StoredValue::new(Index::Unknown(INDEX_SEEK_S));
-    // Where playing broke off last: a file that cannot be played at all breaks off at the same place for ever.
+    // Position of the last error. A file that cannot be played fails at the same position again.
     let broke_off_at = StoredValue::new(None::<f64>);
     let source = api::stream_url(&id);
 
-    // Loads the file again and continues at `position`.
+    // Reloads the file and continues at `position`.
     let load_at = move |video: &HtmlVideoElement, position: f64| {
         let was_playing = !video.paused();
         index.set_value(Index::Unknown(position.max(INDEX_SEEK_S)));
         video.load();
         if was_playing && let Ok(playing) = video.play() {
-            // The browser may refuse to play without a click; the controls are there for that.
+            // The browser may require a click to play; the user then uses the controls.
             spawn_local(async move {
                 let _ = JsFuture::from(playing).await;
             });
@@ -102,7 +98,7 @@ pub(super) fn Video(
         };
         let target = video.current_time();
         match index.get_value() {
-            // Before the file is known, the browser keeps the position itself.
+            // Before the metadata, the browser stores the position itself.
             Index::Unknown(_) => {}
             Index::Reading(position) if (target - position).abs() < SAME_POSITION_S => {}
             Index::Reading(_) => {

@@ -5,7 +5,7 @@ use crate::format;
 use crate::web::components::{Glyph, Icon};
 use crate::web::recorder_store::{RecorderStore, VideoSource};
 
-/// The buttons under the picture.
+/// Buttons below the preview.
 #[component]
 pub(super) fn Controls() -> impl IntoView {
     let recorder = RecorderStore::expect();

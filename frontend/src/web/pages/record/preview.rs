@@ -5,7 +5,7 @@ use sortie_client::State;
 use crate::web::components::{Glyph, Icon};
 use crate::web::recorder_store::{RecorderStore, VideoSource};
 
-/// The picture, before and while it is recorded.
+/// Preview area, before and during a recording.
 #[component]
 pub(super) fn PreviewArea() -> impl IntoView {
     let recorder = RecorderStore::expect();
@@ -27,14 +27,14 @@ pub(super) fn PreviewArea() -> impl IntoView {
     }
 }
 
-/// The live picture; without sound, which would come back through the microphone.
+/// Muted preview: its sound would feed back into the microphone.
 #[component]
 fn Preview(is_mirrored: Memo<bool>) -> impl IntoView {
     let recorder = RecorderStore::expect();
     let video = NodeRef::<html::Video>::new();
     Effect::new(move |_| {
         let Some(video) = video.get() else { return };
-        // The attribute alone does not silence an element made by a script.
+        // The attribute alone does not mute an element created by a script.
         video.set_muted(true);
         video.set_src_object(recorder.stream.get().as_ref());
     });

@@ -7,7 +7,7 @@ use crate::recorder_texts;
 use crate::web::components::{Duration, Glyph, Icon, LiveRegion};
 use crate::web::recorder_store::RecorderStore;
 
-/// How far recording and uploading are.
+/// Progress of recording and upload.
 #[component]
 pub(super) fn Figures() -> impl IntoView {
     let recorder = RecorderStore::expect();
@@ -91,11 +91,11 @@ pub(super) fn Figures() -> impl IntoView {
     }
 }
 
-/// Something worth knowing, said calmly.
+/// Hint or warning in a calm style.
 #[component]
 fn Remark(
     sentence: String,
-    /// Whether it needs attention soon.
+    /// Whether the user should act soon.
     #[prop(default = false)]
     is_warning: bool,
 ) -> impl IntoView {

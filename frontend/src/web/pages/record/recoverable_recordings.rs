@@ -13,7 +13,7 @@ use crate::web::components::{ConfirmDialog, Confirmation, Glyph, Icon, LiveRegio
 use crate::web::download;
 use crate::web::recorder_store::RecorderStore;
 
-/// Recordings that a crash, or a page that was closed, has left on this device.
+/// Recordings in this browser's spool that a crash or a closed page left incomplete.
 #[component]
 pub(super) fn RecoverableRecordings() -> impl IntoView {
     let app = AppContext::expect();
@@ -25,7 +25,7 @@ pub(super) fn RecoverableRecordings() -> impl IntoView {
         _ => None,
     });
     Effect::new(move || {
-        // Nobody else's: what was found for another person goes back.
+        // Hides recordings of the previous user.
         found.set(Vec::new());
         let Some(owner) = user.get() else { return };
         spawn_local(async move {
@@ -51,11 +51,11 @@ pub(super) fn RecoverableRecordings() -> impl IntoView {
     }
 }
 
-/// What there is to do with one of them.
+/// Notice with the actions for one recording.
 #[component]
 fn Offer(
     recording: Rc<RecoverableRecording>,
-    /// Takes it out of the list.
+    /// Removes the recording from the list.
     forget: impl Fn(String) + Copy + Send + Sync + 'static,
 ) -> impl IntoView {
     let navigate = use_go();
@@ -122,7 +122,7 @@ fn Offer(
             done: Arc::new(move || forget(id.clone())),
         }));
     };
-    // In steps of ten, for a screen reader.
+    // In steps of ten percent, to limit announcements.
     let spoken = Signal::derive(move || {
         let Some(sent) = sent.get() else {
             return String::new();

@@ -3,12 +3,12 @@ use leptos::prelude::*;
 use crate::web::components::{Glyph, Icon};
 use crate::web::recorder_store::{RecorderStore, VideoSource};
 
-/// What to record.
+/// Choice of video source and audio.
 #[component]
 pub(super) fn SourceOptions() -> impl IntoView {
     let recorder = RecorderStore::expect();
     let is_screen = Memo::new(move |_| recorder.picture.get() == VideoSource::Screen);
-    // Another source than the one that is being looked at was chosen.
+    // The preview shows the previous source.
     let choose = move |picture| {
         recorder.picture.set(picture);
         recorder.close_preview();
@@ -63,7 +63,7 @@ pub(super) fn SourceOptions() -> impl IntoView {
     }
 }
 
-/// One of several sources.
+/// Radio button of a source.
 #[component]
 fn Choice(
     id: &'static str,
@@ -95,7 +95,7 @@ fn Choice(
     }
 }
 
-/// Something to record or to leave out.
+/// Check box of an audio source.
 #[component]
 fn Switch(
     id: &'static str,

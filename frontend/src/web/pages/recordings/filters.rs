@@ -16,7 +16,7 @@ const STATUSES: [RecordingStatus; 5] = [
     RecordingStatus::Failed,
 ];
 
-/// What restricts and orders a list of recordings.
+/// Filters and order of a list of recordings.
 #[component]
 pub(super) fn RecordingFilters(store: RecordingsStore) -> impl IntoView {
     let query = store.query;
@@ -48,7 +48,7 @@ pub(super) fn RecordingFilters(store: RecordingsStore) -> impl IntoView {
     }
 }
 
-/// The owner, by name. Those whose name or mail address has what is typed are offered.
+/// Filter by owner, with suggestions by name and mail address.
 #[component]
 fn UserField(store: RecordingsStore) -> impl IntoView {
     const OFFERED: &str = "filter-users";

@@ -6,12 +6,11 @@ use super::row::RecordingRow;
 use super::store::{LIST, RecordingsStore, Scope};
 use crate::web::components::{ConfirmDialog, FetchStatus, Glyph, Icon, LiveRegion, Pager, Table};
 
-/// The list itself: filters, rows, pages, and the dialog that asks before anything is deleted.
+/// List of recordings: filters, bulk actions, rows, pager and confirmation dialog.
 #[component]
 pub(super) fn RecordingList(
-    /// The list.
     store: RecordingsStore,
-    /// The id of the heading that names it.
+    /// ID of the heading that labels the list.
     named_by: &'static str,
 ) -> impl IntoView {
     view! {
@@ -38,7 +37,6 @@ pub(super) fn RecordingList(
     }
 }
 
-/// What stands where there are no rows.
 #[component]
 fn Empty(store: RecordingsStore) -> impl IntoView {
     let words = match store.scope {
@@ -68,7 +66,7 @@ fn Empty(store: RecordingsStore) -> impl IntoView {
     }
 }
 
-/// What can be done with the rows that are chosen.
+/// Actions on the selected rows.
 #[component]
 fn Chosen(store: RecordingsStore) -> impl IntoView {
     let chosen = Memo::new(move |_| store.chosen());
@@ -104,7 +102,6 @@ fn Chosen(store: RecordingsStore) -> impl IntoView {
     }
 }
 
-/// The rows.
 #[component]
 fn Rows(store: RecordingsStore, named_by: &'static str) -> impl IntoView {
     let columns: &[&str] = match store.scope {

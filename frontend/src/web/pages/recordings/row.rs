@@ -11,21 +11,21 @@ use crate::web::components::{Cell, Duration, Glyph, Icon, LocalTime, StatusBadge
 use crate::web::download;
 use crate::{format, parts};
 
-/// One recording. Follows the list by itself, so that a change neither moves the focus nor draws other rows.
+/// Row of a recording. It reads its recording from the store, so that an update neither moves the focus nor re-renders
+/// other rows.
 #[component]
 pub(in crate::web) fn RecordingRow(
-    /// The list.
     store: RecordingsStore,
-    /// The recording as it was when its row appeared.
+    /// The recording when the row was created.
     first: Recording,
-    /// Whether it stands below a line about several files.
+    /// Whether it is below a session heading.
     #[prop(default = false)]
     is_of_several: bool,
 ) -> impl IntoView {
     let id = StoredValue::new(first.id.clone());
     let last = StoredValue::new(first.clone());
     let row = Memo::new(move |_| {
-        // A row that has gone keeps its last words until it is taken off the page.
+        // A deleted row keeps its last content until it is removed.
         store
             .row(&id.get_value())
             .unwrap_or_else(|| last.get_value())
@@ -33,7 +33,7 @@ pub(in crate::web) fn RecordingRow(
     let duration_ms = Memo::new(move |_| row.with(parts::duration_ms));
     let size_bytes = Memo::new(move |_| row.with(parts::size_bytes));
 
-    // An appliance's list is to be looked through, not to be tidied up row by row.
+    // An appliance's list has no bulk actions.
     let created_at = first.created_at.clone();
     let choice = (store.scope != Scope::Appliance).then(|| view! {
         <td role="cell" class="cell-check">
@@ -88,7 +88,7 @@ pub(in crate::web) fn RecordingRow(
     }
 }
 
-/// The way to the player.
+/// Name with a link to the player.
 #[component]
 fn NameCell(first: Recording, row: Memo<Recording>, title: String) -> impl IntoView {
     let parts = Memo::new(move |_| row.with(parts::count));
@@ -105,7 +105,7 @@ fn NameCell(first: Recording, row: Memo<Recording>, title: String) -> impl IntoV
     }
 }
 
-/// The way to the player, with the status where that is worth a word.
+/// Name with a link to the player, and a status that is an exception.
 #[component]
 fn FileCell(first: Recording, row: Memo<Recording>) -> impl IntoView {
     let is_ordinary = Memo::new(move |_| {
@@ -137,7 +137,7 @@ fn StatusCell(row: Memo<Recording>) -> impl IntoView {
     }
 }
 
-/// A recording's status, and what there is to know about it.
+/// Status, protection, progress and reason of a failure.
 #[component]
 fn Status(row: Memo<Recording>) -> impl IntoView {
     let is_in_progress = Memo::new(move |_| row.with(|row| is_in_progress(row.status)));
@@ -152,7 +152,7 @@ fn Status(row: Memo<Recording>) -> impl IntoView {
     });
     view! {
         <StatusBadge recording=row.into() />
-        // How much is still to come nobody has said: the size beside it grows.
+        // The total size is unknown until the upload ends, so there is no percentage.
         <Show when=move || is_in_progress.get()>
             <progress class="progress progress-row" aria-label="In progress"></progress>
         </Show>
@@ -166,15 +166,21 @@ fn Status(row: Memo<Recording>) -> impl IntoView {
 
 #[component]
 fn Actions(store: RecordingsStore, row: Memo<Recording>, first: Recording) -> impl IntoView {
-    let app = AppContext::expect();
-    let is_ready = Memo::new(move |_| row.with(|row| row.status == RecordingStatus::Ready));
-    let is_failed =
-        Memo::new(move |_| row.with(|row| row.status == RecordingStatus::Failed && !row.deleting));
+    let file = Memo::new(move |_| {
+        row.with(|row| match row.status {
+            RecordingStatus::Ready => Some(("Download", "Download", api::download_url(&row.id))),
+            RecordingStatus::Failed if !row.deleting => Some((
+                "Download what arrived",
+                "Download what arrived of",
+                api::raw_url(&row.id),
+            )),
+            _ => None,
+        })
+    });
     let is_protected = Memo::new(move |_| row.with(|row| row.protected));
     let id = StoredValue::new(first.id.clone());
-    let file = StoredValue::new(api::download_url(&first.id));
-    let raw = StoredValue::new(api::raw_url(&first.id));
-    let filename = StoredValue::new(first.filename);
+    let filename = StoredValue::new(first.filename.clone());
+    let first = StoredValue::new(first);
     view! {
         <td role="cell" class="number cell-actions">
             <button
@@ -187,36 +193,9 @@ fn Actions(store: RecordingsStore, row: Memo<Recording>, first: Recording) -> im
             >
                 <Icon glyph=Glyph::Shield />
             </button>
-            <Show when=move || is_ready.get()>
-                <a
-                    class="button button-quiet"
-                    aria-label=format!("Download {}", filename.get_value())
-                    title="Download"
-                    href=file.get_value()
-                    download=filename.get_value()
-                    on:click=move |event| {
-                        download::start(&event, app, id.get_value(), store.page.problem());
-                    }
-                >
-                    <Icon glyph=Glyph::Download />
-                    <span class="action-word">"Download"</span>
-                </a>
-            </Show>
-            <Show when=move || is_failed.get()>
-                <a
-                    class="button button-quiet"
-                    aria-label=format!("Download what arrived of {}", filename.get_value())
-                    title="Download what arrived"
-                    href=raw.get_value()
-                    download=filename.get_value()
-                    on:click=move |event| {
-                        download::start(&event, app, id.get_value(), store.page.problem());
-                    }
-                >
-                    <Icon glyph=Glyph::Download />
-                    <span class="action-word">"Download what arrived"</span>
-                </a>
-            </Show>
+            {move || file.get().map(|(label, spoken, address)| view! {
+                <DownloadLink store=store first=first.get_value() label=label spoken=spoken address=address />
+            })}
             <button
                 type="button"
                 class="button button-quiet"
@@ -228,5 +207,33 @@ fn Actions(store: RecordingsStore, row: Memo<Recording>, first: Recording) -> im
                 <span class="action-word">"Delete"</span>
             </button>
         </td>
+    }
+}
+
+/// Link to the file of a recording, or to the received bytes of a failed one.
+#[component]
+fn DownloadLink(
+    store: RecordingsStore,
+    first: Recording,
+    label: &'static str,
+    /// Label for screen readers; the file name follows it.
+    spoken: &'static str,
+    address: String,
+) -> impl IntoView {
+    let app = AppContext::expect();
+    view! {
+        <a
+            class="button button-quiet"
+            aria-label=format!("{spoken} {}", first.filename)
+            title=label
+            href=address
+            download=first.filename
+            on:click=move |event| {
+                download::start(&event, app, first.id.clone(), store.page.problem());
+            }
+        >
+            <Icon glyph=Glyph::Download />
+            <span class="action-word">{label}</span>
+        </a>
     }
 }

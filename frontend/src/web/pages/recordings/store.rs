@@ -19,26 +19,25 @@ use crate::web::poll::poll_while;
 use crate::web::server_data::ServerData;
 use crate::{deletion_texts, query};
 
-/// Rows of one page.
 const PAGE_ROWS: u32 = 50;
-/// How often rows that move by themselves are asked for while no events come.
+/// Polling interval of unfinished recordings without an event stream.
 const POLL_MS: u32 = 2_000;
-/// How long the first question for the list waits for the event stream to open.
+/// Time that the first request waits for the event stream to open.
 const STREAM_PATIENCE_MS: u32 = 1_000;
-/// So many recordings that are on other pages are told apart; then they are forgotten.
+/// Limit of remembered recordings on other pages; the set is cleared beyond it.
 const OTHER_PAGES_MAX: usize = 1_000;
 
-/// The list, which takes the focus when what had it is gone.
+/// List, which takes the focus when a focused row was deleted.
 pub(in crate::web) const LIST: &str = "recordings-list";
 
-/// Whose recordings a list has.
+/// Recordings that a list contains.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::web) enum Scope {
-    /// The person's own.
+    /// Those of the signed-in user.
     Mine,
-    /// Everybody's.
+    /// Those of all users.
     All,
-    /// Those of an appliance, which are everybody's.
+    /// Those of an appliance, which belong to no user.
     Appliance,
 }
 
@@ -57,7 +56,7 @@ impl Scope {
         }
     }
 
-    /// The filters that this list has.
+    /// Names of the filters.
     pub(super) fn filters(self) -> &'static [&'static str] {
         match self {
             Self::Mine => &["q", "status", "from", "to"],
@@ -67,7 +66,7 @@ impl Scope {
     }
 }
 
-/// The list behind the page: what is shown, what is chosen, and what is asked.
+/// State of a list of recordings: rows, selection and dialogs.
 #[derive(Clone, Copy)]
 pub(in crate::web) struct RecordingsStore {
     app: AppContext,
@@ -76,19 +75,19 @@ pub(in crate::web) struct RecordingsStore {
     pub(in crate::web) page: ServerData<Page<Recording>>,
     chosen: RwSignal<BTreeSet<String>>,
     announcement: RwSignal<String>,
-    /// What the dialog asks.
+    /// Action of the confirmation dialog.
     pub(in crate::web) asked: RwSignal<Option<Confirmation>>,
-    /// Automatic changes, for a screen reader.
+    /// Announcement of automatic changes for screen readers.
     changes: RwSignal<String>,
-    /// Whether the list may be asked for: the event stream is open, or has had time enough. What happens between the
-    /// answer and the opening of the stream would be missed otherwise, or the list be asked for twice.
+    /// Whether the list may be requested: the event stream is open or its timeout has passed. Otherwise changes between
+    /// the response and the opening of the stream would be lost, or the list requested twice.
     is_due: RwSignal<bool>,
-    /// Recordings on other pages that have been heard of, and what they were then.
+    /// Recordings on other pages that events mentioned, with their status.
     other_pages: StoredValue<BTreeSet<(String, &'static str)>>,
 }
 
 impl RecordingsStore {
-    /// The list at the present address; loads it, and follows the address and the server from then on.
+    /// Creates the store for the current address and subscribes to events.
     pub(super) fn new(scope: Scope) -> Self {
         let store = Self::at_address(scope);
         let has_events = subscribe(scope.events(), move |event| store.apply_event(&event));
@@ -100,7 +99,7 @@ impl RecordingsStore {
         store
     }
 
-    /// The same, but somebody else tells it what the server says ([`apply_event`](Self::apply_event)).
+    /// Same as [`new`](Self::new), but the caller passes events to [`apply_event`](Self::apply_event).
     pub(in crate::web) fn at_address(scope: Scope) -> Self {
         let query = ListQuery::here();
         let address = Memo::new(move |_| address(scope, query));
@@ -126,7 +125,8 @@ impl RecordingsStore {
             address.track();
             store.chosen.set(BTreeSet::new());
             let cursor = query.cursor();
-            // Whoever turned the page goes on reading at its top; whoever set a filter goes on with the filters.
+            // After a page change the focus moves to the top of the list; after a filter change it stays in the
+            // filters.
             if before.is_some_and(|before| before != cursor) {
                 dom::focus(LIST);
             }
@@ -153,14 +153,14 @@ impl RecordingsStore {
         store
     }
 
-    /// Keeps rows and scroll position for the way back from a player, and restores them on that way.
+    /// Saves rows and scroll position for the way back from the player, and restores them.
     fn return_here(self) {
         let memory = LastList::expect();
         let (query, page) = (self.query, self.page);
         if let Some((rows, scroll_y, opened)) = memory.restore(&untrack(|| query.here_with_query()))
         {
             page.restore(rows);
-            // When the rows are drawn, and after the heading has taken the focus.
+            // After the rows are rendered and the heading has taken the focus.
             request_animation_frame(move || {
                 request_animation_frame(move || dom::return_to(scroll_y, &row_id(&opened)));
             });
@@ -174,7 +174,7 @@ impl RecordingsStore {
             }
         });
         let scrolled = window_event_listener(ev::scroll, move |_| {
-            // The next page is scrolled to its top before this one is gone.
+            // Navigation scrolls the next page to the top before this one is disposed.
             if query.is_here() {
                 memory.keep_scroll(dom::scroll_y());
             }
@@ -182,7 +182,6 @@ impl RecordingsStore {
         on_cleanup(move || scrolled.remove());
     }
 
-    /// Takes in what the server says.
     pub(in crate::web) fn apply_event(self, event: &Event) {
         match event {
             Event::Hello if self.is_due.get_untracked() => self.page.poll(),
@@ -194,8 +193,8 @@ impl RecordingsStore {
                     page.update(recording)
                 });
                 match before {
-                    // An answer that is still on its way may have an older status. An older size does not matter:
-                    // the next event has a newer one.
+                    // A response in flight may contain an older status. An older size is harmless: the next event
+                    // corrects it.
                     Some(status) if status != recording.status => {
                         self.page.overtake();
                     }
@@ -213,8 +212,8 @@ impl RecordingsStore {
         }
     }
 
-    /// Whether a recording that is not on this page may have come onto it: asked for once for each of its statuses,
-    /// not every second while it grows.
+    /// Whether a recording of another page may have moved to this page. Returns `true` once for each status, not for
+    /// every event of a growing recording.
     fn is_news(self, id: String, status: &'static str) -> bool {
         self.other_pages
             .try_update_value(|other_pages| {
@@ -226,21 +225,21 @@ impl RecordingsStore {
             .unwrap_or(false)
     }
 
-    /// Takes a deleted recording out of the list.
+    /// Removes a deleted recording from the list.
     pub(super) fn forget(self, id: &str) {
         self.page.edit(|page| page.remove(id));
         self.chosen.try_update(|chosen| chosen.remove(id));
     }
 
-    /// Asks whether to delete these.
+    /// Opens the confirmation dialog for a deletion.
     pub(super) fn ask_to_delete(self, recordings: &[Recording]) {
         let count = recordings.len();
         let done = move |deleted: usize| {
             self.announcement
                 .set(deletion_texts::outcome(deleted, count));
-            // What had the focus is gone.
+            // The focused row was removed.
             dom::focus(LIST);
-            // What follows moves up.
+            // Following rows move up to this page.
             self.page.poll();
         };
         let forget = move |id: String| self.forget(&id);
@@ -248,7 +247,7 @@ impl RecordingsStore {
             .set(Some(Confirmation::delete(recordings, forget, done)));
     }
 
-    /// Keeps retention off a recording, or lets it have it again.
+    /// Protects a recording from automatic deletion, or removes the protection.
     pub(super) fn protect(self, id: String, protected: bool) {
         spawn_local(async move {
             let update = RecordingUpdate {
@@ -268,7 +267,7 @@ impl RecordingsStore {
         });
     }
 
-    /// Whether a row is chosen; tracked, as everything below.
+    /// Tracked, as all getters below.
     pub(super) fn is_chosen(self, id: &str) -> bool {
         self.chosen.with(|chosen| chosen.contains(id))
     }
@@ -293,7 +292,7 @@ impl RecordingsStore {
         self.chosen.set(ids.collect());
     }
 
-    /// The chosen rows that are on the page.
+    /// Selected rows on this page.
     pub(super) fn chosen(self) -> Vec<Recording> {
         let mut rows = self.page.rows();
         self.chosen
@@ -301,13 +300,13 @@ impl RecordingsStore {
         rows
     }
 
-    /// The row as it is now; `None` when it has gone.
+    /// Current state of a row; `None` if it is not on this page.
     pub(in crate::web) fn row(self, id: &str) -> Option<Recording> {
         self.page.with(|page| page.row(id).cloned()).flatten()
     }
 
     pub(in crate::web) fn is_empty(self) -> bool {
-        // A page may be empty and still have a next one.
+        // A page can be empty and have a next page.
         self.page
             .with(|page| page.rows.is_empty() && page.next.is_none())
             .unwrap_or(false)
@@ -327,18 +326,18 @@ impl RecordingsStore {
         self.announcement.get()
     }
 
-    /// Automatic changes, for a screen reader.
+    /// Announcement of automatic changes for screen readers.
     pub(in crate::web) fn changes(self) -> Signal<String> {
         self.changes.into()
     }
 }
 
-/// ID of the link in the row of a recording.
+/// ID of the link in a row.
 pub(super) fn row_id(id: &str) -> String {
     format!("recording-{id}")
 }
 
-/// What is asked for at this place.
+/// API path of the list with its filters.
 fn address(scope: Scope, query: ListQuery) -> String {
     let (sort, order) = list_page::order(&query.get("sort"));
     let limit = PAGE_ROWS.to_string();
@@ -354,7 +353,7 @@ fn address(scope: Scope, query: ListQuery) -> String {
             name,
             match *name {
                 "from" => dom::start_of_day(&value, 0),
-                // The last day counts.
+                // The end date is inclusive.
                 "to" => dom::start_of_day(&value, 1),
                 _ => value,
             },
@@ -367,7 +366,7 @@ fn address(scope: Scope, query: ListQuery) -> String {
     query::address(scope.route(), &parameters)
 }
 
-/// Whether somebody has to wait for it.
+/// Whether the user has to wait for the recording to finish.
 pub(super) fn is_in_progress(status: RecordingStatus) -> bool {
     matches!(
         status,

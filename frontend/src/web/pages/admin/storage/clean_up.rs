@@ -19,17 +19,17 @@ use crate::web::dom;
 use crate::web::server_data::{FetchState, ServerData};
 use crate::web::submission::Submission;
 
-/// So many of those that go next are shown.
+/// Number of deletion candidates in the table.
 const SHOWN: usize = 20;
-/// The heading, which takes the focus when something has been done.
+/// Heading, which takes the focus after an action.
 const HEADING: &str = "next-heading";
 
-/// What would be deleted now, and the button that does it.
+/// Deletion candidates and the button that deletes them.
 #[component]
 pub(in crate::web) fn CleanUp(
-    /// The report on the storage, which is another one afterwards.
+    /// Storage report, reloaded after a clean-up.
     report: FetchState,
-    /// Changes when the answer may be another one.
+    /// Changes when the candidates may have changed.
     #[prop(optional, into)]
     news: Signal<u32>,
 ) -> impl IntoView {
@@ -67,7 +67,7 @@ pub(in crate::web) fn CleanUp(
                 .boxed_local()
             }),
             done: Arc::new(move || {
-                // Reading goes on with what goes next.
+                // Continues at the list of candidates.
                 dom::focus(HEADING);
                 preview.load();
                 report.again.run(());
@@ -132,7 +132,7 @@ pub(in crate::web) fn CleanUp(
     }
 }
 
-/// Automatic deletion waits because the server's clock may be wrong: says so, and lets an administrator confirm it.
+/// Notice while automatic deletion is held back because the clock may be wrong; administrators can confirm the time.
 #[component]
 fn ClockNotice(preview: ServerData<RetentionPreview>) -> impl IntoView {
     let sending = Submission::new();

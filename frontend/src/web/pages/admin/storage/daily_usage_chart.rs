@@ -6,16 +6,16 @@ use crate::format;
 use crate::web::components::{Cell, Table};
 use crate::web::dom;
 
-/// So many days the chart has.
+/// Days in the chart.
 const DAYS: u16 = 90;
-/// What comes in on a day is taken from so many.
+/// Days over which the daily rate is averaged.
 const RECENT: usize = 30;
-/// Days between two marks below the chart.
+/// Days between two labels of the axis.
 const MARKS: usize = 15;
-/// A day's width, of which its bar takes three quarters.
+/// Width of a day; its bar takes three quarters.
 const DAY: usize = 4;
 
-/// What was recorded, day by day, and how long the room lasts if it goes on like this.
+/// Bytes recorded per day, with a forecast of the remaining disk space.
 #[component]
 pub(super) fn DailyUsageChart(report: StorageReport) -> impl IntoView {
     let chart = chart(&report.growth, &dom::today(), DAYS);
@@ -23,7 +23,7 @@ pub(super) fn DailyUsageChart(report: StorageReport) -> impl IntoView {
         "{} recorded in the last {DAYS} days (deleted ones not counted)",
         format::size(chart.bytes)
     );
-    // Where the oldest go by themselves the disk does not get full.
+    // With automatic deletion, the disk does not fill up.
     let forecast = report
         .free_bytes
         .filter(|_| report.retention.high_percent.is_none() && report.retention.days == 0)
@@ -70,7 +70,7 @@ fn day_row(bar: Bar) -> impl IntoView {
     }
 }
 
-/// The bars, with a scale beside and days below.
+/// Bars with axes.
 #[component]
 fn Plot(chart: Chart, summary: String) -> impl IntoView {
     let scale = [chart.top, chart.top / 2, 0].map(|bytes| {
@@ -94,7 +94,7 @@ fn Plot(chart: Chart, summary: String) -> impl IntoView {
             format::size(bar.bytes),
             bar.recordings
         );
-        // The whole height of a day says what it has, not only its bar.
+        // The tooltip covers the full height of a day.
         view! {
             <g class="day">
                 <rect class="day-hit" x=x.to_string() width=DAY.to_string() height=FULL.to_string() />

@@ -11,21 +11,19 @@ use crate::web::dom;
 use crate::web::server_data::ServerData;
 use crate::web::submission::Submission;
 
-/// Fates of a deleted user's recordings: the server's word, the label, and whether the button says so.
+/// Options for a deleted user's recordings: value of the query parameter and label.
 const FATES: [(&str, &str); 3] = [
     ("keep", "Keep them; administrators can still find them"),
     ("transfer", "Transfer them to me"),
     ("delete", "Delete them permanently"),
 ];
 
-/// Asks before a user is deleted: says how many recordings they have, and what to do with these.
+/// Confirms the deletion of a user, shows the number of their recordings, and offers to keep, transfer or delete these.
 #[component]
 pub(super) fn DeleteUser(
-    /// The user to delete.
     user: User,
     /// `None` closes the dialog.
     deleting: RwSignal<Option<User>>,
-    /// The list of users.
     users: ServerData<Page<User>>,
 ) -> impl IntoView {
     let sending = Submission::new();
@@ -52,7 +50,8 @@ pub(super) fn DeleteUser(
             async move |api| api.remove(&path).await,
             move |()| {
                 deleting.set(None);
-                // The button that had the focus goes with its row. The dialog gives the focus back when it closes.
+                // The focused button is removed with its row. Deferred, because the closing dialog restores the focus
+                // first.
                 request_animation_frame(|| dom::focus(HEADING));
                 users.load();
             },
