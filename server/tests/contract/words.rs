@@ -9,7 +9,7 @@ const ADMIN: &str = "tests/browser/admin.test.mjs";
 const RECORD: &str = "tests/browser/record-page.test.mjs";
 const AUTO: &str = "tests/browser/auto-record.test.mjs";
 /// Words that pass too quickly for a browser test to see; their table has tests of its own.
-const WORDS: &str = "frontend/src/words.rs";
+const WORDS: &str = "frontend/src/status_texts.rs";
 
 #[rustfmt::skip]
 const ROWS: [(&str, &str); 32] = [
