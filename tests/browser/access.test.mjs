@@ -1,4 +1,4 @@
-// Who is let in, who is not, and what they are told.
+// Access control: sign-in, tokens, ownership.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -22,7 +22,7 @@ describe('access', { timeout: 120_000 }, () => {
     await server?.close();
   });
 
-  test('a wrong password is 401 and a sentence, the same for a name that does not exist', async () => {
+  test('a wrong password and an unknown name return the same 401', async () => {
     const wrong = await post(server.origin, '/api/auth/login', { ...ADMIN, password: 'not this one' });
     const problem = await assertProblem(wrong, 401);
     assert.equal(problem.code, 'wrong_credentials');
@@ -31,7 +31,7 @@ describe('access', { timeout: 120_000 }, () => {
     assert.equal(other.detail, problem.detail, 'the answer tells which names exist');
   });
 
-  test('the sign-in page says that the password is wrong, and lets in who then gets it right', async () => {
+  test('the sign-in page reports a wrong password and accepts the right one', async () => {
     const context = await browser.newContext();
     await withPage(context, 'sign-in', async (page) => {
       await page.goto(`${server.origin}/recordings`);
@@ -42,7 +42,7 @@ describe('access', { timeout: 120_000 }, () => {
       assert.equal(await page.getByRole('button', { name: 'User menu' }).count(), 0);
 
       await fillIn(page);
-      // Back to where the person wanted to go.
+      // Returns to the page that required the sign-in.
       await page.getByRole('heading', { name: 'My Recordings' }).waitFor();
       const cookies = await context.cookies();
       assert.ok(cookies.length > 0, 'there is no cookie');
@@ -51,7 +51,7 @@ describe('access', { timeout: 120_000 }, () => {
     await context.close();
   });
 
-  test('signing out ends it', async () => {
+  test('signing out ends the sign-in', async () => {
     const context = await browser.newContext();
     await withPage(context, 'sign-out', async (page) => {
       await page.goto(server.origin);
@@ -65,7 +65,7 @@ describe('access', { timeout: 120_000 }, () => {
     await context.close();
   });
 
-  test('without a token, with a made-up one and with an expired one it is 401', async () => {
+  test('a missing, forged or expired token returns 401', async () => {
     const tokens = { none: undefined, 'made up': 'Bearer abc.def.ghi', expired: `Bearer ${admin.expiredToken()}` };
     for (const [name, authorization] of Object.entries(tokens)) {
       const response = await fetch(`${server.origin}/api/recordings`, {
@@ -74,11 +74,11 @@ describe('access', { timeout: 120_000 }, () => {
       const problem = await assertProblem(response, 401);
       assert.equal(problem.code, 'unauthenticated', `${name}: ${problem.code}`);
     }
-    // The same claims, signed the same way, are good while they have not expired.
+    // An unexpired token with the same claims and signature is accepted.
     assert.ok(Array.isArray(await admin.recordings()));
   });
 
-  test("another user's recording is 403, and does not show in the list", async () => {
+  test("a recording of another user returns 403 and is not listed", async () => {
     const ada = await admin.newUser('ada');
     const id = await admin.upload(await sampleWebm());
     assert.deepEqual(await ada.recordings(), []);
@@ -97,7 +97,7 @@ describe('access', { timeout: 120_000 }, () => {
     await context.close();
   });
 
-  test('an unknown and a path-like id are 404, in the same words', async () => {
+  test('unknown and path-like IDs return the same 404', async () => {
     for (const id of ['0', 'no-such-recording', '..%2F..%2Fetc%2Fpasswd', '%2e%2e%2fsortie.db', 'a%00b']) {
       await assertProblem(await admin.fetch(`/api/recordings/${id}/download`), 404);
       await assertProblem(await admin.fetch(`/api/recordings/${id}`, { method: 'DELETE' }), 404);

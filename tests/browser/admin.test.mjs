@@ -1,4 +1,4 @@
-// The Admin Panel and the lists, as an administrator uses them.
+// The Admin Panel.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -29,7 +29,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
 
   const rowOf = (page, id) => page.getByRole('row').filter({ has: page.locator(`a[href="/recordings/${id}"]`) });
 
-  test('the user menu leads administrators to it, and it opens on Settings', async () => {
+  test('the user menu leads administrators to the panel, which opens on Settings', async () => {
     await withPage(context, 'admin settings', async (page) => {
       await page.goto(server.origin);
       await page.getByRole('button', { name: 'User menu' }).click();
@@ -53,7 +53,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
     });
   });
 
-  test('what another administrator sets appears by itself, but what is chosen here stays', async () => {
+  test('changes of another administrator appear, unsaved choices stay', async () => {
     const set = async (value) => {
       const answer = await admin.fetch('/api/admin/settings', {
         method: 'PUT',
@@ -73,7 +73,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
       await set('true');
       await page.getByRole('status').getByText('Turned on by another administrator').waitFor();
       assert.equal(await box.isChecked(), true);
-      // Chosen here and not saved yet: it is not taken away under somebody's hands.
+      // An unsaved choice survives changes by others.
       await box.uncheck();
       await box.check();
       await set('false');
@@ -88,7 +88,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
     });
   });
 
-  test('arrow keys go from tab to tab', async () => {
+  test('arrow keys move between tabs', async () => {
     await withPage(context, 'admin tabs', async (page) => {
       await page.goto(`${server.origin}/admin`);
       await page.getByRole('tab', { name: 'Settings' }).focus();
@@ -104,7 +104,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
     });
   });
 
-  test('nobody else sees it', async () => {
+  test('other users cannot see the panel', async () => {
     const user = await admin.newUser('curious');
     const theirs = await signedIn(browser, server.origin, user);
     await withPage(theirs, 'admin for nobody else', async (page) => {
@@ -118,7 +118,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
     await theirs.close();
   });
 
-  test('All Recordings: found, protected, downloaded, chosen and deleted', async () => {
+  test('All Recordings: search, protect, download, select and delete', async () => {
     const user = await admin.newUser('filmer');
     const ids = [];
     for (let i = 0; i < 3; i += 1) ids.push(await user.upload(bytes));
@@ -189,7 +189,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
     });
   });
 
-  test('what happens elsewhere appears by itself', async () => {
+  test('changes made elsewhere appear without a reload', async () => {
     const user = await admin.newUser('elsewhere');
     await withPage(context, 'live list', async (page) => {
       await page.goto(`${server.origin}/admin/recordings?q=elsewhere`);
@@ -201,7 +201,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
     });
   });
 
-  test('paging keeps its place: in the address, and for Back', async () => {
+  test('the page of a list is in the address and restored by Back', async () => {
     const user = await admin.newUser('prolific');
     const ids = [];
     for (let i = 0; i < 51; i += 1) ids.push(await user.upload(Buffer.from('no video\n')));
@@ -255,7 +255,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
     });
   });
 
-  test('many users come in pages, and one of them is found', async () => {
+  test('many users are paged and searchable', async () => {
     const hash = (number) => String(number).padStart(2, '0');
     const make = (number) => admin.post('/api/admin/users', {
       username: `many-${hash(number)}`, password: 'a password of many', email: `m${hash(number)}@example.org`,
@@ -346,7 +346,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
     });
   });
 
-  test('somebody changes their password', async () => {
+  test('a user changes their password', async () => {
     const user = await admin.newUser('changer');
     const theirs = await signedIn(browser, server.origin, user);
     await withPage(theirs, 'password', async (page) => {
@@ -366,7 +366,7 @@ describe('Admin Panel', { timeout: 600_000 }, () => {
     await Api.signIn(server.origin, { username: 'changer', password: 'another long password' });
   });
 
-  test('every tab is free of serious accessibility faults and fits 375 px, in light and dark', async () => {
+  test('every tab has no serious accessibility violation and fits 375 px, in light and dark', async () => {
     const user = await admin.newUser('someone with a rather long name');
     await untilReady(user, await user.upload(bytes), 10_000);
     for (const options of [{}, NARROW]) {

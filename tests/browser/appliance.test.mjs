@@ -1,4 +1,4 @@
-// Video Recording, the page of an appliance: the real capture agent with its test picture, whose cable can be pulled.
+// Video Recording, the page of an appliance: the real capture agent with its test pattern, whose signal can be removed.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -37,7 +37,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
   const rows = (page) => list(page).getByRole('row').filter({ has: page.getByRole('link') });
   const signal = (page, words) => page.locator('.signal-state').filter({ hasText: `Signal: ${words}` }).waitFor();
 
-  /** The page with everything on it that has to come. */
+  /** Opens the page and waits until it is complete. */
   const open = async (page) => {
     await page.goto(agent.origin);
     await page.getByRole('heading', { level: 1, name: 'Video Recording' }).waitFor();
@@ -45,7 +45,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     await page.waitForFunction(() => !document.querySelector('.skeleton'));
   };
 
-  /** Waits for what `look` answers to be right. */
+  /** Polls `look` until its result is right. */
   const until = async (look, right) => {
     const asked = performance.now();
     for (;;) {
@@ -56,7 +56,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     }
   };
   const durable = (seconds) => until(() => api.state(), (it) => it.file?.duration_seconds >= seconds);
-  /** Milliseconds of the running duration that is shown. */
+  /** Displayed duration in milliseconds. */
   const shown = async (page) => {
     const text = await page.locator('.recorder .clock .digits').textContent();
     return text.split(':').reduce((sum, it) => sum * 60 + Number(it), 0);
@@ -69,7 +69,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     return (await until(() => api.recordings(), (it) => it.length > before))[0];
   };
 
-  test('after sign-in it is the first page, and says what arrives', async () => {
+  test('after sign-in it is the start page and shows the signal', async () => {
     const stranger = await browser.newContext();
     await withPage(stranger, 'appliance sign-in', async (page) => {
       const heard = await listen(page);
@@ -80,19 +80,19 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await page.locator('.device').getByText('Test picture').waitFor();
       const sidebar = page.getByRole('navigation', { name: 'Main' });
       assert.equal(await sidebar.getByRole('link', { name: 'Video Recording' }).getAttribute('aria-current'), 'page');
-      // This screen is not what an appliance records.
+      // An appliance does not record the browser's screen.
       assert.equal(await page.getByText('Screen, window or tab').count(), 0);
       assert.equal(await page.getByRole('link', { name: 'Record', exact: true }).count(), 0);
       await page.getByText('No recordings', { exact: true }).waitFor();
       await page.getByText(/% of .* in use\./).waitFor();
       await page.getByText(/^Room for .* of recording at the present bit rate\.$/).waitFor();
-      // Chromium mentions every 401; that nobody is signed in is asked for by one.
+      // Chromium logs every 401, and a signed-out page causes one.
       assert.deepEqual(heard.filter((it) => !/responded with a status of 40[01]/.test(it)), []);
     });
     await stranger.close();
   });
 
-  test('somebody who is no administrator is told so', async () => {
+  test('users without the administrator role see an explanation', async () => {
     const user = await api.newUser('visitor');
     const visitors = await signedIn(browser, agent.origin, user);
     await withPage(visitors, 'appliance visitor', async (page) => {
@@ -102,7 +102,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     await visitors.close();
   });
 
-  test('Start and Stop by hand, with a duration that goes on, through a reload too', async () => {
+  test('Start and Stop work by hand, and the duration continues over a reload', async () => {
     await withPage(context, 'appliance by hand', async (page) => {
       await open(page);
       await start(page).click();
@@ -117,7 +117,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       assert.ok((await shown(page)) < before + PATIENCE_MS / 1_000);
       await assertAccessible(page, 'while it records');
 
-      // The button stays where it was, and so does the focus.
+      // The button keeps its position and the focus.
       await stop(page).click();
       await start(page).waitFor();
       assert.ok(await start(page).evaluate((it) => it === document.activeElement), 'the focus is lost');
@@ -127,7 +127,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     });
   });
 
-  test('without a signal it does not start, and says why; what the server refuses is shown as it is', async () => {
+  test('without a signal Start is disabled with a reason; refusals of the server are shown', async () => {
     await withPage(context, 'appliance no signal', async (page) => {
       await open(page);
       const steady = await api.state();
@@ -147,7 +147,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       assert.equal(await page.evaluate(() => window.orders), 0, 'it has asked all the same');
       await assertAccessible(page, 'without a signal');
 
-      // A page that has not heard of it yet.
+      // A page whose event stream is blocked has an outdated state.
       await page.route('**/api/events*', (route) => route.abort());
       await page.route('**/api/appliance', (route) => route.fulfill({ json: steady }));
       await open(page);
@@ -160,7 +160,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     assert.equal((await api.state()).recorder, 'idle');
   });
 
-  test('Auto-Record Sessions and the threshold are saved, and in force at once', async () => {
+  test('Auto-Record Sessions and the threshold are saved and take effect immediately', async () => {
     const before = (await api.recordings()).length;
     await withPage(context, 'appliance settings', async (page) => {
       await open(page);
@@ -182,7 +182,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       });
       await page.getByText('The oldest recordings are deleted above 99 %.').waitFor();
 
-      // A loss of the signal ends the file; the next one goes on with the session, and stands with it.
+      // Losing the signal finishes the file; the next file belongs to the same session and is grouped with it.
       await durable(1);
       await api.signal('no_signal');
       await page.getByText('Recording starts by itself when one comes.').waitFor();
@@ -193,7 +193,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await list(page).getByText('One session: 2 files').waitFor();
       assert.equal((await api.recordings()).length, before + 2);
 
-      // What is set elsewhere is shown here; what is typed here and not saved stays.
+      // Changes made elsewhere appear; unsaved input stays.
       await threshold.fill('42');
       await api.settings({ recording_auto_record: 'false', storage_threshold_percent: '0' });
       await page.waitForFunction(() => !document.querySelector('#auto-record').checked);
@@ -243,7 +243,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     assert.equal(await api.recording(recording.id), undefined);
   });
 
-  test('Clean Up Storage shows what goes, asks, and what was cleaned up is shown', async () => {
+  test('Clean Up Storage previews, confirms and lists its deletions', async () => {
     const all = await api.recordings();
     assert.ok(all.length >= 2);
     const protect = (isProtected) => Promise.all(all.slice(1).map(async ({ id }) => {
@@ -260,7 +260,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       const button = page.getByRole('button', { name: 'Clean Up Storage' });
       await page.getByText('Nothing to clean up').waitFor();
       assert.equal(await button.getAttribute('aria-disabled'), 'true');
-      // Every disk is fuller than that. It is looked at once a minute; what is due then goes by itself.
+      // Every disk exceeds this threshold. The check runs once a minute.
       await page.getByLabel('Storage threshold').fill('1');
       await page.getByRole('button', { name: 'Save Settings' }).click();
       await page.getByText(/^1 recording, /).or(page.getByText(/1 recording deleted, because/)).first().waitFor();
@@ -280,7 +280,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     assert.deepEqual((await api.recordings()).map((it) => it.id), all.slice(1).map((it) => it.id));
   });
 
-  test('a device that is gone is asked again, and the page goes on by itself', async () => {
+  test('an unreachable device is retried and the page reconnects', async () => {
     await withPage(context, 'appliance lost', async (page) => {
       await open(page);
       await page.evaluate(() => { window.notReloaded = true; });
@@ -289,7 +289,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await page.getByRole('alert').getByText("Can't reach the device.").waitFor();
       const countdown = page.locator('.countdown');
       const left = async () => Number(/in (\d+) s/.exec(await countdown.textContent())?.[1] ?? -1);
-      // It counts down where it can be seen, and is not read out each second.
+      // The countdown is visible and is not announced each second.
       const first = await until(left, (it) => it > 1);
       await until(left, (it) => it >= 0 && it < first);
       assert.equal(await page.getByRole('alert').locator('.countdown').count(), 0);
@@ -299,16 +299,16 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await agent.restart();
       await countdown.waitFor({ state: 'detached', timeout: PATIENCE_MS });
       await signal(page, '640×360 at 15 fps');
-      // It follows what happens again.
+      // Events are received again.
       await record(1);
       await until(() => rows(page).count(), (it) => it === before + 1);
       assert.equal(await page.evaluate(() => window.notReloaded), true);
     });
   });
 
-  test('a device that stays away is given up, and a reload offered', async () => {
+  test('after the last retry the page offers a reload', async () => {
     await withPage(context, 'appliance given up', async (page) => {
-      // Two and a half minutes of tries in a moment.
+      // Advances the clock over all retries, two and a half minutes.
       await page.clock.install();
       await open(page);
       await agent.kill();
@@ -327,7 +327,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
     });
   });
 
-  test('on a telephone everything fits, and the keyboard reaches everything', async () => {
+  test('it fits a phone and is operable by keyboard', async () => {
     await until(() => api.state(), (it) => it.signal.state === 'steady');
     await record(1);
     const phone = await signedIn(browser, agent.origin, undefined, NARROW);

@@ -1,6 +1,5 @@
-// Auto-record: a page that is open starts by itself when an administrator turns
-// it on in another one, and not again once its user has stopped by hand. It
-// stops when its session is ended elsewhere.
+// Auto-record: an open page starts when an administrator enables it in another page, but not again after its user has
+// stopped. It stops when its session is ended elsewhere.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -11,7 +10,7 @@ import { untilReady } from './support/proof.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
-/** Longer than it takes an open page to hear of the setting and to start. */
+/** Longer than an open page needs to receive the setting and start. */
 const SETTLED_MS = 5_000;
 
 describe('auto-record', { timeout: 120_000 }, () => {
@@ -27,7 +26,7 @@ describe('auto-record', { timeout: 120_000 }, () => {
     await server?.close();
   });
 
-  /** Turns it on or off as the Settings tab does: from a page, with its cookie. */
+  /** Changes the setting like the Settings tab: from a page, with its cookie. */
   const toggle = (page, on) =>
     page.evaluate(async (value) => {
       const answer = await fetch('/api/admin/settings', {
@@ -38,14 +37,14 @@ describe('auto-record', { timeout: 120_000 }, () => {
       return answer.status;
     }, String(on));
 
-  /** Opens the camera to be looked at. */
+  /** Opens a preview of the camera. */
   const preview = async (page) => {
     await page.getByLabel('Camera').check();
     await page.getByRole('button', { name: 'Preview first' }).click();
     await page.locator('video').waitFor();
   };
 
-  test('toggled in one page it starts another without a reload, and a Stop by hand sticks', async (t) => {
+  test('enabling it in one page starts another without a reload, and a stop by the user persists', async (t) => {
     const user = await api.newUser('ann');
     const admin = await signedIn(browser, server.origin);
     const context = await signedIn(browser, server.origin, user);
@@ -89,7 +88,7 @@ describe('auto-record', { timeout: 120_000 }, () => {
     });
   });
 
-  test('a session that is ended elsewhere ends its recording, with nothing lost', async (t) => {
+  test('ending the session elsewhere stops its recording without loss', async (t) => {
     const user = await api.newUser('bob');
     const admin = await signedIn(browser, server.origin);
     const settings = await admin.newPage();
@@ -98,7 +97,7 @@ describe('auto-record', { timeout: 120_000 }, () => {
     const context = await signedIn(browser, server.origin, user);
     await withPage(context, 'auto-record-ended', async (page) => {
       await page.goto(server.origin);
-      // It is on already: the first picture is recorded.
+      // Auto-record is already enabled: the preview starts the recording.
       await preview(page);
       await page.getByRole('button', { name: 'Stop recording' }).waitFor();
       await wait(2_000);
@@ -109,10 +108,10 @@ describe('auto-record', { timeout: 120_000 }, () => {
       const recording = await user.recording(id);
       assert.equal(recording.interrupted, false);
       assert.ok(recording.duration_seconds > 1.5, `${recording.duration_seconds} s`);
-      // As after a Stop by hand, it is shown.
+      // The player opens, as after a stop by the user.
       await page.waitForURL(`${server.origin}/recordings/${id}`);
 
-      // Another use of the page is another session, and it is on.
+      // A new visit is a new session, which is recorded again.
       await page.goto(server.origin);
       await preview(page);
       await page.getByRole('button', { name: 'Stop recording' }).waitFor();

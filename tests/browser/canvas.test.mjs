@@ -1,5 +1,4 @@
-// An app developer records a canvas of their own page with the client's
-// JavaScript face.
+// An app developer records a canvas of their own page with the JavaScript API.
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -10,7 +9,7 @@ import { assertGrowsOnDisk, assertPlays, assertWholeFile, untilReady } from './s
 import { PROMISE_S } from './support/recorder.mjs';
 import { useStage } from './support/stage.mjs';
 
-/** A pause must not show as a gap; 30 frames a second leave room for a busy machine. */
+/** Longest gap between frames at 30 frames a second, with a margin for a busy machine. */
 const LONGEST_GAP_S = 0.5;
 
 describe('recording a canvas', { timeout: 180_000 }, () => {
@@ -19,14 +18,14 @@ describe('recording a canvas', { timeout: 180_000 }, () => {
 
   before(() => ({ server, context, api } = stage));
 
-  /** Opens the test page and makes a session for it. */
+  /** Opens the test page and creates a session for it. */
   async function prepare(page) {
     await openTestPage(page, server.origin, 'canvas.html', 'e2e');
     const session = await (await api.post('/api/sessions', { app_id: 'e2e' })).json();
     return { token: api.tokens.access_token, session: session.id };
   }
 
-  test('ten seconds arrive while they are recorded, and are ready, playable and seekable at once', async (t) => {
+  test('ten seconds arrive during the recording and are ready, playable and seekable after it', async (t) => {
     const title = 'canvas';
     const result = await withPage(context, title, async (page) => {
       const options = await prepare(page);
@@ -50,7 +49,7 @@ describe('recording a canvas', { timeout: 180_000 }, () => {
     t.diagnostic(`seeks: ${played.seeks.map((it) => `to ${it.to.toFixed(1)} s in ${it.seekMs} ms, picture ${it.offMs} ms off`).join('; ')}`);
   });
 
-  test('pause and resume leave no gap and no wrong duration', async (t) => {
+  test('pause and resume leave no gap and a correct duration', async (t) => {
     const title = 'pause';
     const result = await withPage(context, title, async (page) => {
       const started = await page.evaluate((it) => window.e2e.start(it), await prepare(page));
@@ -72,7 +71,7 @@ describe('recording a canvas', { timeout: 180_000 }, () => {
       title,
       seconds,
       pictureAt: (it) => it * 1_000 + (it > beforePause ? pause : 0),
-      // One on either side of the pause, well away from it.
+      // Positions before and after the pause.
       seekTo: [beforePause - 1, beforePause + 1],
     });
     const file = await assertWholeFile(api, result.id, { title, seconds });
@@ -81,7 +80,7 @@ describe('recording a canvas', { timeout: 180_000 }, () => {
     t.diagnostic(`${seconds.toFixed(2)} s recorded around a pause of ${pause} ms: <video> says ${played.duration} s, longest gap ${gap.toFixed(3)} s`);
   });
 
-  test('a server killed in mid-recording and started again has all of it', async (t) => {
+  test('a server that is killed and restarted during the recording has all of it', async (t) => {
     const title = 'server killed';
     const result = await withPage(context, title, async (page) => {
       const started = await page.evaluate((it) => window.e2e.start(it), await prepare(page));

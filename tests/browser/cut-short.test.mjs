@@ -1,4 +1,4 @@
-// Whatever cut a recording off: in a real <video> it has a length, plays, and shows another place when asked to.
+// Interrupted recordings: a real <video> knows their duration, plays them and seeks.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -16,12 +16,12 @@ import { signedIn } from './support/sign-in.mjs';
 
 const run = promisify(execFile);
 const SECONDS = 12;
-/** The least silence after which a server gives a sender up. */
+/** Shortest configurable silence. */
 const SILENCE_SECONDS = 5;
-/** For the reaper, who comes by now and then, on a slow machine. */
+/** Includes the interval of the reaper and a margin for a slow machine. */
 const FINISHED_WITHIN_MS = 60_000;
 
-/** As recorders send them: nothing at the beginning tells how long it will be. */
+/** Files as recorders stream them, without a duration at the beginning. */
 const KINDS = {
   webm: ['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-b:v', '300k', '-f', 'webm', '-live', '1'],
   mp4: ['-c:v', 'libx264', '-preset', 'ultrafast', '-f', 'mp4', '-movflags', 'frag_keyframe+empty_moov+default_base_moof'],
@@ -39,7 +39,7 @@ async function stream(kind) {
   return stdout;
 }
 
-describe('recordings that were cut short', { timeout: 240_000 }, () => {
+describe('interrupted recordings', { timeout: 240_000 }, () => {
   let server, browser, context;
 
   before(async () => {
@@ -52,7 +52,7 @@ describe('recordings that were cut short', { timeout: 240_000 }, () => {
     await server?.close();
   });
 
-  /** Begins a recording and sends these bytes of it, without saying that they are all. */
+  /** Starts a recording and sends bytes without completing the upload. */
   async function send(api, bytes) {
     const session = await (await api.post('/api/sessions', { app_id: 'e2e' })).json();
     const { recording_id: id } = await (await api.post(`/api/sessions/${session.id}/recording/start`)).json();
@@ -83,7 +83,7 @@ describe('recordings that were cut short', { timeout: 240_000 }, () => {
   }
 
   for (const kind of Object.keys(KINDS)) {
-    test(`${kind}: whole, killed half-way, repaired`, async () => {
+    test(`${kind}: complete, killed halfway, repaired`, async () => {
       const api = await Api.signIn(server.origin);
       const bytes = await stream(kind);
       const cut = bytes.subarray(0, Math.floor(bytes.length * 0.6) + 7);
@@ -92,7 +92,7 @@ describe('recordings that were cut short', { timeout: 240_000 }, () => {
       await untilReady(api, whole, FINISHED_WITHIN_MS);
       await assertSeeks(whole, `${kind}, whole`, SECONDS - 0.2, SECONDS + 0.2);
 
-      // The server is killed, the sender never comes back.
+      // The server is killed, and the sender does not return.
       const killed = await send(api, cut);
       await server.kill();
       await wait(SILENCE_SECONDS * 1_000);

@@ -1,4 +1,4 @@
-// Every dialog, by keyboard alone: it can be read, fits a telephone, closes with Escape, and gives the focus back.
+// Every dialog by keyboard: it is accessible, fits a phone, closes on Escape and restores the focus.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -55,7 +55,7 @@ describe('dialogs', { timeout: 600_000 }, () => {
           assert.ok(await dialog.evaluate((it) => it.contains(document.activeElement)), 'the focus is elsewhere');
           await assertAccessible(page, heading);
           await assertFits(page, heading);
-          // Wherever Tab leads, the page behind is not reached.
+          // Tab never reaches the page behind the dialog.
           for (let i = 0; i < 12; i += 1) {
             await page.keyboard.press('Tab');
             assert.ok(await dialog.evaluate((it) => document.activeElement === document.body
@@ -70,7 +70,7 @@ describe('dialogs', { timeout: 600_000 }, () => {
     });
   }
 
-  test('somebody is added, and their recordings are found, without a mouse', async () => {
+  test('a user is added and their recordings are found without a mouse', async () => {
     const context = await signedIn(browser, server.origin);
     await withPage(context, 'admin by keyboard', async (page) => {
       await page.goto(server.origin);

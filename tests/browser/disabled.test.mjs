@@ -20,9 +20,9 @@ const ROUTES = [
   ['PATCH', '/api/uploads/x'],
 ];
 
-// Not said at all, or said in so many words.
+// Unset, and explicitly off.
 for (const value of [undefined, 'false']) {
-  describe(`recording ${value === undefined ? 'left at its default' : 'switched off'}`, { timeout: 60_000 }, () => {
+  describe(`recording ${value === undefined ? 'disabled by default' : 'disabled explicitly'}`, { timeout: 60_000 }, () => {
     let server, browser;
 
     before(async () => {
@@ -34,7 +34,7 @@ for (const value of [undefined, 'false']) {
       await server?.close();
     });
 
-    test('the recording routes are not there', async () => {
+    test('the recording routes do not exist', async () => {
       const api = await Api.signIn(server.origin);
       for (const [method, path] of ROUTES) {
         const response = await api.fetch(path, { method, headers: { 'tus-resumable': '1.0.0' } });

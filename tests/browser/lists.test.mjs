@@ -1,4 +1,4 @@
-// Lists of recordings: deleting many, deleting what still runs, and coming back from a player.
+// Lists of recordings: bulk deletion, deletion of running recordings, and Back from the player.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -26,7 +26,7 @@ describe('lists of recordings', { timeout: 600_000 }, () => {
     await server?.close();
   });
 
-  /** A user with so many recordings, all of them ready. */
+  /** Creates a user with `count` ready recordings. */
   async function userWith(username, count) {
     const user = await admin.newUser(username);
     const ids = [];
@@ -57,7 +57,7 @@ describe('lists of recordings', { timeout: 600_000 }, () => {
       await broken;
       await release();
       await page.getByText(/^Stopped: [01] of 40 recordings deleted$/).waitFor();
-      // The deletion that was under way is completed, no other begins.
+      // The deletion in flight completes, and no other starts.
       let left = (await user.recordings()).length;
       for (let same = 0; same < 10; same += 1) {
         const now = (await user.recordings()).length;
@@ -79,7 +79,7 @@ describe('lists of recordings', { timeout: 600_000 }, () => {
       });
       await page.goto(`${server.origin}/recordings`);
       await rowOf(page, ids[4]).waitFor();
-      // One of them goes meanwhile: that is what was wanted anyway.
+      // One of them is deleted meanwhile, which is no error.
       await page.getByLabel('Select all on this page').check();
       await page.getByRole('button', { name: 'Delete selected' }).click();
       await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
@@ -91,7 +91,7 @@ describe('lists of recordings', { timeout: 600_000 }, () => {
     await context.close();
   });
 
-  test('deleting a running recording says so and asks', async () => {
+  test('deleting a running recording warns and asks', async () => {
     const { user, ids } = await userWith('running', 1);
     await begin(user);
     const running = (await user.recordings()).find((it) => it.status === 'recording');
@@ -128,7 +128,7 @@ describe('lists of recordings', { timeout: 600_000 }, () => {
       await page.goto(`${server.origin}/recordings?sort=smallest&status=ready`);
       const link = page.locator(`a[href="/recordings/${ids[3]}"]`);
       await link.waitFor();
-      // Its event arrives after the hello of the stream.
+      // The event arrives after the hello event of the stream.
       await user.fetch(`/api/recordings/${ids[3]}`, {
         method: 'PATCH',
         headers: { 'content-type': 'application/json' },
@@ -153,7 +153,7 @@ describe('lists of recordings', { timeout: 600_000 }, () => {
         const after = await page.evaluate(() => window.scrollY);
         assert.ok(Math.abs(after - before) < 5, `it was at ${before} and is at ${after}`);
       }
-      // A way that is no way back begins at the top.
+      // A navigation other than Back starts at the top.
       await page.getByRole('link', { name: 'Record', exact: true }).click();
       await page.getByRole('button', { name: 'View recordings' }).click();
       await link.waitFor();

@@ -1,4 +1,4 @@
-// Signing in at an OpenID provider: a real one, and the real server.
+// OpenID Connect with a real provider and the real server.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -46,14 +46,14 @@ describe('OpenID Connect', { timeout: 60_000 }, () => {
   };
   const me = async (visitor) => (await visitor.fetch(`${server.origin}/api/auth/me`)).json();
 
-  test('the sign-in page is told of it', async () => {
+  test('the sign-in methods include the provider', async () => {
     const methods = await (await fetch(`${server.origin}/api/auth/methods`)).json();
     assert.deepEqual(methods, {
       password: true, proxy: false, oidc: { name: 'Example ID', url: '/api/auth/oidc/login' },
     });
   });
 
-  test('whoever signs in there is signed in here, goes where they wanted, and has the roles of the claim', async () => {
+  test('a provider user is signed in, returns to the requested page, and has the roles of the claim', async () => {
     for (const [login, roles] of [['ann', ['user']], ['boss', ['user', 'admin']]]) {
       const { visitor, response } = await signIn(login, '/recordings?status=ready');
       assert.equal(response.status, 303);
@@ -64,13 +64,13 @@ describe('OpenID Connect', { timeout: 60_000 }, () => {
       assert.deepEqual(
         [person.username, person.display_name, person.email, person.source, person.roles],
         [login, `The ${login}`, `${login}@example.org`, 'oidc', roles]);
-      // The same person the next time.
+      // The second sign-in maps to the same user.
       const again = await signIn(login);
       assert.equal((await me(again.visitor)).id, person.id);
     }
   });
 
-  test('the button on the sign-in page leads there and back to where one wanted to be', async () => {
+  test('the button on the sign-in page leads to the provider and back to the requested page', async () => {
     const browser = await launch();
     const context = await browser.newContext();
     await withPage(context, 'sign in with a provider', async (page) => {
@@ -78,7 +78,7 @@ describe('OpenID Connect', { timeout: 60_000 }, () => {
       await page.getByRole('link', { name: 'Sign in with Example ID' }).waitFor();
       await assertAccessible(page, 'sign-in with a provider');
       await page.getByRole('link', { name: 'Sign in with Example ID' }).click();
-      // The provider's own forms.
+      // Forms of the provider.
       await page.locator('input[name=login]').fill('dora');
       await page.locator('input[name=password]').fill('any');
       await page.getByRole('button', { name: 'Sign-in' }).click();
@@ -87,20 +87,20 @@ describe('OpenID Connect', { timeout: 60_000 }, () => {
       assert.equal(new URL(page.url()).pathname, '/account/tokens');
       await page.getByRole('button', { name: 'User menu' }).click();
       await page.getByText('The dora').waitFor();
-      // They have no password here to change.
+      // The user has no local password.
       assert.equal(await page.getByRole('link', { name: 'Change password' }).count(), 0);
     });
     await browser.close();
   });
 
-  test('an account of ours is not taken over by its name', async () => {
+  test('a provider user cannot take over a local account with the same name', async () => {
     const { visitor } = await signIn('admin');
     const person = await me(visitor);
     assert.notEqual(person.username, 'admin');
     assert.deepEqual(person.roles, ['user']);
   });
 
-  test('an answer is good once, in the browser that began, with its own state', async () => {
+  test('a callback is valid once, in the browser that started it, with its own state', async () => {
     const visitor = new Visitor();
     const callback = await visitor.throughProvider(await begin(visitor), 'ann');
     await assertProblem(await new Visitor().fetch(callback), 400);
@@ -109,7 +109,7 @@ describe('OpenID Connect', { timeout: 60_000 }, () => {
     const other = new Visitor();
     await begin(other);
     await assertProblem(await other.fetch(forged.href), 400);
-    // Somebody else's code with one's own state: the verifier does not fit.
+    // A code of another user with the own state fails, because the PKCE verifier does not match.
     const victim = new Visitor();
     const own = new URL(await begin(victim));
     const injected = new URL(callback);
@@ -121,7 +121,7 @@ describe('OpenID Connect', { timeout: 60_000 }, () => {
     }
   });
 
-  test('who changes their mind there is told so', async () => {
+  test('a cancelled sign-in is reported', async () => {
     const visitor = new Visitor();
     const state = new URL(await begin(visitor)).searchParams.get('state');
     const refused = `${server.origin}/api/auth/oidc/callback?error=access_denied&state=${state}`;
@@ -129,14 +129,14 @@ describe('OpenID Connect', { timeout: 60_000 }, () => {
     assert.match(problem.detail, /access_denied/);
   });
 
-  test('nobody is sent elsewhere', async () => {
+  test('return_to accepts no other origin', async () => {
     for (const path of ['https://evil.example', '//evil.example', '/\\evil.example', '/\t/evil.example', 'x', '']) {
       const url = `${server.origin}/api/auth/oidc/login?return_to=${encodeURIComponent(path)}`;
       await assertProblem(await fetch(url, { redirect: 'manual' }), 400);
     }
   });
 
-  test('who is locked out here stays out', async () => {
+  test('a disabled user stays locked out', async () => {
     const { visitor } = await signIn('carl');
     const { id } = await me(visitor);
     const admin = await Api.signIn(server.origin);
@@ -150,9 +150,9 @@ describe('OpenID Connect', { timeout: 60_000 }, () => {
     await assertProblem(response, 403);
   });
 
-  test('a provider that is gone is 503, and passwords still work', async () => {
+  test('an unreachable provider returns 503, and passwords still work', async () => {
     await provider.close();
-    // What it said about itself is remembered for an hour; the exchange is not.
+    // The provider's metadata is cached for an hour; the code exchange needs the provider.
     const visitor = new Visitor();
     const state = new URL(await begin(visitor)).searchParams.get('state');
     await assertProblem(await visitor.fetch(`${server.origin}/api/auth/oidc/callback?code=x&state=${state}`), 503);

@@ -1,4 +1,4 @@
-// The pages as people use them: by eye, by keyboard, on a telephone.
+// The pages as users see them: with a mouse, by keyboard, on a phone.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -23,7 +23,7 @@ describe('pages', { timeout: 600_000 }, () => {
     await server?.close();
   });
 
-  test('an empty list says so', async () => {
+  test('an empty list has an empty state', async () => {
     const user = await admin.newUser('empty');
     const context = await signedIn(browser, server.origin, user);
     await withPage(context, 'empty list', async (page) => {
@@ -68,7 +68,7 @@ describe('pages', { timeout: 600_000 }, () => {
     await context.close();
   });
 
-  test('My Recordings follows the server, is filtered by day, and several are deleted at once', async () => {
+  test('My Recordings updates automatically, filters by day, and deletes several at a time', async () => {
     const user = await admin.newUser('follower');
     const bytes = await sampleWebm(1);
     const context = await signedIn(browser, server.origin, user);
@@ -76,7 +76,7 @@ describe('pages', { timeout: 600_000 }, () => {
       const rowOf = (id) => page.getByRole('row').filter({ has: page.locator(`a[href="/recordings/${id}"]`) });
       await page.goto(`${server.origin}/recordings`);
       await page.getByText('No recordings', { exact: true }).waitFor();
-      // Neither of them by a click.
+      // Both appear without a click.
       const ids = [await user.upload(bytes), await user.upload(bytes), await user.upload(bytes)];
       for (const id of ids) await rowOf(id).getByText('Ready', { exact: true }).waitFor();
 
@@ -104,7 +104,7 @@ describe('pages', { timeout: 600_000 }, () => {
     await context.close();
   });
 
-  test('Download gives the very file', async () => {
+  test('Download returns the exact file', async () => {
     const user = await admin.newUser('downloader');
     const id = await user.upload(await sampleWebm(2));
     await untilReady(user, id, 10_000);
@@ -123,7 +123,7 @@ describe('pages', { timeout: 600_000 }, () => {
     await context.close();
   });
 
-  test('bytes that are no recording fail with a reason, and can be deleted', async () => {
+  test('bytes that are no recording fail with a reason and can be deleted', async () => {
     const user = await admin.newUser('texter');
     const id = await user.upload(Buffer.from('This is no video.\n'.repeat(1_000)), { filename: 'notes.txt' });
     const context = await signedIn(browser, server.origin, user);
@@ -143,7 +143,7 @@ describe('pages', { timeout: 600_000 }, () => {
     await context.close();
   });
 
-  test('every page is free of serious accessibility faults and fits 375 px, in light and dark', async () => {
+  test('every page has no serious accessibility violation and fits 375 px, in light and dark', async () => {
     const user = await admin.newUser('reader');
     const id = await user.upload(await sampleWebm(2));
     await untilReady(user, id, 10_000);
@@ -175,7 +175,7 @@ describe('pages', { timeout: 600_000 }, () => {
     }
   });
 
-  test('pages come with a strict content security policy and nothing breaks it', async () => {
+  test('pages have a strict content security policy and comply with it', async () => {
     const context = await browser.newContext();
     await withPage(context, 'security policy', async (page) => {
       const violations = [];

@@ -1,4 +1,4 @@
-// The pages below a path of a reverse proxy, which removes the path or leaves it.
+// The pages below a path of a reverse proxy that strips or keeps the path.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -11,10 +11,10 @@ import { Server } from './support/server.mjs';
 import { fillIn } from './support/sign-in.mjs';
 
 for (const [prefix, strips] of [['/record', true], ['/apps/recordings', false]]) {
-  describe(`below ${prefix}, which the proxy ${strips ? 'removes' : 'leaves'}`, { timeout: 180_000 }, () => {
+  describe(`below ${prefix}, which the proxy ${strips ? 'strips' : 'keeps'}`, { timeout: 180_000 }, () => {
     let proxy, provider, server, browser, base;
 
-    /** A context whose requests to the proxy are collected. */
+    /** Creates a context that collects the paths of its requests to the proxy. */
     const newContext = async () => {
       const context = await browser.newContext({ viewport: { width: 1280, height: 720 } });
       const paths = [];
@@ -24,7 +24,7 @@ for (const [prefix, strips] of [['/record', true], ['/apps/recordings', false]])
       });
       return { context, paths };
     };
-    /** All requests were below the prefix, these among them. */
+    /** Asserts that all requests were below the prefix, and that they include these. */
     const assertBelow = (paths, ...expected) => {
       assert.deepEqual(paths.filter((it) => !it.startsWith(`${prefix}/`)), []);
       for (const path of expected) assert.ok(paths.includes(prefix + path), `${path} was not requested: ${paths.join(' ')}`);
@@ -80,7 +80,7 @@ for (const [prefix, strips] of [['/record', true], ['/apps/recordings', false]])
         for (const open of [() => {}, () => page.reload()]) {
           await open();
           await page.locator('video').waitFor();
-          // Elements are looked up each time: the player may replace the video when the recording becomes ready.
+          // The element is looked up each time: the player may replace it when the recording becomes ready.
           await page.waitForFunction(() => document.querySelector('video')?.readyState >= 2);
           await page.evaluate(() => { document.querySelector('video').currentTime = 1.5; });
           await page.waitForFunction(() => {
@@ -120,7 +120,7 @@ for (const [prefix, strips] of [['/record', true], ['/apps/recordings', false]])
         await page.getByRole('button', { name: 'Sign out' }).click();
         await page.getByLabel('User name').waitFor();
         assert.equal(new URL(page.url()).pathname, `${prefix}/login`);
-        // Chromium reports every 401 and 410; the question who is signed in is answered with one.
+        // Chromium logs failed requests; a signed-out page causes a 401.
         assert.deepEqual(complaints.filter((it) => !/responded with a status of 4/.test(it)), []);
       });
       assertBelow(paths, '/api/info', '/api/auth/login', '/api/sessions', '/api/events', '/api/admin/users');

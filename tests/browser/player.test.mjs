@@ -1,4 +1,4 @@
-// The player on a slow line, and with a recording that consists of several parts.
+// The player on a slow network, and with a recording of several parts.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -10,9 +10,9 @@ import { untilReady } from './support/proof.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
-/** A fast third-generation mobile line. */
+/** A fast 3G network. */
 const SLOW = { offline: false, latency: 280, downloadThroughput: 1.44e6 / 8, uploadThroughput: 1.44e6 / 8 };
-/** Two minutes, which take about a minute over that line. */
+/** Download time on that network: about a minute. */
 const SECONDS = 120;
 
 describe('the player', { timeout: 600_000 }, () => {
@@ -34,7 +34,7 @@ describe('the player', { timeout: 600_000 }, () => {
   });
 
   for (const delayMs of [0, 200, 300, 450]) {
-    test(`a seek ${delayMs} ms after the first picture reaches its target on a slow line`, async () => {
+    test(`a seek ${delayMs} ms after the first picture reaches its target on a slow network`, async () => {
       await withPage(context, `seek after ${delayMs} ms`, async (page) => {
         await page.goto(`${server.origin}/recordings`);
         const link = page.locator(`a[href="/recordings/${long.id}"]`);
@@ -56,7 +56,7 @@ describe('the player', { timeout: 600_000 }, () => {
           return video.currentTime;
         }, { delayMs, target: 90 });
         assert.ok(Math.abs(position - 90) < 0.5, `it is at ${position} s`);
-        // Without the index the browser reads all that lies before.
+        // Without the index, the browser reads everything before the target.
         assert.ok(received < long.bytes.length / 2, `${received} of ${long.bytes.length} bytes were read`);
         await page.getByText('Seeking…').waitFor({ state: 'hidden' });
       });
@@ -85,7 +85,7 @@ describe('the player', { timeout: 600_000 }, () => {
     });
   });
 
-  test('a recording of three parts is one row and is played part after part', async () => {
+  test('a recording of three parts is one row and plays part after part', async () => {
     const session = await (await api.post('/api/sessions', { app_id: 'parts' })).json();
     const ids = [];
     const bytes = await sampleWebm(2);

@@ -1,4 +1,4 @@
-// Every page, opened: nothing is refused by the content security policy, and the console stays empty.
+// No page violates the content security policy or writes to the console.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -10,7 +10,7 @@ import { untilReady } from './support/proof.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
-describe('quiet pages', { timeout: 180_000 }, () => {
+describe('console of all pages', { timeout: 180_000 }, () => {
   let server, browser, id;
 
   before(async () => {
@@ -25,7 +25,7 @@ describe('quiet pages', { timeout: 180_000 }, () => {
     await server?.close();
   });
 
-  test('a refused script is heard of: the test can fail', async () => {
+  test('a refused script is detected, so that the test can fail', async () => {
     const context = await browser.newContext();
     await withPage(context, 'a refused script', async (page) => {
       const heard = await listen(page);
@@ -44,7 +44,7 @@ describe('quiet pages', { timeout: 180_000 }, () => {
     await context.close();
   });
 
-  test('every page of somebody who is signed in', async () => {
+  test('all pages of a signed-in user', async () => {
     const context = await signedIn(browser, server.origin);
     const pages = {
       '/': 'Record', '/recordings': 'My Recordings', [`/recordings/${id}`]: /\.webm$/, '/nowhere': /./,
@@ -59,7 +59,7 @@ describe('quiet pages', { timeout: 180_000 }, () => {
         await page.getByRole('heading', { level: 1, name }).waitFor();
         await page.waitForFunction(() => !document.querySelector('.skeleton'));
       }
-      // The same again without loading the page anew, as somebody clicks who works with it.
+      // The same by navigation within the application, without a reload.
       for (const tab of ['Settings', 'Recordings', 'Users', 'API tokens', 'Storage', 'Audit log']) {
         await page.getByRole('tab', { name: tab }).click();
         await page.getByRole('tabpanel').getByRole('heading', { level: 2 }).waitFor();
@@ -80,7 +80,7 @@ describe('quiet pages', { timeout: 180_000 }, () => {
       await page.getByRole('button', { name: 'User menu' }).click();
       await page.getByRole('button', { name: 'Sign out' }).click();
       await page.getByLabel('User name').waitFor();
-      // Chromium mentions every 401; that nobody is signed in is asked for by one.
+      // Chromium logs every 401, and a signed-out page causes one.
       assert.deepEqual(heard.filter((it) => !/responded with a status of 40[01]/.test(it)), []);
     });
     await context.close();

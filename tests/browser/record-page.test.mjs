@@ -1,5 +1,4 @@
-// A person records with our own pages: a tab with its sound, and, without ever
-// touching the mouse, a camera.
+// The Record page: a tab with its sound, and a camera by keyboard alone.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -13,7 +12,7 @@ import { READY_WITHIN_MS, assertGrowsOnDisk, assertPlays, assertWholeFile, until
 import { ADMIN, Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
-/** Quieter than this is no tone but noise; the test's tone is at about -13 dB. */
+/** The test tone is at about -13 dB; anything below this is noise. */
 const AUDIBLE_DB = -40;
 
 describe('recording a tab with its sound', { timeout: 120_000 }, () => {
@@ -30,14 +29,14 @@ describe('recording a tab with its sound', { timeout: 120_000 }, () => {
     await server?.close();
   });
 
-  test('ten seconds arrive while they are recorded, and are ready, playable and seekable at once', async (t) => {
+  test('ten seconds arrive during the recording and are ready, playable and seekable after it', async (t) => {
     const title = 'tab';
     const tab = await context.newPage();
     await openTestPage(tab, server.origin, 'tab.html', 'e2e');
     assert.equal(await tab.evaluate(() => window.e2e.audioState()), 'running');
 
     const result = await withPage(context, title, async (page) => {
-      // When the recording ends: on a busy machine a click takes effect much later than it is asked for.
+      // Time of the actual stop: on a busy machine, a click takes effect much later.
       await page.addInitScript(() => {
         const { stop } = MediaRecorder.prototype;
         MediaRecorder.prototype.stop = function (...options) {
@@ -62,7 +61,7 @@ describe('recording a tab with its sound', { timeout: 120_000 }, () => {
       const clock = await tab.evaluate(() => ({ pictureMs: window.e2e.pictureMs(), at: Date.now() }));
       await stop.click();
       const readyMs = await untilReady(api, recording.id);
-      // The player opens by itself.
+      // The player opens automatically.
       await page.waitForURL(`${server.origin}/recordings/${recording.id}`);
       await page.locator('video').waitFor();
       const first = await page.evaluate(seekAndRead, { selector: 'video', seconds: 0 });
@@ -100,7 +99,7 @@ describe('by keyboard alone', { timeout: 60_000 }, () => {
     const id = await withPage(context, title, async (page) => {
       const { keyboard } = page;
       await page.goto(server.origin);
-      // The first field has the focus already.
+      // The first field has the focus.
       await page.waitForFunction(() => document.activeElement?.id === 'username');
       await keyboard.type(ADMIN.username);
       await keyboard.press('Tab');

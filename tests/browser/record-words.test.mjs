@@ -1,4 +1,4 @@
-// Sentences of the Record page while the server is away, near the size limit, and about the end of a recording.
+// Messages of the Record page while the server is unreachable, near the size limit, and about the end of a recording.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -8,7 +8,7 @@ import { FAKE_CAMERA, launch, withPage } from './support/browser.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
-describe('while a recording runs', { timeout: 600_000 }, () => {
+describe('messages during a recording', { timeout: 600_000 }, () => {
   let browser;
 
   before(async () => {
@@ -24,7 +24,7 @@ describe('while a recording runs', { timeout: 600_000 }, () => {
     await page.getByRole('button', { name: 'Stop recording' }).waitFor();
   }
 
-  test('the pill is amber with the amount that is not on the server while the server is away', async () => {
+  test('the status is amber and shows the pending amount while the server is unreachable', async () => {
     const server = await Server.start();
     try {
       const context = await signedIn(browser, server.origin);
@@ -52,7 +52,7 @@ describe('while a recording runs', { timeout: 600_000 }, () => {
     }
   });
 
-  test('a live region is spoken at most every ten seconds', async () => {
+  test('a live region is announced at most every ten seconds', async () => {
     const server = await Server.start();
     try {
       const context = await signedIn(browser, server.origin);
@@ -78,7 +78,7 @@ describe('while a recording runs', { timeout: 600_000 }, () => {
         });
         await server.kill();
         await page.getByText(/^Reconnecting… /).waitFor();
-        // The amount grows five times meanwhile.
+        // The amount changes five times meanwhile.
         const amount = async () => page.getByText(/^Reconnecting… /).innerText();
         for (let changes = 0, last = await amount(); changes < 5;) {
           const now = await amount();
@@ -100,7 +100,7 @@ describe('while a recording runs', { timeout: 600_000 }, () => {
     }
   });
 
-  test('time left and warnings come before the size limit, and the player says why the recording ended', async () => {
+  test('time left and warnings precede the size limit, and the player shows why the recording ended', async () => {
     const server = await Server.start({ SORTIE_RECORDING_MAX_SIZE_MB: '4' });
     try {
       const context = await signedIn(browser, server.origin);
@@ -109,7 +109,7 @@ describe('while a recording runs', { timeout: 600_000 }, () => {
         await page.getByText(/^(About \d+ min left|Less than a minute left)$/).waitFor({ timeout: 60_000 });
         await page.getByText(/^80 % of the size limit of [\d.]+ MB is used\.$/).waitFor({ timeout: 120_000 });
         await assertAccessible(page, 'near the size limit');
-        // It ends with the reason on the player, or goes on in a further part.
+        // The recording ends with the reason in the player, or continues in another part.
         await page.getByText(/^The recording reached the server's size limit|continues as a further part/)
           .waitFor({ timeout: 120_000 });
       });
@@ -119,7 +119,7 @@ describe('while a recording runs', { timeout: 600_000 }, () => {
     }
   });
 
-  test('the reason of an end stays on the player, after a reload too', async () => {
+  test('the player shows the reason of an end, also after a reload', async () => {
     const server = await Server.start();
     try {
       const context = await signedIn(browser, server.origin);

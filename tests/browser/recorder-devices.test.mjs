@@ -1,4 +1,4 @@
-// A real microphone, as far as the browser knows, that is unplugged in mid-recording.
+// A microphone that is unplugged during a recording; the sound server is real.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -7,10 +7,10 @@ import { RecorderPage, assertKept, until } from './support/recorder.mjs';
 import { Sound } from './support/sound.mjs';
 import { useStage } from './support/stage.mjs';
 
-describe('a microphone that is unplugged', { timeout: 180_000 }, () => {
+describe('an unplugged microphone', { timeout: 180_000 }, () => {
   let sound;
 
-  // Before the browser, which looks for it.
+  // Before the browser starts, which enumerates devices.
   before(async () => {
     sound = await Sound.start();
     process.env.PULSE_SERVER = sound.address;
@@ -18,7 +18,7 @@ describe('a microphone that is unplugged', { timeout: 180_000 }, () => {
   const stage = useStage({ flags: ['--use-fake-ui-for-media-stream'] });
   after(() => sound?.close());
 
-  test('is missed, and recording goes on without it', async (t) => {
+  test('a warning is raised and the recording continues without it', async (t) => {
     await withPage(stage.visitor, 'unplugged', async (page) => {
       const recorder = await RecorderPage.open(page, stage.api);
       const microphones = () => page.evaluate(async () =>
@@ -32,7 +32,7 @@ describe('a microphone that is unplugged', { timeout: 180_000 }, () => {
       assert.deepEqual(await recorder.warnings(), []);
       assert.ok((await microphones()) > 0, 'the browser has not found it');
       await sound.unplug();
-      // On a desktop udev tells the browser; here it looks only when it is asked.
+      // On a desktop udev notifies the browser; here it enumerates devices on request only.
       await until('gone', microphones, (it) => it === 0);
       await until('missed', recorder.warnings, (it) => it.length > 0);
       assert.deepEqual(await recorder.warnings(), ['audio_ended']);

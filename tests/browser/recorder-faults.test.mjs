@@ -1,5 +1,5 @@
-// What a recording survives: a page that crashes, a network that is gone, a token that has expired, a device that is
-// full, and two pages that want the same. In every case the file plays, seeks, and is as long as the recorder said.
+// Faults that a recording survives: a crashed page, a lost network, an expired token, a full device, two competing
+// pages. Each time the file plays, seeks, and has the reported duration.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -14,18 +14,18 @@ import { assertVideo, untilReady } from './support/proof.mjs';
 import { PROMISE_S, RecorderPage, assertKept } from './support/recorder.mjs';
 import { useStage } from './support/stage.mjs';
 
-/** A chunk each second, and some that wait for it. */
+/** Duration of several chunks of one second. */
 const CHUNKS_S = 3;
 const OFFLINE_S = LONG ? 60 : 10;
 
-describe('a recorder that is disturbed', { timeout: 600_000 }, () => {
+describe('recorder under faults', { timeout: 600_000 }, () => {
   const stage = useStage();
 
-  /** Opens a page in which there is a recorder, and runs `action` with it. */
+  /** Opens a page with a recorder and runs `action` with it. */
   const withRecorder = (title, action, { context = stage.context, tokens } = {}) =>
     withPage(context, title, async (page) => action(await RecorderPage.open(page, stage.api, { tokens })));
 
-  /** A recording whose page has crashed, with seconds in it that the server does not have. */
+  /** Leaves a recording of a crashed page with seconds that the server does not have. */
   async function leaveBehind() {
     const recorder = await RecorderPage.open(await stage.context.newPage(), stage.api);
     const { id } = await recorder.record();
@@ -39,7 +39,7 @@ describe('a recorder that is disturbed', { timeout: 600_000 }, () => {
     return { id, last };
   }
 
-  test('a page that crashed leaves a recording that is sent whole by the next one', async (t) => {
+  test('the recording of a crashed page is uploaded completely by the next page', async (t) => {
     const { id, last } = await leaveBehind();
     await withRecorder('recovered', async (recorder) => {
       const [leftover, ...others] = await recorder.recover();
@@ -47,7 +47,7 @@ describe('a recorder that is disturbed', { timeout: 600_000 }, () => {
       assert.equal(leftover.recordingId, id);
       assert.equal(leftover.onServer, 'resumable');
       assert.ok(leftover.sizeBytes > last.safeBytes, 'nothing was kept that the server does not have');
-      // The chunk that was being recorded went with the page.
+      // The chunk in progress was lost with the page.
       assert.ok(last.recorded - leftover.recorded < 2_500, `${last.recorded} ms were recorded, ${leftover.recorded} kept`);
       const done = await recorder.upload(0);
       assert.equal(done.sizeBytes, leftover.sizeBytes);
@@ -57,7 +57,7 @@ describe('a recorder that is disturbed', { timeout: 600_000 }, () => {
     });
   });
 
-  test('what a crashed page has left can be saved as a file that plays', async (t) => {
+  test('the recording of a crashed page can be saved as a playable file', async (t) => {
     const { id, last } = await leaveBehind();
     await withRecorder('saved', async (recorder) => {
       const [leftover] = await recorder.recover();
@@ -77,7 +77,7 @@ describe('a recorder that is disturbed', { timeout: 600_000 }, () => {
     });
   });
 
-  test('of two pages one is offered what was left behind, and none a recording that runs', async () => {
+  test('a recoverable recording is offered to one of two pages, a running recording to none', async () => {
     const { id } = await leaveBehind();
     await withRecorder('first', (first) =>
       withRecorder('second', async (second) => {
@@ -97,7 +97,7 @@ describe('a recorder that is disturbed', { timeout: 600_000 }, () => {
     );
   });
 
-  test(`${OFFLINE_S} seconds without a network cost nothing`, async (t) => {
+  test(`${OFFLINE_S} seconds without a network lose nothing`, async (t) => {
     await withRecorder('offline', async (recorder) => {
       const { id } = await recorder.record();
       await recorder.until('safe', (it) => it.safeBytes > 0);
@@ -114,7 +114,7 @@ describe('a recorder that is disturbed', { timeout: 600_000 }, () => {
     });
   });
 
-  test('a token that expires in mid-recording is renewed', async () => {
+  test('a token that expires during a recording is renewed', async () => {
     const tokens = [stage.api.tokenFor(4), stage.api.tokens.access_token];
     await withRecorder('token', async (recorder) => {
       const { id } = await recorder.record();
@@ -124,13 +124,13 @@ describe('a recorder that is disturbed', { timeout: 600_000 }, () => {
     }, { context: stage.visitor, tokens });
   });
 
-  test('on a full device recording goes on in memory, and says so', async (t) => {
+  test('on a full device the recording continues in memory with a warning', async (t) => {
     const profile = await mkdtemp(join(tmpdir(), 'sortie-profile-'));
     const device = await launchWithProfile(profile);
     try {
       await withRecorder('quota', async (recorder) => {
         const cdp = await recorder.cdp();
-        // Chromium sets a megabyte aside for every open file, and then twice as much.
+        // Chromium reserves a megabyte for every open file, and then twice as much.
         await cdp.send('Storage.overrideQuotaForOrigin', { origin: stage.server.origin, quotaSize: 2_500_000 });
         const { id } = await recorder.record({ videoBitsPerSecond: 10_000_000, keyFrameInterval: 100 });
         await recorder.until('kept', (it) => it.spool === 'opfs' && it.safeBytes > 0);
@@ -150,7 +150,7 @@ describe('a recorder that is disturbed', { timeout: 600_000 }, () => {
     }
   });
 
-  test('requests and answers that are lost, faults, refusals and a dead storage cost time only', async (t) => {
+  test('lost requests and responses, errors, refusals and failing storage cost time only', async (t) => {
     await withRecorder('kit', async (recorder) => {
       const inject = (what) => recorder.page.evaluate((it) => window.e2e.inject(it), what);
       const { id } = await recorder.record({ timeslice: 250 });
@@ -173,7 +173,7 @@ describe('a recorder that is disturbed', { timeout: 600_000 }, () => {
     });
   });
 
-  test('a file that is there already is uploaded with progress', async () => {
+  test('an existing file is uploaded with progress', async () => {
     const sample = await sampleWebm(3);
     await withRecorder('file', async (recorder) => {
       const done = await recorder.page.evaluate((it) => window.e2e.uploadSample(it), [...sample]);

@@ -1,5 +1,5 @@
-// What is rarely met and easily never run: a browser without a private file system, a page that is left, a device that
-// slept, a tab behind another one, a camera that is taken away, an encoder that gives nothing, tokens that do not last.
+// Rare conditions: no private file system, closed pages, a suspended device, a background tab, a revoked camera, an
+// encoder without output, short-lived tokens.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -9,18 +9,18 @@ import { Relay } from './support/relay.mjs';
 import { RecorderPage, assertKept, until } from './support/recorder.mjs';
 import { useStage } from './support/stage.mjs';
 
-/** What the recorder trusts a browser to send for a page that is gone. */
+/** The recorder relies on browsers to send this much for a closed page. */
 const KEEPALIVE_BYTES = 56 * 1024;
 
-describe('a recorder in the corners', { timeout: 600_000 }, () => {
+describe('recorder under rare conditions', { timeout: 600_000 }, () => {
   const stage = useStage({ flags: FAKE_CAMERA });
 
-  /** Opens a page in which there is a recorder, and runs `action` with it. */
+  /** Opens a page with a recorder and runs `action` with it. */
   const withRecorder = (title, action, options) =>
     withPage(stage.visitor, title, async (page) => action(await RecorderPage.open(page, stage.api, options)));
 
-  test('without a private file system IndexedDB keeps it over a crash', async (t) => {
-    /** The worker as it is, in a browser that has the one without the other. */
+  test('without a private file system IndexedDB keeps the recording over a crash', async (t) => {
+    /** Simulates a browser with workers but without the private file system. */
     const withoutFiles = async (page) => {
       await page.evaluate(() => {
         const real = window.Worker;
@@ -56,7 +56,7 @@ describe('a recorder in the corners', { timeout: 600_000 }, () => {
     });
   });
 
-  /** Runs `action` with a server that keeps back what is uploaded once it is told to. */
+  /** Runs `action` with a relay that can delay uploads. */
   async function withRelay(action) {
     const relay = await Relay.start(stage.server.origin);
     try {
@@ -66,10 +66,10 @@ describe('a recorder in the corners', { timeout: 600_000 }, () => {
     }
   }
 
-  test('a page that is hidden and then closed has sent what it had', async (t) => {
+  test('a page that is hidden and closed has uploaded everything', async (t) => {
     await withRelay(async (relay) => {
       const recorder = await RecorderPage.open(await stage.visitor.newPage(), stage.api, { origin: relay.origin });
-      // Nothing is handed over by itself; only leaving makes it.
+      // The encoder delivers nothing before the page is left.
       const { id } = await recorder.record({ timeslice: 600_000, videoBitsPerSecond: 100_000 });
       await wait(2_000);
       assert.equal((await recorder.progress()).sizeBytes, 0);
@@ -88,7 +88,7 @@ describe('a recorder in the corners', { timeout: 600_000 }, () => {
     });
   });
 
-  test('a page that is left by a link has sent what was pending', async (t) => {
+  test('a page that is left by a link has uploaded its pending bytes', async (t) => {
     await withRelay((relay) =>
       withRecorder('left by a link', async (recorder) => {
         const { page } = recorder;
@@ -96,12 +96,12 @@ describe('a recorder in the corners', { timeout: 600_000 }, () => {
         await recorder.until('safe', (it) => it.safeBytes > 0 && it.pendingBytes === 0);
         relay.holdMs = 12_000;
         relay.holds = true;
-        // One request is under way, and more waits for its answer.
+        // One request is in flight, and more bytes wait for its response.
         const { sizeBytes } = await recorder.until('on its way', (it) => it.pendingBytes > 0);
         await recorder.until('more', (it) => it.sizeBytes > sizeBytes);
-        // It is on the device, too, and the next chunk does not come yet.
+        // The bytes are in the spool, and the next chunk is not due yet.
         await wait(500);
-        // What is pending when the page goes, told by the page itself.
+        // Pending bytes when the page is closed, reported by the page itself.
         await page.evaluate(() => addEventListener('pagehide', () => {
           localStorage.left = JSON.stringify(window.e2e.progress());
         }));
@@ -116,11 +116,11 @@ describe('a recorder in the corners', { timeout: 600_000 }, () => {
     );
   });
 
-  test('a device that slept says for how long', async () => {
+  test('a suspended device reports for how long', async () => {
     await withRecorder('slept', async (recorder) => {
       const { id } = await recorder.record();
       await recorder.until('recording', (it) => it.safeBytes > 0);
-      // What a closed lid looks like from inside: the wall clock has gone on, and nobody has ticked.
+      // A suspended device: the wall clock has advanced without a timer tick.
       await recorder.page.evaluate(() => {
         const real = Date.now;
         Date.now = () => real() + 3_600_000;
@@ -134,11 +134,11 @@ describe('a recorder in the corners', { timeout: 600_000 }, () => {
     });
   });
 
-  test('a camera that is taken away ends the recording as lost, and keeps it', async (t) => {
+  test('a revoked camera ends the recording as lost and keeps it', async (t) => {
     await withRecorder('camera', async (recorder) => {
       const { id } = await recorder.record({ source: 'camera' });
       await recorder.until('safe', (it) => it.safeBytes > 0 && it.recorded > 2_000);
-      // The person takes the permission back: Chromium ends the camera's track by itself, as it does for one that is gone.
+      // Revoking the permission ends the camera's track, as unplugging does.
       const cdp = await stage.browser.newBrowserCDPSession();
       const { targetInfo: { browserContextId } } = await (await recorder.cdp()).send('Target.getTargetInfo');
       for (const name of ['camera', 'microphone']) {
@@ -151,9 +151,9 @@ describe('a recorder in the corners', { timeout: 600_000 }, () => {
     });
   });
 
-  test('an encoder that never gave a byte is a failure with a reason, not a success', async () => {
+  test('an encoder without output is a failure with a reason', async () => {
     await withRecorder('empty', async (recorder) => {
-      // As WebKitGTK does.
+      // Behaviour of WebKitGTK.
       await recorder.page.evaluate(() => {
         const real = MediaRecorder.prototype.addEventListener;
         MediaRecorder.prototype.addEventListener = function addEventListener(name, ...rest) {
@@ -169,7 +169,7 @@ describe('a recorder in the corners', { timeout: 600_000 }, () => {
     });
   });
 
-  test('an empty file is refused before anything is begun', async () => {
+  test('an empty file is rejected before an upload is created', async () => {
     await withRecorder('empty file', async (recorder) => {
       const before = (await stage.api.recordings()).length;
       const error = await recorder.page.evaluate(() => window.e2e.uploadSample([]).catch((it) => it.code));
@@ -178,7 +178,7 @@ describe('a recorder in the corners', { timeout: 600_000 }, () => {
     });
   });
 
-  test('a new token that is refused, too, is followed by the next one', async () => {
+  test('a rejected new token is followed by the next one', async () => {
     const { api } = stage;
     const tokens = [api.tokenFor(3), api.expiredToken(), api.tokenFor(-60), api.tokens.access_token];
     await withRecorder('tokens', async (recorder) => {
@@ -190,7 +190,7 @@ describe('a recorder in the corners', { timeout: 600_000 }, () => {
   });
 });
 
-/** How much of a recording's upload the server holds. */
+/** Bytes of a recording's upload on the server. */
 async function offset(api, id) {
   const answer = await api.fetch(`/api/uploads/${id}`, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } });
   return Number(answer.headers.get('upload-offset'));

@@ -1,5 +1,5 @@
-// A working day at speed: real video through the whole recorder, its storage and the real server, with an encoder that
-// hands it out as fast as it is taken. What it costs the heap per second of recording is measured by `make bench`.
+// Eight hours of video through recorder, spool and server, with an encoder that delivers as fast as the recorder
+// accepts. `make bench` measures the heap per second of recording.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -11,13 +11,13 @@ import { useStage } from './support/stage.mjs';
 
 const HOURS = LONG ? 8 : 1;
 const CHUNK_S = LONG ? 10 : 60;
-/** What the heap may have more after a tenth of it than after the first one. */
+/** Largest growth of the heap after the first tenth of the recording. */
 const FLAT_BYTES = 500_000;
 
 describe('a long recording', { timeout: 1_200_000 }, () => {
   const stage = useStage();
 
-  test(`of ${HOURS} h leaves a flat heap, and a file that plays and seeks`, async (t) => {
+  test(`of ${HOURS} h keeps the heap flat, and its file plays and seeks`, async (t) => {
     const seconds = HOURS * 3_600;
     const bytes = await longWebm(seconds);
     const chunks = seconds / CHUNK_S;
@@ -33,7 +33,7 @@ describe('a long recording', { timeout: 1_200_000 }, () => {
         await page.evaluate(async ({ from, to, of, ms }) => {
           for (let i = from; i < to; i += 1) {
             window.hours.record(ms, (i + 1) / of);
-            // Like a network that keeps up.
+            // Limits the rate like a network that keeps up.
             do await new Promise((resolve) => setTimeout(resolve, 1)); while (window.e2e.progress().pendingBytes > 0);
           }
         }, { from: (tenth * chunks) / 10, to: ((tenth + 1) * chunks) / 10, of: chunks, ms: CHUNK_S * 1_000 });
@@ -54,7 +54,7 @@ describe('a long recording', { timeout: 1_200_000 }, () => {
   });
 });
 
-/** Runs in the page before anything else: time goes by only as it is told to. */
+/** Runs before the page's scripts: time advances only when the test advances it. */
 function stopClock() {
   let now = performance.now();
   performance.now = () => now;
@@ -64,7 +64,7 @@ function stopClock() {
     load(base64) {
       bytes = Uint8Array.from(atob(base64), (it) => it.charCodeAt(0));
     },
-    /** A chunk that takes so long, as much as belongs to this share of the whole. */
+    /** A chunk of `ms` milliseconds from this share of the recording. */
     record(ms, share) {
       now += ms;
       const end = Math.round(bytes.length * share);

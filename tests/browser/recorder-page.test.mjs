@@ -1,4 +1,4 @@
-// The Record page after a crash: it offers what is left, sends it, or throws it away.
+// The Record page after a crash: it offers the recoverable recording, uploads or discards it.
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -7,13 +7,13 @@ import { untilReady } from './support/proof.mjs';
 import { RecorderPage } from './support/recorder.mjs';
 import { useStage } from './support/stage.mjs';
 
-describe('what a crash leaves on the Record page', { timeout: 120_000 }, () => {
+describe('recoverable recordings on the Record page', { timeout: 120_000 }, () => {
   const stage = useStage({ flags: FAKE_CAMERA });
   let server, context, api;
 
   before(() => ({ server, context, api } = stage));
 
-  /** Records the camera, and ends the page's process when the server has begun to hold it. */
+  /** Records the camera and kills the page's process once the server has received bytes. */
   async function crashWhileRecording() {
     const page = await context.newPage();
     await page.goto(server.origin);
@@ -31,7 +31,7 @@ describe('what a crash leaves on the Record page', { timeout: 120_000 }, () => {
 
   const offer = (page) => page.getByText('recording found on this device');
 
-  test('one click sends it, and leads to it', async () => {
+  test('one click uploads the recording and opens it', async () => {
     const recording = await crashWhileRecording();
     await withPage(context, 'leftover-sent', async (page) => {
       await page.goto(server.origin);
@@ -48,7 +48,7 @@ describe('what a crash leaves on the Record page', { timeout: 120_000 }, () => {
     });
   });
 
-  test('it is thrown away after a question, on the server, too', async () => {
+  test('a discarded recording is deleted on the server as well, after a question', async () => {
     const recording = await crashWhileRecording();
     await withPage(context, 'leftover-discarded', async (page) => {
       await page.goto(server.origin);

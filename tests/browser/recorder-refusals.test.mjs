@@ -1,5 +1,4 @@
-// What cannot be recorded, or not there: for each a typed error whose sentence says what to do, and nothing is left
-// over on the server.
+// Sources and servers that cannot be used: each has a typed error with advice, and nothing stays on the server.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -8,18 +7,18 @@ import { Relay } from './support/relay.mjs';
 import { RecorderPage, assertKept, until } from './support/recorder.mjs';
 import { useStage } from './support/stage.mjs';
 
-/** A name that is no `localhost`, so that pages from there are not secure. */
+/** Not `localhost`, so that pages of this host are not secure contexts. */
 const INSECURE_HOST = 'insecure.test';
 
-describe('what cannot be recorded', { timeout: 300_000 }, () => {
+describe('unusable sources and servers', { timeout: 300_000 }, () => {
   const stage = useStage({
     flags: [
-      // A machine without a camera and without a microphone.
+      // A machine without a camera and a microphone.
       '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream=device-count=0',
       `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`,
     ],
   });
-  /** Somebody else's web server, where nothing can be uploaded; and our own, where its pages are. */
+  /** A web server that is no Sortie server, and a relay to the real one. */
   let stranger, relay;
 
   before(async () => {
@@ -31,7 +30,7 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
     await relay?.close();
   });
 
-  /** `ask(page)` must be refused with this code and this sentence. */
+  /** Asserts that `ask(page)` fails with this code and message. */
   async function refused({ title, code, sentence, context = stage.visitor, ...options }, ask) {
     const before = (await stage.api.recordings()).length;
     await withPage(context, title, async (page) => {
@@ -39,26 +38,26 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
       const error = await ask(page);
       assert.deepEqual({ name: error.name, code: error.code }, { name: 'RecorderError', code }, JSON.stringify(error));
       assert.match(error.message, sentence);
-      // What was begun before it became clear is taken back.
+      // A recording that was created before the failure is deleted.
       await until('gone from the server', () => stage.api.recordings(), (it) => it.length === before);
     });
   }
 
-  /** Starts with these options, which are data. */
+  /** Starts with these options, which are serializable. */
   const startingWith = (options) => (page) => page.evaluate((it) => window.e2e.refusal(it), options);
 
-  test('a server where nobody listens', async () => {
-    // The port of "discard": browsers do not even ask there, which is the same to them.
+  test('an unreachable server', async () => {
+    // Port of "discard": browsers block it, which is indistinguishable for a page.
     const expected = { code: 'unreachable', sentence: /cannot be reached.*Check its address.*SORTIE_CORS_ORIGINS/ };
     await refused({ title: 'refused nobody', ...expected }, startingWith({ server: 'http://127.0.0.1:9' }));
   });
 
-  test('a server that is another one', async () => {
+  test('a server that is no Sortie server', async () => {
     const expected = { code: 'refused', sentence: /status 404.*Check the server's address/ };
     await refused({ title: 'refused stranger', ...expected }, startingWith({ server: stranger.origin }));
   });
 
-  /** Begins to record to that endpoint, in a page of `origin`. */
+  /** Records to an endpoint, in a page of `origin`. */
   const recordTo = (endpoint, title, ask, { context = stage.visitor, origin = relay.origin } = {}) =>
     withPage(context, title, async (page) => {
       const recorder = await RecorderPage.open(page, stage.api, { origin });
@@ -66,13 +65,13 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
       return ask(recorder, page);
     });
 
-  /** What sending a file there comes to. */
+  /** Uploads a file to an endpoint and returns the error. */
   const sendingTo = (page, endpoint) => page.evaluate((it) => window.e2e.uploadSample([1, 2, 3], { endpoint: it }).then(
     () => ({ message: 'it is there' }),
     ({ code, message }) => ({ code, message }),
   ), endpoint);
 
-  for (const status of [404, 405]) test(`an endpoint that is none: ${status}`, async () => {
+  for (const status of [404, 405]) test(`an endpoint without tus: ${status}`, async () => {
     const endpoint = `${stranger.origin}/files`;
     const sentence = new RegExp(`status ${status}.*Check the address.*A tus server is expected at ${endpoint}`);
     stranger.status = status;
@@ -86,7 +85,7 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
     });
   });
 
-  // Somebody may be there in a moment, or a login page may stand in between: it is said, and recording goes on.
+  // The endpoint may recover, or a login page may intercept the request: a warning, and the recording continues.
   for (const [kind, endpointOf, originOf] of [
     ['answers with a page', () => `${stranger.origin}/files`, () => relay.origin],
     ['does not let the page in', () => `${stage.server.origin}/api/uploads`, () => stranger.origin],
@@ -100,7 +99,7 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
     };
     stranger.status = 200;
     await recordTo(endpoint, `warned ${kind}`, async (recorder, page) => {
-      // At the same time, a file: nobody has begun to send it, so whoever wanted to hears of it.
+      // A file that is uploaded at the same time fails, because nothing of it was sent.
       const sending = sendingTo(page, endpoint);
       const warnings = () => recorder.heard('warning');
       assertSaid((await until('warned', warnings, (it) => it.length > 0))[0]);
@@ -112,7 +111,7 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
       assert.equal((await warnings()).length, 1);
     }, { context, origin });
     if (kind !== 'is not there') return;
-    // What the page has left behind stays until the server is there.
+    // The spool keeps the recording until the server is reachable.
     await withPage(context, `left ${kind}`, async (page) => {
       const recorder = await RecorderPage.open(page, stage.api, { origin });
       const found = () => page.evaluate((it) => window.e2e.recover({ endpoint: it }), endpoint);
@@ -123,12 +122,12 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
     });
   });
 
-  test('a server that does not let pages of this origin in', async () => {
+  test('a server that does not allow this origin', async () => {
     const expected = { code: 'unreachable', sentence: /cannot be reached.*does the server let them in \(CORS; ours: SORTIE_CORS_ORIGINS/ };
     await refused({ title: 'refused CORS', origin: stranger.origin, ...expected }, startingWith({ server: stage.server.origin }));
   });
 
-  test('a camera that may not be used', async () => {
+  test('a camera without permission', async () => {
     const strict = await launch(['--use-fake-device-for-media-stream']);
     try {
       const context = await strict.newContext();
@@ -145,31 +144,31 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
     }
   });
 
-  test('a screen, in a page that is not allowed to', async () => {
+  test('a screen in a page without permission', async () => {
     const headers = { 'permissions-policy': 'display-capture=()' };
     const expected = { code: 'permission_denied', sentence: /Nothing was shared.*choose a screen/ };
     await refused({ title: 'refused screen', origin: undefined, headers, ...expected }, startingWith({ source: 'screen' }));
   });
 
-  test('a camera that is not there', async () => {
+  test('a missing camera', async () => {
     const expected = { code: 'no_device', sentence: /No camera was found\. Connect one/ };
     await refused({ title: 'refused no camera', ...expected }, startingWith({ source: 'camera' }));
   });
 
-  test('a camera, in a page that is not secure', async () => {
+  test('a camera in an insecure context', async () => {
     const origin = relay.origin.replace('127.0.0.1', INSECURE_HOST);
     const expected = { code: 'insecure_context', sentence: /secure connection.*https/ };
     await refused({ title: 'refused insecure', origin, ...expected }, startingWith({ source: 'camera' }));
   });
 
-  test('a canvas is recorded in a page that is not secure, and kept on the device', async () => {
+  test('a canvas is recorded in an insecure context and kept on the device', async () => {
     await withPage(stage.visitor, 'insecure canvas', async (page) => {
       const origin = relay.origin.replace('127.0.0.1', INSECURE_HOST);
       const recorder = await RecorderPage.open(page, stage.api, { origin });
       assert.equal(await page.evaluate(() => window.isSecureContext), false);
       const { id } = await recorder.record();
       await recorder.until('long enough', (it) => it.recorded > 4_000 && it.safeBytes > 0);
-      // There is no private file system for such pages.
+      // Insecure contexts have no private file system.
       assert.equal((await recorder.progress()).spool, 'indexeddb');
       assert.deepEqual(await recorder.warnings(), []);
       const done = await recorder.stop();
@@ -177,7 +176,7 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
     });
   });
 
-  test('a browser without a MediaRecorder', async () => {
+  test('a browser without MediaRecorder', async () => {
     const expected = { code: 'unsupported', sentence: /MediaRecorder is missing\. Use a current/ };
     await refused({ title: 'refused no recorder', ...expected }, (page) => page.evaluate(() => {
       delete window.MediaRecorder;
@@ -185,7 +184,7 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
     }));
   });
 
-  test('a browser whose MediaRecorder knows none of the types', async () => {
+  test('a browser whose MediaRecorder supports none of the types', async () => {
     const expected = { code: 'unsupported', sentence: /suitable encoder is missing\. Use a current/ };
     await refused({ title: 'refused no type', ...expected }, (page) => page.evaluate(() => {
       const Real = MediaRecorder;
@@ -207,7 +206,7 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
     }));
   });
 
-  test('a stream with no tracks, and one whose tracks have ended', async () => {
+  test('a stream without tracks, and one whose tracks have ended', async () => {
     const expected = { code: 'no_tracks', sentence: /no live picture\. Choose the source again/ };
     await refused({ title: 'refused no tracks', ...expected }, (page) =>
       page.evaluate(() => window.e2e.refusal({ source: new MediaStream() })));
@@ -218,7 +217,7 @@ describe('what cannot be recorded', { timeout: 300_000 }, () => {
     }));
   });
 
-  test('a canvas that shows a picture of another site', async () => {
+  test('a canvas with an image of another origin', async () => {
     const expected = { code: 'tainted_canvas', sentence: /pictures from another site\. Load them with CORS/ };
     await refused({ title: 'refused tainted', ...expected }, (page) => page.evaluate(async (url) => {
       const image = new Image();

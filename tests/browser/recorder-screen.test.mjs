@@ -1,5 +1,5 @@
-// A shared tab that goes away while it is recorded. Chromium ends the sharing then as it does for its own "Stop sharing",
-// which no test can click.
+// A shared tab that is closed during the recording. Chromium ends the sharing like its own "Stop sharing" button, which
+// tests cannot click.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -10,7 +10,7 @@ import { useStage } from './support/stage.mjs';
 describe('a shared tab', { timeout: 180_000 }, () => {
   const stage = useStage({ flags: shareTab('A tab to record') });
 
-  test('that is not shared any more ends the recording normally, and keeps it', async (t) => {
+  test('closing it ends the recording normally and keeps it', async (t) => {
     const tab = await stage.visitor.newPage();
     await openTestPage(tab, stage.server.origin, 'tab.html', 'e2e');
     await withPage(stage.visitor, 'sharing ended', async (page) => {

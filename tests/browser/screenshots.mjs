@@ -1,4 +1,4 @@
-// Takes the pictures of the README and the documentation: node screenshots.mjs FOLDER
+// Takes the screenshots of the README and the documentation: node screenshots.mjs FOLDER
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ const PHONE = { viewport: { width: 375, height: 740 }, deviceScaleFactor: 2 };
 
 const shot = (page, name) => page.screenshot({ path: join(folder, `${name}.png`) });
 
-/** Everything has come, and nothing moves any more. */
+/** Waits until the page is loaded and all animations have ended. */
 async function settled(page) {
   await page.waitForFunction(() => !document.querySelector('.skeleton'));
   await page.evaluate(() => document.fonts.ready);
@@ -30,7 +30,7 @@ async function open(page, path, name) {
   if (name) await shot(page, name);
 }
 
-/** A recording of the person's screen; `during` happens while it runs. */
+/** Records a screen; `during` runs while the recording is running. */
 async function record(page, seconds, during = () => {}) {
   await page.goto(server.origin);
   await page.getByLabel('Screen, window or tab').check();
@@ -42,7 +42,7 @@ async function record(page, seconds, during = () => {}) {
   await page.waitForURL(`${server.origin}/recordings/*`);
 }
 
-/** What an administrator sees. First what goes away by itself a minute after the start. */
+/** Pages of an administrator. The storage page comes first: its candidates are deleted a minute after the start. */
 async function administer(context, people) {
   const page = await context.newPage();
   await open(page, '/admin/storage');
@@ -66,7 +66,7 @@ async function administer(context, people) {
   await page.close();
 }
 
-/** What everybody sees who records. */
+/** Pages of a user. */
 async function use(context) {
   const tab = await context.newPage();
   await tab.setViewportSize({ width: 1280, height: 720 });
@@ -75,7 +75,7 @@ async function use(context) {
   await record(page, 12, () => shot(page, 'record'));
   await page.locator('video').waitFor();
   await page.evaluate(seekAndRead, { selector: 'video', seconds: 6 });
-  // The player's own controls fade what they show while it seeks.
+  // The native controls of the video fade during seeks.
   await wait(2_000);
   await shot(page, 'player');
   await open(page, '/recordings', 'recordings');
@@ -87,7 +87,7 @@ async function use(context) {
   await page.close();
 }
 
-/** What the operator of an appliance sees. */
+/** Pages of an appliance. */
 async function operate(browser) {
   const agent = await Agent.start({ SORTIE_CAPTURE_MODE: '1280x720@30', SORTIE_CAPTURE_THRESHOLD_PERCENT: '80' });
   try {
@@ -124,7 +124,7 @@ if (process.argv[3] === 'appliance') {
   process.exit();
 }
 const server = await Server.start({
-  // Shown on the Storage tab.
+  // Displayed on the Storage tab.
   SORTIE_RECORDING_STORAGE_PATH: 'recordings',
   SORTIE_RECORDING_RETENTION_DAYS: '75',
 });

@@ -1,5 +1,4 @@
-// Sign-ins: a user sees and ends their own, an administrator those of others; what happens to the recordings of a
-// deleted user.
+// Sign-ins: users list and end their own, administrators those of others; recordings of a deleted user.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -34,7 +33,7 @@ describe('sign-ins', { timeout: 600_000 }, () => {
       await page.getByRole('link', { name: 'Sign-ins' }).click();
       await page.getByRole('heading', { name: 'Sign-ins', exact: true }).waitFor();
       const rows = page.getByRole('table', { name: 'Signed in' }).getByRole('row');
-      // The head, this browser, the other one, and the program of this test.
+      // Heading, this browser, the other browser, and this test's API client.
       await rows.nth(3).waitFor();
       assert.equal(await rows.count(), 4);
       await rows.filter({ hasText: 'This browser' }).getByText('Chrome on Linux').waitFor();
@@ -76,7 +75,7 @@ describe('sign-ins', { timeout: 600_000 }, () => {
     await context.close();
   });
 
-  test('deleting a user names their recordings and asks what happens to them', async () => {
+  test('deleting a user counts their recordings and asks what to do with them', async () => {
     const bytes = await sampleWebm(1);
     const users = {};
     for (const fate of ['keep', 'transfer', 'delete']) {

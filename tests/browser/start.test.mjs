@@ -1,4 +1,4 @@
-// Starting and stopping, as `make run` and an operator see it.
+// Starting and stopping, as operators and `make run` do.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -17,7 +17,7 @@ describe('starting and stopping', { timeout: 60_000 }, () => {
   };
   after(() => Promise.all(servers.map((it) => it.close())));
 
-  test('the first start prints the address, a name and a password that works, later ones do not', async () => {
+  test('the first start prints the address and working credentials, later starts do not', async () => {
     const server = await start({ SORTIE_ADMIN_PASSWORD: undefined });
     assert.match(server.stdout, /http:\/\/127\.0\.0\.1:\d+/);
     const username = /user name\s+(\S+)/.exec(server.stdout)?.[1];
@@ -31,7 +31,7 @@ describe('starting and stopping', { timeout: 60_000 }, () => {
     await Api.signIn(server.origin, { username, password });
   });
 
-  test('what was recorded is there after a restart', async () => {
+  test('recordings survive a restart', async () => {
     const server = await start();
     const api = await Api.signIn(server.origin);
     const id = await api.upload(await sampleWebm());
@@ -42,7 +42,7 @@ describe('starting and stopping', { timeout: 60_000 }, () => {
     assert.deepEqual(await api.download(id), bytes);
   });
 
-  test('wrong settings stop the start, all of them named at once', () => {
+  test('invalid settings stop the start and are reported together', () => {
     const environment = { PATH: process.env.PATH, SORTIE_PORT: 'eighty', SORTIE_VIDEO_RECORDING_ENABLED: 'maybe' };
     const { status, stderr } = spawnSync(serverBinary, { env: environment, encoding: 'utf8', timeout: 10_000 });
     assert.equal(status, 2);

@@ -1,4 +1,4 @@
-// The Storage tab: what takes up room, and what goes by itself. The disk counts as too full here, whatever is on it.
+// The Storage tab: usage, clean-up, quotas and the clock notice. The threshold makes every disk count as too full.
 
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -17,7 +17,7 @@ import { signedIn } from './support/sign-in.mjs';
 
 const NARROW = { viewport: { width: 375, height: 740 } };
 
-/** Waits until no automatic clean-up, which runs every minute, is about to begin. */
+/** Waits until the next automatic clean-up, which runs every minute, is not imminent. */
 async function untilNoCleanUpIsNear(admin) {
   for (;;) {
     const { next_run_at: next } = await (await admin.fetch('/api/admin/retention')).json();
@@ -60,7 +60,7 @@ describe('Storage', { timeout: 300_000 }, () => {
     await server?.close();
   });
 
-  test('it shows what is used, by whom and since when', async () => {
+  test('it shows usage by user and by day', async () => {
     for (const options of [{}, NARROW]) {
       const context = await signedIn(browser, server.origin, undefined, options);
       await withPage(context, 'storage', async (page) => {
@@ -84,7 +84,7 @@ describe('Storage', { timeout: 300_000 }, () => {
     }
   });
 
-  test('Clean Up asks first, deletes what was shown, and keeps what is protected', async () => {
+  test('Clean Up asks first, deletes the candidates and keeps protected recordings', async () => {
     const context = await signedIn(browser, server.origin);
     await withPage(context, 'clean up', async (page) => {
       await untilNoCleanUpIsNear(admin);
@@ -95,7 +95,7 @@ describe('Storage', { timeout: 300_000 }, () => {
       await page.getByText(/^2 recordings, /).waitFor();
       const next = page.getByRole('table', { name: 'Next clean-up' }).getByRole('row');
       assert.equal(await next.count(), 3);
-      // The oldest that is not protected is the first to go.
+      // The oldest recording that is not protected is the first candidate.
       await next.nth(1).locator(`a[href="/recordings/${ids[1]}"]`).waitFor();
 
       await button.click();
@@ -176,7 +176,7 @@ describe('Quotas', { timeout: 180_000 }, () => {
     await context.close();
   });
 
-  test('the Storage tab shows the administrator an own quota of nothing used', async () => {
+  test('the Storage tab shows the own usage of the administrator', async () => {
     const context = await signedIn(browser, server.origin);
     await withPage(context, 'quota in Storage', async (page) => {
       await page.goto(`${server.origin}/admin/storage`);
@@ -192,7 +192,7 @@ describe('Quotas', { timeout: 180_000 }, () => {
 describe('Storage of a server whose clock is wrong', { timeout: 180_000 }, () => {
   let server, browser, clock, api;
 
-  // Twenty years behind: no recording is that old. Then the right time, and after it a jump ahead.
+  // The clock is first twenty years behind, where no recording can be that old, then right.
   before(async () => {
     clock = join(await mkdtemp(join(tmpdir(), 'sortie-clock-')), 'offset');
     setClock(clock, '-20y');
@@ -221,7 +221,7 @@ describe('Storage of a server whose clock is wrong', { timeout: 180_000 }, () =>
   };
   const preview = async () => (await api.fetch('/api/admin/retention')).json();
 
-  test('an impossible creation time is kept until an administrator allows its deletion', async () => {
+  test('a recording with an impossible creation time is kept until an administrator allows its deletion', async () => {
     await untilNoCleanUpIsNear(api);
     await open('undated recording', async (page) => {
       await page.getByText('1 recording has an impossible creation time and is kept.').waitFor();

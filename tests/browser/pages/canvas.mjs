@@ -1,4 +1,4 @@
-// An app developer's page: a canvas, and the client's JavaScript face recording it.
+// Page of an app developer: a canvas, recorded with the JavaScript API.
 
 import init, { Recorder } from './client/sortie_client.js';
 import { startClock } from './clock-picture.mjs';
@@ -7,7 +7,7 @@ const canvas = document.getElementById('canvas');
 const pictureMs = startClock(canvas);
 await init();
 
-// The recording begins here. A busy page hears much later that it has.
+// Time of the actual start: a busy page receives the event much later.
 let begun;
 const { start } = MediaRecorder.prototype;
 MediaRecorder.prototype.start = function (...options) {
@@ -19,7 +19,7 @@ let recorder;
 const events = [];
 
 window.e2e = {
-  /** Starts recording; answers the recording's id and the picture's time when it began. */
+  /** Starts recording; returns the recording ID and the clock time of the first frame. */
   async start({ token, session }) {
     recorder = new Recorder({
       server: '',

@@ -1,14 +1,12 @@
-// A moving picture that carries its own time, and the way back from a picture to
-// its time. Every function is complete in itself: the tests also run them by
-// their source in pages that load nothing of ours.
+// A moving picture that encodes its own time, and the decoder. Every function is self-contained: tests also run them by
+// their source in pages that load no other script.
 //
-// The picture is divided into 8 × 6 cells. The middle 6 × 4 are black or white:
-// 20 bits of milliseconds, then 4 bits of check. Blocks that large survive any
-// codec, any bit rate and any scaling.
+// The picture has 8 × 6 cells. The middle 6 × 4 cells are black or white: 20 bits of milliseconds and 4 check bits.
+// Blocks of this size survive any codec, bit rate and scaling.
 
 /**
- * Draws on `canvas` until the page goes away. The time runs from the first frame.
- * Answers a function that tells the time last drawn.
+ * Draws on `canvas` until the page is closed. Time starts with the first frame. Returns a function that returns the
+ * time of the last frame.
  */
 export function startClock(canvas) {
   const context = canvas.getContext('2d', { alpha: false });
@@ -19,7 +17,7 @@ export function startClock(canvas) {
     const ms = Math.round(performance.now() - began);
     const [cellWidth, cellHeight] = [width / 8, height / 6];
 
-    // Something that moves, so that the encoder has work.
+    // Motion, so that the encoder has work.
     const hue = (ms / 20) % 360;
     context.fillStyle = `hsl(${hue} 45% 45%)`;
     context.fillRect(0, 0, width, height);
@@ -46,9 +44,8 @@ export function startClock(canvas) {
 }
 
 /**
- * Seeks the video that `selector` names to `seconds` and reads the picture's time
- * in milliseconds. Answers `{ms, currentTime, seekMs}`; `ms` is null when the
- * picture is not one of ours.
+ * Seeks the video `selector` to `seconds` and decodes the time of its picture. Returns `{ms, currentTime, seekMs}`;
+ * `ms` is null for an undecodable picture.
  */
 export async function seekAndRead({ selector, seconds }) {
   const video = document.querySelector(selector);
@@ -59,7 +56,7 @@ export async function seekAndRead({ selector, seconds }) {
       video.addEventListener('error', tell('error'), { once: true });
       setTimeout(tell('20 s of nothing'), 20_000);
     });
-  // Before it knows its length a video only notes the wish, and says nothing.
+  // Before its metadata, a video only stores the position and fires no event.
   if (video.readyState < 1) await event('loadedmetadata');
   video.pause();
   const asked = performance.now();
@@ -68,7 +65,7 @@ export async function seekAndRead({ selector, seconds }) {
   video.currentTime = seconds;
   await seeked;
   const seekMs = performance.now() - asked;
-  // The frame of the new position may be the one that is shown already.
+  // The frame of the new position may already be displayed.
   await Promise.race([shown, new Promise((resolve) => setTimeout(resolve, 500))]);
 
   const canvas = document.createElement('canvas');
@@ -93,7 +90,7 @@ export async function seekAndRead({ selector, seconds }) {
   return { ms: valid ? ms : null, currentTime: video.currentTime, seekMs };
 }
 
-/** Waits until the video that `selector` names knows its length; answers it in seconds. */
+/** Waits until the video `selector` knows its duration; returns it in seconds. */
 export async function videoDuration({ selector }) {
   const video = document.querySelector(selector);
   if (video.readyState < 1) {
@@ -106,7 +103,7 @@ export async function videoDuration({ selector }) {
   return video.duration;
 }
 
-/** Plays the video that `selector` names until it has come so many seconds further, if it does; answers how far it came. */
+/** Plays the video `selector` for so many seconds; returns the seconds that were played. */
 export async function playOn({ selector, seconds, patienceMs = 30_000 }) {
   const video = document.querySelector(selector);
   video.muted = true;

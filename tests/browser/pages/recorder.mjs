@@ -1,4 +1,4 @@
-// An app developer's page that tells everything its recorder says, and what an earlier one has left behind.
+// Page of an app developer that exposes the recorder's events, and recoverable recordings.
 
 import init, { Recorder, uploadFile } from './client/sortie_client.js';
 import initPlayable, { playable } from './client/sortie_playable.js';
@@ -21,11 +21,11 @@ const plain = ({ id, recordingId, mimeType, recorded, sizeBytes, keptBytes, onSe
   ({ id, recordingId, mimeType, recorded, sizeBytes, keptBytes, onServer });
 
 window.e2e = {
-  /** These tokens are given out one after the other, the last one for good. */
+  /** Hands out these tokens in order, the last one repeatedly. */
   use(...all) {
     tokens.splice(0, tokens.length, ...all);
   },
-  /** Records the canvas: with a clock, or `idle` with one picture that never changes. */
+  /** Records the canvas: with a clock, or with `idle` a static picture. */
   async start({ session, idle = false, ...options }) {
     if (idle) canvas.getContext('2d', { alpha: false }).fillRect(0, 0, 640, 480);
     else pictureMs = startClock(canvas);
@@ -36,7 +36,7 @@ window.e2e = {
     await recorder.start();
     return { id: recorder.recordingId, pictureMs: pictureMs() };
   },
-  /** What it says when it is asked to record like this and cannot. */
+  /** Error of a start with these options. */
   refusal(options) {
     return this.start(options).then(
       () => ({ message: 'it records' }),
@@ -48,7 +48,7 @@ window.e2e = {
     const done = await recorder.stop();
     return { ...done, pictureMs: at };
   },
-  /** What goes wrong from now on; always the same for the same numbers. */
+  /** Injects faults from now on, with a deterministic sequence. */
   inject(what) {
     let state = 1;
     const random = () => {
@@ -60,16 +60,16 @@ window.e2e = {
     return { ...faults.counts };
   },
   progress: () => ({ ...recorder.progress, state: recorder.state, pictureMs: pictureMs() }),
-  /** The codes of all warnings, each once. */
+  /** Codes of all warnings, without duplicates. */
   warnings: () => [...new Set(events.filter((it) => it.name === 'warning').map((it) => it.detail.code))],
-  /** What came with every event of that name. */
+  /** Details of all events of a type. */
   events: (name) =>
     events.filter((it) => it.name === name).map(({ detail }) => {
       if (!(detail instanceof Error)) return detail;
       const { code, message } = detail;
       return { name: detail.name, code, message };
     }),
-  /** Bytes of WebAssembly's memory. */
+  /** Size of the WebAssembly memory in bytes. */
   memory: () => memory.buffer.byteLength,
   async recover(target = server) {
     const more = await Recorder.recover(target);
@@ -77,12 +77,12 @@ window.e2e = {
     return more.map(plain);
   },
   upload: (i) => found[i].upload(),
-  /** The bytes of a file made here. */
+  /** Bytes of a recoverable recording as a file. */
   async save(i) {
     saved = await playable(await found[i].parts());
     return { type: saved.type, bytes: [...new Uint8Array(await saved.arrayBuffer())] };
   },
-  /** Puts that file into a `<video>`. */
+  /** Shows the file in a `<video>`. */
   show() {
     const video = document.createElement('video');
     video.src = URL.createObjectURL(saved);

@@ -1,4 +1,4 @@
-// Takes the place of the browser's encoder: gives what it is given, as a recording.
+// Replaces the browser's encoder: emits prepared bytes as a recording.
 
 window.encoder = {
   running: undefined,

@@ -1,21 +1,21 @@
-// Runs the real capture agent with its test picture, whose cable can be pulled.
+// Runs the real capture agent with its test pattern, whose signal can be removed.
 
 import { join } from 'node:path';
 import { Api } from './api.mjs';
 import { ADMIN, Server } from './server.mjs';
 
-/** The program under test; `make test` names the one it has just built. */
+/** Binary under test; set by `make test`. */
 const agentBinary =
   process.env.SORTIE_CAPTURE_AGENT ?? new URL('../../../target/tested/sortie-capture-agent', import.meta.url).pathname;
 
-/** A running agent with a database and a folder for recordings of its own. */
+/** A running agent with its own database and recordings folder. */
 export class Agent extends Server {
   program = [agentBinary, 'serve'];
   portVariable = 'SORTIE_CAPTURE_PORT';
 
   defaults() {
     return {
-      // GStreamer keeps its list of plugins there: without it, it looks through all of them at each start.
+      // GStreamer's plugin registry is below HOME; without it every start scans all plugins.
       HOME: process.env.HOME,
       SORTIE_CAPTURE_SOURCE: 'test',
       SORTIE_CAPTURE_MODE: '640x360@15',
@@ -25,14 +25,14 @@ export class Agent extends Server {
       SORTIE_CAPTURE_DB: join(this.dataDir, 'agent.db'),
       SORTIE_CAPTURE_ADMIN_USERNAME: ADMIN.username,
       SORTIE_CAPTURE_ADMIN_PASSWORD: ADMIN.password,
-      // Whatever disk the tests run on.
+      // Independent of the disk that the tests run on.
       SORTIE_CAPTURE_THRESHOLD_PERCENT: '0',
       SORTIE_CAPTURE_RESERVE_MB: '1',
     };
   }
 }
 
-/** The agent's API, for what a test prepares or checks beside the page. */
+/** The agent's API, for setup and assertions beside the page. */
 export class AgentApi extends Api {
   static async signIn(origin) {
     return Object.assign(new AgentApi(), await Api.signIn(origin));
@@ -42,7 +42,7 @@ export class AgentApi extends Api {
     return (await this.fetch('/api/appliance')).json();
   }
 
-  /** `steady`, `no_signal`, `no_lock`, `unsupported`. */
+  /** Sets the signal: `steady`, `no_signal`, `no_lock` or `unsupported`. */
   async signal(state) {
     const answer = await this.post('/api/appliance/test-signal', { state });
     if (answer.status !== 204) throw new Error(`the signal answered ${answer.status}`);

@@ -3,7 +3,7 @@
 import { createHmac } from 'node:crypto';
 import { ADMIN, JWT_SECRET } from './server.mjs';
 
-/** A signed-in caller. */
+/** A signed-in client. */
 export class Api {
   constructor(origin, tokens) {
     this.origin = origin;
@@ -16,7 +16,7 @@ export class Api {
     return new Api(origin, await response.json());
   }
 
-  /** Makes a user, as the administrator this is, and signs in as them. */
+  /** Creates a user and signs in as that user. Needs an administrator. */
   async newUser(username) {
     const password = `password of ${username}`;
     const response = await this.post('/api/admin/users', { username, password, roles: ['user'] });
@@ -49,14 +49,14 @@ export class Api {
     return (await this.recordings()).find((it) => it.id === id);
   }
 
-  /** The whole file. */
+  /** Returns the file of a recording. */
   async download(id) {
     const response = await this.fetch(`/api/recordings/${id}/download`);
     if (response.status !== 200) throw new Error(`the download answered ${response.status}`);
     return Buffer.from(await response.arrayBuffer());
   }
 
-  /** Uploads a whole file through the door for clients that do not speak tus; answers the recording's id. */
+  /** Uploads a file with one multipart request; returns the recording ID. */
   async upload(bytes, { duration = 1, filename = 'file.webm' } = {}) {
     const session = await (await this.post('/api/sessions', { app_id: 'e2e' })).json();
     const started = await (await this.post(`/api/sessions/${session.id}/recording/start`)).json();
@@ -69,12 +69,12 @@ export class Api {
     return started.recording_id;
   }
 
-  /** This caller's access token as it would be long after it has expired, with a valid signature. */
+  /** The access token with an expiry in the past and a valid signature. */
   expiredToken() {
     return this.tokenFor(-3600);
   }
 
-  /** This caller's access token, good for so many seconds from now, with a valid signature. */
+  /** The access token with an expiry in `seconds` and a valid signature. */
   tokenFor(seconds) {
     const [header, payload] = this.tokens.access_token.split('.');
     const claims = JSON.parse(Buffer.from(payload, 'base64url'));
@@ -85,7 +85,7 @@ export class Api {
   }
 }
 
-/** A request of nobody in particular. */
+/** Sends a request without credentials. */
 export function post(origin, path, body) {
   return fetch(origin + path, {
     method: 'POST',

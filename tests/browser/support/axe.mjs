@@ -1,4 +1,4 @@
-// Accessibility by axe-core, in light and in dark.
+// Accessibility checks by axe-core, in light and dark mode.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -6,14 +6,14 @@ import { createRequire } from 'node:module';
 
 const source = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Holds the page as it is now against axe's rules; a serious or critical violation fails. */
+/** Runs axe on the current page; a serious or critical violation fails the test. */
 export async function assertAccessible(page, title) {
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    // Through the debugger: the content security policy rightly refuses a script tag.
+    // Through the debugger, because the content security policy forbids a script tag.
     await page.evaluate(`${source}\n;0`);
     const violations = await page.evaluate(async (isFirst) => {
-      // What is dark differs in its colours alone.
+      // Dark mode differs in colours only.
       const rules = isFirst ? {} : { runOnly: ['color-contrast', 'link-in-text-block'] };
       const result = await window.axe.run(document, { resultTypes: ['violations'], ...rules });
       return result.violations.map(({ id, impact, help, nodes }) => ({
@@ -25,7 +25,7 @@ export async function assertAccessible(page, title) {
   }
 }
 
-/** Nothing may stick out to the right: a page that scrolls sideways is not usable on a telephone. */
+/** Asserts that the page does not scroll horizontally. */
 export async function assertFits(page, title) {
   const { width, content } = await page.evaluate(() => ({
     width: document.documentElement.clientWidth,

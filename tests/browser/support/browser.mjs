@@ -1,4 +1,4 @@
-// A real Chromium with an empty profile.
+// Chromium with an empty profile.
 
 import { mkdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -15,27 +15,27 @@ const FLAGS = [
   '--autoplay-policy=no-user-gesture-required',
 ];
 
-/** Answers the camera's and the microphone's question with a yes and a test picture. */
+/** Grants camera and microphone, with a fake device. */
 export const FAKE_CAMERA = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'];
 
-/** Answers the question which tab to share with the one of this title. */
+/** Selects the tab with this title in the screen picker. */
 export const shareTab = (title) => [`--auto-select-tab-capture-source-by-title=${title}`];
 
-/** Starts a browser; `flags` are Chromium's own. */
+/** Starts a browser with additional Chromium `flags`. */
 export function launch(flags = []) {
-  // Chromium's sandbox does not work for root, who runs most containers.
+  // Chromium's sandbox does not work for root, the default user of most containers.
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
   return chromium.launch({
     executablePath: process.env.SORTIE_CHROMIUM ?? '/usr/bin/chromium',
-    // Its own list turns features off that a user's browser has.
+    // Playwright's default flags disable features that users have.
     ignoreDefaultArgs: ['--mute-audio'],
     args: [...FLAGS, ...sandbox, ...flags],
   });
 }
 
 /**
- * The same with a profile on the disk, in the folder `profile`; a context, of which there is one in such a browser.
- * The others are private ones, to which no quota applies.
+ * Same as `launch`, with a profile on disk in the folder `profile`. Returns the browser's only context. Other contexts
+ * are private ones, to which storage quotas do not apply.
  */
 export function launchWithProfile(profile, flags = []) {
   const sandbox = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
@@ -47,13 +47,13 @@ export function launchWithProfile(profile, flags = []) {
 
 const TYPES = { html: 'text/html', svg: 'image/svg+xml', mjs: 'text/javascript', js: 'text/javascript', wasm: 'application/wasm' };
 const pagesDir = new URL('../pages/', import.meta.url).pathname;
-/** Where `scripts/js-client.sh` has put the client's JavaScript face. */
+/** Output folder of `scripts/js-client.sh`. */
 const clientDir = process.env.SORTIE_CLIENT_JS ?? new URL('../../../target/client-js/', import.meta.url).pathname;
 
-/** What is not in `pages/`: the client as it was built, and what goes into its package as it is. */
+/** Folders beside `pages/`: the built client, and the static files of its package. */
 const FOLDERS = { client: clientDir, npm: new URL('../../../client/npm/', import.meta.url).pathname };
 
-/** What is at `/e2e/…`: its `body` and `contentType`; nothing where there is no such file. */
+/** File of a path `/e2e/…`: its `body` and `contentType`; `undefined` if it does not exist. */
 export async function testFile(pathname) {
   const file = join(FOLDERS[pathname.split('/')[2]] ?? pagesDir, basename(pathname));
   const body = await readFile(file).catch(() => undefined);
@@ -61,9 +61,8 @@ export async function testFile(pathname) {
 }
 
 /**
- * Opens one of `pages/` as if the server had it, at `/e2e/…`, so that it has the
- * API's origin. Nothing stands between page and server any more once the page
- * has set the global that `ready` names. It comes with these `headers`.
+ * Opens a file of `pages/` at `/e2e/…` of the server's origin, with these response `headers`. The interception ends
+ * once the page has set the global variable `ready`.
  */
 export async function openTestPage(page, origin, name, ready, headers = {}) {
   const pattern = `${origin}/e2e/**`;
@@ -76,12 +75,12 @@ export async function openTestPage(page, origin, name, ready, headers = {}) {
   await page.unroute(pattern);
 }
 
-/** Runs `action` with a new page; a failure leaves a picture of it. */
+/** Runs `action` with a new page; a failure saves a screenshot. */
 export async function withPage(context, title, action) {
   const page = await context.newPage();
   const console = [];
   page.on('console', (message) => console.push(`${message.type()}: ${message.text()}`));
-  // A page that has panicked stands still, but what it shows may still be what a test waits for.
+  // A page that has panicked may still show what a test waits for.
   const uncaught = [];
   page.on('pageerror', (error) => {
     uncaught.push(error.message);

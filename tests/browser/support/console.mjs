@@ -1,8 +1,7 @@
-// What a page complains about where nobody looks.
+// Console messages and policy violations of a page.
 
 /**
- * Collects what the browser says about this page from now on: errors and warnings of its console, uncaught
- * exceptions, and what the content security policy has refused.
+ * Collects console errors and warnings, uncaught exceptions, and violations of the content security policy from now on.
  */
 export async function listen(page) {
   const heard = [];

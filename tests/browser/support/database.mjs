@@ -1,4 +1,4 @@
-// The database of a server, past the server.
+// Direct access to a server's database.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ print('held', flush=True)
 sys.stdin.read()
 database.execute('ROLLBACK')`;
 
-/** Keeps the server's database from being written until the returned function is called. */
+/** Blocks writes to the server's database until the returned function is called. */
 export async function holdWrites(server) {
   const holder = spawn('python3', ['-c', HOLD, join(server.dataDir, 'sortie.db')], {
     stdio: ['pipe', 'pipe', 'inherit'],

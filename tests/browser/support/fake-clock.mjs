@@ -1,4 +1,4 @@
-// The wall clock of a server under test, set by libfaketime. Monotonic clocks stay the machine's.
+// Wall clock of a server under test, set by libfaketime. Monotonic clocks are not affected.
 
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 
@@ -10,7 +10,7 @@ function library() {
   return found;
 }
 
-/** Environment of a process whose wall clock is read from `file`; see `setClock`. */
+/** Environment of a process that reads its wall clock offset from `file`; see `setClock`. */
 export const fakeClock = (file) => ({
   LD_PRELOAD: library(),
   FAKETIME_TIMESTAMP_FILE: file,
@@ -19,5 +19,5 @@ export const fakeClock = (file) => ({
   NO_FAKE_STAT: '1',
 });
 
-/** Sets the clock that is read from `file` to an offset from the right time: `+400d`, `-20y`, `+0`. */
+/** Sets the offset in `file`: `+400d`, `-20y`, `+0`. */
 export const setClock = (file, offset) => writeFileSync(file, offset);

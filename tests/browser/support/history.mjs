@@ -1,4 +1,4 @@
-// A server as it looks after some months of use: for pictures, not for tests.
+// Data of a server after some months of use, for screenshots.
 
 import { execFile } from 'node:child_process';
 import { copyFile } from 'node:fs/promises';
@@ -20,7 +20,7 @@ const PEOPLE = [
 ];
 const DAY_MS = 86_400_000;
 
-/** Numbers from 0 to 1 that are the same every time (mulberry32). */
+/** Pseudo-random numbers from 0 to 1 with a fixed sequence (mulberry32). */
 function numbers(seed) {
   let state = seed;
   return () => {
@@ -31,7 +31,7 @@ function numbers(seed) {
   };
 }
 
-/** Fills the server with people and recordings, and moves them into the past. Answers the people, by user name. */
+/** Fills the server with users and recordings and moves their creation into the past. Returns the users by name. */
 export async function furnish(server) {
   const admin = await Api.signIn(server.origin);
   const bytes = await sampleWebm(2);
@@ -56,7 +56,7 @@ export async function furnish(server) {
         filename: isText ? 'notes.txt' : 'file.webm',
       });
       await untilReady(person, id, 20_000).catch(() => {});
-      // More of late than long ago, in working hours, on working days.
+      // More recordings recently, during working hours and on working days.
       const created = new Date(Date.now() - Math.floor(next() ** 1.7 * 80 + 0.6) * DAY_MS);
       created.setUTCHours(7 + Math.floor(next() * 9), Math.floor(next() * 60), Math.floor(next() * 60), 0);
       if (created.getUTCDay() % 6 === 0) created.setTime(created.getTime() - 2 * DAY_MS);
@@ -100,7 +100,7 @@ export async function furnish(server) {
   return people;
 }
 
-/** Changes what is in a database that nobody has open. */
+/** Changes a database that no process has open. */
 async function edit(database, statements) {
   const script = `import json, sqlite3, sys
 with sqlite3.connect(sys.argv[1]) as database:
@@ -111,7 +111,7 @@ with sqlite3.connect(sys.argv[1]) as database:
   await editing;
 }
 
-/** Days ago, time of day, minutes; several minutes are the files of one session. */
+/** Days ago, time of day, minutes. Several values of minutes are the files of one session. */
 const WATCHED = [
   [0, '08:12', [61, 34]],
   [1, '13:40', [117]],
@@ -122,7 +122,7 @@ const WATCHED = [
   [8, '16:03', [9]],
 ];
 
-/** Gives an appliance the recordings of a week, and a clean-up that happened before it. */
+/** Gives an appliance the recordings of a week, and an earlier clean-up. */
 export async function furnishAppliance(agent) {
   const api = await Api.signIn(agent.origin);
   const wait = () => new Promise((resolve) => { setTimeout(resolve, 200); });
@@ -135,7 +135,7 @@ export async function furnishAppliance(agent) {
   const [{ id, filename }] = await api.recordings();
   await agent.stop();
 
-  // What lies in the folder is taken into the list at the start.
+  // The agent imports files of the folder at startup.
   const folder = join(agent.dataDir, 'recordings');
   const next = numbers(11);
   const statements = [];
@@ -161,7 +161,7 @@ export async function furnishAppliance(agent) {
   await agent.restart();
   const again = await Api.signIn(agent.origin);
   while ((await again.recordings()).length <= statements.length) await wait();
-  // The first one goes by a clean-up.
+  // The first file is deleted by a clean-up.
   const settings = (percent) => again.fetch('/api/admin/settings', {
     method: 'PUT',
     headers: { 'content-type': 'application/json' },
@@ -191,7 +191,7 @@ export async function furnishAppliance(agent) {
   await agent.restart();
 }
 
-/** A recording of this person that has begun and goes on. */
+/** Starts a recording of this user that keeps running. */
 export async function begin(person) {
   const session = await (await person.post('/api/sessions', { app_id: 'bench' })).json();
   const started = await (await person.post(`/api/sessions/${session.id}/recording/start`)).json();

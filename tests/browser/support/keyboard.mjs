@@ -1,10 +1,10 @@
-// Finding one's way with the keyboard, as somebody without a mouse does.
+// Keyboard navigation.
 
 import assert from 'node:assert/strict';
 
 const MOST_STEPS = 40;
 
-/** Presses `key` until what has the focus has a name that matches; fails when nothing ever does. */
+/** Presses `key` until the focused element has a matching name; fails if none has. */
 export async function pressUntilFocused(page, key, name) {
   const passed = [];
   for (let i = 0; i < MOST_STEPS; i += 1) {

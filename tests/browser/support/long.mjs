@@ -1,5 +1,2 @@
-/**
- * Whether what takes its time is to take all of it: `scripts/test.sh long` says so, and every other run is content
- * with less.
- */
+/** Whether long tests run at full length; set by `scripts/test.sh long`. */
 export const LONG = process.env.SORTIE_LONG === '1';

@@ -1,4 +1,4 @@
-// What independent programs say about a recorded file.
+// Checks of recorded files with independent programs.
 
 import { execFile } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
@@ -10,18 +10,17 @@ import { artifactsDir, fileName } from './artifacts.mjs';
 const run = promisify(execFile);
 const MAX_OUTPUT = 64 * 1024 * 1024;
 
-/** AlphaMode (RFC 9559, 5.1.4.1.28.4), which Chromium writes always: mkvinfo has no words for it. */
+/** AlphaMode (RFC 9559, 5.1.4.1.28.4), which Chromium always writes and mkvinfo does not know. */
 const UNKNOWN_TO_MKVINFO = /Unknown element: VideoAlphaMode; ID: 0x53c0/;
 
-/** Runs a program; a non-zero exit is an error that carries its output. */
+/** Runs a program; a non-zero exit code throws an error with its output. */
 async function output(program, ...args) {
   const { stdout, stderr } = await run(program, args, { maxBuffer: MAX_OUTPUT });
   return { stdout, stderr };
 }
 
 /**
- * Holds a file against ffprobe, a full decode by ffmpeg, and mkvinfo; any complaint fails.
- * Answers ffprobe's view of it.
+ * Checks a file with ffprobe, a full decode by ffmpeg, and mkvinfo; any complaint fails. Returns the result of ffprobe.
  */
 export async function inspect(bytes, title) {
   await mkdir(artifactsDir, { recursive: true });
@@ -30,7 +29,7 @@ export async function inspect(bytes, title) {
 
   const probe = await output('ffprobe', '-v', 'error', '-show_format', '-show_streams', '-of', 'json', path);
   assert.equal(probe.stderr, '', `ffprobe complains about ${path}`);
-  // Frames keep their own times: a recorder has no fixed rate that they could be rounded to.
+  // Keeps the timestamps of frames: recorders have no fixed frame rate.
   const asIs = ['-fps_mode', 'passthrough', '-enc_time_base:v', '-1'];
   const decode = await output('ffmpeg', '-v', 'warning', '-xerror', '-i', path, ...asIs, '-f', 'null', '-');
   assert.equal(decode.stderr, '', `decoding ${path} complains`);
@@ -61,20 +60,20 @@ export async function packetTimes(path, kind = 'v') {
   return stdout.split(/\s+/).filter(Boolean).map(Number);
 }
 
-/** The longest time between two neighbouring packets, in seconds. */
+/** Longest gap between adjacent packets, in seconds. */
 export function longestGap(times) {
   let longest = 0;
   for (let i = 1; i < times.length; i += 1) longest = Math.max(longest, times[i] - times[i - 1]);
   return longest;
 }
 
-/** The loudness of the audio in dB below full scale; silence is -91 or less. */
+/** Mean volume in dB below full scale; silence is -91 or less. */
 export async function meanVolume(path) {
   const { stderr } = await output('ffmpeg', '-hide_banner', '-i', path, '-af', 'volumedetect', '-vn', '-f', 'null', '-');
   return Number(/mean_volume: (-?[\d.]+) dB/.exec(stderr)?.[1]);
 }
 
-/** A small, valid WebM file of the given length, from ffmpeg's own test picture. */
+/** A small valid WebM file of the given duration with ffmpeg's test pattern. */
 export async function sampleWebm(seconds = 2) {
   const { stdout } = await run(
     'ffmpeg',
@@ -87,7 +86,7 @@ export async function sampleWebm(seconds = 2) {
   return stdout;
 }
 
-/** A file of about 100 kB a second, as a recorder streams it: the same five seconds again and again. */
+/** A WebM stream of about 100 kB a second, as a recorder sends it: five seconds in a loop. */
 export async function loopedWebm(seconds) {
   const options = { encoding: 'buffer', maxBuffer: MAX_OUTPUT };
   const part = join(artifactsDir, `five-seconds-${process.pid}.webm`);
@@ -104,8 +103,8 @@ export async function loopedWebm(seconds) {
 }
 
 /**
- * Hours of small pictures, one a second, as a recorder streams them: without an index and without a duration. It is the
- * same minute again and again, so that making it costs nothing.
+ * Hours of small frames, one a second, as a recorder streams them: without index and duration. Repeats one minute, so
+ * that generation is cheap.
  */
 export async function longWebm(seconds) {
   const options = { encoding: 'buffer', maxBuffer: MAX_OUTPUT };

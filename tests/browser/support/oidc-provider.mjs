@@ -1,11 +1,11 @@
-// A real OpenID provider, and a browser's way through its forms.
+// A real OpenID provider, and a client that completes its forms.
 
 import { createServer } from 'node:http';
 import Provider from 'oidc-provider';
 
 export const CLIENT = { id: 'sortie', secret: 'a secret with odd signs: %&+/=?' };
 
-/** A port that is free now. */
+/** Returns a free port. */
 export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -14,7 +14,7 @@ export async function freePort() {
   return port;
 }
 
-/** Knows everybody; whose name begins with `boss` has the role `operator`. */
+/** Starts a provider that accepts every name; names that begin with `boss` have the role `operator`. */
 export async function startProvider(redirectUrl) {
   const port = await freePort();
   const issuer = `http://127.0.0.1:${port}`;
@@ -51,7 +51,7 @@ export async function startProvider(redirectUrl) {
   };
 }
 
-/** As much of a browser as this needs: cookies by host and path, and redirects one by one. */
+/** Minimal browser: cookies by host and path, and manual redirects. */
 export class Visitor {
   #cookies = [];
 
@@ -75,7 +75,7 @@ export class Visitor {
     return this.#cookies.map((it) => it.name);
   }
 
-  /** Signs in at the provider and answers where it sends the browser then: our callback. */
+  /** Signs in at the provider; returns the callback URL of the server. */
   async throughProvider(url, login) {
     for (let step = 0; step < 12; step += 1) {
       if (new URL(url).pathname === '/api/auth/oidc/callback') return url;

@@ -1,4 +1,4 @@
-// What every finished recording is held against.
+// Assertions about every finished recording.
 
 import assert from 'node:assert/strict';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -6,14 +6,14 @@ import { playOn, seekAndRead, videoDuration } from '../pages/clock-picture.mjs';
 import { withPage } from './browser.mjs';
 import { inspect } from './media.mjs';
 
-/** From the issue: after Stop a recording is ready within this. */
+/** Longest time from Stop until a recording is ready. */
 export const READY_WITHIN_MS = 2_000;
-/** From the issue: how far a duration may be off. */
+/** Largest error of a duration. */
 export const DURATION_TOLERANCE_S = 0.3;
-/** A frame at 30 per second, the encoder's and the compositor's queues. */
+/** A frame at 30 per second, and the queues of encoder and compositor. */
 const PICTURE_TOLERANCE_MS = 200;
 
-/** Waits until the list shows the recording as ready; answers how long that took, in milliseconds. */
+/** Waits until the list shows the recording as ready; returns the time in milliseconds. */
 export async function untilReady(api, id, withinMs = READY_WITHIN_MS) {
   const asked = performance.now();
   let seen;
@@ -26,7 +26,7 @@ export async function untilReady(api, id, withinMs = READY_WITHIN_MS) {
   assert.fail(`the recording was not ready after ${withinMs} ms but ${seen?.status ?? 'not in the list'}`);
 }
 
-/** Samples the stored bytes once a second until `running` is over; asserts that they grow all the while. */
+/** Samples the stored bytes once a second and asserts that they keep growing. */
 export async function assertGrowsOnDisk(server, seconds) {
   const samples = [];
   for (let i = 0; i <= seconds; i += 1) {
@@ -34,12 +34,12 @@ export async function assertGrowsOnDisk(server, seconds) {
     if (i < seconds) await wait(1_000);
   }
   const steps = samples.slice(1).filter((bytes, i) => bytes > samples[i]).length;
-  // The first second may pass before the first chunk, and a chunk may fall on a sample.
+  // The first chunk may arrive after the first second, and a chunk may coincide with a sample.
   assert.ok(steps >= seconds - 3, `stored bytes did not grow second by second: ${samples.join(', ')}`);
   return samples;
 }
 
-/** Opens the recording in our player, and holds that against {@link assertVideo}. */
+/** Opens the recording in the player and runs {@link assertVideo}. */
 export function assertPlays(context, origin, id, { title, ...expected }) {
   return withPage(context, title, async (page) => {
     await page.goto(`${origin}/recordings/${id}`);
@@ -49,11 +49,10 @@ export function assertPlays(context, origin, id, { title, ...expected }) {
 }
 
 /**
- * Holds the page's `<video>` against what is expected: a finite and right duration, playing, and the right picture
- * after a seek.
+ * Asserts that the page's `<video>` has a finite, correct duration, plays, and shows the right frame after a seek.
  *
- * `pictureAt(seconds)` tells which picture time, relative to the first picture, belongs to a time of the recording.
- * Without `clock` the picture is any: then it has to arrive at that time.
+ * `pictureAt(seconds)` returns the clock time of the frame at a position, relative to the first frame. Without `clock`
+ * the content is arbitrary and only the position is checked.
  */
 export async function assertVideo(page, {
   seconds, clock = true, pictureAt = (it) => it * 1_000, seekTo, toleranceMs = PICTURE_TOLERANCE_MS,
@@ -86,7 +85,7 @@ export async function assertVideo(page, {
   return { duration, seeks };
 }
 
-/** Downloads the recording and holds it against independent programs; answers what they say. */
+/** Downloads the recording and checks it with independent programs; returns their results. */
 export async function assertWholeFile(api, id, { title, seconds }) {
   const bytes = await api.download(id);
   const file = await inspect(bytes, title);
@@ -120,7 +119,7 @@ async function assertRanges(api, id, bytes) {
   await beyond.body?.cancel();
 }
 
-/** An answer of 400 and above must be problem+json with a sentence a person understands. */
+/** Asserts a problem+json response with a readable sentence. */
 export async function assertProblem(response, status, sentence) {
   assert.equal(response.status, status);
   assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);

@@ -1,17 +1,17 @@
-// The page `recorder.html`, driven from here, and what its recordings are held against.
+// Driver of the page `recorder.html`, and assertions about its recordings.
 
 import assert from 'node:assert/strict';
 import { setTimeout as wait } from 'node:timers/promises';
 import { openTestPage } from './browser.mjs';
 import { assertPlays, assertWholeFile, untilReady } from './proof.mjs';
 
-/** From the issue: how far the duration may be from the one that was promised. */
+/** Largest error of the reported duration. */
 export const PROMISE_S = 1;
-/** A slow machine may take long. */
+/** Allows for a slow machine. */
 const READY_WITHIN_MS = 20_000;
 const PATIENCE_MS = 30_000;
 
-/** Asks until the answer is enough; gives that answer. */
+/** Polls `ask` until `enough` accepts its result; returns the result. */
 export async function until(what, ask, enough, withinMs = PATIENCE_MS) {
   const asked = performance.now();
   let seen;
@@ -23,7 +23,7 @@ export async function until(what, ask, enough, withinMs = PATIENCE_MS) {
   return assert.fail(`not ${what} after ${withinMs} ms: ${JSON.stringify(seen)}`);
 }
 
-/** A page with a recorder in it, in one of Playwright's pages. */
+/** A Playwright page with a recorder. */
 export class RecorderPage {
   #api;
   #cdp;
@@ -33,10 +33,7 @@ export class RecorderPage {
     this.#api = api;
   }
 
-  /**
-   * Opens it where the API is, or at the `origin` of somebody who has it. `tokens` are given out one after the other, the
-   * last one for good.
-   */
+  /** Opens the page on the API's origin or on `origin`. `tokens` are handed out in order, the last one repeatedly. */
   static async open(page, api, { origin, tokens = [api.tokens.access_token], headers } = {}) {
     if (origin) {
       await page.goto(`${origin}/e2e/recorder.html`);
@@ -46,7 +43,7 @@ export class RecorderPage {
     return new RecorderPage(page, api);
   }
 
-  /** Begins to record, in a session of its own unless `options` say where to. */
+  /** Starts recording, in a new session unless `options` name one. */
   async record(options = {}) {
     const session = await (await this.#api.post('/api/sessions', { app_id: 'e2e' })).json();
     return this.page.evaluate((it) => window.e2e.start(it), { session: session.id, ...options });
@@ -57,32 +54,32 @@ export class RecorderPage {
   recover = () => this.page.evaluate(() => window.e2e.recover());
   upload = (i) => this.page.evaluate((it) => window.e2e.upload(it), i);
   discard = (i) => this.page.evaluate((it) => window.e2e.discard(it), i);
-  /** The codes of all warnings, each once. */
+  /** Codes of all warnings, without duplicates. */
   warnings = () => this.page.evaluate(() => window.e2e.warnings());
 
-  /** What came with every event of that name. */
+  /** Details of all events of a type. */
   heard(name) {
     return this.page.evaluate((it) => window.e2e.events(it), name);
   }
 
-  /** Waits until the recorder's progress is enough. */
+  /** Waits until the recorder's progress satisfies `enough`. */
   until(what, enough, withinMs) {
     return until(what, this.progress, enough, withinMs);
   }
 
-  /** One for each page: what one session emulates another does not undo. */
+  /** One session for each page: emulation of one session is not reset by another. */
   async cdp() {
     this.#cdp ??= await this.page.context().newCDPSession(this.page);
     return this.#cdp;
   }
 
-  /** Takes the network away from this page, or gives it back. */
+  /** Disconnects this page's network, or reconnects it. */
   async offline(on) {
     const none = { latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
     await (await this.cdp()).send('Network.emulateNetworkConditions', { offline: on, ...none });
   }
 
-  /** Ends the page's process as a crash does. */
+  /** Crashes the page's process. */
   async crash() {
     const crashed = new Promise((resolve) => this.page.once('crash', resolve));
     (await this.cdp()).send('Page.crash').catch(() => {});
@@ -92,9 +89,8 @@ export class RecorderPage {
 }
 
 /**
- * Holds a finished recording against what was promised: it is as long, independent programs find nothing wrong with
- * it, and a browser plays it and seeks in it. `clock`: its picture tells the time, and is the right one everywhere.
- * Answers its length in seconds.
+ * Asserts that a finished recording has the promised duration, passes independent programs, plays and seeks. With
+ * `clock`, every frame shows its own time. Returns the duration in seconds.
  */
 export async function assertKept({ api, context }, id, title, promisedMs, { clock = true } = {}) {
   await untilReady(api, id, READY_WITHIN_MS);

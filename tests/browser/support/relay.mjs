@@ -1,4 +1,4 @@
-// A web server that really has the test pages: between page and API, or somebody else's altogether.
+// A web server with the test pages: a relay to the API, or an unrelated server.
 
 import { createServer, request as forward } from 'node:http';
 import { testFile } from './browser.mjs';
@@ -6,21 +6,20 @@ import { testFile } from './browser.mjs';
 export class Relay {
   #server;
   #to;
-  /** Whether what is uploaded from now on is kept back before it is passed on. */
+  /** Whether uploads are delayed from now on. */
   holds = false;
-  /** For how long: longer than a tab takes to go. */
+  /** Delay; longer than a tab takes to close. */
   holdMs = 2_000;
-  /** Every PATCH that has come: its `bytes`, whether it was `broken` off, and the `status` of the server's answer. */
+  /** Received PATCH requests: `bytes`, whether it was `broken` off, and the `status` of the server's response. */
   patches = [];
-  /** What is answered to what is not there. */
+  /** Status of unknown paths. */
   status = 404;
-  /** As the page sees it. */
+  /** Origin as browsers see it. */
   origin;
 
   /**
-   * Passes on to `origin` what is not asked of it itself. Answers of the server come to nobody once the page is gone, and
-   * requests that are broken off never reach it. Without an origin nothing is there, for pages of every other origin,
-   * too.
+   * Forwards requests to `origin`, except for the test pages. Responses for a closed page are discarded, and aborted
+   * requests are not completed. Without `origin`, all other paths return `status` and allow every origin.
    */
   static async start(origin) {
     const relay = new Relay();

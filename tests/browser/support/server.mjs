@@ -1,4 +1,4 @@
-// Starts the real server, as a user would: a program, an environment, a folder.
+// Starts the real server as users do: a program, an environment, a folder.
 
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
@@ -7,36 +7,36 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { artifactsDir } from './artifacts.mjs';
 
-/** The binary under test; `make test` names the one it has just built. */
+/** Binary under test; set by `make test`. */
 export const serverBinary =
   process.env.SORTIE_SERVER ?? new URL('../../../target/release/sortie-server', import.meta.url).pathname;
 
 export const ADMIN = { username: 'admin', password: 'correct horse battery staple' };
 
-/** Known to the tests, so that they can make a token that has expired. */
+/** Known to the tests, so that they can sign expired tokens. */
 export const JWT_SECRET = 'a secret that only these tests know, 32 bytes and more';
 
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 15_000;
 
-/** A running server with a database and a storage folder of its own. */
+/** A running server with its own database and storage folder. */
 export class Server {
   #process;
   #log;
   #environment;
-  /** What is started, with which arguments. */
+  /** Program and arguments. */
   program = [serverBinary];
-  /** The variable that sets the port. */
+  /** Environment variable of the port. */
   portVariable = 'SORTIE_PORT';
 
-  /** `http://127.0.0.1:<port>`; stays the same when the server is started again. */
+  /** `http://127.0.0.1:<port>`; unchanged by a restart. */
   origin;
-  /** Everything it keeps. */
+  /** Database and recordings. */
   dataDir;
-  /** What it has written to its standard output since the last start. */
+  /** Standard output since the last start. */
   stdout = '';
 
-  /** Starts a server with recording enabled. `environment` overrides single variables. */
+  /** Starts a server with recording enabled. `environment` overrides variables. */
   static async start(environment = {}) {
     const server = new this();
     server.dataDir = await mkdtemp(join(tmpdir(), 'sortie-e2e-'));
@@ -56,7 +56,7 @@ export class Server {
     return server;
   }
 
-  /** The variables that are set unless a test wants something else. */
+  /** Default variables. */
   defaults() {
     return {
       SORTIE_VIDEO_RECORDING_ENABLED: 'true',
@@ -100,20 +100,20 @@ export class Server {
     child.removeAllListeners('exit');
   }
 
-  /** Ends it without a warning, as a crash or the kernel would. */
+  /** Kills the process with SIGKILL. */
   async kill() {
     const ended = new Promise((resolve) => this.#process.once('exit', resolve));
     this.#process.kill('SIGKILL');
     await ended;
   }
 
-  /** Starts it again with the same data on the same port. `environment` changes single variables. */
+  /** Restarts it with the same data and port. `environment` overrides variables. */
   async restart(environment = {}) {
     Object.assign(this.#environment, environment, { [this.portVariable]: new URL(this.origin).port });
     await this.#spawn();
   }
 
-  /** Asks it to stop, waits, and answers its exit code. */
+  /** Stops it with SIGTERM; returns its exit code. */
   async stop() {
     const child = this.#process;
     if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
@@ -125,14 +125,14 @@ export class Server {
     return code;
   }
 
-  /** Stops it and removes what it has kept. */
+  /** Stops it and removes its data. */
   async close() {
     await this.stop();
     this.#log.end();
     await rm(this.dataDir, { recursive: true, force: true });
   }
 
-  /** Bytes in the storage folder, that is, on disk, whatever the server says. */
+  /** Bytes in the storage folder on disk. */
   async storedBytes() {
     return folderBytes(join(this.dataDir, 'recordings'));
   }
@@ -142,7 +142,7 @@ async function folderBytes(folder) {
   let bytes = 0;
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     const path = join(folder, entry.name);
-    // A file may be renamed between the listing and the question.
+    // A file may be renamed between the listing and `stat`.
     if (entry.isDirectory()) bytes += await folderBytes(path);
     else bytes += await stat(path).then((it) => it.size, () => 0);
   }

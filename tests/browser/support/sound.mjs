@@ -1,4 +1,4 @@
-// A sound server with a microphone that can be unplugged, for browsers that are started with `PULSE_SERVER`.
+// A sound server with a microphone that can be unplugged, for browsers started with `PULSE_SERVER`.
 
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -14,7 +14,7 @@ export class Sound {
   #folder;
   #process;
   #microphone;
-  /** For `PULSE_SERVER`. */
+  /** Value of `PULSE_SERVER`. */
   address;
 
   static async start() {
@@ -31,7 +31,7 @@ export class Sound {
       if (performance.now() - asked > PATIENCE_MS) throw new Error('pulseaudio does not answer');
       await wait(100);
     }
-    // What is played to nobody is no microphone yet: browsers do not offer it.
+    // Browsers do not offer monitor sources as microphones.
     sound.#microphone = await sound.#control('load-module', 'module-remap-source', 'master=silence.monitor', 'source_name=microphone');
     return sound;
   }
@@ -46,7 +46,7 @@ export class Sound {
     return stdout.trim();
   }
 
-  /** Takes the microphone away, as somebody does who pulls its plug. */
+  /** Unplugs the microphone. */
   unplug() {
     return this.#control('unload-module', this.#microphone);
   }

@@ -1,4 +1,4 @@
-// What most suites begin with: a server, a browser and somebody who is signed in.
+// Setup of most suites: a server, a browser and a signed-in user.
 
 import { after, before } from 'node:test';
 import { Api } from './api.mjs';
@@ -7,9 +7,8 @@ import { Server } from './server.mjs';
 import { signedIn } from './sign-in.mjs';
 
 /**
- * Starts them before the tests of the suite in which this is called, and ends them after. There are `server`,
- * `browser`, `context` (whose pages are signed in), `visitor` (whose pages are not) and `api` once a test runs; `flags`
- * are Chromium's own.
+ * Creates them before the tests of the calling suite and closes them after. The result has `server`, `browser`,
+ * `context` (signed in), `visitor` (signed out) and `api` once a test runs; `flags` are Chromium flags.
  */
 export function useStage({ flags = [] } = {}) {
   const stage = {};
