@@ -3,7 +3,7 @@
 mod support;
 
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{TestServer, chromium_webm, header, json_of, problem};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -267,7 +267,7 @@ async fn the_list_comes_in_pages_that_miss_and_repeat_nothing() {
             .strip_prefix('<')
             .and_then(|link| link.split_once(">; rel=\"next\""))
             .map(|it| it.0.to_owned());
-        let page: Vec<serde_json::Value> = answer.json().await.expect("an array");
+        let page: Vec<Value> = answer.json().await.expect("an array");
         assert!(page.len() <= 2);
         seen.extend(
             page.iter()
@@ -403,7 +403,7 @@ async fn bad_json_gets_a_sentence() {
 }
 
 /// The lines of an NDJSON answer.
-async fn lines_of(request: reqwest::RequestBuilder) -> Vec<serde_json::Value> {
+async fn lines_of(request: reqwest::RequestBuilder) -> Vec<Value> {
     let answer = request.send().await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(header(&answer, "content-type"), "application/x-ndjson");
@@ -477,6 +477,37 @@ async fn bulk_delete_refuses_lists_that_are_empty_too_long_or_malformed() {
 }
 
 #[tokio::test]
+async fn bulk_delete_stops_when_its_user_is_disabled() {
+    let server = TestServer::start().await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    let mut ids = Vec::new();
+    for _ in 0..60 {
+        ids.push(ann.record(&chromium_webm()).await);
+    }
+    let delete = ann
+        .post("/api/recordings/delete")
+        .json(&json!({ "ids": ids }));
+    let mut answer = delete.send().await.expect("an answer");
+    let mut told = answer
+        .chunk()
+        .await
+        .expect("a line")
+        .unwrap_or_default()
+        .to_vec();
+    let disable = admin
+        .request(Method::PATCH, &format!("/api/admin/users/{}", ann.user_id))
+        .json(&json!({ "disabled": true }));
+    json_of(disable, 200).await;
+    while let Some(piece) = answer.chunk().await.expect("a line") {
+        told.extend_from_slice(&piece);
+    }
+    let last = told.trim_ascii_end().rsplit(|&byte| byte == b'\n').next();
+    let last: Value = serde_json::from_slice(last.expect("a line")).expect("JSON");
+    assert_eq!(last["status"], "failed", "{last}");
+    assert_eq!(last["problem"]["status"], 401, "{last}");
+}
+
+#[tokio::test]
 async fn bulk_delete_stops_when_the_client_disconnects() {
     let server = TestServer::start().await;
     let ann = server.user("ann").await;
@@ -523,9 +554,9 @@ async fn bulk_delete_stops_when_the_client_disconnects() {
 }
 
 /// Asserts that what was received is in the file or named; returns the row.
-async fn accounted(client: &support::Client, id: &str, received: usize) -> serde_json::Value {
+async fn accounted(client: &support::Client, id: &str, received: usize) -> Value {
     let row = client.recording(id).await;
-    let number = |value: &serde_json::Value| value.as_u64().unwrap_or(0);
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
     assert_eq!(number(&row["received_bytes"]), received as u64, "{row}");
     let empty = Vec::new();
     let left_out = row["left_out"].as_array().unwrap_or(&empty);
@@ -549,7 +580,7 @@ async fn recording_with_data_left_out_is_ready_and_has_a_note() {
 
     let whole = client.record(&webm).await;
     let row = accounted(&client, &whole, webm.len()).await;
-    assert_eq!(row["note"], serde_json::Value::Null, "{row}");
+    assert_eq!(row["note"], Value::Null, "{row}");
 
     let torn = client.record(&webm[..webm.len() - 5]).await;
     let row = accounted(&client, &torn, webm.len() - 5).await;

@@ -243,10 +243,16 @@ impl Claims {
         }
     }
 
-    /// Adds claims from another source about the same subject; existing ones win.
+    /// Adds claims from another source about the same subject; existing ones win. An address and its verification come
+    /// from one source: the other may be about another address.
     #[cfg(feature = "sso")]
     pub(super) fn complete(&mut self, other: Self) {
+        const MAIL: [&str; 2] = ["email", "email_verified"];
+        let has_mail = MAIL.iter().any(|name| self.0.contains_key(*name));
         for (name, value) in other.0 {
+            if has_mail && MAIL.contains(&name.as_str()) {
+                continue;
+            }
             self.0.entry(name).or_insert(value);
         }
     }

@@ -121,7 +121,9 @@ struct Provider {
     keys: Arc<Jwks>,
 }
 
-/// Types of tokens that are no logout tokens; providers also write `JWT`, or no type.
+/// Types of tokens that are no ID tokens; providers also write `JWT`, or no type.
+const NOT_ID_TOKEN: [&str; 4] = ["at+jwt", "logout+jwt", "secevent+jwt", "dpop+jwt"];
+/// Types of tokens that are no logout tokens.
 const NOT_LOGOUT: [&str; 4] = ["at+jwt", "id+jwt", "secevent+jwt", "dpop+jwt"];
 
 /// Claims of the user info endpoint.
@@ -868,7 +870,8 @@ impl Oidc {
         nonce: Option<&str>,
     ) -> Result<Claims, OidcError> {
         let unbelievable = |why: &str| OidcError::Unbelievable(why.to_owned());
-        let claims = provider.keys.signed(token).await.map_err(OidcError::from)?;
+        let claims = provider.keys.signed_as(token, &NOT_ID_TOKEN).await;
+        let claims = claims.map_err(OidcError::from)?;
         claims
             .check(&self.expected(), self.clock.now_ms())
             .map_err(|error| unbelievable(&error.to_string()))?;
@@ -916,9 +919,11 @@ fn has_domain(claims: &Claims, domains: &[String]) -> bool {
         Some(Value::String(text)) => text == "true",
         _ => false,
     };
-    let domain = claims
-        .string("email")
-        .and_then(|email| email.rsplit_once('@'));
+    // One plain address: what follows the last @ of a list is not the domain of a verified address.
+    let email = (claims.string("email")).filter(|email| {
+        super::is_plausible_email(email) && !email.contains([',', ';', '<', '>', '"'])
+    });
+    let domain = email.and_then(|email| email.split_once('@'));
     let domain = domain.map(|(_, domain)| domain.to_ascii_lowercase());
     is_verified && domain.is_some_and(|domain| domains.contains(&domain))
 }

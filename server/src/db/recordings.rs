@@ -554,16 +554,25 @@ impl Database {
     }
 
     /// Marks a recording and its further parts for deletion: they take no bytes and are not served any more. Returns
-    /// the further parts in order.
-    pub(crate) async fn mark_deleting(&self, id: &str) -> Result<Vec<String>, DatabaseError> {
+    /// the further parts in order; `None` for a partial upload that belongs to a final one.
+    pub(crate) async fn mark_deleting(
+        &self,
+        id: &str,
+    ) -> Result<Option<Vec<String>>, DatabaseError> {
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("UPDATE recordings SET deleting = 1 WHERE id = $1")
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
+        let joined: Option<i64> = sqlx::query_scalar(
+            "UPDATE recordings SET deleting = CASE WHEN final_id IS NULL THEN 1 ELSE deleting END WHERE id = $1 \
+             RETURNING CASE WHEN final_id IS NULL THEN 0 ELSE 1 END",
+        )
+        .bind(id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if joined == Some(1) {
+            return Ok(None);
+        }
         let parts = parts::mark_deleting(&mut transaction, id).await?;
         transaction.commit().await?;
-        Ok(parts)
+        Ok(Some(parts))
     }
 
     /// Recordings whose object could not be deleted yet.

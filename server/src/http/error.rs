@@ -239,6 +239,10 @@ impl From<UploadError> for ApiError {
                 "The server has as many open uploads as its limit of open files allows. Nothing is lost; try again in a moment, and tell your administrator if it persists (LimitNOFILE= of systemd, ulimit -n).",
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("30")),
+            UploadError::Joined => Self::new(
+                ProblemCode::Conflict,
+                "This partial upload is part of a final one and is deleted automatically when that is complete.",
+            ),
             UploadError::NoFirstPart => {
                 Self::not_found("The recording to continue was deleted. Start a new recording.")
             }

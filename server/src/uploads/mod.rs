@@ -100,6 +100,9 @@ pub(crate) enum UploadError {
     /// The limit of open files allows no further open upload.
     #[error("too many uploads are open for the limit of open files")]
     TooManyOpen,
+    /// It is part of a final upload, and deleted with it.
+    #[error("the upload is part of a final upload")]
+    Joined,
     /// The recording that it continues is deleted.
     #[error("the recording that it continues is deleted")]
     NoFirstPart,
@@ -371,6 +374,7 @@ impl Uploads {
         let (inner, id, actor) = (Arc::clone(&self.0), id.to_owned(), actor.clone());
         undisturbed(async move {
             let parts = inner.database.mark_deleting(&id).await?;
+            let parts = parts.ok_or(UploadError::Joined)?;
             for part in parts.iter().chain([&id]) {
                 let event = AuditEvent::done(&actor, Action::Delete, part);
                 inner.audit(&event).await;

@@ -196,8 +196,9 @@ impl Inner {
         match self.row(&slot.id).await {
             // A piece of something is of no use to anybody.
             Ok(row) if row.kind == UploadKind::Partial && row.status.is_open() && interrupted.0 => {
-                self.database.mark_deleting(&row.id).await?;
+                let marked = self.database.mark_deleting(&row.id).await?;
                 drop(state);
+                marked.ok_or(UploadError::Joined)?;
                 tracing::info!(upload = row.id, "a partial upload has expired");
                 self.delete(&row.id).await
             }

@@ -218,6 +218,17 @@ async fn only_users_with_a_verified_address_in_a_required_domain_are_admitted() 
         (json!("ann@ex\u{430}mple.org"), json!(true), false),
         (json!(["ann@example.org"]), json!(true), false),
         (json!("example.org"), json!(true), false),
+        (
+            json!("ann@evil.example,bob@example.org"),
+            json!(true),
+            false,
+        ),
+        (
+            json!("ann@evil.example\u{0}@example.org"),
+            json!(true),
+            false,
+        ),
+        (json!("ann@evil@example.org"), json!(true), false),
         (json!(null), json!(true), false),
     ] {
         provider.set().id_token = json!({ "email": email, "email_verified": verified });
@@ -225,6 +236,19 @@ async fn only_users_with_a_verified_address_in_a_required_domain_are_admitted() 
         let expected = if admitted { 303 } else { 403 };
         assert_eq!(status, expected, "{email} {verified}");
     }
+    // The verification of another source may be about another address.
+    let verified = json!({ "email": "mallory@evil.example", "email_verified": true });
+    for (id_token, user_info) in [
+        (json!({ "email": "ann@example.org" }), verified.clone()),
+        (verified, json!({ "email": "ann@example.org" })),
+    ] {
+        provider.set().id_token = id_token;
+        provider.set().user_info = user_info;
+        assert_eq!(provider.sign_in(&server, "ann").await.status(), 403);
+    }
+    provider.set().id_token = json!({});
+    provider.set().user_info = json!({ "email": "ann@example.org", "email_verified": true });
+    assert_eq!(provider.sign_in(&server, "ann").await.status(), 303);
 }
 
 #[tokio::test]
@@ -279,6 +303,7 @@ async fn an_id_token_that_is_not_right_in_every_way_signs_nobody_in() {
         ("unknown critical extension", crit(&["x"]), json!({})),
         ("no critical extension", crit(&[]), json!({})),
         ("logout token", typed("logout+jwt"), json!({})),
+        ("access token", typed("at+jwt"), json!({})),
         ("unknown key", unnamed, json!({})),
         ("another party", key_header(), json!({ "azp": "other" })),
         (

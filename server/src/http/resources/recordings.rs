@@ -450,7 +450,11 @@ async fn delete_many(
     let lines = stream::iter(ids).then(move |id| {
         let (state, caller) = (state.clone(), caller.clone());
         async move {
-            let problem = delete_one(&state, &caller, &id, unforwarded).await.err();
+            let deleted = match caller.check_again(&state).await {
+                Ok(()) => delete_one(&state, &caller, &id, unforwarded).await,
+                Err(error) => Err(error),
+            };
+            let problem = deleted.err();
             let deletion = RecordingDeletion {
                 id,
                 status: match problem {

@@ -466,12 +466,6 @@ async fn terminate(
 ) -> ApiResult<StatusCode> {
     protocol(&state).version_check(lookup(&headers))?;
     let row = recordings::owned(&state, &caller, &id).await?;
-    if row.final_id.is_some() {
-        return Err(ApiError::new(
-            ProblemCode::Conflict,
-            "This partial upload is part of a final one; it goes by itself when that is complete.",
-        ));
-    }
     recordings::check_forwarded(&row)?;
     state.uploads.delete(&row.id, &caller.actor()).await?;
     tracing::info!(recording = id, user = caller.username, "upload terminated");

@@ -60,7 +60,7 @@ impl Bench {
         };
         let created = self
             .uploads
-            .create(&row, Creator::User, &Actor::system())
+            .create(&row, Creator::User, None, &Actor::system())
             .await;
         created.expect("a recording");
     }

@@ -86,6 +86,12 @@ pub(in crate::http) async fn create(
         .concatenate(&row, ids, &caller.actor())
         .await?
     {
+        // The same request, sent twice at the same time.
+        if let Some(known) = state.database.final_upload(value).await? {
+            let row = recordings::owned(state, caller, &known.id).await?;
+            state.uploads.join(&row.id).await?;
+            return Ok(row.id);
+        }
         return Err(ApiError::new(
             ProblemCode::Conflict,
             "A part of this final upload was joined into another one, or has just expired.",
