@@ -1,22 +1,22 @@
-//! When a session is to be recorded without being asked.
+//! Automatic recording of a session.
 
 use crate::wire::SessionNow;
 
-/// The event that says how a session is now.
+/// Server-sent event with the state of a session.
 pub(crate) const SESSION_EVENT: &str = "session";
-/// The event that says that a session is gone.
+/// Server-sent event after the deletion of a session.
 pub(crate) const SESSION_DELETED_EVENT: &str = "session_deleted";
 
-/// What a session's page is to do.
+/// Order to a page that watches a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionOrder {
-    /// Start to record: auto-record is on, and its user has not stopped by hand in this session.
+    /// Start recording: auto-record is on, and the user has not stopped a recording of this session.
     Start,
-    /// The session has ended: stop, and let the last bytes go.
+    /// The session has ended: stop recording and upload the remaining bytes.
     End,
 }
 
-/// Makes orders of what is heard of a session.
+/// Derives orders from the states of a session.
 #[derive(Debug, Default)]
 pub(crate) struct AutoRecordTrigger {
     wanted: bool,
@@ -24,8 +24,8 @@ pub(crate) struct AutoRecordTrigger {
 }
 
 impl AutoRecordTrigger {
-    /// Takes how the session is now. Hearing the same again is no new order: a recording that its user stopped, or
-    /// that failed, does not begin again because the server repeats itself.
+    /// Takes the session's state. A repeated state gives no order: a recording that the user stopped, or that failed,
+    /// does not start again.
     pub(crate) fn take(&mut self, session: &SessionNow) -> Option<SessionOrder> {
         if session.has_ended {
             return self.end();
@@ -35,12 +35,12 @@ impl AutoRecordTrigger {
         turned_on.then_some(SessionOrder::Start)
     }
 
-    /// The session is gone.
+    /// The session has ended or was deleted.
     pub(crate) fn end(&mut self) -> Option<SessionOrder> {
         (!std::mem::replace(&mut self.ended, true)).then_some(SessionOrder::End)
     }
 
-    /// Whether nothing more will come.
+    /// Whether no further order follows.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
@@ -64,9 +64,9 @@ mod tests {
         for (has_ended, auto_record, expected) in [
             (false, false, None),
             (false, true, Some(SessionOrder::Start)),
-            // Said again after a lost connection.
+            // Repeated after a lost connection.
             (false, true, None),
-            // Its user stopped, or it was turned off.
+            // The user stopped, or auto-record was turned off.
             (false, false, None),
             (false, true, Some(SessionOrder::Start)),
             (true, false, Some(SessionOrder::End)),

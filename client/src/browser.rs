@@ -1,5 +1,5 @@
-//! Everything that touches the browser. What it does is decided elsewhere: by `machine` and by
-//! `sortie_tus::client`.
+//! Adapters of the browser: capture, sources, worker, fetch, storage. `crate::recorder` and `sortie_tus::client`
+//! decide.
 
 mod blob_range;
 mod capture;
@@ -42,11 +42,11 @@ pub use source::{OpenSource, ScreenOptions, Source, screen_capture_supported};
 
 #[wasm_bindgen]
 extern "C" {
-    /// Milliseconds of a clock that does not jump.
+    /// Returns milliseconds of a monotonic clock.
     #[wasm_bindgen(js_namespace = performance, js_name = now)]
     fn now_ms() -> f64;
 
-    // Nothing here runs without a page. web-sys looks for it, and asks what it is, each time.
+    // All of this needs a page. web-sys would look the objects up, and check their types, with every call.
     #[wasm_bindgen(thread_local_v2, js_name = window)]
     static WINDOW: Window;
     #[wasm_bindgen(thread_local_v2, js_name = document)]
@@ -61,7 +61,6 @@ fn document() -> Document {
     DOCUMENT.with(Clone::clone)
 }
 
-/// Whether nobody sees the page.
 fn is_hidden() -> bool {
     document().visibility_state() == VisibilityState::Hidden
 }

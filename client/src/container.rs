@@ -1,11 +1,11 @@
-//! Which container and codecs to ask the browser for.
+//! Choice of container and codecs.
 
-/// What to ask for when there is sound, best first.
+/// Types for a source with audio, best first.
 ///
-/// The order is by what screen content gains for what encoding in real time costs: VP9 keeps text sharp at
-/// low rates, VP8 is the one every recorder has, H.264 needs Matroska in Chromium. MP4 comes last because
-/// recorders hand it out in far longer pieces, so more is at risk. AV1 is left out: in software it cannot
-/// keep up with a full-HD screen on an ordinary machine.
+/// The order weighs the quality of screen content against the cost of encoding in real time: VP9 keeps text sharp at
+/// low rates, VP8 is supported by every recorder, H.264 needs Matroska in Chromium. MP4 comes last because recorders
+/// emit it in far longer pieces, so a crash loses more. AV1 is left out: in software it cannot keep up with a full-HD
+/// screen on an ordinary machine.
 pub const AUDIO_VIDEO_TYPES: &[&str] = &[
     "video/webm;codecs=vp9,opus",
     "video/webm;codecs=vp8,opus",
@@ -15,8 +15,8 @@ pub const AUDIO_VIDEO_TYPES: &[&str] = &[
     "video/mp4",
 ];
 
-/// What to ask for when there is no sound, best first. An audio codec must not be named then: some browsers
-/// write an empty audio track for it.
+/// Types for a source without audio, best first. They name no audio codec, because some browsers then write an empty
+/// audio track.
 pub const VIDEO_TYPES: &[&str] = &[
     "video/webm;codecs=vp9",
     "video/webm;codecs=vp8",
@@ -26,8 +26,8 @@ pub const VIDEO_TYPES: &[&str] = &[
     "video/mp4",
 ];
 
-/// The best type the browser supports; nothing when it supports none of those known here, in which case the
-/// browser's own choice is as good.
+/// Returns the best supported type; `None` if none of these is supported, in which case the browser's own choice is
+/// used.
 pub fn choose_type(has_audio: bool, is_supported: impl Fn(&str) -> bool) -> Option<&'static str> {
     let types = if has_audio {
         AUDIO_VIDEO_TYPES
@@ -37,8 +37,8 @@ pub fn choose_type(has_audio: bool, is_supported: impl Fn(&str) -> bool) -> Opti
     types.iter().copied().find(|kind| is_supported(kind))
 }
 
-/// The file name's extension for a MIME type with or without parameters: `webm`, `mkv` or `mp4`; `webm` for
-/// anything else, since a recorder that does not name its type (Firefox) writes WebM.
+/// Returns the file extension for a MIME type with or without parameters: `webm`, `mkv` or `mp4`. Unknown types are
+/// `webm`, because a recorder that does not name its type (Firefox) writes WebM.
 pub fn file_extension(mime_type: &str) -> &'static str {
     match without_parameters(mime_type) {
         "video/x-matroska" => "mkv",
@@ -47,7 +47,7 @@ pub fn file_extension(mime_type: &str) -> &'static str {
     }
 }
 
-/// The part of a MIME type before the first `;`.
+/// Returns the part of a MIME type before the first `;`.
 pub(crate) fn without_parameters(mime_type: &str) -> &str {
     let end = mime_type.bytes().position(|it| it == b';');
     mime_type[..end.unwrap_or(mime_type.len())].trim()

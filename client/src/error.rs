@@ -1,17 +1,17 @@
-//! What can go wrong, for a person and for a program.
+//! Errors of sources, recorders and uploads.
 
 use std::fmt;
 
 use crate::text;
 
-/// What the browser was asked for.
+/// Device that the browser was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Device {
     /// A screen, window or tab.
     Screen,
-    /// A camera, perhaps together with a microphone.
+    /// A camera, with or without a microphone.
     Camera,
-    /// A microphone alone.
+    /// A microphone without a camera.
     Microphone,
 }
 
@@ -25,60 +25,60 @@ impl Device {
     }
 }
 
-/// Why a source could not be opened or a recording did not come about. The text is a sentence for a person
-/// that says what to do; [`RecorderError::code`] is for programs and stays the same.
+/// Error of a source, a recorder or an upload. `Display` is a sentence for the user that says what to do;
+/// [`RecorderError::code`] is for programs and stable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecorderError {
-    /// The person, the browser or the embedding page (`Permissions-Policy`) said no.
+    /// The user, the browser or the embedding page (`Permissions-Policy`) refused permission.
     PermissionDenied(Device),
-    /// There is no such device.
+    /// The device does not exist.
     NoDevice(Device),
-    /// The device is there but cannot be read, most often because another program uses it.
+    /// The device exists but cannot be read, usually because another program uses it.
     DeviceBusy(Device),
     /// The page was not loaded over HTTPS (or from localhost), so the browser offers no capture.
     InsecureContext,
-    /// The browser lacks something recording needs; the payload names it.
+    /// The browser lacks a feature that recording needs; the payload names it.
     Unsupported(String),
-    /// The canvas holds pictures from another origin, so the browser does not let it be read.
+    /// The canvas shows pictures from another origin, so the browser does not let it be read.
     TaintedCanvas,
-    /// The stream has nothing in it that could be recorded.
+    /// The stream has no live track.
     NoTracks,
-    /// The browser's encoder gave up; the payload is the browser's word for it.
+    /// The browser's encoder failed; the payload is the browser's text.
     Encoder(String),
-    /// The encoder, or the file, did not give a single byte.
+    /// The encoder emitted no byte, or the file is empty.
     Empty,
-    /// The call does not fit the recorder's state.
+    /// The call is not possible in the recorder's state.
     WrongState(crate::State),
     /// `Recorder::abort` was called, or the recorder was dropped.
     Aborted,
-    /// Nobody is signed in any more and the sign-in could not be renewed.
+    /// The sign-in has expired and could not be renewed.
     SignedOut,
-    /// The server has not answered once, is no tus server, or does not let the page in: browsers do not tell these
+    /// The server has not answered, is no tus server, or does not allow the page's origin. Browsers do not tell these
     /// apart.
     Unreachable,
     /// The server refused to begin the recording.
     Refused {
-        /// The HTTP status.
+        /// HTTP status of the answer.
         status: u16,
-        /// The server's sentence.
+        /// The server's explanation.
         detail: String,
     },
-    /// It has become larger than the server takes; what the server holds stays there.
+    /// The recording is larger than the server accepts; the bytes that the server holds stay there.
     TooLarge,
-    /// The server no longer has the upload: it was finished without the rest, or deleted.
+    /// The server no longer has the upload: it has finished the recording without the remaining bytes, or deleted it.
     Gone,
-    /// Another tab has this recording in its hands.
+    /// Another tab uses this recording.
     InUse,
-    /// What was kept on the device cannot be read any more.
+    /// The copy on the device can no longer be read.
     Storage,
-    /// There is not one whole picture in what is kept.
+    /// The copy on the device contains no whole picture.
     NotPlayable,
-    /// The upload ended before everything had arrived; the payload is a sentence.
+    /// The upload failed; the payload is an explanation.
     Upload(String),
 }
 
 impl RecorderError {
-    /// A stable word for programs, in `snake_case`.
+    /// Returns a stable identifier for programs, in `snake_case`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::PermissionDenied(_) => "permission_denied",
@@ -104,7 +104,7 @@ impl RecorderError {
         }
     }
 
-    /// The same trouble with another device; other errors stay what they are.
+    /// Replaces the device; errors without one stay as they are.
     #[cfg(any(target_arch = "wasm32", test))]
     pub(crate) fn with(self, device: Device) -> Self {
         match self {
@@ -115,11 +115,11 @@ impl RecorderError {
         }
     }
 
-    /// What the `name` of a `DOMException` from a capture call means. `message` is the browser's own text,
-    /// used only where nothing better is known.
+    /// Translates the `name` of a `DOMException` from a capture call. `message` is the browser's own text, used for
+    /// unknown names.
     pub fn from_capture(device: Device, name: &str, message: &str) -> Self {
         match name {
-            // `SecurityError` comes from Firefox when a policy forbids the device for the whole page.
+            // Firefox throws `SecurityError` when a policy forbids the device for the whole page.
             "NotAllowedError" | "PermissionDeniedError" | "SecurityError" => {
                 Self::PermissionDenied(device)
             }
@@ -127,7 +127,7 @@ impl RecorderError {
                 Self::NoDevice(device)
             }
             "NotReadableError" | "TrackStartError" | "AbortError" => Self::DeviceBusy(device),
-            // Called without the click that browsers demand for screen capture.
+            // Screen capture was called without the click that browsers require.
             "InvalidStateError" => Self::PermissionDenied(device),
             "TypeError" | "NotSupportedError" => {
                 Self::Unsupported(device.noun().to_owned() + " capture")

@@ -1,95 +1,97 @@
-//! What a recorder tells its listeners.
+//! Events of a recorder.
 
 use std::fmt;
 
 use crate::text;
 use crate::{RecorderError, SpoolStorage, State, StopReason};
 
-/// Something happened. Delivered in order from a microtask, so never from within a call to the recorder.
+/// Event of a recorder. Delivered in order from a microtask, so never from within a call to the recorder.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The state changed.
+    /// The recorder entered this state.
     State(State),
-    /// Numbers changed: after every chunk and acknowledgement, and at least twice a second while recording.
+    /// Progress changed. Sent after every chunk and acknowledgement, and at least twice a second while recording.
     Progress(Progress),
-    /// Something is not as it should be, but recording goes on.
+    /// A problem that does not end the recording.
     Warning(Warning),
-    /// Recording has ended, and why; the rest is being uploaded. Comes once, and not after a failure to begin.
+    /// Recording has ended, and why; the remaining bytes are being uploaded. Sent once, and not if the recording could
+    /// not begin.
     Stopped(StopReason),
     /// The server holds every byte. The last event.
     Done(Done),
-    /// The recording came to nothing, or not all of it arrived. The last event.
+    /// The recording could not begin, or not all of it arrived. The last event.
     Failed(RecorderError),
 }
 
-/// How far recording and uploading are.
+/// Progress of recording and upload.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
-    /// How long the recording is, in milliseconds; pauses do not count. When the encoder turns out to have fallen
-    /// silent it goes back to the last bytes, and on from there when more come.
+    /// Length of the recording in milliseconds, without pauses. It falls back to what is recorded when the encoder
+    /// turns out to be silent or slower than the source.
     pub recorded_ms: u64,
     /// Bytes recorded so far.
     pub size_bytes: u64,
-    /// Up to where in the recording the server holds it durably, in milliseconds. Never falls.
+    /// Recorded time that the server holds durably, in milliseconds. At most [`recorded_ms`](Self::recorded_ms), and
+    /// falls only with it.
     pub safe_ms: u64,
     /// Bytes that the server holds durably. Never falls.
     pub safe_bytes: u64,
-    /// Bytes kept here because they are not acknowledged yet: `size_bytes - safe_bytes`.
+    /// Bytes that are not acknowledged: `size_bytes - safe_bytes`.
     pub pending_bytes: u64,
     /// Storage of the bytes that are not acknowledged.
     pub storage: SpoolStorage,
-    /// Why nothing is being sent just now, if so. Nothing is lost meanwhile.
+    /// Why nothing is being sent, if so. No byte is lost meanwhile.
     pub waiting: Option<Waiting>,
 }
 
-/// Why the upload pauses. Nothing is lost meanwhile: the bytes are kept and sent later.
+/// Why the upload waits. No byte is lost: all are kept and sent later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    /// The browser says that there is no network.
+    /// The browser reports that there is no network.
     Offline,
-    /// The last attempt failed or the server asked for patience.
+    /// The last attempt failed, or the server asked for a later one.
     Retry {
-        /// Milliseconds until the next attempt, counted from when this was reported.
+        /// Milliseconds until the next attempt, counted from this report.
         in_ms: u64,
     },
     /// The sign-in is being renewed.
     SignIn,
 }
 
-/// Something worth knowing that does not end the recording.
+/// A problem that does not end the recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// The microphone could not be opened; recording goes on without it.
+    /// The microphone could not be opened; the recording continues without it.
     NoMicrophone(RecorderError),
-    /// A tab's or system's sound was asked for, and the person or the browser did not share it.
+    /// The audio of a tab or of the system was requested, and the user or the browser did not share it.
     NoSharedAudio,
-    /// The microphone or the shared sound ended; recording goes on without it.
+    /// The microphone or the shared audio ended; the recording continues without it.
     AudioEnded,
-    /// More than this many bytes wait to be sent: the network is slower than the recording.
+    /// Many bytes wait to be sent: the network is slower than the recording.
     Backlog {
-        /// Bytes not acknowledged yet.
+        /// Bytes that are not acknowledged.
         pending_bytes: u64,
     },
-    /// The server could not be told that the recording has stopped; it finds out from the upload.
+    /// The server could not be told that recording has stopped; it learns that from the upload.
     StopNotAnnounced,
-    /// Nothing can be kept on this device: what is not sent yet is lost if the page crashes.
+    /// The device has no usable storage: bytes that are not sent are lost if the page crashes.
     NotDurable,
-    /// The device has less than this left for the browser.
+    /// Little storage is left for the browser.
     StorageLow {
-        /// Bytes that the browser still gives.
+        /// Free bytes by the browser's estimate.
         left_bytes: u64,
     },
-    /// The device has no room left: new bytes are in memory until the server has them.
+    /// The device's storage is full: new bytes stay in memory until the server holds them.
     StorageFull,
-    /// The server has not answered once since recording began, or what answers is no tus server: the address may be
-    /// wrong. Recording goes on, and it is tried again for as long as it takes.
+    /// The server has not answered since recording began, or it is no tus server: the address may be wrong. Recording
+    /// continues and the upload is retried.
     Unreachable,
-    /// No bytes have come from the encoder for a while.
+    /// The encoder emits no bytes.
     NoData {
-        /// For how long, in milliseconds.
+        /// Length of the silence in milliseconds.
         silent_ms: u64,
     },
-    /// The encoder is slower than the source and drops pictures: the recording is shorter than the time that has passed.
+    /// The encoder is slower than the source and drops pictures: the recording is shorter than the elapsed time.
     EncoderSlow {
         /// Difference in milliseconds.
         behind_ms: u64,
@@ -98,27 +100,27 @@ pub enum Warning {
     TaintedCanvas,
     /// The encoder was silent and was replaced: the recording continues in a further part.
     Restarted,
-    /// The server had ended the upload, or takes no more in one: what follows is a further part of the recording.
+    /// The server has ended the upload or takes no more bytes in one: the recording continues in a further part.
     Continued,
-    /// The last picture of a part that the server had closed cannot be shown without what is before it, and was left
-    /// out.
+    /// The last picture of a part that the server has ended was left out, because it cannot be decoded without the
+    /// pictures before it.
     LeftOut {
-        /// In bytes.
+        /// Size of the picture in bytes.
         bytes: u64,
     },
-    /// The picture has ended: its track was stopped.
+    /// The video track was stopped by a script.
     VideoEnded,
-    /// The device slept: that time is missing.
+    /// The device slept; that time is not in the recording.
     Slept {
-        /// For how long, in milliseconds.
+        /// Length of the sleep in milliseconds.
         asleep_ms: u64,
     },
-    /// The encoder reported a fault; what it had written is kept and uploaded.
+    /// The encoder reported a fault; the bytes that it wrote are kept and uploaded.
     Encoder(String),
 }
 
 impl Warning {
-    /// A stable word for programs, in `snake_case`.
+    /// Returns a stable identifier for programs, in `snake_case`.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoMicrophone(_) => "no_microphone",
@@ -219,19 +221,19 @@ impl fmt::Display for Warning {
     }
 }
 
-/// How a recording ended well.
+/// Outcome of a complete recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// The recording's id on our server, of its first part if there are several; nothing with another tus server.
+    /// Recording id on our server, of the first part if there are several; `None` with another tus server.
     pub recording_id: Option<String>,
-    /// The upload's URL, of its last part if there are several.
+    /// URL of the upload, of the last part if there are several.
     pub upload_url: String,
-    /// The parts in order: ids on our server, upload URLs on another one. Empty unless there are several.
+    /// Ids of the parts on our server, or upload URLs with another one, in order. Empty unless there are several.
     pub parts: Vec<String>,
-    /// Length in milliseconds, without pauses; all parts together.
+    /// Length of all parts in milliseconds, without pauses.
     pub recorded_ms: u64,
-    /// Size in bytes; all parts together.
+    /// Size of all parts in bytes.
     pub size_bytes: u64,
-    /// What the browser really recorded, for example `video/webm;codecs=vp9,opus`.
+    /// MIME type that the browser recorded, for example `video/webm;codecs=vp9,opus`.
     pub mime_type: String,
 }

@@ -1,18 +1,16 @@
-//! Joins the front matter of a recording with bytes from its middle, so that the result is a well-formed file. Pure.
+//! Joins the front matter of a recording with bytes from its middle into a well-formed file.
 //!
-//! Bytes from the middle of a cluster or fragment are no elements or boxes: a reader takes the first of them for a
-//! size and may skip everything behind it. A filler, an EBML Void element or an MP4 `free` box, covers the bytes up to
-//! the next cluster or fragment.
+//! Bytes from the middle of a cluster or fragment are no elements or boxes: a reader takes the first of them for a size
+//! and may skip everything behind it. A filler, an EBML Void element or an MP4 `free` box, covers the bytes up to the
+//! next cluster or fragment.
 
-/// Bytes in front of a search window that a cluster's or fragment's beginning may need from the window before.
+/// Overlap of two search windows, so that a start across their border is found.
 pub(crate) const OVERLAP: usize = 7;
 
 /// Container of a recorder's stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// WebM or Matroska.
     Ebml,
-    /// Fragmented MP4.
     Mp4,
 }
 
@@ -42,7 +40,7 @@ impl Format {
     pub(crate) fn filler(self, length: u64) -> Option<Vec<u8>> {
         match self {
             Self::Ebml => {
-                // All ones means unknown.
+                // All ones means an unknown size.
                 let size = Some(length).filter(|it| *it < (1 << 56) - 1)?;
                 let size = size | 1 << 56;
                 Some([&[0xec], &size.to_be_bytes()[..]].concat())
@@ -102,7 +100,7 @@ mod tests {
         (report, indexer.finish().expect("a playable stream"))
     }
 
-    /// Offsets of all clusters or fragments.
+    /// Returns the offsets of all clusters or fragments.
     fn starts(format: Format, stream: &[u8]) -> Vec<usize> {
         let mut starts = Vec::new();
         while let Some(at) = format.media_start(&stream[starts.last().map_or(0, |it| it + 1)..]) {
@@ -111,7 +109,7 @@ mod tests {
         starts
     }
 
-    /// FrontMatter matter, filler and the bytes of `stream` from `split` on.
+    /// Returns front matter, filler and the bytes of `stream` from `split` on.
     fn splice(format: Format, stream: &[u8], split: usize) -> Option<Vec<u8>> {
         let front = &stream[..format.media_start(stream)?];
         let tail = &stream[split..];
@@ -122,7 +120,7 @@ mod tests {
         Some([front, &filler, tail].concat())
     }
 
-    /// Splits around each cluster or fragment, and some between them.
+    /// Returns splits around each cluster or fragment, and some between them.
     fn splits(starts: &[usize]) -> impl Iterator<Item = usize> {
         let last = starts[starts.len() - 1];
         let around = |at: &usize| -> Range<usize> { at - 20..(at + 40).min(last + 1) };
@@ -135,7 +133,7 @@ mod tests {
         assert_eq!(Format::of(stream), Some(format));
         let starts = starts(format, stream);
         assert!(starts.len() > 2, "{starts:?}");
-        // The same clusters or fragments directly behind the front matter: the file without the filler's bytes.
+        // Compares with the same clusters or fragments directly behind the front matter, without filler.
         let clean = |at: usize| index(&[&stream[..starts[0]], &stream[at..]].concat());
         let clean: Vec<_> = starts.iter().map(|&at| clean(at)).collect();
         for split in splits(&starts) {

@@ -1,12 +1,12 @@
-//! Makes an ordinary file of a recording's bytes: one that plays, seeks and knows its length. Pure; the bytes stay
-//! where they are, only the front of the file is held here.
+//! Makes a file that plays, seeks and has a duration from the bytes of a recording. The bytes stay where they are; only
+//! the front of the file is held in memory.
 
 use sortie_media::{HEAD_ROOM, Indexer, Options};
 
-/// All patches lie before the first cluster or fragment: in our head, or not far behind it.
+/// All patches lie before the first cluster or fragment: in our head or shortly behind it.
 const FRONT_BYTES: usize = 256 * 1024;
 
-/// What the file is made of: `front`, the stream from `from` up to `to`, `end`.
+/// Contents of the file: `front`, the stream from `from` up to `to`, `end`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct File {
     pub(crate) front: Vec<u8>,
@@ -16,14 +16,14 @@ pub(crate) struct File {
     pub(crate) mime_type: &'static str,
 }
 
-/// Fed with the stream in order.
+/// Takes the stream in order.
 pub(crate) struct Finisher {
     indexer: Indexer,
     front: Vec<u8>,
 }
 
 impl Finisher {
-    /// For a stream of `stream_bytes`; it may be damaged anywhere.
+    /// Creates a finisher for a stream of `stream_bytes`, which may be damaged.
     pub(crate) fn new(stream_bytes: u64) -> Self {
         let options = Options::default()
             .patch_clusters(false)
@@ -34,7 +34,6 @@ impl Finisher {
         }
     }
 
-    /// The next bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         let room = FRONT_BYTES.saturating_sub(self.front.len());
         self.front
@@ -45,7 +44,7 @@ impl Finisher {
         }
     }
 
-    /// The file; nothing when there is not one whole picture in it.
+    /// Returns the file; `None` when it contains no whole picture.
     pub(crate) fn finish(mut self) -> Option<File> {
         let finish = self.indexer.finish().ok()?;
         for patch in &finish.patches {

@@ -1,9 +1,8 @@
-//! Records in the browser and uploads while recording.
+//! Screen and canvas recorder for the browser that uploads while recording.
 //!
-//! A `Source` is opened into an `OpenSource` that can be previewed; a `Recorder` takes it, encodes it with the
-//! browser's `MediaRecorder` and sends every chunk off at once, to Sortie Recording's own server or to any tus
-//! server. What has not been acknowledged is kept and sent again until it is; stopping only has to wait for the
-//! last chunk.
+//! A `Source` is opened as an `OpenSource`, which can be previewed. A `Recorder` encodes it with the browser's
+//! `MediaRecorder` and uploads each chunk immediately, to Sortie Recording's own server or to any tus server. Bytes are
+//! kept and sent again until the server has acknowledged them, so `stop` waits for the last chunk only.
 //!
 #![cfg_attr(target_arch = "wasm32", doc = "```no_run")]
 #![cfg_attr(not(target_arch = "wasm32"), doc = "```text")]
@@ -35,7 +34,7 @@
 // scripts/wasm-opt/slim.mjs takes `Debug` out of the npm package: a text made with it would be a trap there.
 #![cfg_attr(not(test), warn(clippy::use_debug))]
 
-// Natively only their tests use what is meant for the browser.
+// The following modules serve the browser; native builds use them in tests only.
 #[cfg(any(target_arch = "wasm32", test))]
 mod auto_record;
 mod container;
@@ -83,7 +82,7 @@ pub use browser::{
 };
 #[cfg(all(target_arch = "wasm32", feature = "js"))]
 pub mod js;
-/// The npm package's. The standard library's is three times its size, and faster where nobody would notice.
+/// Allocator of the npm package: a third of the size of the standard library's, and fast enough here.
 #[cfg(all(target_arch = "wasm32", any(feature = "js", feature = "js-playable")))]
 #[global_allocator]
 static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

@@ -1,28 +1,28 @@
-//! What a recorder can be told before it starts.
+//! Options of a recorder.
 
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 
-/// Where the bytes go.
+/// Destination of the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Sortie Recording's own server.
     Server {
         /// Scheme and host, without a slash at the end; `""` is the page's own origin.
         base: String,
-        /// The session to record into. Without one the recorder creates a session of its own.
+        /// Session to record into. Without one the recorder creates a session.
         session: Option<String>,
     },
     /// Any tus 1.0 server that can defer the length (*Creation With Deferred Length*).
     Tus {
-        /// The URL that creates uploads.
+        /// URL that creates uploads.
         endpoint: String,
     },
 }
 
 impl Target {
-    /// Our server at `base` (`""` for the page's own origin), with a session of the recording's own.
+    /// Our server at `base` (`""` for the page's own origin); the recorder creates a session.
     pub fn server(base: impl Into<String>) -> Self {
         Self::Server {
             base: base.into(),
@@ -46,30 +46,30 @@ impl Target {
     }
 }
 
-/// Why there is no new sign-in.
+/// Reason why a sign-in was not renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenewalFailed {
-    /// Somebody has to sign in again: the upload fails.
+    /// The user must sign in again: the upload fails.
     #[error("the sign-in was refused")]
     Refused,
-    /// Whoever issues sign-ins cannot be reached: it is tried again later.
+    /// The issuer of sign-ins is unreachable; the renewal is retried later.
     #[error("the sign-in could not be renewed just now")]
     Unreachable,
 }
 
-/// Makes a future that ends when there is a new sign-in.
+/// Starts a renewal of the sign-in.
 pub type Renewal<T> = Rc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<T, RenewalFailed>>>>>;
 
-/// How requests show who sends them.
+/// Credentials of the requests.
 #[derive(Clone, Default)]
 pub enum Authorization {
-    /// The browser's cookies. With our own server, an expired sign-in is renewed by `POST /api/auth/refresh`.
+    /// The browser's cookies. With our own server, `POST /api/auth/refresh` renews an expired sign-in.
     #[default]
     Cookies,
-    /// The browser's cookies, renewed by the page. For pages that renew for their own calls too: a refresh
-    /// token is good for one use, so two renewals at once would end the sign-in.
+    /// The browser's cookies, renewed by the page. For pages that also renew for their own calls: a refresh token is
+    /// valid for one use, so two concurrent renewals would end the sign-in.
     CookiesRenewedBy(Renewal<()>),
-    /// A bearer token, asked for before the first request and again whenever the server answers 401.
+    /// A bearer token, requested before the first call and whenever the server answers 401.
     Bearer(Renewal<String>),
 }
 
@@ -103,41 +103,41 @@ impl fmt::Debug for Authorization {
     }
 }
 
-/// Everything a recorder can be told before it starts.
+/// Options of a [`Recorder`](crate::Recorder).
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the bytes go.
+    /// Destination of the bytes.
     pub target: Target,
-    /// How requests show who sends them.
+    /// Credentials of the requests.
     pub authorization: Authorization,
-    /// How often the encoder is asked for what it has, in milliseconds. A wish: some browsers wait longer.
+    /// Interval in milliseconds at which the encoder is asked for a chunk. Some browsers emit chunks less often.
     pub timeslice_ms: u32,
-    /// What the encoder may spend on pictures, in bits per second.
+    /// Video bit rate of the encoder, in bits per second.
     pub video_bits_per_second: u32,
-    /// What the encoder may spend on sound, in bits per second.
+    /// Audio bit rate of the encoder, in bits per second.
     pub audio_bits_per_second: u32,
-    /// The longest time between two keyframes, in milliseconds. Short makes seeking quick, long makes files
-    /// small. Browsers that do not know it ignore it.
+    /// Longest time between two keyframes, in milliseconds. A short interval makes seeking fast, a long one makes files
+    /// small. Browsers that do not support it ignore it.
     pub keyframe_interval_ms: u32,
-    /// Recording stops by itself at this length, in milliseconds without pauses.
+    /// Recording stops automatically at this length, in milliseconds without pauses.
     pub max_duration_ms: Option<u64>,
-    /// Recording stops by itself before this many bytes. Our server's own limit holds in any case.
+    /// Recording stops automatically before this size in bytes. Our server's own limit applies in any case.
     pub max_size_bytes: Option<u64>,
-    /// Whether what is not acknowledged yet is kept on the device, so that it survives a crash of the page.
+    /// Whether bytes that are not acknowledged are kept on the device, so that they survive a crash of the page.
     pub durable: bool,
-    /// Where the page serves the worker's script, if its policy allows no `blob:` workers.
+    /// URL of the worker's script, for pages whose policy allows no `blob:` workers.
     pub worker_url: Option<String>,
-    /// Whose recording it is, in the page's own words: only they are offered what a crash leaves. For pages where
-    /// several people use one browser.
+    /// Owner of the recording, as an identifier that the page chooses: after a crash only this owner is offered the
+    /// recording. For browsers that several people share.
     pub owner: Option<String>,
-    /// Whether the screen is kept on while it records.
+    /// Whether the screen is kept on while recording.
     pub keep_awake: bool,
-    /// `filename` in the metadata for a tus server, without an extension. Our server chooses its own.
+    /// `filename` in the metadata for another tus server, without an extension. Our server chooses its own.
     pub filename: String,
 }
 
 impl Options {
-    /// The defaults, which suit screen content: a chunk each second, 2.5 Mbit/s, a keyframe every 2 s.
+    /// Returns the defaults, which suit screen content: a chunk each second, 2.5 Mbit/s, a keyframe every 2 s.
     pub fn new(target: Target) -> Self {
         Self {
             target,

@@ -1,13 +1,13 @@
-//! The spool's decisions: what is written where, and what a crash leaves of it. Pure; `browser::spool` carries it
-//! out.
+//! Spool: durable queue of the bytes that the server has not acknowledged. This module decides; `browser::spool`
+//! carries it out.
 //!
-//! A recording is a folder. Its bytes lie in segments (`s` and the first byte's offset), each deleted as soon as the
-//! server has acknowledged all of it. A small journal (`j` and a number) says what the recording is and up to where
-//! its bytes are whole; every new segment begins a new journal, so neither grows with the length of the recording.
-//! `head` keeps the first bytes for good: with them the rest can still be played after its beginning was released.
+//! A recording is a folder. Its bytes are in segments (`s` and the offset of the first byte), each deleted when the
+//! server has acknowledged all of it. A small journal (`j` and a number) describes the recording and the bytes that are
+//! whole; each new segment begins a new journal, so neither grows with the length of the recording. `head` keeps the
+//! first bytes permanently: with them the remaining bytes can be played after the beginning was released.
 //!
-//! Bytes are flushed before the journal's line about them, so what the journal does not vouch for does not count:
-//! a torn tail costs the chunk that was being written.
+//! Bytes are flushed before the journal line about them, so bytes without a line do not count: a torn end costs the
+//! chunk that was being written.
 
 mod facts;
 mod layout;

@@ -1,19 +1,19 @@
-//! Where the browser keeps bytes.
+//! Storage of the spool.
 
-/// What keeps the bytes of a recording until the server has acknowledged them.
+/// Storage of the bytes that the server has not acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SpoolStorage {
-    /// The origin's private file system.
+    /// The origin private file system.
     Opfs,
-    /// IndexedDB, where the browser has no usable private file system.
+    /// IndexedDB, for browsers without a usable private file system.
     IndexedDb,
-    /// Memory: a crash of the page loses what is not acknowledged.
+    /// Memory: a crash of the page loses the bytes that are not acknowledged.
     #[default]
     Memory,
 }
 
 impl SpoolStorage {
-    /// A stable word for programs.
+    /// Returns a stable identifier for programs.
     pub fn code(self) -> &'static str {
         match self {
             Self::Opfs => "opfs",

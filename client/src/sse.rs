@@ -1,22 +1,21 @@
-//! Reads server-sent events (WHATWG HTML, 9.2.6) from bytes in any split.
+//! Parser of server-sent events (WHATWG HTML, 9.2.6) that takes bytes in any split.
 
-/// The longest event that is kept; what is longer is no event of ours.
+/// Longest event that is kept; ours are shorter.
 const EVENT_MAX: usize = 256 * 1024;
 
-/// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerSentEvent {
-    /// The field `event`; `message` when there is none.
+    /// Field `event`; `message` without one.
     pub(crate) name: String,
-    /// The fields `data`, a line each.
+    /// Fields `data`, one per line.
     pub(crate) data: String,
 }
 
-/// Takes bytes, gives events. Fields that we have no use for (`id`, `retry`) are left out.
+/// Parses bytes into events. The fields `id` and `retry` are ignored.
 #[derive(Debug, Default)]
 pub(crate) struct EventReader {
     line: Vec<u8>,
-    /// The last byte was a CR: an LF that follows belongs to it.
+    /// The last byte was a CR; an LF after it belongs to it.
     after_cr: bool,
     began: bool,
     name: String,
@@ -24,7 +23,7 @@ pub(crate) struct EventReader {
 }
 
 impl EventReader {
-    /// Takes what has arrived and gives the events that are complete with it.
+    /// Takes the bytes that arrived and returns the events that are complete.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<ServerSentEvent> {
         let mut events = Vec::new();
         for byte in bytes {
@@ -36,7 +35,7 @@ impl EventReader {
                     let line = std::mem::take(&mut self.line);
                     events.extend(self.end_line(&line));
                 }
-                // What is beyond any measure is forgotten; its line goes on being skipped.
+                // An overlong event is dropped, and the rest of its line is skipped.
                 _ if self.line.len() >= EVENT_MAX => {}
                 byte => self.line.push(*byte),
             }
@@ -48,7 +47,7 @@ impl EventReader {
         let line = String::from_utf8_lossy(line);
         let mut line = line.as_ref();
         if !std::mem::replace(&mut self.began, true) {
-            // One byte order mark at the very beginning.
+            // A byte order mark may precede the stream.
             line = line.strip_prefix('\u{feff}').unwrap_or(line);
         }
         if line.is_empty() {
@@ -94,7 +93,7 @@ mod tests {
             })
             .collect();
         assert_eq!(EventReader::default().push(text.as_bytes()), expected);
-        // Any split gives the same.
+        // Any split gives the same events.
         let mut reader = EventReader::default();
         let split: Vec<_> = text
             .as_bytes()

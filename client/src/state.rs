@@ -1,32 +1,32 @@
-//! The recorder's life as a state machine.
+//! States of a recorder.
 
 use std::fmt;
 
-/// Where a recorder is in its life: `idle → starting → recording ⇄ paused → stopping → uploading → done`, or
-/// `failed` from anywhere.
+/// State of a recorder: `idle → starting → recording ⇄ paused → stopping → uploading → done`, or `failed` from
+/// anywhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum State {
-    /// Not started.
+    /// Not started yet.
     #[default]
     Idle,
-    /// The server is being told and the encoder set up.
+    /// The recording begins on the server and the encoder starts.
     Starting,
-    /// Recording.
+    /// The source is being recorded.
     Recording,
-    /// Recording, but time stands still.
+    /// Recording is paused; paused time does not count.
     Paused,
-    /// The encoder is giving out its last bytes.
+    /// The encoder is emitting its last bytes.
     Stopping,
-    /// Recording has ended; the rest is on its way to the server.
+    /// Recording has ended; the remaining bytes are being uploaded.
     Uploading,
-    /// The server holds everything.
+    /// The server holds all bytes.
     Done,
-    /// It came to nothing, or not all of it arrived.
+    /// The recording could not begin, or not all of it arrived.
     Failed,
 }
 
 impl State {
-    /// The state's name, as in the documentation and in JavaScript.
+    /// Returns the state's name, as in the documentation and in JavaScript.
     pub fn name(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -40,12 +40,12 @@ impl State {
         }
     }
 
-    /// Whether nothing can follow.
+    /// Whether no other state can follow.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Done | Self::Failed)
     }
 
-    /// Whether pictures are being taken or could be again after a pause.
+    /// Whether the source is being recorded, or can be after a pause.
     pub fn is_capturing(self) -> bool {
         matches!(self, Self::Recording | Self::Paused)
     }
@@ -60,28 +60,28 @@ impl fmt::Display for State {
 /// Why a recording stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StopReason {
-    /// Somebody pressed stop.
+    /// The user or the page called stop.
     User,
-    /// Screen sharing was ended in the browser's own controls, or the shared window was closed.
+    /// The user ended screen sharing in the browser's own controls, or closed the shared window.
     SharingEnded,
-    /// The stream given by the caller ended.
+    /// The caller's stream ended.
     TrackEnded,
-    /// The session that was being watched ended; said by the page.
+    /// The session has ended.
     SessionEnded,
     /// The longest duration or the largest size was reached.
     LimitReached,
-    /// The camera or microphone was disconnected or taken away.
+    /// The camera or microphone was disconnected, or permission was withdrawn.
     DeviceLost,
-    /// The browser's encoder gave up; what it had written is kept.
+    /// The browser's encoder failed; the bytes that it wrote are kept.
     EncoderFailed,
-    /// The device has no room left and the server was not reached in time to make some; what there is, is kept.
+    /// The device's storage is full and the network did not catch up in time; all recorded bytes are kept.
     StorageFull,
-    /// The upload cannot go on; [`Event::Failed`](crate::Event::Failed) follows with the reason.
+    /// The upload failed; [`Event::Failed`](crate::Event::Failed) follows with the reason.
     UploadFailed,
 }
 
 impl StopReason {
-    /// A stable word for programs, in `snake_case`.
+    /// Returns a stable identifier for programs, in `snake_case`.
     pub fn code(self) -> &'static str {
         match self {
             Self::User => "user",

@@ -1,14 +1,13 @@
-//! Texts put together without `format!`: with it a page would fetch the standard library's formatting, 2 kB, for a few
-//! sentences and names.
+//! Text without `format!`, which would make a page fetch the standard library's formatting (2 kB) for a few sentences.
 
 use std::fmt;
 
-/// Writes texts one after the other.
+/// Writes the texts one after the other.
 pub(crate) fn write(f: &mut fmt::Formatter<'_>, texts: &[&str]) -> fmt::Result {
     texts.iter().try_for_each(|text| f.write_str(text))
 }
 
-/// `{:08x}`.
+/// Formats like `{:08x}`.
 #[cfg(any(target_arch = "wasm32", test))]
 pub(crate) fn hex(number: u32) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -16,7 +15,7 @@ pub(crate) fn hex(number: u32) -> String {
     (0..8).map(digit).collect()
 }
 
-/// With zeros in front, so that there are at least `digits`.
+/// Pads with zeros to at least `digits`.
 #[cfg(any(target_arch = "wasm32", test))]
 pub(crate) fn padded(number: u64, digits: usize) -> String {
     let number = number.to_string();

@@ -1,27 +1,28 @@
-//! What the recorder reads of our server's answers.
+//! Fields of our server's answers that the recorder reads.
 //!
-//! The browser parses JSON, and only the few fields that matter here are taken from it: a parser of our own with the
-//! types of `sortie-api` would be a quarter of what a page has to fetch. A test holds the two against each other.
+//! The browser parses JSON. A parser with the types of `sortie-api` would be a quarter of what a page fetches; a test
+//! compares both.
 
-/// A JSON object, whoever has parsed it.
+/// JSON object.
 pub(crate) trait Fields {
-    /// A string.
+    /// Returns the string in a field.
     fn text(&self, name: &str) -> Option<String>;
-    /// A number that is not negative.
+    /// Returns the non-negative number in a field.
     fn number(&self, name: &str) -> Option<u64>;
-    /// Whether it is `true`.
+    /// Whether a field is `true`.
     fn is_true(&self, name: &str) -> bool;
 }
 
-/// Creates a session for our Record page: `NewSession`.
+/// Body that creates a session for our Record page: `NewSession`.
 pub(crate) const NEW_SESSION: &str = r#"{"app_id":"record"}"#;
 
-/// Names the recording to be stopped, whose id is given as JSON: `StopRecording`.
+/// Returns the body that stops a recording, whose id is given as JSON: `StopRecording`.
 pub(crate) fn stop_recording(id: &str) -> String {
     "{\"recording_id\":".to_owned() + id + "}"
 }
 
-/// Begins a recording: `StartRecording`. `continues` is the id, as JSON, of the recording whose next part it is.
+/// Returns the body that begins a recording: `StartRecording`. `continues` is the id, as JSON, of the recording whose
+/// next part it is.
 pub(crate) fn start_recording(continues: Option<&str>) -> String {
     continues.map_or_else(
         || "{}".to_owned(),
@@ -29,13 +30,13 @@ pub(crate) fn start_recording(continues: Option<&str>) -> String {
     )
 }
 
-/// Of a `Session`.
+/// State of a `Session`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionNow {
     pub(crate) id: String,
-    /// It is over, and stays so.
+    /// The session has ended and cannot start again.
     pub(crate) has_ended: bool,
-    /// It is to be recorded without being asked.
+    /// Recordings of the session start automatically.
     pub(crate) auto_record: bool,
 }
 
@@ -50,13 +51,13 @@ impl SessionNow {
     }
 }
 
-/// A `RecordingStarted`.
+/// Fields of `RecordingStarted`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Started {
     pub(crate) recording_id: String,
     pub(crate) upload_url: String,
     pub(crate) max_size_bytes: u64,
-    /// Longest silence of a sender before the server ends the upload; nothing from servers that do not say it.
+    /// Longest silence of a sender before the server ends the upload; `None` from older servers.
     pub(crate) silence_seconds: Option<u64>,
 }
 

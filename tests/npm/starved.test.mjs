@@ -33,9 +33,9 @@ const MAIN = (options) => `
     context.translate(Math.random() * 1024, Math.random() * 1024);
     context.fillRect(-1024, -1024, canvas.width + 2048, canvas.height + 2048);
     context.resetTransform();
-    requestAnimationFrame(draw);
   };
-  draw();
+  // Few pictures, so that the encoder starves and not the page.
+  setInterval(draw, 250);
   const { server, token } = ${options};
   window.warnings = [];
   window.recorder = new Recorder({ server, getToken: () => token, source: canvas });

@@ -1,4 +1,4 @@
-//! Bytes that the server has not acknowledged yet, as blobs.
+//! Bytes that the server has not acknowledged, as blobs.
 
 use std::ops::Range;
 
@@ -8,8 +8,8 @@ use web_sys::{Blob, BlobPropertyBag};
 
 use crate::numbers::whole;
 
-/// A run of bytes that grows at its end and is released at its beginning, kept as the browser's own blobs:
-/// they lie outside the WebAssembly memory, and those of files outside any memory.
+/// Range of bytes that grows at its end and is released at its beginning. Blobs lie outside the WebAssembly memory, and
+/// those of files outside any memory.
 #[derive(Debug, Default)]
 pub(super) struct BlobRange {
     pieces: Vec<Piece>,
@@ -24,7 +24,7 @@ struct Piece {
 }
 
 impl BlobRange {
-    /// Whose first byte is the recording's byte at `start`.
+    /// Creates an empty range at `start`.
     pub(super) fn starting_at(start: u64) -> Self {
         Self {
             pieces: Vec::new(),
@@ -32,7 +32,7 @@ impl BlobRange {
         }
     }
 
-    /// Puts a blob in the place of all that lies within `range`: the same bytes, kept elsewhere.
+    /// Replaces all blobs within `range` by one with the same bytes.
     pub(super) fn replace(&mut self, range: &Range<u64>, blob: Blob) {
         let is_within = |it: &Piece| it.start >= range.start && it.end <= range.end;
         let first = self.pieces.partition_point(|it| it.start < range.start);
@@ -51,7 +51,7 @@ impl BlobRange {
         }
     }
 
-    /// Appends a chunk; its size in bytes.
+    /// Appends a chunk and returns its size in bytes.
     pub(super) fn push(&mut self, blob: Blob) -> u64 {
         let size = whole(blob.size());
         if size > 0 {
@@ -66,24 +66,24 @@ impl BlobRange {
         size
     }
 
-    /// Where the bytes that are still here begin. Pieces are released whole, so this can be less than asked.
+    /// Returns the offset of the first byte. Blobs are released whole, so it may be less than the released offset.
     pub(super) fn start(&self) -> u64 {
         self.pieces.first().map_or(self.end, |piece| piece.start)
     }
 
-    /// Where they end.
+    /// Returns the offset behind the last byte.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// Drops what lies below `up_to`.
+    /// Drops the blobs below `up_to`.
     pub(super) fn release(&mut self, up_to: u64) {
         let count = self.pieces.partition_point(|piece| piece.end <= up_to);
         self.pieces.drain(..count);
     }
 
-    /// The bytes from `start` up to `end` as one blob; nothing when they are not all here. Where `mime_type` is empty
-    /// the blob may have any: a piece as it is costs the page nothing, and a new blob a question to another process.
+    /// Returns the bytes from `start` up to `end` as one blob; `None` if some were released. With an empty `mime_type`
+    /// the blob may have any: an existing blob costs nothing, a new one a call to another process.
     pub(super) fn slice(&self, start: u64, end: u64, mime_type: &str) -> Option<Blob> {
         if start < self.start() || end > self.end || start > end {
             return None;

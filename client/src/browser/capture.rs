@@ -1,4 +1,4 @@
-//! The browser's `MediaRecorder`.
+//! Adapter of the browser's `MediaRecorder`.
 
 use std::rc::Rc;
 
@@ -11,24 +11,24 @@ use super::js_error::JsError;
 use crate::container::choose_type;
 use crate::{Options, RecorderError};
 
-/// What the encoder has to say.
+/// Event of an encoder.
 pub(super) enum CaptureEvent {
     Started,
     Chunk(Blob),
-    /// No chunk follows.
+    /// The encoder has stopped; no chunk follows.
     Stopped,
-    /// A chunk and [`CaptureEvent::Stopped`] follow. The payload is the browser's word for it.
+    /// The encoder has failed with the browser's text. A chunk and [`CaptureEvent::Stopped`] follow.
     Fault(String),
 }
 
-/// A running encoder. Dropping it stops it and throws away what it has not given out.
+/// Running encoder. Dropping it stops it and discards the bytes that it holds.
 pub(super) struct Capture {
     recorder: MediaRecorder,
     listeners: Vec<EventListener>,
 }
 
 impl Capture {
-    /// Sets an encoder up and starts it.
+    /// Creates and starts an encoder.
     pub(super) fn start(
         stream: &MediaStream,
         has_audio: bool,
@@ -78,13 +78,13 @@ impl Capture {
         Ok(capture)
     }
 
-    /// What is really recorded; browsers may change their mind after the start. Empty when they do not say.
+    /// Returns the type that is recorded; browsers may choose another one after the start. Empty if the browser does
+    /// not say.
     pub(super) fn mime_type(&self) -> String {
         self.recorder.mime_type()
     }
 
-    // The three calls below throw when the encoder has just stopped by itself; its `stop` event is on its way
-    // then and says all there is to say.
+    // The following calls throw when the encoder has just stopped unasked. Its `stop` event is then on its way.
 
     pub(super) fn pause(&self) {
         let _stopped = self.recorder.pause();
@@ -94,14 +94,14 @@ impl Capture {
         let _stopped = self.recorder.resume();
     }
 
-    /// Asks for what there is now, ahead of the timeslice.
+    /// Asks for the bytes that the encoder holds, before the timeslice ends.
     pub(super) fn request_data(&self) {
         if self.recorder.state() != RecordingState::Inactive {
             let _stopped = self.recorder.request_data();
         }
     }
 
-    /// Ends it; a last chunk and [`CaptureEvent::Stopped`] follow.
+    /// Stops it; a last chunk and [`CaptureEvent::Stopped`] follow.
     pub(super) fn stop(&self) {
         if self.recorder.state() != RecordingState::Inactive {
             let _stopped = self.recorder.stop();

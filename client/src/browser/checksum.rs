@@ -1,4 +1,4 @@
-//! The checksum of a request's body, for servers that look at it.
+//! Checksum of a request's body, for servers that verify it.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -22,9 +22,9 @@ extern "C" {
 
 const ALGORITHM: ChecksumAlgorithm = ChecksumAlgorithm::Sha256;
 
-/// Adds checksums where they are understood.
+/// Computes checksums for servers that support them.
 pub(super) struct Checksums {
-    /// Where to ask which algorithms are understood; nothing with our own server, which understands it.
+    /// URL that lists the server's algorithms; `None` with our own server, which supports ours.
     endpoint: Option<String>,
     understood: Cell<Option<bool>>,
 }
@@ -41,8 +41,8 @@ impl Checksums {
         })
     }
 
-    /// `Upload-Checksum` for a call with a blob as its body; nothing where it is not understood, and on insecure
-    /// pages, where browsers do not calculate it.
+    /// Returns `Upload-Checksum` for a call with a blob as its body; `None` if the server does not support it, and on
+    /// insecure pages, where browsers do not compute it.
     pub(super) async fn of(&self, call: &Call, access: &Rc<Credentials>) -> Option<String> {
         let body: &Blob = call.body.as_ref()?.dyn_ref()?;
         let subtle = subtle()?;
@@ -76,7 +76,7 @@ impl Checksums {
     }
 }
 
-/// `crypto.subtle`; not there on insecure pages.
+/// Returns `crypto.subtle`, which does not exist on insecure pages.
 fn subtle() -> Option<Subtle> {
     let crypto = Reflect::get(&js_sys::global(), &"crypto".into()).ok()?;
     let subtle = Reflect::get(&crypto, &"subtle".into()).ok()?;

@@ -1,4 +1,4 @@
-//! Makes an upload of the rest of a recording whose beginning only the server has.
+//! File with the end of a recording whose beginning only the server has.
 
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen_futures::JsFuture;
@@ -7,12 +7,12 @@ use web_sys::Blob;
 use crate::filler::{Format, OVERLAP};
 use crate::numbers::whole;
 
-/// Bytes searched at a time.
+/// Bytes that are searched at a time.
 const WINDOW_BYTES: u32 = 1 << 20;
 /// Bytes searched for the first cluster or fragment. A cluster lasts for one keyframe interval.
 const SEARCH_BYTES: u32 = 64 << 20;
 
-/// FrontMatter matter of a recording.
+/// Front matter of a recording.
 pub(super) struct FrontMatter {
     /// Everything before the first cluster or fragment.
     bytes: Blob,

@@ -1,4 +1,4 @@
-//! Shows who is asking, and renews that.
+//! Credentials of requests and their renewal.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,13 +11,13 @@ use super::time::sleep;
 use crate::later::{Sender, later};
 use crate::{Authorization, RenewalFailed, Target};
 
-/// The authorization of one recorder's requests.
+/// Credentials of one recorder's requests.
 pub(super) struct Credentials {
     authorization: Authorization,
-    /// Where cookies are renewed; nothing with a tus server that is not ours.
+    /// URL that renews cookies; `None` with another tus server.
     refresh_url: Option<String>,
     token: RefCell<Option<String>>,
-    /// Who waits for the renewal under way: requests which fail together ask for one new sign-in together.
+    /// Requests that wait for the renewal under way. Requests that fail at the same time share one renewal.
     waiting: RefCell<Vec<Sender<Result<(), RenewalFailed>>>>,
 }
 
@@ -35,7 +35,7 @@ impl Credentials {
         })
     }
 
-    /// Adds what proves who is asking; gets the first token if there is none yet.
+    /// Adds the credentials to a call; requests the first token if there is none.
     pub(super) async fn authorize(self: &Rc<Self>, call: Call) -> Result<Call, RenewalFailed> {
         if !matches!(self.authorization, Authorization::Bearer(_)) {
             return Ok(call);
@@ -47,7 +47,7 @@ impl Credentials {
         Ok(call.header("authorization", "Bearer ".to_owned() + &token))
     }
 
-    /// Gets a new sign-in, or joins those who are waiting for one.
+    /// Renews the sign-in, or joins a renewal that is under way.
     pub(super) fn renew(
         self: &Rc<Self>,
     ) -> impl Future<Output = Result<(), RenewalFailed>> + 'static {
@@ -69,7 +69,7 @@ impl Credentials {
         async move { renewed.await.unwrap_or(Err(RenewalFailed::Unreachable)) }
     }
 
-    /// The token in use; nothing with cookies, which cannot be looked at.
+    /// Returns the token in use; `None` with cookies, which scripts cannot read.
     pub(super) fn token(&self) -> Option<String> {
         self.token.borrow().clone()
     }
@@ -96,7 +96,7 @@ impl Credentials {
         match answer.status() {
             200..300 => Ok(()),
             429 => {
-                // The caller tries again with its own backoff, but not before this.
+                // The caller retries with its own backoff, but not before this time.
                 sleep(retry_after_ms(&answer).unwrap_or_default()).await;
                 Err(RenewalFailed::Unreachable)
             }

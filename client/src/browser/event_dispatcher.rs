@@ -1,4 +1,4 @@
-//! Brings events to listeners.
+//! Delivery of events to listeners.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -10,8 +10,8 @@ use crate::Event;
 
 type Listener = dyn Fn(Event);
 
-/// Listeners and the events on their way to them. Events leave from a microtask: a listener may call the
-/// recorder, and the recorder is never in the middle of something then.
+/// Listeners and queued events. Events are delivered from a microtask, so that a listener may call the recorder: the
+/// recorder is never in the middle of a change then.
 #[derive(Default)]
 pub(super) struct EventDispatcher {
     listeners: RefCell<Vec<Weak<Listener>>>,
@@ -19,7 +19,7 @@ pub(super) struct EventDispatcher {
     scheduled: Cell<bool>,
 }
 
-/// Keeps a listener registered, as `gloo` does; dropping it takes the listener off.
+/// Keeps a listener registered, as `gloo` does; dropping it removes the listener.
 #[must_use = "dropping it takes the listener off; `forget` keeps it as long as the page lives"]
 pub struct EventListener {
     listener: Rc<Listener>,
@@ -46,7 +46,7 @@ impl EventDispatcher {
             self.listeners
                 .borrow_mut()
                 .retain(|listener| listener.strong_count() > 0);
-            // A copy: a listener may register another one.
+            // A copy, because a listener may register another one.
             let listeners: Vec<_> = self
                 .listeners
                 .borrow()
@@ -65,7 +65,7 @@ impl EventDispatcher {
 }
 
 impl EventListener {
-    /// Keeps the listener for good.
+    /// Keeps the listener registered permanently.
     pub fn forget(self) {
         std::mem::forget(self.listener);
     }

@@ -1,7 +1,7 @@
-//! One HTTP request.
+//! HTTP request.
 //!
-//! Straight on `window.fetch`: pages wrap it (for tracing, for tests) and may then reject with any value,
-//! which gloo-net does not survive.
+//! Calls `window.fetch` directly: pages wrap it (for tracing, for tests), and it may then reject with any value, which
+//! gloo-net does not survive.
 
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -12,24 +12,24 @@ use web_sys::{
 
 use super::window;
 
-/// A request about to be sent.
+/// Request to be sent.
 pub(super) struct Call {
     pub(super) method: &'static str,
     pub(super) url: String,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<JsValue>,
-    /// Whether it goes on when the page is gone.
+    /// Whether the request continues after the page was closed.
     pub(super) keepalive: bool,
 }
 
-/// An answer whose body is not read yet.
+/// Answer whose body was not read.
 pub(super) struct Answer(Response);
 
-/// The body of an answer, piece by piece.
+/// Body of an answer in pieces.
 pub(super) struct Chunks(ReadableStreamDefaultReader);
 
 impl Chunks {
-    /// The next piece; `None` at the end, and when the connection is lost.
+    /// Returns the next piece; `None` at the end and when the connection is lost.
     pub(super) async fn next(&self) -> Option<Vec<u8>> {
         let result = JsFuture::from(self.0.read()).await.ok()?;
         let value = js_sys::Reflect::get(&result, &JsValue::from_str("value")).ok()?;
@@ -38,7 +38,7 @@ impl Chunks {
     }
 }
 
-/// No answer came: no network, refused by CORS, aborted, or the request cannot be expressed.
+/// There was no answer: no network, refused by CORS, aborted, or the request is invalid.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unanswered;
 
@@ -50,7 +50,7 @@ impl Cancel {
         Self(AbortController::new().ok())
     }
 
-    /// The answer is there: nothing is left to abort.
+    /// Forgets the request, which was answered.
     pub(super) fn disarm(mut self) {
         self.0.take();
     }
@@ -80,7 +80,7 @@ impl Call {
         self
     }
 
-    /// Sends it. Dropping the future does not abort it, dropping `cancel` does.
+    /// Sends the request. Dropping `cancel` aborts it, dropping the future does not.
     pub(super) fn send(
         self,
         cancel: &Cancel,
@@ -123,13 +123,13 @@ impl Answer {
         self.0.headers().get(name).ok().flatten()
     }
 
-    /// The body as it comes; `None` when there is none.
+    /// Returns the body in pieces; `None` without one.
     pub(super) fn body(&self) -> Option<Chunks> {
         let reader = self.0.body()?.get_reader();
         reader.dyn_into().map(Chunks).ok()
     }
 
-    /// The whole body as text; empty when it cannot be read.
+    /// Returns the body as text; empty if it cannot be read.
     pub(super) async fn text(self) -> String {
         let Ok(promise) = self.0.text() else {
             return String::new();

@@ -1,4 +1,4 @@
-//! Uploads what is there from beginning to end: a recording that was left behind, or a file.
+//! Upload of bytes that are all there: a recoverable recording, or a file.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,18 +17,18 @@ use crate::numbers::whole;
 use crate::recorder::{BegunUpload, creation, failure, last_segment, waiting_for};
 use crate::{Authorization, Done, RecorderError, Target, Waiting};
 
-/// How far an upload is.
+/// Progress of an upload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UploadProgress {
-    /// Bytes in all.
+    /// Size of the upload in bytes.
     pub size_bytes: u64,
     /// Bytes that the server holds durably.
     pub safe_bytes: u64,
-    /// Why nothing is being sent just now, if so.
+    /// Why nothing is being sent, if so.
     pub waiting: Option<Waiting>,
 }
 
-/// Where to, and who asks.
+/// Destination and credentials of an upload.
 pub(super) struct FileUpload {
     pub(super) target: Target,
     pub(super) access: Rc<Credentials>,
@@ -40,7 +40,7 @@ impl FileUpload {
         Self { target, access }
     }
 
-    /// Begins an upload of which nothing is known yet: of `size` bytes.
+    /// Begins an upload of `size` bytes.
     pub(super) async fn begin(
         &self,
         size: u64,
@@ -56,11 +56,11 @@ impl FileUpload {
         };
         let server = Server::new(base.clone(), Rc::clone(&self.access));
         let mut begun = server.begin(session.clone(), continues).await;
-        // The recording it belongs to was deleted.
+        // The recording that it continues was deleted.
         if matches!(begun, Err(RecorderError::Refused { .. })) && continues.is_some() {
             begun = server.begin(session.clone(), None).await;
         }
-        // The session it was recorded in is over: what was recorded is not.
+        // The session is over, but its recording is still accepted in another one.
         if matches!(begun, Err(RecorderError::Refused { .. })) && session.is_some() {
             begun = server.begin(None, None).await;
         }
@@ -71,7 +71,8 @@ impl FileUpload {
         Ok((begun.start(), Some(begun)))
     }
 
-    /// An upload to be created under `filename`. Our server keeps the name of a recording that is created by tus.
+    /// Returns the creation of an upload under `filename`. Our server keeps the file name of recordings that are
+    /// created by tus.
     fn creation(&self, filename: &str, mime_type: &str) -> Start {
         let (base, session) = match &self.target {
             Target::Server { base, session } => (base, session),
@@ -86,7 +87,7 @@ impl FileUpload {
         start
     }
 
-    /// Our server's refusal to create an upload; nothing for any other failure.
+    /// Returns our server's refusal to create an upload; `None` for other failures.
     fn refused(&self, reason: FailureReason) -> Option<RecorderError> {
         let Target::Server { session, .. } = &self.target else {
             return None;
@@ -105,8 +106,8 @@ impl FileUpload {
         Some(RecorderError::Refused { status, detail })
     }
 
-    /// Sends all of `spool` and gives the upload's URL. Dropping the future ends the sending and leaves the server
-    /// as it is.
+    /// Sends all bytes of `spool` and returns the upload's URL. Dropping the future ends the sending and leaves the
+    /// server as it is.
     pub(super) async fn send(
         &self,
         start: Start,
@@ -164,24 +165,24 @@ impl FileUpload {
                     .flatten();
                 return Err(refused.unwrap_or_else(|| failure(reason, &self.target)));
             }
-            // Nothing has begun, so whoever asked may ask again.
+            // The upload has not begun, so the caller may retry.
             Notice::NeverAnswered => return Err(RecorderError::Unreachable),
             _ => {}
         }
         let safe_bytes = acknowledged.get();
         if safe_bytes < spool.end() {
-            // What a browser could not read it sends as nothing at all.
+            // Browsers send an empty body for a blob that they cannot read.
             return Err(RecorderError::Storage);
         }
         Ok(uploader.url().unwrap_or_default())
     }
 }
 
-/// Uploads a file that is there already, and gives what came of it. Dropping the future ends the sending and leaves
-/// the server as it is.
+/// Uploads a file and returns the outcome. Dropping the future ends the sending and leaves the server as it is.
 ///
 /// # Errors
-/// The server cannot be reached to begin with, which takes some seconds to be sure, refuses, or takes no more of it.
+/// The server is unreachable at the beginning, which takes some seconds to determine, refuses the upload, or does not
+/// accept its size.
 pub async fn upload_file(
     file: &Blob,
     filename: &str,

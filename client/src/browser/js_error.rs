@@ -1,9 +1,9 @@
-//! What JavaScript threw. Any value can be thrown, so nothing is taken for granted about it.
+//! Values that JavaScript throws.
 
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 
-/// The two texts of an `Error` or a `DOMException`; empty where there is none.
+/// Name and message of an `Error` or a `DOMException`; empty where a thrown value has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JsError {
     /// For programs, such as `NotAllowedError`.
@@ -15,7 +15,7 @@ pub(crate) struct JsError {
 impl JsError {
     pub(crate) fn read(value: &JsValue) -> Self {
         let text = |key: &str| {
-            // `Reflect::get` itself throws for a thrown string or number.
+            // `Reflect::get` throws for a thrown string or number.
             Reflect::get(value, &JsValue::from_str(key))
                 .ok()
                 .and_then(|text| text.as_string())
@@ -28,7 +28,7 @@ impl JsError {
         }
     }
 
-    /// The more telling of the two texts.
+    /// Returns the message, or the name without one.
     pub(crate) fn text(self) -> String {
         if self.message.is_empty() {
             self.name

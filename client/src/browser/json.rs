@@ -1,4 +1,4 @@
-//! JSON as the browser reads and writes it.
+//! JSON by the browser's parser.
 
 use js_sys::{JSON, Reflect};
 use wasm_bindgen::JsValue;
@@ -6,12 +6,12 @@ use wasm_bindgen::JsValue;
 use crate::numbers::whole;
 use crate::wire::Fields;
 
-/// Reads an object; nothing when it is something else.
+/// Parses an object; `None` for other values.
 pub(super) fn object(text: &str) -> Option<JsValue> {
     JSON::parse(text).ok().filter(JsValue::is_object)
 }
 
-/// A string as JSON.
+/// Returns a string as JSON.
 pub(super) fn string(text: &str) -> String {
     JSON::stringify(&text.into())
         .map(String::from)

@@ -1,4 +1,4 @@
-//! What the browser lets this origin keep.
+//! Storage that the browser grants to the page's origin.
 
 use js_sys::Reflect;
 use wasm_bindgen::JsValue;
@@ -8,18 +8,18 @@ use web_sys::StorageManager;
 use super::window;
 use crate::numbers::whole;
 
-/// Asks the browser not to clear what is kept here when the device runs full. Some ask the person.
+/// Asks the browser not to clear this origin's storage when the device is full. Some browsers ask the user.
 pub(super) fn persist() {
     let Some(asked) = storage().and_then(|it| it.persist().ok()) else {
         return;
     };
     spawn_local(async move {
-        // A refusal changes nothing that could be done.
+        // The recording continues after a refusal, too.
         let _refused = JsFuture::from(asked).await;
     });
 }
 
-/// Bytes that the browser still gives, by its own estimate.
+/// Returns the free bytes by the browser's estimate.
 pub(super) async fn left_bytes() -> Option<u64> {
     let estimate = JsFuture::from(storage()?.estimate().ok()?).await.ok()?;
     let number = |name| {
@@ -30,7 +30,7 @@ pub(super) async fn left_bytes() -> Option<u64> {
     Some(whole(number("quota")? - number("usage")?))
 }
 
-/// Not there on insecure pages.
+/// Returns the storage manager, which does not exist on insecure pages.
 fn storage() -> Option<StorageManager> {
     let navigator = window().navigator();
     let storage = Reflect::get(&navigator, &"storage".into()).ok()?;

@@ -1,4 +1,4 @@
-//! Recordings whose page is gone: found, sent, saved, or thrown away.
+//! Recoverable recordings: found in the spool after a crash, uploaded, saved or discarded.
 
 use std::cell::Cell;
 use std::fmt;
@@ -21,21 +21,22 @@ use crate::recorder::last_segment;
 use crate::spool::{Fact, HEAD_FILE, RecoveredSpool};
 use crate::{Authorization, Done, RecorderError, SpoolStorage, Target};
 
-/// What the server knows of a recording that was left behind.
+/// State of a recoverable recording on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnServer {
-    /// It waits for the rest.
+    /// The upload waits for the remaining bytes.
     Resumable,
-    /// It has finished the recording without the rest, has deleted it, or does not let this person have it.
+    /// The server has finished the recording without the remaining bytes, has deleted it, or does not give this user
+    /// access.
     Closed,
-    /// It was never told.
+    /// The server does not know the recording.
     Unknown,
-    /// It could not be asked just now.
+    /// The server did not answer.
     Unreachable,
 }
 
 impl OnServer {
-    /// A stable word for programs.
+    /// Returns a stable identifier for programs.
     pub fn code(self) -> &'static str {
         match self {
             Self::Resumable => "resumable",
@@ -46,32 +47,32 @@ impl OnServer {
     }
 }
 
-/// Which recordings to look for, and who asks.
+/// Recordings to look for, and credentials.
 #[derive(Clone, Debug)]
 pub struct Recovery {
-    /// Where they were to go; a session is not looked at.
+    /// Destination of the recordings; its session is ignored.
     pub target: Target,
-    /// How requests show who sends them.
+    /// Credentials of the requests.
     pub authorization: Authorization,
-    /// As in [`Options::owner`](crate::Options::owner).
+    /// Owner of the recordings, as in [`Options::owner`](crate::Options::owner).
     pub owner: Option<String>,
-    /// As in [`Options::worker_url`](crate::Options::worker_url).
+    /// URL of the worker's script, as in [`Options::worker_url`](crate::Options::worker_url).
     pub worker_url: Option<String>,
 }
 
-/// A recording that a page has left behind. Until this is dropped no other tab can have it.
+/// Recording that a crashed or closed page has left in the spool. It is locked for other tabs until this is dropped.
 pub struct RecoverableRecording {
     worker: Rc<Worker>,
     folder: String,
     recovered: RecoveredSpool,
     transfer: FileUpload,
     on_server: Cell<OnServer>,
-    /// It was sent or discarded.
+    /// It was uploaded or discarded.
     is_gone: Cell<bool>,
 }
 
-/// Looks for recordings that were left behind, oldest first: not those that another tab has in its hands. What the
-/// server turns out to hold completely is cleared away.
+/// Returns recoverable recordings, oldest first, except those that another tab uses. Recordings of which the server
+/// holds all bytes are removed.
 pub async fn recover(recovery: Recovery) -> Vec<RecoverableRecording> {
     let mut found = Vec::new();
     let Some(worker) = Worker::shared(recovery.worker_url.as_deref()) else {
@@ -96,7 +97,7 @@ pub async fn recover(recovery: Recovery) -> Vec<RecoverableRecording> {
 }
 
 impl RecoverableRecording {
-    /// Reads a folder that is ours. What cannot be used by anybody is removed.
+    /// Reads a folder that is locked for this tab. A folder without usable bytes is removed.
     async fn read(worker: &Rc<Worker>, folder: String, recovery: &Recovery) -> Option<Self> {
         let name = JsValue::from(&folder);
         let looked = worker.ask("look", std::slice::from_ref(&name)).await;
@@ -128,7 +129,8 @@ impl RecoverableRecording {
         })
     }
 
-    /// Asks the server. Whether there is nothing left to do; then it is removed here.
+    /// Asks the server for the state of the upload. Returns whether the server holds all bytes; then the copy is
+    /// removed.
     async fn is_complete_on_server(&self) -> bool {
         let Some(url) = self.upload_url() else {
             return false;
@@ -138,7 +140,7 @@ impl RecoverableRecording {
                 let all = Some(self.recovered.end);
                 (OnServer::Resumable, offset == all && length == all)
             }
-            // Requests to wait or slow down say nothing about the upload.
+            // Requests to wait say nothing about the upload.
             Some((408 | 425 | 429, ..)) => (OnServer::Unreachable, false),
             Some((400..500, ..)) => (OnServer::Closed, false),
             _ => (OnServer::Unreachable, false),
@@ -150,7 +152,7 @@ impl RecoverableRecording {
         complete
     }
 
-    /// Status, offset and length of the upload.
+    /// Returns status, offset and length of the upload.
     async fn head(&self, url: &str) -> Option<(u16, Option<u64>, Option<u64>)> {
         let access = &self.transfer.access;
         for attempt in 0..2 {
@@ -168,27 +170,27 @@ impl RecoverableRecording {
         None
     }
 
-    /// Names the copy on this device.
+    /// Identifier of the copy on this device.
     pub fn id(&self) -> &str {
         &self.folder
     }
 
-    /// The recording's id on our server.
+    /// Recording id on our server.
     pub fn recording_id(&self) -> Option<&str> {
         self.recovered.facts.text(Fact::Recording)
     }
 
-    /// Where the upload is.
+    /// URL of the upload.
     pub fn upload_url(&self) -> Option<&str> {
         self.recovered.facts.text(Fact::Upload)
     }
 
-    /// What was recorded, for example `video/webm;codecs=vp9,opus`; may be empty.
+    /// MIME type, for example `video/webm;codecs=vp9,opus`; may be empty.
     pub fn mime_type(&self) -> &str {
         self.recovered.facts.text(Fact::Type).unwrap_or_default()
     }
 
-    /// When it began, in milliseconds since 1970.
+    /// Unix time of the start in milliseconds.
     pub fn started_ms(&self) -> u64 {
         self.recovered
             .facts
@@ -196,17 +198,17 @@ impl RecoverableRecording {
             .unwrap_or_default()
     }
 
-    /// How long it is, in milliseconds.
+    /// Length in milliseconds.
     pub fn recorded_ms(&self) -> u64 {
         self.recovered.recorded_ms
     }
 
-    /// How large it is, in bytes.
+    /// Size in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.recovered.end
     }
 
-    /// How much of it is on this device, in bytes; the rest is with the server.
+    /// Bytes that are on this device. The server holds the others.
     pub fn kept_bytes(&self) -> u64 {
         self.recovered.end - self.recovered.start()
     }
@@ -217,17 +219,17 @@ impl RecoverableRecording {
         self.recovered.start()
     }
 
-    /// What the server knew of it when it was found.
+    /// State on the server when the recording was found.
     pub fn on_server(&self) -> OnServer {
         self.on_server.get()
     }
 
-    /// Sends the rest, going on from where the server is, and forgets it here. When the server has closed it, what is
-    /// here is sent as a new recording, or as a further part if its beginning is only there. Dropping the future ends
-    /// the sending; nothing is lost then.
+    /// Uploads the remaining bytes from the server's offset on and removes the copy. If the server has ended the
+    /// upload, the copy becomes a new recording, or a further part if only the server has the beginning. Dropping the
+    /// future ends the upload; the copy stays.
     ///
     /// # Errors
-    /// [`RecorderError::Storage`] when it cannot be read; and whatever the server has against it.
+    /// [`RecorderError::Storage`] when the copy cannot be read, and errors of the server.
     pub async fn upload(
         &self,
         on_progress: impl Fn(UploadProgress) + 'static,
@@ -254,7 +256,7 @@ impl RecoverableRecording {
             Err(RecorderError::Gone) => {
                 let name = facts.text(Fact::Name).unwrap_or("recording");
                 let name = name.to_owned() + "." + file_extension(self.mime_type());
-                // Without its beginning it is a further part of what the server has of it.
+                // Without its beginning it is a further part of the recording on the server.
                 let own = self
                     .recording_id()
                     .or_else(|| self.upload_url().map(last_segment));
@@ -296,8 +298,8 @@ impl RecoverableRecording {
     }
 
     /// Returns the blobs of a file with the bytes on this device: all bytes of the recording, or its front matter and
-    /// everything that the server had not acknowledged. The file then begins later than the recording by
-    /// [`missing_bytes`](Self::missing_bytes), and has no gap. `playable` makes it play everywhere.
+    /// the bytes that the server had not acknowledged. The file then begins later than the recording by
+    /// [`missing_bytes`](Self::missing_bytes), and has no gap. `playable` makes it play in every player.
     ///
     /// # Errors
     /// [`RecorderError::Storage`] when it cannot be read.
@@ -315,7 +317,7 @@ impl RecoverableRecording {
         Ok(front.with(tail).await)
     }
 
-    /// The same as one blob.
+    /// Returns the [`parts`](Self::parts) as one blob.
     ///
     /// # Errors
     /// [`RecorderError::Storage`] when it cannot be read.
@@ -327,13 +329,13 @@ impl RecoverableRecording {
             .map_err(|_| RecorderError::Storage)
     }
 
-    /// Forgets it here, and on the server if that waits for the rest.
+    /// Removes the copy, and the upload on the server if it waits for the remaining bytes.
     pub async fn discard(&self) {
         self.remove();
         if let (OnServer::Resumable, Some(url)) = (self.on_server.get(), self.upload_url()) {
             let call = Call::new("DELETE", url).header(header::TUS_RESUMABLE, header::VERSION);
             if let Ok(call) = self.transfer.access.authorize(call).await {
-                // What cannot be deleted now the server closes by itself.
+                // The server ends an upload that cannot be deleted now.
                 let _unanswered = call.send(&Cancel::new()).await;
             }
         }
@@ -401,7 +403,7 @@ fn belongs(recovered: &RecoveredSpool, target: &Target, owner: Option<&str>) -> 
     there && facts.text(Fact::Owner) == owner
 }
 
-/// Reads what the worker says about a folder.
+/// Reads the worker's description of a folder.
 fn recovered(looked: &JsValue) -> Option<RecoveredSpool> {
     let looked: &Array = looked.dyn_ref()?;
     let pairs = |at| {

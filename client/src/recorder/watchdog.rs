@@ -1,7 +1,7 @@
 //! Detects a silent encoder and a device that slept. No event reports either.
 
 /// Silence that is reported. Browsers in working order emit bytes far more often.
-const SILENCE_MS: u64 = 8_000;
+const SILENCE_MS: u64 = 7_000;
 /// Silence after which the canvas is examined.
 const QUIET_MS: u64 = 2_000;
 /// Ticks come four times a second, in hidden pages from a worker. A longer gap is no busy machine.
@@ -113,16 +113,16 @@ mod tests {
     #[test]
     fn every_silence_is_reported_once() {
         let mut watchdog = Watchdog::new(1_000, 1_000_000);
-        let silent_ms = 8_000;
+        let silent_ms = 7_000;
         let expected = [
             (1_002_000, Alarm::Quiet),
-            (1_008_000, Alarm::Silent { silent_ms }),
+            (1_007_000, Alarm::Silent { silent_ms }),
         ];
         assert_eq!(tick(&mut watchdog, 1_000_000, 1_060_000), expected);
         watchdog.heard(1_060_000);
         let expected = [
             (1_062_000, Alarm::Quiet),
-            (1_068_000, Alarm::Silent { silent_ms }),
+            (1_067_000, Alarm::Silent { silent_ms }),
         ];
         assert_eq!(tick(&mut watchdog, 1_060_000, 1_080_000), expected);
     }
@@ -169,7 +169,7 @@ mod tests {
         let slept = Some(Alarm::Slept { asleep_ms });
         assert_eq!(watchdog.tick(3_600_250), slept);
         assert_eq!(
-            tick(&mut watchdog, 3_600_500, 3_608_000),
+            tick(&mut watchdog, 3_600_500, 3_607_000),
             [(3_602_250, Alarm::Quiet)]
         );
     }

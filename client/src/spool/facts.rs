@@ -1,43 +1,43 @@
-//! The journal: one fact per line, each with a check sum, so that a torn or damaged line is told from a whole one.
+//! Journal of the spool: one fact per line, each with a checksum that detects torn and damaged lines.
 //!
 //! `<FNV-1a of the rest, 8 hex digits> <name>=<value>\n`
 
 use crate::text::hex;
 
-/// What a line tells. The names are part of the format.
+/// Kind of a line. The names are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {
     /// Version of the format; the first line.
     Version,
-    /// Whose recording it is, in the page's own words.
+    /// Owner of the recording, as an identifier that the page chooses.
     Owner,
-    /// Base of our server.
+    /// Base URL of our server.
     Server,
     /// Session on our server.
     Session,
-    /// Where another tus server creates uploads.
+    /// URL at which another tus server creates uploads.
     Endpoint,
-    /// When it began, in milliseconds since 1970.
+    /// Unix time of the start in ms.
     Started,
     /// File name without extension.
     Name,
-    /// MIME type.
+    /// MIME type of the recording.
     Type,
-    /// The recording's id on our server.
+    /// Recording id on our server.
     Recording,
-    /// The upload.
+    /// URL of the upload.
     Upload,
-    /// The bytes before this offset are with the server, and not here.
+    /// Offset of the first byte that is on the device; the server holds the bytes before it.
     From,
-    /// Where the bytes are whole up to, the recording's length there in milliseconds, and what the server holds.
+    /// End of the whole bytes, length of the recording there in ms, and bytes acknowledged by the server.
     At,
-    /// Nothing follows: the recording was stopped.
+    /// The recording was stopped: no bytes follow.
     Ended,
-    /// Id on our server, or on another one the last segment of the upload's URL, of the recording whose part it is.
+    /// First part of the recording: its id on our server, or the last segment of its upload URL on another one.
     Continues,
 }
 
-/// The version written here; another one is not read.
+/// Version of the format. Other versions are not read.
 const VERSION: &str = "1";
 
 const NAMES: [(Fact, &str); 14] = [
@@ -57,7 +57,7 @@ const NAMES: [(Fact, &str); 14] = [
     (Fact::Continues, "continues"),
 ];
 
-/// The latest value of each fact, in the order in which they were first told.
+/// Latest value of each fact, in order of first use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facts(Vec<(Fact, String)>);
 
@@ -68,7 +68,7 @@ impl Default for Facts {
 }
 
 impl Facts {
-    /// Sets a fact; a line break in it would end its line, so control characters are left out.
+    /// Sets a fact. Control characters are removed, because a line break would end the line.
     pub(crate) fn set(&mut self, fact: Fact, value: &str) {
         let value = value.chars().filter(|it| !it.is_control()).collect();
         match self.0.iter_mut().find(|it| it.0 == fact) {
@@ -86,13 +86,13 @@ impl Facts {
         self.text(fact)?.parse().ok()
     }
 
-    /// The line of one fact; empty when it is not known.
+    /// Returns the line of a fact; empty if it is unknown.
     pub(crate) fn line(&self, fact: Fact) -> String {
         let value = self.text(fact);
         value.map_or_else(String::new, |value| line(fact, value))
     }
 
-    /// All of it.
+    /// Returns the lines of all facts.
     pub(crate) fn lines(&self) -> String {
         self.0
             .iter()
@@ -100,14 +100,14 @@ impl Facts {
             .collect()
     }
 
-    /// Reads a journal up to the first line that is not whole. Nothing when there is no line of our version.
+    /// Reads a journal up to the first damaged line; `None` without a line of this version.
     pub(crate) fn read(journal: &str) -> Option<Self> {
         let mut facts = Self(Vec::new());
         for line in journal.split_inclusive('\n') {
             let Some((name, value)) = checked(line) else {
                 break;
             };
-            // A name from a newer version says nothing to this one.
+            // Newer versions may have other names; they are ignored.
             if let Some((fact, _)) = NAMES.iter().find(|it| it.1 == name) {
                 facts.set(*fact, value);
             }
@@ -128,7 +128,7 @@ fn checked(line: &str) -> Option<(&str, &str)> {
     (sum == fnv(rest.as_bytes())).then(|| rest.split_once('='))?
 }
 
-/// FNV-1a, 32 bits: against torn writes, not against people.
+/// FNV-1a, 32 bits: detects torn writes, not manipulation.
 fn fnv(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)

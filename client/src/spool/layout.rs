@@ -1,4 +1,4 @@
-//! Which bytes go to which file, and which files are done with.
+//! Assignment of bytes to files.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -6,36 +6,35 @@ use std::ops::Range;
 use super::facts::{Fact, Facts};
 use super::recovery::{HEAD_FILE, journal_name, segment_name};
 
-/// Of a recording's beginning so much is kept for good: more than any recorder's front matter.
+/// Bytes at the beginning that are kept permanently: more than any recorder's front matter.
 const HEAD_BYTES: u64 = 16 * 1024;
-/// A segment is closed when it has this many bytes.
+/// Size at which a segment is closed.
 const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
-/// The same where room is short: acknowledged bytes are given back sooner.
+/// The same under storage pressure, so that acknowledged bytes are released sooner.
 const SMALL_SEGMENT_BYTES: u64 = 256 * 1024;
 
-/// What is to be written.
+/// Data of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Data {
-    /// These bytes of the recording.
+    /// Bytes of the recording.
     Bytes(Range<u64>),
-    /// Lines of the journal.
     Lines(String),
 }
 
-/// One write: made durable before the next one of its step begins.
+/// Write that is made durable before the next one of its step begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Put {
     pub(crate) file: String,
-    /// Where in the file.
+    /// Offset in the file.
     pub(crate) at: u64,
     pub(crate) data: Data,
 }
 
-/// Writes in order; then `seal` will not be written any more; then `drop` goes.
+/// Writes in order. Then the `seal` file is complete, and the `drop` files are deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Step {
     pub(crate) puts: Vec<Put>,
-    /// A file with all bytes of this range.
+    /// File with all bytes of this range.
     pub(crate) seal: Option<(String, Range<u64>)>,
     pub(crate) drop: Vec<String>,
 }
@@ -46,19 +45,18 @@ impl Step {
     }
 }
 
-/// Where a recording's bytes are kept. Every change is a [`Step`] for the store; steps are carried out in order.
+/// Files of a recording. Every change is a [`Step`] for the storage; steps are carried out in order.
 #[derive(Debug)]
 pub(crate) struct Layout {
     facts: Facts,
     segments: VecDeque<Range<u64>>,
     segment_bytes: u64,
-    /// Number and length of the journal in use; no length before it is begun.
+    /// Number and length of the current journal; the length is 0 before it is begun.
     journal: (u32, u64),
     end: u64,
 }
 
 impl Layout {
-    /// An empty one for a recording of which `facts` are known.
     pub(crate) fn new(facts: Facts) -> Self {
         Self {
             facts,
@@ -69,12 +67,13 @@ impl Layout {
         }
     }
 
-    /// Room is short: smaller segments from the next chunk on. Whether that is news.
+    /// Uses smaller segments from the next chunk on. Returns whether that is a change.
     pub(crate) fn shrink(&mut self) -> bool {
         std::mem::replace(&mut self.segment_bytes, SMALL_SEGMENT_BYTES) != SMALL_SEGMENT_BYTES
     }
 
-    /// Bytes up to `end` came, when the recording was `recorded_ms` long and the server held `safe` bytes.
+    /// Adds the bytes up to `end`, which arrived when the recording was `recorded_ms` long and the server held `safe`
+    /// bytes.
     pub(crate) fn chunk(&mut self, end: u64, recorded_ms: u64, safe: u64) -> Step {
         let bytes = self.end..end;
         let mut step = Step::default();
@@ -116,12 +115,12 @@ impl Layout {
         step
     }
 
-    /// Something became known; it is written with the next journal.
+    /// Sets a fact that is written with the next journal.
     pub(crate) fn know(&mut self, fact: Fact, value: &str) {
         self.facts.set(fact, value);
     }
 
-    /// Something else became known.
+    /// Sets a fact and writes it.
     pub(crate) fn fact(&mut self, fact: Fact, value: &str) -> Step {
         let mut step = Step::default();
         self.facts.set(fact, value);
@@ -129,10 +128,10 @@ impl Layout {
         step
     }
 
-    /// The server holds the bytes below `offset`.
+    /// Releases the bytes below `offset`, which the server holds.
     pub(crate) fn acknowledged(&mut self, offset: u64) -> Step {
         let mut step = Step::default();
-        // The last segment is still written to.
+        // The last segment is still being written.
         while self.segments.len() > 1
             && let Some(segment) = self.segments.pop_front_if(|it| it.end <= offset)
         {
@@ -141,8 +140,8 @@ impl Layout {
         step
     }
 
-    /// Nothing that was written last counts, and the next bytes are those from `end` on: the server holds all
-    /// before them. First the room is given back: there may be none for anything else.
+    /// Drops all bytes and continues at `end`: the server holds the bytes before it. The first step only deletes files,
+    /// because there may be no space to write.
     pub(crate) fn restart(&mut self, end: u64) -> [Step; 2] {
         let mut steps = <[Step; 2]>::default();
         let segments = std::mem::take(&mut self.segments);
@@ -165,7 +164,7 @@ impl Layout {
         self.put_lines(lines, step);
     }
 
-    /// Begins the next journal with all that is known; the one before goes.
+    /// Begins the next journal with all facts and deletes the current one.
     fn new_journal(&mut self, step: &mut Step) {
         if self.journal.1 > 0 {
             step.drop.push(journal_name(self.journal.0));

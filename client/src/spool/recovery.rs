@@ -1,14 +1,14 @@
-//! What a page that is gone has left in the spool.
+//! Recovery of a closed or crashed page's spool.
 
 use std::ops::Range;
 
 use super::facts::{Fact, Facts};
 use crate::text::padded;
 
-/// The file that keeps a recording's beginning.
+/// File with the beginning of the recording.
 pub(crate) const HEAD_FILE: &str = "head";
 
-/// The segment that begins at `start`.
+/// Returns the name of the segment that begins at `start`.
 pub(super) fn segment_name(start: u64) -> String {
     "s".to_owned() + &padded(start, 16)
 }
@@ -17,28 +17,27 @@ pub(super) fn journal_name(number: u32) -> String {
     "j".to_owned() + &padded(number.into(), 8)
 }
 
-/// What is left of one recording.
+/// Contents of one recording's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecoveredSpool {
-    /// What is known of it.
     pub(crate) facts: Facts,
-    /// Files and the bytes of the recording to take from each, in order and without a gap. The first byte of a
-    /// range is the file's first byte.
+    /// Files and the bytes of the recording to take from each, in order and without a gap. The first byte of a range is
+    /// the file's first byte.
     pub(crate) segments: Vec<(String, Range<u64>)>,
-    /// Up to where the recording is known.
+    /// End of the recording in bytes.
     pub(crate) end: u64,
-    /// How long it is, in milliseconds.
+    /// Length in ms.
     pub(crate) recorded_ms: u64,
-    /// What the server had acknowledged for sure, in bytes.
+    /// Bytes that the server had acknowledged.
     pub(crate) safe: u64,
 }
 
 impl RecoveredSpool {
-    /// Reads a folder: its files with their sizes, and the texts of its journals, by name. Nothing when no journal
-    /// is whole enough to say what it is; such a folder holds nothing that could be used.
+    /// Reads a folder: its files with their sizes, and the texts of its journals, by name. `None` if no journal is
+    /// intact; such a folder holds no usable bytes.
     pub(crate) fn read(files: &[(String, u64)], journals: &[(String, String)]) -> Option<Self> {
         let journals = in_order(journals, |(name, _)| name);
-        // The newest may have been torn while it was begun: the one before it is still there then.
+        // The newest journal may be torn at its beginning. The one before it then still exists.
         let facts = journals
             .iter()
             .rev()
@@ -50,7 +49,7 @@ impl RecoveredSpool {
         let segments: Vec<_> = files.iter().filter_map(segment).collect();
         let mut kept: Vec<(String, Range<u64>)> = Vec::new();
         let mut wanted = end;
-        // From the end backwards: what does not reach up to the next is cut off from the rest.
+        // From the end backwards: segments that do not reach the next one are not connected to the rest.
         for (name, range) in in_order(&segments, |(_, range)| &range.start)
             .into_iter()
             .rev()
@@ -73,14 +72,14 @@ impl RecoveredSpool {
         })
     }
 
-    /// Where the bytes that are here begin; the end when there are none.
+    /// Offset of the first byte on the device; the end if there is none.
     pub(crate) fn start(&self) -> u64 {
         self.segments.first().map_or(self.end, |it| it.1.start)
     }
 }
 
-/// Sorted by insertion: they are few and nearly in order, and the standard library's sort is 3 KB of program for each
-/// type that is sorted.
+/// Insertion sort, because the items are few and nearly in order. The standard library's sort adds 3 kB of program for
+/// each type.
 fn in_order<T, K: Ord>(items: &[T], key: impl Fn(&T) -> &K) -> Vec<&T> {
     let mut sorted: Vec<&T> = Vec::with_capacity(items.len());
     for item in items {

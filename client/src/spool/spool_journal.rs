@@ -1,64 +1,64 @@
-//! Keeps a recording durable while it is made, for as long as the device lets it.
+//! Keeps a recording durable while it is made.
 //!
-//! What happens when it does not, in this order: acknowledged bytes are given back sooner (smaller segments); then
-//! new bytes stay in memory, until the server holds all of them and keeping begins again. Beyond that it is the
-//! recorder's turn: it pauses, and in the end stops, with everything kept that there is.
+//! Reaction to a full device, in this order: acknowledged bytes are released sooner (smaller segments); then new bytes
+//! stay in memory until the server holds all of them. After that the recorder pauses, and stops if the pause lasts too
+//! long.
 
 use std::collections::VecDeque;
 
 use super::facts::{Fact, Facts};
 use super::layout::{Layout, Step};
 
-/// Why the store did not do what it was asked.
+/// Failure of the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreFailure {
-    /// The device has no room left.
+    /// The device's storage is full.
     Full,
-    /// It does not answer, or has lost what it had.
+    /// The storage does not answer or has lost its contents.
     Broken,
 }
 
-/// What is worth telling.
+/// Change that is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// What comes now is in memory only.
+    /// New bytes are in memory only.
     InMemory(StoreFailure),
-    /// Everything is durable again.
+    /// All bytes are durable again.
     Durable,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    /// It is not known yet whether there is a store.
+    /// It is unknown whether there is a storage.
     Opening,
     Durable,
-    /// Until all is acknowledged.
+    /// Bytes stay in memory until all are acknowledged.
     Full,
-    /// For good.
+    /// Bytes stay in memory until the end.
     Memory,
 }
 
-/// What a step is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
-    /// Once it is done, the recording's bytes are durable up to here.
+    /// After this step the recording's bytes are durable up to here.
     Keep(u64),
-    /// Makes room for the step that failed.
+    /// Releases space for the step that failed.
     MakeRoom,
     Other,
 }
 
-/// The order of calls: after every input, carry out [`poll`](Self::poll) and tell [`done`](Self::done) what came of
-/// it, one step at a time; then look at [`available`](Self::available) and [`poll_change`](Self::poll_change).
+/// State machine of the spool: after every input, carry out [`poll`](Self::poll) and report the outcome with
+/// [`done`](Self::done), one step at a time; then read [`available`](Self::available) and
+/// [`poll_change`](Self::poll_change).
 #[derive(Debug)]
 pub(crate) struct SpoolJournal {
     mode: Mode,
     layout: Layout,
     queue: VecDeque<(Step, Purpose)>,
     under_way: bool,
-    /// There was no room for the next step but one, or for the next one: it is tried once more.
+    /// There was no space for the next step, or for the one after it: it is tried once more.
     again: bool,
-    /// Ends of chunks and recorded times, before the store is open.
+    /// Ends of chunks and recorded times from before the storage was open.
     early: Vec<(u64, u64)>,
     end: u64,
     durable: u64,
@@ -82,7 +82,7 @@ impl SpoolJournal {
         }
     }
 
-    /// Whether there is a store.
+    /// Reports whether there is a storage.
     pub(crate) fn opened(&mut self, is_there: bool) {
         if self.mode != Mode::Opening {
             return;
@@ -96,7 +96,7 @@ impl SpoolJournal {
         }
     }
 
-    /// Bytes up to `end` came, when the recording was `recorded_ms` long.
+    /// Adds the bytes up to `end`, which arrived when the recording was `recorded_ms` long.
     pub(crate) fn chunk(&mut self, end: u64, recorded_ms: u64) {
         self.end = end;
         match self.mode {
@@ -106,9 +106,9 @@ impl SpoolJournal {
         }
     }
 
-    /// Something became known about the recording.
+    /// Sets a fact about the recording.
     pub(crate) fn fact(&mut self, fact: Fact, value: &str) {
-        // Otherwise the next journal says it.
+        // Otherwise the next journal contains it.
         if self.mode == Mode::Durable {
             let step = self.layout.fact(fact, value);
             self.queue.push_back((step, Purpose::Other));
@@ -127,7 +127,7 @@ impl SpoolJournal {
                     self.queue.push_back((step, Purpose::Other));
                 }
             }
-            // Room may have been made since, and a copy of what the server holds is not needed.
+            // Space may have become free, and bytes that the server holds need no copy.
             Mode::Full if self.safe >= self.end => {
                 self.mode = Mode::Durable;
                 self.durable = self.end;
@@ -141,7 +141,7 @@ impl SpoolJournal {
         }
     }
 
-    /// The next step, unless one is under way.
+    /// Returns the next step, unless one is under way.
     pub(crate) fn poll(&mut self) -> Option<Step> {
         if self.mode == Mode::Opening || self.under_way {
             return None;
@@ -151,7 +151,7 @@ impl SpoolJournal {
         Some(step.clone())
     }
 
-    /// What came of the step under way.
+    /// Takes the outcome of the step under way.
     pub(crate) fn done(&mut self, outcome: Result<(), StoreFailure>) {
         self.under_way = false;
         match outcome {
@@ -162,7 +162,7 @@ impl SpoolJournal {
                     self.durable = end;
                 }
             }
-            // Steps name their places: carried out twice, they come to the same.
+            // Steps name file and offset, so repeating one is harmless.
             Err(StoreFailure::Full) if !self.again => {
                 self.again = true;
                 self.layout.shrink();
@@ -173,12 +173,12 @@ impl SpoolJournal {
         }
     }
 
-    /// Whether nothing is left to be carried out.
+    /// Whether all steps were carried out.
     pub(crate) fn is_idle(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Up to where bytes may be sent: those that are kept, or that cannot be.
+    /// End of the bytes that may be sent: those that are durable, or that cannot be.
     pub(crate) fn available(&self) -> u64 {
         match self.mode {
             Mode::Opening | Mode::Durable => self.durable,
@@ -186,7 +186,7 @@ impl SpoolJournal {
         }
     }
 
-    /// Whether a crash would lose what is not acknowledged.
+    /// Whether a crash would lose the bytes that are not acknowledged.
     pub(crate) fn is_in_memory(&self) -> bool {
         matches!(self.mode, Mode::Full | Mode::Memory)
     }
@@ -216,7 +216,7 @@ impl SpoolJournal {
 mod tests {
     use super::*;
 
-    /// A journal with an open store, with this many bytes in it as chunks of a thousand.
+    /// Returns a journal with an open storage and this many chunks of 1,000 bytes.
     fn journal(chunks: u64) -> SpoolJournal {
         let mut journal = SpoolJournal::new();
         journal.opened(true);
@@ -275,7 +275,7 @@ mod tests {
         assert!(journal.poll().is_some());
         journal.done(Err(StoreFailure::Full));
         assert_eq!(journal.poll_change(), None);
-        // Giving back, then the two chunks.
+        // The release, then the two chunks.
         assert_eq!(carry_out(&mut journal), 3);
         assert_eq!(journal.available(), 2_000);
     }

@@ -1,11 +1,11 @@
-//! Layout and leftover together: a recording is written into files of memory, cut off, and read again.
+//! Layout and recovery together: a recording is written into files in memory, cut off, and read again.
 
 use std::collections::BTreeMap;
 
 use super::super::recovery::RecoveredSpool;
 use super::*;
 
-/// A store of memory. A recording's byte at offset `n` is `n % 251`.
+/// Storage in memory. The byte of a recording at offset `n` is `n % 251`.
 #[derive(Clone, Default)]
 struct Files(BTreeMap<String, Vec<u8>>);
 
@@ -14,7 +14,7 @@ fn byte(offset: u64) -> u8 {
 }
 
 impl Files {
-    /// Carries a step out; `writes` of its puts, and only half of the one after them.
+    /// Carries out a step: `writes` of its puts, and half of the next one.
     fn carry_out(&mut self, step: &Step, writes: usize) {
         for (i, put) in step.puts.iter().enumerate() {
             let mut bytes = match &put.data {
@@ -68,7 +68,7 @@ impl Files {
     }
 }
 
-/// Three make a segment; see [`layout`].
+/// Three chunks make a segment; see [`layout`].
 const CHUNK: u64 = 1_500;
 
 fn layout() -> Layout {
@@ -162,7 +162,7 @@ fn after_a_gap_it_begins_again() {
     for n in 1..=4 {
         files.all(&layout.chunk(n * CHUNK, n * 1_000, 0));
     }
-    // Six to nine were kept in memory only, and have arrived.
+    // Chunks six to nine were in memory only and have arrived on the server.
     for step in layout.restart(9 * CHUNK) {
         files.all(&step);
     }

@@ -203,7 +203,7 @@ fn with_candidate() -> (World, EncoderId, EncoderId) {
         world.wait(1_000);
         world.chunk(silent, 100);
     }
-    world.wait(8_000);
+    world.wait(7_000);
     assert_eq!(world.warnings(), ["no_data"]);
     assert_eq!(world.machine.state(), State::Recording);
     let candidate = *world.running.last().expect("a candidate");
@@ -247,7 +247,7 @@ fn silent_encoder_is_replaced_and_the_recording_continues_in_a_further_part() {
 fn encoder_without_a_byte_is_replaced_in_the_same_part() {
     let mut world = World::recording();
     let silent = world.running[0];
-    world.wait(8_000);
+    world.wait(7_000);
     let candidate = *world.running.last().expect("a candidate");
     assert_eq!(world.chunk(candidate, 50), Some(0));
     assert_eq!(world.count(|it| *it == Command::DropEncoder(silent)), 1);
@@ -499,7 +499,7 @@ fn other_tus_server_gets_the_first_upload_as_what_is_continued() {
     );
     world.wait(1_000);
     world.chunk(silent, 100);
-    world.wait(8_000);
+    world.wait(7_000);
     let candidate = *world.running.last().expect("a candidate");
     world.chunk(candidate, 50);
     world.stopped(silent);
