@@ -1,4 +1,4 @@
-//! The class that JavaScript sees, used as a script would.
+//! Tests of the JavaScript class, used as a script would.
 #![cfg(all(target_arch = "wasm32", feature = "js"))]
 
 mod support;

@@ -1,4 +1,4 @@
-//! Records a real canvas with the browser's real encoder and looks at what arrives.
+//! Records a real canvas with the browser's encoder and compares the bytes that arrive.
 #![cfg(target_arch = "wasm32")]
 
 mod support;
@@ -11,7 +11,7 @@ use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
-/// Begins to record a canvas.
+/// Starts a recording of a canvas.
 async fn record(canvas: &TestCanvas, options: Options) -> Heard {
     let source = Source::canvas(canvas.element(), 30.0)
         .open()
@@ -188,7 +188,7 @@ async fn a_limit_ends_it_normally() {
 async fn a_page_put_away_sends_what_there_is() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
-    // Without the page's help the first chunk would come after a minute.
+    // Without a flush by the page the first chunk would come after a minute.
     let options = Options {
         timeslice_ms: 60_000,
         ..Options::new(Target::server(""))
@@ -234,7 +234,7 @@ async fn abort_discards_it_here_and_there() {
             .iter()
             .all(|it| it.ready_state() == web_sys::MediaStreamTrackState::Ended)
     );
-    // The deletion goes on after the recorder is gone.
+    // The deletion continues after the recorder was dropped.
     drop(heard);
     while !server.is_deleted() {
         gloo_timers::future::TimeoutFuture::new(10).await;

@@ -1,4 +1,4 @@
-//! Encoders that give nothing. In a page of their own: Chromium's stays stuck with them.
+//! Silent encoders. In a page of their own, because Chromium's encoder stays stuck afterwards.
 #![cfg(target_arch = "wasm32")]
 
 mod support;
@@ -28,7 +28,7 @@ async fn canvas_without_a_size_is_warned_of_within_ten_seconds() {
         })
         .await;
     assert!(silent_ms < 10_000, "{silent_ms}");
-    // Nothing was recorded, so nothing is counted.
+    // No byte was recorded, so no time counts.
     assert!(heard.recorder.progress().recorded_ms <= 1_000);
     heard.recorder.abort();
     canvas.close();

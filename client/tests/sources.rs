@@ -1,4 +1,4 @@
-//! Opens the browser's (fake) devices and a caller's streams.
+//! Opens the browser's (fake) devices and streams of the caller.
 #![cfg(target_arch = "wasm32")]
 
 mod support;
@@ -122,7 +122,7 @@ async fn a_callers_stream_that_ends_ends_the_recording() {
         .expect("a live stream");
     heard.recorder.start(source).expect("idle");
     heard.progress(|it| it.safe_bytes > 0).await;
-    // Stopped by its owner, which fires no event on the track: the encoder notices.
+    // Stopping a track by script fires no event on it: the encoder notices.
     tracks(&stream)[0].stop();
     heard.reaches(State::Done).await;
     server.assert_whole().await;

@@ -1,4 +1,4 @@
-//! What a page leaves behind: kept in a real browser's storage, found again, sent, saved, or thrown away.
+//! Recovery from the browser's real storage: found, uploaded, saved, discarded.
 #![cfg(target_arch = "wasm32")]
 
 mod support;
@@ -20,7 +20,7 @@ fn options(owner: &str) -> Options {
     }
 }
 
-/// What is left of `owner`'s: all tests have one origin, and what one leaves is no other's.
+/// Recovers the recordings of `owner`. All tests share one origin, so each has owners of its own.
 async fn left(owner: &str) -> Vec<RecoverableRecording> {
     recover(Recovery {
         target: Target::server(""),
@@ -41,7 +41,7 @@ async fn record(canvas: &TestCanvas, options: Options) -> Heard {
     heard
 }
 
-/// Records until at least half a second lies here unsent, and then lets go of it as a closed page does.
+/// Records until at least 500 ms are unsent, and drops the recorder as a closed page does.
 async fn leave_behind(server: &Server, owner: &str) -> u64 {
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, options(owner)).await;
@@ -77,7 +77,7 @@ async fn what_is_left_behind_is_sent_to_its_end() {
     assert_eq!(leftover.recording_id(), Some("r1"));
     assert!(leftover.mime_type().starts_with("video/webm"));
     assert!(leftover.recorded_ms() >= 500);
-    // What was handed over last may not have been on the disk yet.
+    // The last chunk may not have been stored yet.
     assert!(leftover.size_bytes() <= size && leftover.size_bytes() > size / 2);
     assert!(left("ann").await.is_empty(), "it was offered twice");
     let done = leftover.upload(|_| {}).await.expect("it arrives");
@@ -113,7 +113,7 @@ async fn rest_of_a_closed_upload_is_sent_as_a_further_part() {
         ..options("hans")
     };
     let heard = record(&canvas, large).await;
-    // The device then no longer has the first segment.
+    // The device has then released the first segment.
     let safe = heard.progress(|it| it.safe_bytes > 5 << 20).await;
     go_offline(true);
     heard
@@ -128,7 +128,7 @@ async fn rest_of_a_closed_upload_is_sent_as_a_further_part() {
     let (size, kept) = (found[0].size_bytes(), found[0].kept_bytes());
     assert_eq!(found[0].on_server(), OnServer::Closed);
     assert!(kept < size, "all {size} bytes are on the device");
-    // A file that is saved here says what it lacks, and is the file that is uploaded.
+    // A saved file says what it lacks, and equals the uploaded file.
     assert_eq!(found[0].missing_bytes(), size - kept);
     let saved = bytes_of(&found[0].bytes().await.expect("readable")).await;
     let done = found[0].upload(|_| {}).await.expect("it arrives");
@@ -189,7 +189,7 @@ async fn a_failed_recording_is_offered_at_once_and_a_whole_one_never() {
         .await;
     assert_eq!(error, RecorderError::TooLarge);
     let found = loop {
-        // What was handed over last is still being written.
+        // The last chunk is still being written.
         let found = left("emil").await;
         if !found.is_empty() {
             break found;

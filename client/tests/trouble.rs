@@ -1,4 +1,4 @@
-//! What happens when the network, the server or the sign-in let the recorder down.
+//! Failures of network, server and sign-in.
 #![cfg(target_arch = "wasm32")]
 
 mod support;
@@ -36,7 +36,7 @@ fn options() -> Options {
     }
 }
 
-/// Seven clusters or more in two seconds.
+/// Options with at least seven clusters in two seconds.
 fn with_keyframes() -> Options {
     Options {
         keyframe_interval_ms: 300,
@@ -188,7 +188,7 @@ async fn upload_ended_by_the_server_continues_as_further_parts() {
     };
     let encoded = server.encoded(0).await;
     assert!(encoded.starts_with(first), "not the first bytes");
-    // The front matter, then what the first upload lacked, as far as the recorder knew.
+    // The front matter, then the bytes that the first upload lacked.
     let lacking = encoded.len() - first.len();
     let front = encoded
         .windows(CLUSTER.len())

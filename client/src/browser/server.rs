@@ -1,4 +1,4 @@
-//! The calls to our own server that are no upload.
+//! Calls to our own server other than uploads.
 
 use std::rc::Rc;
 
@@ -12,18 +12,18 @@ use crate::recorder::BegunUpload;
 use crate::wire::{Fields, NEW_SESSION, Started, resolve, start_recording, stop_recording};
 use crate::{Authorization, RecorderError, RenewalFailed, Target};
 
-/// How long an answer may take.
+/// Longest time to an answer.
 const TIMEOUT_MS: u32 = 20_000;
-/// Wait after a 429 that does not say how long.
+/// Wait after a 429 without `Retry-After`.
 const BUSY_MS: u32 = 2_000;
-/// While waiting, the caller is asked this often whether it still wants the answer.
+/// Interval at which the caller is asked during a wait whether it still wants the answer.
 const WAIT_STEP_MS: u32 = 500;
 
-/// Makes a session for a page's own use on our server at `base` (`""` for the page's own origin), and gives its id:
-/// to watch before anything is recorded, and to record into.
+/// Creates a session for a page on our server at `base` (`""` for the page's own origin) and returns its id, to watch
+/// it and to record into it.
 ///
 /// # Errors
-/// The server cannot be reached, refuses, or does not know who asks.
+/// The server is unreachable, refuses, or the sign-in has expired.
 pub async fn create_session(
     base: impl Into<String>,
     authorization: Authorization,
@@ -33,10 +33,10 @@ pub async fn create_session(
     Server::new(base, access).create_session().await
 }
 
-/// Told of a wait in milliseconds, and of its end; returns whether the answer is still wanted.
+/// Receives the remaining wait in milliseconds, and `None` at its end; returns whether the answer is still wanted.
 pub(super) type OnWait = Rc<dyn Fn(Option<u32>) -> bool>;
 
-/// Our server, as the recorder needs it.
+/// Client of our server for the recorder.
 pub(super) struct Server {
     base: String,
     access: Rc<Credentials>,
@@ -52,14 +52,14 @@ impl Server {
         }
     }
 
-    /// Tells `on_wait` when the server asks for patience.
+    /// Calls `on_wait` when the server asks for a wait.
     pub(super) fn telling(mut self, on_wait: OnWait) -> Self {
         self.on_wait = on_wait;
         self
     }
 
-    /// Begins a recording, in a session of its own if none is given: the next part of the recording `continues`, or
-    /// another one.
+    /// Begins an upload: the next part of the recording `continues`, or a new recording. Without a session it creates
+    /// one.
     pub(super) async fn begin(
         &self,
         session: Option<String>,
@@ -83,7 +83,7 @@ impl Server {
         })
     }
 
-    /// Says that recording has ended; the last bytes may still be on their way.
+    /// Tells the server that recording has ended; the last bytes may still be on their way.
     pub(super) async fn announce_stop(&self, begun: &BegunUpload) -> Result<(), RecorderError> {
         let id = encode(&begun.session);
         let path = "/api/sessions/".to_owned() + &id + "/recording/stop";
@@ -96,7 +96,7 @@ impl Server {
         session.text("id").ok_or_else(unexpected)
     }
 
-    /// The object that it is answered with.
+    /// Sends a request and returns the object in the answer.
     async fn post(&self, path: &str, body: &str) -> Result<JsValue, RecorderError> {
         let mut renewed = false;
         let (status, text) = loop {
@@ -114,13 +114,13 @@ impl Server {
         match (status, answer) {
             (401, _) => Err(RecorderError::SignedOut),
             (200..300, Some(answer)) => Ok(answer),
-            // A page of a proxy or a login portal, answered with 200.
+            // The page of a proxy or a login portal, sent with status 200.
             (200..300, None) => Err(refused(status, None)),
             (_, answer) => Err(refused(status, answer.and_then(|it| it.text("detail")))),
         }
     }
 
-    /// Waits as long as the server asked for.
+    /// Waits for the time that the server asked for.
     async fn wait(&self, ms: u32) -> Result<(), RecorderError> {
         let mut left_ms = ms.max(1);
         let mut wanted = (self.on_wait)(Some(left_ms));
@@ -137,7 +137,7 @@ impl Server {
         }
     }
 
-    /// Status and body of the answer, and the wait it asks for.
+    /// Returns status and body of the answer, and the wait that it asks for.
     async fn attempt(
         &self,
         path: &str,
@@ -168,13 +168,13 @@ fn signed_out(failed: RenewalFailed) -> RecorderError {
     }
 }
 
-/// `Retry-After` in seconds, as milliseconds; nothing when it is missing or a date.
+/// Returns `Retry-After` in milliseconds; `None` if it is missing or a date.
 pub(super) fn retry_after_ms(answer: &Answer) -> Option<u32> {
     let seconds: u32 = answer.header("retry-after")?.trim().parse().ok()?;
     Some(seconds.saturating_mul(1_000))
 }
 
-/// Success without what belongs to it.
+/// Error for a successful answer without the expected fields.
 fn unexpected() -> RecorderError {
     refused(200, None)
 }
@@ -190,7 +190,7 @@ fn refused(status: u16, detail: Option<String>) -> RecorderError {
     RecorderError::Refused { status, detail }
 }
 
-/// A session's id comes from an embedding page: it must not be able to name another route.
+/// Encodes a session id, which comes from an embedding page and must not name another route.
 pub(super) fn encode(segment: &str) -> String {
     js_sys::encode_uri_component(segment).into()
 }

@@ -1,4 +1,4 @@
-//! Watches a session: by server-sent events, and by asking now and then where those cannot be had.
+//! Watcher of a session: reads server-sent events, and polls where they are not available.
 
 use std::rc::Rc;
 
@@ -15,16 +15,16 @@ use crate::sse::EventReader;
 use crate::wire::{Fields, SessionNow};
 use crate::{Authorization, RecorderError, RenewalFailed, Target};
 
-/// Between two attempts, and between two questions where there is no stream: at least so long …
+/// Shortest interval of attempts, and of polls without a stream.
 const RETRY_MS: u32 = 2_000;
-/// … and up to so much longer, so that the pages of a server that was away do not come back all at once.
+/// Random addition to the interval, so that pages do not reconnect to a restarted server simultaneously.
 const JITTER_MS: f64 = 2_000.0;
-/// Rounds without an answer before that is reported.
+/// Failed rounds in a row before they are reported.
 const FAILURES: u32 = 3;
-/// The server says something at least every 15 s; one that is silent for so long is not there any more.
+/// The server sends something at least every 15 s. A longer silence means that the connection is lost.
 const SILENCE_MS: u32 = 45_000;
 
-/// Says when a session is to be recorded, until it is dropped or the session has ended.
+/// Orders the recording of a session, until it is dropped or the session has ended.
 #[must_use = "dropping it ends the watch"]
 #[derive(Debug)]
 pub struct SessionWatcher {
@@ -33,7 +33,7 @@ pub struct SessionWatcher {
 
 impl SessionWatcher {
     /// Watches the session `session` of our server at `base` (`""` for the page's own origin). `on_order` is called
-    /// from a task of its own.
+    /// from a separate task.
     pub fn new(
         base: impl Into<String>,
         session: impl Into<String>,
@@ -43,9 +43,9 @@ impl SessionWatcher {
         Self::with_trouble(base, session, authorization, on_order, |_| {})
     }
 
-    /// As [`Self::new`]; `on_trouble` is called once for each time that the session cannot be watched:
-    /// [`RecorderError::SignedOut`] and [`RecorderError::Unreachable`] while the watcher tries again,
-    /// [`RecorderError::Refused`] before [`SessionOrder::End`] when the session is unknown or belongs to another user.
+    /// Like [`Self::new`]; `on_trouble` is called once per outage: with [`RecorderError::SignedOut`] and
+    /// [`RecorderError::Unreachable`] while the watcher retries, with [`RecorderError::Refused`] before
+    /// [`SessionOrder::End`] when the session is unknown or belongs to another user.
     pub fn with_trouble(
         base: impl Into<String>,
         session: impl Into<String>,
@@ -77,7 +77,7 @@ impl SessionWatcher {
     }
 }
 
-/// Nothing is heard for now; it is tried again.
+/// The connection failed; the watcher retries.
 struct Lost;
 
 struct Watch {
@@ -87,13 +87,13 @@ struct Watch {
     auto: AutoRecordTrigger,
     on_order: Box<dyn Fn(SessionOrder)>,
     on_trouble: Box<dyn Fn(RecorderError)>,
-    /// Rounds in a row in which neither request was answered with 200.
+    /// Rounds in a row in which no request was answered with 200.
     failures: u32,
     /// The sign-in was refused in this round.
     is_refused: bool,
-    /// `on_trouble` was called since the last answer 200.
+    /// `on_trouble` was called since the last answer with 200.
     is_reported: bool,
-    /// The server has told of the session at least once.
+    /// The server has described the session at least once.
     is_known: bool,
 }
 
@@ -101,7 +101,7 @@ impl Watch {
     async fn run(&mut self) {
         while !self.auto.has_ended() {
             if let Err(Lost) = self.listen().await {
-                // Where there is no stream (an old server, a proxy, too many pages) this is the fallback.
+                // Fallback for an old server, a proxy, or too many pages.
                 if let Err(Lost) = self.ask().await {
                     self.count_failure();
                 }
@@ -119,7 +119,7 @@ impl Watch {
     /// Reads the stream to its end.
     async fn listen(&mut self) -> Result<(), Lost> {
         let id = encode(&self.session);
-        // Dropped with this future: the stream ends when nobody watches any more.
+        // Dropped with this future, which ends the stream.
         let cancel = Cancel::new();
         let answer = self
             .get(&("/api/events?session=".to_owned() + &id), &cancel)
@@ -149,7 +149,6 @@ impl Watch {
         }
     }
 
-    /// Asks once.
     async fn ask(&mut self) -> Result<(), Lost> {
         let cancel = Cancel::new();
         let id = encode(&self.session);
@@ -161,7 +160,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Gets something that must be there; a session that is not there any more has ended.
+    /// Fetches a resource. A session that does not exist any more has ended.
     async fn get(&mut self, path: &str, cancel: &Cancel) -> Result<Answer, Lost> {
         for attempt in 0..2 {
             let call = Call::new("GET", self.base.clone() + path);
@@ -187,9 +186,9 @@ impl Watch {
                     }
                 }
                 401 => return Err(self.lost(RenewalFailed::Refused)),
-                // It is gone, or is nobody's business who is signed in now.
+                // The session was deleted or belongs to another user.
                 status @ (403 | 404) if path.starts_with("/api/sessions/") => {
-                    // A session that was there and is gone has ended; any other was not recorded as the page wanted.
+                    // A known session that was deleted has ended. An unknown one was never recorded as the page wanted.
                     if status == 403 || !self.is_known {
                         let detail = [
                             "The session ",
@@ -210,7 +209,7 @@ impl Watch {
         Err(Lost)
     }
 
-    /// Ours is like this now; others do not concern us.
+    /// Takes the state of a session; other sessions are ignored.
     fn take(&mut self, session: Option<SessionNow>) {
         if let Some(session) = session.filter(|it| it.id == self.session) {
             self.is_known = true;
@@ -223,7 +222,7 @@ impl Watch {
         Lost
     }
 
-    /// Reports a refused sign-in after the first round, a silent server after several.
+    /// Reports a refused sign-in after the first round, and an unreachable server after several.
     fn count_failure(&mut self) {
         self.failures += 1;
         let trouble = if std::mem::take(&mut self.is_refused) {

@@ -1,4 +1,4 @@
-//! Where pictures and sound come from.
+//! Sources of pictures and audio.
 
 mod keep_alive;
 mod media_devices;
@@ -16,7 +16,7 @@ use self::track_watcher::TrackWatcher;
 use super::js_error::JsError;
 use crate::{Device, RecorderError, StopReason, Warning};
 
-/// What is to be recorded. Nothing happens, and nobody is asked for permission, before [`Source::open`].
+/// Source that can be recorded. It is opened, and the user asked for permission, by [`Source::open`].
 #[derive(Clone, Debug)]
 pub struct Source {
     kind: Kind,
@@ -31,38 +31,38 @@ enum Kind {
     Camera,
 }
 
-/// What to offer in the browser's screen picker.
+/// Options of the browser's screen picker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScreenOptions {
-    /// Offer the sound of a tab or of the system. What the person ticks, and what the system can, decides.
+    /// Offer the audio of a tab or of the system. The user decides, if the system supports it.
     pub audio: bool,
     /// Offer the page's own tab first (`preferCurrentTab`, Chromium only).
     pub prefer_current_tab: bool,
 }
 
 impl Source {
-    /// A canvas, at most `fps` pictures a second (30 unless positive). Give it a context before it is opened.
-    /// A canvas that does not change is kept alive.
+    /// A canvas, recorded at up to `fps` pictures a second (30 unless positive). It needs a context before it is
+    /// opened. A canvas that does not change is kept alive.
     pub fn canvas(canvas: HtmlCanvasElement, fps: f64) -> Self {
         Self::new(Kind::Canvas { canvas, fps })
     }
 
-    /// A stream the caller has. Its tracks are left alone: they are neither stopped nor changed.
+    /// A stream of the caller, whose tracks are neither stopped nor changed.
     pub fn stream(stream: MediaStream) -> Self {
         Self::new(Kind::Stream(stream))
     }
 
-    /// A screen, window or tab, chosen by the person.
+    /// A screen, window or tab that the user chooses.
     pub fn screen(options: ScreenOptions) -> Self {
         Self::new(Kind::Screen(options))
     }
 
-    /// The camera the person or the browser chooses.
+    /// The camera that the user or the browser chooses.
     pub fn camera() -> Self {
         Self::new(Kind::Camera)
     }
 
-    /// Whether to record a microphone as well, mixed with whatever sound the source has.
+    /// Adds a microphone, which is mixed with the source's audio.
     #[must_use]
     pub fn with_microphone(mut self, microphone: bool) -> Self {
         self.microphone = microphone;
@@ -76,11 +76,11 @@ impl Source {
         }
     }
 
-    /// Asks for permission and opens it. Screen capture must be called from a click's handler.
+    /// Asks for permission and opens the source. Call it from the handler of a click for screen capture.
     ///
     /// # Errors
-    /// Refused or missing devices, an insecure page, a tainted canvas, a stream without a live track. A
-    /// microphone that cannot be had is no error but a [`Warning`], see [`OpenSource::warnings`].
+    /// Refused or missing devices, an insecure page, a tainted canvas, a stream without a live track. A microphone that
+    /// cannot be opened is a [`Warning`], see [`OpenSource::warnings`].
     pub async fn open(self) -> Result<OpenSource, RecorderError> {
         let mut warnings = Vec::new();
         let mut microphone = None;
@@ -101,7 +101,7 @@ impl Source {
             Kind::Stream(_) => Vec::new(),
             _ => tracks(&stream.get_tracks()),
         });
-        // The camera's microphone comes with it, so that the browser asks only once.
+        // The camera's microphone is opened together with it, so that the browser asks only once.
         if self.microphone && !matches!(self.kind, Kind::Camera) {
             match media_devices::microphone().await {
                 Ok(opened) => {
@@ -120,8 +120,8 @@ impl Source {
     }
 }
 
-/// An open source: a live stream to preview and record. Dropping it ends the tracks that were opened for it
-/// and switches the device's light off.
+/// Open source: a live stream to preview and record. Dropping it ends the tracks that were opened for it, which
+/// switches the device's light off.
 #[derive(Debug)]
 pub struct OpenSource {
     stream: MediaStream,
@@ -130,12 +130,12 @@ pub struct OpenSource {
     // Dropped after the watcher, which must not report that our own tracks end.
     _mixer: Option<Mixer>,
     keep_alive: Option<KeepAlive>,
-    /// The canvas and its rate, to be captured again.
+    /// Canvas and rate, to capture the canvas again.
     canvas: Option<(HtmlCanvasElement, f64)>,
     owned: Vec<Owned>,
 }
 
-/// The same source opened again, for another encoder. Dropping it ends its tracks.
+/// Source that was opened again for another encoder. Dropping it ends its tracks.
 #[derive(Debug)]
 pub(super) struct RenewedSource {
     stream: MediaStream,
@@ -177,8 +177,8 @@ impl OpenSource {
                 let is_alone = !live(&source.get_audio_tracks());
                 let both = [&source, &microphone];
                 let mixer = Mixer::new(&both[usize::from(is_alone)..])?;
-                // One alone is mixed, too: Chromium's encoder keeps all pictures to itself while it waits for the sound
-                // of a microphone that was unplugged, and a mixer goes on without.
+                // A single microphone is mixed, too: Chromium's encoder holds all pictures back while it waits for the
+                // audio of an unplugged microphone. A mixer continues without it.
                 if is_alone && !mixer.runs().await {
                     (combine(&video, &microphone.get_audio_tracks())?, None)
                 } else {
@@ -231,31 +231,30 @@ impl OpenSource {
         self.owned.push(renewed.owned);
     }
 
-    /// The stream, for the `srcObject` of a `<video muted>`.
+    /// Returns the stream, for the `srcObject` of a `<video muted>`.
     ///
-    /// It comes as a handle of its own, because `stream.clone()` is a trap: that is JavaScript's
-    /// `MediaStream.clone()`, which opens every device a second time.
+    /// Do not call `clone` on it: that is JavaScript's `MediaStream.clone()`, which opens every device a second time.
     pub fn stream(&self) -> MediaStream {
         same(&self.stream)
     }
 
-    /// Whether there is sound in it.
+    /// Whether the source has audio.
     pub fn has_audio(&self) -> bool {
         self.stream.get_audio_tracks().length() > 0
     }
 
-    /// What was asked for and could not be had.
+    /// Requested devices that could not be opened.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// Why it has ended, if it has.
+    /// Reason of the source's end, if it has ended.
     pub fn ended(&self) -> Option<StopReason> {
         self.watch.ended()
     }
 
-    /// Calls `listener` when the picture ends before it is recorded, with the reason: a preview should go
-    /// then. One listener; it replaces the one before, and a recorder takes its place with the source.
+    /// Calls `listener` with the reason when the picture ends before it is recorded, so that the page can remove its
+    /// preview. There is one listener; a later one and the recorder replace it.
     pub fn on_ended(&self, listener: impl Fn(StopReason) + 'static) {
         self.watch.listen(move |event| {
             if let SourceEvent::Ended(reason) = event {
@@ -264,35 +263,35 @@ impl OpenSource {
         });
     }
 
-    /// One more picture of a canvas that may be idle in a hidden page.
+    /// Paints a canvas that may be idle in a hidden page.
     pub(super) fn repaint(&self) {
         if let Some(keep_alive) = &self.keep_alive {
             keep_alive.repaint();
         }
     }
 
-    /// Whether it is a canvas that shows what may not be recorded by now.
+    /// Whether the source is a canvas that shows pictures from another origin.
     pub(super) fn is_tainted(&self) -> bool {
         self.keep_alive.as_ref().is_some_and(KeepAlive::is_tainted)
     }
 
-    /// Whether a script has stopped what is recorded, since this was last asked.
+    /// Whether a script has stopped the tracks since the last call.
     pub(super) fn was_stopped(&self) -> bool {
         self.watch.look()
     }
 
-    /// Gives the recorder the news instead.
+    /// Sets the listener, which replaces the one before.
     pub(super) fn listen(&self, listener: impl Fn(SourceEvent) + 'static) {
         self.watch.listen(listener);
     }
 
-    /// Why it must have ended if it has.
+    /// Reason that applies when the source ends.
     pub(super) fn end_reason(&self) -> StopReason {
         self.watch.end_reason()
     }
 }
 
-/// Whether this browser can capture screens at all (phones cannot).
+/// Whether this browser can capture screens; phones cannot.
 pub fn screen_capture_supported() -> bool {
     media_devices::devices(Device::Screen)
         .is_ok_and(|devices| media_devices::has_method(&devices, "getDisplayMedia"))
@@ -334,7 +333,7 @@ fn keep_alive(canvas: &HtmlCanvasElement, stream: &MediaStream) -> Option<KeepAl
     Some(KeepAlive::new(canvas.clone(), track))
 }
 
-/// Another handle to the same stream. `stream.clone()` would be JavaScript's method, which copies the tracks.
+/// Returns another handle to the same stream. `stream.clone()` would call JavaScript's method, which clones the tracks.
 fn same(stream: &MediaStream) -> MediaStream {
     Clone::clone(stream)
 }

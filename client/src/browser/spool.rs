@@ -1,4 +1,4 @@
-//! Keeps the recording's bytes until the server has acknowledged them: durably, where the browser lets it.
+//! Spool of a recording in the browser's storage.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -15,18 +15,18 @@ use crate::spool::{Change, Data, Fact, Put, SpoolJournal, Step, StoreFailure};
 use crate::text::hex;
 use crate::{Options, SpoolStorage, Target};
 
-/// What the spool tells its recorder.
+/// Event of the spool.
 pub(super) enum SpoolNews {
-    /// More may be sent.
+    /// More bytes may be sent.
     Grown,
-    /// Bytes are kept otherwise than before.
+    /// The storage of new bytes has changed.
     Changed(Change),
 }
 
 type Listener = Rc<dyn Fn(SpoolNews)>;
 
-/// The bytes of one recording, and the device's copy of them. What is dropped stays on the device for
-/// [`recover`](crate::recover), unless it was [removed](Self::remove).
+/// Bytes of one recording and their copy on the device. After a drop the copy stays for [`recover`](crate::recover)
+/// unless it was [removed](Self::remove).
 pub(super) struct Spool {
     this: Weak<Self>,
     run: RefCell<BlobRange>,
@@ -35,12 +35,12 @@ pub(super) struct Spool {
     folder: String,
     store: Cell<SpoolStorage>,
     listener: RefCell<Option<Listener>>,
-    /// Nothing more will come.
+    /// No more bytes follow.
     is_over: Cell<bool>,
 }
 
 impl Spool {
-    /// An empty one. Without `options.durable` everything stays in memory.
+    /// Creates an empty spool. Without `options.durable` all bytes stay in memory.
     pub(super) fn new(options: &Options) -> Rc<Self> {
         let worker = options
             .durable
@@ -63,7 +63,7 @@ impl Spool {
         })
     }
 
-    /// Bytes of a recording that lie elsewhere already: from `start` on.
+    /// Creates a spool of bytes from `start` on that are stored elsewhere.
     pub(super) fn of(start: u64, blobs: impl IntoIterator<Item = Blob>) -> Rc<Self> {
         let mut run = BlobRange::starting_at(start);
         for blob in blobs {
@@ -84,7 +84,7 @@ impl Spool {
         })
     }
 
-    /// Looks for a place on the device. Bytes that come before it is found wait for it.
+    /// Opens the storage. Bytes that arrive before wait for it.
     pub(super) fn open(&self, listener: impl Fn(SpoolNews) + 'static) {
         self.listener.replace(Some(Rc::new(listener)));
         let Some(worker) = self.worker.borrow().clone() else {
@@ -109,7 +109,7 @@ impl Spool {
         });
     }
 
-    /// Appends a chunk, handed over when the recording was `recorded_ms` long; its size in bytes.
+    /// Appends a chunk that arrived when the recording was `recorded_ms` long, and returns its size in bytes.
     pub(super) fn push(&self, blob: Blob, recorded_ms: u64) -> u64 {
         let size = self.run.borrow_mut().push(blob);
         let end = self.end();
@@ -119,18 +119,18 @@ impl Spool {
         size
     }
 
-    /// Something became known about the recording.
+    /// Records a fact about the recording.
     pub(super) fn know(&self, fact: Fact, value: &str) {
         self.input(|journal| journal.fact(fact, value));
     }
 
-    /// The server holds what lies below `offset`; that much may be less than before here.
+    /// The server holds the bytes below `offset`. The spool may keep some of them for longer.
     pub(super) fn acknowledged(&self, offset: u64) {
         self.run.borrow_mut().release(offset);
         self.input(|journal| journal.acknowledged(offset));
     }
 
-    /// Lets others have what is on the device, once all of it is there. The bytes can still be read here.
+    /// Unlocks the copy for other tabs as soon as it is complete. The bytes stay readable here.
     pub(super) fn let_go(&self) {
         self.listener.take();
         self.is_over.set(true);
@@ -145,7 +145,7 @@ impl Spool {
         }
     }
 
-    /// Forgets everything, on the device too.
+    /// Drops all bytes and removes the copy.
     pub(super) fn remove(&self) {
         {
             let mut run = self.run.borrow_mut();
@@ -159,22 +159,22 @@ impl Spool {
         }
     }
 
-    /// Where the bytes that are still here begin.
+    /// Returns the offset of the first byte.
     pub(super) fn start(&self) -> u64 {
         self.run.borrow().start()
     }
 
-    /// Where they end.
+    /// Returns the offset behind the last byte.
     pub(super) fn end(&self) -> u64 {
         self.run.borrow().end()
     }
 
-    /// Up to where they may be sent: what can be kept is kept first.
+    /// Returns the end of the bytes that may be sent: bytes are stored before they are sent, if possible.
     pub(super) fn available(&self) -> u64 {
         self.journal.borrow().available()
     }
 
-    /// What keeps new bytes now.
+    /// Returns the storage of new bytes.
     pub(super) fn store(&self) -> SpoolStorage {
         if self.journal.borrow().is_in_memory() {
             SpoolStorage::Memory
@@ -183,7 +183,7 @@ impl Spool {
         }
     }
 
-    /// The bytes from `start` up to `end` as one blob; nothing when they are not all here.
+    /// Returns the bytes from `start` up to `end` as one blob; `None` if some were released.
     pub(super) fn slice(&self, start: u64, end: u64, mime_type: &str) -> Option<Blob> {
         self.run.borrow().slice(start, end, mime_type)
     }
@@ -260,7 +260,7 @@ impl Drop for Spool {
     }
 }
 
-/// What is known of a recording before it begins.
+/// Returns the facts that are known before a recording begins.
 fn facts(options: &Options) -> Vec<(Fact, String)> {
     let mut facts = vec![(Fact::Started, whole(js_sys::Date::now()).to_string())];
     match &options.target {

@@ -1,4 +1,4 @@
-//! Does what the upload machine says: sends its requests, keeps its time.
+//! Carries out the commands of the tus state machine: sends its requests and runs its timer.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -19,10 +19,10 @@ use super::{now_ms, window};
 use crate::RenewalFailed;
 use crate::numbers::whole;
 
-/// Browsers send no more than 64 KiB for pages that are gone, all requests and their heads together.
+/// Browsers send at most 64 KiB for closed pages, bodies and headers of all requests together.
 const KEEPALIVE_BYTES: u64 = 56 * 1024;
 
-/// Uploads a growing spool. Dropping it cancels what is under way and leaves the server as it is.
+/// Uploads a growing spool. Dropping it cancels the request under way and leaves the server as it is.
 pub(super) struct Uploader {
     driver: Rc<Driver>,
 }
@@ -34,21 +34,21 @@ struct Driver {
     access: Rc<Credentials>,
     checksums: Rc<Checksums>,
     leaving: Cell<bool>,
-    /// The request under way goes on without the page.
+    /// The request under way survives the page.
     outlives: Cell<bool>,
     notify: Box<dyn Fn(Notice)>,
-    /// The one request under way.
+    /// Request under way.
     flight: RefCell<Option<(RequestId, Cancel)>>,
     timer: RefCell<Option<Timeout>>,
     network: RefCell<Vec<EventListener>>,
-    /// Itself, while the server is asked to delete what nobody holds any more.
+    /// Reference to itself while the upload is deleted after the handle was dropped.
     deleting: RefCell<Option<Rc<Self>>>,
-    /// Guards against running in circles when a notice leads to a new input.
+    /// Set while commands are carried out; inputs meanwhile only add commands.
     running: Cell<bool>,
 }
 
 impl Uploader {
-    /// Starts to upload what is in `spool` and will come. `notify` is told what happens.
+    /// Starts the upload of `spool` and reports to `notify`.
     pub(super) fn new(
         start: Start,
         spool: Rc<Spool>,
@@ -57,7 +57,7 @@ impl Uploader {
         config: Config,
         notify: Box<dyn Fn(Notice)>,
     ) -> Self {
-        // Fifty-three random bits spread the waits of many senders well enough.
+        // 53 random bits are enough to spread the waits of many senders.
         let seed = whole(js_sys::Math::random() * 9_007_199_254_740_992.0);
         let now = whole(now_ms());
         let mut machine = Upload::new(now, start, config, seed);
@@ -88,12 +88,12 @@ impl Uploader {
         let end = self.driver.spool.available();
         self.driver.input(|machine, now| {
             machine.handle_available(now, end);
-            // Hidden pages are given late timers; encoders keep their pace.
+            // Timers of hidden pages are late; encoders keep their pace.
             machine.handle_timeout(now);
         });
     }
 
-    /// No more bytes will come, and all of them may be sent.
+    /// No more bytes follow, and all of them may be sent.
     pub(super) fn end(&self) {
         self.driver.input(|machine, now| {
             machine.handle_available(now, self.driver.spool.end());
@@ -101,12 +101,14 @@ impl Uploader {
         });
     }
 
-    /// The page may be gone soon: small bodies are sent so that they outlive it. Or it is not, after all.
+    /// The page is hidden and may be closed (`leaves`), or visible again. Small bodies are sent so that they survive
+    /// it.
     pub(super) fn page_leaves(&self, leaves: bool) {
         self.driver.leaving.set(leaves);
     }
 
-    /// The page goes: what is pending goes once more, in one request that outlives it, if that is small enough.
+    /// The page is being closed: the pending bytes are sent again in one request that survives it, if they are small
+    /// enough.
     pub(super) fn page_goes(&self) {
         self.page_leaves(true);
         let driver = &self.driver;
@@ -117,7 +119,7 @@ impl Uploader {
         }
     }
 
-    /// Time has passed; for pages whose timers come late.
+    /// Runs a timer that is late.
     pub(super) fn tick(&self) {
         let due = self.driver.machine.borrow().poll_timeout();
         if due.is_some_and(|due| due <= whole(now_ms())) {
@@ -125,14 +127,14 @@ impl Uploader {
         }
     }
 
-    /// Cancels it and deletes it on the server; that goes on after this handle is dropped.
+    /// Cancels the upload and deletes it on the server, even after this handle was dropped.
     pub(super) fn delete(&self) {
         *self.driver.deleting.borrow_mut() = Some(Rc::clone(&self.driver));
         self.driver
             .input(|machine, now| machine.handle_abandon(now, Abandon::DeleteOnServer));
     }
 
-    /// Where the upload is, once it exists.
+    /// Returns the URL of the upload, once it exists.
     pub(super) fn url(&self) -> Option<String> {
         self.driver.machine.borrow().url().map(str::to_owned)
     }
@@ -164,13 +166,13 @@ impl Driver {
         self.run();
     }
 
-    /// Carries out everything the machine wants and sets the timer for when it wants something again.
+    /// Carries out all commands and sets the timer.
     fn run(&self) {
         if self.running.replace(true) {
             return;
         }
         loop {
-            // Each poll ends its borrow before anything is done about it.
+            // Each poll ends its borrow before the command is carried out.
             if let Some(command) = { self.machine.borrow_mut().poll_command() } {
                 self.carry_out(command);
             } else if let Some(notice) = { self.machine.borrow_mut().poll_notice() } {
@@ -186,7 +188,7 @@ impl Driver {
     fn set_timer(&self) {
         let due = self.machine.borrow().poll_timeout();
         *self.timer.borrow_mut() = due.map(|due| {
-            // Timers take 31 bits; a day is long enough to ask again.
+            // Timers take 31 bits; after a day the machine is asked again.
             let wait = due.saturating_sub(whole(now_ms())).min(86_400_000);
             let this = self.this.clone();
             Timeout::new(u32::try_from(wait).unwrap_or(u32::MAX), move || {
@@ -207,10 +209,10 @@ impl Driver {
             }
             Notice::Abandoned { .. } | Notice::Done | Notice::Failed { .. } => {
                 self.network.borrow_mut().clear();
-                // The caller holds a reference of its own until this returns.
+                // The caller holds a reference until this returns.
                 self.deleting.borrow_mut().take();
             }
-            // Nobody is to blame, then.
+            // A missing network is not the server's fault.
             Notice::NeverAnswered if is_offline() => return,
             _ => {}
         }
@@ -233,10 +235,10 @@ impl Driver {
         let mut call = Call::new(http.method, http.url);
         call.headers = http.headers;
         if let Command::Patch { .. } = command {
-            // The header says what it is.
+            // The header names the type.
             let body = self.spool.slice(http.body.start, http.body.end, "");
             let Some(body) = body else {
-                // The machine never asks for what was released, so the browser could not make the blob.
+                // The machine never asks for released bytes, so the browser failed to create the blob.
                 return self.later(request, async { Err(Unanswered) });
             };
             call.keepalive = self.leaving.get() && whole(body.size()) <= KEEPALIVE_BYTES;
@@ -252,7 +254,7 @@ impl Driver {
         self.outlives.set(call.keepalive);
         *self.flight.borrow_mut() = Some((request, Cancel::new()));
         self.later(request, async move {
-            // What must outlive the page has no time for that.
+            // A request that must survive the page has no time for it.
             if !call.keepalive
                 && let Some(sum) = checksums.of(&call, &access).await
             {
@@ -261,7 +263,7 @@ impl Driver {
             let call = match access.authorize(call).await {
                 Ok(call) => call,
                 Err(RenewalFailed::Unreachable) => return Err(Unanswered),
-                // What the server would say to a request without a token.
+                // The server's answer to a request without a token.
                 Err(RenewalFailed::Refused) => {
                     return Ok(Response {
                         status: 401,
@@ -284,7 +286,7 @@ impl Driver {
         });
     }
 
-    /// Gives the machine the outcome of a request when there is one.
+    /// Reports the outcome of a request to the machine.
     fn later(
         &self,
         request: RequestId,

@@ -1,4 +1,4 @@
-//! Keeps the screen on.
+//! Screen wake lock.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use super::{document, is_hidden, window};
 
 #[wasm_bindgen]
 extern "C" {
-    // web-sys calls these unstable.
+    // Unstable in web-sys.
     type JsWakeLock;
     #[wasm_bindgen(method, catch)]
     fn request(this: &JsWakeLock, kind: &str) -> Result<Promise, JsValue>;
@@ -21,8 +21,8 @@ extern "C" {
     fn release(this: &Sentinel) -> Promise;
 }
 
-/// Keeps the screen on until it is dropped, where the browser does that. A browser takes it back when the page is
-/// hidden; it is asked for again when the page is seen again.
+/// Keeps the screen on until it is dropped, where the browser supports it. Browsers release the lock when the page is
+/// hidden; it is requested again when the page is visible.
 pub(super) struct WakeLock {
     sentinel: Rc<RefCell<Option<Sentinel>>>,
     _listener: EventListener,
@@ -63,7 +63,7 @@ fn ask(sentinel: &Rc<RefCell<Option<Sentinel>>>) {
     };
     let sentinel = Rc::downgrade(sentinel);
     spawn_local(async move {
-        // A low battery is reason enough to refuse.
+        // Browsers refuse it on a low battery.
         if let Ok(given) = JsFuture::from(asked).await {
             let given: Sentinel = given.unchecked_into();
             match sentinel.upgrade() {

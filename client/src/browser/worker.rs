@@ -1,4 +1,4 @@
-//! The page's worker: keeps files, holds locks, gives ticks.
+//! Worker of the page: stores files, holds locks, sends ticks.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -16,16 +16,16 @@ use crate::spool::StoreFailure;
 
 /// The worker's script; `client/npm` serves the same file for pages that allow no `blob:` workers.
 const SCRIPT: &str = include_str!(concat!(env!("OUT_DIR"), "/worker.js"));
-/// A store that has not answered by then never will. Slow disks are slower than one thinks.
+/// Longest time of a storage operation. Slow disks are slower than expected.
 const TIMEOUT_MS: u32 = 15_000;
-/// The same for being there at all. What is recorded meanwhile waits in memory; on a machine that is busy beyond
-/// measure five seconds were not enough.
+/// Longest time to open the storage. New bytes wait in memory meanwhile. Five seconds were too short on an overloaded
+/// machine.
 const OPEN_TIMEOUT_MS: u32 = 15_000;
 
 type Answer = Result<JsValue, StoreFailure>;
 type Ticked = dyn Fn();
 
-/// The worker of this page, shared by all its recorders.
+/// Worker of this page, shared by all its recorders.
 pub(super) struct Worker {
     worker: web_sys::Worker,
     asked: RefCell<Vec<(u32, Sender<Answer>)>>,
@@ -35,7 +35,7 @@ pub(super) struct Worker {
     listeners: RefCell<Vec<EventListener>>,
 }
 
-/// Keeps ticks coming.
+/// Subscription to ticks.
 pub(super) struct Ticking {
     worker: Rc<Worker>,
     _listener: Rc<Ticked>,
@@ -46,7 +46,7 @@ thread_local! {
 }
 
 impl Worker {
-    /// The page's worker; nothing where there can be none. `url` names its script for pages that allow no others.
+    /// Returns the page's worker; `None` if the browser allows none. `url` is its script for pages that allow no other.
     pub(super) fn shared(url: Option<&str>) -> Option<Rc<Self>> {
         SHARED.with_borrow_mut(|shared| {
             if shared.as_ref().is_none_or(|it| it.dead.get()) {
@@ -59,7 +59,7 @@ impl Worker {
     fn start(url: Option<&str>) -> Option<Rc<Self>> {
         let worker = match url {
             Some(url) => web_sys::Worker::new(url),
-            // The URL is for the page's whole life.
+            // The URL lives as long as the page.
             None => web_sys::Worker::new(&script_url()?),
         };
         let this = Rc::new(Self {
@@ -77,7 +77,7 @@ impl Worker {
                     this.heard(event);
                 }
             }),
-            // The script could not be had, or a policy forbids it.
+            // The script could not be fetched, or a policy forbids it.
             EventListener::new(&this.worker, "error", move |_| {
                 if let Some(this) = on_error.upgrade() {
                     this.dead.set(true);
@@ -109,7 +109,7 @@ impl Worker {
         });
     }
 
-    /// Asks for something; see `worker.js` for what there is.
+    /// Sends a request; `worker.js` lists them.
     pub(super) fn ask(
         &self,
         name: &str,
@@ -141,7 +141,7 @@ impl Worker {
         }
     }
 
-    /// What there is to keep files in.
+    /// Opens the storage and returns its kind.
     pub(super) async fn open(&self) -> SpoolStorage {
         let kind = self.ask_within(OPEN_TIMEOUT_MS, "open", &[]).await;
         match kind.ok().and_then(|it| it.as_string()).as_deref() {
@@ -151,13 +151,13 @@ impl Worker {
         }
     }
 
-    /// Takes the lock of a folder; false when somebody else has it.
+    /// Locks a folder; `false` if another tab has locked it.
     pub(super) async fn lock(&self, folder: &str) -> bool {
         let locked = self.ask("lock", &[folder.into()]).await;
         locked.is_ok_and(|it| it.is_truthy())
     }
 
-    /// Asks without waiting for the answer.
+    /// Sends a request without waiting for the answer.
     pub(super) fn tell(&self, name: &str, arguments: &[JsValue]) {
         drop(self.ask(name, arguments));
     }
@@ -177,7 +177,7 @@ impl Worker {
     }
 
     fn tick(&self) {
-        // A copy: a listener may take itself off.
+        // A copy, because a listener may remove itself.
         let listeners: Vec<_> = {
             let listeners = self.ticked.borrow();
             listeners.iter().filter_map(Weak::upgrade).collect()
@@ -191,7 +191,7 @@ impl Worker {
 impl Drop for Ticking {
     fn drop(&mut self) {
         let mut ticked = self.worker.ticked.borrow_mut();
-        // This one is still counted: it goes after this.
+        // This listener is still counted while it is dropped.
         ticked.retain(|it| it.strong_count() > 0 && !it.ptr_eq(&Rc::downgrade(&self._listener)));
         if ticked.is_empty() {
             self.worker.tell("tick", &[0.into()]);

@@ -1,10 +1,10 @@
-// A server inside the page: our REST routes and a tus 1.0 server, in place of window.fetch.
-// It is strict: a request that a real server would refuse is refused here, too.
+// Fake server inside the page: our REST routes and a tus 1.0 server in place of window.fetch. It refuses every request
+// that a real server refuses.
 
 const TUS = { 'tus-resumable': '1.0.0' };
 const realFetch = window.fetch;
 
-/** What one server has seen. */
+/** State of one server. */
 export class FakeServer {
   constructor() {
     this.log = [];
@@ -17,7 +17,7 @@ export class FakeServer {
     /** Whether every body needs a checksum. */
     this.strict = true;
     this.tee = [];
-    /** Chunks that each encoder has emitted. */
+    /** Chunks of each encoder. */
     this.tees = [];
     /** Contents of earlier recordings; `continues` of each start. */
     this.before = [];
@@ -31,18 +31,18 @@ export class FakeServer {
     this.#teeRecorders();
   }
 
-  /** Puts everything back. */
+  /** Restores the page. */
   close() {
     window.fetch = realFetch;
     window.MediaRecorder = this.realRecorder;
   }
 
-  /** What MediaRecorder handed out, as bytes: what the server has to end up with. */
+  /** Returns the encoder's output, which the server must hold at the end. */
   async recorded() {
     return new Uint8Array(await new Blob(this.tee).arrayBuffer());
   }
 
-  /** The next PATCH goes wrong: 'network', 'cut' (half of it is stored, no answer), or a status. */
+  /** Makes the next PATCH fail: 'network', 'cut' (half of it is stored, without an answer), or a status. */
   fault(what) {
     this.faults.push(what);
   }
@@ -121,7 +121,7 @@ export class FakeServer {
     const answer = (status, headers = {}) => new Response(null, { status, headers: { ...told, ...headers } });
     const offset = () => ({ 'upload-offset': String(this.bytes.length) });
     if (method === 'POST') {
-      // Only senders to our server promise checksums.
+      // Checksums are required from senders to our server only.
       if (!isOurs) this.strict = false;
       if (sent.get('upload-defer-length') !== '1') return answer(400);
       this.metadata = sent.get('upload-metadata');
@@ -145,7 +145,7 @@ export class FakeServer {
     if (typeof fault === 'number') return answer(fault);
     const chunk = new Uint8Array(await body.arrayBuffer());
     const sum = sent.get('upload-checksum');
-    // A page that is going has no time for one.
+    // A page that is being closed has no time for one.
     const needed = this.strict && chunk.length > 0 && !keepalive;
     if (sum ? sum !== await checksum(chunk) : needed) return answer(460);
     this.#store(fault === 'cut' ? chunk.subarray(0, chunk.length / 2) : chunk);
@@ -161,14 +161,14 @@ export class FakeServer {
     this.bytes = bytes;
   }
 
-  // wasm-bindgen reads fields through these.
+  // wasm-bindgen reads fields through these methods.
   requests() { return this.log; }
   stored() { return this.bytes; }
   declared() { return this.length ?? undefined; }
   uploadMetadata() { return this.metadata; }
   isDeleted() { return this.deleted; }
   authorizations() { return this.auth; }
-  /** Output of encoder `number`, as bytes. */
+  /** Returns the output of encoder `number`. */
   async encoded(number) {
     return new Uint8Array(await new Blob(this.tees[number] ?? []).arrayBuffer());
   }
@@ -176,12 +176,12 @@ export class FakeServer {
   continues() { return this.continued; }
   setSilence(seconds) { this.silence = seconds; }
   answerBusy(times) { this.busy = times; }
-  /** Every upload is ended before it gets a byte. */
+  /** Ends every upload before it accepts a byte. */
   closeEveryUpload() { this.closesAll = true; }
   stopRecording() { this.stopped = true; }
   signInAgain() { this.signedIn = true; }
   expireSignIn(forGood) { this.signedIn = forGood ? 'never' : false; }
-  /** The recording is finished without what its sender still has; a new one can begin. */
+  /** Finishes the recording without the sender's remaining bytes; a new one can begin. */
   closeUpload() { this.closed = true; }
   refuseStart(status, detail) {
     this.startProblem = { status, detail, code: 'conflict', type: 'urn:sortie:problem:conflict', title: 'Conflict' };
@@ -193,7 +193,7 @@ async function checksum(bytes) {
   return `sha256 ${btoa(String.fromCharCode(...digest))}`;
 }
 
-/** A body that arrives a little after the head, unless the request is aborted meanwhile. */
+/** Returns a body that arrives after the headers, unless the request is aborted before. */
 function late(text, signal) {
   return new ReadableStream({
     async start(controller) {
@@ -205,7 +205,7 @@ function late(text, signal) {
   });
 }
 
-/** A canvas; `moving` paints it all the time. */
+/** Canvas that is repainted continuously if `moving`. */
 export class TestCanvas {
   constructor(moving) {
     this.canvas = document.createElement('canvas');
@@ -224,7 +224,7 @@ export class TestCanvas {
     if (moving) this.timer = setInterval(paint, 30);
   }
 
-  /** Paints noise, which compresses badly: a recording of it is large. */
+  /** Paints noise, which makes a large recording. */
   paintNoise() {
     const context = this.canvas.getContext('2d', { alpha: false });
     const image = context.createImageData(320, 180);
@@ -246,7 +246,7 @@ export function refuse(method, name) {
   return () => delete devices[method];
 }
 
-/** The device of a track is pulled out. */
+/** Unplugs the device of a track. */
 export function unplug(track) {
   track.stop();
   track.dispatchEvent(new Event('ended'));

@@ -1,4 +1,4 @@
-//! What the browser tests share: a server and a canvas inside the page, and a listener that remembers.
+//! Support of the browser tests: a server and a canvas inside the page, and a recording listener.
 #![expect(
     dead_code,
     unreachable_pub,
@@ -71,7 +71,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn close(this: &TestCanvas);
 
-    /// Gives back a function that undoes it.
+    /// Returns a function that undoes it.
     pub fn refuse(method: &str, name: &str) -> js_sys::Function;
     pub fn unplug(track: &MediaStreamTrack);
     fn camera(audio: bool) -> js_sys::Promise;
@@ -83,24 +83,24 @@ extern "C" {
     pub fn go_offline(offline: bool);
 }
 
-/// The first bytes of every EBML document.
+/// First bytes of every EBML document.
 pub const EBML_MAGIC: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
 
 /// ID of a WebM cluster.
 pub const CLUSTER: [u8; 4] = [0x1f, 0x43, 0xb6, 0x75];
 
-/// The fake server until the end of a test.
+/// Fake server for the duration of a test.
 pub struct Server(FakeServer);
 
 impl Server {
     pub fn open() -> Self {
-        // The npm package does this once it has fetched what is needed for it.
+        // The npm package calls this after fetching the module for it.
         #[cfg(feature = "js")]
         sortie_client::js::enable_parts();
         Self(FakeServer::new())
     }
 
-    /// What the encoder has given out.
+    /// Returns the output of all encoders.
     pub async fn recorded_bytes(&self) -> Vec<u8> {
         bytes(self.recorded()).await
     }
@@ -119,7 +119,7 @@ impl Server {
         before.chain([self.stored()]).collect()
     }
 
-    /// Asserts that the server holds exactly what the encoder gave out, and that there is something.
+    /// Asserts that the server holds exactly the encoder's output, and that it is not empty.
     pub async fn assert_whole(&self) {
         let recorded = bytes(self.recorded()).await;
         assert!(
@@ -151,7 +151,7 @@ impl Drop for Server {
     }
 }
 
-/// A recorder and everything it has said.
+/// Recorder with all its events.
 pub struct Heard {
     pub recorder: Recorder,
     memory: Rc<RefCell<(Vec<Event>, Option<Waker>)>>,
@@ -176,7 +176,7 @@ impl Heard {
         }
     }
 
-    /// Waits for the first event, from the beginning, that `pick` makes something of.
+    /// Waits for the first event, from the beginning, for which `pick` returns a value.
     pub async fn first<T>(&self, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
         poll_fn(|context| {
             let (events, waker) = &mut *self.memory.borrow_mut();
@@ -230,7 +230,7 @@ impl Heard {
         })
     }
 
-    /// Stops and waits until the server holds everything.
+    /// Stops and waits until the server holds all bytes.
     pub async fn finish(&self) {
         self.recorder.stop(StopReason::User).expect("recording");
         self.reaches(State::Done).await;

@@ -1,4 +1,4 @@
-//! Keeps the stream of a canvas that does not change alive.
+//! Keeps the stream of an idle canvas alive.
 
 use gloo_timers::callback::Interval;
 use wasm_bindgen::JsCast;
@@ -6,11 +6,11 @@ use web_sys::{
     CanvasCaptureMediaStreamTrack, CanvasRenderingContext2d, HtmlCanvasElement, MediaStreamTrack,
 };
 
-/// Makes an idle canvas yield a picture on a slow tick. Without pictures an encoder gives out no bytes: the
-/// recording would look stuck and end at the last change.
+/// Makes an idle canvas emit pictures at a low rate. An encoder without pictures emits no bytes: the recording would
+/// look stuck and end at the last change.
 ///
-/// Asking for a frame is not enough: browsers answer at the next drawing, which never comes. So something
-/// invisible is drawn, too. A canvas with another context than `2d` (WebGL) is its owner's to redraw.
+/// Requesting a frame is not enough, because browsers wait for the next drawing. Therefore a transparent pixel is drawn
+/// as well. A canvas with another context than `2d` (WebGL) must be redrawn by its owner.
 #[derive(Debug)]
 pub(super) struct KeepAlive {
     canvas: HtmlCanvasElement,
@@ -33,13 +33,13 @@ impl KeepAlive {
         }
     }
 
-    /// One picture more: for hidden pages, whose own timers come late.
+    /// Paints once. For hidden pages, whose timers are late.
     pub(super) fn repaint(&self) {
         repaint(&self.canvas, &self.track);
     }
 
-    /// Whether it has come to show what may not be recorded. That is tried: asking for a pixel would make browsers draw
-    /// more slowly from then on.
+    /// Whether the canvas shows pictures from another origin. Found by capturing it: reading a pixel would make
+    /// browsers draw more slowly from then on.
     pub(super) fn is_tainted(&self) -> bool {
         let tried = self.canvas.capture_stream();
         if let Ok(tried) = &tried {
@@ -55,12 +55,12 @@ fn repaint(canvas: &HtmlCanvasElement, track: &CanvasCaptureMediaStreamTrack) {
     track.request_frame();
 }
 
-/// Draws a transparent pixel and leaves the context as it was.
+/// Draws a transparent pixel and restores the context.
 fn draw_nothing(canvas: &HtmlCanvasElement) {
     let context = canvas.get_context("2d").ok().flatten();
     if let Some(context) = context.and_then(|it| it.dyn_into::<CanvasRenderingContext2d>().ok()) {
         context.save();
-        // The owner may have moved the origin far outside.
+        // The owner may have translated the origin outside the canvas.
         let _singular = context.reset_transform();
         context.set_fill_style_str("transparent");
         context.fill_rect(0.0, 0.0, 1.0, 1.0);

@@ -1,4 +1,4 @@
-//! Asks the browser, and through it the person, for screens, cameras and microphones.
+//! Opens screens, cameras and microphones.
 
 use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
@@ -10,7 +10,7 @@ use super::super::window;
 use super::{ScreenOptions, tracks};
 use crate::{Device, RecorderError};
 
-/// A screen, window or tab.
+/// Opens a screen, window or tab.
 pub(super) async fn screen(options: ScreenOptions) -> Result<MediaStream, RecorderError> {
     let devices = devices(Device::Screen)?;
     if !has_method(&devices, "getDisplayMedia") {
@@ -19,7 +19,7 @@ pub(super) async fn screen(options: ScreenOptions) -> Result<MediaStream, Record
     let constraints = DisplayMediaStreamConstraints::new();
     constraints.set_video_bool(true);
     constraints.set_audio_bool(options.audio);
-    // Not in web-sys' dictionary yet; browsers that do not know them ignore them.
+    // Missing in web-sys' dictionary. Browsers that do not know them ignore them.
     set(
         &constraints,
         "preferCurrentTab",
@@ -37,13 +37,13 @@ pub(super) async fn screen(options: ScreenOptions) -> Result<MediaStream, Record
     )
     .await?;
     for track in tracks(&stream.get_video_tracks()) {
-        // Text must stay sharp; without it encoders trade sharpness for motion.
+        // Keeps text sharp: without it encoders trade sharpness for motion.
         set(&track, "contentHint", "detail".into());
     }
     Ok(stream)
 }
 
-/// A camera, with a microphone if that is wanted and can be had: if not, the reason comes with it.
+/// Opens a camera, with a microphone if `microphone` is set. Without the microphone it returns the reason.
 pub(super) async fn camera(
     microphone: bool,
 ) -> Result<(MediaStream, Option<RecorderError>), RecorderError> {
@@ -53,7 +53,7 @@ pub(super) async fn camera(
     ) {
         (Ok(stream), _) => Ok((stream, None)),
         (Err(error), false) => Err(error),
-        // Which of the two was refused the browser does not say. If the camera can be had alone, it was the
+        // The browser does not say which of the two was refused. If the camera alone can be opened, it was the
         // microphone.
         (Err(error), true) => {
             let stream = user_media(Device::Camera, true, false).await?;
@@ -62,7 +62,7 @@ pub(super) async fn camera(
     }
 }
 
-/// A microphone alone.
+/// Opens a microphone without a camera.
 pub(super) async fn microphone() -> Result<MediaStream, RecorderError> {
     user_media(Device::Microphone, false, true).await
 }
@@ -98,7 +98,7 @@ async fn settle(
     answer.and_then(JsCast::dyn_into).map_err(refused)
 }
 
-/// The browser's media devices; absent on pages that were not loaded securely.
+/// Returns the browser's media devices, which do not exist on insecure pages.
 pub(super) fn devices(device: Device) -> Result<MediaDevices, RecorderError> {
     let window = window();
     match window.navigator().media_devices() {
@@ -108,12 +108,12 @@ pub(super) fn devices(device: Device) -> Result<MediaDevices, RecorderError> {
     }
 }
 
-/// Whether `object` can do `name`: web-sys would throw where it cannot.
+/// Whether `object` has a method; web-sys throws for a missing one.
 pub(super) fn has_method(object: &Object, name: &str) -> bool {
     Reflect::get(object, &name.into()).is_ok_and(|it| it.is_function())
 }
 
 fn set(object: &Object, key: &str, value: JsValue) {
-    // Fails only for frozen objects, and these are ours.
+    // Fails only for frozen objects; this one is ours.
     let _frozen = Reflect::set(object, &key.into(), &value);
 }

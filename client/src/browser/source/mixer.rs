@@ -1,4 +1,4 @@
-//! Mixes sound.
+//! Audio mixer.
 
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
@@ -9,15 +9,15 @@ use super::super::js_error::JsError;
 use super::super::time::within;
 use crate::RecorderError;
 
-/// One that may run does so in some milliseconds.
+/// A context that is allowed to run starts within milliseconds.
 const RUNS_WITHIN_MS: u32 = 1_000;
 
-/// Mixes the sound of several streams into one track. Dropping it ends that track.
+/// Mixes the audio of several streams into one track. Dropping it ends that track.
 #[derive(Debug)]
 pub(super) struct Mixer {
     context: AudioContext,
     destination: MediaStreamAudioDestinationNode,
-    // Firefox stops feeding the graph when its sources are collected.
+    // Firefox stops feeding the graph when its sources are garbage collected.
     _sources: Vec<MediaStreamAudioSourceNode>,
 }
 
@@ -34,7 +34,7 @@ impl Mixer {
                 .map_err(failed)?;
             sources.push(source);
         }
-        // A context made long after the last click starts suspended; it then stays silent until it may run.
+        // A context created long after the last click starts suspended and is silent until it may run.
         let _running = context.resume();
         Ok(Self {
             context,
@@ -43,7 +43,7 @@ impl Mixer {
         })
     }
 
-    /// Whether it mixes. Browsers may hold sound back until somebody has clicked on the page.
+    /// Whether the mixer runs. Browsers may suspend audio until the user has clicked on the page.
     pub(super) async fn runs(&self) -> bool {
         let Ok(resumed) = self.context.resume() else {
             return false;

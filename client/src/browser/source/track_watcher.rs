@@ -1,4 +1,4 @@
-//! Notices when pictures or sound end.
+//! Watcher of a source's tracks.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -10,16 +10,16 @@ use web_sys::{MediaStream, MediaStreamTrack};
 use super::{is_live, tracks};
 use crate::StopReason;
 
-/// What can happen to an open source.
+/// Event of an open source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::browser) enum SourceEvent {
-    /// There is nothing left to record.
+    /// The source has ended.
     Ended(StopReason),
-    /// Sound ended; the picture goes on.
+    /// Audio has ended; the picture continues.
     AudioEnded,
 }
 
-/// Watches the tracks of a source. A track that is stopped from our side fires no event.
+/// Watches the tracks of a source. A track that a script stops fires no event.
 pub(super) struct TrackWatcher {
     state: Rc<State>,
     _listeners: Vec<EventListener>,
@@ -29,14 +29,14 @@ type Listener = Rc<dyn Fn(SourceEvent)>;
 
 struct State {
     end: StopReason,
-    /// Tracks without which there is nothing left to record.
+    /// Tracks without which the source has ended.
     vital: Rc<[MediaStreamTrack]>,
     ended: Cell<bool>,
     listener: RefCell<Option<Listener>>,
 }
 
 impl TrackWatcher {
-    /// `end` is why the source must have ended when its picture does.
+    /// Watches a source that ends for the reason `end`.
     pub(super) fn new(
         source: &MediaStream,
         microphone: Option<&MediaStream>,
@@ -49,7 +49,7 @@ impl TrackWatcher {
                 .into_iter()
                 .flat_map(|stream| tracks(&stream.get_audio_tracks())),
         );
-        // A source without pictures lives as long as its sound.
+        // A source without pictures ends with its audio.
         let (vital, other) = if video.is_empty() {
             (audio, video)
         } else {
@@ -95,7 +95,7 @@ impl TrackWatcher {
         self.state.end
     }
 
-    /// Looks for tracks that a script has stopped, which no event tells; whether the source has ended by that.
+    /// Returns whether a script has stopped all vital tracks, once.
     pub(super) fn look(&self) -> bool {
         let has_ended = !self.state.vital.iter().any(is_live);
         has_ended && !self.state.ended.replace(true)
@@ -104,7 +104,7 @@ impl TrackWatcher {
 
 impl State {
     fn tell(&self, event: SourceEvent) {
-        // A copy: the listener may drop the source or put another listener in its place.
+        // A copy, because the listener may drop the source or replace the listener.
         let listener = self.listener.borrow().clone();
         if let Some(listener) = listener {
             listener(event);

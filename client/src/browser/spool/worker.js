@@ -1,7 +1,7 @@
-// The recorder's worker: keeps files, holds locks, gives ticks that hidden pages get, too. It decides nothing.
+// Worker of the recorder: stores files, holds locks, and sends ticks, which hidden pages receive, too.
 //
-// A request is [id, name, ...arguments]; its answer [id, result] or [id, undefined, name of the error]. Requests are
-// carried out one after the other, so that what was asked for later is never on the disk first. A tick is [].
+// A request is [id, name, ...arguments]; its answer is [id, result] or [id, undefined, name of the error]. Requests are
+// carried out one after the other, so that later ones never reach the disk first. A tick is [].
 
 const ROOT = 'sortie-recorder';
 
@@ -9,14 +9,14 @@ const unless = (name) => (error) => {
   if (error.name !== name) throw error;
 };
 
-/** Throws unless the store can be written to. Every page has its own probe. */
+/** Throws unless the storage is writable. Each page has a probe of its own. */
 async function probe(store) {
   const folder = `probe-${Math.random()}`;
   await store.append(folder, 'file', 0, new Uint8Array([1]));
   await store.remove(folder);
 }
 
-/** Files in the origin's private file system, written through sync access handles. */
+/** Files in the origin private file system, written through sync access handles. */
 class Opfs {
   static kind = 'opfs';
   #root;
@@ -25,7 +25,7 @@ class Opfs {
   async open() {
     const top = await navigator.storage.getDirectory();
     this.#root = await top.getDirectoryHandle(ROOT, { create: true });
-    // Some browsers have the one without the other; some forbid both only when they are used.
+    // Some browsers have only one of the two APIs; some reject both only when they are used.
     await probe(this);
   }
 
@@ -67,7 +67,7 @@ class Opfs {
       if (name.startsWith(`${folder}/${file ?? ''}`)) this.#close(name);
     }
     const parent = file ? await this.#root.getDirectoryHandle(folder) : this.#root;
-    // What is gone need not be removed: a step may be carried out twice.
+    // A missing entry is no error, because a step may be repeated.
     await parent.removeEntry(file ?? folder, { recursive: true }).catch(unless('NotFoundError'));
   }
 
@@ -91,7 +91,7 @@ const promised = (request) =>
     request.onerror = () => reject(request.error);
   });
 
-/** The same in IndexedDB: a file is the run of its writes, at [folder, file, offset]. */
+/** Files in IndexedDB: a file is a sequence of writes at [folder, file, offset]. */
 class Database {
   static kind = 'indexeddb';
   #database;
@@ -108,7 +108,7 @@ class Database {
   }
 
   #range(...key) {
-    // Arrays are sorted behind numbers and texts.
+    // Arrays sort behind numbers and strings.
     return IDBKeyRange.bound(key, [...key, []]);
   }
 
@@ -148,11 +148,11 @@ class Database {
 
 let store;
 let ticking;
-/** Folder → lets go of its lock. */
+/** Folder → function that releases its lock. */
 const locks = new Map();
 
 const operations = {
-  /** What there is to keep files in; nothing when there is nothing. */
+  /** Opens the first usable storage and returns its name; nothing without one. */
   async open() {
     for (const Kind of store ? [] : [Opfs, Database]) {
       try {
@@ -161,13 +161,13 @@ const operations = {
         store = candidate;
         break;
       } catch {
-        // The next one, then.
+        // Try the next one.
       }
     }
     return store?.constructor.kind;
   },
 
-  /** Whether the folder is ours alone now: in no other tab, and not asked for twice in this one. */
+  /** Locks a folder. Fails if another tab, or another recorder of this tab, has it. */
   lock(folder) {
     if (!navigator.locks) return !locks.has(folder) && !!locks.set(folder, () => {});
     return new Promise((resolve, reject) => {
@@ -186,7 +186,7 @@ const operations = {
 
   folders: () => store.folders(),
 
-  /** Files with their sizes, and the texts of the journals. */
+  /** Returns the files with their sizes, and the texts of the journals. */
   async look(folder) {
     const files = await store.files(folder);
     const journals = [];
@@ -198,7 +198,7 @@ const operations = {
 
   read: (folder, file) => store.read(folder, file),
 
-  /** Writes [file, offset, bytes] in order, each made durable; gives `seal` back, to be written no more; removes. */
+  /** Writes [file, offset, bytes] in order and durably, deletes files, and returns the complete file `seal`. */
   async write(folder, puts, seal, drop) {
     for (const [file, at, data] of puts) {
       const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(await data.arrayBuffer());
@@ -211,7 +211,7 @@ const operations = {
 
   remove: (folder) => store.remove(folder),
 
-  /** Ticks every so many milliseconds; 0 ends that. */
+  /** Sends ticks at this interval in ms; 0 ends them. */
   tick(every) {
     clearInterval(ticking);
     if (every) ticking = setInterval(() => postMessage([]), every);
