@@ -1,11 +1,14 @@
-// The owner of a recording: on a shared computer only the owner is offered the copy that a crash has left.
+// Owner of a recording. On a shared computer only the owner is offered the copy that a crash has left.
 
 import { RecorderError } from './loading.js';
 
-/** How long an answer of the server may take. */
+/** Longest time to an answer of the server. */
 const TIMEOUT_MS = 20_000;
 
-/** The subject of a JSON Web Token; nothing of any other token. The server checks tokens, this only reads them. */
+/**
+ * Returns the subject of a JSON Web Token; `undefined` for other tokens. The server verifies tokens, this only reads
+ * them.
+ */
 export function subjectOf(token) {
   try {
     const payload = token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
@@ -17,14 +20,14 @@ export function subjectOf(token) {
   }
 }
 
-/** The owner of an opaque token for another tus server, which cannot be asked: the token's own hash. */
+/** Returns the owner for an opaque token of another tus server, which has no accounts: the hash of the token. */
 export async function hashOf(token) {
   const hash = await globalThis.crypto?.subtle?.digest('SHA-256', new TextEncoder().encode(token));
   return hash && `token-${[...new Uint8Array(hash)].map((it) => it.toString(16).padStart(2, '0')).join('')}`;
 }
 
 /**
- * The owner that `options` stand for: `owner`, the subject of the token, or the user that the server names. Nothing
+ * Returns the owner for `options`: `owner`, the subject of the token, or the user that the server names. `undefined`
  * where pages have no identity: another tus server without `getToken`.
  *
  * Throws a `RecorderError` when the owner cannot be determined.
@@ -42,7 +45,7 @@ export async function ownerOf(options) {
   throw new TypeError('owner must be given: the token names no subject, and pages without a secure connection cannot hash it');
 }
 
-/** The id of the user that our server lets in. */
+/** Returns the id of the signed-in user of our server. */
 export async function userOf(server, token) {
   const answer = await get(server, '/api/auth/me', token);
   const { id } = answer.ok ? await answer.json().catch(() => ({})) : {};
@@ -53,13 +56,13 @@ export async function userOf(server, token) {
   throw unreachable(new TypeError(`the answer was ${answer.status}`));
 }
 
-/** Asks our server; with the page's cookies, which are renewed if need be, when there is no token. */
+/** Sends a request to our server. Without a token it uses the page's cookies and renews them if needed. */
 export async function get(server, path, token, signal) {
   const ask = async (method, url, body) => {
     const timeout = AbortSignal.timeout(TIMEOUT_MS);
     const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(body && { 'content-type': 'application/json' }) };
     try {
-      // Safari before 17.4 cannot combine signals; the caller's own matters more.
+      // Safari before 17.4 cannot combine signals; the caller's own takes precedence.
       const ends = signal && AbortSignal.any ? AbortSignal.any([signal, timeout]) : signal ?? timeout;
       return await fetch(server.replace(/\/+$/, '') + url, { method, headers, body, credentials: 'same-origin', signal: ends });
     } catch (cause) {

@@ -18,17 +18,17 @@
 import type { Recorder, RecorderDone, RecorderEventMap, RecorderOptions } from './index.js';
 
 /**
- * The element. It sends the events of its recorder; all but `error` bubble. Taken out of the page it goes on recording until it is
- * stopped.
+ * Button that records. It dispatches the events of its recorder; all but `error` bubble. Removed from the page it
+ * continues to record until it is stopped.
  */
 export class SortieRecorderElement extends HTMLElement {
-  /** What attributes cannot say (`getToken`, a stream), and whatever is to win over them. */
+  /** Options that attributes cannot express (`getToken`, a stream). They override attributes. */
   options: Partial<RecorderOptions>;
-  /** The recorder of the last recording, if there was one. */
+  /** Recorder of the latest recording, if any. */
   readonly recorder: Recorder | undefined;
-  /** As a click on it while nothing is recorded. */
+  /** Starts a recording, like a click while none runs. */
   start(): Promise<void>;
-  /** As a click on it while something is. Resolves when the server holds all of it. */
+  /** Stops the recording, like a click while one runs. Resolves when the server holds all of it. */
   stop(): Promise<RecorderDone | undefined>;
   addEventListener<Name extends keyof RecorderEventMap>(
     name: Name, listener: (event: RecorderEventMap[Name]) => void, options?: boolean | AddEventListenerOptions): void;

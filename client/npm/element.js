@@ -1,4 +1,5 @@
-// `<sortie-recorder>`: a button that records, and says so. Importing this defines it, where there are custom elements.
+// `<sortie-recorder>`: a button that records and shows the state. Importing this module defines the element where
+// custom elements exist.
 
 import { Recorder } from './recorder.js';
 
@@ -22,7 +23,7 @@ const TEXTS = {
   start: 'Start recording', stop: 'Stop recording', recording: 'Recording', saving: 'Saving the last seconds…',
   offline: 'Recording; there is no network, and nothing is lost.', saved: 'Saved',
 };
-/** Attributes that are options of the same meaning; the value says how they are read. */
+/** Attributes that are options of the same meaning, and how their values are read. */
 const OPTIONS = {
   server: String, session: String, endpoint: String, filename: String, microphone: Boolean, audio: Boolean,
   'prefer-current-tab': Boolean, fps: Number, 'max-duration': Number, 'max-size': Number,
@@ -32,11 +33,11 @@ const EVENTS = ['statechange', 'progress', 'warning', 'stopped', 'done', 'error'
 export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) {
   #parts;
   #recorder;
-  /** Whether a person may be choosing what to share. */
+  /** Whether the user may be choosing what to share. */
   #opening = false;
   #options = {};
 
-  /** More options than attributes can say; they win over attributes. */
+  /** Options that attributes cannot express; they override attributes. */
   get options() { return this.#options; }
   set options(options) { this.#options = options ?? {}; }
 
@@ -45,7 +46,7 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
   constructor() {
     super();
     const shadow = this.attachShadow({ mode: 'open', delegatesFocus: true });
-    // Neither a style element nor HTML from a string: strict pages forbid both.
+    // Strict policies forbid style elements and HTML from strings.
     const style = new CSSStyleSheet();
     style.replaceSync(STYLE);
     shadow.adoptedStyleSheets = [style];
@@ -69,7 +70,7 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
   }
 
   connectedCallback() {
-    // Its texts may be attributes, which are there by now.
+    // Texts may be attributes, which are set by now.
     this.#show();
   }
 
@@ -88,7 +89,7 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
       }
       await recorder.start();
     } catch (error) {
-      // A recording that has begun and then fails tells of it by itself.
+      // A recording that fails after its start reports that itself.
       if (this.#recorder?.state !== 'failed') {
         this.#say(error.message);
         this.#send('error', error);
@@ -99,7 +100,7 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
     }
   }
 
-  /** An `error` stays here: above, pages take such an event for an error of a script. */
+  /** `error` does not bubble: the page would take it for the error of a script. */
   #send(name, detail) {
     const rises = name !== 'error';
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: rises, composed: rises }));
@@ -121,7 +122,7 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
       if (value !== null) options[name] = read === Boolean ? true : read(value);
     }
     const source = this.getAttribute('source') ?? 'screen';
-    // Anything else names a canvas of the page.
+    // Any other value is the selector of a canvas in the page.
     options.source = source === 'screen' || source === 'camera' ? source : this.ownerDocument.querySelector(source);
     if (options.source === null) throw new TypeError(`source="${source}" names no element of this page.`);
     return options;
@@ -146,14 +147,14 @@ export class SortieRecorderElement extends (globalThis.HTMLElement ?? class {}) 
     else if (state === 'recording') this.#say(this.#text(recorder.progress.waiting?.reason === 'offline' ? 'offline' : 'recording'));
   }
 
-  /** The status is a live region: the same text again must not be read out again. */
+  /** Sets the text of the status, a live region: an unchanged text must not be read out again. */
   #say(text) {
     const { status } = this.#parts;
     if (status.textContent !== text) status.textContent = text;
   }
 }
 
-/** 1:02:03 or 2:03. */
+/** Formats a length as 1:02:03 or 2:03. */
 function clock(ms) {
   const seconds = Math.floor(ms / 1000);
   const two = (number) => String(number).padStart(2, '0');

@@ -25,11 +25,11 @@ export interface Faults {
   unauthorized?: number;
   /** Milliseconds that every request waits before it is sent. */
   delay?: number;
-  /** The device has no room left, or its storage does not answer any more. */
+  /** State of the device's storage: working, full, or not answering. */
   storage?: 'ok' | 'full' | 'dead';
 }
 
-/** What has been done so far. */
+/** Number of faults so far. */
 export interface FaultCounts {
   readonly requests: number;
   readonly dropped: number;
@@ -42,15 +42,15 @@ export interface FaultCounts {
 
 export interface InjectedFaults {
   readonly counts: FaultCounts;
-  /** Puts others in their place; what is not named is off. */
+  /** Replaces all faults; those that are not named are switched off. */
   set(faults: Faults): void;
-  /** Everything works again. */
+  /** Removes all faults. */
   restore(): void;
 }
 
 /**
- * `matches` tells which requests are hit: by default all but those that only read (`GET`). `random` gives numbers
- * from 0 to 1.
+ * `matches` selects the requests that faults apply to: by default all that are not `GET`. `random` returns numbers from
+ * 0 to 1.
  */
 export function injectFaults(
   faults?: Faults,

@@ -1,5 +1,4 @@
-// Makes the network and the storage of this page fail, to see what a recorder makes of it. For development and tests:
-// nothing of it belongs into a page that people use.
+// Makes the network and the storage of this page fail, to test how a recorder reacts. For development and tests only.
 
 const NONE = Object.freeze({ drop: 0, lose: 0, fail: 0, unauthorized: 0, delay: 0, storage: 'ok' });
 
@@ -9,7 +8,7 @@ export function injectFaults(first = {}, { random = Math.random, matches = isUpl
   const counts = { requests: 0, dropped: 0, lost: 0, failed: 0, unauthorized: 0, storage: 0 };
   let faults = { ...NONE, ...first };
 
-  /** Whether this one is hit, and counts it. */
+  /** Decides whether a fault applies, and counts it. */
   const hits = (share, name) => {
     const hit = share > random();
     if (hit) counts[name] += 1;
@@ -32,7 +31,7 @@ export function injectFaults(first = {}, { random = Math.random, matches = isUpl
     return real;
   };
 
-  // What recorders say to their worker: [id, name, …].
+  // Messages of recorders to their worker: [id, name, …].
   Worker.prototype.postMessage = function postMessageWithFaults(message, ...rest) {
     const isWrite = Array.isArray(message) && message[1] === 'write';
     if (!isWrite || faults.storage === 'ok') return realPost.call(this, message, ...rest);
@@ -54,7 +53,7 @@ export function injectFaults(first = {}, { random = Math.random, matches = isUpl
   };
 }
 
-/** What carries a recording: pages, scripts and what is only read are left alone. */
+/** Whether a request carries a recording. Pages, scripts and reads are unaffected. */
 function isUpload({ method }) {
   return method !== 'GET';
 }

@@ -1,9 +1,9 @@
 /**
  * Records a canvas, a screen, a camera or any `MediaStream`, and uploads while recording.
  *
- * Importing this module does nothing, on a server too. What records is WebAssembly; it is fetched once, when the
- * first {@link Recorder} is made or {@link load} is called. What leftovers, files and sessions need besides is fetched
- * with the first of them.
+ * Importing this module has no effect, on a server either. The recorder is WebAssembly; it is fetched once, when the
+ * first {@link Recorder} is created or {@link load} is called. The module for recoverable recordings, files and
+ * sessions is fetched with the first of them.
  *
  * @module
  */
@@ -16,40 +16,37 @@ import type {
 export type * from './types.js';
 
 export interface LoadOptions {
-  /**
-   * Where `core_bg.wasm` is, or what is in it; beside this module by default. Only for pages that serve it from
-   * somewhere else.
-   */
+  /** URL or contents of `core_bg.wasm`; beside this module by default. Only for pages that serve it elsewhere. */
   wasm?: string | URL | Request | Response | BufferSource | WebAssembly.Module;
   /**
-   * The same for `later_bg.wasm`, which is fetched when {@link Recorder.recover}, {@link uploadFile} or
-   * {@link autoRecord} is first called. No running recording needs it.
+   * The same for `later_bg.wasm`, which is fetched with the first call of {@link Recorder.recover}, {@link uploadFile}
+   * or {@link autoRecord}. No running recording needs it.
    */
   laterWasm?: LoadOptions['wasm'];
   /**
-   * The folder that the package's `.wasm` files are served from, relative to the page; beside this module by default.
-   * For pages whose bundler does not copy them. `wasm` and `laterWasm` win over it.
+   * URL of the folder with the package's `.wasm` files, relative to the page; beside this module by default. For pages
+   * whose bundler does not copy them. `wasm` and `laterWasm` override it.
    */
   baseUrl?: string | URL;
 }
 
 /**
- * Fetches and prepares what records, so that the first click finds it ready. Calls after the first share it.
+ * Fetches and prepares the recorder, so that the first click finds it ready. Later calls share the result.
  *
- * @throws {@link RecorderError} `unreachable`: it could not be fetched; the next call tries again. `unsupported`:
- * the browser or the page's Content-Security-Policy does not allow WebAssembly, or this is no browser.
+ * @throws {@link RecorderError} `unreachable`: it could not be fetched; the next call retries. `unsupported`: the
+ * browser or the page's Content-Security-Policy does not allow WebAssembly, or this is no browser.
  */
 export function load(options?: LoadOptions): Promise<void>;
 
-/** What a recorder throws and reports. The `message` is a sentence for a person and says what to do. */
+/** Error of a recorder. `message` is a sentence for the user that says what to do. */
 export class RecorderError extends Error {
   constructor(code: RecorderErrorCode, message: string);
   readonly name: 'RecorderError';
-  /** For programs. */
+  /** Stable identifier for programs. */
   readonly code: RecorderErrorCode;
 }
 
-/** The events of a {@link Recorder}, as `addEventListener` sees them: the value is their `detail`. */
+/** Events of a {@link Recorder} for `addEventListener`: the value is their `detail`. */
 export type RecorderEventMap = { [Name in keyof RecorderEvents]: CustomEvent<RecorderEvents[Name]> };
 
 /**
@@ -68,56 +65,55 @@ export type RecorderEventMap = { [Name in keyof RecorderEvents]: CustomEvent<Rec
  */
 export class Recorder extends EventTarget {
   /**
-   * A recorder in state `idle`. Unknown options are named on the console, once each.
+   * Creates a recorder in state `idle`. Unknown options are reported on the console once.
    *
    * @throws `TypeError` that names the option which is missing or wrong.
    */
   constructor(options: RecorderOptions);
 
   /**
-   * Recordings that a page has left behind on this device, oldest first: it crashed, was closed, or the computer slept
-   * for good. Not those that another tab has in its hands. Ask once, when the page is loaded, and offer what is found.
+   * Returns recoverable recordings, oldest first: their page crashed or was closed, or the computer did not wake up.
+   * Recordings that another tab uses are left out. Call it once, when the page is loaded, and offer the result.
    *
-   * Only the caller's own: `owner`; without it the subject of the token, or the user that the server names for the
-   * token or the cookies. Another user's recordings are not found. With `endpoint`, a token that is no JSON Web Token
-   * finds what was recorded with the same token, and without `getToken` there is one owner for all: where several
-   * people use one browser, give `owner`. A recording without an owner (of an older version) is found if the server
-   * lets the caller go on with it.
+   * Only recordings of the caller are found: of `owner`; without it of the token's subject, or of the user that the
+   * server names for the token or the cookies. With `endpoint`, a token that is no JSON Web Token finds recordings made
+   * with the same token, and without `getToken` all recordings have one owner: give `owner` where several people share
+   * a browser. A recording without an owner (of an older version) is found if the server lets the caller resume it.
    *
    * @throws {@link RecorderError} `signed_out` or `unreachable`: the owner could not be determined.
    */
   static recover(options: TargetOptions & SpoolOptions): Promise<RecoverableRecording[]>;
 
   /**
-   * Asks for permission where that is needed, and begins. Resolves when it records. For `'screen'` call it in the
-   * handler of a click. When the source could not be opened, it may be called again. A `source` that is a function is
-   * called first; what it throws is thrown.
+   * Asks for permission where needed, and starts. Resolves when it records. For `'screen'` call it in the handler of a
+   * click. When the source could not be opened, it may be called again. A `source` that is a function is called first;
+   * its exceptions are passed on.
    *
    * @throws {@link RecorderError}, and `TypeError` when that function returns no source.
    */
   start(options?: StartOptions): Promise<void>;
-  /** Makes recorded time stand still. */
+  /** Pauses the recording; paused time does not count. */
   pause(): Promise<void>;
-  /** Goes on after a pause. */
+  /** Resumes after a pause. */
   resume(): Promise<void>;
   /**
-   * Ends the recording. Resolves when the server holds all of it. Every call settles in the same way: with the same
-   * result, or with the error that ended the recording. While it is starting it cancels the start; then, and after
-   * {@link abort}, it rejects with `aborted`. A rejection that nothing waits for is not reported as unhandled.
+   * Stops the recording. Resolves when the server holds all of it. Every call settles in the same way: with the same
+   * result, or with the error that ended the recording. While the recorder is starting it cancels the start; then, and
+   * after {@link abort}, it rejects with `aborted`. An unhandled rejection is not reported.
    *
-   * `sessionEnded`: it is not the person who stops, but the session that was watched is over. A recorder of our server
-   * learns that from the server, too.
+   * `sessionEnded`: the reason is the end of the session, not the user. A recorder of our server also learns that from
+   * the server.
    */
   stop(options?: { sessionEnded?: boolean }): Promise<RecorderDone>;
-  /** Ends the recording and discards it, on the server too. That is no error: there is no `error` event. */
+  /** Ends the recording and discards it, on the server too. This is no error: there is no `error` event. */
   abort(): Promise<void>;
   /**
-   * Settles when the recording has ended: with what {@link stop} resolves to, with `null` when it was aborted or its
-   * start was cancelled, or with the error that ended it.
+   * Settles when the recording has ended: with the result of {@link stop}, with `null` after an abort or a cancelled
+   * start, or with the error that ended it.
    */
   readonly finished: Promise<RecorderDone | null>;
 
-  /** Calls `listener` whenever the event happens; what it answers takes the listener off again. */
+  /** Calls `listener` for every event. The returned function removes it. */
   on<Name extends keyof RecorderEvents>(name: Name, listener: (value: RecorderEvents[Name]) => void): () => void;
   addEventListener<Name extends keyof RecorderEventMap>(
     name: Name, listener: (event: RecorderEventMap[Name]) => void, options?: boolean | AddEventListenerOptions): void;
@@ -129,49 +125,53 @@ export class Recorder extends EventTarget {
     name: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | EventListenerOptions): void;
 
   get state(): RecorderState;
-  /** How far recording and uploading are. */
+  /** Progress of recording and upload. */
   get progress(): RecorderProgress;
-  /** What is really recorded, once it records. */
+  /** MIME type that the browser records; known once it records. */
   get mimeType(): string | undefined;
-  /** The recording's id on our server, once it exists. */
+  /** Recording id on our server, of the first part if there are several; known once the recording exists. */
   get recordingId(): string | undefined;
-  /** The stream being recorded, for a preview. */
+  /** Stream being recorded, for a preview. */
   get stream(): MediaStream | undefined;
-  /** Whether the server does not hold everything yet. */
+  /** Whether the server does not hold all bytes yet. */
   get hasUnsent(): boolean;
-  /** What the server has not acknowledged, to save by hand after a failure. */
+  /** Bytes that the server has not acknowledged, to save after a failure. */
   get unsent(): Blob | undefined;
 }
 
-/** A recording whose page is gone. No other tab can have it until it is sent, discarded or freed. */
+/**
+ * Recording that a crashed or closed page has left on this device. It is locked for other tabs until it is uploaded,
+ * discarded or freed.
+ */
 export class RecoverableRecording {
   private constructor();
-  /** Names the copy on this device. */
+  /** Identifier of the copy on this device. */
   get id(): string;
-  /** The recording's id on our server. */
+  /** Recording id on our server. */
   get recordingId(): string | undefined;
   get uploadUrl(): string | undefined;
-  /** What was recorded; may be empty. */
+  /** MIME type; may be empty. */
   get mimeType(): string;
-  /** When it began, in milliseconds since 1970. */
+  /** Unix time of the start in milliseconds. */
   get startedAt(): number;
-  /** How long it is, in milliseconds. */
+  /** Length in milliseconds. */
   get recorded(): number;
-  /** How large it is, in bytes. */
+  /** Size in bytes. */
   get sizeBytes(): number;
-  /** How much of it is on this device, in bytes. */
+  /** Bytes that are on this device. */
   get keptBytes(): number;
   /**
    * Bytes at the beginning of the recording that only the server has; 0 if all bytes are on this device. A file from
    * {@link download} begins after them.
    */
   get missingBytes(): number;
-  /** What the server knew of it when it was found. */
+  /** State on the server when the recording was found. */
   get onServer(): OnServer;
   /**
-   * Sends the rest, from where the server is, and forgets it here. Resolves when the server holds all of it.
+   * Uploads the remaining bytes from the server's offset on and removes the copy. Resolves when the server holds all of
+   * it.
    *
-   * @throws {@link RecorderError} `unreachable`: the server has not answered once, for some seconds. It stays here.
+   * @throws {@link RecorderError} `unreachable`: the server has not answered for some seconds. The copy stays.
    */
   upload(options?: UploadOptions): Promise<RecorderDone>;
   /**
@@ -179,7 +179,7 @@ export class RecoverableRecording {
    * begins later than the recording. The module for this is fetched with the first call.
    */
   download(): Promise<Blob>;
-  /** Forgets it here, and on the server if that waits for the rest. */
+  /** Removes the copy, and the upload on the server if it waits for the remaining bytes. */
   discard(): Promise<void>;
   /** Releases the lock, so that another tab can recover the recording. */
   free(): void;
@@ -189,29 +189,31 @@ export class RecoverableRecording {
 export { RecoverableRecording as Leftover };
 
 /**
- * Uploads a file that is there already, under its own name or `filename`. Resolves when the server holds all of it; our
- * server has then finished it, too, if the caller may ask for it. Once the server has answered it is waited for, and so
- * is the network while the browser says that there is none.
+ * Uploads a file under its own name or `filename`. Resolves when the server holds all of it; our server has then
+ * finished it, too, if the caller has access to recordings. After its first answer the server is waited for, and so is
+ * the network while the browser reports that there is none.
  *
- * @throws {@link RecorderError} `unreachable`: the server has not answered once, for some seconds. `refused`: the
- * session is unknown or has ended, or our server found no recording in the file. `TypeError` for a wrong option.
+ * @throws {@link RecorderError} `unreachable`: the server has not answered for some seconds. `refused`: the session is
+ * unknown or has ended, or our server found no recording in the file. `TypeError` for a wrong option.
  */
 export function uploadFile(file: Blob, options: UploadFileOptions): Promise<RecorderDone>;
 
 export interface AutoRecordOptions extends Omit<RecorderOptions, 'source' | 'endpoint'> {
   server: string;
   session: string;
-  /** What to record, or what gives it when it is wanted; its `signal` is aborted when the session ends meanwhile. */
+  /**
+   * Source, or a function that returns it when it is needed; its `signal` is aborted when the session ends meanwhile.
+   */
   source: RecorderSource | ((wanted: { signal: AbortSignal }) => RecorderSource | Promise<RecorderSource>);
-  /** Called with every recorder before it starts: the place to listen to it. */
+  /** Called with every recorder before it starts, to add listeners. */
   onRecorder?: (recorder: Recorder) => void;
   /**
-   * Called with every failure: a recording could not begin or failed, the sign-in was refused (`signed_out`), the server
-   * does not answer (`unreachable`), the session is unknown or another user's (`refused`). The watch goes on after all
-   * but the last. By default the page's `error` event tells of it.
+   * Called with every failure: a recording could not begin or failed, the sign-in was refused (`signed_out`), the
+   * server does not answer (`unreachable`), the session is unknown or another user's (`refused`). The watch continues
+   * after all but the last. By default the page's `error` event reports it.
    */
   onError?: (error: unknown) => void;
-  /** Aborting it ends the watch. What is being recorded goes on until it is stopped. */
+  /** Aborting it ends the watch. A running recording continues until it is stopped. */
   signal?: AbortSignal;
 }
 
@@ -230,10 +232,10 @@ export interface AutoRecordOptions extends Omit<RecorderOptions, 'source' | 'end
 export function autoRecord(options: AutoRecordOptions): Promise<void>;
 
 /**
- * Waits for the element that `selector` names, for example the canvas that a remote desktop makes once it is
+ * Waits for the element that `selector` names, for example the canvas that a remote desktop creates once it is
  * connected.
  *
- * `root` is where to look, the document by default. Aborting `signal` rejects with its reason.
+ * `root` is searched, the document by default. Aborting `signal` rejects with its reason.
  */
 export function whenPresent<Found extends Element = HTMLCanvasElement>(
   selector: string, options?: { root?: Document | Element | ShadowRoot; signal?: AbortSignal }): Promise<Found>;

@@ -1,4 +1,4 @@
-// Importing this does nothing, on a server too: what records is loaded when the first recorder is made.
+// Importing this module has no effect, on a server either. The recorder is loaded with the first instance.
 
 export { RecoverableRecording, RecoverableRecording as Leftover, uploadFile } from './recoverable-recording.js';
 export { RecorderError, load } from './loading.js';

@@ -7,7 +7,7 @@ const flag = [(it) => typeof it === 'boolean', 'true or false'];
 const positive = [(it) => typeof it === 'number' && it > 0, 'a positive number'];
 const call = [(it) => typeof it === 'function', 'a function'];
 
-/** Options of recorders, of `recover()`, of uploads and of `autoRecord()`: one name means the same everywhere. */
+/** Options of recorders, `recover()`, uploads and `autoRecord()`. One name means the same everywhere. */
 const KINDS = {
   server: text, session: text, endpoint: text, getToken: call,
   durable: flag, workerUrl: text, owner: text,
@@ -18,10 +18,10 @@ const KINDS = {
   signal: [(it) => it instanceof AbortSignal, 'an AbortSignal'], onProgress: call, onRecorder: call, onError: call,
 };
 
-/** Unknown names of which the console has been told. */
+/** Unknown names that the console has reported. */
 const warned = new Set();
 
-/** Throws a `TypeError` that names the first option which is wrong; warns once of each name that is unknown. */
+/** Throws a `TypeError` that names the first wrong option; warns once of each unknown name. */
 export function check(options, { needsSource = false } = {}) {
   if (typeof options !== 'object' || options === null) throw new TypeError('options must be an object');
   warnOfUnknown(options);
@@ -51,7 +51,7 @@ function warnOfUnknown(options) {
 
 function isSource(value) {
   if (typeof value === 'string') return value === 'screen' || value === 'camera';
-  // On a server there are no such classes, and nothing is recorded.
+  // A server has no such classes, and records nothing.
   const isA = (name) => globalThis[name] === undefined || value instanceof globalThis[name];
   return typeof value === 'function' || (typeof value === 'object' && (isA('HTMLCanvasElement') || isA('MediaStream')));
 }

@@ -9,26 +9,26 @@ import type {
   StartOptions, StopReason,
 } from './index.js';
 
-/** What {@link useRecorder} gives: how the recording is, and what can be done. The functions stay the same. */
+/** State of the recording and functions that control it. The functions are stable. */
 export interface UseRecorder {
   state: RecorderState;
-  /** How far it is; nothing before it records. */
+  /** Progress; `undefined` before it records. */
   progress: RecorderProgress | undefined;
-  /** Why it stopped, once it has. */
+  /** Why the recording stopped, once it has. */
   stopped: StopReason | undefined;
-  /** What became of it, once the server holds all of it. */
+  /** The recording, once the server holds all of it. */
   done: RecorderDone | undefined;
-  /** Why it could not begin, or failed. */
+  /** Why the recording could not begin, or failed. */
   error: RecorderError | TypeError | undefined;
-  /** What is not as it should be, oldest first. */
+  /** Warnings, oldest first. */
   warnings: readonly RecorderWarning[];
-  /** The recorder itself, for its `stream` and the rest. */
+  /** The recorder, for its `stream` and other members. */
   recorder: Recorder | undefined;
-  /** Begins a recording with the options of the last render. Rejects as {@link Recorder.start} does. */
+  /** Starts a recording with the options of the latest render. Rejects like {@link Recorder.start}. */
   start(options?: StartOptions): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** Ends it. Resolves when the server holds all of it; at once, with nothing, when nothing is recorded. */
+  /** Stops the recording. Resolves when the server holds all of it; immediately with `undefined` when none runs. */
   stop(): Promise<RecorderDone | undefined>;
   abort(): Promise<void>;
 }
@@ -36,7 +36,7 @@ export interface UseRecorder {
 /**
  * Records, one recording after the other.
  *
- * Renders on a server, under StrictMode and through hot reloading. When the component goes for good, its recording
- * is stopped, and still uploaded to the end.
+ * Works on a server, under StrictMode and with hot reloading. When the component is unmounted permanently, its
+ * recording is stopped and uploaded to the end.
  */
 export function useRecorder(options: RecorderOptions): UseRecorder;

@@ -8,12 +8,12 @@ const IDLE = Object.freeze({
   recorder: undefined,
 });
 
-/** One recorder after the other, and the last snapshot of the one there is. */
+/** Recorders of a component, one after the other, and a snapshot of the current one. */
 class Recordings {
   #snapshot = IDLE;
   #changed = new Set();
   #leaving;
-  /** Whether a person may be choosing what to share. */
+  /** Whether the user may be choosing what to share. */
   #opening = false;
   options;
 
@@ -30,15 +30,17 @@ class Recordings {
   }
 
   /**
-   * The component is there; what this answers is called when it goes. StrictMode and hot reloading take every
-   * component away and bring it back at once: only one that stays away ends its recording.
+   * Called when the component is mounted; the returned function is called when it is unmounted. StrictMode and hot
+   * reloading unmount every component and mount it again immediately, so only a component that stays away ends its
+   * recording.
    */
   enter = () => {
     clearTimeout(this.#leaving);
     return () => {
       this.#leaving = setTimeout(() => {
         const { recorder, state } = this.#snapshot;
-        // Not begun is not begun any more, even if somebody is just choosing what to share. What is done stays.
+        // A recording that has not begun is aborted, even while the user is choosing what to share. A finished one
+        // stays.
         const left = state === 'idle' ? recorder?.abort() : this.stop();
         left?.catch(() => {});
       });
@@ -47,7 +49,7 @@ class Recordings {
 
   start = async (options) => {
     const { recorder: last, state } = this.#snapshot;
-    // Asked to start twice, the recorder itself refuses; each one records once.
+    // A recorder records once, and refuses a second start.
     let recorder = last;
     if (!last || !(this.#opening || isRunning(state))) {
       try {
@@ -61,7 +63,7 @@ class Recordings {
     try {
       await recorder.start(options);
     } catch (error) {
-      // Nothing but this tells of a recording that did not begin.
+      // No event reports a recording that could not begin.
       if (recorder !== last) this.#show({ error });
       throw error;
     } finally {
@@ -101,7 +103,7 @@ function isRunning(state) {
 
 export function useRecorder(options) {
   const [recordings] = useState(() => new Recordings());
-  // What the next recording is made with; the one that runs keeps its own.
+  // Options of the next recording; a running one keeps its own.
   useEffect(() => {
     recordings.options = options;
   });

@@ -41,7 +41,7 @@ export class Recorder extends EventTarget {
 
   #call(method, ...values) {
     return inCore(({ Recorder: Core }) => {
-      // Only `start` asks a function for the source, and only `abort` ends a recorder that has none.
+      // Only `start` calls a source function, and only `abort` ends a recorder without a source.
       if (!this.#inner && this.#source === undefined && method !== 'abort') throw wrongState('idle');
       this.#inner ??= this.#make(Core);
       return this.#inner[method](...values);
@@ -53,13 +53,13 @@ export class Recorder extends EventTarget {
       if (this.#asking) throw wrongState('starting');
       this.#asking = true;
       try {
-        // Without a wait where none is needed: a screen may only be asked for while a click is being handled.
+        // Awaited only if needed: a screen can only be requested while a click is being handled.
         const source = this.#options.source();
         this.#source = typeof source?.then === 'function' ? await source : source;
         check({ ...this.#options, source: this.#source }, { needsSource: true });
         if (typeof this.#source === 'function') throw new TypeError('source must not return another function');
       } catch (error) {
-        // Another start asks again.
+        // The next start calls it again.
         this.#source = undefined;
         throw error;
       } finally {
@@ -70,11 +70,11 @@ export class Recorder extends EventTarget {
     this.#askOwner();
   }
 
-  /** The owner by the server's account, for tokens that name none and for cookies. */
+  /** Asks the server for the owner, for tokens that name none and for cookies. */
   #askOwner() {
     const { server, durable } = this.#options;
     if (this.#owner !== undefined || typeof server !== 'string' || durable === false) return;
-    // Without an answer the copy has no owner, and only the server decides whose it is.
+    // Without an answer the copy has no owner, and the server decides who may recover it.
     userOf(server, this.#token).then((owner) => this.#own(owner)).catch(() => {});
   }
 
@@ -165,10 +165,10 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
   let busy = false;
 
   const record = async () => {
-    // Turned off and on again while it is being recorded.
+    // Auto-record was turned off and on again during the recording.
     if (busy) return;
     busy = true;
-    // A start that fails is an event and a rejection.
+    // A failed start is both an event and a rejection.
     let isTold = false;
     const tell = (error) => {
       if (!isTold) onError(error);
@@ -200,7 +200,7 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
         const ordered = (order) => (order === 'start' ? record() : resolve());
         const failed = (error) => {
           onError(typed(error));
-          // The session is unknown or another user's: the watch ends, and what is being recorded with it.
+          // The session is unknown or another user's: the watch ends, and the recording with it.
           if (error.code === 'refused') refused = error;
         };
         watcher = new SessionWatcher(options, ordered, failed);
@@ -209,10 +209,10 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
       watcher?.free();
       over.abort();
     }
-    // It may still be asking for permission.
+    // The user may still be choosing what to share.
     if (recorder?.state === 'idle') await recorder.abort();
     else if (recorder) {
-      // A failure from now on is an event of the recorder, which `onError` is told of.
+      // Later failures are events of the recorder, which `onError` receives.
       if (!STOPPED.has(recorder.state)) recorder.stop({ sessionEnded: true });
       await recorder.finished.catch(() => {});
     }
@@ -220,5 +220,5 @@ export async function autoRecord({ source, onRecorder, onError = reportError, si
   });
 }
 
-/** States of a recorder that does not record any more. */
+/** States of a recorder that no longer records. */
 const STOPPED = new Set(['stopping', 'uploading', 'done', 'failed']);

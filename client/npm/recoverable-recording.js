@@ -1,4 +1,4 @@
-// What a page that is gone has left behind, and files that are there already.
+// Recoverable recordings, and uploads of files.
 
 import { aborted, get, ownerOf, tokenOf } from './account.js';
 import { RecorderError, inLater, playable } from './loading.js';
@@ -29,8 +29,8 @@ export class RecoverableRecording {
 }
 
 /**
- * Recordings of the caller. A recording without an owner was left by an older version, or before its owner was known:
- * it is the caller's if the server lets the caller go on with it.
+ * Returns the caller's recoverable recordings. One without an owner was left by an older version, or before its owner
+ * was known: it is the caller's if the server lets the caller resume its upload.
  */
 export async function recover(options) {
   check(options);
@@ -38,7 +38,7 @@ export async function recover(options) {
   return inLater(async ({ Recorder }) => {
     const search = (whose) => Recorder.recover({ ...options, owner: whose });
     const own = owner === undefined ? [] : await search(owner);
-    // An owner that the page names is the only one it wants.
+    // A page that names an owner wants the recordings of that owner only.
     const unowned = options.owner ? [] : await search(undefined);
     const found = [...own, ...unowned.filter((it) => {
       const isOurs = owner === undefined || it.onServer === 'resumable';
@@ -56,23 +56,23 @@ export async function uploadFile(file, options) {
   return done;
 }
 
-/** Between two questions whether the server has finished a file: from the first to the last of these. */
+/** Shortest and longest interval at which the server is asked whether it has finished a file. */
 const ASK_MS = [200, 5_000];
 
-/** Waits until the server has finished the recording, and rejects when it found none in the file. */
+/** Waits until the server has finished the recording. Rejects if it found none in the file. */
 async function untilFinished(id, { server, getToken, signal }) {
   const ask = () => getToken && tokenOf(getToken);
   let token;
   try {
     token = await ask();
   } catch {
-    // All of it is there: that it cannot be asked for is no failure of the upload.
+    // The server holds all bytes. The upload succeeded even if its outcome cannot be read.
     return;
   }
   for (let ms = ASK_MS[0], wasRefused = false; ; ms = Math.min(2 * ms, ASK_MS[1])) {
     if (signal?.aborted) throw aborted();
     const answer = await get(server, `/api/recordings/${id}`, token, signal).catch((error) => {
-      // All of it is there; what became of it can be asked later.
+      // The server holds all bytes; the outcome can be read later.
       if (error.code === 'unreachable') return undefined;
       throw error;
     });
@@ -85,7 +85,7 @@ async function untilFinished(id, { server, getToken, signal }) {
       token = await ask().catch(() => token);
       continue;
     } else if (answer && answer.status >= 400 && answer.status < 500 && answer.status !== 429) {
-      // A sender that may not read its recordings is not told what became of them.
+      // A sender without access to its recordings does not learn their outcome.
       if (answer.status === 401 || answer.status === 403) return;
       throw new RecorderError('gone', 'The recording was deleted on the server.');
     }

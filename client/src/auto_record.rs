@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn it_starts_once_each_time_it_is_turned_on_and_ends_once() {
+    fn start_is_ordered_per_activation_and_end_once() {
         let mut auto = AutoRecordTrigger::default();
         for (has_ended, auto_record, expected) in [
             (false, false, None),

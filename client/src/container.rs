@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_supported_type_wins() {
+    fn best_supported_type_is_chosen() {
         check(true, AUDIO_VIDEO_TYPES, Some("video/webm;codecs=vp9,opus"));
         check(false, VIDEO_TYPES, Some("video/webm;codecs=vp9"));
         check(
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audio_codec_is_named_exactly_when_there_is_sound() {
+    fn audio_codec_is_named_for_sources_with_audio_only() {
         assert!(
             VIDEO_TYPES
                 .iter()
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_follows_from_what_was_recorded() {
+    fn extension_follows_the_mime_type() {
         assert_eq!(file_extension("video/x-matroska;codecs=avc1"), "mkv");
         assert_eq!(file_extension("video/mp4 ; codecs=vp9"), "mp4");
         assert_eq!(file_extension("video/webm;codecs=vp8"), "webm");

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_recording_makes_no_file() {
+    fn other_bytes_make_no_file() {
         for stream in [&b""[..], b"hello, this is text", &[0x1a, 0x45, 0xdf, 0xa3]] {
             let mut finisher = Finisher::new(stream.len() as u64);
             finisher.push(stream);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_outside_of_the_front_is_no_panic() {
+    fn patch_outside_the_front_is_ignored() {
         let mut front = [0; 4];
         apply(&mut front, 3, &[1, 1]);
         apply(&mut front, u64::MAX, &[1]);

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_by_the_api() {
+    fn request_bodies_are_read_by_the_api() {
         let new: NewSession = serde_json::from_str(NEW_SESSION).unwrap();
         assert_eq!((new.app_id.as_str(), new.user_id), ("record", None));
         assert_eq!(new.status, None);

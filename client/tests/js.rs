@@ -33,7 +33,7 @@ async fn settled(promise: impl JsCast) -> Result<JsValue, JsValue> {
 }
 
 #[wasm_bindgen_test]
-async fn a_script_records_a_canvas() {
+async fn script_records_a_canvas() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let token = Function::new_no_args("return Promise.resolve('secret')");

@@ -23,7 +23,7 @@ async fn record(canvas: &TestCanvas, options: Options) -> Heard {
 }
 
 #[wasm_bindgen_test]
-async fn a_canvas_arrives_whole_and_in_order() {
+async fn canvas_recording_arrives_whole_and_in_order() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(
@@ -124,7 +124,7 @@ async fn a_canvas_arrives_whole_and_in_order() {
 }
 
 #[wasm_bindgen_test]
-async fn a_canvas_that_idles_is_kept_alive() {
+async fn idle_canvas_is_kept_alive() {
     let server = Server::open();
     let canvas = TestCanvas::new(false);
     let heard = record(
@@ -147,7 +147,7 @@ async fn a_canvas_that_idles_is_kept_alive() {
 }
 
 #[wasm_bindgen_test]
-async fn any_tus_server_will_do() {
+async fn recording_to_another_tus_server_arrives_whole() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(
@@ -170,7 +170,7 @@ async fn any_tus_server_will_do() {
 }
 
 #[wasm_bindgen_test]
-async fn a_limit_ends_it_normally() {
+async fn length_limit_ends_the_recording_normally() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let options = Options {
@@ -185,7 +185,7 @@ async fn a_limit_ends_it_normally() {
 }
 
 #[wasm_bindgen_test]
-async fn a_page_put_away_sends_what_there_is() {
+async fn hidden_page_flushes_the_encoder() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     // Without a flush by the page the first chunk would come after a minute.
@@ -204,7 +204,7 @@ async fn a_page_put_away_sends_what_there_is() {
 }
 
 #[wasm_bindgen_test]
-async fn abort_discards_it_here_and_there() {
+async fn abort_discards_recording_on_device_and_server() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(
@@ -243,7 +243,7 @@ async fn abort_discards_it_here_and_there() {
 }
 
 #[wasm_bindgen_test]
-async fn what_cannot_be_sent_can_be_saved() {
+async fn unsent_bytes_can_be_saved() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(

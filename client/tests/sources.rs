@@ -57,7 +57,7 @@ async fn camera_and_microphone() {
 }
 
 #[wasm_bindgen_test]
-async fn a_device_that_is_unplugged_ends_it_normally() {
+async fn unplugged_device_stops_the_recording() {
     let server = Server::open();
     let source = Source::camera().open().await.expect("the fake camera");
     assert!(!source.has_audio());
@@ -71,7 +71,7 @@ async fn a_device_that_is_unplugged_ends_it_normally() {
 }
 
 #[wasm_bindgen_test]
-async fn sharing_that_ends_in_the_browsers_controls_ends_it_normally() {
+async fn sharing_ended_in_the_browser_stops_the_recording() {
     let server = Server::open();
     let source = Source::screen(ScreenOptions::default())
         .open()
@@ -87,7 +87,7 @@ async fn sharing_that_ends_in_the_browsers_controls_ends_it_normally() {
 }
 
 #[wasm_bindgen_test]
-async fn a_callers_stream_is_left_alone() {
+async fn tracks_of_the_callers_stream_are_not_stopped() {
     let server = Server::open();
     let stream = camera_stream(true).await;
     let heard = Heard::new(Recorder::new(options()));
@@ -112,7 +112,7 @@ async fn a_callers_stream_is_left_alone() {
 }
 
 #[wasm_bindgen_test]
-async fn a_callers_stream_that_ends_ends_the_recording() {
+async fn ended_stream_of_the_caller_stops_the_recording() {
     let server = Server::open();
     let stream = camera_stream(false).await;
     let heard = Heard::new(Recorder::new(options()));
@@ -151,7 +151,7 @@ async fn picture_stopped_by_a_script_beside_live_sound_ends_the_recording() {
 }
 
 #[wasm_bindgen_test]
-async fn a_preview_learns_of_the_end_and_dropping_it_frees_the_device() {
+async fn open_source_reports_its_end_and_frees_the_device() {
     let source = Source::camera().open().await.expect("the fake camera");
     let stream = source.stream();
     let reason = std::rc::Rc::new(std::cell::Cell::new(None));
@@ -170,7 +170,7 @@ async fn a_preview_learns_of_the_end_and_dropping_it_frees_the_device() {
 }
 
 #[wasm_bindgen_test]
-async fn refusals_are_typed() {
+async fn refused_devices_are_typed_errors() {
     let undo = refuse("getDisplayMedia", "NotAllowedError");
     let screen = Source::screen(ScreenOptions::default()).open().await;
     assert_eq!(
@@ -199,7 +199,7 @@ async fn refusals_are_typed() {
 }
 
 #[wasm_bindgen_test]
-async fn a_missing_microphone_is_only_a_warning() {
+async fn missing_microphone_is_a_warning() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let undo = refuse("getUserMedia", "NotAllowedError");

@@ -62,7 +62,7 @@ async fn leave_behind(server: &Server, owner: &str) -> u64 {
 }
 
 #[wasm_bindgen_test]
-async fn what_is_left_behind_is_sent_to_its_end() {
+async fn recoverable_recording_is_uploaded_to_its_end() {
     let server = Server::open();
     let size = leave_behind(&server, "ann").await;
     assert!(
@@ -91,7 +91,7 @@ async fn what_is_left_behind_is_sent_to_its_end() {
 }
 
 #[wasm_bindgen_test]
-async fn what_the_server_has_closed_is_sent_anew() {
+async fn recording_ended_by_the_server_is_uploaded_as_a_new_one() {
     let server = Server::open();
     leave_behind(&server, "carl").await;
     server.close_upload();
@@ -103,7 +103,7 @@ async fn what_the_server_has_closed_is_sent_anew() {
 }
 
 #[wasm_bindgen_test]
-async fn rest_of_a_closed_upload_is_sent_as_a_further_part() {
+async fn rest_of_an_ended_upload_becomes_a_further_part() {
     let server = Server::open();
     let canvas = TestCanvas::new(false);
     canvas.paint_noise();
@@ -156,7 +156,7 @@ async fn rest_of_a_closed_upload_is_sent_as_a_further_part() {
 }
 
 #[wasm_bindgen_test]
-async fn what_is_left_behind_can_be_saved_and_discarded() {
+async fn recoverable_recording_can_be_saved_and_discarded() {
     let server = Server::open();
     leave_behind(&server, "dora").await;
     let found = left("dora").await;
@@ -174,7 +174,7 @@ async fn what_is_left_behind_can_be_saved_and_discarded() {
 }
 
 #[wasm_bindgen_test]
-async fn a_failed_recording_is_offered_at_once_and_a_whole_one_never() {
+async fn failed_recording_is_recoverable_and_complete_one_is_not() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, options("emil")).await;
@@ -209,7 +209,7 @@ async fn a_failed_recording_is_offered_at_once_and_a_whole_one_never() {
 }
 
 #[wasm_bindgen_test]
-async fn without_a_store_it_records_and_says_so() {
+async fn recording_without_storage_warns() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(
@@ -231,7 +231,7 @@ async fn without_a_store_it_records_and_says_so() {
 }
 
 #[wasm_bindgen_test]
-async fn a_file_is_uploaded_with_progress() {
+async fn file_upload_reports_progress() {
     let server = Server::open();
     server.fault(&503.into());
     let parts = js_sys::Array::of1(&js_sys::Uint8Array::from(&[7; 3_000_000][..]));

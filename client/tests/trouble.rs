@@ -53,7 +53,7 @@ fn failure(event: &Event) -> Option<RecorderError> {
 }
 
 #[wasm_bindgen_test]
-async fn faults_cost_time_but_no_bytes() {
+async fn failed_requests_lose_no_bytes() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, options()).await;
@@ -85,7 +85,7 @@ async fn faults_cost_time_but_no_bytes() {
 }
 
 #[wasm_bindgen_test]
-async fn offline_keeps_the_bytes_and_online_sends_them_at_once() {
+async fn bytes_are_kept_offline_and_sent_when_online() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, options()).await;
@@ -102,7 +102,7 @@ async fn offline_keeps_the_bytes_and_online_sends_them_at_once() {
 }
 
 #[wasm_bindgen_test]
-async fn an_expired_sign_in_is_renewed_by_cookie() {
+async fn expired_cookie_is_renewed() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(&canvas, options()).await;

@@ -1,4 +1,4 @@
-// A network that is away for longer than the server waits: the recording continues in further parts.
+// A network outage that is longer than the server's silence limit: the recording continues in further parts.
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -27,7 +27,7 @@ const MAIN = (options) => `
   await window.recorder.start();
 `;
 
-describe('a recording longer than the silence', { timeout: 300_000 }, () => {
+describe('silence limit of the server', { timeout: 300_000 }, () => {
   const stage = useSite({ environment: { SORTIE_RECORDING_SILENCE_SECONDS: '5' } });
   let site, server, context, api;
 
@@ -49,7 +49,7 @@ describe('a recording longer than the silence', { timeout: 300_000 }, () => {
   };
   const status = async (id) => (await recordingDetail(api, id)).status;
 
-  test('a pause does not end it', () => recorded('paused', async (page, id) => {
+  test('pause longer than the silence limit does not end the recording', () => recorded('paused', async (page, id) => {
     await page.evaluate(() => window.recorder.pause());
     await wait(15_000);
     assert.equal(await status(id), 'recording');
@@ -61,7 +61,7 @@ describe('a recording longer than the silence', { timeout: 300_000 }, () => {
     await untilReady(api, id, READY_WITHIN_MS);
   }));
 
-  test('an outage is continued in further parts', () => recorded('away', async (page, id) => {
+  test('outage longer than the silence limit continues in further parts', () => recorded('away', async (page, id) => {
     await page.evaluate(() => { window.away = true; });
     await until('ended', () => status(id), (it) => it === 'ready');
     assert.ok(await page.evaluate(() => window.recorder.progress.waiting && window.recorder.progress.pendingBytes > 0));

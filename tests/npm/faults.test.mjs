@@ -1,4 +1,4 @@
-// The fault kit that app developers have: whatever it breaks, the recording arrives whole.
+// Fault kit for app developers: the recording arrives whole despite every fault.
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -9,7 +9,7 @@ import { project } from './support/project.mjs';
 import { PATIENCE, savedRecording } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
 
-/** Frames come thirty times a second; a hole would be as long as the fault. */
+/** Frames come thirty times a second, so a hole would be as long as the fault. */
 const LONGEST_GAP_S = 1.5;
 const FAULT_MS = 2_500;
 
@@ -22,7 +22,7 @@ describe('the fault kit', { timeout: 600_000 }, () => {
     url = site.add('faults', await project({ example: 'faults' }));
   });
 
-  /** Records while `during(page)` breaks and mends things, and holds the file against that. */
+  /** Records while `during(page)` injects and removes faults, and examines the file. */
   const survives = (title, during) =>
     withPage(context, title, async (page) => {
       await page.goto(url);
@@ -39,10 +39,10 @@ describe('the fault kit', { timeout: 600_000 }, () => {
   const safe = async (page) => parseFloat(await page.locator('#safe').textContent());
   const recorded = async (page) => parseFloat(await page.locator('#recorded').textContent());
 
-  test('no network: nothing more is safe, and then all of it', async () => {
+  test('network outage delays the upload and loses nothing', async () => {
     await survives('npm fault offline', async (page) => {
       await page.getByLabel('No network').check();
-      // What was under way may still arrive.
+      // A request under way may still arrive.
       await wait(1_000);
       const before = await safe(page);
       await wait(FAULT_MS);
@@ -53,7 +53,7 @@ describe('the fault kit', { timeout: 600_000 }, () => {
     });
   });
 
-  test('lost answers and errors', async () => {
+  test('lost answers and server errors lose nothing', async () => {
     await survives('npm fault lost', async (page) => {
       await page.getByLabel('Half of the answers get lost').check();
       await wait(FAULT_MS);
@@ -64,7 +64,7 @@ describe('the fault kit', { timeout: 600_000 }, () => {
     });
   });
 
-  test('no room on the device: it is kept in memory, and says so', async () => {
+  test('full device keeps bytes in memory and warns', async () => {
     await survives('npm fault full', async (page) => {
       assert.equal(await page.locator('#spool').textContent(), 'opfs');
       await page.getByLabel('No room on the device').check();

@@ -1,4 +1,4 @@
-// The plain example in a real Firefox: another MediaRecorder, another WebM.
+// The plain example in a real Firefox, which has another MediaRecorder.
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -8,7 +8,7 @@ import { project } from './support/project.mjs';
 import { RECORD_MS, finishedRecording, readSaved } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
 
-/** A slow machine may take long to start it. */
+/** Starting it takes long on a slow machine. */
 const PATIENCE = { timeout: 60_000 };
 
 describe('Firefox', { timeout: 600_000 }, () => {
@@ -36,7 +36,7 @@ describe('Firefox', { timeout: 600_000 }, () => {
     t.diagnostic(`${await browser.version()}: ${file.video.codec_name}, ${file.durationSeconds} s`);
   });
 
-  test('keeps what a closed tab had recorded while the server was gone, and sends it from the next one', async (t) => {
+  test('recovers the recording of a closed tab after the server was away', async (t) => {
     const folder = await project({
       files: {
         'index.html': '<!doctype html><html lang="en"><title>Left behind</title><canvas width="320" height="240"></canvas><script type="module" src="./main.js"></script></html>',

@@ -1,5 +1,5 @@
-// Two tabs whose pictures stand still: one that is really behind the other, in a window on a screen, so that its timers
-// are throttled and nothing of it is drawn. Puppeteer, because Playwright has every page believe that it is seen.
+// Two tabs with still pictures, of which one is behind the other in a window on a screen, so that its timers are
+// throttled and nothing is drawn. Uses Puppeteer, because Playwright makes every page believe that it is visible.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -15,10 +15,10 @@ import { useSite } from './support/stage.mjs';
 
 const PATIENCE = { timeout: 60_000 };
 const RECORD_MS = LONG ? 120_000 : 20_000;
-/** A chunk that is under way, and what a busy machine is late by. */
+/** A chunk under way, and the delay of a busy machine. */
 const LATE_MS = 6_000;
 
-describe('pictures that stand still', { timeout: 600_000 }, () => {
+describe('still pictures', { timeout: 600_000 }, () => {
   let display, player, context;
   const stage = useSite({
     async start() {
@@ -27,7 +27,7 @@ describe('pictures that stand still', { timeout: 600_000 }, () => {
         executablePath: process.env.SORTIE_CHROMIUM ?? '/usr/bin/chromium', headless: false,
         env: { ...process.env, DISPLAY: display.name },
         args: ['--no-first-run', '--disable-gpu', ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])],
-        // With these what is hidden runs as if it were seen.
+        // With these, hidden pages run as if they were visible.
         ignoreDefaultArgs: [
           '--disable-background-timer-throttling', '--disable-backgrounding-occluded-windows', '--disable-renderer-backgrounding',
         ],
@@ -45,7 +45,7 @@ describe('pictures that stand still', { timeout: 600_000 }, () => {
     await display?.close();
   });
 
-  /** A tab, in front of all others, that records. */
+  /** Opens a tab in front of the others and records in it. */
   async function recordIn(url) {
     const page = await stage.browser.newPage();
     await page.bringToFront();
@@ -54,7 +54,7 @@ describe('pictures that stand still', { timeout: 600_000 }, () => {
     return page;
   }
 
-  test('are recorded in their whole length, in front and behind', async (t) => {
+  test('are recorded in full length in visible and hidden tabs', async (t) => {
     const folder = await project({
       files: {
         'index.html': '<!doctype html><html lang="en"><title>Still</title><canvas width="320" height="240"></canvas><script type="module" src="./main.js"></script></html>',

@@ -1,4 +1,4 @@
-// The part of the program that is fetched when it is first wanted: no recording wants it, whatever happens to it.
+// The module that is fetched when it is needed: no recording needs it.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -10,10 +10,10 @@ import { useSite } from './support/stage.mjs';
 
 const FAULT_MS = 1_500;
 
-describe('the part that is fetched later', { timeout: 300_000 }, () => {
+describe('module that is fetched later', { timeout: 300_000 }, () => {
   const stage = useSite();
 
-  test('no recording needs it, and what needs it says so and tries again', async () => {
+  test('recording works without it, and calls that need it fail and retry', async () => {
     const { site, server, context, api } = stage;
     const target = `{ server: ${JSON.stringify(server.origin)}, getToken: () => (window.onToken?.(), ${JSON.stringify(api.tokens.access_token)}) }`;
     const folder = await project({
@@ -78,7 +78,7 @@ describe('the part that is fetched later', { timeout: 300_000 }, () => {
       assert.equal(wanted, 2);
       await page.unroute('**/later_bg.wasm', refuse);
       assert.equal(await page.evaluate(() => window.recover()), 0);
-      // The server holds it by now, and finds no recording in it.
+      // The server holds the file, and finds no recording in it.
       assert.equal(await page.evaluate(() => window.upload()), 'refused');
     });
   });

@@ -1,5 +1,5 @@
-// A real noVNC before a real VNC server: its canvas appears late, and its session is recorded because the server says
-// so. Nobody on the page starts or stops anything.
+// A real noVNC connected to a real VNC server: its canvas appears late, and the server's policy starts and stops the
+// recording.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -46,7 +46,7 @@ describe('noVNC', { timeout: 600_000 }, () => {
       return savedRecording(page, { api: user, title: 'npm novnc' });
     });
     assert.deepEqual([file.video.width, file.video.height], [800, 600]);
-    // The desktop moves, so pictures differ; how many there are is up to the machine.
+    // The desktop moves, so pictures differ; their number depends on the machine.
     const { stdout } = await run('ffmpeg', ['-v', 'error', '-i', file.path, '-f', 'framemd5', '-']);
     const pictures = new Set(stdout.split('\n').filter((it) => /^\d/.test(it)).map((it) => it.split(',').at(-1)));
     assert.ok(pictures.size >= 5, `only ${pictures.size} different pictures`);

@@ -1,4 +1,4 @@
-// A shared computer: two people use the same page in the same browser, one after the other.
+// A shared computer: two users use the same page in the same browser, one after the other.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { project } from './support/project.mjs';
 import { PATIENCE } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
 
-describe('the owner of a recording that a crash has left', { timeout: 300_000 }, () => {
+describe('owner of a recoverable recording', { timeout: 300_000 }, () => {
   const stage = useSite();
   let site, server, browser, api, other, folder, url;
 
@@ -55,7 +55,7 @@ describe('the owner of a recording that a crash has left', { timeout: 300_000 },
     await page.goto(url);
     await page.waitForFunction(() => window.page, null, PATIENCE);
   };
-  /** Leaves a recording behind, as the closing of its page does. */
+  /** Leaves a recoverable recording by closing its page. */
   const leave = async (own, title, token, more = {}) => {
     let id;
     await withPage(own, title, async (page) => {
@@ -65,10 +65,10 @@ describe('the owner of a recording that a crash has left', { timeout: 300_000 },
     });
     return id;
   };
-  /** Ids of the recordings that the caller with this token is offered. */
+  /** Returns the ids of the recordings that the caller with this token is offered. */
   const offered = (page, token, more = {}) => page.evaluate(([it, options]) => window.page.recover(it, options), [token, more]);
 
-  test('is the subject of the token: another person is not offered it', async () => {
+  test('is the subject of the token: another user is not offered it', async () => {
     const own = await browser.newContext();
     const id = await leave(own, 'npm owners token', api.tokens.access_token);
     await withPage(own, 'npm owners token next', async (page) => {
@@ -92,7 +92,7 @@ describe('the owner of a recording that a crash has left', { timeout: 300_000 },
       await open(page);
       assert.deepEqual(await offered(page, theirs), []);
       assert.deepEqual(await offered(page, mine), [id]);
-      // The same user by another token.
+      // The same user with another token.
       assert.deepEqual(await offered(page, api.tokens.access_token), [id]);
     });
     await own.close();
@@ -100,7 +100,7 @@ describe('the owner of a recording that a crash has left', { timeout: 300_000 },
 
   test('is the user of the cookies, in a page of the server', async () => {
     const own = await browser.newContext();
-    // The package as if the server itself served it.
+    // The package, served by the server itself.
     await own.route(`${server.origin}/app/**`, async (route) => {
       const path = new URL(route.request().url()).pathname.slice('/app/'.length) || 'index.html';
       await route.fulfill({ path: join(folder, path) });
@@ -129,7 +129,7 @@ describe('the owner of a recording that a crash has left', { timeout: 300_000 },
     await own.close();
   });
 
-  test('is left to the server where it never became known', async () => {
+  test('is decided by the server if it was never known', async () => {
     const own = await browser.newContext();
     const { token } = await (await api.post('/api/tokens', { name: 'npm unowned', scopes: ['record'] })).json();
     await own.route('**/api/auth/me', (route) => route.abort());
@@ -143,7 +143,7 @@ describe('the owner of a recording that a crash has left', { timeout: 300_000 },
     await own.close();
   });
 
-  test('is the one that the page names, and only that', async () => {
+  test('is the one that the page names, exclusively', async () => {
     const own = await browser.newContext();
     const id = await leave(own, 'npm owners named', other.tokens.access_token, { owner: 'station 7' });
     await withPage(own, 'npm owners named next', async (page) => {
@@ -155,7 +155,7 @@ describe('the owner of a recording that a crash has left', { timeout: 300_000 },
     await own.close();
   });
 
-  test('must be known: without an answer nothing is offered', async () => {
+  test('must be known: recover rejects without an answer', async () => {
     const own = await browser.newContext();
     await withPage(own, 'npm owners unknown', async (page) => {
       await open(page);

@@ -1,4 +1,4 @@
-// What is in the tarball: it can be imported where there is no browser, and its types are true.
+// Contents of the tarball: it can be imported without a browser, and its types match the code.
 
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
@@ -33,7 +33,7 @@ describe('the packed package', { timeout: 600_000 }, () => {
     return stdout.trim();
   };
 
-  test('has what it exports, and no more', async () => {
+  test('contains exactly the exported files', async () => {
     const installed = join(folder, 'node_modules/sortie-recorder');
     const { exports, version, dependencies } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'));
     assert.match(version, /^\d+\.\d+\.\d+/);
@@ -48,7 +48,7 @@ describe('the packed package', { timeout: 600_000 }, () => {
     ]);
   });
 
-  test('importing it on a server does nothing', async () => {
+  test('import on a server has no effect', async () => {
     const said = await node(`
       const before = Object.getOwnPropertyNames(globalThis).join();
       globalThis.fetch = () => { throw new Error('it asked for something'); };
@@ -66,7 +66,7 @@ describe('the packed package', { timeout: 600_000 }, () => {
     });
   });
 
-  test('the constructor refuses wrong options by name, and tells of unknown ones once', async () => {
+  test('constructor rejects wrong options by name and warns of unknown ones once', async () => {
     const said = await node(`
       const warned = [];
       console.warn = (text) => warned.push(text);
@@ -121,21 +121,21 @@ describe('the packed package', { timeout: 600_000 }, () => {
     });
   }
 
-  test('its types name exactly what is there', async () => {
+  test('types declare exactly the public members', async () => {
     for (const name of ['Recorder', 'RecoverableRecording']) {
       const declared = await declaredMembers(join(folder, 'node_modules/sortie-recorder'), name);
       const members = await node(`
         import { ${name} as It } from 'sortie-recorder';
         console.log(Object.getOwnPropertyNames(It.prototype).filter((it) => it !== 'constructor').sort().join());
       `);
-      // Inherited, and only described better.
+      // Inherited members that are described again.
       const own = declared.filter((it) => !['addEventListener', 'removeEventListener'].includes(it));
       assert.equal(members, own.join(), name);
     }
   });
 });
 
-/** Public members of a class in index.d.ts, as the compiler reads it. */
+/** Returns the public members of a class in index.d.ts, as the compiler reads it. */
 async function declaredMembers(installed, name) {
   const { default: ts } = await import('typescript');
   const text = await readFile(join(installed, 'index.d.ts'), 'utf8');

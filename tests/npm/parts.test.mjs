@@ -1,4 +1,4 @@
-// The ready-made button, and the hook of a component that goes away.
+// The button, the React hook, and recovery, in a browser.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ const page = (body) => `<!doctype html><html lang="en"><head><meta charset="utf-
   <script type="module" src="./main.js"></script></head>
   <body><main><h1>Record</h1><canvas width="320" height="240"></canvas>${body}</main></body></html>`;
 
-describe('what is ready-made', { timeout: 600_000 }, () => {
+describe('button, hook and recovery', { timeout: 600_000 }, () => {
   const stage = useSite();
   let site, server, browser, context, api;
 
@@ -36,7 +36,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
 
   const options = () => JSON.stringify({ server: server.origin, token: api.tokens.access_token });
 
-  test('the button records, says so, and is usable by everybody', async () => {
+  test('button records, shows the state and is accessible', async () => {
     const folder = await project({
       files: {
         'index.html': page('<sortie-recorder source="canvas"></sortie-recorder>'),
@@ -52,7 +52,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
         `,
       },
     });
-    // A page that allows neither inline styles nor workers made on the spot.
+    // A policy that forbids inline styles and workers from blobs.
     const policy = `default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ${server.origin}; worker-src 'self'`;
     const url = site.add('element', folder, { 'content-security-policy': policy });
     await withPage(context, 'npm element', async (page) => {
@@ -77,7 +77,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
     });
   });
 
-  test('the button says what is wrong', async () => {
+  test('button shows errors', async () => {
     const folder = await project({
       files: {
         'index.html': page('<sortie-recorder server="" source="#nothing"></sortie-recorder>'),
@@ -92,7 +92,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
     });
   });
 
-  test('what a page has left behind is found, saved as a file that plays, and sent', async () => {
+  test('recoverable recording is found, saved as a playable file and uploaded', async () => {
     const folder = await project({
       files: {
         'index.html': page(''),
@@ -116,13 +116,13 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
     await run(program('vite'), ['build', '--logLevel', 'warn', '--base', './'], { cwd: folder });
     const url = site.add('recover', join(folder, 'dist'));
     const ready = (page) => page.waitForFunction(() => window.page, null, PATIENCE);
-    // Storage of its own, which the crashed page and the one after it share.
+    // A context of its own, whose storage the crashed page and the next one share.
     const own = await browser.newContext();
     await withPage(own, 'npm left behind', async (page) => {
       await page.goto(url);
       await ready(page);
       await page.evaluate(() => window.page.record());
-      // From here on nothing reaches the server.
+      // The server is unreachable from here on.
       await own.setOffline(true);
       await wait(RECORD_MS);
     });
@@ -200,8 +200,8 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
     });
   });
 
-  // Stopped when it has been said, and long after; and before anybody could have noticed.
-  for (const [kind, stopAfterMs] of [['noticed', undefined], ['at once', 1_000]]) test(`a canvas that comes to show a picture of another site: why nothing more is recorded is said, and not more is promised than there is: ${kind}`, async (t) => {
+  // Stopped long after the warning, or before the watchdog could notice.
+  for (const [kind, stopAfterMs] of [['noticed', undefined], ['at once', 1_000]]) test(`canvas tainted by another site is reported and recorded time is that of the file: ${kind}`, async (t) => {
     const stranger = await Relay.start();
     const folder = await project({
       files: {
@@ -250,7 +250,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
     }
   });
 
-  test('a server that never answers: what is said names the origin that it has to let in', async () => {
+  test('server that never answers: the error names the origin to allow', async () => {
     const folder = await project({
       files: {
         'index.html': page(''),
@@ -278,7 +278,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
     });
   });
 
-  test('a component that goes away ends its recording, and nothing of it is lost', async () => {
+  test('unmounted component ends its recording without loss', async () => {
     const folder = await project({
       others: ['react', 'react-dom'],
       files: {
@@ -302,7 +302,7 @@ describe('what is ready-made', { timeout: 600_000 }, () => {
         `,
       },
     });
-    // React's own development build: only that takes components away and brings them back to try them.
+    // React's development build: only that unmounts and mounts every component to test it.
     await run(program('vite'), ['build', '--logLevel', 'warn', '--base', './', '--mode', 'development'], {
       cwd: folder, env: { ...process.env, NODE_ENV: 'development' },
     });

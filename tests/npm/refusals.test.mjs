@@ -1,4 +1,4 @@
-// Errors of the package: a source that fails, a session that is not there, a file that is no recording.
+// Errors of the package: a failing source, an unknown session, a file without a recording.
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -8,7 +8,7 @@ import { project } from './support/project.mjs';
 import { PATIENCE, RECORD_MS, finishedRecording } from './support/recording.mjs';
 import { useSite } from './support/stage.mjs';
 
-describe('what goes wrong is told', { timeout: 300_000 }, () => {
+describe('errors are reported', { timeout: 300_000 }, () => {
   const stage = useSite();
   let site, server, context, api, url;
 
@@ -50,7 +50,7 @@ describe('what goes wrong is told', { timeout: 300_000 }, () => {
     });
   const newSession = async () => (await (await api.post('/api/sessions', { app_id: 'e2e' })).json()).id;
 
-  test('a source may be a function, and `finished` tells the end', async () => {
+  test('source may be a function, and `finished` settles', async () => {
     await onPage('npm source function', async (page) => {
       const before = await page.evaluate(async () => {
         const { Recorder, canvas, server, token, code } = window.page;
@@ -61,7 +61,7 @@ describe('what goes wrong is told', { timeout: 300_000 }, () => {
         await window.recorder.start();
         const refused = await make(() => { throw new RangeError('no canvas yet'); }).start().catch(code);
         const wrong = await make(() => 'window').start().catch(({ message }) => message);
-        // The function is still asked when it is stopped.
+        // The source function has not returned when the recorder is stopped.
         const slow = make(() => new Promise(() => {}));
         slow.start().catch(() => {});
         const stopped = await slow.stop().catch(code);
@@ -96,7 +96,7 @@ describe('what goes wrong is told', { timeout: 300_000 }, () => {
     });
   });
 
-  test('an unknown session ends the watch with an error', async () => {
+  test('unknown session ends the watch with an error', async () => {
     await onPage('npm unknown session', async (page) => {
       const told = await page.evaluate(async () => {
         const { autoRecord, canvas, server, token, code } = window.page;
@@ -108,7 +108,7 @@ describe('what goes wrong is told', { timeout: 300_000 }, () => {
     });
   });
 
-  test('a refused token is reported once, and the watch goes on when there is a good one', async () => {
+  test('refused token is reported once, and the watch continues with a valid one', async () => {
     const session = await newSession();
     await onPage('npm bad token', async (page) => {
       await page.evaluate((id) => {
@@ -145,7 +145,7 @@ describe('what goes wrong is told', { timeout: 300_000 }, () => {
     });
   });
 
-  test('a recording that the session wants and that cannot begin is reported', async () => {
+  test('recording of a session that cannot begin is reported', async () => {
     const session = await newSession();
     const turn = (value) => api.fetch('/api/admin/settings', {
       method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ recording_auto_record: value }),
@@ -170,9 +170,9 @@ describe('what goes wrong is told', { timeout: 300_000 }, () => {
     }
   });
 
-  test('a file keeps its name, and one without a recording is refused', async () => {
+  test('file keeps its name, and one without a recording is refused', async () => {
     await onPage('npm upload file', async (page) => {
-      // A recording of the browser's own.
+      // A recording made by the browser.
       const uploaded = await page.evaluate(async () => {
         const { canvas, server, token, uploadFile } = window.page;
         const recorder = new MediaRecorder(canvas.captureStream(30), { mimeType: 'video/webm' });
@@ -200,7 +200,7 @@ describe('what goes wrong is told', { timeout: 300_000 }, () => {
     });
   });
 
-  test('an error of the button is an event of the button alone', async () => {
+  test('error of the button does not bubble', async () => {
     await onPage('npm element error', async (page) => {
       await page.evaluate(() => {
         window.heard = [];

@@ -1,4 +1,4 @@
-// Never run: what the compiler says of it is the test. A line below `@ts-expect-error` must be wrong.
+// Never run: the compiler's verdict is the test. A line below `@ts-expect-error` must be wrong.
 
 import { RecoverableRecording, Recorder, RecorderError, autoRecord, load, uploadFile, whenPresent } from 'sortie-recorder';
 import type { Recorder as Face, RecorderOptions, RecorderState, StopReason } from 'sortie-recorder';
@@ -37,13 +37,13 @@ for (const recording of await Recorder.recover({ server: '' })) {
   await uploadFile(file, { endpoint: 'https://files.example.com/', signal: AbortSignal.timeout(1_000) });
   await recording.discard();
 }
-// @ts-expect-error nobody makes one by hand
+// @ts-expect-error the constructor is private
 new RecoverableRecording();
 
 await autoRecord({
   server: '', session: 's', source: ({ signal }) => whenPresent('canvas', { signal }), onRecorder: (it) => it.state,
 });
-// @ts-expect-error it watches a session
+// @ts-expect-error it needs a session
 autoRecord({ server: '', source: 'screen' });
 
 export function Component() {
@@ -58,9 +58,9 @@ const element = document.createElement('sortie-recorder');
 element.options = { getToken: () => 'token', source: new MediaStream() };
 element.addEventListener('done', ({ detail }) => detail.uploadUrl.length);
 
-// @ts-expect-error a source there is not
+// @ts-expect-error an unknown source
 options.source = 'window';
-// @ts-expect-error an event there is not
+// @ts-expect-error an unknown event
 recorder.on('finished', () => {});
-// @ts-expect-error only the recorder changes it
+// @ts-expect-error read-only
 recorder.state = 'done';

@@ -1,5 +1,5 @@
-// What works in WebKitGTK: everything but its own encoder. That of Debian 12 (GStreamer 1.22) starts and gives not one
-// byte, so another takes its place where bytes are needed: a file made by ffmpeg, handed out piece by piece.
+// Tests in WebKitGTK. The encoder of Debian 12 (GStreamer 1.22) starts and emits no byte, so tests that need bytes
+// replace it by one that emits a file made by ffmpeg.
 
 import assert from 'node:assert/strict';
 import { access, readFile } from 'node:fs/promises';
@@ -57,13 +57,13 @@ describe('WebKitGTK', { timeout: 600_000, skip: !isThere && `there is no ${MINI_
     url = stage.site.add('webkit', folder);
   });
 
-  /** What a finished recording holds. */
+  /** Returns a finished recording's file. */
   async function finished(id, title) {
     await untilReady(api, id, READY_WITHIN_MS);
     return inspect(await api.download(id), title);
   }
 
-  test('a canvas: its encoder gives nothing, which is an error that says what to do', async (t) => {
+  test('silent encoder of a canvas is an error that says what to do', async (t) => {
     await webkit.open(url);
     t.diagnostic(await webkit.evaluate(() => navigator.userAgent));
     const id = await webkit.evaluate(() => window.page.record());
@@ -73,7 +73,7 @@ describe('WebKitGTK', { timeout: 600_000, skip: !isThere && `there is no ${MINI_
       ({ name, code, message }) => ({ error: { name, code, message } }),
     ));
     if (done) {
-      // One with a newer GStreamer: then it has to be whole.
+      // A newer GStreamer has a working encoder: then the recording must be whole.
       await untilReady(api, id, READY_WITHIN_MS);
       const { duration_seconds: seconds } = await api.recording(id);
       assert.ok(Math.abs(seconds - done.recorded / 1_000) <= PROMISE_S, `${done.recorded} ms were promised, ${seconds} s are there`);
@@ -94,7 +94,7 @@ describe('WebKitGTK', { timeout: 600_000, skip: !isThere && `there is no ${MINI_
     await webkit.kill();
   });
 
-  test('what a browser that crashed had recorded is kept, found and sent by the next one', async (t) => {
+  test('recording of a crashed browser is recovered by the next one', async (t) => {
     const bytes = await longWebm(30);
     const half = Math.floor(bytes.length / 2);
     const give = (from, to) => webkit.evaluate((it) => window.page.give(it), bytes.subarray(from, to).toString('base64'));
@@ -105,7 +105,7 @@ describe('WebKitGTK', { timeout: 600_000, skip: !isThere && `there is no ${MINI_
     await until('safe', progress, (it) => it.safeBytes > 0 && it.pendingBytes === 0);
     await stage.server.kill();
     await give(half);
-    // What it has tried to send is on the device.
+    // Bytes that were not sent are on the device.
     const { spool } = await until('waiting', progress, (it) => it.waiting !== null);
     assert.notEqual(spool, 'memory');
     await webkit.kill();

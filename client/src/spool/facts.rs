@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_facts_are_read() {
         let read = Facts::read(&facts().lines());
         assert_eq!(read, Some(facts()));
         assert_eq!(facts().text(Fact::Name), Some("abc=d"));

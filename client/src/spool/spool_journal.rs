@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_before_it_is_kept() {
+    fn bytes_are_available_after_they_are_durable() {
         let mut journal = SpoolJournal::new();
         journal.fact(Fact::Upload, "/files/1");
         journal.chunk(1_000, 1);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_store_memory_has_to_do() {
+    fn missing_storage_keeps_bytes_in_memory() {
         let mut journal = SpoolJournal::new();
         journal.chunk(1_000, 1);
         journal.opened(false);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_device_is_tried_again_in_smaller_pieces() {
+    fn full_device_is_retried_with_smaller_segments() {
         let mut journal = journal(2);
         assert!(journal.poll().is_some());
         journal.done(Err(StoreFailure::Full));
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_stays_in_memory_until_the_server_has_it() {
+    fn full_device_keeps_bytes_in_memory_until_acknowledged() {
         let mut journal = journal(2);
         assert!(journal.poll().is_some());
         journal.done(Err(StoreFailure::Full));
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_store_is_not_asked_again() {
+    fn broken_storage_is_not_used_again() {
         let mut journal = journal(3);
         assert!(journal.poll().is_some());
         journal.done(Err(StoreFailure::Broken));

@@ -1,4 +1,4 @@
-// What both are measured from: the browser's encoder alone, and each chunk sent as it comes by one `fetch` and forgotten.
+// Baseline: the browser's encoder alone, with each chunk sent by one `fetch`.
 
 await window.rested;
 let recorder;

@@ -1,5 +1,5 @@
-// Takes MediaRecorder's place in the long run: hours of chunks as fast as they are taken. Runs in the page, before
-// anything else.
+// Replaces MediaRecorder in the long run: hours of chunks, as fast as they are taken. Runs in the page before anything
+// else.
 
 window.MediaRecorder = class extends EventTarget {
   static isTypeSupported = (type) => type.startsWith('video/webm');

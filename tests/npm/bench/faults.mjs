@@ -1,7 +1,7 @@
-// What is lost in each fault, beside MediaRecorder with tus-js-client, both against the real server: bytes that the
-// encoder had given out and the server does not hold in the end. Prints the tables of docs/benchmarks.md.
+// Bytes lost in each fault, compared with MediaRecorder and tus-js-client, both with the real server: bytes that the
+// encoder emitted and the server does not hold at the end. Prints the tables of docs/benchmarks.md.
 //
-//   make bench PART=client-faults     (8 min; KILLS=3 for fewer kills, ONLY=401 for one row)
+// make bench PART=client-faults     (8 min; KILLS=3 for fewer kills, ONLY=401 for one row)
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
@@ -16,15 +16,15 @@ import { Site } from '../support/site.mjs';
 
 const PEERS = { ours: 'sortie-recorder', reference: 'MediaRecorder + tus-js-client' };
 const KILLS = Number(process.env.KILLS ?? 10);
-/** Recorded before and after a fault. */
+/** Recording time before and after a fault. */
 const SOUND_MS = 4_000;
-/** How long the end may take: the last attempt after half a minute without a network, and more. */
+/** Longest time to the end: the last attempt after half a minute without a network, and more. */
 const PATIENCE_MS = 90_000;
 const UPLOADS = /\/api\/uploads/;
 
 const here = new URL('./', import.meta.url);
 
-/** Builds one of the pages with Vite, as an app would; the folder. */
+/** Builds a page with Vite, as an app would, and returns its folder. */
 async function pageOf(peer) {
   const files = { 'main.js': `import './${peer}.js';` };
   for (const name of ['page.html', `${peer}.js`]) files[name] = await readFile(new URL(name, here), 'utf8');
@@ -33,16 +33,16 @@ async function pageOf(peer) {
   return join(folder, 'dist');
 }
 
-/** A recording by one of the two, which a fault hits. */
+/** Recording of one contestant with a fault. */
 class Round {
-  /** Bytes that the encoder has given out, and when it began. */
+  /** Bytes that the encoder emitted, and its start. */
   given = 0;
   beganAt;
   #before;
 
   static async open(peer, { quota } = {}) {
     const round = new Round();
-    // A profile of its own: private ones have no quota, and nothing of an earlier round is to be found.
+    // A separate profile: private ones have no quota, and earlier rounds must leave nothing.
     round.profile = await mkdtemp(join(tmpdir(), 'sortie-bench-'));
     round.context = await launchWithProfile(round.profile);
     round.url = `${site.origin}/${peer}/page.html`;
@@ -51,7 +51,8 @@ class Round {
     await round.context.exposeFunction('benchGave', (bytes) => { round.given += bytes; });
     await round.context.exposeFunction('benchBegan', (at) => { round.beganAt ??= at; });
     await round.context.addInitScript(() => {
-      // As busy as a screen: of a calm picture tus-js-client sends nothing for a minute, since it waits for 64 KiB.
+      // Moves like a busy screen. With a calm picture tus-js-client sends nothing for a minute, because it waits for 64
+      // KiB.
       const stir = () => {
         const context = document.querySelector('canvas')?.getContext('2d');
         for (let i = 0; context && i < 60; i += 1) {
@@ -85,10 +86,10 @@ class Round {
 
   start = () => this.page.evaluate((it) => window.bench.start(it), `${server.origin}/api/uploads`);
 
-  /** Ends the recording and waits for what its page promises. What comes instead. */
+  /** Ends the recording and waits for the page's promise. Returns the error if it rejects. */
   async stop() {
     const outcome = this.page.evaluate(() => window.bench.stop().then(() => 'done', (error) => `error: ${error.message ?? error}`));
-    // Its page may be closed before.
+    // The page may be closed before.
     outcome.catch(() => {});
     return Promise.race([outcome, wait(PATIENCE_MS, 'nothing, for 90 s')]);
   }
@@ -107,7 +108,7 @@ class Round {
     return at;
   }
 
-  /** What the person finds who opens the page again. */
+  /** Opens the page again and recovers. */
   async recover() {
     await this.reopen();
     return Promise.race([
@@ -116,7 +117,7 @@ class Round {
     ]);
   }
 
-  /** The recording on the server; what is still on its way may arrive. */
+  /** Returns the recording on the server, after requests under way have arrived. */
   async kept() {
     let seen;
     let same = 0;
@@ -136,13 +137,13 @@ class Round {
   }
 }
 
-/** What of an upload has arrived; a file is larger, by our own head and the index. */
+/** Returns the bytes of an upload that arrived; a file is larger by our head and the index. */
 async function offset(id) {
   const answer = await api.fetch(`/api/uploads/${id}`, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } });
   return Number(answer.headers.get('upload-offset') ?? 0);
 }
 
-/** A fault in the middle of a recording that is stopped afterwards. */
+/** Fault in the middle of a recording that is stopped afterwards. */
 const through = (fault, options) => async (peer) => {
   const round = await Round.open(peer, options);
   try {
@@ -157,7 +158,7 @@ const through = (fault, options) => async (peer) => {
   }
 };
 
-/** The end of the page; somebody opens it again. */
+/** End of the page, which is opened again. */
 const theEnd = (end) => async (peer) => {
   const round = await Round.open(peer);
   try {
@@ -171,7 +172,7 @@ const theEnd = (end) => async (peer) => {
   }
 };
 
-/** A token that is good for four seconds, and then one that is good. */
+/** A token that expires after four seconds, followed by a valid one. */
 async function expired(peer) {
   const round = await Round.open(peer);
   try {
@@ -215,7 +216,7 @@ const FAULTS = {
     await round.offline(false);
   }, { quota: 2_500_000 }),
 };
-/** Seconds that a killed renderer costs, and what its encoder had given out and is lost. */
+/** Returns the seconds that a killed renderer costs, and the bytes that its encoder emitted and that are lost. */
 async function kill() {
   const round = await Round.open('ours');
   try {

@@ -1,9 +1,9 @@
-// What the recorder costs a page, beside MediaRecorder with tus-js-client: bytes to download, time from import to
-// ready, the main thread's time, memory over a long run. Prints the tables of docs/benchmarks.md.
+// Cost of the recorder to a page, compared with MediaRecorder and tus-js-client: bytes to download, time from import to
+// ready, time of the main thread, memory over a long run. Prints the tables of docs/benchmarks.md.
 //
-//   HOURS=8 make bench PART=client
+// HOURS=8 make bench PART=client
 //
-// ONLY=memory leaves all but the long run out, ONLY=cost leaves that one out.
+// ONLY=memory runs the long run only, ONLY=cost everything else.
 
 import { readdir, readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
@@ -17,10 +17,10 @@ import { startSink } from './tus-sink.mjs';
 const ROUNDS = Number(process.env.ROUNDS ?? 9);
 const RECORD_S = 20;
 const HOURS = Number(process.env.HOURS ?? 1);
-/** What a second of an ordinary screen comes to. */
+/** Size of a second of an ordinary screen. */
 const CHUNK_BYTES = 32 * 1024;
 const PEERS = { ours: 'sortie-recorder', reference: 'MediaRecorder + tus-js-client' };
-/** What both are measured from. */
+/** Name of the baseline. */
 const BARE = 'bare';
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' };
 
@@ -28,7 +28,7 @@ const here = new URL('./', import.meta.url);
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 const kilobytes = (bytes) => (bytes / 1000).toFixed(1);
 
-/** Builds one of the pages with Vite, as an app would; answers its files. */
+/** Builds a page with Vite, as an app would, and returns its files. */
 async function pageOf(peer) {
   const files = { 'main.js': `import './${peer}.js';` };
   for (const name of ['page.html', `${peer}.js`]) files[name] = await readFile(new URL(name, here), 'utf8');
@@ -61,7 +61,7 @@ function sizes(files) {
   return total;
 }
 
-/** Opens the page and waits until it is ready; answers page and milliseconds from import to ready. */
+/** Opens the page and waits until it is ready; returns page and milliseconds from import to ready. */
 async function open(context, url) {
   const page = await context.newPage();
   await page.goto(url);
@@ -70,8 +70,8 @@ async function open(context, url) {
 }
 
 /**
- * Milliseconds of CPU that the main thread of a page which does nothing else takes for a second of recording. The thread's
- * own clock does not run while others have the core.
+ * Returns the CPU milliseconds that the main thread of an idle page takes for a second of recording. The thread's own
+ * clock stops while others have the core.
  */
 async function mainThread(context, url, endpoint, sends = false) {
   const { page } = await open(context, url);
@@ -82,7 +82,7 @@ async function mainThread(context, url, endpoint, sends = false) {
     return metrics.find((it) => it.name === 'TaskDuration').value * 1_000;
   };
   await page.evaluate((it) => window.bench.start(...it), [endpoint, sends]);
-  // Starting is not what is measured.
+  // The start is not measured.
   await page.waitForTimeout(2_000);
   const before = await taken();
   await page.waitForTimeout(RECORD_S * 1_000);
@@ -92,7 +92,7 @@ async function mainThread(context, url, endpoint, sends = false) {
   return (after - before) / RECORD_S;
 }
 
-/** Memory after each tenth of `HOURS` of chunks, in bytes: JavaScript's heap and WebAssembly's. */
+/** Returns the memory after each tenth of `HOURS` of chunks, in bytes: JavaScript's heap and WebAssembly's. */
 async function longRun(context, url, endpoint) {
   const page = await context.newPage();
   await page.addInitScript(() => {
@@ -147,7 +147,7 @@ try {
   const result = {};
   for (const peer of Object.keys(PEERS)) result[peer] = { ...sizes(pages[peer]), loadingMs: [], readyMs: [], taskMs: [] };
   const sentMs = [];
-  // A browser that has seen the page before; rounds are interleaved, so that a busy moment hits both.
+  // A warm browser cache. Rounds are interleaved, so that a busy moment hits both contestants.
   const context = await browser.newContext();
   const cost = process.env.ONLY !== 'memory';
   const memory = process.env.ONLY !== 'cost';

@@ -1,4 +1,4 @@
-// What is measured: the recorder as an app has it.
+// Contestant: the recorder as an app uses it.
 
 await window.rested;
 const began = performance.now();
@@ -14,7 +14,7 @@ window.bench = {
     await recorder.start();
   },
   stop: () => recorder.stop(),
-  /** What an earlier page has left, sent; how many there were. */
+  /** Uploads recoverable recordings and returns their number. */
   async recover(endpoint) {
     const all = await Recorder.recover({ endpoint, getToken: window.benchToken });
     for (const left of all) await left.upload();

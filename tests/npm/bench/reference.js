@@ -1,13 +1,13 @@
-// What it is compared with: MediaRecorder and tus-js-client, wired as their guides say. It uploads while recording,
-// tries again and resumes. It does not keep anything on the device, watch the encoder, know sessions, renew tokens,
-// mix sound or say how much is safe.
+// Contestant: MediaRecorder and tus-js-client, wired as their guides say. It uploads while recording, retries and
+// resumes. It does not keep bytes on the device, watch the encoder, know sessions, renew tokens, mix audio or report
+// how much is safe.
 
 await window.rested;
 const began = performance.now();
 const { Upload } = await import('tus-js-client');
 const readyMs = performance.now() - began;
 
-/** tus-js-client sends nothing before it has so much. */
+/** tus-js-client sends nothing before it has this much. */
 const CHUNK_BYTES = 64 * 1024;
 
 let recorder;
@@ -17,7 +17,7 @@ let accepted = 0;
 window.bench = {
   readyMs,
   async start(endpoint) {
-    // Its guides give a token once, as a header.
+    // Its guides set a token once, as a header.
     const headers = window.benchToken ? { Authorization: `Bearer ${await window.benchToken()}` } : {};
     const source = await window.source();
     const stream = source.captureStream?.(30) ?? source;
@@ -26,7 +26,7 @@ window.bench = {
     recorder = new MediaRecorder(stream, options);
     const chunks = new ReadableStream({
       start(controller) {
-        // One after the other, and the end after the last.
+        // Chunks one after the other, and the end after the last one.
         let read = Promise.resolve();
         recorder.addEventListener('dataavailable', ({ data }) => {
           produced += data.size;
@@ -53,7 +53,7 @@ window.bench = {
     recorder.stop();
     return uploaded;
   },
-  // It resumes a file that is chosen again; of what was recorded there is none.
+  // It resumes a file that the user chooses again, which a recording is not.
   recover: async () => 0,
   pendingBytes: () => produced - accepted,
 };

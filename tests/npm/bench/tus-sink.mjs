@@ -1,8 +1,8 @@
-// The other end of both: a tus 1.0 server that counts bytes and throws them away.
+// Server of both contestants: a tus 1.0 server that counts bytes and discards them.
 
 import { createServer } from 'node:http';
 
-/** Serves `/files` and, beside it, whatever `page(pathname)` answers as `{body, type}`. */
+/** Serves `/files`, and pages that `page(pathname)` returns as `{body, type}`. */
 export async function startSink(page) {
   const offsets = [];
   const server = createServer(async (request, response) => {

@@ -1,4 +1,4 @@
-// A real remote desktop: TigerVNC's server with a moving picture on it, and websockify in front of it.
+// A real remote desktop: TigerVNC's server with a moving picture, behind websockify.
 
 import { spawn } from 'node:child_process';
 import { connect } from 'node:net';
@@ -8,7 +8,7 @@ import { freePort } from './port.mjs';
 const PATIENCE_MS = 30_000;
 const PYTHON = process.env.SORTIE_PYTHON ?? 'python3';
 
-/** An X server that speaks VNC on `port`, on a display that it has found free. */
+/** Starts an X server that speaks VNC on `port`, on a free display. */
 export async function startDisplay({ width = 1024, height = 768 } = {}) {
   const port = await freePort();
   const server = spawn('Xvnc', [
@@ -31,11 +31,11 @@ export async function stopProcess(child) {
   clearTimeout(force);
 }
 
-/** A display with a moving picture on it, and a bridge to it for browsers. */
+/** Display with a moving picture, and a WebSocket bridge to it. */
 export class Desktop {
   #display;
   #processes = [];
-  /** For noVNC. */
+  /** URL for noVNC. */
   url;
 
   static async start({ width = 800, height = 600 } = {}) {
@@ -68,7 +68,7 @@ export class Desktop {
   }
 }
 
-/** Waits until somebody listens there. */
+/** Waits until the port accepts connections. */
 async function answers(port) {
   const asked = performance.now();
   for (;;) {

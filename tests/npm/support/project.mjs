@@ -1,4 +1,4 @@
-// A fresh project of an app developer, with the packed package installed into it by npm.
+// A new project of an app developer, in which npm installs the packed package.
 
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
@@ -10,23 +10,23 @@ export const run = promisify(execFile);
 
 const here = new URL('../', import.meta.url).pathname;
 const examples = new URL('../../../client/examples/', import.meta.url).pathname;
-/** Where `scripts/npm.sh` has left the tarball. */
+/** Folder in which `scripts/npm.sh` has put the tarball. */
 const packed = process.env.SORTIE_NPM ?? new URL('../../../target/npm/', import.meta.url).pathname;
 
 export const tarball = join(packed, (await readdir(packed)).find((name) => name.endsWith('.tgz')));
 
-/** Every project made here, to be removed at the end. */
+/** Projects made here, which are removed at the end. */
 const made = [];
 
 /**
- * A project of its own: a copy of the example of that name, or an empty one; with the package in its `node_modules`,
- * and the packages that are named beside it.
+ * Creates a project: a copy of an example, or an empty one; with the package in its `node_modules`, and the named
+ * packages beside it.
  */
 export async function project({ example, others = [], files = {} }) {
   const folder = await mkdtemp(join(tmpdir(), 'sortie-npm-'));
   made.push(folder);
   await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
-  // Nothing is asked of a registry: the package needs no other.
+  // Works offline, because the package has no dependencies.
   await run('npm', ['install', '--offline', '--no-audit', '--no-fund', '--loglevel=error', tarball], { cwd: folder });
   if (example) {
     const from = join(examples, example);
@@ -44,7 +44,7 @@ export async function project({ example, others = [], files = {} }) {
   return folder;
 }
 
-/** Lends a package that is installed for the tests; the version must be the one the example asks for. */
+/** Links a package that is installed for the tests; the version must be the one that the example asks for. */
 async function link(folder, name, version) {
   const installed = await realpath(join(here, 'node_modules', name));
   const { version: have } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'));
@@ -54,7 +54,7 @@ async function link(folder, name, version) {
   await symlink(installed, target);
 }
 
-/** The path of a program that a package brings. */
+/** Returns the path of a program that a package installs. */
 export const program = (name) => join(here, 'node_modules/.bin', name);
 
 export async function removeProjects() {

@@ -1,4 +1,4 @@
-// What every example is held against: three seconds of it must end as an ordinary file on the real server.
+// Checks of every example: three seconds of it must become an ordinary file on the real server.
 
 import assert from 'node:assert/strict';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -6,15 +6,15 @@ import { inspect } from '../../browser/support/media.mjs';
 import { untilReady } from '../../browser/support/proof.mjs';
 
 export const RECORD_MS = 3_000;
-/** How much shorter than the page says a file may be: a frame or two. */
+/** A file may be this much shorter than the page says: a frame or two. */
 const SHORTER_S = 0.5;
-/** How much longer. */
+/** And this much longer. */
 const LONGER_S = 1;
-/** A slow machine may take long to load and to start. */
+/** Loading and starting take long on a slow machine. */
 export const PATIENCE = { timeout: 30_000 };
 export const READY_WITHIN_MS = 10_000;
 
-/** Fills in where to record to, records, and answers the saved recording's file. */
+/** Fills in the target, records, and returns the saved recording's file. */
 export async function recordWithExample(page, { server, api, title }) {
   await page.getByLabel('Server').fill(server.origin);
   await page.getByLabel('Token').fill(api.tokens.access_token);
@@ -26,20 +26,20 @@ export async function recordWithExample(page, { server, api, title }) {
   return savedRecording(page, { api, title });
 }
 
-/** Waits until the page says what was saved, and holds the file against it. */
+/** Waits until the page says what was saved, and examines the file. */
 export async function savedRecording(page, { api, title }) {
   const output = page.locator('output');
   await output.filter({ hasText: /Saved|[.!]$/ }).waitFor(PATIENCE);
   return finishedRecording({ api, title, ...readSaved(await output.textContent()) });
 }
 
-/** What an example says at the end. */
+/** Parses the final message of an example. */
 export function readSaved(text) {
   const [, seconds, id] = /^Saved ([\d.]+) s as (\S+)$/.exec(text) ?? assert.fail(`the page says: ${text}`);
   return { id, seconds: Number(seconds) };
 }
 
-/** Waits until it is ready, and has independent programs look at it. */
+/** Waits until a recording is ready, and examines it with independent programs. */
 export async function finishedRecording({ api, title, id, seconds }) {
   await untilReady(api, id, READY_WITHIN_MS);
   const recording = await api.recording(id);
@@ -52,7 +52,7 @@ export async function finishedRecording({ api, title, id, seconds }) {
   return { ...file, id };
 }
 
-/** Returns the server's description of a recording, also of a further part, which lists leave out. */
+/** Returns the server's description of a recording. Unlike lists it has further parts. */
 export async function recordingDetail(api, id) {
   const headers = { authorization: `Bearer ${api.tokens.access_token}` };
   return (await fetch(`${api.origin}/api/recordings/${id}`, { headers })).json();

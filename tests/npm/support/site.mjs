@@ -1,4 +1,4 @@
-// A plain web server for what was built, as an app developer would have: another origin than the recording server's.
+// Web server for built pages. As with an app developer, its origin is not that of the recording server.
 
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -21,7 +21,7 @@ export class Site {
     return site;
   }
 
-  /** Serves `folder` with these headers; answers the address of its index page. */
+  /** Serves `folder` with these headers and returns the URL of its index page. */
   add(name, folder, headers = {}) {
     this.#folders.set(name, { folder, headers });
     return `${this.origin}/${name}/`;

@@ -1,4 +1,4 @@
-// What the suites begin with: a web server for the pages, the recording server, a browser.
+// Setup of the suites: a web server for the pages, the recording server, a browser.
 
 import { after, before } from 'node:test';
 import { Api } from '../../browser/support/api.mjs';
@@ -8,9 +8,9 @@ import { removeProjects } from './project.mjs';
 import { Site } from './site.mjs';
 
 /**
- * Starts them before the tests of the suite in which this is called, and ends them after, as `site`, `server`, `browser`
- * (with a `context`) and `api`. `start` is another way to start the browser; pages of `origin` may record, too.
- * `environment` sets variables of the server.
+ * Starts `site`, `server`, `browser` (with a `context`) and `api` before the tests of a suite and stops them after.
+ * `start` starts the browser in another way; pages of `origin` may record, too. `environment` sets variables of the
+ * server.
  */
 export function useSite({ start, origin, environment } = {}) {
   const stage = {};

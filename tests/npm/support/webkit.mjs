@@ -1,5 +1,5 @@
-// WebKitGTK's MiniBrowser with a profile on the disk. Its WebDriver knows only private sessions, in which there is no
-// file system: so the page itself asks what to do next.
+// WebKitGTK's MiniBrowser with a profile on disk. Its WebDriver has private sessions only, which lack a file system, so
+// the page itself asks for its next command.
 
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
@@ -10,10 +10,10 @@ import { startDisplay, stopProcess } from './desktop.mjs';
 
 export const MINI_BROWSER = process.env.SORTIE_MINIBROWSER ?? '/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser';
 
-/** A slow machine may take long to start it. */
+/** Starting it takes long on a slow machine. */
 const PATIENCE_MS = 60_000;
 
-/** Goes into every page that is to be driven, with where to ask. */
+/** Runs in every page that is driven, with the origin to ask. */
 async function obey(origin) {
   for (;;) {
     const { id, source, given } = await (await fetch(`${origin}/next${location.hash}`.replace('#', '/'))).json();
@@ -34,13 +34,13 @@ export class WebKit {
   #control;
   #origin;
   #asked = 0;
-  /** Which of the browsers that were opened it is: what is left of an earlier one is not to be asked. */
+  /** Number of the browser that was opened. Pages of earlier ones get no commands. */
   #life = 0;
-  /** What the page is to do next, and who waits for it. */
+  /** Commands for the page, with their callers. */
   #orders = [];
   #idle = [];
   #open = new Map();
-  /** What it has written to its standard error. */
+  /** Output to standard error. */
   log = '';
 
   static async start() {
@@ -53,12 +53,12 @@ export class WebKit {
     return webkit;
   }
 
-  /** A script that makes a page obey. */
+  /** Script that makes a page ask for commands. */
   get script() {
     return `(${obey})(${JSON.stringify(this.#origin)});`;
   }
 
-  /** Opens `url` in a new browser with the profile that the one before had. */
+  /** Opens `url` in a new browser with the profile of the one before. */
   async open(url) {
     this.log = '';
     this.#life += 1;
@@ -67,7 +67,7 @@ export class WebKit {
       env: {
         PATH: process.env.PATH, DISPLAY: this.#display.name, HOME: this.#profile,
         XDG_DATA_HOME: home('data'), XDG_CACHE_HOME: home('cache'), XDG_CONFIG_HOME: home('config'), XDG_RUNTIME_DIR: this.#profile,
-        // Neither a graphics card nor a desktop is there.
+        // There is neither a graphics card nor a desktop.
         GDK_BACKEND: 'x11', LIBGL_ALWAYS_SOFTWARE: '1', WEBKIT_DISABLE_DMABUF_RENDERER: '1', NO_AT_BRIDGE: '1',
         GIO_USE_VFS: 'local', GSETTINGS_BACKEND: 'memory',
       },
@@ -77,7 +77,7 @@ export class WebKit {
     await this.evaluate(() => true);
   }
 
-  /** Runs a function in the page and answers what it gives; what it throws is thrown. */
+  /** Runs a function in the page and returns its result; exceptions are passed on. */
   async evaluate(does, ...given) {
     const id = (this.#asked += 1);
     const order = JSON.stringify({ id, source: String(does), given });
@@ -118,7 +118,7 @@ export class WebKit {
     response.end('{}');
   }
 
-  /** Ends the browser as a crash does; the profile stays. */
+  /** Ends the browser like a crash; the profile stays. */
   async kill() {
     const child = this.#child;
     this.#child = undefined;
