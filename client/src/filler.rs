@@ -141,7 +141,10 @@ mod tests {
             assert!(spliced.ends_with(&stream[split..]), "bytes lost at {split}");
             let (report, finish) = index(&spliced);
             let (clean_report, clean) = &clean[starts.partition_point(|&at| at < split)];
-            assert_eq!(report.frame_stats, clean_report.frame_stats, "frames, split at {split}");
+            assert_eq!(
+                report.frame_stats, clean_report.frame_stats,
+                "frames, split at {split}"
+            );
             assert_eq!(report.damage.count, 0, "damage, split at {split}");
             assert_eq!(finish.duration_ms, clean.duration_ms, "split at {split}");
             assert_eq!(finish.keyframes, clean.keyframes, "split at {split}");
