@@ -84,6 +84,7 @@ impl Bench {
                 .create(
                     &growing(id),
                     crate::uploads::Creator::User,
+                    None,
                     &Actor::system(),
                 )
                 .await
