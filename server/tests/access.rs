@@ -330,7 +330,7 @@ async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
             let request = shaped(request, &row, recording);
             let status = request.send().await.expect("an answer").status().as_u16();
             asked += 1;
-            let is_right = if row.who == "anybody" {
+            let is_right = if row.who == "public" {
                 // Who asks makes no difference, whatever the answer is.
                 *of_nobody.get_or_insert(status) == status
             } else if !kind.is_known {

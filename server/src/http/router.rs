@@ -15,6 +15,7 @@ use tower_http::trace::{DefaultOnFailure, TraceLayer};
 use tracing::Level;
 
 use super::layers::security_headers::{self, SecurityPolicy};
+use super::routes::Routes;
 use super::{ApiError, AppState, error, layers, openapi, resources};
 use crate::assets::Pages;
 
@@ -37,9 +38,9 @@ impl MakeRequestId for NewRequestId {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Routine;
 
-/// Every route of the server.
-pub(crate) fn router(state: AppState) -> Router {
-    let mut api = resources::health::routes()
+/// Routes of a server. Recording and the appliance are absent if turned off.
+fn routes(recording: bool, appliance: bool) -> Routes {
+    let mut routes = resources::health::routes()
         .merge(resources::metrics::routes())
         .merge(resources::auth::routes())
         .merge(resources::users::routes())
@@ -51,11 +52,10 @@ pub(crate) fn router(state: AppState) -> Router {
         .merge(resources::audit::routes());
     #[cfg(feature = "sso")]
     {
-        api = api.merge(resources::oidc::routes());
+        routes = routes.merge(resources::oidc::routes());
     }
-    // Off means absent: not one of these routes exists then.
-    if state.config.recording_enabled {
-        api = api
+    if recording {
+        routes = routes
             .merge(resources::session_recordings::routes())
             .merge(resources::recordings::routes())
             .merge(resources::retention::routes())
@@ -64,11 +64,17 @@ pub(crate) fn router(state: AppState) -> Router {
             .merge(resources::quota::routes())
             .merge(resources::uploads::routes());
     }
-    if state.appliance.is_some() {
-        api = api.merge(resources::appliance::routes());
+    if appliance {
+        routes = routes.merge(resources::appliance::routes());
     }
+    routes
+}
+
+/// Builds the router with its layers.
+pub(crate) fn router(state: AppState) -> Router {
     let description = openapi::Description::default();
-    api = api.merge(description.routes());
+    let api = routes(state.config.recording_enabled, state.appliance.is_some())
+        .merge(description.routes());
     description.describe(api.rows());
     let request_id = HeaderName::from_static("x-request-id");
     let trace = TraceLayer::new_for_http()
@@ -146,4 +152,30 @@ async fn method_not_allowed() -> ApiError {
 /// The answer for a path below `/api` that nobody serves.
 pub(crate) fn no_such_route() -> ApiError {
     ApiError::not_found("There is no such route.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::http::routes::{Row, rows};
+
+    #[test]
+    fn every_row_has_a_registered_route() {
+        let key = |row: &&'static Row| (row.method, row.path);
+        let registered = routes(true, true).merge(openapi::Description::default().routes());
+        let registered: BTreeSet<_> = registered.rows().iter().map(key).collect();
+        let unregistered = rows()
+            .map(|row| key(&row))
+            .filter(|row| !registered.contains(row));
+        let unregistered: Vec<_> = unregistered
+            // Without the feature `sso` these routes are not compiled.
+            .filter(|(_, path)| cfg!(feature = "sso") || !path.starts_with("/api/auth/oidc/"))
+            .collect();
+        assert!(
+            unregistered.is_empty(),
+            "rows without a route: {unregistered:?}"
+        );
+    }
 }

@@ -1,172 +1,277 @@
-//! Who may do what: one table for every route, and the only way to add one.
+//! The table of routes: who may use each one, and its description in the OpenAPI document.
 //!
-//! [`routes!`] takes a route only if [`TABLE`] has a row for it, else the crate does not build. Every handler
-//! runs behind [`authorise`], which decides by the row and leaves the [`Caller`] for the handler to take. What
-//! remains for a handler of a [`Who::Owner`] route is to ask [`Caller::may_have`] about the thing it found.
-//!
-//! `docs/access.md` is this table for readers; a unit test keeps it so, and `tests/access.rs` walks all of it
-//! against a real server.
+//! [`routes!`] is the only way to register a handler. It looks its row up in [`TABLE`] at compile time, so a route
+//! without a row does not compile; a row without a registered route fails a unit test. A row has the access rule and
+//! the description, both required. `docs/access.md` and `/api/openapi.json` are generated from the table, and
+//! `tests/access.rs` asks every route as every kind of caller.
 
-use std::future::Future;
-use std::pin::Pin;
+mod registry;
+mod row;
 
-use axum::Router;
-use axum::extract::Request;
-use axum::handler::Handler;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, Route};
-use sortie_api::{Role, TokenScope};
-use tower::{Layer, Service};
+use schemars::JsonSchema;
+use schemars::Schema;
+use schemars::generate::SchemaGenerator;
+use sortie_api as api;
+use sortie_api::TokenScope::{Admin as AdminScope, Read, Record};
 
-use super::extract::caller;
-use super::extract::caller::{Caller, Via};
-use super::{ApiError, ApiResult, AppState, openapi};
-use Scopes::{AnyScope, Only, Recorder, SignInOnly};
-use TokenScope::{Admin as AdminScope, Read, Record};
-use Who::{Admin, Anybody, Owner, Scraper, User};
+pub(in crate::http) use registry::check;
+pub(crate) use registry::{Routes, routes};
+pub(crate) use row::Row;
+pub(in crate::http) use row::{Answer, Body, Kind, Parameter, Who, names};
+use row::{
+    Answer::{Bytes, Data, Empty, Text},
+    Body::{Form, Json, OptionalJson, Stream},
+    Scopes::{AnyScope, Only, Recorder, SignInOnly},
+    Who::{Admin, Owner, Public, Scraper, User},
+};
+use row::{flag, limit, one_of, route, text, time};
 
-/// Every route. A token of an administrator with the scope `admin` may use what any scope may.
+const SERVER: &str = "Server";
+const SIGN_IN: &str = "Signing in";
+const API_TOKENS: &str = "API tokens";
+const SESSIONS: &str = "Sessions";
+const RECORDINGS: &str = "Recordings";
+const APPLIANCE: &str = "Appliance";
+const UPLOADS: &str = "Uploads (tus)";
+const ADMINISTRATION: &str = "Administration";
+
+type Settings = std::collections::BTreeMap<String, String>;
+type Many<T> = Vec<T>;
+
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+const PAGE: &[Parameter] = &[limit(500), text("cursor")];
+const USER_FILTER: &[Parameter] = &[limit(500), text("cursor"), text("q")];
+const SESSION_FILTER: &[Parameter] = &[
+    one_of(
+        "status",
+        &["creating", "running", "stopped", "expired", "failed"],
+    ),
+    limit(500),
+    text("cursor"),
+    flag("all"),
+];
+const RECORDING_FILTER: &[Parameter] = &[
+    limit(500),
+    text("cursor"),
+    text("q"),
+    text("status"),
+    text("user_id"),
+    text("session_id"),
+    time("from"),
+    time("to"),
+    flag("protected"),
+    one_of("sort", &["created", "duration", "size"]),
+    one_of("order", &["desc", "asc"]),
+];
+const AUDIT_FILTER: &[Parameter] = &[
+    text("actor"),
+    text("action"),
+    text("subject"),
+    one_of("result", &["ok", "denied", "failed"]),
+    time("from"),
+    time("to"),
+    limit(500),
+    text("cursor"),
+];
+const AUDIT_EXPORT: &[Parameter] = &[
+    one_of("format", &["jsonl", "csv"]),
+    text("actor"),
+    text("action"),
+    text("subject"),
+    one_of("result", &["ok", "denied", "failed"]),
+    time("from"),
+    time("to"),
+];
+const FILE: &[(u16, Answer)] = &[(200, Bytes), (206, Bytes), (304, Empty), (307, Empty)];
+const REDIRECT: &[(u16, Answer)] = &[(302, Empty), (303, Empty), (307, Empty)];
+
+/// Every route. An administrator's token with the scope `admin` may use every route that accepts a scope.
 #[rustfmt::skip]
 static TABLE: &[Row] = &[
-    // The server itself.
-    row("GET",     "/healthz",                              Anybody, AnyScope),
-    row("GET",     "/readyz",                               Anybody, AnyScope),
-    row("GET",     "/metrics",                              Scraper, Only(&[AdminScope])),
-    row("GET",     "/api/info",                             Anybody, AnyScope),
-    row("GET",     "/api/openapi.json",                     Anybody, AnyScope),
-    row("GET",     "/api/docs",                             Anybody, AnyScope),
-    row("GET",     "/api/docs.css",                         Anybody, AnyScope),
+    route("GET", "/healthz", Public, AnyScope, SERVER, "Liveness check", &[(204, Empty)]),
+    route("GET", "/readyz", Public, AnyScope, SERVER, "Readiness check: 503 or 507 names the part that fails, database or storage",
+        &[(200, Data(of::<api::Readiness>))]),
+    route("GET", "/metrics", Scraper, Only(&[AdminScope]), SERVER, "Prometheus metrics",
+        &[(200, Text(&["application/openmetrics-text"]))]),
+    route("GET", "/api/info", Public, AnyScope, SERVER, "Version, limits and features of the server",
+        &[(200, Data(of::<api::ServerInfo>))]),
+    route("GET", "/api/openapi.json", Public, AnyScope, SERVER, "This document",
+        &[(200, Data(of::<serde_json::Map<String, serde_json::Value>>))]),
+    route("GET", "/api/docs", Public, AnyScope, SERVER, "This document as a page", &[(200, Text(&["text/html"]))]),
+    route("GET", "/api/docs.css", Public, AnyScope, SERVER, "Style sheet of the page", &[(200, Text(&["text/css"]))]),
 
-    // Signing in and out. These look at what they are given themselves.
-    row("POST",    "/api/auth/login",                       Anybody, AnyScope),
-    row("POST",    "/api/auth/refresh",                     Anybody, AnyScope),
-    row("POST",    "/api/auth/logout",                      Anybody, AnyScope),
-    row("GET",     "/api/auth/methods",                     Anybody, AnyScope),
-    row("GET",     "/api/auth/oidc/login",                  Anybody, AnyScope),
-    row("GET",     "/api/auth/oidc/callback",               Anybody, AnyScope),
-    row("POST",    "/api/auth/oidc/backchannel-logout",     Anybody, AnyScope),
-    row("GET",     "/api/auth/me",                          User,    AnyScope),
-    row("POST",    "/api/auth/password",                    User,    SignInOnly),
+    // The handlers check the credentials in the body or the cookies.
+    route("POST", "/api/auth/login", Public, AnyScope, SIGN_IN, "Sign in", &[(200, Data(of::<api::Tokens>))])
+        .body(Json(of::<api::Login>)),
+    route("POST", "/api/auth/refresh", Public, AnyScope, SIGN_IN, "Exchange a refresh token for new tokens",
+        &[(200, Data(of::<api::Tokens>))])
+        .body(OptionalJson(of::<api::RefreshRequest>)),
+    route("POST", "/api/auth/logout", Public, AnyScope, SIGN_IN, "Sign out", &[(204, Empty)])
+        .body(OptionalJson(of::<api::RefreshRequest>)),
+    route("GET", "/api/auth/methods", Public, AnyScope, SIGN_IN, "List the available sign-in methods",
+        &[(200, Data(of::<api::SignInMethods>))]),
+    route("GET", "/api/auth/oidc/login", Public, AnyScope, SIGN_IN, "Redirect to the OpenID provider", REDIRECT)
+        .query(&[text("return_to")]),
+    route("GET", "/api/auth/oidc/callback", Public, AnyScope, SIGN_IN, "Complete a sign-in at the OpenID provider", REDIRECT)
+        .query(&[text("code"), text("state"), text("error")]).open_query(),
+    route("POST", "/api/auth/oidc/backchannel-logout", Public, AnyScope, SIGN_IN,
+        "End sign-ins by the OpenID provider's logout_token, sent as a form (OpenID Connect Back-Channel Logout 1.0)",
+        &[(200, Empty)]),
+    route("GET", "/api/auth/me", User, AnyScope, SIGN_IN, "Return the calling user", &[(200, Data(of::<api::User>))]),
+    route("POST", "/api/auth/password", User, SignInOnly, SIGN_IN, "Change your password and end your other sign-ins",
+        &[(204, Empty)])
+        .body(Json(of::<api::ChangePassword>)),
 
-    row("GET",     "/api/auth/sign-ins",                    User,    SignInOnly),
-    row("DELETE",  "/api/auth/sign-ins",                    User,    SignInOnly),
-    row("DELETE",  "/api/auth/sign-ins/{id}",               Owner,   SignInOnly),
+    route("GET", "/api/auth/sign-ins", User, SignInOnly, SIGN_IN, "List your sign-ins, most recently used first",
+        &[(200, Data(of::<Many<api::SignIn>>))]),
+    route("DELETE", "/api/auth/sign-ins", User, SignInOnly, SIGN_IN, "End your other sign-ins", &[(204, Empty)]),
+    route("DELETE", "/api/auth/sign-ins/{id}", Owner, SignInOnly, SIGN_IN, "End a sign-in", &[(204, Empty)]),
 
-    // API tokens. They neither make nor see nor revoke one another.
-    row("GET",     "/api/tokens",                           User,    SignInOnly),
-    row("POST",    "/api/tokens",                           User,    SignInOnly),
-    row("DELETE",  "/api/tokens/{id}",                      Owner,   SignInOnly),
+    // A token can neither list nor create nor revoke tokens.
+    route("GET", "/api/tokens", User, SignInOnly, API_TOKENS, "List your API tokens",
+        &[(200, Data(of::<Many<api::ApiToken>>))]),
+    route("POST", "/api/tokens", User, SignInOnly, API_TOKENS, "Create an API token; only this answer has its text",
+        &[(201, Data(of::<api::CreatedApiToken>))])
+        .body(Json(of::<api::NewApiToken>)),
+    route("DELETE", "/api/tokens/{id}", Owner, SignInOnly, API_TOKENS, "Revoke an API token", &[(204, Empty)]),
 
-    // Sessions.
-    row("GET",     "/api/sessions",                         User,    Only(&[Record, Read])),
-    row("POST",    "/api/sessions",                         User,    Only(&[Record])),
-    row("GET",     "/api/sessions/{id}",                    Owner,   Only(&[Record, Read])),
-    row("PATCH",   "/api/sessions/{id}",                    Owner,   Only(&[Record])),
-    row("DELETE",  "/api/sessions/{id}",                    Owner,   Only(&[AdminScope])),
-    row("POST",    "/api/sessions/{id}/stop",               Owner,   Only(&[Record])),
-    row("POST",    "/api/sessions/{id}/token",              Owner,   Only(&[Record])),
-    row("POST",    "/api/sessions/{id}/recording/start",    Owner,   Recorder),
-    row("POST",    "/api/sessions/{id}/recording/stop",     Owner,   Recorder),
-    row("POST",    "/api/sessions/{id}/recording/upload",   Owner,   Recorder),
+    route("GET", "/api/sessions", User, Only(&[Record, Read]), SESSIONS, "List your sessions, newest first",
+        &[(200, Data(of::<Many<api::Session>>))])
+        .query(SESSION_FILTER),
+    route("POST", "/api/sessions", User, Only(&[Record]), SESSIONS, "Create a session",
+        &[(201, Data(of::<api::Session>))])
+        .body(Json(of::<api::NewSession>)),
+    route("GET", "/api/sessions/{id}", Owner, Only(&[Record, Read]), SESSIONS, "Return a session",
+        &[(200, Data(of::<api::Session>))]),
+    route("PATCH", "/api/sessions/{id}", Owner, Only(&[Record]), SESSIONS, "Update a session's status",
+        &[(200, Data(of::<api::Session>))])
+        .body(Json(of::<api::SessionUpdate>)),
+    route("DELETE", "/api/sessions/{id}", Owner, Only(&[AdminScope]), SESSIONS, "Delete a session; its recordings are kept",
+        &[(204, Empty)]),
+    route("POST", "/api/sessions/{id}/stop", Owner, Only(&[Record]), SESSIONS, "Stop a session and its recordings",
+        &[(200, Data(of::<api::Session>))]),
+    route("POST", "/api/sessions/{id}/token", Owner, Only(&[Record]), SESSIONS,
+        "Create a recording token: valid for one hour, only to start, upload and stop recordings of this session",
+        &[(200, Data(of::<api::RecordingToken>))]),
+    route("POST", "/api/sessions/{id}/recording/start", Owner, Recorder, SESSIONS, "Start a recording, or the next part of one",
+        &[(201, Data(of::<api::RecordingStarted>))])
+        .body(OptionalJson(of::<api::StartRecording>)),
+    route("POST", "/api/sessions/{id}/recording/stop", Owner, Recorder, SESSIONS, "Stop a recording",
+        &[(200, Data(of::<api::RecordingStopped>))])
+        .body(Json(of::<api::StopRecording>)),
+    route("POST", "/api/sessions/{id}/recording/upload", Owner, Recorder, SESSIONS, "Upload a recording in a single request",
+        &[(200, Data(of::<api::RecordingStopped>))])
+        .body(Form),
 
-    // Recordings.
-    row("GET",     "/api/recordings",                       User,    Only(&[Read])),
-    row("POST",    "/api/recordings/delete",                User,    Only(&[AdminScope])),
-    row("GET",     "/api/recordings/{id}",                  Owner,   Only(&[Record, Read])),
-    row("PATCH",   "/api/recordings/{id}",                  Owner,   Only(&[AdminScope])),
-    row("DELETE",  "/api/recordings/{id}",                  Owner,   Only(&[AdminScope])),
-    row("GET",     "/api/recordings/{id}/download",         Owner,   Only(&[Read])),
-    row("GET",     "/api/recordings/{id}/stream",           Owner,   Only(&[Read])),
-    row("GET",     "/api/recordings/{id}/raw",              Owner,   Only(&[Read])),
+    route("GET", "/api/recordings", User, Only(&[Read]), RECORDINGS, "List your recordings, newest first; the header Link has the next page",
+        &[(200, Data(of::<Many<api::Recording>>))])
+        .query(RECORDING_FILTER),
+    route("POST", "/api/recordings/delete", User, Only(&[AdminScope]), RECORDINGS,
+        "Delete up to 1000 recordings; the answer has one line of JSON for each",
+        &[(200, Text(&["application/x-ndjson"]))])
+        .body(Json(of::<api::DeleteRecordings>)),
+    route("GET", "/api/recordings/{id}", Owner, Only(&[Record, Read]), RECORDINGS, "Return a recording",
+        &[(200, Data(of::<api::Recording>))]),
+    route("PATCH", "/api/recordings/{id}", Owner, Only(&[AdminScope]), RECORDINGS, "Protect or rename a recording",
+        &[(200, Data(of::<api::Recording>))])
+        .body(Json(of::<api::RecordingUpdate>)),
+    route("DELETE", "/api/recordings/{id}", Owner, Only(&[AdminScope]), RECORDINGS,
+        "Delete a recording; one that is not forwarded to the central server yet needs unforwarded=delete",
+        &[(204, Empty)])
+        .query(&[one_of("unforwarded", &["keep", "delete"])]),
+    route("GET", "/api/recordings/{id}/download", Owner, Only(&[Read]), RECORDINGS,
+        "Download the file; supports range requests", FILE),
+    route("GET", "/api/recordings/{id}/stream", Owner, Only(&[Read]), RECORDINGS,
+        "Play the file; supports range requests", FILE),
+    route("GET", "/api/recordings/{id}/raw", Owner, Only(&[Read]), RECORDINGS,
+        "Download the bytes received for a failed recording; supports range requests", FILE),
 
-    row("GET",     "/api/storage/usage",                    User,    Only(&[Record, Read])),
+    route("GET", "/api/storage/usage", User, Only(&[Record, Read]), RECORDINGS, "Return your storage usage and quotas",
+        &[(200, Data(of::<api::QuotaUsage>))]),
 
-    // The recorder on board.
-    row("GET",     "/api/appliance",                        Admin,   Only(&[AdminScope])),
-    row("POST",    "/api/appliance/recording/start",        Admin,   Only(&[AdminScope])),
-    row("POST",    "/api/appliance/recording/stop",         Admin,   Only(&[AdminScope])),
-    row("POST",    "/api/appliance/test-signal",            Admin,   Only(&[AdminScope])),
+    route("GET", "/api/appliance", Admin, Only(&[AdminScope]), APPLIANCE, "Return the state of the appliance's recorder",
+        &[(200, Data(of::<api::Appliance>))]),
+    route("POST", "/api/appliance/recording/start", Admin, Only(&[AdminScope]), APPLIANCE, "Start recording; 409 without a signal",
+        &[(200, Data(of::<api::Appliance>))]),
+    route("POST", "/api/appliance/recording/stop", Admin, Only(&[AdminScope]), APPLIANCE, "Stop recording",
+        &[(200, Data(of::<api::Appliance>))]),
+    route("POST", "/api/appliance/test-signal", Admin, Only(&[AdminScope]), APPLIANCE, "Set the signal of the test source",
+        &[(204, Empty)])
+        .body(Json(of::<api::TestSignal>)),
 
-    // What changes, as it changes.
-    row("GET",     "/api/events",                           User,    Only(&[Record, Read])),
+    route("GET", "/api/events", User, Only(&[Record, Read]), SERVER,
+        "Stream changes as server-sent events: hello, settings, session, recording, recording_deleted",
+        &[(200, Text(&["text/event-stream"]))])
+        .query(&[text("session"), flag("all")]),
 
-    // Uploads: tus.
-    row("OPTIONS", "/api/uploads",                          Anybody, AnyScope),
-    row("POST",    "/api/uploads",                          User,    Recorder),
-    row("OPTIONS", "/api/uploads/{id}",                     Anybody, AnyScope),
-    row("HEAD",    "/api/uploads/{id}",                     Owner,   Recorder),
-    row("PATCH",   "/api/uploads/{id}",                     Owner,   Recorder),
-    row("POST",    "/api/uploads/{id}",                     Owner,   Recorder),
-    row("DELETE",  "/api/uploads/{id}",                     Owner,   Only(&[AdminScope])),
+    route("OPTIONS", "/api/uploads", Public, AnyScope, UPLOADS, "List the supported tus 1.0 features", &[(204, Empty)]),
+    route("POST", "/api/uploads", User, Recorder, UPLOADS, "Create an upload", &[(201, Empty)]).body(Stream).tus(),
+    route("OPTIONS", "/api/uploads/{id}", Public, AnyScope, UPLOADS, "List the supported tus 1.0 features", &[(204, Empty)]),
+    route("HEAD", "/api/uploads/{id}", Owner, Recorder, UPLOADS, "Return the offset of an upload", &[(200, Empty)]).tus(),
+    route("PATCH", "/api/uploads/{id}", Owner, Recorder, UPLOADS, "Append to an upload; acknowledged bytes are durable",
+        &[(204, Empty)])
+        .body(Stream).tus(),
+    route("POST", "/api/uploads/{id}", Owner, Recorder, UPLOADS, "PATCH, HEAD or DELETE by X-HTTP-Method-Override",
+        &[(200, Empty), (204, Empty)])
+        .body(Stream).tus(),
+    route("DELETE", "/api/uploads/{id}", Owner, Only(&[AdminScope]), UPLOADS, "Delete an upload", &[(204, Empty)]).tus(),
 
-    // Administration.
-    row("GET",     "/api/admin/tokens",                     Admin,   Only(&[AdminScope])),
-    row("GET",     "/api/admin/recordings",                 Admin,   Only(&[AdminScope])),
-    row("GET",     "/api/admin/storage",                    Admin,   Only(&[AdminScope])),
-    row("GET",     "/api/admin/users",                      Admin,   Only(&[AdminScope])),
-    row("POST",    "/api/admin/users",                      Admin,   Only(&[AdminScope])),
-    row("GET",     "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
-    row("PATCH",   "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
-    row("DELETE",  "/api/admin/users/{id}",                 Admin,   Only(&[AdminScope])),
-    row("GET",     "/api/admin/users/{id}/sign-ins",        Admin,   Only(&[AdminScope])),
-    row("DELETE",  "/api/admin/users/{id}/sign-ins",        Admin,   Only(&[AdminScope])),
-    row("GET",     "/api/admin/settings",                   Admin,   Only(&[AdminScope])),
-    row("PUT",     "/api/admin/settings",                   Admin,   Only(&[AdminScope])),
-    row("GET",     "/api/admin/retention",                  Admin,   Only(&[AdminScope])),
-    row("POST",    "/api/admin/retention/run",              Admin,   Only(&[AdminScope])),
-    row("POST",    "/api/admin/retention/confirm-clock",    Admin,   Only(&[AdminScope])),
-    row("GET",     "/api/admin/audit",                      Admin,   Only(&[AdminScope])),
-    row("GET",     "/api/admin/audit/export",               Admin,   Only(&[AdminScope])),
-    row("GET",     "/api/admin/audit/verify",               Admin,   Only(&[AdminScope])),
+    route("GET", "/api/admin/tokens", Admin, Only(&[AdminScope]), API_TOKENS, "List the API tokens of all users",
+        &[(200, Data(of::<Many<api::ApiToken>>))])
+        .query(PAGE),
+    route("GET", "/api/admin/recordings", Admin, Only(&[AdminScope]), ADMINISTRATION, "List the recordings of all users",
+        &[(200, Data(of::<Many<api::Recording>>))])
+        .query(RECORDING_FILTER),
+    route("GET", "/api/admin/storage", Admin, Only(&[AdminScope]), ADMINISTRATION, "Return storage usage, by status, user and day",
+        &[(200, Data(of::<api::StorageReport>))]),
+    route("GET", "/api/admin/users", Admin, Only(&[AdminScope]), ADMINISTRATION, "List users by name; the header Link has the next page",
+        &[(200, Data(of::<Many<api::User>>))])
+        .query(USER_FILTER),
+    route("POST", "/api/admin/users", Admin, Only(&[AdminScope]), ADMINISTRATION, "Create a user",
+        &[(201, Data(of::<api::User>))])
+        .body(Json(of::<api::NewUser>)),
+    route("GET", "/api/admin/users/{id}", Admin, Only(&[AdminScope]), ADMINISTRATION, "Return a user",
+        &[(200, Data(of::<api::User>))]),
+    route("PATCH", "/api/admin/users/{id}", Admin, Only(&[AdminScope]), ADMINISTRATION, "Update a user",
+        &[(200, Data(of::<api::User>))])
+        .body(Json(of::<api::UserUpdate>)),
+    route("DELETE", "/api/admin/users/{id}", Admin, Only(&[AdminScope]), ADMINISTRATION,
+        "Delete a user; their recordings are kept unless the query says otherwise",
+        &[(204, Empty)])
+        .query(&[one_of("recordings", &["keep", "transfer", "delete"])]),
+    route("GET", "/api/admin/users/{id}/sign-ins", Admin, Only(&[AdminScope]), ADMINISTRATION,
+        "List a user's sign-ins, most recently used first",
+        &[(200, Data(of::<Many<api::SignIn>>))]),
+    route("DELETE", "/api/admin/users/{id}/sign-ins", Admin, Only(&[AdminScope]), ADMINISTRATION, "End all sign-ins of a user",
+        &[(204, Empty)]),
+    route("GET", "/api/admin/settings", Admin, Only(&[AdminScope]), ADMINISTRATION, "Return the settings",
+        &[(200, Data(of::<Settings>))]),
+    route("PUT", "/api/admin/settings", Admin, Only(&[AdminScope]), ADMINISTRATION, "Change settings, effective immediately",
+        &[(204, Empty)])
+        .body(Json(of::<Settings>)),
+    route("GET", "/api/admin/retention", Admin, Only(&[AdminScope]), ADMINISTRATION, "Preview the next deletions of retention",
+        &[(200, Data(of::<api::RetentionPreview>))]),
+    route("POST", "/api/admin/retention/run", Admin, Only(&[AdminScope]), ADMINISTRATION, "Clean up storage now",
+        &[(200, Data(of::<api::RetentionRun>))]),
+    route("POST", "/api/admin/retention/confirm-clock", Admin, Only(&[AdminScope]), ADMINISTRATION,
+        "Confirm the server's clock, so that automatic deletion continues",
+        &[(204, Empty)])
+        .body(OptionalJson(of::<api::ConfirmClock>)),
+    route("GET", "/api/admin/audit", Admin, Only(&[AdminScope]), ADMINISTRATION, "List the audit log, newest first",
+        &[(200, Data(of::<Many<api::AuditEntry>>))])
+        .query(AUDIT_FILTER),
+    route("GET", "/api/admin/audit/export", Admin, Only(&[AdminScope]), ADMINISTRATION, "Export the audit log as JSON Lines or CSV",
+        &[(200, Text(&["application/jsonl", "text/csv"]))])
+        .query(AUDIT_EXPORT),
+    route("GET", "/api/admin/audit/verify", Admin, Only(&[AdminScope]), ADMINISTRATION,
+        "Verify that no row of the audit log is missing or changed",
+        &[(200, Data(of::<api::AuditVerification>))]),
 ];
 
-/// Who may use a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    /// Whoever asks; who it is is not even looked at.
-    Anybody,
-    /// Whoever is signed in; what comes back or comes to be is theirs.
-    User,
-    /// Whoever has what the path names, and administrators.
-    Owner,
-    /// Administrators.
-    Admin,
-    /// Administrators; with `SORTIE_METRICS_PUBLIC=true` anybody.
-    Scraper,
-}
-
-/// What an API token needs for a route.
-#[derive(Clone, Copy, Debug)]
-enum Scopes {
-    /// Any token will do.
-    AnyScope,
-    /// One of these.
-    Only(&'static [TokenScope]),
-    /// The scope `record`; a recording token of the session will do as well, here and nowhere else.
-    Recorder,
-    /// No token will do, nor a platform's: what lasts longer than they do is changed by somebody who has
-    /// signed in.
-    SignInOnly,
-}
-
-/// A line of the table.
-pub(crate) struct Row {
-    method: &'static str,
-    path: &'static str,
-    who: Who,
-    scopes: Scopes,
-}
-
-const fn row(method: &'static str, path: &'static str, who: Who, scopes: Scopes) -> Row {
-    Row {
-        method,
-        path,
-        who,
-        scopes,
-    }
-}
-
-/// The row of a route. Meant for constants: without a row it does not build.
+/// Returns the row of a route. For constants: a missing row is a compile error.
 pub(crate) const fn row_of(method: &str, path: &str) -> &'static Row {
     let mut at = 0;
     while at < TABLE.len() {
@@ -175,12 +280,10 @@ pub(crate) const fn row_of(method: &str, path: &str) -> &'static Row {
         }
         at += 1;
     }
-    panic!(
-        "this route has no row in the table of server/src/http/routes.rs: say there who may use it"
-    )
+    panic!("this route has no row in the table of server/src/http/routes.rs: add one there")
 }
 
-/// `==` of text cannot be used in constants yet.
+/// `==` of texts; the operator is not available in constants.
 const fn same(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     if one.len() != other.len() {
@@ -196,205 +299,10 @@ const fn same(one: &str, other: &str) -> bool {
     true
 }
 
-/// Routes that have a row each: `routes! { GET "/api/things" => list, … }`.
-macro_rules! routes {
-    ($($method:ident $path:literal => $handler:expr),+ $(,)?) => {
-        $crate::http::routes::Routes::new()
-            $(.on(const { $crate::http::routes::row_of(stringify!($method), $path) }, $handler))+
-    };
-}
-pub(crate) use routes;
-
-/// What [`routes!`] makes.
-pub(crate) struct Routes(Router<AppState>, Vec<&'static Row>);
-
-impl Routes {
-    /// None yet.
-    pub(crate) fn new() -> Self {
-        Self(Router::new(), Vec::new())
-    }
-
-    /// Adds a route; see [`routes!`].
-    pub(crate) fn on<T: 'static>(
-        mut self,
-        row: &'static Row,
-        handler: impl Handler<T, AppState>,
-    ) -> Self {
-        self.1.push(row);
-        let guarded = MethodRouter::new().on(row.filter(), Guarded { row, handler });
-        Self(self.0.route(row.path, guarded), self.1)
-    }
-
-    /// Adds others.
-    pub(crate) fn merge(mut self, others: Self) -> Self {
-        self.1.extend(others.1);
-        Self(self.0.merge(others.0), self.1)
-    }
-
-    /// Wraps those there are so far, and what decides about them.
-    pub(crate) fn layer<L>(self, layer: L) -> Self
-    where
-        L: Layer<Route> + Clone + Send + Sync + 'static,
-        L::Service: Service<Request> + Clone + Send + Sync + 'static,
-        <L::Service as Service<Request>>::Response: IntoResponse + 'static,
-        <L::Service as Service<Request>>::Error: Into<std::convert::Infallible> + 'static,
-        <L::Service as Service<Request>>::Future: Send + 'static,
-    {
-        Self(self.0.layer(layer), self.1)
-    }
-
-    /// Their rows.
-    pub(in crate::http) fn rows(&self) -> &[&'static Row] {
-        &self.1
-    }
-
-    /// All of them.
-    pub(in crate::http) fn into_router(self) -> Router<AppState> {
-        self.0
-    }
-}
-
-impl Row {
-    pub(in crate::http) fn method(&self) -> &'static str {
-        self.method
-    }
-
-    pub(in crate::http) fn path(&self) -> &'static str {
-        self.path
-    }
-
-    /// Whether anybody may use it without saying who they are.
-    pub(in crate::http) fn is_open(&self) -> bool {
-        self.who == Anybody
-    }
-
-    /// Who may use it, for readers.
-    pub(in crate::http) fn rule(&self) -> String {
-        let who = match self.who {
-            Anybody => return "For anybody.".to_owned(),
-            User => "For whoever is signed in.",
-            Owner => "For its owner and administrators.",
-            Admin => "For administrators.",
-            Scraper => "For administrators; with SORTIE_METRICS_PUBLIC=true for anybody.",
-        };
-        match self.scopes {
-            AnyScope => who.to_owned(),
-            SignInOnly => format!("{who} Not with a token."),
-            Recorder => format!(
-                "{who} An API token needs the scope record; a recording token of the session will do."
-            ),
-            Only(scopes) => format!("{who} An API token needs the scope {}.", names(scopes)),
-        }
-    }
-
-    /// Panics at start-up for a method that axum does not route, as axum does for a path.
-    fn filter(&self) -> MethodFilter {
-        match self.method {
-            "GET" => MethodFilter::GET,
-            "HEAD" => MethodFilter::HEAD,
-            "POST" => MethodFilter::POST,
-            "PUT" => MethodFilter::PUT,
-            "PATCH" => MethodFilter::PATCH,
-            "DELETE" => MethodFilter::DELETE,
-            "OPTIONS" => MethodFilter::OPTIONS,
-            other => panic!("{other} is no method of this table"),
-        }
-    }
-}
-
-/// A handler behind its row.
-#[derive(Clone)]
-struct Guarded<H> {
-    row: &'static Row,
-    handler: H,
-}
-
-impl<T: 'static, H: Handler<T, AppState>> Handler<T, AppState> for Guarded<H> {
-    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
-
-    fn call(self, request: Request, state: AppState) -> Self::Future {
-        Box::pin(async move {
-            let admitted = authorise(self.row, request, &state)
-                .await
-                .and_then(|request| {
-                    openapi::check_query(self.row, request.uri().query())?;
-                    Ok(request)
-                });
-            match admitted {
-                Ok(request) => self.handler.call(request, state).await,
-                Err(error) => error.into_response(),
-            }
-        })
-    }
-}
-
-/// Lets a request pass with its [`Caller`], or refuses it.
-async fn authorise(row: &Row, request: Request, state: &AppState) -> ApiResult<Request> {
-    if row.who == Anybody || (row.who == Scraper && state.config.metrics_public) {
-        return Ok(request);
-    }
-    let (mut parts, body) = request.into_parts();
-    let caller = caller::identify(&parts, state).await?;
-    check(row, &caller)?;
-    parts.extensions.insert(caller);
-    Ok(Request::from_parts(parts, body))
-}
-
-/// The decision, for somebody who is signed in.
-pub(in crate::http) fn check(row: &Row, caller: &Caller) -> ApiResult<()> {
-    if caller.session.is_some() && !matches!(row.scopes, Recorder) {
-        return Err(ApiError::forbidden(
-            "A recording token can only start, send and stop recordings of its session.",
-        ));
-    }
-    let sufficient: &[TokenScope] = match row.scopes {
-        AnyScope | SignInOnly => &[],
-        Recorder => &[Record],
-        Only(scopes) => scopes,
-    };
-    match row.scopes {
-        AnyScope => {}
-        SignInOnly if matches!(caller.via, Via::Token | Via::Jwt) => {
-            return Err(ApiError::forbidden(
-                "This cannot be done with a token. Sign in first.",
-            ));
-        }
-        SignInOnly => {}
-        Recorder | Only(_) => {
-            if let Some(scopes) = &caller.scopes
-                && !caller.is_admin()
-                && !scopes.iter().any(|scope| sufficient.contains(scope))
-            {
-                return Err(ApiError::forbidden(format!(
-                    "This API token lacks the scope for that: {}.",
-                    names(sufficient)
-                )));
-            }
-        }
-    }
-    if matches!(row.who, Admin | Scraper) && !caller.roles.contains(&Role::Admin) {
-        return Err(ApiError::forbidden("Only administrators may do this."));
-    }
-    Ok(())
-}
-
-/// All rows, whether or not this server has their routes.
+/// All rows, whether or not this server has registered their routes.
 #[cfg(test)]
 pub(in crate::http) fn rows() -> impl Iterator<Item = &'static Row> {
     TABLE.iter()
-}
-
-/// Scopes as they stand on the wire, for a person.
-pub(in crate::http) fn names(scopes: &[TokenScope]) -> String {
-    let names: Vec<_> = scopes
-        .iter()
-        .map(|scope| match scope {
-            Record => "record",
-            Read => "read",
-            AdminScope => "admin",
-        })
-        .collect();
-    names.join(", ")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The document (OpenAPI 3.1.1), made of the rows that a server really has.
+//! OpenAPI 3.1.1 document of the routes that a server has registered.
 
 use schemars::Schema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
@@ -6,14 +6,12 @@ use schemars::transform::RecursiveTransform;
 use serde_json::{Map, Value, json};
 use sortie_api::Problem;
 
-use super::operations::{Answer, Kind, Operation, Parameter, Take, find};
-use crate::http::routes::Row;
+use crate::http::routes::{Answer, Body, Kind, Parameter, Row, Who};
 
-const ABOUT: &str = "Recordings of screens: durable as they happen, playable wherever they end. Whatever is refused is \
-    an RFC 9457 problem with a stable `code`. Lists are arrays; the header `Link` (RFC 8288, `rel=\"next\"`) has \
-    the next page.";
+const ABOUT: &str = "Screen recordings, stored durably while they are recorded. Errors are RFC 9457 problems with a \
+    stable `code`. Lists are arrays; the header `Link` (RFC 8288, `rel=\"next\"`) has the next page.";
 
-/// The document for these rows.
+/// Builds the document.
 pub(in crate::http) fn document(rows: &[&'static Row]) -> Value {
     let mut generator = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
@@ -21,8 +19,8 @@ pub(in crate::http) fn document(rows: &[&'static Row]) -> Value {
         .into_generator();
     let mut paths = Map::new();
     for row in rows {
-        let path = paths.entry(row.path()).or_insert_with(|| json!({}));
-        path[row.method().to_ascii_lowercase()] = operation(row, &mut generator);
+        let path = paths.entry(row.path).or_insert_with(|| json!({}));
+        path[row.method.to_ascii_lowercase()] = operation(row, &mut generator);
     }
     let problem = generator.subschema_for::<Problem>();
     let schemas: Map<String, Value> = generator.take_definitions(true);
@@ -39,7 +37,7 @@ pub(in crate::http) fn document(rows: &[&'static Row]) -> Value {
         "components": {
             "schemas": schemas,
             "responses": { "Problem": {
-                "description": "Refused, or failed",
+                "description": "The request was rejected or failed",
                 "content": { "application/problem+json": { "schema": problem } },
             } },
             "securitySchemes": { "bearer": {
@@ -51,8 +49,8 @@ pub(in crate::http) fn document(rows: &[&'static Row]) -> Value {
     })
 }
 
-/// Makes one `enum` of a choice between text constants, as which schemars writes an enum whose variants are
-/// documented: client generators make a type of an `enum` only. What the variants mean moves to the description.
+/// Replaces `oneOf` of text constants, which schemars writes for an enum with documented variants, by one `enum`:
+/// client generators support only that. The variants' documentation moves to the description.
 fn list_constants(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else {
         return;
@@ -96,41 +94,37 @@ fn list_constants(schema: &mut Schema) {
 }
 
 fn operation(row: &Row, generator: &mut SchemaGenerator) -> Value {
-    let Some(known) = find(row.method(), row.path()) else {
-        // A test keeps it from getting here; a server runs on without.
-        return json!({ "summary": row.path(), "description": row.rule(), "responses": refused() });
-    };
-    let mut parameters: Vec<Value> = names_in(row.path()).map(path_parameter).collect();
-    parameters.extend(known.query.iter().map(query_parameter));
-    if known.tus {
-        parameters.extend(tus_parameters(known));
+    let mut parameters: Vec<Value> = names_in(row.path).map(path_parameter).collect();
+    parameters.extend(row.query.iter().map(query_parameter));
+    if row.tus {
+        parameters.extend(tus_parameters(row));
     }
-    let mut responses = refused();
-    for (status, answer) in known.gives {
+    let mut responses = errors();
+    for (status, answer) in row.answers {
         responses[status.to_string()] = response(answer, generator);
     }
     let mut operation = json!({
         "operationId": operation_id(row),
-        "tags": [known.tag],
-        "summary": known.summary,
+        "tags": [row.tag],
+        "summary": row.summary,
         "description": row.rule(),
         "parameters": parameters,
         "responses": responses,
-        "security": if row.is_open() { json!([]) } else { json!([{ "bearer": [] }]) },
+        "security": if row.who == Who::Public { json!([]) } else { json!([{ "bearer": [] }]) },
     });
-    if let Some(takes) = &known.takes {
+    if let Some(takes) = &row.body {
         operation["requestBody"] = body(takes, generator);
     }
     operation
 }
 
-/// `get /api/sessions/{id}` is `get_sessions_id`.
+/// The id of `GET /api/sessions/{id}` is `get_sessions_id`.
 fn operation_id(row: &Row) -> String {
     let words = row
-        .path()
+        .path
         .split(['/', '{', '}', '.'])
         .filter(|word| !word.is_empty() && *word != "api");
-    let mut id = row.method().to_ascii_lowercase();
+    let mut id = row.method.to_ascii_lowercase();
     for word in words {
         id.push('_');
         id.push_str(word);
@@ -138,12 +132,12 @@ fn operation_id(row: &Row) -> String {
     id
 }
 
-fn refused() -> Value {
+fn errors() -> Value {
     let problem = json!({ "$ref": "#/components/responses/Problem" });
     json!({ "4XX": problem, "5XX": problem })
 }
 
-/// The names in braces.
+/// Names of the parameters in a path.
 fn names_in(path: &str) -> impl Iterator<Item = &str> {
     path.split('{')
         .skip(1)
@@ -157,7 +151,7 @@ fn path_parameter(name: &str) -> Value {
 fn query_parameter(parameter: &Parameter) -> Value {
     let schema = match parameter.kind {
         Kind::Text => json!({ "type": "string" }),
-        // An empty field of a form restricts nothing.
+        // An empty field of a form is no filter.
         Kind::Time => {
             json!({ "anyOf": [{ "type": "string", "format": "date-time" }, { "const": "" }] })
         }
@@ -168,15 +162,15 @@ fn query_parameter(parameter: &Parameter) -> Value {
     json!({ "name": parameter.name, "in": "query", "schema": schema })
 }
 
-/// The headers of tus 1.0 that the route looks at.
-fn tus_parameters(operation: &Operation) -> Vec<Value> {
+/// Request headers of tus 1.0.
+fn tus_parameters(row: &Row) -> Vec<Value> {
     let header = |name: &str, required: bool, schema: Value| json!({ "name": name, "in": "header", "required": required, "schema": schema });
     let number = || json!({ "type": "integer", "minimum": 0 });
     let text = || json!({ "type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$" });
     let words = |words: &[&str]| json!({ "type": "string", "enum": words });
     let mut headers = vec![header("Tus-Resumable", true, words(&["1.0.0"]))];
-    if operation.takes.is_some() {
-        let creates = operation.path == "/api/uploads";
+    if row.body.is_some() {
+        let creates = row.path == "/api/uploads";
         headers.push(header("Upload-Length", false, number()));
         headers.push(header("Upload-Checksum", false, text()));
         if creates {
@@ -184,12 +178,8 @@ fn tus_parameters(operation: &Operation) -> Vec<Value> {
             headers.push(header("Upload-Metadata", false, text()));
             headers.push(header("Upload-Concat", false, text()));
         } else {
-            headers.push(header(
-                "Upload-Offset",
-                operation.method == "PATCH",
-                number(),
-            ));
-            if operation.method == "POST" {
+            headers.push(header("Upload-Offset", row.method == "PATCH", number()));
+            if row.method == "POST" {
                 let methods = words(&["PATCH", "HEAD", "DELETE"]);
                 headers.push(header("X-HTTP-Method-Override", true, methods));
             }
@@ -202,23 +192,23 @@ fn json_content(schema: &Schema) -> Value {
     json!({ "application/json": { "schema": schema } })
 }
 
-fn body(takes: &Take, generator: &mut SchemaGenerator) -> Value {
-    match takes {
-        Take::Json(schema) => {
+fn body(body: &Body, generator: &mut SchemaGenerator) -> Value {
+    match body {
+        Body::Json(schema) => {
             json!({ "required": true, "content": json_content(&schema(generator)) })
         }
-        Take::Form(schema) => {
+        Body::OptionalJson(schema) => {
             json!({ "required": false, "content": json_content(&schema(generator)) })
         }
-        Take::Stream => {
+        Body::Stream => {
             let bytes = json!({ "type": "string", "format": "binary" });
             json!({ "content": { "application/offset+octet-stream": { "schema": bytes } } })
         }
-        Take::File => json!({ "required": true, "content": { "multipart/form-data": { "schema": {
+        Body::Form => json!({ "required": true, "content": { "multipart/form-data": { "schema": {
             "type": "object",
             "required": ["recording_id", "file"],
             "properties": {
-                "recording_id": { "type": "string", "description": "The recording that the file is; fields come in any order" },
+                "recording_id": { "type": "string", "description": "ID of the recording; the fields may be in any order" },
                 "duration": { "type": "string" },
                 "file": { "type": "string", "format": "binary", "contentMediaType": "application/octet-stream" },
             },
@@ -228,9 +218,9 @@ fn body(takes: &Take, generator: &mut SchemaGenerator) -> Value {
 
 fn response(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
     match answer {
-        Answer::Empty => json!({ "description": "Done" }),
+        Answer::Empty => json!({ "description": "Success" }),
         Answer::Data(schema) => {
-            json!({ "description": "The answer", "content": json_content(&schema(generator)) })
+            json!({ "description": "Success", "content": json_content(&schema(generator)) })
         }
         Answer::Text(kinds) => {
             let text = json!({ "schema": { "type": "string" } });
@@ -238,10 +228,10 @@ fn response(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
                 .iter()
                 .map(|kind| ((*kind).to_owned(), text.clone()))
                 .collect();
-            json!({ "description": "The answer", "content": content })
+            json!({ "description": "Success", "content": content })
         }
         Answer::Bytes => json!({
-            "description": "A recording",
+            "description": "Bytes of a recording",
             "content": { "video/webm": {}, "video/mp4": {}, "video/x-matroska": {}, "audio/webm": {},
                 "application/octet-stream": {}, "multipart/byteranges": {} },
         }),

@@ -1,9 +1,6 @@
-//! The API's description, generated from what runs: the rows of `access`, the types of `api`.
-//!
-//! `operations` joins the two; a route without an operation fails a test.
+//! OpenAPI document and page, generated from the rows of the registered routes and the types of `sortie_api`.
 
 mod document;
-mod operations;
 mod page;
 
 use std::sync::{Arc, OnceLock};
@@ -13,20 +10,18 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 
 use super::routes::{Routes, Row, routes};
-use super::{ApiError, ApiResult};
 
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
-/// A new version brings a new document under the same address.
+/// The document changes with the version, the address does not.
 const CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// Document and page, written once every route is known.
+/// Document and page, written once all routes are known.
 #[derive(Clone, Default)]
 pub(super) struct Description(Arc<OnceLock<(Bytes, Bytes)>>);
 
 impl Description {
-    /// Routes that answer with it.
     pub(super) fn routes(&self) -> Routes {
         let (json, html) = (self.clone(), self.clone());
         routes! {
@@ -44,7 +39,7 @@ impl Description {
         }
     }
 
-    /// Writes it.
+    /// Writes document and page for these rows.
     pub(super) fn describe(&self, rows: &[&'static Row]) {
         self.0.get_or_init(|| {
             let document = document::document(rows);
@@ -55,44 +50,6 @@ impl Description {
 
     fn text(&self, which: impl Fn(&(Bytes, Bytes)) -> &Bytes) -> Bytes {
         self.0.get().map(which).cloned().unwrap_or_default()
-    }
-}
-
-/// Refuses a query with a parameter that the route does not describe: a misspelt filter would otherwise select
-/// everything.
-pub(super) fn check_query(row: &Row, query: Option<&str>) -> ApiResult<()> {
-    let (Some(query), Some(operation)) = (query, operations::find(row.method(), row.path())) else {
-        return Ok(());
-    };
-    if operation.open_query {
-        return Ok(());
-    }
-    let known = |name: &str| operation.query.iter().any(|known| known.name == name);
-    for (name, _) in form_urlencoded::parse(query.as_bytes()) {
-        if !name.is_empty() && !known(&name) {
-            return Err(ApiError::invalid(unknown_parameter(&name, operation.query)));
-        }
-    }
-    Ok(())
-}
-
-/// The longest name that an answer repeats.
-const NAME_SHOWN: usize = 40;
-
-fn unknown_parameter(name: &str, known: &[operations::Parameter]) -> String {
-    let shown: String = name
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(NAME_SHOWN)
-        .collect();
-    let names: Vec<_> = known.iter().map(|known| known.name).collect();
-    if names.is_empty() {
-        format!("This route takes no query parameter, and \"{shown}\" was sent.")
-    } else {
-        format!(
-            "This route has no query parameter \"{shown}\"; it takes {}.",
-            names.join(", ")
-        )
     }
 }
 
@@ -110,19 +67,7 @@ mod tests {
     use crate::http::routes;
 
     #[test]
-    fn every_route_says_what_it_takes_and_gives() {
-        let missing: Vec<_> = routes::rows()
-            .filter(|row| operations::find(row.method(), row.path()).is_none())
-            .map(|row| format!("{} {}", row.method(), row.path()))
-            .collect();
-        assert!(
-            missing.is_empty(),
-            "add to server/src/http/openapi/operations.rs: {missing:?}"
-        );
-    }
-
-    #[test]
-    fn every_reference_leads_somewhere_and_every_id_is_its_own() {
+    fn references_resolve_and_operation_ids_are_unique() {
         let rows: Vec<_> = routes::rows().collect();
         let document = document::document(&rows);
         let text = document.to_string();
@@ -139,7 +84,7 @@ mod tests {
         assert_eq!((ids.len(), unique.len()), (rows.len(), rows.len()));
     }
 
-    /// Routes of the published contract: older senders may add fields that this version does not know.
+    /// Routes of the published contract: older clients may send fields that this version does not know.
     const TOLERANT: &[(&str, &str)] = &[
         ("POST", "/api/auth/login"),
         ("POST", "/api/auth/refresh"),
@@ -152,15 +97,15 @@ mod tests {
     ];
 
     #[test]
-    fn json_body_refuses_unknown_fields_unless_in_contract() {
+    fn json_body_rejects_unknown_fields_unless_in_contract() {
         let rows: Vec<_> = routes::rows().collect();
         let document = document::document(&rows);
         for row in rows {
             let pointer = |text: &str| text.replace('~', "~0").replace('/', "~1");
             let body = format!(
                 "/paths/{}/{}/requestBody/content/{}/schema",
-                pointer(row.path()),
-                row.method().to_ascii_lowercase(),
+                pointer(row.path),
+                row.method.to_ascii_lowercase(),
                 pointer("application/json"),
             );
             let Some(schema) = document.pointer(&body) else {
@@ -171,12 +116,12 @@ mod tests {
                 .and_then(|target| document.pointer(target.trim_start_matches('#')))
                 .unwrap_or(schema);
             let strict = resolved["additionalProperties"] == serde_json::json!(false);
-            let tolerant = TOLERANT.contains(&(row.method(), row.path()));
+            let tolerant = TOLERANT.contains(&(row.method, row.path));
             assert!(
                 strict != tolerant,
                 "{} {}: strict {strict}, tolerant {tolerant}",
-                row.method(),
-                row.path()
+                row.method,
+                row.path
             );
         }
     }
@@ -206,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_runs_nothing_and_has_nothing_inline() {
+    fn page_has_no_script_and_no_inline_style() {
         let rows: Vec<_> = routes::rows().collect();
         let page = page::page(&document::document(&rows));
         assert!(page.contains("<code>/api/uploads/{id}</code>"));

@@ -1,13 +1,13 @@
-//! The document as a page: made once, without a script, so that the strictest policy fits it.
+//! HTML page of the OpenAPI document. Without scripts, so that the strictest content policy applies.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// The page's style, at an address of its own: nothing stands inside the page.
+/// Style sheet, served at its own address: the content policy forbids inline styles.
 pub(in crate::http) const STYLE: &str = include_str!("page.css");
 
-/// The page for a document.
+/// Renders the page.
 pub(in crate::http) fn page(document: &Value) -> String {
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Sortie Recording: the API</title>\n\
@@ -73,7 +73,7 @@ fn operation(html: &mut String, method: &str, path: &str, operation: &Value) {
     *html += "</details>\n";
 }
 
-/// Indented, with a link from every reference to its type.
+/// Formats JSON with a link from every reference to its type.
 fn pretty(value: &Value) -> String {
     const REFERENCE: &str = "\"#/components/schemas/";
     let text = serde_json::to_string_pretty(value).unwrap_or_default();

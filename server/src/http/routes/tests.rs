@@ -1,6 +1,10 @@
-use super::*;
+use sortie_api::{Role, TokenScope};
 
-/// The table as `docs/access.md` has it.
+use super::row::Scopes;
+use super::*;
+use crate::http::extract::caller::{Caller, Via};
+
+/// The table in the format of `docs/access.md`.
 fn markdown() -> String {
     let mut text = String::from("| Method | Path | Who | API token's scope |\n|---|---|---|---|\n");
     for row in TABLE {
@@ -17,9 +21,9 @@ fn markdown() -> String {
     text
 }
 
-/// `UPDATE_DOCS=1` writes the page instead.
+/// Writes the document with `UPDATE_DOCS=1`.
 #[test]
-fn the_page_for_readers_is_this_table() {
+fn access_document_matches_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/access.md");
     let page = std::fs::read_to_string(path).unwrap();
     let (before, rest) = page.split_once("<!-- table -->\n").unwrap();
@@ -33,24 +37,24 @@ fn the_page_for_readers_is_this_table() {
     } else {
         assert_eq!(
             page, expected,
-            "run: UPDATE_DOCS=1 cargo test -p sortie-server access"
+            "run: UPDATE_DOCS=1 cargo test -p sortie-server --lib"
         );
     }
 }
 
 #[test]
-fn what_administers_is_for_administrators_and_no_row_comes_twice() {
+fn admin_paths_require_an_administrator_and_rows_are_unique() {
     for (at, row) in TABLE.iter().enumerate() {
         if row.path.starts_with("/api/admin/") {
             assert_eq!(row.who, Admin, "{}", row.path);
         }
-        let twice = |other: &Row| (other.method, other.path) == (row.method, row.path);
-        assert!(!TABLE[..at].iter().any(twice), "{}", row.path);
+        let is_same = |other: &Row| (other.method, other.path) == (row.method, row.path);
+        assert!(!TABLE[..at].iter().any(is_same), "{}", row.path);
     }
 }
 
 #[test]
-fn a_token_needs_a_scope_and_a_person_does_not() {
+fn scopes_restrict_tokens_and_not_sign_ins() {
     let caller = |via, roles: &[Role], scopes: Option<&[TokenScope]>| Caller {
         user_id: "1".to_owned(),
         username: "ann".to_owned(),
@@ -73,29 +77,30 @@ fn a_token_needs_a_scope_and_a_person_does_not() {
         session: Some("s1".to_owned()),
         ..caller(Via::Token, user, None)
     };
+    let row = |who, scopes: Scopes| route("", "", who, scopes, "", "", &[]);
     for (row, expected) in [
         (
-            row("", "", User, AnyScope),
+            row(User, AnyScope),
             [true, true, true, true, true, true, false],
         ),
         (
-            row("", "", User, Only(&[Record])),
+            row(User, Only(&[Record])),
             [true, true, false, true, true, true, false],
         ),
         (
-            row("", "", Owner, Only(&[Read])),
+            row(Owner, Only(&[Read])),
             [true, false, true, true, true, true, false],
         ),
         (
-            row("", "", User, SignInOnly),
+            row(User, SignInOnly),
             [true, false, false, true, false, false, false],
         ),
         (
-            row("", "", Admin, Only(&[AdminScope])),
+            row(Admin, Only(&[AdminScope])),
             [false, false, false, true, true, true, false],
         ),
         (
-            row("", "", Owner, Recorder),
+            row(Owner, Recorder),
             [true, true, false, true, true, true, true],
         ),
     ] {
