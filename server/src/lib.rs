@@ -1,7 +1,7 @@
 //! The Sortie Recording server: uploads, storage, database, accounts and pages behind one HTTP listener.
 //!
-//! [`Server::open`] builds everything from a [`Config`] and a [`Clock`]; [`Server::serve`] answers until it
-//! is told to stop. The binary is a thin shell around the two, and so are the tests.
+//! [`Server::open`] builds a server from a [`Config`] and a [`Clock`]; [`Server::serve`] answers requests until it is
+//! told to stop. The binary and the tests call these two.
 
 mod accounts;
 mod app;
@@ -16,11 +16,13 @@ mod http;
 mod left_out;
 mod metrics;
 mod net;
+mod open;
 #[cfg(all(test, any(feature = "postgres", feature = "s3")))]
 #[path = "../tests/support/ports.rs"]
 mod ports;
 mod private_files;
 mod retention;
+mod server;
 mod storage;
 #[cfg(feature = "otel")]
 mod telemetry;
@@ -30,7 +32,6 @@ mod test_postgres;
 mod uploads;
 
 pub use accounts::FirstAdmin;
-pub use app::{OpenError, Server, verify_audit};
 pub use appliance::{Appliance, CapturedFile, ImportError, Importer, Removal};
 pub use clock::{Clock, ManualClock, SystemClock};
 #[cfg(feature = "sso")]
@@ -50,7 +51,9 @@ pub use db::{Copied, CopyError, copy_database};
 pub use gc::{
     Sweep, SweepError, SweepFinding, SweepKind, SweepOptions, SweepOutcome, SweepReport, SweepTally,
 };
+pub use open::{OpenError, verify_audit};
 pub use private_files::keep_files_private;
+pub use server::Server;
 pub use storage::{open_regular, open_regular_with};
 #[cfg(feature = "otel")]
 pub use telemetry::{Telemetry, TelemetryError};

@@ -1,10 +1,12 @@
-//! What is counted, in the words of Prometheus (OpenMetrics 1.0).
-//!
-//! Counting costs an atomic addition; what a scrape asks the database for is kept for half a minute.
+//! Prometheus metrics (OpenMetrics 1.0).
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -13,15 +15,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use tokio::time::Instant;
 
-/// From a fast disk to a slow store, in seconds.
+/// Buckets in seconds, from a fast disk to a slow object store.
 const ACKNOWLEDGED: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
-/// Until an answer begins, in seconds.
+/// Buckets in seconds of the time to the head of an answer.
 const ANSWERED: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
 
-/// An answer's labels. All three come from a fixed set each: whoever asks for made-up paths makes no new series.
+/// Labels of an answer. Each has a fixed set of values, so that requests with unknown paths cannot create series.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Answer {
     method: &'static str,
@@ -44,14 +47,14 @@ struct Status {
     status: String,
 }
 
-/// How many recordings there are of a status, and how large they are together.
+/// Number and total size of the recordings of one status.
 pub(crate) struct Total {
     pub(crate) status: String,
     pub(crate) recordings: i64,
     pub(crate) bytes: i64,
 }
 
-/// All counters.
+/// Registry with the server's metrics.
 pub(crate) struct Metrics {
     registry: Registry,
     answers: Family<Answer, Counter>,
@@ -99,13 +102,13 @@ impl Metrics {
         );
         registry.register_with_unit(
             "http_answer",
-            "Until an answer's head is sent",
+            "Time until an answer's head is sent",
             Unit::Seconds,
             metrics.seconds.clone(),
         );
         registry.register(
             "problems",
-            "Refusals and faults, by problem code",
+            "Errors, by problem code",
             metrics.problems.clone(),
         );
         registry.register_with_unit(
@@ -116,7 +119,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "upload_acknowledgement",
-            "From the last byte of a request to its acknowledgement: until it is durable",
+            "Time from the last byte of a request to its acknowledgement, when it is durable",
             Unit::Seconds,
             metrics.acknowledged.clone(),
         );
@@ -138,18 +141,18 @@ impl Metrics {
         );
         registry.register(
             "uploads_open",
-            "Recordings that are being received",
+            "Recordings being received",
             metrics.uploads_open.clone(),
         );
         registry.register_with_unit(
             "index_memory",
-            "Memory of the indexes of recordings that are being received",
+            "Memory of the indexes of recordings being received",
             Unit::Bytes,
             metrics.index_memory.clone(),
         );
         registry.register_with_unit(
             "storage_free",
-            "Room on the local disk where recordings or their tails are; -1 when unknown",
+            "Free space of the local disk for recordings or staged tails; -1 if unknown",
             Unit::Bytes,
             metrics.free.clone(),
         );
@@ -159,7 +162,7 @@ impl Metrics {
         }
     }
 
-    /// An answer to a request. `route` is the template, not the path.
+    /// Counts an answer. `route` is the template, not the path.
     pub(crate) fn answered(&self, method: &'static str, route: &str, status: u16, took: Duration) {
         let route = route.to_owned();
         self.seconds
@@ -176,35 +179,35 @@ impl Metrics {
             .inc();
     }
 
-    /// A refusal or a fault.
+    /// Counts an error by its problem code.
     pub(crate) fn refused(&self, code: String) {
         self.problems.get_or_create(&Code { code }).inc();
     }
 
-    /// Bytes that came for a recording.
+    /// Counts received bytes of recordings.
     pub(crate) fn received(&self, bytes: u64) {
         self.received.inc_by(bytes);
     }
 
-    /// A request's bytes are durable, so long after the last of them came.
+    /// Records the time from the last byte of a request to its acknowledgement.
     pub(crate) fn acknowledged(&self, took: Duration) {
         self.acknowledged.observe(took.as_secs_f64());
     }
 
-    /// The indexes of recordings that are being received hold so many bytes.
+    /// Sets the memory of the indexes of open recordings.
     pub(crate) fn index_memory(&self, bytes: u64) {
         self.index_memory
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Recordings that retention or clean-up deleted.
+    /// Counter of recordings deleted by retention or clean-up.
     pub(crate) fn retention_deletions(&self) -> Counter {
         self.retention_deletions.clone()
     }
 
-    /// The text of a scrape.
+    /// Encodes all metrics in the OpenMetrics format.
     pub(crate) fn text(&self, totals: &[Total], free: Option<u64>) -> Result<String, fmt::Error> {
-        // None left of a status is nought of it, not what there was before.
+        // A status without recordings must not keep its old value.
         self.recordings.clear();
         self.bytes.clear();
         for total in totals {
@@ -224,5 +227,42 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+/// Measures one request body: counts its bytes, and the time from the last byte to the acknowledgement.
+pub(crate) struct BodyMetrics {
+    metrics: Arc<Metrics>,
+    begun: Instant,
+    /// Microseconds from `begun` to the last bytes.
+    last: Arc<AtomicU64>,
+}
+
+impl BodyMetrics {
+    pub(crate) fn over<E>(
+        metrics: Arc<Metrics>,
+        body: impl Stream<Item = Result<Bytes, E>>,
+    ) -> (Self, impl Stream<Item = Result<Bytes, E>>) {
+        let measured = Self {
+            metrics: Arc::clone(&metrics),
+            begun: Instant::now(),
+            last: Arc::default(),
+        };
+        let (begun, last) = (measured.begun, Arc::clone(&measured.last));
+        let body = body.inspect(move |item| {
+            if let Ok(bytes) = item {
+                metrics.received(bytes.len() as u64);
+                let passed = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+                last.store(passed, Ordering::Relaxed);
+            }
+        });
+        (measured, body)
+    }
+
+    /// Records the acknowledgement: the bytes are durable.
+    pub(crate) fn acknowledged(self) {
+        let last = Duration::from_micros(self.last.load(Ordering::Relaxed));
+        self.metrics
+            .acknowledged(self.begun.elapsed().saturating_sub(last));
     }
 }

@@ -1,8 +1,7 @@
-//! Traces for an OpenTelemetry collector (OTLP over HTTP), if an endpoint is set.
+//! Exports traces to an OpenTelemetry collector (OTLP over HTTP), if an endpoint is configured.
 //!
-//! Spans are ordinary [`tracing`] spans of one target and the lowest level, so that without an endpoint a span is a
-//! look at one static. A collector that is away costs spans and nothing else: they wait in a queue of fixed length
-//! and are sent by a thread of their own.
+//! Spans are [`tracing`] spans of one target at the level trace, which cost one static read without an endpoint. A
+//! dedicated thread sends them from a bounded queue; while the collector is unavailable, spans are lost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,28 +25,28 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::TelemetryConfig;
 
-/// The target of all spans that are meant for a collector.
+/// Target of spans for the collector.
 pub(crate) const SPANS: &str = "sortie::spans";
-/// How long the server waits at its end for the last spans to be sent.
+/// Time limit for sending the last spans on shutdown.
 const FLUSH: Duration = Duration::from_secs(5);
-/// One delivery takes no longer than this.
-const DELIVERY: Duration = Duration::from_secs(10);
+/// Time limit of one export request.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The way to the collector.
+/// Exporter of traces.
 #[derive(Debug)]
 pub struct Telemetry {
     provider: SdkTracerProvider,
 }
 
 impl Telemetry {
-    /// Makes ready to send. The collector need not be there; `runtime` sends.
+    /// Creates the exporter, which sends on `runtime`. The collector need not be available.
     ///
     /// # Errors
-    /// When the endpoint makes no sense.
+    /// The endpoint is not valid.
     pub fn start(config: &TelemetryConfig, runtime: Handle) -> Result<Self, TelemetryError> {
         crate::net::tls::choose_tls();
         let http = reqwest::Client::builder()
-            .timeout(DELIVERY)
+            .timeout(EXPORT_TIMEOUT)
             .build()
             .map_err(TelemetryError::Client)?;
         let headers = config
@@ -57,7 +56,7 @@ impl Telemetry {
         let exporter = SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)
-            .with_http_client(Carrier {
+            .with_http_client(RuntimeClient {
                 http,
                 runtime,
                 failing: AtomicBool::new(false),
@@ -77,7 +76,7 @@ impl Telemetry {
         Ok(Self { provider })
     }
 
-    /// Takes spans from the program.
+    /// Layer that collects the spans.
     pub fn layer<S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync>(
         &self,
     ) -> impl Layer<S> + Send + Sync + 'static {
@@ -89,48 +88,46 @@ impl Telemetry {
             .with_filter(Targets::new().with_target(SPANS, LevelFilter::TRACE))
     }
 
-    /// Sends what is left, as far as the collector takes it. Blocking, for some seconds at most; the runtime must
-    /// still be there.
+    /// Sends the remaining spans. Blocks for at most five seconds and needs the runtime.
     pub fn shut_down(self) {
         if let Err(error) = self.provider.shutdown_with_timeout(FLUSH) {
-            tracing::warn!("the last traces did not reach the collector: {error}");
+            tracing::warn!("cannot send the last traces to the collector: {error}");
         }
     }
 }
 
-/// Why there will be no traces.
+/// Reasons why traces cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The HTTP client.
-    #[error("OTEL_EXPORTER_OTLP_ENDPOINT: there is no HTTP client for traces")]
+    /// The HTTP client cannot be created.
+    #[error("OTEL_EXPORTER_OTLP_ENDPOINT: cannot create the HTTP client for traces")]
     Client(#[source] reqwest::Error),
-    /// The exporter.
-    #[error("OTEL_EXPORTER_OTLP_ENDPOINT: traces cannot be sent there")]
+    /// The exporter cannot be created.
+    #[error("OTEL_EXPORTER_OTLP_ENDPOINT: cannot send traces to this endpoint")]
     Exporter(#[source] ExporterBuildError),
 }
 
-/// Brings spans to the collector, from a thread that knows no runtime; says in the log when that begins to fail and
-/// when it works again.
+/// HTTP client of the exporter, whose thread has no runtime. Logs the first failure and the recovery.
 #[derive(Debug)]
-struct Carrier {
+struct RuntimeClient {
     http: reqwest::Client,
     runtime: Handle,
     failing: AtomicBool,
 }
 
 #[async_trait]
-impl HttpClient for Carrier {
+impl HttpClient for RuntimeClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let http = self.http.clone();
-        let delivery = async move {
+        let export = async move {
             let answer = http.execute(request.try_into()?).await?;
             let status = answer.status();
             let mut response = Response::new(answer.bytes().await?);
             *response.status_mut() = status;
             Ok::<_, reqwest::Error>(response)
         };
-        let delivered = self.runtime.spawn(delivery).await?;
-        let problem = match &delivered {
+        let exported = self.runtime.spawn(export).await?;
+        let problem = match &exported {
             Ok(response) if response.status().is_success() => None,
             Ok(response) => Some(response.status().to_string()),
             Err(error) => Some(error.to_string()),
@@ -138,11 +135,11 @@ impl HttpClient for Carrier {
         let was_failing = self.failing.swap(problem.is_some(), Ordering::Relaxed);
         match problem {
             Some(problem) if !was_failing => {
-                tracing::warn!("the collector does not take traces: {problem}");
+                tracing::warn!("the collector does not accept traces: {problem}");
             }
-            None if was_failing => tracing::info!("the collector takes traces again"),
+            None if was_failing => tracing::info!("the collector accepts traces again"),
             _ => {}
         }
-        Ok(delivered?)
+        Ok(exported?)
     }
 }

@@ -80,9 +80,6 @@ impl Recording {
         assert_eq!(length, body.len().to_string(), "{fields:?}");
         let parts = if status == StatusCode::OK {
             vec![(0, body)]
-        } else if let Some(boundary) = media_type.strip_prefix("multipart/byteranges; boundary=") {
-            assert_eq!(range, "", "only the parts have one");
-            self.parts(&body, boundary)
         } else {
             vec![(self.first_byte(&range, body.len()), body)]
         };
@@ -93,38 +90,6 @@ impl Recording {
             );
         }
         (status.as_u16(), parts)
-    }
-
-    /// Takes a `multipart/byteranges` to pieces, as strictly as RFC 2046 has it.
-    fn parts(&self, body: &[u8], boundary: &str) -> Vec<(usize, Vec<u8>)> {
-        let mut parts = Vec::new();
-        assert!(body.ends_with(b"--\r\n"));
-        let mut rest = body.strip_prefix(format!("--{boundary}\r\n").as_bytes());
-        while let Some(part) = rest {
-            let end = part
-                .windows(4)
-                .position(|four| four == b"\r\n\r\n")
-                .expect("fields");
-            let fields = std::str::from_utf8(&part[..end]).expect("text");
-            let (media_type, range) = fields.split_once("\r\n").expect("two fields");
-            assert_eq!(media_type, "Content-Type: video/webm");
-            let range = range.strip_prefix("Content-Range: ").expect("a range");
-            let (_, last) = range.split_once('-').expect("a range");
-            let last: usize = last
-                .split_once('/')
-                .and_then(|it| it.0.parse().ok())
-                .expect("a number");
-            let first = self.first_byte(range, 0);
-            let (bytes, behind) = part[end + 4..].split_at(last + 1 - first);
-            parts.push((first, bytes.to_vec()));
-            let delimiter = format!("\r\n--{boundary}");
-            let behind = behind
-                .strip_prefix(delimiter.as_bytes())
-                .expect("a boundary");
-            rest = behind.strip_prefix(b"\r\n");
-            assert!(rest.is_some() || behind == b"--\r\n", "{fields}");
-        }
-        parts
     }
 
     /// Of `bytes first-last/size`; the length is checked unless it is 0.
@@ -167,13 +132,6 @@ async fn everything(recording: &Recording) {
     let size = recording.bytes.len();
     let whole = vec![(0, size)];
 
-    let many: Vec<_> = (0..17).map(|at| format!("{0}-{0}", at * 1000)).collect();
-    let (many, most) = (
-        format!("bytes={}", many.join(",")),
-        format!("bytes={}", many[..16].join(",")),
-    );
-    let sixteen = (0..16).map(|at| (at * 1000, 1)).collect();
-    let two = range("bytes=0-99,200-299");
     let rows: Vec<Row<'_>> = vec![
         // One range.
         (range("bytes=0-0"), 206, vec![(0, 1)]),
@@ -190,16 +148,9 @@ async fn everything(recording: &Recording) {
         (range("bytes={size}-"), 416, vec![]),
         (range("bytes=99999999-"), 416, vec![]),
         (range("bytes=-0"), 416, vec![]),
-        // Several.
-        (two.clone(), 206, vec![(0, 100), (200, 100)]),
-        (range("bytes=200-299,0-99"), 206, vec![(200, 100), (0, 100)]),
-        (range("bytes=0-0,-1"), 206, vec![(0, 1), (size - 1, 1)]),
-        (range("bytes=0-99,50-149"), 206, vec![(0, 150)]),
-        (range("bytes=0-99,100-199"), 206, vec![(0, 200)]),
-        (range("bytes=0-99,{size}-"), 206, vec![(0, 100)]),
-        (range("bytes={size}-,-0"), 416, vec![]),
-        (range(&most), 206, sixteen),
-        (range(&many), 200, whole.clone()),
+        // Several ranges are ignored.
+        (range("bytes=0-99,200-299"), 200, whole.clone()),
+        (range("bytes=0-99,{size}-"), 200, whole.clone()),
         // No range at all.
         (range("bytes=5-2"), 200, whole.clone()),
         (range("bytes=0-1,x"), 200, whole.clone()),
@@ -260,7 +211,7 @@ async fn everything(recording: &Recording) {
     for (fields, status) in [
         (vec![], 200),
         (range("bytes=0-9"), 200),
-        (two.clone(), 200),
+        (range("bytes=0-99,200-299"), 200),
         (range("bytes=99999999-"), 200),
         (none_match("{etag}"), 304),
         (since("{modified}"), 304),

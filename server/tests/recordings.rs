@@ -126,7 +126,7 @@ async fn nobody_reaches_what_is_not_theirs() {
         problem(request(&server.nobody()), 401, "unauthenticated").await;
         let sentence = problem(request(&bob), 403, "forbidden").await;
         assert!(
-            sentence.contains("belongs to somebody else"),
+            sentence.contains("belongs to another user"),
             "{method} {path}: {sentence}"
         );
     }

@@ -82,7 +82,7 @@ async fn after_the_date_the_recording_is_finished_and_its_sender_is_told() {
     let rest = client.patch(&upload, cut as u64, bytes[cut..].to_vec());
     let sentence = problem(rest, 410, "gone").await;
     assert!(
-        sentence.contains("finished with what had arrived"),
+        sentence.contains("finished with the received bytes"),
         "{sentence}"
     );
 }

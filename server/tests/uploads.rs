@@ -525,7 +525,7 @@ async fn a_silent_sender_leaves_a_playable_recording_marked_interrupted() {
     )
     .await;
     assert!(
-        sentence.contains("finished with what had arrived"),
+        sentence.contains("finished with the received bytes"),
         "{sentence}"
     );
 }

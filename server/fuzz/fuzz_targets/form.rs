@@ -1,5 +1,5 @@
-//! Any bytes as the form of a single-request upload: no panic, what is refused is refused for a reason, memory is
-//! bounded, and how the bytes were cut into pieces on their way changes neither the recording meant nor the file.
+//! Random bytes as the form of a single-request upload: no panic, a rejected form has an error, memory is bounded, and
+//! the size of the pieces changes neither the recording's ID nor the file.
 //!
 //! `scripts/fuzz.sh form`
 
@@ -8,13 +8,13 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../src/http/multipart.rs"]
+#[path = "../../src/http/resources/recordings/form.rs"]
+mod form;
+#[path = "../../src/http/extract/multipart.rs"]
 mod multipart;
-#[path = "../../src/http/upload_form.rs"]
-mod upload_form;
 
+use form::{Field, FormError, MAX_FIELD_BYTES, MAX_FIELDS, MAX_ID_BYTES, UploadForm};
 use multipart::{Event, Multipart, MultipartError};
-use upload_form::{Field, FormError, MAX_FIELD_BYTES, MAX_FIELDS, MAX_ID_BYTES, UploadForm};
 
 const TYPE: &str = "multipart/form-data; boundary=b";
 

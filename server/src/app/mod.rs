@@ -1,6 +1,11 @@
-//! Composition of the server from its parts.
+//! Services of a running server and their background tasks.
+//!
+//! Every layer above (`http`, `server`) imports this folder; it imports neither. That is why the composition root,
+//! `server.rs`, which builds the router from these services, is a module of its own, and why caches of single
+//! handlers are in `http::state`.
 
-mod server;
+mod state;
+mod tasks;
 
-pub use server::{OpenError, Server, verify_audit};
-pub(crate) use server::{open_database, open_storage};
+pub(crate) use state::{AppState, Services};
+pub(crate) use tasks::{GRACE, Tasks};

@@ -1,4 +1,4 @@
-//! Reads the audit log as it grows and says what has changed.
+//! Follows the audit log and sends an event for each change.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,204 +6,222 @@ use std::time::Duration;
 use sortie_api::{Appliance, AuditResult, DeletedRecording, DeletedSession, Event, LiveSettings};
 use tokio::time::MissedTickBehavior;
 
-use super::{Events, Kind, Notice};
-use crate::db::{Action, AuditRow, DatabaseError, RecordingRow, UploadKind};
-use crate::http::{AppState, shown_appliance, shown_session, shown_with_parts};
+use super::{Events, Kind, Notice, Source};
+use crate::db::{Action, AuditRow, Database, DatabaseError, RecordingRow, UploadKind};
 use crate::uploads::Progress;
 
-/// How often others' additions to the log are looked for, and growing recordings looked at.
-const EVERY: Duration = Duration::from_secs(1);
-/// Rows of the log that are read in one go.
+/// Poll interval for rows that other servers have added, and for growing recordings.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Rows read by one query.
 const BATCH: i64 = 200;
 
-/// Tells listeners what changes, until the server is about to stop.
-pub(crate) async fn follow(state: AppState) {
-    let closing = state.events.0.closing.clone();
-    closing.run_until_cancelled(follow_on(state)).await;
+/// Sends events to the listeners until [`Events::shut_down`].
+pub(crate) async fn follow(events: Events, database: Database, source: impl Source) {
+    let closing = events.0.closing.clone();
+    let follower = Follower {
+        events,
+        database,
+        source,
+        growing: HashMap::new(),
+        appliance: None,
+    };
+    closing.run_until_cancelled(follower.run()).await;
 }
 
-async fn follow_on(state: AppState) {
-    let events = state.events.clone();
-    let mut wanted = events.0.wanted.subscribe();
-    loop {
-        if wanted.wait_for(|wanted| *wanted).await.is_err() {
-            return;
-        }
-        if let Err(error) = while_wanted(&state, &events).await {
-            tracing::warn!("cannot tell what changes, will try again: {error}");
-            // Whoever listens has missed something; dropped notices are told as being too slow is.
-            events.0.followed.send_replace(false);
-            tokio::time::sleep(EVERY).await;
-            events.send(Notice {
-                user_id: None,
-                admins_only: false,
-                session_id: None,
-                kind: Kind::Event {
-                    name: Event::Hello.name(),
-                    data: "{}".to_owned(),
-                },
-            });
-        }
-    }
+struct Follower<S> {
+    events: Events,
+    database: Database,
+    source: S,
+    /// Rows and last progress of the recordings that this server receives.
+    growing: HashMap<String, (RecordingRow, Progress)>,
+    /// State of the appliance in the last event.
+    appliance: Option<Appliance>,
 }
 
-async fn while_wanted(state: &AppState, events: &Events) -> Result<(), DatabaseError> {
-    let mut seq = state.database.audit_head().await?;
-    events.0.followed.send_replace(true);
-    let mut growing = Growing::default();
-    let mut appliance = None;
-    let mut tick = tokio::time::interval(EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !events.rest() {
-        let audited = state.database.audited();
-        tokio::pin!(audited);
-        // Before the log is read: what is added while it is read wakes us, too.
-        audited.as_mut().enable();
-        let rows = state.database.audit_after(seq, BATCH).await?;
-        for row in &rows {
-            seq = row.seq;
-            tell(state, events, &mut growing, row).await?;
-        }
-        if rows.len() == usize::try_from(BATCH).unwrap_or_default() {
-            continue;
-        }
-        tokio::select! {
-            () = audited => {}
-            _ = tick.tick() => {
-                growing.tell(state, events).await?;
-                tell_appliance(state, events, &mut appliance).await?;
+impl<S: Source> Follower<S> {
+    async fn run(mut self) {
+        let mut wanted = self.events.0.wanted.subscribe();
+        loop {
+            if wanted.wait_for(|wanted| *wanted).await.is_err() {
+                return;
+            }
+            if let Err(error) = self.while_wanted().await {
+                tracing::warn!("the change feed failed and will retry: {error}");
+                // Listeners may have missed a change: this event makes them reload.
+                self.events.0.followed.send_replace(false);
+                tokio::time::sleep(POLL_INTERVAL).await;
+                self.send(None, None, &Event::Hello);
             }
         }
     }
-    Ok(())
-}
 
-/// Looks up how the thing is now that a row of the log is about, and says so.
-async fn tell(
-    state: &AppState,
-    events: &Events,
-    growing: &mut Growing,
-    row: &AuditRow,
-) -> Result<(), DatabaseError> {
-    // A reused refresh token is denied to its sender, and has ended the sign-in.
-    if row.result()? != AuditResult::Ok && row.action != Action::TokenReuse.name() {
-        return Ok(());
-    }
-    match row.action.as_str() {
-        action if action == Action::SignInEnd.name() || action == Action::TokenReuse.name() => {
-            events.send(Notice {
-                user_id: Some(row.subject.clone()),
-                admins_only: false,
-                session_id: None,
-                kind: Kind::SignInEnded,
-            });
-        }
-        action if action == Action::TokenRevoke.name() => events.send(Notice {
-            user_id: None,
-            admins_only: false,
-            session_id: None,
-            kind: Kind::TokenRevoked {
-                id: row.subject.clone(),
-            },
-        }),
-        // Looking changes nothing.
-        "recording.view" | "recording.download" => {}
-        "recording.gone" => {
-            growing.rows.remove(&row.subject);
-            // The log's detail is whose it was: the row can no longer say.
-            let id = row.subject.clone();
-            let event = Event::RecordingDeleted(DeletedRecording { id });
-            send(events, Some(row.detail.clone()), None, &event);
-        }
-        action if action.starts_with("recording.") => {
-            if let Some(recording) = state.database.recording(&row.subject).await? {
-                growing.rows.remove(&row.subject);
-                let part_of = recording.part_of.clone();
-                tell_recording(state, events, recording).await?;
-                // The list of parts on the first one has changed, too.
-                if let Some(first) = part_of
-                    && let Some(first) = state.database.recording(&first).await?
-                {
-                    tell_recording(state, events, first).await?;
+    /// Follows the log until the last listener is gone.
+    async fn while_wanted(&mut self) -> Result<(), DatabaseError> {
+        let database = self.database.clone();
+        let mut seq = database.audit_head().await?;
+        self.events.0.followed.send_replace(true);
+        self.growing.clear();
+        self.appliance = None;
+        let mut tick = tokio::time::interval(POLL_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.events.stop_if_unused() {
+            let audited = database.audited();
+            tokio::pin!(audited);
+            // Enabled before the query: a row that is added during the query wakes this task.
+            audited.as_mut().enable();
+            let rows = database.audit_after(seq, BATCH).await?;
+            for row in &rows {
+                seq = row.seq;
+                self.send_change(row).await?;
+            }
+            if rows.len() == usize::try_from(BATCH).unwrap_or_default() {
+                continue;
+            }
+            tokio::select! {
+                () = audited => {}
+                _ = tick.tick() => {
+                    self.send_growing().await?;
+                    self.send_appliance().await?;
                 }
             }
         }
-        "session.delete" => {
-            let id = row.subject.clone();
-            let event = Event::SessionDeleted(DeletedSession { id: id.clone() });
-            send(events, Some(row.detail.clone()), Some(id), &event);
+        Ok(())
+    }
+
+    /// Sends the present state of the resource that a row is about.
+    async fn send_change(&mut self, row: &AuditRow) -> Result<(), DatabaseError> {
+        // The reuse of a refresh token is denied, but has ended the sign-in.
+        if row.result()? != AuditResult::Ok && row.action != Action::TokenReuse.name() {
+            return Ok(());
         }
-        action if action.starts_with("session.") => {
-            if let Some(session) = state.database.session(&row.subject).await? {
-                let session = shown_session(session, state.database.auto_record().await?);
-                let (user_id, id) = (session.user_id.clone(), session.id.clone());
-                send(
-                    events,
-                    Some(user_id),
-                    Some(id),
-                    &Event::Session(Box::new(session)),
-                );
+        match row.action.as_str() {
+            action if action == Action::SignInEnd.name() || action == Action::TokenReuse.name() => {
+                self.events.send(Notice {
+                    user_id: Some(row.subject.clone()),
+                    admins_only: false,
+                    session_id: None,
+                    kind: Kind::SignInEnded,
+                });
+            }
+            action if action == Action::TokenRevoke.name() => self.events.send(Notice {
+                user_id: None,
+                admins_only: false,
+                session_id: None,
+                kind: Kind::TokenRevoked {
+                    id: row.subject.clone(),
+                },
+            }),
+            // No change.
+            "recording.view" | "recording.download" => {}
+            "recording.gone" => {
+                self.growing.remove(&row.subject);
+                // The row is deleted; the detail has the owner.
+                let id = row.subject.clone();
+                let event = Event::RecordingDeleted(DeletedRecording { id });
+                self.send(Some(row.detail.clone()), None, &event);
+            }
+            action if action.starts_with("recording.") => {
+                if let Some(recording) = self.database.recording(&row.subject).await? {
+                    self.growing.remove(&row.subject);
+                    let part_of = recording.part_of.clone();
+                    self.send_recording(recording).await?;
+                    // The first part has the list of parts, which has changed too.
+                    if let Some(first) = part_of
+                        && let Some(first) = self.database.recording(&first).await?
+                    {
+                        self.send_recording(first).await?;
+                    }
+                }
+            }
+            "session.delete" => {
+                let id = row.subject.clone();
+                let event = Event::SessionDeleted(DeletedSession { id: id.clone() });
+                self.send(Some(row.detail.clone()), Some(id), &event);
+            }
+            action if action.starts_with("session.") => {
+                if let Some(session) = self.database.session(&row.subject).await? {
+                    let session = self.source.session(session).await?;
+                    let (user_id, id) = (session.user_id.clone(), session.id.clone());
+                    self.send(Some(user_id), Some(id), &Event::Session(Box::new(session)));
+                }
+            }
+            "settings.change" => {
+                let recording_auto_record = self.database.auto_record().await?;
+                let event = Event::Settings(LiveSettings {
+                    recording_auto_record,
+                });
+                self.send(None, None, &event);
+            }
+            // The user's roles may have changed, or the user is disabled.
+            action if action.starts_with("user.") => self.events.send(Notice {
+                user_id: Some(row.subject.clone()),
+                admins_only: false,
+                session_id: None,
+                kind: Kind::AccessChanged,
+            }),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Sends the state of the appliance's recorder if it has changed.
+    async fn send_appliance(&mut self) -> Result<(), DatabaseError> {
+        let now = self.source.appliance().await;
+        if now == self.appliance {
+            return Ok(());
+        }
+        self.appliance.clone_from(&now);
+        if let (Some(now), Some(owner)) = (now, self.database.first_administrator().await?) {
+            let event = Event::Appliance(Box::new(now));
+            if let Some(mut notice) = notice(Some(owner), None, &event) {
+                notice.admins_only = true;
+                self.events.send(notice);
             }
         }
-        "settings.change" => {
-            let recording_auto_record = state.database.auto_record().await?;
-            let event = Event::Settings(LiveSettings {
-                recording_auto_record,
-            });
-            send(events, None, None, &event);
-        }
-        // Their roles may be others, or they may be locked out.
-        action if action.starts_with("user.") => events.send(Notice {
-            user_id: Some(row.subject.clone()),
-            admins_only: false,
-            session_id: None,
-            kind: Kind::Expelled,
-        }),
-        _ => {}
+        Ok(())
     }
-    Ok(())
-}
 
-/// Says what the recorder on board is doing, if that is not what was said last.
-async fn tell_appliance(
-    state: &AppState,
-    events: &Events,
-    last: &mut Option<Appliance>,
-) -> Result<(), DatabaseError> {
-    let now = shown_appliance(state).await;
-    if now == *last {
-        return Ok(());
+    async fn send_recording(&self, row: RecordingRow) -> Result<(), DatabaseError> {
+        if row.kind == UploadKind::Partial || !self.events.has_listener_for(&row.user_id) {
+            return Ok(());
+        }
+        for recording in self.source.recordings(vec![row]).await? {
+            let (user_id, session_id) = (recording.user_id.clone(), recording.session_id.clone());
+            let event = Event::Recording(Box::new(recording));
+            self.send(Some(user_id), Some(session_id), &event);
+        }
+        Ok(())
     }
-    last.clone_from(&now);
-    if let (Some(now), Some(owner)) = (now, state.database.first_administrator().await?) {
-        let event = Event::Appliance(Box::new(now));
-        if let Some(mut notice) = notice(Some(owner), None, &event) {
-            notice.admins_only = true;
-            events.send(notice);
+
+    fn send(&self, user_id: Option<String>, session_id: Option<String>, event: &Event) {
+        if let Some(notice) = notice(user_id, session_id, event) {
+            self.events.send(notice);
         }
     }
-    Ok(())
-}
 
-async fn tell_recording(
-    state: &AppState,
-    events: &Events,
-    row: RecordingRow,
-) -> Result<(), DatabaseError> {
-    if row.kind == UploadKind::Partial || !events.concerns_somebody(&row.user_id) {
-        return Ok(());
-    }
-    for recording in shown_with_parts(state, vec![row]).await? {
-        let (user_id, session_id) = (recording.user_id.clone(), recording.session_id.clone());
-        let event = Event::Recording(Box::new(recording));
-        send(events, Some(user_id), Some(session_id), &event);
-    }
-    Ok(())
-}
-
-fn send(events: &Events, user_id: Option<String>, session_id: Option<String>, event: &Event) {
-    if let Some(notice) = notice(user_id, session_id, event) {
-        events.send(notice);
+    /// Sends the recordings that have grown since the last call.
+    async fn send_growing(&mut self) -> Result<(), DatabaseError> {
+        let now = self.source.growing();
+        let mut known = std::mem::take(&mut self.growing);
+        for (id, progress) in now {
+            let row = match known.remove(&id) {
+                Some((row, before)) => {
+                    if before != progress {
+                        self.send_recording(row.clone()).await?;
+                    }
+                    row
+                }
+                None => match self.database.recording(&id).await? {
+                    Some(row) if row.status.is_open() => {
+                        self.send_recording(row.clone()).await?;
+                        row
+                    }
+                    _ => continue,
+                },
+            };
+            self.growing.insert(id, (row, progress));
+        }
+        Ok(())
     }
 }
 
@@ -219,41 +237,8 @@ fn notice(user_id: Option<String>, session_id: Option<String>, event: &Event) ->
             },
         }),
         Err(error) => {
-            tracing::error!("an event cannot be written: {error}");
+            tracing::error!("cannot serialise an event: {error}");
             None
         }
-    }
-}
-
-/// Recordings that grow on this server: their rows are looked up once, their progress is in memory.
-#[derive(Default)]
-struct Growing {
-    rows: HashMap<String, (RecordingRow, Progress)>,
-}
-
-impl Growing {
-    /// Says which have grown since the last time.
-    async fn tell(&mut self, state: &AppState, events: &Events) -> Result<(), DatabaseError> {
-        let now = state.uploads.growing();
-        let mut known = std::mem::take(&mut self.rows);
-        for (id, progress) in now {
-            let row = match known.remove(&id) {
-                Some((row, before)) => {
-                    if before != progress {
-                        tell_recording(state, events, row.clone()).await?;
-                    }
-                    row
-                }
-                None => match state.database.recording(&id).await? {
-                    Some(row) if row.status.is_open() => {
-                        tell_recording(state, events, row.clone()).await?;
-                        row
-                    }
-                    _ => continue,
-                },
-            };
-            self.rows.insert(id, (row, progress));
-        }
-        Ok(())
     }
 }

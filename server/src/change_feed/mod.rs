@@ -1,64 +1,77 @@
-//! Tells open pages what has changed, as it changes.
+//! Change feed for server-sent events, driven by the audit log.
 //!
-//! Everything that changes is in the audit log, numbered without a gap in the order of commits. So there is one way
-//! for what this server does and for what others on the same database do: while somebody listens, [`follow()`] reads
-//! the log from where it was (at once when this server has added to it, else every second), looks up how the thing is
-//! now, and sends that to whom it concerns. The bytes of growing recordings are not in the log: those that this
-//! server takes in itself are looked at once a second.
+//! The audit log has a row for every change, numbered without gaps in commit order, whichever server on the database
+//! made it. While a client listens, [`follow()`] reads new rows (immediately for rows of this server, else once a
+//! second), looks up the present state of the resource, and sends it to the listeners that may see it. The bytes of
+//! growing recordings are not in the log: those that this server receives are polled once a second.
 //!
-//! The channel is bounded. Whoever reads too slowly misses something and is told to load everything anew; they hold
-//! neither memory nor anybody else.
+//! The channel is bounded. A listener that reads too slowly misses events and is told to reload; it blocks neither
+//! memory nor other listeners.
 
 mod follow;
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sortie_api::{Appliance, Recording, Session};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::db::{DatabaseError, RecordingRow, SessionRow};
+use crate::uploads::Progress;
 pub(crate) use follow::follow;
 
-/// Notices that a slow reader may be behind by.
+/// Notices that a listener may lag behind.
 const CAPACITY: usize = 1024;
-/// Streams that one person may have open: pages in tabs, and a platform's few programs.
+/// Largest number of streams of one user: tabs, and the clients of a platform.
 const PER_USER_MAX: usize = 30;
 
-/// Something that has changed, ready to be sent.
+/// Resources as the API presents them.
+pub(crate) trait Source: Send + Sync + 'static {
+    fn recordings(
+        &self,
+        rows: Vec<RecordingRow>,
+    ) -> impl Future<Output = Result<Vec<Recording>, DatabaseError>> + Send;
+
+    fn session(
+        &self,
+        row: SessionRow,
+    ) -> impl Future<Output = Result<Session, DatabaseError>> + Send;
+
+    /// State of the appliance's recorder; `None` on other servers.
+    fn appliance(&self) -> impl Future<Output = Option<Appliance>> + Send;
+
+    /// Progress of the recordings that this server receives, by ID.
+    fn growing(&self) -> Vec<(String, Progress)>;
+}
+
+/// Change, serialised once for all listeners.
 #[derive(Clone, Debug)]
 pub(crate) struct Notice {
-    /// Whom it concerns; `None`: everybody.
+    /// User whose resource has changed; `None`: for all users.
     pub(crate) user_id: Option<String>,
-    /// Whether only callers who may administer see it.
+    /// Whether only administrators may see it.
     pub(crate) admins_only: bool,
-    /// The session that it is about or belongs to.
+    /// Session that has changed, or that the resource belongs to.
     pub(crate) session_id: Option<String>,
-    /// What it is.
     pub(crate) kind: Kind,
 }
 
-/// What a [`Notice`] says.
+/// Kind of a [`Notice`].
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
-    /// An event, written out once for everybody.
-    Event {
-        /// [`sortie_api::Event::name`].
-        name: &'static str,
-        /// [`sortie_api::Event::data`].
-        data: String,
-    },
-    /// The person may no longer be who they were: their streams end, and they have to show anew who they are.
-    Expelled,
-    /// A sign-in of the user has ended: a stream that was opened with it ends.
+    /// Event for the stream.
+    Event { name: &'static str, data: String },
+    /// The user's access has changed: the user's streams end, and the client authenticates again.
+    AccessChanged,
+    /// A sign-in of the user has ended: streams that were opened with it end.
     SignInEnded,
-    /// An API token was revoked: a stream that was opened with it ends.
-    TokenRevoked {
-        /// Its id.
-        id: String,
-    },
+    /// An API token was revoked: streams that were opened with it end.
+    TokenRevoked { id: String },
 }
 
-/// All streams. Cheap to clone.
+/// Publisher of notices and registry of listeners. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Events(Arc<Inner>);
 
@@ -66,9 +79,9 @@ pub(crate) struct Events(Arc<Inner>);
 struct Inner {
     sender: broadcast::Sender<Arc<Notice>>,
     listeners: Mutex<Listeners>,
-    /// Whether the log is followed: what changes from now on will be told.
+    /// Whether the log is being followed, so that no later change is missed.
     followed: watch::Sender<bool>,
-    /// Whether somebody listens.
+    /// Whether a client listens.
     wanted: watch::Sender<bool>,
     closing: CancellationToken,
 }
@@ -76,16 +89,16 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Listeners {
     by_user: HashMap<String, usize>,
-    /// Those who hear of everybody's.
-    of_everything: usize,
+    /// Listeners for all users' resources.
+    of_all_users: usize,
 }
 
-/// Why somebody cannot listen.
+/// Reasons why [`Events::listen`] adds no listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// They have too many streams open.
+pub(crate) enum ListenError {
+    /// The user has too many open streams.
     TooMany,
-    /// The server is about to stop.
+    /// The server is stopping.
     Closing,
 }
 
@@ -100,20 +113,20 @@ impl Events {
         }))
     }
 
-    /// Begins to listen. When this returns, nothing that changes is missed any more.
+    /// Adds a listener. It receives every change after this call returns.
     pub(crate) async fn listen(
         &self,
         user_id: &str,
-        everything: bool,
-    ) -> Result<Listener, Refused> {
+        all_users: bool,
+    ) -> Result<Listener, ListenError> {
         let receiver = {
             let mut listeners = self.listeners();
             let count = listeners.by_user.entry(user_id.to_owned()).or_default();
             if *count >= PER_USER_MAX {
-                return Err(Refused::TooMany);
+                return Err(ListenError::TooMany);
             }
             *count += 1;
-            listeners.of_everything += usize::from(everything);
+            listeners.of_all_users += usize::from(all_users);
             self.0.wanted.send_replace(true);
             self.0.sender.subscribe()
         };
@@ -121,46 +134,46 @@ impl Events {
             events: self.clone(),
             receiver,
             user_id: user_id.to_owned(),
-            everything,
+            all_users,
         };
         let mut followed = self.0.followed.subscribe();
         tokio::select! {
             biased;
-            () = self.0.closing.cancelled() => Err(Refused::Closing),
+            () = self.0.closing.cancelled() => Err(ListenError::Closing),
             _ = followed.wait_for(|followed| *followed) => Ok(listener),
         }
     }
 
-    /// Ends every stream.
+    /// Ends all streams, because the server is stopping.
     pub(crate) fn shut_down(&self) {
         self.0.closing.cancel();
     }
 
     fn send(&self, notice: Notice) {
-        // An error means that nobody listens.
+        // Fails only if there is no listener.
         let _ = self.0.sender.send(Arc::new(notice));
     }
 
-    /// Whether somebody hears of what is this person's.
-    fn concerns_somebody(&self, user_id: &str) -> bool {
+    /// Whether a listener may see this user's resources.
+    fn has_listener_for(&self, user_id: &str) -> bool {
         let listeners = self.listeners();
-        listeners.of_everything > 0 || listeners.by_user.contains_key(user_id)
+        listeners.of_all_users > 0 || listeners.by_user.contains_key(user_id)
     }
 
-    /// Takes note that the log is no longer followed, unless somebody listens.
-    fn rest(&self) -> bool {
+    /// Stops following if there is no listener; returns whether it did.
+    fn stop_if_unused(&self) -> bool {
         let listeners = self.listeners();
         if !listeners.by_user.is_empty() {
             return false;
         }
-        // Under the lock: whoever comes now waits until the log is followed again.
+        // Under the lock: a new listener waits until the log is followed again.
         self.0.followed.send_replace(false);
         self.0.wanted.send_replace(false);
         true
     }
 
     fn listeners(&self) -> std::sync::MutexGuard<'_, Listeners> {
-        // What is behind this lock is valid after every statement.
+        // The counters are valid after every statement, so a poisoned lock is harmless.
         self.0
             .listeners
             .lock()
@@ -168,37 +181,36 @@ impl Events {
     }
 }
 
-/// What a [`Listener`] hears.
+/// Item of a [`Listener`].
 #[derive(Clone, Debug)]
-pub(crate) enum Heard {
-    /// Something has changed.
+pub(crate) enum Item {
     Notice(Arc<Notice>),
-    /// The reader was too slow: something was missed.
+    /// The listener was too slow and missed notices.
     Missed,
 }
 
-/// Somebody who listens, until it is dropped.
+/// Receiver of notices. Unregisters on drop.
 #[derive(Debug)]
 pub(crate) struct Listener {
     events: Events,
     receiver: broadcast::Receiver<Arc<Notice>>,
     user_id: String,
-    everything: bool,
+    all_users: bool,
 }
 
 impl Listener {
-    /// What comes next; `None` when the server is about to stop.
-    pub(crate) async fn next(&mut self) -> Option<Heard> {
+    /// Waits for the next item; `None`: the server is stopping.
+    pub(crate) async fn next(&mut self) -> Option<Item> {
         let closing = self.events.0.closing.clone();
         tokio::select! {
             biased;
             () = closing.cancelled() => None,
             received = self.receiver.recv() => match received {
-                Ok(notice) => Some(Heard::Notice(notice)),
+                Ok(notice) => Some(Item::Notice(notice)),
                 Err(broadcast::error::RecvError::Lagged(_)) => {
-                    // From now on, not from the oldest that is still there: all is loaded anew anyway.
+                    // Skips the buffered notices: the client reloads everything.
                     self.receiver = self.receiver.resubscribe();
-                    Some(Heard::Missed)
+                    Some(Item::Missed)
                 }
                 Err(broadcast::error::RecvError::Closed) => None,
             },
@@ -215,7 +227,7 @@ impl Drop for Listener {
                 listeners.by_user.remove(&self.user_id);
             }
         }
-        listeners.of_everything -= usize::from(self.everything);
+        listeners.of_all_users -= usize::from(self.all_users);
     }
 }
 
@@ -228,27 +240,27 @@ mod tests {
             user_id: None,
             admins_only: false,
             session_id: None,
-            kind: Kind::Expelled,
+            kind: Kind::AccessChanged,
         }
     }
 
     #[tokio::test]
-    async fn a_slow_reader_is_told_that_it_missed_something_and_goes_on_from_there() {
+    async fn slow_listener_gets_missed_and_then_new_notices() {
         let events = Events::new();
         events.0.followed.send_replace(true);
         let mut slow = events.listen("ann", false).await.unwrap();
         for _ in 0..CAPACITY + 1 {
             events.send(notice());
         }
-        assert!(matches!(slow.next().await, Some(Heard::Missed)));
+        assert!(matches!(slow.next().await, Some(Item::Missed)));
         events.send(notice());
-        assert!(matches!(slow.next().await, Some(Heard::Notice(_))));
+        assert!(matches!(slow.next().await, Some(Item::Notice(_))));
         events.shut_down();
         assert!(slow.next().await.is_none());
     }
 
     #[tokio::test]
-    async fn streams_are_counted_for_each_person() {
+    async fn streams_are_limited_per_user() {
         let events = Events::new();
         events.0.followed.send_replace(true);
         let mut open = Vec::new();
@@ -256,12 +268,12 @@ mod tests {
             open.push(events.listen("ann", false).await.unwrap());
         }
         let refused = events.listen("ann", false).await;
-        assert_eq!(refused.err(), Some(Refused::TooMany));
+        assert_eq!(refused.err(), Some(ListenError::TooMany));
         assert!(events.listen("bob", true).await.is_ok());
         open.pop();
         assert!(events.listen("ann", false).await.is_ok());
         drop(open);
-        assert!(events.rest());
+        assert!(events.stop_if_unused());
         assert!(!*events.0.followed.borrow());
     }
 }

@@ -4,7 +4,7 @@ use sortie_api::TokenScope;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Database, DatabaseError, words_from_text, words_to_text};
+use super::{Database, DatabaseError, Page, Position, words_from_text, words_to_text};
 
 const COLUMNS: &str = "api_tokens.id, api_tokens.user_id, api_tokens.name, api_tokens.token_hash, \
      api_tokens.prefix, api_tokens.scopes, api_tokens.created_ms, api_tokens.expires_ms, api_tokens.last_used_ms";
@@ -177,34 +177,38 @@ impl Database {
             .await?)
     }
 
-    /// Everybody's tokens with their owners' names, newest first, from the one after `after` (its creation and
-    /// id) on.
+    /// Returns a page of the tokens of all users with their owners' names, newest first.
     pub(crate) async fn api_tokens(
         &self,
-        after: Option<(i64, &str)>,
+        after: Option<&Position>,
         limit: u32,
-    ) -> Result<Vec<(ApiTokenRow, String)>, DatabaseError> {
+    ) -> Result<Page<(ApiTokenRow, String)>, DatabaseError> {
         let condition = match after {
             Some(_) => "WHERE (api_tokens.created_ms, api_tokens.id) < ($1, $2)",
             None => "",
         };
         let sql = format!(
             "SELECT {COLUMNS}, users.username FROM api_tokens {ALIVE} \
-             {condition} ORDER BY api_tokens.created_ms DESC, api_tokens.id DESC LIMIT {limit}"
+             {condition} ORDER BY api_tokens.created_ms DESC, api_tokens.id DESC LIMIT {}",
+            Page::<ApiTokenRow>::query_limit(limit)
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
-        if let Some((created_ms, id)) = after {
-            query = query.bind(created_ms).bind(id.to_owned());
+        if let Some(after) = after {
+            query = query.bind(after.value).bind(after.id.clone());
         }
         let rows = query.fetch_all(&self.pool).await?;
         let read = |row: &AnyRow| {
             let token = sqlx::FromRow::from_row(row)?;
             Ok((token, row.try_get("username")?))
         };
-        Ok(rows
+        let rows = rows
             .iter()
             .map(read)
-            .collect::<Result<Vec<_>, sqlx::Error>>()?)
+            .collect::<Result<Vec<(ApiTokenRow, String)>, sqlx::Error>>()?;
+        Ok(Page::new(rows, limit, |(row, _)| Position {
+            value: row.created_ms,
+            id: row.id.clone(),
+        }))
     }
 
     /// Removes a token; `false` if there is none.

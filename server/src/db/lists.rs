@@ -12,7 +12,7 @@ use sqlx::{Arguments, AssertSqlSafe, Row};
 
 use super::recordings::{SELECT, status_to_text};
 use super::search::Search;
-use super::{Database, DatabaseError, RecordingRow};
+use super::{Database, DatabaseError, Page, Position, RecordingRow};
 
 /// Rows that are looked at for one page of a search.
 const STRETCH: i64 = if cfg!(test) { 20 } else { 5_000 };
@@ -70,32 +70,14 @@ pub(crate) struct List {
     pub(crate) ascending: bool,
 }
 
-/// Between which two rows of a list a page ends: after the one with this value and id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// Of the column that the list is ordered by.
-    pub(crate) value: i64,
-    /// The recording.
-    pub(crate) id: String,
-}
-
-/// Part of a list.
-#[derive(Debug)]
-pub(crate) struct Page {
-    /// At most as many as were asked for.
-    pub(crate) rows: Vec<RecordingRow>,
-    /// Where the next page begins, if there may be one.
-    pub(crate) next: Option<Place>,
-}
-
 impl Database {
     /// A page of at most `limit` rows after `after`.
     pub(crate) async fn list(
         &self,
         list: &List,
-        after: Option<&Place>,
+        after: Option<&Position>,
         limit: u32,
-    ) -> Result<Page, DatabaseError> {
+    ) -> Result<Page<RecordingRow>, DatabaseError> {
         let mut end = None;
         if list.is_searched() {
             let statement = list.end_of_stretch(after);
@@ -103,7 +85,7 @@ impl Database {
                 .fetch_optional(&self.pool)
                 .await?;
             if let Some(row) = row {
-                end = Some(Place {
+                end = Some(Position {
                     value: row.try_get("k")?,
                     id: row.try_get("id")?,
                 });
@@ -132,7 +114,7 @@ impl Database {
         }
         let next = if rows.len() > limit {
             rows.truncate(limit);
-            rows.last().map(|row| list.place(row))
+            rows.last().map(|row| list.position(row))
         } else {
             end
         };
@@ -168,9 +150,9 @@ struct Bound<'a> {
 }
 
 impl List {
-    /// The place of a row in this list.
-    pub(crate) fn place(&self, row: &RecordingRow) -> Place {
-        Place {
+    /// Position of a row in this list.
+    pub(super) fn position(&self, row: &RecordingRow) -> Position {
+        Position {
             value: match self.sort {
                 Sort::Created => row.created_ms,
                 Sort::Duration => row.duration_ms,
@@ -200,7 +182,7 @@ impl List {
     }
 
     /// The last place of the stretch that is looked at, if the list goes on after it.
-    fn end_of_stretch(&self, after: Option<&Place>) -> Statement {
+    fn end_of_stretch(&self, after: Option<&Position>) -> Statement {
         let mut statement = Statement::default();
         self.places(&mut statement, after, None, false);
         statement.text += &format!(" LIMIT 1 OFFSET {}", STRETCH - 1);
@@ -208,7 +190,7 @@ impl List {
     }
 
     /// The rows after `after`, up to and with `end`.
-    fn page(&self, after: Option<&Place>, end: Option<&Place>, limit: usize) -> Statement {
+    fn page(&self, after: Option<&Position>, end: Option<&Position>, limit: usize) -> Statement {
         let mut statement = Statement {
             text: format!("{SELECT} JOIN ("),
             ..Statement::default()
@@ -225,8 +207,8 @@ impl List {
     fn places(
         &self,
         statement: &mut Statement,
-        after: Option<&Place>,
-        end: Option<&Place>,
+        after: Option<&Position>,
+        end: Option<&Position>,
         searched: bool,
     ) {
         let column = self.sort.column();
@@ -273,7 +255,7 @@ impl List {
     }
 
     /// At most one lower and one upper bound, the narrowest: an index can follow only one of each.
-    fn bounds<'a>(&self, after: Option<&'a Place>, end: Option<&'a Place>) -> Vec<Bound<'a>> {
+    fn bounds<'a>(&self, after: Option<&'a Position>, end: Option<&'a Position>) -> Vec<Bound<'a>> {
         let time = |ms: Option<i64>, comparison| {
             ms.filter(|_| self.sort == Sort::Created)
                 .map(|value| Bound {
@@ -282,7 +264,7 @@ impl List {
                     comparison,
                 })
         };
-        let at = |place: Option<&'a Place>, comparison| {
+        let at = |place: Option<&'a Position>, comparison| {
             place.map(|place| Bound {
                 value: place.value,
                 id: place.id.as_str(),

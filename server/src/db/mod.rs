@@ -13,6 +13,7 @@ mod lists;
 #[cfg(feature = "sso")]
 mod oidc_sign_ins;
 mod owners;
+mod paging;
 mod parts;
 mod pool;
 mod quota_usage;
@@ -41,9 +42,10 @@ pub(crate) use audit::{Action, Actor, AuditEvent, AuditFilter, AuditRow};
 pub(crate) use candidates::{Changed, ProtectedLimit};
 pub(crate) use imported::CapturedRow;
 pub(crate) use leases::{Lease, RETENTION, SWEEP};
-pub(crate) use lists::{List, Place, Sort};
+pub(crate) use lists::{List, Sort};
 #[cfg(feature = "sso")]
 pub(crate) use oidc_sign_ins::{LogoutScope, OidcSignInRow};
+pub(crate) use paging::{Page, Position};
 pub(crate) use quota_usage::{Amount, Usage};
 pub(crate) use recordings::{Completion, Insertion, OpenLimit, RecordingRow, UploadKind};
 pub(crate) use refresh_tokens::RefreshTokenRow;

@@ -7,9 +7,8 @@ use std::collections::HashMap;
 
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::lists::{List, Page};
 use super::recordings::SELECT;
-use super::{Database, DatabaseError, RecordingRow};
+use super::{Database, DatabaseError, List, Page, RecordingRow};
 
 /// Most parts of one recording.
 const PARTS_MAX: i64 = 1000;
@@ -97,8 +96,8 @@ impl Database {
     pub(crate) async fn limit_parts(
         &self,
         list: &List,
-        mut page: Page,
-    ) -> Result<Page, DatabaseError> {
+        mut page: Page<RecordingRow>,
+    ) -> Result<Page<RecordingRow>, DatabaseError> {
         let ids: Vec<&str> = page.rows.iter().map(|row| row.id.as_str()).collect();
         if ids.is_empty() {
             return Ok(page);
@@ -124,7 +123,7 @@ impl Database {
         // A recording has fewer parts than a page may have.
         if let Some(excess) = excess.filter(|&excess| excess > 0) {
             page.rows.truncate(excess);
-            page.next = page.rows.last().map(|row| list.place(row));
+            page.next = page.rows.last().map(|row| list.position(row));
         }
         Ok(page)
     }

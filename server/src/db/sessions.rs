@@ -4,7 +4,7 @@ use sortie_api::SessionStatus;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit, nonsense};
+use super::{Action, Actor, AuditEvent, Database, DatabaseError, Page, Position, audit, nonsense};
 
 /// A session as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,14 +115,14 @@ impl Database {
             .await?)
     }
 
-    /// One page, newest first, after `cursor` (the last row's creation and id).
+    /// Returns a page, newest first.
     pub(crate) async fn sessions(
         &self,
         filter: &SessionFilter,
-        cursor: Option<(i64, &str)>,
+        after: Option<&Position>,
         limit: u32,
-    ) -> Result<Vec<SessionRow>, DatabaseError> {
-        let (created_ms, id) = cursor.unwrap_or((i64::MAX, ""));
+    ) -> Result<Page<SessionRow>, DatabaseError> {
+        let (created_ms, id) = after.map_or((i64::MAX, ""), |after| (after.value, &after.id));
         let mut sql = format!("SELECT {COLUMNS} FROM sessions WHERE (created_ms, id) < ($1, $2)");
         let values: Vec<_> = [
             ("user_id", filter.user_id.as_deref()),
@@ -144,7 +144,12 @@ impl Database {
         for (_, value) in values {
             query = query.bind(value.to_owned());
         }
-        Ok(query.bind(i64::from(limit)).fetch_all(&self.pool).await?)
+        let query = query.bind(Page::<SessionRow>::query_limit(limit));
+        let rows: Vec<SessionRow> = query.fetch_all(&self.pool).await?;
+        Ok(Page::new(rows, limit, |row| Position {
+            value: row.created_ms,
+            id: row.id.clone(),
+        }))
     }
 
     /// Brings a session that has not ended into another state; `false` if it has ended, is in that state already,

@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::search::Search;
-use super::{Database, DatabaseError, nonsense, words_from_text, words_to_text};
+use super::{Database, DatabaseError, Page, Position, nonsense, words_from_text, words_to_text};
 
 const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms, generation";
 
@@ -177,21 +177,37 @@ impl Database {
             .await?)
     }
 
-    /// At most `limit` people by name, those after `after` (a [`UserRow::key`]). With a `search`, those who have it in
-    /// their name, the name to show or their mail address, in any case.
+    /// Returns a page of users by name. With a `search`, those whose user name, display name or email address contains it,
+    /// ignoring case.
     pub(crate) async fn users(
         &self,
-        after: &str,
+        after: Option<&Position>,
         search: Option<&str>,
         limit: u32,
-    ) -> Result<Vec<UserRow>, DatabaseError> {
+    ) -> Result<Page<UserRow>, DatabaseError> {
+        let after = after.map_or("", |after| &after.id);
         let search = search.map(Search::new);
-        let Some(wide) = search.as_ref().filter(|search| search.is_wide()) else {
-            return self.found_users(after, search.as_ref(), limit).await;
+        let wanted = limit.saturating_add(1);
+        let rows = match search.as_ref().filter(|search| search.is_wide()) {
+            None => self.found_users(after, search.as_ref(), wanted).await?,
+            Some(wide) => self.widely_found_users(after, wide, wanted).await?,
         };
+        Ok(Page::new(rows, limit, |row| Position {
+            value: 0,
+            id: row.key(),
+        }))
+    }
+
+    /// At most `limit` users that a wide pattern finds, each compared in full.
+    async fn widely_found_users(
+        &self,
+        after: &str,
+        search: &Search,
+        limit: u32,
+    ) -> Result<Vec<UserRow>, DatabaseError> {
         let (mut after, mut found) = (after.to_owned(), Vec::new());
         loop {
-            let rows = self.found_users(&after, Some(wide), WIDE_PAGE).await?;
+            let rows = self.found_users(&after, Some(search), WIDE_PAGE).await?;
             let is_last = rows.len() < WIDE_PAGE as usize;
             if let Some(row) = rows.last() {
                 after = row.key();
@@ -202,7 +218,7 @@ impl Database {
                     row.display_name.as_ref(),
                     row.email.as_ref(),
                 ];
-                texts.into_iter().flatten().any(|text| wide.finds(text))
+                texts.into_iter().flatten().any(|text| search.finds(text))
             }));
             if is_last || found.len() >= limit as usize {
                 found.truncate(limit as usize);

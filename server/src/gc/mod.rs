@@ -15,10 +15,10 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt};
 use sortie_api::RecordingStatus;
 
-use crate::app::{OpenError, open_database, open_storage};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig};
 use crate::db::{Database, DatabaseError, RecordingRow, SWEEP};
+use crate::open::{OpenError, open_database, open_storage};
 use crate::storage::{Storage, StorageError, Stored, What};
 use crate::uploads::{UploadError, Uploads};
 use classify::{Verdict, judge};

@@ -1,15 +1,14 @@
-//! One error type and one status table for everything that answers over HTTP.
+//! Errors of the API and their statuses.
 
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sortie_api::{Problem, ProblemCode};
 
-use super::resources::quota::protected_exceeded;
 use crate::db::DatabaseError;
 use crate::storage::StorageError;
 use crate::uploads::UploadError;
 
-/// An answer of 400 or above. `detail` is for the caller; `source` is for the log and never leaves the server.
+/// Error answer. `detail` is sent to the client; `source` is only logged.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     code: ProblemCode,
@@ -18,11 +17,10 @@ pub(crate) struct ApiError {
     source: Option<anyhow::Error>,
 }
 
-/// Result of a handler.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
-    /// A problem with a sentence for the caller.
+    /// Error with a message for the client.
     pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Self {
             code,
@@ -32,24 +30,22 @@ impl ApiError {
         }
     }
 
-    /// What kind of problem it is.
     pub(crate) fn code(&self) -> ProblemCode {
         self.code
     }
 
-    /// Writes what is for the log into it.
     pub(crate) fn log(&self) {
         if let Some(source) = &self.source {
             tracing::error!(code = ?self.code, error = format!("{source:#}"), "request failed: {source:#}");
         }
     }
 
-    /// The sentence for the caller.
+    /// Message for the client.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// Logs the error and returns its problem, for an answer whose status has been sent already.
+    /// Logs the error and returns its problem, for an answer whose status is already sent.
     pub(crate) fn into_problem(self) -> Problem {
         self.log();
         Problem::new(self.code, status(self.code).as_u16(), self.detail)
@@ -61,45 +57,52 @@ impl ApiError {
         self
     }
 
-    /// What goes into the log.
+    /// Sets the error to log.
     pub(crate) fn caused_by(mut self, source: impl Into<anyhow::Error>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Nobody is signed in, or no longer.
     pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::Unauthenticated, detail)
             .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// The caller may not do this.
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::Forbidden, detail)
     }
 
-    /// There is no such thing.
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::NotFound, detail)
     }
 
-    /// A field has a wrong value.
     pub(crate) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::InvalidField, detail)
     }
 
-    /// A fault of ours.
+    /// Protection of a recording, or a further part of a protected recording, beyond the quota `max` in bytes.
+    pub(super) fn protection_over_quota(max: u64) -> Self {
+        Self::new(
+            ProblemCode::QuotaExceeded,
+            format!(
+                "Your protected recordings would exceed the quota of {} (SORTIE_QUOTA_PROTECTED_MB_PER_USER). An open \
+                 recording counts with its maximum size. Remove the protection of another recording, or ask your \
+                 administrator.",
+                mebibytes(max)
+            ),
+        )
+    }
+
     pub(crate) fn internal(source: impl Into<anyhow::Error>) -> Self {
         Self::new(
             ProblemCode::Internal,
-            "Something went wrong on the server. Try again; if it stays, give the administrator the request id.",
+            "An internal error occurred. Try again. If the problem persists, send your administrator the request ID.",
         )
         .caused_by(source)
     }
 }
 
-/// The one status table. The status decides whether a client tries again, so the choices that are not
-/// obvious say why.
+/// Status of each problem code. Clients decide by the status whether to retry.
 pub(crate) fn status(code: ProblemCode) -> StatusCode {
     match code {
         ProblemCode::BadRequest | ProblemCode::InvalidField => StatusCode::BAD_REQUEST,
@@ -112,9 +115,9 @@ pub(crate) fn status(code: ProblemCode) -> StatusCode {
         | ProblemCode::NotForwarded
         | ProblemCode::AlreadyExists
         | ProblemCode::Conflict => StatusCode::CONFLICT,
-        // tus 1.0 core, PATCH: a wrong offset is 409; the client asks with HEAD and goes on from there.
+        // tus 1.0 core, PATCH: after 409 the client requests the offset with HEAD and resumes.
         ProblemCode::OffsetMismatch => StatusCode::CONFLICT,
-        // 423 as tusd answers it: tus clients ask for the offset and go on, they do not give up.
+        // 423 as in tusd: tus clients request the offset and resume.
         ProblemCode::Preempted => StatusCode::LOCKED,
         // tus 1.0 core, Tus-Resumable: 412 with Tus-Version.
         ProblemCode::UnsupportedTusVersion => StatusCode::PRECONDITION_FAILED,
@@ -124,14 +127,14 @@ pub(crate) fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::ChecksumMismatch => {
             StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST)
         }
-        // The sender may try again, on a better line.
+        // The client may retry on a faster connection.
         ProblemCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ProblemCode::TooLarge | ProblemCode::QuotaExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
-        // Final for a tus client, unlike 404, which some retry after creating the upload anew.
+        // Final for tus clients; some react to 404 by creating the upload again.
         ProblemCode::Gone => StatusCode::GONE,
         ProblemCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-        // 507, not 500: nothing is wrong with the request, it can go on when there is room.
+        // 507, not 500: the request is valid and can be retried after space is freed.
         ProblemCode::InsufficientStorage => StatusCode::INSUFFICIENT_STORAGE,
         ProblemCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ProblemCode::Internal | ProblemCode::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
@@ -145,7 +148,7 @@ impl IntoResponse for ApiError {
         let problem = Problem::new(self.code, status.as_u16(), self.detail);
         let mut response = status.into_response();
         response.headers_mut().extend(self.headers);
-        // The body is written by `problem_body`, which knows the request's id.
+        // `problem_body` adds the request ID and writes the body.
         response.extensions_mut().insert(problem);
         response
     }
@@ -154,14 +157,16 @@ impl IntoResponse for ApiError {
 impl From<DatabaseError> for ApiError {
     fn from(error: DatabaseError) -> Self {
         match error {
-            DatabaseError::Taken => Self::new(ProblemCode::AlreadyExists, "That already exists."),
+            DatabaseError::Taken => {
+                Self::new(ProblemCode::AlreadyExists, "This value is already in use.")
+            }
             DatabaseError::Unavailable(_) => Self::new(
                 ProblemCode::Unavailable,
-                "The database is not available right now. Nothing is lost; try again in a moment.",
+                "The database is temporarily unavailable. No data is lost. Try again in a moment.",
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("2"))
             .caused_by(error),
-            DatabaseError::Nul(_) => Self::invalid("A text must not have the character NUL in it."),
+            DatabaseError::Nul(_) => Self::invalid("A text must not contain the character NUL."),
             DatabaseError::Statement(_) | DatabaseError::Start { .. } => Self::internal(error),
         }
     }
@@ -172,22 +177,22 @@ impl From<StorageError> for ApiError {
         match error {
             StorageError::Full(_) => Self::new(
                 ProblemCode::InsufficientStorage,
-                "The server's storage is full. What has arrived is kept; the upload goes on when there is room.",
+                "The server's storage is full. Received bytes are kept. The upload can resume after space is freed.",
             )
             .caused_by(error),
             StorageError::ReadOnly(_) => Self::new(
                 ProblemCode::InsufficientStorage,
-                "The server's storage cannot be written to. What has arrived is kept.",
+                "The server's storage is read-only. Received bytes are kept.",
             )
             .caused_by(error),
             StorageError::Missing => Self::new(
                 ProblemCode::Gone,
-                "The recording's file is no longer in the storage.",
+                "The recording's file is missing from the storage.",
             ),
             StorageError::Fenced => UploadError::Preempted.into(),
             StorageError::Unavailable(_) => Self::new(
                 ProblemCode::Unavailable,
-                "The database or the store is not available right now. Nothing is lost; try again in a moment.",
+                "The database or the storage is temporarily unavailable. No data is lost. Try again in a moment.",
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("2"))
             .caused_by(error),
@@ -199,56 +204,56 @@ impl From<StorageError> for ApiError {
 impl From<UploadError> for ApiError {
     fn from(error: UploadError) -> Self {
         match error {
-            UploadError::Unknown => Self::not_found("There is no such upload."),
+            UploadError::Unknown => Self::not_found("This upload does not exist."),
             UploadError::Preempted => Self::new(
                 ProblemCode::Preempted,
-                "A newer request for this upload took over. What had arrived is kept; ask for the offset and go on.",
+                "A newer request has taken over this upload. Received bytes are kept. Request the offset and resume.",
             ),
             UploadError::ShuttingDown => Self::new(
                 ProblemCode::Unavailable,
-                "The server is shutting down. What had arrived is kept; go on in a moment.",
+                "The server is shutting down. Received bytes are kept. Resume in a moment.",
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("2")),
             UploadError::Interrupted { offset } => Self::new(
                 ProblemCode::BadRequest,
                 format!(
-                    "The request's body ended early. The first {offset} bytes of the upload are kept; go on from there."
+                    "The request's body ended early. The first {offset} bytes of the upload are kept. Resume at this offset."
                 ),
             ),
             UploadError::Finished => Self::new(
                 ProblemCode::Gone,
-                "Nothing was heard of this upload for too long, so the recording was finished with what had arrived. To go on, start a new recording that continues it.",
+                "The sender was silent for too long, so the recording was finished with the received bytes. To continue, start a new recording that continues this one.",
             ),
             UploadError::TooMany { most } => Self::new(
                 ProblemCode::TooManyRequests,
                 format!(
-                    "{most} uploads are open, which is as many as one person may have. Complete or delete one of them, or wait until the silent ones are closed, and try again."
+                    "You have {most} open uploads, the maximum for one user. Complete or delete one, or wait until silent uploads are closed, and try again."
                 ),
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("30")),
             UploadError::OverQuota { max } => Self::new(
                 ProblemCode::QuotaExceeded,
                 format!(
-                    "Your recordings have reached the quota of {} (SORTIE_QUOTA_MB_PER_USER). What had arrived is kept. Delete recordings you no longer need, or ask your administrator for more.",
+                    "Your recordings have reached the quota of {} (SORTIE_QUOTA_MB_PER_USER). Received bytes are kept. Delete recordings that you no longer need, or ask your administrator for a larger quota.",
                     mebibytes(max)
                 ),
             ),
-            UploadError::OverProtectedQuota { max } => protected_exceeded(max),
+            UploadError::OverProtectedQuota { max } => Self::protection_over_quota(max),
             UploadError::TooManyOpen => Self::new(
                 ProblemCode::Unavailable,
-                "The server has as many open uploads as its limit of open files allows. Nothing is lost; try again in a moment, and tell your administrator if it persists (LimitNOFILE= of systemd, ulimit -n).",
+                "The server has reached its limit of open files and cannot open more uploads. No data is lost. Try again in a moment. If the problem persists, tell your administrator (LimitNOFILE= of systemd, ulimit -n).",
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("30")),
             UploadError::Joined => Self::new(
                 ProblemCode::Conflict,
-                "This partial upload is part of a final one and is deleted automatically when that is complete.",
+                "This partial upload is part of a final upload and is deleted automatically when that is complete.",
             ),
             UploadError::NoFirstPart => {
                 Self::not_found("The recording to continue was deleted. Start a new recording.")
             }
             UploadError::TooManyParts => Self::new(
                 ProblemCode::Conflict,
-                "The recording to continue has 1000 parts already. Start a new recording.",
+                "The recording to continue already has 1000 parts. Start a new recording.",
             ),
             UploadError::Refused(refusal) => refusal.into(),
             UploadError::Storage(error) => error.into(),
@@ -257,16 +262,16 @@ impl From<UploadError> for ApiError {
     }
 }
 
-/// A limit as the variables state it.
-pub(super) fn mebibytes(bytes: u64) -> String {
+/// Formats a limit in the unit of the environment variables.
+fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes / (1024 * 1024))
 }
 
-/// More than any sentence of axum's.
-const LONGEST_REFUSAL: usize = 4096;
+/// Larger than every rejection text of axum.
+const REJECTION_MAX: usize = 4096;
 
-/// Whether axum refused the request itself, in plain text: a query or a path that cannot be read.
-fn is_plain_refusal(response: &Response) -> bool {
+/// Whether the answer is a plain-text rejection of axum: a malformed query or path.
+fn is_axum_rejection(response: &Response) -> bool {
     response.status() == StatusCode::BAD_REQUEST
         && response
             .headers()
@@ -274,8 +279,7 @@ fn is_plain_refusal(response: &Response) -> bool {
             .is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"))
 }
 
-/// Writes the body of every [`ApiError`], with the request's id; the outermost layer but the one that
-/// makes the id.
+/// Middleware that writes the body of every [`ApiError`] with the request ID.
 pub(crate) async fn problem_body(
     request: axum::extract::Request,
     next: axum::middleware::Next,
@@ -289,9 +293,9 @@ pub(crate) async fn problem_body(
     let mut response = next.run(request).await;
     let mut problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
-        None if is_plain_refusal(&response) => {
+        None if is_axum_rejection(&response) => {
             let (parts, body) = response.into_parts();
-            let text = axum::body::to_bytes(body, LONGEST_REFUSAL).await;
+            let text = axum::body::to_bytes(body, REJECTION_MAX).await;
             let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
             response = Response::from_parts(parts, axum::body::Body::empty());
             let sentence = format!("{}.", text.trim_end_matches('.'));
@@ -304,7 +308,7 @@ pub(crate) async fn problem_body(
         None => return response,
     };
     problem.request_id = id;
-    // For the metrics.
+    // Read by the layer `metrics`.
     response.extensions_mut().insert(problem.code);
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     response.headers_mut().insert(

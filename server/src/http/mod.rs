@@ -1,4 +1,4 @@
-//! HTTP: routes, extractors, middleware and handlers. Decisions are made by the modules that handlers call.
+//! HTTP: routes, extractors, middleware and handlers. Handlers translate; the modules that they call decide.
 
 mod error;
 mod extract;
@@ -11,9 +11,5 @@ mod routes;
 mod state;
 
 pub(crate) use error::{ApiError, ApiResult};
-pub(crate) use resources::appliance::shown as shown_appliance;
-pub(crate) use resources::recordings::shown_with_parts;
-pub(crate) use resources::sessions::shown as shown_session;
-use router::Routine;
 pub(crate) use router::{no_such_route, router};
-pub(crate) use state::AppState;
+pub(crate) use state::HttpState;

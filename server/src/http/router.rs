@@ -1,42 +1,25 @@
-//! The router: every route of the server, behind its layers.
+//! Router: all routes of the server and the layers around them.
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use axum::handler::Handler;
+use axum::http::HeaderName;
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use sortie_api::ProblemCode;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::request_id::{
-    MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer,
-};
+use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 use tracing::Level;
 
+use super::layers::request_log::{self, NewRequestId};
 use super::layers::security_headers::{self, SecurityPolicy};
 use super::routes::Routes;
-use super::{ApiError, AppState, error, layers, openapi, resources};
-use crate::assets::Pages;
+use super::{ApiError, HttpState, error, layers, openapi, resources};
 
-/// The largest body of a route that takes JSON.
-const JSON_LIMIT: usize = 64 * 1024;
-
-/// Request ids of ours: short, unique, and never taken from a stranger.
-#[derive(Clone, Copy)]
-struct NewRequestId;
-
-impl MakeRequestId for NewRequestId {
-    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
-        HeaderValue::from_str(&uuid::Uuid::now_v7().simple().to_string())
-            .ok()
-            .map(RequestId::new)
-    }
-}
-
-/// Marks an answer that is not worth a line in the log.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Routine;
+/// Bytes of a JSON body.
+const JSON_MAX: usize = 64 * 1024;
 
 /// Routes of a server. Recording and the appliance are absent if turned off.
 fn routes(recording: bool, appliance: bool) -> Routes {
@@ -56,12 +39,9 @@ fn routes(recording: bool, appliance: bool) -> Routes {
     }
     if recording {
         routes = routes
-            .merge(resources::session_recordings::routes())
             .merge(resources::recordings::routes())
             .merge(resources::retention::routes())
-            .merge(resources::admin_recordings::routes())
             .merge(resources::storage::routes())
-            .merge(resources::quota::routes())
             .merge(resources::uploads::routes());
     }
     if appliance {
@@ -70,58 +50,31 @@ fn routes(recording: bool, appliance: bool) -> Routes {
     routes
 }
 
-/// Builds the router with its layers.
-pub(crate) fn router(state: AppState) -> Router {
+/// Builds the router with its layers. `pages` answers paths without a route.
+pub(crate) fn router<T: 'static>(state: HttpState, pages: impl Handler<T, HttpState>) -> Router {
     let description = openapi::Description::default();
     let api = routes(state.config.recording_enabled, state.appliance.is_some())
         .merge(description.routes());
     description.describe(api.rows());
     let request_id = HeaderName::from_static("x-request-id");
-    let trace = TraceLayer::new_for_http()
-        .make_span_with(|request: &Request<_>| {
-            let id = request
-                .headers()
-                .get("x-request-id")
-                .and_then(|id| id.to_str().ok());
-            // The path without the query: a query may hold what does not belong into a log.
-            tracing::info_span!(
-                "request",
-                id = id.unwrap_or_default(),
-                method = %request.method(),
-                path = request.uri().path(),
-            )
-        })
+    let log = TraceLayer::new_for_http()
+        .make_span_with(request_log::span)
         .on_request(())
-        .on_response(
-            |response: &Response, latency: std::time::Duration, _: &tracing::Span| {
-                let status = response.status().as_u16();
-                let ms = latency.as_millis();
-                // Every recording sends a chunk a second: said aloud, nothing else could be heard.
-                if response.extensions().get::<Routine>().is_some() {
-                    tracing::debug!(status, ms, "answered {status} in {ms} ms");
-                } else {
-                    tracing::info!(status, ms, "answered {status} in {ms} ms");
-                }
-            },
-        )
+        .on_response(request_log::log_response)
         .on_failure(DefaultOnFailure::new().level(Level::DEBUG));
-    let pages = Pages::below(&state.config.public_path(""));
-    let pages = move |method: Method, uri: Uri, headers: HeaderMap| async move {
-        pages.respond(&method, uri.path(), &headers)
-    };
     let router = api
         .into_router()
-        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+        .layer(DefaultBodyLimit::max(JSON_MAX))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(pages)
         .layer(
             ServiceBuilder::new()
                 .layer(SetRequestIdLayer::new(request_id.clone(), NewRequestId))
                 .layer(PropagateRequestIdLayer::new(request_id))
-                .layer(trace)
+                .layer(log)
                 .layer(middleware::from_fn_with_state(
                     state.clone(),
-                    resources::metrics::count,
+                    layers::metrics::count,
                 ))
                 .layer(middleware::from_fn_with_state(
                     SecurityPolicy::of(&state.config),
@@ -139,19 +92,19 @@ pub(crate) fn router(state: AppState) -> Router {
         None => router,
     };
     let config = state.config.clone();
-    layers::edge::in_front_of(router.with_state(state), &config)
+    layers::edge::wrap(router.with_state(state), &config)
 }
 
 async fn method_not_allowed() -> ApiError {
     ApiError::new(
         ProblemCode::MethodNotAllowed,
-        "This route does not have that method; see the header Allow.",
+        "This route does not support the method. The header Allow lists the supported ones.",
     )
 }
 
-/// The answer for a path below `/api` that nobody serves.
+/// Error of a path below `/api` without a route.
 pub(crate) fn no_such_route() -> ApiError {
-    ApiError::not_found("There is no such route.")
+    ApiError::not_found("This route does not exist.")
 }
 
 #[cfg(test)]

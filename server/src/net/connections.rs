@@ -1,9 +1,9 @@
-//! Connections: taken, bounded in number and patience, and ended in good order.
+//! Accepts connections, limits their number and idle times, and closes them gracefully.
 //!
-//! What holds one open without need is cut: a head that does not come, a body that falls silent, an answer that
-//! nobody reads. What moves, however slowly, is left alone: an upload over a bad line takes as long as it takes.
+//! A connection is cut if a head is incomplete, a body is silent or an answer is unread for too long. A slow connection
+//! that makes progress is kept: an upload over a slow network may take any time.
 //!
-//! A server at its limit closes idle connections to accept new ones: first those of the address that has most.
+//! A server at its limit closes idle connections to accept new ones, first those of the address with most connections.
 
 use std::convert::Infallible;
 use std::io::{self, Write as _};
@@ -23,10 +23,9 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -35,33 +34,33 @@ use tower_http::timeout::TimeoutBody;
 use crate::config::{Config, SignInConfig};
 use crate::net::registry::{Connection, Registry};
 
-/// The longest head of a request, in bytes. Cookies and a platform's token fit several times.
-const LONGEST_HEAD: usize = 16 * 1024;
-/// The same where an embedding platform's tokens are accepted: a token of 64 KiB and the other headers.
-const LONGEST_HEAD_WITH_TOKENS: usize = 80 * 1024;
-/// The most that is read from a connection at once; a head must fit. Every connection has such a buffer, whether
-/// anything comes or not: hyper's own 400 KiB would be most of the memory of a server with many senders.
-const READ_BUFFER: usize = LONGEST_HEAD;
-/// The same while no more than [`FEW`] are open: a third less processor time for each byte.
+/// Bytes of a request's head.
+const HEAD_MAX: usize = 16 * 1024;
+/// Bytes of a request's head if tokens of an embedding platform are accepted: 64 KiB, and the other headers.
+const HEAD_MAX_WITH_TOKENS: usize = 80 * 1024;
+/// Read buffer of each connection; a head must fit. With many senders, hyper's default of 400 KiB would be most of the
+/// server's memory.
+const READ_BUFFER: usize = HEAD_MAX;
+/// Read buffer while at most [`FEW`] connections are open: takes a third less CPU time for each byte.
 const LARGE_READ_BUFFER: usize = 128 * 1024;
 const FEW: usize = 16;
-/// An answer of which nothing could be sent for so long has nobody to read it. A paused player asks again.
-const UNREAD: Duration = Duration::from_secs(120);
-/// After an accept that failed for want of file descriptors or memory.
-const BREATH: Duration = Duration::from_secs(1);
+/// A connection is cut if the peer reads nothing for this long. A paused player requests the rest again.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(120);
+/// Delay after an accept that failed for lack of file descriptors or memory.
+const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
-/// How often a server at its limit looks for an idle connection to close.
+/// Interval at which a server at its limit looks for an idle connection to close.
 const RETRY: Duration = Duration::from_millis(50);
-/// Time for an idle connection to close in good order once it was chosen. One that has begun a head does not.
-const GOODBYE: Duration = Duration::from_millis(10);
-/// Part of all connections that are closed together when a seat is needed.
+/// Time for a chosen idle connection to close gracefully. One with a partial head does not.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(10);
+/// Divisor of the limit: number of connections that are closed together for a new one.
 const BATCH_SHARE: usize = 32;
 /// Body of the answer to a connection beyond the limit of its address.
 const REFUSAL: &str = r#"{"type":"about:blank","title":"Too Many Requests","status":429,"code":"too_many_requests","detail":"Your address has too many open connections. Close some and try again."}"#;
 
-/// Raises the soft limit of open files to the hard limit; returns the limit in force. `None`: unlimited or unknown.
+/// Raises the soft limit of open files to the hard limit; returns the effective limit, `None` if unlimited or unknown.
 ///
-/// The usual soft limit of 1,024 is for programs that use `select`, which this one does not.
+/// The usual soft limit of 1,024 is for programs that use `select`; this one does not.
 fn raise_descriptor_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -81,7 +80,7 @@ fn raise_descriptor_limit() -> Option<u64> {
     }
 }
 
-/// Most open files of this process; `usize::MAX`: unlimited or unknown.
+/// Limit of open files of this process; `usize::MAX` if unlimited or unknown.
 pub(crate) fn descriptor_limit() -> usize {
     static LIMIT: OnceLock<usize> = OnceLock::new();
     *LIMIT.get_or_init(|| {
@@ -92,26 +91,26 @@ pub(crate) fn descriptor_limit() -> usize {
     })
 }
 
-/// Limits in number and time.
+/// Limits of number, size and time.
 #[derive(Clone)]
 pub(crate) struct Limits {
-    /// Connections at once; more wait to be accepted.
-    most: usize,
-    /// Connections at once from one address that is no trusted proxy.
+    /// Open connections; more wait in the listen queue.
+    max: usize,
+    /// Open connections of one address other than a trusted proxy.
     per_address: usize,
-    /// Names the trusted proxies.
+    /// Has the trusted proxies.
     sign_in: SignInConfig,
-    /// For a request's head, and between two requests.
+    /// Time for a request's head, and between two requests.
     head: Duration,
-    /// The longest head, in bytes.
+    /// Bytes of a head.
     head_bytes: usize,
-    /// For the next bytes of a body.
+    /// Time until the next bytes of a body.
     body: Duration,
 }
 
 impl Limits {
-    /// Limits of this configuration, with the descriptors that this process may have: half of them are for
-    /// connections, the others for recordings, the database and other servers.
+    /// Configured limits, with at most half of the process's file descriptors for connections; recordings, the database
+    /// and outgoing connections need the others.
     pub(crate) fn of(config: &Config) -> Self {
         let half = (descriptor_limit() / 2).max(1);
         if half < config.max_connections {
@@ -121,35 +120,35 @@ impl Limits {
                 config.max_connections
             );
         }
-        let most = config.max_connections.min(half);
+        let max = config.max_connections.min(half);
         Self {
-            most,
-            // However low the limits are, one address does not get all.
-            per_address: config.max_connections_per_address.min((most / 2).max(1)),
+            max,
+            // However low the limit, one address must not use all.
+            per_address: config.max_connections_per_address.min((max / 2).max(1)),
             sign_in: config.sign_in.clone(),
             head: config.head_time,
             head_bytes: match config.sign_in.jwt {
-                Some(_) => LONGEST_HEAD_WITH_TOKENS,
-                None => LONGEST_HEAD,
+                Some(_) => HEAD_MAX_WITH_TOKENS,
+                None => HEAD_MAX,
             },
             body: config.body_silence,
         }
     }
 }
 
-/// Answers until `stopping`, then lets every connection end the request it is at.
+/// Serves until `stopping`, then lets every connection complete its current request.
 pub(crate) async fn serve(
     listener: TcpListener,
     app: Router,
     limits: Limits,
     stopping: CancellationToken,
 ) {
-    let seats = Arc::new(Semaphore::new(limits.most));
+    let permits = Arc::new(Semaphore::new(limits.max));
     let open = TaskTracker::new();
     let registry = Arc::new(Registry::default());
-    // More than one, so that the next callers need not wait.
-    let batch = (limits.most / BATCH_SHARE).max(1);
-    // Whoever waits no longer for the end drops this future, and what is still open is cut.
+    // Several, so that the next connections need not wait.
+    let batch = (limits.max / BATCH_SHARE).max(1);
+    // Dropping this future cuts the open connections.
     let cut = CancellationToken::new();
     let _cut = cut.clone().drop_guard();
     loop {
@@ -165,8 +164,10 @@ pub(crate) async fn serve(
                     refuse(stream);
                     continue;
                 }
-                let seat = stopping.run_until_cancelled(seat(&seats, &registry, batch));
-                let Some(Some(seat)) = seat.await else { break };
+                let permit = stopping.run_until_cancelled(permit(&permits, &registry, batch));
+                let Some(Some(permit)) = permit.await else {
+                    break;
+                };
                 let buffer = read_buffer(open.len()).max(limits.head_bytes);
                 let connection = answer(
                     stream,
@@ -180,15 +181,15 @@ pub(crate) async fn serve(
                 let cut = cut.clone();
                 open.spawn(async move {
                     cut.run_until_cancelled(connection).await;
-                    drop(seat);
+                    drop(permit);
                 });
             }
-            // The peer's trouble, not ours.
+            // Caused by the peer.
             Some(Err(error)) if is_of_peer(&error) => {}
             Some(Err(error)) => {
-                tracing::error!("no connection can be taken: {error}");
+                tracing::error!("cannot accept connections: {error}");
                 if !registry.close_idle(None, batch) {
-                    tokio::time::sleep(BREATH).await;
+                    tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             }
         }
@@ -198,25 +199,25 @@ pub(crate) async fn serve(
     open.wait().await;
 }
 
-/// Waits for a seat; closes idle connections, `batch` at a time, until there is one. `None`: never.
-async fn seat(
-    seats: &Arc<Semaphore>,
+/// Waits for a permit, closing idle connections, `batch` at a time. `None`: the semaphore is closed.
+async fn permit(
+    permits: &Arc<Semaphore>,
     registry: &Registry,
     batch: usize,
 ) -> Option<OwnedSemaphorePermit> {
     loop {
-        if let Ok(seat) = Arc::clone(seats).try_acquire_owned() {
-            return Some(seat);
+        if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+            return Some(permit);
         }
         registry.close_idle(None, batch);
-        let seat = Arc::clone(seats).acquire_owned();
-        if let Ok(seat) = tokio::time::timeout(RETRY, seat).await {
-            return seat.ok();
+        let permit = Arc::clone(permits).acquire_owned();
+        if let Ok(permit) = tokio::time::timeout(RETRY, permit).await {
+            return permit.ok();
         }
     }
 }
 
-/// Closes a connection with [`REFUSAL`], as far as the socket takes it now.
+/// Closes a connection after [`REFUSAL`], if the socket accepts that without blocking.
 fn refuse(stream: TcpStream) {
     let answer = format!(
         "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nContent-Type: application/problem+json\r\n\
@@ -254,7 +255,7 @@ async fn answer(
     buffer: usize,
     stopping: CancellationToken,
 ) {
-    // An acknowledgement is small, and somebody waits for it.
+    // Acknowledgements are small, and the sender waits for them.
     let _ = stream.set_nodelay(true);
     let state = entry.state();
     let service = service_fn(move |request: Request<Incoming>| {
@@ -272,19 +273,21 @@ async fn answer(
             let answer = app.oneshot(request).await;
             let mut answer = answer.unwrap_or_else(|never| match never {});
             if !is_read.load(Ordering::Relaxed) {
-                // hyper closes the connection then; a client that is not told would send its next request into it.
+                // hyper closes the connection in this case; the client must not send its next request on it.
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(header::CONNECTION, close);
             }
             Ok::<_, Infallible>(answer.map(|body| busy.hold_until_sent(body)))
         }
     });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(UNREAD_TIMEOUT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_header_size(limits.head_bytes)
         .max_buf_size(buffer)
-        .serve_connection(TokioIo::new(Patient::new(stream)), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -294,16 +297,16 @@ async fn answer(
         }
         () = entry.chosen() => {
             connection.as_mut().graceful_shutdown();
-            match tokio::time::timeout(GOODBYE, connection.as_mut()).await {
+            match tokio::time::timeout(CLOSE_TIMEOUT, connection.as_mut()).await {
                 Ok(ended) => ended,
-                // A request came meanwhile.
+                // A request has arrived meanwhile.
                 Err(_) if entry.is_busy() => connection.await,
                 Err(_) => Ok(()),
             }
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, "a connection was cut: {error}");
+        tracing::debug!(%peer, "connection cut: {error}");
     }
 }
 
@@ -334,79 +337,5 @@ impl HttpBody for TrackedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// A connection that gives up when its peer reads nothing for [`UNREAD`].
-struct Patient {
-    stream: TcpStream,
-    waiting: Option<Pin<Box<Sleep>>>,
-}
-
-impl Patient {
-    fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            waiting: None,
-        }
-    }
-
-    /// Passes on what came of writing, unless it is too long that nothing did.
-    fn written<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        result: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.waiting = None;
-            return result;
-        }
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(UNREAD)));
-        ready!(waiting.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Patient {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Patient {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.written(cx, result)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
-        self.written(cx, result)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

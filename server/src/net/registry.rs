@@ -12,11 +12,10 @@ use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 
-/// All open connections.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     connections: Mutex<HashMap<u64, Arc<State>>>,
-    /// Numbers connections and the moments at which they became idle.
+    /// Orders connections, and the times at which they became idle.
     sequence: Arc<AtomicU64>,
 }
 
@@ -24,9 +23,9 @@ pub(super) struct Registry {
 #[derive(Debug)]
 pub(super) struct State {
     address: IpAddr,
-    /// Requests that are not completely answered.
+    /// Requests whose answer is not completely sent.
     requests: AtomicUsize,
-    /// Sequence number of the moment since which there is none.
+    /// Sequence number of the last change to no request.
     idle_since: AtomicU64,
     chosen: CancellationToken,
     sequence: Arc<AtomicU64>,
@@ -40,11 +39,11 @@ pub(super) struct Connection {
     state: Arc<State>,
 }
 
-/// Marks a request as under way.
+/// Guard of a request in flight.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<State>);
 
-/// The client of an address: a network of IPv6 is one client, as a host has all addresses of its /64.
+/// Client of an address. A host usually has all addresses of its IPv6 /64, so these count as one client.
 fn client(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -62,7 +61,6 @@ impl Registry {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a connection.
     pub(super) fn add(self: &Arc<Self>, address: IpAddr) -> Connection {
         let number = self.sequence.fetch_add(1, Ordering::Relaxed);
         let state = Arc::new(State {
@@ -88,7 +86,7 @@ impl Registry {
         of_address.filter(|it| !it.chosen.is_cancelled()).count()
     }
 
-    /// Chooses up to `most` connections that are idle for longest: of `address`, or of the addresses that have most
+    /// Chooses up to `most` connections to close, those idle for longest, of `address` or of the addresses with most
     /// connections. Returns `false` if none is idle.
     pub(super) fn close_idle(&self, address: Option<IpAddr>, most: usize) -> bool {
         let address = address.map(client);
@@ -128,7 +126,7 @@ impl Connection {
         self.state.chosen.cancelled().await;
     }
 
-    /// Whether a request is under way.
+    /// Whether a request is in flight.
     pub(super) fn is_busy(&self) -> bool {
         self.state.requests.load(Ordering::Acquire) > 0
     }
@@ -141,7 +139,6 @@ impl Drop for Connection {
 }
 
 impl State {
-    /// A request begins.
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.requests.fetch_add(1, Ordering::AcqRel);
         Busy(Arc::clone(self))
@@ -149,7 +146,7 @@ impl State {
 }
 
 impl Busy {
-    /// Wraps the body of the answer: the request is under way until the body is sent.
+    /// Wraps the body of the answer: the request is in flight until the body is sent.
     pub(super) fn hold_until_sent(self, body: Body) -> Body {
         Body::new(BusyBody { body, _busy: self })
     }
@@ -163,7 +160,7 @@ impl Drop for Busy {
     }
 }
 
-/// Body of [`Busy::hold_until_sent`].
+/// Body that keeps its request in flight.
 struct BusyBody {
     body: Body,
     _busy: Busy,
@@ -216,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_one_ipv6_network_count_together() {
+    fn addresses_of_one_ipv6_network_are_one_client() {
         let registry = Arc::new(Registry::default());
         let _one = registry.add("2001:db8::1".parse().unwrap());
         let _other = registry.add("2001:db8::2:1".parse().unwrap());

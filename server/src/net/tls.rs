@@ -1,8 +1,8 @@
-//! TLS, of which the process has one kind.
+//! TLS provider of the process.
 
-/// Makes ring what TLS is done with in this process: the HTTP client was built without a choice of its own, and
-/// panics where nobody has chosen.
+/// Installs ring as the process's TLS provider. The HTTP client is built without a default provider and panics if none
+/// is installed.
 pub(crate) fn choose_tls() {
-    // Fails if the process has one already, which is as good.
+    // Fails if a provider is already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,6 +1,6 @@
 //! Looking into the log.
 
-use super::super::{Database, DatabaseError};
+use super::super::{Database, DatabaseError, Page, Position};
 use super::AuditRow;
 
 const SELECT: &str = "SELECT seq, at_ms, actor_id, actor_name, via, address, action, subject, detail, result, hash FROM audit";
@@ -34,15 +34,19 @@ enum Direction {
 }
 
 impl Database {
-    /// One page, newest first, before `cursor` (the time and number of the last row of the page before).
+    /// Returns a page, newest first, before `cursor` (time and number of a row).
     pub(crate) async fn audit_page(
         &self,
         filter: &AuditFilter,
         cursor: Option<(i64, i64)>,
         limit: u32,
-    ) -> Result<Vec<AuditRow>, DatabaseError> {
-        self.audit_rows(filter, Direction::Back, cursor, limit)
-            .await
+    ) -> Result<Page<AuditRow>, DatabaseError> {
+        let query_limit = Page::<AuditRow>::query_limit(limit);
+        let rows = self.audit_rows(filter, Direction::Back, cursor, query_limit);
+        Ok(Page::new(rows.await?, limit, |row| Position {
+            value: row.at_ms,
+            id: row.seq.to_string(),
+        }))
     }
 
     /// One batch, oldest first, behind `cursor`.
@@ -52,7 +56,7 @@ impl Database {
         cursor: Option<(i64, i64)>,
         limit: u32,
     ) -> Result<Vec<AuditRow>, DatabaseError> {
-        self.audit_rows(filter, Direction::Forth, cursor, limit)
+        self.audit_rows(filter, Direction::Forth, cursor, i64::from(limit))
             .await
     }
 
@@ -63,7 +67,7 @@ impl Database {
         filter: &AuditFilter,
         direction: Direction,
         cursor: Option<(i64, i64)>,
-        limit: u32,
+        limit: i64,
     ) -> Result<Vec<AuditRow>, DatabaseError> {
         let (compare, order, (at_ms, seq)) = match direction {
             Direction::Back => ("<", "DESC", cursor.unwrap_or((i64::MAX, i64::MAX))),
@@ -106,7 +110,7 @@ impl Database {
         for value in values {
             query = query.bind(value.to_owned());
         }
-        Ok(query.bind(i64::from(limit)).fetch_all(&self.pool).await?)
+        Ok(query.bind(limit).fetch_all(&self.pool).await?)
     }
 
     /// Rows behind this number, in order. Rows are committed in the order of their numbers, so whoever goes on from

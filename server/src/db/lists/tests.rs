@@ -92,7 +92,7 @@ fn expected(list: &List, all: &[RecordingRow], protected: &BTreeSet<String>) -> 
                 .as_ref()
                 .is_none_or(|search| row.filename.to_lowercase().contains(&search.to_lowercase()))
         })
-        .map(|row| list.place(row))
+        .map(|row| list.position(row))
         .collect();
     rows.sort_by(|a, b| (a.value, &a.id).cmp(&(b.value, &b.id)));
     if !list.ascending {
@@ -198,7 +198,7 @@ async fn every_list_is_read_from_an_index_in_its_order() {
             sqlx::query(set).execute(&mut *connection).await.unwrap();
         }
     }
-    let place = Place {
+    let place = Position {
         value: 30_000,
         id: "id-5".to_owned(),
     };

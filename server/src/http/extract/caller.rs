@@ -1,4 +1,4 @@
-//! Who is asking.
+//! The caller of a request, and its authentication.
 
 use std::net::IpAddr;
 
@@ -14,45 +14,40 @@ use crate::config::SignInConfig;
 use crate::db::Actor;
 use crate::http::layers::edge;
 use crate::http::layers::edge::ClientAddress;
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
 use crate::uploads::Creator;
 
-/// The cookie with our pages' access token.
+/// Cookie with the access token of the server's own pages.
 pub(crate) const ACCESS_COOKIE: &str = "sortie_access";
 
-/// Somebody who is signed in. A handler that takes it answers 401 to everybody else, and 403 to a change
-/// that a foreign page asks for with our cookie.
+/// Authenticated caller. Routes that need one answer 401 without valid credentials, and 403 to a cross-origin change
+/// with a cookie.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// Unique and never reused.
     pub(crate) user_id: String,
-    /// The name to sign in with.
     pub(crate) username: String,
-    /// What they may do now, not when they signed in; without `admin` for an API token that lacks that scope.
+    /// Current roles of the user; without `admin` for an API token that lacks this scope.
     pub(crate) roles: Vec<Role>,
-    /// How they showed who they are.
+    /// Kind of credential.
     pub(crate) via: Via,
-    /// Where they ask from.
     pub(crate) address: IpAddr,
-    /// What an API token is limited to; `None`: no limit but the roles.
+    /// Scopes of an API token; `None` for other credentials.
     pub(crate) scopes: Option<Vec<TokenScope>>,
-    /// The sign-in whose access token they have sent, if it is one.
+    /// Sign-in of an access token; `None` for other credentials.
     pub(crate) sign_in: Option<String>,
-    /// The credential itself.
     pub(crate) credential: Credential,
-    /// The only session that a recording token is good for; `None` for every other credential.
+    /// Session of a recording token; `None` for other credentials.
     pub(crate) session: Option<String>,
 }
 
 impl Caller {
-    /// Whether they administer the server.
     pub(crate) fn is_admin(&self) -> bool {
         self.roles.contains(&Role::Admin)
     }
 
-    /// Refuses if the credential has ended, or the right to administer is gone, since the request was let in: to be
-    /// asked after work that takes time and before what cannot be undone.
-    pub(crate) async fn check_again(&self, state: &AppState) -> ApiResult<()> {
+    /// Checks that the credential and the administrator role are still valid. Called between slow work and an irreversible
+    /// change.
+    pub(crate) async fn check_again(&self, state: &HttpState) -> ApiResult<()> {
         let is_current =
             state
                 .accounts
@@ -64,7 +59,7 @@ impl Caller {
         }
     }
 
-    /// Who they are in the audit log.
+    /// Actor for the audit log.
     pub(crate) fn actor(&self) -> Actor {
         Actor {
             id: self.user_id.clone(),
@@ -74,7 +69,7 @@ impl Caller {
         }
     }
 
-    /// Whether their credential reaches this session and its recordings.
+    /// Whether the credential is valid for this session and its recordings.
     pub(crate) fn reaches_session(&self, session_id: &str) -> bool {
         self.session
             .as_deref()
@@ -90,21 +85,20 @@ impl Caller {
         }
     }
 
-    /// Whether they may have what belongs to `owner_id`.
-    pub(crate) fn may_have(&self, owner_id: &str) -> bool {
+    /// Whether the caller may access resources of `owner_id`.
+    pub(crate) fn may_access(&self, owner_id: &str) -> bool {
         self.user_id == owner_id || self.is_admin()
     }
 }
 
-/// A [`Caller`] who administers the server; others get 403.
+/// Caller with the administrator role; the extractor answers 403 to others.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin(pub(crate) Caller);
 
-/// Who sends this request; for [`crate::http::routes`], which asks once for each request.
+/// Authenticates a request; called once for each request by [`crate::http::routes`].
 ///
-/// A program's token comes first, whatever else a browser or a proxy adds; then the word of a trusted proxy,
-/// which is newer than any cookie.
-pub(in crate::http) async fn identify(parts: &Parts, state: &AppState) -> ApiResult<Caller> {
+/// A bearer token takes precedence; then the header of a trusted proxy, which is more recent than any cookie.
+pub(in crate::http) async fn identify(parts: &Parts, state: &HttpState) -> ApiResult<Caller> {
     let sign_in = &state.config.sign_in;
     let peer = edge::peer(&parts.extensions);
     let (identity, cookie_like) = if let Some(token) = bearer_token(&parts.headers) {
@@ -144,12 +138,11 @@ pub(in crate::http) async fn identify(parts: &Parts, state: &AppState) -> ApiRes
         Credential::Platform => caller.via = Via::Jwt,
         Credential::Proxy => caller.via = Via::Proxy,
     }
-    tracing::debug!(user_id = caller.user_id, via = ?caller.via, "the caller is known");
+    tracing::debug!(user_id = caller.user_id, via = ?caller.via, "caller authenticated");
     Ok(caller)
 }
 
-/// Whom a trusted proxy has signed in, if it is one and says so. Its header may name one person only: of two, one
-/// may have been written by whoever stands before it.
+/// User name in the header of a trusted proxy. Several headers are rejected: the client may have sent one of them.
 fn proxied_name(
     sign_in: &SignInConfig,
     peer: IpAddr,
@@ -165,27 +158,27 @@ fn proxied_name(
     Some(match (name, values.next()) {
         (Ok(name), None) => Ok(name.to_owned()),
         _ => Err(ApiError::unauthenticated(
-            "The proxy does not name one person. Sign in again.",
+            "The proxy must send exactly one user name. Sign in again.",
         )),
     })
 }
 
-impl FromRequestParts<AppState> for Caller {
+impl FromRequestParts<HttpState> for Caller {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, _: &HttpState) -> Result<Self, ApiError> {
         parts.extensions.get().cloned().ok_or_else(|| {
             ApiError::internal(anyhow::anyhow!(
-                "a handler wants the caller of a route that is for anybody"
+                "a handler of a public route requires a caller"
             ))
         })
     }
 }
 
-impl FromRequestParts<AppState> for Admin {
+impl FromRequestParts<HttpState> for Admin {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, state).await?;
         if caller.is_admin() {
             Ok(Self(caller))
@@ -205,14 +198,14 @@ impl From<TokenError> for ApiError {
             TokenError::Disabled => Self::unauthenticated(
                 "This account is disabled. Ask an administrator to enable it.",
             ),
-            // Not 401: a new token would be refused as well, and a sender that renews its token must not loop.
+            // Not 401: the client would renew its token and retry forever.
             TokenError::SessionEnded => Self::new(
                 ProblemCode::SessionNotRunning,
-                "The session has ended, and this recording token with it.",
+                "The session has ended, so this recording token is no longer valid.",
             ),
             TokenError::Unavailable => Self::new(
                 ProblemCode::Unavailable,
-                "The token cannot be checked at this moment. Try again.",
+                "The token cannot be verified now. Try again.",
             )
             .with_header(header::RETRY_AFTER, header::HeaderValue::from_static("30")),
             TokenError::Database(error) => error.into(),
@@ -230,7 +223,7 @@ impl From<IssueError> for ApiError {
     }
 }
 
-/// The access token of our pages.
+/// Access token in the cookie of the server's own pages.
 pub(in crate::http) fn cookie_token(headers: &HeaderMap) -> Option<String> {
     let cookies = CookieJar::from_headers(headers);
     cookies
@@ -238,7 +231,7 @@ pub(in crate::http) fn cookie_token(headers: &HeaderMap) -> Option<String> {
         .map(|cookie| cookie.value().to_owned())
 }
 
-/// The token of `Authorization: Bearer …`; the scheme's name knows no case (RFC 9110, 11.1).
+/// Token of `Authorization: Bearer …`. The scheme ignores case (RFC 9110, section 11.1).
 pub(in crate::http) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
@@ -247,12 +240,11 @@ pub(in crate::http) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
         .then_some(token.trim())
 }
 
-/// Refuses a change that a foreign page asks for with our cookie. `SameSite=Lax` keeps cookies from other
-/// sites, but not from other ports and subdomains of the same one.
+/// Rejects a cross-origin change with a cookie. `SameSite=Lax` withholds cookies from other sites, but not from other ports
+/// and subdomains of the same site.
 ///
-/// A browser says itself where a request comes from (`Sec-Fetch-Site`, only over https and on localhost), or
-/// else names the page's origin, which must be the host that was asked. A program that sends neither has no
-/// business with cookies.
+/// Browsers send `Sec-Fetch-Site` (only over HTTPS and on localhost) or `Origin`, which must be the requested host. A
+/// request with neither is rejected: other clients do not use cookies.
 pub(in crate::http) fn check_same_origin(
     method: &Method,
     headers: &HeaderMap,
@@ -262,7 +254,7 @@ pub(in crate::http) fn check_same_origin(
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let same_origin = match (text("sec-fetch-site"), text("origin")) {
-        // `none`: the person did it themselves, no page did.
+        // `none`: started by the user and not by a page.
         (Some(site), _) => matches!(site, "same-origin" | "none"),
         (None, Some(origin)) => text("host").is_some_and(|host| is_origin_of(origin, host)),
         (None, None) => false,
@@ -271,13 +263,13 @@ pub(in crate::http) fn check_same_origin(
         Ok(())
     } else {
         Err(ApiError::forbidden(
-            "The request does not come from this server's own pages. Programs send the access token in the \
-             Authorization header.",
+            "The request does not come from this server's own pages. Other clients must send the access token in the \
+             header Authorization.",
         ))
     }
 }
 
-/// Whether a page of `origin` (RFC 6454) lives on `host` (RFC 9110, 7.2).
+/// Whether `origin` (RFC 6454) has this `host` (RFC 9110, section 7.2).
 pub(in crate::http) fn is_origin_of(origin: &str, host: &str) -> bool {
     let (authority, default_port) = if let Some(authority) = origin.strip_prefix("https://") {
         (authority, ":443")
@@ -294,7 +286,7 @@ pub(in crate::http) fn is_origin_of(origin: &str, host: &str) -> bool {
     !authority.is_empty() && without_default(authority) == without_default(host)
 }
 
-/// Address that a request comes from; see [`crate::http::layers::edge`].
+/// Address of the client; see [`crate::http::layers::edge`].
 pub(in crate::http) fn remote_address(parts: &Parts) -> IpAddr {
     parts
         .extensions

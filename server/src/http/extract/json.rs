@@ -1,4 +1,4 @@
-//! JSON bodies, refused in plain words.
+//! Extractors of JSON bodies, with errors in the format of the API.
 
 use std::time::Duration;
 
@@ -11,21 +11,18 @@ use sortie_api::ProblemCode;
 
 use crate::http::error::{ApiError, ApiResult};
 
-/// For all of a body: 64 KiB come in time over the slowest line.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit of a body, enough for 64 KiB over a slow connection.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn unread(error: BytesRejection) -> ApiError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        ApiError::new(
-            ProblemCode::TooLarge,
-            "The body is too large: at most 64 KiB.",
-        )
+        ApiError::new(ProblemCode::TooLarge, "The body is larger than 64 KiB.")
     } else {
         ApiError::new(ProblemCode::BadRequest, "The body could not be read.")
     }
 }
 
-/// A JSON body of at most 64 KiB, or none: then the type's default.
+/// Optional JSON body of at most 64 KiB; the type's default if it is empty.
 pub(crate) struct OptionalJsonBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJsonBody<T> {
@@ -44,22 +41,22 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
     }
 }
 
-/// Reads a whole body of at most 64 KiB, within 30 seconds. Every body that is no upload is read by this.
+/// Reads a body of at most 64 KiB within 30 seconds. All bodies but uploads and logout tokens are read by this function.
 pub(in crate::http) async fn read_body<S: Send + Sync>(
     request: Request,
     state: &S,
 ) -> ApiResult<Bytes> {
     let reading = Bytes::from_request(request, state);
-    match tokio::time::timeout(PATIENCE, reading).await {
+    match tokio::time::timeout(BODY_TIMEOUT, reading).await {
         Ok(read) => read.map_err(unread),
         Err(_) => Err(ApiError::new(
             ProblemCode::RequestTimeout,
-            "The body took more than 30 seconds to come.",
+            "The body took longer than 30 seconds.",
         )),
     }
 }
 
-/// A JSON body of at most 64 KiB.
+/// JSON body of at most 64 KiB.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
@@ -68,7 +65,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let bytes = read_body(Request::from_parts(parts.clone(), body), state).await?;
-        // Every body here is an object. Without this a list of values in the right order would pass for one.
+        // serde accepts a list of values in the order of a struct's fields; the API does not.
         let is_list = bytes.trim_ascii_start().starts_with(b"[");
         let whole = Request::from_parts(parts, bytes.into());
         match axum::Json::<T>::from_request(whole, state).await {
@@ -83,7 +80,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
                 format!("The body is not valid JSON: {}.", error.body_text()),
             )),
             Err(JsonRejection::JsonDataError(error)) => Err(ApiError::invalid(format!(
-                "The body does not have the fields that this route needs: {}.",
+                "The body does not match the fields of this route: {}.",
                 error.body_text()
             ))),
             Err(JsonRejection::BytesRejection(error)) => Err(unread(error)),

@@ -1,8 +1,8 @@
 //! Reader of `multipart/form-data` (RFC 7578) in bounded memory and linear time. No I/O; the fuzz target `form` compiles
 //! this file.
 //!
-//! Bytes go in by [`Multipart::push`] in any pieces; [`Multipart::next`] returns the parts' headers and bytes. Held back
-//! are at most a preamble, the headers of one part, or as many bytes as a boundary has.
+//! [`Multipart::push`] takes bytes in pieces of any size; [`Multipart::next`] returns the parts' headers and bytes.
+//! Buffered are at most a preamble, the headers of one part, or as many bytes as a boundary has.
 
 use std::collections::VecDeque;
 
@@ -10,47 +10,45 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memmem;
 
 /// Bytes before the first boundary.
-pub(in crate::http) const MAX_PREAMBLE: usize = 4 * 1024;
+pub(crate) const MAX_PREAMBLE: usize = 4 * 1024;
 /// Bytes of the headers of one part.
-pub(in crate::http) const MAX_HEADERS: usize = 8 * 1024;
-/// Blanks behind a boundary.
+pub(crate) const MAX_HEADERS: usize = 8 * 1024;
+/// White space after a boundary.
 const MAX_PADDING: usize = 64;
 /// RFC 2046, section 5.1.1.
 const MAX_BOUNDARY: usize = 70;
 
 /// Errors of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::http) enum MultipartError {
-    #[error("The form does not begin with its boundary.")]
+pub(crate) enum MultipartError {
+    #[error("The form does not start with its boundary.")]
     LongPreamble,
     #[error("A part of the form has more than 8 KiB of headers.")]
     LongHeaders,
     #[error("The headers of a part of the form cannot be read.")]
     WrongHeaders,
-    #[error("Something follows a boundary of the form on its line.")]
+    #[error("A boundary of the form is followed by other text in its line.")]
     WrongBoundary,
     #[error("The form ends before its last boundary.")]
     Incomplete,
 }
 
-/// Next piece of a form.
+/// Event of a [`Multipart`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::http) enum Event {
-    /// A part begins.
+pub(crate) enum Event {
+    /// Start of a part, with its headers.
     Part(PartHeaders),
     /// Bytes of the part, not empty.
     Data(Bytes),
-    /// The last boundary.
+    /// End of the form: the last boundary.
     End,
 }
 
-/// The names of a part.
+/// Parameters of a part's `Content-Disposition`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::http) struct PartHeaders {
-    /// `name` of `Content-Disposition`.
-    pub(in crate::http) name: Option<String>,
-    /// `filename` of `Content-Disposition`.
-    pub(in crate::http) filename: Option<String>,
+pub(crate) struct PartHeaders {
+    pub(crate) name: Option<String>,
+    pub(crate) filename: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,21 +60,21 @@ enum Place {
     End,
 }
 
-/// A form that is being read.
+/// State of the reader.
 #[derive(Debug)]
-pub(in crate::http) struct Multipart {
+pub(crate) struct Multipart {
     place: Place,
     /// `CRLF--boundary`.
     delimiter: memmem::Finder<'static>,
     buffer: BytesMut,
-    /// Bytes of the buffer in which the delimiter or the end of the headers does not begin.
+    /// Length of the buffer's prefix in which neither the delimiter nor the end of the headers begins.
     searched: usize,
     pushed: VecDeque<Bytes>,
 }
 
 impl Multipart {
-    /// Reader for a request of this `Content-Type`; `None` if that is no form with a boundary.
-    pub(in crate::http) fn of_type(content_type: &str) -> Option<Self> {
+    /// Reader for this `Content-Type`; `None` if it is not a form with a boundary.
+    pub(crate) fn of_type(content_type: &str) -> Option<Self> {
         let (kind, parameters) = content_type.split_once(';')?;
         if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
             return None;
@@ -90,23 +88,23 @@ impl Multipart {
         Some(Self {
             place: Place::Preamble,
             delimiter: memmem::Finder::new(delimiter.as_bytes()).into_owned(),
-            // The line end before a boundary at the very beginning.
+            // A boundary at the beginning has no line end before it.
             buffer: BytesMut::from(&b"\r\n"[..]),
             searched: 0,
             pushed: VecDeque::new(),
         })
     }
 
-    /// Takes the next bytes of the form.
-    pub(in crate::http) fn push(&mut self, bytes: Bytes) {
+    /// Adds the next bytes of the form.
+    pub(crate) fn push(&mut self, bytes: Bytes) {
         self.pushed.push_back(bytes);
     }
 
-    /// The next event; `None`: more bytes are needed.
+    /// Returns the next event; `None`: more bytes are needed.
     ///
     /// # Errors
-    /// The form is malformed or too large. Nothing more can be read then.
-    pub(in crate::http) fn next(&mut self) -> Result<Option<Event>, MultipartError> {
+    /// The form is malformed or too large; the reader must not be used any more.
+    pub(crate) fn next(&mut self) -> Result<Option<Event>, MultipartError> {
         loop {
             if let Some(event) = self.step()? {
                 return Ok(Some(event));
@@ -118,7 +116,7 @@ impl Multipart {
         }
     }
 
-    /// Where `finder` begins in the buffer. Bytes are searched once.
+    /// Searches the buffer; each byte is searched once.
     fn find(&mut self, finder: &memmem::Finder<'_>) -> Option<usize> {
         let found = finder.find(self.buffer.get(self.searched..).unwrap_or_default());
         let found = found.map(|at| self.searched + at);
@@ -135,7 +133,7 @@ impl Multipart {
         self.place = place;
     }
 
-    /// An event of what is in the buffer.
+    /// Reads an event from the buffer.
     fn step(&mut self) -> Result<Option<Event>, MultipartError> {
         loop {
             match self.place {
@@ -159,7 +157,7 @@ impl Multipart {
                         _ if blanks > MAX_PADDING => return Err(MultipartError::WrongBoundary),
                         None | Some([] | [b'\r']) => return Ok(None),
                         Some([b'-']) if blanks == 0 => return Ok(None),
-                        // Its line end may be that of the empty line behind no headers.
+                        // For a part without headers, this line end is also the one of the empty line.
                         Some([b'\r', b'\n', ..]) => self.skip(blanks, Place::Headers),
                         Some(_) => return Err(MultipartError::WrongBoundary),
                     }
@@ -181,7 +179,7 @@ impl Multipart {
                     let length = delimiter.needle().len();
                     let (end, found) = match self.find(&delimiter) {
                         Some(at) => (at, true),
-                        // The rest may be the beginning of a boundary.
+                        // The rest may be the start of a boundary.
                         None => (self.buffer.len().saturating_sub(length - 1), false),
                     };
                     let data = self.buffer.split_to(end).freeze();
@@ -202,7 +200,7 @@ impl Multipart {
     }
 }
 
-/// Reads the headers of a part; they begin with the line end behind the boundary.
+/// Reads the headers of a part. They begin with the line end of the boundary.
 fn part_headers(bytes: &[u8]) -> Result<PartHeaders, MultipartError> {
     let text = std::str::from_utf8(bytes).map_err(|_| MultipartError::WrongHeaders)?;
     let mut headers = PartHeaders::default();
@@ -217,7 +215,7 @@ fn part_headers(bytes: &[u8]) -> Result<PartHeaders, MultipartError> {
     Ok(headers)
 }
 
-/// The value of a parameter: a token, or quoted with `\"` for a quote. Browsers leave other backslashes as they are.
+/// Value of a parameter: a token, or a quoted text with `\"` for a quote. Browsers do not escape other backslashes.
 fn parameter(mut parameters: &str, wanted: &str) -> Option<String> {
     loop {
         let (name, rest) = parameters.split_once('=')?;
@@ -237,7 +235,7 @@ fn parameter(mut parameters: &str, wanted: &str) -> Option<String> {
     }
 }
 
-/// The text up to the closing quote, and what follows that.
+/// Splits a text at the closing quote.
 fn unquoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices().peekable();
@@ -277,7 +275,7 @@ mod tests {
                     None => return Err(MultipartError::Incomplete),
                 },
             }
-            // The bound of what is held back.
+            // The buffer is bounded.
             assert!(multipart.buffer.len() <= MAX_HEADERS + piece + 100);
         }
     }
@@ -330,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_form_is_refused() {
+    fn malformed_form_is_rejected() {
         check(b"", Err(MultipartError::Incomplete));
         check(b"--b o\r\n\r\nabc", Err(MultipartError::Incomplete));
         check(

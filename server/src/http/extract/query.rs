@@ -1,34 +1,11 @@
-//! What lists have in common: how many, from where, and the `Link` to what follows (RFC 8288).
+//! Values of query parameters.
 
-use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use crate::http::error::{ApiError, ApiResult};
 
-use crate::http::{ApiError, ApiResult};
+/// Characters of a text.
+const TEXT_MAX: usize = 200;
 
-/// The query parameter `limit`.
-pub(in crate::http) fn limit(text: Option<&str>, default: u32, max: u32) -> ApiResult<u32> {
-    let Some(text) = text else {
-        return Ok(default);
-    };
-    text.parse()
-        .ok()
-        .filter(|limit| (1..=max).contains(limit))
-        .ok_or_else(|| ApiError::invalid(format!("limit must be a whole number from 1 to {max}.")))
-}
-
-/// The query parameter `cursor`: `<number>.<id>` of the last row of the page before.
-pub(in crate::http) fn cursor(text: &str) -> ApiResult<(i64, &str)> {
-    text.split_once('.')
-        .filter(|(_, id)| can_be_id(id))
-        .and_then(|(number, id)| Some((number.parse().ok()?, id)))
-        .ok_or_else(|| {
-            ApiError::invalid("cursor is not one that this server gave; follow the Link header.")
-        })
-}
-
-/// Whether a text from outside can be an id. None of ours has a NUL, and PostgreSQL refuses a text with one.
+/// Whether a text can be an ID. IDs have no NUL, and PostgreSQL rejects a text with one.
 pub(in crate::http) fn can_be_id(text: &str) -> bool {
     text.len() <= 200 && !text.contains('\0')
 }
@@ -45,38 +22,39 @@ pub(in crate::http) fn flag(name: &str, text: Option<&str>) -> ApiResult<bool> {
 /// A query parameter that is a time (RFC 3339), as milliseconds since 1970.
 pub(in crate::http) fn time(name: &str, text: Option<&str>) -> ApiResult<Option<i64>> {
     text.map(|text| {
-        // A `+` in a query is a blank; `2026-11-21T09:30:00+01:00` is so easily sent unescaped.
+        // An unescaped `+` of `2026-11-21T09:30:00+01:00` is decoded as a space.
         let text = text.replace(' ', "+");
         text.parse::<jiff::Timestamp>()
             .map(|time| time.as_millisecond())
             .or_else(|error| last_days(&text).ok_or(error))
             .map_err(|_| {
                 ApiError::invalid(format!(
-                    "{name} must be a time as 2026-11-21T09:30:00Z (RFC 3339)."
+                    "{name} must be a time like 2026-11-21T09:30:00Z (RFC 3339)."
                 ))
             })
     })
     .transpose()
 }
 
-/// The last days of the year 9999, which forms and programs write for "no end", are outside of the library's range in
-/// some time zones: they count as its last moment.
+/// Maps the last two days of the year 9999, which forms and programs use for "no end", to the largest timestamp: in some
+/// time zones they are outside the library's range.
 fn last_days(text: &str) -> Option<i64> {
     let rest = text.strip_prefix("9999-12-3")?.strip_prefix(['0', '1'])?;
     let day_before: jiff::Timestamp = format!("9999-12-29{rest}").parse().ok()?;
     (day_before.as_second() > 0).then(|| jiff::Timestamp::MAX.as_millisecond())
 }
 
-/// One page, never kept by a cache, with the address of the next one.
-pub(in crate::http) fn page<T: Serialize>(rows: Json<Vec<T>>, next: Option<&str>) -> Response {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(next) =
-        next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok())
-    {
-        headers.insert(header::LINK, next);
+/// A query parameter that is a short text; `None` if it is absent or empty, as an unused field of a form is.
+pub(in crate::http) fn text(name: &str, value: Option<&str>) -> ApiResult<Option<String>> {
+    let Some(value) = value.map(str::trim).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    if value.chars().count() > TEXT_MAX || value.chars().any(char::is_control) {
+        return Err(ApiError::invalid(format!(
+            "{name} must have at most {TEXT_MAX} characters and no control characters."
+        )));
     }
-    (headers, rows).into_response()
+    Ok(Some(value.to_owned()))
 }
 
 #[cfg(test)]
@@ -84,16 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_parameter_is_refused() {
-        assert_eq!(limit(None, 10, 20).ok(), Some(10));
-        assert_eq!(limit(Some("20"), 10, 20).ok(), Some(20));
-        for wrong in ["0", "21", "-1", "", "ten", "1.5"] {
-            assert!(limit(Some(wrong), 10, 20).is_err(), "{wrong}");
-        }
-        assert_eq!(cursor("-5.a.b").ok(), Some((-5, "a.b")));
-        for wrong in ["", "5", ".a", "x.a", "5.\0"] {
-            assert!(cursor(wrong).is_err(), "{wrong}");
-        }
+    fn malformed_parameters_are_rejected() {
         assert_eq!(flag("all", Some("true")).ok(), Some(true));
         assert!(flag("all", Some("1")).is_err());
         let expected = Some(1_795_253_400_000);

@@ -13,15 +13,15 @@ use flate2::write::GzEncoder;
 use crate::assets::accepts_gzip;
 use crate::http::ApiError;
 
-/// Smallest compressed answer in bytes; a smaller one fits into a packet anyway.
+/// Bytes from which answers are compressed. A smaller one fits into a packet.
 const SIZE_MIN: usize = 1024;
 
 /// Compresses JSON answers to GET requests outside `/api/auth`.
 ///
-/// An answer that holds a secret must not be compressed: its length would tell the secret to an attacker who can put
-/// text into the same answer (BREACH). Secrets are in answers to POST requests and below `/api/auth` only. Uploads,
-/// downloads and event streams are not JSON. `CompressionLayer` of tower-http answers 406 where the caller refuses
-/// every encoding, to uploads as well, so this does its own few lines.
+/// An answer with a secret must not be compressed: its length would reveal the secret to an attacker who controls another
+/// part of the answer (BREACH). Only answers to POST requests and below `/api/auth` have secrets. Uploads, downloads and
+/// event streams are not JSON. `CompressionLayer` of tower-http is not used because it answers 406, even to uploads, if
+/// the client accepts no encoding.
 pub(in crate::http) async fn compress(request: Request, next: Next) -> Response {
     let is_candidate = may_compress(request.method(), request.uri().path());
     let takes_gzip = accepts_gzip(request.headers());
@@ -38,7 +38,7 @@ pub(in crate::http) async fn compress(request: Request, next: Next) -> Response 
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    // In memory already: a JSON answer is serialised before it is sent.
+    // Already in memory: JSON is serialised before it is sent.
     let plain = match axum::body::to_bytes(body, usize::MAX).await {
         Ok(plain) if plain.len() >= SIZE_MIN => plain,
         Ok(plain) => return Response::from_parts(parts, Body::from(plain)),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_text_is_smaller_and_comes_back() {
+    fn compressed_text_is_smaller_and_intact() {
         let text = "a row of a list, again and again. ".repeat(100);
         let packed = pack(text.as_bytes()).expect("packed");
         let mut unpacked = String::new();

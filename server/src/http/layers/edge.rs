@@ -1,8 +1,7 @@
 //! Normalises requests before they are routed, and answers before they are sent.
 //!
-//! Handlers see the client's address, scheme and host as trusted proxies report them, a path without the public
-//! prefix and without a trailing slash, and a request ID that fits into logs. Headers with which a client could pretend
-//! to be a proxy do not reach them.
+//! Handlers see the client's address, scheme and host as reported by trusted proxies, a path without the public prefix
+//! and without a trailing slash, and a short request ID. Forwarding headers of untrusted peers are removed.
 
 mod forwarded;
 
@@ -23,8 +22,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Bytes of a request ID of a client.
-const LONGEST_REQUEST_ID: usize = 64;
+/// Bytes of a client's request ID.
+const REQUEST_ID_MAX: usize = 64;
 
 /// Address of the client, in the request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +46,7 @@ pub(in crate::http) fn peer(extensions: &axum::http::Extensions) -> IpAddr {
 }
 
 /// Puts the edge in front of a router.
-pub(in crate::http) fn in_front_of(router: Router, config: &Config) -> Router {
+pub(in crate::http) fn wrap(router: Router, config: &Config) -> Router {
     let edge = Arc::new(Edge {
         sign_in: config.sign_in.clone(),
         headers: config.forwarded_headers,
@@ -100,7 +99,7 @@ impl Edge {
         }
         let is_plain = |id: &HeaderValue| {
             let id = id.as_bytes();
-            (1..=LONGEST_REQUEST_ID).contains(&id.len())
+            (1..=REQUEST_ID_MAX).contains(&id.len())
                 && id
                     .iter()
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
@@ -111,7 +110,7 @@ impl Edge {
         }
     }
 
-    /// Whether the request is for the host of a public address with HTTPS.
+    /// Whether the request is for the host of a public URL with HTTPS.
     fn is_public_https(&self, headers: &HeaderMap) -> bool {
         let host = headers
             .get(header::HOST)
@@ -130,7 +129,7 @@ impl Edge {
         self.public_url.as_ref().map_or("", |url| &url.prefix)
     }
 
-    /// The address without the public prefix, and without a slash at the end of an API path. `None`: unchanged.
+    /// URI without the public prefix and without the trailing slash of an API path; `None` if unchanged.
     fn own_uri(&self, uri: &Uri) -> Option<Uri> {
         let given = uri.path();
         let prefix = self.prefix();
@@ -154,7 +153,7 @@ impl Edge {
         Uri::from_parts(parts).ok()
     }
 
-    /// Puts the public prefix into the answer's addresses.
+    /// Adds the public prefix to the paths in an answer's headers.
     fn publish(&self, response: &mut Response) {
         let prefix = self.prefix();
         if prefix.is_empty() {

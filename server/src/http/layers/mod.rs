@@ -1,8 +1,9 @@
-//! Middleware: client addresses, security headers, compression, refusals in the audit log, traces.
+//! Middleware: client addresses, security headers, compression, metrics, logs and traces.
 
 pub(super) mod compression;
-pub(super) mod denials;
 pub(super) mod edge;
+pub(super) mod metrics;
+pub(super) mod request_log;
 pub(super) mod security_headers;
 #[cfg(feature = "otel")]
 pub(super) mod trace;

@@ -1,6 +1,6 @@
-//! What browsers are told about other sites: who may frame us, who may call us, and that HTTPS stays HTTPS.
+//! Security headers: framing, CORS, HSTS and content type.
 //!
-//! Closed by default: no site may do either until it is named. `assets` adds what only pages need.
+//! No other site may frame the pages or call the API unless it is configured. `assets` adds the headers of pages.
 
 use std::sync::Arc;
 
@@ -11,33 +11,33 @@ use axum::response::{IntoResponse, Response};
 
 use crate::config::Config;
 
-/// What a named site's page may send, beyond what every page may.
+/// Request headers that a page of an allowed origin may send.
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static(
     "authorization, content-type, if-none-match, if-range, range, tus-resumable, upload-checksum, upload-concat, \
      upload-defer-length, upload-length, upload-metadata, upload-offset, x-http-method-override",
 );
 const ALLOWED_METHODS: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-/// What it may read, beyond what every page may: the headers of tus, paging, downloads and refusals.
+/// Response headers that such a page may read: tus, paging, downloads and errors.
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "accept-ranges, content-disposition, content-range, etag, link, location, retry-after, sortie-silence-seconds, \
      sortie-stopped, tus-checksum-algorithm, tus-extension, tus-max-size, tus-resumable, tus-version, upload-concat, \
      upload-defer-length, upload-expires, \
      upload-length, upload-metadata, upload-offset, www-authenticate, x-request-id",
 );
-/// Two hours is the most that Chromium remembers.
+/// Two hours, the maximum of Chromium.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("7200");
 const REQUESTED_METHOD: HeaderName = header::ACCESS_CONTROL_REQUEST_METHOD;
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-/// What answers with data needs: opened as a page, it loads nothing and is in no frame.
+/// Content policy of data: opened as a page, it loads nothing and cannot be framed.
 const DATA_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-/// As the build writes it into a page's policy.
+/// Directive that the build writes into a page's policy.
 const NO_ANCESTORS: &str = "frame-ancestors 'none'";
 
-/// What is in force, made ready once.
+/// Prepared header values of the configuration.
 pub(in crate::http) struct SecurityPolicy {
-    /// For a page's policy; `None`: nobody.
+    /// `frame-ancestors` of pages; `None`: framing is forbidden.
     ancestors: Option<String>,
     origins: Vec<HeaderValue>,
     hsts: Option<HeaderValue>,
@@ -60,13 +60,13 @@ impl SecurityPolicy {
         })
     }
 
-    /// The site that a request comes from, if it is a named one.
-    fn named<'h>(&self, request: &'h HeaderMap) -> Option<&'h HeaderValue> {
+    /// Origin of a request, if it is allowed.
+    fn allowed_origin<'h>(&self, request: &'h HeaderMap) -> Option<&'h HeaderValue> {
         let origin = request.get(header::ORIGIN)?;
         self.origins.contains(origin).then_some(origin)
     }
 
-    /// What goes with every answer to this request.
+    /// Adds the headers to an answer.
     fn add(&self, origin: Option<&HeaderValue>, https: bool, response: &mut HeaderMap) {
         let at_least = |response: &mut HeaderMap, name: HeaderName, value: HeaderValue| {
             response.entry(name).or_insert(value);
@@ -83,7 +83,7 @@ impl SecurityPolicy {
         let corp = if self.origins.is_empty() {
             "same-origin"
         } else {
-            // A named site plays recordings, too; who may have them is decided by token.
+            // Allowed origins may embed recordings; access is decided by the token.
             "cross-origin"
         };
         at_least(response, CORP, HeaderValue::from_static(corp));
@@ -101,7 +101,7 @@ impl SecurityPolicy {
         }
     }
 
-    /// Who may frame it.
+    /// Adds the headers against framing.
     fn frame(&self, response: &mut HeaderMap) {
         let page = response
             .get(header::CONTENT_SECURITY_POLICY)
@@ -120,7 +120,7 @@ impl SecurityPolicy {
                 response.insert(header::CONTENT_SECURITY_POLICY, DATA_POLICY);
                 response.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
             }
-            // A recording is a document of its own in a browser's tab, and a policy would stop it from playing.
+            // A policy would prevent playback of a recording that is opened in a tab.
             (None, _) => {}
         }
     }
@@ -135,7 +135,7 @@ fn is_data(response: &HeaderMap) -> bool {
         })
 }
 
-/// Whether the browser uses HTTPS, as a trusted proxy or the public address says; see [`crate::http::layers::edge`].
+/// Whether the client uses HTTPS; the header is set by [`crate::http::layers::edge`].
 fn is_https(request: &HeaderMap) -> bool {
     request
         .get("x-forwarded-proto")
@@ -143,15 +143,14 @@ fn is_https(request: &HeaderMap) -> bool {
         .is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
 }
 
-/// The layer.
 pub(in crate::http) async fn protect(
     State(policy): State<Arc<SecurityPolicy>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let origin = policy.named(request.headers()).cloned();
+    let origin = policy.allowed_origin(request.headers()).cloned();
     let https = is_https(request.headers());
-    // Other `OPTIONS` are tus' own.
+    // Other `OPTIONS` requests are part of tus.
     let preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(REQUESTED_METHOD);
     let mut response = if preflight && origin.is_some() {

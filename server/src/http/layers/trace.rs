@@ -1,4 +1,4 @@
-//! A span for every request, named as OpenTelemetry's conventions for HTTP servers want it.
+//! OpenTelemetry span of each request, following the semantic conventions for HTTP servers.
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
@@ -12,13 +12,13 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::telemetry::SPANS;
 
-/// What is asked every few seconds for ever.
-const ROUTINE: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+/// Paths that are polled, and not traced.
+const POLLED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// Traces a request, as a part of what its caller traces (W3C Trace Context, `traceparent`).
+/// Traces a request as a child of the client's span (W3C Trace Context, `traceparent`).
 pub(in crate::http) async fn trace(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if ROUTINE.contains(&path) {
+    if POLLED.contains(&path) {
         return next.run(request).await;
     }
     let method = request.method().as_str();
@@ -38,7 +38,7 @@ pub(in crate::http) async fn trace(request: Request, next: Next) -> Response {
         sortie.request_id = Empty,
     );
     let caller = TraceContextPropagator::new().extract(&HeaderExtractor(request.headers()));
-    // It fails when nobody takes the span: it was sampled away, or the layer is not there.
+    // Fails if the span is not sampled or the layer is not installed.
     let _ = span.set_parent(caller);
     let response = next.run(request).instrument(span.clone()).await;
     let status = response.status();

@@ -11,7 +11,6 @@ use crate::http::routes::{Answer, Body, Kind, Parameter, Row, Who};
 const ABOUT: &str = "Screen recordings, stored durably while they are recorded. Errors are RFC 9457 problems with a \
     stable `code`. Lists are arrays; the header `Link` (RFC 8288, `rel=\"next\"`) has the next page.";
 
-/// Builds the document.
 pub(in crate::http) fn document(rows: &[&'static Row]) -> Value {
     let mut generator = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
@@ -233,7 +232,7 @@ fn response(answer: &Answer, generator: &mut SchemaGenerator) -> Value {
         Answer::Bytes => json!({
             "description": "Bytes of a recording",
             "content": { "video/webm": {}, "video/mp4": {}, "video/x-matroska": {}, "audio/webm": {},
-                "application/octet-stream": {}, "multipart/byteranges": {} },
+                "application/octet-stream": {} },
         }),
     }
 }

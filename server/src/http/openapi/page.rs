@@ -7,7 +7,6 @@ use serde_json::Value;
 /// Style sheet, served at its own address: the content policy forbids inline styles.
 pub(in crate::http) const STYLE: &str = include_str!("page.css");
 
-/// Renders the page.
 pub(in crate::http) fn page(document: &Value) -> String {
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Sortie Recording: the API</title>\n\

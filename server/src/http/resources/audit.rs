@@ -1,23 +1,24 @@
-//! The audit log, for administrators: `/api/admin/audit`.
+//! Audit log: `/api/admin/audit`.
 
 mod export;
 
+use std::num::ParseIntError;
+
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use sortie_api::{AuditEntry, AuditResult, AuditVerification};
 
 use crate::clock::rfc3339;
 use crate::db::{AuditFilter, AuditRow, DatabaseError};
+use crate::http::extract::paging::{ListQuery, invalid_cursor};
 use crate::http::extract::query;
 use crate::http::routes::{Routes, routes};
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
 
-/// Rows of a page when the caller does not say.
-const PAGE: u32 = 100;
-/// The most rows of a page.
-const PAGE_MAX: u32 = 500;
+/// Tag of the list in cursors.
+const ORDER: &str = "audit";
 
 pub(in crate::http) fn routes() -> Routes {
     routes! {
@@ -27,7 +28,7 @@ pub(in crate::http) fn routes() -> Routes {
     }
 }
 
-/// The filters of list and export.
+/// Filters of list and export.
 #[derive(Deserialize)]
 struct FilterQuery {
     actor: Option<String>,
@@ -36,18 +37,16 @@ struct FilterQuery {
     result: Option<String>,
     from: Option<String>,
     to: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
     format: Option<String>,
 }
 
 impl FilterQuery {
-    /// The filter. `actor` is a user's id or name: of a user who is named like an id both are looked for.
-    async fn filter(&self, state: &AppState) -> ApiResult<AuditFilter> {
+    /// Resolves the filters. `actor` is a user's ID or name; if a user has this name, both are matched.
+    async fn filter(&self, state: &HttpState) -> ApiResult<AuditFilter> {
         let text = |name: &str, value: &Option<String>| match value.as_deref() {
             None | Some("") => Ok(None),
             Some(value) if value.len() > 400 || value.contains('\0') => Err(ApiError::invalid(
-                format!("{name} is not one: it is too long or has a NUL in it."),
+                format!("{name} is not valid: it must have at most 400 bytes and no NUL."),
             )),
             Some(value) => Ok(Some(value.to_owned())),
         };
@@ -80,8 +79,8 @@ impl FilterQuery {
         })
     }
 
-    /// The same filters as a query, to follow.
-    fn again(&self) -> String {
+    /// The filters as a query string.
+    fn to_query(&self) -> String {
         let mut serializer = form_urlencoded::Serializer::new(String::new());
         for (name, value) in [
             ("actor", &self.actor),
@@ -116,36 +115,21 @@ fn entry(row: AuditRow) -> Result<AuditEntry, DatabaseError> {
 }
 
 async fn list(
-    State(state): State<AppState>,
-    Query(query): Query<FilterQuery>,
+    State(state): State<HttpState>,
+    query: ListQuery<FilterQuery>,
 ) -> ApiResult<Response> {
-    let filter = query.filter(&state).await?;
-    let limit = query::limit(query.limit.as_deref(), PAGE, PAGE_MAX)?;
-    let cursor = query.cursor.as_deref().map(query::cursor).transpose()?;
-    let cursor = cursor
-        .map(|(at_ms, seq)| seq.parse().map(|seq| (at_ms, seq)))
+    let filter = query.filter.filter(&state).await?;
+    let (limit, after) = (query.limit()?, query.after(ORDER)?);
+    let after = after.map(|after| Ok((after.value, after.id.parse()?)));
+    let after = after
         .transpose()
-        .map_err(|_| {
-            ApiError::invalid("cursor is not one that this server gave; follow the Link header.")
-        })?;
-    // One row more than asked for tells whether there is a next page.
-    let mut rows = state
-        .database
-        .audit_page(&filter, cursor, limit + 1)
-        .await?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| more).map(|last| {
-        let again = query.again();
-        format!(
-            "/api/admin/audit?{again}&limit={limit}&cursor={}.{}",
-            last.at_ms, last.seq
-        )
-    });
-    let page = rows.into_iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-    Ok(query::page(Json(page), next.as_deref()))
+        .map_err(|_: ParseIntError| invalid_cursor())?;
+    let page = state.database.audit_page(&filter, after, limit).await?;
+    let rows = page.rows.into_iter().map(entry);
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    Ok(query.page(ORDER, rows, page.next.as_ref()))
 }
 
-async fn verify(State(state): State<AppState>) -> ApiResult<Json<AuditVerification>> {
+async fn verify(State(state): State<HttpState>) -> ApiResult<Json<AuditVerification>> {
     Ok(Json(state.database.verify_audit().await?))
 }

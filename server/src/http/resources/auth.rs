@@ -1,6 +1,6 @@
-//! Signing in and out: `/api/auth/…`.
+//! Sign-in and sign-out: `/api/auth/…`.
 //!
-//! Programs take the tokens from the answer; our pages leave them in cookies that no script can read.
+//! API clients read the tokens from the answer; the server's own pages use `HttpOnly` cookies.
 
 use std::time::Duration;
 
@@ -16,34 +16,31 @@ use sortie_api::{
     Tokens, User,
 };
 
-use super::users::check_password;
+use super::users::{check_password, user_view};
 use crate::accounts::{
     ACCESS_LIFE, Credential, PasswordError, RefreshError, SignInError, SignInSource, SignedIn,
     TokenError,
 };
-use crate::clock::rfc3339;
 use crate::db::{Action, Actor, AuditEvent, UserRow};
 use crate::http::extract::caller::{
     ACCESS_COOKIE, Caller, Via, bearer_token, check_same_origin, cookie_token, remote_address,
 };
 use crate::http::extract::json::{JsonBody, read_body};
-use crate::http::layers::denials;
 use crate::http::routes::{Routes, routes};
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
 
-/// The cookie with our pages' refresh token.
+/// Cookie with the refresh token of the server's own pages.
 const REFRESH_COOKIE: &str = "sortie_refresh";
-/// Cookie that marks a browser in which a user has signed in before: guesses of strangers at the same address do not
-/// make that user wait. It is no credential.
+/// Cookie that marks a browser in which a user has signed in before, so that failed sign-ins of others at the same address
+/// do not delay this user. It is not a credential.
 const DEVICE_COOKIE: &str = "sortie_device";
-/// How long a browser is known after a sign-in.
+/// Lifetime of the device cookie.
 const DEVICE_LIFE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// The most characters of a `User-Agent` that are stored with a sign-in.
+/// Characters of a stored `User-Agent`.
 const USER_AGENT_MAX: usize = 256;
-/// The only routes that the refresh token is sent to.
+/// Path of the refresh cookie: browsers send it to these routes only.
 const REFRESH_PATH: &str = "/api/auth";
 
-/// The routes under `/api/auth`.
 pub(in crate::http) fn routes() -> Routes {
     routes! {
         POST "/api/auth/login" => login,
@@ -55,7 +52,7 @@ pub(in crate::http) fn routes() -> Routes {
     }
 }
 
-async fn login(State(state): State<AppState>, request: Request) -> ApiResult<Response> {
+async fn login(State(state): State<HttpState>, request: Request) -> ApiResult<Response> {
     let (parts, body) = request.into_parts();
     let origin = Origin::of(&parts).by(Via::Password);
     let secure = is_https(&parts.headers);
@@ -66,7 +63,7 @@ async fn login(State(state): State<AppState>, request: Request) -> ApiResult<Res
         .accounts
         .sign_in(&login.username, login.password, &origin.source)
         .await;
-    // Not the name as it was typed: people type passwords there.
+    // The typed name is not logged: users enter passwords there by mistake.
     match &result {
         Ok(signed_in) => origin.signed_in(&state, &signed_in.user).await?,
         Err(SignInError::WrongCredentials { user_id }) => {
@@ -78,7 +75,7 @@ async fn login(State(state): State<AppState>, request: Request) -> ApiResult<Res
         Err(SignInError::Disabled { user_id }) => {
             origin.refused(&state, user_id, "disabled").await;
         }
-        // Who has to wait is not written down each time; that something of ours fails is in the log.
+        // Delays are not audited each time, and internal errors are in the server log.
         Err(_) => {}
     }
     let signed_in = result?;
@@ -94,7 +91,7 @@ async fn login(State(state): State<AppState>, request: Request) -> ApiResult<Res
     Ok(response)
 }
 
-/// Where a sign-in comes from, before it is known whose it is.
+/// Origin of a sign-in, before its user is known.
 pub(in crate::http) struct Origin {
     pub(in crate::http) source: SignInSource,
     via: Via,
@@ -102,7 +99,7 @@ pub(in crate::http) struct Origin {
 
 impl Origin {
     pub(in crate::http) fn of(parts: &Parts) -> Self {
-        // A browser says where its request comes from, and will use the cookies.
+        // Browsers send one of these headers, and will use the cookies.
         let headers = &parts.headers;
         let is_page = headers.contains_key("sec-fetch-site") || headers.contains_key("origin");
         let user_agent = headers.get(header::USER_AGENT);
@@ -123,29 +120,29 @@ impl Origin {
         }
     }
 
-    /// The same, of somebody who shows in this way who they are.
+    /// Sets the kind of credential.
     pub(in crate::http) fn by(self, via: Via) -> Self {
         Self { via, ..self }
     }
 
-    /// Writes down who has signed in.
+    /// Writes a sign-in to the audit log.
     pub(in crate::http) async fn signed_in(
         &self,
-        state: &AppState,
+        state: &HttpState,
         user: &UserRow,
     ) -> ApiResult<()> {
         self.done(state, Action::SignIn, user, "").await
     }
 
-    /// Writes down who has signed out of which sign-in.
-    async fn signed_out(&self, state: &AppState, user: &UserRow, sign_in: &str) -> ApiResult<()> {
+    /// Writes a sign-out to the audit log.
+    async fn signed_out(&self, state: &HttpState, user: &UserRow, sign_in: &str) -> ApiResult<()> {
         let detail = format!("signed out of {sign_in}");
         self.done(state, Action::SignInEnd, user, &detail).await
     }
 
     async fn done(
         &self,
-        state: &AppState,
+        state: &HttpState,
         action: Action,
         user: &UserRow,
         detail: &str,
@@ -160,22 +157,24 @@ impl Origin {
         Ok(state.database.audit(state.clock.now_ms(), &event).await?)
     }
 
-    /// Writes a refused sign-in as `user_id` (empty: no such user).
-    pub(in crate::http) async fn refused(&self, state: &AppState, user_id: &str, detail: &str) {
+    /// Writes a refused sign-in to the audit log; `user_id` is empty for an unknown user.
+    pub(in crate::http) async fn refused(&self, state: &HttpState, user_id: &str, detail: &str) {
         let actor = self.unknown();
-        denials::write_refusal(state, &actor, Action::SignIn, user_id, detail).await;
+        state
+            .audit_denial(&actor, Action::SignIn, user_id, detail)
+            .await;
     }
 
-    /// Writes down that a spent refresh token of this user has ended its sign-in.
-    async fn reused(&self, state: &AppState, user_id: &str) -> ApiResult<()> {
+    /// Writes the reuse of a refresh token, which has ended its sign-in, to the audit log.
+    async fn reused(&self, state: &HttpState, user_id: &str) -> ApiResult<()> {
         let actor = self.unknown();
         let event = AuditEvent::done(&actor, Action::TokenReuse, user_id)
-            .detail("a spent refresh token came again; the sign-in has ended")
+            .detail("a used refresh token was sent again; the sign-in has ended")
             .result(AuditResult::Denied);
         Ok(state.database.audit(state.clock.now_ms(), &event).await?)
     }
 
-    /// An actor of whom nothing is known but the address.
+    /// Actor of whom only the address is known.
     fn unknown(&self) -> Actor {
         Actor {
             id: String::new(),
@@ -186,7 +185,7 @@ impl Origin {
     }
 }
 
-async fn refresh(State(state): State<AppState>, request: Request) -> ApiResult<Response> {
+async fn refresh(State(state): State<HttpState>, request: Request) -> ApiResult<Response> {
     let (parts, token) = refresh_token(&state, request).await?;
     let Some(token) = token else {
         return Err(ApiError::unauthenticated("Sign in first."));
@@ -196,7 +195,7 @@ async fn refresh(State(state): State<AppState>, request: Request) -> ApiResult<R
     if let Err(RefreshError::Reused { user_id }) = &result {
         origin.reused(&state, user_id).await?;
     }
-    // A token from a cookie is answered with cookies: a script that can send the request must not learn the tokens.
+    // A token from a cookie is answered with cookies only: a script that can send the request must not read the tokens.
     Ok(tokens_response(
         &result?,
         is_https(&parts.headers),
@@ -204,7 +203,7 @@ async fn refresh(State(state): State<AppState>, request: Request) -> ApiResult<R
     ))
 }
 
-async fn logout(State(state): State<AppState>, request: Request) -> ApiResult<Response> {
+async fn logout(State(state): State<HttpState>, request: Request) -> ApiResult<Response> {
     let (parts, token) = refresh_token(&state, request).await?;
     let origin = Origin::of(&parts);
     if let Some(token) = token
@@ -213,8 +212,8 @@ async fn logout(State(state): State<AppState>, request: Request) -> ApiResult<Re
     {
         origin.signed_out(&state, &user, &sign_in.id).await?;
     }
-    // A program may have kept only its access token. One that has expired is no reason to refuse: who asks
-    // is signed out then. What is no sign-in of ours has nothing to end.
+    // A client may send only its access token. An expired token is not an error: the caller is already signed out.
+    // Other credentials have no sign-in to end.
     let access = match (bearer_token(&parts.headers), cookie_token(&parts.headers)) {
         (Some(token), _) => Some(token.to_owned()),
         (None, Some(token)) => {
@@ -242,7 +241,7 @@ async fn logout(State(state): State<AppState>, request: Request) -> ApiResult<Re
     Ok((StatusCode::NO_CONTENT, set_cookies(cookies)).into_response())
 }
 
-async fn methods(State(state): State<AppState>) -> ApiResult<Json<SignInMethods>> {
+async fn methods(State(state): State<HttpState>) -> ApiResult<Json<SignInMethods>> {
     Ok(Json(SignInMethods {
         password: state.database.has_passwords().await?,
         #[cfg(feature = "sso")]
@@ -253,9 +252,9 @@ async fn methods(State(state): State<AppState>) -> ApiResult<Json<SignInMethods>
     }))
 }
 
-async fn me(State(state): State<AppState>, caller: Caller) -> ApiResult<Response> {
+async fn me(State(state): State<HttpState>, caller: Caller) -> ApiResult<Response> {
     let user = own_row(&state, &caller).await?;
-    // As this credential has it: an API token without the scope `admin` does not administer.
+    // Roles of the credential: an API token without the scope `admin` has no administrator role.
     let user = User {
         roles: caller.roles,
         ..user_view(&user)
@@ -263,13 +262,13 @@ async fn me(State(state): State<AppState>, caller: Caller) -> ApiResult<Response
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(user)).into_response())
 }
 
-async fn own_row(state: &AppState, caller: &Caller) -> ApiResult<UserRow> {
+async fn own_row(state: &HttpState, caller: &Caller) -> ApiResult<UserRow> {
     let row = state.database.user(&caller.user_id).await?;
     row.ok_or_else(|| ApiError::unauthenticated("Your sign-in has expired. Sign in again."))
 }
 
 async fn change_password(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     JsonBody(change): JsonBody<ChangePassword>,
 ) -> ApiResult<StatusCode> {
@@ -278,7 +277,7 @@ async fn change_password(
     if user.password_hash.is_empty() {
         return Err(ApiError::new(
             ProblemCode::Conflict,
-            "You have no password here: change it where you sign in.",
+            "Your account has no password on this server. Change it at your identity provider.",
         ));
     }
     let result = state
@@ -306,12 +305,12 @@ async fn change_password(
         .detail(&detail)
         .result(outcome);
     match &result {
-        // One who waits was counted when the wrong passwords before were.
+        // The failed attempts that caused the delay are already audited.
         Err(SignInError::Wait(_)) => {}
         _ => state.database.audit(state.clock.now_ms(), &event).await?,
     }
     match result {
-        // Not 401: whoever asks is signed in, and a program would only renew its token and try again.
+        // Not 401: the caller is signed in, and a client would renew its token and retry.
         Err(SignInError::WrongCredentials { .. }) => {
             Err(ApiError::forbidden("The current password is wrong."))
         }
@@ -319,32 +318,16 @@ async fn change_password(
     }
 }
 
-/// A person, as others may see them.
-pub(crate) fn user_view(user: &UserRow) -> User {
-    User {
-        id: user.id.clone(),
-        username: user.username.clone(),
-        email: user.email.clone(),
-        display_name: user.display_name.clone(),
-        roles: user.roles.clone(),
-        disabled: user.disabled,
-        source: user.source,
-        created_at: rfc3339(user.created_ms),
-        last_seen_at: user.last_seen_ms.map(rfc3339),
-        recordings: None,
-    }
-}
-
-/// A refresh token that was sent.
+/// Refresh token of a request.
 struct SentToken {
     text: String,
     is_cookie: bool,
 }
 
-/// The refresh token in the body, else the one in the cookie. A program sends the former, our pages have
-/// only the latter and may send no body at all.
+/// Reads the refresh token from the body, else from the cookie. API clients send a body; the server's own pages have the
+/// cookie and may send no body.
 async fn refresh_token(
-    state: &AppState,
+    state: &HttpState,
     request: Request,
 ) -> ApiResult<(Parts, Option<SentToken>)> {
     let (parts, body) = request.into_parts();
@@ -391,7 +374,7 @@ fn tokens_response(signed_in: &SignedIn, secure: bool, cookies_only: bool) -> Re
     (cookies, Json(tokens)).into_response()
 }
 
-/// The cookies of our pages for somebody who has just signed in.
+/// Cookies of the server's own pages for a new sign-in.
 pub(in crate::http) fn token_cookies(signed_in: &SignedIn, secure: bool) -> [Cookie<'static>; 2] {
     let access = signed_in.access_token.clone();
     let refresh = signed_in.refresh_token.clone();
@@ -407,8 +390,8 @@ pub(in crate::http) fn token_cookies(signed_in: &SignedIn, secure: bool) -> [Coo
     ]
 }
 
-/// A cookie that no script can read and that other sites' forms do not send. Lax, not Strict: a link to a
-/// recording in a mail or a chat is followed by somebody who is signed in.
+/// `HttpOnly` cookie that forms of other sites do not send. Lax, not Strict, so that links to recordings in emails and
+/// chats work.
 pub(in crate::http) fn cookie(
     name: &'static str,
     value: String,
@@ -423,7 +406,7 @@ pub(in crate::http) fn cookie(
         .secure(secure);
     match life.try_into() {
         Ok(life) => cookie.max_age(life).build(),
-        // Longer than anybody lives: until the browser is closed.
+        // Too long for the cookie type: a session cookie.
         Err(_) => cookie.build(),
     }
 }
@@ -437,15 +420,15 @@ pub(in crate::http) fn set_cookies<const N: usize>(cookies: [Cookie<'static>; N]
 
 fn append_cookies<const N: usize>(headers: &mut HeaderMap, cookies: [Cookie<'static>; N]) {
     for cookie in cookies {
-        // Our own tokens and names: always valid in a header.
+        // Names and values of the server are valid in a header.
         if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
             headers.append(header::SET_COOKIE, value);
         }
     }
 }
 
-/// Whether the caller's browser uses HTTPS with this server or with the proxy in front of it: as a trusted proxy, the
-/// public address ([`crate::http::layers::edge`]) or the browser's page says. A client that lies keeps back its own cookies only.
+/// Whether the client uses HTTPS with this server or its proxy, as reported by a trusted proxy, the public URL
+/// ([`crate::http::layers::edge`]) or the page's origin. A false claim withholds the client's own cookies only.
 pub(in crate::http) fn is_https(headers: &HeaderMap) -> bool {
     let starts_with = |name: &str, prefix: &str| {
         headers
@@ -461,7 +444,7 @@ impl From<PasswordError> for ApiError {
         match error {
             PasswordError::Busy => Self::new(
                 ProblemCode::Unavailable,
-                "Too many people are signing in at this moment. Try again in a few seconds.",
+                "The server is handling too many sign-ins. Try again in a few seconds.",
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("3")),
             PasswordError::Hash(_) | PasswordError::System(_) => Self::internal(error),

@@ -1,4 +1,4 @@
-//! `GET /api/events`: server-sent events for open pages.
+//! Server-sent events: `/api/events`.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -9,23 +9,23 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
-use sortie_api::{Event, LiveSettings, ProblemCode};
+use sortie_api::{Appliance, Event, LiveSettings, ProblemCode, Recording, Session};
 
-use super::sessions;
+use super::{appliance, recordings, sessions};
 use crate::accounts::Credential;
-use crate::change_feed::{Heard, Kind, Listener, Notice, Refused};
-use crate::db::DatabaseError;
+use crate::change_feed::{Item, Kind, ListenError, Listener, Notice, Source};
+use crate::db::{DatabaseError, RecordingRow, SessionRow};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::query;
 use crate::http::routes::{Routes, routes};
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
+use crate::uploads::Progress;
 
-/// A comment so often keeps proxies from taking the stream for dead.
+/// Interval of comments, which keep proxies from closing the stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// A stream does not outlive the sign-in it was opened with by more than this: its reader opens the next one with
-/// what it has then.
+/// Duration of a stream; the client then reconnects. Bounds the time for which a stream outlives its sign-in.
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
-/// How long a reader waits before it opens the next one.
+/// Delay before the client reconnects.
 const RETRY: Duration = Duration::from_millis(2000);
 
 pub(in crate::http) fn routes() -> Routes {
@@ -38,13 +38,13 @@ struct EventsQuery {
     all: Option<String>,
 }
 
-/// Whose events a stream has.
+/// Events of a stream.
 enum Scope {
-    /// Everybody's.
+    /// Events of all users.
     All,
-    /// A person's.
+    /// Events of one user.
     User(String),
-    /// One session's.
+    /// Events of one session.
     Session(String),
 }
 
@@ -60,7 +60,7 @@ impl Scope {
 }
 
 async fn events(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     Query(query): Query<EventsQuery>,
 ) -> ApiResult<Response> {
@@ -72,26 +72,26 @@ async fn events(
         }
         None if all && !caller.is_admin() => {
             return Err(ApiError::forbidden(
-                "Only administrators hear of everybody's.",
+                "Only administrators can subscribe to the events of all users.",
             ));
         }
         None if all => Scope::All,
         None => Scope::User(caller.user_id.clone()),
     };
-    // An administrator may listen to somebody else's session.
-    let everything = caller.is_admin() && !matches!(scope, Scope::User(_));
-    let listener = state.events.listen(&caller.user_id, everything).await;
+    // An administrator may subscribe to another user's session.
+    let all_users = caller.is_admin() && !matches!(scope, Scope::User(_));
+    let listener = state.events.listen(&caller.user_id, all_users).await;
     let listener = listener.map_err(|refused| match refused {
-        Refused::TooMany => ApiError::new(
+        ListenError::TooMany => ApiError::new(
             ProblemCode::TooManyRequests,
-            "Too many event streams of yours are open. Close some pages, or ask now and then instead.",
+            "You have too many open event streams. Close some pages, or poll instead.",
         ),
-        Refused::Closing => ApiError::new(
+        ListenError::Closing => ApiError::new(
             ProblemCode::Unavailable,
             "The server is shutting down. Try again in a moment.",
         ),
     })?;
-    // From here on the stream learns when its credential ends; before, nothing would have told it.
+    // The listener is told when the credential ends; this check covers the time before it was added.
     caller.check_again(&state).await?;
     let lifetime = match caller.credential {
         Credential::ApiToken {
@@ -103,13 +103,13 @@ async fn events(
         }
         _ => LIFETIME,
     };
-    let stream = told(state, scope, caller, listener);
+    let stream = event_stream(state, scope, caller, listener);
     let stream = stream.take_until(tokio::time::sleep(lifetime));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     let mut response = Sse::new(stream).keep_alive(keep_alive).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // nginx collects an answer before it passes it on, unless told not to.
+    // Turns off nginx's buffering of the answer.
     headers.insert(
         HeaderName::from_static("x-accel-buffering"),
         HeaderValue::from_static("no"),
@@ -117,54 +117,56 @@ async fn events(
     Ok(response)
 }
 
-/// What a stream says, in turn.
-struct Teller {
-    state: AppState,
+/// State of one event stream.
+struct EventStream {
+    state: HttpState,
     scope: Scope,
     caller: Caller,
     listener: Listener,
-    /// Said before anything else is heard.
+    /// Events to send before the next notice is read, in reverse order.
     pending: Vec<sse::Event>,
 }
 
-fn told(
-    state: AppState,
+fn event_stream(
+    state: HttpState,
     scope: Scope,
     caller: Caller,
     listener: Listener,
 ) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-    let teller = Teller {
+    let events = EventStream {
         state,
         scope,
         caller,
         listener,
         pending: Vec::new(),
     };
-    // At the beginning all is yet to be said, as if it had been missed.
-    let first = Some(Heard::Missed);
-    stream::unfold((teller, first), |(mut teller, mut first)| async move {
+    // A new stream starts as one that has missed events: with the current state.
+    let first = Some(Item::Missed);
+    stream::unfold((events, first), |(mut events, mut first)| async move {
         loop {
-            if let Some(event) = teller.pending.pop() {
-                return Some((Ok(event), (teller, first)));
+            if let Some(event) = events.pending.pop() {
+                return Some((Ok(event), (events, first)));
             }
-            let heard = match first.take() {
-                Some(heard) => heard,
-                None => teller.listener.next().await?,
+            let item = match first.take() {
+                Some(item) => item,
+                None => events.listener.next().await?,
             };
-            if !teller.take(heard).await {
+            if !events.handle(item).await {
                 return None;
             }
         }
     })
 }
 
-impl Teller {
-    /// Takes what was heard; `false` ends the stream.
-    async fn take(&mut self, heard: Heard) -> bool {
-        let result = match heard {
-            Heard::Missed => self.hello().await,
-            Heard::Notice(notice) => match &notice.kind {
-                Kind::Expelled => return notice.user_id.as_ref() != Some(&self.caller.user_id),
+impl EventStream {
+    /// Handles an item; `false` ends the stream.
+    async fn handle(&mut self, item: Item) -> bool {
+        let result = match item {
+            Item::Missed => self.hello().await,
+            Item::Notice(notice) => match &notice.kind {
+                Kind::AccessChanged => {
+                    return notice.user_id.as_ref() != Some(&self.caller.user_id);
+                }
                 Kind::SignInEnded if notice.user_id.as_ref() == Some(&self.caller.user_id) => {
                     return self.caller.check_again(&self.state).await.is_ok();
                 }
@@ -176,9 +178,9 @@ impl Teller {
                     );
                 }
                 Kind::Event { name, data } if self.has(&notice) => {
-                    self.pending.push(written(name, data));
+                    self.pending.push(sse_event(name, data));
                     match &self.scope {
-                        // Whether this session is recorded by itself may have changed with the setting.
+                        // The setting may change whether this session is recorded automatically.
                         Scope::Session(id) if notice.user_id.is_none() => {
                             let id = id.clone();
                             self.session(&id).await
@@ -190,23 +192,23 @@ impl Teller {
             },
         };
         if let Err(error) = &result {
-            tracing::warn!("an event stream ends early: {error}");
+            tracing::warn!("event stream ended by an error: {error}");
         }
-        // Said in the order in which it was found out.
+        // Sent in the order in which the events were added.
         self.pending.reverse();
         result.is_ok()
     }
 
-    /// Whether an event is for this stream. The recorder on board is an administrator's, with a credential that
-    /// administers: an API token of theirs that may only record or read sees nothing of it.
+    /// Whether an event is for this stream. Events of the appliance need the administrator role, which an API token has
+    /// only with the scope `admin`.
     fn has(&self, notice: &Notice) -> bool {
         self.scope.has(notice) && (!notice.admins_only || self.caller.is_admin())
     }
 
-    /// Where things stand: at the beginning, and when something was missed.
+    /// Adds the events with the current state.
     async fn hello(&mut self) -> Result<(), DatabaseError> {
         self.pending
-            .push(written(Event::Hello.name(), "{}").retry(RETRY));
+            .push(sse_event(Event::Hello.name(), "{}").retry(RETRY));
         let recording_auto_record = self.state.database.auto_record().await?;
         self.push(&Event::Settings(LiveSettings {
             recording_auto_record,
@@ -223,18 +225,36 @@ impl Teller {
     async fn session(&mut self, id: &str) -> Result<(), DatabaseError> {
         if let Some(row) = self.state.database.session(id).await? {
             let auto_on = self.state.database.auto_record().await?;
-            self.push(&Event::Session(Box::new(sessions::shown(row, auto_on))));
+            self.push(&Event::Session(Box::new(sessions::view(row, auto_on))));
         }
         Ok(())
     }
 
     fn push(&mut self, event: &Event) {
         if let Ok(data) = event.data() {
-            self.pending.push(written(event.name(), &data));
+            self.pending.push(sse_event(event.name(), &data));
         }
     }
 }
 
-fn written(name: &str, data: &str) -> sse::Event {
+fn sse_event(name: &str, data: &str) -> sse::Event {
     sse::Event::default().event(name).data(data)
+}
+
+impl Source for HttpState {
+    async fn recordings(&self, rows: Vec<RecordingRow>) -> Result<Vec<Recording>, DatabaseError> {
+        recordings::with_parts(self, rows).await
+    }
+
+    async fn session(&self, row: SessionRow) -> Result<Session, DatabaseError> {
+        Ok(sessions::view(row, self.database.auto_record().await?))
+    }
+
+    async fn appliance(&self) -> Option<Appliance> {
+        appliance::view(self).await
+    }
+
+    fn growing(&self) -> Vec<(String, Progress)> {
+        self.uploads.growing()
+    }
 }

@@ -1,4 +1,4 @@
-//! What anybody may ask.
+//! Health checks and server information: `/healthz`, `/readyz`, `/api/info`.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use sortie_api::{ProblemCode, Readiness, Ready, ServerInfo};
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::http::routes::{Routes, routes};
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::state::ReadinessCheck;
+use crate::http::{ApiError, ApiResult, HttpState};
 
-/// For each check of `/readyz`.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long the outcome of a check counts.
-const FRESH: Duration = Duration::from_secs(1);
+/// Time limit of each check of `/readyz`.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+/// Lifetime of the cached outcome, so that frequent requests cause no load.
+const CHECK_LIFE: Duration = Duration::from_secs(1);
 
 pub(in crate::http) fn routes() -> Routes {
     routes! {
@@ -25,7 +25,7 @@ pub(in crate::http) fn routes() -> Routes {
     }
 }
 
-pub(in crate::http) async fn info(State(state): State<AppState>) -> Json<ServerInfo> {
+pub(in crate::http) async fn info(State(state): State<HttpState>) -> Json<ServerInfo> {
     Json(ServerInfo {
         recording_enabled: state.config.recording_enabled,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -34,24 +34,15 @@ pub(in crate::http) async fn info(State(state): State<AppState>) -> Json<ServerI
     })
 }
 
-/// The process answers.
 pub(in crate::http) async fn healthz() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// The last check of `/readyz`. One runs at a time, and its outcome counts for [`FRESH`]: callers cannot disturb one
-/// another, nor make work for the database and the storage by asking often.
-#[derive(Debug, Default)]
-pub(crate) struct LastCheck(Mutex<Option<(Instant, Checked)>>);
-
-/// Outcome of a check: the failed parts, in words that every caller may read.
-type Checked = Result<(), (ProblemCode, String)>;
-
-/// Whether the database and the storage answer too.
-pub(in crate::http) async fn readyz(State(state): State<AppState>) -> ApiResult<Json<Readiness>> {
-    let mut last = state.readiness.0.lock().await;
+/// Checks the database and the storage.
+pub(in crate::http) async fn readyz(State(state): State<HttpState>) -> ApiResult<Json<Readiness>> {
+    let mut last = state.caches.readiness.lock().await;
     let checked = match last.as_ref() {
-        Some((at, checked)) if at.elapsed() < FRESH => checked.clone(),
+        Some((at, checked)) if at.elapsed() < CHECK_LIFE => checked.clone(),
         _ => {
             let checked = checked(&state).await;
             last.insert((Instant::now(), checked)).1.clone()
@@ -67,10 +58,11 @@ pub(in crate::http) async fn readyz(State(state): State<AppState>) -> ApiResult<
     }
 }
 
-async fn checked(state: &AppState) -> Checked {
+async fn checked(state: &HttpState) -> ReadinessCheck {
     let database = async { Ok(state.database.ping().await?) };
     let storage = async { Ok(state.storage.check().await?) };
-    let (database, storage) = futures_util::future::join(in_time(database), in_time(storage)).await;
+    let (database, storage) =
+        futures_util::future::join(with_timeout(database), with_timeout(storage)).await;
     let failed = match (&database, &storage) {
         (Ok(()), Ok(())) => return Ok(()),
         (Err(error), Ok(())) => (error.code(), format!("Database: {}", error.detail())),
@@ -80,23 +72,23 @@ async fn checked(state: &AppState) -> Checked {
             format!("Database: {} Storage: {}", one.detail(), other.detail()),
         ),
     };
-    // Both go to the log, where the sources are.
+    // The log has the causes.
     for error in [database, storage].into_iter().filter_map(Result::err) {
         error.log();
     }
     Err(failed)
 }
 
-/// Whoever asks gives up soon, and so does this.
-async fn in_time(check: impl Future<Output = ApiResult<()>>) -> ApiResult<()> {
+/// Limits a check to [`CHECK_TIMEOUT`].
+async fn with_timeout(check: impl Future<Output = ApiResult<()>>) -> ApiResult<()> {
     let unavailable = |detail| ApiError::new(ProblemCode::Unavailable, detail);
-    match tokio::time::timeout(PATIENCE, check).await {
+    match tokio::time::timeout(CHECK_TIMEOUT, check).await {
         Ok(Err(error)) => Err(match error.code() {
             ProblemCode::Unavailable | ProblemCode::InsufficientStorage => error,
-            // Such as 410 for a folder that is gone: right for a recording, wrong for all of them.
+            // Other codes, like 410 for a missing folder, describe one recording and not the storage.
             _ => {
                 error.log();
-                unavailable("It cannot be used; the log says why.")
+                unavailable("Not usable. The server log has the cause.")
             }
         }),
         Ok(Ok(())) => Ok(()),

@@ -1,6 +1,5 @@
-//! Handlers, a module for each resource.
+//! Handlers, one module for each resource.
 
-pub(super) mod admin_recordings;
 pub(super) mod appliance;
 pub(super) mod audit;
 pub(super) mod auth;
@@ -9,15 +8,12 @@ pub(super) mod health;
 pub(super) mod metrics;
 #[cfg(feature = "sso")]
 pub(super) mod oidc;
-pub(super) mod quota;
 pub(super) mod recordings;
 pub(super) mod retention;
-pub(super) mod session_recordings;
 pub(super) mod sessions;
 pub(super) mod settings;
 pub(super) mod sign_ins;
 pub(super) mod storage;
 pub(super) mod tokens;
-pub(super) mod upload_form;
 pub(super) mod uploads;
 pub(super) mod users;

@@ -1,5 +1,4 @@
-//! Signing in at an OpenID provider: `/api/auth/oidc/…`. A browser comes here, not a program, so a refusal that a
-//! person can do something about leads back to the sign-in page.
+//! Sign-in by OpenID Connect: `/api/auth/oidc/…`.
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, Query, Request, State};
@@ -12,17 +11,16 @@ use sortie_api::{ProblemCode, Via};
 use super::auth::{Origin, cookie, is_https, set_cookies, token_cookies};
 use crate::accounts::oidc::{ATTEMPT_SECONDS, Answer, OidcError};
 use crate::http::routes::{Routes, routes};
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
 
-/// Keeps a sign-in that is under way.
+/// Cookie with the login state.
 const COOKIE: &str = "sortie_oidc";
-/// The only routes it is sent to.
+/// Path of the cookie.
 const PATH: &str = "/api/auth/oidc";
 
-/// Time for the body of a logout request, which is a few kilobytes.
-const LOGOUT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+/// Time limit for the body of a logout request, a few kilobytes.
+const LOGOUT_BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// The routes under `/api/auth/oidc`.
 pub(in crate::http) fn routes() -> Routes {
     routes! {
         GET "/api/auth/oidc/login" => login,
@@ -37,7 +35,7 @@ struct LoginQuery {
 }
 
 async fn login(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     Query(query): Query<LoginQuery>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
@@ -54,7 +52,7 @@ async fn login(
 }
 
 async fn callback(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     Query(answer): Query<Answer>,
     request: Request,
 ) -> ApiResult<Response> {
@@ -82,13 +80,13 @@ async fn callback(
             see_other(&return_to, set_cookies([access, refresh, spent]))
         }
         Err(error) => {
-            tracing::warn!(error = %error, "sign-in by OpenID Connect refused");
-            // Anybody can make up an answer to a sign-in that nobody has begun.
+            tracing::warn!(error = %error, "sign-in by OpenID Connect failed");
+            // Other errors are not audited: every client can forge a callback.
             match &error {
                 OidcError::Disabled { user_id } => {
                     origin.refused(&state, user_id, "disabled").await;
                 }
-                // The provider knows the person, so this cannot be made up.
+                // The provider has authenticated the user, so this cannot be forged.
                 OidcError::NotAdmitted(why) => origin.refused(&state, "", why).await,
                 _ => {}
             }
@@ -100,15 +98,15 @@ async fn callback(
 }
 
 /// Ends sign-ins at the provider's request (OpenID Connect Back-Channel Logout 1.0, section 2.5).
-async fn backchannel_logout(State(state): State<AppState>, request: Request) -> Response {
+async fn backchannel_logout(State(state): State<HttpState>, request: Request) -> Response {
     let result = async {
         let reading = Bytes::from_request(request, &state);
-        let read = tokio::time::timeout(LOGOUT_PATIENCE, reading).await;
+        let read = tokio::time::timeout(LOGOUT_BODY_TIMEOUT, reading).await;
         let body = read
             .map_err(|_| {
                 ApiError::new(
                     ProblemCode::RequestTimeout,
-                    "The body took more than 10 seconds to come.",
+                    "The body took longer than 10 seconds.",
                 )
             })?
             .map_err(|error| ApiError::new(ProblemCode::BadRequest, error.body_text()))?;
@@ -126,7 +124,7 @@ async fn backchannel_logout(State(state): State<AppState>, request: Request) -> 
                 tracing::info!(ended, "logout at the OpenID provider");
                 Ok(StatusCode::OK)
             }
-            // Section 2.8: 400, not 401, which would ask for other credentials.
+            // Section 2.8: 400.
             Err(OidcError::Unbelievable(why)) => Err(ApiError::new(
                 ProblemCode::BadRequest,
                 format!("The logout token is not valid: {why}."),
@@ -147,8 +145,8 @@ fn see_other(url: &str, mut headers: HeaderMap) -> ApiResult<Response> {
     Ok((StatusCode::SEE_OTHER, headers).into_response())
 }
 
-/// Whether a browser that is sent there stays with us. `//host` and `/\host` are other hosts to a browser, which
-/// also drops tabs and line ends before it looks.
+/// Whether a redirect to this path stays on this server. Browsers treat `//host` and `/\host` as other hosts, and remove
+/// tabs and line ends before they parse.
 fn is_own_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")
@@ -161,17 +159,17 @@ fn is_own_path(path: &str) -> bool {
 impl From<OidcError> for ApiError {
     fn from(error: OidcError) -> Self {
         match error {
-            OidcError::Off => Self::not_found("There is no OpenID provider here."),
+            OidcError::Off => Self::not_found("This server has no OpenID provider."),
             OidcError::NoAttempt => Self::new(
                 ProblemCode::BadRequest,
-                "This belongs to no sign-in that was begun in this browser in the last ten minutes. Sign in again.",
+                "No sign-in was started in this browser in the last ten minutes. Sign in again.",
             ),
             OidcError::Refused(ref reason) => Self::new(
                 ProblemCode::Forbidden,
                 format!("The provider did not sign you in ({reason}). Sign in again."),
             ),
             OidcError::NotAdmitted(_) => Self::forbidden(
-                "The provider knows you, but not as a user of this server. Ask an administrator for access.",
+                "Your account at the provider has no access to this server. Ask an administrator for access.",
             ),
             OidcError::Wait(wait) => {
                 let seconds = wait.as_millis().div_ceil(1000).max(1);
@@ -186,11 +184,11 @@ impl From<OidcError> for ApiError {
             }
             OidcError::Unbelievable(_) => Self::new(
                 ProblemCode::Unauthenticated,
-                "What the provider answered cannot be believed. The server's log says why.",
+                "The provider's answer could not be verified. The server log has the reason.",
             ),
             OidcError::Unavailable(source) => Self::new(
                 ProblemCode::Unavailable,
-                "The provider cannot be reached at this moment. Try again.",
+                "The provider cannot be reached now. Try again.",
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
             .caused_by(source),
@@ -208,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sign_in_leads_to_our_own_pages_only() {
+    fn redirect_must_stay_on_this_server() {
         for (path, own) in [
             ("/", true),
             ("/recordings?status=ready#top", true),

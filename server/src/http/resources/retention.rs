@@ -1,4 +1,4 @@
-//! Retention and threshold, for administrators: `/api/admin/retention`.
+//! Retention and storage threshold: `/api/admin/retention`.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,10 +12,10 @@ use crate::db::{Action, AuditEvent};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::OptionalJsonBody;
 use crate::http::routes::{Routes, routes};
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
 use crate::retention::RunError;
 
-/// Recordings that one request deletes at most; the answer says whether there are more.
+/// Largest number of recordings that one request deletes; the answer says whether more are left.
 const RUN_MAX: u64 = 1000;
 
 pub(in crate::http) fn routes() -> Routes {
@@ -26,18 +26,18 @@ pub(in crate::http) fn routes() -> Routes {
     }
 }
 
-async fn preview(State(state): State<AppState>) -> ApiResult<Json<RetentionPreview>> {
+async fn preview(State(state): State<HttpState>) -> ApiResult<Json<RetentionPreview>> {
     let preview = state.retention.preview().await?;
     let mut next = Vec::with_capacity(preview.next.len());
     let mut reasons = Vec::with_capacity(preview.next.len());
     for (id, reason) in preview.next {
-        // It may be gone by now.
+        // The recording may have been deleted meanwhile.
         if let Some(row) = state.database.recording(&id).await? {
             next.push(row);
             reasons.push(PlannedDeletion { id, reason });
         }
     }
-    let next = recordings::shown_with_parts(&state, next).await?;
+    let next = recordings::with_parts(&state, next).await?;
     let RetentionRule {
         days,
         high_percent,
@@ -60,9 +60,9 @@ async fn preview(State(state): State<AppState>) -> ApiResult<Json<RetentionPrevi
     }))
 }
 
-/// An administrator has looked at the clock and found it right.
+/// Confirms the server's clock.
 async fn confirm_clock(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     OptionalJsonBody(body): OptionalJsonBody<ConfirmClock>,
 ) -> ApiResult<StatusCode> {
@@ -78,12 +78,12 @@ async fn confirm_clock(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn run(State(state): State<AppState>, caller: Caller) -> ApiResult<Json<RetentionRun>> {
+async fn run(State(state): State<HttpState>, caller: Caller) -> ApiResult<Json<RetentionRun>> {
     let run = state.retention.run(RUN_MAX, caller.actor()).await;
     let run = run.map_err(|error| match error {
         RunError::Busy => ApiError::new(
             ProblemCode::Conflict,
-            "A clean-up is running already, here or on another server. Look again in a moment.",
+            "A clean-up is already running on this or another server. Try again in a moment.",
         ),
         RunError::ClockInDoubt(hold) => ApiError::new(ProblemCode::Conflict, hold.message),
         RunError::Database(error) => error.into(),

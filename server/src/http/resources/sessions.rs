@@ -1,7 +1,7 @@
-//! Sessions: what is being watched.
+//! Sessions of an embedding platform: `/api/sessions`.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -12,30 +12,29 @@ use crate::clock::rfc3339;
 use crate::db::{Action, SessionFilter, SessionRow};
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::JsonBody;
+use crate::http::extract::paging::ListQuery;
 use crate::http::extract::query;
-use crate::http::layers::denials;
 use crate::http::routes::{Routes, routes};
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
 
-/// The most sessions of one answer.
-const LIST_MAX: u32 = 500;
-/// … when the caller does not say.
-const LIST_LIMIT: u32 = 200;
+const LIMIT_DEFAULT: u32 = 200;
+/// Tag of the list in cursors.
+const ORDER: &str = "session";
 
 pub(in crate::http) fn routes() -> Routes {
     routes! {
         GET "/api/sessions" => list,
         POST "/api/sessions" => create,
         GET "/api/sessions/{id}" => show,
-        PATCH "/api/sessions/{id}" => change,
+        PATCH "/api/sessions/{id}" => update,
         DELETE "/api/sessions/{id}" => delete,
         POST "/api/sessions/{id}/stop" => stop,
         POST "/api/sessions/{id}/token" => token,
     }
 }
 
-/// A session as it is shown while auto-record is as it is.
-pub(crate) fn shown(row: SessionRow, auto_on: bool) -> Session {
+/// API form of a session; `auto_on` is the setting auto-record.
+pub(in crate::http) fn view(row: SessionRow, auto_on: bool) -> Session {
     Session {
         auto_record: row.auto_record(auto_on),
         recording_policy: if auto_on { "auto" } else { "" }.to_owned(),
@@ -48,13 +47,13 @@ pub(crate) fn shown(row: SessionRow, auto_on: bool) -> Session {
     }
 }
 
-async fn answer(state: &AppState, row: SessionRow) -> ApiResult<Json<Session>> {
-    Ok(Json(shown(row, state.database.auto_record().await?)))
+async fn answer(state: &HttpState, row: SessionRow) -> ApiResult<Json<Session>> {
+    Ok(Json(view(row, state.database.auto_record().await?)))
 }
 
-/// The session, if the caller may have it.
+/// Returns a session that the caller may access.
 pub(in crate::http) async fn allowed(
-    state: &AppState,
+    state: &HttpState,
     caller: &Caller,
     id: &str,
 ) -> ApiResult<SessionRow> {
@@ -62,19 +61,19 @@ pub(in crate::http) async fn allowed(
         true => state.database.session(id).await?,
         false => None,
     };
-    let session = found.ok_or_else(|| ApiError::not_found("There is no such session."))?;
-    if !caller.may_have(&session.user_id) || !caller.reaches_session(id) {
-        denials::write(state, caller, Action::SessionAccess, id).await;
-        return Err(ApiError::forbidden(
-            "This session belongs to somebody else.",
-        ));
+    let session = found.ok_or_else(|| ApiError::not_found("This session does not exist."))?;
+    if !caller.may_access(&session.user_id) || !caller.reaches_session(id) {
+        state
+            .audit_denial(&caller.actor(), Action::SessionAccess, id, "")
+            .await;
+        return Err(ApiError::forbidden("This session belongs to another user."));
     }
     Ok(session)
 }
 
-/// The session, if the caller may have it and it runs.
+/// Returns a running session that the caller may access.
 pub(in crate::http) async fn running(
-    state: &AppState,
+    state: &HttpState,
     caller: &Caller,
     id: &str,
 ) -> ApiResult<SessionRow> {
@@ -88,9 +87,9 @@ pub(in crate::http) async fn running(
     Ok(session)
 }
 
-/// A session of the caller's own that runs from now on.
+/// Creates a running session of the caller.
 pub(in crate::http) async fn open(
-    state: &AppState,
+    state: &HttpState,
     caller: &Caller,
     app_id: &str,
 ) -> ApiResult<SessionRow> {
@@ -102,7 +101,7 @@ pub(in crate::http) async fn open(
     Ok(session)
 }
 
-fn new_row(state: &AppState, user_id: &str, app_id: &str, status: SessionStatus) -> SessionRow {
+fn new_row(state: &HttpState, user_id: &str, app_id: &str, status: SessionStatus) -> SessionRow {
     SessionRow {
         id: uuid::Uuid::now_v7().to_string(),
         user_id: user_id.to_owned(),
@@ -115,7 +114,7 @@ fn new_row(state: &AppState, user_id: &str, app_id: &str, status: SessionStatus)
 }
 
 async fn create(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     JsonBody(new): JsonBody<NewSession>,
 ) -> ApiResult<(StatusCode, Json<Session>)> {
@@ -137,11 +136,11 @@ async fn create(
     if user_id != caller.user_id {
         if !caller.is_admin() {
             return Err(ApiError::forbidden(
-                "Only an administrator can create a session for somebody else.",
+                "Only an administrator can create a session for another user.",
             ));
         }
         if !query::can_be_id(user_id) || state.database.user(user_id).await?.is_none() {
-            return Err(ApiError::invalid("user_id is nobody's."));
+            return Err(ApiError::invalid("user_id is not the ID of a user."));
         }
     }
     let session = new_row(&state, user_id, &new.app_id, status);
@@ -153,47 +152,34 @@ async fn create(
 }
 
 #[derive(Deserialize)]
-struct ListQuery {
+struct SessionQuery {
     status: Option<String>,
-    limit: Option<String>,
-    cursor: Option<String>,
     all: Option<String>,
 }
 
 async fn list(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
-    Query(query): Query<ListQuery>,
+    query: ListQuery<SessionQuery>,
 ) -> ApiResult<Response> {
-    let all = query::flag("all", query.all.as_deref())?;
+    let all = query::flag("all", query.filter.all.as_deref())?;
     if all && !caller.is_admin() {
         return Err(ApiError::forbidden(
-            "Only administrators see everybody's sessions.",
+            "Only administrators can list the sessions of all users.",
         ));
     }
-    let limit = query::limit(query.limit.as_deref(), LIST_LIMIT, LIST_MAX)?;
     let filter = SessionFilter {
-        user_id: (!all).then(|| caller.user_id.clone()),
-        status: query.status.as_deref().map(status).transpose()?,
+        user_id: (!all).then_some(caller.user_id),
+        status: query.filter.status.as_deref().map(status).transpose()?,
     };
-    let cursor = query.cursor.as_deref().map(query::cursor).transpose()?;
-    // One row more than asked for tells whether there is a next page.
-    let mut rows = state.database.sessions(&filter, cursor, limit + 1).await?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| more).map(|last| {
-        let status = query
-            .status
-            .map_or_else(String::new, |status| format!("&status={status}"));
-        let all = if all { "&all=true" } else { "" };
-        format!(
-            "/api/sessions?limit={limit}{status}{all}&cursor={}.{}",
-            last.created_ms, last.id
-        )
-    });
+    let (limit, after) = (query.limit_or(LIMIT_DEFAULT)?, query.after(ORDER)?);
+    let page = state
+        .database
+        .sessions(&filter, after.as_ref(), limit)
+        .await?;
     let auto_on = state.database.auto_record().await?;
-    let page: Vec<_> = rows.into_iter().map(|row| shown(row, auto_on)).collect();
-    Ok(query::page(Json(page), next.as_deref()))
+    let rows = page.rows.into_iter().map(|row| view(row, auto_on));
+    Ok(query.page(ORDER, rows.collect(), page.next.as_ref()))
 }
 
 fn status(text: &str) -> ApiResult<SessionStatus> {
@@ -212,7 +198,7 @@ fn status(text: &str) -> ApiResult<SessionStatus> {
 }
 
 async fn show(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Json<Session>> {
@@ -220,9 +206,9 @@ async fn show(
     answer(&state, row).await
 }
 
-/// What the embedding platform reports. Reporting the same again changes nothing.
-async fn change(
-    State(state): State<AppState>,
+/// Updates the status, as an embedding platform reports it. Idempotent.
+async fn update(
+    State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
     JsonBody(update): JsonBody<SessionUpdate>,
@@ -234,9 +220,9 @@ async fn change(
             return Err(ApiError::new(
                 ProblemCode::Conflict,
                 if now.status.has_ended() {
-                    "This session has ended and stays so."
+                    "This session has ended and cannot be resumed."
                 } else {
-                    "A session that runs does not go back to creating."
+                    "A running session cannot return to creating."
                 },
             ));
         }
@@ -246,7 +232,7 @@ async fn change(
 }
 
 async fn stop(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Json<Session>> {
@@ -257,7 +243,7 @@ async fn stop(
 }
 
 async fn delete(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
@@ -271,9 +257,9 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Makes a recording token of a session.
+/// Creates a recording token.
 async fn token(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> ApiResult<Response> {
@@ -281,7 +267,7 @@ async fn token(
     if session.status.has_ended() {
         return Err(ApiError::new(
             ProblemCode::SessionNotRunning,
-            "This session has ended, so there is nothing to record in it.",
+            "This session has ended, so it cannot be recorded.",
         ));
     }
     let token = state.accounts.issue_recording_token(&session)?;
@@ -299,10 +285,10 @@ async fn token(
     Ok((headers, Json(answer)).into_response())
 }
 
-/// Brings a session into another state, if that can follow. With its end its recordings take the last bytes
-/// that are on their way and no more: [`crate::uploads`] finishes them soon, whatever their senders do.
+/// Changes a session's status if the transition is allowed; returns whether it was. When a session ends, its recordings
+/// accept bytes in flight only, and [`crate::uploads`] finishes them.
 async fn enter(
-    state: &AppState,
+    state: &HttpState,
     caller: &Caller,
     id: &str,
     status: SessionStatus,
@@ -315,9 +301,12 @@ async fn enter(
     if changed && status.has_ended() {
         state.accounts.session_ended(id);
         for recording in state.database.open_recordings_of_session(id).await? {
-            // The session has ended, whatever happens to one of its recordings; the reaper sees to it again.
+            // The session has ended in any case; the reaper retries this recording.
             if let Err(error) = state.uploads.stop_with_session(&recording, &actor).await {
-                tracing::warn!(recording, "a recording of an ended session: {error}");
+                tracing::warn!(
+                    recording,
+                    "cannot stop a recording of an ended session: {error}"
+                );
             }
         }
     }

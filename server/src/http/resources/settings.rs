@@ -1,4 +1,4 @@
-//! Settings, for administrators: `/api/admin/settings`.
+//! Settings in the database: `/api/admin/settings`.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,19 @@ use axum::http::StatusCode;
 use serde_json::Value;
 use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
 
-use crate::db::DatabaseError;
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::JsonBody;
 use crate::http::routes::{Routes, routes};
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
 
 pub(in crate::http) fn routes() -> Routes {
     routes! {
         GET "/api/admin/settings" => show,
-        PUT "/api/admin/settings" => change,
+        PUT "/api/admin/settings" => update,
     }
 }
 
-async fn show(State(state): State<AppState>) -> ApiResult<Json<Settings>> {
+async fn show(State(state): State<HttpState>) -> ApiResult<Json<Settings>> {
     let auto_record = state.database.auto_record().await?;
     let mut settings =
         Settings::from([(RECORDING_AUTO_RECORD.to_owned(), auto_record.to_string())]);
@@ -32,8 +31,8 @@ async fn show(State(state): State<AppState>) -> ApiResult<Json<Settings>> {
     Ok(Json(settings))
 }
 
-async fn change(
-    State(state): State<AppState>,
+async fn update(
+    State(state): State<HttpState>,
     caller: Caller,
     JsonBody(body): JsonBody<BTreeMap<String, Value>>,
 ) -> ApiResult<StatusCode> {
@@ -49,20 +48,7 @@ async fn change(
     Ok(StatusCode::NO_CONTENT)
 }
 
-impl AppState {
-    /// Tells the recorder on board, and what keeps its disk in bounds, what is set.
-    pub(crate) async fn apply_settings(&self) -> Result<(), DatabaseError> {
-        if let Some(appliance) = &self.appliance {
-            appliance.set_auto_record(self.database.auto_record().await?);
-            if let Some(threshold) = self.database.storage_threshold().await? {
-                self.retention.set_threshold(threshold);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A setting that exists, with a value that it may have.
+/// Checks that a setting exists and that its value is allowed.
 fn checked((name, value): (String, Value), appliance: bool) -> ApiResult<(String, String)> {
     if appliance && name == STORAGE_THRESHOLD_PERCENT {
         return match value {
@@ -70,15 +56,15 @@ fn checked((name, value): (String, Value), appliance: bool) -> ApiResult<(String
                 Ok((name, value))
             }
             _ => Err(ApiError::invalid(format!(
-                "{name} must be a text from \"0\" (never) to \"99\"."
+                "{name} must be a text from \"0\" (off) to \"99\"."
             ))),
         };
     }
     if name != RECORDING_AUTO_RECORD {
-        // A stranger's text, of any length: what is enough to recognise it.
+        // The name may have any length: the error repeats its beginning only.
         let name: String = name.chars().take(50).collect();
         return Err(ApiError::invalid(format!(
-            "There is no setting {name:?}; there is {RECORDING_AUTO_RECORD}."
+            "There is no setting {name:?}. Available: {RECORDING_AUTO_RECORD}."
         )));
     }
     match value {
@@ -96,12 +82,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_exists_is_set_and_only_to_what_it_may_be() {
+    fn unknown_settings_and_values_are_rejected() {
         for percent in ["0", "80", "99", "100", "-1", "8 ", ""] {
             let setting = (STORAGE_THRESHOLD_PERCENT.to_owned(), json!(percent));
             let allowed = matches!(percent, "0" | "80" | "99");
             assert_eq!(checked(setting.clone(), true).is_ok(), allowed, "{percent}");
-            assert!(checked(setting, false).is_err(), "only an appliance has it");
+            assert!(
+                checked(setting, false).is_err(),
+                "only an appliance has this setting"
+            );
         }
         for (name, value, allowed) in [
             ("recording_auto_record", json!("true"), true),

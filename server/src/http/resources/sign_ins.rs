@@ -1,4 +1,4 @@
-//! Sign-ins: `/api/auth/sign-ins` for one's own, `/api/admin/users/{id}/sign-ins` for administrators.
+//! Sign-ins: `/api/auth/sign-ins` and `/api/admin/users/{id}/sign-ins`.
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -11,9 +11,8 @@ use crate::clock::rfc3339;
 use crate::db::{Action, AuditEvent};
 use crate::http::extract::caller::{Admin, Caller};
 use crate::http::routes::{Routes, routes};
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
 
-/// The routes.
 pub(in crate::http) fn routes() -> Routes {
     routes! {
         GET "/api/auth/sign-ins" => list_own,
@@ -24,7 +23,7 @@ pub(in crate::http) fn routes() -> Routes {
     }
 }
 
-async fn list(state: &AppState, caller: &Caller, user_id: &str) -> ApiResult<Response> {
+async fn list(state: &HttpState, caller: &Caller, user_id: &str) -> ApiResult<Response> {
     let sign_ins = state.accounts.sign_ins(user_id).await?;
     let sign_ins = sign_ins.into_iter().map(|(row, expires_ms)| SignIn {
         current: caller.sign_in.as_ref() == Some(&row.id),
@@ -39,12 +38,12 @@ async fn list(state: &AppState, caller: &Caller, user_id: &str) -> ApiResult<Res
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(sign_ins)).into_response())
 }
 
-async fn list_own(State(state): State<AppState>, caller: Caller) -> ApiResult<Response> {
+async fn list_own(State(state): State<HttpState>, caller: Caller) -> ApiResult<Response> {
     list(&state, &caller, &caller.user_id).await
 }
 
 async fn list_of_user(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     Admin(caller): Admin,
     Path(id): Path<String>,
 ) -> ApiResult<Response> {
@@ -52,8 +51,8 @@ async fn list_of_user(
     list(&state, &caller, &id).await
 }
 
-/// Ends all sign-ins of the caller except the present one.
-async fn end_others(State(state): State<AppState>, caller: Caller) -> ApiResult<StatusCode> {
+/// Ends all sign-ins of the caller except the current one.
+async fn end_others(State(state): State<HttpState>, caller: Caller) -> ApiResult<StatusCode> {
     let keep = caller.sign_in.as_deref();
     state.accounts.end_all(&caller.user_id, keep).await?;
     audit(&state, &caller, &caller.user_id, "all other sign-ins ended").await?;
@@ -61,15 +60,14 @@ async fn end_others(State(state): State<AppState>, caller: Caller) -> ApiResult<
 }
 
 async fn end(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
-    let no_such_sign_in =
-        || ApiError::not_found("There is no such sign-in. It may have ended already.");
+    let no_such_sign_in = || ApiError::not_found("This sign-in does not exist. It may have ended.");
     let row = state.database.sign_in(&id).await?;
     let row = row.ok_or_else(no_such_sign_in)?;
-    if !caller.may_have(&row.user_id) {
+    if !caller.may_access(&row.user_id) {
         return Err(ApiError::forbidden("This sign-in belongs to another user."));
     }
     if !state.accounts.end(&id).await? {
@@ -80,7 +78,7 @@ async fn end(
 }
 
 async fn end_of_user(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     Admin(caller): Admin,
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
@@ -90,7 +88,7 @@ async fn end_of_user(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn audit(state: &AppState, caller: &Caller, user_id: &str, detail: &str) -> ApiResult<()> {
+async fn audit(state: &HttpState, caller: &Caller, user_id: &str, detail: &str) -> ApiResult<()> {
     tracing::info!(by = caller.user_id, user_id, "{detail}");
     let actor = caller.actor();
     let event = AuditEvent::done(&actor, Action::SignInEnd, user_id).detail(detail);

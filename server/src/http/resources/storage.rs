@@ -1,44 +1,43 @@
-//! What the recordings take up: `/api/admin/storage`.
+//! Storage usage and quotas: `/api/admin/storage` and `/api/storage/usage`.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use sortie_api::{DayUsage, StatusUsage, StorageReport, UserUsage};
+use sortie_api::{DayUsage, QuotaUsage, StatusUsage, StorageReport, UserUsage};
 
 use crate::clock::rfc3339;
-use crate::config::StorageConfig;
-use crate::db::{Amount, Usage};
-use crate::http::extract::caller::Admin;
+use crate::config::{ProtectedQuota, StorageConfig};
+use crate::db::{Amount, ProtectedLimit, RecordingRow, Usage};
+use crate::http::extract::caller::{Admin, Caller};
 use crate::http::routes::{Routes, routes};
-use crate::http::{ApiResult, AppState};
+use crate::http::{ApiResult, HttpState};
 use crate::storage::Disk;
 
-/// So many owners are named.
+/// Users in the report, by bytes.
 const OWNERS: u32 = 50;
-/// So far back goes the growth.
+/// Days in the report.
 const DAYS: i64 = 90;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-/// Counting reads all of some indexes, so whoever asks again before this gets what was counted.
-const FRESH_MS: i64 = 15_000;
-
-/// What was counted last, and when; whoever comes while it is counted waits for that.
-#[derive(Default)]
-pub(crate) struct LastUsage(tokio::sync::Mutex<Option<(i64, Usage)>>);
+/// Divisor of the disk's size for the default protection quota of a user.
+const SHARE_OF_DISK: u64 = 4;
+/// Lifetime in ms of the cached usage. The query scans whole indexes.
+const USAGE_LIFE_MS: i64 = 15_000;
 
 pub(in crate::http) fn routes() -> Routes {
     routes! {
         GET "/api/admin/storage" => report,
+        GET "/api/storage/usage" => usage,
     }
 }
 
-async fn report(State(state): State<AppState>, _: Admin) -> ApiResult<Response> {
+async fn report(State(state): State<HttpState>, _: Admin) -> ApiResult<Response> {
     let now_ms = state.clock.now_ms();
-    let mut last = state.usage.0.lock().await;
+    let mut last = state.caches.usage.lock().await;
     let usage = match &*last {
-        Some((at_ms, usage)) if (0..FRESH_MS).contains(&(now_ms - at_ms)) => usage.clone(),
+        Some((at_ms, usage)) if (0..USAGE_LIFE_MS).contains(&(now_ms - at_ms)) => usage.clone(),
         _ => {
-            // Whole days, today among them.
+            // Whole days, including today.
             let from_ms = (now_ms / DAY_MS - DAYS + 1) * DAY_MS;
             let usage = state.database.usage(OWNERS, from_ms).await?;
             *last = Some((now_ms, usage.clone()));
@@ -51,11 +50,11 @@ async fn report(State(state): State<AppState>, _: Admin) -> ApiResult<Response> 
         #[cfg(feature = "s3")]
         StorageConfig::S3(_) | StorageConfig::Azure(_) | StorageConfig::Gcs(_) => None,
     };
-    let report = shown(&state, usage, disk);
+    let report = view(&state, usage, disk);
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(report)).into_response())
 }
 
-fn shown(state: &AppState, usage: Usage, disk: Option<Disk>) -> StorageReport {
+fn view(state: &HttpState, usage: Usage, disk: Option<Disk>) -> StorageReport {
     let all = usage.by_status.iter().map(|(_, amount)| amount);
     let used_bytes = all.clone().map(|amount| amount.bytes.unsigned_abs()).sum();
     let recordings = all.map(|amount| amount.count.unsigned_abs()).sum();
@@ -106,4 +105,56 @@ fn shown(state: &AppState, usage: Usage, disk: Option<Disk>) -> StorageReport {
             .collect(),
         retention: state.retention.rule(),
     }
+}
+
+/// Returns the caller's usage and quotas.
+async fn usage(State(state): State<HttpState>, caller: Caller) -> ApiResult<Response> {
+    let limit = match caller.is_admin() {
+        true => None,
+        false => protected_limit(&state).await,
+    };
+    let usage = QuotaUsage {
+        bytes: state.uploads.bytes_of(&caller.user_id).await?,
+        protected_bytes: state.database.protected_bytes_of(&caller.user_id).await?,
+        open_uploads: state
+            .database
+            .open_uploads(&caller.user_id, "")
+            .await?
+            .of_user,
+        quota_bytes: state.config.quota_bytes,
+        quota_protected_bytes: limit.map(|limit| limit.bytes),
+        uploads_per_user: state.config.uploads_per_user,
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(usage)).into_response())
+}
+
+/// Limit of the bytes that a user other than an administrator may protect.
+pub(in crate::http) async fn protected_limit(state: &HttpState) -> Option<ProtectedLimit> {
+    let bytes = match state.config.protected_quota {
+        ProtectedQuota::Off => return None,
+        ProtectedQuota::Bytes(bytes) => bytes,
+        ProtectedQuota::ShareOfDisk => {
+            state.retention.rule().high_percent?;
+            let StorageConfig::Local(local) = &state.config.storage else {
+                return None;
+            };
+            Disk::of(&local.path).await.ok()?.total_bytes() / SHARE_OF_DISK
+        }
+    };
+    Some(ProtectedLimit {
+        bytes,
+        growing_bytes: state.config.max_size_bytes,
+    })
+}
+
+/// Protection limit of the owner of a new upload that continues a recording, whose protection it inherits.
+pub(in crate::http) async fn protected_limit_of_part(
+    state: &HttpState,
+    caller: &Caller,
+    row: &RecordingRow,
+) -> Option<ProtectedLimit> {
+    if row.part_of.is_none() || caller.is_admin() {
+        return None;
+    }
+    protected_limit(state).await
 }

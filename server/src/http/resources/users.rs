@@ -1,92 +1,76 @@
-//! People, for administrators: `/api/admin/users`.
+//! Users, for administrators: `/api/admin/users`.
 
 use std::fmt::Write as _;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use sortie_api::{NewUser, ProblemCode, Role, User, UserSource, UserUpdate};
 use uuid::Uuid;
 
-use super::auth::user_view;
 use crate::accounts::is_plausible_email;
+use crate::clock::rfc3339;
 use crate::db::{Action, AuditEvent, DatabaseError, UserChange, UserRow};
 use crate::http::extract::caller::{Admin, Caller};
 use crate::http::extract::json::JsonBody;
-use crate::http::extract::paging;
 use crate::http::extract::paging::ListQuery;
 use crate::http::extract::query;
 use crate::http::routes::{Routes, routes};
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
 
-/// Rows of a page when the caller does not say.
-const PAGE: u32 = 100;
-/// The most rows of a page.
-const PAGE_MAX: u32 = 500;
+/// Tag of the list in cursors.
+const ORDER: &str = "user";
 
-/// The routes under `/api/admin/users`.
 pub(in crate::http) fn routes() -> Routes {
     routes! {
         GET "/api/admin/users" => list,
         POST "/api/admin/users" => create,
         GET "/api/admin/users/{id}" => show,
-        PATCH "/api/admin/users/{id}" => change,
-        DELETE "/api/admin/users/{id}" => remove,
+        PATCH "/api/admin/users/{id}" => update,
+        DELETE "/api/admin/users/{id}" => delete,
     }
 }
 
 #[derive(Deserialize)]
 struct UserQuery {
-    limit: Option<String>,
-    cursor: Option<String>,
     q: Option<String>,
 }
 
 async fn list(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     _: Admin,
-    asked: ListQuery<UserQuery>,
+    query: ListQuery<UserQuery>,
 ) -> ApiResult<Response> {
-    let limit = query::limit(asked.query.limit.as_deref(), PAGE, PAGE_MAX)?;
-    let after = match asked.query.cursor.as_deref() {
-        None => String::new(),
-        Some(cursor) => place(cursor)?,
-    };
-    let search = paging::text("q", asked.query.q.as_deref())?;
-    // One row more than asked for tells whether there is a next page.
-    let mut rows = state
+    let (limit, after) = (query.limit()?, query.after(ORDER)?);
+    let search = query::text("q", query.filter.q.as_deref())?;
+    let users = state
         .database
-        .users(&after, search.as_deref(), limit.saturating_add(1))
-        .await?;
-    let has_more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let (true, Some(last)) = (has_more, rows.last()) {
-        let next = asked.link_to(&URL_SAFE_NO_PAD.encode(last.key()));
-        headers.extend(next.map(|next| (header::LINK, next)));
-    }
-    let people: Vec<_> = rows.iter().map(user_view).collect();
-    Ok((headers, Json(people)).into_response())
+        .users(after.as_ref(), search.as_deref(), limit);
+    let page = users.await?;
+    let users = page.rows.iter().map(user_view);
+    Ok(query.page(ORDER, users.collect(), page.next.as_ref()))
 }
 
-/// The name that a cursor stands for.
-fn place(cursor: &str) -> ApiResult<String> {
-    let read = || String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok();
-    read()
-        // No name has a NUL, and PostgreSQL refuses a text with one.
-        .filter(|name| !name.contains('\0'))
-        .ok_or_else(|| {
-            ApiError::invalid("cursor is not one that this server gave; follow the Link header.")
-        })
+/// API form of a user.
+pub(in crate::http) fn user_view(user: &UserRow) -> User {
+    User {
+        id: user.id.clone(),
+        username: user.username.clone(),
+        email: user.email.clone(),
+        display_name: user.display_name.clone(),
+        roles: user.roles.clone(),
+        disabled: user.disabled,
+        source: user.source,
+        created_at: rfc3339(user.created_ms),
+        last_seen_at: user.last_seen_ms.map(rfc3339),
+        recordings: None,
+    }
 }
 
 async fn show(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     _: Admin,
     Path(id): Path<String>,
 ) -> ApiResult<Json<User>> {
@@ -99,7 +83,7 @@ async fn show(
 }
 
 async fn create(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     Admin(caller): Admin,
     JsonBody(new): JsonBody<NewUser>,
 ) -> ApiResult<Response> {
@@ -131,7 +115,7 @@ async fn create(
             DatabaseError::Taken => ApiError::new(
                 ProblemCode::AlreadyExists,
                 format!(
-                    "The user name {:?} is taken. Capital and small letters make no difference.",
+                    "The user name {:?} is taken. User names ignore case.",
                     row.username
                 ),
             ),
@@ -155,8 +139,8 @@ async fn create(
         .into_response())
 }
 
-async fn change(
-    State(state): State<AppState>,
+async fn update(
+    State(state): State<HttpState>,
     Admin(caller): Admin,
     Path(id): Path<String>,
     JsonBody(patch): JsonBody<UserUpdate>,
@@ -176,7 +160,7 @@ async fn change(
         caller.check_again(&state).await?;
     }
     if !state.database.update_user(&id, &change).await? {
-        return Err(last_admin_or_nobody(&state, &id).await?);
+        return Err(refusal(&state, &id).await?);
     }
     state.accounts.user_changed(&id);
     if change.ends_sign_ins() {
@@ -204,17 +188,17 @@ async fn change(
 }
 
 #[derive(Deserialize)]
-struct RemovalQuery {
+struct DeleteQuery {
     recordings: Option<String>,
 }
 
-/// Removes a user. Their recordings stay as they are (`recordings=keep`, the default), become the caller's (`transfer`)
-/// or are deleted (`delete`).
-async fn remove(
-    State(state): State<AppState>,
+/// Deletes a user. The user's recordings are kept (`recordings=keep`, the default), transferred to the caller
+/// (`transfer`) or deleted (`delete`).
+async fn delete(
+    State(state): State<HttpState>,
     Admin(caller): Admin,
     Path(id): Path<String>,
-    Query(query): Query<RemovalQuery>,
+    Query(query): Query<DeleteQuery>,
 ) -> ApiResult<StatusCode> {
     let row = state.database.user(&id).await?.ok_or_else(no_such_user)?;
     let mut detail = row.username;
@@ -231,7 +215,7 @@ async fn remove(
             ));
         }
         Some("transfer") => {
-            lock_out(&state, &id).await?;
+            disable(&state, &id).await?;
             let moved = transfer_recordings(&state, &caller, &id).await?;
             let _ = write!(
                 detail,
@@ -240,7 +224,7 @@ async fn remove(
             );
         }
         Some("delete") => {
-            lock_out(&state, &id).await?;
+            disable(&state, &id).await?;
             let deleted = delete_recordings(&state, &caller, &id).await?;
             let _ = write!(detail, "; recordings deleted: {deleted}");
         }
@@ -251,7 +235,7 @@ async fn remove(
         }
     }
     if !state.database.delete_user(&id).await? {
-        return Err(last_admin_or_nobody(&state, &id).await?);
+        return Err(refusal(&state, &id).await?);
     }
     state.accounts.user_changed(&id);
     tracing::info!(by = caller.user_id, user_id = id, "user deleted");
@@ -259,22 +243,21 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Disables a user who is about to be removed, so that nothing new of theirs comes. Whatever fails after that can be
-/// tried again.
-async fn lock_out(state: &AppState, id: &str) -> ApiResult<()> {
+/// Disables a user before the deletion, so that no recording is added meanwhile. Later steps can be retried.
+async fn disable(state: &HttpState, id: &str) -> ApiResult<()> {
     let change = UserChange {
         disabled: Some(true),
         ..UserChange::default()
     };
     if !state.database.update_user(id, &change).await? {
-        return Err(last_admin_or_nobody(state, id).await?);
+        return Err(refusal(state, id).await?);
     }
     state.accounts.user_changed(id);
     Ok(())
 }
 
-/// Makes a user's recordings the caller's; returns how many.
-async fn transfer_recordings(state: &AppState, caller: &Caller, from: &str) -> ApiResult<u64> {
+/// Transfers a user's recordings to the caller; returns their number.
+async fn transfer_recordings(state: &HttpState, caller: &Caller, from: &str) -> ApiResult<u64> {
     let actor = caller.actor();
     let mut moved = 0;
     loop {
@@ -290,8 +273,8 @@ async fn transfer_recordings(state: &AppState, caller: &Caller, from: &str) -> A
     }
 }
 
-/// Deletes a user's recordings; returns how many.
-async fn delete_recordings(state: &AppState, caller: &Caller, user_id: &str) -> ApiResult<u64> {
+/// Deletes a user's recordings; returns their number.
+async fn delete_recordings(state: &HttpState, caller: &Caller, user_id: &str) -> ApiResult<u64> {
     let actor = caller.actor();
     let mut deleted = 0;
     loop {
@@ -307,7 +290,7 @@ async fn delete_recordings(state: &AppState, caller: &Caller, user_id: &str) -> 
 }
 
 async fn audit(
-    state: &AppState,
+    state: &HttpState,
     caller: &Caller,
     action: Action,
     id: &str,
@@ -326,7 +309,7 @@ fn words(roles: &[Role]) -> &'static str {
     }
 }
 
-/// A change for the audit log: what somebody may do in full, of the rest only that it changed.
+/// Describes a change for the audit log: roles and status with their values, other fields by name.
 fn described(change: &UserChange) -> String {
     let mut parts = Vec::new();
     if let Some(roles) = &change.roles {
@@ -348,17 +331,17 @@ fn described(change: &UserChange) -> String {
 }
 
 pub(in crate::http) fn no_such_user() -> ApiError {
-    ApiError::not_found("There is no such user.")
+    ApiError::not_found("This user does not exist.")
 }
 
-/// Why the database refused to change or remove a person.
-async fn last_admin_or_nobody(state: &AppState, id: &str) -> ApiResult<ApiError> {
+/// Error of a refused change or deletion: unknown user, or last administrator.
+async fn refusal(state: &HttpState, id: &str) -> ApiResult<ApiError> {
     Ok(match state.database.user(id).await? {
         None => no_such_user(),
         Some(row) => ApiError::new(
             ProblemCode::Conflict,
             format!(
-                "You can't delete or disable the only administrator, {:?}. Add another first.",
+                "You cannot delete or disable the only administrator, {:?}. Add another administrator first.",
                 row.username
             ),
         ),
@@ -371,7 +354,7 @@ fn check_username(name: &str) -> ApiResult<()> {
         return Ok(());
     }
     Err(ApiError::invalid(
-        "A user name has 1 to 64 characters, no control characters and no white space around it.",
+        "A user name must have 1 to 64 characters, no control characters, and no leading or trailing white space.",
     ))
 }
 
@@ -379,7 +362,9 @@ pub(in crate::http) fn check_password(password: &str) -> ApiResult<()> {
     if (8..=256).contains(&password.chars().count()) {
         return Ok(());
     }
-    Err(ApiError::invalid("A password has 8 to 256 characters."))
+    Err(ApiError::invalid(
+        "A password must have 8 to 256 characters.",
+    ))
 }
 
 fn checked_email(email: Option<String>) -> ApiResult<Option<String>> {
@@ -390,7 +375,7 @@ fn checked_email(email: Option<String>) -> ApiResult<Option<String>> {
         return Ok(Some(email));
     }
     Err(ApiError::invalid(
-        "The email address is not one: it looks like name@example.org.",
+        "The email address is not valid. Example: name@example.org.",
     ))
 }
 
@@ -402,7 +387,7 @@ fn checked_display_name(name: Option<String>) -> ApiResult<Option<String>> {
         return Ok(Some(name));
     }
     Err(ApiError::invalid(
-        "A display name has at most 128 characters, no control characters and no white space around it.",
+        "A display name must have at most 128 characters, no control characters, and no leading or trailing white space.",
     ))
 }
 
@@ -411,7 +396,7 @@ fn checked_roles(mut roles: Vec<Role>) -> ApiResult<Vec<Role>> {
     roles.dedup();
     if roles.is_empty() {
         return Err(ApiError::invalid(
-            "A user has at least one role: \"user\" or \"admin\".",
+            "A user needs at least one role: \"user\" or \"admin\".",
         ));
     }
     Ok(roles)

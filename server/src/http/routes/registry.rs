@@ -1,5 +1,5 @@
 //! Registered routes. Every handler runs behind [`authorise`], which decides by the route's row and leaves the
-//! [`Caller`] in the request's extensions. A handler of a [`Who::Owner`] route checks [`Caller::may_have`] for the
+//! [`Caller`] in the request's extensions. A handler of a [`Who::Owner`] route checks [`Caller::may_access`] for the
 //! resource that it finds.
 
 use std::future::Future;
@@ -16,7 +16,7 @@ use tower::{Layer, Service};
 use super::row::{Parameter, Row, Scopes, Who, names};
 use crate::http::extract::caller;
 use crate::http::extract::caller::{Caller, Via};
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
 
 /// Routes with a row each: `routes! { GET "/api/things" => list, … }`.
 macro_rules! routes {
@@ -29,7 +29,7 @@ pub(crate) use routes;
 
 /// Handlers with their rows; see [`routes!`].
 pub(crate) struct Routes {
-    router: Router<AppState>,
+    router: Router<HttpState>,
     rows: Vec<&'static Row>,
 }
 
@@ -41,11 +41,10 @@ impl Routes {
         }
     }
 
-    /// Adds a route.
     pub(crate) fn on<T: 'static>(
         mut self,
         row: &'static Row,
-        handler: impl Handler<T, AppState>,
+        handler: impl Handler<T, HttpState>,
     ) -> Self {
         self.rows.push(row);
         let guarded = MethodRouter::new().on(filter(row.method), Guarded { row, handler });
@@ -76,7 +75,7 @@ impl Routes {
         &self.rows
     }
 
-    pub(in crate::http) fn into_router(self) -> Router<AppState> {
+    pub(in crate::http) fn into_router(self) -> Router<HttpState> {
         self.router
     }
 }
@@ -102,10 +101,10 @@ struct Guarded<H> {
     handler: H,
 }
 
-impl<T: 'static, H: Handler<T, AppState>> Handler<T, AppState> for Guarded<H> {
+impl<T: 'static, H: Handler<T, HttpState>> Handler<T, HttpState> for Guarded<H> {
     type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-    fn call(self, request: Request, state: AppState) -> Self::Future {
+    fn call(self, request: Request, state: HttpState) -> Self::Future {
         Box::pin(async move {
             let admitted = authorise(self.row, request, &state)
                 .await
@@ -122,7 +121,7 @@ impl<T: 'static, H: Handler<T, AppState>> Handler<T, AppState> for Guarded<H> {
 }
 
 /// Adds the [`Caller`] to a request, or rejects it.
-async fn authorise(row: &Row, request: Request, state: &AppState) -> ApiResult<Request> {
+async fn authorise(row: &Row, request: Request, state: &HttpState) -> ApiResult<Request> {
     if row.who == Who::Public || (row.who == Who::Scraper && state.config.metrics_public) {
         return Ok(request);
     }

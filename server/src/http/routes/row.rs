@@ -13,7 +13,6 @@ pub(in crate::http) enum Who {
     User,
     /// The owner of the resource in the path, and administrators.
     Owner,
-    /// Administrators.
     Admin,
     /// Administrators; every client if `SORTIE_METRICS_PUBLIC=true`.
     Scraper,
@@ -24,7 +23,6 @@ pub(in crate::http) enum Who {
 pub(in crate::http) enum Scopes {
     /// Every token is accepted.
     AnyScope,
-    /// One of these.
     Only(&'static [TokenScope]),
     /// The scope `record`, or a recording token of the session. No other route accepts a recording token.
     Recorder,
@@ -35,7 +33,6 @@ pub(in crate::http) enum Scopes {
 /// Makes a type's schema.
 pub(in crate::http) type Type = fn(&mut SchemaGenerator) -> Schema;
 
-/// Query parameter.
 pub(in crate::http) struct Parameter {
     pub(in crate::http) name: &'static str,
     pub(in crate::http) kind: Kind,

@@ -24,7 +24,7 @@ fn check_origin(method: Method, headers: &[(&'static str, &'static str)], allowe
 }
 
 #[test]
-fn only_our_own_pages_change_anything_with_a_cookie() {
+fn change_with_a_cookie_requires_the_same_origin() {
     let host = ("host", "sortie.example:8080");
     check_origin(
         Method::GET,
@@ -95,7 +95,7 @@ fn only_our_own_pages_change_anything_with_a_cookie() {
         &[host, ("sec-fetch-site", "cross-site")],
         false,
     );
-    // A browser that says where it comes from is believed before an origin that a proxy may have changed.
+    // `Sec-Fetch-Site` takes precedence over `Origin`, which a proxy may have changed.
     let elsewhere = ("origin", "https://sortie.example");
     check_origin(
         Method::PUT,
@@ -105,7 +105,7 @@ fn only_our_own_pages_change_anything_with_a_cookie() {
 }
 
 #[test]
-fn the_scheme_knows_no_case_and_others_are_left_alone() {
+fn bearer_scheme_ignores_case() {
     for (value, expected) in [
         ("Bearer abc", Some("abc")),
         ("bearer  abc", Some("abc")),
@@ -139,7 +139,7 @@ fn trusting(networks: &[&str]) -> SignInConfig {
 }
 
 #[test]
-fn only_a_trusted_proxy_names_people_and_only_one() {
+fn user_name_header_counts_once_from_a_trusted_proxy() {
     let sign_in = trusting(&["10.0.0.0/8"]);
     let name = |sign_in: &SignInConfig, peer: &str, headers: &[_]| {
         let parts = request(peer, headers);

@@ -10,11 +10,11 @@ use crate::config::ForwardedHeaders;
 /// Description of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::http) struct Forwarded {
-    /// Nearest address that is no trusted proxy.
+    /// Nearest address that is not a trusted proxy.
     pub(in crate::http) address: IpAddr,
     /// Whether the client uses HTTPS.
     pub(in crate::http) https: bool,
-    /// Host that the client asked for, if a proxy has changed it.
+    /// Host that the client requested, if a proxy has changed it.
     pub(in crate::http) host: Option<String>,
 }
 
@@ -28,7 +28,7 @@ struct Hop {
 }
 
 impl Forwarded {
-    /// The client is the peer.
+    /// Client without a proxy.
     pub(in crate::http) fn direct(peer: IpAddr) -> Self {
         Self {
             address: peer,
@@ -37,8 +37,8 @@ impl Forwarded {
         }
     }
 
-    /// Reads what `peer`, a trusted proxy, has written. Only the entries of trusted proxies count: those before them
-    /// may be made up by the client.
+    /// Reads the headers of `peer`, a trusted proxy. Only entries of trusted proxies are used: earlier ones may be forged
+    /// by the client.
     pub(in crate::http) fn read(
         headers: &HeaderMap,
         kind: ForwardedHeaders,
@@ -64,7 +64,7 @@ impl Forwarded {
             client.address = address.to_canonical();
         }
         if kind == ForwardedHeaders::XForwarded {
-            // A list has the client's own scheme and host first.
+            // The first entry describes the client.
             let first = |name| list(headers, name).into_iter().next();
             let proto = first(X_FORWARDED_PROTO);
             client.https = proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
@@ -116,7 +116,7 @@ fn is_host(host: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
 }
 
-/// The elements of `Forwarded`. One that cannot be read is a hop without an address: nothing before it counts.
+/// Elements of `Forwarded`. A malformed one is a hop without an address, so that earlier ones are ignored.
 fn elements(headers: &HeaderMap) -> Vec<Hop> {
     let mut hops = Vec::new();
     for line in headers.get_all(header::FORWARDED) {
@@ -154,8 +154,8 @@ fn element(text: &str) -> Hop {
     hop
 }
 
-/// Splits at separators outside of quotes; leaves out empty pieces. Reads from the end: the last elements are those of
-/// the proxies, and a quote that the client has left open must not swallow them.
+/// Splits at separators outside of quotes and drops empty pieces. Reads from the end, where the elements of the proxies
+/// are: a quote that the client has left open must not include them.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let mut pieces = Vec::new();
     let (mut end, mut quoted) = (text.len(), false);

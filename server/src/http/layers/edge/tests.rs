@@ -34,7 +34,7 @@ fn check_address(edge: &Edge, peer: &str, header: (&'static str, &str), expected
 }
 
 #[test]
-fn without_named_proxies_only_loopback_is_believed() {
+fn without_configured_proxies_only_loopback_is_trusted() {
     let edge = edge(&[], ForwardedHeaders::XForwarded, None);
     for (peer, forwarded, expected) in [
         ("203.0.113.9:1", "198.51.100.1", "203.0.113.9"),
@@ -59,7 +59,7 @@ fn without_named_proxies_only_loopback_is_believed() {
 }
 
 #[test]
-fn named_proxies_are_followed_to_the_first_stranger() {
+fn configured_proxies_are_followed_to_the_first_untrusted_address() {
     let edge = edge(
         &["10.0.0.0/8", "192.0.2.1"],
         ForwardedHeaders::XForwarded,
@@ -82,7 +82,7 @@ fn named_proxies_are_followed_to_the_first_stranger() {
     ] {
         check_address(&edge, peer, ("x-forwarded-for", forwarded), expected);
     }
-    // The other kind of header is whatever the client has written.
+    // The other kind of header is not read.
     check_address(
         &edge,
         "10.0.0.1:1",
@@ -104,7 +104,7 @@ fn standard_header_is_read_when_it_is_configured() {
         ("for=6.6.6.6, for=unknown, for=10.0.0.2", "10.0.0.2"),
         ("for=6.6.6.6, for=\"a,b\"", "10.0.0.1"),
         ("for=6.6.6.6, garbage", "10.0.0.1"),
-        // A client's open quote does not swallow the proxy's element.
+        // An open quote of the client does not include the proxy's element.
         ("for=6.6.6.6;x=\", for=198.51.100.1", "198.51.100.1"),
         ("for=6.6.6.6;x=\"\\\", for=198.51.100.1", "198.51.100.1"),
         ("for=\"6.6.6.6, for=10.0.0.2", "10.0.0.2"),
@@ -131,7 +131,7 @@ fn standard_header_is_read_when_it_is_configured() {
 }
 
 #[test]
-fn scheme_and_host_come_from_proxies_or_the_public_address() {
+fn scheme_and_host_are_from_proxies_or_the_public_url() {
     let named = edge(&["10.0.0.0/8"], ForwardedHeaders::XForwarded, None);
     let headers = [
         ("host", "server:8080"),
@@ -220,7 +220,7 @@ fn answer_has_the_prefix() {
 }
 
 #[test]
-fn request_id_is_plain_or_ours() {
+fn request_id_of_the_client_must_be_plain() {
     let edge = edge(&[], ForwardedHeaders::XForwarded, None);
     for (id, kept) in [
         ("6f1c.a-b_C", true),

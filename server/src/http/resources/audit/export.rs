@@ -1,34 +1,35 @@
-//! The whole log, or what the filters leave of it, as a file: oldest first, streamed.
+//! Export of the audit log as a file: oldest row first, streamed.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use csv::{QuoteStyle, Terminator, WriterBuilder};
 use futures_util::stream;
 use sortie_api::AuditEntry;
 
 use super::{FilterQuery, entry};
-use crate::db::{Action, AuditEvent, AuditFilter, Database, DatabaseError};
+use crate::db::{Action, AuditEvent, AuditFilter, Database};
 use crate::http::extract::caller::Caller;
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
 
-/// Rows that are in memory at a time.
+/// Rows of one query, which are in memory together.
 const BATCH: u32 = 500;
 
-const COLUMNS: &str =
+const CSV_HEADER: &str =
     "seq,at,actor_id,actor_name,via,address,action,subject,detail,result,hash\r\n";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
-    /// One JSON object a line.
+    /// One JSON object for each line.
     JsonLines,
     /// RFC 4180, with a header line.
     Csv,
 }
 
-/// Streams it. That somebody took a copy is written down first, so it is in the copy.
+/// Streams the rows. The export itself is logged first, so the file contains it.
 pub(in crate::http) async fn export(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     Query(query): Query<FilterQuery>,
 ) -> ApiResult<Response> {
@@ -39,7 +40,7 @@ pub(in crate::http) async fn export(
     };
     let filter = query.filter(&state).await?;
     let actor = caller.actor();
-    let detail = query.again();
+    let detail = query.to_query();
     let event = AuditEvent::done(&actor, Action::AuditExport, name).detail(&detail);
     state.database.audit(state.clock.now_ms(), &event).await?;
     let mut response =
@@ -53,99 +54,87 @@ pub(in crate::http) async fn export(
     Ok(response)
 }
 
-/// The file in pieces of some rows. A database that fails in between cuts the answer off, so that nobody takes it
-/// for whole.
+/// Chunks of the file. A database error truncates the response body, so that the client notices.
 fn lines(
     database: Database,
     filter: AuditFilter,
     format: Format,
-) -> impl futures_util::Stream<Item = Result<Bytes, DatabaseError>> {
-    let beginning = Place {
-        head: match format {
+) -> impl futures_util::Stream<Item = anyhow::Result<Bytes>> {
+    let start = Progress {
+        header: match format {
             Format::JsonLines => "",
-            Format::Csv => COLUMNS,
+            Format::Csv => CSV_HEADER,
         },
         cursor: None,
     };
-    stream::try_unfold(Some(beginning), move |place| {
+    stream::try_unfold(Some(start), move |progress| {
         let (database, filter) = (database.clone(), filter.clone());
         async move {
-            let Some(Place { head, cursor }) = place else {
+            let Some(Progress { header, cursor }) = progress else {
                 return Ok(None);
             };
             let rows = database.audit_batch(&filter, cursor, BATCH).await?;
-            let next = rows
-                .last()
-                .filter(|_| rows.len() == BATCH as usize)
-                .map(|last| Place {
-                    head: "",
-                    cursor: Some((last.at_ms, last.seq)),
-                });
-            let mut text = head.to_owned();
+            let is_full = rows.len() == BATCH as usize;
+            let next = rows.last().filter(|_| is_full).map(|last| Progress {
+                header: "",
+                cursor: Some((last.at_ms, last.seq)),
+            });
+            let mut bytes = header.as_bytes().to_vec();
             for row in rows {
                 let entry = entry(row)?;
                 match format {
-                    Format::JsonLines => json_line(&mut text, &entry),
-                    Format::Csv => csv_line(&mut text, &entry),
+                    Format::JsonLines => {
+                        serde_json::to_writer(&mut bytes, &entry)?;
+                        bytes.push(b'\n');
+                    }
+                    Format::Csv => write_csv(&mut bytes, &csv_fields(&entry))?,
                 }
             }
-            Ok(Some((Bytes::from(text), next)))
+            Ok(Some((Bytes::from(bytes), next)))
         }
     })
 }
 
-/// Where an export is.
-struct Place {
-    /// What comes before the next rows.
-    head: &'static str,
-    /// The time and number of the last row.
+/// Progress of an export.
+struct Progress {
+    /// Text before the next rows.
+    header: &'static str,
+    /// Time and number of the last row.
     cursor: Option<(i64, i64)>,
 }
 
-fn json_line(text: &mut String, entry: &AuditEntry) {
-    // Texts and whole numbers: there is nothing in an entry that JSON cannot hold.
-    *text += &serde_json::to_string(entry).unwrap_or_default();
-    text.push('\n');
+fn csv_fields(entry: &AuditEntry) -> [String; 11] {
+    [
+        entry.seq.to_string(),
+        entry.at.clone(),
+        entry.actor_id.clone(),
+        entry.actor_name.clone(),
+        entry.via.name().to_owned(),
+        entry.address.clone().unwrap_or_default(),
+        entry.action.clone(),
+        entry.subject.clone(),
+        entry.detail.clone(),
+        entry.result.name().to_owned(),
+        entry.hash.clone(),
+    ]
 }
 
-fn csv_line(text: &mut String, entry: &AuditEntry) {
-    let seq = entry.seq.to_string();
-    let fields = [
-        seq.as_str(),
-        &entry.at,
-        &entry.actor_id,
-        &entry.actor_name,
-        entry.via.name(),
-        entry.address.as_deref().unwrap_or_default(),
-        &entry.action,
-        &entry.subject,
-        &entry.detail,
-        entry.result.name(),
-        &entry.hash,
-    ];
-    for (at, field) in fields.into_iter().enumerate() {
-        if at > 0 {
-            text.push(',');
-        }
-        csv_field(text, field);
-    }
-    text.push_str("\r\n");
-}
-
-/// One field, always in quotes. What a spreadsheet would take for a formula begins with an apostrophe, which makes
-/// it text there (OWASP, *CSV Injection*).
-fn csv_field(text: &mut String, field: &str) {
-    text.push('"');
-    if field.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
-        text.push('\'');
-    }
-    for letter in field.chars() {
-        if letter == '"' {
-            text.push('"');
-        }
-        text.push(letter);
-    }
-    text.push('"');
+/// Writes a line of CSV. A field that a spreadsheet would evaluate as a formula gets a leading apostrophe (OWASP, *CSV
+/// Injection*).
+fn write_csv(bytes: &mut Vec<u8>, fields: &[String]) -> csv::Result<()> {
+    let is_formula = |field: &str| {
+        field.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
+    };
+    let mut writer = WriterBuilder::new()
+        .quote_style(QuoteStyle::Always)
+        .terminator(Terminator::CRLF)
+        .from_writer(bytes);
+    writer.write_record(fields.iter().map(|field| match is_formula(field) {
+        true => format!("'{field}"),
+        false => field.clone(),
+    }))?;
+    writer.flush()?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -154,13 +143,13 @@ mod tests {
 
     #[track_caller]
     fn check(field: &str, expected: &str) {
-        let mut text = String::new();
-        csv_field(&mut text, field);
-        assert_eq!(text, expected);
+        let mut bytes = Vec::new();
+        write_csv(&mut bytes, &[field.to_owned()]).unwrap();
+        assert_eq!(bytes, format!("{expected}\r\n").into_bytes());
     }
 
     #[test]
-    fn a_field_is_text_whatever_is_in_it() {
+    fn csv_fields_are_quoted_and_formulas_escaped() {
         check("", "\"\"");
         check("talk.webm", "\"talk.webm\"");
         check("a,\"b\"\r\nc", "\"a,\"\"b\"\"\r\nc\"");

@@ -1,4 +1,4 @@
-//! Partial uploads, and final ones made of them (tus 1.0, *Concatenation*).
+//! Partial and final uploads (tus 1.0, *Concatenation*).
 
 use axum::http::{HeaderMap, header};
 use sortie_api::{ProblemCode, RecordingStatus};
@@ -6,18 +6,18 @@ use sortie_tus::header::{self as tus};
 use sortie_tus::metadata::Metadata;
 use sortie_tus::server::{Creation, Part, UploadLength, join, part_id};
 
-use super::{filename, session};
+use super::target::{filename, session};
 use crate::db::{RecordingRow, UploadKind};
 use crate::http::extract::caller::{Caller, is_origin_of};
 use crate::http::resources::recordings;
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::{ApiError, ApiResult, HttpState};
 
-/// What every upload's path begins with.
-const FOLDER: &str = "/api/uploads/";
+/// Prefix of an upload's path.
+const PREFIX: &str = "/api/uploads/";
 
-/// The row of a piece that a final upload will name. It has an owner but no session.
+/// Row of a partial upload. It has an owner and no session.
 pub(in crate::http) fn partial(
-    state: &AppState,
+    state: &HttpState,
     caller: &Caller,
     creation: &Creation,
 ) -> RecordingRow {
@@ -34,12 +34,11 @@ pub(in crate::http) fn partial(
     row
 }
 
-/// Makes a recording of partial uploads, in this order, and gives its id.
+/// Creates a recording of partial uploads in this order; returns its ID.
 ///
-/// The same request sent again, because its answer was lost or the server was stopped, goes on with the same
-/// recording.
+/// A repeated request, after a lost answer or a restart, resumes the same recording.
 pub(in crate::http) async fn create(
-    state: &AppState,
+    state: &HttpState,
     caller: &Caller,
     headers: &HeaderMap,
     metadata: &Metadata,
@@ -54,15 +53,15 @@ pub(in crate::http) async fn create(
     let host = text(headers, header::HOST.as_str());
     let mut ids = Vec::with_capacity(urls.len());
     let mut parts = Vec::with_capacity(urls.len());
-    let public = state.config.public_path(FOLDER);
+    let public = state.config.public_path(PREFIX);
     for url in urls {
         let id = part_id(url, &public, |origin| is_origin_of(origin, host))
-            .or_else(|_| part_id(url, FOLDER, |origin| is_origin_of(origin, host)))?;
-        // Each naming would copy it once more.
+            .or_else(|_| part_id(url, PREFIX, |origin| is_origin_of(origin, host)))?;
+        // Each occurrence would copy the part again.
         if ids.iter().any(|known| known == id) {
             return Err(ApiError::new(
                 ProblemCode::BadRequest,
-                "Upload-Concat names a partial upload twice. Upload a part again to join it again.",
+                "Upload-Concat names a partial upload twice. Upload the part again to use it twice.",
             ));
         }
         parts.push(part(&recordings::owned(state, caller, id).await?));
@@ -86,7 +85,7 @@ pub(in crate::http) async fn create(
         .concatenate(&row, ids, &caller.actor())
         .await?
     {
-        // The same request, sent twice at the same time.
+        // A concurrent request with the same parts has created the upload.
         if let Some(known) = state.database.final_upload(value).await? {
             let row = recordings::owned(state, caller, &known.id).await?;
             state.uploads.join(&row.id).await?;
@@ -94,7 +93,7 @@ pub(in crate::http) async fn create(
         }
         return Err(ApiError::new(
             ProblemCode::Conflict,
-            "A part of this final upload was joined into another one, or has just expired.",
+            "A part of this final upload belongs to another final upload, or has expired.",
         ));
     }
     tracing::info!(
@@ -118,7 +117,7 @@ fn part(row: &RecordingRow) -> Part {
     let length = row.upload_length.map(i64::unsigned_abs);
     Part {
         partial: row.kind == UploadKind::Partial,
-        // A partial upload is closed when everything has arrived, and only then.
+        // A partial upload is ready only if all bytes are received.
         offset: match row.status {
             RecordingStatus::Ready => length.unwrap_or_default(),
             _ => 0,

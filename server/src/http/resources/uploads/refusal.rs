@@ -1,4 +1,4 @@
-//! The protocol's refusals as this server's problems.
+//! Problem codes of protocol errors.
 
 use axum::http::{HeaderName, HeaderValue};
 use sortie_api::ProblemCode;
@@ -46,7 +46,7 @@ mod tests {
     use crate::http::error;
 
     #[test]
-    fn every_refusal_gets_the_status_that_the_protocol_gives_it() {
+    fn refusal_has_the_status_of_the_protocol() {
         let refusals = [
             Refusal::Version,
             Refusal::Missing {

@@ -1,18 +1,18 @@
-//! Views and downloads that are in the audit log already.
+//! Views and downloads that have a row in the audit log.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::db::Action;
 
-/// How long further requests of the same person for the same recording need no row.
+/// Time in ms for which further requests of the same user for the same recording get no row.
 const PERIOD_MS: i64 = 60 * 60 * 1000;
-/// Entries; with more, requests get a row that need none.
+/// Largest number of entries. If there are more, entries are dropped, and some requests get a second row.
 const MAX_ENTRIES: usize = 16 * 1024;
 
-/// Time of the last row for each person, action and recording.
+/// Time of the last row by user, action and recording.
 #[derive(Debug, Default)]
-pub(crate) struct Views(Mutex<HashMap<Key, i64>>);
+pub(in crate::http) struct Views(Mutex<HashMap<Key, i64>>);
 
 type Key = (String, Action, String);
 
@@ -25,7 +25,7 @@ impl Views {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a request is the first of its hour, which it begins.
+    /// Whether a request is the first of its period. If so, its period begins.
     pub(in crate::http) fn is_first(
         &self,
         now_ms: i64,
@@ -49,7 +49,7 @@ impl Views {
         true
     }
 
-    /// Takes an entry back whose row could not be written.
+    /// Removes an entry whose row could not be written.
     pub(in crate::http) fn forget(&self, user_id: &str, action: Action, recording: &str) {
         self.locked().remove(&key(user_id, action, recording));
     }

@@ -1,9 +1,10 @@
-//! tus 1.0 at `/api/uploads`: the core and every extension. See docs/tus.md.
+//! tus 1.0 with all extensions: `/api/uploads`. See docs/tus.md.
 //!
-//! The decisions are [`sortie_tus::server`]'s and [`crate::uploads`]'s; this module translates.
+//! [`sortie_tus::server`] and [`crate::uploads`] decide; this module translates.
 
 mod concat;
 mod refusal;
+mod target;
 
 use std::sync::Arc;
 
@@ -23,17 +24,19 @@ use sortie_tus::server::{
     Append, Creation, Extension, Extensions, Protocol, UploadLength, effective_method,
 };
 
-use super::metrics::Watch;
-use super::{quota, recordings, sessions};
+use super::{recordings, storage};
 use crate::clock::http_date;
 use crate::db::{Actor, UploadKind};
 use crate::http::extract::caller::Caller;
+use crate::http::layers::request_log::Routine;
 use crate::http::routes;
 use crate::http::routes::{Routes, routes, row_of};
-use crate::http::{ApiError, ApiResult, AppState, Routine};
+use crate::http::{ApiError, ApiResult, HttpState};
+use crate::metrics::BodyMetrics;
 use crate::uploads::{Framing, Position, drain};
+use target::{continues, filename, named_session, session};
 
-/// Seconds without a request after which the server finishes an upload.
+/// Header with the seconds of silence after which the server finishes an upload.
 const SILENCE_SECONDS: &str = "sortie-silence-seconds";
 
 pub(in crate::http) fn routes() -> Routes {
@@ -51,14 +54,14 @@ pub(in crate::http) fn routes() -> Routes {
         .layer(middleware::from_fn(tus_headers))
 }
 
-fn protocol(state: &AppState) -> Protocol {
+fn protocol(state: &HttpState) -> Protocol {
     Protocol {
         max_size: state.config.max_size_bytes,
         extensions: Extensions::from_iter(Extension::ALL),
     }
 }
 
-/// Looks a header up as [`Protocol`] wants it: what is not text counts as wrong, not as missing.
+/// Header lookup for [`Protocol`]. A value that is not text is empty, and thus malformed and not missing.
 fn lookup<'h>(headers: &'h HeaderMap) -> impl Fn(&str) -> Option<&'h str> {
     |name| {
         headers
@@ -73,15 +76,15 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
-/// Says until when an upload that is not complete is kept; nothing when it is complete.
+/// Inserts the expiry of an incomplete upload.
 fn insert_expires(headers: &mut HeaderMap, expires_ms: Option<i64>) {
     if let Some(date) = expires_ms.and_then(http_date) {
         insert(headers, tus::UPLOAD_EXPIRES, &date);
     }
 }
 
-/// Says how long the sender may be silent before the server finishes the upload.
-fn insert_silence(headers: &mut HeaderMap, state: &AppState) {
+/// Inserts the time of silence after which the server finishes the upload.
+fn insert_silence(headers: &mut HeaderMap, state: &HttpState) {
     insert(
         headers,
         SILENCE_SECONDS,
@@ -89,15 +92,14 @@ fn insert_silence(headers: &mut HeaderMap, state: &AppState) {
     );
 }
 
-/// Tells the sender of an open upload that its recording was stopped. The next answer tells it, so no sender needs the
-/// event stream for that.
+/// Tells the sender of an open upload that its recording was stopped, so that senders need no event stream.
 fn insert_stopped(headers: &mut HeaderMap, is_stopped: bool) {
     if is_stopped {
         insert(headers, tus::SORTIE_STOPPED, "1");
     }
 }
 
-/// Every answer says which protocol it speaks, refusals too.
+/// Adds the protocol version to every answer, including errors.
 async fn tus_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     insert(response.headers_mut(), tus::TUS_RESUMABLE, tus::VERSION);
@@ -107,7 +109,7 @@ async fn tus_headers(request: Request, next: Next) -> Response {
     response
 }
 
-async fn announce(State(state): State<AppState>) -> Response {
+async fn announce(State(state): State<HttpState>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     for (name, value) in protocol(&state).announcement() {
         insert(response.headers_mut(), name, &value);
@@ -115,65 +117,9 @@ async fn announce(State(state): State<AppState>) -> Response {
     response
 }
 
-/// The name a recording gets from a sender: one line, no folders.
-fn filename(metadata: &Metadata) -> Option<String> {
-    let name = metadata
-        .text("filename")
-        .or_else(|| metadata.text("name"))?;
-    plain_filename(name)
-}
-
-/// A sender's file name as one line without folders and invisible marks.
-pub(in crate::http) fn plain_filename(name: &str) -> Option<String> {
-    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name = name
-        .chars()
-        .filter(|c| !c.is_control() && !is_deceptive(*c));
-    let name: String = name.take(200).collect();
-    let name = name.trim_start_matches(|c: char| c == '.' || c.is_whitespace());
-    let name = name.trim_end();
-    has_visible(name).then(|| name.to_owned())
-}
-
-/// Whether a name has a character that can be seen.
-pub(in crate::http) fn has_visible(name: &str) -> bool {
-    // Joiners and variation selectors have no look of their own, but change that of others.
-    let is_modifier = |c| {
-        matches!(c, '\u{34F}' | '\u{180B}'..='\u{180F}' | '\u{200C}' | '\u{200D}' | '\u{FE00}'..='\u{FE0F}'
-            | '\u{E0100}'..='\u{E01EF}')
-    };
-    name.chars()
-        .any(|c| !c.is_whitespace() && !is_modifier(c) && !is_deceptive(c))
-}
-
-/// Whether a character hides a part of a name: controls of the direction of writing, separators of lines, and blank
-/// characters that no language needs in a name.
-pub(in crate::http) fn is_deceptive(character: char) -> bool {
-    matches!(
-        character,
-        '\u{AD}'
-            | '\u{61C}'
-            | '\u{115F}'
-            | '\u{1160}'
-            | '\u{17B4}'
-            | '\u{17B5}'
-            | '\u{200B}'
-            | '\u{200E}'
-            | '\u{200F}'
-            | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}'
-            | '\u{2800}'
-            | '\u{3164}'
-            | '\u{FEFF}'
-            | '\u{FFA0}'
-            | '\u{FFF0}'..='\u{FFFB}'
-            | '\u{E0000}'..='\u{E00FF}'
-    )
-}
-
-async fn create(State(state): State<AppState>, caller: Caller, request: Request) -> Response {
+async fn create(State(state): State<HttpState>, caller: Caller, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    match created(&state, &caller, &parts.headers).await {
+    match create_upload(&state, &caller, &parts.headers).await {
         Ok((id, first)) => {
             let mut response = StatusCode::CREATED.into_response();
             insert(
@@ -182,7 +128,7 @@ async fn create(State(state): State<AppState>, caller: Caller, request: Request)
                 &format!("/api/uploads/{id}"),
             );
             if let Some(first) = first {
-                match written(&state, &id, first, &parts.headers, body, &caller.actor()).await {
+                match append_body(&state, &id, first, &parts.headers, body, &caller.actor()).await {
                     Ok(position) => {
                         insert(
                             response.headers_mut(),
@@ -190,7 +136,7 @@ async fn create(State(state): State<AppState>, caller: Caller, request: Request)
                             &position.offset.to_string(),
                         );
                     }
-                    // The upload exists; its sender asks for the offset and goes on.
+                    // The upload exists: the sender requests the offset and resumes.
                     Err(error) => {
                         response = error.into_response();
                         insert(
@@ -206,47 +152,46 @@ async fn create(State(state): State<AppState>, caller: Caller, request: Request)
             response
         }
         Err(error) => {
-            drain_unless_held_back(&parts.headers, body).await;
+            drain_unless_expected(&parts.headers, body).await;
             error.into_response()
         }
     }
 }
 
-/// Reads on for a while after a refusal, so that its sender sees that; unless the sender waits for a word before it sends
-/// the body (`Expect: 100-continue`), which reading would give.
-async fn drain_unless_held_back(headers: &HeaderMap, body: Body) {
+/// Reads the body for a while after an error, so that the sender receives the answer. Not if the sender waits for `100
+/// Continue`, which reading would send.
+async fn drain_unless_expected(headers: &HeaderMap, body: Body) {
     if !is_held_back(headers) {
         drain(body.into_data_stream().boxed()).await;
     }
 }
 
-/// Whether the sender sends the body only when it is told to (RFC 9110, section 10.1.1).
+/// Whether the sender waits for `100 Continue` (RFC 9110, section 10.1.1).
 fn is_held_back(headers: &HeaderMap) -> bool {
     let expect = headers.get(header::EXPECT);
     expect.is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// Whoever does not know whether their upload was made says the same under this key of the metadata again, and gets
-/// the same upload while it is open.
+/// Hash of the metadata `idempotency_key`: a repeated creation with the same key returns the same open upload.
 fn idempotency_key(metadata: &Metadata) -> Option<String> {
     let key = metadata.text("idempotency_key")?;
     Some(STANDARD.encode(Sha256::digest(key)))
 }
 
-async fn created(
-    state: &AppState,
+async fn create_upload(
+    state: &HttpState,
     caller: &Caller,
     headers: &HeaderMap,
 ) -> ApiResult<(String, Option<Append>)> {
     let creation = protocol(state).creation(lookup(headers))?;
     if creation.concat.is_some() && caller.session.is_some() {
         return Err(ApiError::forbidden(
-            "A recording token cannot make partial uploads: they belong to no session.",
+            "A recording token cannot create partial uploads, which belong to no session.",
         ));
     }
     if creation.concat.is_some() && continues(&creation.metadata).is_some() {
         return Err(ApiError::invalid(
-            "The metadata continues cannot be used together with Upload-Concat. Send the next part as one upload.",
+            "The metadata continues cannot be combined with Upload-Concat. Send the next part as one upload.",
         ));
     }
     let id = match &creation.concat {
@@ -262,29 +207,29 @@ async fn created(
                 .await?
         }
         None => match recording(state, caller, &creation).await? {
-            Made::New(id) => id,
-            Made::Known(id) => return Ok((id, None)),
+            Created::New(id) => id,
+            Created::Known(id) => return Ok((id, None)),
         },
     };
     tracing::info!(recording = id, user = caller.username, "upload created");
     Ok((id, creation.first_append()))
 }
 
-/// The upload that a creation names.
-enum Made {
+/// Upload of a creation.
+enum Created {
     New(String),
-    /// One of an earlier creation with the same key.
+    /// Upload of an earlier creation with the same key.
     Known(String),
 }
 
-async fn recording(state: &AppState, caller: &Caller, creation: &Creation) -> ApiResult<Made> {
+async fn recording(state: &HttpState, caller: &Caller, creation: &Creation) -> ApiResult<Created> {
     let metadata = &creation.metadata;
     let key = idempotency_key(metadata);
     let known = state.database.upload_with(&caller.user_id, key.as_deref());
     if let Some(id) = known.await? {
         // Keys are unique per user, so this may be an upload of another session.
         recordings::owned(state, caller, &id).await?;
-        return Ok(Made::Known(id));
+        return Ok(Created::Known(id));
     }
     let session = session(state, caller, metadata).await?;
     let continues = continues(metadata);
@@ -303,17 +248,17 @@ async fn recording(state: &AppState, caller: &Caller, creation: &Creation) -> Ap
     row.idempotency_key = key;
     row.part_of = part_of;
     let actor = caller.actor();
-    let protected = quota::protected_limit_of_part(state, caller, &row).await;
+    let protected = storage::protected_limit_of_part(state, caller, &row).await;
     let made = match state
         .uploads
         .create(&row, caller.creator(), protected, &actor)
         .await
     {
-        Ok(id) if id == row.id => return Ok(Made::New(id)),
-        Ok(id) => Ok(Made::Known(id)),
+        Ok(id) if id == row.id => return Ok(Created::New(id)),
+        Ok(id) => Ok(Created::Known(id)),
         Err(error) => Err(error.into()),
     };
-    // Opened for this upload, which there is not.
+    // The session was created for this upload, which was not created.
     if continues.is_none() && named_session(caller, metadata) != Some(&session.id) {
         let now_ms = state.clock.now_ms();
         let deleted = state.database.delete_session(&session, &actor, now_ms);
@@ -322,38 +267,8 @@ async fn recording(state: &AppState, caller: &Caller, creation: &Creation) -> Ap
     made
 }
 
-/// Id of the session that a creation names; a recording token names its own.
-fn named_session<'a>(caller: &'a Caller, metadata: &'a Metadata) -> Option<&'a str> {
-    let named = metadata.text("session_id").filter(|id| !id.is_empty());
-    named.or(caller.session.as_deref())
-}
-
-/// The recording that an upload is a further part of.
-fn continues(metadata: &Metadata) -> Option<&str> {
-    metadata.text("continues").filter(|id| !id.is_empty())
-}
-
-/// The session that an upload belongs to: the one it names, else that of the recording it continues, else one of its
-/// own.
-async fn session(
-    state: &AppState,
-    caller: &Caller,
-    metadata: &Metadata,
-) -> ApiResult<crate::db::SessionRow> {
-    match named_session(caller, metadata) {
-        Some(id) => sessions::running(state, caller, id).await,
-        None => match continues(metadata) {
-            Some(id) => {
-                let row = recordings::allowed(state, caller, id).await?;
-                sessions::running(state, caller, &row.session_id).await
-            }
-            None => sessions::open(state, caller, "upload").await,
-        },
-    }
-}
-
 async fn position(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -363,7 +278,7 @@ async fn position(
     let mut response = StatusCode::OK.into_response();
     let answer = response.headers_mut();
     if row.kind == UploadKind::Final && row.status.is_open() {
-        // Its length is known, but it has no offset before it is joined (*Concatenation*).
+        // A final upload has a length, but no offset before its parts are joined (*Concatenation*).
         let length = row.upload_length.unwrap_or_default();
         insert(answer, tus::UPLOAD_LENGTH, &length.to_string());
     } else {
@@ -391,7 +306,7 @@ async fn position(
 }
 
 async fn append(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
     request: Request,
@@ -399,7 +314,7 @@ async fn append(
     let (parts, body) = request.into_parts();
     let admitted = async {
         let append = protocol(&state).append(lookup(&parts.headers))?;
-        // Whose it is does not change while it grows: no query for every chunk.
+        // The owner of an open upload does not change: this avoids a query for each chunk.
         let session = caller.session.as_deref();
         let mut is_stopped = false;
         if !state.uploads.is_growing_for(&id, &caller.user_id, session) {
@@ -411,11 +326,11 @@ async fn append(
     let (append, is_stopped) = match admitted.await {
         Ok(admitted) => admitted,
         Err(error) => {
-            drain_unless_held_back(&parts.headers, body).await;
+            drain_unless_expected(&parts.headers, body).await;
             return error.into_response();
         }
     };
-    match written(&state, &id, append, &parts.headers, body, &caller.actor()).await {
+    match append_body(&state, &id, append, &parts.headers, body, &caller.actor()).await {
         Ok(position) => {
             let mut response = StatusCode::NO_CONTENT.into_response();
             response.extensions_mut().insert(Routine);
@@ -433,8 +348,8 @@ async fn append(
     }
 }
 
-async fn written(
-    state: &AppState,
+async fn append_body(
+    state: &HttpState,
     id: &str,
     append: Append,
     headers: &HeaderMap,
@@ -449,17 +364,17 @@ async fn written(
         length,
         held_back: is_held_back(headers),
     };
-    let (watch, body) = Watch::over(Arc::clone(&state.metrics), body.into_data_stream());
+    let (metrics, body) = BodyMetrics::over(Arc::clone(&state.metrics), body.into_data_stream());
     let position = state
         .uploads
         .append(id, append, framing, body.boxed(), actor)
         .await?;
-    watch.acknowledged();
+    metrics.acknowledged();
     Ok(position)
 }
 
 async fn terminate(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -468,13 +383,13 @@ async fn terminate(
     let row = recordings::owned(&state, &caller, &id).await?;
     recordings::check_forwarded(&row)?;
     state.uploads.delete(&row.id, &caller.actor()).await?;
-    tracing::info!(recording = id, user = caller.username, "upload terminated");
+    tracing::info!(recording = id, user = caller.username, "upload deleted");
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `X-HTTP-Method-Override`, for senders behind something that only lets `POST` through.
+/// `X-HTTP-Method-Override`, for clients behind proxies that allow `POST` only.
 async fn overridden(
-    State(state): State<AppState>,
+    State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
     request: Request,
@@ -490,35 +405,9 @@ async fn overridden(
         },
         _ => ApiError::new(
             ProblemCode::MethodNotAllowed,
-            "An upload takes HEAD, PATCH and DELETE, by name or in the header X-HTTP-Method-Override.",
+            "An upload supports HEAD, PATCH and DELETE, as method or in the header X-HTTP-Method-Override.",
         )
         .with_header(header::ALLOW, HeaderValue::from_static("HEAD, PATCH, DELETE, OPTIONS"))
         .into_response(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_from_outside_names_no_folder() {
-        for (given, expected) in [
-            ("talk.webm", Some("talk.webm")),
-            ("../../etc/passwd", Some("passwd")),
-            ("C:\\videos\\talk.webm", Some("talk.webm")),
-            ("a\nb\u{0}.webm", Some("ab.webm")),
-            ("gpj\u{202E}mbew.exe", Some("gpjmbew.exe")),
-            ("..", None),
-            ("", None),
-        ] {
-            let mut metadata = Metadata::new();
-            assert!(
-                metadata
-                    .insert("filename", given.as_bytes().to_vec())
-                    .is_ok()
-            );
-            assert_eq!(filename(&metadata).as_deref(), expected, "{given:?}");
-        }
     }
 }

@@ -1,11 +1,11 @@
-//! A session's recordings: start, stop, and upload in a single request.
+//! Recordings of a session: start, stop, and single-request upload.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::body::BodyDataStream;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -18,42 +18,35 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
 
-use super::metrics::Watch;
-use super::upload_form::{self, FormError, UploadForm};
-use super::{quota, recordings, sessions, uploads};
+use super::access::{allowed, continued};
+use super::form::{Field, FormError, UploadForm};
+use super::new::{default_filename, new_row};
 use crate::db::RecordingRow;
 use crate::http::extract::caller::Caller;
 use crate::http::extract::json::{JsonBody, OptionalJsonBody};
 use crate::http::extract::multipart::{Event, Multipart, MultipartError};
-use crate::http::routes::{Routes, routes};
-use crate::http::{ApiError, ApiResult, AppState};
+use crate::http::file::plain_filename;
+use crate::http::resources::{sessions, storage};
+use crate::http::{ApiError, ApiResult, HttpState};
+use crate::metrics::BodyMetrics;
 use crate::storage::StorageError;
 use crate::uploads::{Framing, UploadError};
 
-/// For all of a form but its file.
+/// Time limit for all fields but the file.
 const FIELDS_TIME: Duration = Duration::from_secs(30);
-/// Forms at once whose file waits on the disk; each may have as many bytes as a recording.
+/// Forms whose file is being written to a temporary file; each may be as large as a recording.
 static SPOOLS: Semaphore = Semaphore::const_new(8);
-/// How much of a waiting file is read at once.
+/// Buffer size for reading a temporary file.
 const SPOOL_READ: usize = 256 * 1024;
 
-pub(in crate::http) fn routes() -> Routes {
-    routes! { POST "/api/sessions/{id}/recording/upload" => upload }
-        .layer(DefaultBodyLimit::disable())
-        .merge(routes! {
-            POST "/api/sessions/{id}/recording/start" => start,
-            POST "/api/sessions/{id}/recording/stop" => stop,
-        })
-}
-
-async fn start(
-    State(state): State<AppState>,
+pub(super) async fn start(
+    State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
     OptionalJsonBody(body): OptionalJsonBody<StartRecording>,
 ) -> ApiResult<(StatusCode, Json<RecordingStarted>)> {
     let session = sessions::running(&state, &caller, &id).await?;
-    let mut row = recordings::new_row(
+    let mut row = new_row(
         &state,
         &session.id,
         &session.user_id,
@@ -62,10 +55,10 @@ async fn start(
         String::new(),
     );
     if let Some(continues) = body.continues.filter(|id| !id.is_empty()) {
-        let first = recordings::continued(&state, &caller, &session, &continues).await?;
+        let first = continued(&state, &caller, &session, &continues).await?;
         row.part_of = Some(first);
     }
-    let protected = quota::protected_limit_of_part(&state, &caller, &row).await;
+    let protected = storage::protected_limit_of_part(&state, &caller, &row).await;
     state
         .uploads
         .create(&row, caller.creator(), protected, &caller.actor())
@@ -90,9 +83,9 @@ async fn start(
     ))
 }
 
-/// The recording of this session, if the caller may have both.
+/// Returns a recording of a session; the caller may access both.
 async fn recording_of(
-    state: &AppState,
+    state: &HttpState,
     caller: &Caller,
     session_id: &str,
     recording_id: Option<&str>,
@@ -100,19 +93,21 @@ async fn recording_of(
     let recording_id = recording_id.filter(|id| !id.is_empty()).ok_or_else(|| {
         ApiError::new(
             ProblemCode::BadRequest,
-            "recording_id is missing: say which recording is meant.",
+            "recording_id is missing. Name the recording.",
         )
     })?;
     sessions::allowed(state, caller, session_id).await?;
-    let row = recordings::allowed(state, caller, recording_id).await?;
+    let row = allowed(state, caller, recording_id).await?;
     if row.session_id != session_id {
-        return Err(ApiError::not_found("This session has no such recording."));
+        return Err(ApiError::not_found(
+            "The recording does not exist in this session.",
+        ));
     }
     Ok(row)
 }
 
-async fn stop(
-    State(state): State<AppState>,
+pub(super) async fn stop(
+    State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
     JsonBody(body): JsonBody<StopRecording>,
@@ -120,7 +115,7 @@ async fn stop(
     let row = recording_of(&state, &caller, &id, body.recording_id.as_deref()).await?;
     let actor = caller.actor();
     let status = state.uploads.stop(&row.id, &actor).await?;
-    // By hand, so it sticks: none starts by itself any more in this session.
+    // Stopped by the user: auto-record starts no other recording in this session.
     state
         .database
         .decline_auto_record(&id, &actor, state.clock.now_ms())
@@ -128,15 +123,15 @@ async fn stop(
     Ok(Json(RecordingStopped { status }))
 }
 
-/// Single-request upload: `multipart/form-data` with `recording_id`, `file` and `duration` (ignored: it is measured), in
+/// Single-request upload: `multipart/form-data` with `recording_id`, `file` and `duration` (ignored, as it is measured) in
 /// any order.
-async fn upload(
-    State(state): State<AppState>,
+pub(super) async fn upload(
+    State(state): State<HttpState>,
     caller: Caller,
     Path(session_id): Path<String>,
     request: Request,
 ) -> ApiResult<Json<RecordingStopped>> {
-    // Before a byte of the body is read.
+    // Checked before the body is read.
     sessions::allowed(&state, &caller, &session_id).await?;
     let mut reader = FormReader::new(request)?;
     let mut form = UploadForm::default();
@@ -148,8 +143,8 @@ async fn upload(
             Event::Data(bytes) => form.bytes(&bytes)?,
             Event::End => break,
             Event::Part(part) => {
-                if form.field(part.name.as_deref())? == upload_form::Field::File {
-                    filename = part.filename.as_deref().and_then(uploads::plain_filename);
+                if form.field(part.name.as_deref())? == Field::File {
+                    filename = part.filename.as_deref().and_then(plain_filename);
                     if let Some(id) = form.recording_id()? {
                         let row = open_recording(&state, &caller, &session_id, id).await?;
                         if is_empty(&state, &row).await? {
@@ -169,7 +164,7 @@ async fn upload(
     let Some(file) = spooled else {
         return Err(FormError::NoFile.into());
     };
-    // An attempt that was cut off, or another sender's beginning: this file is whole.
+    // Replaces the bytes of an interrupted attempt: this file is complete.
     if !is_empty(&state, &row).await? {
         state.uploads.start_over(&row.id).await?;
     }
@@ -178,9 +173,9 @@ async fn upload(
     receive(&state, &caller, &row, filename, file).await
 }
 
-/// The recording of a form, if it still takes bytes.
+/// Returns the recording of a form if it is open.
 async fn open_recording(
-    state: &AppState,
+    state: &HttpState,
     caller: &Caller,
     session_id: &str,
     id: &str,
@@ -191,23 +186,23 @@ async fn open_recording(
     }
     Err(ApiError::new(
         ProblemCode::Conflict,
-        "This recording is complete already; start a new one.",
+        "This recording is already complete. Start a new one.",
     ))
 }
 
-/// Whether nothing of a recording is stored, and so a body can be appended as the whole of it.
-async fn is_empty(state: &AppState, row: &RecordingRow) -> ApiResult<bool> {
+/// Whether no byte of a recording is stored, so that a body can be appended as the whole file.
+async fn is_empty(state: &HttpState, row: &RecordingRow) -> ApiResult<bool> {
     match state.uploads.position(&row.id).await {
         Ok(position) => Ok(position.offset == 0),
-        // An earlier attempt to start over was cut off.
+        // An earlier `start_over` was interrupted.
         Err(UploadError::Storage(StorageError::Missing)) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Appends the file to its empty recording and completes that.
+/// Appends the file to its empty recording and completes the recording.
 async fn receive(
-    state: &AppState,
+    state: &HttpState,
     caller: &Caller,
     row: &RecordingRow,
     filename: Option<String>,
@@ -215,7 +210,7 @@ async fn receive(
 ) -> ApiResult<Json<RecordingStopped>> {
     let actor = caller.actor();
     if let Some(filename) = filename
-        && row.filename == recordings::default_filename(row.created_ms)
+        && row.filename == default_filename(row.created_ms)
     {
         let named = state
             .database
@@ -228,15 +223,15 @@ async fn receive(
         length: None,
         checksum: None,
     };
-    let (watch, file) = Watch::over(Arc::clone(&state.metrics), file);
+    let (metrics, file) = BodyMetrics::over(Arc::clone(&state.metrics), file);
     let framing = Framing::default();
     let appended = state
         .uploads
         .append(&row.id, append, framing, Box::pin(file), &actor);
     appended.await?;
-    watch.acknowledged();
+    metrics.acknowledged();
     let status = state.uploads.complete(&row.id, &actor).await?;
-    // Whether it can be played is seen in the list; the upload itself has succeeded.
+    // The upload has succeeded; the list shows whether the recording is playable.
     let status = match status {
         RecordingStatus::Failed => RecordingStatus::Processing,
         status => status,
@@ -244,11 +239,11 @@ async fn receive(
     Ok(Json(RecordingStopped { status }))
 }
 
-/// Reads the events of a form from a request's body.
+/// Reader of a form in a request's body.
 struct FormReader {
     multipart: Multipart,
     body: BodyDataStream,
-    /// When all but the file must have come.
+    /// Deadline of the fields besides the file.
     deadline: Instant,
 }
 
@@ -269,7 +264,7 @@ impl FormReader {
         })
     }
 
-    /// The next event, whenever it comes.
+    /// Waits for the next event without a deadline.
     async fn event(&mut self) -> ApiResult<Event> {
         loop {
             if let Some(event) = self.multipart.next()? {
@@ -282,18 +277,18 @@ impl FormReader {
         }
     }
 
-    /// The next event, of what is not the file.
+    /// Waits for the next event of a field other than the file.
     async fn next(&mut self) -> ApiResult<Event> {
         let event = tokio::time::timeout_at(self.deadline, self.event()).await;
         event.unwrap_or_else(|_| {
             Err(ApiError::new(
                 ProblemCode::RequestTimeout,
-                "The fields beside the file took more than 30 seconds to come.",
+                "The fields besides the file took longer than 30 seconds.",
             ))
         })
     }
 
-    /// The bytes of the file that has begun. A form that ends early is an error at their end.
+    /// Bytes of the current file. A truncated form is an error at their end.
     fn file(self) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
         futures_util::stream::try_unfold(self, |mut reader| async move {
             match reader.event().await {
@@ -304,13 +299,13 @@ impl FormReader {
         })
     }
 
-    /// Keeps the bytes of the file that has begun in a file without a name, until it is known which recording it is or
-    /// that it is whole. Returns that file and the event behind its bytes.
-    async fn spool(&mut self, state: &AppState) -> ApiResult<(tokio::fs::File, Event)> {
-        let _seat = SPOOLS.try_acquire().map_err(|_| {
+    /// Writes the current file to an unnamed temporary file, while its recording or its completeness is unknown. Returns
+    /// it and the event after its bytes.
+    async fn spool(&mut self, state: &HttpState) -> ApiResult<(tokio::fs::File, Event)> {
+        let _permit = SPOOLS.try_acquire().map_err(|_| {
             ApiError::new(
                 ProblemCode::Unavailable,
-                "Too many forms are being received. Send recording_id before file, or try again later.",
+                "The server is receiving too many forms. Send recording_id before file, or try again later.",
             )
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("10"))
         })?;

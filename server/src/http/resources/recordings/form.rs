@@ -1,47 +1,46 @@
-//! The fields of the single-request form: which counts, which is the file, and what is refused. They may come in any
-//! order. No I/O; the fuzz target `form` compiles this file.
+//! Fields of the single-request upload form, in any order. No I/O; the fuzz target `form` compiles this file.
 
-/// Bytes of a recording's id.
-pub(in crate::http) const MAX_ID_BYTES: usize = 200;
+/// Bytes of a recording's ID.
+pub(crate) const MAX_ID_BYTES: usize = 200;
 /// Fields other than the file.
-pub(in crate::http) const MAX_FIELDS: u32 = 64;
-/// Bytes in them altogether.
-pub(in crate::http) const MAX_FIELD_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_FIELDS: u32 = 64;
+/// Bytes of these fields in total.
+pub(crate) const MAX_FIELD_BYTES: usize = 64 * 1024;
 
-/// Reasons to refuse a form.
+/// Errors of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::http) enum FormError {
-    #[error("recording_id is missing: say which recording is meant.")]
+pub(crate) enum FormError {
+    #[error("recording_id is missing. Name the recording.")]
     NoRecordingId,
     #[error("recording_id is too long.")]
     LongRecordingId,
     #[error("recording_id is not text.")]
     NotText,
-    #[error("recording_id is there twice: say once which recording is meant.")]
+    #[error("recording_id occurs twice. Name one recording.")]
     Twice,
-    #[error("The form has too many fields, or too much in them, beside the file.")]
+    #[error("The form has too many fields or too many bytes besides the file.")]
     TooMuch,
     #[error("The form has no field named file.")]
     NoFile,
-    #[error("The form has two fields named file; send one recording at a time.")]
+    #[error("The form has two fields named file. Send one recording at a time.")]
     TwoFiles,
 }
 
 /// Kind of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) enum Field {
-    /// Its bytes go to [`UploadForm::bytes`].
+pub(crate) enum Field {
+    /// The bytes must be passed to [`UploadForm::bytes`].
     Text,
-    /// Its bytes are the recording.
+    /// The bytes are the recording.
     File,
 }
 
-/// State of a form that is being read.
+/// State of a form while it is read.
 ///
-/// Call [`Self::field`] at the beginning of each field, [`Self::bytes`] with the bytes of those that are not the file,
-/// in any pieces, and [`Self::finish`] at the end.
+/// Call [`Self::field`] for each field, [`Self::bytes`] with the bytes of fields other than the file, and
+/// [`Self::finish`] at the end.
 #[derive(Debug, Default)]
-pub(in crate::http) struct UploadForm {
+pub(crate) struct UploadForm {
     recording_id: Option<Vec<u8>>,
     in_recording_id: bool,
     has_file: bool,
@@ -50,11 +49,11 @@ pub(in crate::http) struct UploadForm {
 }
 
 impl UploadForm {
-    /// A field begins, and the one before it is complete.
+    /// Begins a field; the field before is complete.
     ///
     /// # Errors
-    /// The field is one too many.
-    pub(in crate::http) fn field(&mut self, name: Option<&str>) -> Result<Field, FormError> {
+    /// Too many fields, or a second one of this name.
+    pub(crate) fn field(&mut self, name: Option<&str>) -> Result<Field, FormError> {
         self.in_recording_id = false;
         if name == Some("file") {
             if self.has_file {
@@ -77,11 +76,11 @@ impl UploadForm {
         Ok(Field::Text)
     }
 
-    /// Bytes of the field that began last.
+    /// Adds bytes to the current field.
     ///
     /// # Errors
-    /// There are too many of them.
-    pub(in crate::http) fn bytes(&mut self, bytes: &[u8]) -> Result<(), FormError> {
+    /// Too many bytes.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), FormError> {
         self.bytes = self.bytes.saturating_add(bytes.len());
         if self.bytes > MAX_FIELD_BYTES {
             return Err(FormError::TooMuch);
@@ -97,21 +96,21 @@ impl UploadForm {
         Ok(())
     }
 
-    /// The recording's id, if its field is complete and not empty.
+    /// Returns the recording's ID; `None` if it is missing or empty.
     ///
     /// # Errors
-    /// It is not text.
-    pub(in crate::http) fn recording_id(&self) -> Result<Option<&str>, FormError> {
+    /// The ID is not UTF-8.
+    pub(crate) fn recording_id(&self) -> Result<Option<&str>, FormError> {
         let id = self.recording_id.as_deref().unwrap_or_default();
         let id = std::str::from_utf8(id).map_err(|_| FormError::NotText)?;
         Ok((!id.is_empty()).then_some(id))
     }
 
-    /// The form is complete; returns the recording's id.
+    /// Completes the form; returns the recording's ID.
     ///
     /// # Errors
-    /// The id or the file is missing.
-    pub(in crate::http) fn finish(&self) -> Result<&str, FormError> {
+    /// The ID or the file is missing.
+    pub(crate) fn finish(&self) -> Result<&str, FormError> {
         let id = self.recording_id()?.ok_or(FormError::NoRecordingId)?;
         if self.has_file {
             Ok(id)
@@ -125,7 +124,7 @@ impl UploadForm {
 mod tests {
     use super::*;
 
-    /// Reads fields with their pieces to the end of the form.
+    /// Passes fields with the pieces of their bytes to a form.
     #[track_caller]
     fn check(fields: &[(&str, &[&[u8]])], expected: Result<&str, FormError>) {
         let mut form = UploadForm::default();
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_come_in_any_order_and_pieces() {
+    fn fields_may_be_in_any_order_and_pieces() {
         check(
             &[("recording_id", &[b"ab", b"", b"c"]), ("file", &[])],
             Ok("abc"),
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn id_is_short_text_and_there_once() {
+    fn id_must_be_one_short_text() {
         let longest = [b'a'; MAX_ID_BYTES];
         let text = "a".repeat(MAX_ID_BYTES);
         check(&[("recording_id", &[&longest]), ("file", &[])], Ok(&text));

@@ -1,0 +1,109 @@
+//! Background tasks of a running server.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::AppState;
+use crate::gc::Sweep;
+use crate::uploads::TICK;
+
+/// Time that requests in flight have to complete after the server is told to stop.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+/// Delay of the first garbage collection, by which interrupted senders have reconnected.
+const SWEEP_FIRST: Duration = Duration::from_secs(15 * 60);
+const SWEEP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Supervisor of the background tasks. They end when the token that they were started with is cancelled.
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    upload_cut: AbortHandle,
+}
+
+impl Tasks {
+    /// Starts all tasks. `feed` follows the audit log for event streams and ends with
+    /// [`crate::change_feed::Events::shut_down`].
+    pub(crate) fn start(
+        state: &AppState,
+        feed: impl Future<Output = ()> + Send + 'static,
+        stopping: &CancellationToken,
+    ) -> Self {
+        let tracker = TaskTracker::new();
+        tracker.spawn(feed);
+        tracker.spawn(keep_retention(state.clone(), stopping.clone()));
+        tracker.spawn(reap_uploads(state.clone(), stopping.clone()));
+        let sweeping = collect_garbage(state.clone());
+        tracker.spawn(stopping.clone().run_until_cancelled_owned(sweeping));
+        let upload_cut = tokio::spawn(cut_uploads(state.clone(), stopping.clone())).abort_handle();
+        tracker.close();
+        Self {
+            tracker,
+            upload_cut,
+        }
+    }
+
+    /// Waits for the tasks to end. Their token must be cancelled.
+    pub(crate) async fn join(self) {
+        self.upload_cut.abort();
+        self.tracker.wait().await;
+    }
+}
+
+/// Runs retention, and deletes expired sign-ins and login states.
+async fn keep_retention(state: AppState, stopping: CancellationToken) {
+    let watch = Arc::clone(state.retention.clock_watch());
+    while tick(&stopping).await {
+        watch.tick().await;
+        state.accounts.clean_up(watch.is_trusted()).await;
+        if state.config.recording_enabled {
+            state.retention.tick().await;
+        }
+    }
+}
+
+/// Finishes recordings whose sender is silent.
+async fn reap_uploads(state: AppState, stopping: CancellationToken) {
+    let watch = Arc::clone(state.retention.clock_watch());
+    state.uploads.start_silence();
+    state.uploads.finish_pending().await;
+    while tick(&stopping).await {
+        state.uploads.reap(watch.is_trusted()).await;
+    }
+}
+
+/// Deletes orphaned objects once a day, unless the clock is in doubt.
+async fn collect_garbage(state: AppState) {
+    let sweep = Sweep::new(
+        state.database.clone(),
+        Arc::clone(&state.storage),
+        state.uploads.clone(),
+        Arc::clone(&state.clock),
+    );
+    let watch = Arc::clone(state.retention.clock_watch());
+    tokio::time::sleep(SWEEP_FIRST).await;
+    loop {
+        while !watch.is_trusted() {
+            tokio::time::sleep(TICK).await;
+        }
+        sweep.daily().await;
+        tokio::time::sleep(SWEEP_EVERY).await;
+    }
+}
+
+/// Ends appends that outlast the grace period: a PATCH lasts as long as its sender sends. Received bytes are kept, and
+/// the sender resumes after the restart.
+async fn cut_uploads(state: AppState, stopping: CancellationToken) {
+    stopping.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+    state.uploads.shut_down();
+}
+
+/// Waits for the next tick; `false`: the server is stopping.
+async fn tick(stopping: &CancellationToken) -> bool {
+    let tick = stopping.run_until_cancelled(tokio::time::sleep(TICK));
+    tick.await.is_some()
+}

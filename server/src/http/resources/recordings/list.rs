@@ -1,0 +1,138 @@
+//! Lists of recordings: `/api/recordings` and `/api/admin/recordings`.
+
+use axum::extract::State;
+use axum::response::Response;
+use sortie_api::{RecordingQuery, RecordingStatus};
+
+use super::present;
+use crate::db::{List, Sort};
+use crate::http::extract::caller::{Admin, Caller};
+use crate::http::extract::paging::ListQuery;
+use crate::http::extract::query;
+use crate::http::{ApiError, ApiResult, HttpState};
+
+/// Lists the caller's recordings.
+pub(super) async fn list(
+    State(state): State<HttpState>,
+    caller: Caller,
+    query: ListQuery<RecordingQuery>,
+) -> ApiResult<Response> {
+    let mut list = list_of(&query.filter)?;
+    if let Some(user_id) = &list.user_id
+        && *user_id != caller.user_id
+    {
+        return Err(ApiError::invalid(
+            "user_id is for /api/admin/recordings; this is the list of your own recordings.",
+        ));
+    }
+    list.user_id = Some(caller.user_id);
+    page(&state, &query, &list).await
+}
+
+/// Lists the recordings of all users.
+pub(super) async fn list_all(
+    State(state): State<HttpState>,
+    _: Admin,
+    query: ListQuery<RecordingQuery>,
+) -> ApiResult<Response> {
+    let mut list = list_of(&query.filter)?;
+    if let Some(user) = list.user_id {
+        list.user_id = Some(owner_id(&state, user).await?);
+    }
+    page(&state, &query, &list).await
+}
+
+async fn page(
+    state: &HttpState,
+    query: &ListQuery<RecordingQuery>,
+    list: &List,
+) -> ApiResult<Response> {
+    let (limit, after) = (query.limit()?, query.after(order(list))?);
+    let page = state.database.list(list, after.as_ref(), limit).await?;
+    let page = state.database.limit_parts(list, page).await?;
+    let rows = present::with_parts(state, page.rows).await?;
+    Ok(query.page(order(list), rows, page.next.as_ref()))
+}
+
+/// Tag of the ordering in cursors.
+fn order(list: &List) -> &'static str {
+    match (list.sort, list.ascending) {
+        (Sort::Created, false) => "c",
+        (Sort::Created, true) => "C",
+        (Sort::Duration, false) => "d",
+        (Sort::Duration, true) => "D",
+        (Sort::Size, false) => "s",
+        (Sort::Size, true) => "S",
+    }
+}
+
+/// Resolves a user's ID or name to the ID. An unknown text is taken as the ID of a deleted user, whose recordings may
+/// still exist.
+async fn owner_id(state: &HttpState, given: String) -> ApiResult<String> {
+    if state.database.user(&given).await?.is_some() {
+        return Ok(given);
+    }
+    let named = state.database.user_by_name(&given).await?;
+    Ok(named.map_or(given, |user| user.id))
+}
+
+fn list_of(filter: &RecordingQuery) -> ApiResult<List> {
+    Ok(List {
+        user_id: query::text("user_id", filter.user_id.as_deref())?,
+        session_id: query::text("session_id", filter.session_id.as_deref())?,
+        statuses: statuses(filter.status.as_deref().unwrap_or_default())?,
+        protected: match filter.protected.as_deref() {
+            None | Some("") => None,
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            Some(_) => return Err(ApiError::invalid("protected must be true or false.")),
+        },
+        from_ms: time("from", filter.from.as_deref())?,
+        to_ms: time("to", filter.to.as_deref())?,
+        search: query::text("q", filter.q.as_deref())?,
+        sort: match filter.sort.as_deref() {
+            None | Some("" | "created") => Sort::Created,
+            Some("duration") => Sort::Duration,
+            Some("size") => Sort::Size,
+            Some(_) => {
+                return Err(ApiError::invalid("sort must be created, duration or size."));
+            }
+        },
+        ascending: match filter.order.as_deref() {
+            None | Some("" | "desc") => false,
+            Some("asc") => true,
+            Some(_) => return Err(ApiError::invalid("order must be asc or desc.")),
+        },
+    })
+}
+
+fn statuses(text: &str) -> ApiResult<Vec<RecordingStatus>> {
+    let mut statuses = Vec::new();
+    for name in text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+    {
+        let status = match name {
+            "recording" => RecordingStatus::Recording,
+            "uploading" => RecordingStatus::Uploading,
+            "processing" => RecordingStatus::Processing,
+            "ready" => RecordingStatus::Ready,
+            "failed" => RecordingStatus::Failed,
+            _ => {
+                return Err(ApiError::invalid(
+                    "status must be one or more of recording, uploading, processing, ready, failed, separated by commas.",
+                ));
+            }
+        };
+        // Each status is a range of its own: a repeated one would be listed twice.
+        if !statuses.contains(&status) {
+            statuses.push(status);
+        }
+    }
+    Ok(statuses)
+}
+
+fn time(name: &str, value: Option<&str>) -> ApiResult<Option<i64>> {
+    query::time(name, value.filter(|value| !value.is_empty()))
+}

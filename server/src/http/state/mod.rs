@@ -1,0 +1,72 @@
+//! State of the handlers: the application's services and caches that only HTTP needs.
+
+mod denials;
+mod digests;
+mod views;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use sortie_api::ProblemCode;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::app::AppState;
+use crate::db::{Action, Actor, Usage};
+use crate::metrics::Total;
+
+/// State of the router. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct HttpState {
+    app: AppState,
+    pub(in crate::http) caches: Arc<Caches>,
+}
+
+/// Outcome of a readiness check: the parts that failed, in words for the caller.
+pub(in crate::http) type ReadinessCheck = Result<(), (ProblemCode, String)>;
+
+/// Results and histories of handlers. The locks of the asynchronous ones are held while a value is computed, so that
+/// concurrent requests compute it once.
+#[derive(Default)]
+pub(in crate::http) struct Caches {
+    /// Recordings by status for `/metrics`, with the time in ms of the query.
+    pub(in crate::http) totals: Mutex<Option<(i64, Arc<[Total]>)>>,
+    /// Storage usage for the report, with the time in ms of the query.
+    pub(in crate::http) usage: Mutex<Option<(i64, Usage)>>,
+    pub(in crate::http) readiness: Mutex<Option<(Instant, ReadinessCheck)>>,
+    denials: denials::Denials,
+    pub(in crate::http) views: views::Views,
+    pub(in crate::http) digests: digests::Digests,
+}
+
+impl HttpState {
+    pub(crate) fn new(app: AppState) -> Self {
+        Self {
+            app,
+            caches: Arc::default(),
+        }
+    }
+
+    /// Writes a denied request to the audit log, within the limits of [`denials::Denials`].
+    pub(in crate::http) async fn audit_denial(
+        &self,
+        actor: &Actor,
+        action: Action,
+        subject: &str,
+        detail: &str,
+    ) {
+        let now_ms = self.clock.now_ms();
+        let denials = &self.caches.denials;
+        denials
+            .write(&self.database, now_ms, actor, action, subject, detail)
+            .await;
+    }
+}
+
+impl Deref for HttpState {
+    type Target = AppState;
+
+    fn deref(&self) -> &AppState {
+        &self.app
+    }
+}
