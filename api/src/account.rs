@@ -1,4 +1,4 @@
-//! Sign-in and people.
+//! Sign-in and user accounts.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -6,39 +6,39 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Login {
-    /// The name to sign in with.
+    /// User name, matched irrespective of case.
     pub username: String,
-    /// The password, in the clear: the transport protects it.
+    /// Password in plain text; the transport encrypts it.
     pub password: String,
-    /// The tokens go into cookies only, not into the answer (see [`PageSignIn`]): no script of a page can read them.
+    /// Whether to return the tokens only as cookies (response [`PageSignIn`]), so that scripts cannot read them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cookies_only: bool,
 }
 
-/// Body of `POST /api/auth/refresh` and `POST /api/auth/logout`; our own pages send the cookie instead.
+/// Body of `POST /api/auth/refresh` and `POST /api/auth/logout`. The bundled pages send the cookie instead.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RefreshRequest {
-    /// The refresh token of the last answer.
+    /// Refresh token of the previous response.
     #[serde(default)]
     pub refresh_token: Option<String>,
 }
 
-/// Answer to a sign-in or a refresh.
+/// Response to a sign-in or a refresh.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tokens {
-    /// Goes into `Authorization: Bearer …`.
+    /// Access token for `Authorization: Bearer …`.
     pub access_token: String,
-    /// Buys the next pair once; using it twice ends the sign-in.
+    /// Token for the next refresh, valid once. Using it twice ends the sign-in.
     pub refresh_token: String,
     /// Seconds until `access_token` expires.
     pub expires_in: u64,
-    /// Who signed in.
+    /// The user who signed in.
     pub user: User,
 }
 
-/// Answer to a sign-in or a refresh whose tokens are in cookies only.
+/// Response to a sign-in or a refresh whose tokens are in cookies only.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PageSignIn {
@@ -48,95 +48,95 @@ pub struct PageSignIn {
     pub user: User,
 }
 
-/// A sign-in that has not ended.
+/// An active sign-in of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SignIn {
-    /// Unique and never reused.
+    /// Unique ID, never reused.
     pub id: String,
-    /// RFC 3339, UTC.
+    /// Time of the sign-in: RFC 3339, UTC.
     pub created_at: String,
-    /// RFC 3339, UTC, to about a minute.
+    /// Last use, accurate to about a minute: RFC 3339, UTC.
     pub last_used_at: String,
-    /// RFC 3339, UTC: it ends then unless it is used before.
+    /// Expiry unless it is used before: RFC 3339, UTC.
     pub expires_at: String,
-    /// IP address of the sign-in or of the last refresh; empty when not known.
+    /// IP address of the sign-in or of the last refresh; empty if unknown.
     pub address: String,
     /// `User-Agent` of the sign-in or of the last refresh; may be empty.
     pub user_agent: String,
-    /// Whether the request was made with it.
+    /// Whether this request was made with it.
     pub current: bool,
 }
 
-/// What a person may do.
+/// Role of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Records, and sees their own recordings.
+    /// Can record and see own recordings.
     User,
-    /// Sees everything and changes settings.
+    /// Can see everything and change settings.
     Admin,
 }
 
-/// A person, as others may see them.
+/// Account of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct User {
-    /// Unique and never reused.
+    /// Unique ID, never reused.
     pub id: String,
-    /// The name to sign in with; unique without regard to case.
+    /// User name, unique irrespective of case.
     pub username: String,
-    /// Electronic mail address, if one was given.
+    /// Email address, if set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// The name to show.
+    /// Name to display, if set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// At least one.
+    /// Roles, at least one.
     pub roles: Vec<Role>,
-    /// Locked out: neither signs in nor uses a token.
+    /// Whether the account is locked: the user can neither sign in nor use tokens.
     #[serde(default)]
     pub disabled: bool,
-    /// Who vouches for them.
+    /// Authority that authenticates the user.
     #[serde(default)]
     pub source: UserSource,
-    /// RFC 3339, UTC.
+    /// Creation time: RFC 3339, UTC.
     pub created_at: String,
-    /// RFC 3339, UTC, to about a minute; absent: never yet.
+    /// Last activity, accurate to about a minute: RFC 3339, UTC; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<String>,
-    /// Number of their recordings; only in the answer to `GET /api/admin/users/{id}`.
+    /// Number of recordings; only in the response of `GET /api/admin/users/{id}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recordings: Option<u64>,
 }
 
-/// Who vouches for a person. New ones may appear: an older client reads them as `other`.
+/// Authority that authenticates a user. Clients read unknown values as `other`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UserSource {
-    /// This server, by a password.
+    /// This server, by password.
     #[default]
     Local,
-    /// An OpenID provider.
+    /// An OpenID provider, by single sign-on.
     Oidc,
     /// The embedding platform, by its bearer tokens.
     Jwt,
-    /// A trusted proxy.
+    /// A trusted proxy, by its header.
     Proxy,
-    /// A source this version does not know.
+    /// A value that this version does not know.
     #[serde(other)]
     Other,
 }
 
 impl User {
-    /// Whether this person administers the server.
+    /// Whether the user is an administrator.
     pub fn is_admin(&self) -> bool {
         self.roles.contains(&Role::Admin)
     }
 
-    /// The name to show: `display_name` if there is one, else `username`.
+    /// Returns the name to display: `display_name` if set, else `username`.
     pub fn name(&self) -> &str {
         self.display_name
             .as_deref()
@@ -151,93 +151,93 @@ impl User {
 pub struct NewUser {
     /// 1–64 characters, no control characters, no surrounding white space.
     pub username: String,
-    /// 8–256 characters.
+    /// Password of 8–256 characters.
     pub password: String,
-    /// Electronic mail address.
+    /// Email address, if any.
     #[serde(default)]
     pub email: Option<String>,
-    /// The name to show.
+    /// Name to display, if any.
     #[serde(default)]
     pub display_name: Option<String>,
-    /// `["user"]` when absent.
+    /// Roles; `["user"]` if absent.
     #[serde(default)]
     pub roles: Option<Vec<Role>>,
 }
 
-/// Body of `PATCH /api/admin/users/{id}`: what is absent stays as it is. A misspelt field would too, so an
-/// unknown one is refused.
+/// Body of `PATCH /api/admin/users/{id}`. Absent fields stay unchanged; unknown fields are rejected, so that a
+/// misspelt field is not ignored.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UserUpdate {
-    /// `null` or `""` removes it.
+    /// Email address; `null` or `""` removes it.
     #[serde(
         default,
         deserialize_with = "present",
         skip_serializing_if = "Option::is_none"
     )]
     pub email: Option<Option<String>>,
-    /// `null` or `""` removes it.
+    /// Name to display; `null` or `""` removes it.
     #[serde(
         default,
         deserialize_with = "present",
         skip_serializing_if = "Option::is_none"
     )]
     pub display_name: Option<Option<String>>,
-    /// At least one.
+    /// Roles, at least one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<Role>>,
-    /// 8–256 characters. Signs the person out everywhere.
+    /// 8–256 characters. Ends all sign-ins of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// `true` signs the person out everywhere and keeps them out.
+    /// Whether to lock the account; `true` also ends all sign-ins of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
-    /// `true` ends all of the person's API tokens.
+    /// Whether to revoke all API tokens of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoke_tokens: Option<bool>,
 }
 
-/// Tells a field that is `null` from one that is absent.
+/// Deserializes a present field, so that `null` differs from an absent field.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
-/// Body of `POST /api/auth/password`, answered with 204. The caller's other sign-ins end.
+/// Body of `POST /api/auth/password`; the response is 204. Ends the caller's other sign-ins.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChangePassword {
-    /// The password until now.
+    /// Password that is valid until now.
     pub current_password: String,
-    /// 8–256 characters.
+    /// New password of 8–256 characters.
     pub new_password: String,
-    /// Ends the caller's API tokens, too.
+    /// Whether to revoke the caller's API tokens, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub revoke_tokens: bool,
 }
 
-/// Answer to `GET /api/auth/methods`, open to everybody: what the sign-in page offers.
+/// Response of `GET /api/auth/methods`, which requires no sign-in: the methods that the sign-in page offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SignInMethods {
-    /// User name and password.
+    /// Whether users can sign in with user name and password.
     pub password: bool,
-    /// An OpenID provider.
+    /// OpenID provider, if configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oidc: Option<OidcMethod>,
-    /// A trusted proxy signs people in by itself.
+    /// Whether a trusted proxy signs users in automatically.
     #[serde(default)]
     pub proxy: bool,
 }
 
-/// Signing in at an OpenID provider.
+/// Sign-in at an OpenID provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OidcMethod {
-    /// What to write on the button.
+    /// Label for the sign-in button.
     pub name: String,
-    /// Where the button leads; takes `?return_to=` with a path of ours.
+    /// Target of the button; accepts `?return_to=` with a path on this server.
     pub url: String,
 }
 
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_that_is_null_is_told_from_one_that_is_absent() {
+    fn null_field_differs_from_absent_field() {
         let update = |json| serde_json::from_str::<UserUpdate>(json).unwrap();
         assert_eq!(update("{}").email, None);
         assert_eq!(update(r#"{"email":null}"#).email, Some(None));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_servers_user_is_read() {
+    fn user_of_an_older_server_is_parsed() {
         let json =
             r#"{"id":"1","username":"ann","roles":["user"],"created_at":"2026-11-21T09:30:00Z"}"#;
         let user: User = serde_json::from_str(json).unwrap();

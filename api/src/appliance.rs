@@ -1,123 +1,125 @@
-//! A recorder with a capture card: what it is doing.
+//! State of an appliance: a recorder with a capture card.
 
 use serde::{Deserialize, Serialize};
 
-/// Answer to `GET /api/appliance`, and the event `appliance`: what the recorder on board is doing.
+/// Response of `GET /api/appliance` and data of the event `appliance`: state of the appliance's recorder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Appliance {
-    /// What the capture device calls itself; absent while none has been found.
+    /// Name of the capture device; absent if none was found yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// What arrives at the input.
+    /// State of the input signal.
     pub signal: InputSignal,
-    /// Whether it records.
+    /// State of the recorder.
     pub recorder: RecorderState,
-    /// Seconds of this session that are recorded: its files so far and the one under way.
+    /// Recorded seconds of this session: its finished files and the growing one.
     pub duration_seconds: f64,
-    /// The file under way.
+    /// The growing file; absent while the recorder does not record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<GrowingFile>,
-    /// What keeps it from recording, or went wrong last, in a sentence.
+    /// Why it cannot record, or the last error, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// What `problem` is, for programs.
+    /// Code of `problem`, for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem_code: Option<RecorderProblem>,
-    /// What helps against `problem`, in a sentence; absent where nothing general can be said.
+    /// Advice on `problem`, in a sentence; absent if no general advice applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
-    /// Frames that are missing since it was started, because the encoder or the disk was too slow.
+    /// Frames dropped since the start of the recorder because the encoder or the disk was too slow.
     pub dropped_frames: u64,
-    /// Those of them for which the disk was too slow.
+    /// The part of `dropped_frames` for which the disk was too slow.
     #[serde(default)]
     pub dropped_by_disk: u64,
-    /// The encoder's GStreamer element; absent where the source gives H.264 itself, and before the first recording.
+    /// GStreamer element of the encoder; absent if the source delivers H.264, and before the first recording.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<String>,
-    /// The setting `recording_auto_record`: it records by itself when there is a signal.
+    /// Setting `recording_auto_record`: whether to record automatically while there is a signal.
     pub auto_record: bool,
-    /// The setting `storage_threshold_percent`: above it the oldest recordings are deleted; absent: never.
+    /// Setting `storage_threshold_percent`: disk usage above which the oldest recordings are deleted; absent if
+    /// disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold_percent: Option<u8>,
-    /// How full the disk is; absent when nobody can tell.
+    /// Disk usage; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub space: Option<Space>,
-    /// What goes on to a central server; absent where that is not set up.
+    /// State of forwarding to a central server; absent if not configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarding: Option<Forwarding>,
-    /// Whether it is a test picture, whose signal `POST /api/appliance/test-signal` switches.
+    /// Whether the source is the test pattern, whose signal `POST /api/appliance/test-signal` sets.
     #[serde(default)]
     pub test_source: bool,
 }
 
-/// What arrives at the input.
+/// State of the input signal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InputSignal {
-    /// In one word.
+    /// Kind of signal.
     pub state: SignalState,
-    /// Width of the picture in pixels, when it is steady.
+    /// Width in pixels, if the signal is steady.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<u32>,
-    /// Height of the picture in lines, when it is steady.
+    /// Height in lines, if the signal is steady.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
-    /// Frames a second, when it is steady.
+    /// Frames per second, if the signal is steady.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fps: Option<f64>,
 }
 
-/// What arrives at the input, in one word.
+/// Kind of input signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SignalState {
-    /// There is no capture device, or it was unplugged.
+    /// No capture device was found, or it was unplugged.
     NoDevice,
-    /// Nothing arrives.
+    /// The input carries no signal.
     NoSignal,
-    /// Something arrives, but nothing that could be locked on to.
+    /// A signal that the device cannot lock on to.
     NoLock,
-    /// It is outside of what the device can do.
+    /// A signal outside the capabilities of the device.
     Unsupported,
-    /// A picture.
+    /// A steady signal with known timings.
     Steady,
 }
 
-/// Whether the recorder records.
+/// State of the recorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RecorderState {
-    /// It does not, and is not to.
+    /// The recorder does not record and should not.
     Idle,
-    /// It is to, and waits: for a signal, for room, or for another try. `problem` says more, if there is one.
+    /// Waiting to record: for a signal, for disk space or for the next attempt. `problem` may have the reason.
     Waiting,
-    /// It does.
+    /// The recorder is recording to `file`.
     Recording,
 }
 
-/// What keeps the recorder from recording, or went wrong last.
+/// Why the recorder cannot record, or its last error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RecorderProblem {
-    /// The disk is full, or nearly.
-    NoRoom,
-    /// Nothing has become durable for a while.
+    /// The disk is full, or nearly so.
+    #[serde(rename = "no_room")]
+    DiskFull,
+    /// No frame has become durable for a while.
     NoPicture,
-    /// The capture device may not be opened.
+    /// The recorder lacks permission to open the capture device.
     NoPermission,
     /// Another program uses the capture device.
     DeviceBusy,
-    /// There is no capture device.
+    /// No capture device was found.
     NoDevice,
     /// The capture device was unplugged.
     DeviceGone,
-    /// No encoder works.
+    /// No encoder works on this machine.
     NoEncoder,
-    /// The folder for recordings cannot be written to.
+    /// The folder for recordings is read-only.
     ReadOnly,
     /// Storage use is above the threshold, and the remaining recordings have not been sent to the central server.
     NotForwarded,
@@ -125,52 +127,52 @@ pub enum RecorderProblem {
     Other,
 }
 
-/// The file under way. What is said of it is durable.
+/// The growing file. All values refer to durable bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GrowingFile {
-    /// What it will be called.
+    /// File name of the recording once it is finished.
     pub filename: String,
-    /// The session it will belong to.
+    /// ID of its session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// Its length in seconds.
+    /// Durable playing time in seconds.
     pub duration_seconds: f64,
-    /// Its size in bytes.
+    /// Durable size in bytes.
     pub size_bytes: u64,
 }
 
-/// What goes on to a central server.
+/// State of forwarding to a central server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Forwarding {
-    /// Recordings that it does not have whole yet, the ones under way included.
+    /// Number of recordings that are not complete on the central server, growing ones included.
     pub waiting: u64,
-    /// The recording that is being sent.
+    /// File name of the recording that is being sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
-    /// Bytes of it that the server holds durably.
+    /// Its durable bytes on the central server.
     pub sent_bytes: u64,
-    /// Bytes of it that there are, so far.
+    /// Its current size in bytes.
     pub size_bytes: u64,
-    /// What keeps it from being sent, in a sentence.
+    /// Why it cannot be sent, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
-/// How full the disk is that recordings are on.
+/// Disk usage of the file system that holds the recordings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Space {
-    /// Bytes in use, by anybody.
+    /// Used bytes, by recordings and other files.
     pub used_bytes: u64,
-    /// Bytes that are free.
+    /// Free bytes of the file system.
     pub free_bytes: u64,
-    /// Hours of recording that fit into what is free, at the present bit rate, or at a usual one.
+    /// Hours of recording that fit into the free space, at the current bit rate, or else at a typical one.
     pub hours_left: f64,
 }
 
-/// Body of `POST /api/appliance/test-signal`: what is to arrive at the test source.
+/// Body of `POST /api/appliance/test-signal`: signal of the test pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

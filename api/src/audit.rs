@@ -1,32 +1,32 @@
-//! Who did what, when, from where, and how it went.
+//! Audit log: actor, action, subject, time and result of every change.
 
 use serde::{Deserialize, Serialize};
 
-/// How somebody showed who they are.
+/// Authentication method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Via {
-    /// Our pages' cookie, which a browser sends by itself.
+    /// Session cookie of the bundled pages.
     Cookie,
-    /// An access token of ours in the `Authorization` header.
+    /// Access token of this server in the `Authorization` header.
     Bearer,
-    /// An API token.
+    /// An API token of this server.
     Token,
     /// A token of the embedding platform.
     Jwt,
     /// A header of a trusted proxy.
     Proxy,
-    /// A user name and a password: a sign-in.
+    /// Sign-in with user name and password.
     Password,
-    /// An OpenID provider: a sign-in.
+    /// Sign-in at an OpenID provider.
     Oidc,
-    /// Not somebody: the server by itself.
+    /// The server itself, without a caller.
     System,
 }
 
 impl Via {
-    /// The word on the wire.
+    /// Returns the name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cookie => "cookie",
@@ -41,21 +41,21 @@ impl Via {
     }
 }
 
-/// How it went.
+/// Result of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AuditResult {
-    /// It was done.
+    /// The action was carried out.
     Ok,
-    /// It was not allowed.
+    /// The caller lacked permission.
     Denied,
-    /// It was tried and failed.
+    /// The action was attempted and failed.
     Failed,
 }
 
 impl AuditResult {
-    /// The word on the wire.
+    /// Returns the name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -65,44 +65,44 @@ impl AuditResult {
     }
 }
 
-/// One row of `GET /api/admin/audit` and of its export. Rows are only ever added.
+/// Entry of `GET /api/admin/audit` and of its export. The log is append-only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditEntry {
-    /// 1, 2, 3, … without a gap.
+    /// Sequence number: 1, 2, 3, … without gaps.
     pub seq: u64,
-    /// RFC 3339, UTC.
+    /// Time of the action: RFC 3339, UTC.
     pub at: String,
-    /// Whose doing: a user's id, `system`, or empty when nobody is known (a failed sign-in).
+    /// ID of the acting user; `system`, or empty if unknown, as after a failed sign-in.
     pub actor_id: String,
-    /// Their name at the time.
+    /// User name of the actor at that time.
     pub actor_name: String,
-    /// How they showed who they are.
+    /// Authentication method of the request.
     pub via: Via,
-    /// The IP address that the request came from.
+    /// IP address of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// What: `recording.start`, `recording.delete`, `settings.change`, … New ones may appear.
+    /// Action, such as `recording.start`, `recording.delete` or `settings.change`. New actions may be added.
     pub action: String,
-    /// Which: the id of what it was done to.
+    /// ID of the object of the action.
     pub subject: String,
-    /// What else there is to know, for a person.
+    /// Details in plain text.
     pub detail: String,
-    /// How it went.
+    /// Result of the action.
     pub result: AuditResult,
-    /// SHA-256 over the row before and this one, in hexadecimal.
+    /// SHA-256 over the previous and this entry, in hexadecimal.
     pub hash: String,
 }
 
-/// Answer to `GET /api/admin/audit/verify`.
+/// Response of `GET /api/admin/audit/verify`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditVerification {
-    /// No row was removed, changed or moved.
+    /// Whether no entry was removed, changed or moved.
     pub ok: bool,
-    /// Rows that were looked at.
+    /// Number of verified entries.
     pub rows: u64,
-    /// Where the chain breaks first.
+    /// Sequence number of the first entry that breaks the hash chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_bad_seq: Option<u64>,
 }

@@ -1,56 +1,56 @@
-//! What `GET /api/events` says (server-sent events, `text/event-stream`).
+//! Server-sent events of `GET /api/events` (`text/event-stream`).
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Appliance, Recording, Session};
 
-/// One event. Its name is [`Event::name`], its data is JSON ([`Event::data`]).
+/// An event. The stream's `event` field is [`Event::name`], its `data` field is JSON ([`Event::data`]).
 ///
-/// New names may appear: ignore those you do not know. Polling is the fallback for whoever cannot read a stream.
+/// New events may be added: ignore unknown names. Clients that cannot read a stream can poll instead.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Sent first, and again when the reader was too slow and has missed something: load what is shown anew.
+    /// First event of a stream. Sent again after a slow reader has missed events: reload everything that is displayed.
     Hello,
-    /// A setting that concerns everybody has this value.
+    /// Current value of a setting that concerns all users.
     Settings(LiveSettings),
-    /// A session is like this now.
+    /// New state of a session.
     Session(Box<Session>),
-    /// A recording is like this now: created, changed, or grown (at most once a second).
+    /// New state of a recording: created, changed, or grown (at most once a second).
     Recording(Box<Recording>),
-    /// A recording is gone.
+    /// A recording was deleted.
     RecordingDeleted(DeletedRecording),
-    /// A session is gone.
+    /// A session was deleted.
     SessionDeleted(DeletedSession),
-    /// The recorder on board is like this now (at most once a second); for administrators.
+    /// New state of the appliance's recorder, at most once a second; for administrators.
     Appliance(Box<Appliance>),
 }
 
-/// The settings that open pages want to know.
+/// Settings that affect open pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LiveSettings {
-    /// Auto-record is on.
+    /// Whether auto-record is on.
     pub recording_auto_record: bool,
 }
 
-/// Names a recording that is gone.
+/// Reference to a deleted recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeletedRecording {
-    /// Its id.
+    /// ID of the recording.
     pub id: String,
 }
 
-/// Names a session that is gone.
+/// Reference to a deleted session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeletedSession {
-    /// Its id.
+    /// ID of the session.
     pub id: String,
 }
 
 impl Event {
-    /// The value of the stream's field `event`.
+    /// Returns the stream's `event` field.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Hello => "hello",
@@ -63,10 +63,10 @@ impl Event {
         }
     }
 
-    /// The value of the stream's field `data`: JSON on one line.
+    /// Returns the stream's `data` field: JSON on one line.
     ///
     /// # Errors
-    /// A number that JSON cannot hold, as a duration that is not finite.
+    /// A number that JSON cannot represent, such as an infinite duration.
     pub fn data(&self) -> Result<String, serde_json::Error> {
         match self {
             Self::Hello => Ok("{}".to_owned()),
@@ -79,11 +79,11 @@ impl Event {
         }
     }
 
-    /// Reads an event; `None` if it has a name that this version does not know.
+    /// Parses an event; `None` if this version does not know the name.
     ///
     /// # Errors
-    /// The data is not what an event of this name carries.
-    pub fn read(name: &str, data: &str) -> Result<Option<Self>, serde_json::Error> {
+    /// The data does not fit the name.
+    pub fn parse(name: &str, data: &str) -> Result<Option<Self>, serde_json::Error> {
         Ok(Some(match name {
             "hello" => Self::Hello,
             "settings" => Self::Settings(serde_json::from_str(data)?),
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_event_reads_as_it_was_written() {
+    fn every_event_reads_back() {
         let session = r#"{"id":"s","user_id":"u","app_id":"a","status":"running","recording_policy":"auto",
             "auto_record":true,"created_at":"2026-11-21T09:30:00.000Z"}"#;
         let recording = r#"{"id":"r","session_id":"s","user_id":"u","filename":"f.webm","size_bytes":1,
@@ -123,9 +123,9 @@ mod tests {
         ] {
             let data = event.data().unwrap();
             assert!(!data.contains('\n'), "{data}");
-            assert_eq!(Event::read(event.name(), &data).unwrap(), Some(event));
+            assert_eq!(Event::parse(event.name(), &data).unwrap(), Some(event));
         }
-        assert_eq!(Event::read("from_the_future", "?").unwrap(), None);
-        assert!(Event::read("session", "{}").is_err());
+        assert_eq!(Event::parse("from_the_future", "?").unwrap(), None);
+        assert!(Event::parse("session", "{}").is_err());
     }
 }

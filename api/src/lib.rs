@@ -1,8 +1,8 @@
-//! What crosses the wire between Sortie Recording's server, its client and its pages.
+//! Wire types of the Sortie Recording HTTP API, shared by the server, the client library and the pages.
 //!
-//! Every type here is a promise: fields may be added, never renamed or removed. There is no I/O and no
-//! business logic, and no type here is a database row. Unknown fields in an answer are ignored, so that an
-//! older client keeps working with a newer server.
+//! The types are a compatibility promise: fields may be added, but never renamed or removed. There is no I/O and no
+//! business logic here, and no type is a database row. Readers ignore unknown fields in responses, so that an older
+//! client keeps working with a newer server.
 
 mod account;
 mod appliance;

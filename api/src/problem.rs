@@ -1,42 +1,42 @@
-//! Errors as RFC 9457 problem details.
+//! Error responses as problem details (RFC 9457).
 
 use serde::{Deserialize, Serialize};
 
-/// Body of every answer of 400 and above (`application/problem+json`, RFC 9457).
+/// Body of every response with a status of 400 or above (`application/problem+json`, RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
-    /// Stable and for machines; also the last part of `type`.
+    /// Stable code for programs; also the last part of `type`.
     pub code: ProblemCode,
-    /// `urn:sortie:problem:<code>`.
+    /// Problem type: `urn:sortie:problem:<code>`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// A few words, the same for every problem of this code.
+    /// Short text, the same for every problem with this code.
     pub title: String,
-    /// The HTTP status.
+    /// HTTP status of the response.
     pub status: u16,
-    /// A sentence for a person: what happened and what to do.
+    /// Text for the user: what happened and what to do.
     pub detail: String,
-    /// The request's id, as in the server's log.
+    /// Request ID, as in the server's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $title:literal,)*) => {
-        /// What went wrong, for machines. New codes may appear: treat an unknown one by its status.
+        /// Stable code of a problem. New codes may be added: treat an unknown code by its HTTP status.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(rename_all = "snake_case")]
         pub enum ProblemCode {
             $($(#[$doc])* $variant,)*
-            /// A code this version does not know.
+            /// A code that this version does not know.
             #[serde(other)]
             Unknown,
         }
 
         impl ProblemCode {
-            /// A few words for a person.
+            /// Returns a short text for the user.
             pub fn title(self) -> &'static str {
                 match self {
                     $(Self::$variant => $title,)*
@@ -48,64 +48,64 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The request cannot be understood.
+    /// The request is malformed.
     BadRequest = "Bad request",
-    /// A field of the request has a wrong value.
+    /// A field of the request has an invalid value.
     InvalidField = "Invalid value",
-    /// Nobody is signed in, or the token has expired.
+    /// The request has no valid credentials, or the access token has expired.
     Unauthenticated = "Sign in first",
-    /// User name or password is wrong.
+    /// The user name or the password is wrong.
     WrongCredentials = "Wrong user name or password",
-    /// The caller may not do this.
+    /// The caller lacks permission.
     Forbidden = "Not allowed",
-    /// There is no such thing.
+    /// The resource does not exist.
     NotFound = "Not found",
-    /// The route exists, the method does not.
+    /// The route does not support the method.
     MethodNotAllowed = "Method not allowed",
     /// The session is not running.
     SessionNotRunning = "Session is not running",
     /// The recording is not ready.
     NotReady = "Recording is not ready",
-    /// The recording has not been sent to the central server yet.
+    /// The recording has not been forwarded to the central server yet.
     NotForwarded = "Not forwarded yet",
-    /// The name is taken.
+    /// The name is already in use.
     AlreadyExists = "Already exists",
-    /// The state of the thing does not allow this.
+    /// The state of the resource does not allow the request.
     Conflict = "Conflict",
-    /// `Upload-Offset` is not where the upload is.
+    /// `Upload-Offset` differs from the offset of the upload.
     OffsetMismatch = "Wrong upload offset",
-    /// Another request for the same upload came later and took over.
+    /// A newer request for the same upload has preempted this one.
     Preempted = "Superseded by a newer request",
-    /// `Tus-Resumable` is missing or names another version.
+    /// `Tus-Resumable` is missing or names an unsupported version.
     UnsupportedTusVersion = "Unsupported tus version",
-    /// `If-Match` or `If-Unmodified-Since` does not hold.
+    /// The condition of `If-Match` or `If-Unmodified-Since` is false.
     PreconditionFailed = "Precondition failed",
-    /// The body has the wrong media type.
+    /// The body has an unsupported media type.
     UnsupportedMediaType = "Unsupported media type",
-    /// The bytes do not have the checksum that came with them.
+    /// The body does not match its checksum.
     ChecksumMismatch = "Checksum mismatch",
-    /// The body took too long to come.
+    /// The body did not arrive in time.
     RequestTimeout = "Request took too long",
-    /// Larger than allowed.
+    /// The body or the recording exceeds a size limit.
     TooLarge = "Too large",
-    /// A quota of the user is used up; the detail names it.
+    /// A quota of the user is exhausted; `detail` names it.
     QuotaExceeded = "Quota exceeded",
-    /// The range lies outside the file.
+    /// The requested range lies outside the file.
     RangeNotSatisfiable = "Range not satisfiable",
-    /// The upload is gone.
+    /// The upload no longer exists.
     Gone = "Gone",
-    /// Too many attempts.
+    /// The caller has sent too many requests.
     TooManyRequests = "Too many requests",
-    /// The disk is full or a quota is reached.
+    /// The disk is full, or a quota is exhausted.
     InsufficientStorage = "Insufficient storage",
-    /// The database or the storage is not reachable.
+    /// The database or the storage is unreachable.
     Unavailable = "Temporarily unavailable",
-    /// A fault of the server.
+    /// An error in the server.
     Internal = "Server error",
 }
 
 impl Problem {
-    /// A problem with everything but the request id.
+    /// Creates a problem without a request ID.
     pub fn new(code: ProblemCode, status: u16, detail: impl Into<String>) -> Self {
         Self {
             kind: format!("urn:sortie:problem:{}", code.wire_name()),
@@ -119,7 +119,7 @@ impl Problem {
 }
 
 impl ProblemCode {
-    /// The code as it stands on the wire.
+    /// Returns the code as in JSON.
     pub fn wire_name(self) -> String {
         let mut text = String::new();
         for letter in format!("{self:?}").chars() {
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_reads_the_same_in_type_and_code() {
+    fn type_ends_with_the_code() {
         let problem = Problem::new(ProblemCode::OffsetMismatch, 409, "The upload is at 5.");
         let json = serde_json::to_value(&problem).unwrap();
         assert_eq!(json["code"], "offset_mismatch");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_code_is_read() {
+    fn unknown_code_is_parsed() {
         let json = r#"{"type":"about:blank","code":"from_the_future","title":"t","status":418,"detail":"d"}"#;
         let problem: Problem = serde_json::from_str(json).unwrap();
         assert_eq!(problem.code, ProblemCode::Unknown);

@@ -1,99 +1,100 @@
-//! Recordings: one video and its row.
+//! Recordings and requests about them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Problem;
 
-/// Where a recording is in its life.
+/// State of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RecordingStatus {
-    /// Its sender is recording; bytes arrive.
+    /// The sender is recording, and bytes arrive.
     Recording,
-    /// The sender has stopped; the last bytes arrive.
+    /// The sender has stopped; the last bytes are arriving.
     Uploading,
-    /// Everything has arrived and is being finished.
+    /// All bytes have arrived; the file is being finished.
     Processing,
-    /// An ordinary, playable file.
+    /// A playable, seekable file.
     Ready,
-    /// Not playable; `failure` says why.
+    /// Not playable; `failure` has the reason.
     Failed,
 }
 
 impl RecordingStatus {
-    /// Whether bytes may still arrive.
+    /// Whether more bytes may arrive.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Recording | Self::Uploading)
     }
 }
 
-/// A recording.
+/// A recording of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Recording {
-    /// Unique, never reused; also the id of its tus upload.
+    /// Unique ID, never reused; also the ID of the tus upload.
     pub id: String,
-    /// The session it belongs to.
+    /// ID of its session.
     pub session_id: String,
-    /// The owner's id.
+    /// ID of the owner.
     pub user_id: String,
-    /// The owner's name, for lists over several people.
+    /// User name of the owner, in lists that span several users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// What a download is called.
+    /// File name for downloads.
     pub filename: String,
-    /// Bytes the server holds durably.
+    /// Durable bytes on the server.
     pub size_bytes: u64,
-    /// How much of it the server holds durably, in seconds; the length once it is ready.
+    /// Durable playing time in seconds; the total duration once the recording is ready.
     pub duration_seconds: f64,
-    /// `webm`, `mkv` or `mp4`; empty until enough has arrived to tell.
+    /// `webm`, `mkv` or `mp4`; empty until enough bytes have arrived.
     pub format: String,
-    /// `local` or `s3`.
+    /// Storage backend: `local` or `s3`.
     pub storage_backend: String,
-    /// Where the bytes are, in the back end's own terms.
+    /// Storage location, in the notation of the storage backend.
     pub storage_path: String,
-    /// Where it is in its life.
+    /// State of the recording.
     pub status: RecordingStatus,
-    /// Why it is `failed`, in a sentence.
+    /// Reason for the status `failed`, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Finished without its sender having said stop.
+    /// Whether the server finished the recording without a stop request of the sender.
     #[serde(default)]
     pub interrupted: bool,
-    /// Never deleted by retention, threshold or clean-up.
+    /// Whether retention, storage threshold and clean-up must keep the recording.
     #[serde(default)]
     pub protected: bool,
-    /// Deleted, but its storage has not done it yet; that is tried again.
+    /// Whether the recording is deleted but its bytes are still in the storage; the server retries.
     #[serde(default)]
     pub deleting: bool,
-    /// On an appliance that forwards its recordings: the central server does not have this one yet.
+    /// On an appliance that forwards recordings: whether the central server lacks this recording.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forward_pending: bool,
-    /// RFC 3339, UTC.
+    /// Creation time: RFC 3339, UTC.
     pub created_at: String,
-    /// RFC 3339, UTC; when it became ready or failed.
+    /// Time at which it became ready or failed: RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<String>,
-    /// Note about received bytes that cannot be played, in a sentence; absent where nothing is missing.
+    /// Note about received bytes that cannot be played, in a sentence; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Bytes that were received. In the answer for one recording that is `ready` or `failed`.
+    /// Received bytes. Only in the response for a single recording that is `ready` or `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_bytes: Option<u64>,
-    /// Received bytes that the file does not have; all others are in it. In the answer for one recording.
+    /// Received bytes that the file does not contain; it contains all others. Only in the response for a single
+    /// recording.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
-    /// Received bytes that the file has, but players pass over. In the answer for one recording.
+    /// Received bytes that the file contains but players ignore. Only in the response for a single recording.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<LeftOut>,
-    /// Id of the first part, if this is a further part of a recording.
+    /// ID of the first part, if this is a later part of a recording.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<String>,
-    /// Number of this part, from 1.
+    /// Number of this part, counted from 1.
     #[serde(default = "first_part")]
     pub part: u32,
-    /// All parts in order, this one included. Only on the first part of a recording that has several.
+    /// All parts in order, including this one. Only on the first part of a recording with several parts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<RecordingPart>,
 }
@@ -102,19 +103,19 @@ fn first_part() -> u32 {
     1
 }
 
-/// A range of the received bytes that players do not get.
+/// A range of received bytes that cannot be played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LeftOut {
-    /// Bytes received before the first one of the range.
+    /// Offset of the first byte in the received stream.
     pub offset: u64,
-    /// Bytes in the range.
+    /// Length of the range in bytes.
     pub length: u64,
-    /// Why it is left out.
+    /// Reason for leaving the range out.
     pub reason: LeftOutReason,
 }
 
-/// Why a range of the received bytes is left out.
+/// Reason for leaving received bytes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -125,23 +126,23 @@ pub enum LeftOutReason {
     ReplacedIndex,
     /// A last cluster or fragment without a complete frame.
     NoFrames,
-    /// Damaged data.
+    /// Damaged data that cannot be parsed.
     Damaged,
     /// Data behind the end of the recording that belongs to no recording.
     TrailingData,
-    /// A further recording that cannot be joined with the first.
+    /// Another recording that cannot be joined with the first.
     OtherRecording,
     /// Frames of a track that the recording does not describe.
     NoTrack,
 }
 
-/// One part of a recording that was continued after an interruption or at the size limit.
+/// A part of a recording that was continued after an interruption or at the size limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordingPart {
-    /// Id of the part; its file is at `/api/recordings/{id}/download`.
+    /// ID of the part; its file is at `/api/recordings/{id}/download`.
     pub id: String,
-    /// Number of the part, from 1. Numbers of deleted parts are missing.
+    /// Number of the part, counted from 1. Numbers of deleted parts are missing.
     pub part: u32,
     /// State of this part.
     pub status: RecordingStatus,
@@ -155,21 +156,21 @@ pub struct RecordingPart {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StartRecording {
-    /// Id of a recording of this session, or of one of its parts; the new recording becomes its next part.
+    /// ID of a recording of this session, or of one of its parts; the new recording becomes its next part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<String>,
 }
 
-/// Body of `PATCH /api/recordings/{id}`: what is absent stays as it is.
+/// Body of `PATCH /api/recordings/{id}`. Absent fields stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RecordingUpdate {
-    /// Whether retention, threshold and clean-up leave it alone.
+    /// Whether retention, storage threshold and clean-up must keep the recording.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protected: Option<bool>,
-    /// What a download is called: 1–200 characters, no control characters, no `/` or `\`, no leading dot, no
-    /// white space around it.
+    /// File name for downloads: 1–200 characters, no control characters, no `/` or `\`, no leading dot, no surrounding
+    /// white space.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filename: Option<String>,
 }
@@ -181,12 +182,12 @@ pub struct RecordingUpdate {
 pub struct DeleteRecordings {
     /// IDs of the recordings to delete: 1–1000, in this order.
     pub ids: Vec<String>,
-    /// Recordings that the central server does not have yet.
+    /// Treatment of recordings that the central server does not have yet.
     #[serde(default)]
     pub unforwarded: Unforwarded,
 }
 
-/// Treatment of recordings that the central server does not have yet, by a deletion.
+/// Treatment of recordings that the central server does not have yet, in a deletion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -205,37 +206,37 @@ pub enum Unforwarded {
 pub enum DeletionStatus {
     /// The recording and its bytes are deleted.
     Deleted,
-    /// The recording was not deleted; `problem` says why.
+    /// The recording was not deleted; `problem` has the reason.
     Failed,
 }
 
-/// One line of the answer to `POST /api/recordings/delete`.
+/// Element of the response to `POST /api/recordings/delete`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordingDeletion {
     /// ID of the recording, as in the request.
     pub id: String,
-    /// Outcome.
+    /// Outcome of the deletion.
     pub status: DeletionStatus,
-    /// Reason of a failure.
+    /// Reason for a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
 
-/// Answer to `POST /api/sessions/{id}/recording/start`.
+/// Response to `POST /api/sessions/{id}/recording/start`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordingStarted {
-    /// The new recording.
+    /// ID of the new recording.
     pub recording_id: String,
-    /// Always `recording`.
+    /// Status of the recording: always `recording`.
     pub status: RecordingStatus,
-    /// The tus upload, of deferred length and at offset 0; relative to the server's origin.
+    /// URL path of the tus upload, which has deferred length and offset 0.
     pub upload_url: String,
-    /// The most bytes that it may come to.
+    /// Size limit of the upload in bytes.
     pub max_size_bytes: u64,
-    /// Seconds without a request of the sender after which the server finishes the recording. A paused sender asks
-    /// for the offset (tus `HEAD`) at least every third of this.
+    /// Seconds without a request of the sender after which the server finishes the recording. A paused sender must
+    /// request the offset (tus `HEAD`) at least every third of this time.
     pub silence_seconds: u64,
 }
 
@@ -243,15 +244,15 @@ pub struct RecordingStarted {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StopRecording {
-    /// Which recording; absent or empty is a 400.
+    /// ID of the recording. If it is absent or empty, the response is 400.
     #[serde(default)]
     pub recording_id: Option<String>,
 }
 
-/// Answer to `…/recording/stop` and `…/recording/upload`.
+/// Response to `…/recording/stop` and `…/recording/upload`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordingStopped {
-    /// Where the recording is now.
+    /// State of the recording.
     pub status: RecordingStatus,
 }

@@ -1,4 +1,4 @@
-//! What goes by itself: recordings older than the days set, and the oldest when the disk is full.
+//! Automatic deletion: recordings beyond the retention period, and the oldest ones when the disk is full.
 
 use std::fmt;
 
@@ -6,34 +6,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::Recording;
 
-/// Why a recording goes.
+/// Reason for an automatic deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DeletionReason {
-    /// It is older than the days set.
+    /// The recording is older than the retention period.
     Age,
-    /// The disk is fuller than it may be, and this is among the oldest.
-    Room,
+    /// The disk is too full, and the recording is among the oldest.
+    #[serde(rename = "room")]
+    DiskFull,
 }
 
-/// The rule by which a recording went. The audit log's `detail` of such a deletion is its text, and nothing else is.
+/// Rule by which a recording was deleted, as stored in the `detail` field of the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeletionRule {
-    /// It was older than so many days.
+    /// Older than this many days.
     Age(u32),
-    /// The disk was fuller than so many percent.
-    Room(u8),
+    /// Disk usage above this percentage.
+    DiskFull(u8),
 }
 
 impl DeletionRule {
-    /// Reads it out of a row's `detail`; `None` when it went by no rule.
+    /// Parses the `detail` field of an audit entry; `None` if no rule caused the deletion.
     #[must_use]
-    pub fn read(detail: &str) -> Option<Self> {
+    pub fn parse(detail: &str) -> Option<Self> {
         let between = |before, after| detail.strip_prefix(before)?.strip_suffix(after);
         let age = between(AGE.0, AGE.1).and_then(|days| days.parse().ok());
-        let room = || between(ROOM.0, ROOM.1).and_then(|percent| percent.parse().ok());
-        age.map(Self::Age).or_else(|| room().map(Self::Room))
+        let disk_full =
+            || between(DISK_FULL.0, DISK_FULL.1).and_then(|percent| percent.parse().ok());
+        age.map(Self::Age)
+            .or_else(|| disk_full().map(Self::DiskFull))
     }
 }
 
@@ -41,93 +44,93 @@ impl fmt::Display for DeletionRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Age(days) => write!(f, "{}{days}{}", AGE.0, AGE.1),
-            Self::Room(percent) => write!(f, "{}{percent}{}", ROOM.0, ROOM.1),
+            Self::DiskFull(percent) => write!(f, "{}{percent}{}", DISK_FULL.0, DISK_FULL.1),
         }
     }
 }
 
 const AGE: (&str, &str) = ("older than ", " days");
-const ROOM: (&str, &str) = ("the disk was more than ", " % full");
+const DISK_FULL: (&str, &str) = ("the disk was more than ", " % full");
 
-/// How many recordings, and how much room they take.
+/// Number and total size of recordings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Amount {
-    /// How many.
+    /// Number of recordings.
     pub count: u64,
-    /// Bytes.
+    /// Total size in bytes.
     pub bytes: u64,
 }
 
-/// One recording that is to go, and why.
+/// A recording that a retention run would delete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlannedDeletion {
-    /// The recording's id.
+    /// ID of the recording.
     pub id: String,
-    /// Why it goes.
+    /// Reason for the deletion.
     pub reason: DeletionReason,
 }
 
-/// Answer to `GET /api/admin/retention`: what a run would do now.
+/// Response of `GET /api/admin/retention`: the deletions that a run would make now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RetentionPreview {
-    /// `SORTIE_RECORDING_RETENTION_DAYS`; 0: forever.
+    /// `SORTIE_RECORDING_RETENTION_DAYS`; 0 disables deletion by age.
     pub days: u32,
-    /// `SORTIE_RECORDING_DISK_HIGH_PERCENT`, if set: above it the oldest go …
+    /// `SORTIE_RECORDING_DISK_HIGH_PERCENT`, if set: disk usage above which the oldest recordings are deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high_percent: Option<u8>,
-    /// … until the disk is no fuller than this.
+    /// Disk usage in percent at which this deletion stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low_percent: Option<u8>,
-    /// All that would go now.
+    /// All recordings that would be deleted now.
     pub due: Amount,
-    /// `due` is not all: there is more than was counted.
+    /// Whether more recordings would be deleted than `due` counts.
     #[serde(default)]
     pub more: bool,
-    /// The first of them, up to 100, oldest first.
+    /// The first of these recordings, up to 100, oldest first.
     pub next: Vec<Recording>,
-    /// Why each of `next` goes, in the same order.
+    /// Reason for the deletion of each recording in `next`, in the same order.
     pub reasons: Vec<PlannedDeletion>,
-    /// Deleted already, but the storage has not done it yet; tried again by itself.
+    /// Number of deleted recordings whose bytes are still in the storage; the server retries.
     #[serde(default)]
     pub retrying: u64,
-    /// RFC 3339, UTC: when it runs by itself; absent when there is nothing to run for.
+    /// Next scheduled run: RFC 3339, UTC; absent if no rule is active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_run_at: Option<String>,
-    /// Why nothing is deleted automatically now; absent while the clock is trusted.
+    /// Reason for suspending automatic deletion; absent while the clock is trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<ClockHold>,
-    /// Recordings whose creation time cannot be right (before 2020 or in the future). They are kept until an
+    /// Number of recordings with an implausible creation time (before 2020 or in the future). They are kept until an
     /// administrator confirms that they may be deleted.
     #[serde(default)]
     pub undated: u64,
 }
 
-/// How the server's clock disagrees with the time it should show.
+/// Deviation of the server's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ClockDoubt {
-    /// It shows a later time.
+    /// The clock is ahead.
     Ahead,
-    /// It shows an earlier time.
+    /// The clock is behind.
     Behind,
 }
 
-/// A doubt about the server's clock that holds automatic deletion back, until the clock agrees again or an administrator
+/// Doubt about the server's clock that suspends automatic deletion, until the clock agrees again or an administrator
 /// confirms it (`POST /api/admin/retention/confirm-clock`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClockHold {
-    /// Direction of the difference.
+    /// Direction of the deviation.
     pub doubt: ClockDoubt,
-    /// The difference in seconds.
+    /// Deviation of the clock in seconds.
     pub seconds: u64,
-    /// RFC 3339, UTC: the time that the clock shows now.
+    /// Current time of the clock: RFC 3339, UTC.
     pub now: String,
-    /// The same in a sentence, with what to do.
+    /// Explanation in a sentence, with what to do.
     pub message: String,
 }
 
@@ -136,22 +139,22 @@ pub struct ClockHold {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmClock {
-    /// Whether recordings whose creation time cannot be right may be deleted, too.
+    /// Whether recordings with an implausible creation time may be deleted, too.
     #[serde(default)]
     pub undated: bool,
 }
 
-/// Answer to `POST /api/admin/retention/run`.
+/// Response to `POST /api/admin/retention/run`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RetentionRun {
-    /// How many are gone.
+    /// Number of deleted recordings.
     pub deleted: u64,
-    /// The bytes they took.
+    /// Total size of the deleted recordings in bytes.
     pub bytes: u64,
-    /// Those that could not be deleted yet (the first 100); that is tried again by itself.
+    /// Recordings that could not be deleted yet, the first 100; the server retries.
     pub failed: Vec<FailedDeletion>,
-    /// One answer has its limits: there is more to delete. Run it again, or leave it to the hourly run.
+    /// Whether more recordings are to be deleted than one request handles. Run it again, or wait for the hourly run.
     #[serde(default)]
     pub more: bool,
 }
@@ -160,9 +163,9 @@ pub struct RetentionRun {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FailedDeletion {
-    /// Its id.
+    /// ID of the recording.
     pub id: String,
-    /// Why, in a sentence.
+    /// Reason in a sentence.
     pub reason: String,
 }
 
@@ -171,16 +174,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_is_read_as_it_is_written_down() {
+    fn rule_reads_back_from_audit_detail() {
         for (rule, text) in [
             (DeletionRule::Age(30), "older than 30 days"),
-            (DeletionRule::Room(80), "the disk was more than 80 % full"),
+            (
+                DeletionRule::DiskFull(80),
+                "the disk was more than 80 % full",
+            ),
         ] {
             assert_eq!(rule.to_string(), text);
-            assert_eq!(DeletionRule::read(text), Some(rule));
+            assert_eq!(DeletionRule::parse(text), Some(rule));
         }
         for other in ["", "older than  days", "the central server has it"] {
-            assert_eq!(DeletionRule::read(other), None, "{other}");
+            assert_eq!(DeletionRule::parse(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn reasons_keep_their_names_in_json() {
+        let json = |reason| serde_json::to_string(&reason).unwrap();
+        assert_eq!(json(DeletionReason::Age), r#""age""#);
+        assert_eq!(json(DeletionReason::DiskFull), r#""room""#);
     }
 }

@@ -1,37 +1,37 @@
-//! What a page needs to know before anybody signs in.
+//! Server information that requires no sign-in.
 
 use serde::{Deserialize, Serialize};
 
-/// Answer to `GET /api/info`, open to everybody.
+/// Response of `GET /api/info`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerInfo {
     /// Whether the recording routes exist (`SORTIE_VIDEO_RECORDING_ENABLED`).
     pub recording_enabled: bool,
-    /// The server's version.
+    /// Version of the server.
     pub version: String,
-    /// The most bytes of one recording.
+    /// Size limit of a recording in bytes.
     pub max_size_bytes: u64,
-    /// Whether there is a recorder on board (`/api/appliance`): then it is the appliance whose pages are shown.
+    /// Whether the server is an appliance with its own recorder (`/api/appliance`).
     #[serde(default)]
     pub appliance: bool,
 }
 
-/// Answer to `GET /readyz` when all is well; open to everybody.
+/// Response of `GET /readyz` with status 200.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Readiness {
-    /// The database answers.
+    /// Whether the database responds.
     pub database: Ready,
-    /// The storage can be written to.
+    /// Whether the storage is writable.
     pub storage: Ready,
 }
 
-/// That something works; what does not is a problem with its reason.
+/// State of a working component. A component that does not work is reported as a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Ready {
-    /// It works.
+    /// The component works.
     Ok,
 }

@@ -1,4 +1,4 @@
-//! Sessions: what is being watched.
+//! Sessions of watched applications.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,36 +6,36 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NewSession {
-    /// What is being watched, in the embedding platform's words; our Record page says `record`.
+    /// Watched application, as named by the embedding platform; `record` for the bundled Record page.
     pub app_id: String,
-    /// Whose session it is, when an administrator creates it for somebody; else the caller's.
+    /// Owner of the session, if an administrator creates it for another user; default: the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// `running` when absent. A platform that is still starting a container says `creating`.
+    /// Initial status, default `running`. A platform that is still starting a container sends `creating`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<SessionStatus>,
 }
 
-/// Answer to `POST /api/sessions/{id}/token`.
+/// Response to `POST /api/sessions/{id}/token`.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordingToken {
-    /// Goes into `Authorization: Bearer …`. Ends with the session.
+    /// Token for `Authorization: Bearer …`, valid until the session ends.
     pub token: String,
-    /// Seconds until the token expires; another request makes another token.
+    /// Seconds until the token expires; another request creates another token.
     pub expires_in: u64,
 }
 
-/// Where a session is in its life.
+/// State of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SessionStatus {
     /// Being set up; cannot be recorded yet.
     Creating,
-    /// Can be recorded.
+    /// Can be recorded until it ends.
     Running,
-    /// Ended by somebody.
+    /// Ended on request.
     Stopped,
     /// Ended by a time limit.
     Expired,
@@ -44,43 +44,43 @@ pub enum SessionStatus {
 }
 
 impl SessionStatus {
-    /// Whether it is over; then it stays so.
+    /// Whether the session has ended. An ended session never runs again.
     pub fn has_ended(self) -> bool {
         matches!(self, Self::Stopped | Self::Expired | Self::Failed)
     }
 }
 
-/// A session.
+/// A session of a watched application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Session {
-    /// Unique and never reused.
+    /// Unique ID, never reused.
     pub id: String,
-    /// The owner's id.
+    /// ID of the owner.
     pub user_id: String,
-    /// What is being watched.
+    /// The application that is watched.
     pub app_id: String,
-    /// Where it is in its life.
+    /// State of the session.
     pub status: SessionStatus,
     /// `"auto"` while auto-record is on, else `""`.
     pub recording_policy: String,
-    /// Whether it is to be recorded without being asked: auto-record is on, the session runs, and its user
+    /// Whether the session should be recorded automatically: auto-record is on, the session is running, and its user
     /// has not stopped a recording in it.
     #[serde(default)]
     pub auto_record: bool,
-    /// RFC 3339, UTC.
+    /// Creation time: RFC 3339, UTC.
     pub created_at: String,
-    /// RFC 3339, UTC; when it was stopped, expired or failed.
+    /// Time at which it stopped, expired or failed: RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
 }
 
-/// Body of `PATCH /api/sessions/{id}`: what the embedding platform has to report.
+/// Body of `PATCH /api/sessions/{id}`, sent by the embedding platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionUpdate {
-    /// `running`, `stopped`, `expired` or `failed`. What has ended stays so: anything else is a 409. With the
-    /// session its recordings are stopped and finished.
+    /// New status: `running`, `stopped`, `expired` or `failed`. Ending a session stops and finishes its recordings.
+    /// Any other status for an ended session is a 409.
     pub status: SessionStatus,
 }

@@ -1,113 +1,112 @@
-//! What the recordings take up.
+//! Storage usage, quotas and their breakdowns.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ClockHold, RecordingStatus};
 
-/// Answer to `GET /api/admin/storage`. Bytes are those of the recordings; what is deleted is not in it any more.
-/// It may be some seconds old.
+/// Response of `GET /api/admin/storage`. Counts recordings that are not deleted. May be some seconds old.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StorageReport {
-    /// `local` or `s3`.
+    /// Storage backend: `local` or `s3`.
     pub backend: String,
-    /// The folder, or the bucket and its prefix.
+    /// Path of the folder, or bucket and prefix.
     pub path: String,
-    /// Bytes of all recordings.
+    /// Total size of all recordings in bytes.
     pub used_bytes: u64,
-    /// Bytes that the disk still takes; absent when nobody can tell, as with a bucket.
+    /// Free disk space in bytes; absent if unknown, as for a bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free_bytes: Option<u64>,
-    /// Bytes of the whole disk; absent when nobody can tell.
+    /// Disk size in bytes; absent if unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_bytes: Option<u64>,
-    /// How many recordings there are.
+    /// Number of all recordings.
     pub recordings: u64,
-    /// By status; one without recordings is left out.
+    /// Usage by status, for statuses with recordings.
     pub by_status: Vec<StatusUsage>,
-    /// By owner: the 50 who take up the most, the largest first.
+    /// Usage by owner: the 50 largest, in descending order.
     pub by_user: Vec<UserUsage>,
-    /// By the day they were created, over the last 90 days, oldest first; a day without any is left out.
+    /// Usage by creation day over the last 90 days, oldest first, for days with recordings.
     pub growth: Vec<DayUsage>,
-    /// What is deleted by itself.
+    /// Rules for automatic deletion.
     pub retention: RetentionRule,
 }
 
-/// Answer to `GET /api/storage/usage`: the caller's usage beside the caller's quotas.
+/// Response of `GET /api/storage/usage`: usage and quotas of the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct QuotaUsage {
-    /// Bytes of the caller's recordings, growing ones included.
+    /// Size of the caller's recordings in bytes, growing ones included.
     pub bytes: u64,
-    /// Bytes of the recordings that the caller has protected from automatic deletion.
+    /// Size of the caller's protected recordings in bytes.
     pub protected_bytes: u64,
-    /// Uploads that are not complete.
+    /// Number of incomplete uploads.
     pub open_uploads: u64,
-    /// Most bytes of one user's recordings; absent: no quota.
+    /// Quota for the recordings of one user in bytes; absent if unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_bytes: Option<u64>,
-    /// Most bytes that the caller may protect; absent: no quota.
+    /// Quota for the protected recordings of one user in bytes; absent if unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_protected_bytes: Option<u64>,
-    /// Most uploads that one user may have open.
+    /// Limit of open uploads per user.
     pub uploads_per_user: u32,
 }
 
-/// What the recordings of one status take up.
+/// Usage of the recordings with one status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusUsage {
-    /// The status.
+    /// Status of the recordings.
     pub status: RecordingStatus,
-    /// How many there are.
+    /// Number of recordings with this status.
     pub count: u64,
-    /// Their bytes.
+    /// Total size in bytes.
     pub bytes: u64,
 }
 
-/// What one person's recordings take up.
+/// Usage of one user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserUsage {
-    /// The owner's id.
+    /// ID of the owner.
     pub user_id: String,
-    /// The owner's name, if there is still such a person.
+    /// User name of the owner; absent if the account was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// Their bytes.
+    /// Total size in bytes.
     pub bytes: u64,
-    /// How many there are.
+    /// Number of the owner's recordings.
     pub recordings: u64,
 }
 
-/// What the recordings created on one day take up.
+/// Usage of the recordings created on one day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DayUsage {
-    /// `2026-11-21`, UTC.
+    /// Day in UTC, such as `2026-11-21`.
     pub day: String,
-    /// Their bytes.
+    /// Total size in bytes.
     pub bytes: u64,
-    /// How many there are.
+    /// Number of recordings created that day.
     pub recordings: u64,
 }
 
-/// What is deleted by itself, and when.
+/// Rules for automatic deletion.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RetentionRule {
-    /// Recordings are deleted when they are older than this many days; 0 keeps them for ever.
+    /// Retention period in days; 0 keeps recordings forever.
     pub days: u32,
-    /// The oldest are deleted when the disk is fuller than this many percent; absent: never.
+    /// Disk usage in percent above which the oldest recordings are deleted; absent if disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high_percent: Option<u8>,
-    /// … until it is no fuller than this many percent.
+    /// Disk usage in percent at which this deletion stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low_percent: Option<u8>,
-    /// RFC 3339, UTC: when that is looked at next.
+    /// Time of the next run: RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_run_at: Option<String>,
-    /// Why nothing is deleted automatically now; absent while the clock is trusted.
+    /// Reason for suspending automatic deletion; absent while the clock is trusted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<ClockHold>,
 }

@@ -1,44 +1,44 @@
-//! API tokens: long-lived, scoped, for agents and platforms.
+//! API tokens: long-lived and scoped, for agents and platforms.
 
 use serde::{Deserialize, Serialize};
 
-/// What an API token may be used for. Never more than its owner may do, and without
-/// [`Admin`](Self::Admin) nothing that needs an administrator.
+/// Permission of an API token, never exceeding those of its owner. Administrator routes require
+/// [`Admin`](Self::Admin).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TokenScope {
-    /// Create the owner's sessions and recordings, append to them and stop them; not change or delete recordings.
+    /// Create the owner's sessions and recordings, append to recordings and stop them; not change or delete them.
     Record,
-    /// List and download.
+    /// List and download recordings.
     Read,
-    /// Everything an administrator may, if the owner is one; includes the other two.
+    /// All permissions of an administrator, if the owner is one; includes the other two scopes.
     Admin,
 }
 
-/// An API token as it is shown in lists: never the token itself.
+/// An API token in lists, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ApiToken {
-    /// Unique and never reused.
+    /// Unique ID, never reused.
     pub id: String,
-    /// What it is for, in its owner's words.
+    /// Name given by the owner.
     pub name: String,
-    /// The owner's id.
+    /// ID of the owner.
     pub user_id: String,
-    /// The owner's name, in lists over several people.
+    /// User name of the owner, in lists that span several users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// At least one.
+    /// Scopes, at least one.
     pub scopes: Vec<TokenScope>,
-    /// The token's first characters, to tell it by.
+    /// First characters of the token, to identify it.
     pub prefix: String,
-    /// RFC 3339, UTC.
+    /// Creation time: RFC 3339, UTC.
     pub created_at: String,
-    /// RFC 3339, UTC; absent: never.
+    /// Expiry: RFC 3339, UTC; absent if it never expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
-    /// RFC 3339, UTC, to about a minute; absent: not used yet.
+    /// Last use, accurate to about a minute: RFC 3339, UTC; absent if unused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<String>,
 }
@@ -50,20 +50,20 @@ pub struct ApiToken {
 pub struct NewApiToken {
     /// 1–64 characters, no control characters, no surrounding white space.
     pub name: String,
-    /// At least one; `admin` only for administrators.
+    /// Scopes, at least one; `admin` only for administrators.
     pub scopes: Vec<TokenScope>,
-    /// 1–3650; absent: it does not expire.
+    /// 1–3650 days; absent if the token never expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_days: Option<u32>,
 }
 
-/// Answer to `POST /api/tokens`.
+/// Response to `POST /api/tokens`.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CreatedApiToken {
-    /// What lists will show.
+    /// The token as in lists.
     #[serde(flatten)]
     pub info: ApiToken,
-    /// Goes into `Authorization: Bearer …`. Shown now and never again.
+    /// The secret for `Authorization: Bearer …`. Returned only once.
     pub token: String,
 }

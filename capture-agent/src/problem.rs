@@ -38,7 +38,7 @@ impl Problem {
     #[must_use]
     pub fn disk(path: impl fmt::Display, error: &io::Error) -> Self {
         let code = match Errno::from_io_error(error) {
-            Some(Errno::NOSPC | Errno::DQUOT) => RecorderProblem::NoRoom,
+            Some(Errno::NOSPC | Errno::DQUOT) => RecorderProblem::DiskFull,
             Some(Errno::ROFS) => RecorderProblem::ReadOnly,
             _ => RecorderProblem::Other,
         };
@@ -85,8 +85,8 @@ mod tests {
     #[test]
     fn what_the_system_says_has_its_code() {
         for (errno, expected) in [
-            (Errno::NOSPC, RecorderProblem::NoRoom),
-            (Errno::DQUOT, RecorderProblem::NoRoom),
+            (Errno::NOSPC, RecorderProblem::DiskFull),
+            (Errno::DQUOT, RecorderProblem::DiskFull),
             (Errno::ROFS, RecorderProblem::ReadOnly),
             (Errno::IO, RecorderProblem::Other),
         ] {

@@ -131,7 +131,8 @@ pub fn read_next<'b>(
 
 /// Indexes a complete stored stream of `length` bytes, for inspection and repair.
 ///
-/// `read_at` reads as in [`read_next`]. `patch` receives the patches in order; whoever only wants the index drops them.
+/// `read_at` reads as in [`read_next`]. `patch` receives the patches in order, and may drop them if only the index is
+/// of interest.
 ///
 /// # Errors
 ///

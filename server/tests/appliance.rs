@@ -112,7 +112,7 @@ async fn what_it_does_is_told_to_whoever_listens() {
             let (Some("appliance"), Some(data)) = (field("event: "), field("data: ")) else {
                 continue;
             };
-            if let Ok(Some(Event::Appliance(state))) = Event::read("appliance", data) {
+            if let Ok(Some(Event::Appliance(state))) = Event::parse("appliance", data) {
                 assert_eq!(state.signal.state, SignalState::Steady);
                 if state.recorder == RecorderState::Recording {
                     return;

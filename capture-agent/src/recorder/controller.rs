@@ -185,7 +185,7 @@ impl Controller {
     #[must_use]
     pub fn problem(&self) -> Option<Problem> {
         match (self.room, self.backlog) {
-            (false, _) => Some(Problem::new(RecorderProblem::NoRoom, NO_ROOM)),
+            (false, _) => Some(Problem::new(RecorderProblem::DiskFull, NO_ROOM)),
             (true, true) => Some(Problem::new(RecorderProblem::NotForwarded, NOT_FORWARDED)),
             (true, false) => self.problem.clone(),
         }

@@ -5,7 +5,7 @@ use sortie_api::RecorderProblem;
 /// What helps against a problem, in a sentence; `None` where nothing general can be said.
 pub(super) fn advice(problem: RecorderProblem) -> Option<&'static str> {
     Some(match problem {
-        RecorderProblem::NoRoom => {
+        RecorderProblem::DiskFull => {
             "Delete recordings or lower the storage threshold; it goes on by itself when there is room."
         }
         RecorderProblem::NotForwarded => {

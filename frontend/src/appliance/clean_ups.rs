@@ -19,7 +19,7 @@ pub struct CleanUp {
 pub fn clean_ups(entries: &[AuditEntry]) -> Vec<CleanUp> {
     let mut found: Vec<CleanUp> = Vec::new();
     for entry in entries {
-        let rule = DeletionRule::read(&entry.detail).filter(|_| entry.result == AuditResult::Ok);
+        let rule = DeletionRule::parse(&entry.detail).filter(|_| entry.result == AuditResult::Ok);
         let Some(rule) = rule else { continue };
         let by = (entry.actor_id != "system").then(|| entry.actor_name.clone());
         match found.last_mut() {
@@ -49,7 +49,7 @@ impl CleanUp {
         };
         let because = match self.rule {
             DeletionRule::Age(_) => "",
-            DeletionRule::Room(_) => "because ",
+            DeletionRule::DiskFull(_) => "because ",
         };
         format!(
             "{} recording{plural} deleted{by}, {because}{}",

@@ -85,7 +85,7 @@ impl Stream {
         let source = EventSource::new(&url(address)).ok()?;
         let on_event = Closure::new(move |message: MessageEvent| {
             let data = message.data().as_string().unwrap_or_default();
-            if let Ok(Some(event)) = Event::read(&message.type_(), &data) {
+            if let Ok(Some(event)) = Event::parse(&message.type_(), &data) {
                 take(event);
             }
         });

@@ -118,7 +118,7 @@ impl Planner {
             return Verdict::Keep;
         }
         self.needed_bytes = self.needed_bytes.saturating_sub(row.size_bytes);
-        Verdict::Delete(DeletionReason::Room)
+        Verdict::Delete(DeletionReason::DiskFull)
     }
 
     /// A row that was to go is still there: again as much room is wanted as before it was considered.
@@ -315,7 +315,7 @@ mod tests {
             let list = plan(&rows, rules, disk);
             let by_room: Vec<_> = list
                 .iter()
-                .filter(|(_, reason)| *reason == DeletionReason::Room)
+                .filter(|(_, reason)| *reason == DeletionReason::DiskFull)
                 .map(|(at, _)| *at)
                 .collect();
             let needed = match (rules.marks, disk) {
@@ -343,7 +343,7 @@ mod tests {
             let mut gone = Vec::new();
             for (at, reason) in &list {
                 let row = &rows[*at];
-                if *reason == DeletionReason::Room {
+                if *reason == DeletionReason::DiskFull {
                     for (other, more) in bytes.iter().filter(|(_, more)| **more > bytes[&row.user_id]) {
                         let left = rows.iter().enumerate().any(|(at, row)| {
                             row.user_id == *other && may_go(row) && row.size_bytes > 0 && !gone.contains(&at)

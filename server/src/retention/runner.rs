@@ -377,7 +377,7 @@ impl Inner {
         actor: &Actor,
     ) -> Result<Deletion, DatabaseError> {
         let rule = match (reason, self.marks()) {
-            (DeletionReason::Room, Some(marks)) => DeletionRule::Room(marks.high),
+            (DeletionReason::DiskFull, Some(marks)) => DeletionRule::DiskFull(marks.high),
             _ => DeletionRule::Age(self.days),
         };
         let detail = rule.to_string();
@@ -466,7 +466,7 @@ impl<'a> Walk<'a> {
             return Ok(Some((row, DeletionReason::Age)));
         }
         let row = self.next_by_room(planner).await?;
-        Ok(row.map(|row| (row, DeletionReason::Room)))
+        Ok(row.map(|row| (row, DeletionReason::DiskFull)))
     }
 
     /// Counts a row as deleted.

@@ -210,7 +210,7 @@ fn ClockNotice(preview: ServerData<RetentionPreview>) -> impl IntoView {
 fn next_row((row, plan): (Recording, PlannedDeletion)) -> impl IntoView {
     let reason = match plan.reason {
         DeletionReason::Age => "Too old",
-        DeletionReason::Room => "The disk is too full",
+        DeletionReason::DiskFull => "The disk is too full",
     };
     view! {
         <tr role="row">
