@@ -8,9 +8,9 @@ use sortie_api::AuditVerification;
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig, StorageConfig};
 use crate::db::{Database, DatabaseError};
-use crate::storage::{LocalStorage, Storage, StorageError};
 #[cfg(feature = "s3")]
-use crate::storage::{Place, S3Storage};
+use crate::storage::{BucketLocation, BucketStorage};
+use crate::storage::{LocalStorage, Storage, StorageError};
 
 /// Errors of [`crate::Server::open`], each with the variable to check.
 #[derive(Debug, thiserror::Error)]
@@ -147,13 +147,20 @@ pub(crate) fn open_storage(
             LocalStorage::open(local.path.clone()).map(|local| Arc::new(local) as Arc<dyn Storage>)
         }
         #[cfg(feature = "s3")]
-        StorageConfig::S3(s3) => open_bucket(Place::S3(s3.clone()), config, clock, database),
-        #[cfg(feature = "s3")]
-        StorageConfig::Azure(azure) => {
-            open_bucket(Place::Azure(azure.clone()), config, clock, database)
+        StorageConfig::S3(s3) => {
+            open_bucket(BucketLocation::S3(s3.clone()), config, clock, database)
         }
         #[cfg(feature = "s3")]
-        StorageConfig::Gcs(gcs) => open_bucket(Place::Gcs(gcs.clone()), config, clock, database),
+        StorageConfig::Azure(azure) => open_bucket(
+            BucketLocation::Azure(azure.clone()),
+            config,
+            clock,
+            database,
+        ),
+        #[cfg(feature = "s3")]
+        StorageConfig::Gcs(gcs) => {
+            open_bucket(BucketLocation::Gcs(gcs.clone()), config, clock, database)
+        }
     };
     #[cfg(not(feature = "s3"))]
     let _ = (clock, database);
@@ -162,18 +169,18 @@ pub(crate) fn open_storage(
 
 #[cfg(feature = "s3")]
 fn open_bucket(
-    place: Place,
+    location: BucketLocation,
     config: &Config,
     clock: &Arc<dyn Clock>,
     database: &Database,
 ) -> Result<Arc<dyn Storage>, StorageError> {
-    let opened = S3Storage::open(place, Arc::clone(clock), ledger(config, database));
+    let opened = BucketStorage::open(location, Arc::clone(clock), leases(config, database));
     opened.map(|storage| Arc::new(storage) as Arc<dyn Storage>)
 }
 
 /// Lease table, if several servers may share the database and the bucket.
 #[cfg(feature = "s3")]
-fn ledger(config: &Config, database: &Database) -> Option<Arc<dyn crate::storage::Ledger>> {
+fn leases(config: &Config, database: &Database) -> Option<Arc<dyn crate::storage::UploadLeases>> {
     match &config.database {
         DatabaseConfig::Sqlite { .. } => {
             let _ = database;

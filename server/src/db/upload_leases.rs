@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 
 use super::leases::POSTGRES_NOW as NOW;
 use super::{Database, DatabaseError};
-use crate::storage::{Entry, Ledger, Stale, StorageError};
+use crate::storage::{StaleLease, StorageError, UploadLease, UploadLeases};
 
 /// A holder that writes all the time says so about this often.
 const HEARD_EVERY_MS: i64 = 5_000;
@@ -23,8 +23,8 @@ fn unavailable(error: sqlx::Error) -> StorageError {
 }
 
 #[async_trait]
-impl Ledger for Database {
-    async fn begin(&self, id: &str, manifest: &str) -> Result<(), StorageError> {
+impl UploadLeases for Database {
+    async fn create(&self, id: &str, manifest: &str) -> Result<(), StorageError> {
         let sql = format!(
             "INSERT INTO upload_leases (upload_id, fence, heard_ms, manifest) VALUES ($1, 1, {NOW}, $2)"
         );
@@ -37,7 +37,7 @@ impl Ledger for Database {
         Ok(())
     }
 
-    async fn take(&self, id: &str) -> Result<Option<Entry>, StorageError> {
+    async fn take_over(&self, id: &str) -> Result<Option<UploadLease>, StorageError> {
         let sql = format!(
             "UPDATE upload_leases SET fence = fence + 1, heard_ms = {NOW} WHERE upload_id = $1 \
              RETURNING fence, manifest"
@@ -47,20 +47,20 @@ impl Ledger for Database {
             .fetch_optional(&self.pool)
             .await
             .map_err(unavailable)?;
-        Ok(row.map(|(fence, manifest)| Entry { fence, manifest }))
+        Ok(row.map(|(fence, manifest)| UploadLease { fence, manifest }))
     }
 
-    async fn look(&self, id: &str) -> Result<Option<Entry>, StorageError> {
+    async fn find(&self, id: &str) -> Result<Option<UploadLease>, StorageError> {
         let row: Option<(i64, String)> =
             sqlx::query_as("SELECT fence, manifest FROM upload_leases WHERE upload_id = $1")
                 .bind(id)
                 .fetch_optional(&self.pool)
                 .await
                 .map_err(unavailable)?;
-        Ok(row.map(|(fence, manifest)| Entry { fence, manifest }))
+        Ok(row.map(|(fence, manifest)| UploadLease { fence, manifest }))
     }
 
-    async fn holds(&self, id: &str, fence: i64) -> Result<bool, StorageError> {
+    async fn renew(&self, id: &str, fence: i64) -> Result<bool, StorageError> {
         let sql = format!(
             "SELECT {NOW} - heard_ms FROM upload_leases WHERE upload_id = $1 AND fence = $2"
         );
@@ -88,7 +88,12 @@ impl Ledger for Database {
         }
     }
 
-    async fn write(&self, id: &str, fence: i64, manifest: &str) -> Result<bool, StorageError> {
+    async fn write_manifest(
+        &self,
+        id: &str,
+        fence: i64,
+        manifest: &str,
+    ) -> Result<bool, StorageError> {
         let sql = format!(
             "UPDATE upload_leases SET manifest = $1, heard_ms = {NOW} WHERE upload_id = $2 AND fence = $3"
         );
@@ -102,7 +107,7 @@ impl Ledger for Database {
         Ok(done.rows_affected() == 1)
     }
 
-    async fn stale(&self, silence: Duration) -> Result<Vec<Stale>, StorageError> {
+    async fn stale(&self, silence: Duration) -> Result<Vec<StaleLease>, StorageError> {
         let silence_ms = i64::try_from(silence.as_millis()).unwrap_or(i64::MAX);
         let stray = format!(
             "DELETE FROM upload_leases WHERE heard_ms <= {NOW} - $1 AND NOT EXISTS (SELECT 1 FROM recordings r \
@@ -126,29 +131,31 @@ impl Ledger for Database {
             .fetch_all(&self.pool)
             .await
             .map_err(unavailable)?;
-        let rows = rows.into_iter().map(|(id, heard_ms, processing)| Stale {
-            id,
-            heard_ms,
-            processing: processing == 1,
-        });
+        let rows = rows
+            .into_iter()
+            .map(|(id, renewed_ms, processing)| StaleLease {
+                id,
+                renewed_ms,
+                processing: processing == 1,
+            });
         Ok(rows.collect())
     }
 
-    async fn claim(&self, stale: &Stale) -> Result<bool, StorageError> {
+    async fn claim(&self, stale: &StaleLease) -> Result<bool, StorageError> {
         // The new owner has the same time to finish the upload before its lease is stale again.
         let sql = format!(
             "UPDATE upload_leases SET heard_ms = GREATEST({NOW}, heard_ms + 1) WHERE upload_id = $1 AND heard_ms = $2"
         );
         let done = sqlx::query(AssertSqlSafe(sql))
             .bind(&stale.id)
-            .bind(stale.heard_ms)
+            .bind(stale.renewed_ms)
             .execute(&self.pool)
             .await
             .map_err(unavailable)?;
         Ok(done.rows_affected() == 1)
     }
 
-    async fn strike(&self, id: &str) -> Result<(), StorageError> {
+    async fn delete(&self, id: &str) -> Result<(), StorageError> {
         sqlx::query("DELETE FROM upload_leases WHERE upload_id = $1")
             .bind(id)
             .execute(&self.pool)

@@ -5,7 +5,7 @@ use sortie_media::HEAD_ROOM;
 
 use super::SweepKind;
 use crate::db::RecordingRow;
-use crate::storage::{Stored, What};
+use crate::storage::{ObjectKind, Stored};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,19 +41,25 @@ pub(super) fn judge(
         worthless,
         unless_needed: false,
     };
-    let verdict = match (&stored.what, row) {
-        (What::Foreign, _) => return Verdict::Foreign,
-        (What::Finished(_), None) => orphan(SweepKind::Object, false),
-        (What::Growing(_), None) => orphan(SweepKind::Growing, stored.size_bytes <= HEAD_ROOM),
+    let verdict = match (&stored.kind, row) {
+        (ObjectKind::Foreign, _) => return Verdict::Foreign,
+        (ObjectKind::Finished(_), None) => orphan(SweepKind::Object, false),
+        (ObjectKind::Growing(_), None) => {
+            orphan(SweepKind::Growing, stored.size_bytes <= HEAD_ROOM)
+        }
         // Finished, and a crash kept what it grew in from being removed. What is left of one that failed is kept.
-        (What::Growing(_), Some(row)) if row.status == RecordingStatus::Ready => Verdict::Remove {
-            kind: SweepKind::Growing,
-            worthless: false,
-            unless_needed: true,
-        },
-        (What::Upload { .. }, Some(_)) if complete => orphan(SweepKind::Upload, true),
-        (What::Upload { staged, .. }, None) => orphan(SweepKind::Upload, !staged),
-        (What::Leftover(_), row) if complete || row.is_none() => orphan(SweepKind::Temporary, true),
+        (ObjectKind::Growing(_), Some(row)) if row.status == RecordingStatus::Ready => {
+            Verdict::Remove {
+                kind: SweepKind::Growing,
+                worthless: false,
+                unless_needed: true,
+            }
+        }
+        (ObjectKind::Upload { .. }, Some(_)) if complete => orphan(SweepKind::Upload, true),
+        (ObjectKind::Upload { staged, .. }, None) => orphan(SweepKind::Upload, !staged),
+        (ObjectKind::Leftover(_), row) if complete || row.is_none() => {
+            orphan(SweepKind::Temporary, true)
+        }
         _ => return Verdict::Keep,
     };
     if now_ms.saturating_sub(stored.modified_ms) < min_age_ms {
@@ -71,14 +77,19 @@ mod tests {
 
     /// What becomes of something an hour old when that is old enough, a byte short of it, and without age.
     #[track_caller]
-    fn check(what: What, size_bytes: u64, status: Option<RecordingStatus>, expected: Verdict) {
+    fn check(
+        kind: ObjectKind,
+        size_bytes: u64,
+        status: Option<RecordingStatus>,
+        expected: Verdict,
+    ) {
         let row = status.map(|status| RecordingRow {
             status,
             ..growing("id")
         });
         let stored = Stored {
             path: String::new(),
-            what,
+            kind,
             size_bytes,
             modified_ms: 1000,
         };
@@ -109,50 +120,50 @@ mod tests {
     fn what_has_no_row_goes() {
         let id = || "id".to_owned();
         check(
-            What::Finished(id()),
+            ObjectKind::Finished(id()),
             10,
             None,
             remove(SweepKind::Object, false),
         );
         check(
-            What::Growing(id()),
+            ObjectKind::Growing(id()),
             HEAD_ROOM + 1,
             None,
             remove(SweepKind::Growing, false),
         );
         check(
-            What::Growing(id()),
+            ObjectKind::Growing(id()),
             HEAD_ROOM,
             None,
             remove(SweepKind::Growing, true),
         );
         check(
-            What::Leftover(Some(id())),
+            ObjectKind::Leftover(Some(id())),
             10,
             None,
             remove(SweepKind::Temporary, true),
         );
         check(
-            What::Leftover(None),
+            ObjectKind::Leftover(None),
             10,
             None,
             remove(SweepKind::Temporary, true),
         );
         for staged in [true, false] {
-            let upload = What::Upload {
+            let upload = ObjectKind::Upload {
                 id: Some(id()),
                 upload: "u".to_owned(),
                 staged,
             };
             check(upload, 0, None, remove(SweepKind::Upload, !staged));
         }
-        check(What::Foreign, 10, None, Verdict::Foreign);
+        check(ObjectKind::Foreign, 10, None, Verdict::Foreign);
     }
 
     #[test]
     fn what_grows_is_kept() {
         let id = || Some("id".to_owned());
-        let upload = || What::Upload {
+        let upload = || ObjectKind::Upload {
             id: id(),
             upload: "u".to_owned(),
             staged: true,
@@ -162,13 +173,13 @@ mod tests {
             RecordingStatus::Uploading,
             RecordingStatus::Processing,
         ] {
-            for what in [
-                What::Growing("id".to_owned()),
-                What::Finished("id".to_owned()),
-                What::Leftover(id()),
+            for kind in [
+                ObjectKind::Growing("id".to_owned()),
+                ObjectKind::Finished("id".to_owned()),
+                ObjectKind::Leftover(id()),
                 upload(),
             ] {
-                check(what, 10, Some(status), Verdict::Keep);
+                check(kind, 10, Some(status), Verdict::Keep);
             }
         }
     }
@@ -177,14 +188,14 @@ mod tests {
     fn of_a_complete_recording_the_object_stays_and_what_it_grew_in_goes() {
         let id = || "id".to_owned();
         for status in [RecordingStatus::Ready, RecordingStatus::Failed] {
-            check(What::Finished(id()), 10, Some(status), Verdict::Keep);
-            let upload = What::Upload {
+            check(ObjectKind::Finished(id()), 10, Some(status), Verdict::Keep);
+            let upload = ObjectKind::Upload {
                 id: Some(id()),
                 upload: "u".to_owned(),
                 staged: true,
             };
             check(upload, 0, Some(status), remove(SweepKind::Upload, true));
-            let leftover = What::Leftover(Some(id()));
+            let leftover = ObjectKind::Leftover(Some(id()));
             check(
                 leftover,
                 0,
@@ -192,7 +203,7 @@ mod tests {
                 remove(SweepKind::Temporary, true),
             );
         }
-        let growing = || What::Growing(id());
+        let growing = || ObjectKind::Growing(id());
         check(
             growing(),
             10_000,

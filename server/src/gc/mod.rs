@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig};
 use crate::db::{Database, DatabaseError, RecordingRow, SWEEP};
 use crate::open::{OpenError, open_database, open_storage};
-use crate::storage::{Storage, StorageError, Stored, What};
+use crate::storage::{ObjectKind, Storage, StorageError, Stored};
 use crate::uploads::{UploadError, Uploads};
 use classify::{Verdict, judge};
 pub use report::{SweepFinding, SweepKind, SweepOutcome, SweepReport, SweepTally};
@@ -222,7 +222,10 @@ impl Run<'_, '_> {
     async fn look_for_objects(&self) -> Result<(), SweepError> {
         let mut listed = self.sweep.storage.list();
         while let Some(stored) = listed.try_next().await? {
-            if matches!(stored.what, What::Finished(_) | What::Growing(_)) {
+            if matches!(
+                stored.kind,
+                ObjectKind::Finished(_) | ObjectKind::Growing(_)
+            ) {
                 return Err(SweepError::NoRows);
             }
         }
@@ -250,12 +253,12 @@ impl Run<'_, '_> {
             let batch = batch.into_iter().collect::<Result<Vec<_>, _>>()?;
             let ids: Vec<_> = batch
                 .iter()
-                .filter_map(|stored| stored.what.recording())
+                .filter_map(|stored| stored.kind.recording())
                 .collect();
             let rows = self.sweep.database.recordings_with_ids(&ids).await?;
             let rows: HashMap<_, _> = rows.iter().map(|row| (row.id.as_str(), row)).collect();
             for stored in &batch {
-                let row = stored.what.recording().and_then(|id| rows.get(id));
+                let row = stored.kind.recording().and_then(|id| rows.get(id));
                 self.consider(stored, row.copied()).await?;
             }
         }
@@ -267,7 +270,10 @@ impl Run<'_, '_> {
         stored: &Stored,
         row: Option<&RecordingRow>,
     ) -> Result<(), SweepError> {
-        if matches!(stored.what, What::Finished(_) | What::Growing(_)) {
+        if matches!(
+            stored.kind,
+            ObjectKind::Finished(_) | ObjectKind::Growing(_)
+        ) {
             self.report.recordings_seen += 1;
         }
         match self.judge(stored, row) {
@@ -319,7 +325,7 @@ impl Run<'_, '_> {
         if self.dry_run {
             return Ok(SweepOutcome::WouldChange);
         }
-        let id = stored.what.recording();
+        let id = stored.kind.recording();
         if let Some(id) = id {
             let row = self.sweep.database.recording(id).await?;
             if !matches!(self.judge(stored, row.as_ref()), Verdict::Remove { .. }) {
@@ -330,7 +336,7 @@ impl Run<'_, '_> {
             let error = format!("{:#}", anyhow::Error::from(error));
             return Ok(SweepOutcome::Failed(error));
         }
-        tracing::info!(path = stored.path, what = ?stored.what, "swept");
+        tracing::info!(path = stored.path, kind = ?stored.kind, "swept");
         let subject = id.unwrap_or(&stored.path);
         self.sweep.uploads.swept(subject, &stored.path).await;
         Ok(SweepOutcome::Changed)

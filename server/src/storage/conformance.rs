@@ -15,7 +15,10 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use sortie_media::{HEAD_ROOM, Patch};
 
-use super::{AS_IT_CAME, Excerpt, Finishing, SeekableStream, Settled, StorageError, Stored, What};
+use super::{
+    Finishing, ImmutablePrefix, IndexCheckpoint, ObjectKind, RAW_EXTENSION, SeekableStream,
+    StorageError, Stored,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::ports;
 use bench::{Bench, Kind};
@@ -26,19 +29,19 @@ const PART: u64 = 5 * 1024 * 1024;
 const ONE_PART: u64 = PART - HEAD_ROOM;
 const TWO_PARTS: u64 = 2 * PART - HEAD_ROOM;
 /// The end of what has arrived is never settled.
-const UNSETTLED: u64 = 1000;
+const MUTABLE: u64 = 1000;
 /// Every so often there is something that an index needs.
-const EXCERPT_EVERY: usize = 10_007;
-const EXCERPT: usize = 17;
+const CHECKPOINT_EVERY: usize = 10_007;
+const CHECKPOINT: usize = 17;
 
 fn size(position: u64) -> usize {
     usize::try_from(position).expect("not that long")
 }
 
-fn settled(stream_length: u64) -> u64 {
+fn immutable(stream_length: u64) -> u64 {
     (HEAD_ROOM + stream_length)
-        .checked_sub(UNSETTLED)
-        .filter(|&settled| settled > HEAD_ROOM)
+        .checked_sub(MUTABLE)
+        .filter(|&length| length > HEAD_ROOM)
         .unwrap_or(0)
 }
 
@@ -78,12 +81,12 @@ fn stream(length: u64) -> Vec<u8> {
 }
 
 /// Those that lie in the range, or the parts of them that do.
-fn excerpts(stream: &[u8], range: std::ops::Range<usize>) -> Vec<Excerpt> {
-    (range.start / EXCERPT_EVERY..=range.end / EXCERPT_EVERY)
+fn checkpoints(stream: &[u8], range: std::ops::Range<usize>) -> Vec<IndexCheckpoint> {
+    (range.start / CHECKPOINT_EVERY..=range.end / CHECKPOINT_EVERY)
         .filter_map(|index| {
-            let start = (index * EXCERPT_EVERY).max(range.start);
-            let end = (index * EXCERPT_EVERY + EXCERPT).min(range.end);
-            (start < end).then(|| Excerpt {
+            let start = (index * CHECKPOINT_EVERY).max(range.start);
+            let end = (index * CHECKPOINT_EVERY + CHECKPOINT).min(range.end);
+            (start < end).then(|| IndexCheckpoint {
                 position: start as u64,
                 bytes: stream[start..end].to_vec(),
             })
@@ -114,7 +117,7 @@ async fn every_length(bench: &mut Bench) -> Checked {
         TWO_PARTS - 1,
         TWO_PARTS,
         TWO_PARTS + 1,
-        TWO_PARTS + UNSETTLED,
+        TWO_PARTS + MUTABLE,
         4 * PART + 77,
     ];
     for length in lengths {
@@ -131,9 +134,9 @@ async fn every_end(bench: &mut Bench) -> Checked {
     let cases = [
         (TWO_PARTS + 500, 500, size(PART)),
         (TWO_PARTS + 500, 500, 0),
-        (TWO_PARTS + 10, UNSETTLED, 10),
-        (TWO_PARTS + UNSETTLED, UNSETTLED, 0),
-        (TWO_PARTS + UNSETTLED, UNSETTLED, size(2 * PART) + 5),
+        (TWO_PARTS + 10, MUTABLE, 10),
+        (TWO_PARTS + MUTABLE, MUTABLE, 0),
+        (TWO_PARTS + MUTABLE, MUTABLE, size(2 * PART) + 5),
         (ONE_PART + 3, 3, 0),
         (ONE_PART + 3, 4, 4),
         (100, 100, 100),
@@ -151,7 +154,7 @@ async fn crashes(bench: &mut Bench) -> Checked {
     let points: [&[u64]; 4] = [
         &[0, 1, ONE_PART, ONE_PART + 1],
         &[TWO_PARTS - 1, TWO_PARTS, TWO_PARTS + 1],
-        &[TWO_PARTS + UNSETTLED, TWO_PARTS + UNSETTLED + 2, 3 * PART],
+        &[TWO_PARTS + MUTABLE, TWO_PARTS + MUTABLE + 2, 3 * PART],
         &[3 * PART + 1, 4 * PART, 4 * PART + 12_344],
     ];
     for (n, points) in points.into_iter().enumerate() {
@@ -162,7 +165,7 @@ async fn crashes(bench: &mut Bench) -> Checked {
     Ok(())
 }
 
-async fn as_it_came(bench: &mut Bench) -> Checked {
+async fn raw(bench: &mut Bench) -> Checked {
     for length in [
         0,
         1,
@@ -177,14 +180,16 @@ async fn as_it_came(bench: &mut Bench) -> Checked {
         let mut writer = bench.storage.create(&id).await?;
         let bytes = stream.chunks(700_001).map(Bytes::copy_from_slice).collect();
         writer.append(bytes).await?;
-        let unsettled = Settled {
+        let unsealed = ImmutablePrefix {
             length: 0,
             extension: "",
         };
-        writer.settle(unsettled, Vec::new()).await?;
+        if let Some(sealing) = writer.sealing() {
+            sealing.seal(unsealed, Vec::new()).await?;
+        }
         writer.sync().await?;
-        writer.keep_as_it_came().await?;
-        let path = bench.storage.finished_path(&id, AS_IT_CAME);
+        writer.keep_raw().await?;
+        let path = bench.storage.finished_path(&id, RAW_EXTENSION);
         assert!(bench.object(&path).await? == stream, "{length}");
         assert!(matches!(
             bench.storage.reopen(&id).await,
@@ -226,7 +231,7 @@ async fn deletions(bench: &mut Bench) -> Checked {
     for length in [0, 3 * PART] {
         let (id, stream) = (format!("delete-{length}"), stream(length));
         let writer = bench.grown(&id, &stream, &[]).await?;
-        bench.quiesce(&id, settled(length)).await;
+        bench.quiesce(&id, immutable(length)).await;
         drop(writer);
         let path = bench.storage.growing_path(&id);
         bench.storage.delete(&path).await?;
@@ -252,10 +257,10 @@ async fn deletions(bench: &mut Bench) -> Checked {
 async fn listing(bench: &mut Bench) -> Checked {
     let id = |n: u128| uuid::Uuid::from_u128(n).to_string();
     let (grown, empty, foreign) = (id(1), id(2), id(3));
-    let stream = stream(TWO_PARTS + UNSETTLED);
+    let stream = stream(TWO_PARTS + MUTABLE);
     let writer = bench.grown(&grown, &stream, &[]).await?;
     let length = stream.len() as u64;
-    bench.quiesce(&grown, settled(length)).await;
+    bench.quiesce(&grown, immutable(length)).await;
     drop(writer);
     drop(bench.storage.create(&empty).await?);
     let mut finished = Vec::new();
@@ -269,7 +274,7 @@ async fn listing(bench: &mut Bench) -> Checked {
     }
     let mut writer = bench.storage.create(&foreign).await?;
     writer.append(vec![Bytes::from_static(b"text")]).await?;
-    writer.keep_as_it_came().await?;
+    writer.keep_raw().await?;
     bench.foreign().await;
 
     let now_ms = SystemClock.now_ms();
@@ -278,32 +283,32 @@ async fn listing(bench: &mut Bench) -> Checked {
         let age_ms = now_ms - stored.modified_ms;
         assert!((-5000..600_000).contains(&age_ms), "{stored:?} {age_ms}");
     }
-    let find = |what: &What, path: &str| {
-        let found = listed.iter().find(|it| it.what == *what && it.path == path);
-        found.unwrap_or_else(|| panic!("{what:?} {path} is not in {listed:?}"))
+    let find = |kind: &ObjectKind, path: &str| {
+        let found = listed.iter().find(|it| it.kind == *kind && it.path == path);
+        found.unwrap_or_else(|| panic!("{kind:?} {path} is not in {listed:?}"))
     };
     for (path, id, size) in &finished {
-        let stored = find(&What::Finished(id.clone()), path);
+        let stored = find(&ObjectKind::Finished(id.clone()), path);
         assert_eq!(stored.size_bytes, *size);
     }
     find(
-        &What::Finished(foreign.clone()),
-        &bench.storage.finished_path(&foreign, AS_IT_CAME),
+        &ObjectKind::Finished(foreign.clone()),
+        &bench.storage.finished_path(&foreign, RAW_EXTENSION),
     );
     let growing = bench.storage.growing_path(&grown);
-    assert!(find(&What::Growing(grown.clone()), &growing).size_bytes > 0);
+    assert!(find(&ObjectKind::Growing(grown.clone()), &growing).size_bytes > 0);
     // What several servers share has nothing in the store as long as it is empty.
     if !matches!(bench.kind, Kind::Several(..)) {
         let nothing = bench.storage.growing_path(&empty);
-        let stored = find(&What::Growing(empty.clone()), &nothing);
+        let stored = find(&ObjectKind::Growing(empty.clone()), &nothing);
         assert_eq!(stored.size_bytes, HEAD_ROOM);
     }
-    let foreigners = listed.iter().filter(|it| it.what == What::Foreign);
+    let foreigners = listed.iter().filter(|it| it.kind == ObjectKind::Foreign);
     assert_eq!(foreigners.count(), bench.foreigners());
     // A multipart upload, where there is such a thing, was begun for the one that is large.
     let uploads = listed
         .iter()
-        .filter(|it| matches!(it.what, What::Upload { .. }));
+        .filter(|it| matches!(it.kind, ObjectKind::Upload { .. }));
     let uploads: Vec<_> = uploads.collect();
     assert_eq!(
         uploads.len(),
@@ -311,7 +316,7 @@ async fn listing(bench: &mut Bench) -> Checked {
         "{uploads:?}"
     );
     for upload in uploads {
-        assert_eq!(upload.what.recording(), Some(grown.as_str()));
+        assert_eq!(upload.kind.recording(), Some(grown.as_str()));
     }
 
     // Some of them go; their neighbours are not taken for missing, and what never was there is.
@@ -339,7 +344,7 @@ async fn listing(bench: &mut Bench) -> Checked {
     }
     let left: Vec<Stored> = bench.storage.list().try_collect().await?;
     assert_eq!(left.len(), bench.foreigners(), "{left:?}");
-    assert!(left.iter().all(|stored| stored.what == What::Foreign));
+    assert!(left.iter().all(|stored| stored.kind == ObjectKind::Foreign));
     Ok(())
 }
 
@@ -373,7 +378,7 @@ conformance!([
     every_length,
     every_end,
     crashes,
-    as_it_came,
+    raw,
     ranges,
     deletions,
     listing,

@@ -1,7 +1,10 @@
-//! Where recordings' bytes live. Semantics of storing only: nothing here knows HTTP, tus or containers.
+//! Storage of recordings. Nothing here knows HTTP, tus or containers.
 //!
-//! An object is [`sortie_media::HEAD_ROOM`] bytes of ours followed by the stream as it was received. While
-//! it grows it has exactly one [`Writer`].
+//! An object is a head of [`sortie_media::HEAD_ROOM`] bytes, written by this server, followed by the stream as
+//! received. A growing object has exactly one [`UploadWriter`].
+//!
+//! What only some storages can do is an optional trait: [`Replicated`] and [`LeasedWriter`] (several servers share
+//! growing objects), [`Sealing`] (parts that leave the disk before the end), [`Presigner`] (downloads from the store).
 
 #[cfg(feature = "s3")]
 mod bucket;
@@ -9,7 +12,7 @@ mod bucket;
 mod conformance;
 mod disk;
 #[cfg(feature = "s3")]
-mod ledger;
+mod leases;
 mod local;
 mod regular_file;
 mod stored;
@@ -24,52 +27,48 @@ use futures_util::stream::BoxStream;
 use sortie_media::Patch;
 
 #[cfg(feature = "s3")]
-pub(crate) use bucket::{Place, S3Storage};
+pub(crate) use bucket::{BucketLocation, BucketStorage};
 pub(crate) use disk::Disk;
 #[cfg(feature = "s3")]
-pub(crate) use ledger::{Entry, Ledger};
+pub(crate) use leases::{UploadLease, UploadLeases};
 pub(crate) use local::LocalStorage;
 pub use regular_file::{open_regular, open_regular_with};
-pub(crate) use stored::{Stored, What};
+pub(crate) use stored::{ObjectKind, Stored};
 
-/// What can go wrong.
+/// Storage errors.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StorageError {
-    /// No room, or a quota is reached.
+    /// The disk is full, or a quota is reached.
     #[error("the storage is full")]
     Full(#[source] io::Error),
     /// The storage cannot be written to.
     #[error("the storage is read-only")]
     ReadOnly(#[source] io::Error),
-    /// The object is not there.
+    /// The object does not exist.
     #[error("the object is not in the storage")]
     Missing,
-    /// Bytes that were acknowledged are gone for good: somebody removed them behind our back. Trying again does
-    /// not help.
-    #[error("the storage has lost what it had confirmed")]
+    /// Acknowledged bytes were removed from the storage by something other than this server. A retry does not help.
+    #[error("acknowledged bytes are missing from the storage")]
     #[cfg_attr(
         not(feature = "s3"),
-        expect(
-            dead_code,
-            reason = "a folder has all of a growing file or nothing of it"
-        )
+        expect(dead_code, reason = "a local growing file is complete or missing")
     )]
     Lost(#[source] io::Error),
-    /// Another server has taken the object over; see `storage/ledger.rs`. What was durable is there for it.
+    /// Another server has taken over the lease of the object; it finds every durable byte. See `storage/leases.rs`.
     #[error("another server has taken over")]
     #[cfg_attr(
         not(feature = "s3"),
-        expect(dead_code, reason = "a folder is one server's")
+        expect(dead_code, reason = "a local folder is not shared")
     )]
     Fenced,
-    /// What several servers share cannot be reached: the store, or the database that says who may write.
-    #[error("what several servers share cannot be reached")]
+    /// The shared store, or the database with the lease table, cannot be reached.
+    #[error("the shared store or its lease table cannot be reached")]
     #[cfg_attr(
         not(feature = "s3"),
-        expect(dead_code, reason = "a folder is one server's")
+        expect(dead_code, reason = "a local folder is not shared")
     )]
     Unavailable(#[source] anyhow::Error),
-    /// Anything else.
+    /// Any other I/O error.
     #[error("the storage failed")]
     Io(#[source] io::Error),
 }
@@ -89,7 +88,7 @@ impl From<io::Error> for StorageError {
     }
 }
 
-/// Runs blocking work off the async threads.
+/// Runs blocking work outside the async worker threads.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, StorageError> {
@@ -102,229 +101,247 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// How a growing object becomes a finished one; see [`sortie_media::Finish`].
 #[derive(Debug)]
 pub(crate) struct Finishing {
-    /// How much of the object stays.
+    /// Bytes of the object that are kept.
     pub(crate) keep: u64,
-    /// What follows it.
+    /// Bytes appended behind them.
     pub(crate) append: Vec<u8>,
-    /// What changes in the middle, once the rest is durable.
+    /// Overwrites, applied once everything else is durable.
     pub(crate) patches: Vec<Patch>,
-    /// The file name's ending, without the dot.
+    /// Extension of the finished object, without the dot.
     pub(crate) extension: &'static str,
 }
 
-/// The ending of an object whose container nobody knows.
-pub(crate) const AS_IT_CAME: &str = "bin";
+/// Extension of an object whose container is unknown.
+pub(crate) const RAW_EXTENSION: &str = "bin";
 
-/// What of a growing object is final; see [`sortie_media::Indexer::settled`].
+/// Leading bytes of a growing object that no longer change; see [`sortie_media::Indexer::settled`].
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(feature = "s3"),
-    expect(dead_code, reason = "a folder needs none of it")
+    expect(dead_code, reason = "only a bucket seals parts")
 )]
-pub(crate) struct Settled {
-    /// Length of its beginning that finishing will keep, and that is patched in the front matter only.
+pub(crate) struct ImmutablePrefix {
+    /// Length of the prefix. Finishing keeps it and patches only its front matter.
     pub(crate) length: u64,
-    /// The ending of the name that it will have. Counts as soon as `length` is not 0.
+    /// Extension of the finished object; valid if `length` is not 0.
     pub(crate) extension: &'static str,
 }
 
-/// Bytes of the stream that are needed to index it again.
+/// Bytes of the stream that the indexer needs to index it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Excerpt {
-    /// Where in the stream.
+pub(crate) struct IndexCheckpoint {
+    /// Offset in the stream.
     pub(crate) position: u64,
-    /// At least one.
+    /// At least one byte.
     pub(crate) bytes: Vec<u8>,
 }
 
 #[cfg(feature = "s3")]
-impl Excerpt {
-    /// The stream offset behind it.
+impl IndexCheckpoint {
+    /// The stream offset behind the last byte.
     pub(crate) fn end(&self) -> u64 {
         self.position + self.bytes.len() as u64
     }
 }
 
-/// The one who may write to a growing object.
+/// Exclusive writer of one growing object.
 ///
-/// Every method leaves the object as it was if it fails. Dropping a writer loses nothing durable.
+/// A failed call leaves the object as it was. Dropping a writer loses no durable byte.
 #[async_trait]
-pub(crate) trait Writer: Send {
-    /// Adds bytes at the end. They may be lost in a crash until [`Writer::sync`] has returned.
+pub(crate) trait UploadWriter: Send {
+    /// Appends bytes; durable once [`UploadWriter::sync`] has returned.
     async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError>;
 
-    /// Overwrites bytes that are there. They may be lost in a crash until [`Writer::sync`] has returned.
+    /// Overwrites existing bytes; durable once [`UploadWriter::sync`] has returned.
     async fn patch(&mut self, patches: Vec<Patch>) -> Result<(), StorageError>;
 
-    /// Sees to it that the memory of appended bytes is free again soon, whatever follows; else they may wait for what
-    /// does.
-    async fn write_out(&mut self) -> Result<(), StorageError> {
+    /// Starts writing appended bytes, so that their memory is released even if no other call follows soon. A writer
+    /// that keeps no appended bytes has nothing to start.
+    async fn start_writing(&mut self) -> Result<(), StorageError> {
         Ok(())
     }
 
-    /// Makes everything durable.
+    /// Makes everything written so far durable.
     async fn sync(&mut self) -> Result<(), StorageError>;
 
-    /// How much of the stream is there, without the head room.
+    /// Length of the stream, without the head.
     fn stream_length(&self) -> u64;
 
-    /// The number under which it writes, where several servers share a storage; see `storage/ledger.rs`.
-    fn fence(&self) -> Option<i64> {
+    /// The lease under which this writer writes, if several servers share the object.
+    fn leased(&mut self) -> Option<&mut dyn LeasedWriter> {
         None
     }
 
-    /// Whether it is still the one who may write. If not, nothing that it does counts any more.
-    async fn is_current(&mut self) -> Result<bool, StorageError> {
-        Ok(true)
+    /// The sealing of finished parts, if this writer does that.
+    fn sealing(&mut self) -> Option<&mut dyn Sealing> {
+        None
     }
 
-    /// Whether what is settled is put out of reach: it can neither be patched nor be read again until the
-    /// object is finished. Then [`Writer::settle`] must be called after every append, and the index must do
-    /// without patches behind the front matter.
-    fn seals(&self) -> bool {
-        false
-    }
-
-    /// Says what is settled, and which of the bytes appended since the last call an index needs: all others
-    /// may be read as zeros after a restart. Excerpts that were given before may be given again.
-    async fn settle(
-        &mut self,
-        _settled: Settled,
-        _excerpts: Vec<Excerpt>,
-    ) -> Result<(), StorageError> {
-        Ok(())
-    }
-
-    /// Makes it a finished object. What was durable before stays so, whenever the power is cut.
+    /// Turns the growing object into a finished one. A power cut at any moment loses no durable byte.
     async fn finish(self: Box<Self>, finishing: Finishing) -> Result<(), StorageError>;
 
-    /// Gives up on the container: keeps the stream byte for byte as it came, without the head room.
-    async fn keep_as_it_came(self: Box<Self>) -> Result<(), StorageError>;
+    /// Keeps the stream byte for byte as received, without the head: the container is unknown.
+    async fn keep_raw(self: Box<Self>) -> Result<(), StorageError>;
 }
 
-/// A growing object that is opened again, and what is in it.
+/// A writer that holds a lease; see `storage/leases.rs`.
+#[async_trait]
+pub(crate) trait LeasedWriter: Send {
+    /// Fencing token of the lease.
+    fn fence(&self) -> i64;
+
+    /// Whether the lease is still held. If not, nothing written from now on counts.
+    async fn is_current(&mut self) -> Result<bool, StorageError>;
+}
+
+/// A writer that moves finished parts out of reach: until the object is finished they can neither be patched nor read.
+/// The index must do without patches behind the front matter.
+#[async_trait]
+pub(crate) trait Sealing: Send {
+    /// Reports the immutable prefix, and the bytes appended since the last call that the index needs: after a restart all
+    /// others may read as zeros. Checkpoints may be repeated. To be called after every append.
+    async fn seal(
+        &mut self,
+        prefix: ImmutablePrefix,
+        checkpoints: Vec<IndexCheckpoint>,
+    ) -> Result<(), StorageError>;
+}
+
+/// A growing object that was opened again.
 pub(crate) struct Reopened {
-    /// Goes on writing.
-    pub(crate) writer: Box<dyn Writer>,
-    /// Reads the stream (without the head room) from its beginning.
+    /// Appends to the object.
+    pub(crate) writer: Box<dyn UploadWriter>,
+    /// Reads the stream, without the head.
     pub(crate) stream: Box<dyn SeekableStream>,
 }
 
-/// A stream that is read again after a restart. Blocking: call it off the async threads.
+/// A stored stream that is read again after a restart. Blocking: call it outside the async worker threads.
 pub(crate) trait SeekableStream: Send {
-    /// Fills as much of `buffer` as there is at `position`; 0 at the end.
+    /// Reads up to `buffer.len()` bytes at `position`; returns 0 at the end.
     fn read_at(&mut self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
-/// What a client gets that reads an object from the store itself.
+/// Response headers and lifetime of a presigned URL.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(feature = "s3"),
-    expect(dead_code, reason = "a folder needs none of it")
+    expect(dead_code, reason = "only a bucket presigns URLs")
 )]
 pub(crate) struct Presigned<'a> {
-    /// The value of `Content-Disposition`.
+    /// Value of `Content-Disposition`.
     pub(crate) content_disposition: &'a str,
-    /// The value of `Content-Type`.
+    /// Value of `Content-Type`.
     pub(crate) content_type: &'a str,
-    /// How long the address holds.
+    /// Lifetime of the URL.
     pub(crate) expires_in: Duration,
 }
 
-/// An object whose holder seems to be gone. Only a holder that is silent for a while by the clock of the observing
-/// server, too, is gone: a living one is heard again within that time.
+/// An upload whose lease was not renewed for a while. The server that holds it counts as dead only if the lease also
+/// stays unrenewed for a while by the clock of the observing server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stale {
+pub(crate) struct StaleLease {
     /// Id of the upload.
     pub(crate) id: String,
-    /// When its holder was last heard, by the database's clock.
-    pub(crate) heard_ms: i64,
-    /// Everything has arrived; only its finish is missing.
+    /// Time of the last renewal, by the database's clock.
+    pub(crate) renewed_ms: i64,
+    /// All bytes have arrived; only the finish is missing.
     pub(crate) processing: bool,
 }
 
-/// A place for recordings.
+/// A storage of recordings.
 #[async_trait]
 pub(crate) trait Storage: Send + Sync {
-    /// The name in rows and in `SORTIE_RECORDING_STORAGE_BACKEND`.
+    /// Name of the storage in rows and in `SORTIE_RECORDING_STORAGE_BACKEND`.
     fn name(&self) -> &'static str;
 
-    /// The path that a growing object of this id has.
+    /// Path of the growing object with this id.
     fn growing_path(&self, id: &str) -> String;
 
-    /// The path that it has once it is finished.
+    /// Path of the finished object with this id.
     fn finished_path(&self, id: &str, extension: &str) -> String;
 
-    /// Makes a new growing object, durably empty.
-    async fn create(&self, id: &str) -> Result<Box<dyn Writer>, StorageError>;
+    /// Creates a growing object, empty and durable.
+    async fn create(&self, id: &str) -> Result<Box<dyn UploadWriter>, StorageError>;
 
-    /// Opens a growing object after a restart.
+    /// Opens a growing object that exists. One that several servers share is taken over from its holder.
     async fn reopen(&self, id: &str) -> Result<Reopened, StorageError>;
 
-    /// Whether several servers share this growing object; then one that is opened again is taken from whoever had it.
-    async fn is_shared(&self, _id: &str) -> Result<bool, StorageError> {
-        Ok(false)
-    }
-
-    /// Somebody writes here to a growing object, however slowly: it is not abandoned.
-    async fn keep(&self, _id: &str) -> Result<(), StorageError> {
-        Ok(())
-    }
-
-    /// Growing objects whose server seems to be gone; see `storage/ledger.rs`.
-    async fn stale(&self, _silence: Duration) -> Result<Vec<Stale>, StorageError> {
-        Ok(Vec::new())
-    }
-
-    /// Takes the right to finish a stale object; `false` if its server is there after all or another one has it.
-    async fn claim(&self, _stale: &Stale) -> Result<bool, StorageError> {
-        Ok(false)
-    }
-
-    /// The recording's row says that it is complete, or it is gone.
-    async fn forget(&self, _id: &str) -> Result<(), StorageError> {
-        Ok(())
-    }
-
-    /// How much of the stream of a growing object is there.
+    /// Length of the stream of a growing object.
     async fn growing_length(&self, id: &str) -> Result<u64, StorageError>;
 
-    /// An object's size.
+    /// Size of an object.
     async fn size(&self, path: &str) -> Result<u64, StorageError>;
 
-    /// Reads a part of an object.
+    /// Reads a range of an object.
     async fn read(
         &self,
         path: &str,
         range: Range<u64>,
     ) -> Result<BoxStream<'static, io::Result<Bytes>>, StorageError>;
 
-    /// Removes an object, growing or finished, durably. One that is not there is no error.
+    /// Deletes an object, growing or finished, durably. A missing object is no error.
     async fn delete(&self, path: &str) -> Result<(), StorageError>;
 
-    /// Everything that lies here, in no order, however much it is: for the sweep. What is not ours is in it.
+    /// Lists all objects, in no order and with bounded memory, foreign ones included. Used by garbage collection.
     fn list(&self) -> BoxStream<'static, Result<Stored, StorageError>>;
 
-    /// Removes what was listed, unless it is [`What::Foreign`]. What is not there any more is no error.
+    /// Removes a listed object, unless it is [`ObjectKind::Foreign`]. A missing object is no error.
     async fn remove(&self, stored: &Stored) -> Result<(), StorageError>;
 
-    /// Those of these paths, of which there are at most some thousand, that have no object.
+    /// Returns those of at most a few thousand paths that have no object.
     async fn missing(&self, paths: Vec<String>) -> Result<Vec<String>, StorageError>;
 
-    /// Whether it can be used now. Cheap: it is asked every few seconds.
+    /// Checks that the storage is usable. Cheap: called every few seconds.
     async fn check(&self) -> Result<(), StorageError>;
 
-    /// Whether it can be written to, read and deleted from; if not, with what to do about it. For the start.
+    /// Checks at startup that the storage can be written, read and deleted from; an error says how to repair it.
     async fn probe(&self) -> Result<(), StorageError> {
         self.check().await
     }
 
-    /// An address under which a client may read an object without us; `None`: only through us.
-    async fn presigned(
-        &self,
-        _path: &str,
-        _presigned: Presigned<'_>,
-    ) -> Result<Option<String>, StorageError> {
-        Ok(None)
+    /// The sharing of growing objects with other servers, if this storage is configured for it.
+    fn replicated(&self) -> Option<&dyn Replicated> {
+        None
+    }
+
+    /// Downloads directly from the store, if this storage is configured for them.
+    fn presigner(&self) -> Option<&dyn Presigner> {
+        None
+    }
+}
+
+/// A storage whose growing objects are shared by several servers. One server at a time holds the lease of an upload;
+/// see `storage/leases.rs`.
+#[async_trait]
+pub(crate) trait Replicated: Send + Sync {
+    /// Whether this growing object is shared. One that began with a single server is in its staging folder and is not.
+    async fn is_shared(&self, id: &str) -> Result<bool, StorageError>;
+
+    /// Renews the lease of an upload that this server writes to, if it holds one.
+    async fn renew(&self, id: &str) -> Result<(), StorageError>;
+
+    /// Returns uploads whose lease was not renewed within `silence`.
+    async fn stale(&self, silence: Duration) -> Result<Vec<StaleLease>, StorageError>;
+
+    /// Claims a stale upload for this server; `false` if the lease was renewed or claimed by another server meanwhile.
+    async fn claim(&self, stale: &StaleLease) -> Result<bool, StorageError>;
+
+    /// Deletes the lease of a recording that is complete or deleted.
+    async fn release(&self, id: &str) -> Result<(), StorageError>;
+}
+
+/// A storage that can hand out URLs under which a client downloads an object directly.
+#[async_trait]
+pub(crate) trait Presigner: Send + Sync {
+    /// Returns a presigned URL of an object.
+    async fn presigned(&self, path: &str, presigned: Presigned<'_>)
+    -> Result<String, StorageError>;
+}
+
+/// Whether other servers share this growing object.
+pub(crate) async fn is_shared(storage: &dyn Storage, id: &str) -> Result<bool, StorageError> {
+    match storage.replicated() {
+        Some(replicated) => replicated.is_shared(id).await,
+        None => Ok(false),
     }
 }

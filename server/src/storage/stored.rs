@@ -15,7 +15,7 @@ pub(crate) struct Stored {
     /// Its path, as rows have it; of a multipart upload, that of the object it would have become.
     pub(crate) path: String,
     /// What it is.
-    pub(crate) what: What,
+    pub(crate) kind: ObjectKind,
     /// How large, as far as the storage says.
     pub(crate) size_bytes: u64,
     /// When it was last changed, in milliseconds since 1970.
@@ -24,7 +24,7 @@ pub(crate) struct Stored {
 
 /// What a stored thing is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum ObjectKind {
     /// The finished object of this recording.
     Finished(String),
     /// The growing object of this recording: a file, or what is staged of it.
@@ -48,7 +48,7 @@ pub(crate) enum What {
     Foreign,
 }
 
-impl What {
+impl ObjectKind {
     /// What has this name, without the folder or prefix that it is in.
     pub(super) fn of_name(name: &str) -> Self {
         if name.starts_with(CHECK) {
@@ -96,22 +96,22 @@ mod tests {
     fn names_tell_what_is_ours() {
         let id = || ID.to_owned();
         for (name, expected) in [
-            (format!("{ID}.webm"), What::Finished(id())),
-            (format!("{ID}.piece"), What::Finished(id())),
-            (format!("{ID}.part"), What::Growing(id())),
-            (format!("{ID}.bin.tmp"), What::Leftover(Some(id()))),
-            (".sortie-check".to_owned(), What::Leftover(None)),
-            (format!(".sortie-check-{ID}"), What::Leftover(None)),
-            (ID.to_owned(), What::Foreign),
-            (format!("{ID}.webm.bak"), What::Foreign),
-            (format!("{ID}.txt"), What::Foreign),
-            (format!("{}.webm", ID.to_uppercase()), What::Foreign),
-            (format!("{{{ID}}}.webm"), What::Foreign),
-            ("holiday.webm".to_owned(), What::Foreign),
-            ("lost+found".to_owned(), What::Foreign),
-            (String::new(), What::Foreign),
+            (format!("{ID}.webm"), ObjectKind::Finished(id())),
+            (format!("{ID}.piece"), ObjectKind::Finished(id())),
+            (format!("{ID}.part"), ObjectKind::Growing(id())),
+            (format!("{ID}.bin.tmp"), ObjectKind::Leftover(Some(id()))),
+            (".sortie-check".to_owned(), ObjectKind::Leftover(None)),
+            (format!(".sortie-check-{ID}"), ObjectKind::Leftover(None)),
+            (ID.to_owned(), ObjectKind::Foreign),
+            (format!("{ID}.webm.bak"), ObjectKind::Foreign),
+            (format!("{ID}.txt"), ObjectKind::Foreign),
+            (format!("{}.webm", ID.to_uppercase()), ObjectKind::Foreign),
+            (format!("{{{ID}}}.webm"), ObjectKind::Foreign),
+            ("holiday.webm".to_owned(), ObjectKind::Foreign),
+            ("lost+found".to_owned(), ObjectKind::Foreign),
+            (String::new(), ObjectKind::Foreign),
         ] {
-            assert_eq!(What::of_name(&name), expected, "{name}");
+            assert_eq!(ObjectKind::of_name(&name), expected, "{name}");
         }
     }
 }

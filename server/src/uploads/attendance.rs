@@ -1,26 +1,56 @@
-//! Time in which this server could have received a request. Pure: readings are arguments.
+//! Attended time: time in which this server could have received a request.
 //!
-//! Silence of a sender is measured in this time. It stands still while the process is stopped, the machine suspended or
-//! the reaper stalled: then it is not the sender that was silent.
+//! The silence of a sender is measured in attended time. It does not advance while the process is stopped, the machine
+//! suspended or the reaper stalled: these are no silence of the sender.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use super::registry::locked;
+use crate::clock::Clock;
 
 /// Interval of the reaper's ticks.
 pub(crate) const TICK: Duration = Duration::from_secs(5);
-/// A tick that is late by no more than this is the scheduler's delay.
+/// A tick that is at most this late is a scheduling delay and no absence.
 const LATE: Duration = Duration::from_secs(2);
 
-/// Excludes the server's absence from a monotonic clock.
+/// Clock of attended time.
+pub(super) struct AttendedClock {
+    clock: Arc<dyn Clock>,
+    attendance: Mutex<Attendance>,
+}
+
+impl AttendedClock {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            attendance: Mutex::default(),
+        }
+    }
+
+    /// Attended time now.
+    pub(super) fn now(&self) -> Duration {
+        // Lock first, read the clock second: a reading from before a tick would jump ahead of that tick.
+        let attendance = locked(&self.attendance);
+        attendance.at(self.clock.monotonic())
+    }
+
+    /// Records a tick. Returns how long the server was absent since the previous one.
+    pub(super) fn tick(&self) -> Duration {
+        locked(&self.attendance).tick(self.clock.schedule())
+    }
+}
+
+/// Excludes the server's absence from a monotonic clock. Pure: readings are arguments.
 #[derive(Debug, Default)]
-pub(super) struct Attendance {
+struct Attendance {
     last_tick: Option<Duration>,
     absent: Duration,
 }
 
 impl Attendance {
-    /// Records a tick; `schedule` is [`Clock::schedule`](crate::clock::Clock::schedule). Returns how long the server
-    /// was absent since the one before.
-    pub(super) fn tick(&mut self, schedule: Duration) -> Duration {
+    /// Records a tick; `schedule` is [`Clock::schedule`]. Returns how long the server was absent since the previous one.
+    fn tick(&mut self, schedule: Duration) -> Duration {
         let Some(last) = self.last_tick.replace(schedule) else {
             return Duration::ZERO;
         };
@@ -34,7 +64,7 @@ impl Attendance {
     }
 
     /// Attended time at this monotonic reading.
-    pub(super) fn at(&self, monotonic: Duration) -> Duration {
+    fn at(&self, monotonic: Duration) -> Duration {
         monotonic.saturating_sub(self.absent)
     }
 }
@@ -59,8 +89,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the ticks: attended time never goes back, never runs faster than real time and never skips more
-        /// than one late interval.
+        /// Attended time never goes back, never runs faster than real time and never skips more than one late
+        /// interval.
         #[test]
         fn attended_time_is_bounded(gaps in prop::collection::vec(0_u64..10_000_000, 1..50)) {
             let mut attendance = Attendance::default();

@@ -1,100 +1,127 @@
-//! The end of a recording: from what has arrived to an ordinary file.
+//! Finishing: from the received bytes to a playable file.
 //!
-//! `recording` → `uploading` → `processing` → `ready` or `failed`. The plan is written into the row before the
-//! object is touched, so that a crash at any moment leaves one obvious thing to do.
+//! `recording` → `uploading` → `processing` → `ready` or `failed`. The plan is written into the row before the object is
+//! touched, so that after a crash at any moment the next attempt follows from the row.
 
 use std::sync::Arc;
 
 use sortie_api::RecordingStatus;
 
-use super::entry::{Interrupted, Slot, locked};
-use super::missing_data::OBJECT_GONE;
-use super::upload::{Ending, Growing, conclude};
-use super::{Inner, UploadError};
+use super::error::UploadError;
+use super::index_budget::IndexBudget;
+use super::opener::Opener;
+use super::registry::{Interrupted, Registry, UploadEntry, locked};
+use super::rows::Rows;
+use super::upload::{Ending, Upload, conclude};
 use crate::db::{Action, Actor, AuditEvent, Completion, RecordingRow, UploadKind};
-use crate::storage::StorageError;
+use crate::storage::{Storage, StorageError};
 
-impl Inner {
-    /// Makes an ordinary file of what has arrived. Its cost does not depend on the length.
-    pub(super) async fn finish(
-        &self,
-        slot: &Arc<Slot>,
-        interrupted: Interrupted,
-    ) -> Result<(), UploadError> {
-        let state = slot.state.lock().await;
-        self.finish_locked(slot, state, interrupted).await
+/// Failure text of a finished recording whose object is missing.
+pub(super) const OBJECT_GONE: &str = "The recording's file is no longer in the storage.";
+/// Failure text of a recording whose parts were removed from the store while it grew.
+const PARTS_GONE: &str = "Somebody, or a rule of the bucket, removed parts of the recording from the storage before it was \
+     finished. What is left of it is kept until it is deleted.";
+
+/// Finishes recordings.
+pub(super) struct Finisher {
+    rows: Rows,
+    storage: Arc<dyn Storage>,
+    registry: Arc<Registry>,
+    opener: Arc<Opener>,
+    indexes: IndexBudget,
+}
+
+impl Finisher {
+    pub(super) fn new(
+        rows: Rows,
+        storage: Arc<dyn Storage>,
+        registry: Arc<Registry>,
+        opener: Arc<Opener>,
+        indexes: IndexBudget,
+    ) -> Self {
+        Self {
+            rows,
+            storage,
+            registry,
+            opener,
+            indexes,
+        }
     }
 
-    #[tracing::instrument(target = "sortie::spans", level = "trace", name = "finish", skip_all, fields(sortie.recording = slot.id, sortie.interrupted = interrupted.0))]
-    pub(super) async fn finish_locked(
+    /// Turns the received bytes into a finished file, at a cost that does not depend on their length.
+    #[tracing::instrument(target = "sortie::spans", level = "trace", name = "finish", skip_all, fields(sortie.recording = entry.id, sortie.interrupted = interrupted.0))]
+    pub(super) async fn finish(
         &self,
-        slot: &Arc<Slot>,
-        mut state: tokio::sync::MutexGuard<'_, Option<Growing>>,
+        entry: &Arc<UploadEntry>,
+        mut open: tokio::sync::MutexGuard<'_, Option<Upload>>,
         interrupted: Interrupted,
     ) -> Result<(), UploadError> {
-        let row = match self.row(&slot.id).await {
+        let row = match self.rows.row(&entry.id).await {
             Ok(row) if !matches!(row.status, RecordingStatus::Ready | RecordingStatus::Failed) => {
                 row
             }
             other => {
                 if matches!(other, Ok(_) | Err(UploadError::Unknown)) {
-                    self.forget(slot);
+                    self.registry.remove(entry);
                 }
                 return other.map(|_| ());
             }
         };
-        // Until it is done; the reaper tries again.
-        locked(&slot.seen).finish_again = Some(interrupted);
+        // Until the finish is complete: the reaper tries again.
+        locked(&entry.state).pending_finish = Some(interrupted);
         let processing = row.status == RecordingStatus::Processing;
         let length = row.upload_length.filter(|_| processing);
         let planned = length.map(i64::unsigned_abs);
-        self.refresh(&mut state).await?;
-        let resumed = self.resumed_up_to(slot, &mut state, row.kind, planned);
+        Upload::close_if_taken_over(&mut open).await?;
+        let resumed = self
+            .opener
+            .resume_planned(entry, &mut open, row.kind, planned);
         let arrived = match resumed.await {
-            // What an earlier attempt appended is not what has arrived.
-            Ok(growing) => planned.unwrap_or_else(|| growing.offset()),
-            // A crash between the last rename and the row: the object is finished already, as planned.
+            // Bytes that an earlier attempt appended did not arrive from the sender.
+            Ok(upload) => planned.unwrap_or_else(|| upload.offset()),
+            // A crash between the last rename and the row: the object is finished as planned.
             Err(UploadError::Storage(StorageError::Missing)) if processing => {
-                return self.take_up_finished(slot, &row).await;
+                return self.complete_finished_object(entry, &row).await;
             }
             Err(error) => return Err(error),
         };
-        let Some(mut growing) = state.take() else {
+        let Some(mut upload) = open.take() else {
             return Err(UploadError::Unknown);
         };
-        // Both until the index is written.
+        // Both are held until the index is written.
         let _memory;
-        let _share;
-        if growing.needs_rescan() {
+        let _reservation;
+        if upload.needs_rescan() {
             _memory = self.indexes.finish(u64::MAX).await;
-            // Its writer first: there is only one at a time.
-            drop(growing);
-            let reopened = self.storage.reopen(&slot.id).await?;
-            growing = Growing::resume(reopened, row.kind, Some(arrived), None).await?;
-            _share = None;
+            // The old writer is dropped first: an object has one writer at a time.
+            drop(upload);
+            let reopened = self.storage.reopen(&entry.id).await?;
+            upload = Upload::resume(reopened, row.kind, Some(arrived), None).await?;
+            _reservation = None;
         } else {
-            _memory = self.indexes.finish(growing.finish_bytes()).await;
-            _share = growing.take_share();
+            _memory = self.indexes.finish(upload.finish_bytes()).await;
+            _reservation = upload.take_reservation();
         }
-        let fence = growing.fence();
-        let (writer, ending) = growing.end();
+        let fence = upload.fence();
+        let (writer, ending) = upload.end();
         let mut plan = self.plan(&row, &ending, arrived, interrupted);
-        let marked = self.database.mark_processing(&row.id, &plan, fence).await?;
+        let database = &self.rows.database;
+        let marked = database.mark_processing(&row.id, &plan, fence).await?;
         if !marked && fence.is_some() {
-            return self.leave(slot);
+            return self.leave(entry);
         }
         match conclude(writer, ending).await {
-            Err(StorageError::Fenced) => return self.leave(slot),
-            // Trying again would end the same way for ever.
+            Err(StorageError::Fenced) => return self.leave(entry),
+            // A retry would fail the same way for ever.
             Err(StorageError::Lost(error)) => {
                 tracing::error!(recording = row.id, "a recording has lost parts: {error}");
                 plan = self.plan_of_lost(&row, plan);
-                self.database.mark_processing(&row.id, &plan, fence).await?;
+                database.mark_processing(&row.id, &plan, fence).await?;
             }
             concluded => concluded?,
         }
         let failure = plan.failure.as_deref();
-        self.complete_row(slot, &row, failure, interrupted).await?;
+        self.complete_row(entry, &row, failure, interrupted).await?;
         tracing::info!(
             recording = row.id,
             size_bytes = plan.size_bytes,
@@ -106,10 +133,10 @@ impl Inner {
         Ok(())
     }
 
-    /// Another server has taken the recording over and goes on with it.
-    fn leave(&self, slot: &Arc<Slot>) -> Result<(), UploadError> {
-        locked(&slot.seen).finish_again = None;
-        self.forget(slot);
+    /// Leaves a recording to the server that has taken it over.
+    fn leave(&self, entry: &Arc<UploadEntry>) -> Result<(), UploadError> {
+        locked(&entry.state).pending_finish = None;
+        self.registry.remove(entry);
         Err(UploadError::Preempted)
     }
 
@@ -150,16 +177,29 @@ impl Inner {
         }
     }
 
+    /// The plan of a recording that can never be finished: `failed`, with the remaining bytes where they are.
+    fn plan_of_lost(&self, row: &RecordingRow, plan: Completion) -> Completion {
+        Completion {
+            failure: Some(PARTS_GONE.to_owned()),
+            left_out: None,
+            duration_ms: 0,
+            format: "",
+            filename: row.filename.clone(),
+            storage_path: self.storage.growing_path(&row.id),
+            ..plan
+        }
+    }
+
     /// Completes the row of an object that was finished just before a crash.
-    async fn take_up_finished(
+    async fn complete_finished_object(
         &self,
-        slot: &Arc<Slot>,
+        entry: &Arc<UploadEntry>,
         row: &RecordingRow,
     ) -> Result<(), UploadError> {
         let size_bytes = match self.storage.size(&row.storage_path).await {
             Ok(size_bytes) => Some(size_bytes),
             Err(StorageError::Missing) => None,
-            // It may be there, who knows.
+            // The object may exist.
             Err(error) => return Err(error.into()),
         };
         let mut failure = row.failure.as_deref();
@@ -167,7 +207,7 @@ impl Inner {
             tracing::error!(
                 recording = row.id,
                 path = row.storage_path,
-                "a recording's object is gone"
+                "the object of a recording is missing"
             );
             let plan = Completion {
                 left_out: None,
@@ -181,28 +221,36 @@ impl Inner {
                 storage_path: row.storage_path.clone(),
                 interrupted: row.interrupted,
             };
-            self.database.mark_processing(&row.id, &plan, None).await?;
+            self.rows
+                .database
+                .mark_processing(&row.id, &plan, None)
+                .await?;
             failure = Some(OBJECT_GONE);
         }
         let interrupted = Interrupted(row.interrupted);
-        self.complete_row(slot, row, failure, interrupted).await
+        self.complete_row(entry, row, failure, interrupted).await
     }
 
-    /// Says in the row, and to whoever listens, that the object is finished.
+    /// Marks the row complete, releases the lease and writes the audit line.
     async fn complete_row(
         &self,
-        slot: &Arc<Slot>,
+        entry: &Arc<UploadEntry>,
         row: &RecordingRow,
         failure: Option<&str>,
         interrupted: Interrupted,
     ) -> Result<(), UploadError> {
-        let now_ms = self.clock.now_ms();
-        let completed = self.database.mark_complete(&row.id, now_ms).await?;
-        if let Err(error) = self.storage.forget(&row.id).await {
-            tracing::info!(recording = row.id, "its lease stays for a while: {error}");
+        let now_ms = self.rows.now_ms();
+        let completed = self.rows.database.mark_complete(&row.id, now_ms).await?;
+        if let Some(replicated) = self.storage.replicated()
+            && let Err(error) = replicated.release(&row.id).await
+        {
+            tracing::info!(
+                recording = row.id,
+                "the lease could not be released and expires later: {error}"
+            );
         }
-        self.forget(slot);
-        // With several servers another one may have been quicker.
+        self.registry.remove(entry);
+        // `false` if another server completed the row first.
         if completed && row.kind != UploadKind::Partial {
             let (action, detail) = match failure {
                 None if interrupted.0 => (Action::Ready, "interrupted"),
@@ -210,14 +258,15 @@ impl Inner {
                 Some(failure) => (Action::Fail, failure),
             };
             let actor = Actor::system();
-            self.audit(&AuditEvent::done(&actor, action, &row.id).detail(detail))
+            self.rows
+                .audit(&AuditEvent::done(&actor, action, &row.id).detail(detail))
                 .await;
         }
         Ok(())
     }
 }
 
-/// A file name with the ending of what the file turned out to be.
+/// Replaces the extension of a file name by that of its container.
 pub(crate) fn with_extension(filename: &str, extension: &str) -> String {
     let (stem, given) = filename.rsplit_once('.').unwrap_or((filename, ""));
     if !stem.is_empty() {
@@ -237,7 +286,7 @@ mod tests {
     use super::with_extension;
 
     #[test]
-    fn a_name_gets_the_ending_of_what_is_inside() {
+    fn extension_follows_the_container() {
         for (given, expected) in [
             ("talk.webm", "talk.webm"),
             ("talk.mp4", "talk.webm"),

@@ -1,23 +1,22 @@
 //! Memory budget of the indexes of growing recordings.
 //!
-//! The index of an MP4 names every frame, and a sender decides how many there are. All indexes together stay within
-//! one budget. A user may hold as much of it as is left free, and a quarter of it at most; so the indexes of other users
-//! find memory whatever a few users send. An index that gets no more frees what it holds: a fragmented MP4 then stays
-//! fragmented when it is finished. Where that would not play, the stored stream is scanned again then, one recording at
-//! a time.
+//! The index of an MP4 lists every frame, and the sender decides how many there are. All indexes share one budget. A user
+//! may reserve as much of it as is free, at most a quarter, so that a few users cannot exhaust it for the others. An index
+//! whose reservation is refused releases its memory: a fragmented MP4 then stays fragmented when it is finished. If that
+//! would not play, the stored stream is scanned again at the finish, one recording at a time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::entry::locked;
+use super::registry::locked;
 
-/// Memory is accounted in steps of this size; an index that is smaller costs nothing.
+/// Memory is accounted in steps of this size; a smaller index is not counted.
 const STEP: u64 = 4096;
-/// Memory that finishing recordings may take in all, in KiB.
+/// Memory of all recordings that are being finished, in KiB.
 const FINISHING_KIB: u32 = 64 << 10;
-/// A recording whose end takes less does not wait for others.
+/// A finish that needs less memory does not wait for others.
 const SMALL_KIB: u64 = 256;
 
 /// Memory budget of all indexes. Cheap to clone.
@@ -38,7 +37,6 @@ struct Used {
 }
 
 impl IndexBudget {
-    /// A budget of so many bytes.
     pub(super) fn new(total: u64) -> Self {
         Self(Arc::new(Shared {
             total,
@@ -47,16 +45,16 @@ impl IndexBudget {
         }))
     }
 
-    /// The share of one index, empty at first.
-    pub(super) fn share(&self, user_id: &str) -> IndexShare {
-        IndexShare {
+    /// Returns an empty reservation for one index.
+    pub(super) fn reserve(&self, user_id: &str) -> IndexReservation {
+        IndexReservation {
             budget: self.clone(),
             user_id: user_id.to_owned(),
             bytes: 0,
         }
     }
 
-    /// Waits for the memory that the end of a recording takes.
+    /// Waits for the memory that finishing a recording needs.
     pub(super) async fn finish(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
         let kib = bytes / 1024;
         if kib < SMALL_KIB {
@@ -64,29 +62,29 @@ impl IndexBudget {
         }
         let kib = u32::try_from(kib).unwrap_or(FINISHING_KIB);
         let finishing = Arc::clone(&self.0.finishing);
-        // It is never closed.
+        // The semaphore is never closed.
         finishing
             .acquire_many_owned(kib.min(FINISHING_KIB))
             .await
             .ok()
     }
 
-    /// Bytes that indexes hold.
+    /// Reserved bytes.
     pub(super) fn used(&self) -> u64 {
         locked(&self.0.used).total
     }
 }
 
-/// Memory of one index, returned when it is dropped.
+/// Memory of one index, returned to the budget when dropped.
 #[derive(Debug)]
-pub(super) struct IndexShare {
+pub(super) struct IndexReservation {
     budget: IndexBudget,
     user_id: String,
     bytes: u64,
 }
 
-impl IndexShare {
-    /// Accounts for an index of so many bytes; `false` and nothing changed when that is too much.
+impl IndexReservation {
+    /// Changes the reservation to `bytes`; `false`, and no change, if the budget refuses it.
     pub(super) fn resize(&mut self, bytes: u64) -> bool {
         let bytes = bytes / STEP * STEP;
         if bytes == self.bytes {
@@ -106,7 +104,7 @@ impl IndexShare {
         true
     }
 
-    /// Accounts for an index that cannot be smaller.
+    /// Changes the reservation without a limit, for an index that cannot be reduced.
     pub(super) fn force(&mut self, bytes: u64) {
         let budget = Arc::clone(&self.budget.0);
         self.account(&mut locked(&budget.used), bytes / STEP * STEP);
@@ -123,7 +121,7 @@ impl IndexShare {
     }
 }
 
-impl Drop for IndexShare {
+impl Drop for IndexReservation {
     fn drop(&mut self) {
         self.force(0);
     }
@@ -137,22 +135,22 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// Lets indexes of a user grow until there is no more; returns their bytes.
-    fn exhaust(budget: &IndexBudget, user: &str) -> (u64, Vec<IndexShare>) {
-        let mut shares: Vec<_> = (0..100).map(|_| budget.share(user)).collect();
+    /// Grows the indexes of a user until the budget refuses; returns their bytes.
+    fn exhaust(budget: &IndexBudget, user: &str) -> (u64, Vec<IndexReservation>) {
+        let mut reservations: Vec<_> = (0..100).map(|_| budget.reserve(user)).collect();
         let mut all = 0;
-        for share in &mut shares {
+        for reservation in &mut reservations {
             let mut bytes = 0;
-            while share.resize(bytes + MIB / 4) {
+            while reservation.resize(bytes + MIB / 4) {
                 bytes += MIB / 4;
             }
             all += bytes;
         }
-        (all, shares)
+        (all, reservations)
     }
 
     #[test]
-    fn few_users_leave_memory_to_others() {
+    fn heavy_users_leave_memory_to_others() {
         let budget = IndexBudget::new(64 * MIB);
         let mut held = Vec::new();
         let first = exhaust(&budget, "first");
@@ -162,7 +160,7 @@ mod tests {
             held.push(exhaust(&budget, &user.to_string()));
         }
         assert!(budget.used() < 64 * MIB);
-        let mut other = budget.share("other");
+        let mut other = budget.reserve("other");
         assert!(other.resize(MIB / 8));
         assert!(!other.resize(32 * MIB));
         drop(held);
@@ -175,16 +173,16 @@ mod tests {
     }
 
     #[test]
-    fn small_index_costs_nothing() {
+    fn small_index_is_not_counted() {
         let budget = IndexBudget::new(0);
-        let mut share = budget.share("one");
-        assert!(share.resize(STEP - 1) && !share.resize(STEP));
-        share.force(10 * STEP);
+        let mut reservation = budget.reserve("one");
+        assert!(reservation.resize(STEP - 1) && !reservation.resize(STEP));
+        reservation.force(10 * STEP);
         assert_eq!(budget.used(), 10 * STEP);
     }
 
     #[tokio::test]
-    async fn large_ends_wait_for_each_other() {
+    async fn large_finishes_wait_for_each_other() {
         let budget = IndexBudget::new(64 * MIB);
         let one = budget.finish(u64::MAX).await;
         assert!(one.is_some());

@@ -1,46 +1,45 @@
-//! One owner per upload: the newest request wins.
+//! Upload lock: the newest request preempts the older ones.
 //!
-//! tus leaves open what happens when a request for an upload arrives while an older one hangs (a phone that
-//! changed networks, a proxy that does not close). Here the newer one takes over at once: it makes the older
-//! one's claim stale, the older one keeps what it has received, makes it durable and lets go.
+//! tus does not define what happens when a request for an upload arrives while an older one hangs (a phone that changed
+//! networks, a proxy that does not close). Here the newer request takes ownership immediately; the older one keeps the
+//! bytes it has received, makes them durable and stops.
 //!
-//! With one exception: a body that does not continue exactly where the older one is now could not be written
-//! anyway. It is turned down at once and disturbs nobody; so of two that race at one offset exactly one wins.
+//! One exception: a body that does not continue at the current end of the body being received could not be written. It is
+//! refused immediately and preempts nothing, so of two requests that race at one offset exactly one wins.
 
 use tokio::sync::watch;
 
-/// Hands out claims for one upload.
+/// Preemptible lock of one upload.
 #[derive(Debug)]
-pub(super) struct Claims(watch::Sender<Turn>);
+pub(super) struct UploadLock(watch::Sender<Turn>);
 
-/// Whose turn it is.
+/// State of the lock.
 #[derive(Clone, Copy, Debug, Default)]
 struct Turn {
-    /// The newest claim.
+    /// Number of the newest ownership.
     newest: u64,
-    /// Where the upload will be once what its owner has received so far is written, while a body is being
-    /// received.
+    /// Offset behind the bytes received so far, while a body is being received.
     receiving_at: Option<u64>,
 }
 
-impl Claims {
+impl UploadLock {
     pub(super) fn new() -> Self {
         Self(watch::Sender::new(Turn::default()))
     }
 
-    /// The newest claim; all older ones are stale from now on.
-    pub(super) fn take(&self) -> Claim<'_> {
-        let mut mine = 0;
+    /// Takes ownership, preempting all older ones.
+    pub(super) fn acquire(&self) -> Ownership<'_> {
+        let mut number = 0;
         self.0.send_modify(|turn| {
             turn.newest += 1;
-            mine = turn.newest;
+            number = turn.newest;
         });
-        self.claim(mine)
+        self.ownership(number)
     }
 
-    /// The newest claim, for a body that goes to `offset`; or where the body is that is being received now
-    /// and that this one does not continue.
-    pub(super) fn take_at(&self, offset: u64) -> Result<Claim<'_>, u64> {
+    /// Takes ownership for a body that starts at `offset`. Fails with the current offset if another body is being received
+    /// and this one does not continue it.
+    pub(super) fn acquire_at(&self, offset: u64) -> Result<Ownership<'_>, u64> {
         let mut outcome = Ok(0);
         self.0.send_if_modified(|turn| match turn.receiving_at {
             Some(at) if at != offset => {
@@ -53,38 +52,38 @@ impl Claims {
                 true
             }
         });
-        outcome.map(|mine| self.claim(mine))
+        outcome.map(|number| self.ownership(number))
     }
 
-    fn claim(&self, mine: u64) -> Claim<'_> {
-        Claim {
-            mine,
-            claims: self,
+    fn ownership(&self, number: u64) -> Ownership<'_> {
+        Ownership {
+            number,
+            lock: self,
             turns: self.0.subscribe(),
         }
     }
 }
 
-/// The right to write, as long as nobody else takes it.
+/// Right to write to an upload until a newer request takes it.
 #[derive(Debug)]
-pub(super) struct Claim<'c> {
-    mine: u64,
-    claims: &'c Claims,
+pub(super) struct Ownership<'l> {
+    number: u64,
+    lock: &'l UploadLock,
     turns: watch::Receiver<Turn>,
 }
 
-impl<'c> Claim<'c> {
-    pub(super) fn is_stale(&self) -> bool {
-        self.turns.borrow().newest != self.mine
+impl<'l> Ownership<'l> {
+    pub(super) fn is_preempted(&self) -> bool {
+        self.turns.borrow().newest != self.number
     }
 
-    /// Ready when a newer request has taken over.
-    pub(super) async fn stale(&mut self) {
-        let mine = self.mine;
-        // An error means that the upload is gone altogether; then nobody newer can come.
+    /// Completes when a newer request has taken ownership.
+    pub(super) async fn preempted(&mut self) {
+        let number = self.number;
+        // An error means that the lock was dropped: no newer request can follow.
         if self
             .turns
-            .wait_for(|turn| turn.newest != mine)
+            .wait_for(|turn| turn.newest != number)
             .await
             .is_err()
         {
@@ -92,41 +91,40 @@ impl<'c> Claim<'c> {
         }
     }
 
-    /// A body is received from now on, until the answer is dropped. Only for the one who holds the upload.
-    pub(super) fn receive_at(&self, offset: u64) -> Receiving<'c> {
-        let sender = &self.claims.0;
-        // Nobody waits for this.
+    /// Announces that a body is received at `offset`, until the returned guard is dropped. The caller holds the upload.
+    pub(super) fn receive_at(&self, offset: u64) -> Receiving<'l> {
+        let sender = &self.lock.0;
+        // No receiver waits for this change.
         sender.send_if_modified(|turn| {
             turn.receiving_at = Some(offset);
             false
         });
         Receiving {
-            mine: self.mine,
+            number: self.number,
             sender,
         }
     }
 }
 
-/// A body that is being received.
+/// Announcement of a body that is being received.
 #[derive(Debug)]
-pub(super) struct Receiving<'c> {
-    mine: u64,
-    sender: &'c watch::Sender<Turn>,
+pub(super) struct Receiving<'l> {
+    number: u64,
+    sender: &'l watch::Sender<Turn>,
 }
 
 impl Receiving<'_> {
-    /// Counts so many bytes more, unless a newer request has taken over: it counts on what was received
-    /// before it came and on nothing else.
+    /// Counts received bytes; `false` after a newer request took over, whose offset covers only bytes counted before.
     pub(super) fn advance(&self, bytes: u64) -> bool {
-        let mut ours = false;
+        let mut current = false;
         self.sender.send_if_modified(|turn| {
-            ours = turn.newest == self.mine;
-            if ours {
+            current = turn.newest == self.number;
+            if current {
                 turn.receiving_at = turn.receiving_at.map(|at| at + bytes);
             }
             false
         });
-        ours
+        current
     }
 }
 
@@ -144,38 +142,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_claim_wins() {
-        let claims = Claims::new();
-        let first = claims.take();
-        assert!(!first.is_stale());
-        let second = claims.take();
-        assert!(first.is_stale());
-        assert!(!second.is_stale());
+    fn newer_ownership_preempts_older() {
+        let lock = UploadLock::new();
+        let first = lock.acquire();
+        assert!(!first.is_preempted());
+        let second = lock.acquire();
+        assert!(first.is_preempted());
+        assert!(!second.is_preempted());
     }
 
     #[tokio::test]
-    async fn a_stale_claim_is_told() {
-        let claims = Claims::new();
-        let mut first = claims.take();
-        let second = claims.take();
-        first.stale().await;
-        assert!(!second.is_stale());
+    async fn preempted_owner_is_woken() {
+        let lock = UploadLock::new();
+        let mut first = lock.acquire();
+        let second = lock.acquire();
+        first.preempted().await;
+        assert!(!second.is_preempted());
     }
 
     #[test]
-    fn a_body_that_does_not_continue_another_disturbs_nobody() {
-        let claims = Claims::new();
-        let first = claims.take();
+    fn body_at_another_offset_does_not_preempt() {
+        let lock = UploadLock::new();
+        let first = lock.acquire();
         let receiving = first.receive_at(0);
         assert!(receiving.advance(10));
-        assert_eq!(claims.take_at(0).err(), Some(10));
-        assert!(!first.is_stale());
-        // One that does continue it takes over, and not a byte is counted after that.
-        let second = claims.take_at(10).ok();
-        assert!(second.is_some_and(|claim| !claim.is_stale()));
-        assert!(first.is_stale());
+        assert_eq!(lock.acquire_at(0).err(), Some(10));
+        assert!(!first.is_preempted());
+        // A body that continues takes over, and the older one counts no byte after that.
+        let second = lock.acquire_at(10).ok();
+        assert!(second.is_some_and(|ownership| !ownership.is_preempted()));
+        assert!(first.is_preempted());
         assert!(!receiving.advance(5));
         drop(receiving);
-        assert!(claims.take_at(0).is_ok());
+        assert!(lock.acquire_at(0).is_ok());
     }
 }

@@ -4,19 +4,22 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::entry::locked;
-use super::{Inner, UploadError};
+use super::error::UploadError;
+use super::registry::{Registry, locked};
+use super::rows::Rows;
 
-/// How long a counter is trusted before it is read from the database again: deletions, and what other servers receive,
-/// are seen that late.
+/// Lifetime of a counter before it is read from the database again. Deletions, and bytes received by other servers, count
+/// with this delay.
 const RELOAD_MS: i64 = 30_000;
-/// Most users whose counters are kept.
+/// Most cached counters.
 const USERS_MAX: usize = 10_000;
 
-/// Counters of the users who upload.
+/// Quota counters of the users who upload.
 pub(super) struct Quotas {
     /// Most bytes of one user's recordings; `None`: no quota.
     max: Option<u64>,
+    rows: Rows,
+    registry: Arc<Registry>,
     users: Mutex<HashMap<String, Loaded>>,
 }
 
@@ -46,7 +49,7 @@ impl Counter {
         granted
     }
 
-    /// Refuses `wanted` more bytes if they do not fit; a user whose quota is used up may not begin at all.
+    /// Refuses `wanted` more bytes that exceed the quota, and every new upload once the quota is used up.
     fn check(&self, wanted: u64) -> Result<(), UploadError> {
         let used = self.used.load(Ordering::Relaxed);
         if used >= self.max || used.saturating_add(wanted) > self.max {
@@ -61,37 +64,31 @@ impl Counter {
 }
 
 impl Quotas {
-    pub(super) fn new(max: Option<u64>) -> Self {
+    pub(super) fn new(max: Option<u64>, rows: Rows, registry: Arc<Registry>) -> Self {
         Self {
             max,
+            rows,
+            registry,
             users: Mutex::default(),
         }
     }
-}
 
-impl Inner {
-    /// The counter of a user; `None` without a quota.
-    pub(super) async fn quota_of(
-        &self,
-        user_id: &str,
-    ) -> Result<Option<Arc<Counter>>, UploadError> {
-        let Some(max) = self.quotas.max else {
+    /// Returns the counter of a user; `None` without a quota.
+    pub(super) async fn counter(&self, user_id: &str) -> Result<Option<Arc<Counter>>, UploadError> {
+        let Some(max) = self.max else {
             return Ok(None);
         };
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.rows.now_ms();
         let is_fresh = |loaded: &Loaded| (0..RELOAD_MS).contains(&(now_ms - loaded.at_ms));
-        if let Some(loaded) = locked(&self.quotas.users)
-            .get(user_id)
-            .filter(|it| is_fresh(it))
-        {
+        if let Some(loaded) = locked(&self.users).get(user_id).filter(|it| is_fresh(it)) {
             return Ok(Some(Arc::clone(&loaded.counter)));
         }
         let used = self.bytes_of(user_id).await?;
-        let mut users = locked(&self.quotas.users);
+        let mut users = locked(&self.users);
         if users.len() >= USERS_MAX {
             users.retain(|_, loaded| is_fresh(loaded));
         }
-        // A request that is under way counts on in the same counter.
+        // Requests in progress share the existing counter.
         let loaded = users.entry(user_id.to_owned()).or_insert_with(|| Loaded {
             at_ms: now_ms,
             counter: Arc::new(Counter {
@@ -104,22 +101,22 @@ impl Inner {
         Ok(Some(Arc::clone(&loaded.counter)))
     }
 
-    /// Refuses a new upload of `length` bytes that the quota has no room for.
-    pub(super) async fn check_quota(&self, user_id: &str, length: u64) -> Result<(), UploadError> {
-        match self.quota_of(user_id).await? {
+    /// Refuses a new upload of `length` bytes that exceeds the quota.
+    pub(super) async fn check(&self, user_id: &str, length: u64) -> Result<(), UploadError> {
+        match self.counter(user_id).await? {
             Some(counter) => counter.check(length),
             None => Ok(()),
         }
     }
 
-    /// Bytes of a user's recordings: of closed ones as the database has them, of open ones as far as this or another
-    /// server has received them.
+    /// Bytes of a user's recordings: closed ones as stored in the database, open ones as far as this or another server has
+    /// received them.
     pub(super) async fn bytes_of(&self, user_id: &str) -> Result<u64, UploadError> {
-        let stored = self.database.bytes_of_user(user_id).await?;
+        let stored = self.rows.database.bytes_of_user(user_id).await?;
         let open = stored.open.iter().map(|(id, known)| {
-            let slot = self.known_slot(id);
-            let seen = slot.map_or(0, |slot| locked(&slot.seen).progress.size_bytes);
-            seen.max(*known)
+            let entry = self.registry.find(id);
+            let received = entry.map_or(0, |entry| entry.state().progress.size_bytes);
+            received.max(*known)
         });
         Ok(open.fold(stored.closed_bytes, u64::saturating_add))
     }
@@ -130,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counter_grants_what_fits_and_no_more() {
+    fn counter_grants_only_remaining_bytes() {
         let counter = Counter {
             used: AtomicU64::new(90),
             max: 100,

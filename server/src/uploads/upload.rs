@@ -1,4 +1,4 @@
-//! A recording that is being written: its bytes, its index, and how it ends.
+//! One growing recording: its writer and its index, kept in step.
 
 #[cfg(test)]
 mod tests;
@@ -10,51 +10,53 @@ use sortie_media::stored::{self, SCAN_BUFFER_SIZE};
 use sortie_media::{HEAD_ROOM, Indexer, Options, Patch, Unplayable};
 use sortie_tus::server::UploadLength;
 
-use super::index_budget::IndexShare;
-use crate::db::UploadKind;
+use super::index_budget::IndexReservation;
+use super::rows::declared_length;
+use crate::db::{RecordingRow, UploadKind};
 use crate::left_out::Accounts;
 use crate::storage::{
-    AS_IT_CAME, Excerpt, Finishing, Reopened, SeekableStream, Settled, StorageError, Writer,
+    Finishing, ImmutablePrefix, IndexCheckpoint, RAW_EXTENSION, Reopened, SeekableStream,
+    StorageError, UploadWriter,
 };
 
-/// A scan pauses when so many patches wait.
+/// A scan pauses at this many pending patches.
 const PATCHES_AT_ONCE: usize = 256;
-/// The ending of a complete partial upload.
+/// Extension of a complete partial upload.
 const PIECE: &str = "piece";
-/// Largest description of an MP4's tracks and samples in a scan that waits for its turn.
+/// Largest sample description of an MP4 in a scan that has a memory permit of its own.
 const RESCAN_LIMIT: u64 = 64 << 20;
 
-/// The writer and the index of one growing recording, kept in step.
-pub(super) struct Growing {
-    writer: Box<dyn Writer>,
-    /// `None` for a piece of a recording: it is not looked into, and nothing in it is patched.
+/// Writer and index of one growing recording.
+pub(super) struct Upload {
+    writer: Box<dyn UploadWriter>,
+    /// `None` for a partial upload: it is neither indexed nor patched.
     indexer: Option<Indexer>,
-    /// Accounts for the memory of the index; `None` where that has a permit of its own.
-    share: Option<IndexShare>,
-    /// Of what is indexed, but not appended yet; for a writer that seals.
-    excerpts: Option<Vec<Excerpt>>,
-    /// What its row says, once somebody has looked and found it open: as long as there is a writer, nobody else
-    /// closes it or changes its length. It saves a query for every chunk.
-    pub(super) open: Option<(UploadLength, UploadKind)>,
+    /// Memory of the index; `None` if that has a permit of its own.
+    reservation: Option<IndexReservation>,
+    /// Checkpoints of bytes that are indexed and not appended yet; `None` if the writer does not seal.
+    checkpoints: Option<Vec<IndexCheckpoint>>,
+    /// Length and kind of the row, once it was read and open. While this writer exists nothing else closes the row or
+    /// changes its length, so this saves a query per chunk.
+    pub(super) metadata: Option<(UploadLength, UploadKind)>,
 }
 
-/// What becomes of a recording, decided before anything is changed.
+/// How a recording ends, decided before anything is changed.
 pub(super) enum Ending {
-    /// An ordinary file.
+    /// A playable file.
     Playable {
         finishing: Finishing,
         duration_ms: u64,
-        /// Ranges that players do not get; see [`Accounts`].
+        /// Ranges that are not played; see [`Accounts`].
         left_out: Option<String>,
     },
-    /// A piece of a recording, all there. Its stream stays where it is, behind the unused head room.
+    /// A complete partial upload. Its stream stays behind the unused head.
     Piece(Finishing),
-    /// Kept as it came.
+    /// Kept as raw data: the container is unknown.
     Unplayable { size_bytes: u64, reason: Unplayable },
 }
 
 impl Ending {
-    /// How large the object will be.
+    /// Size of the finished object.
     pub(super) fn size_bytes(&self) -> u64 {
         match self {
             Self::Playable { finishing, .. } | Self::Piece(finishing) => {
@@ -64,102 +66,132 @@ impl Ending {
         }
     }
 
-    /// The ending of the object's name.
+    /// Extension of the finished object.
     pub(super) fn extension(&self) -> &'static str {
         match self {
             Self::Playable { finishing, .. } | Self::Piece(finishing) => finishing.extension,
-            Self::Unplayable { .. } => AS_IT_CAME,
+            Self::Unplayable { .. } => RAW_EXTENSION,
         }
     }
 }
 
-impl Growing {
+impl Upload {
+    /// An upload whose stream is empty, or partial.
     pub(super) fn new(
-        writer: Box<dyn Writer>,
+        mut writer: Box<dyn UploadWriter>,
         kind: UploadKind,
-        share: Option<IndexShare>,
+        reservation: Option<IndexReservation>,
     ) -> Self {
+        let seals = writer.sealing().is_some();
         Self {
-            indexer: (kind != UploadKind::Partial).then(|| indexer_for(&*writer, share.as_ref())),
-            share,
-            excerpts: writer.seals().then(Vec::new),
+            indexer: (kind != UploadKind::Partial)
+                .then(|| indexer_for(seals, reservation.as_ref())),
+            reservation,
+            checkpoints: seals.then(Vec::new),
             writer,
-            open: None,
+            metadata: None,
         }
     }
 
-    /// Takes up a recording after a restart: the index follows from the stored bytes. `planned`: how long the
-    /// stream was when its finish began; what lies behind it is what an earlier attempt has appended.
+    /// A new upload with the metadata of its row.
+    pub(super) fn of_row(
+        writer: Box<dyn UploadWriter>,
+        row: &RecordingRow,
+        reservation: IndexReservation,
+    ) -> Self {
+        Self {
+            metadata: Some((declared_length(row), row.kind)),
+            ..Self::new(writer, row.kind, Some(reservation))
+        }
+    }
+
+    /// Resumes an upload after a restart: indexes the stored bytes again. `planned`: length of the stream when its finish
+    /// began; an earlier attempt has appended what follows it.
     pub(super) async fn resume(
         reopened: Reopened,
         kind: UploadKind,
         planned: Option<u64>,
-        share: Option<IndexShare>,
+        reservation: Option<IndexReservation>,
     ) -> Result<Self, StorageError> {
         let Reopened { mut writer, stream } = reopened;
         if kind == UploadKind::Partial {
-            return Ok(Self::new(writer, kind, share));
+            return Ok(Self::new(writer, kind, reservation));
         }
+        let seals = writer.sealing().is_some();
         let stored = writer.stream_length();
         let length = planned.map_or(stored, |planned| planned.min(stored));
         let mut scan = Scan {
             stream,
-            indexer: indexer_for(&*writer, share.as_ref()),
-            share,
+            indexer: indexer_for(seals, reservation.as_ref()),
+            reservation,
             patches: Vec::new(),
-            excerpts: writer.seals().then(Vec::new),
+            checkpoints: seals.then(Vec::new),
         };
         while scan.indexer.received() < length {
             let scanning = tokio::task::spawn_blocking(move || scan.run(length));
             scan = scanning
                 .await
                 .map_err(|error| StorageError::Io(io::Error::other(error)))??;
-            // Most are there already; those that a crash swallowed are not.
+            // Most are applied already; those lost in a crash are not.
             let patches = std::mem::take(&mut scan.patches);
             if !patches.is_empty() {
                 writer.patch(patches).await?;
             }
         }
-        let mut growing = Self {
-            excerpts: writer.seals().then(Vec::new),
+        let mut upload = Self {
+            checkpoints: seals.then(Vec::new),
             writer,
             indexer: Some(scan.indexer),
-            share: scan.share,
-            open: None,
+            reservation: scan.reservation,
+            metadata: None,
         };
-        growing.settle(scan.excerpts.unwrap_or_default()).await?;
-        Ok(growing)
+        upload.seal(scan.checkpoints.unwrap_or_default()).await?;
+        Ok(upload)
     }
 
-    /// Tells a writer that needs it what is final, and what must stay readable.
-    async fn settle(&mut self, excerpts: Vec<Excerpt>) -> Result<(), StorageError> {
-        if !self.writer.seals() {
-            return Ok(());
-        }
-        let settled = match &self.indexer {
-            Some(indexer) => Settled {
+    /// Reports the immutable prefix to a writer that seals.
+    async fn seal(&mut self, checkpoints: Vec<IndexCheckpoint>) -> Result<(), StorageError> {
+        let prefix = match &self.indexer {
+            Some(indexer) => ImmutablePrefix {
                 length: indexer.immutable_prefix(),
                 extension: self.format(),
             },
-            // Of a piece nothing is cut off or patched.
-            None => Settled {
+            // A partial upload is neither cut nor patched.
+            None => ImmutablePrefix {
                 length: HEAD_ROOM + self.writer.stream_length(),
                 extension: PIECE,
             },
         };
-        self.writer.settle(settled, excerpts).await
+        match self.writer.sealing() {
+            Some(sealing) => sealing.seal(prefix, checkpoints).await,
+            None => Ok(()),
+        }
     }
 
-    /// The number under which it is written; see [`Writer::fence`].
-    pub(super) fn fence(&self) -> Option<i64> {
-        self.writer.fence()
+    /// Fencing token of the lease, if several servers share the upload.
+    pub(super) fn fence(&mut self) -> Option<i64> {
+        self.writer.leased().map(|leased| leased.fence())
     }
 
+    /// Whether no other server has taken over the upload.
     pub(super) async fn is_current(&mut self) -> Result<bool, StorageError> {
-        self.writer.is_current().await
+        match self.writer.leased() {
+            Some(leased) => leased.is_current().await,
+            None => Ok(true),
+        }
     }
 
-    /// How many bytes of the stream are there.
+    /// Closes an upload that another server has taken over.
+    pub(super) async fn close_if_taken_over(open: &mut Option<Self>) -> Result<(), StorageError> {
+        if let Some(upload) = open
+            && !upload.is_current().await?
+        {
+            *open = None;
+        }
+        Ok(())
+    }
+
+    /// Length of the stream.
     pub(super) fn offset(&self) -> u64 {
         self.writer.stream_length()
     }
@@ -175,31 +207,31 @@ impl Growing {
             .map_or("", |container| container.extension())
     }
 
-    /// Looks at bytes that are to be added by [`Growing::append`]: best as soon as they come, as long as they are in the
-    /// processor's cache.
+    /// Indexes bytes that [`Upload::append`] adds later. Called as soon as they arrive, while they are in the processor's
+    /// cache.
     pub(super) fn index(&mut self, bytes: &[u8]) {
         if let Some(indexer) = &mut self.indexer {
-            index(indexer, bytes, self.excerpts.as_mut());
-            account(indexer, self.share.as_mut());
+            index(indexer, bytes, self.checkpoints.as_mut());
+            account(indexer, self.reservation.as_mut());
         }
     }
 
-    /// Memory that its end takes, beside the index, in bytes.
+    /// Memory that finishing needs besides the index, in bytes.
     pub(super) fn finish_bytes(&self) -> u64 {
         self.indexer.as_ref().map_or(0, Indexer::finish_bytes)
     }
 
-    /// Whether it can only be finished after another scan, with more memory; see [`Indexer::needs_rescan`].
+    /// Whether finishing needs another scan, with more memory; see [`Indexer::needs_rescan`].
     pub(super) fn needs_rescan(&self) -> bool {
         self.indexer.as_ref().is_some_and(Indexer::needs_rescan)
     }
 
-    /// The account of its index, to be kept until the index is written.
-    pub(super) fn take_share(&mut self) -> Option<IndexShare> {
-        self.share.take()
+    /// Returns the reservation of the index, to be kept until the index is written.
+    pub(super) fn take_reservation(&mut self) -> Option<IndexReservation> {
+        self.reservation.take()
     }
 
-    /// Adds what has been indexed; it is durable after [`Growing::sync`].
+    /// Appends indexed bytes; durable after [`Upload::sync`].
     #[tracing::instrument(
         target = "sortie::spans",
         level = "trace",
@@ -215,18 +247,20 @@ impl Growing {
                 self.writer.patch(patches).await?;
             }
         }
-        let excerpts = self.excerpts.as_mut().map(std::mem::take);
-        self.settle(excerpts.unwrap_or_default()).await
+        match self.checkpoints.as_mut().map(std::mem::take) {
+            Some(checkpoints) => self.seal(checkpoints).await,
+            None => Ok(()),
+        }
     }
 
-    /// Whether its writer seals; see [`Writer::seals`].
+    /// Whether the writer seals parts; see [`Sealing`](crate::storage::Sealing).
     pub(super) fn seals(&self) -> bool {
-        self.writer.seals()
+        self.checkpoints.is_some()
     }
 
-    /// Begins to write what was added; its memory is free again some time later.
-    pub(super) async fn write_out(&mut self) -> Result<(), StorageError> {
-        self.writer.write_out().await
+    /// Starts writing appended bytes, whose memory is released some time later.
+    pub(super) async fn start_writing(&mut self) -> Result<(), StorageError> {
+        self.writer.start_writing().await
     }
 
     #[tracing::instrument(
@@ -240,8 +274,8 @@ impl Growing {
         self.writer.sync().await
     }
 
-    /// Decides what becomes of it; [`conclude`] does it.
-    pub(super) fn end(self) -> (Box<dyn Writer>, Ending) {
+    /// Decides how the recording ends; [`conclude`] carries it out.
+    pub(super) fn end(self) -> (Box<dyn UploadWriter>, Ending) {
         let size_bytes = self.writer.stream_length();
         let Some(indexer) = self.indexer else {
             let piece = Finishing {
@@ -269,7 +303,7 @@ impl Growing {
     }
 }
 
-/// Does what was decided.
+/// Carries out an [`Ending`].
 #[tracing::instrument(
     target = "sortie::spans",
     level = "trace",
@@ -277,37 +311,42 @@ impl Growing {
     skip_all,
     err(level = "trace")
 )]
-pub(super) async fn conclude(writer: Box<dyn Writer>, ending: Ending) -> Result<(), StorageError> {
+pub(super) async fn conclude(
+    writer: Box<dyn UploadWriter>,
+    ending: Ending,
+) -> Result<(), StorageError> {
     match ending {
         Ending::Playable { finishing, .. } | Ending::Piece(finishing) => {
             writer.finish(finishing).await
         }
-        Ending::Unplayable { .. } => writer.keep_as_it_came().await,
+        Ending::Unplayable { .. } => writer.keep_raw().await,
     }
 }
 
-/// An index that asks for no more than the storage can do.
-fn indexer_for(writer: &dyn Writer, share: Option<&IndexShare>) -> Indexer {
-    let options = Options::default().patch_clusters(!writer.seals());
-    Indexer::with(match share {
+/// An indexer that patches only what the storage can patch.
+fn indexer_for(seals: bool, reservation: Option<&IndexReservation>) -> Indexer {
+    let options = Options::default().patch_clusters(!seals);
+    Indexer::with(match reservation {
         Some(_) => options,
         None => options.description_limit(RESCAN_LIMIT),
     })
 }
 
-/// Accounts for the memory of an index, and makes it small if that is too much.
-fn account(indexer: &mut Indexer, share: Option<&mut IndexShare>) {
-    let Some(share) = share else { return };
-    if !share.resize(indexer.memory_bytes()) {
-        tracing::debug!("the memory for indexes is used up: one is reduced");
+/// Accounts for the memory of an index, and reduces the index if the budget is exhausted.
+fn account(indexer: &mut Indexer, reservation: Option<&mut IndexReservation>) {
+    let Some(reservation) = reservation else {
+        return;
+    };
+    if !reservation.resize(indexer.memory_bytes()) {
+        tracing::debug!("the memory budget of indexes is exhausted: one index is reduced");
         indexer.reduce_memory();
-        share.force(indexer.memory_bytes());
+        reservation.force(indexer.memory_bytes());
     }
 }
 
-/// Indexes bytes; copies those that the index does not just pass over, if somebody wants them.
-fn index(indexer: &mut Indexer, bytes: &[u8], excerpts: Option<&mut Vec<Excerpt>>) {
-    let Some(excerpts) = excerpts else {
+/// Indexes bytes, and copies those that the indexer reads into checkpoints.
+fn index(indexer: &mut Indexer, bytes: &[u8], checkpoints: Option<&mut Vec<IndexCheckpoint>>) {
+    let Some(checkpoints) = checkpoints else {
         return indexer.push(bytes);
     };
     let mut at = 0;
@@ -318,31 +357,31 @@ fn index(indexer: &mut Indexer, bytes: &[u8], excerpts: Option<&mut Vec<Excerpt>
             at += usize::try_from(skippable).unwrap_or(usize::MAX);
             continue;
         }
-        // Byte by byte: only of the next one it is certain that it is looked at.
+        // Byte by byte: only the next byte is certain to be read by the indexer.
         let (start, position) = (at, indexer.received());
         while at < bytes.len() && indexer.skippable() == 0 {
             indexer.push(&bytes[at..=at]);
             at += 1;
         }
-        excerpts.push(Excerpt {
+        checkpoints.push(IndexCheckpoint {
             position,
             bytes: bytes[start..at].to_vec(),
         });
     }
 }
 
-/// A stored stream that is indexed again.
+/// Indexing of a stored stream.
 struct Scan {
     stream: Box<dyn SeekableStream>,
     indexer: Indexer,
-    share: Option<IndexShare>,
+    reservation: Option<IndexReservation>,
     patches: Vec<Patch>,
-    /// For a writer that seals.
-    excerpts: Option<Vec<Excerpt>>,
+    /// `None` if the writer does not seal.
+    checkpoints: Option<Vec<IndexCheckpoint>>,
 }
 
 impl Scan {
-    /// Reads what the index needs, to the end or until some patches wait to be applied. Blocking.
+    /// Reads what the indexer needs, to the end or until enough patches are pending. Blocking.
     fn run(mut self, length: u64) -> io::Result<Self> {
         let mut buffer = vec![0; SCAN_BUFFER_SIZE];
         while self.patches.len() < PATCHES_AT_ONCE {
@@ -351,8 +390,8 @@ impl Scan {
             let Some(bytes) = stored::read_next(indexer, length, &mut buffer, read_at)? else {
                 break;
             };
-            index(indexer, bytes, self.excerpts.as_mut());
-            account(indexer, self.share.as_mut());
+            index(indexer, bytes, self.checkpoints.as_mut());
+            account(indexer, self.reservation.as_mut());
             self.patches
                 .extend(std::iter::from_fn(|| indexer.poll_patch()));
         }

@@ -148,26 +148,24 @@ pub(in crate::http) async fn serve(
     let content_disposition = content_disposition(disposition.name(), &filename);
     // Playback is not redirected: the page's policy allows media from its own origin only. A presigned URL is valid for
     // one method.
-    if disposition.is_attachment() && method == Method::GET {
+    if disposition.is_attachment()
+        && method == Method::GET
+        && let Some(presigner) = state.storage.presigner()
+    {
         let presigned = Presigned {
             content_disposition: content_disposition.to_str().unwrap_or("attachment"),
             content_type: media_type,
             expires_in: PRESIGNED_FOR,
         };
-        if let Some(url) = state
-            .storage
-            .presigned(&row.storage_path, presigned)
-            .await?
-        {
-            let headers = [
-                (header::LOCATION, url),
-                (header::CACHE_CONTROL, "no-store".to_owned()),
-            ];
-            return Ok(delivery(
-                Sent::Whole,
-                (StatusCode::TEMPORARY_REDIRECT, headers),
-            ));
-        }
+        let url = presigner.presigned(&row.storage_path, presigned).await?;
+        let headers = [
+            (header::LOCATION, url),
+            (header::CACHE_CONTROL, "no-store".to_owned()),
+        ];
+        return Ok(delivery(
+            Sent::Whole,
+            (StatusCode::TEMPORARY_REDIRECT, headers),
+        ));
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CONTENT_DISPOSITION, content_disposition);

@@ -13,12 +13,12 @@ use object_store::path::Path as Key;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::checkpoints::Excerpts;
+use super::checkpoints::CheckpointFile;
 use super::keys::{Keys, media_type};
 use super::remote::{Remote, jittered, write_error};
-use super::replicated::Share;
+use super::replicated::ReplicatedUpload;
 use super::staged::{self, part_file};
-use super::state::{Mark, State, Upload};
+use super::state::{CheckpointMark, State, Upload};
 use crate::storage::{StorageError, blocking};
 
 /// Parts of one recording that are on their way at the same time.
@@ -41,11 +41,11 @@ pub(super) struct Assembly {
     pub(super) folder: PathBuf,
     pub(super) part_size: u64,
     state: Arc<Mutex<State>>,
-    /// How far the excerpts are written; they are made durable before a part goes.
-    mark: BlockingMutex<Mark>,
+    /// How far the checkpoints are written; they are made durable before a part goes.
+    mark: BlockingMutex<CheckpointMark>,
     progress: watch::Sender<Progress>,
     /// Where several servers share what is staged.
-    share: Option<Arc<Share>>,
+    share: Option<Arc<ReplicatedUpload>>,
 }
 
 /// Which parts may be uploaded.
@@ -82,7 +82,7 @@ impl Assembly {
             id: id.to_owned(),
             folder,
             part_size: state.part_size,
-            mark: BlockingMutex::new(state.excerpts),
+            mark: BlockingMutex::new(state.checkpoints),
             progress: watch::Sender::new(Progress {
                 confirmed: state.parts.len() as u64,
                 failing: false,
@@ -93,7 +93,7 @@ impl Assembly {
     }
 
     /// The same, of a recording that other servers may take over.
-    pub(super) fn shared(self, share: Arc<Share>) -> Self {
+    pub(super) fn shared(self, share: Arc<ReplicatedUpload>) -> Self {
         Self {
             share: Some(share),
             ..self
@@ -108,8 +108,8 @@ impl Assembly {
         self.state.lock().await.clone()
     }
 
-    /// Notes how far the excerpts are written.
-    pub(super) fn set_mark(&self, mark: Mark) {
+    /// Notes how far the checkpoints are written.
+    pub(super) fn set_mark(&self, mark: CheckpointMark) {
         *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = mark;
     }
 
@@ -203,10 +203,10 @@ impl Assembly {
         let mark = *self.mark.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = state.clone();
         next.parts.insert(index, part);
-        if mark != next.excerpts {
-            next.excerpts = mark;
+        if mark != next.checkpoints {
+            next.checkpoints = mark;
             let folder = self.folder.clone();
-            blocking(move || Excerpts::sync(&folder)).await?;
+            blocking(move || CheckpointFile::sync(&folder)).await?;
         }
         let state = self.save(state, next).await?;
         let confirmed = state.parts.len() as u64;

@@ -11,24 +11,28 @@ use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::state::Mark;
-use crate::storage::Excerpt;
+use super::state::CheckpointMark;
+use crate::storage::IndexCheckpoint;
 
 /// The file in a recording's staging folder.
 pub(super) const FILE: &str = "excerpts";
 const RECORD_HEADER: usize = 12;
 
-/// The end of the file, where excerpts are added.
+/// The end of the file, where checkpoints are added.
 #[derive(Debug)]
-pub(super) struct Excerpts {
+pub(super) struct CheckpointFile {
     file: File,
-    mark: Mark,
+    mark: CheckpointMark,
 }
 
-impl Excerpts {
+impl CheckpointFile {
     /// Opens the file, creating it if need be, and cuts off what is behind `mark`, or behind the end of the
-    /// stream: a power cut may have taken bytes that the excerpts know of, and others may come instead.
-    pub(super) fn open(folder: &Path, mark: Mark, stream_length: u64) -> io::Result<Self> {
+    /// stream: a power cut may have taken bytes that the checkpoints know of, and others may come instead.
+    pub(super) fn open(
+        folder: &Path,
+        mark: CheckpointMark,
+        stream_length: u64,
+    ) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -36,7 +40,9 @@ impl Excerpts {
             .truncate(false)
             .open(folder.join(FILE))?;
         if file.metadata()?.len() < mark.bytes {
-            return Err(io::Error::other("the excerpts are shorter than they were"));
+            return Err(io::Error::other(
+                "the checkpoints are shorter than they were",
+            ));
         }
         let mark = if mark.position > stream_length {
             before(&file, mark, stream_length)?
@@ -47,22 +53,22 @@ impl Excerpts {
         Ok(Self { file, mark })
     }
 
-    pub(super) fn mark(&self) -> Mark {
+    pub(super) fn mark(&self) -> CheckpointMark {
         self.mark
     }
 
-    /// Adds what is new in `excerpts`, which are in order and complete up to `position`. Not durable yet.
-    pub(super) fn add(&mut self, excerpts: &[Excerpt], position: u64) -> io::Result<()> {
+    /// Adds what is new in `checkpoints`, which are in order and complete up to `position`. Not durable yet.
+    pub(super) fn add(&mut self, checkpoints: &[IndexCheckpoint], position: u64) -> io::Result<()> {
         let mut records = Vec::new();
-        for excerpt in excerpts {
+        for checkpoint in checkpoints {
             // After a restart the stream is scanned again from its beginning.
-            let known = self.mark.position.saturating_sub(excerpt.position);
+            let known = self.mark.position.saturating_sub(checkpoint.position);
             let known = usize::try_from(known).unwrap_or(usize::MAX);
-            let Some(new @ [_, ..]) = excerpt.bytes.get(known..) else {
+            let Some(new @ [_, ..]) = checkpoint.bytes.get(known..) else {
                 continue;
             };
             let length = u32::try_from(new.len()).map_err(io::Error::other)?;
-            records.extend((excerpt.position + known as u64).to_le_bytes());
+            records.extend((checkpoint.position + known as u64).to_le_bytes());
             records.extend(length.to_le_bytes());
             records.extend(new);
         }
@@ -79,7 +85,7 @@ impl Excerpts {
 }
 
 /// The last place in the file that knows of nothing behind `stream_length`.
-fn before(file: &File, mark: Mark, stream_length: u64) -> io::Result<Mark> {
+fn before(file: &File, mark: CheckpointMark, stream_length: u64) -> io::Result<CheckpointMark> {
     let mut records = Records::new(file.try_clone()?, mark)?;
     let mut bytes = 0;
     while !records.current.bytes.is_empty() && records.current.end() <= stream_length {
@@ -91,14 +97,14 @@ fn before(file: &File, mark: Mark, stream_length: u64) -> io::Result<Mark> {
     } else {
         records.current.position.min(stream_length)
     };
-    Ok(Mark { bytes, position })
+    Ok(CheckpointMark { bytes, position })
 }
 
-/// Reads a stream of which only excerpts are left. Quick as long as positions do not decrease.
+/// Reads a stream of which only checkpoints are left. Quick as long as positions do not decrease.
 #[derive(Debug)]
-pub(super) struct ExcerptReader {
+pub(super) struct CheckpointReader {
     path: PathBuf,
-    mark: Mark,
+    mark: CheckpointMark,
     /// `None` until something is asked for.
     records: Option<Records>,
 }
@@ -107,13 +113,13 @@ pub(super) struct ExcerptReader {
 struct Records {
     file: io::Take<BufReader<File>>,
     /// The record in hand; an empty one behind the last.
-    current: Excerpt,
+    current: IndexCheckpoint,
     /// Nothing before this can be had without starting again.
     passed: u64,
 }
 
-impl ExcerptReader {
-    pub(super) fn new(folder: &Path, mark: Mark) -> Self {
+impl CheckpointReader {
+    pub(super) fn new(folder: &Path, mark: CheckpointMark) -> Self {
         Self {
             path: folder.join(FILE),
             mark,
@@ -121,7 +127,7 @@ impl ExcerptReader {
         }
     }
 
-    /// Fills `buffer` with the stream from `position` on: excerpts where there are some, zeros elsewhere.
+    /// Fills `buffer` with the stream from `position` on: checkpoints where there are some, zeros elsewhere.
     pub(super) fn read_at(&mut self, position: u64, buffer: &mut [u8]) -> io::Result<()> {
         buffer.fill(0);
         let end = position + buffer.len() as u64;
@@ -157,11 +163,11 @@ impl ExcerptReader {
 }
 
 impl Records {
-    fn new(mut file: File, mark: Mark) -> io::Result<Self> {
+    fn new(mut file: File, mark: CheckpointMark) -> io::Result<Self> {
         file.seek(SeekFrom::Start(0))?;
         let mut records = Self {
             file: BufReader::new(file).take(mark.bytes),
-            current: Excerpt::default(),
+            current: IndexCheckpoint::default(),
             passed: 0,
         };
         records.next()?;
@@ -169,7 +175,7 @@ impl Records {
     }
 
     fn next(&mut self) -> io::Result<()> {
-        self.current = Excerpt::default();
+        self.current = IndexCheckpoint::default();
         let mut header = [0; RECORD_HEADER];
         if self.file.limit() < RECORD_HEADER as u64 {
             return Ok(());
@@ -183,7 +189,7 @@ impl Records {
         }
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         self.file.read_exact(&mut bytes)?;
-        self.current = Excerpt { position, bytes };
+        self.current = IndexCheckpoint { position, bytes };
         Ok(())
     }
 }
@@ -192,8 +198,8 @@ impl Records {
 mod tests {
     use super::*;
 
-    fn excerpt(position: u64, bytes: &[u8]) -> Excerpt {
-        Excerpt {
+    fn checkpoint(position: u64, bytes: &[u8]) -> IndexCheckpoint {
+        IndexCheckpoint {
             position,
             bytes: bytes.to_vec(),
         }
@@ -202,12 +208,12 @@ mod tests {
     #[test]
     fn read_back_with_zeros_between() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
-        let mut excerpts = Excerpts::open(folder.path(), Mark::default(), 0)?;
-        excerpts.add(&[excerpt(0, b"abc"), excerpt(5, b"de")], 9)?;
-        excerpts.add(&[excerpt(9, b"fgh")], 14)?;
+        let mut checkpoints = CheckpointFile::open(folder.path(), CheckpointMark::default(), 0)?;
+        checkpoints.add(&[checkpoint(0, b"abc"), checkpoint(5, b"de")], 9)?;
+        checkpoints.add(&[checkpoint(9, b"fgh")], 14)?;
         let expected = b"abc\0\0de\0\0fgh\0\0";
         for size in 1..=expected.len() {
-            let mut reader = ExcerptReader::new(folder.path(), excerpts.mark());
+            let mut reader = CheckpointReader::new(folder.path(), checkpoints.mark());
             let mut read = Vec::new();
             while read.len() < expected.len() {
                 let mut buffer = vec![b'?'; size.min(expected.len() - read.len())];
@@ -225,19 +231,19 @@ mod tests {
     #[test]
     fn what_is_known_is_not_added_again() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
-        let mut excerpts = Excerpts::open(folder.path(), Mark::default(), 0)?;
-        excerpts.add(&[excerpt(0, b"abc")], 3)?;
-        let mark = excerpts.mark();
-        excerpts.add(&[excerpt(3, b"torn")], 7)?;
-        drop(excerpts);
+        let mut checkpoints = CheckpointFile::open(folder.path(), CheckpointMark::default(), 0)?;
+        checkpoints.add(&[checkpoint(0, b"abc")], 3)?;
+        let mark = checkpoints.mark();
+        checkpoints.add(&[checkpoint(3, b"torn")], 7)?;
+        drop(checkpoints);
 
-        let mut excerpts = Excerpts::open(folder.path(), mark, 7)?;
-        excerpts.add(&[excerpt(0, b"abcdef")], 6)?;
+        let mut checkpoints = CheckpointFile::open(folder.path(), mark, 7)?;
+        checkpoints.add(&[checkpoint(0, b"abcdef")], 6)?;
         let mut all = [0; 6];
-        ExcerptReader::new(folder.path(), excerpts.mark()).read_at(0, &mut all)?;
+        CheckpointReader::new(folder.path(), checkpoints.mark()).read_at(0, &mut all)?;
         assert_eq!(&all, b"abcdef");
         assert_eq!(
-            excerpts.mark().bytes,
+            checkpoints.mark().bytes,
             2 * RECORD_HEADER as u64 + 6,
             "no byte twice"
         );
@@ -247,14 +253,14 @@ mod tests {
     #[test]
     fn what_the_stream_lost_is_forgotten() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
-        let mut excerpts = Excerpts::open(folder.path(), Mark::default(), 0)?;
-        excerpts.add(&[excerpt(0, b"ab"), excerpt(4, b"cdef")], 20)?;
-        let mark = excerpts.mark();
+        let mut checkpoints = CheckpointFile::open(folder.path(), CheckpointMark::default(), 0)?;
+        checkpoints.add(&[checkpoint(0, b"ab"), checkpoint(4, b"cdef")], 20)?;
+        let mark = checkpoints.mark();
         for (stream_length, position) in [(20, 20), (10, 10), (8, 8), (7, 4), (3, 3), (1, 0)] {
-            let mut excerpts = Excerpts::open(folder.path(), mark, stream_length)?;
-            assert_eq!(excerpts.mark().position, position, "{stream_length}");
-            excerpts.add(&[excerpt(0, b"ab"), excerpt(4, b"cdef")], 20)?;
-            assert_eq!(excerpts.mark(), mark, "the same again");
+            let mut checkpoints = CheckpointFile::open(folder.path(), mark, stream_length)?;
+            assert_eq!(checkpoints.mark().position, position, "{stream_length}");
+            checkpoints.add(&[checkpoint(0, b"ab"), checkpoint(4, b"cdef")], 20)?;
+            assert_eq!(checkpoints.mark(), mark, "the same again");
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use object_store::Error;
 
-use super::location::{Need, Place};
+use super::location::{BucketLocation, Need};
 use super::remote::no_bucket;
 
 /// An error with what caused it. object_store repeats causes in its texts, so only what is new is added.
@@ -24,30 +24,30 @@ pub(super) fn text_of(error: &dyn std::error::Error) -> String {
 pub(super) const CREDENTIALS: &str = "credentials:";
 
 /// Says what is wrong when a call fails for which `need` must be met.
-pub(super) fn explain(error: &Error, need: Need, place: &Place) -> String {
+pub(super) fn explain(error: &Error, need: Need, location: &BucketLocation) -> String {
     let text = text_of(error);
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let bucket = place.bucket();
-    let (endpoint_variable, endpoint) = place.endpoint();
+    let bucket = location.bucket();
+    let (endpoint_variable, endpoint) = location.endpoint();
     if no_bucket(&text) {
         return format!(
             "{}: there is no bucket {bucket:?} at {endpoint}; create it, or correct the name",
-            place.bucket_variable()
+            location.bucket_variable()
         );
     }
     if has(&["RequestTimeTooSkewed"]) {
         return "this machine's clock is wrong by more than the store allows; set it (NTP)"
             .to_owned();
     }
-    let of_its_own = match place {
-        Place::S3(config) => s3(&has, endpoint.as_str(), bucket, &config.region),
-        Place::Azure(_) => azure(&has),
-        Place::Gcs(_) => None,
+    let of_its_own = match location {
+        BucketLocation::S3(config) => s3(&has, endpoint.as_str(), bucket, &config.region),
+        BucketLocation::Azure(_) => azure(&has),
+        BucketLocation::Gcs(_) => None,
     };
     if let Some(problem) = of_its_own {
         return problem;
     }
-    let permission = place.permission(need);
+    let permission = location.permission(need);
     if has(&["AccessDenied"]) || matches!(error, Error::PermissionDenied { .. }) {
         return format!("the credentials lack {permission}");
     }

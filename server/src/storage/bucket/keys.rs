@@ -86,7 +86,7 @@ impl Keys {
 }
 
 /// The endings of finished objects.
-pub(super) const ENDINGS: [&str; 4] = ["webm", "mkv", "mp4", crate::storage::AS_IT_CAME];
+pub(super) const ENDINGS: [&str; 4] = ["webm", "mkv", "mp4", crate::storage::RAW_EXTENSION];
 
 /// What the store says an object is, to those who read it there.
 pub(super) fn media_type(extension: &str) -> &'static str {

@@ -1,4 +1,4 @@
-//! Everything that lies in the bucket under the prefix, and in the staging folder.
+//! Listing of the bucket, below the prefix, and of the staging folder.
 
 use std::fs::Metadata;
 use std::io;
@@ -9,78 +9,80 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 
-use super::S3Storage;
 use super::keys::Keys;
 use super::remote::{ListedUpload, Remote, read_error};
 use super::replicated::CACHE;
 use super::staged::part_index;
 use crate::storage::local::{entries, modified_ms};
 use crate::storage::stored::is_id;
-use crate::storage::{Ledger, StorageError, Stored, What};
+use crate::storage::{ObjectKind, StorageError, Stored, UploadLeases};
 
-impl S3Storage {
-    pub(super) fn everything(&self) -> BoxStream<'static, Result<Stored, StorageError>> {
-        let keys = self.keys.clone();
-        let objects = self.remote.objects(keys.prefix(), None).map({
-            let keys = keys.clone();
-            move |object| Ok(object_of(&keys, &object.map_err(read_error)?))
-        });
-        let uploads = Remote::uploads(Arc::clone(&self.remote), keys.prefix()).then({
-            let (keys, ledger) = (keys.clone(), self.ledger());
-            move |upload| upload_of(keys.clone(), ledger.clone(), upload)
-        });
-        let staged = entries(keys.staging().to_owned(), move |name, metadata| {
-            staged_of(&keys, name, metadata)
-        });
-        // The copies of servers that run.
-        let staged = staged.try_filter(|stored| {
-            let name = stored.path.rsplit('/').next();
-            std::future::ready(!name.is_some_and(|name| name.starts_with(CACHE)))
-        });
-        objects.chain(uploads).chain(staged).boxed()
-    }
+/// Lists the objects, the multipart uploads and the staged recordings.
+pub(super) fn list(
+    remote: &Arc<Remote>,
+    keys: &Keys,
+    leases: Option<Arc<dyn UploadLeases>>,
+) -> BoxStream<'static, Result<Stored, StorageError>> {
+    let objects = remote.objects(keys.prefix(), None).map({
+        let keys = keys.clone();
+        move |object| Ok(object_of(&keys, &object.map_err(read_error)?))
+    });
+    let uploads = Remote::uploads(Arc::clone(remote), keys.prefix()).then({
+        let keys = keys.clone();
+        move |upload| upload_of(keys.clone(), leases.clone(), upload)
+    });
+    let staged = entries(keys.staging().to_owned(), {
+        let keys = keys.clone();
+        move |name, metadata| staged_of(&keys, name, metadata)
+    });
+    // The staging folders of running servers are copies.
+    let staged = staged.try_filter(|stored| {
+        let name = stored.path.rsplit('/').next();
+        std::future::ready(!name.is_some_and(|name| name.starts_with(CACHE)))
+    });
+    objects.chain(uploads).chain(staged).boxed()
+}
 
-    /// Goes through the keys from the first to the last of these, in the order of both; what is not met on the
-    /// way is asked for by itself, so that a store with another order costs requests and no mistake.
-    pub(super) async fn not_there(
-        &self,
-        mut paths: Vec<String>,
-    ) -> Result<Vec<String>, StorageError> {
-        paths.sort_unstable();
-        let mut suspects = Vec::new();
-        for run in paths.chunk_by(|one, next| prefix_of(one) == prefix_of(next)) {
-            let [first, .., last] = run else {
-                suspects.extend_from_slice(run);
-                continue;
-            };
-            // What comes right before the first.
-            let before = first.rsplit_once('.').map_or(first.as_str(), |(id, _)| id);
-            let mut objects = self.remote.objects(prefix_of(first), Some(before));
-            let mut wanted = run.iter().peekable();
-            while let Some(object) = objects.try_next().await.map_err(read_error)? {
-                let key = object.location.as_ref();
-                while let Some(path) = wanted.next_if(|path| path.as_str() < key) {
-                    suspects.push(path.clone());
-                }
-                wanted.next_if(|path| path.as_str() == key);
-                if key >= last.as_str() {
-                    break;
-                }
+/// Returns the paths without an object. Merges the sorted paths with the store's listing; each path that the listing does
+/// not meet is looked up alone, so a store that lists in another order costs requests and causes no error.
+pub(super) async fn missing(
+    remote: &Remote,
+    mut paths: Vec<String>,
+) -> Result<Vec<String>, StorageError> {
+    paths.sort_unstable();
+    let mut suspects = Vec::new();
+    for run in paths.chunk_by(|one, next| prefix_of(one) == prefix_of(next)) {
+        let [first, .., last] = run else {
+            suspects.extend_from_slice(run);
+            continue;
+        };
+        // The key right before the first one.
+        let before = first.rsplit_once('.').map_or(first.as_str(), |(id, _)| id);
+        let mut objects = remote.objects(prefix_of(first), Some(before));
+        let mut wanted = run.iter().peekable();
+        while let Some(object) = objects.try_next().await.map_err(read_error)? {
+            let key = object.location.as_ref();
+            while let Some(path) = wanted.next_if(|path| path.as_str() < key) {
+                suspects.push(path.clone());
             }
-            suspects.extend(wanted.cloned());
-        }
-        let mut missing = Vec::new();
-        for path in suspects {
-            let Ok(key) = Keys::key(&path) else {
-                missing.push(path);
-                continue;
-            };
-            if self.remote.size(&key).await.map_err(read_error)?.is_none() {
-                missing.push(path);
+            wanted.next_if(|path| path.as_str() == key);
+            if key >= last.as_str() {
+                break;
             }
         }
-        Ok(missing)
+        suspects.extend(wanted.cloned());
     }
+    let mut missing = Vec::new();
+    for path in suspects {
+        let Ok(key) = Keys::key(&path) else {
+            missing.push(path);
+            continue;
+        };
+        if remote.size(&key).await.map_err(read_error)?.is_none() {
+            missing.push(path);
+        }
+    }
+    Ok(missing)
 }
 
 /// The prefix of a path, with the slash at its end.
@@ -92,23 +94,24 @@ fn object_of(keys: &Keys, object: &ObjectMeta) -> Stored {
     let path = object.location.as_ref().to_owned();
     // What several servers share of a recording lies in a folder that has its growing path.
     if let Some((folder, _)) = path.rsplit_once('/')
-        && let Some(What::Growing(id)) = folder.strip_prefix(keys.prefix()).map(What::of_name)
+        && let Some(ObjectKind::Growing(id)) =
+            folder.strip_prefix(keys.prefix()).map(ObjectKind::of_name)
     {
         return Stored {
             path: folder.to_owned(),
-            what: What::Growing(id),
+            kind: ObjectKind::Growing(id),
             size_bytes: object.size,
             modified_ms: object.last_modified.timestamp_millis(),
         };
     }
-    let what = match path.strip_prefix(keys.prefix()).map(What::of_name) {
+    let kind = match path.strip_prefix(keys.prefix()).map(ObjectKind::of_name) {
         // Nothing that grows has a key.
-        None | Some(What::Growing(_)) => What::Foreign,
-        Some(what) => what,
+        None | Some(ObjectKind::Growing(_)) => ObjectKind::Foreign,
+        Some(kind) => kind,
     };
     Stored {
         path,
-        what,
+        kind,
         size_bytes: object.size,
         modified_ms: object.last_modified.timestamp_millis(),
     }
@@ -116,30 +119,33 @@ fn object_of(keys: &Keys, object: &ObjectMeta) -> Stored {
 
 async fn upload_of(
     keys: Keys,
-    ledger: Option<Arc<dyn Ledger>>,
+    leases: Option<Arc<dyn UploadLeases>>,
     upload: object_store::Result<ListedUpload>,
 ) -> Result<Stored, StorageError> {
     let upload = upload.map_err(read_error)?;
-    let named = upload.key.strip_prefix(keys.prefix()).map(What::of_name);
+    let named = upload
+        .key
+        .strip_prefix(keys.prefix())
+        .map(ObjectKind::of_name);
     let id = match named {
-        Some(What::Finished(id)) => Some(id),
-        Some(What::Leftover(None)) => None,
+        Some(ObjectKind::Finished(id)) => Some(id),
+        Some(ObjectKind::Leftover(None)) => None,
         _ => {
             return Ok(Stored {
                 path: upload.key,
-                what: What::Foreign,
+                kind: ObjectKind::Foreign,
                 size_bytes: 0,
                 modified_ms: upload.initiated_ms,
             });
         }
     };
     let staged = match &id {
-        Some(id) => is_staged(&keys, ledger.as_deref(), id).await?,
+        Some(id) => is_staged(&keys, leases.as_deref(), id).await?,
         None => false,
     };
     Ok(Stored {
         path: upload.key,
-        what: What::Upload {
+        kind: ObjectKind::Upload {
             id,
             upload: upload.upload_id,
             staged,
@@ -153,11 +159,11 @@ async fn upload_of(
 /// Whether there is something without which nobody can complete a multipart upload.
 async fn is_staged(
     keys: &Keys,
-    ledger: Option<&dyn Ledger>,
+    leases: Option<&dyn UploadLeases>,
     id: &str,
 ) -> Result<bool, StorageError> {
-    if let Some(ledger) = ledger
-        && ledger.look(id).await?.is_some()
+    if let Some(leases) = leases
+        && leases.find(id).await?.is_some()
     {
         return Ok(true);
     }
@@ -169,28 +175,28 @@ fn staged_of(keys: &Keys, name: &str, metadata: &Metadata) -> io::Result<Stored>
     let gone = Keys::is_gone(&path);
     let (mut size_bytes, mut modified_ms) = (metadata.len(), modified_ms(metadata));
     let id = Keys::id_of(name);
-    let what = if metadata.is_dir() && is_id(id) {
+    let kind = if metadata.is_dir() && is_id(id) {
         (size_bytes, modified_ms) = contents(&path, modified_ms)?;
         if gone {
-            What::Leftover(Some(id.to_owned()))
+            ObjectKind::Leftover(Some(id.to_owned()))
         } else {
-            What::Growing(id.to_owned())
+            ObjectKind::Growing(id.to_owned())
         }
     } else {
-        match What::of_name(name) {
+        match ObjectKind::of_name(name) {
             // The file that a check writes.
-            What::Leftover(None) if metadata.is_file() => What::Leftover(None),
-            _ => What::Foreign,
+            ObjectKind::Leftover(None) if metadata.is_file() => ObjectKind::Leftover(None),
+            _ => ObjectKind::Foreign,
         }
     };
-    let path = match &what {
-        What::Growing(id) => keys.growing_path(id),
+    let path = match &kind {
+        ObjectKind::Growing(id) => keys.growing_path(id),
         // No key begins with a slash: this cannot be taken for one.
         _ => path.display().to_string(),
     };
     Ok(Stored {
         path,
-        what,
+        kind,
         size_bytes,
         modified_ms,
     })

@@ -18,7 +18,7 @@ use crate::config::{AzureStorageConfig, CommonStorageConfig, GcsStorageConfig, S
 
 /// Where a bucket is, as the configuration has it.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
+pub(crate) enum BucketLocation {
     /// AWS, or what speaks like it.
     S3(S3StorageConfig),
     /// Azure Blob Storage.
@@ -44,7 +44,7 @@ pub(super) enum Need {
     ListUploads,
 }
 
-impl Place {
+impl BucketLocation {
     /// The name in rows and in `SORTIE_RECORDING_STORAGE_BACKEND`.
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -164,15 +164,15 @@ pub(super) enum Store {
 
 impl Store {
     pub(super) fn open(
-        place: &Place,
+        location: &BucketLocation,
         client: ClientOptions,
         retry: RetryConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        match place {
-            Place::S3(config) => Self::open_s3(config, client, retry, clock),
-            Place::Azure(config) => Self::open_azure(config, client, retry),
-            Place::Gcs(config) => Self::open_gcs(config, client, retry),
+        match location {
+            BucketLocation::S3(config) => Self::open_s3(config, client, retry, clock),
+            BucketLocation::Azure(config) => Self::open_azure(config, client, retry),
+            BucketLocation::Gcs(config) => Self::open_gcs(config, client, retry),
         }
     }
 

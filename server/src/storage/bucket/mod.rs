@@ -48,56 +48,58 @@ use tokio::sync::Mutex;
 
 use super::stored::CHECK;
 use super::{
-    Ledger, Presigned, Reopened, Stale, Storage, StorageError, Stored, What, Writer, blocking,
+    ObjectKind, Presigned, Presigner, Reopened, Replicated, Storage, StorageError, Stored,
+    UploadLeases, UploadWriter, blocking,
 };
 use crate::clock::Clock;
 use assembly::{Assembly, Ownership};
 use keys::Keys;
-pub(crate) use location::Place;
+pub(crate) use location::BucketLocation;
 #[cfg(test)]
 pub(crate) use remote::ListedUpload;
 pub(crate) use remote::Remote;
 use remote::{read_error, write_error};
-use replicated::Shared;
+use replicated::ReplicatedUploads;
 use staged::{Staged, StagedStream};
 use state::State;
-use writer::S3Writer;
+use writer::BucketWriter;
 
 /// How long readiness waits for the store.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The `s3` back end.
-pub(crate) struct S3Storage {
-    place: Place,
+pub(crate) struct BucketStorage {
+    location: BucketLocation,
     remote: Arc<Remote>,
     keys: Keys,
     /// Who works on a recording now, by id: a writer that was dropped may need a moment to end.
     owners: BlockingMutex<HashMap<String, Weak<Mutex<()>>>>,
-    /// With several servers.
-    shared: Option<Shared>,
+    /// The sharing of growing objects with other servers.
+    replicas: Option<ReplicatedUploads>,
 }
 
-impl S3Storage {
+impl BucketStorage {
     /// Uses a bucket, and the staging folder, which is created if need be. Asks the store nothing yet.
-    /// With a `ledger`, several servers may share what grows.
+    /// With a `leases`, several servers may share what grows.
     pub(crate) fn open(
-        place: Place,
+        location: BucketLocation,
         clock: Arc<dyn Clock>,
-        ledger: Option<Arc<dyn Ledger>>,
+        leases: Option<Arc<dyn UploadLeases>>,
     ) -> Result<Self, StorageError> {
         crate::net::tls::choose_tls();
-        let staging = &place.common().staging;
+        let staging = &location.common().staging;
         std::fs::create_dir_all(staging)?;
         folder::clear(staging)?;
-        let remote = Arc::new(Remote::open(&place, clock).map_err(read_error)?);
-        let keys = Keys::new(&place.common().prefix, staging);
-        let shared = ledger.map(|ledger| Shared::open(ledger, Arc::clone(&remote), &keys));
+        let remote = Arc::new(Remote::open(&location, clock).map_err(read_error)?);
+        let keys = Keys::new(&location.common().prefix, staging);
+        let replicas =
+            leases.map(|leases| ReplicatedUploads::open(leases, Arc::clone(&remote), &keys));
         Ok(Self {
             remote,
             keys,
             owners: BlockingMutex::default(),
-            shared: shared.transpose()?,
-            place,
+            replicas: replicas.transpose()?,
+            location,
         })
     }
 
@@ -122,7 +124,7 @@ impl S3Storage {
         staged: Staged,
         state: State,
         ownership: Ownership,
-    ) -> Box<dyn Writer> {
+    ) -> Box<dyn UploadWriter> {
         let assembly = Assembly::new(
             Arc::clone(&self.remote),
             self.keys.clone(),
@@ -131,16 +133,16 @@ impl S3Storage {
             state,
             ownership,
         );
-        Box::new(S3Writer::new(Arc::new(assembly), staged))
+        Box::new(BucketWriter::new(Arc::new(assembly), staged))
     }
 
-    fn ledger(&self) -> Option<Arc<dyn Ledger>> {
-        self.shared.as_ref().map(Shared::ledger)
+    fn leases(&self) -> Option<Arc<dyn UploadLeases>> {
+        self.replicas.as_ref().map(ReplicatedUploads::leases)
     }
 
     async fn staged_length(&self, id: &str) -> Result<u64, StorageError> {
-        if let Some(shared) = &self.shared
-            && let Some(length) = shared.length(id).await?
+        if let Some(replicas) = &self.replicas
+            && let Some(length) = replicas.length(id).await?
         {
             return Ok(length);
         }
@@ -151,8 +153,8 @@ impl S3Storage {
     async fn delete_growing(&self, id: &str) -> Result<(), StorageError> {
         let folder = self.keys.folder(id)?;
         let _ownership = self.own(id).await;
-        if let Some(shared) = &self.shared
-            && shared.delete(id).await?
+        if let Some(replicas) = &self.replicas
+            && replicas.delete(id).await?
         {
             return Ok(());
         }
@@ -176,9 +178,9 @@ impl S3Storage {
 }
 
 #[async_trait]
-impl Storage for S3Storage {
+impl Storage for BucketStorage {
     fn name(&self) -> &'static str {
-        self.place.name()
+        self.location.name()
     }
 
     fn growing_path(&self, id: &str) -> String {
@@ -189,11 +191,11 @@ impl Storage for S3Storage {
         self.keys.finished_path(id, extension)
     }
 
-    async fn create(&self, id: &str) -> Result<Box<dyn Writer>, StorageError> {
+    async fn create(&self, id: &str) -> Result<Box<dyn UploadWriter>, StorageError> {
         let ownership = self.own(id).await;
-        let part_size = self.place.common().part_size;
-        if let Some(shared) = &self.shared {
-            return shared.create(id, part_size, ownership).await;
+        let part_size = self.location.common().part_size;
+        if let Some(replicas) = &self.replicas {
+            return replicas.create(id, part_size, ownership).await;
         }
         let folder = self.keys.folder(id)?;
         let (staged, state) = blocking({
@@ -206,9 +208,9 @@ impl Storage for S3Storage {
 
     async fn reopen(&self, id: &str) -> Result<Reopened, StorageError> {
         let ownership = self.own(id).await;
-        // One that is not in the ledger began when this server was the only one: it is in the staging folder.
-        if let Some(shared) = &self.shared
-            && let Some(reopened) = shared.reopen(id, Arc::clone(&ownership)).await?
+        // One that is not in the leases began when this server was the only one: it is in the staging folder.
+        if let Some(replicas) = &self.replicas
+            && let Some(reopened) = replicas.reopen(id, Arc::clone(&ownership)).await?
         {
             return Ok(reopened);
         }
@@ -224,39 +226,6 @@ impl Storage for S3Storage {
         let stream = Box::new(StagedStream::new(&folder, state.clone(), staged.length()));
         let writer = self.writer(id, folder, staged, state, ownership);
         Ok(Reopened { writer, stream })
-    }
-
-    async fn is_shared(&self, id: &str) -> Result<bool, StorageError> {
-        // One that began when this server was the only one is in the staging folder.
-        Ok(self.shared.is_some() && !tokio::fs::try_exists(self.keys.folder(id)?).await?)
-    }
-
-    async fn keep(&self, id: &str) -> Result<(), StorageError> {
-        match &self.shared {
-            Some(shared) => shared.keep(id).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn stale(&self, silence: Duration) -> Result<Vec<Stale>, StorageError> {
-        match &self.shared {
-            Some(shared) => shared.ledger().stale(silence).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    async fn claim(&self, stale: &Stale) -> Result<bool, StorageError> {
-        match &self.shared {
-            Some(shared) => shared.ledger().claim(stale).await,
-            None => Ok(false),
-        }
-    }
-
-    async fn forget(&self, id: &str) -> Result<(), StorageError> {
-        match &self.shared {
-            Some(shared) => shared.ledger().strike(id).await,
-            None => Ok(()),
-        }
     }
 
     async fn growing_length(&self, id: &str) -> Result<u64, StorageError> {
@@ -292,17 +261,17 @@ impl Storage for S3Storage {
     }
 
     fn list(&self) -> BoxStream<'static, Result<Stored, StorageError>> {
-        self.everything()
+        listing::list(&self.remote, &self.keys, self.leases())
     }
 
     async fn remove(&self, stored: &Stored) -> Result<(), StorageError> {
-        match &stored.what {
-            What::Foreign => Ok(()),
-            What::Upload { upload, .. } => {
+        match &stored.kind {
+            ObjectKind::Foreign => Ok(()),
+            ObjectKind::Upload { upload, .. } => {
                 let aborted = self.remote.abort(&Keys::key(&stored.path)?, upload).await;
                 aborted.map_err(write_error)
             }
-            What::Leftover(_) if stored.path.starts_with('/') => {
+            ObjectKind::Leftover(_) if stored.path.starts_with('/') => {
                 let path = PathBuf::from(&stored.path);
                 blocking(move || {
                     let removed = if path.is_dir() {
@@ -317,19 +286,19 @@ impl Storage for S3Storage {
                 })
                 .await
             }
-            What::Growing(id) => {
+            ObjectKind::Growing(id) => {
                 self.delete(&stored.path).await?;
-                match &self.shared {
-                    Some(shared) => shared.sweep(id).await,
+                match &self.replicas {
+                    Some(replicas) => replicas.sweep(id).await,
                     None => Ok(()),
                 }
             }
-            What::Finished(_) | What::Leftover(_) => self.delete(&stored.path).await,
+            ObjectKind::Finished(_) | ObjectKind::Leftover(_) => self.delete(&stored.path).await,
         }
     }
 
     async fn missing(&self, paths: Vec<String>) -> Result<Vec<String>, StorageError> {
-        self.not_there(paths).await
+        listing::missing(&self.remote, paths).await
     }
 
     async fn check(&self) -> Result<(), StorageError> {
@@ -348,17 +317,25 @@ impl Storage for S3Storage {
     }
 
     async fn probe(&self) -> Result<(), StorageError> {
-        probe::probe(&self.remote, &self.keys, &self.place).await
+        probe::probe(&self.remote, &self.keys, &self.location).await
     }
 
+    fn replicated(&self) -> Option<&dyn Replicated> {
+        self.replicas.as_ref().map(|replicas| replicas as _)
+    }
+
+    fn presigner(&self) -> Option<&dyn Presigner> {
+        self.location.redirects().then_some(self as _)
+    }
+}
+
+#[async_trait]
+impl Presigner for BucketStorage {
     async fn presigned(
         &self,
         path: &str,
         presigned: Presigned<'_>,
-    ) -> Result<Option<String>, StorageError> {
-        if !self.place.redirects() {
-            return Ok(None);
-        }
+    ) -> Result<String, StorageError> {
         let key = Keys::key(path)?;
         self.remote
             .presigned(
@@ -368,7 +345,6 @@ impl Storage for S3Storage {
                 presigned.expires_in,
             )
             .await
-            .map(Some)
             .map_err(read_error)
     }
 }

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 
 use super::error_messages::{CREDENTIALS, explain};
 use super::keys::Keys;
-use super::location::{Need, Place};
+use super::location::{BucketLocation, Need};
 use super::remote::Remote;
 use crate::storage::StorageError;
 use crate::storage::stored::CHECK;
@@ -19,7 +19,7 @@ const CONTENT: &[u8] = b"Sortie Recording tries whether this bucket can be used.
 pub(super) async fn probe(
     remote: &Arc<Remote>,
     keys: &Keys,
-    place: &Place,
+    location: &BucketLocation,
 ) -> Result<(), StorageError> {
     let key = Keys::key(&format!(
         "{}{CHECK}-{}",
@@ -28,7 +28,7 @@ pub(super) async fn probe(
     ))?;
     let mut problems: Vec<String> = Vec::new();
     let mut note = |error: &object_store::Error, need: Need| {
-        let problem = explain(error, need, place);
+        let problem = explain(error, need, location);
         if !problems.contains(&problem) {
             problems.push(problem);
         }

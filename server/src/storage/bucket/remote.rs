@@ -18,7 +18,7 @@ use object_store::{
 };
 
 use super::error_messages::text_of;
-use super::location::{Place, Store};
+use super::location::{BucketLocation, Store};
 use crate::clock::Clock;
 use crate::storage::StorageError;
 
@@ -41,7 +41,7 @@ pub(crate) struct Remote {
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Remote {
-    pub(crate) fn open(place: &Place, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub(crate) fn open(location: &BucketLocation, clock: Arc<dyn Clock>) -> Result<Self> {
         let retry = RetryConfig {
             backoff: BackoffConfig {
                 init_backoff: FIRST_PAUSE,
@@ -66,7 +66,7 @@ impl Remote {
             .build()
             .map_err(generic)?;
         Ok(Self {
-            store: Store::open(place, client, retry, clock)?,
+            store: Store::open(location, client, retry, clock)?,
             http,
         })
     }
@@ -113,7 +113,7 @@ impl Remote {
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 CreateMultipartUpload", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn begin(&self, key: &Path, content_type: &str) -> Result<String> {
         let attributes = match &self.store {
-            // It goes by the name; see `place.rs`.
+            // It goes by the name; see `location.rs`.
             Store::Azure(_) => Attributes::default(),
             Store::S3(_) | Store::Gcs { .. } => content(content_type),
         };

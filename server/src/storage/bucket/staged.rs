@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use sortie_media::{HEAD_ROOM, Patch};
 
-use super::checkpoints::{ExcerptReader, Excerpts};
-use super::state::{Mark, State};
-use crate::storage::{Excerpt, SeekableStream};
+use super::checkpoints::{CheckpointFile, CheckpointReader};
+use super::state::{CheckpointMark, State};
+use crate::storage::{IndexCheckpoint, SeekableStream};
 
 const ENDING: &str = ".part";
 
@@ -35,7 +35,7 @@ pub(super) struct Staged {
     names_dirty: bool,
     /// Something failed that leaves more than the last call in doubt. Only opening it again helps.
     broken: bool,
-    excerpts: Excerpts,
+    checkpoints: CheckpointFile,
 }
 
 pub(super) fn part_file(folder: &Path, index: u64) -> PathBuf {
@@ -74,7 +74,7 @@ impl Staged {
             head_dirty: false,
             names_dirty: false,
             broken: false,
-            excerpts: Excerpts::open(folder, state.excerpts, length - HEAD_ROOM)?,
+            checkpoints: CheckpointFile::open(folder, state.checkpoints, length - HEAD_ROOM)?,
         };
         if length == HEAD_ROOM {
             staged.open_part(0)?.set_len(HEAD_ROOM)?;
@@ -264,12 +264,12 @@ impl Staged {
     }
 
     /// Notes what is needed to index the stream again. A failure leaves it unusable: the next sync says so.
-    pub(super) fn note(&mut self, excerpts: &[Excerpt]) -> io::Result<Mark> {
+    pub(super) fn note(&mut self, checkpoints: &[IndexCheckpoint]) -> io::Result<CheckpointMark> {
         let position = self.length - HEAD_ROOM;
-        self.excerpts
-            .add(excerpts, position)
+        self.checkpoints
+            .add(checkpoints, position)
             .inspect_err(|_| self.broken = true)?;
-        Ok(self.excerpts.mark())
+        Ok(self.checkpoints.mark())
     }
 
     /// Makes of it what the finished object will be: the same steps, in the same order, as with a local file.
@@ -318,14 +318,14 @@ pub(super) fn part_index(path: &Path) -> Option<u64> {
         .ok()
 }
 
-/// The stream of a recording that is opened again: from the parts that are here, and from the excerpts of
+/// The stream of a recording that is opened again: from the parts that are here, and from the checkpoints of
 /// those that are not.
 #[derive(Debug)]
 pub(super) struct StagedStream {
     folder: PathBuf,
     state: State,
     length: u64,
-    excerpts: ExcerptReader,
+    checkpoints: CheckpointReader,
     open: Option<(u64, File)>,
 }
 
@@ -333,7 +333,7 @@ impl StagedStream {
     pub(super) fn new(folder: &Path, state: State, length: u64) -> Self {
         Self {
             folder: folder.to_owned(),
-            excerpts: ExcerptReader::new(folder, state.excerpts),
+            checkpoints: CheckpointReader::new(folder, state.checkpoints),
             state,
             length,
             open: None,
@@ -352,7 +352,7 @@ impl SeekableStream for StagedStream {
             .min(buffer.len());
         let buffer = &mut buffer[..size];
         if self.state.parts.contains_key(&index) {
-            self.excerpts.read_at(position, buffer)?;
+            self.checkpoints.read_at(position, buffer)?;
             return Ok(size);
         }
         let file = match self.open.take() {

@@ -22,8 +22,9 @@ pub(super) struct State {
     pub(super) upload: Option<Upload>,
     /// The parts that the store has confirmed, by index from 0, with what it calls each.
     pub(super) parts: BTreeMap<u64, String>,
-    /// How far the excerpts are durable.
-    pub(super) excerpts: Mark,
+    /// How far the checkpoints are durable.
+    #[serde(rename = "excerpts")]
+    pub(super) checkpoints: CheckpointMark,
 }
 
 /// A multipart upload.
@@ -35,9 +36,9 @@ pub(super) struct Upload {
     pub(super) extension: String,
 }
 
-/// A place in the excerpts.
+/// A place in the checkpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
+pub(super) struct CheckpointMark {
     /// Length of the file, in bytes.
     pub(super) bytes: u64,
     /// The stream offset up to which everything that an index needs is in it.
@@ -51,7 +52,7 @@ impl State {
             part_size,
             upload: None,
             parts: BTreeMap::new(),
-            excerpts: Mark::default(),
+            checkpoints: CheckpointMark::default(),
         }
     }
 
@@ -95,7 +96,7 @@ mod tests {
             extension: "webm".to_owned(),
         });
         state.parts.insert(1, "\"etag\"".to_owned());
-        state.excerpts = Mark {
+        state.checkpoints = CheckpointMark {
             bytes: 20,
             position: 17,
         };
@@ -103,7 +104,7 @@ mod tests {
         let loaded = State::load(folder.path())?;
         assert_eq!(loaded.upload, state.upload);
         assert_eq!(loaded.parts, state.parts);
-        assert_eq!(loaded.excerpts, state.excerpts);
+        assert_eq!(loaded.checkpoints, state.checkpoints);
         Ok(())
     }
 

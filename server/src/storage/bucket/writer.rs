@@ -19,7 +19,10 @@ use super::folder;
 use super::keys::media_type;
 use super::remote::write_error;
 use super::staged::Staged;
-use crate::storage::{AS_IT_CAME, Excerpt, Finishing, Settled, StorageError, Writer, blocking};
+use crate::storage::{
+    Finishing, ImmutablePrefix, IndexCheckpoint, RAW_EXTENSION, Sealing, StorageError,
+    UploadWriter, blocking,
+};
 
 /// With so many full parts waiting, a sender is slowed down to what the store takes.
 const BACKLOG: u64 = 8;
@@ -31,7 +34,7 @@ const SLOWDOWN: Duration = Duration::from_secs(5);
 const UNDER_WAY_S: [u64; 4] = [1, 2, 3, 4];
 
 /// A growing object.
-pub(super) struct S3Writer {
+pub(super) struct BucketWriter {
     assembly: Arc<Assembly>,
     /// `None` after a call that was dropped half-way: what is on the disk must be looked at again.
     staged: Option<Staged>,
@@ -46,7 +49,7 @@ struct Filling {
     stop: DropGuard,
 }
 
-impl S3Writer {
+impl BucketWriter {
     pub(super) fn new(assembly: Arc<Assembly>, staged: Staged) -> Self {
         Self {
             assembly,
@@ -220,7 +223,7 @@ impl S3Writer {
 }
 
 #[async_trait]
-impl Writer for S3Writer {
+impl UploadWriter for BucketWriter {
     async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
         if self.filling.is_some() {
             self.slow_down().await;
@@ -240,32 +243,8 @@ impl Writer for S3Writer {
         self.length - HEAD_ROOM
     }
 
-    fn seals(&self) -> bool {
-        true
-    }
-
-    async fn settle(
-        &mut self,
-        settled: Settled,
-        excerpts: Vec<Excerpt>,
-    ) -> Result<(), StorageError> {
-        let mark = self
-            .with_staged(move |staged| staged.note(&excerpts))
-            .await?;
-        self.assembly.set_mark(mark);
-        let parts = settled.length / self.assembly.part_size;
-        if parts > 1 {
-            self.goal.send_if_modified(|goal| {
-                let more = parts > goal.parts;
-                *goal = Goal {
-                    parts: parts.max(goal.parts),
-                    extension: settled.extension,
-                };
-                more
-            });
-            self.fill();
-        }
-        Ok(())
+    fn sealing(&mut self) -> Option<&mut dyn Sealing> {
+        Some(self)
     }
 
     async fn finish(mut self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
@@ -291,7 +270,7 @@ impl Writer for S3Writer {
         self.conclude(0, length, keep / part_size, extension).await
     }
 
-    async fn keep_as_it_came(mut self: Box<Self>) -> Result<(), StorageError> {
+    async fn keep_raw(mut self: Box<Self>) -> Result<(), StorageError> {
         self.stop_filling().await;
         if !self.assembly.state().await.parts.is_empty() {
             // Nothing is settled of what is no recording; so this is one, or was to an earlier version.
@@ -300,7 +279,34 @@ impl Writer for S3Writer {
             )));
         }
         self.sync().await?;
-        self.conclude(HEAD_ROOM, self.stream_length(), 0, AS_IT_CAME)
+        self.conclude(HEAD_ROOM, self.stream_length(), 0, RAW_EXTENSION)
             .await
+    }
+}
+
+#[async_trait]
+impl Sealing for BucketWriter {
+    async fn seal(
+        &mut self,
+        prefix: ImmutablePrefix,
+        checkpoints: Vec<IndexCheckpoint>,
+    ) -> Result<(), StorageError> {
+        let mark = self
+            .with_staged(move |staged| staged.note(&checkpoints))
+            .await?;
+        self.assembly.set_mark(mark);
+        let parts = prefix.length / self.assembly.part_size;
+        if parts > 1 {
+            self.goal.send_if_modified(|goal| {
+                let more = parts > goal.parts;
+                *goal = Goal {
+                    parts: parts.max(goal.parts),
+                    extension: prefix.extension,
+                };
+                more
+            });
+            self.fill();
+        }
+        Ok(())
     }
 }

@@ -14,7 +14,9 @@ use crate::config::{
     AzureStorageConfig, CommonStorageConfig, GcsStorageConfig, S3Key, S3StorageConfig,
 };
 use crate::storage::bucket::Remote;
-use crate::storage::{Ledger, LocalStorage, Place, S3Storage, Storage, Writer};
+use crate::storage::{
+    BucketLocation, BucketStorage, LocalStorage, Storage, UploadLeases, UploadWriter,
+};
 
 /// What is the same for all buckets.
 fn common(folder: &Path) -> CommonStorageConfig {
@@ -37,9 +39,9 @@ pub(super) struct Bench {
 #[derive(Clone)]
 pub(super) enum Kind {
     Local,
-    Bucket(Box<Place>),
+    Bucket(Box<BucketLocation>),
     /// The next to be opened is another server.
-    Several(Box<Place>, Arc<several::Book>),
+    Several(Box<BucketLocation>, Arc<several::MemoryLeases>),
 }
 
 impl Bench {
@@ -65,7 +67,7 @@ impl Bench {
             }),
             common: common(folder.path()),
         };
-        Self::bucket(folder, Place::S3(config))
+        Self::bucket(folder, BucketLocation::S3(config))
     }
 
     pub(super) fn azure() -> Self {
@@ -77,7 +79,7 @@ impl Bench {
             credentials: [("AZURE_STORAGE_ACCOUNT_KEY", azurite::KEY.to_owned().into())].into(),
             common: common(folder.path()),
         };
-        Self::bucket(folder, Place::Azure(config))
+        Self::bucket(folder, BucketLocation::Azure(config))
     }
 
     /// Google's store speaks to us as S3 does, but for who we are; so an S3 server that asks nobody can stand in.
@@ -100,30 +102,30 @@ impl Bench {
         };
         Self {
             _proxy: Some(proxy),
-            ..Self::bucket(folder, Place::Gcs(config))
+            ..Self::bucket(folder, BucketLocation::Gcs(config))
         }
     }
 
-    fn bucket(folder: TempDir, place: Place) -> Self {
-        Self::new(folder, Kind::Bucket(Box::new(place)))
+    fn bucket(folder: TempDir, location: BucketLocation) -> Self {
+        Self::new(folder, Kind::Bucket(Box::new(location)))
     }
 
     /// The same bucket, but several servers have it.
     pub(super) fn several(self) -> Self {
-        let place = Box::new(self.place().clone());
-        Self::new(self.folder, Kind::Several(place, Arc::default()))
+        let location = Box::new(self.location().clone());
+        Self::new(self.folder, Kind::Several(location, Arc::default()))
     }
 
-    pub(super) fn place(&self) -> &Place {
+    pub(super) fn location(&self) -> &BucketLocation {
         match &self.kind {
-            Kind::Bucket(place) | Kind::Several(place, _) => place,
+            Kind::Bucket(location) | Kind::Several(location, _) => location,
             Kind::Local => panic!("a folder is in no bucket"),
         }
     }
 
     /// The store without a storage around it.
     pub(super) fn remote(&self) -> Arc<Remote> {
-        let remote = Remote::open(self.place(), Arc::new(SystemClock));
+        let remote = Remote::open(self.location(), Arc::new(SystemClock));
         Arc::new(remote.expect("a store"))
     }
 
@@ -142,20 +144,20 @@ impl Bench {
     }
 
     /// Waits until the store has all that is settled.
-    pub(super) async fn quiesce(&self, id: &str, settled: u64) {
-        let place = match &self.kind {
+    pub(super) async fn quiesce(&self, id: &str, immutable: u64) {
+        let location = match &self.kind {
             Kind::Local => return,
-            Kind::Bucket(place) => place,
+            Kind::Bucket(location) => location,
             Kind::Several(_, book) => {
-                let sealable = (settled / PART).saturating_sub(1);
+                let sealable = (immutable / PART).saturating_sub(1);
                 while book.sealed(id) < size(sealable) {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 return;
             }
         };
-        for index in 1..settled / PART {
-            let part = place
+        for index in 1..immutable / PART {
+            let part = location
                 .common()
                 .staging
                 .join(id)
@@ -170,16 +172,16 @@ impl Bench {
     pub(super) async fn foreign(&self) {
         let folder = match &self.kind {
             Kind::Local => self.folder.path().join("recordings"),
-            Kind::Bucket(place) | Kind::Several(place, _) => {
+            Kind::Bucket(location) | Kind::Several(location, _) => {
                 let remote = self.remote();
                 for name in ["holiday.webm", "deeper/notes.txt"] {
-                    let key = format!("{}{name}", place.common().prefix);
+                    let key = format!("{}{name}", location.common().prefix);
                     let bytes = Bytes::from_static(b"not ours");
                     let key = key.as_str().into();
                     let put = remote.put(&key, bytes, "text/plain").await;
                     put.expect("an object");
                 }
-                place.common().staging.clone()
+                location.common().staging.clone()
             }
         };
         std::fs::write(folder.join("notes.txt"), b"not ours").expect("a file");
@@ -198,7 +200,9 @@ impl Bench {
     pub(super) fn lists_uploads(&self) -> bool {
         match &self.kind {
             Kind::Local => false,
-            Kind::Bucket(place) | Kind::Several(place, _) => !matches!(**place, Place::Azure(_)),
+            Kind::Bucket(location) | Kind::Several(location, _) => {
+                !matches!(**location, BucketLocation::Azure(_))
+            }
         }
     }
 
@@ -223,7 +227,7 @@ impl Bench {
         id: &str,
         stream: &[u8],
         crashes: &[u64],
-    ) -> Result<Box<dyn Writer>, StorageError> {
+    ) -> Result<Box<dyn UploadWriter>, StorageError> {
         let mut writer = self.storage.create(id).await?;
         let mut at = 0;
         for &end in crashes.iter().chain(&[stream.len() as u64]) {
@@ -239,7 +243,7 @@ impl Bench {
             }
             // Every second crash finds a store that has not caught up.
             if end % 2 == 0 {
-                self.quiesce(id, settled(end)).await;
+                self.quiesce(id, immutable(end)).await;
             }
             drop(writer);
             self.crash();
@@ -250,7 +254,7 @@ impl Bench {
 
     pub(super) async fn append(
         &self,
-        writer: &mut Box<dyn Writer>,
+        writer: &mut Box<dyn UploadWriter>,
         stream: &[u8],
         range: std::ops::Range<usize>,
     ) -> Result<(), StorageError> {
@@ -258,11 +262,7 @@ impl Bench {
             .chunks(300_007)
             .map(Bytes::copy_from_slice);
         writer.append(pieces.collect()).await?;
-        let settled = Settled {
-            length: settled(range.end as u64),
-            extension: "webm",
-        };
-        writer.settle(settled, excerpts(stream, range)).await
+        seal(writer, range.end as u64, checkpoints(stream, range)).await
     }
 
     /// Opens it again, and checks what can be read of it.
@@ -270,7 +270,7 @@ impl Bench {
         &self,
         id: &str,
         expected: &[u8],
-    ) -> Result<Box<dyn Writer>, StorageError> {
+    ) -> Result<Box<dyn UploadWriter>, StorageError> {
         let length = expected.len() as u64;
         assert_eq!(self.storage.growing_length(id).await?, length);
         let path = self.storage.growing_path(id);
@@ -282,28 +282,24 @@ impl Bench {
             .await
             .expect("no panic")?;
         assert_eq!(read.len(), expected.len());
-        let all = excerpts(expected, 0..expected.len());
-        if writer.seals() {
-            // Of a sealed part only excerpts are left, and zeros.
-            for excerpt in &all {
-                let range = size(excerpt.position)..size(excerpt.end());
-                assert_eq!(read[range.clone()], expected[range], "an excerpt");
+        let all = checkpoints(expected, 0..expected.len());
+        if writer.sealing().is_some() {
+            // Of a sealed part only checkpoints are left, and zeros.
+            for checkpoint in &all {
+                let range = size(checkpoint.position)..size(checkpoint.end());
+                assert_eq!(read[range.clone()], expected[range], "a checkpoint");
             }
             let differs = read
                 .iter()
                 .zip(expected)
                 .any(|(read, expected)| read != expected && *read != 0);
             assert!(!differs, "neither what was sent nor zero");
-            let unsealed = size(settled(length) / PART * PART).saturating_sub(size(HEAD_ROOM));
+            let unsealed = size(immutable(length) / PART * PART).saturating_sub(size(HEAD_ROOM));
             assert_eq!(read[unsealed..], expected[unsealed..], "the tail");
         } else {
             assert_eq!(read, expected);
         }
-        let settled = Settled {
-            length: settled(length),
-            extension: "webm",
-        };
-        writer.settle(settled, all).await?;
+        seal(&mut writer, length, all).await?;
         Ok(writer)
     }
 
@@ -311,7 +307,7 @@ impl Bench {
     pub(super) async fn finished(
         &self,
         id: &str,
-        writer: Box<dyn Writer>,
+        writer: Box<dyn UploadWriter>,
         stream: &[u8],
         cut: u64,
         append: usize,
@@ -339,18 +335,34 @@ impl Bench {
     }
 }
 
+/// Reports the immutable prefix of a stream of this length to a writer that seals.
+pub(super) async fn seal(
+    writer: &mut Box<dyn UploadWriter>,
+    stream_length: u64,
+    checkpoints: Vec<IndexCheckpoint>,
+) -> Result<(), StorageError> {
+    let prefix = ImmutablePrefix {
+        length: immutable(stream_length),
+        extension: "webm",
+    };
+    match writer.sealing() {
+        Some(sealing) => sealing.seal(prefix, checkpoints).await,
+        None => Ok(()),
+    }
+}
+
 pub(super) fn open(folder: &Path, kind: &Kind) -> Box<dyn Storage> {
     match kind {
         Kind::Local => {
             Box::new(LocalStorage::open(folder.join("recordings")).expect("a local storage"))
         }
-        Kind::Bucket(place) => {
-            let opened = S3Storage::open(*place.clone(), Arc::new(SystemClock), None);
+        Kind::Bucket(location) => {
+            let opened = BucketStorage::open(*location.clone(), Arc::new(SystemClock), None);
             Box::new(opened.expect("a storage"))
         }
-        Kind::Several(place, book) => {
-            let ledger = Some(Arc::clone(book) as Arc<dyn Ledger>);
-            let opened = S3Storage::open(*place.clone(), Arc::new(SystemClock), ledger);
+        Kind::Several(location, book) => {
+            let leases = Some(Arc::clone(book) as Arc<dyn UploadLeases>);
+            let opened = BucketStorage::open(*location.clone(), Arc::new(SystemClock), leases);
             Box::new(opened.expect("a storage"))
         }
     }

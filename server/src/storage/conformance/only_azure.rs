@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::AzureStorageConfig;
-use crate::storage::Place;
+use crate::storage::BucketLocation;
 
 /// Nothing of a deleted recording stays in the store: its blocks are discarded, so that nobody can make a blob of
 /// them any more.
@@ -11,8 +11,12 @@ async fn blocks_are_discarded_with_their_recording() -> Checked {
     let mut bench = Bench::azure();
     let stream = stream(3 * PART);
     let writer = bench.grown("given-up", &stream, &[]).await?;
-    bench.quiesce("given-up", settled(3 * PART)).await;
-    let state = bench.place().common().staging.join("given-up/state.json");
+    bench.quiesce("given-up", immutable(3 * PART)).await;
+    let state = bench
+        .location()
+        .common()
+        .staging
+        .join("given-up/state.json");
     let state = std::fs::read(state).expect("a state");
     let state: serde_json::Value = serde_json::from_slice(&state).expect("JSON");
     let parts: Vec<_> = state["parts"]
@@ -50,7 +54,7 @@ async fn blocks_that_are_gone() -> Checked {
     let mut bench = Bench::azure();
     let stream = stream(3 * PART);
     let writer = bench.grown("gone", &stream, &[]).await?;
-    bench.quiesce("gone", settled(3 * PART)).await;
+    bench.quiesce("gone", immutable(3 * PART)).await;
     let key = bench.storage.finished_path("gone", "webm");
     bench
         .remote()
@@ -90,7 +94,7 @@ async fn a_blob_has_its_type() -> Checked {
     let mut bench = Bench::azure();
     let stream = stream(2 * PART);
     let writer = bench.grown("typed", &stream, &[]).await?;
-    bench.quiesce("typed", settled(2 * PART)).await;
+    bench.quiesce("typed", immutable(2 * PART)).await;
     writer.finish(finishing(HEAD_ROOM + 2 * PART, 0)).await?;
     let path = bench.storage.finished_path("typed", "webm");
     let told = bench.remote().content_type(&path.as_str().into()).await;
@@ -103,8 +107,8 @@ async fn a_blob_has_its_type() -> Checked {
 async fn what_the_probe_says() {
     let told = async |change: fn(&mut AzureStorageConfig)| {
         let mut bench = Bench::azure();
-        if let Kind::Bucket(place) = &mut bench.kind
-            && let Place::Azure(config) = &mut **place
+        if let Kind::Bucket(location) = &mut bench.kind
+            && let BucketLocation::Azure(config) = &mut **location
         {
             change(config);
         }

@@ -8,7 +8,7 @@ use super::fault_proxy::{Fault, FaultProxy};
 use super::seaweedfs::{ADMIN, READER, seaweedfs};
 use super::*;
 use crate::config::{S3Key, S3StorageConfig};
-use crate::storage::Place;
+use crate::storage::BucketLocation;
 use crate::storage::bucket::{ListedUpload, Remote};
 
 async fn uploads_of(remote: &Arc<Remote>, prefix: &str) -> Vec<ListedUpload> {
@@ -26,7 +26,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn staging(bench: &Bench, id: &str) -> std::path::PathBuf {
-    bench.place().common().staging.join(id)
+    bench.location().common().staging.join(id)
 }
 
 /// The process dies while it finishes, and again behind the end: it is done again, and nothing is lost.
@@ -37,7 +37,7 @@ async fn finishing_is_taken_up_wherever_it_was() -> Checked {
         let (id, stream) = ("again", stream(length));
         let keep = HEAD_ROOM + length - 100;
         let writer = bench.grown(id, &stream, &[]).await?;
-        bench.quiesce(id, settled(length)).await;
+        bench.quiesce(id, immutable(length)).await;
         // Dropped where it first waits; the blocking work behind it goes on.
         let finish = writer.finish(finishing(keep, 777));
         let _ = tokio::time::timeout(Duration::ZERO, finish).await;
@@ -61,10 +61,10 @@ async fn finishing_is_taken_up_wherever_it_was() -> Checked {
 #[tokio::test]
 async fn an_upload_is_given_up_with_its_recording() -> Checked {
     let mut bench = Bench::s3();
-    let (remote, prefix) = (bench.remote(), bench.place().common().prefix.clone());
+    let (remote, prefix) = (bench.remote(), bench.location().common().prefix.clone());
     let stream = stream(3 * PART);
     let writer = bench.grown("given-up", &stream, &[]).await?;
-    bench.quiesce("given-up", settled(3 * PART)).await;
+    bench.quiesce("given-up", immutable(3 * PART)).await;
     let uploads = uploads_of(&remote, &prefix).await;
     assert_eq!(uploads.len(), 1, "{uploads:?}");
     assert_eq!(uploads[0].key, format!("{prefix}given-up.webm"));
@@ -80,10 +80,10 @@ async fn an_upload_is_given_up_with_its_recording() -> Checked {
 #[tokio::test]
 async fn an_upload_that_is_gone() -> Checked {
     let mut bench = Bench::s3();
-    let (remote, prefix) = (bench.remote(), bench.place().common().prefix.clone());
+    let (remote, prefix) = (bench.remote(), bench.location().common().prefix.clone());
     let stream = stream(3 * PART);
     let writer = bench.grown("gone", &stream, &[]).await?;
-    bench.quiesce("gone", settled(3 * PART)).await;
+    bench.quiesce("gone", immutable(3 * PART)).await;
     for upload in uploads_of(&remote, &prefix).await {
         remote
             .abort(&upload.key.as_str().into(), &upload.upload_id)
@@ -106,7 +106,7 @@ async fn what_was_asked_for_before_appears_later() -> Checked {
     let mut bench = Bench::s3_at(&proxy.endpoint);
     let stream = stream(3 * PART);
     let writer = bench.grown("later", &stream, &[]).await?;
-    bench.quiesce("later", settled(3 * PART)).await;
+    bench.quiesce("later", immutable(3 * PART)).await;
     let (mut asked, mut hidden) = (false, 2);
     proxy.plan(move |_, request| match request.split(' ').next() {
         Some("POST") if !asked => {
@@ -151,7 +151,7 @@ async fn what_a_store_refuses_is_understood_and_not_asked_again() -> Checked {
 }
 
 #[tokio::test]
-async fn a_presigned_address_can_be_read_by_anybody() -> Checked {
+async fn presigned_url_needs_no_credentials() -> Checked {
     let mut bench = Bench::s3();
     let stream = stream(1000);
     let writer = bench.grown("signed", &stream, &[]).await?;
@@ -162,11 +162,8 @@ async fn a_presigned_address_can_be_read_by_anybody() -> Checked {
         expires_in: Duration::from_secs(60),
     };
     let path = bench.storage.finished_path("signed", "webm");
-    let url = bench
-        .storage
-        .presigned(&path, presigned)
-        .await?
-        .expect("an address");
+    let presigner = bench.storage.presigner().expect("presigned downloads");
+    let url = presigner.presigned(&path, presigned).await?;
     let answer = reqwest::get(url).await.expect("an answer");
     let header = |name: &str| {
         answer.headers()[name]
@@ -189,8 +186,8 @@ async fn a_presigned_address_can_be_read_by_anybody() -> Checked {
 async fn what_the_probe_says() {
     let change = |change: fn(&mut S3StorageConfig)| async move {
         let mut bench = Bench::s3();
-        if let Kind::Bucket(place) = &mut bench.kind
-            && let Place::S3(config) = &mut **place
+        if let Kind::Bucket(location) = &mut bench.kind
+            && let BucketLocation::S3(config) = &mut **location
         {
             change(config);
         }

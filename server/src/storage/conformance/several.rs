@@ -4,20 +4,20 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::bench::open;
+use super::bench::{open, seal};
 use super::*;
-use crate::storage::{Entry, Ledger, Stale, Storage};
+use crate::storage::{LeasedWriter, StaleLease, Storage, UploadLease, UploadLeases, UploadWriter};
 
-/// A ledger in memory.
+/// A lease table in memory.
 #[derive(Default)]
-pub(super) struct Book {
-    entries: Mutex<HashMap<String, Entry>>,
+pub(super) struct MemoryLeases {
+    entries: Mutex<HashMap<String, UploadLease>>,
     /// Who has asked whether they hold something.
     asked: Mutex<Vec<(String, i64)>>,
 }
 
-impl Book {
-    fn with<T>(&self, look: impl FnOnce(&mut HashMap<String, Entry>) -> T) -> T {
+impl MemoryLeases {
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<String, UploadLease>) -> T) -> T {
         look(&mut self.entries.lock().expect("nobody panics with it"))
     }
 
@@ -39,9 +39,9 @@ impl Book {
 }
 
 #[async_trait::async_trait]
-impl Ledger for Book {
-    async fn begin(&self, id: &str, manifest: &str) -> Checked {
-        let entry = Entry {
+impl UploadLeases for MemoryLeases {
+    async fn create(&self, id: &str, manifest: &str) -> Checked {
+        let entry = UploadLease {
             fence: 1,
             manifest: manifest.to_owned(),
         };
@@ -50,7 +50,7 @@ impl Ledger for Book {
         Ok(())
     }
 
-    async fn take(&self, id: &str) -> Result<Option<Entry>, StorageError> {
+    async fn take_over(&self, id: &str) -> Result<Option<UploadLease>, StorageError> {
         Ok(self.with(|book| {
             let entry = book.get_mut(id)?;
             entry.fence += 1;
@@ -58,18 +58,23 @@ impl Ledger for Book {
         }))
     }
 
-    async fn look(&self, id: &str) -> Result<Option<Entry>, StorageError> {
+    async fn find(&self, id: &str) -> Result<Option<UploadLease>, StorageError> {
         Ok(self.with(|book| book.get(id).cloned()))
     }
 
-    async fn holds(&self, id: &str, fence: i64) -> Result<bool, StorageError> {
+    async fn renew(&self, id: &str, fence: i64) -> Result<bool, StorageError> {
         let mut asked = self.asked.lock().expect("nobody panics with it");
         asked.push((id.to_owned(), fence));
         drop(asked);
         Ok(self.with(|book| book.get(id).is_some_and(|entry| entry.fence == fence)))
     }
 
-    async fn write(&self, id: &str, fence: i64, manifest: &str) -> Result<bool, StorageError> {
+    async fn write_manifest(
+        &self,
+        id: &str,
+        fence: i64,
+        manifest: &str,
+    ) -> Result<bool, StorageError> {
         Ok(self.with(|book| {
             let entry = book.get_mut(id).filter(|entry| entry.fence == fence);
             let held = entry.map(|entry| manifest.clone_into(&mut entry.manifest));
@@ -77,21 +82,34 @@ impl Ledger for Book {
         }))
     }
 
-    async fn stale(&self, _silence: Duration) -> Result<Vec<Stale>, StorageError> {
+    async fn stale(&self, _silence: Duration) -> Result<Vec<StaleLease>, StorageError> {
         Ok(Vec::new())
     }
 
-    async fn claim(&self, _stale: &Stale) -> Result<bool, StorageError> {
+    async fn claim(&self, _stale: &StaleLease) -> Result<bool, StorageError> {
         Ok(false)
     }
 
-    async fn strike(&self, id: &str) -> Checked {
+    async fn delete(&self, id: &str) -> Checked {
         self.with(|book| book.remove(id));
         Ok(())
     }
 }
 
-/// Two servers with one bucket and one ledger.
+fn leased(writer: &mut Box<dyn UploadWriter>) -> &mut dyn LeasedWriter {
+    writer.leased().expect("the writer of a replica")
+}
+
+async fn is_current(writer: &mut Box<dyn UploadWriter>) -> Result<bool, StorageError> {
+    leased(writer).is_current().await
+}
+
+async fn renew(bench: &Bench, id: &str) -> Checked {
+    let replicated = bench.storage.replicated();
+    replicated.expect("a replicated storage").renew(id).await
+}
+
+/// Two servers with one bucket and one lease table.
 fn two() -> (Bench, Box<dyn Storage>) {
     let bench = Bench::s3().several();
     let other = open(bench.folder.path(), &bench.kind);
@@ -110,25 +128,19 @@ async fn a_former_holder_writes_for_nobody() -> Checked {
     let (bench, other) = two();
     let id = uuid::Uuid::from_u128(1).to_string();
     let stream = stream(3 * PART);
-    let settle = |end: usize| Settled {
-        length: settled(end as u64),
-        extension: "webm",
-    };
     let mut first = bench.storage.create(&id).await?;
     bench.append(&mut first, &stream, 0..1_000_000).await?;
     first.sync().await?;
-    assert!(first.is_current().await?);
+    assert!(is_current(&mut first).await?);
 
     let mut second = other.reopen(&id).await?.writer;
     assert_eq!(second.stream_length(), 1_000_000);
-    assert!(second.fence() > first.fence());
-    assert!(!first.is_current().await?);
+    assert!(leased(&mut second).fence() > leased(&mut first).fence());
+    assert!(!is_current(&mut first).await?);
     // Other bytes, enough for whole parts: none of them may reach the multipart upload either.
     let wrong = vec![Bytes::from(vec![0xEE; size(2 * PART)])];
     first.append(wrong).await?;
-    first
-        .settle(settle(1_000_000 + size(2 * PART)), Vec::new())
-        .await?;
+    seal(&mut first, 1_000_000 + 2 * PART, Vec::new()).await?;
     assert!(matches!(first.sync().await, Err(StorageError::Fenced)));
     let ended = first.finish(finishing(HEAD_ROOM + 1_000_000, 0)).await;
     assert!(matches!(ended, Err(StorageError::Fenced)));
@@ -206,7 +218,10 @@ async fn what_was_deleted_stays_deleted() -> Checked {
     ));
     // What came late is found and can be removed.
     let all: Vec<Stored> = other.list().try_collect().await?;
-    for stored in all.iter().filter(|it| matches!(it.what, What::Growing(_))) {
+    for stored in all
+        .iter()
+        .filter(|it| matches!(it.kind, ObjectKind::Growing(_)))
+    {
         other.remove(stored).await?;
     }
     assert_eq!(objects_beside(&bench, &id).await?, 0);
@@ -222,13 +237,13 @@ async fn whoever_writes_is_kept_alive() -> Checked {
     };
     let id = uuid::Uuid::from_u128(1).to_string();
     let writer = bench.storage.create(&id).await?;
-    bench.storage.keep(&id).await?;
+    renew(&bench, &id).await?;
     assert_eq!(book.kept(&id), [1]);
     drop(writer);
-    bench.storage.keep(&id).await?;
+    renew(&bench, &id).await?;
     assert_eq!(book.kept(&id), [1], "nobody writes");
     let writer = bench.storage.reopen(&id).await?.writer;
-    bench.storage.keep(&id).await?;
+    renew(&bench, &id).await?;
     assert_eq!(book.kept(&id), [1, 2]);
     drop(writer);
     Ok(())

@@ -21,7 +21,9 @@ use sortie_media::HEAD_ROOM;
 
 use super::regular_file::open_regular;
 use super::stored::CHECK;
-use super::{Reopened, SeekableStream, Storage, StorageError, Stored, What, Writer, blocking};
+use super::{
+    ObjectKind, Reopened, SeekableStream, Storage, StorageError, Stored, UploadWriter, blocking,
+};
 use commit::Committer;
 use writer::LocalWriter;
 
@@ -142,7 +144,7 @@ impl Storage for LocalStorage {
         format!("{id}.{extension}")
     }
 
-    async fn create(&self, id: &str) -> Result<Box<dyn Writer>, StorageError> {
+    async fn create(&self, id: &str) -> Result<Box<dyn UploadWriter>, StorageError> {
         let path = self.file(&self.growing_path(id))?;
         let (folder, committer) = (Arc::clone(&self.folder), Arc::clone(&self.committer));
         let writer = blocking(move || {
@@ -228,14 +230,14 @@ impl Storage for LocalStorage {
 
     fn list(&self) -> BoxStream<'static, Result<Stored, StorageError>> {
         entries(self.folder.to_path_buf(), |name, metadata| {
-            let what = if metadata.is_file() {
-                What::of_name(name)
+            let kind = if metadata.is_file() {
+                ObjectKind::of_name(name)
             } else {
-                What::Foreign
+                ObjectKind::Foreign
             };
             Ok(Stored {
                 path: name.to_owned(),
-                what,
+                kind,
                 size_bytes: metadata.len(),
                 modified_ms: modified_ms(metadata),
             })
@@ -243,8 +245,8 @@ impl Storage for LocalStorage {
     }
 
     async fn remove(&self, stored: &Stored) -> Result<(), StorageError> {
-        match stored.what {
-            What::Foreign | What::Upload { .. } => Ok(()),
+        match stored.kind {
+            ObjectKind::Foreign | ObjectKind::Upload { .. } => Ok(()),
             _ => self.delete(&stored.path).await,
         }
     }

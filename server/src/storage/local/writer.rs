@@ -13,7 +13,7 @@ use sortie_media::{HEAD_ROOM, Patch};
 use super::commit::{Committer, Failure, Writes};
 use super::sync_folder;
 use crate::storage::stored::COPY;
-use crate::storage::{AS_IT_CAME, Finishing, StorageError, Writer, blocking};
+use crate::storage::{Finishing, RAW_EXTENSION, StorageError, UploadWriter, blocking};
 
 /// How much may wait to be written with what follows: a small chunk is written and made durable in one go.
 const PENDING: usize = 256 * 1024;
@@ -68,7 +68,11 @@ impl LocalWriter {
     }
 
     /// Counts what a write has brought; a failed one takes what waited for it with it.
-    fn settled(&mut self, length: u64, done: Result<(), StorageError>) -> Result<(), StorageError> {
+    fn complete_write(
+        &mut self,
+        length: u64,
+        done: Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
         match done {
             Ok(()) => self.written = length,
             Err(_) => {
@@ -90,7 +94,7 @@ impl LocalWriter {
         };
         let length = writing.length;
         self.writing = None;
-        self.settled(length, done)
+        self.complete_write(length, done)
     }
 
     /// Writes what waits.
@@ -99,7 +103,7 @@ impl LocalWriter {
         let (file, written) = (Arc::clone(&self.file), self.written);
         let writes = std::mem::take(&mut self.pending);
         let done = blocking(move || writes.write(&file, written)).await;
-        self.settled(self.length, done)
+        self.complete_write(self.length, done)
     }
 
     /// Begins to write what waits; an error shows at the next call.
@@ -130,7 +134,7 @@ impl LocalWriter {
 }
 
 #[async_trait]
-impl Writer for LocalWriter {
+impl UploadWriter for LocalWriter {
     async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
         for piece in bytes {
             let position = self.length;
@@ -148,7 +152,7 @@ impl Writer for LocalWriter {
         self.write_much().await
     }
 
-    async fn write_out(&mut self) -> Result<(), StorageError> {
+    async fn start_writing(&mut self) -> Result<(), StorageError> {
         if self.pending.size() > 0 {
             self.begin_write().await?;
         }
@@ -203,10 +207,10 @@ impl Writer for LocalWriter {
         .await
     }
 
-    async fn keep_as_it_came(mut self: Box<Self>) -> Result<(), StorageError> {
+    async fn keep_raw(mut self: Box<Self>) -> Result<(), StorageError> {
         self.write().await?;
         blocking(move || {
-            let path = self.path.with_extension(AS_IT_CAME);
+            let path = self.path.with_extension(RAW_EXTENSION);
             let fresh = self.path.with_extension(COPY);
             let copy = || {
                 let mut from = File::open(&self.path)?;

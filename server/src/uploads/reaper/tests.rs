@@ -1,4 +1,4 @@
-//! Silence, absence and pending finishes, with a clock that the test moves and ticks that it calls.
+//! Silence, absence and pending finishes, with a manual clock and explicit ticks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +77,7 @@ impl Bench {
             .uploads
             .append(id, append, Framing::default(), body, &Actor::system())
             .await;
-        appended.expect("it is appended");
+        appended.expect("an append");
     }
 
     async fn is_open(&self, id: &str) -> bool {
@@ -85,11 +85,11 @@ impl Bench {
         row.expect("a row").status.is_open()
     }
 
-    /// The process is killed and started anew.
+    /// Simulates a kill and a restart.
     async fn restart(&mut self) {
         self.uploads.close().await;
         self.uploads = uploads(&self.folder, &self.database, &self.clock);
-        self.uploads.recover().await.expect("it recovers");
+        self.uploads.recover().await.expect("a recovery");
     }
 }
 
@@ -102,12 +102,12 @@ fn uploads(folder: &tempfile::TempDir, database: &Database, clock: &Arc<ManualCl
         _ => None,
     });
     let storage: Arc<dyn Storage> = Arc::new(LocalStorage::open(recordings).expect("a storage"));
-    let config = config.expect("that is right");
+    let config = config.expect("a configuration");
     Uploads::new(database.clone(), storage, Arc::clone(clock) as _, &config)
 }
 
 #[tokio::test]
-async fn absence_of_the_process_is_no_silence_of_the_sender() {
+async fn absence_of_the_process_does_not_count_as_silence() {
     let bench = Bench::new().await;
     bench.start("one").await;
     bench.clock.advance(SILENCE / 2);
@@ -115,7 +115,7 @@ async fn absence_of_the_process_is_no_silence_of_the_sender() {
     bench.clock.stop_for(SILENCE * 100);
     bench.uploads.reap(true).await;
     assert!(bench.is_open("one").await);
-    // Of the absence one interval counts.
+    // One interval of the absence counts.
     bench.clock.advance(SILENCE / 2 - Duration::from_secs(6));
     bench.uploads.reap(true).await;
     assert!(bench.is_open("one").await);
@@ -125,7 +125,7 @@ async fn absence_of_the_process_is_no_silence_of_the_sender() {
 }
 
 #[tokio::test]
-async fn request_between_an_absence_and_the_next_tick_buys_no_extra_time() {
+async fn request_between_absence_and_next_tick_gains_no_time() {
     let bench = Bench::new().await;
     bench.start("one").await;
     bench.clock.stop_for(SILENCE * 100);
@@ -137,7 +137,7 @@ async fn request_between_an_absence_and_the_next_tick_buys_no_extra_time() {
 }
 
 #[tokio::test]
-async fn wall_clock_that_is_set_ends_nothing() {
+async fn setting_the_wall_clock_finishes_no_upload() {
     const DAY_MS: i64 = 24 * 60 * 60 * 1000;
     let bench = Bench::new().await;
     bench.start("one").await;
@@ -155,7 +155,7 @@ async fn wall_clock_that_is_set_ends_nothing() {
     bench.clock.advance(SILENCE);
     bench.clock.jump(-400 * DAY_MS);
     bench.uploads.reap(true).await;
-    assert!(!bench.is_open("one").await, "nor does it keep anything");
+    assert!(!bench.is_open("one").await, "nor does it delay a finish");
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn restart_gives_every_open_upload_the_full_silence() {
     bench.clock.advance(SILENCE - Duration::from_secs(1));
     bench.uploads.reap(true).await;
     bench.restart().await;
-    // The start itself took long.
+    // The start takes long.
     bench.clock.advance(SILENCE * 2);
     bench.uploads.start_silence();
     bench.clock.advance(SILENCE - Duration::from_secs(1));
@@ -183,7 +183,7 @@ async fn pending_finish_runs_at_the_start_without_a_tick() {
         bench.start(id).await;
         bench.send(id, b"seven b").await;
     }
-    // Killed between the length and the finish.
+    // Killed between the declaration of the length and the finish.
     let declared = bench.database.set_upload_length("whole", 7).await;
     declared.expect("a database");
     bench.restart().await;
@@ -193,9 +193,9 @@ async fn pending_finish_runs_at_the_start_without_a_tick() {
     assert!(bench.is_open("growing").await);
 }
 
-/// Either the sender is told that its upload is open, and so it stays, or that it is finished, and so it is.
+/// The sender receives either an offset, and the upload stays open, or `Finished`, and the upload is finished.
 #[tokio::test]
-async fn last_request_against_the_reaper_has_one_outcome() {
+async fn request_racing_the_reaper_has_one_outcome() {
     let bench = Bench::new().await;
     let mut outcomes = [0, 0];
     for round in 0..60 {
@@ -221,7 +221,7 @@ async fn last_request_against_the_reaper_has_one_outcome() {
             .uploads
             .delete(&id, &Actor::system())
             .await
-            .expect("it goes");
+            .expect("a deletion");
     }
     assert!(outcomes[1] > 0, "{outcomes:?}");
 }

@@ -1,4 +1,4 @@
-//! A crash at any step of a finish changes nothing: the next attempt makes the same file.
+//! Crashes during a finish: the next attempt must produce the same file.
 
 use std::path::Path;
 
@@ -7,13 +7,13 @@ use sortie_media::{HEAD_ROOM, Indexer};
 use super::*;
 use crate::storage::{LocalStorage, Storage};
 
-/// A recording that was cut off somewhere, and what an undisturbed finish makes of it.
+/// A stored stream, complete or truncated.
 struct Case {
     name: &'static str,
     sent: Vec<u8>,
 }
 
-/// What the folder holds after each step of a finish that was cut short there.
+/// Returns the file after a crash at each step of its finish, and the finished file.
 fn states(case: &Case) -> (Vec<Vec<u8>>, Vec<u8>) {
     let mut file = vec![0; usize::try_from(HEAD_ROOM).expect("small")];
     file.extend(&case.sent);
@@ -28,10 +28,10 @@ fn states(case: &Case) -> (Vec<Vec<u8>>, Vec<u8>) {
         write(&mut file, &patch, usize::MAX);
     }
     let finish = indexer.finish().expect("playable");
-    // Planned, and nothing done yet.
+    // After the plan was written.
     let mut states = vec![file.clone()];
     file.truncate(usize::try_from(finish.keep).expect("small"));
-    // Some prefix of what is appended: its ends, and a dozen places between.
+    // Prefixes of the appended bytes: both ends, and a dozen lengths between.
     let appended = finish.append.len();
     let step = (appended / 12).max(1);
     for length in (0..appended).filter(|at| at % step == 0 || *at < 3 || at + 2 > appended) {
@@ -46,20 +46,20 @@ fn states(case: &Case) -> (Vec<Vec<u8>>, Vec<u8>) {
         }
         write(&mut file, patch, usize::MAX);
     }
-    // Everything but the new name.
+    // Before the rename.
     states.push(file.clone());
     (states, file)
 }
 
-/// Takes up what a crash has left, as the next start does; gives the finished file.
+/// Resumes the file of a crash, as the next start does; returns the finished file.
 async fn finish_again(folder: &Path, state: &[u8], planned: u64) -> Vec<u8> {
     let storage = LocalStorage::open(folder.to_owned()).expect("a folder");
-    std::fs::write(folder.join("a.part"), state).expect("room");
-    let reopened = storage.reopen("a").await.expect("it is there");
-    let growing = Growing::resume(reopened, UploadKind::Recording, Some(planned), None);
-    let (writer, ending) = growing.await.expect("it can be read").end();
+    std::fs::write(folder.join("a.part"), state).expect("disk space");
+    let reopened = storage.reopen("a").await.expect("the growing file");
+    let resumed = Upload::resume(reopened, UploadKind::Recording, Some(planned), None);
+    let (writer, ending) = resumed.await.expect("a readable file").end();
     let path = storage.finished_path("a", ending.extension());
-    conclude(writer, ending).await.expect("room");
+    conclude(writer, ending).await.expect("disk space");
     std::fs::read(folder.join(path)).expect("the finished file")
 }
 
@@ -85,7 +85,7 @@ fn cases() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for (name, bytes) in samples {
-        // Whole, and torn: in the middle of the last fragment's data most of all.
+        // Complete, and truncated, in particular within the data of the last fragment.
         for left in [0, 100] {
             let sent = bytes[..bytes.len() - left].to_vec();
             cases.push(Case { name, sent });
@@ -102,7 +102,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn a_crash_at_any_step_of_a_finish_changes_nothing() {
+async fn crash_at_any_step_of_a_finish_changes_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for case in cases() {
         let planned = case.sent.len() as u64;

@@ -11,7 +11,7 @@ use crate::storage::bucket::state::State;
 
 /// The layout that this program writes.
 const VERSION: u32 = 1;
-const EXCERPTS: &str = "excerpts-";
+const CHECKPOINT_PREFIX: &str = "excerpts-";
 
 /// A stored format: fields may be added, with a default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,8 +23,9 @@ pub(super) struct Manifest {
     pub(super) length: u64,
     /// What is in the bucket of parts that are not in the multipart upload; in order, without a gap but for those.
     pub(super) pieces: Vec<Span>,
-    /// The excerpts: from 0, without a gap.
-    pub(super) excerpts: Vec<Span>,
+    /// The checkpoints: from 0, without a gap.
+    #[serde(rename = "excerpts")]
+    pub(super) checkpoints: Vec<Span>,
     pub(super) state: State,
     /// The object is complete; what is left of this is being removed.
     #[serde(default)]
@@ -35,7 +36,7 @@ pub(super) struct Manifest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Piece,
-    Excerpts,
+    Checkpoints,
 }
 
 /// An object in the bucket that holds some bytes of a recording.
@@ -53,15 +54,15 @@ impl Span {
         let Self { from, to, fence } = self;
         let kind = match kind {
             Kind::Piece => "",
-            Kind::Excerpts => EXCERPTS,
+            Kind::Checkpoints => CHECKPOINT_PREFIX,
         };
         format!("{folder}/{kind}{from:016x}-{to:016x}-{fence:x}")
     }
 
     /// What has this name.
     pub(super) fn of_name(name: &str) -> Option<(Kind, Self)> {
-        let (kind, numbers) = match name.strip_prefix(EXCERPTS) {
-            Some(numbers) => (Kind::Excerpts, numbers),
+        let (kind, numbers) = match name.strip_prefix(CHECKPOINT_PREFIX) {
+            Some(numbers) => (Kind::Checkpoints, numbers),
             None => (Kind::Piece, name),
         };
         let mut numbers = numbers.split('-');
@@ -80,7 +81,7 @@ impl Manifest {
             fence: 1,
             length: HEAD_ROOM,
             pieces: Vec::new(),
-            excerpts: Vec::new(),
+            checkpoints: Vec::new(),
             state,
             finished: false,
         }
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn names_go_there_and_back() {
-        for kind in [Kind::Piece, Kind::Excerpts] {
+        for kind in [Kind::Piece, Kind::Checkpoints] {
             let span = span(4096, 1 << 40, 77);
             let path = span.path(kind, "recordings/id.part");
             let name = path.strip_prefix("recordings/id.part/");

@@ -1,14 +1,14 @@
 //! Growing recordings that any of several servers can go on with.
 //!
 //! The staging folder is one machine's, so with several servers it is a copy only. What is acknowledged lies in the
-//! bucket, beside the object that it is going to be, and the [`Ledger`] says what of it counts:
+//! bucket, beside the object that it is going to be, and the [`UploadLeases`] says what of it counts:
 //!
 //! ```text
 //! <prefix><id>.part/<from>-<to>-<fence>            a span of the object, as it was acknowledged
 //! <prefix><id>.part/excerpts-<from>-<to>-<fence>   a span of the excerpts
 //! ```
 //!
-//! A writer puts a span, then asks the ledger whether it still holds the recording, then answers. A server that takes
+//! A writer puts a span, then asks the leases whether it still holds the recording, then answers. A server that takes
 //! over gets a higher number first and looks for spans second: it finds everything that was answered. What a former
 //! holder puts later carries its number, and the manifest that the new one has written does not name it.
 //!
@@ -27,7 +27,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rustix::fs::{FlockOperation, flock};
 use sortie_media::HEAD_ROOM;
@@ -38,11 +40,13 @@ use super::keys::Keys;
 use super::remote::{Remote, read_error};
 use super::staged::{Staged, StagedStream, part_file};
 use super::state::State;
-use super::writer::S3Writer;
-use crate::storage::{Ledger, Reopened, StorageError, Writer, blocking};
+use super::writer::BucketWriter;
+use crate::storage::{
+    Reopened, Replicated, StaleLease, StorageError, UploadLeases, UploadWriter, blocking,
+};
 use manifest::{Kind, Manifest, Span};
-pub(super) use upload::Share;
-use writer::SharedWriter;
+pub(super) use upload::ReplicatedUpload;
+use writer::ReplicatedWriter;
 
 /// The staging folder of one server, within the common one, begins with this.
 pub(super) const CACHE: &str = ".server-";
@@ -57,41 +61,44 @@ fn locked(held: &Held) -> MutexGuard<'_, HashMap<String, i64>> {
 }
 
 /// One of several servers.
-pub(super) struct Shared {
-    ledger: Arc<dyn Ledger>,
+pub(super) struct ReplicatedUploads {
+    leases: Arc<dyn UploadLeases>,
     remote: Arc<Remote>,
     /// With a staging folder of this server's own.
     keys: Keys,
+    /// The common staging folder: recordings that began with a single server are there.
+    unshared: Keys,
     /// What this server writes to, and under which number.
     held: Held,
     /// Locked as long as the server runs, so that another one knows a folder that nobody uses.
     _lock: File,
 }
 
-impl Shared {
+impl ReplicatedUploads {
     pub(super) fn open(
-        ledger: Arc<dyn Ledger>,
+        leases: Arc<dyn UploadLeases>,
         remote: Arc<Remote>,
         keys: &Keys,
     ) -> io::Result<Self> {
         clear(keys.staging())?;
         let (folder, lock) = own_folder(keys.staging())?;
         Ok(Self {
-            ledger,
+            leases,
             remote,
             keys: Keys::new(keys.prefix(), &folder),
+            unshared: keys.clone(),
             held: Held::default(),
             _lock: lock,
         })
     }
 
-    pub(super) fn ledger(&self) -> Arc<dyn Ledger> {
-        Arc::clone(&self.ledger)
+    pub(super) fn leases(&self) -> Arc<dyn UploadLeases> {
+        Arc::clone(&self.leases)
     }
 
-    fn share(&self, id: &str, folder: &Path, manifest: Manifest) -> Arc<Share> {
-        Arc::new(Share::new(
-            Arc::clone(&self.ledger),
+    fn share(&self, id: &str, folder: &Path, manifest: Manifest) -> Arc<ReplicatedUpload> {
+        Arc::new(ReplicatedUpload::new(
+            Arc::clone(&self.leases),
             Arc::clone(&self.remote),
             self.keys.clone(),
             id,
@@ -107,7 +114,7 @@ impl Shared {
         staged: Staged,
         manifest: Manifest,
         ownership: Ownership,
-    ) -> Box<dyn Writer> {
+    ) -> Box<dyn UploadWriter> {
         let state = manifest.state.clone();
         let share = self.share(id, &folder, manifest);
         let assembly = Assembly::new(
@@ -120,9 +127,9 @@ impl Shared {
         )
         .shared(Arc::clone(&share));
         let assembly = Arc::new(assembly);
-        let inner = S3Writer::new(Arc::clone(&assembly), staged);
+        let inner = BucketWriter::new(Arc::clone(&assembly), staged);
         locked(&self.held).insert(id.to_owned(), share.fence());
-        Box::new(SharedWriter::new(
+        Box::new(ReplicatedWriter::new(
             inner,
             assembly,
             share,
@@ -130,21 +137,12 @@ impl Shared {
         ))
     }
 
-    /// Says that this server is alive, if it writes to a recording.
-    pub(super) async fn keep(&self, id: &str) -> Result<(), StorageError> {
-        let fence = locked(&self.held).get(id).copied();
-        if let Some(fence) = fence {
-            self.ledger.holds(id, fence).await?;
-        }
-        Ok(())
-    }
-
     pub(super) async fn create(
         &self,
         id: &str,
         part_size: u64,
         ownership: Ownership,
-    ) -> Result<Box<dyn Writer>, StorageError> {
+    ) -> Result<Box<dyn UploadWriter>, StorageError> {
         let folder = self.keys.folder(id)?;
         let (staged, state) = blocking({
             let folder = folder.clone();
@@ -152,17 +150,17 @@ impl Shared {
         })
         .await?;
         let manifest = Manifest::new(state);
-        self.ledger.begin(id, &manifest.to_text()?).await?;
+        self.leases.create(id, &manifest.to_text()?).await?;
         Ok(self.writer(id, folder, staged, manifest, ownership))
     }
 
-    /// Takes a recording over; `None` if the ledger does not have it.
+    /// Takes a recording over; `None` if the leases does not have it.
     pub(super) async fn reopen(
         &self,
         id: &str,
         ownership: Ownership,
     ) -> Result<Option<Reopened>, StorageError> {
-        let Some(entry) = self.ledger.take(id).await? else {
+        let Some(entry) = self.leases.take_over(id).await? else {
             return Ok(None);
         };
         let manifest = Manifest::parse(&entry.manifest)?;
@@ -172,8 +170,8 @@ impl Shared {
         let spans = self.spans(id).await?;
         let manifest = manifest.taken_over(entry.fence, &spans);
         let written = self
-            .ledger
-            .write(id, entry.fence, &manifest.to_text()?)
+            .leases
+            .write_manifest(id, entry.fence, &manifest.to_text()?)
             .await?;
         if !written {
             return Err(StorageError::Fenced);
@@ -235,7 +233,12 @@ impl Shared {
         })
         .await?;
         let wanted = manifest.pieces.iter().map(|span| (Kind::Piece, *span));
-        let wanted = wanted.chain(manifest.excerpts.iter().map(|span| (Kind::Excerpts, *span)));
+        let wanted = wanted.chain(
+            manifest
+                .checkpoints
+                .iter()
+                .map(|span| (Kind::Checkpoints, *span)),
+        );
         let fetches = stream::iter(wanted.collect::<Vec<_>>()).map(|(kind, span)| async move {
             let key = Keys::key(&span.path(kind, &self.keys.growing_path(id)))?;
             let range = 0..span.to - span.from;
@@ -247,7 +250,7 @@ impl Shared {
                 for chunk in chunks {
                     match kind {
                         Kind::Piece => write_parts(&folder, &state, at, &chunk)?,
-                        Kind::Excerpts => File::options()
+                        Kind::Checkpoints => File::options()
                             .write(true)
                             .create(true)
                             .truncate(false)
@@ -263,9 +266,9 @@ impl Shared {
         fetches.buffer_unordered(FETCHES).try_collect().await
     }
 
-    /// How long a recording's object is, as far as it has been acknowledged; `None` if the ledger does not have it.
+    /// How long a recording's object is, as far as it has been acknowledged; `None` if the leases does not have it.
     pub(super) async fn length(&self, id: &str) -> Result<Option<u64>, StorageError> {
-        let Some(entry) = self.ledger.look(id).await? else {
+        let Some(entry) = self.leases.find(id).await? else {
             return Ok(None);
         };
         let manifest = Manifest::parse(&entry.manifest)?;
@@ -276,10 +279,10 @@ impl Shared {
         Ok(Some(manifest.taken_over(entry.fence, &spans).length))
     }
 
-    /// Removes a recording from bucket and ledger, taking it from whoever writes to it; `false` if the ledger does
+    /// Removes a recording from bucket and leases, taking it from whoever writes to it; `false` if the leases does
     /// not have it.
     pub(super) async fn delete(&self, id: &str) -> Result<bool, StorageError> {
-        let Some(entry) = self.ledger.take(id).await? else {
+        let Some(entry) = self.leases.take_over(id).await? else {
             return Ok(false);
         };
         let manifest = Manifest::parse(&entry.manifest)?;
@@ -289,15 +292,42 @@ impl Shared {
             aborted.map_err(super::write_error)?;
         }
         upload::clear(&self.remote, &self.keys.growing_path(id)).await?;
-        self.ledger.strike(id).await?;
+        self.leases.delete(id).await?;
         let folder = self.keys.folder(id)?;
         blocking(move || crate::storage::bucket::folder::retire(&folder)).await?;
         Ok(true)
     }
 
-    /// Removes spans of a recording that the ledger does not know.
+    /// Removes spans of a recording that the leases does not know.
     pub(super) async fn sweep(&self, id: &str) -> Result<(), StorageError> {
         upload::clear(&self.remote, &self.keys.growing_path(id)).await
+    }
+}
+
+#[async_trait]
+impl Replicated for ReplicatedUploads {
+    async fn is_shared(&self, id: &str) -> Result<bool, StorageError> {
+        Ok(!tokio::fs::try_exists(self.unshared.folder(id)?).await?)
+    }
+
+    async fn renew(&self, id: &str) -> Result<(), StorageError> {
+        let fence = locked(&self.held).get(id).copied();
+        if let Some(fence) = fence {
+            self.leases.renew(id, fence).await?;
+        }
+        Ok(())
+    }
+
+    async fn stale(&self, silence: Duration) -> Result<Vec<StaleLease>, StorageError> {
+        self.leases.stale(silence).await
+    }
+
+    async fn claim(&self, stale: &StaleLease) -> Result<bool, StorageError> {
+        self.leases.claim(stale).await
+    }
+
+    async fn release(&self, id: &str) -> Result<(), StorageError> {
+        self.leases.delete(id).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! One recording's side of the ledger and of the spans in the bucket, as its holder keeps them.
+//! One recording's side of the leases and of the spans in the bucket, as its holder keeps them.
 
 use std::fs::File;
 use std::io;
@@ -15,7 +15,7 @@ use crate::storage::bucket::checkpoints;
 use crate::storage::bucket::keys::Keys;
 use crate::storage::bucket::remote::{Remote, write_error};
 use crate::storage::bucket::state::State;
-use crate::storage::{Ledger, StorageError, blocking};
+use crate::storage::{StorageError, UploadLeases, blocking};
 
 /// So many pieces that begin in one part are made one.
 const CROWD: usize = 64;
@@ -24,8 +24,8 @@ const REMOVALS: usize = 8;
 const CONTENT_TYPE: &str = "application/octet-stream";
 
 /// What the holder of a recording knows of it.
-pub(in crate::storage::bucket) struct Share {
-    ledger: Arc<dyn Ledger>,
+pub(in crate::storage::bucket) struct ReplicatedUpload {
+    leases: Arc<dyn UploadLeases>,
     remote: Arc<Remote>,
     keys: Keys,
     id: String,
@@ -34,18 +34,18 @@ pub(in crate::storage::bucket) struct Share {
     manifest: Mutex<Manifest>,
 }
 
-impl std::fmt::Debug for Share {
+impl std::fmt::Debug for ReplicatedUpload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Share")
+        f.debug_struct("ReplicatedUpload")
             .field("id", &self.id)
             .field("fence", &self.fence)
             .finish_non_exhaustive()
     }
 }
 
-impl Share {
+impl ReplicatedUpload {
     pub(super) fn new(
-        ledger: Arc<dyn Ledger>,
+        leases: Arc<dyn UploadLeases>,
         remote: Arc<Remote>,
         keys: Keys,
         id: &str,
@@ -53,7 +53,7 @@ impl Share {
         manifest: Manifest,
     ) -> Self {
         Self {
-            ledger,
+            leases,
             remote,
             keys,
             id: id.to_owned(),
@@ -68,7 +68,7 @@ impl Share {
     }
 
     pub(super) async fn is_held(&self) -> Result<bool, StorageError> {
-        self.ledger.holds(&self.id, self.fence).await
+        self.leases.renew(&self.id, self.fence).await
     }
 
     /// An error if somebody else has taken over.
@@ -84,7 +84,7 @@ impl Share {
         Keys::key(&span.path(kind, &self.keys.growing_path(&self.id)))
     }
 
-    /// Puts bytes that continue the object. They may be answered for after [`Share::hold`]. Only one at a time may
+    /// Puts bytes that continue the object. They may be answered for after [`ReplicatedUpload::hold`]. Only one at a time may
     /// do this.
     pub(super) async fn put(&self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
         let length: usize = bytes.iter().map(Bytes::len).sum();
@@ -106,16 +106,16 @@ impl Share {
         Ok(())
     }
 
-    /// Notes which parts the multipart upload has, with the excerpts of them; removes the spans of those.
+    /// Notes which parts the multipart upload has, with the checkpoints of them; removes the spans of those.
     pub(in crate::storage::bucket) async fn save(&self, state: &State) -> Result<(), StorageError> {
         let mut manifest = self.manifest.lock().await;
         let mut next = manifest.clone();
         next.state = state.clone();
-        let noted = next.excerpts.last().map_or(0, |span| span.to);
-        if noted < state.excerpts.bytes {
+        let noted = next.checkpoints.last().map_or(0, |span| span.to);
+        if noted < state.checkpoints.bytes {
             let span = Span {
                 from: noted,
-                to: state.excerpts.bytes,
+                to: state.checkpoints.bytes,
                 fence: self.fence,
             };
             let path = self.folder.join(checkpoints::FILE);
@@ -126,10 +126,10 @@ impl Share {
                 Ok(bytes)
             })
             .await?;
-            let key = self.key(Kind::Excerpts, span)?;
+            let key = self.key(Kind::Checkpoints, span)?;
             let put = self.remote.put(&key, bytes.into(), CONTENT_TYPE).await;
             put.map_err(write_error)?;
-            next.excerpts.push(span);
+            next.checkpoints.push(span);
         }
         let spent = next.prune();
         self.write(&next).await?;
@@ -177,7 +177,11 @@ impl Share {
 
     async fn write(&self, manifest: &Manifest) -> Result<(), StorageError> {
         let text = manifest.to_text()?;
-        if self.ledger.write(&self.id, self.fence, &text).await? {
+        if self
+            .leases
+            .write_manifest(&self.id, self.fence, &text)
+            .await?
+        {
             Ok(())
         } else {
             Err(StorageError::Fenced)

@@ -6,21 +6,23 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sortie_media::{HEAD_ROOM, Patch};
 
-use super::upload::Share;
+use super::upload::ReplicatedUpload;
 use super::{Held, locked};
 use crate::storage::bucket::assembly::Assembly;
-use crate::storage::bucket::writer::S3Writer;
-use crate::storage::{Excerpt, Finishing, Settled, StorageError, Writer};
+use crate::storage::bucket::writer::BucketWriter;
+use crate::storage::{
+    Finishing, ImmutablePrefix, IndexCheckpoint, LeasedWriter, Sealing, StorageError, UploadWriter,
+};
 
 /// A long body is put in spans of about this size, so that it does not pile up here.
 const SPAN: usize = 1024 * 1024;
 
 /// A growing object.
-pub(super) struct SharedWriter {
+pub(super) struct ReplicatedWriter {
     /// The same object in the staging folder, and the task that fills the multipart upload.
-    inner: Option<S3Writer>,
+    inner: Option<BucketWriter>,
     assembly: Arc<Assembly>,
-    share: Arc<Share>,
+    share: Arc<ReplicatedUpload>,
     /// The stream's length.
     length: u64,
     /// How much of it is known to be there for whoever takes over.
@@ -29,19 +31,19 @@ pub(super) struct SharedWriter {
     pending: Vec<Bytes>,
     pending_bytes: usize,
     /// What is settled, once it is held.
-    settled: Option<Settled>,
-    excerpts: Vec<Excerpt>,
+    prefix: Option<ImmutablePrefix>,
+    checkpoints: Vec<IndexCheckpoint>,
     /// Where its number is noted as long as it lives.
     registered: Held,
     /// What is in the bucket is in doubt. Only opening it again helps.
     broken: bool,
 }
 
-impl SharedWriter {
+impl ReplicatedWriter {
     pub(super) fn new(
-        inner: S3Writer,
+        inner: BucketWriter,
         assembly: Arc<Assembly>,
-        share: Arc<Share>,
+        share: Arc<ReplicatedUpload>,
         registered: Held,
     ) -> Self {
         let length = inner.stream_length();
@@ -53,14 +55,14 @@ impl SharedWriter {
             held: length,
             pending: Vec::new(),
             pending_bytes: 0,
-            settled: None,
-            excerpts: Vec::new(),
+            prefix: None,
+            checkpoints: Vec::new(),
             registered,
             broken: false,
         }
     }
 
-    fn inner(&mut self) -> Result<&mut S3Writer, StorageError> {
+    fn inner(&mut self) -> Result<&mut BucketWriter, StorageError> {
         self.inner
             .as_mut()
             .filter(|_| !self.broken)
@@ -76,15 +78,15 @@ impl SharedWriter {
     /// Lets the multipart upload have what is held; never more: what a server that has lost the recording sends there
     /// late must not differ from what its successor sends.
     async fn pass_on(&mut self) -> Result<(), StorageError> {
-        let (held, excerpts) = (self.held, std::mem::take(&mut self.excerpts));
-        let Some(settled) = self.settled.take() else {
+        let (held, checkpoints) = (self.held, std::mem::take(&mut self.checkpoints));
+        let Some(prefix) = self.prefix.take() else {
             return Ok(());
         };
-        let within = Settled {
-            length: settled.length.min(HEAD_ROOM + held),
-            ..settled
+        let within = ImmutablePrefix {
+            length: prefix.length.min(HEAD_ROOM + held),
+            ..prefix
         };
-        self.inner()?.settle(within, excerpts).await
+        self.inner()?.seal(within, checkpoints).await
     }
 }
 
@@ -93,7 +95,7 @@ fn in_doubt(why: &'static str) -> StorageError {
 }
 
 #[async_trait]
-impl Writer for SharedWriter {
+impl UploadWriter for ReplicatedWriter {
     async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
         self.inner()?.append(bytes.clone()).await?;
         self.length = self.inner()?.stream_length();
@@ -131,29 +133,12 @@ impl Writer for SharedWriter {
         self.length
     }
 
-    fn fence(&self) -> Option<i64> {
-        Some(self.share.fence())
+    fn leased(&mut self) -> Option<&mut dyn LeasedWriter> {
+        Some(self)
     }
 
-    async fn is_current(&mut self) -> Result<bool, StorageError> {
-        self.share.is_held().await
-    }
-
-    fn seals(&self) -> bool {
-        true
-    }
-
-    async fn settle(
-        &mut self,
-        settled: Settled,
-        excerpts: Vec<Excerpt>,
-    ) -> Result<(), StorageError> {
-        self.settled = Some(settled);
-        self.excerpts.extend(excerpts);
-        if self.held == self.length {
-            self.pass_on().await?;
-        }
-        Ok(())
+    fn sealing(&mut self) -> Option<&mut dyn Sealing> {
+        Some(self)
     }
 
     async fn finish(mut self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
@@ -165,17 +150,44 @@ impl Writer for SharedWriter {
         self.share.clear().await
     }
 
-    async fn keep_as_it_came(mut self: Box<Self>) -> Result<(), StorageError> {
+    async fn keep_raw(mut self: Box<Self>) -> Result<(), StorageError> {
         self.sync().await?;
         let Some(inner) = self.inner.take() else {
             return Err(in_doubt("it is finished already"));
         };
-        Box::new(inner).keep_as_it_came().await?;
+        Box::new(inner).keep_raw().await?;
         self.share.clear().await
     }
 }
 
-impl Drop for SharedWriter {
+#[async_trait]
+impl LeasedWriter for ReplicatedWriter {
+    fn fence(&self) -> i64 {
+        self.share.fence()
+    }
+
+    async fn is_current(&mut self) -> Result<bool, StorageError> {
+        self.share.is_held().await
+    }
+}
+
+#[async_trait]
+impl Sealing for ReplicatedWriter {
+    async fn seal(
+        &mut self,
+        prefix: ImmutablePrefix,
+        checkpoints: Vec<IndexCheckpoint>,
+    ) -> Result<(), StorageError> {
+        self.prefix = Some(prefix);
+        self.checkpoints.extend(checkpoints);
+        if self.held == self.length {
+            self.pass_on().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ReplicatedWriter {
     /// Removes the copy in the staging folder: many a recording is taken over by another server and not seen again.
     fn drop(&mut self) {
         // Unless a later writer of the same recording is noted there.

@@ -1,4 +1,4 @@
-//! Many bodies at once, and the memory and the patience that they take.
+//! Concurrent bodies: their memory, and how long they wait for each other.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,12 +18,12 @@ use crate::storage::{LocalStorage, Storage};
 use crate::uploads::{Framing, UploadError, Uploads};
 
 const PIECE: usize = 16 * 1024;
-/// What all bodies may have in memory: `ROOM` of `batch.rs`.
-const ROOM: usize = 4 * 1024 * 1024;
-/// For what takes a second or two: a broken one takes for ever, or several times as long as this.
+/// `BUDGET` of `memory_budget.rs`.
+const BUDGET: usize = 4 * 1024 * 1024;
+/// Far longer than a correct run takes. Without fairness the bodies wait for ever, or several times as long.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Bytes of bodies that are in memory now, and the most that there ever were.
+/// Bytes of bodies in memory: current and peak.
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<(usize, usize)>>);
 
@@ -61,7 +61,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// With recordings of these ids.
+    /// Creates an open upload for each id.
     async fn with(ids: &[String]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let recordings = folder.path().join("recordings");
@@ -77,7 +77,7 @@ impl Bench {
         let database = Database::open(&database).await.expect("a database");
         let storage: Arc<dyn Storage> =
             Arc::new(LocalStorage::open(recordings).expect("a storage"));
-        let config = config.expect("that is right");
+        let config = config.expect("a configuration");
         let uploads = Uploads::new(database, storage, Arc::new(SystemClock), &config);
         for id in ids {
             uploads
@@ -96,7 +96,7 @@ impl Bench {
         }
     }
 
-    /// Where an upload is after this body.
+    /// Appends a body; returns the offset after it.
     async fn append(
         &self,
         id: &str,
@@ -125,10 +125,9 @@ fn ids(count: usize) -> Vec<String> {
         .collect()
 }
 
-/// Bodies with a checksum, of which all but the end has come: they take no more memory than others, and none waits for
-/// another's end.
+/// Checksummed bodies that all lack their end stay within the memory budget, and none waits for the end of another.
 #[tokio::test]
-async fn bodies_with_a_checksum_share_the_room() {
+async fn checksummed_bodies_share_the_memory_budget() {
     const LENGTH: usize = 1024 * 1024;
     let ids = ids(40);
     let bench = Bench::with(&ids).await;
@@ -149,34 +148,42 @@ async fn bodies_with_a_checksum_share_the_room() {
             }
         });
         let mut digest = digest.clone();
-        // One of them is wrong.
+        // One checksum is wrong.
         digest[0] ^= u8::from(number == 5);
         let checksum = Checksum::new(ChecksumAlgorithm::Sha1, digest);
         bench.append(id, checksum, Some(LENGTH as u64), body.fuse().boxed())
     });
-    let everybody_waits = async {
+    let all_wait = async {
         let waiting = ends.wait_for(|ends| *ends >= ids.len());
         let came = tokio::time::timeout(PATIENCE, waiting).await;
-        assert!(came.is_ok(), "some are never read");
-        release.send(true).expect("somebody waits");
+        assert!(came.is_ok(), "some bodies are never read");
+        release.send(true).expect("a receiver");
     };
-    let (results, ()) = tokio::join!(future::join_all(bodies), everybody_waits);
+    let (results, ()) = tokio::join!(future::join_all(bodies), all_wait);
     for (number, result) in results.into_iter().enumerate() {
         match result {
             Err(UploadError::Refused(Refusal::ChecksumMismatch)) => assert_eq!(number, 5),
-            other => assert_eq!(other.expect("it is right"), LENGTH as u64, "{number}"),
+            other => assert_eq!(
+                other.expect("a correct checksum"),
+                LENGTH as u64,
+                "{number}"
+            ),
         }
     }
-    let wrong = bench.uploads.position(&ids[5]).await.expect("it is open");
-    assert_eq!(wrong.offset, 0, "nothing of it counts");
-    // Each may have one piece in hand for which it has not found room yet.
-    let most = ROOM + ids.len() * PIECE;
+    let wrong = bench
+        .uploads
+        .position(&ids[5])
+        .await
+        .expect("an open upload");
+    assert_eq!(wrong.offset, 0, "no byte counts");
+    // Each body may hold one piece for which it has no permit yet.
+    let most = BUDGET + ids.len() * PIECE;
     assert!(memory.peak() <= most, "{} bytes in memory", memory.peak());
 }
 
-/// A hundred senders of which a byte comes now and then, and who may send much more, leave room for one that has it all.
+/// A hundred senders that trickle bytes of long bodies leave memory to a fast one.
 #[tokio::test]
-async fn one_that_is_quick_does_not_wait_for_many_that_trickle() {
+async fn fast_body_does_not_wait_for_slow_ones() {
     const LENGTH: usize = 8 * 1024 * 1024;
     let ids = ids(101);
     let bench = Bench::with(&ids).await;
@@ -196,20 +203,20 @@ async fn one_that_is_quick_does_not_wait_for_many_that_trickle() {
         });
         bench.append(id, None, None, body.fuse().boxed())
     });
-    let quick = async {
+    let fast = async {
         let pieces = (0..LENGTH / PIECE).map(|_| Ok(memory.piece(PIECE)));
         let pieces: Vec<Result<Bytes, axum::Error>> = pieces.collect();
         let body = stream::iter(pieces).boxed();
         let appended = bench.append(&ids[0], None, Some(LENGTH as u64), body);
         let appended = tokio::time::timeout(PATIENCE, appended).await;
-        done.send(true).expect("somebody waits");
+        done.send(true).expect("a receiver");
         appended
     };
-    // In this order: the room is theirs before the quick one comes.
-    let (slow, quick) = tokio::join!(future::join_all(slow), quick);
-    let quick = quick.expect("it has waited for the others");
-    assert_eq!(quick.expect("room"), LENGTH as u64);
+    // In this order: the slow bodies hold permits before the fast one starts.
+    let (slow, fast) = tokio::join!(future::join_all(slow), fast);
+    let fast = fast.expect("no wait for the slow bodies");
+    assert_eq!(fast.expect("an offset"), LENGTH as u64);
     for offset in slow {
-        offset.expect("what came is kept");
+        offset.expect("the bytes received");
     }
 }
