@@ -57,7 +57,7 @@ pub(super) fn judge(
         }
         (ObjectKind::Upload { .. }, Some(_)) if complete => orphan(SweepKind::Upload, true),
         (ObjectKind::Upload { staged, .. }, None) => orphan(SweepKind::Upload, !staged),
-        (ObjectKind::Leftover(_), row) if complete || row.is_none() => {
+        (ObjectKind::Temporary(_), row) if complete || row.is_none() => {
             orphan(SweepKind::Temporary, true)
         }
         _ => return Verdict::Keep,
@@ -138,13 +138,13 @@ mod tests {
             remove(SweepKind::Growing, true),
         );
         check(
-            ObjectKind::Leftover(Some(id())),
+            ObjectKind::Temporary(Some(id())),
             10,
             None,
             remove(SweepKind::Temporary, true),
         );
         check(
-            ObjectKind::Leftover(None),
+            ObjectKind::Temporary(None),
             10,
             None,
             remove(SweepKind::Temporary, true),
@@ -176,7 +176,7 @@ mod tests {
             for kind in [
                 ObjectKind::Growing("id".to_owned()),
                 ObjectKind::Finished("id".to_owned()),
-                ObjectKind::Leftover(id()),
+                ObjectKind::Temporary(id()),
                 upload(),
             ] {
                 check(kind, 10, Some(status), Verdict::Keep);
@@ -195,7 +195,7 @@ mod tests {
                 staged: true,
             };
             check(upload, 0, Some(status), remove(SweepKind::Upload, true));
-            let leftover = ObjectKind::Leftover(Some(id()));
+            let leftover = ObjectKind::Temporary(Some(id()));
             check(
                 leftover,
                 0,

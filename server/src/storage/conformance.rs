@@ -1,4 +1,4 @@
-//! What every storage must do, tried on each of them; with S3 and Azure, on a real server.
+//! Conformance suite of all storages, run against a local folder and real S3 and Azure servers.
 
 #[path = "../../tests/support/azurite.rs"]
 mod azurite;
@@ -23,14 +23,14 @@ use crate::clock::{Clock, SystemClock};
 use crate::ports;
 use bench::{Bench, Kind};
 
-/// The smallest that S3 takes.
+/// Smallest part size of S3.
 const PART: u64 = 5 * 1024 * 1024;
-/// Streams that fill one part with the head room, and two.
+/// Lengths of streams that fill one part, and two, with the head.
 const ONE_PART: u64 = PART - HEAD_ROOM;
 const TWO_PARTS: u64 = 2 * PART - HEAD_ROOM;
-/// The end of what has arrived is never settled.
+/// Trailing bytes that are not immutable yet.
 const MUTABLE: u64 = 1000;
-/// Every so often there is something that an index needs.
+/// Interval and size of index checkpoints.
 const CHECKPOINT_EVERY: usize = 10_007;
 const CHECKPOINT: usize = 17;
 
@@ -66,7 +66,7 @@ fn expected(stream: &[u8], cut: u64, append: usize) -> Vec<u8> {
     [&head(0x22).bytes, kept, &vec![0xCC; append]].concat()
 }
 
-/// Bytes none of which is zero, different everywhere.
+/// A pseudo-random stream without zero bytes.
 fn stream(length: u64) -> Vec<u8> {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut bytes = Vec::with_capacity(size(length) + 8);
@@ -80,7 +80,7 @@ fn stream(length: u64) -> Vec<u8> {
     bytes
 }
 
-/// Those that lie in the range, or the parts of them that do.
+/// Returns the checkpoints within a range, cut at its ends.
 fn checkpoints(stream: &[u8], range: std::ops::Range<usize>) -> Vec<IndexCheckpoint> {
     (range.start / CHECKPOINT_EVERY..=range.end / CHECKPOINT_EVERY)
         .filter_map(|index| {
@@ -129,8 +129,8 @@ async fn every_length(bench: &mut Bench) -> Checked {
 }
 
 async fn every_end(bench: &mut Bench) -> Checked {
-    // The index alone makes a part, and more than one; nothing is appended; the cut is in the tail, at the
-    // edge of a part, at the edge of what is settled.
+    // The appended index fills one part, or more; nothing is appended; the cut is in the tail, at the boundary of a part, at
+    // the boundary of the immutable prefix.
     let cases = [
         (TWO_PARTS + 500, 500, size(PART)),
         (TWO_PARTS + 500, 500, 0),
@@ -240,7 +240,7 @@ async fn deletions(bench: &mut Bench) -> Checked {
             bench.storage.reopen(&id).await,
             Err(StorageError::Missing)
         ));
-        // The name is free again.
+        // The id can be reused.
         drop(bench.storage.create(&id).await?);
         bench.storage.delete(&path).await?;
     }
@@ -253,7 +253,7 @@ async fn deletions(bench: &mut Bench) -> Checked {
     Ok(())
 }
 
-/// Everything is listed as what it is, what is named is removed, and what is missing is found.
+/// Objects are listed with their kinds, listed objects are removed, and missing ones are found.
 async fn listing(bench: &mut Bench) -> Checked {
     let id = |n: u128| uuid::Uuid::from_u128(n).to_string();
     let (grown, empty, foreign) = (id(1), id(2), id(3));
@@ -297,15 +297,15 @@ async fn listing(bench: &mut Bench) -> Checked {
     );
     let growing = bench.storage.growing_path(&grown);
     assert!(find(&ObjectKind::Growing(grown.clone()), &growing).size_bytes > 0);
-    // What several servers share has nothing in the store as long as it is empty.
+    // A shared recording without bytes has no object in the store.
     if !matches!(bench.kind, Kind::Several(..)) {
         let nothing = bench.storage.growing_path(&empty);
         let stored = find(&ObjectKind::Growing(empty.clone()), &nothing);
         assert_eq!(stored.size_bytes, HEAD_ROOM);
     }
-    let foreigners = listed.iter().filter(|it| it.kind == ObjectKind::Foreign);
-    assert_eq!(foreigners.count(), bench.foreigners());
-    // A multipart upload, where there is such a thing, was begun for the one that is large.
+    let foreign_objects = listed.iter().filter(|it| it.kind == ObjectKind::Foreign);
+    assert_eq!(foreign_objects.count(), bench.foreign_count());
+    // Where there are multipart uploads, one was created for the large recording.
     let uploads = listed
         .iter()
         .filter(|it| matches!(it.kind, ObjectKind::Upload { .. }));
@@ -319,7 +319,7 @@ async fn listing(bench: &mut Bench) -> Checked {
         assert_eq!(upload.kind.recording(), Some(grown.as_str()));
     }
 
-    // Some of them go; their neighbours are not taken for missing, and what never was there is.
+    // After some are removed, those and the paths that never existed are missing; their neighbours are not.
     let mut paths: Vec<_> = finished.iter().map(|(path, ..)| path.clone()).collect();
     let missing = bench.storage.missing(paths.clone()).await?;
     assert!(missing.is_empty(), "{missing:?}");
@@ -339,11 +339,11 @@ async fn listing(bench: &mut Bench) -> Checked {
 
     for stored in &listed {
         bench.storage.remove(stored).await?;
-        // It is gone already.
+        // Removing it again is no error.
         bench.storage.remove(stored).await?;
     }
     let left: Vec<Stored> = bench.storage.list().try_collect().await?;
-    assert_eq!(left.len(), bench.foreigners(), "{left:?}");
+    assert_eq!(left.len(), bench.foreign_count(), "{left:?}");
     assert!(left.iter().all(|stored| stored.kind == ObjectKind::Foreign));
     Ok(())
 }
@@ -353,7 +353,7 @@ async fn health(bench: &mut Bench) -> Checked {
     bench.storage.check().await
 }
 
-/// Runs each in every kind of place.
+/// Runs each test against every storage.
 macro_rules! conformance {
     ($names:tt) => {
         conformance!(local_folder, Bench::local(), $names);
@@ -361,7 +361,7 @@ macro_rules! conformance {
         conformance!(several_servers, Bench::s3().several(), $names);
         conformance!(azurite_server, Bench::azure(), $names);
         conformance!(several_servers_and_azurite, Bench::azure().several(), $names);
-        conformance!(what_speaks_like_google, Bench::gcs().await, $names);
+        conformance!(google_server, Bench::gcs().await, $names);
     };
     ($kind:ident, $bench:expr, [$($name:ident),* $(,)?]) => {
         mod $kind {

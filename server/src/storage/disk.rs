@@ -1,22 +1,22 @@
-//! How full a disk is.
+//! Disk usage.
 
 use std::io;
 use std::path::Path;
 
-/// A disk, as `df` sees it: what is reserved for the administrator counts neither as used nor as free.
+/// Usage of a disk, as `df` reports it: blocks reserved for the superuser count neither as used nor as free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Disk {
-    /// Bytes in use by anybody.
+    /// Used bytes, of all programs.
     pub(crate) used_bytes: u64,
-    /// Bytes that this server may still fill.
+    /// Bytes available to this server.
     pub(crate) free_bytes: u64,
 }
 
 impl Disk {
-    /// The disk that a folder is on.
+    /// Reads the usage of the disk that contains `folder`.
     pub(crate) async fn of(folder: &Path) -> io::Result<Self> {
         let folder = folder.to_owned();
-        // A network's file system may take its time.
+        // A network file system may block for long.
         let stat = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&folder));
         let stat = stat.await.map_err(io::Error::other)??;
         Ok(Self {
@@ -28,12 +28,12 @@ impl Disk {
         })
     }
 
-    /// Bytes that there are.
+    /// Used and free bytes.
     pub(crate) fn total_bytes(self) -> u64 {
         self.used_bytes.saturating_add(self.free_bytes)
     }
 
-    /// How many bytes are in use when it is so full.
+    /// Used bytes at this usage in percent.
     pub(crate) fn bytes_at(self, percent: u8) -> u64 {
         let bytes = u128::from(self.total_bytes()) * u128::from(percent) / 100;
         u64::try_from(bytes).unwrap_or(u64::MAX)
@@ -45,14 +45,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_real_disk_has_room() {
+    async fn temporary_folder_has_a_disk() {
         let disk = Disk::of(&std::env::temp_dir()).await.unwrap();
         assert!(disk.total_bytes() > 0);
         assert!(Disk::of(Path::new("/no such folder")).await.is_err());
     }
 
     #[test]
-    fn a_percentage_of_the_largest_disk_does_not_overflow() {
+    fn percentage_of_largest_disk_does_not_overflow() {
         let disk = Disk {
             used_bytes: u64::MAX,
             free_bytes: 1,

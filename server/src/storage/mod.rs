@@ -3,7 +3,7 @@
 //! An object is a head of [`sortie_media::HEAD_ROOM`] bytes, written by this server, followed by the stream as
 //! received. A growing object has exactly one [`UploadWriter`].
 //!
-//! What only some storages can do is an optional trait: [`Replicated`] and [`LeasedWriter`] (several servers share
+//! Optional capabilities are optional traits: [`Replicated`] and [`LeasedWriter`] (several servers share
 //! growing objects), [`Sealing`] (parts that leave the disk before the end), [`Presigner`] (downloads from the store).
 
 #[cfg(feature = "s3")]

@@ -1,58 +1,58 @@
-//! What lies in a storage, as the sweep finds it.
+//! Objects of a storage, as garbage collection lists them.
 
-/// The ending of a copy that is being made of bytes that are no recording.
+/// Extension of an unfinished copy of raw data.
 pub(super) const COPY: &str = "bin.tmp";
-/// The ending of a growing object, and of the staging folder that stands for one.
+/// Extension of a growing object and of its staging folder.
 const GROWING: &str = "part";
-/// What a check of the storage writes and removes again.
+/// Name prefix of the files that a storage check writes and removes.
 pub(super) const CHECK: &str = ".sortie-check";
-/// The endings of finished objects.
+/// Extensions of finished objects.
 const FINISHED: [&str; 5] = ["webm", "mkv", "mp4", "bin", "piece"];
 
-/// One thing in a storage.
+/// One listed object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
-    /// Its path, as rows have it; of a multipart upload, that of the object it would have become.
+    /// Path, as stored in rows. For a multipart upload, the path of its future object.
     pub(crate) path: String,
-    /// What it is.
+    /// Kind, derived from the name.
     pub(crate) kind: ObjectKind,
-    /// How large, as far as the storage says.
+    /// Size; 0 if the storage does not report it.
     pub(crate) size_bytes: u64,
-    /// When it was last changed, in milliseconds since 1970.
+    /// Time of the last change, Unix time in ms.
     pub(crate) modified_ms: i64,
 }
 
-/// What a stored thing is.
+/// Kind of a file in a bucket or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ObjectKind {
     /// The finished object of this recording.
     Finished(String),
-    /// The growing object of this recording: a file, or what is staged of it.
+    /// The growing object of this recording: a file or a staging folder.
     Growing(String),
-    /// A multipart upload that is neither complete nor given up.
+    /// A multipart upload that is neither completed nor aborted.
     #[cfg_attr(
         not(feature = "s3"),
-        expect(dead_code, reason = "a folder has no uploads")
+        expect(dead_code, reason = "a local folder has no multipart uploads")
     )]
     Upload {
-        /// The recording, unless a check of the storage began it.
+        /// Id of the recording; `None` if a storage check started the upload.
         id: Option<String>,
-        /// The store's name for it.
+        /// Upload id, assigned by the store.
         upload: String,
-        /// Whether something of the recording is staged here; without that nobody can complete it.
+        /// Whether a part of the recording is staged here. Without it no server can complete the upload.
         staged: bool,
     },
-    /// What a crash left of something that is made anew each time; of this recording, if of any.
-    Leftover(Option<String>),
-    /// Not made by us, as far as its name tells.
+    /// A temporary file left by a crash; of this recording, if known.
+    Temporary(Option<String>),
+    /// A file whose name is not one of ours.
     Foreign,
 }
 
 impl ObjectKind {
-    /// What has this name, without the folder or prefix that it is in.
+    /// Derives the kind from a name without its folder or prefix.
     pub(super) fn of_name(name: &str) -> Self {
         if name.starts_with(CHECK) {
-            return Self::Leftover(None);
+            return Self::Temporary(None);
         }
         let Some((id, ending)) = name.split_once('.') else {
             return Self::Foreign;
@@ -63,23 +63,23 @@ impl ObjectKind {
         let id = id.to_owned();
         match ending {
             GROWING => Self::Growing(id),
-            COPY => Self::Leftover(Some(id)),
+            COPY => Self::Temporary(Some(id)),
             ending if FINISHED.contains(&ending) => Self::Finished(id),
             _ => Self::Foreign,
         }
     }
 
-    /// The recording it belongs to.
+    /// Id of the recording.
     pub(crate) fn recording(&self) -> Option<&str> {
         match self {
             Self::Finished(id) | Self::Growing(id) => Some(id),
-            Self::Leftover(id) | Self::Upload { id, .. } => id.as_deref(),
+            Self::Temporary(id) | Self::Upload { id, .. } => id.as_deref(),
             Self::Foreign => None,
         }
     }
 }
 
-/// Whether it is written as we write ids: a UUID in lower case with hyphens.
+/// Whether a text is a recording id: a lower-case UUID with hyphens.
 pub(super) fn is_id(text: &str) -> bool {
     text.len() == 36
         && uuid::Uuid::try_parse(text).is_ok()
@@ -93,15 +93,15 @@ mod tests {
     const ID: &str = "019aa5b2-0000-7000-8000-00000000000a";
 
     #[test]
-    fn names_tell_what_is_ours() {
+    fn kind_follows_from_the_name() {
         let id = || ID.to_owned();
         for (name, expected) in [
             (format!("{ID}.webm"), ObjectKind::Finished(id())),
             (format!("{ID}.piece"), ObjectKind::Finished(id())),
             (format!("{ID}.part"), ObjectKind::Growing(id())),
-            (format!("{ID}.bin.tmp"), ObjectKind::Leftover(Some(id()))),
-            (".sortie-check".to_owned(), ObjectKind::Leftover(None)),
-            (format!(".sortie-check-{ID}"), ObjectKind::Leftover(None)),
+            (format!("{ID}.bin.tmp"), ObjectKind::Temporary(Some(id()))),
+            (".sortie-check".to_owned(), ObjectKind::Temporary(None)),
+            (format!(".sortie-check-{ID}"), ObjectKind::Temporary(None)),
             (ID.to_owned(), ObjectKind::Foreign),
             (format!("{ID}.webm.bak"), ObjectKind::Foreign),
             (format!("{ID}.txt"), ObjectKind::Foreign),

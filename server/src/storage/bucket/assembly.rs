@@ -1,4 +1,4 @@
-//! The store's side of one recording: its multipart upload and the task that fills it.
+//! Multipart upload of one recording, and the task that uploads its parts.
 
 use std::io;
 use std::ops::Range;
@@ -21,48 +21,48 @@ use super::staged::{self, part_file};
 use super::state::{CheckpointMark, State, Upload};
 use crate::storage::{StorageError, blocking};
 
-/// Parts of one recording that are on their way at the same time.
+/// Parts of one recording that are uploaded concurrently.
 pub(super) const PARTS_IN_FLIGHT: usize = 2;
-/// Pauses between attempts at a part while the recording goes on.
+/// Backoff between attempts to upload a part of a growing recording.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The right to change what is staged of one recording, and its state.
-pub(super) type Ownership = Arc<OwnedMutexGuard<()>>;
+/// Exclusive right to change the staged parts and the state of one recording.
+pub(super) type StagingLock = Arc<OwnedMutexGuard<()>>;
 
-/// What is known of a recording in the store, shared by its writer and the task that uploads its parts.
+/// State of a recording in the store, shared by its writer and the task that uploads its parts.
 #[derive(Debug)]
 pub(super) struct Assembly {
-    /// Blocking work holds it too: it ends in its own time, whoever waits for it.
-    pub(super) ownership: Ownership,
+    /// Blocking work holds it too, because it continues after its caller is dropped.
+    pub(super) lock: StagingLock,
     pub(super) remote: Arc<Remote>,
     pub(super) keys: Keys,
     pub(super) id: String,
     pub(super) folder: PathBuf,
     pub(super) part_size: u64,
     state: Arc<Mutex<State>>,
-    /// How far the checkpoints are written; they are made durable before a part goes.
+    /// Length of the written checkpoints; they are made durable before a part is uploaded.
     mark: BlockingMutex<CheckpointMark>,
     progress: watch::Sender<Progress>,
-    /// Where several servers share what is staged.
-    share: Option<Arc<ReplicatedUpload>>,
+    /// Lease and manifest, if several servers share the recording.
+    replicated: Option<Arc<ReplicatedUpload>>,
 }
 
-/// Which parts may be uploaded.
+/// Parts that may be uploaded.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Goal {
-    /// All before this index, but for the first.
+    /// Parts 1..n may be uploaded; part 0 is held back until the finish.
     pub(super) parts: u64,
-    /// The finished object's.
+    /// Extension of the finished object.
     pub(super) extension: &'static str,
 }
 
-/// How the uploading goes.
+/// Progress of the uploads.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
-    /// How many parts the store has confirmed.
+    /// Parts confirmed by the store.
     pub(super) confirmed: u64,
-    /// The last attempt failed.
+    /// Whether the last attempt failed.
     pub(super) failing: bool,
 }
 
@@ -73,10 +73,10 @@ impl Assembly {
         id: &str,
         folder: PathBuf,
         state: State,
-        ownership: Ownership,
+        lock: StagingLock,
     ) -> Self {
         Self {
-            ownership,
+            lock,
             remote,
             keys,
             id: id.to_owned(),
@@ -88,14 +88,14 @@ impl Assembly {
                 failing: false,
             }),
             state: Arc::new(Mutex::new(state)),
-            share: None,
+            replicated: None,
         }
     }
 
-    /// The same, of a recording that other servers may take over.
-    pub(super) fn shared(self, share: Arc<ReplicatedUpload>) -> Self {
+    /// Adds the lease and manifest of a recording that other servers may take over.
+    pub(super) fn replicated(self, replicated: Arc<ReplicatedUpload>) -> Self {
         Self {
-            share: Some(share),
+            replicated: Some(replicated),
             ..self
         }
     }
@@ -108,7 +108,7 @@ impl Assembly {
         self.state.lock().await.clone()
     }
 
-    /// Notes how far the checkpoints are written.
+    /// Records the length of the written checkpoints.
     pub(super) fn set_mark(&self, mark: CheckpointMark) {
         *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = mark;
     }
@@ -117,14 +117,14 @@ impl Assembly {
         self.keys.finished(&self.id, extension)
     }
 
-    /// The multipart upload, begun at the first call.
+    /// Returns the multipart upload, creating it on the first call.
     pub(super) async fn upload(&self, extension: &str) -> Result<(Key, String), StorageError> {
         let key = self.key(extension)?;
         let state = Arc::clone(&self.state).lock_owned().await;
         if let Some(upload) = &state.upload {
             if upload.extension != extension {
                 return Err(StorageError::Io(io::Error::other(format!(
-                    "the recording began as {} and ends as {extension}",
+                    "the multipart upload of the recording is for {}, but it ends as {extension}",
                     upload.extension
                 ))));
             }
@@ -144,8 +144,8 @@ impl Assembly {
         Ok((key, id))
     }
 
-    /// The store does not know the multipart upload any more. As long as it held nothing, another will do.
-    pub(super) async fn begin_again(&self) -> Result<(), StorageError> {
+    /// Replaces a multipart upload that the store no longer knows, if it had no parts.
+    pub(super) async fn restart(&self) -> Result<(), StorageError> {
         let state = Arc::clone(&self.state).lock_owned().await;
         if !state.parts.is_empty() {
             return Err(StorageError::Lost(io::Error::other(format!(
@@ -160,20 +160,20 @@ impl Assembly {
         self.save(state, next).await.map(|_| ())
     }
 
-    /// Writes the state; whatever becomes of the caller, nobody sees it half-way.
+    /// Saves the state and then replaces the one in memory, even if the caller is dropped in between.
     async fn save(
         &self,
         mut state: OwnedMutexGuard<State>,
         next: State,
     ) -> Result<OwnedMutexGuard<State>, StorageError> {
-        if let Some(share) = &self.share {
-            share.save(&next).await?;
+        if let Some(replicated) = &self.replicated {
+            replicated.save(&next).await?;
         }
-        let (folder, ownership) = (self.folder.clone(), Arc::clone(&self.ownership));
+        let (folder, lock) = (self.folder.clone(), Arc::clone(&self.lock));
         blocking(move || {
             next.save(&folder)?;
             *state = next;
-            drop(ownership);
+            drop(lock);
             Ok(state)
         })
         .await
@@ -185,13 +185,13 @@ impl Assembly {
         blocking(move || staged::read(&folder, part_size, range)).await
     }
 
-    /// Uploads a settled part, notes that durably, and only then removes it here.
+    /// Uploads an immutable part, records that durably, and then removes the staged file.
     pub(super) async fn seal(&self, index: u64, extension: &str) -> Result<(), StorageError> {
         let (key, upload) = self.upload(extension).await?;
         let start = index * self.part_size;
         let bytes = self.read(start..start + self.part_size).await?;
-        if let Some(share) = &self.share {
-            share.hold().await?;
+        if let Some(replicated) = &self.replicated {
+            replicated.require_lease().await?;
         }
         let part = self
             .remote
@@ -217,13 +217,13 @@ impl Assembly {
                 failing: false,
             };
         });
-        // If it stays, it is removed when the recording is opened again.
+        // A remaining file is removed when the recording is opened again.
         let path = part_file(&self.folder, index);
         let _ = blocking(move || std::fs::remove_file(path)).await;
         Ok(())
     }
 
-    /// Uploads parts as they are settled, until it is told to stop or nobody settles any more.
+    /// Uploads parts as they become immutable, until it is stopped or the writer is dropped.
     pub(super) async fn fill(&self, mut goals: watch::Receiver<Goal>, stop: CancellationToken) {
         let confirmed = self.state().await.parts;
         let mut next = 1;
@@ -232,7 +232,7 @@ impl Assembly {
             let goal = *goals.borrow_and_update();
             while in_flight.len() < PARTS_IN_FLIGHT && next < goal.parts {
                 if !confirmed.contains_key(&next) {
-                    in_flight.push(self.insist(next, goal.extension));
+                    in_flight.push(self.seal_with_retries(next, goal.extension));
                 }
                 next += 1;
             }
@@ -245,15 +245,15 @@ impl Assembly {
         }
     }
 
-    /// Tries until it works: what is not in the store yet is safe here.
-    async fn insist(&self, index: u64, extension: &str) {
+    /// Uploads a part, retrying without limit: its staged copy is durable.
+    async fn seal_with_retries(&self, index: u64, extension: &str) {
         let mut pause = FIRST_PAUSE;
         while let Err(mut error) = self.seal(index, extension).await {
             if matches!(error, StorageError::Fenced) {
                 return;
             }
             if matches!(error, StorageError::Missing) {
-                match self.begin_again().await {
+                match self.restart().await {
                     Ok(()) => continue,
                     Err(lost) => error = lost,
                 }
@@ -264,7 +264,7 @@ impl Assembly {
                 recording = self.id,
                 part = index,
                 pause_s = pause.as_secs(),
-                "cannot upload a part, it stays in the staging folder and is tried again: {error}: {}",
+                "cannot upload a part; it stays in the staging folder, will try again: {error}: {}",
                 cause(&error)
             );
             tokio::time::sleep(jittered(pause)).await;

@@ -1,10 +1,9 @@
-//! The few bytes of sealed parts that are needed to index them again.
+//! Index checkpoints: the bytes of sealed parts that are needed to index them again.
 //!
-//! Parts of an unfinished multipart upload cannot be read back. Headers and frame headers, which are some
-//! thirty bytes per frame, are kept here; of everything else the index looks at the length only, so that it
-//! may be read as zeros.
+//! Parts of an unfinished multipart upload cannot be read back. This file keeps headers and frame headers, about thirty
+//! bytes per frame. The indexer uses only the length of everything else, which may therefore be read as zeros.
 //!
-//! A file of records: stream offset (64 bits), length (32 bits), both little-endian, and the bytes.
+//! Format: records of stream offset (64 bits), length (32 bits), both little-endian, and the bytes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
@@ -14,11 +13,11 @@ use std::path::{Path, PathBuf};
 use super::state::CheckpointMark;
 use crate::storage::IndexCheckpoint;
 
-/// The file in a recording's staging folder.
+/// File name in the staging folder of a recording.
 pub(super) const FILE: &str = "excerpts";
 const RECORD_HEADER: usize = 12;
 
-/// The end of the file, where checkpoints are added.
+/// Checkpoint file, open for appending.
 #[derive(Debug)]
 pub(super) struct CheckpointFile {
     file: File,
@@ -26,8 +25,8 @@ pub(super) struct CheckpointFile {
 }
 
 impl CheckpointFile {
-    /// Opens the file, creating it if need be, and cuts off what is behind `mark`, or behind the end of the
-    /// stream: a power cut may have taken bytes that the checkpoints know of, and others may come instead.
+    /// Opens the file, creating it if necessary, and truncates it to `mark` or to the end of the stream: after a power cut
+    /// other bytes may replace those that the checkpoints describe.
     pub(super) fn open(
         folder: &Path,
         mark: CheckpointMark,
@@ -41,7 +40,7 @@ impl CheckpointFile {
             .open(folder.join(FILE))?;
         if file.metadata()?.len() < mark.bytes {
             return Err(io::Error::other(
-                "the checkpoints are shorter than they were",
+                "the checkpoint file is shorter than recorded",
             ));
         }
         let mark = if mark.position > stream_length {
@@ -57,11 +56,11 @@ impl CheckpointFile {
         self.mark
     }
 
-    /// Adds what is new in `checkpoints`, which are in order and complete up to `position`. Not durable yet.
+    /// Appends the new ones of `checkpoints`, which are ordered and complete up to `position`. Durable after [`Self::sync`].
     pub(super) fn add(&mut self, checkpoints: &[IndexCheckpoint], position: u64) -> io::Result<()> {
         let mut records = Vec::new();
         for checkpoint in checkpoints {
-            // After a restart the stream is scanned again from its beginning.
+            // The scan after a restart repeats checkpoints from the beginning of the stream.
             let known = self.mark.position.saturating_sub(checkpoint.position);
             let known = usize::try_from(known).unwrap_or(usize::MAX);
             let Some(new @ [_, ..]) = checkpoint.bytes.get(known..) else {
@@ -78,13 +77,13 @@ impl CheckpointFile {
         Ok(())
     }
 
-    /// Makes everything that was added durable, through a handle of its own.
+    /// Makes the appended checkpoints durable, through a separate handle.
     pub(super) fn sync(folder: &Path) -> io::Result<()> {
         File::open(folder.join(FILE))?.sync_data()
     }
 }
 
-/// The last place in the file that knows of nothing behind `stream_length`.
+/// Returns the last record boundary that describes nothing behind `stream_length`.
 fn before(file: &File, mark: CheckpointMark, stream_length: u64) -> io::Result<CheckpointMark> {
     let mut records = Records::new(file.try_clone()?, mark)?;
     let mut bytes = 0;
@@ -100,21 +99,21 @@ fn before(file: &File, mark: CheckpointMark, stream_length: u64) -> io::Result<C
     Ok(CheckpointMark { bytes, position })
 }
 
-/// Reads a stream of which only checkpoints are left. Quick as long as positions do not decrease.
+/// Reads a stream from its checkpoints. Fast for non-decreasing positions.
 #[derive(Debug)]
 pub(super) struct CheckpointReader {
     path: PathBuf,
     mark: CheckpointMark,
-    /// `None` until something is asked for.
+    /// `None` until the first read.
     records: Option<Records>,
 }
 
 #[derive(Debug)]
 struct Records {
     file: io::Take<BufReader<File>>,
-    /// The record in hand; an empty one behind the last.
+    /// Current record; empty behind the last one.
     current: IndexCheckpoint,
-    /// Nothing before this can be had without starting again.
+    /// Positions before this require a restart from the first record.
     passed: u64,
 }
 
@@ -127,7 +126,7 @@ impl CheckpointReader {
         }
     }
 
-    /// Fills `buffer` with the stream from `position` on: checkpoints where there are some, zeros elsewhere.
+    /// Fills `buffer` with the stream from `position` on: the bytes of checkpoints, zeros elsewhere.
     pub(super) fn read_at(&mut self, position: u64, buffer: &mut [u8]) -> io::Result<()> {
         buffer.fill(0);
         let end = position + buffer.len() as u64;
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn read_back_with_zeros_between() -> io::Result<()> {
+    fn bytes_between_checkpoints_read_as_zeros() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let mut checkpoints = CheckpointFile::open(folder.path(), CheckpointMark::default(), 0)?;
         checkpoints.add(&[checkpoint(0, b"abc"), checkpoint(5, b"de")], 9)?;
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_not_added_again() -> io::Result<()> {
+    fn repeated_checkpoints_are_not_stored_again() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let mut checkpoints = CheckpointFile::open(folder.path(), CheckpointMark::default(), 0)?;
         checkpoints.add(&[checkpoint(0, b"abc")], 3)?;
@@ -245,13 +244,13 @@ mod tests {
         assert_eq!(
             checkpoints.mark().bytes,
             2 * RECORD_HEADER as u64 + 6,
-            "no byte twice"
+            "each byte once"
         );
         Ok(())
     }
 
     #[test]
-    fn what_the_stream_lost_is_forgotten() -> io::Result<()> {
+    fn checkpoints_behind_the_stream_are_dropped() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let mut checkpoints = CheckpointFile::open(folder.path(), CheckpointMark::default(), 0)?;
         checkpoints.add(&[checkpoint(0, b"ab"), checkpoint(4, b"cdef")], 20)?;

@@ -1,4 +1,4 @@
-//! The AWS SDK's chain of credentials for object_store, which alone knows neither profiles nor SSO.
+//! The AWS SDK's credential chain for object_store, which itself supports neither profiles nor SSO.
 //!
 //! The chain: environment, shared credentials and config files (profiles, `credential_process`, SSO, assumed
 //! roles), web identity (IRSA), container (ECS, EKS), instance (IMDSv2).
@@ -17,23 +17,23 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::clock::Clock;
 
-/// Credentials are renewed so long before they end: a request may be retried for a while with them.
+/// Credentials are renewed this long before they expire, because requests may be retried with them.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
-/// … and at least this often: those of an instance or a container last for an hour or more.
+/// Longest use of credentials. Those of an instance or a container last an hour or more.
 const RENEW_EVERY: Duration = Duration::from_secs(30 * 60);
 
-/// Credentials, renewed in time.
+/// Credentials from the AWS chain, renewed before they expire.
 pub(super) struct ChainCredentials {
     region: String,
     clock: Arc<dyn Clock>,
-    /// Made at the first use: it reads files, and only `s3` needs it.
+    /// Created on first use: it reads files, and only `s3` needs it.
     chain: OnceCell<SharedCredentialsProvider>,
     current: Mutex<Option<Current>>,
 }
 
 struct Current {
     credential: Arc<AwsCredential>,
-    /// Monotonic time; `None`: they do not end.
+    /// Monotonic time of the renewal; `None` if the credentials do not expire.
     renew_at: Option<Duration>,
 }
 
@@ -71,7 +71,7 @@ impl ChainCredentials {
     }
 }
 
-/// What the start-up check recognises.
+/// The error that the startup check recognises as missing credentials.
 fn none(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> object_store::Error {
     object_store::Error::Unauthenticated {
         path: "credentials".to_owned(),
@@ -84,7 +84,7 @@ impl CredentialProvider for ChainCredentials {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        // Held while they are fetched: one request, however many wait for it.
+        // Held during the fetch, so that concurrent callers share one request.
         let mut current = self.current.lock().await;
         if let Some(current) = &*current
             && current
@@ -96,7 +96,7 @@ impl CredentialProvider for ChainCredentials {
         let fetched = self.chain().await?.provide_credentials().await;
         let credentials = match (fetched, &*current) {
             (Ok(credentials), _) => credentials,
-            // The old ones hold for a few minutes yet; if not, the store says so.
+            // The old credentials are valid for a few more minutes; after that the store refuses them.
             (Err(error), Some(current)) => {
                 tracing::warn!("cannot renew the AWS credentials: {}", chain_text(&error));
                 return Ok(Arc::clone(&current.credential));
@@ -118,7 +118,7 @@ impl CredentialProvider for ChainCredentials {
     }
 }
 
-/// How long credentials are used that end at this time. The wall clock may be wrong: too long by it is too long.
+/// Returns how long credentials with this expiry are used; at most [`RENEW_EVERY`], because the wall clock may be wrong.
 fn use_for(expiry: SystemTime, now_ms: i64) -> Duration {
     let expiry = expiry
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -130,7 +130,7 @@ fn use_for(expiry: SystemTime, now_ms: i64) -> Duration {
         .min(RENEW_EVERY)
 }
 
-/// An error with all its causes: the SDK's own text says only that something happened.
+/// Formats an error with all its causes: the SDK's own text omits them.
 fn chain_text(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,11 +1,11 @@
-//! What to do about a store that does not work, in the words of whoever set it up.
+//! Error messages of the startup check, with the remedy, for the operator.
 
 use object_store::Error;
 
 use super::location::{BucketLocation, Need};
 use super::remote::no_bucket;
 
-/// An error with what caused it. object_store repeats causes in its texts, so only what is new is added.
+/// Formats an error with its causes. object_store repeats causes in its texts, so only new ones are added.
 pub(super) fn text_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -20,10 +20,10 @@ pub(super) fn text_of(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Problems with who we are begin so.
+/// Prefix of problems with the credentials.
 pub(super) const CREDENTIALS: &str = "credentials:";
 
-/// Says what is wrong when a call fails for which `need` must be met.
+/// Explains the failure of a call that requires `need`.
 pub(super) fn explain(error: &Error, need: Need, location: &BucketLocation) -> String {
     let text = text_of(error);
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
@@ -39,12 +39,12 @@ pub(super) fn explain(error: &Error, need: Need, location: &BucketLocation) -> S
         return "this machine's clock is wrong by more than the store allows; set it (NTP)"
             .to_owned();
     }
-    let of_its_own = match location {
+    let specific = match location {
         BucketLocation::S3(config) => s3(&has, endpoint.as_str(), bucket, &config.region),
         BucketLocation::Azure(_) => azure(&has),
         BucketLocation::Gcs(_) => None,
     };
-    if let Some(problem) = of_its_own {
+    if let Some(problem) = specific {
         return problem;
     }
     let permission = location.permission(need);
@@ -91,7 +91,7 @@ fn azure(has: &dyn Fn(&[&str]) -> bool) -> Option<String> {
     let refused = [
         "AuthenticationFailed",
         "InvalidAuthenticationInfo",
-        // Azurite has another code, and the same words.
+        // Azurite uses another code and the same words.
         "failed to authenticate",
     ];
     has(&refused).then(|| {

@@ -1,4 +1,4 @@
-//! Names: what a recording is called in the bucket, in its row and in the staging folder.
+//! Names of a recording in the bucket, in its row and in the staging folder.
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use object_store::path::Path as Key;
 
 use crate::storage::StorageError;
 
-/// The ending of a growing object's path. No such key is ever in the bucket.
+/// Extension of the path of a growing object. The bucket never has such a key.
 const GROWING: &str = ".part";
-/// The ending of a staging folder that is being removed.
+/// Extension of a staging folder that is being removed.
 const GONE: &str = ".gone";
 
-/// Makes names.
+/// Naming scheme of a bucket and its staging folder.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     /// `SORTIE_RECORDING_S3_PREFIX`.
@@ -44,10 +44,10 @@ impl Keys {
         format!("{}{id}.{extension}", self.prefix)
     }
 
-    /// The recording whose growing object has this path.
+    /// Returns the id of the recording with this growing path.
     pub(super) fn growing_id<'a>(&self, path: &'a str) -> Option<&'a str> {
         let id = path.strip_suffix(GROWING)?;
-        // The prefix may have been another when the row was made.
+        // The prefix may have changed since the row was created.
         Some(id.rsplit_once('/').map_or(id, |(_, id)| id))
     }
 
@@ -59,7 +59,7 @@ impl Keys {
         Self::key(&self.finished_path(id, extension))
     }
 
-    /// The staging folder of a recording, whose id must be a plain name.
+    /// Returns the staging folder of a recording, whose id must be a plain name.
     pub(super) fn folder(&self, id: &str) -> Result<PathBuf, StorageError> {
         let mut parts = Path::new(id).components();
         match (parts.next(), parts.next()) {
@@ -68,7 +68,7 @@ impl Keys {
         }
     }
 
-    /// What a staging folder is called while it is removed.
+    /// Returns the name of a staging folder while it is removed.
     pub(super) fn gone(folder: &Path) -> PathBuf {
         let mut name = folder.as_os_str().to_owned();
         name.push(GONE);
@@ -79,16 +79,16 @@ impl Keys {
         folder.to_str().is_some_and(|name| name.ends_with(GONE))
     }
 
-    /// The recording that a staging folder of this name is of, if it is one.
+    /// Returns the recording id in the name of a staging folder.
     pub(super) fn id_of(folder_name: &str) -> &str {
         folder_name.strip_suffix(GONE).unwrap_or(folder_name)
     }
 }
 
-/// The endings of finished objects.
-pub(super) const ENDINGS: [&str; 4] = ["webm", "mkv", "mp4", crate::storage::RAW_EXTENSION];
+/// Extensions of finished objects.
+pub(super) const EXTENSIONS: [&str; 4] = ["webm", "mkv", "mp4", crate::storage::RAW_EXTENSION];
 
-/// What the store says an object is, to those who read it there.
+/// Content type of an object, for clients that download it from the store.
 pub(super) fn media_type(extension: &str) -> &'static str {
     match extension {
         "webm" => "video/webm",
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() -> Result<(), StorageError> {
+    fn paths_and_keys_follow_the_scheme() -> Result<(), StorageError> {
         let keys = Keys::new("some/where/", Path::new("/staging"));
         assert_eq!(keys.growing_path("id"), "some/where/id.part");
         assert_eq!(keys.growing_id("some/where/id.part"), Some("id"));
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_out_of_the_staging_folder() {
+    fn ids_cannot_lead_out_of_the_staging_folder() {
         let keys = Keys::new("", Path::new("/staging"));
         for id in ["..", "a/b", "/etc", "", "id.gone"] {
             assert!(keys.folder(id).is_err(), "{id:?}");

@@ -85,14 +85,14 @@ pub(super) async fn missing(
     Ok(missing)
 }
 
-/// The prefix of a path, with the slash at its end.
+/// Returns the prefix of a path, with the trailing slash.
 fn prefix_of(path: &str) -> &str {
     path.rfind('/').map_or("", |slash| &path[..=slash])
 }
 
 fn object_of(keys: &Keys, object: &ObjectMeta) -> Stored {
     let path = object.location.as_ref().to_owned();
-    // What several servers share of a recording lies in a folder that has its growing path.
+    // The spans of a shared recording are below its growing path.
     if let Some((folder, _)) = path.rsplit_once('/')
         && let Some(ObjectKind::Growing(id)) =
             folder.strip_prefix(keys.prefix()).map(ObjectKind::of_name)
@@ -105,7 +105,7 @@ fn object_of(keys: &Keys, object: &ObjectMeta) -> Stored {
         };
     }
     let kind = match path.strip_prefix(keys.prefix()).map(ObjectKind::of_name) {
-        // Nothing that grows has a key.
+        // A growing object has no key.
         None | Some(ObjectKind::Growing(_)) => ObjectKind::Foreign,
         Some(kind) => kind,
     };
@@ -129,7 +129,7 @@ async fn upload_of(
         .map(ObjectKind::of_name);
     let id = match named {
         Some(ObjectKind::Finished(id)) => Some(id),
-        Some(ObjectKind::Leftover(None)) => None,
+        Some(ObjectKind::Temporary(None)) => None,
         _ => {
             return Ok(Stored {
                 path: upload.key,
@@ -150,13 +150,13 @@ async fn upload_of(
             upload: upload.upload_id,
             staged,
         },
-        // The store tells only part by part.
+        // The store reports sizes per part only.
         size_bytes: 0,
         modified_ms: upload.initiated_ms,
     })
 }
 
-/// Whether there is something without which nobody can complete a multipart upload.
+/// Whether the parts that are required to complete a multipart upload exist.
 async fn is_staged(
     keys: &Keys,
     leases: Option<&dyn UploadLeases>,
@@ -178,20 +178,20 @@ fn staged_of(keys: &Keys, name: &str, metadata: &Metadata) -> io::Result<Stored>
     let kind = if metadata.is_dir() && is_id(id) {
         (size_bytes, modified_ms) = contents(&path, modified_ms)?;
         if gone {
-            ObjectKind::Leftover(Some(id.to_owned()))
+            ObjectKind::Temporary(Some(id.to_owned()))
         } else {
             ObjectKind::Growing(id.to_owned())
         }
     } else {
         match ObjectKind::of_name(name) {
-            // The file that a check writes.
-            ObjectKind::Leftover(None) if metadata.is_file() => ObjectKind::Leftover(None),
+            // The file of a storage check.
+            ObjectKind::Temporary(None) if metadata.is_file() => ObjectKind::Temporary(None),
             _ => ObjectKind::Foreign,
         }
     };
     let path = match &kind {
         ObjectKind::Growing(id) => keys.growing_path(id),
-        // No key begins with a slash: this cannot be taken for one.
+        // No key begins with a slash, so this path cannot be confused with one.
         _ => path.display().to_string(),
     };
     Ok(Stored {
@@ -202,7 +202,7 @@ fn staged_of(keys: &Keys, name: &str, metadata: &Metadata) -> io::Result<Stored>
     })
 }
 
-/// How much of its object a staging folder holds, and when something in it was last changed.
+/// Returns the size of the parts in a staging folder, and the time of its last change.
 fn contents(folder: &Path, mut newest_ms: i64) -> io::Result<(u64, i64)> {
     let mut size_bytes = 0;
     for entry in std::fs::read_dir(folder)? {
@@ -214,7 +214,7 @@ fn contents(folder: &Path, mut newest_ms: i64) -> io::Result<(u64, i64)> {
                 }
                 newest_ms = newest_ms.max(modified_ms(&metadata));
             }
-            // Uploaded while we look.
+            // Uploaded and removed meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }

@@ -1,4 +1,4 @@
-//! Which store it is, and what differs from one to the next: how it is opened, and what its permissions are called.
+//! Bucket locations: how each kind of store is opened, and the names of its permissions.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use object_store::{
 };
 
 use super::credentials::ChainCredentials;
-use super::keys::{ENDINGS, media_type};
+use super::keys::{EXTENSIONS, media_type};
 use super::remote::Result;
 use crate::clock::Clock;
 use crate::config::{AzureStorageConfig, CommonStorageConfig, GcsStorageConfig, S3StorageConfig};
 
-/// Where a bucket is, as the configuration has it.
+/// Configured location of a bucket.
 #[derive(Clone, Debug)]
 pub(crate) enum BucketLocation {
-    /// AWS, or what speaks like it.
+    /// AWS S3 or a compatible store.
     S3(S3StorageConfig),
     /// Azure Blob Storage.
     Azure(AzureStorageConfig),
@@ -27,25 +27,25 @@ pub(crate) enum BucketLocation {
     Gcs(GcsStorageConfig),
 }
 
-/// What a recording's life needs.
+/// Operations that the server needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Need {
-    /// To know that an object is not there.
+    /// To tell a missing object from a forbidden one.
     List,
-    /// To write one, in parts too.
+    /// To write an object, also in parts.
     Write,
-    /// To read one.
+    /// To read an object.
     Read,
-    /// To remove one.
+    /// To delete an object.
     Delete,
-    /// To give a multipart upload up.
+    /// To abort a multipart upload.
     Abort,
-    /// To find one that was left.
+    /// To find abandoned multipart uploads.
     ListUploads,
 }
 
 impl BucketLocation {
-    /// The name in rows and in `SORTIE_RECORDING_STORAGE_BACKEND`.
+    /// Name of the storage in rows and in `SORTIE_RECORDING_STORAGE_BACKEND`.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::S3(_) => "s3",
@@ -54,7 +54,7 @@ impl BucketLocation {
         }
     }
 
-    /// What is the same for every bucket.
+    /// Settings common to all stores.
     pub(crate) fn common(&self) -> &CommonStorageConfig {
         match self {
             Self::S3(s3) => &s3.common,
@@ -63,12 +63,12 @@ impl BucketLocation {
         }
     }
 
-    /// Whether downloads are sent to the store.
+    /// Whether downloads are redirected to the store.
     pub(super) fn redirects(&self) -> bool {
         matches!(self, Self::S3(s3) if s3.redirect)
     }
 
-    /// The bucket, for a person.
+    /// Name of the bucket, for messages.
     pub(super) fn bucket(&self) -> &str {
         match self {
             Self::S3(s3) => &s3.bucket,
@@ -77,7 +77,7 @@ impl BucketLocation {
         }
     }
 
-    /// The variable that names it.
+    /// Configuration variable of the bucket.
     pub(super) fn bucket_variable(&self) -> &'static str {
         match self {
             Self::S3(_) => "SORTIE_RECORDING_S3_BUCKET",
@@ -86,7 +86,7 @@ impl BucketLocation {
         }
     }
 
-    /// The variable that names the address, and the address, for a person.
+    /// Configuration variable of the endpoint and the endpoint, for messages.
     pub(super) fn endpoint(&self) -> (&'static str, String) {
         match self {
             Self::S3(s3) => (
@@ -104,7 +104,7 @@ impl BucketLocation {
         }
     }
 
-    /// What is lacking when the store forbids something.
+    /// Permission required for an operation, for messages.
     pub(super) fn permission(&self, need: Need) -> String {
         match self {
             Self::S3(s3) => {
@@ -150,12 +150,12 @@ impl BucketLocation {
     }
 }
 
-/// A store that can be called.
+/// Client of a store.
 #[derive(Debug)]
 pub(super) enum Store {
     S3(AmazonS3),
     Azure(MicrosoftAzure),
-    /// With where it answers and the bucket: object_store has no call for what is asked of these.
+    /// With the URL of the bucket, for the calls that object_store does not have.
     Gcs {
         store: GoogleCloudStorage,
         address: String,
@@ -186,14 +186,14 @@ impl Store {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&config.bucket)
             .with_region(&config.region)
-            // Plain DELETE is what every store knows.
+            // Every store supports plain DELETE.
             .with_disable_bulk_delete(true)
             .with_retry(retry)
             .with_client_options(client)
             .with_allow_http(plain);
         builder = match &config.endpoint {
             Some(endpoint) => builder.with_endpoint(endpoint.trim_end_matches('/')),
-            // A dot in the name does not go with AWS's certificate.
+            // AWS's wildcard certificate does not cover bucket names with a dot.
             None => builder.with_virtual_hosted_style_request(!config.bucket.contains('.')),
         };
         let credentials: Arc<dyn CredentialProvider<Credential = AwsCredential>> =
@@ -216,9 +216,9 @@ impl Store {
         mut client: ClientOptions,
         retry: RetryConfig,
     ) -> Result<Self> {
-        // A list of blocks is committed without attributes; what a blob is goes by its name.
-        for ending in ENDINGS {
-            client = client.with_content_type_for_suffix(ending, media_type(ending));
+        // Block lists are committed without attributes, so the content type is derived from the name.
+        for extension in EXTENSIONS {
+            client = client.with_content_type_for_suffix(extension, media_type(extension));
         }
         let plain = config.endpoint.as_deref().is_some_and(is_plain);
         let mut builder = MicrosoftAzureBuilder::new()
@@ -241,7 +241,7 @@ impl Store {
         client: ClientOptions,
         retry: RetryConfig,
     ) -> Result<Self> {
-        // Google's own address, unless the key names another.
+        // Google's endpoint, unless the key contains another one.
         #[derive(Default, serde::Deserialize)]
         struct Key {
             gcs_base_url: Option<String>,

@@ -1,21 +1,21 @@
-//! Recordings in S3 and what speaks like it, in Azure Blob Storage and in Google Cloud Storage.
+//! Bucket storage: S3 and compatible stores, Azure Blob Storage, Google Cloud Storage.
 //!
-//! An object in a bucket cannot be appended to or changed. So a growing recording is a multipart upload of
-//! parts of one size (some stores insist on that), and the first part is held back until the end, because the
-//! head is patched there. What is acknowledged and not in the store yet is staged on the local disk:
+//! An object in a bucket cannot be appended to or changed. So a growing recording is a multipart upload of parts of equal
+//! size (some stores require that). Its first part is held back until the end because the head is patched there.
+//! Acknowledged bytes that the store does not have yet are staged on the local disk:
 //!
 //! ```text
-//! <staging>/<id>/00000.part    the first part
-//! <staging>/<id>/00007.part    a full part that is settled, or on its way; removed when the store has it
-//! <staging>/<id>/00008.part    the tail
-//! <staging>/<id>/excerpts      what an index needs of the parts that are gone
+//! <staging>/<id>/00000.part    the first part, held back
+//! <staging>/<id>/00007.part    a full part that is immutable or being uploaded; removed once the store has it
+//! <staging>/<id>/00008.part    the staged tail
+//! <staging>/<id>/excerpts      index checkpoints of the parts that were uploaded
 //! <staging>/<id>/state.json    the multipart upload and its confirmed parts
 //! ```
 //!
-//! A part goes only when it is *settled*: nothing that follows will make finishing cut or change it. Finishing
-//! uploads what is left and completes the upload, at a cost that does not depend on the length.
+//! A part is uploaded only once it is *immutable*: finishing will neither cut nor patch it, whatever follows. Finishing
+//! uploads the remaining parts and completes the upload, at a cost that does not depend on the length.
 //!
-//! *Instead of* small objects that are copied together at the end: then finishing costs a request per part.
+//! Alternative not taken: small objects that are copied together at the end, which would cost a request per part.
 
 mod assembly;
 mod checkpoints;
@@ -52,7 +52,7 @@ use super::{
     UploadLeases, UploadWriter, blocking,
 };
 use crate::clock::Clock;
-use assembly::{Assembly, Ownership};
+use assembly::{Assembly, StagingLock};
 use keys::Keys;
 pub(crate) use location::BucketLocation;
 #[cfg(test)]
@@ -64,23 +64,23 @@ use staged::{Staged, StagedStream};
 use state::State;
 use writer::BucketWriter;
 
-/// How long readiness waits for the store.
+/// Timeout of a readiness check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The `s3` back end.
+/// The `s3`, `azure` and `gcs` backends.
 pub(crate) struct BucketStorage {
     location: BucketLocation,
     remote: Arc<Remote>,
     keys: Keys,
-    /// Who works on a recording now, by id: a writer that was dropped may need a moment to end.
-    owners: BlockingMutex<HashMap<String, Weak<Mutex<()>>>>,
+    /// In-process locks, by recording id: the background work of a dropped writer may still run.
+    locks: BlockingMutex<HashMap<String, Weak<Mutex<()>>>>,
     /// The sharing of growing objects with other servers.
     replicas: Option<ReplicatedUploads>,
 }
 
 impl BucketStorage {
-    /// Uses a bucket, and the staging folder, which is created if need be. Asks the store nothing yet.
-    /// With a `leases`, several servers may share what grows.
+    /// Opens a bucket and its staging folder, which is created if necessary. Sends no request to the store. With `leases`,
+    /// several servers may share growing objects.
     pub(crate) fn open(
         location: BucketLocation,
         clock: Arc<dyn Clock>,
@@ -97,24 +97,24 @@ impl BucketStorage {
         Ok(Self {
             remote,
             keys,
-            owners: BlockingMutex::default(),
+            locks: BlockingMutex::default(),
             replicas: replicas.transpose()?,
             location,
         })
     }
 
-    /// Waits until nobody else works on this recording.
-    async fn own(&self, id: &str) -> Ownership {
-        let owner = {
-            let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
-            owners.retain(|_, owner| owner.strong_count() > 0);
-            owners.get(id).and_then(Weak::upgrade).unwrap_or_else(|| {
-                let owner = Arc::new(Mutex::new(()));
-                owners.insert(id.to_owned(), Arc::downgrade(&owner));
-                owner
+    /// Waits for the in-process lock of a recording.
+    async fn lock(&self, id: &str) -> StagingLock {
+        let lock = {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            locks.retain(|_, lock| lock.strong_count() > 0);
+            locks.get(id).and_then(Weak::upgrade).unwrap_or_else(|| {
+                let lock = Arc::new(Mutex::new(()));
+                locks.insert(id.to_owned(), Arc::downgrade(&lock));
+                lock
             })
         };
-        Arc::new(owner.lock_owned().await)
+        Arc::new(lock.lock_owned().await)
     }
 
     fn writer(
@@ -123,7 +123,7 @@ impl BucketStorage {
         folder: PathBuf,
         staged: Staged,
         state: State,
-        ownership: Ownership,
+        lock: StagingLock,
     ) -> Box<dyn UploadWriter> {
         let assembly = Assembly::new(
             Arc::clone(&self.remote),
@@ -131,7 +131,7 @@ impl BucketStorage {
             id,
             folder,
             state,
-            ownership,
+            lock,
         );
         Box::new(BucketWriter::new(Arc::new(assembly), staged))
     }
@@ -152,7 +152,7 @@ impl BucketStorage {
 
     async fn delete_growing(&self, id: &str) -> Result<(), StorageError> {
         let folder = self.keys.folder(id)?;
-        let _ownership = self.own(id).await;
+        let _lock = self.lock(id).await;
         if let Some(replicas) = &self.replicas
             && replicas.delete(id).await?
         {
@@ -173,7 +173,7 @@ impl BucketStorage {
                 .await
                 .map_err(write_error)?;
         }
-        blocking(move || folder::retire(&folder)).await
+        blocking(move || folder::remove(&folder)).await
     }
 }
 
@@ -192,10 +192,10 @@ impl Storage for BucketStorage {
     }
 
     async fn create(&self, id: &str) -> Result<Box<dyn UploadWriter>, StorageError> {
-        let ownership = self.own(id).await;
+        let lock = self.lock(id).await;
         let part_size = self.location.common().part_size;
         if let Some(replicas) = &self.replicas {
-            return replicas.create(id, part_size, ownership).await;
+            return replicas.create(id, part_size, lock).await;
         }
         let folder = self.keys.folder(id)?;
         let (staged, state) = blocking({
@@ -203,14 +203,14 @@ impl Storage for BucketStorage {
             move || Staged::create(&folder, part_size)
         })
         .await?;
-        Ok(self.writer(id, folder, staged, state, ownership))
+        Ok(self.writer(id, folder, staged, state, lock))
     }
 
     async fn reopen(&self, id: &str) -> Result<Reopened, StorageError> {
-        let ownership = self.own(id).await;
-        // One that is not in the leases began when this server was the only one: it is in the staging folder.
+        let lock = self.lock(id).await;
+        // A recording without a lease began with a single server: it is in the staging folder.
         if let Some(replicas) = &self.replicas
-            && let Some(reopened) = replicas.reopen(id, Arc::clone(&ownership)).await?
+            && let Some(reopened) = replicas.reopen(id, Arc::clone(&lock)).await?
         {
             return Ok(reopened);
         }
@@ -224,7 +224,7 @@ impl Storage for BucketStorage {
         })
         .await?;
         let stream = Box::new(StagedStream::new(&folder, state.clone(), staged.length()));
-        let writer = self.writer(id, folder, staged, state, ownership);
+        let writer = self.writer(id, folder, staged, state, lock);
         Ok(Reopened { writer, stream })
     }
 
@@ -271,7 +271,7 @@ impl Storage for BucketStorage {
                 let aborted = self.remote.abort(&Keys::key(&stored.path)?, upload).await;
                 aborted.map_err(write_error)
             }
-            ObjectKind::Leftover(_) if stored.path.starts_with('/') => {
+            ObjectKind::Temporary(_) if stored.path.starts_with('/') => {
                 let path = PathBuf::from(&stored.path);
                 blocking(move || {
                     let removed = if path.is_dir() {
@@ -293,7 +293,7 @@ impl Storage for BucketStorage {
                     None => Ok(()),
                 }
             }
-            ObjectKind::Finished(_) | ObjectKind::Leftover(_) => self.delete(&stored.path).await,
+            ObjectKind::Finished(_) | ObjectKind::Temporary(_) => self.delete(&stored.path).await,
         }
     }
 
@@ -308,7 +308,7 @@ impl Storage for BucketStorage {
             std::fs::remove_file(staging)
         })
         .await?;
-        // That there is nothing is an answer.
+        // A missing object is a successful answer.
         let key = Keys::key(&format!("{}{CHECK}", self.keys.prefix()))?;
         match tokio::time::timeout(CHECK_TIMEOUT, self.remote.size(&key)).await {
             Ok(answer) => answer.map(|_| ()).map_err(read_error),

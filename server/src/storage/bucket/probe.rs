@@ -1,4 +1,4 @@
-//! The check at the start: everything that a recording's life needs, tried once.
+//! Startup check: tries every operation that the server needs.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::storage::stored::CHECK;
 
 const CONTENT: &[u8] = b"Sortie Recording tries whether this bucket can be used.";
 
-/// Says everything that is missing at once, as far as one failure does not hide the next.
+/// Returns all problems in one error, unless one failure hides another.
 pub(super) async fn probe(
     remote: &Arc<Remote>,
     keys: &Keys,
@@ -34,7 +34,7 @@ pub(super) async fn probe(
         }
     };
 
-    // Without it a missing object is answered with "forbidden", and a lost answer cannot be cleared up.
+    // Without this permission the store answers "forbidden" for a missing object, and a lost response cannot be resolved.
     if let Err(error) = remote.size(&key).await {
         note(&error, Need::List);
     }
@@ -60,7 +60,7 @@ pub(super) async fn probe(
                 Ok(read) if read == CONTENT => {}
                 Ok(_) => {
                     return Err(StorageError::Io(io::Error::other(
-                        "what is read is not what was written",
+                        "the bytes read differ from the bytes written",
                     )));
                 }
             }
@@ -82,7 +82,7 @@ pub(super) async fn probe(
                 Err(error @ object_store::Error::PermissionDenied { .. }) => {
                     note(&error, Need::ListUploads);
                 }
-                // Only the sweep needs it, and not every store has it.
+                // Only garbage collection needs it, and not every store supports it.
                 Err(error) => {
                     tracing::warn!("the store does not list its multipart uploads: {error}");
                 }
@@ -90,9 +90,9 @@ pub(super) async fn probe(
             }
         }
     }
-    // An answer to HEAD has no words: what is wrong with the credentials looks there as if a permission were missing.
-    if let Some(told) = problems.iter().find(|told| told.starts_with(CREDENTIALS)) {
-        problems = vec![told.clone()];
+    // A response to HEAD has no body, so wrong credentials look like a missing permission there.
+    if let Some(problem) = problems.iter().find(|it| it.starts_with(CREDENTIALS)) {
+        problems = vec![problem.clone()];
     }
     if problems.is_empty() {
         return Ok(());

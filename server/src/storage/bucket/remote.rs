@@ -1,5 +1,4 @@
-//! The store, seen from here: a handful of calls, each tried again where that can help, each harmless when it
-//! is done twice.
+//! Client of the store: the calls that the server makes. Each is idempotent and retried if a retry can help.
 
 use std::io;
 use std::ops::Range;
@@ -22,12 +21,11 @@ use super::location::{BucketLocation, Store};
 use crate::clock::Clock;
 use crate::storage::StorageError;
 
-/// How often a call is made before it has failed, where object_store itself gives up at once: after an answer
-/// that was cut off half-way, mostly.
+/// Attempts of a call where object_store itself does not retry, mostly after a truncated response.
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// No answer, and no byte of it, for so long: the connection is given up. Sending a part counts.
-const SILENCE: Duration = Duration::from_secs(120);
+/// A connection is closed after this time without a byte of the response. The time for sending a part counts.
+const READ_TIMEOUT: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A bucket.
@@ -37,7 +35,7 @@ pub(crate) struct Remote {
     http: reqwest::Client,
 }
 
-/// What each call returns.
+/// Result of a call.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Remote {
@@ -51,17 +49,17 @@ impl Remote {
             max_retries: 8,
             retry_timeout: Duration::from_secs(20),
         };
-        // No limit on the whole: a viewer may take hours over a download.
+        // No total timeout: a download may take hours.
         let client = ClientOptions::new()
             .with_timeout_disabled()
-            .with_read_timeout(SILENCE)
+            .with_read_timeout(READ_TIMEOUT)
             .with_connect_timeout(CONNECT_TIMEOUT)
             .with_user_agent(axum::http::HeaderValue::from_static(concat!(
                 "sortie-server/",
                 env!("CARGO_PKG_VERSION")
             )));
         let http = reqwest::Client::builder()
-            .read_timeout(SILENCE)
+            .read_timeout(READ_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
             .map_err(generic)?;
@@ -71,14 +69,14 @@ impl Remote {
         })
     }
 
-    /// Writes a whole object.
+    /// Writes an object.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 PutObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(crate) async fn put(&self, key: &Path, bytes: Bytes, content_type: &str) -> Result<()> {
         let options = || PutOptions {
             attributes: content(content_type),
             ..PutOptions::default()
         };
-        again(|| {
+        with_retries(|| {
             self.store
                 .objects()
                 .put_opts(key, bytes.clone().into(), options())
@@ -87,7 +85,7 @@ impl Remote {
         .map(|_| ())
     }
 
-    /// Writes a whole object that comes in pieces.
+    /// Writes an object from several pieces.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 PutObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn put_pieces(
         &self,
@@ -100,7 +98,7 @@ impl Remote {
             attributes: content(content_type),
             ..PutOptions::default()
         };
-        again(|| {
+        with_retries(|| {
             self.store
                 .objects()
                 .put_opts(key, payload.clone(), options())
@@ -109,11 +107,11 @@ impl Remote {
         .map(|_| ())
     }
 
-    /// Begins a multipart upload. Done twice it leaves one that is never used, as the sweep finds out.
+    /// Creates a multipart upload. A repeated call leaves an unused one, which garbage collection removes.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 CreateMultipartUpload", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn begin(&self, key: &Path, content_type: &str) -> Result<String> {
         let attributes = match &self.store {
-            // It goes by the name; see `location.rs`.
+            // Azure derives the content type from the name; see `location.rs`.
             Store::Azure(_) => Attributes::default(),
             Store::S3(_) | Store::Gcs { .. } => content(content_type),
         };
@@ -121,10 +119,10 @@ impl Remote {
             attributes: attributes.clone(),
             ..PutMultipartOptions::default()
         };
-        again(|| self.store.parts().create_multipart_opts(key, options())).await
+        with_retries(|| self.store.parts().create_multipart_opts(key, options())).await
     }
 
-    /// Writes the part of this index, counted from 0. Done twice the later one counts, with the same bytes.
+    /// Writes a part, by index from 0. A repeated call replaces it by the same bytes.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 UploadPart", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn put_part(
         &self,
@@ -135,7 +133,7 @@ impl Remote {
     ) -> Result<String> {
         let index = usize::try_from(index).map_err(generic)?;
         let upload = upload.to_owned();
-        let part = again(|| {
+        let part = with_retries(|| {
             self.store
                 .parts()
                 .put_part(key, &upload, index, bytes.clone().into())
@@ -144,7 +142,7 @@ impl Remote {
         Ok(part.content_id)
     }
 
-    /// Makes one object of all parts. Done twice it fails the second time: ask for the object's size.
+    /// Completes a multipart upload. A repeated call fails: check the size of the object then.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 CompleteMultipartUpload", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(crate) async fn complete(
         &self,
@@ -157,7 +155,7 @@ impl Remote {
             .into_iter()
             .map(|content_id| PartId { content_id })
             .collect();
-        again(|| {
+        with_retries(|| {
             self.store
                 .parts()
                 .complete_multipart(key, &upload, parts.clone())
@@ -166,19 +164,19 @@ impl Remote {
         .map(|_| ())
     }
 
-    /// Gives a multipart upload up; one that is not there is no error.
+    /// Aborts a multipart upload. A missing one is no error.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 AbortMultipartUpload", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(crate) async fn abort(&self, key: &Path, upload: &str) -> Result<()> {
         if let Store::Azure(_) = &self.store {
             return self.discard_blocks(key).await;
         }
         let upload = upload.to_owned();
-        absent_is_fine(again(|| self.store.parts().abort_multipart(key, &upload)).await)
+        ignore_missing(with_retries(|| self.store.parts().abort_multipart(key, &upload)).await)
     }
 
-    /// Azure keeps blocks that are in no blob for a week; making an empty blob of that name discards them.
+    /// Discards uncommitted blocks, which Azure keeps for a week, by committing an empty blob of the same name.
     async fn discard_blocks(&self, key: &Path) -> Result<()> {
-        // Empty: made by an attempt that came no further. Else it is complete, and has no other blocks.
+        // An empty blob is left by an interrupted attempt. Any other blob is complete and has no uncommitted blocks.
         if self.size(key).await?.is_some_and(|size| size > 0) {
             return Ok(());
         }
@@ -186,17 +184,17 @@ impl Remote {
         self.delete(key).await
     }
 
-    /// An object's size; `None`: there is none.
+    /// Returns the size of an object; `None` if it does not exist.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 HeadObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn size(&self, key: &Path) -> Result<Option<u64>> {
-        match again(|| self.store.objects().head(key)).await {
+        match with_retries(|| self.store.objects().head(key)).await {
             Ok(meta) => Ok(Some(meta.size)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// What the store says an object is.
+    /// Returns the content type of an object.
     #[cfg(test)]
     pub(crate) async fn content_type(&self, key: &Path) -> Result<Option<String>> {
         let result = self
@@ -208,7 +206,7 @@ impl Remote {
         Ok(value.map(|value| value.as_ref().to_owned()))
     }
 
-    /// Reads a range, which must not be empty.
+    /// Reads a non-empty range.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 GetObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn read(
         &self,
@@ -219,17 +217,17 @@ impl Remote {
             range: Some(GetRange::Bounded(range.clone())),
             ..GetOptions::default()
         };
-        let result = again(|| self.store.objects().get_opts(key, options())).await?;
+        let result = with_retries(|| self.store.objects().get_opts(key, options())).await?;
         Ok(result.into_stream().map_err(io::Error::other).boxed())
     }
 
-    /// Removes an object; one that is not there is no error.
+    /// Deletes an object. A missing one is no error.
     #[tracing::instrument(target = "sortie::spans", level = "trace", name = "S3 DeleteObject", skip_all, fields(otel.kind = "client", rpc.system.name = "aws-api", aws.s3.key = %key), err(level = "trace"))]
     pub(super) async fn delete(&self, key: &Path) -> Result<()> {
-        absent_is_fine(again(|| self.store.objects().delete(key)).await)
+        ignore_missing(with_retries(|| self.store.objects().delete(key)).await)
     }
 
-    /// An address under which anybody may read the object for a while.
+    /// Returns a presigned URL of an object.
     pub(super) async fn presigned(
         &self,
         key: &Path,
@@ -242,7 +240,7 @@ impl Remote {
             ("response-content-type", content_type),
         ]);
         let Store::S3(store) = &self.store else {
-            return Err(generic("only S3 has addresses that say what they are"));
+            return Err(generic("only S3 has presigned URLs with response headers"));
         };
         let url = store
             .signed_url_opts(Method::GET, key, expires_in, &options)
@@ -250,7 +248,7 @@ impl Remote {
         Ok(url.into())
     }
 
-    /// The objects under `prefix` whose keys come after `after`, in the order of their keys.
+    /// Lists the objects below `prefix` with keys greater than `after`, in key order.
     pub(super) fn objects(
         &self,
         prefix: &str,
@@ -266,14 +264,14 @@ impl Remote {
         }
     }
 
-    /// The multipart uploads under `prefix` that are neither complete nor given up.
+    /// Lists the multipart uploads below `prefix` that are neither completed nor aborted.
     ///
-    /// object_store has no such call, but it signs one.
+    /// object_store does not have this call; it signs the request.
     pub(crate) fn uploads(
         remote: Arc<Self>,
         prefix: &str,
     ) -> BoxStream<'static, Result<ListedUpload>> {
-        // Blocks of which no blob was made cannot be told from those of a blob that is being made; Azure removes them.
+        // Abandoned blocks cannot be told from those of a growing recording. Azure removes them after a week.
         if let Store::Azure(_) = &remote.store {
             return stream::empty().boxed();
         }
@@ -289,7 +287,7 @@ impl Remote {
                 if !key.is_empty() {
                     query.extend([("key-marker", key.as_str()), ("upload-id-marker", &upload)]);
                 }
-                let page = again(|| remote.uploads_page(&query)).await?;
+                let page = with_retries(|| remote.uploads_page(&query)).await?;
                 let next = page
                     .is_truncated
                     .then_some((page.next_key_marker, page.next_upload_id_marker));
@@ -343,16 +341,15 @@ struct UploadsPage {
     next_upload_id_marker: String,
 }
 
-/// A multipart upload that is neither complete nor given up.
+/// A multipart upload that is neither completed nor aborted.
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ListedUpload {
-    /// The key that the object would have.
+    /// Key of the future object.
     pub(crate) key: String,
-    /// The store's name for it.
+    /// Id assigned by the store.
     pub(crate) upload_id: String,
-    /// When it began, in milliseconds since 1970. A store that does not say counts as beginning now and again:
-    /// such an upload is never old.
+    /// Time of creation, Unix time in ms. Without one, the upload never counts as old.
     #[serde(
         rename = "Initiated",
         default = "never_old",
@@ -382,19 +379,19 @@ fn generic(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error
     }
 }
 
-fn absent_is_fine(result: Result<()>) -> Result<()> {
+fn ignore_missing(result: Result<()>) -> Result<()> {
     match result {
         Err(Error::NotFound { .. }) => Ok(()),
         result => result,
     }
 }
 
-/// Calls until it works, with pauses that grow and vary, as long as the answer leaves hope.
-async fn again<T, F: Future<Output = Result<T>>>(mut call: impl FnMut() -> F) -> Result<T> {
+/// Retries a call with backoff and jitter while the error is transient.
+async fn with_retries<T, F: Future<Output = Result<T>>>(mut call: impl FnMut() -> F) -> Result<T> {
     let mut attempt = 1;
     loop {
         match call().await {
-            Err(error) if attempt < ATTEMPTS && is_passing(&error) => {
+            Err(error) if attempt < ATTEMPTS && is_transient(&error) => {
                 tracing::info!(attempt, "the store failed, trying again: {error}");
                 tokio::time::sleep(jittered(FIRST_PAUSE * 2u32.pow(attempt))).await;
                 attempt += 1;
@@ -404,33 +401,33 @@ async fn again<T, F: Future<Output = Result<T>>>(mut call: impl FnMut() -> F) ->
     }
 }
 
-/// Between half of it and all of it: many who failed at once do not come back at once.
+/// Returns a random pause between half of `pause` and all of it, so that clients do not retry simultaneously.
 pub(super) fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.5..=1.0))
 }
 
-/// Whether it may be otherwise the next time. What the store refused with a reason will not be.
-fn is_passing(error: &Error) -> bool {
+/// Whether a retry may succeed. A refusal by the store is final.
+fn is_transient(error: &Error) -> bool {
     match error {
         Error::Generic { .. } => {
             let text = text_of(error);
-            // object_store keeps the status in the text only. The other 4xx mean us.
-            let ours = text.contains("status code: 4")
+            // object_store exposes the status in the text only. All other 4xx are client errors.
+            let refused = text.contains("status code: 4")
                 && !text.contains("status code: 408")
                 && !text.contains("status code: 429");
-            // These were tried for as long as the retry limits allow.
-            let tried = text.contains("retries, max_retries");
-            !(ours || tried || text.contains("incorrectly configured region"))
+            // object_store has exhausted its own retries.
+            let exhausted = text.contains("retries, max_retries");
+            !(refused || exhausted || text.contains("incorrectly configured region"))
         }
         _ => false,
     }
 }
 
-/// What a failed write means to uploads.
+/// Maps the error of a write.
 pub(super) fn write_error(error: Error) -> StorageError {
     let text = text_of(&error);
-    // object_store 0.14 keeps the status and the code in a type of its own that nobody else can name. The text has
-    // addresses, names, times and numbers of requests in it too: a bare 507 means nothing.
+    // object_store 0.14 keeps the status and the code in a private type. The text also contains addresses, names, times and
+    // request numbers, so a bare "507" would match too much.
     let full = [
         "status code: 507",
         "StorageFull",
@@ -445,7 +442,7 @@ pub(super) fn write_error(error: Error) -> StorageError {
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
             StorageError::ReadOnly(io::Error::other(text))
         }
-        // Parts that the store has confirmed are not there any more (the second is Azure's).
+        // Confirmed parts are missing; the second code is Azure's.
         _ if text.contains("InvalidPart") || text.contains("InvalidBlockList") => {
             StorageError::Lost(io::Error::other(text))
         }
@@ -453,12 +450,12 @@ pub(super) fn write_error(error: Error) -> StorageError {
     }
 }
 
-/// Whether a store says that the bucket itself is not there.
+/// Whether an error text reports a missing bucket.
 pub(super) fn no_bucket(text: &str) -> bool {
     text.contains("NoSuchBucket") || text.contains("ContainerNotFound")
 }
 
-/// What a failed read means.
+/// Maps the error of a read.
 pub(super) fn read_error(error: Error) -> StorageError {
     match error {
         Error::NotFound { .. } => StorageError::Missing,
@@ -470,7 +467,7 @@ pub(super) fn read_error(error: Error) -> StorageError {
 mod tests {
     use super::*;
 
-    /// As object_store says it.
+    /// An error in the format of object_store.
     fn refused(status: &str, body: &str) -> Error {
         generic(format!(
             "Error performing PUT http://127.0.0.1:35071/sortie/5075.webm in 1.507ms - Server returned non-2xx \
@@ -479,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_is_full_when_it_says_so() {
+    fn full_store_is_recognised() {
         for (status, code) in [
             ("507 Insufficient Storage", ""),
             ("500 Internal Server Error", "XMinioStorageFull"),

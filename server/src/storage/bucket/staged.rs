@@ -1,7 +1,7 @@
-//! What the store does not have yet, in files of one part each on the local disk. Blocking.
+//! Staging folder of one recording: the parts that the store does not have yet, one file each, on the local disk. Blocking.
 //!
-//! The folder of a recording holds `00000.part` (the first part, until the end), the parts that are not
-//! confirmed, and the tail. Its length is the recording's offset, as it is with a local file.
+//! The folder holds `00000.part` (the first part, until the end), the unconfirmed parts, and the staged tail. Their length is
+//! the offset of the recording, as with a local file.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,30 +16,30 @@ use super::checkpoints::{CheckpointFile, CheckpointReader};
 use super::state::{CheckpointMark, State};
 use crate::storage::{IndexCheckpoint, SeekableStream};
 
-const ENDING: &str = ".part";
+const EXTENSION: &str = ".part";
 
-/// A growing object, less what the store has.
+/// The parts of a growing object that are not in the store.
 #[derive(Debug)]
 pub(super) struct Staged {
     folder: PathBuf,
     part_size: u64,
-    /// The object's length.
+    /// Length of the object.
     length: u64,
-    /// How much of it is known to survive a power cut.
+    /// Length that survives a power cut.
     durable: u64,
-    /// The last part and its index, as long as it is being written.
+    /// Index and file of the last part, while it is being written.
     tail: Option<(u64, File)>,
-    /// Whether the first part was patched since it was made durable.
+    /// Whether the first part was patched since its last sync.
     head_dirty: bool,
-    /// Whether a file is new since the folder was made durable.
+    /// Whether a file was created since the last sync of the folder.
     names_dirty: bool,
-    /// Something failed that leaves more than the last call in doubt. Only opening it again helps.
+    /// A failure has left more than the last call in doubt. The recording must be opened again.
     broken: bool,
     checkpoints: CheckpointFile,
 }
 
 pub(super) fn part_file(folder: &Path, index: u64) -> PathBuf {
-    folder.join(format!("{index:05}{ENDING}"))
+    folder.join(format!("{index:05}{EXTENSION}"))
 }
 
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
@@ -47,14 +47,14 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 impl Staged {
-    /// Makes a new folder, durably, with room for the head.
+    /// Creates a folder with a reserved head, durably.
     pub(super) fn create(folder: &Path, part_size: u64) -> io::Result<(Self, State)> {
         std::fs::create_dir(folder)?;
         let state = State::new(part_size);
         let file = File::create_new(part_file(folder, 0))?;
         file.set_len(HEAD_ROOM)?;
         file.sync_all()?;
-        // Saved last: a folder without it was never told to anybody.
+        // Saved last: a folder without a state was never reported to a client.
         state.save(folder)?;
         if let Some(parent) = folder.parent() {
             sync_folder(parent)?;
@@ -62,7 +62,7 @@ impl Staged {
         Ok((Self::open(folder, &state)?, state))
     }
 
-    /// Opens what is there, and makes durable what a crash left in the page cache only.
+    /// Opens a folder, and syncs bytes that a crash of the process left in the page cache only.
     pub(super) fn open(folder: &Path, state: &State) -> io::Result<Self> {
         let length = Self::measure(folder, state)?.max(HEAD_ROOM);
         let staged = Self {
@@ -84,7 +84,7 @@ impl Staged {
             let Some(index) = part_index(&path) else {
                 continue;
             };
-            // A confirmed part that was not removed yet, or the other side of a hole.
+            // A confirmed part that was not removed yet, or a part behind a gap.
             if state.parts.contains_key(&index) || staged.start(index) > length {
                 std::fs::remove_file(path)?;
             } else {
@@ -95,7 +95,7 @@ impl Staged {
         Ok(staged)
     }
 
-    /// The object's length: up to the first part that is not full.
+    /// Returns the length of the object: up to the first part that is not full.
     pub(super) fn measure(folder: &Path, state: &State) -> io::Result<u64> {
         let mut index = 0;
         loop {
@@ -129,13 +129,13 @@ impl Staged {
             .map_err(not_staged)
     }
 
-    /// The file that the next byte goes into.
+    /// Returns the file of the next byte.
     fn tail(&mut self) -> io::Result<&File> {
         let index = self.length / self.part_size;
         let file = match self.tail.take() {
             Some((known, file)) if known == index => file,
             Some((_, full)) => {
-                // Before there is a next file: a hole must not be possible.
+                // Synced before the next file exists, so that a crash cannot leave a gap.
                 full.sync_data().inspect_err(|_| self.broken = true)?;
                 self.new_part(index)?
             }
@@ -155,7 +155,7 @@ impl Staged {
             .open(part_file(&self.folder, index))
     }
 
-    /// Adds bytes at the end, or leaves everything as it was.
+    /// Appends bytes; a failure leaves the parts unchanged.
     pub(super) fn append<'a>(
         &mut self,
         pieces: impl IntoIterator<Item = &'a Bytes>,
@@ -182,10 +182,10 @@ impl Staged {
         Ok(())
     }
 
-    /// Cuts it to `length`, which must lie in what is staged.
+    /// Truncates to `length`, which must lie in a staged part.
     fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.tail = None;
-        // The file of a part that holds nothing goes, but for the first.
+        // Files of empty parts are removed, except the first.
         let first_empty = length.div_ceil(self.part_size).max(1);
         for index in first_empty..=self.length / self.part_size {
             match std::fs::remove_file(part_file(&self.folder, index)) {
@@ -202,7 +202,7 @@ impl Staged {
         Ok(())
     }
 
-    /// Overwrites bytes that are staged.
+    /// Overwrites staged bytes.
     pub(super) fn patch(&mut self, patches: &[Patch]) -> io::Result<()> {
         for patch in patches {
             let mut position = patch.position;
@@ -223,7 +223,7 @@ impl Staged {
                 if index == 0 {
                     self.head_dirty = true;
                 } else {
-                    // Never for a stream whose middle is not patched; so it need not be quick.
+                    // Rare: the indexer of a writer that seals patches only the head.
                     file.sync_data()?;
                 }
                 position += fits.len() as u64;
@@ -233,13 +233,13 @@ impl Staged {
         Ok(())
     }
 
-    /// Makes everything durable, or goes back to what was.
+    /// Makes everything durable; a failure truncates to the durable length.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         let synced = self.sync_dirty();
         if synced.is_ok() {
             self.durable = self.length;
         } else {
-            // After a failed fdatasync the kernel may call the lost pages clean.
+            // After a failed fdatasync the kernel may mark the lost pages clean.
             let _ = self.truncate(self.durable);
         }
         synced
@@ -263,8 +263,11 @@ impl Staged {
         Ok(())
     }
 
-    /// Notes what is needed to index the stream again. A failure leaves it unusable: the next sync says so.
-    pub(super) fn note(&mut self, checkpoints: &[IndexCheckpoint]) -> io::Result<CheckpointMark> {
+    /// Stores index checkpoints. After a failure the next sync fails too.
+    pub(super) fn add_checkpoints(
+        &mut self,
+        checkpoints: &[IndexCheckpoint],
+    ) -> io::Result<CheckpointMark> {
         let position = self.length - HEAD_ROOM;
         self.checkpoints
             .add(checkpoints, position)
@@ -272,7 +275,7 @@ impl Staged {
         Ok(self.checkpoints.mark())
     }
 
-    /// Makes of it what the finished object will be: the same steps, in the same order, as with a local file.
+    /// Turns the staged parts into those of the finished object, in the same order of steps as a local file.
     pub(super) fn conclude(
         &mut self,
         keep: u64,
@@ -305,21 +308,20 @@ pub(super) fn read(folder: &Path, part_size: u64, range: Range<u64>) -> io::Resu
     Ok(bytes.into())
 }
 
-/// A part that is not here is not what [`StorageError::Missing`](crate::storage::StorageError) means.
+/// A missing part must not be reported as [`StorageError::Missing`](crate::storage::StorageError), which means the object.
 fn not_staged(error: io::Error) -> io::Error {
-    io::Error::other(format!("a part is not staged any more: {error}"))
+    io::Error::other(format!("a part is no longer staged: {error}"))
 }
 
 pub(super) fn part_index(path: &Path) -> Option<u64> {
     path.file_name()?
         .to_str()?
-        .strip_suffix(ENDING)?
+        .strip_suffix(EXTENSION)?
         .parse()
         .ok()
 }
 
-/// The stream of a recording that is opened again: from the parts that are here, and from the checkpoints of
-/// those that are not.
+/// Stream of a reopened recording: read from the staged parts, and from the checkpoints of the others.
 #[derive(Debug)]
 pub(super) struct StagedStream {
     folder: PathBuf,

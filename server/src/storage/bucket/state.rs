@@ -1,4 +1,4 @@
-//! What must outlive the process, besides the bytes: which parts the store has.
+//! Durable state of a staging folder: the parts that the store has.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,22 +7,22 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// The file in a recording's staging folder.
+/// File name in the staging folder of a recording.
 const FILE: &str = "state.json";
-/// The layout of the staging folder that this program writes.
+/// Version of the staging folder layout.
 const VERSION: u32 = 1;
 
-/// A stored format: fields may be added, with a default.
+/// A persistent format: fields may be added, with a default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
     version: u32,
-    /// Bytes of every part but the last. It stays what it was when the recording began.
+    /// Size of every part but the last. Fixed when the recording begins.
     pub(super) part_size: u64,
-    /// The multipart upload, from the first sealed part on.
+    /// The multipart upload, once the first part is sealed.
     pub(super) upload: Option<Upload>,
-    /// The parts that the store has confirmed, by index from 0, with what it calls each.
+    /// ETags of the parts confirmed by the store, by index from 0.
     pub(super) parts: BTreeMap<u64, String>,
-    /// How far the checkpoints are durable.
+    /// Durable end of the checkpoint file.
     #[serde(rename = "excerpts")]
     pub(super) checkpoints: CheckpointMark,
 }
@@ -30,18 +30,18 @@ pub(super) struct State {
 /// A multipart upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Upload {
-    /// The store's name for it.
+    /// Id assigned by the store.
     pub(super) id: String,
-    /// The ending of its object's key.
+    /// Extension of the object's key.
     pub(super) extension: String,
 }
 
-/// A place in the checkpoints.
+/// End of the checkpoint file, and the stream offset it covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CheckpointMark {
     /// Length of the file, in bytes.
     pub(super) bytes: u64,
-    /// The stream offset up to which everything that an index needs is in it.
+    /// The file has everything the indexer needs before this stream offset.
     pub(super) position: u64,
 }
 
@@ -56,7 +56,7 @@ impl State {
         }
     }
 
-    /// Reads what the last [`State::save`] wrote.
+    /// Reads the state.
     pub(super) fn load(folder: &Path) -> io::Result<Self> {
         let state: Self =
             serde_json::from_slice(&std::fs::read(folder.join(FILE))?).map_err(io::Error::other)?;
@@ -70,7 +70,7 @@ impl State {
         Ok(state)
     }
 
-    /// Writes it durably. After a crash there is either the old or the new, whole.
+    /// Writes the state durably and atomically.
     pub(super) fn save(&self, folder: &Path) -> io::Result<()> {
         let fresh = folder.join("state.json.tmp");
         let mut file = File::create(&fresh)?;
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_survives() -> io::Result<()> {
+    fn saved_state_is_loaded() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let mut state = State::new(8);
         state.save(folder.path())?;
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_new_state_is_not_believed() -> io::Result<()> {
+    fn partially_written_state_is_ignored() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         State::new(8).save(folder.path())?;
         std::fs::write(folder.path().join("state.json.tmp"), b"{\"version\":1,")?;
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_refused() -> io::Result<()> {
+    fn state_of_another_version_is_refused() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let mut state = State::new(8);
         state.version = 2;

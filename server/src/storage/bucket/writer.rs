@@ -1,4 +1,4 @@
-//! A recording on its way into the store.
+//! Writer of a growing recording in a bucket.
 
 use std::io;
 use std::pin::pin;
@@ -24,27 +24,27 @@ use crate::storage::{
     UploadWriter, blocking,
 };
 
-/// With so many full parts waiting, a sender is slowed down to what the store takes.
+/// With this many full parts waiting, a sender is slowed down to the speed of the store.
 const BACKLOG: u64 = 8;
-/// How long one write waits for the store at most. A store that fails is not waited for at all: then the
-/// staging folder takes what comes, until it is full.
+/// Longest wait of one write for the store. A failing store is not waited for: then the staging folder takes the bytes until
+/// its disk is full.
 const SLOWDOWN: Duration = Duration::from_secs(5);
 
-/// Seconds after which to look again for an object that a dead process may have asked for. Ten in all.
-const UNDER_WAY_S: [u64; 4] = [1, 2, 3, 4];
+/// Pauses in seconds between checks for an object that a dead process may have requested; ten in all.
+const APPEARANCE_PAUSES_S: [u64; 4] = [1, 2, 3, 4];
 
-/// A growing object.
+/// Writer of a growing object.
 pub(super) struct BucketWriter {
     assembly: Arc<Assembly>,
-    /// `None` after a call that was dropped half-way: what is on the disk must be looked at again.
+    /// `None` after a call that was dropped: the staging folder must be read again.
     staged: Option<Staged>,
     length: u64,
     goal: watch::Sender<Goal>,
-    filling: Option<Filling>,
+    uploading: Option<UploadTask>,
 }
 
-/// The task that uploads settled parts; it ends with its writer.
-struct Filling {
+/// Task that uploads immutable parts; it ends with its writer.
+struct UploadTask {
     task: JoinHandle<()>,
     stop: DropGuard,
 }
@@ -56,11 +56,11 @@ impl BucketWriter {
             length: staged.length(),
             staged: Some(staged),
             goal: watch::Sender::new(Goal::default()),
-            filling: None,
+            uploading: None,
         }
     }
 
-    /// Does blocking work on what is staged.
+    /// Runs blocking work on the staged parts.
     async fn with_staged<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Staged) -> io::Result<T> + Send + 'static,
@@ -70,10 +70,10 @@ impl BucketWriter {
                 "an earlier write was interrupted",
             )));
         };
-        let ownership = Arc::clone(&self.assembly.ownership);
+        let lock = Arc::clone(&self.assembly.lock);
         let (staged, result) = blocking(move || {
             let result = work(&mut staged);
-            drop(ownership);
+            drop(lock);
             Ok((staged, result))
         })
         .await?;
@@ -82,9 +82,9 @@ impl BucketWriter {
         Ok(result?)
     }
 
-    /// Starts uploading when there is something to upload.
-    fn fill(&mut self) {
-        if self.filling.is_some() {
+    /// Starts the upload task if it does not run.
+    fn start_uploading(&mut self) {
+        if self.uploading.is_some() {
             return;
         }
         let (assembly, goals) = (Arc::clone(&self.assembly), self.goal.subscribe());
@@ -93,13 +93,13 @@ impl BucketWriter {
             let stop = stop.clone();
             async move { assembly.fill(goals, stop).await }
         });
-        self.filling = Some(Filling {
+        self.uploading = Some(UploadTask {
             task,
             stop: stop.drop_guard(),
         });
     }
 
-    /// Waits for the store if it works but is slower than the sender.
+    /// Waits for a store that works but is slower than the sender.
     async fn slow_down(&self) {
         let waiting = |confirmed: u64| {
             let sealable = self.goal.borrow().parts.saturating_sub(1);
@@ -111,16 +111,16 @@ impl BucketWriter {
         let _ = tokio::time::timeout(SLOWDOWN, enough).await;
     }
 
-    /// Ends the uploading of settled parts, wherever it is.
-    async fn stop_filling(&mut self) {
-        if let Some(Filling { task, stop }) = self.filling.take() {
+    /// Stops the upload task.
+    async fn stop_uploading(&mut self) {
+        if let Some(UploadTask { task, stop }) = self.uploading.take() {
             drop(stop);
             let _ = task.await;
         }
     }
 
-    /// Uploads everything from `start` on as one object of `length` bytes. Before `sealable` parts do not change
-    /// any more, whatever becomes of this attempt.
+    /// Uploads everything from `start` on as one object of `length` bytes. Parts before `sealable` are immutable, so they stay
+    /// valid if this attempt fails.
     async fn deliver(
         &self,
         start: u64,
@@ -140,7 +140,7 @@ impl BucketWriter {
                 .map_err(write_error);
         }
         let (key, upload) = assembly.upload(extension).await?;
-        // Noted one by one, so that a failure costs the tail only.
+        // Each is recorded separately, so that a retry repeats only the tail.
         stream::iter((1..sealable).filter(|index| !sealed.parts.contains_key(index)))
             .map(|index| assembly.seal(index, extension))
             .buffer_unordered(PARTS_IN_FLIGHT)
@@ -148,7 +148,7 @@ impl BucketWriter {
             .await?;
         let mut parts = assembly.state().await.parts;
         let count = length.div_ceil(part_size);
-        // The head goes last: it is in the first part.
+        // The first part is uploaded last: it contains the head.
         let missing: Vec<_> = (0..count)
             .rev()
             .filter(|index| !parts.contains_key(index))
@@ -178,13 +178,13 @@ impl BucketWriter {
             .map_err(write_error)
     }
 
-    /// Whether the object is there after a while. A store may still be busy with what a process had asked for before
-    /// it died: it knows the upload no more, and shows the object later. Without parts there was nothing to ask for.
+    /// Whether the object appears within a few seconds. A store may still be completing an upload that a process requested
+    /// before it died: it no longer knows the upload and shows the object later. Without parts no such request was sent.
     async fn appears(&self, key: &Key, length: u64) -> bool {
         if self.assembly.state().await.parts.is_empty() {
             return false;
         }
-        for pause_s in UNDER_WAY_S {
+        for pause_s in APPEARANCE_PAUSES_S {
             tokio::time::sleep(Duration::from_secs(pause_s)).await;
             if matches!(self.assembly.remote.size(key).await, Ok(Some(size)) if size == length) {
                 return true;
@@ -193,7 +193,7 @@ impl BucketWriter {
         false
     }
 
-    /// Delivers, whatever an earlier attempt has done already, and clears up.
+    /// Delivers the object, whatever an earlier attempt has done, and removes the staging folder.
     async fn conclude(
         &self,
         start: u64,
@@ -203,14 +203,14 @@ impl BucketWriter {
     ) -> Result<(), StorageError> {
         let mut delivered = self.deliver(start, length, sealable, extension).await;
         if let Err(error) = delivered {
-            // The store may have done it, and the answer was lost; perhaps with the process.
+            // The store may have completed it, with the answer lost, perhaps with the process.
             let key = self.assembly.key(extension)?;
             let size = self.assembly.remote.size(&key).await;
             delivered = match (size, error) {
                 (Ok(Some(size)), _) if size == length => Ok(()),
                 (Ok(None), StorageError::Missing) if self.appears(&key, length).await => Ok(()),
                 (Ok(None), StorageError::Missing) => {
-                    self.assembly.begin_again().await?;
+                    self.assembly.restart().await?;
                     self.deliver(start, length, sealable, extension).await
                 }
                 (_, error) => Err(error),
@@ -218,14 +218,14 @@ impl BucketWriter {
         }
         delivered?;
         let folder = self.assembly.folder.clone();
-        blocking(move || folder::retire(&folder)).await
+        blocking(move || folder::remove(&folder)).await
     }
 }
 
 #[async_trait]
 impl UploadWriter for BucketWriter {
     async fn append(&mut self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
-        if self.filling.is_some() {
+        if self.uploading.is_some() {
             self.slow_down().await;
         }
         self.with_staged(move |staged| staged.append(&bytes)).await
@@ -248,7 +248,7 @@ impl UploadWriter for BucketWriter {
     }
 
     async fn finish(mut self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
-        self.stop_filling().await;
+        self.stop_uploading().await;
         let Finishing {
             keep,
             append,
@@ -262,7 +262,7 @@ impl UploadWriter for BucketWriter {
             && keep < (last + 1) * part_size
         {
             return Err(StorageError::Io(io::Error::other(format!(
-                "part {last} is in the store, but only {keep} bytes are to be kept"
+                "part {last} is in the store, but only {keep} bytes are kept"
             ))));
         }
         self.with_staged(move |staged| staged.conclude(keep, append, &patches))
@@ -271,11 +271,11 @@ impl UploadWriter for BucketWriter {
     }
 
     async fn keep_raw(mut self: Box<Self>) -> Result<(), StorageError> {
-        self.stop_filling().await;
+        self.stop_uploading().await;
         if !self.assembly.state().await.parts.is_empty() {
-            // Nothing is settled of what is no recording; so this is one, or was to an earlier version.
+            // No part of raw data is immutable, so these parts belong to a recording, perhaps of an earlier version.
             return Err(StorageError::Io(io::Error::other(
-                "parts of what cannot be finished are in the store already",
+                "parts of a recording that cannot be finished are in the store already",
             )));
         }
         self.sync().await?;
@@ -292,7 +292,7 @@ impl Sealing for BucketWriter {
         checkpoints: Vec<IndexCheckpoint>,
     ) -> Result<(), StorageError> {
         let mark = self
-            .with_staged(move |staged| staged.note(&checkpoints))
+            .with_staged(move |staged| staged.add_checkpoints(&checkpoints))
             .await?;
         self.assembly.set_mark(mark);
         let parts = prefix.length / self.assembly.part_size;
@@ -305,7 +305,7 @@ impl Sealing for BucketWriter {
                 };
                 more
             });
-            self.fill();
+            self.start_uploading();
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A storage under test, of each kind there is.
+//! Storages under test.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::storage::{
     BucketLocation, BucketStorage, LocalStorage, Storage, UploadLeases, UploadWriter,
 };
 
-/// What is the same for all buckets.
+/// Settings common to all buckets.
 fn common(folder: &Path) -> CommonStorageConfig {
     CommonStorageConfig {
         prefix: format!("{}/", uuid::Uuid::new_v4().simple()),
@@ -27,11 +27,11 @@ fn common(folder: &Path) -> CommonStorageConfig {
     }
 }
 
-/// A storage under test, which can be given up and opened again as after a crash.
+/// A storage under test that can be reopened as after a crash.
 pub(super) struct Bench {
     pub(super) folder: TempDir,
     pub(super) kind: Kind,
-    /// On the way to the store.
+    /// Proxy in front of the store.
     _proxy: Option<FaultProxy>,
     pub(super) storage: Box<dyn Storage>,
 }
@@ -40,7 +40,7 @@ pub(super) struct Bench {
 pub(super) enum Kind {
     Local,
     Bucket(Box<BucketLocation>),
-    /// The next to be opened is another server.
+    /// Each open starts another server.
     Several(Box<BucketLocation>, Arc<several::MemoryLeases>),
 }
 
@@ -82,9 +82,9 @@ impl Bench {
         Self::bucket(folder, BucketLocation::Azure(config))
     }
 
-    /// Google's store speaks to us as S3 does, but for who we are; so an S3 server that asks nobody can stand in.
+    /// Google's store has the protocol of S3 except for authentication, so an S3 server without authentication replaces it.
     pub(super) async fn gcs() -> Self {
-        // Takes out the token, which is empty: an S3 server would try to read it.
+        // Removes the empty token, which an S3 server would reject.
         let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
         let folder = tempfile::tempdir().expect("a folder");
         let key = serde_json::json!({
@@ -110,7 +110,7 @@ impl Bench {
         Self::new(folder, Kind::Bucket(Box::new(location)))
     }
 
-    /// The same bucket, but several servers have it.
+    /// Shares the bucket between several servers.
     pub(super) fn several(self) -> Self {
         let location = Box::new(self.location().clone());
         Self::new(self.folder, Kind::Several(location, Arc::default()))
@@ -123,7 +123,7 @@ impl Bench {
         }
     }
 
-    /// The store without a storage around it.
+    /// Client of the store under the storage.
     pub(super) fn remote(&self) -> Arc<Remote> {
         let remote = Remote::open(self.location(), Arc::new(SystemClock));
         Arc::new(remote.expect("a store"))
@@ -138,19 +138,19 @@ impl Bench {
         }
     }
 
-    /// The process dies and comes back.
+    /// Simulates a crash and a restart.
     pub(super) fn crash(&mut self) {
         self.storage = open(self.folder.path(), &self.kind);
     }
 
-    /// Waits until the store has all that is settled.
+    /// Waits until the store has all immutable parts.
     pub(super) async fn quiesce(&self, id: &str, immutable: u64) {
         let location = match &self.kind {
             Kind::Local => return,
             Kind::Bucket(location) => location,
-            Kind::Several(_, book) => {
+            Kind::Several(_, leases) => {
                 let sealable = (immutable / PART).saturating_sub(1);
-                while book.sealed(id) < size(sealable) {
+                while leases.sealed(id) < size(sealable) {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 return;
@@ -168,7 +168,7 @@ impl Bench {
         }
     }
 
-    /// Puts things there that are not ours.
+    /// Adds foreign objects.
     pub(super) async fn foreign(&self) {
         let folder = match &self.kind {
             Kind::Local => self.folder.path().join("recordings"),
@@ -188,15 +188,15 @@ impl Bench {
         std::fs::create_dir(folder.join("lost+found")).expect("a folder");
     }
 
-    /// How many that are.
-    pub(super) fn foreigners(&self) -> usize {
+    /// Number of foreign objects.
+    pub(super) fn foreign_count(&self) -> usize {
         match self.kind {
             Kind::Local => 2,
             Kind::Bucket(_) | Kind::Several(..) => 4,
         }
     }
 
-    /// Whether it has multipart uploads, and says so.
+    /// Whether the store lists multipart uploads.
     pub(super) fn lists_uploads(&self) -> bool {
         match &self.kind {
             Kind::Local => false,
@@ -220,8 +220,8 @@ impl Bench {
         Ok(pieces.concat())
     }
 
-    /// A recording of this stream: appended in odd pieces, patched, made durable, taken up again after a crash
-    /// at each of these offsets.
+    /// Grows a recording with this stream: appended in odd pieces, patched, synced, and reopened after a crash at each of
+    /// `crashes`.
     pub(super) async fn grown(
         &mut self,
         id: &str,
@@ -241,13 +241,13 @@ impl Bench {
             if end == stream.len() as u64 {
                 break;
             }
-            // Every second crash finds a store that has not caught up.
+            // At every second crash the uploads are incomplete.
             if end % 2 == 0 {
                 self.quiesce(id, immutable(end)).await;
             }
             drop(writer);
             self.crash();
-            writer = self.taken_up(id, &stream[..size(end)]).await?;
+            writer = self.reopened(id, &stream[..size(end)]).await?;
         }
         Ok(writer)
     }
@@ -265,8 +265,8 @@ impl Bench {
         seal(writer, range.end as u64, checkpoints(stream, range)).await
     }
 
-    /// Opens it again, and checks what can be read of it.
-    pub(super) async fn taken_up(
+    /// Reopens a recording and checks the bytes that can be read.
+    pub(super) async fn reopened(
         &self,
         id: &str,
         expected: &[u8],
@@ -284,7 +284,7 @@ impl Bench {
         assert_eq!(read.len(), expected.len());
         let all = checkpoints(expected, 0..expected.len());
         if writer.sealing().is_some() {
-            // Of a sealed part only checkpoints are left, and zeros.
+            // A sealed part reads as its checkpoints and zeros.
             for checkpoint in &all {
                 let range = size(checkpoint.position)..size(checkpoint.end());
                 assert_eq!(read[range.clone()], expected[range], "a checkpoint");
@@ -293,7 +293,7 @@ impl Bench {
                 .iter()
                 .zip(expected)
                 .any(|(read, expected)| read != expected && *read != 0);
-            assert!(!differs, "neither what was sent nor zero");
+            assert!(!differs, "neither the sent byte nor zero");
             let unsealed = size(immutable(length) / PART * PART).saturating_sub(size(HEAD_ROOM));
             assert_eq!(read[unsealed..], expected[unsealed..], "the tail");
         } else {
@@ -303,7 +303,7 @@ impl Bench {
         Ok(writer)
     }
 
-    /// Finishes it with so many bytes cut off and so many appended, and checks every byte.
+    /// Finishes a recording with `cut` bytes removed and `append` bytes added, and checks every byte.
     pub(super) async fn finished(
         &self,
         id: &str,
@@ -360,8 +360,8 @@ pub(super) fn open(folder: &Path, kind: &Kind) -> Box<dyn Storage> {
             let opened = BucketStorage::open(*location.clone(), Arc::new(SystemClock), None);
             Box::new(opened.expect("a storage"))
         }
-        Kind::Several(location, book) => {
-            let leases = Some(Arc::clone(book) as Arc<dyn UploadLeases>);
+        Kind::Several(location, leases) => {
+            let leases = Some(Arc::clone(leases) as Arc<dyn UploadLeases>);
             let opened = BucketStorage::open(*location.clone(), Arc::new(SystemClock), leases);
             Box::new(opened.expect("a storage"))
         }

@@ -1,13 +1,12 @@
-//! What is different in Azure: multipart uploads have no name there, and end by themselves only after a week.
+//! Differences of Azure: multipart uploads have no id, and uncommitted blocks expire after a week.
 
 use super::*;
 use crate::config::AzureStorageConfig;
 use crate::storage::BucketLocation;
 
-/// Nothing of a deleted recording stays in the store: its blocks are discarded, so that nobody can make a blob of
-/// them any more.
+/// A deletion discards the uncommitted blocks of a recording, so that no blob can be committed from them.
 #[tokio::test]
-async fn blocks_are_discarded_with_their_recording() -> Checked {
+async fn deletion_discards_uncommitted_blocks() -> Checked {
     let mut bench = Bench::azure();
     let stream = stream(3 * PART);
     let writer = bench.grown("given-up", &stream, &[]).await?;
@@ -48,9 +47,9 @@ async fn blocks_are_discarded_with_their_recording() -> Checked {
     Ok(())
 }
 
-/// Blocks that nobody made a blob of for a week are gone, and the recording with them.
+/// Uncommitted blocks that Azure removed after a week make the recording lost.
 #[tokio::test]
-async fn blocks_that_are_gone() -> Checked {
+async fn expired_blocks_are_reported_as_lost() -> Checked {
     let mut bench = Bench::azure();
     let stream = stream(3 * PART);
     let writer = bench.grown("gone", &stream, &[]).await?;
@@ -60,7 +59,7 @@ async fn blocks_that_are_gone() -> Checked {
         .remote()
         .abort(&key.as_str().into(), "")
         .await
-        .expect("given up");
+        .expect("aborted");
     let keep = HEAD_ROOM + 3 * PART;
     match writer.finish(finishing(keep, 0)).await {
         Err(StorageError::Lost(error)) => {
@@ -71,9 +70,9 @@ async fn blocks_that_are_gone() -> Checked {
     Ok(())
 }
 
-/// Giving up what is complete already harms nothing.
+/// Aborting the upload of a complete recording does not change it.
 #[tokio::test]
-async fn a_recording_outlives_giving_its_upload_up() -> Checked {
+async fn abort_after_completion_keeps_the_recording() -> Checked {
     let mut bench = Bench::azure();
     let stream = stream(1000);
     let writer = bench.grown("complete", &stream, &[]).await?;
@@ -88,24 +87,24 @@ async fn a_recording_outlives_giving_its_upload_up() -> Checked {
     Ok(())
 }
 
-/// A blob is what its name says, to those who read it there; blocks are committed without saying so.
+/// The content type follows from the name: block lists are committed without attributes.
 #[tokio::test]
-async fn a_blob_has_its_type() -> Checked {
+async fn blob_has_the_content_type_of_its_name() -> Checked {
     let mut bench = Bench::azure();
     let stream = stream(2 * PART);
     let writer = bench.grown("typed", &stream, &[]).await?;
     bench.quiesce("typed", immutable(2 * PART)).await;
     writer.finish(finishing(HEAD_ROOM + 2 * PART, 0)).await?;
     let path = bench.storage.finished_path("typed", "webm");
-    let told = bench.remote().content_type(&path.as_str().into()).await;
-    assert_eq!(told.expect("a blob").as_deref(), Some("video/webm"));
+    let content_type = bench.remote().content_type(&path.as_str().into()).await;
+    assert_eq!(content_type.expect("a blob").as_deref(), Some("video/webm"));
     Ok(())
 }
 
-/// The start says what is wrong, in the words of whoever set it up.
+/// The startup check names the setting to correct.
 #[tokio::test]
-async fn what_the_probe_says() {
-    let told = async |change: fn(&mut AzureStorageConfig)| {
+async fn probe_names_the_setting_to_correct() {
+    let probe = async |change: fn(&mut AzureStorageConfig)| {
         let mut bench = Bench::azure();
         if let Kind::Bucket(location) = &mut bench.kind
             && let BucketLocation::Azure(config) = &mut **location
@@ -118,19 +117,25 @@ async fn what_the_probe_says() {
             other => panic!("{other:?}"),
         }
     };
-    let said = told(|config| config.container = "nowhere".to_owned()).await;
-    assert!(said.contains("SORTIE_RECORDING_AZURE_CONTAINER"), "{said}");
-    assert!(said.contains("create it"), "{said}");
-    let said = told(|config| {
+    let message = probe(|config| config.container = "nowhere".to_owned()).await;
+    assert!(
+        message.contains("SORTIE_RECORDING_AZURE_CONTAINER"),
+        "{message}"
+    );
+    assert!(message.contains("create it"), "{message}");
+    let message = probe(|config| {
         let wrong = "d3Jvbmc=".to_owned().into();
         config
             .credentials
             .insert("AZURE_STORAGE_ACCOUNT_KEY", wrong);
     })
     .await;
-    assert!(said.contains("check AZURE_STORAGE_ACCOUNT_KEY"), "{said}");
-    // Nobody listens on the discard port.
-    let said = told(|config| config.endpoint = Some("http://127.0.0.1:9".to_owned())).await;
-    assert!(said.contains("AZURE_STORAGE_ENDPOINT"), "{said}");
-    assert!(said.contains("cannot be reached"), "{said}");
+    assert!(
+        message.contains("check AZURE_STORAGE_ACCOUNT_KEY"),
+        "{message}"
+    );
+    // No server listens on the discard port.
+    let message = probe(|config| config.endpoint = Some("http://127.0.0.1:9".to_owned())).await;
+    assert!(message.contains("AZURE_STORAGE_ENDPOINT"), "{message}");
+    assert!(message.contains("cannot be reached"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! What only a store can do to a recording.
+//! Faults and features of S3 stores.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,16 +29,16 @@ fn staging(bench: &Bench, id: &str) -> std::path::PathBuf {
     bench.location().common().staging.join(id)
 }
 
-/// The process dies while it finishes, and again behind the end: it is done again, and nothing is lost.
+/// A crash during the finish, and one after it: the repeated finish loses nothing.
 #[tokio::test]
-async fn finishing_is_taken_up_wherever_it_was() -> Checked {
+async fn interrupted_finish_is_resumed() -> Checked {
     for length in [5000, TWO_PARTS + 5000] {
         let mut bench = Bench::s3();
         let (id, stream) = ("again", stream(length));
         let keep = HEAD_ROOM + length - 100;
         let writer = bench.grown(id, &stream, &[]).await?;
         bench.quiesce(id, immutable(length)).await;
-        // Dropped where it first waits; the blocking work behind it goes on.
+        // Dropped at its first wait; its blocking work continues.
         let finish = writer.finish(finishing(keep, 777));
         let _ = tokio::time::timeout(Duration::ZERO, finish).await;
 
@@ -48,7 +48,7 @@ async fn finishing_is_taken_up_wherever_it_was() -> Checked {
         copy(&staging(&bench, id), &kept);
         let writer = bench.storage.reopen(id).await?.writer;
         writer.finish(finishing(keep, 777)).await?;
-        // The store has it, but nobody was told.
+        // The store has the object, but the process died before it recorded that.
         bench.crash();
         copy(&kept, &staging(&bench, id));
         let writer = bench.storage.reopen(id).await?.writer;
@@ -57,9 +57,9 @@ async fn finishing_is_taken_up_wherever_it_was() -> Checked {
     Ok(())
 }
 
-/// Nothing of a deleted recording stays in the store.
+/// A deletion aborts the multipart upload of its recording.
 #[tokio::test]
-async fn an_upload_is_given_up_with_its_recording() -> Checked {
+async fn deletion_aborts_the_multipart_upload() -> Checked {
     let mut bench = Bench::s3();
     let (remote, prefix) = (bench.remote(), bench.location().common().prefix.clone());
     let stream = stream(3 * PART);
@@ -76,9 +76,9 @@ async fn an_upload_is_given_up_with_its_recording() -> Checked {
     Ok(())
 }
 
-/// Somebody gave the upload up: without parts in it another is begun, with parts it is said.
+/// A multipart upload with parts that something else aborted makes the recording lost.
 #[tokio::test]
-async fn an_upload_that_is_gone() -> Checked {
+async fn aborted_upload_is_reported_as_lost() -> Checked {
     let mut bench = Bench::s3();
     let (remote, prefix) = (bench.remote(), bench.location().common().prefix.clone());
     let stream = stream(3 * PART);
@@ -88,7 +88,7 @@ async fn an_upload_that_is_gone() -> Checked {
         remote
             .abort(&upload.key.as_str().into(), &upload.upload_id)
             .await
-            .expect("given up");
+            .expect("aborted");
     }
     let keep = HEAD_ROOM + 3 * PART;
     let Err(StorageError::Lost(error)) = writer.finish(finishing(keep, 0)).await else {
@@ -98,10 +98,9 @@ async fn an_upload_that_is_gone() -> Checked {
     Ok(())
 }
 
-/// The store has made the object of the parts, the answer was lost, and for a moment nobody sees it: as long as that may
-/// come, nothing is lost.
+/// The store has completed the upload, the response was lost, and the object appears only later. No byte is lost.
 #[tokio::test]
-async fn what_was_asked_for_before_appears_later() -> Checked {
+async fn object_that_appears_late_completes_the_finish() -> Checked {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
     let mut bench = Bench::s3_at(&proxy.endpoint);
     let stream = stream(3 * PART);
@@ -113,7 +112,7 @@ async fn what_was_asked_for_before_appears_later() -> Checked {
             asked = true;
             Fault::CutAfter
         }
-        // Not every store answers the same again.
+        // Some stores answer 404 to a repeated request.
         Some("POST") => Fault::Status(404),
         Some("HEAD") if asked && hidden > 0 => {
             hidden -= 1;
@@ -125,16 +124,16 @@ async fn what_was_asked_for_before_appears_later() -> Checked {
     Ok(())
 }
 
-/// object_store keeps statuses to itself, and they are read out of its words. Should an update change those, this fails.
+/// Statuses are parsed from the error texts of object_store. This fails if an update changes them.
 #[tokio::test]
-async fn what_a_store_refuses_is_understood_and_not_asked_again() -> Checked {
+async fn refused_write_is_not_retried() -> Checked {
     let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
     let mut bench = Bench::s3_at(&proxy.endpoint);
     let refused = Fault::Refused("EntityTooLarge");
     proxy.plan(move |_, _| refused);
     let (remote, key) = (bench.remote(), "refused".into());
     let put = remote.put(&key, "too large".into(), "text/plain").await;
-    let words = put.expect_err("it is refused").to_string();
+    let words = put.expect_err("a refusal").to_string();
     assert!(words.contains("status code: 400"), "{words}");
     assert_eq!(proxy.log().len(), 1, "{words}");
 
@@ -181,9 +180,9 @@ async fn presigned_url_needs_no_credentials() -> Checked {
     Ok(())
 }
 
-/// The start says what is wrong, in the words of whoever set it up.
+/// The startup check names the setting to correct.
 #[tokio::test]
-async fn what_the_probe_says() {
+async fn probe_names_the_setting_to_correct() {
     let change = |change: fn(&mut S3StorageConfig)| async move {
         let mut bench = Bench::s3();
         if let Kind::Bucket(location) = &mut bench.kind
@@ -197,7 +196,7 @@ async fn what_the_probe_says() {
             other => panic!("{other:?}"),
         }
     };
-    let told = change(|config| {
+    let message = change(|config| {
         config.credentials = Some(S3Key {
             access_key_id: READER.0.to_owned(),
             secret_access_key: READER.1.to_owned().into(),
@@ -206,10 +205,10 @@ async fn what_the_probe_says() {
     })
     .await;
     assert!(
-        told.contains("s3:PutObject on arn:aws:s3:::sortie/"),
-        "{told}"
+        message.contains("s3:PutObject on arn:aws:s3:::sortie/"),
+        "{message}"
     );
-    let told = change(|config| {
+    let message = change(|config| {
         config.credentials = Some(S3Key {
             access_key_id: ADMIN.0.to_owned(),
             secret_access_key: "wrong".to_owned().into(),
@@ -217,14 +216,14 @@ async fn what_the_probe_says() {
         });
     })
     .await;
-    assert!(told.contains("AWS_SECRET_ACCESS_KEY"), "{told}");
-    let told = change(|config| {
+    assert!(message.contains("AWS_SECRET_ACCESS_KEY"), "{message}");
+    let message = change(|config| {
         config.credentials = Some(S3Key {
-            access_key_id: "nobody".to_owned(),
+            access_key_id: "unknown".to_owned(),
             secret_access_key: "wrong".to_owned().into(),
             session_token: None,
         });
     })
     .await;
-    assert!(told.contains("AWS_ACCESS_KEY_ID"), "{told}");
+    assert!(message.contains("AWS_ACCESS_KEY_ID"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! What several servers can do to a recording.
+//! Recordings that several servers share.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,26 +11,26 @@ use crate::storage::{LeasedWriter, StaleLease, Storage, UploadLease, UploadLease
 /// A lease table in memory.
 #[derive(Default)]
 pub(super) struct MemoryLeases {
-    entries: Mutex<HashMap<String, UploadLease>>,
-    /// Who has asked whether they hold something.
-    asked: Mutex<Vec<(String, i64)>>,
+    leases: Mutex<HashMap<String, UploadLease>>,
+    /// Renewals, in order.
+    renewals: Mutex<Vec<(String, i64)>>,
 }
 
 impl MemoryLeases {
-    fn with<T>(&self, look: impl FnOnce(&mut HashMap<String, UploadLease>) -> T) -> T {
-        look(&mut self.entries.lock().expect("nobody panics with it"))
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, UploadLease>) -> T) -> T {
+        work(&mut self.leases.lock().expect("an unpoisoned lock"))
     }
 
-    /// Under which numbers it was asked about a recording, in order.
-    fn kept(&self, id: &str) -> Vec<i64> {
-        let asked = self.asked.lock().expect("nobody panics with it");
-        let of = asked.iter().filter(|(known, _)| known == id);
+    /// Fencing tokens of the renewals of a recording, in order.
+    fn renewed(&self, id: &str) -> Vec<i64> {
+        let renewals = self.renewals.lock().expect("an unpoisoned lock");
+        let of = renewals.iter().filter(|(known, _)| known == id);
         of.map(|(_, fence)| *fence).collect()
     }
 
-    /// How many parts of a recording the store has.
+    /// Number of parts that the store has.
     pub(super) fn sealed(&self, id: &str) -> usize {
-        let manifest = self.with(|book| book[id].manifest.clone());
+        let manifest = self.with(|leases| leases[id].manifest.clone());
         let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
         manifest["state"]["parts"]
             .as_object()
@@ -41,32 +41,32 @@ impl MemoryLeases {
 #[async_trait::async_trait]
 impl UploadLeases for MemoryLeases {
     async fn create(&self, id: &str, manifest: &str) -> Checked {
-        let entry = UploadLease {
+        let lease = UploadLease {
             fence: 1,
             manifest: manifest.to_owned(),
         };
-        let before = self.with(|book| book.insert(id.to_owned(), entry));
+        let before = self.with(|leases| leases.insert(id.to_owned(), lease));
         assert_eq!(before, None);
         Ok(())
     }
 
     async fn take_over(&self, id: &str) -> Result<Option<UploadLease>, StorageError> {
-        Ok(self.with(|book| {
-            let entry = book.get_mut(id)?;
-            entry.fence += 1;
-            Some(entry.clone())
+        Ok(self.with(|leases| {
+            let lease = leases.get_mut(id)?;
+            lease.fence += 1;
+            Some(lease.clone())
         }))
     }
 
     async fn find(&self, id: &str) -> Result<Option<UploadLease>, StorageError> {
-        Ok(self.with(|book| book.get(id).cloned()))
+        Ok(self.with(|leases| leases.get(id).cloned()))
     }
 
     async fn renew(&self, id: &str, fence: i64) -> Result<bool, StorageError> {
-        let mut asked = self.asked.lock().expect("nobody panics with it");
-        asked.push((id.to_owned(), fence));
-        drop(asked);
-        Ok(self.with(|book| book.get(id).is_some_and(|entry| entry.fence == fence)))
+        let mut renewals = self.renewals.lock().expect("an unpoisoned lock");
+        renewals.push((id.to_owned(), fence));
+        drop(renewals);
+        Ok(self.with(|leases| leases.get(id).is_some_and(|lease| lease.fence == fence)))
     }
 
     async fn write_manifest(
@@ -75,9 +75,9 @@ impl UploadLeases for MemoryLeases {
         fence: i64,
         manifest: &str,
     ) -> Result<bool, StorageError> {
-        Ok(self.with(|book| {
-            let entry = book.get_mut(id).filter(|entry| entry.fence == fence);
-            let held = entry.map(|entry| manifest.clone_into(&mut entry.manifest));
+        Ok(self.with(|leases| {
+            let lease = leases.get_mut(id).filter(|lease| lease.fence == fence);
+            let held = lease.map(|lease| manifest.clone_into(&mut lease.manifest));
             held.is_some()
         }))
     }
@@ -91,7 +91,7 @@ impl UploadLeases for MemoryLeases {
     }
 
     async fn delete(&self, id: &str) -> Checked {
-        self.with(|book| book.remove(id));
+        self.with(|leases| leases.remove(id));
         Ok(())
     }
 }
@@ -122,9 +122,9 @@ async fn objects_beside(bench: &Bench, id: &str) -> Result<usize, StorageError> 
     Ok(all.iter().filter(|stored| stored.path == path).count())
 }
 
-/// One that was taken over writes, and nothing of it is ever seen.
+/// Bytes that a former holder writes after a takeover never become visible.
 #[tokio::test]
-async fn a_former_holder_writes_for_nobody() -> Checked {
+async fn writes_of_former_holder_do_not_count() -> Checked {
     let (bench, other) = two();
     let id = uuid::Uuid::from_u128(1).to_string();
     let stream = stream(3 * PART);
@@ -137,7 +137,7 @@ async fn a_former_holder_writes_for_nobody() -> Checked {
     assert_eq!(second.stream_length(), 1_000_000);
     assert!(leased(&mut second).fence() > leased(&mut first).fence());
     assert!(!is_current(&mut first).await?);
-    // Other bytes, enough for whole parts: none of them may reach the multipart upload either.
+    // Other bytes, enough for full parts, which must not reach the multipart upload.
     let wrong = vec![Bytes::from(vec![0xEE; size(2 * PART)])];
     first.append(wrong).await?;
     seal(&mut first, 1_000_000 + 2 * PART, Vec::new()).await?;
@@ -150,8 +150,8 @@ async fn a_former_holder_writes_for_nobody() -> Checked {
         .await?;
     second.sync().await?;
     drop(second);
-    // Whoever comes next sees what was answered, with the other bytes lying beside it.
-    let mut third = bench.taken_up(&id, &stream[..size(2 * PART)]).await?;
+    // The next holder sees the acknowledged bytes, although the other bytes are stored beside them.
+    let mut third = bench.reopened(&id, &stream[..size(2 * PART)]).await?;
     bench
         .append(&mut third, &stream, size(2 * PART)..stream.len())
         .await?;
@@ -161,14 +161,14 @@ async fn a_former_holder_writes_for_nobody() -> Checked {
     Ok(())
 }
 
-/// Bytes that were put before it was taken over, and not answered for, are no gap and no wrong bytes.
+/// Bytes that a dead holder put and did not acknowledge leave no gap and no wrong bytes.
 #[tokio::test]
-async fn a_holder_that_dies_with_a_body_half_written() -> Checked {
+async fn unacknowledged_bytes_of_dead_holder_are_consistent() -> Checked {
     let (bench, other) = two();
     let id = uuid::Uuid::from_u128(1).to_string();
     let stream = stream(PART);
     let mut first = bench.storage.create(&id).await?;
-    // Longer than what is put at once: some of it is in the bucket, and nobody has said that it counts.
+    // Longer than one span: some of it is in the bucket without an acknowledgement.
     bench.append(&mut first, &stream, 0..4_500_000).await?;
     drop(first);
     let second = other.reopen(&id).await?.writer;
@@ -178,9 +178,9 @@ async fn a_holder_that_dies_with_a_body_half_written() -> Checked {
         .await
 }
 
-/// A sender of many small pieces costs neither a long list nor a slow take-over.
+/// Many small pieces are merged, so that listing and takeover stay fast.
 #[tokio::test]
-async fn many_small_pieces_become_few() -> Checked {
+async fn small_pieces_are_merged() -> Checked {
     let (bench, other) = two();
     let id = uuid::Uuid::from_u128(1).to_string();
     let stream = stream(300_000);
@@ -199,9 +199,9 @@ async fn many_small_pieces_become_few() -> Checked {
     bench.finished(&id, writer, &stream, 0, 100).await
 }
 
-/// Deleting takes a recording from whoever writes to it.
+/// A deletion preempts the writer on another server.
 #[tokio::test]
-async fn what_was_deleted_stays_deleted() -> Checked {
+async fn deleted_recording_stays_deleted() -> Checked {
     let (bench, other) = two();
     let id = uuid::Uuid::from_u128(1).to_string();
     let stream = stream(3 * PART);
@@ -216,7 +216,7 @@ async fn what_was_deleted_stays_deleted() -> Checked {
         other.reopen(&id).await,
         Err(StorageError::Missing)
     ));
-    // What came late is found and can be removed.
+    // Late spans are listed and can be removed.
     let all: Vec<Stored> = other.list().try_collect().await?;
     for stored in all
         .iter()
@@ -228,23 +228,23 @@ async fn what_was_deleted_stays_deleted() -> Checked {
     Ok(())
 }
 
-/// A server is alive as long as it has a writer, and says so under the number of the latest one.
+/// A server renews the lease with the fencing token of its latest writer, and only while it has one.
 #[tokio::test]
-async fn whoever_writes_is_kept_alive() -> Checked {
+async fn lease_is_renewed_while_a_writer_exists() -> Checked {
     let bench = Bench::s3().several();
-    let Kind::Several(_, book) = &bench.kind else {
-        panic!("it is");
+    let Kind::Several(_, leases) = &bench.kind else {
+        panic!("not shared");
     };
     let id = uuid::Uuid::from_u128(1).to_string();
     let writer = bench.storage.create(&id).await?;
     renew(&bench, &id).await?;
-    assert_eq!(book.kept(&id), [1]);
+    assert_eq!(leases.renewed(&id), [1]);
     drop(writer);
     renew(&bench, &id).await?;
-    assert_eq!(book.kept(&id), [1], "nobody writes");
+    assert_eq!(leases.renewed(&id), [1], "no writer");
     let writer = bench.storage.reopen(&id).await?.writer;
     renew(&bench, &id).await?;
-    assert_eq!(book.kept(&id), [1, 2]);
+    assert_eq!(leases.renewed(&id), [1, 2]);
     drop(writer);
     Ok(())
 }

@@ -1,12 +1,12 @@
-//! Group commit: what many recordings wait for is written and made durable together.
+//! Group commit: the pending writes of many files are written and synced together.
 //!
-//! `fdatasync` of a file that has grown writes its pages, waits for them, and then for the file system's journal.
-//! One after the other that is two or three waits for each chunk. Here a thread takes all that waits, writes it,
-//! has the kernel begin to move it to the disk, and only then makes one file after the other durable: the first
-//! one's wait for the journal is the others' as well. Measured with 500 files and chunks of 64 KiB: 40 % less
-//! processor time for each chunk and less than half the context switches, as `docs/benchmarks.md` tells.
+//! `fdatasync` of a file that has grown writes its pages, waits for them, and then waits for the journal of the file
+//! system: two or three waits per chunk. Here a thread takes all pending jobs, writes them, starts the writeback, and only
+//! then syncs one file after the other, so that the first wait for the journal covers the others. Measured with 500 files
+//! and chunks of 64 KiB: 40 % less processor time per chunk and less than half the context switches; see
+//! `docs/benchmarks.md`.
 //!
-//! Nothing waits for company: a chunk that comes alone goes alone.
+//! A job is never delayed to form a group.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -17,14 +17,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-/// Threads that commit at once, however little waits: one can write while others wait for the disk.
+/// Concurrent threads under light load: one writes while others wait for the disk.
 const THREADS: usize = 4;
-/// And when groups of files wait, as they do for a disk that is slow to flush: it can do so for many at once.
+/// Concurrent threads while full groups wait: a disk with slow flushes serves many at the same time.
 const MORE_THREADS: usize = 16;
-/// Files in one group, at most; the others' turn must come.
+/// Most files per group, so that later jobs do not wait too long.
 const GROUP: usize = 16;
 
-/// What is to be written into one file, in order, each with its position.
+/// Ordered writes to one file, each with its position.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
     pieces: Vec<(u64, Bytes)>,
@@ -37,15 +37,15 @@ impl Writes {
         self.pieces.push((position, bytes));
     }
 
-    /// How many bytes they are.
+    /// Bytes of all writes.
     pub(super) fn size(&self) -> usize {
         self.size
     }
 
-    /// Writes all of it into a file that ends at `length` now. Blocking.
+    /// Writes everything to a file of this length. Blocking.
     ///
     /// # Errors
-    /// Any. What a full disk let in half-way is cut off again: the length is the offset.
+    /// Any I/O error. A partial write, for example on a full disk, is truncated to `length`, which is the upload's offset.
     pub(super) fn write(&self, file: &File, length: u64) -> io::Result<()> {
         let mut rest = self.pieces.as_slice();
         while let Some(&(position, _)) = rest.first() {
@@ -59,8 +59,7 @@ impl Writes {
         Ok(())
     }
 
-    /// Has the kernel begin to write to the disk what [`Writes::write`] has given it. A hint: what goes wrong
-    /// shows at `fdatasync`.
+    /// Starts the writeback of the pages that [`Writes::write`] has written. A hint: `fdatasync` reports errors.
     pub(super) fn begin_writeback(&self, file: &File) {
         let begin = self.pieces.iter().map(|&(position, _)| position).min();
         let ends = self
@@ -73,14 +72,14 @@ impl Writes {
     }
 }
 
-/// How many of the first pieces follow each other without a gap; as many as one call takes.
+/// Number of leading pieces that are contiguous and fit one system call.
 fn run(pieces: &[(u64, Bytes)]) -> usize {
-    /// Every system that we run on takes 1024.
-    const AT_ONCE: usize = 64;
+    /// Below `IOV_MAX`, which is 1024 on every supported system.
+    const PIECES_PER_CALL: usize = 64;
     let mut end = None;
     pieces
         .iter()
-        .take(AT_ONCE)
+        .take(PIECES_PER_CALL)
         .take_while(|(position, bytes)| {
             let follows = end.is_none_or(|end| end == *position);
             end = Some(position + bytes.len() as u64);
@@ -95,7 +94,7 @@ fn write_all_vectored(file: &File, pieces: &[(u64, Bytes)], mut position: u64) -
         .map(|(_, bytes)| IoSlice::new(bytes))
         .collect();
     let mut left = slices.as_mut_slice();
-    // Empty ones in front would look like the end of the disk.
+    // A leading empty slice would return 0 bytes written, as a full disk does.
     IoSlice::advance_slices(&mut left, 0);
     while !left.is_empty() {
         match rustix::io::pwritev(file, left, position) {
@@ -135,35 +134,35 @@ fn begin_writeback(file: &File, position: u64, length: u64) {
 #[cfg(not(target_os = "linux"))]
 fn begin_writeback(_: &File, _: u64, _: u64) {}
 
-/// Why something did not become durable.
+/// Why a commit failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The file is as it was before.
+    /// The file is unchanged.
     NotWritten(io::Error),
-    /// The file has been cut off behind what was durable before.
+    /// The file was truncated to its durable length.
     NotDurable(io::Error),
 }
 
-/// What is to become durable.
+/// One commit.
 struct Job {
     file: Arc<File>,
     writes: Writes,
-    /// The file's length without the writes.
+    /// Length of the file before the writes.
     length: u64,
-    /// How much of it is known to survive a power cut.
+    /// Length that survives a power cut.
     durable: u64,
     done: oneshot::Sender<Result<(), Failure>>,
 }
 
-/// Commits for all files of a folder.
+/// Commits the writes to all files of a folder.
 #[derive(Debug, Default)]
 pub(super) struct Committer(Mutex<Queue>);
 
 #[derive(Default)]
 struct Queue {
-    /// The oldest first.
+    /// Pending jobs, oldest first.
     waiting: VecDeque<Job>,
-    /// Threads at work.
+    /// Running threads.
     threads: usize,
 }
 
@@ -177,8 +176,8 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Committer {
-    /// Writes, and makes the file durable with all that was written before. `length` is where the file ends without
-    /// the writes, `durable` how much of that survives a power cut.
+    /// Writes, and makes the file durable with everything written before. `length` is the length of the file before the
+    /// writes, `durable` the part of it that survives a power cut.
     pub(super) async fn commit(
         self: &Arc<Self>,
         file: Arc<File>,
@@ -199,7 +198,7 @@ impl Committer {
             tokio::task::spawn_blocking(move || committer.work());
         }
         committed.await.unwrap_or_else(|_| {
-            let error = io::Error::other("nobody knows whether it became durable");
+            let error = io::Error::other("the commit thread ended without a result");
             Err(Failure::NotDurable(error))
         })
     }
@@ -208,7 +207,7 @@ impl Committer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether another thread is to come.
+    /// Adds a job; returns whether another thread has to be started.
     fn enqueue(&self, job: Job) -> bool {
         let mut queue = self.queue();
         queue.waiting.push_back(job);
@@ -220,7 +219,7 @@ impl Committer {
         wanted
     }
 
-    /// Commits until nothing waits.
+    /// Commits until the queue is empty.
     fn work(&self) {
         loop {
             let mut queue = self.queue();
@@ -231,13 +230,13 @@ impl Committer {
             let size = queue.waiting.len().min(GROUP);
             let group: Vec<_> = queue.waiting.drain(..size).collect();
             drop(queue);
-            // The thread must be counted out, whatever happens; whoever waits learns of it by the dropped sender.
+            // A panic must not skip the decrement of `threads`; the dropped senders report it to the waiting writers.
             let _ = catch_unwind(AssertUnwindSafe(|| commit_together(group)));
         }
     }
 }
 
-/// See the [module](self).
+/// Writes all jobs, then syncs one after the other; see the [module](self).
 fn commit_together(group: Vec<Job>) {
     let alone = group.len() == 1;
     let mut written = Vec::with_capacity(group.len());
@@ -247,7 +246,7 @@ fn commit_together(group: Vec<Job>) {
                 if !alone {
                     job.writes.begin_writeback(&job.file);
                 }
-                // Others may need the memory before this is durable.
+                // Releases the memory permits before the sync.
                 job.writes = Writes::default();
                 written.push(job);
             }
@@ -256,12 +255,12 @@ fn commit_together(group: Vec<Job>) {
     }
     for job in written {
         let synced = job.file.sync_data().map_err(|error| {
-            // After a failed fdatasync the kernel may call the lost pages clean: what was not durable before must
-            // not be believed any more.
+            // After a failed fdatasync the kernel may mark the lost pages clean: bytes that were not durable before are
+            // truncated.
             let _ = job.file.set_len(job.durable);
             Failure::NotDurable(error)
         });
-        // Whoever asked may have gone with the runtime.
+        // The receiver is gone if the runtime shuts down.
         drop(job.done.send(synced));
     }
 }
@@ -283,14 +282,14 @@ mod tests {
         let mut file = file;
         let mut contents = Vec::new();
         file.rewind().expect("the beginning");
-        file.read_to_end(&mut contents).expect("what was written");
+        file.read_to_end(&mut contents).expect("the written bytes");
         contents
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn any_pieces_are_written_where_they_belong_and_in_order(
+        fn pieces_are_written_at_their_positions_in_order(
             pieces in prop::collection::vec((0_u64..300, prop::collection::vec(any::<u8>(), 0..40)), 0..60),
             appended in prop::collection::vec(0_usize..40, 0..40),
         ) {
@@ -303,7 +302,7 @@ mod tests {
                 }
                 writes.push(position, bytes.into());
             };
-            // As a stream comes, then patches anywhere.
+            // A stream, then patches at any position.
             let mut end = 0;
             for length in appended {
                 put(end, vec![u8::try_from(length).expect("small") | 0x80; length]);
@@ -316,10 +315,10 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_half_way_is_cut_off() {
+    fn partial_write_is_truncated() {
         let mut writes = Writes::default();
         writes.push(3, Bytes::from_static(b"def"));
-        // No file is that long.
+        // Beyond the largest file size.
         writes.push(u64::MAX >> 1, Bytes::from_static(b"x"));
         let file = file();
         file.set_len(3).expect("room");
@@ -328,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_files_become_durable_and_threads_are_counted_out() {
+    async fn concurrent_commits_succeed_and_threads_end() {
         let committer = Arc::new(Committer::default());
         let files: Vec<_> = (0..100_u8).map(|_| Arc::new(file())).collect();
         for round in 0..3_u64 {
@@ -355,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_fails_does_not_take_others_along() {
+    async fn failed_job_does_not_fail_its_group() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("file");
         std::fs::write(&path, b"abc").expect("a file");

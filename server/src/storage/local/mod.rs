@@ -1,4 +1,4 @@
-//! Recordings as files in one folder.
+//! Local storage: recordings are files in one folder.
 //!
 //! A growing object is `<id>.part`; finishing renames it to `<id>.<extension>`. Both are playable.
 
@@ -27,15 +27,15 @@ use super::{
 use commit::Committer;
 use writer::LocalWriter;
 
-/// The ending of a growing object.
+/// Extension of a growing object.
 const GROWING: &str = "part";
-/// How much is read at once for a download: enough that trips to a blocking thread do not count, little enough
-/// that a thousand downloads do not either.
+/// Bytes per read of a download: large enough to make the switch to a blocking thread negligible, small enough for a
+/// thousand concurrent downloads.
 const READ_SIZE: u64 = 256 * 1024;
-/// How many names of a folder are read at once.
-const NAMES_AT_ONCE: usize = 1000;
+/// Directory entries per batch of a listing.
+const LIST_BATCH: usize = 1000;
 
-/// The `local` back end.
+/// The `local` backend.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalStorage {
     folder: Arc<Path>,
@@ -43,7 +43,7 @@ pub(crate) struct LocalStorage {
 }
 
 impl LocalStorage {
-    /// Uses `folder`, creating it if need be.
+    /// Opens `folder`, creating it if necessary.
     pub(crate) fn open(folder: PathBuf) -> Result<Self, StorageError> {
         std::fs::create_dir_all(&folder)?;
         Ok(Self {
@@ -52,7 +52,7 @@ impl LocalStorage {
         })
     }
 
-    /// The file of `path`, which must be a plain name: nothing that leads out of the folder.
+    /// Returns the file of `path`, which must be a plain name and thus cannot lead out of the folder.
     fn file(&self, path: &str) -> Result<PathBuf, StorageError> {
         let mut parts = Path::new(path).components();
         match (parts.next(), parts.next()) {
@@ -62,8 +62,7 @@ impl LocalStorage {
     }
 }
 
-/// Reads from the page cache straight into what goes to the socket: nothing is copied in between, and nothing is
-/// zeroed first.
+/// Reads directly into the buffer that is sent to the socket, without a copy and without zeroing it first.
 fn read(file: &File, range: Range<u64>) -> io::Result<Bytes> {
     let wanted = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
     let mut buffer = Vec::with_capacity(wanted);
@@ -75,18 +74,18 @@ fn read(file: &File, range: Range<u64>) -> io::Result<Bytes> {
             Err(error) => return Err(error.into()),
         }
     }
-    // There may be more room than was asked for.
+    // The capacity may exceed the requested one.
     buffer.truncate(wanted);
     Ok(buffer.into())
 }
 
-/// Makes a new, renamed or removed name durable.
+/// Makes creations, renames and removals in a folder durable.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// What is in a folder, read in batches off the async threads. An entry that goes while it is looked at is left
-/// out, and so is one whose name is no text: that is not ours.
+/// Lists a folder in batches, outside the async worker threads. Skips entries that are removed meanwhile, and names that
+/// are not UTF-8: they are not ours.
 pub(super) fn entries(
     folder: PathBuf,
     describe: impl Fn(&str, &Metadata) -> io::Result<Stored> + Clone + Send + 'static,
@@ -99,7 +98,7 @@ pub(super) fn entries(
                 None => std::fs::read_dir(&folder)?,
             };
             let mut batch = Vec::new();
-            while batch.len() < NAMES_AT_ONCE {
+            while batch.len() < LIST_BATCH {
                 let Some(entry) = reading.next().transpose()? else {
                     break;
                 };
@@ -123,7 +122,7 @@ pub(super) fn entries(
         .boxed()
 }
 
-/// When a file was last changed, in milliseconds since 1970.
+/// Time of the last change of a file, Unix time in ms.
 pub(super) fn modified_ms(metadata: &Metadata) -> i64 {
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     let since = modified.duration_since(SystemTime::UNIX_EPOCH);
@@ -168,13 +167,13 @@ impl Storage for LocalStorage {
         blocking(move || {
             let file = OpenOptions::new().read(true).write(true).open(&path)?;
             let mut length = file.metadata()?.len();
-            // A crash between creating the file and giving it its head room.
+            // After a crash between creating the file and reserving its head.
             if length < HEAD_ROOM {
                 file.set_len(HEAD_ROOM)?;
                 length = HEAD_ROOM;
             }
-            // What a crash of this program left in the page cache only is made durable before anybody is
-            // told that it is there.
+            // After a crash of this process bytes may be in the page cache only. They are made durable before their
+            // offset is reported.
             file.sync_all()?;
             let stream = Box::new(StoredStream(file.try_clone()?));
             Ok(Reopened {
@@ -270,7 +269,7 @@ impl Storage for LocalStorage {
     }
 
     async fn check(&self) -> Result<(), StorageError> {
-        // A name of its own: two servers, or a check that was given up, may be at it too.
+        // A unique name: another server, or a cancelled check, may run concurrently.
         let name = format!("{CHECK}-{}", uuid::Uuid::new_v4().simple());
         let path = self.folder.join(name);
         blocking(move || {
@@ -282,14 +281,16 @@ impl Storage for LocalStorage {
             if read == b"sortie" {
                 Ok(())
             } else {
-                Err(io::Error::other("what was written is not what is read"))
+                Err(io::Error::other(
+                    "the bytes read differ from the bytes written",
+                ))
             }
         })
         .await
     }
 }
 
-/// The stream of a file that is opened again.
+/// Stream of a reopened file.
 struct StoredStream(File);
 
 impl SeekableStream for StoredStream {

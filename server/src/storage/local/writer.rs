@@ -1,4 +1,4 @@
-//! Writes a growing file.
+//! Writer of a growing file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -15,34 +15,34 @@ use super::sync_folder;
 use crate::storage::stored::COPY;
 use crate::storage::{Finishing, RAW_EXTENSION, StorageError, UploadWriter, blocking};
 
-/// How much may wait to be written with what follows: a small chunk is written and made durable in one go.
+/// Pending bytes up to this size wait for the next call: a small chunk is written and synced in one step.
 const PENDING: usize = 256 * 1024;
 
 /// A growing file.
 ///
-/// What is to be written waits until it is to be durable, or until it is much: a small chunk is one trip to a
-/// thread that may block, for its bytes, its patches and `fdatasync` together.
+/// Writes are deferred until `sync`, or until they exceed [`PENDING`]: a small chunk then needs one switch to a blocking
+/// thread for its bytes, its patches and `fdatasync` together.
 pub(super) struct LocalWriter {
     file: Arc<File>,
     path: PathBuf,
     folder: Arc<Path>,
     committer: Arc<Committer>,
-    /// The file's length, with what waits.
+    /// Length of the file, pending writes included.
     length: u64,
-    /// And without: where the file itself ends.
+    /// Length of the file, pending writes excluded.
     written: u64,
-    /// How much of it is known to survive a power cut.
+    /// Length that survives a power cut.
     durable: u64,
-    /// What waits.
+    /// Deferred writes.
     pending: Writes,
-    /// What is being written while more arrives.
+    /// A write that runs while more bytes arrive.
     writing: Option<Writing>,
 }
 
-/// A write on a thread that may block.
+/// A write on a blocking thread.
 struct Writing {
     task: tokio::task::JoinHandle<io::Result<()>>,
-    /// The file's length after it.
+    /// Length of the file after the write.
     length: u64,
 }
 
@@ -67,7 +67,7 @@ impl LocalWriter {
         }
     }
 
-    /// Counts what a write has brought; a failed one takes what waited for it with it.
+    /// Records the result of a write. A failed write discards the writes deferred behind it.
     fn complete_write(
         &mut self,
         length: u64,
@@ -83,7 +83,7 @@ impl LocalWriter {
         done
     }
 
-    /// Waits for the write that is under way.
+    /// Waits for the running write.
     async fn wait(&mut self) -> Result<(), StorageError> {
         let Some(writing) = &mut self.writing else {
             return Ok(());
@@ -97,7 +97,7 @@ impl LocalWriter {
         self.complete_write(length, done)
     }
 
-    /// Writes what waits.
+    /// Writes the deferred writes.
     async fn write(&mut self) -> Result<(), StorageError> {
         self.wait().await?;
         let (file, written) = (Arc::clone(&self.file), self.written);
@@ -106,14 +106,14 @@ impl LocalWriter {
         self.complete_write(self.length, done)
     }
 
-    /// Begins to write what waits; an error shows at the next call.
+    /// Starts writing the deferred writes; the next call reports an error.
     async fn begin_write(&mut self) -> Result<(), StorageError> {
         self.wait().await?;
         let (file, written) = (Arc::clone(&self.file), self.written);
         let writes = std::mem::take(&mut self.pending);
         let task = tokio::task::spawn_blocking(move || {
             writes.write(&file, written)?;
-            // The disk is at work while more arrives, and less is left to do when it has to be durable.
+            // The disk writes while more bytes arrive, which shortens the sync.
             writes.begin_writeback(&file);
             Ok(())
         });
@@ -124,8 +124,8 @@ impl LocalWriter {
         Ok(())
     }
 
-    /// The same if it is much.
-    async fn write_much(&mut self) -> Result<(), StorageError> {
+    /// Starts writing if the deferred writes exceed [`PENDING`].
+    async fn write_if_large(&mut self) -> Result<(), StorageError> {
         if self.pending.size() > PENDING {
             self.begin_write().await?;
         }
@@ -141,7 +141,7 @@ impl UploadWriter for LocalWriter {
             self.length += piece.len() as u64;
             self.pending.push(position, piece);
         }
-        self.write_much().await
+        self.write_if_large().await
     }
 
     async fn patch(&mut self, patches: Vec<Patch>) -> Result<(), StorageError> {
@@ -149,7 +149,7 @@ impl UploadWriter for LocalWriter {
             check_patch(&patch, self.length)?;
             self.pending.push(patch.position, patch.bytes.into());
         }
-        self.write_much().await
+        self.write_if_large().await
     }
 
     async fn start_writing(&mut self) -> Result<(), StorageError> {
@@ -189,7 +189,7 @@ impl UploadWriter for LocalWriter {
     async fn finish(mut self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
         self.write().await?;
         blocking(move || {
-            // The order matters: the head speaks of the index only once the index is durable.
+            // The head may refer to the index only once the index is durable.
             let file = &self.file;
             file.set_len(finishing.keep)?;
             if let Err(error) = file.write_all_at(&finishing.append, finishing.keep) {
@@ -220,7 +220,7 @@ impl UploadWriter for LocalWriter {
                 to.sync_all()
             };
             copy().inspect_err(|_| {
-                // Half a copy on a full disk only keeps others from going on.
+                // A partial copy on a full disk only takes space from other recordings.
                 let _ = std::fs::remove_file(&fresh);
             })?;
             std::fs::rename(&fresh, &path)?;

@@ -1,4 +1,4 @@
-//! What of a recording's spans counts.
+//! Manifest of a shared recording: the spans in the bucket that count.
 
 use std::cmp::Reverse;
 use std::io;
@@ -9,47 +9,47 @@ use sortie_media::HEAD_ROOM;
 use crate::storage::StorageError;
 use crate::storage::bucket::state::State;
 
-/// The layout that this program writes.
+/// Version of the manifest format.
 const VERSION: u32 = 1;
 const CHECKPOINT_PREFIX: &str = "excerpts-";
 
-/// A stored format: fields may be added, with a default.
+/// A persistent format: fields may be added, with a default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Manifest {
     version: u32,
-    /// Who wrote it.
+    /// Fencing token of its writer.
     pub(super) fence: i64,
-    /// How long the object was then. Spans of the same holder that continue it count too.
+    /// Length of the object when the manifest was written. Later spans with the same fencing token that continue it count too.
     pub(super) length: u64,
-    /// What is in the bucket of parts that are not in the multipart upload; in order, without a gap but for those.
+    /// Spans of parts that are not in the multipart upload; ordered, with gaps only for uploaded parts.
     pub(super) pieces: Vec<Span>,
-    /// The checkpoints: from 0, without a gap.
+    /// Spans of the checkpoint file; from 0, without gaps.
     #[serde(rename = "excerpts")]
     pub(super) checkpoints: Vec<Span>,
     pub(super) state: State,
-    /// The object is complete; what is left of this is being removed.
+    /// The object is complete; its spans are being removed.
     #[serde(default)]
     pub(super) finished: bool,
 }
 
-/// What a span is of.
+/// Content of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Piece,
     Checkpoints,
 }
 
-/// An object in the bucket that holds some bytes of a recording.
+/// An object in the bucket with a byte range of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Span {
     pub(super) from: u64,
     pub(super) to: u64,
-    /// Whose it is.
+    /// Fencing token of its writer.
     pub(super) fence: i64,
 }
 
 impl Span {
-    /// Where it is; `folder` is the growing path of its recording.
+    /// Returns its path; `folder` is the growing path of the recording.
     pub(super) fn path(&self, kind: Kind, folder: &str) -> String {
         let Self { from, to, fence } = self;
         let kind = match kind {
@@ -59,7 +59,7 @@ impl Span {
         format!("{folder}/{kind}{from:016x}-{to:016x}-{fence:x}")
     }
 
-    /// What has this name.
+    /// Parses the name of a span.
     pub(super) fn of_name(name: &str) -> Option<(Kind, Self)> {
         let (kind, numbers) = match name.strip_prefix(CHECKPOINT_PREFIX) {
             Some(numbers) => (Kind::Checkpoints, numbers),
@@ -74,7 +74,7 @@ impl Span {
 }
 
 impl Manifest {
-    /// Of a recording that has just begun.
+    /// The manifest of a new recording.
     pub(super) fn new(state: State) -> Self {
         Self {
             version: VERSION,
@@ -102,15 +102,15 @@ impl Manifest {
         Ok(serde_json::to_string(self).map_err(io::Error::other)?)
     }
 
-    /// The manifest of the next holder, which has found these spans. What its writer put after it counts as long as
-    /// it continues the object; whatever came before the last manifest and is not named in it does not.
+    /// The manifest of the next holder, which has listed `spans`. Spans that the former holder wrote after its manifest count
+    /// if they continue the object. Older spans that the manifest does not list do not count.
     pub(super) fn taken_over(mut self, fence: i64, spans: &[(Kind, Span)]) -> Self {
         let mut own: Vec<_> = spans
             .iter()
             .filter(|(kind, span)| *kind == Kind::Piece && span.fence == self.fence)
             .map(|(_, span)| *span)
             .collect();
-        // Of two that begin alike the longer one was made of the shorter one and what followed it.
+        // Of two spans with the same start the longer one is a merge of the shorter one and its successors.
         own.sort_by_key(|span| (span.from, Reverse(span.to)));
         for span in own {
             if span.from == self.length {
@@ -122,7 +122,7 @@ impl Manifest {
         self
     }
 
-    /// Takes out the pieces that only hold what is in the multipart upload.
+    /// Removes and returns the pieces whose bytes are all in the multipart upload.
     pub(super) fn prune(&mut self) -> Vec<Span> {
         let Self { pieces, state, .. } = self;
         let size = state.part_size;
@@ -132,19 +132,18 @@ impl Manifest {
         pieces.extract_if(.., |span| sealed(span)).collect()
     }
 
-    /// Runs of at least so many pieces that begin in the same part: what they span together.
-    pub(super) fn crowds(&self, least: usize) -> Vec<(u64, u64)> {
+    /// Returns the ranges of runs of at least `least` contiguous pieces that begin in the same part.
+    pub(super) fn mergeable(&self, least: usize) -> Vec<(u64, u64)> {
         let size = self.state.part_size;
         let runs = self
             .pieces
             .chunk_by(|one, next| one.to == next.from && one.from / size == next.from / size);
-        let crowded = runs.filter(|run| run.len() >= least);
-        crowded
-            .filter_map(|run| Some((run.first()?.from, run.last()?.to)))
+        let long = runs.filter(|run| run.len() >= least);
+        long.filter_map(|run| Some((run.first()?.from, run.last()?.to)))
             .collect()
     }
 
-    /// Puts one piece in the place of those that it was made of, which are the answer.
+    /// Replaces the pieces that `merged` covers; returns them.
     pub(super) fn merge(&mut self, merged: Span) -> Vec<Span> {
         let within = |span: &Span| span.from >= merged.from && span.to <= merged.to;
         let parts: Vec<_> = self.pieces.extract_if(.., |span| within(span)).collect();
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn names_go_there_and_back() {
+    fn span_names_round_trip() {
         for kind in [Kind::Piece, Kind::Checkpoints] {
             let span = span(4096, 1 << 40, 77);
             let path = span.path(kind, "recordings/id.part");
@@ -191,7 +190,7 @@ mod tests {
         }
     }
 
-    /// What is believed of what lies there, when server 2 takes over from server 1.
+    /// Checks the manifest of server 9 after it has listed `found`.
     #[track_caller]
     fn check(before: Manifest, found: &[Span], length: u64, pieces: &[Span]) {
         let found: Vec<_> = found.iter().map(|span| (Kind::Piece, *span)).collect();
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_continues_the_object_counts() {
+    fn spans_that_continue_the_object_count() {
         let before = || manifest(5000, &[span(4096, 5000, 1)]);
         let pieces = [
             span(4096, 5000, 1),
@@ -210,14 +209,14 @@ mod tests {
         ];
         check(before(), &pieces[..1], 5000, &pieces[..1]);
         check(before(), &pieces, 5200, &pieces);
-        // In whatever order the store lists it.
+        // In any listing order.
         check(before(), &[pieces[2], pieces[1]], 5200, &pieces);
-        // What was lost in between cannot have been answered; nor can what follows it.
+        // Bytes behind a gap were never acknowledged.
         check(before(), &[pieces[2]], 5000, &pieces[..1]);
     }
 
     #[test]
-    fn what_a_former_holder_put_late_does_not_count() {
+    fn late_spans_of_former_holder_do_not_count() {
         let mut before = manifest(5000, &[span(4096, 5000, 1)]);
         before.fence = 2;
         check(
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_merged_piece_that_was_not_noted_is_as_good_as_its_parts() {
+    fn unrecorded_merge_replaces_its_pieces() {
         let before = manifest(4096, &[]);
         let found = [
             span(4096, 5000, 1),
@@ -245,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_store_has_goes() {
+    fn uploaded_pieces_are_pruned() {
         let pieces = [
             span(4096, 9_000, 1),
             span(9_000, 11_000, 1),
@@ -256,25 +255,25 @@ mod tests {
         assert_eq!(manifest.prune(), []);
         manifest.state.parts.insert(1, "etag".to_owned());
         assert_eq!(manifest.prune(), [pieces[2]]);
-        // The first part is never in the store before the end, so the piece that reaches into it stays.
+        // The first part is held back until the end, so the piece that reaches into it stays.
         assert_eq!(manifest.pieces, [pieces[0], pieces[1], pieces[3]]);
     }
 
     #[test]
-    fn many_small_pieces_become_one() {
+    fn small_pieces_are_merged() {
         let pieces: Vec<_> = (0..30)
             .map(|n| span(9_700 + n * 20, 9_720 + n * 20, 1))
             .collect();
         let mut manifest = manifest(10_300, &pieces);
-        assert_eq!(manifest.crowds(16), []);
-        assert_eq!(manifest.crowds(15), [(9_700, 10_000), (10_000, 10_300)]);
+        assert_eq!(manifest.mergeable(16), []);
+        assert_eq!(manifest.mergeable(15), [(9_700, 10_000), (10_000, 10_300)]);
         assert_eq!(manifest.merge(span(9_700, 10_000, 1)), pieces[..15]);
         assert_eq!(manifest.pieces[0], span(9_700, 10_000, 1));
         assert_eq!(manifest.pieces[1..], pieces[15..]);
     }
 
     #[test]
-    fn another_version_is_refused() -> Result<(), StorageError> {
+    fn manifest_of_another_version_is_refused() -> Result<(), StorageError> {
         let text = manifest(4096, &[]).to_text()?;
         assert!(Manifest::parse(&text).is_ok());
         assert!(Manifest::parse(&text.replace("\"version\":1", "\"version\":2")).is_err());

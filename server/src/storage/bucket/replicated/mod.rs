@@ -1,21 +1,22 @@
-//! Growing recordings that any of several servers can go on with.
+//! Growing recordings that several servers share.
 //!
-//! The staging folder is one machine's, so with several servers it is a copy only. What is acknowledged lies in the
-//! bucket, beside the object that it is going to be, and the [`UploadLeases`] says what of it counts:
+//! The staging folder is local to one machine, so with several servers it is only a copy. Acknowledged bytes are in the
+//! bucket, beside the future object, and the manifest in the [`UploadLeases`] table says which of them count:
 //!
 //! ```text
-//! <prefix><id>.part/<from>-<to>-<fence>            a span of the object, as it was acknowledged
-//! <prefix><id>.part/excerpts-<from>-<to>-<fence>   a span of the excerpts
+//! <prefix><id>.part/<from>-<to>-<fence>            a span of the object, as acknowledged
+//! <prefix><id>.part/excerpts-<from>-<to>-<fence>   a span of the checkpoint file
 //! ```
 //!
-//! A writer puts a span, then asks the leases whether it still holds the recording, then answers. A server that takes
-//! over gets a higher number first and looks for spans second: it finds everything that was answered. What a former
-//! holder puts later carries its number, and the manifest that the new one has written does not name it.
+//! A writer puts a span, then checks that it still holds the lease, then acknowledges. A server that takes over increments
+//! the fencing token first and lists spans second, so it finds every acknowledged byte. A span that a former holder puts
+//! later carries the old token and is not in the new manifest.
 //!
-//! Taking over brings what is not in the store's multipart upload yet to the own staging folder: two parts at most,
-//! whatever the length. From then on everything is as with one server. Many small spans are made one now and then.
+//! A takeover copies the bytes that are not in the multipart upload to the server's own staging folder: two parts at most,
+//! whatever the length. From then on the recording is handled as with one server. Many small spans are merged from time to
+//! time.
 //!
-//! *Instead of* asking the former holder to let go: it may be the one that hangs.
+//! Alternative not taken: asking the former holder to release the lease. It may hang.
 
 mod manifest;
 mod upload;
@@ -34,7 +35,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use rustix::fs::{FlockOperation, flock};
 use sortie_media::HEAD_ROOM;
 
-use super::assembly::{Assembly, Ownership};
+use super::assembly::{Assembly, StagingLock};
 use super::checkpoints;
 use super::keys::Keys;
 use super::remote::{Remote, read_error};
@@ -48,29 +49,29 @@ use manifest::{Kind, Manifest, Span};
 pub(super) use upload::ReplicatedUpload;
 use writer::ReplicatedWriter;
 
-/// The staging folder of one server, within the common one, begins with this.
+/// Name prefix of the staging folder of one server, within the common one.
 pub(super) const CACHE: &str = ".server-";
-/// Spans that are fetched at the same time. They can be as long as a part.
+/// Spans that are fetched concurrently. Each can be as long as a part.
 const FETCHES: usize = 4;
 
-/// The numbers of a server's writers, by recording.
+/// Fencing tokens of a server's writers, by recording.
 type Held = Arc<Mutex<HashMap<String, i64>>>;
 
 fn locked(held: &Held) -> MutexGuard<'_, HashMap<String, i64>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One of several servers.
+/// The shared recordings, as one server uses them.
 pub(super) struct ReplicatedUploads {
     leases: Arc<dyn UploadLeases>,
     remote: Arc<Remote>,
-    /// With a staging folder of this server's own.
+    /// Names with the staging folder of this server.
     keys: Keys,
     /// The common staging folder: recordings that began with a single server are there.
     unshared: Keys,
-    /// What this server writes to, and under which number.
+    /// Recordings that this server writes to, with their fencing tokens.
     held: Held,
-    /// Locked as long as the server runs, so that another one knows a folder that nobody uses.
+    /// Locked while the server runs, so that others recognise an unused folder.
     _lock: File,
 }
 
@@ -96,7 +97,7 @@ impl ReplicatedUploads {
         Arc::clone(&self.leases)
     }
 
-    fn share(&self, id: &str, folder: &Path, manifest: Manifest) -> Arc<ReplicatedUpload> {
+    fn upload(&self, id: &str, folder: &Path, manifest: Manifest) -> Arc<ReplicatedUpload> {
         Arc::new(ReplicatedUpload::new(
             Arc::clone(&self.leases),
             Arc::clone(&self.remote),
@@ -113,26 +114,26 @@ impl ReplicatedUploads {
         folder: PathBuf,
         staged: Staged,
         manifest: Manifest,
-        ownership: Ownership,
+        lock: StagingLock,
     ) -> Box<dyn UploadWriter> {
         let state = manifest.state.clone();
-        let share = self.share(id, &folder, manifest);
+        let replicated = self.upload(id, &folder, manifest);
         let assembly = Assembly::new(
             Arc::clone(&self.remote),
             self.keys.clone(),
             id,
             folder,
             state,
-            ownership,
+            lock,
         )
-        .shared(Arc::clone(&share));
+        .replicated(Arc::clone(&replicated));
         let assembly = Arc::new(assembly);
         let inner = BucketWriter::new(Arc::clone(&assembly), staged);
-        locked(&self.held).insert(id.to_owned(), share.fence());
+        locked(&self.held).insert(id.to_owned(), replicated.fence());
         Box::new(ReplicatedWriter::new(
             inner,
             assembly,
-            share,
+            replicated,
             Arc::clone(&self.held),
         ))
     }
@@ -141,7 +142,7 @@ impl ReplicatedUploads {
         &self,
         id: &str,
         part_size: u64,
-        ownership: Ownership,
+        lock: StagingLock,
     ) -> Result<Box<dyn UploadWriter>, StorageError> {
         let folder = self.keys.folder(id)?;
         let (staged, state) = blocking({
@@ -151,27 +152,27 @@ impl ReplicatedUploads {
         .await?;
         let manifest = Manifest::new(state);
         self.leases.create(id, &manifest.to_text()?).await?;
-        Ok(self.writer(id, folder, staged, manifest, ownership))
+        Ok(self.writer(id, folder, staged, manifest, lock))
     }
 
-    /// Takes a recording over; `None` if the leases does not have it.
+    /// Takes over a recording; `None` if it has no lease.
     pub(super) async fn reopen(
         &self,
         id: &str,
-        ownership: Ownership,
+        lock: StagingLock,
     ) -> Result<Option<Reopened>, StorageError> {
-        let Some(entry) = self.leases.take_over(id).await? else {
+        let Some(lease) = self.leases.take_over(id).await? else {
             return Ok(None);
         };
-        let manifest = Manifest::parse(&entry.manifest)?;
+        let manifest = Manifest::parse(&lease.manifest)?;
         if manifest.finished {
             return Err(StorageError::Missing);
         }
         let spans = self.spans(id).await?;
-        let manifest = manifest.taken_over(entry.fence, &spans);
+        let manifest = manifest.taken_over(lease.fence, &spans);
         let written = self
             .leases
-            .write_manifest(id, entry.fence, &manifest.to_text()?)
+            .write_manifest(id, lease.fence, &manifest.to_text()?)
             .await?;
         if !written {
             return Err(StorageError::Fenced);
@@ -185,20 +186,20 @@ impl ReplicatedUploads {
         .await?;
         if staged.length() != manifest.length {
             return Err(StorageError::Io(io::Error::other(format!(
-                "of recording {id} {} bytes were found and {} are noted",
+                "recording {id}: {} bytes were found, the manifest lists {}",
                 staged.length(),
                 manifest.length
             ))));
         }
         let stream = StagedStream::new(&folder, manifest.state.clone(), staged.length());
-        let writer = self.writer(id, folder, staged, manifest, ownership);
+        let writer = self.writer(id, folder, staged, manifest, lock);
         Ok(Some(Reopened {
             writer,
             stream: Box::new(stream),
         }))
     }
 
-    /// What there is of a recording in the bucket, in no order.
+    /// Lists the spans of a recording in the bucket, in no order.
     async fn spans(&self, id: &str) -> Result<Vec<(Kind, Span)>, StorageError> {
         let folder = self.keys.growing_path(id);
         let objects: Vec<_> = self
@@ -213,7 +214,7 @@ impl ReplicatedUploads {
             .collect())
     }
 
-    /// Makes a staging folder of what is in the bucket, less the parts that the store has.
+    /// Fills a staging folder from the spans, except for the parts in the multipart upload.
     async fn fetch(
         &self,
         id: &str,
@@ -266,26 +267,25 @@ impl ReplicatedUploads {
         fetches.buffer_unordered(FETCHES).try_collect().await
     }
 
-    /// How long a recording's object is, as far as it has been acknowledged; `None` if the leases does not have it.
+    /// Returns the acknowledged length of a recording's object; `None` if it has no lease.
     pub(super) async fn length(&self, id: &str) -> Result<Option<u64>, StorageError> {
-        let Some(entry) = self.leases.find(id).await? else {
+        let Some(lease) = self.leases.find(id).await? else {
             return Ok(None);
         };
-        let manifest = Manifest::parse(&entry.manifest)?;
+        let manifest = Manifest::parse(&lease.manifest)?;
         if manifest.finished {
             return Err(StorageError::Missing);
         }
         let spans = self.spans(id).await?;
-        Ok(Some(manifest.taken_over(entry.fence, &spans).length))
+        Ok(Some(manifest.taken_over(lease.fence, &spans).length))
     }
 
-    /// Removes a recording from bucket and leases, taking it from whoever writes to it; `false` if the leases does
-    /// not have it.
+    /// Deletes a recording and its lease, preempting its writer; `false` if it has no lease.
     pub(super) async fn delete(&self, id: &str) -> Result<bool, StorageError> {
-        let Some(entry) = self.leases.take_over(id).await? else {
+        let Some(lease) = self.leases.take_over(id).await? else {
             return Ok(false);
         };
-        let manifest = Manifest::parse(&entry.manifest)?;
+        let manifest = Manifest::parse(&lease.manifest)?;
         if let Some(upload) = &manifest.state.upload {
             let key = self.keys.finished(id, &upload.extension)?;
             let aborted = self.remote.abort(&key, &upload.id).await;
@@ -294,11 +294,11 @@ impl ReplicatedUploads {
         upload::clear(&self.remote, &self.keys.growing_path(id)).await?;
         self.leases.delete(id).await?;
         let folder = self.keys.folder(id)?;
-        blocking(move || crate::storage::bucket::folder::retire(&folder)).await?;
+        blocking(move || crate::storage::bucket::folder::remove(&folder)).await?;
         Ok(true)
     }
 
-    /// Removes spans of a recording that the leases does not know.
+    /// Removes the spans of a recording without a lease.
     pub(super) async fn sweep(&self, id: &str) -> Result<(), StorageError> {
         upload::clear(&self.remote, &self.keys.growing_path(id)).await
     }
@@ -331,7 +331,7 @@ impl Replicated for ReplicatedUploads {
     }
 }
 
-/// Writes bytes to where they are in the object, unless the store has that part already.
+/// Writes bytes at their offset in the object, except for parts that the store has.
 fn write_parts(folder: &Path, state: &State, mut at: u64, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let (index, within) = (at / state.part_size, at % state.part_size);
@@ -351,12 +351,12 @@ fn write_parts(folder: &Path, state: &State, mut at: u64, mut bytes: &[u8]) -> i
     Ok(())
 }
 
-/// A folder of this server's own, locked.
+/// Creates and locks the staging folder of this server.
 fn own_folder(staging: &Path) -> io::Result<(PathBuf, File)> {
     loop {
         let folder = staging.join(format!("{CACHE}{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder)?;
-        // Another server that starts may take it for left over until it is locked.
+        // Until it is locked, a starting server may take the folder for unused.
         match File::open(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             lock => {
@@ -370,7 +370,7 @@ fn own_folder(staging: &Path) -> io::Result<(PathBuf, File)> {
     }
 }
 
-/// Removes the folders of servers that do not run any more: they are copies.
+/// Removes the folders of servers that no longer run: they are copies.
 fn clear(staging: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(staging)? {
         let entry = entry?;
@@ -380,7 +380,7 @@ fn clear(staging: &Path) -> io::Result<()> {
         match File::open(entry.path()) {
             Ok(folder) => {
                 if flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                    // Two that clear at once are no harm.
+                    // Another server may clear the same folder concurrently.
                     let _ = std::fs::remove_dir_all(entry.path());
                 }
             }
@@ -396,7 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_folders_of_servers_that_are_gone_are_cleared() -> io::Result<()> {
+    fn only_folders_of_stopped_servers_are_cleared() -> io::Result<()> {
         let staging = tempfile::tempdir()?;
         let [used, left, other] =
             [".server-a", ".server-b", "id"].map(|name| staging.path().join(name));
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_go_to_their_parts() -> io::Result<()> {
+    fn bytes_are_written_to_their_parts() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let mut state = State::new(10);
         state.parts.insert(1, String::new());

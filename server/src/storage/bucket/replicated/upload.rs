@@ -1,4 +1,4 @@
-//! One recording's side of the leases and of the spans in the bucket, as its holder keeps them.
+//! Lease, manifest and spans of one shared recording, as its holder keeps them.
 
 use std::fs::File;
 use std::io;
@@ -17,13 +17,13 @@ use crate::storage::bucket::remote::{Remote, write_error};
 use crate::storage::bucket::state::State;
 use crate::storage::{StorageError, UploadLeases, blocking};
 
-/// So many pieces that begin in one part are made one.
-const CROWD: usize = 64;
-/// Objects that are removed at the same time.
+/// This many contiguous pieces of one part are merged.
+const MERGE_AT: usize = 64;
+/// Objects that are removed concurrently.
 const REMOVALS: usize = 8;
 const CONTENT_TYPE: &str = "application/octet-stream";
 
-/// What the holder of a recording knows of it.
+/// One shared recording that this server holds.
 pub(in crate::storage::bucket) struct ReplicatedUpload {
     leases: Arc<dyn UploadLeases>,
     remote: Arc<Remote>,
@@ -71,8 +71,8 @@ impl ReplicatedUpload {
         self.leases.renew(&self.id, self.fence).await
     }
 
-    /// An error if somebody else has taken over.
-    pub(in crate::storage::bucket) async fn hold(&self) -> Result<(), StorageError> {
+    /// Fails if another server has taken over the lease.
+    pub(in crate::storage::bucket) async fn require_lease(&self) -> Result<(), StorageError> {
         if self.is_held().await? {
             Ok(())
         } else {
@@ -84,8 +84,8 @@ impl ReplicatedUpload {
         Keys::key(&span.path(kind, &self.keys.growing_path(&self.id)))
     }
 
-    /// Puts bytes that continue the object. They may be answered for after [`ReplicatedUpload::hold`]. Only one at a time may
-    /// do this.
+    /// Puts bytes that continue the object. They may be acknowledged after [`ReplicatedUpload::require_lease`]. Calls must not
+    /// be concurrent.
     pub(super) async fn put(&self, bytes: Vec<Bytes>) -> Result<(), StorageError> {
         let length: usize = bytes.iter().map(Bytes::len).sum();
         if length == 0 {
@@ -106,15 +106,15 @@ impl ReplicatedUpload {
         Ok(())
     }
 
-    /// Notes which parts the multipart upload has, with the checkpoints of them; removes the spans of those.
+    /// Records the parts of the multipart upload and their checkpoints; removes the spans of these parts.
     pub(in crate::storage::bucket) async fn save(&self, state: &State) -> Result<(), StorageError> {
         let mut manifest = self.manifest.lock().await;
         let mut next = manifest.clone();
         next.state = state.clone();
-        let noted = next.checkpoints.last().map_or(0, |span| span.to);
-        if noted < state.checkpoints.bytes {
+        let stored = next.checkpoints.last().map_or(0, |span| span.to);
+        if stored < state.checkpoints.bytes {
             let span = Span {
-                from: noted,
+                from: stored,
                 to: state.checkpoints.bytes,
                 fence: self.fence,
             };
@@ -139,20 +139,20 @@ impl ReplicatedUpload {
         Ok(())
     }
 
-    /// Makes one piece of many small ones, so that taking over and the manifest stay cheap. `read` gives bytes of the
-    /// object from the staging folder.
+    /// Merges many small pieces, so that a takeover and the manifest stay cheap. `read` reads bytes of the object from the
+    /// staging folder.
     pub(super) async fn merge<R: Future<Output = Result<Bytes, StorageError>>>(
         &self,
         read: impl Fn(std::ops::Range<u64>) -> R,
     ) -> Result<(), StorageError> {
-        let crowds = self.manifest.lock().await.crowds(CROWD);
-        for (from, to) in crowds {
+        let mergeable = self.manifest.lock().await.mergeable(MERGE_AT);
+        for (from, to) in mergeable {
             let merged = Span {
                 from,
                 to,
                 fence: self.fence,
             };
-            // A part that went to the store meanwhile takes its pieces with it.
+            // A part that was uploaded meanwhile has removed its pieces.
             let Ok(bytes) = read(from..to).await else {
                 continue;
             };
@@ -188,7 +188,7 @@ impl ReplicatedUpload {
         }
     }
 
-    /// Removes pieces that no manifest names any more. What stays goes with the rest in the end.
+    /// Removes pieces that the manifest no longer lists. Remaining ones are removed at the finish.
     fn remove(&self, spans: Vec<Span>) {
         let keys: Vec<_> = spans
             .into_iter()
@@ -201,7 +201,7 @@ impl ReplicatedUpload {
                     let remote = Arc::clone(&remote);
                     async move {
                         if let Err(error) = remote.delete(&key).await {
-                            tracing::debug!(%key, "a span stays for now: {error}");
+                            tracing::debug!(%key, "a span could not be removed yet: {error}");
                         }
                     }
                 })
@@ -209,7 +209,7 @@ impl ReplicatedUpload {
         });
     }
 
-    /// The object is finished: nothing of this is needed any more.
+    /// Removes all spans of a finished object.
     pub(super) async fn clear(&self) -> Result<(), StorageError> {
         let mut manifest = self.manifest.lock().await;
         manifest.finished = true;
@@ -218,7 +218,7 @@ impl ReplicatedUpload {
     }
 }
 
-/// Nothing else holds what arrives while the store is away: its sender has to come again.
+/// While the store is unreachable no other copy exists, so the sender has to retry.
 fn unreachable(error: object_store::Error) -> StorageError {
     match write_error(error) {
         StorageError::Io(error) => StorageError::Unavailable(error.into()),
@@ -226,7 +226,7 @@ fn unreachable(error: object_store::Error) -> StorageError {
     }
 }
 
-/// Removes every span of a recording.
+/// Removes all spans of a recording.
 pub(super) async fn clear(remote: &Arc<Remote>, folder: &str) -> Result<(), StorageError> {
     remote
         .objects(folder, None)

@@ -1,4 +1,4 @@
-//! A writer whose bytes any server can go on from.
+//! Writer of a shared recording.
 
 use std::sync::Arc;
 
@@ -14,28 +14,28 @@ use crate::storage::{
     Finishing, ImmutablePrefix, IndexCheckpoint, LeasedWriter, Sealing, StorageError, UploadWriter,
 };
 
-/// A long body is put in spans of about this size, so that it does not pile up here.
+/// A long body is put in spans of about this size, to bound the memory.
 const SPAN: usize = 1024 * 1024;
 
-/// A growing object.
+/// Writer whose acknowledged bytes every server finds.
 pub(super) struct ReplicatedWriter {
-    /// The same object in the staging folder, and the task that fills the multipart upload.
+    /// The copy in the staging folder, and the task that uploads parts.
     inner: Option<BucketWriter>,
     assembly: Arc<Assembly>,
-    share: Arc<ReplicatedUpload>,
-    /// The stream's length.
+    replicated: Arc<ReplicatedUpload>,
+    /// Length of the stream.
     length: u64,
-    /// How much of it is known to be there for whoever takes over.
-    held: u64,
-    /// What is not in the bucket yet.
+    /// Length that a server finds that takes over.
+    acknowledged: u64,
+    /// Bytes that are not in the bucket yet.
     pending: Vec<Bytes>,
     pending_bytes: usize,
-    /// What is settled, once it is held.
+    /// Immutable prefix, to be reported once it is acknowledged.
     prefix: Option<ImmutablePrefix>,
     checkpoints: Vec<IndexCheckpoint>,
-    /// Where its number is noted as long as it lives.
+    /// Contains its fencing token while the writer exists.
     registered: Held,
-    /// What is in the bucket is in doubt. Only opening it again helps.
+    /// The content of the bucket is in doubt. The recording must be opened again.
     broken: bool,
 }
 
@@ -43,16 +43,16 @@ impl ReplicatedWriter {
     pub(super) fn new(
         inner: BucketWriter,
         assembly: Arc<Assembly>,
-        share: Arc<ReplicatedUpload>,
+        replicated: Arc<ReplicatedUpload>,
         registered: Held,
     ) -> Self {
         let length = inner.stream_length();
         Self {
             inner: Some(inner),
             assembly,
-            share,
+            replicated,
             length,
-            held: length,
+            acknowledged: length,
             pending: Vec::new(),
             pending_bytes: 0,
             prefix: None,
@@ -71,19 +71,20 @@ impl ReplicatedWriter {
 
     async fn put_pending(&mut self) -> Result<(), StorageError> {
         self.pending_bytes = 0;
-        let put = self.share.put(std::mem::take(&mut self.pending)).await;
+        let put = self.replicated.put(std::mem::take(&mut self.pending)).await;
         put.inspect_err(|_| self.broken = true)
     }
 
-    /// Lets the multipart upload have what is held; never more: what a server that has lost the recording sends there
-    /// late must not differ from what its successor sends.
-    async fn pass_on(&mut self) -> Result<(), StorageError> {
-        let (held, checkpoints) = (self.held, std::mem::take(&mut self.checkpoints));
+    /// Lets the acknowledged parts be uploaded, and never more: parts that a former holder uploads late must be identical
+    /// to those of its successor.
+    async fn seal_acknowledged(&mut self) -> Result<(), StorageError> {
+        let (acknowledged, checkpoints) =
+            (self.acknowledged, std::mem::take(&mut self.checkpoints));
         let Some(prefix) = self.prefix.take() else {
             return Ok(());
         };
         let within = ImmutablePrefix {
-            length: prefix.length.min(HEAD_ROOM + held),
+            length: prefix.length.min(HEAD_ROOM + acknowledged),
             ..prefix
         };
         self.inner()?.seal(within, checkpoints).await
@@ -100,7 +101,7 @@ impl UploadWriter for ReplicatedWriter {
         self.inner()?.append(bytes.clone()).await?;
         self.length = self.inner()?.stream_length();
         self.pending_bytes += bytes.iter().map(Bytes::len).sum::<usize>();
-        // Copies: the receiver lends its memory until the bytes are written, and waits for it.
+        // Copies, because the received bytes hold memory permits until they are dropped.
         let copies = bytes.iter().map(|piece| Bytes::copy_from_slice(piece));
         self.pending.extend(copies);
         if self.pending_bytes >= SPAN {
@@ -109,22 +110,22 @@ impl UploadWriter for ReplicatedWriter {
         Ok(())
     }
 
-    /// Not put anywhere: whoever takes over finds out the same by indexing the same stream.
+    /// Patches are not put into the bucket: a server that takes over derives them by indexing the same stream.
     async fn patch(&mut self, patches: Vec<Patch>) -> Result<(), StorageError> {
         self.inner()?.patch(patches).await
     }
 
     async fn sync(&mut self) -> Result<(), StorageError> {
         self.put_pending().await?;
-        // After the bytes are there: what is answered then is found by whoever takes over later.
-        self.share.hold().await?;
-        self.held = self.length;
-        self.pass_on().await?;
+        // Checked after the bytes are stored, so that a later holder finds everything that is acknowledged.
+        self.replicated.require_lease().await?;
+        self.acknowledged = self.length;
+        self.seal_acknowledged().await?;
         let assembly = Arc::clone(&self.assembly);
-        let merged = self.share.merge(|range| assembly.read(range)).await;
-        // Nothing is lost if that fails, unless somebody else has taken over; but that is for the next call.
+        let merged = self.replicated.merge(|range| assembly.read(range)).await;
+        // A failed merge loses nothing. A lost lease is reported by the next call.
         if let Err(error) = merged {
-            tracing::debug!(?self.share, "pieces stay many for now: {error}");
+            tracing::debug!(upload = ?self.replicated, "pieces could not be merged yet: {error}");
         }
         Ok(())
     }
@@ -144,30 +145,30 @@ impl UploadWriter for ReplicatedWriter {
     async fn finish(mut self: Box<Self>, finishing: Finishing) -> Result<(), StorageError> {
         self.sync().await?;
         let Some(inner) = self.inner.take() else {
-            return Err(in_doubt("it is finished already"));
+            return Err(in_doubt("the recording is finished already"));
         };
         Box::new(inner).finish(finishing).await?;
-        self.share.clear().await
+        self.replicated.clear().await
     }
 
     async fn keep_raw(mut self: Box<Self>) -> Result<(), StorageError> {
         self.sync().await?;
         let Some(inner) = self.inner.take() else {
-            return Err(in_doubt("it is finished already"));
+            return Err(in_doubt("the recording is finished already"));
         };
         Box::new(inner).keep_raw().await?;
-        self.share.clear().await
+        self.replicated.clear().await
     }
 }
 
 #[async_trait]
 impl LeasedWriter for ReplicatedWriter {
     fn fence(&self) -> i64 {
-        self.share.fence()
+        self.replicated.fence()
     }
 
     async fn is_current(&mut self) -> Result<bool, StorageError> {
-        self.share.is_held().await
+        self.replicated.is_held().await
     }
 }
 
@@ -180,18 +181,18 @@ impl Sealing for ReplicatedWriter {
     ) -> Result<(), StorageError> {
         self.prefix = Some(prefix);
         self.checkpoints.extend(checkpoints);
-        if self.held == self.length {
-            self.pass_on().await?;
+        if self.acknowledged == self.length {
+            self.seal_acknowledged().await?;
         }
         Ok(())
     }
 }
 
 impl Drop for ReplicatedWriter {
-    /// Removes the copy in the staging folder: many a recording is taken over by another server and not seen again.
+    /// Removes the copy in the staging folder, which is unused once another server has taken over.
     fn drop(&mut self) {
-        // Unless a later writer of the same recording is noted there.
-        let (id, fence) = (&self.assembly.id, self.share.fence());
+        // A later writer of the same recording may be registered.
+        let (id, fence) = (&self.assembly.id, self.replicated.fence());
         let mut registered = locked(&self.registered);
         if registered.get(id) == Some(&fence) {
             registered.remove(id);
@@ -200,14 +201,14 @@ impl Drop for ReplicatedWriter {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        // Ends the uploading first.
+        // Stops the upload task first.
         self.inner = None;
-        let ownership = Arc::clone(&self.assembly.ownership);
+        let lock = Arc::clone(&self.assembly.lock);
         let folder = self.assembly.folder.clone();
         runtime.spawn_blocking(move || {
-            // What stays is cleared away when another server starts, or this one opens the recording again.
+            // Remaining files are removed when another server starts, or this one opens the recording again.
             let _ = std::fs::remove_dir_all(folder);
-            drop(ownership);
+            drop(lock);
         });
     }
 }
