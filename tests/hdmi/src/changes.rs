@@ -16,7 +16,8 @@ use serde_json::Value;
 use crate::agent::{self, Agent};
 use crate::clip::Clip;
 use crate::disk::Disk;
-use crate::guest::{DISK, Event, Guest, INPUT, Job, RECORDINGS, Setup};
+use crate::guest::{DISK, Event, Guest, Job, RECORDINGS, Setup};
+use crate::holder::Holder;
 use crate::image::{self, Health};
 use crate::nbd::SharedDisk;
 use crate::signal::{PAL, Signal, VGA};
@@ -31,7 +32,7 @@ const STRETCH: f64 = 2.0;
 /// What happens, and what must come of it.
 const CHANGES: &[(Change, Expected)] = &[
     (Change::Signal(Signal::Off), Expected::State("no_signal")),
-    (Change::Taken(VGA), Expected::Problem("device_busy")),
+    (Change::Occupied(VGA), Expected::Problem("device_busy")),
     (Change::Released, Expected::Recording(640, 480)),
     (Change::Clock(90), Expected::GoesOn),
     (Change::Signal(Signal::NoLock), Expected::State("no_lock")),
@@ -60,26 +61,12 @@ const CHANGES: &[(Change, Expected)] = &[
 enum Change {
     /// To the signal.
     Signal(Signal),
-    /// Another program captures from the device, and then this happens to the signal.
-    Taken(Signal),
+    /// Another program occupies the device, then the signal changes.
+    Occupied(Signal),
     /// That program ends.
     Released,
     /// The clock is set by so many seconds.
     Clock(i64),
-}
-
-impl Change {
-    fn command(self) -> String {
-        match self {
-            Self::Signal(signal) => signal.command(),
-            Self::Taken(signal) => format!(
-                "{{ v4l2-ctl -d {INPUT} --stream-mmap=2 >/dev/null 2>&1 & echo $! >/run/other; }}; {}",
-                signal.command()
-            ),
-            Self::Released => "kill $(cat /run/other)".to_owned(),
-            Self::Clock(seconds) => format!("date --set '{seconds:+} seconds'"),
-        }
-    }
 }
 
 /// A steady signal, as the agent reported it.
@@ -118,24 +105,32 @@ pub async fn run(
     let disk = SharedDisk::new(Disk::new(image::fresh(SIZE, &setup.work)?));
     let mut guest = setup.boot(&disk).await?;
     guest.must(&format!("mount {DISK} {RECORDINGS}")).await?;
-    guest.must(&CHANGES[0].0.command()).await?;
+    guest.must(&Signal::Off.command()).await?;
     let server = guest.start(&agent.serve(RECORDINGS)).await?;
     listens(&mut guest, server).await?;
     let watch = guest.start(&agent::watch()).await?;
     let mut stretches: Vec<Stretch> = Vec::new();
     let mut length = 0.0;
-    // Which of two programs has the device first depends on the speed of the emulated machine: by choice only.
-    let contested = std::env::var_os("SORTIE_HDMI_CONTESTED").is_some();
+    let mut holder = None;
     for (change, expected) in CHANGES {
-        let (change, expected) = match change {
-            Change::Taken(signal) if !contested => {
-                (Change::Signal(*signal), Expected::Recording(640, 480))
-            }
-            Change::Released if !contested => continue,
-            _ => (*change, *expected),
-        };
+        let (change, expected) = (*change, *expected);
         let from = guest.now();
-        guest.must(&change.command()).await?;
+        match change {
+            Change::Occupied(signal) => {
+                holder = Some(Holder::start(&mut guest).await?);
+                guest.must(&signal.command()).await?;
+            }
+            Change::Released => {
+                if let Some(holder) = holder.take() {
+                    holder.stop(&mut guest).await?;
+                }
+            }
+            Change::Signal(signal) => drop(guest.must(&signal.command()).await?),
+            Change::Clock(seconds) => {
+                let command = format!("date --set '{seconds:+} seconds'");
+                guest.must(&command).await?;
+            }
+        }
         let begun = guest.now();
         let before = stretches.last().map(|it| (it.name.as_str(), length));
         let state = reported(&mut guest, watch, expected, before).await;

@@ -31,7 +31,7 @@ pub const INPUT: &str = "/dev/video0";
 /// Ten seconds of a processor, of which a machine with other things to do may give one in fifty.
 const BOOT: Duration = Duration::from_secs(900);
 /// How long a command may take, in the guest's time.
-const COMMAND: Duration = Duration::from_secs(120);
+pub(crate) const COMMAND: Duration = Duration::from_secs(120);
 /// The guest says how late it is twenty times a second of its time, which may pass a hundred times slower than ours.
 const SILENCE: Duration = Duration::from_secs(120);
 

@@ -20,6 +20,7 @@ pub mod clip;
 pub mod cuts;
 pub mod disk;
 pub mod guest;
+pub mod holder;
 pub mod image;
 pub mod nbd;
 pub mod report;

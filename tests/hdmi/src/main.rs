@@ -11,7 +11,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use sortie_hdmi::agent::Agent;
 use sortie_hdmi::guest::Setup;
-use sortie_hdmi::{changes, cuts};
+use sortie_hdmi::{changes, cuts, holder};
 
 /// Runs the capture agent in a virtual machine with an emulated HDMI input, and cuts its power.
 ///
@@ -37,6 +37,12 @@ enum What {
     Cuts(Power),
     /// Changes the signal while the agent records by itself.
     Signal,
+    /// Occupies a capture device until it is killed; runs in the guest.
+    #[command(hide = true)]
+    Occupy {
+        /// Device node.
+        device: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -69,6 +75,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<usize> {
+    if let What::Occupy { device } = &arguments.what {
+        match holder::occupy(device, |line| println!("{line}"))? {}
+    }
     let agent = Agent::find()?;
     let folder = tempfile::Builder::new().prefix("sortie-hdmi-").tempdir()?;
     let setup = Setup {
@@ -83,6 +92,7 @@ async fn run(arguments: Arguments) -> Result<usize> {
         },
         What::Cuts(options) => power(&setup, &agent, &options).await,
         What::Signal => signal(&setup, &agent).await.map(|()| 0),
+        What::Occupy { .. } => Ok(0),
     };
     if !matches!(outcome, Ok(0)) {
         println!(
