@@ -1,10 +1,10 @@
-//! The time, for those who may ask for it.
+//! Clocks. Clippy forbids other access to the time.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Time since the machine was started. No setting of its clock moves it.
+/// Returns the time since boot. Setting the wall clock does not change it.
 #[must_use]
 pub fn monotonic() -> Duration {
     let time = clock_gettime(ClockId::Monotonic);

@@ -1,7 +1,7 @@
-//! What a program hears of a recording under way: one JSON object a line, on standard output.
+//! Progress of a recording for programs: one JSON object per line on standard output.
 //!
 //! ```text
-//! {"event":"leftover","name":"a.mp4","outcome":"finished","duration_ms":4500,"size_bytes":70000}
+//! {"event":"recovered","name":"a.mp4","outcome":"finished","duration_ms":4500,"size_bytes":70000}
 //! {"event":"begun","width":640,"height":480,"fps":59.94,"encoder":"x264enc"}
 //! {"event":"written","name":"b.mp4","duration_ms":500,"size_bytes":9000,"dropped":0}      this much is durable
 //! {"event":"finished","name":"b.mp4","duration_ms":900,"size_bytes":15000}
@@ -11,19 +11,19 @@ use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
 use sortie_capture_agent::record::Step;
-use sortie_capture_agent::writer::{Finished, Leftover};
+use sortie_capture_agent::writer::{Finished, RecoveredFile};
 
-/// Writes the lines, each once.
+/// Writer of the lines; omits repetitions.
 #[derive(Default)]
 pub(crate) struct Events {
     last: Option<Value>,
 }
 
 impl Events {
-    /// Tells of a step; of progress only if there is some.
+    /// Writes a step; progress only when bytes became durable.
     pub(crate) fn step(&mut self, step: &Step) {
         let event = match step {
-            Step::Leftover(leftover) => of_leftover(leftover),
+            Step::RecoveredFile(recovered) => of_leftover(recovered),
             Step::Begun { mode, encoder } => json!({
                 "event": "begun",
                 "width": mode.width,
@@ -51,7 +51,7 @@ impl Events {
         }
     }
 
-    /// Tells of the end.
+    /// Writes the last line.
     pub(crate) fn finished(file: &Finished) {
         write(&of_finished(file));
     }
@@ -59,7 +59,7 @@ impl Events {
 
 fn write(event: &Value) {
     let mut out = io::stdout().lock();
-    // Nobody who listens is no reason to stop recording. One write: a line is never half there for a reader.
+    // A closed pipe does not stop the recording. A single write keeps lines whole for the reader.
     let _ = out
         .write_all(format!("{event}\n").as_bytes())
         .and_then(|()| out.flush());
@@ -74,18 +74,18 @@ fn of_finished(finished: &Finished) -> Value {
     })
 }
 
-fn of_leftover(leftover: &Leftover) -> Value {
-    let (name, outcome, reason) = match leftover {
-        Leftover::Finished(finished) => {
+fn of_leftover(recovered: &RecoveredFile) -> Value {
+    let (name, outcome, reason) = match recovered {
+        RecoveredFile::Finished(finished) => {
             let mut event = of_finished(finished);
-            event["event"] = "leftover".into();
+            event["event"] = "recovered".into();
             event["outcome"] = "finished".into();
             return event;
         }
-        Leftover::Empty(name) => (name, "empty", None),
-        Leftover::Damaged(name, reason) => (name, "damaged", Some(reason.to_string())),
-        Leftover::InUse(name) => (name, "in_use", None),
-        Leftover::Stays(name, error) => (name, "stays", Some(error.to_string())),
+        RecoveredFile::Empty(name) => (name, "empty", None),
+        RecoveredFile::Damaged(name, reason) => (name, "damaged", Some(reason.to_string())),
+        RecoveredFile::InUse(name) => (name, "in_use", None),
+        RecoveredFile::Stays(name, error) => (name, "stays", Some(error.to_string())),
     };
-    json!({"event": "leftover", "name": name, "outcome": outcome, "reason": reason})
+    json!({"event": "recovered", "name": name, "outcome": outcome, "reason": reason})
 }

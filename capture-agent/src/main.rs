@@ -1,4 +1,4 @@
-//! The command line of the capture agent.
+//! Command line of the capture agent.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ mod progress;
 use events::Events;
 use progress::Shown;
 
-/// Records an HDMI input so that a power cut costs no more than the last second.
+/// Records an HDMI input; a power cut costs at most the last second.
 #[derive(Parser)]
 #[command(name = "sortie-capture-agent", version, after_help = EXIT_CODES)]
 struct Cli {
@@ -35,51 +35,50 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// List the capture devices, what arrives at them, and the encoders that work
+    /// List capture devices, their input signals, and the encoders that work
     ///
-    /// Asks every /dev/videoN what it is, what it delivers and, where it is an HDMI receiver, what
-    /// it measures at its input; nothing is changed, and it is safe while another program
-    /// captures. Then gives each H.264 encoder a few frames to encode.
+    /// Queries every /dev/videoN for its formats and, on an HDMI receiver, for its input signal. Nothing is changed, so it is
+    /// safe while another program captures. Then encodes a few frames with each H.264 encoder.
     #[command(after_help = EXIT_CODES)]
     Probe {
         /// Write JSON instead of text
         #[arg(long)]
         json: bool,
-        /// What the encoders are tried with, as WIDTHxHEIGHT@FPS
+        /// Mode of the encoder trials, as WIDTHxHEIGHT@FPS
         #[arg(long, value_name = "MODE", default_value = "1920x1080@60")]
         mode: Mode,
-        /// Seconds each encoder is given
+        /// Time limit of each encoder, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
         limit: u16,
     },
-    /// Record by itself or from the page, with accounts, list, download and clean-up
+    /// Record automatically or from the page, with accounts, list, download and clean-up
     ///
-    /// Everything else is set on the page, in the file, and by variables: `serve --help` lists them.
+    /// Settings are on the page, in the file, and in variables: `serve --help` lists them.
     #[command(after_long_help = serve::help())]
     Serve {
-        /// A TOML file with variables, instead of /etc/sortie/capture-agent.toml
+        /// TOML file with variables, instead of /etc/sortie/capture-agent.toml
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
     /// Record into one file, without a server
     ///
-    /// Stops after --seconds, or at Ctrl-C; either way the file is an ordinary MP4 then. What an
-    /// earlier run was not given time to finish, in the same folder, is finished first.
+    /// Stops after --seconds or at Ctrl-C; the file is an ordinary MP4 either way. Unfinished files of an earlier run in the
+    /// same folder are finished first.
     #[command(after_help = RECORD_EXIT_CODES)]
     Record {
-        /// What to record: test, or v4l2:/dev/video0
+        /// Source: test, or v4l2:/dev/video0
         #[arg(long, value_name = "SOURCE", default_value = "v4l2:/dev/video0")]
         source: Source,
-        /// What a source that has a choice is to deliver, as WIDTHxHEIGHT@FPS
+        /// Mode of a source that offers several, as WIDTHxHEIGHT@FPS
         #[arg(long, value_name = "MODE")]
         mode: Option<Mode>,
-        /// Seconds to record; without it until Ctrl-C
+        /// Seconds to record; default: until Ctrl-C
         #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
         seconds: Option<u32>,
-        /// The file, whose name ends in .mp4; it must not exist yet
+        /// File to create; its name ends in .mp4
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
-        /// Tell on standard output what happens, for programs: JSON, one object a line
+        /// Write progress to standard output as JSON, one object per line
         #[arg(long)]
         json: bool,
     },
@@ -99,7 +98,7 @@ Exit codes:
   2  the command line is wrong
   3  the recording is there, but was cut short: the reason is on standard error";
 
-/// The report names what is missing; or the recording ended before its time.
+/// The report has problems, or the recording ended early.
 const INCOMPLETE: u8 = 3;
 
 fn main() -> ExitCode {
@@ -107,7 +106,7 @@ fn main() -> ExitCode {
     match run(command) {
         Ok(code) => code,
         Err(error) => {
-            // Nothing is left to be done where even this cannot be written.
+            // Standard error is closed: nothing can be reported.
             let _ = writeln!(io::stderr(), "sortie-capture-agent: {error:#}");
             ExitCode::FAILURE
         }
@@ -216,7 +215,7 @@ fn run_probe(json: bool, mode: Mode, limit: u16) -> anyhow::Result<ExitCode> {
     let findings = probe::probe(Path::new(DEV), mode, Duration::from_secs(limit.into()))?;
     let report = Report::new(&findings);
     match write_report(&report, json) {
-        // Whoever reads it has seen enough (`| head`).
+        // The reader has closed the pipe (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         written => written.context("the report could not be written")?,
     }

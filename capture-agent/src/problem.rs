@@ -1,4 +1,4 @@
-//! What keeps a recorder from recording: a code for programs, and words for people.
+//! Reasons that prevent a recording: a code for programs, and words for the user.
 
 use std::fmt;
 use std::io;
@@ -9,17 +9,15 @@ use sortie_api::RecorderProblem;
 use crate::device::{DeviceError, DeviceErrorKind};
 use crate::source::SourceError;
 
-/// Something that keeps it from recording.
+/// Reason that prevents a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// What it is, where something is to follow from that.
     pub code: RecorderProblem,
-    /// In words for people.
+    /// Words for the user.
     pub words: String,
 }
 
 impl Problem {
-    /// One of this kind.
     #[must_use]
     pub fn new(code: RecorderProblem, words: impl Into<String>) -> Self {
         Self {
@@ -28,13 +26,13 @@ impl Problem {
         }
     }
 
-    /// One of which nothing is known but its words.
+    /// Creates a problem without a specific code.
     #[must_use]
     pub fn other(words: impl Into<String>) -> Self {
         Self::new(RecorderProblem::Other, words)
     }
 
-    /// What the file system says of a file or folder.
+    /// Converts an error of the file system for a file or folder.
     #[must_use]
     pub fn disk(path: impl fmt::Display, error: &io::Error) -> Self {
         let code = match Errno::from_io_error(error) {
@@ -83,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_system_says_has_its_code() {
+    fn io_errors_map_to_codes() {
         for (errno, expected) in [
             (Errno::NOSPC, RecorderProblem::DiskFull),
             (Errno::DQUOT, RecorderProblem::DiskFull),

@@ -1,14 +1,14 @@
-//! What a person sees of a recording under way, on standard error.
+//! Progress of a recording on standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use sortie_capture_agent::record::Step;
-use sortie_capture_agent::writer::Leftover;
+use sortie_capture_agent::writer::RecoveredFile;
 
-/// What is shown on the terminal, if it is one.
+/// Progress line on a terminal.
 pub(crate) struct Shown {
     terminal: bool,
-    /// Whether the cursor stands behind a line that is to be written over.
+    /// Whether the line with the cursor must be overwritten.
     dirty: bool,
 }
 
@@ -22,10 +22,9 @@ impl Default for Shown {
 }
 
 impl Shown {
-    /// Shows a step.
     pub(crate) fn step(&mut self, step: &Step) {
         match step {
-            Step::Leftover(leftover) => self.line(&of_leftover(leftover)),
+            Step::RecoveredFile(recovered) => self.line(&of_leftover(recovered)),
             Step::Begun { mode, encoder } => {
                 let how = encoder.unwrap_or("as it comes");
                 self.line(&format!("recording {mode}, {how}; Ctrl-C stops"));
@@ -48,7 +47,7 @@ impl Shown {
         }
     }
 
-    /// Removes what is to be written over.
+    /// Erases the progress line.
     pub(crate) fn clear(&mut self) {
         if std::mem::take(&mut self.dirty) {
             write("\r\x1b[K");
@@ -63,21 +62,21 @@ impl Shown {
 
 fn write(text: &str) {
     let mut out = io::stderr().lock();
-    // A terminal that is gone is no reason to stop recording.
+    // A closed terminal does not stop the recording.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn of_leftover(leftover: &Leftover) -> String {
-    match leftover {
-        Leftover::Finished(finished) => format!(
+fn of_leftover(recovered: &RecoveredFile) -> String {
+    match recovered {
+        RecoveredFile::Finished(finished) => format!(
             "finished what an earlier run left: {} ({})",
             finished.name,
             seconds(finished.duration_ms)
         ),
-        Leftover::Empty(name) => format!("removed {name}: nothing was recorded into it"),
-        Leftover::Damaged(name, reason) => format!("{name} cannot be played: {reason}"),
-        Leftover::InUse(name) => format!("{name} is being written by another program"),
-        Leftover::Stays(name, error) => format!("{name} stays unfinished: {error}"),
+        RecoveredFile::Empty(name) => format!("removed {name}: nothing was recorded into it"),
+        RecoveredFile::Damaged(name, reason) => format!("{name} cannot be played: {reason}"),
+        RecoveredFile::InUse(name) => format!("{name} is being written by another program"),
+        RecoveredFile::Stays(name, error) => format!("{name} stays unfinished: {error}"),
     }
 }
 

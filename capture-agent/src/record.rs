@@ -12,96 +12,74 @@ use crate::encoder::{self, InitError, Trial};
 use crate::pipeline::{Media, Notice, Pipeline, Plan, StartError};
 use crate::signal::Mode;
 use crate::source::{Delivery, Source, SourceError};
-use crate::writer::{self, Finished, Folder, Leftover, Limits, Progress, Verdict, Writer};
+use crate::writer::{self, Finished, Folder, Limits, Progress, RecoveredFile, Verdict, Writer};
 
-/// How long each encoder is given when they are tried.
+/// Time limit of each encoder trial.
 const TRIAL: Duration = Duration::from_secs(10);
-/// How long nothing may become durable before that is an error.
+/// Longest time without durable bytes before the recording fails.
 const SILENCE: Duration = Duration::from_secs(10);
-/// How long the last frames may take to come out.
+/// Time limit for the last frames after a stop.
 const ENDING: Duration = Duration::from_secs(5);
-/// How often the caller hears how far it is.
+/// Interval of progress reports.
 const TICK: Duration = Duration::from_millis(250);
 
-/// What to record.
+/// Parameters of a recording.
 #[derive(Debug, Clone)]
 pub struct Order {
-    /// From where.
     pub source: Source,
-    /// In which mode, where the source leaves a choice.
+    /// Mode of a source that offers several.
     pub mode: Option<Mode>,
-    /// For how long; `None` until it is stopped.
+    /// `None` records until it is stopped.
     pub length: Option<Duration>,
-    /// Into which file, which must not exist yet. Its name ends in `.mp4`.
+    /// File to create. Its name ends in `.mp4`.
     pub file: PathBuf,
 }
 
-/// What happens on the way.
+/// Step of a recording.
 #[derive(Debug)]
 pub enum Step {
-    /// A recording that an earlier run left unfinished was found beside the file.
-    Leftover(Leftover),
-    /// It begins.
+    /// An unfinished file of an earlier run, in the same folder.
+    RecoveredFile(RecoveredFile),
     Begun {
-        /// What arrives.
         mode: Mode,
-        /// The encoder's element; `None` where H.264 arrives.
+        /// GStreamer element; `None` if the source delivers H.264.
         encoder: Option<&'static str>,
     },
-    /// It goes on.
     Going {
-        /// How far the file has come.
         written: Progress,
-        /// Frames the encoder was too slow for.
+        /// Frames dropped because the encoder was too slow.
         dropped: u64,
     },
-    /// The picture's format changed, so another file begins: the one before is whole.
+    /// The format changed and another file begins; this one is finished.
     Next(Finished),
 }
 
-/// What came of it.
+/// Result of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// The last file.
     pub file: Finished,
-    /// Frames that are missing, because the encoder or the disk was too slow.
+    /// Frames dropped because the encoder or the disk was too slow.
     pub dropped: u64,
-    /// Why it ended before its time, if it did.
+    /// Reason of an early end.
     pub broken: Option<String>,
 }
 
-/// Why there is no recording.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// No such name can be used.
+    /// The file name cannot be used.
     #[error("{}: {reason}", path.display())]
-    Name {
-        /// What was asked for.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// GStreamer.
+    Name { path: PathBuf, reason: &'static str },
+    /// GStreamer cannot be initialised.
     #[error(transparent)]
     Init(#[from] InitError),
-    /// The source.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// No encoder works.
     #[error("no H.264 encoder works here; `probe` says why")]
     NoEncoder(Vec<Trial>),
-    /// The pipeline does not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The disk.
     #[error("{}: {error}", path.display())]
-    Disk {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the file system said.
-        error: io::Error,
-    },
-    /// Nothing came out.
+    Disk { path: PathBuf, error: io::Error },
     #[error("nothing was recorded: {0}")]
     Nothing(String),
 }
@@ -117,7 +95,7 @@ enum Message {
 ///
 /// # Errors
 ///
-/// [`RecordError`] when there is no recording. One that was cut short is a [`Recorded`].
+/// [`RecordError`] if there is no recording. A recording that was cut short is a [`Recorded`].
 pub fn record(
     order: &Order,
     stopped: &AtomicBool,
@@ -128,8 +106,8 @@ pub fn record(
         path: folder.path().to_owned(),
         error,
     };
-    for leftover in writer::finish_leftovers(&folder).map_err(disk)? {
-        on_step(Step::Leftover(leftover));
+    for recovered in writer::recover_files(&folder).map_err(disk)? {
+        on_step(Step::RecoveredFile(recovered));
     }
     encoder::init()?;
     let (capture, mode) = order.source.open(order.mode)?;
@@ -143,7 +121,7 @@ pub fn record(
     let (send, messages) = mpsc::channel();
     let from_writer = send.clone();
     let writer = Writer::start(folder.clone(), Limits::default(), move |event| {
-        // Nobody listens any more when it is over.
+        // The receiver is gone after the recording.
         let _ = from_writer.send(Message::Writer(event));
     })
     .map_err(disk)?;
@@ -174,11 +152,11 @@ pub fn record(
         finished: None,
         broken: None,
     };
-    run.until_over(stopped, &mut on_step);
+    run.wait_until_over(stopped, &mut on_step);
     run.close(&folder)
 }
 
-/// The folder and the name in it.
+/// Splits a path into folder and file name.
 fn place(file: &Path) -> Result<(Folder, String), RecordError> {
     let wrong = |reason| RecordError::Name {
         path: file.to_owned(),
@@ -197,7 +175,7 @@ fn place(file: &Path) -> Result<(Folder, String), RecordError> {
     Ok((Folder::new(folder), name.to_owned()))
 }
 
-/// What takes the frames from the pipeline to the writer.
+/// Callback that passes frames from the pipeline to the writer.
 fn take(
     writer: writer::Handle,
     name: String,
@@ -232,7 +210,7 @@ struct Run {
 }
 
 impl Run {
-    fn until_over(&mut self, stopped: &AtomicBool, on_step: &mut impl FnMut(Step)) {
+    fn wait_until_over(&mut self, stopped: &AtomicBool, on_step: &mut impl FnMut(Step)) {
         let mut written = (0, monotonic());
         while !stopped.load(Ordering::Relaxed) {
             match self.messages.recv_timeout(TICK) {
@@ -268,7 +246,7 @@ impl Run {
         }
     }
 
-    /// Takes in what the writer says; whether that is the end.
+    /// Handles an event of the writer; returns whether it is the last.
     fn heard(&mut self, event: writer::Event) -> bool {
         match event {
             writer::Event::Begun(_) | writer::Event::Empty(_) | writer::Event::Ended => false,
@@ -298,7 +276,7 @@ impl Run {
             }
         }
         let dropped = self.pipeline.dropped() + self.writer.handle().progress().dropped_frames;
-        // In this order: no frame comes any more, then what came is finished.
+        // In this order: the pipeline ends first, then the writer finishes.
         drop(self.pipeline);
         drop(self.writer);
         for message in self.messages.try_iter() {
@@ -321,11 +299,11 @@ impl Run {
     }
 }
 
-/// Stops at the first Ctrl-C or termination; at the second at once, which costs no more than a power cut.
+/// Stops at the first Ctrl-C or SIGTERM; the second exits immediately, which costs no more than a power cut.
 ///
 /// # Errors
 ///
-/// When signals cannot be waited for.
+/// The signal handler cannot be installed.
 pub fn stop_on_signal(stopped: Arc<AtomicBool>) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
@@ -358,5 +336,5 @@ pub fn stop_on_signal(stopped: Arc<AtomicBool>) -> io::Result<()> {
     Ok(())
 }
 
-/// What a shell says of a process that was ended by Ctrl-C.
+/// Shell exit code of a process ended by Ctrl-C.
 const KILLED: i32 = 130;

@@ -1,4 +1,4 @@
-//! `probe` on a machine without capture hardware: the real calls, the real encoders.
+//! `probe` on a machine without capture hardware, with real ioctls and encoders.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn agent(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn without_devices_x264_is_chosen_and_the_missing_device_is_the_only_problem() {
+fn machine_without_devices_chooses_x264_and_reports_missing_device() {
     let dev = tempfile::tempdir().expect("a folder");
     let report = report(dev.path());
     assert_eq!(report.devices, []);
@@ -35,7 +35,7 @@ fn without_devices_x264_is_chosen_and_the_missing_device_is_the_only_problem() {
 }
 
 #[test]
-fn what_is_no_device_is_listed_with_the_reason() {
+fn non_device_is_listed_with_reason() {
     let dev = tempfile::tempdir().expect("a folder");
     fs::write(dev.path().join("video0"), "").expect("a file");
     let report = report(dev.path());
@@ -45,7 +45,7 @@ fn what_is_no_device_is_listed_with_the_reason() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_an_error() {
+fn missing_folder_is_an_error() {
     let dev = tempfile::tempdir().expect("a folder");
     let missing = dev.path().join("missing");
     let error = probe::probe(&missing, MODE, Duration::from_secs(1)).expect_err("no folder");
@@ -54,7 +54,7 @@ fn a_folder_that_is_not_there_is_an_error() {
 }
 
 #[test]
-fn the_exit_code_says_whether_the_machine_can_record() {
+fn exit_code_tells_whether_machine_can_record() {
     let output = agent(&["probe", "--json", "--mode", "640x480@30"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let expected = if report["can_record"].as_bool().expect("a verdict") {
@@ -66,7 +66,7 @@ fn the_exit_code_says_whether_the_machine_can_record() {
 }
 
 #[test]
-fn a_wrong_command_line_is_explained() {
+fn wrong_command_line_is_explained() {
     for (arguments, reason) in [
         (&["probe", "--mode", "huge"][..], "WIDTHxHEIGHT@FPS"),
         (&["probe", "--limit", "0"], "0 is not in"),
@@ -81,7 +81,7 @@ fn a_wrong_command_line_is_explained() {
 }
 
 #[test]
-fn help_gives_the_exit_codes() {
+fn help_lists_exit_codes() {
     let output = agent(&["--help"]);
     assert_eq!(output.status.code(), Some(0));
     let help = String::from_utf8_lossy(&output.stdout);
@@ -92,7 +92,7 @@ fn help_gives_the_exit_codes() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_an_error() {
+fn unwritable_report_is_an_error() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full");
     let output = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"))
         .args(["probe", "--mode", "640x480@30"])
@@ -105,7 +105,7 @@ fn a_report_that_cannot_be_written_is_an_error() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn closed_pipe_is_no_error() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let output = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"))

@@ -1,4 +1,4 @@
-//! The program records, is interrupted, is killed; ffprobe and ffmpeg judge the file.
+//! `record` ends normally, is interrupted, and is killed; ffprobe and ffmpeg check the file.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-/// How often a file is looked at, at most: a minute and a half, for the machine may be busy with other things.
+/// Polls of a file: 90 s, because the machine may be busy.
 const LOOKS: u32 = 4500;
 const MODE: &str = "320x240@30";
 
@@ -37,7 +37,7 @@ struct Probed {
     frames: u64,
 }
 
-/// What an independent reader says of a file, which it must read without a complaint.
+/// Reads a file with ffprobe, which must not report an error.
 #[track_caller]
 fn probe(file: &Path) -> Probed {
     let show = "stream=codec_name,nb_read_frames:format=duration";
@@ -82,7 +82,7 @@ fn names(folder: &TempDir) -> Vec<String> {
     names
 }
 
-/// Waits until the file under way holds so many bytes.
+/// Waits until the growing file has this many bytes.
 #[track_caller]
 fn wait_for_bytes(child: &mut Child, file: &Path, bytes: u64) {
     for _ in 0..LOOKS {
@@ -96,7 +96,7 @@ fn wait_for_bytes(child: &mut Child, file: &Path, bytes: u64) {
 }
 
 #[test]
-fn programs_hear_what_is_durable() {
+fn json_events_report_durable_bytes() {
     let folder = TempDir::new().unwrap();
     let order = ["--json", "--seconds", "2", "-o", "a.mp4"];
     let output = agent(&folder, &order)
@@ -133,7 +133,7 @@ fn programs_hear_what_is_durable() {
 }
 
 #[test]
-fn so_many_seconds_become_an_ordinary_file() {
+fn timed_recording_is_an_ordinary_file() {
     let folder = TempDir::new().unwrap();
     let text = said(&run(&folder, &["--seconds", "2", "-o", "a.mp4"]), 0);
     assert!(text.contains("a.mp4: 0:00:02"), "{text}");
@@ -141,7 +141,7 @@ fn so_many_seconds_become_an_ordinary_file() {
     let file = folder.path().join("a.mp4");
     let probed = probe(&file);
     assert!((1.9..2.5).contains(&probed.seconds), "{} s", probed.seconds);
-    // How many the machine had time for is not the question here.
+    // The number of frames depends on the machine's load.
     assert!(
         (2..=70).contains(&probed.frames),
         "{} frames",
@@ -160,7 +160,7 @@ fn so_many_seconds_become_an_ordinary_file() {
 }
 
 #[test]
-fn an_interrupt_ends_it_cleanly() {
+fn interrupt_finishes_the_file() {
     let folder = TempDir::new().unwrap();
     let mut child = agent(&folder, &["-o", "a.mp4"]).spawn().unwrap();
     wait_for_bytes(&mut child, &folder.path().join("a.mp4.part"), 10_000);
@@ -174,13 +174,13 @@ fn an_interrupt_ends_it_cleanly() {
 }
 
 #[test]
-fn what_a_killed_run_left_is_finished_by_the_next() {
+fn killed_recording_is_finished_by_next_run() {
     let folder = TempDir::new().unwrap();
     let part = folder.path().join("a.mp4.part");
     let mut child = agent(&folder, &["-o", "a.mp4"]).spawn().unwrap();
     wait_for_bytes(&mut child, &part, 30_000);
 
-    // Somebody is still at it.
+    // Another process records into the same file.
     let text = said(&run(&folder, &["--seconds", "1", "-o", "b.mp4"]), 0);
     assert!(text.contains("a.mp4.part is being written"), "{text}");
 
@@ -198,13 +198,13 @@ fn what_a_killed_run_left_is_finished_by_the_next() {
     let finished = probe(&folder.path().join("a.mp4"));
     assert!(finished.frames >= unfinished.frames);
     let after = fs::read(folder.path().join("a.mp4")).unwrap();
-    // Of the last fragment only some may have been there.
+    // The last fragment may have been written partially.
     let moved = before[4096..before.len() / 2] != after[4096..before.len() / 2];
     assert!(!moved, "not a byte of it was moved");
 }
 
 #[test]
-fn no_file_is_overwritten_and_none_made_that_could_not_be_found_again() {
+fn existing_and_unsuitable_file_names_are_rejected() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("a.mp4"), "precious").unwrap();
     let text = said(&run(&folder, &["--seconds", "1", "-o", "a.mp4"]), 1);
@@ -217,7 +217,7 @@ fn no_file_is_overwritten_and_none_made_that_could_not_be_found_again() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_named() {
+fn missing_device_is_named() {
     let folder = TempDir::new().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"))
         .current_dir(&folder)

@@ -1,4 +1,4 @@
-//! The recorder with a real pipeline and its test picture, and without a server around it.
+//! Recorder with a real pipeline and the test source, without a server.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use sortie_capture_agent::signal::{Reading, Signal};
 use sortie_capture_agent::source::Source;
 use sortie_capture_agent::writer::Finished;
 
-/// Generous: the machine may be busy with other things.
+/// Generous, because the machine may be busy.
 const LONG: Duration = Duration::from_secs(120);
 
 fn start(folder: &Path, change: impl FnOnce(&mut Setup)) -> (Recorder, mpsc::Receiver<Event>) {
@@ -32,7 +32,7 @@ fn start(folder: &Path, change: impl FnOnce(&mut Setup)) -> (Recorder, mpsc::Rec
     (recorder.expect("it starts"), events)
 }
 
-/// The next file that is finished, and its session.
+/// Waits for the next finished file, and returns it with its session.
 #[track_caller]
 fn finished(events: &mpsc::Receiver<Event>) -> (u64, Finished) {
     loop {
@@ -61,7 +61,7 @@ fn is_growing(handle: &Handle) -> bool {
     written.name.is_some() && written.duration_ms > 500
 }
 
-/// Frames, by an independent reader that must not complain.
+/// Counts frames with ffprobe, which must not report an error.
 #[track_caller]
 fn frames(file: &Path) -> u64 {
     let probed = Command::new("ffprobe")
@@ -76,7 +76,7 @@ fn frames(file: &Path) -> u64 {
 }
 
 #[test]
-fn a_long_recording_is_split_without_losing_a_frame() {
+fn long_recording_is_split_without_losing_a_frame() {
     let dir = tempfile::tempdir().unwrap();
     let (recorder, events) = start(dir.path(), |setup| {
         setup.split.length = Some(Duration::from_secs(1));
@@ -102,7 +102,7 @@ fn a_long_recording_is_split_without_losing_a_frame() {
         there += frames(&folder.join(&file.name));
         ms += file.duration_ms;
     }
-    // The machine may have been too slow for some frames; of all others not one is missing.
+    // Frames may be dropped on a slow machine; all others must be in the files.
     let lost = handle.snapshot().dropped;
     let expected = ms * 30 / 1000;
     assert!(
@@ -112,7 +112,7 @@ fn a_long_recording_is_split_without_losing_a_frame() {
 }
 
 #[test]
-fn a_signal_that_goes_and_comes_is_two_files_of_one_session() {
+fn signal_loss_gives_two_files_of_one_session() {
     let dir = tempfile::tempdir().unwrap();
     let (recorder, events) = start(dir.path(), |_| {});
     let handle = recorder.handle();
@@ -121,7 +121,7 @@ fn a_signal_that_goes_and_comes_is_two_files_of_one_session() {
     input.switch(Reading::NoLock);
     let (session, first) = finished(&events);
     assert!(first.duration_ms > 500);
-    // What it shows is looked at a few times a second: it may still be the file that has ended.
+    // The snapshot is updated a few times per second and may still show the previous file.
     wait(handle, |handle| {
         handle.snapshot().signal == Signal::NoLock && !is_growing(handle)
     });
@@ -137,7 +137,7 @@ fn a_signal_that_goes_and_comes_is_two_files_of_one_session() {
 }
 
 #[test]
-fn without_room_it_stops_and_says_so() {
+fn full_disk_stops_recording_with_problem() {
     let dir = tempfile::tempdir().unwrap();
     let (recorder, events) = start(dir.path(), |setup| setup.reserve_bytes = u64::MAX);
     match events.recv_timeout(LONG).unwrap() {
@@ -149,7 +149,7 @@ fn without_room_it_stops_and_says_so() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_to_is_an_alarm() {
+fn unwritable_folder_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("not there yet"), "a file").unwrap();
     let (_recorder, events) = start(dir.path(), |_| {});
@@ -160,7 +160,7 @@ fn a_folder_that_cannot_be_written_to_is_an_alarm() {
 }
 
 #[test]
-fn the_hook_comes_first() {
+fn hook_runs_before_recording() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("not there yet");
     let (_recorder, events) = start(dir.path(), |setup| {

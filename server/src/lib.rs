@@ -43,9 +43,9 @@ pub use config::{
     AzureStorageConfig, CommonStorageConfig, GcsStorageConfig, S3Key, S3StorageConfig,
 };
 pub use config::{
-    Config, ConfigError, DatabaseConfig, ForwardedHeaders, JwtConfig, JwtKeys, LocalStorageConfig,
-    Network, ProtectedQuota, PublicUrl, Secret, Settings, SignInConfig, StorageConfig,
-    TelemetryConfig, VARIABLES, Variable, variables_help,
+    Config, ConfigError, ConfigReader, DatabaseConfig, ForwardedHeaders, JwtConfig, JwtKeys,
+    LocalStorageConfig, Network, ProtectedQuota, PublicUrl, Secret, Settings, SignInConfig,
+    StorageConfig, TelemetryConfig, VARIABLES, Variable, read_toml, variables_help,
 };
 pub use db::{Copied, CopyError, copy_database};
 pub use gc::{

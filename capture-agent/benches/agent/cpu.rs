@@ -1,4 +1,4 @@
-//! The agent's processor time over that of a bare pipeline.
+//! CPU time of the agent relative to a bare pipeline.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,12 +11,12 @@ use sortie_capture_agent::signal::Mode;
 use crate::{AGENT, footage, median, processor};
 
 const ROUNDS: usize = 5;
-/// After the start, which is not measured.
+/// Warm-up, not measured.
 const WARM: Duration = Duration::from_millis(2000);
 const MEASURED: Duration = Duration::from_millis(6000);
 
-/// Both get the same frames at 30 a second. Where those come from is not counted, on either side: the agent draws them,
-/// `gst-launch-1.0` reads them from a file.
+/// Both encode the same frames at 30 frames per second. The source is excluded on both sides: the agent draws the
+/// frames, `gst-launch-1.0` reads them from a file.
 pub(crate) fn measure(folder: &Path) -> Result<()> {
     let mode: Mode = "1920x1080@30".parse()?;
     let raw = folder.join("desktop.raw");
@@ -59,7 +59,7 @@ impl ArgAnd for Command {
     }
 }
 
-/// Processors in use while it runs.
+/// Returns the average number of CPUs in use.
 fn run(mut command: Command, without: &[&str]) -> Result<f64> {
     let child = command
         .stdout(Stdio::null())
@@ -80,7 +80,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,4 +1,4 @@
-//! How long a long recording takes to become an ordinary file: at its end, and after a power cut.
+//! Time to finish a long recording: at its end, and after a power cut.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use sortie_capture_agent::clock::monotonic;
 use sortie_capture_agent::writer::{
-    Event, Folder, GROWING, Leftover, Limits, Writer, finish_leftovers,
+    Event, Folder, GROWING, Limits, RecoveredFile, Writer, recover_files,
 };
 use sortie_media::{EncodedFrame, VideoTrack};
 
-/// A gigabyte: two hours at 30 frames a second.
+/// 1 GB: two hours at 30 frames per second.
 const FRAMES: u32 = 216_000;
 const FRAME_BYTES: usize = 4_630;
 const LONG: Duration = Duration::from_secs(600);
@@ -21,7 +21,7 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
     std::fs::create_dir(&made)?;
     std::fs::create_dir(&left)?;
     let (send, events) = mpsc::channel();
-    // Longer fragments than usual: this is not about writing, which would take minutes.
+    // Longer fragments than usual: writing is not measured and would take minutes.
     let limits = Limits {
         fragment: Duration::from_secs(10),
         queue_bytes: 64 << 20,
@@ -42,7 +42,7 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
             std::thread::sleep(Duration::from_millis(1));
         }
         let pts_ns = i64::from(number) * 1_000_000_000 / 30;
-        // One slice that no decoder will see.
+        // A single slice that is never decoded.
         let mut data = u32::try_from(FRAME_BYTES - 4)?.to_be_bytes().to_vec();
         data.resize(FRAME_BYTES, 0x41);
         handle.frame(EncodedFrame {
@@ -57,7 +57,7 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
     }
     let growing = format!("long.mp4{GROWING}");
     std::fs::copy(made.join(&growing), left.join(&growing))?;
-    // What was copied is to be on the disk before the clock runs.
+    // The copy must be durable before the measurement starts.
     std::fs::File::open(left.join(&growing))?.sync_all()?;
     let asked = monotonic();
     handle.end();
@@ -69,10 +69,10 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
         }
     };
     let asked = monotonic();
-    let leftovers = finish_leftovers(&Folder::new(&left))?;
+    let recovered = recover_files(&Folder::new(&left))?;
     let taken_up = monotonic() - asked;
-    let [Leftover::Finished(_)] = leftovers.as_slice() else {
-        bail!("{leftovers:?}");
+    let [RecoveredFile::Finished(_)] = recovered.as_slice() else {
+        bail!("{recovered:?}");
     };
     println!(
         "| a recording of {} MB, {FRAMES} frames | |\n|---|--:|",

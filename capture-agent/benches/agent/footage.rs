@@ -1,4 +1,4 @@
-//! The agent's own test picture as raw frames, and the agent's pipeline for programs of others.
+//! Raw frames of the agent's test picture, and the agent's pipeline for other programs.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -12,7 +12,7 @@ use sortie_capture_agent::source::{Capture, Desktop, TestInput};
 /// Frames in the file: 930 MB at 1080p.
 pub(crate) const FRAMES: u32 = 300;
 
-/// Writes the frames, I420, unless they are there.
+/// Writes the frames as I420, unless the file exists.
 pub(crate) fn raw(path: &Path, mode: Mode) -> Result<()> {
     if path.exists() {
         return Ok(());
@@ -25,7 +25,7 @@ pub(crate) fn raw(path: &Path, mode: Mode) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// The agent's pipeline: from behind its source to before its end, so with its queue or without.
+/// Elements between source and sink of the agent's pipeline, with or without its queue.
 pub(crate) fn middle(mode: Mode, with_queue: bool) -> Result<String> {
     let plan = Plan {
         capture: Capture::Test(TestInput::new(mode)),
@@ -44,7 +44,7 @@ pub(crate) fn middle(mode: Mode, with_queue: bool) -> Result<String> {
     })
 }
 
-/// What reads the raw frames, for `gst-launch-1.0`.
+/// Source elements that read the raw frames, for `gst-launch-1.0`.
 pub(crate) fn source(path: &Path, mode: Mode) -> String {
     let (width, height, fps) = (mode.width, mode.height, mode.fps.millihertz());
     format!(

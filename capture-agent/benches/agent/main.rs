@@ -1,7 +1,7 @@
-//! What the agent costs, beside a bare `gst-launch-1.0` of the same pipeline. Prints the tables of docs/benchmarks.md.
+//! Cost of the agent relative to a bare `gst-launch-1.0` with the same pipeline. Prints the tables of docs/benchmarks.md.
 //!
 //! `make bench PART=agent`, or `cargo bench -p sortie-capture-agent --bench agent -- cpu` for one of `cpu`, `record`,
-//! `quality`, `start`, `finish`. Needs 2.5 GB under `$BENCH_DIR` (else the folder for temporary files).
+//! `quality`, `start`, `finish`. Needs 2.5 GB under `$BENCH_DIR` (default: the temporary folder).
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -21,7 +21,6 @@ use std::path::PathBuf;
 use anyhow::Result;
 use sortie_capture_agent::encoder::{CANDIDATES, Candidate};
 
-/// The program that is measured.
 const AGENT: &str = env!("CARGO_BIN_EXE_sortie-capture-agent");
 
 fn main() -> Result<()> {
@@ -54,7 +53,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The encoder that every machine has: figures can be compared.
+/// The encoder that is available on every machine, so that figures are comparable.
 fn x264() -> Result<Candidate> {
     let found = CANDIDATES.into_iter().find(|it| it.element == "x264enc");
     found.ok_or_else(|| anyhow::anyhow!("x264enc is no candidate"))

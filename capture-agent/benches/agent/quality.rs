@@ -1,4 +1,4 @@
-//! How like the picture is to what was drawn, and what an hour of it weighs.
+//! Similarity of the encoded picture to the source, and bytes per hour.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use sortie_capture_agent::signal::Mode;
 
 use crate::footage;
 
-/// The same elements with the same settings, without a clock: no frame is missing, so every one can be compared.
+/// Uses the same elements and settings without a clock: no frame is dropped, so every frame can be compared.
 pub(crate) fn measure(folder: &Path) -> Result<()> {
     let mode: Mode = "1920x1080@60".parse()?;
     let (raw, file) = (folder.join("desktop.raw"), folder.join("quality.mp4"));

@@ -1,4 +1,4 @@
-//! Recording 1080p60 by software: frames dropped, processors in use, memory over time.
+//! Software encoding of 1080p60: dropped frames, CPUs in use, memory over time.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result};
 
 use crate::{AGENT, processor};
 
-/// Seconds, unless `$SECONDS_RECORDED` says otherwise: 3600 shows what an hour does.
+/// Seconds to record, unless `$SECONDS_RECORDED` is set; 3600 shows an hour.
 const SECONDS: u32 = 60;
-/// From then on memory is to stay as it is.
+/// Seconds after which memory must stay constant.
 const WARM: u32 = 10;
 
 pub(crate) fn measure(folder: &Path) -> Result<()> {

@@ -1,4 +1,4 @@
-//! From a signal to the first of its frames on the disk.
+//! Time from a signal to its first durable frame.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -16,7 +16,8 @@ use crate::median;
 const ROUNDS: usize = 9;
 const LONG: Duration = Duration::from_secs(60);
 
-/// The recorder itself, as `serve` runs it, with its test source: what a receiver or its driver takes comes on top.
+/// Measures the recorder of `serve` with its test source. The latency of a real receiver and its driver is added to
+/// this.
 pub(crate) fn measure(folder: &Path) -> Result<()> {
     let mode = "1920x1080@30".parse()?;
     let setup = Setup {
@@ -37,13 +38,13 @@ pub(crate) fn measure(folder: &Path) -> Result<()> {
     let handle = recorder.handle();
     let input = handle.test_input().context("no test source")?;
     let (mut begun, mut durable) = (Vec::new(), Vec::new());
-    // The first of them tries encoders first, as a machine does when it is switched on.
+    // The first round also tries encoders, as after power-on.
     for _ in 0..=ROUNDS {
         input.switch(Reading::NoSignal);
         while handle.snapshot().signal != Signal::NoSignal || handle.snapshot().recording {
             sleep(Duration::from_millis(20));
         }
-        // What is left of the file before.
+        // Lets the previous file finish.
         sleep(Duration::from_secs(1));
         while events.try_recv().is_ok() {}
         input.switch(Reading::Locked(mode));

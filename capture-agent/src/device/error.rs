@@ -1,21 +1,19 @@
-//! Why a device cannot be used, in words for whoever plugs it in.
+//! Errors of capture devices, worded for the person who connects them.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-/// A device that could not be opened or asked.
+/// Error of one device node.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {kind}", path.display())]
 pub struct DeviceError {
-    /// The device node.
     pub path: PathBuf,
-    /// What is wrong with it.
     pub kind: DeviceErrorKind,
 }
 
-/// What is wrong with a device.
+/// Kind of device error.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceErrorKind {
     /// `ENOENT`.
@@ -35,7 +33,6 @@ pub enum DeviceErrorKind {
     /// `ENOTTY`.
     #[error("this is not a video device")]
     NotVideo,
-    /// Anything else.
     #[error("{0}")]
     Other(io::Error),
 }
@@ -71,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn each_cause_has_its_sentence() {
+    fn each_error_has_a_message() {
         check(Errno::NOENT, "no such device");
         check(Errno::ACCESS, "no permission");
         check(Errno::PERM, "no permission");

@@ -13,23 +13,20 @@ use v4l::video::Capture;
 use super::{ioctl, text};
 use crate::signal::FrameRate;
 
-/// A pixel format with the sizes in which a device delivers it.
+/// A pixel format and the sizes in which a device delivers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Format {
-    /// The four-character code, for example `YUYV`, `MJPG` or `H264`; `-BE` follows where the
-    /// format is the big-endian one of a pair.
+    /// Four-character code, for example `YUYV`, `MJPG` or `H264`; suffix `-BE` for the big-endian variant.
     pub fourcc: String,
-    /// The driver's description.
     pub description: String,
     /// Whether frames arrive compressed.
     pub compressed: bool,
-    /// The sizes on offer; empty where the driver cannot say before there is a signal, as HDMI
-    /// receivers commonly do.
+    /// Available sizes. Empty if the driver cannot list them without a signal, which is common for HDMI receivers.
     pub sizes: Vec<Size>,
 }
 
 impl Format {
-    /// Whether this is H.264, which is recorded as it comes.
+    /// Whether this is H.264, which is recorded without encoding.
     #[must_use]
     pub fn is_h264(&self) -> bool {
         self.fourcc == "H264"
@@ -39,20 +36,16 @@ impl Format {
 /// A frame size, or a range of them, in pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Size {
-    /// One size.
     Exact {
-        /// Width in pixels.
         width: u32,
-        /// Height in pixels.
         height: u32,
-        /// The rates on offer in this size; empty where the driver does not say.
+        /// Available rates in this size; empty if the driver does not list them.
         rates: Vec<Rate>,
     },
-    /// Every size between two.
     Between {
-        /// The smallest width and height in pixels.
+        /// Smallest width and height in pixels.
         least: (u32, u32),
-        /// The largest width and height in pixels.
+        /// Largest width and height in pixels.
         most: (u32, u32),
     },
 }
@@ -60,26 +53,19 @@ pub enum Size {
 /// A frame rate, or a range of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rate {
-    /// One rate.
     Exact(FrameRate),
-    /// Every rate between two.
-    Between {
-        /// The lowest.
-        least: FrameRate,
-        /// The highest.
-        most: FrameRate,
-    },
+    Between { least: FrameRate, most: FrameRate },
 }
 
-/// More than any driver lists; a bound for one that never comes to an end.
+/// More than any driver lists; bounds a list that never ends.
 const MOST_FORMATS: u32 = 256;
 
 /// Lists the formats of one buffer type.
 pub(super) fn formats(device: &v4l::Device, buffer_type: u32) -> Vec<Format> {
     let handle = device.handle();
     (0..MOST_FORMATS)
-        // Any error ends the list: EINVAL says that it was the last, ENOTTY that there is none,
-        // and a device that is gone says so to the next question.
+        // Any error ends the list: EINVAL marks its end, ENOTTY means that there is none, and an unplugged device fails
+        // the next call.
         .map_while(|index| ioctl::enum_format(&handle, buffer_type, index).ok())
         .map(|format| Format {
             fourcc: fourcc_text(format.pixelformat),
@@ -111,7 +97,7 @@ fn sizes(device: &v4l::Device, fourcc: FourCC) -> io::Result<Vec<Size>> {
         .collect())
 }
 
-/// V4L2 counts in seconds a frame: the longest interval is the lowest rate.
+/// V4L2 gives seconds per frame: the longest interval is the lowest rate.
 fn rate(interval: &FrameInterval) -> Option<Rate> {
     match &interval.interval {
         FrameIntervalEnum::Discrete(interval) => Some(Rate::Exact(inverse(*interval)?)),
@@ -148,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_shown_as_the_kernel_writes_them() {
+    fn fourcc_is_formatted_like_the_kernel() {
         let code = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
         assert_eq!(fourcc_text(code(b"YUYV")), "YUYV");
         assert_eq!(fourcc_text(code(b"Y16 ")), "Y16");
@@ -157,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_interval_is_a_lower_rate() {
+    fn longer_interval_is_lower_rate() {
         let interval = |interval| FrameInterval {
             index: 0,
             fourcc: FourCC::new(b"YUYV"),

@@ -1,7 +1,7 @@
-//! The V4L2 calls that the `v4l` crate lacks, or in which it panics.
+//! V4L2 ioctls that the `v4l` crate lacks, or in which it panics.
 //!
-//! It has no DV timings and no events, lists single-planar formats only, and unwraps the texts of a driver as
-//! UTF-8, which a USB device's name is not where the kernel cut it off inside of a character.
+//! The crate has no DV timings and no events, lists single-planar formats only, and unwraps a driver's texts as UTF-8.
+//! The kernel may truncate the name of a USB device inside a character.
 #![expect(
     unsafe_code,
     reason = "an ioctl takes an untyped pointer, and DV timings and events hold C unions; here each request \
@@ -37,11 +37,9 @@ const fn request<T>(direction: vidioc::_IOC_TYPE, number: vidioc::_IOC_TYPE) -> 
     (direction << 30) | (size << 16) | ((b'V' as vidioc::_IOC_TYPE) << 8) | number
 }
 
-/// What the device calls itself and can do.
+/// Queries name and capabilities of a device.
 ///
-/// # Errors
-///
-/// `ENOTTY` for what is no video device, `ENODEV` after an unplug.
+/// Errors: `ENOTTY` if it is not a video device, `ENODEV` after an unplug.
 pub(super) fn query_capability(handle: &Handle) -> io::Result<v4l2_capability> {
     // SAFETY: the structure consists of integers, for which zeroes are a value.
     let mut capability: v4l2_capability = unsafe { mem::zeroed() };
@@ -50,11 +48,9 @@ pub(super) fn query_capability(handle: &Handle) -> io::Result<v4l2_capability> {
     Ok(capability)
 }
 
-/// The format of a number, counted from 0, of one buffer type.
+/// Queries the format with this index (from 0) of one buffer type.
 ///
-/// # Errors
-///
-/// `EINVAL` past the last one.
+/// Errors: `EINVAL` past the last one.
 pub(super) fn enum_format(
     handle: &Handle,
     buffer_type: u32,
@@ -69,12 +65,10 @@ pub(super) fn enum_format(
     Ok(format)
 }
 
-/// What the receiver measures at its input now; changes nothing.
+/// Queries the timings at the receiver's input. Changes nothing.
 ///
-/// # Errors
-///
-/// `ENOLINK`, `ENOLCK` and `ERANGE` are answers as well, see [`super::timings`]; `ENOTTY` or
-/// `ENODATA` where the device or its present input has no timings; `ENODEV` after an unplug.
+/// Errors: `ENOLINK`, `ENOLCK` and `ERANGE` are results as well, see [`super::timings`]; `ENOTTY` or `ENODATA` if the device or
+/// its current input has no timings; `ENODEV` after an unplug.
 pub(super) fn query_dv_timings(handle: &Handle) -> io::Result<v4l2_bt_timings> {
     // SAFETY: the structure consists of integers, for which zeroes are a value.
     let mut timings: v4l2_dv_timings = unsafe { mem::zeroed() };
@@ -86,15 +80,13 @@ pub(super) fn query_dv_timings(handle: &Handle) -> io::Result<v4l2_bt_timings> {
             "the driver answered with timings of an unknown type",
         ));
     }
-    // SAFETY: the type says that this member is meant; either is plain integers anyway.
+    // SAFETY: the type selects this member; either consists of plain integers.
     Ok(unsafe { timings.__bindgen_anon_1.bt })
 }
 
-/// Makes the receiver capture in the timings that it measures at its input now.
+/// Sets the receiver's capture timings to those at its input.
 ///
-/// # Errors
-///
-/// Those of [`query_dv_timings`], and `EBUSY` while somebody captures.
+/// Errors: Those of [`query_dv_timings`], and `EBUSY` while a program captures.
 pub(super) fn follow_dv_timings(handle: &Handle) -> io::Result<()> {
     // SAFETY: the structure consists of integers, for which zeroes are a value.
     let mut timings: v4l2_dv_timings = unsafe { mem::zeroed() };
@@ -104,38 +96,34 @@ pub(super) fn follow_dv_timings(handle: &Handle) -> io::Result<()> {
     unsafe { call(handle, VIDIOC_S_DV_TIMINGS, &mut timings) }
 }
 
-/// Asks to be told when what arrives at the input changes.
+/// Subscribes to changes of the input signal.
 ///
-/// # Errors
-///
-/// `ENOTTY` or `EINVAL` where the driver tells of no such thing.
+/// Errors: `ENOTTY` or `EINVAL` if the driver does not report them.
 pub(super) fn subscribe_source_change(handle: &Handle) -> io::Result<()> {
-    // SAFETY: the structure consists of integers, for which zeroes are a value. The id is the number of the input:
-    // capture devices have one that is in use.
+    // SAFETY: the structure consists of integers, for which zeroes are a value. The ID is the index of the input:
+    // capture devices have one input in use.
     let mut subscription: v4l2_event_subscription = unsafe { mem::zeroed() };
     subscription.type_ = V4L2_EVENT_SOURCE_CHANGE;
     // SAFETY: VIDIOC_SUBSCRIBE_EVENT takes a `v4l2_event_subscription`.
     unsafe { call(handle, VIDIOC_SUBSCRIBE_EVENT, &mut subscription) }
 }
 
-/// Takes the oldest event that waits: its type. Never waits itself, for the device is opened so.
+/// Removes the oldest pending event and returns its type. Does not block: the device is opened non-blocking.
 ///
-/// # Errors
-///
-/// `ENOENT` when there is none; `ENODEV` after an unplug.
+/// Errors: `ENOENT` if no event is pending; `ENODEV` after an unplug.
 pub(super) fn dequeue_event(handle: &Handle) -> io::Result<u32> {
-    // SAFETY: integers and a union of such, for which zeroes are a value.
+    // SAFETY: integers and a union of integers, for which zeroes are a value.
     let mut event: v4l2_event = unsafe { mem::zeroed() };
     // SAFETY: VIDIOC_DQEVENT takes a `v4l2_event`.
     unsafe { call(handle, VIDIOC_DQEVENT, &mut event) }?;
     Ok(event.type_)
 }
 
-/// Does an ioctl, again where a signal interrupted it.
+/// Calls an ioctl; retries it after an interruption by a signal.
 ///
 /// # Safety
 ///
-/// `request` must be one for which the kernel reads and writes no more than a `T`.
+/// The kernel must read and write at most a `T` for `request`.
 unsafe fn call<T>(handle: &Handle, request: vidioc::_IOC_TYPE, argument: &mut T) -> io::Result<()> {
     let argument: *mut c_void = std::ptr::from_mut(argument).cast();
     loop {
@@ -152,11 +140,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_request_is_the_number_the_kernel_headers_give() {
+    fn request_numbers_match_kernel_headers() {
         assert_eq!(VIDIOC_QUERY_DV_TIMINGS, 0x8084_5663);
         assert_eq!(VIDIOC_S_DV_TIMINGS, 0xC084_5657);
         assert_eq!(VIDIOC_SUBSCRIBE_EVENT, 0x4020_565A);
-        // It ends with a time, whose size is the machine's.
+        // The structure ends with a timestamp whose size depends on the architecture.
         #[cfg(target_pointer_width = "64")]
         assert_eq!(VIDIOC_DQEVENT, 0x8088_5659);
     }

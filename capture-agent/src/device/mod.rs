@@ -1,10 +1,9 @@
-//! Capture devices, as Linux knows them (V4L2).
+//! V4L2 capture devices.
 //!
-//! Everything here but [`Device::follow_signal`] asks and changes nothing, so that it can be done while another
-//! program is recording from the device. What a driver says is taken with caution: texts need not be UTF-8,
-//! and numbers may be zero.
+//! Everything except [`Device::follow_signal`] only queries the device, and is safe while another program records from it.
+//! A driver's answers are not trusted: texts need not be UTF-8, and numbers may be zero.
 //!
-//! Streaming is not here.
+//! Streaming is implemented by GStreamer, see [`pipeline`](crate::pipeline).
 
 mod error;
 mod format;
@@ -25,14 +24,13 @@ pub use format::{Format, Rate, Size};
 
 use crate::signal::Reading;
 
-/// Where Linux keeps its devices.
 pub const DEV: &str = "/dev";
 
-/// The video device nodes in a folder (`videoN`), by their number.
+/// Lists the video device nodes (`videoN`) in a folder by number.
 ///
 /// # Errors
 ///
-/// When the folder cannot be read.
+/// The folder cannot be read.
 pub fn nodes(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut nodes = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -46,45 +44,42 @@ pub fn nodes(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(nodes.into_iter().map(|(_, path)| path).collect())
 }
 
-/// What a device node is for. One piece of hardware commonly has several nodes.
+/// Purpose of a device node. One device commonly has several nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Pictures come out of it.
     Capture,
-    /// Pictures go in and come out: a codec or a converter.
+    /// Takes and delivers pictures: a codec or a converter.
     Codec,
-    /// Anything else: an output, a radio, the metadata node of a camera.
+    /// An output, a radio, or the metadata node of a camera.
     Other,
 }
 
-/// What a device says of itself.
+/// Self-description of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The driver, for example `uvcvideo`.
+    /// Driver, for example `uvcvideo`.
     pub driver: String,
-    /// The device's name, not necessarily a unique one.
+    /// Device name, not necessarily unique.
     pub card: String,
-    /// Where it is plugged in, for example `usb-0000:00:14.0-2`.
+    /// Connection, for example `usb-0000:00:14.0-2`.
     pub bus: String,
-    /// What the node is for.
     pub kind: Kind,
 }
 
-/// An open device node.
 pub struct Device {
     path: PathBuf,
     inner: v4l::Device,
     capabilities: Capabilities,
-    /// The buffer type its formats are listed under.
+    /// Buffer type of its formats.
     buffer_type: u32,
 }
 
 impl Device {
-    /// Opens a device node and asks what it is.
+    /// Opens a device node and queries its capabilities.
     ///
     /// # Errors
     ///
-    /// When it is missing, not permitted, in exclusive use, gone, or no video device.
+    /// It does not exist, is not permitted, is in exclusive use, was unplugged, or is not a video device.
     pub fn open(path: &Path) -> Result<Self, DeviceError> {
         let fail = |error| DeviceError::new(path, error);
         let inner = v4l::Device::with_path(path).map_err(fail)?;
@@ -107,47 +102,45 @@ impl Device {
         })
     }
 
-    /// The node it was opened by.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it said of itself when it was opened.
     #[must_use]
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }
 
-    /// The formats it delivers, in the driver's order. Empty where the driver lists none.
+    /// Formats that it delivers, in the driver's order. Empty if the driver lists none.
     #[must_use]
     pub fn formats(&self) -> Vec<Format> {
         format::formats(&self.inner, self.buffer_type)
     }
 
-    /// What an HDMI receiver measures at its input now; `None` for a device without DV timings,
-    /// whose signal must be judged by its frames.
+    /// Queries the signal at the input of an HDMI receiver; `None` for a device without DV timings, whose signal shows only
+    /// in its frames.
     ///
     /// # Errors
     ///
-    /// When the device is gone or its driver fails. "No signal" is an answer, not an error.
+    /// The device is gone or its driver fails. "No signal" is a result, not an error.
     pub fn timings(&self) -> Result<Option<Reading>, DeviceError> {
         timings::reading(ioctl::query_dv_timings(&self.inner.handle()))
             .map_err(|error| DeviceError::new(&self.path, error))
     }
 
-    /// Asks the driver to tell when what arrives at the input changes; whether it does such a thing. Then
-    /// [`take_source_changes`](Self::take_source_changes) knows of it.
+    /// Subscribes to changes of the input signal, which [`take_source_changes`](Self::take_source_changes) then
+    /// reports; `false` if the driver does not support it.
     #[must_use]
     pub fn announces_source_changes(&self) -> bool {
         ioctl::subscribe_source_change(&self.inner.handle()).is_ok()
     }
 
-    /// Whether the driver has said, since the last call, that the source has changed. Does not wait.
+    /// Whether the driver has reported a change of the source since the last call. Does not block.
     ///
     /// # Errors
     ///
-    /// When the device is gone.
+    /// The device is gone.
     pub fn take_source_changes(&self) -> Result<bool, DeviceError> {
         let mut changed = false;
         loop {
@@ -161,18 +154,18 @@ impl Device {
         }
     }
 
-    /// Makes an HDMI receiver capture what it measures at its input now: it does not follow by itself.
+    /// Sets an HDMI receiver to the signal at its input, which it does not follow automatically.
     ///
     /// # Errors
     ///
-    /// When there is no signal (any more), or another program captures.
+    /// The signal is gone, or another program captures.
     pub fn follow_signal(&self) -> Result<(), DeviceError> {
         ioctl::follow_dv_timings(&self.inner.handle())
             .map_err(|error| DeviceError::new(&self.path, error))
     }
 }
 
-/// What this node can do; `capabilities` alone is what all nodes of the hardware can do together.
+/// Capabilities of this node; `capabilities` alone covers all nodes of the device.
 fn capability_flags(capabilities: u32, device_caps: u32) -> Flags {
     let all = Flags::from(capabilities);
     if all.contains(Flags::DEVICE_CAPS) {
@@ -190,14 +183,13 @@ fn kind(flags: Flags) -> Kind {
     let outputs = flags.intersects(Flags::VIDEO_OUTPUT | Flags::VIDEO_OUTPUT_MPLANE);
     match (captures, outputs) {
         (true, false) => Kind::Capture,
-        // How codecs declared themselves before there was a flag for them.
+        // Older codec drivers have no flag for it.
         (true, true) => Kind::Codec,
         (false, _) => Kind::Other,
     }
 }
 
-/// A text of fixed room, as C has it: up to the first zero. What is no UTF-8 or would move a
-/// terminal's cursor is replaced.
+/// Decodes a zero-terminated text in a fixed-size field. Invalid UTF-8 and control characters are replaced.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0);
     String::from_utf8_lossy(&bytes[..end.unwrap_or(bytes.len())])
@@ -211,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_are_listed_by_number_and_nothing_else_is() {
+    fn nodes_are_listed_by_number() {
         let dev = tempfile::tempdir().unwrap();
         for name in [
             "video10",
@@ -229,13 +221,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_read_is_an_error() {
+    fn unreadable_folder_is_an_error() {
         let dev = tempfile::tempdir().unwrap();
         assert!(nodes(&dev.path().join("missing")).is_err());
     }
 
     #[test]
-    fn what_is_no_device_is_refused_with_the_reason() {
+    fn non_device_is_rejected_with_reason() {
         let dev = tempfile::tempdir().unwrap();
         let missing = dev.path().join("video0");
         let error = Device::open(&missing).err().unwrap();
@@ -248,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_what_it_can_do_itself() {
+    fn node_kind_uses_device_caps() {
         const CAPTURE: u32 = 0x1;
         const META: u32 = 0x0080_0000;
         const DEVICE_CAPS: u32 = 0x8000_0000;
@@ -267,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cut_off_inside_of_a_character_is_survived() {
+    fn truncated_utf8_name_is_replaced() {
         assert_eq!(text(b"HDMI\0rest"), "HDMI");
         assert_eq!(text(b"full room"), "full room");
         assert_eq!(text(b"Cam\xc3"), "Cam\u{fffd}");

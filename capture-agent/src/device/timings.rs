@@ -1,4 +1,4 @@
-//! From a receiver's answer to a [`Reading`].
+//! Conversion of a receiver's answer to a [`Reading`].
 
 use std::io;
 
@@ -7,17 +7,15 @@ use v4l::v4l_sys::{V4L2_DV_INTERLACED, v4l2_bt_timings};
 
 use crate::signal::{FrameRate, Mode, Reading};
 
-/// What the answer to `VIDIOC_QUERY_DV_TIMINGS` says of the input; `None` where there is no such
-/// thing as timings (a USB grabber, or an input other than HDMI).
+/// Converts the answer to `VIDIOC_QUERY_DV_TIMINGS`; `None` if the device has no timings (a USB grabber, or an input
+/// other than HDMI).
 ///
-/// # Errors
-///
-/// Every error that is no answer, `ENODEV` among them, unchanged.
+/// Errors: Every other error, `ENODEV` among them.
 ///
 /// # Specification
 ///
-/// Linux media userspace API, "ioctl VIDIOC_QUERY_DV_TIMINGS": `ENOLINK` no signal, `ENOLCK`
-/// unstable, `ERANGE` out of the hardware's range, `ENODATA` not for this input.
+/// Linux media userspace API, "ioctl VIDIOC_QUERY_DV_TIMINGS": `ENOLINK` no signal, `ENOLCK` unstable, `ERANGE` out of
+/// the hardware's range, `ENODATA` not for this input.
 pub(super) fn reading(answer: io::Result<v4l2_bt_timings>) -> io::Result<Option<Reading>> {
     let error = match answer {
         Ok(timings) => return Ok(Some(locked(&timings))),
@@ -34,7 +32,7 @@ pub(super) fn reading(answer: io::Result<v4l2_bt_timings>) -> io::Result<Option<
 
 fn locked(timings: &v4l2_bt_timings) -> Reading {
     let (width, height) = (timings.width, timings.height);
-    // Some receivers answer with success and zeroes when nothing is plugged in.
+    // Some receivers report success and zeroes when nothing is plugged in.
     if width == 0 || height == 0 {
         return Reading::NoSignal;
     }
@@ -45,13 +43,13 @@ fn locked(timings: &v4l2_bt_timings) -> Reading {
             fps,
             interlaced: timings.interlaced == V4L2_DV_INTERLACED,
         }),
-        // A size without a pixel clock: the measurement is not complete yet.
+        // A size without a pixel clock: the measurement is incomplete.
         None => Reading::NoLock,
     }
 }
 
-/// Pixel clock over the frame's total size with blanking, as `V4L2_DV_BT_FRAME_WIDTH` and
-/// `V4L2_DV_BT_FRAME_HEIGHT` count it. The clock is a measured one: 59.94 comes out as that.
+/// Pixel clock divided by the total frame size including blanking, as in `V4L2_DV_BT_FRAME_WIDTH` and
+/// `V4L2_DV_BT_FRAME_HEIGHT`. The clock is measured, so 59.94 Hz is distinguished from 60 Hz.
 fn frame_rate(timings: &v4l2_bt_timings) -> Option<FrameRate> {
     let sum = |parts: &[u32]| parts.iter().copied().map(u64::from).sum::<u64>();
     let total_width = sum(&[
@@ -118,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn standard_timings_give_their_rates() {
+    fn standard_timings_have_standard_rates() {
         check(VIC_16, "1920x1080 at 60 fps");
         let reduced = v4l2_bt_timings {
             pixelclock: 148_351_648,
@@ -141,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn half_an_answer_is_no_lock_and_an_empty_one_no_signal() {
+    fn incomplete_timings_are_no_lock_and_empty_ones_no_signal() {
         let clockless = v4l2_bt_timings {
             pixelclock: 0,
             ..VIC_16
@@ -158,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_numbers_a_driver_can_give_are_survived() {
+    fn maximum_timings_do_not_overflow() {
         let absurd = v4l2_bt_timings {
             width: u32::MAX,
             height: u32::MAX,
@@ -171,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_that_are_answers_and_errors_that_are_none() {
+    fn errors_map_to_readings_or_are_returned() {
         let of = |errno: Errno| reading(Err(errno.into()));
         assert_eq!(of(Errno::NOLINK).unwrap(), Some(Reading::NoSignal));
         assert_eq!(of(Errno::NOLCK).unwrap(), Some(Reading::NoLock));

@@ -1,44 +1,36 @@
-//! The encoders that come into question.
+//! Supported encoders.
 
 use crate::signal::Mode;
 
-/// Where an encoder does its work.
+/// Implementation of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// In a circuit made for it.
     Hardware,
-    /// On the CPU.
     Software,
 }
 
-/// How an encoder is set up.
+/// Settings of an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tuning {
-    /// As it comes.
     Defaults,
-    /// A stateful V4L2 encoder. Its driver starts at a level of its own and refuses to start, or
-    /// stands still, where the picture needs a higher one (bcm2835-codec), so the level is asked
-    /// for by name.
+    /// Stateful V4L2 encoder. Its driver has a default level and refuses to start, or stalls, if the picture needs a
+    /// higher one (bcm2835-codec), so the level is set explicitly.
     V4l2,
-    /// x264: constant quality with a cap, so that text on a screen stays readable; about 360 MB
-    /// an hour of desktop at 1920x1080.
+    /// x264: constant quality with a bit rate cap, so that text on a screen stays readable; about 360 MB per hour of
+    /// desktop at 1920x1080.
     X264,
-    /// OpenH264, told that it sees a screen.
+    /// OpenH264 with screen content settings.
     OpenH264,
 }
 
-/// An encoder that comes into question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
-    /// The name of the GStreamer element.
     pub element: &'static str,
-    /// Where it does its work.
     pub class: Class,
-    /// How it is set up.
     pub tuning: Tuning,
 }
 
-/// All of them, best first: what is built into small boards, then graphics cards, then the CPU.
+/// All encoders in order of preference: built into small boards, then graphics cards, then the CPU.
 pub const CANDIDATES: [Candidate; 9] = [
     Candidate::hardware("v4l2h264enc", Tuning::V4l2),
     Candidate::hardware("mpph264enc", Tuning::Defaults),
@@ -51,7 +43,7 @@ pub const CANDIDATES: [Candidate; 9] = [
     Candidate::software("openh264enc", Tuning::OpenH264),
 ];
 
-/// Seconds between keyframes: what can be sought to, against what it costs.
+/// Seconds between keyframes: a trade-off between seeking and size.
 const KEYFRAME_INTERVAL_S: u32 = 10;
 
 impl Candidate {
@@ -71,8 +63,8 @@ impl Candidate {
         }
     }
 
-    /// The element with its settings for a mode, in the notation of `gst-launch-1.0`: raw video
-    /// goes in, `video/x-h264` comes out. The element is named `encoder`.
+    /// Encoder element with its settings for a mode, in the notation of `gst-launch-1.0`: takes raw video, delivers
+    /// `video/x-h264`. The element is named `encoder`.
     #[must_use]
     pub fn launch(&self, mode: Mode) -> String {
         let element = self.element;
@@ -94,11 +86,11 @@ impl Candidate {
     }
 }
 
-/// The lowest level, from 4 up, that a mode fits into.
+/// Lowest level, from 4 up, that supports a mode.
 ///
 /// # Specification
 ///
-/// ITU-T H.264 (08/2021) table A-1: macroblocks a second and macroblocks a frame.
+/// ITU-T H.264 (08/2021) table A-1: macroblocks per second and per frame.
 fn level(mode: Mode) -> &'static str {
     const LEVELS: [(&str, u64, u64); 4] = [
         ("4", 245_760, 8_192),
@@ -120,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hardware_comes_before_software_and_nothing_twice() {
+    fn hardware_precedes_software_without_duplicates() {
         let hardware = CANDIDATES
             .iter()
             .take_while(|candidate| candidate.class == Class::Hardware)
@@ -136,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_level_follows_the_picture() {
+    fn level_depends_on_mode() {
         let of = |mode: &str| level(mode.parse().unwrap());
         assert_eq!(of("640x480@60"), "4");
         assert_eq!(of("1920x1080@30"), "4");
@@ -147,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn keyframes_come_every_ten_seconds_and_never_never() {
+    fn keyframe_interval_is_ten_seconds_for_every_rate() {
         let x264 = CANDIDATES
             .iter()
             .find(|candidate| candidate.tuning == Tuning::X264)

@@ -1,4 +1,4 @@
-//! Pushing frames through an encoder.
+//! Encoder trials.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
@@ -11,57 +11,54 @@ use gstreamer::prelude::*;
 use super::{CANDIDATES, Candidate};
 use crate::signal::Mode;
 
-/// How many frames an encoder is given.
 pub const FRAMES: u32 = 5;
 
-/// How much longer than its time a driver may take to give up before it counts as hanging.
+/// Extra time for a driver to give up before it counts as hanging.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What became of a candidate.
+/// Outcome of a trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every frame that went in came out as H.264, beginning with a keyframe.
+    /// Every frame came out as H.264, beginning with a keyframe.
     Works,
     /// The element is not installed.
     NotInstalled,
-    /// It could not be set up: its device or library is missing, busy or refuses.
+    /// Its device or library is missing, busy or refuses to start.
     Unavailable(String),
-    /// It was set up, but what came out is not what went in.
+    /// It started, but the output does not match the input.
     Failed(String),
-    /// It did not finish within the limit.
+    /// It exceeded the time limit.
     TimedOut(Duration),
 }
 
-/// A candidate, and what became of it.
+/// Candidate and the outcome of its trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
-    /// What was tried.
     pub candidate: Candidate,
-    /// How it went.
     pub outcome: Outcome,
 }
 
-/// The first of the candidates that works.
+/// Returns the first candidate that works.
 #[must_use]
 pub fn best(trials: &[Trial]) -> Option<&Trial> {
     trials.iter().find(|trial| trial.outcome == Outcome::Works)
 }
 
-/// Gives a candidate [`FRAMES`] moving frames of a mode, with the settings it would record with,
-/// and waits for all of them for at most `limit` (and 2 s more for a driver that hangs).
+/// Encodes [`FRAMES`] moving frames of a mode, with the settings of a recording, and waits for all of them for at most
+/// `limit` (plus 2 s for a driver that hangs).
 ///
-/// A driver that hangs keeps a thread of this process; one that crashes takes the process along.
+/// A driver that hangs keeps a thread of this process; one that crashes ends the process.
 ///
 /// # Panics
 ///
-/// When [`init`](super::init) was not called before.
+/// [`init`](super::init) was not called.
 #[must_use]
 pub fn try_candidate(candidate: Candidate, mode: Mode, limit: Duration) -> Trial {
     let (done, result) = mpsc::channel();
     let name = format!("try-{}", candidate.element);
-    // On a thread of its own: a state change blocks for as long as the driver below it likes.
+    // Runs in its own thread: a state change blocks as long as the driver does.
     let thread = thread::Builder::new().name(name).spawn(move || {
-        // Nobody listens any more when it took too long.
+        // The receiver is gone after a timeout.
         let _ = done.send(run(candidate, mode, limit));
     });
     let outcome = match thread {
@@ -78,11 +75,11 @@ pub fn try_candidate(candidate: Candidate, mode: Mode, limit: Duration) -> Trial
     Trial { candidate, outcome }
 }
 
-/// Tries all [`CANDIDATES`] in their order, one after the other; see [`try_candidate`].
+/// Tries all [`CANDIDATES`] in their order; see [`try_candidate`].
 ///
 /// # Panics
 ///
-/// When [`init`](super::init) was not called before.
+/// [`init`](super::init) was not called.
 #[must_use]
 pub fn try_all(mode: Mode, limit: Duration) -> Vec<Trial> {
     CANDIDATES
@@ -91,15 +88,15 @@ pub fn try_all(mode: Mode, limit: Duration) -> Vec<Trial> {
         .collect()
 }
 
-/// Tries the [`CANDIDATES`] until one works, without those named in `passing_over`; see [`try_candidate`].
+/// Tries the [`CANDIDATES`] except `passing_over` until one works; see [`try_candidate`].
 ///
 /// # Errors
 ///
-/// What became of each when none works.
+/// None works: the outcome of each.
 ///
 /// # Panics
 ///
-/// When [`init`](super::init) was not called before.
+/// [`init`](super::init) was not called.
 pub fn first_working(
     mode: Mode,
     limit: Duration,
@@ -119,7 +116,7 @@ pub fn first_working(
     Err(trials)
 }
 
-/// What came out of the encoder.
+/// Output of the encoder.
 #[derive(Default)]
 struct Arrivals {
     frames: AtomicU32,
@@ -145,12 +142,12 @@ impl Arrivals {
     }
 }
 
-/// Stops the pipeline on every way out.
+/// Stops the pipeline when dropped.
 struct Running(gst::Pipeline);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It is thrown away next; whether stopping it worked changes nothing.
+        // The pipeline is dropped next; a failure to stop it has no effect.
         let _ = self.0.set_state(gst::State::Null);
     }
 }
@@ -181,7 +178,7 @@ fn run(candidate: Candidate, mode: Mode, limit: Duration) -> Outcome {
         return Outcome::Failed("its pipeline is not complete".to_owned());
     };
 
-    // READY opens the device, without any frame yet.
+    // READY opens the device without a frame.
     if pipeline.set_state(gst::State::Ready).is_err() {
         return Outcome::Unavailable(reason(&bus));
     }
@@ -198,7 +195,7 @@ fn run(candidate: Candidate, mode: Mode, limit: Duration) -> Outcome {
     }
 }
 
-/// Counts what reaches the end; `None` where there is no end.
+/// Counts the frames at the sink; `None` if the pipeline has no sink.
 fn count_arrivals(pipeline: &gst::Pipeline) -> Option<Arc<Arrivals>> {
     let arrivals = Arc::new(Arrivals::default());
     let counter = Arc::clone(&arrivals);
@@ -217,7 +214,7 @@ fn count_arrivals(pipeline: &gst::Pipeline) -> Option<Arc<Arrivals>> {
     Some(arrivals)
 }
 
-/// What the pipeline said when a state change failed.
+/// Message of the pipeline after a failed state change.
 fn reason(bus: &gst::Bus) -> String {
     let message = bus.pop_filtered(&[gst::MessageType::Error]);
     match message.as_ref().map(|message| message.view()) {
@@ -226,8 +223,8 @@ fn reason(bus: &gst::Bus) -> String {
     }
 }
 
-/// The message for people. The debug text beside it names source files; its last line is kept
-/// where it has something to add, because drivers put their errno there.
+/// Error message for the user. The debug text beside it names source files; only its last line is kept, because drivers
+/// put their errno there.
 pub(crate) fn sentence(error: &gst::message::Error) -> String {
     let message = error.error().message().to_owned();
     let debug = error.debug();
@@ -274,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn x264_works_with_the_settings_it_records_with() {
+    fn x264_works_with_recording_settings() {
         for mode in ["1920x1080@60", "640x480@30"] {
             let outcome = attempt("x264enc", Tuning::X264, mode, LIMIT);
             assert_eq!(outcome, Outcome::Works, "{mode}");
@@ -282,32 +279,32 @@ mod tests {
     }
 
     #[test]
-    fn openh264_works_with_the_settings_it_records_with() {
+    fn openh264_works_with_recording_settings() {
         let outcome = attempt("openh264enc", Tuning::OpenH264, "1280x720@30", LIMIT);
         assert_eq!(outcome, Outcome::Works);
     }
 
     #[test]
-    fn an_encoder_that_breaks_down_on_the_way_has_failed() {
-        // It starts, and learns of the size with the first frame.
+    fn encoder_error_during_trial_is_a_failure() {
+        // This encoder starts and learns the size from the first frame.
         let outcome = attempt("openh264enc", Tuning::OpenH264, "1x1@30", LIMIT);
         assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
     }
 
     #[test]
-    fn a_missing_element_is_not_installed() {
+    fn missing_element_is_not_installed() {
         let outcome = attempt("nosuchh264enc", Tuning::Defaults, "640x480@30", LIMIT);
         assert_eq!(outcome, Outcome::NotInstalled);
     }
 
     #[test]
-    fn settings_an_element_does_not_know_are_a_reason() {
+    fn unknown_setting_is_reported() {
         let outcome = attempt("openh264enc", Tuning::X264, "640x480@30", LIMIT);
         check_unavailable(&outcome, "speed-preset");
     }
 
     #[test]
-    fn an_element_that_gives_something_else_is_no_h264_encoder() {
+    fn other_output_is_no_h264_encoder() {
         for element in ["jpegenc", "identity"] {
             let outcome = attempt(element, Tuning::Defaults, "640x480@30", LIMIT);
             check_unavailable(&outcome, "could not link");
@@ -315,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_do_not_come_out_are_counted() {
+    fn missing_frames_are_counted() {
         let arrivals = Arrivals::default();
         super::super::init().unwrap();
         check_failed(&arrivals.outcome(), "0 of 5 frames");
@@ -335,13 +332,13 @@ mod tests {
     }
 
     #[test]
-    fn an_encoder_that_takes_too_long_is_given_up() {
+    fn slow_encoder_times_out() {
         let outcome = attempt("x264enc", Tuning::X264, "1920x1080@60", Duration::ZERO);
         assert_eq!(outcome, Outcome::TimedOut(Duration::ZERO));
     }
 
     #[test]
-    fn the_first_that_works_is_the_best() {
+    fn first_working_encoder_is_chosen() {
         let trial = |index: usize, outcome| Trial {
             candidate: CANDIDATES[index],
             outcome,

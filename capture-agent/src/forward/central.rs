@@ -1,4 +1,4 @@
-//! The central server, as far as it is asked.
+//! HTTP client of the central server.
 
 use std::fs::File;
 use std::io;
@@ -16,66 +16,73 @@ use sortie_api::Recording;
 use sortie_tus::client::{Command, Response};
 
 use super::Target;
-use super::pace::Pace;
+use super::rate_limiter::RateLimiter;
 use crate::clock::monotonic;
 
-/// How long a connection may take to come about.
+/// Limit of connection setup.
 const CONNECTING: Duration = Duration::from_secs(10);
-/// How long an answer may take that needs no work.
+/// Limit of an answer that needs no work.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How long it may take a server to read a recording: ten gigabytes from a slow disk.
+/// Limit of hashing a recording: 10 GB from a slow disk.
 const HASHING: Duration = Duration::from_secs(600);
-/// How much is read and sent at once.
+/// Bytes per read and per piece of a body.
 const PIECE: u64 = 64 << 10;
 
-/// Why the server was of no help.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CentralError {
-    /// No answer.
     #[error("the server cannot be asked: {0}")]
     Unreachable(#[from] reqwest::Error),
-    /// Not the one that was hoped for.
     #[error("the server answers {0}")]
     Status(StatusCode),
 }
 
-/// A connection to the server. Cheap to clone.
+impl CentralError {
+    /// Whether the server refuses the token, or its scopes do not permit the request.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Status(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        )
+    }
+}
+
+/// Client of the central server. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Central {
     client: Client,
     target: Target,
-    pace: Option<Arc<Mutex<Pace>>>,
+    limiter: Option<Arc<Mutex<RateLimiter>>>,
 }
 
-/// The bytes that requests take theirs from.
+/// Source of request bodies.
 #[derive(Clone)]
 pub(super) struct Bytes {
     pub(super) file: Arc<File>,
-    /// Where in the file the stream begins.
+    /// Offset of the stream in the file.
     pub(super) from: u64,
-    /// How many bytes of the request under way have left.
+    /// Bytes of the current request that were sent.
     pub(super) sent: Arc<AtomicU64>,
 }
 
 impl Central {
     pub(super) fn new(target: Target) -> Result<Self, CentralError> {
-        // Fails if the process has one already, which is as good.
+        // Fails if the process has a provider already, which also serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let authorities = target.authorities.as_deref().unwrap_or_default();
         let client = Client::builder()
             .tls_certs_merge(Certificate::from_pem_bundle(authorities)?)
             .connect_timeout(CONNECTING)
-            // What a server answers from elsewhere is not what was asked for.
+            // A redirect could lead the token to another server.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("sortie-capture-agent/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        let pace = target
+        let limiter = target
             .bytes_per_second
-            .map(|bytes| Arc::new(Mutex::new(Pace::new(bytes))));
+            .map(|bytes| Arc::new(Mutex::new(RateLimiter::new(bytes))));
         Ok(Self {
             client,
             target,
-            pace,
+            limiter,
         })
     }
 
@@ -88,7 +95,7 @@ impl Central {
         self.client.request(method, url).bearer_auth(token)
     }
 
-    /// Does what the upload machine says; `None` when there was no answer. How long it may take, the machine knows.
+    /// Sends the request of an upload command; `None` if no answer came. The upload machine owns the timeout.
     pub(super) async fn upload(&self, command: &Command, bytes: &Bytes) -> Option<Response> {
         let http = command.http()?;
         let method = Method::from_bytes(http.method.as_bytes()).ok()?;
@@ -111,18 +118,18 @@ impl Central {
     }
 
     fn body(&self, bytes: &Bytes, range: Range<u64>) -> Body {
-        let (bytes, pace) = (bytes.clone(), self.pace.clone());
+        let (bytes, limiter) = (bytes.clone(), self.limiter.clone());
         let range = bytes.from + range.start..bytes.from + range.end;
         let pieces = stream::try_unfold(range, move |range| {
-            let (bytes, pace) = (bytes.clone(), pace.clone());
+            let (bytes, limiter) = (bytes.clone(), limiter.clone());
             async move {
                 let end = range.end.min(range.start + PIECE);
                 let length = usize::try_from(end - range.start).unwrap_or(0);
                 if length == 0 {
                     return Ok::<_, io::Error>(None);
                 }
-                if let Some(pace) = &pace {
-                    let wait = pace
+                if let Some(limiter) = &limiter {
+                    let wait = limiter
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .take(monotonic(), length);
@@ -142,7 +149,22 @@ impl Central {
         Body::wrap_stream(pieces)
     }
 
-    /// What the server says of a recording; `None` when it has none of this id.
+    /// Checks the scopes `read` and `record` of the token.
+    pub(super) async fn check_token(&self) -> Result<(), CentralError> {
+        let read = format!("{}/api/recordings?limit=1", self.target.url);
+        // An upload that does not exist: 404 means that the token may record.
+        let record = format!("{}/api/uploads/none", self.target.url);
+        for (method, url) in [(Method::GET, read), (Method::HEAD, record)] {
+            let request = self.request(method, &url).header("tus-resumable", "1.0.0");
+            let status = request.timeout(ANSWER).send().await?.status();
+            if !status.is_success() && status != StatusCode::NOT_FOUND {
+                return Err(CentralError::Status(status));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a recording; `None` if the server has none with this ID.
     pub(super) async fn recording(&self, id: &str) -> Result<Option<Recording>, CentralError> {
         let url = format!("{}/api/recordings/{id}", self.target.url);
         let answer = self
@@ -157,7 +179,7 @@ impl Central {
         }
     }
 
-    /// The SHA-256 of the file that the server has (RFC 9530); `None` when it does not tell.
+    /// Returns the SHA-256 of the server's file (RFC 9530); `None` if the server does not report it.
     pub(super) async fn hash(&self, id: &str) -> Result<Option<[u8; 32]>, CentralError> {
         let url = format!("{}/api/recordings/{id}/stream", self.target.url);
         let request = self
@@ -171,7 +193,7 @@ impl Central {
         Ok(digest.and_then(|digest| sha_256(digest.to_str().ok()?)))
     }
 
-    /// Deletes a recording; one that is not there is no error.
+    /// Deletes a recording. A recording that does not exist is no error.
     pub(super) async fn delete(&self, id: &str) -> Result<(), CentralError> {
         let url = format!("{}/api/recordings/{id}", self.target.url);
         let answer = self
@@ -186,7 +208,7 @@ impl Central {
     }
 }
 
-/// Reads `sha-256=:…:` out of a dictionary (RFC 9530, section 3; RFC 9651, section 3.2).
+/// Parses `sha-256=:…:` from a dictionary (RFC 9530, section 3; RFC 9651, section 3.2).
 fn sha_256(digests: &str) -> Option<[u8; 32]> {
     let ours = digests.split(',').find_map(|member| {
         let value = member.trim().strip_prefix("sha-256=:")?;
@@ -200,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_found_among_others_and_nonsense_is_none() {
+    fn hash_is_parsed_among_others_and_invalid_is_none() {
         let zeros = format!("sha-256=:{}:", STANDARD.encode([0; 32]));
         assert_eq!(sha_256(&zeros), Some([0; 32]));
         assert_eq!(sha_256(&format!("sha-512=:AA==:, {zeros}")), Some([0; 32]));

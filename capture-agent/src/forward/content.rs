@@ -1,4 +1,4 @@
-//! Which bytes of a recording are its stream.
+//! Stream of a recording: the bytes that are forwarded.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -9,17 +9,17 @@ use sha2::{Digest as _, Sha256};
 use sortie_media::HEAD_ROOM;
 use sortie_media::stored::{SNIFF_SIZE, finished_mp4_stream};
 
-/// Where the stream lies in a file.
+/// Location of the stream in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stream {
-    /// Where it begins.
+    /// Offset.
     pub(super) from: u64,
-    /// How long it is.
+    /// Bytes.
     pub(super) length: u64,
 }
 
 impl Stream {
-    /// That of a recording that grows, of which so many bytes are durable.
+    /// Stream of a growing recording with this many durable bytes.
     pub(super) fn growing(durable: u64) -> Self {
         Self {
             from: HEAD_ROOM,
@@ -27,11 +27,9 @@ impl Stream {
         }
     }
 
-    /// That of a finished recording: what one of ours holds between its own head and its index; all of any other file.
+    /// Stream of a finished recording: the bytes between head and index of a file of ours; all bytes of another file.
     ///
-    /// # Errors
-    ///
-    /// The file cannot be read.
+    /// Errors: The file cannot be read.
     pub(super) fn finished(file: &File) -> io::Result<Self> {
         let size = file.metadata()?.len();
         let mut start = [0; SNIFF_SIZE];
@@ -44,11 +42,9 @@ impl Stream {
     }
 }
 
-/// The SHA-256 of a whole file. Takes as long as reading it.
+/// SHA-256 of a whole file. Reads all of it.
 ///
-/// # Errors
-///
-/// The file cannot be read.
+/// Errors: The file cannot be read.
 pub(super) fn hash(path: &Path) -> io::Result<[u8; 32]> {
     let (mut hash, mut file) = (Sha256::new(), File::open(path)?);
     let mut piece = vec![0; 256 << 10];
@@ -90,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stream_of_one_without_tables_goes_on_to_the_end() {
+    fn stream_of_fragmented_file_extends_to_end() {
         let mut bytes = b"\0\0\0\x10ftypisom\0\0\0\0\0\0\x01\0moov".to_vec();
         bytes.resize(16 + 256, 0);
         bytes.extend((4096_u32 - 272 + 24).to_be_bytes());
@@ -102,25 +98,25 @@ mod tests {
     }
 
     #[test]
-    fn the_stream_of_ours_lies_between_head_and_index() {
+    fn stream_lies_between_head_and_index() {
         let mut bytes = ours(1000);
         bytes.extend(b"\0\0\0\x08moov");
         check(&bytes, HEAD_ROOM, 1000);
     }
 
     #[test]
-    fn of_another_file_it_is_all() {
+    fn stream_of_foreign_file_is_the_whole_file() {
         check(b"", 0, 0);
         check(b"\0\0\0\x10ftyp", 0, 8);
         check(b"something else", 0, 14);
-        // Cut off within what it says it holds.
+        // Truncated within its declared size.
         let mut bytes = ours(1000);
         bytes.truncate(5000);
         check(&bytes, 0, 5000);
         let mut bytes = ours(1000);
         bytes[24..32].copy_from_slice(&u64::MAX.to_be_bytes());
         check(&bytes, 0, 5096);
-        // Somebody else's, with a 64-bit size.
+        // A foreign file with a 64-bit size.
         let mut bytes = ours(1000);
         bytes[HEAD + 4] = b'x';
         check(&bytes, 0, 5096);

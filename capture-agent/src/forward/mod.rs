@@ -1,19 +1,19 @@
-//! Sends recordings on to a central server, while they are made and afterwards.
+//! Forwarding of recordings to a central server, while they grow and afterwards.
 //!
-//! What is sent is the *stream*: the fragments as they were written, without the head and the index that finishing
-//! puts around them (`content`). Those bytes never change, so a recording can be sent while it grows, and the other
-//! end, which finishes it by the same code, has the same file in the end. That it has, it shows by its hash.
+//! Only the *stream* is sent: the fragments as they were written, without the head and the index that finishing adds
+//! (`content`). Those bytes never change, so a recording can be sent while it grows. The server finishes it with the same
+//! code and gets the same file, which its hash confirms.
 //!
-//! One recording at a time, the oldest first. [`tus::client`](sortie_tus::client) decides what to send and when to try
-//! again; how far each recording is, is in one small file (`ledger`), so that a restart goes on where it was.
+//! Recordings are sent one at a time, oldest first. [`tus::client`](sortie_tus::client) decides what to send and when to
+//! retry. A small file (`journal`) holds the state of each recording, so that a restart resumes.
 //!
-//! What it deliberately does not: wait for anything the recorder does, or make it wait.
+//! Forwarding and recording never wait for each other.
 
 mod central;
 mod content;
-mod ledger;
-mod pace;
-mod round;
+mod forwarder;
+mod journal;
+mod rate_limiter;
 mod send;
 
 use std::path::PathBuf;
@@ -22,48 +22,44 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sortie_api::Forwarding;
 use sortie_server::{Importer, Secret};
 
-pub use ledger::Ledger;
-pub use round::run;
+pub use forwarder::run;
+pub use journal::Journal;
 
 use crate::recorder::Handle;
 
-/// Where recordings are sent on to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The server's address, without a slash at its end.
+    /// Address without a trailing slash.
     pub url: String,
-    /// An API token with the scopes `record` and `read`.
+    /// API token with the scopes `record` and `read`.
     pub token: Secret,
-    /// Certificates of authorities that are trusted besides the system's, in PEM.
+    /// Additional trusted certificate authorities, PEM.
     pub authorities: Option<Vec<u8>>,
-    /// Bytes a second that may be used; `None`: all that there are.
+    /// Limit in bytes per second; `None` is unlimited.
     pub bytes_per_second: Option<u64>,
-    /// Whether a recording is deleted here once the server has shown that it has all of it.
+    /// Whether a confirmed recording is deleted here.
     pub delete_after: bool,
 }
 
-/// What [`run`] works with.
-pub struct Forwarder {
-    /// Where to.
+/// Environment of [`run`].
+pub struct Setup {
     pub target: Target,
-    /// Where recordings are.
     pub folder: PathBuf,
-    /// The file in which it is kept how far each is.
-    pub ledger: PathBuf,
-    /// What is being recorded now.
+    /// File of the journal.
+    pub journal: PathBuf,
+    /// Recorder, for the recording in progress.
     pub recorder: Handle,
-    /// Where recordings are deleted.
+    /// Confirms and deletes recordings here.
     pub importer: Importer,
-    /// What it is doing, for whoever wants to know.
+    /// State for the appliance page.
     pub status: Status,
 }
 
-/// What a forwarder is doing. Clones are one and the same.
+/// State of the forwarder. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Status(Arc<Mutex<Forwarding>>);
 
 impl Status {
-    /// A moment's view.
     #[must_use]
     pub fn shown(&self) -> Forwarding {
         self.0
@@ -76,7 +72,7 @@ impl Status {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Says what is wrong, once: in the log too.
+    /// Sets the problem; logs it once.
     fn problem(&self, problem: String) {
         self.change(|shown| {
             if shown.problem.as_ref() != Some(&problem) {
@@ -89,7 +85,7 @@ impl Status {
     fn well(&self) {
         self.change(|shown| {
             if shown.problem.take().is_some() {
-                tracing::info!("forwarding goes on");
+                tracing::info!("forwarding resumes");
             }
         });
     }

@@ -1,4 +1,4 @@
-//! Carries out what the upload machine decides for one recording.
+//! Upload of one recording: executes the commands of the upload machine.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,49 +13,47 @@ use sortie_tus::client::{
 use super::central::{Bytes, Central};
 use crate::clock::monotonic;
 
-/// How often it is looked how far the recording is.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A body is to take no longer than this, where the bandwidth is limited.
+/// Interval of progress checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest transfer of one body with a bandwidth limit, in seconds.
 const BODY_SECONDS: u64 = 10;
 
-/// How far a recording is.
+/// Bytes of the stream that can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// So many bytes of its stream are durable.
+    /// This many bytes are durable, and more may follow.
     Growing(u64),
-    /// These are all.
+    /// The recording is finished with this many bytes.
     Whole(u64),
-    /// It is no more.
+    /// The recording is deleted.
     Gone,
 }
 
-/// Why it is not all with the server.
+/// Reason why a recording is not completely sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unsent {
-    /// There is nothing left to send.
+pub(super) enum SendError {
     Gone,
-    /// The machine has given up.
+    /// The upload machine gave up.
     Failed(FailureReason),
 }
 
-type Flight = (
+type InFlight = (
     RequestId,
     Pin<Box<dyn Future<Output = Option<Response>> + Send>>,
 );
 
-/// Sends a recording until the server has all of it. `extent` is asked twice a second; `on_notice` hears the rest.
-/// Dropping the future leaves the server as it is.
+/// Sends a recording until the server has all of it. Calls `extent` twice per second, and `on_notice` for each notice.
+/// Dropping the future leaves the upload resumable.
 ///
 /// # Errors
 ///
-/// [`Unsent`].
 pub(super) async fn send(
     central: &Central,
     start: Start,
     bytes: Bytes,
     mut extent: impl FnMut() -> Extent,
     mut on_notice: impl FnMut(Notice),
-) -> Result<(), Unsent> {
+) -> Result<(), SendError> {
     let seed = u64::from(monotonic().subsec_nanos());
     let mut machine = Upload::new(
         now(),
@@ -63,10 +61,10 @@ pub(super) async fn send(
         config(central.target().bytes_per_second),
         seed,
     );
-    let mut flight: Option<Flight> = None;
+    let mut in_flight: Option<InFlight> = None;
     let mut looked = None::<Duration>;
     loop {
-        if looked.is_none_or(|at| monotonic().saturating_sub(at) >= LOOK_EVERY) {
+        if looked.is_none_or(|at| monotonic().saturating_sub(at) >= POLL_INTERVAL) {
             looked = Some(monotonic());
             match extent() {
                 Extent::Growing(length) => machine.handle_available(now(), length),
@@ -76,22 +74,22 @@ pub(super) async fn send(
                 }
                 Extent::Gone => {
                     machine.handle_abandon(now(), Abandon::KeepOnServer);
-                    return Err(Unsent::Gone);
+                    return Err(SendError::Gone);
                 }
             }
         }
         while let Some(command) = machine.poll_command() {
             match &command {
                 Command::Cancel { request } => {
-                    flight.take_if(|(under_way, _)| under_way == request);
+                    in_flight.take_if(|(under_way, _)| under_way == request);
                 }
-                // The token is what the configuration says.
+                // The token is configured and cannot be renewed.
                 Command::RenewToken { .. } => {
                     machine.handle_token_failed(now(), RenewalFailure::Refused);
                 }
                 _ => {
                     let (central, bytes) = (central.clone(), bytes.clone());
-                    flight = Some((
+                    in_flight = Some((
                         command.request(),
                         Box::pin(async move { central.upload(&command, &bytes).await }),
                     ));
@@ -101,22 +99,22 @@ pub(super) async fn send(
         while let Some(notice) = machine.poll_notice() {
             match notice {
                 Notice::Done => return Ok(()),
-                Notice::Failed { reason } => return Err(Unsent::Failed(reason)),
+                Notice::Failed { reason } => return Err(SendError::Failed(reason)),
                 notice => on_notice(notice),
             }
         }
         let due = machine.poll_timeout().map(Duration::from_millis);
-        let wait = due.map_or(LOOK_EVERY, |due| due.saturating_sub(monotonic()));
+        let wait = due.map_or(POLL_INTERVAL, |due| due.saturating_sub(monotonic()));
         tokio::select! {
-            (request, answer) = land(&mut flight) => {
-                flight = None;
+            (request, answer) = land(&mut in_flight) => {
+                in_flight = None;
                 match answer {
                     Some(answer) => machine.handle_response(now(), request, &answer),
                     None => machine.handle_failure(now(), request),
                 }
             }
-            () = tokio::time::sleep(wait.min(LOOK_EVERY)) => {
-                if let Some((request, _)) = &flight {
+            () = tokio::time::sleep(wait.min(POLL_INTERVAL)) => {
+                if let Some((request, _)) = &in_flight {
                     let sent = bytes.sent.load(Ordering::Relaxed);
                     machine.handle_progress(now(), *request, sent);
                 }
@@ -126,9 +124,9 @@ pub(super) async fn send(
     }
 }
 
-/// The answer to the request under way; never, without one.
-async fn land(flight: &mut Option<Flight>) -> (RequestId, Option<Response>) {
-    match flight {
+/// Waits for the answer to the request in progress; forever, without one.
+async fn land(in_flight: &mut Option<InFlight>) -> (RequestId, Option<Response>) {
+    match in_flight {
         Some((request, answer)) => (*request, answer.await),
         None => std::future::pending().await,
     }
@@ -138,7 +136,7 @@ fn now() -> Millis {
     Millis::try_from(monotonic().as_millis()).unwrap_or(Millis::MAX)
 }
 
-/// Bodies that a limited line has done with in time, however slow it is meant to be.
+/// Limits the bodies to what a slow line transfers before the timeout.
 fn config(bytes_per_second: Option<u64>) -> Config {
     let usual = Config::default();
     let Some(limit) = bytes_per_second else {
@@ -162,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limited_line_gets_bodies_that_it_can_carry_in_time() {
+    fn bandwidth_limit_bounds_body_duration() {
         assert_eq!(config(None), Config::default());
         assert_eq!(config(Some(100 << 20)), Config::default());
         for limit in [1, 1000, 100_000] {

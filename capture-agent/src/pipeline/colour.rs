@@ -1,15 +1,15 @@
-//! Which colours the numbers of a recording mean.
+//! Colorimetry of a recording.
 
 use gstreamer as gst;
 use sortie_media::Colour;
 
 use crate::signal::Mode;
 
-/// Lines from which a picture is high definition; ITU-R BT.709 is for those.
+/// Lines from which a picture is high definition and ITU-R BT.709 applies.
 const HD_LINES: u32 = 720;
 
-/// The colorimetry to encode in, as GStreamer names it: what players assume of such a picture that says nothing,
-/// so that even one that does not read what it says shows it right.
+/// Colorimetry of the encoder's input, as GStreamer names it: the one that players assume without metadata, so that
+/// players which ignore the metadata are right as well.
 pub(super) fn wanted(mode: Mode) -> &'static str {
     if mode.height >= HD_LINES {
         "bt709"
@@ -18,7 +18,7 @@ pub(super) fn wanted(mode: Mode) -> &'static str {
     }
 }
 
-/// What the caps of an encoded stream say.
+/// Colour description in the caps of an encoded stream.
 pub(super) fn of_caps(caps: &gst::StructureRef) -> Option<Colour> {
     let colorimetry = caps.get::<&str>("colorimetry").ok()?;
     match colorimetry {
@@ -26,7 +26,7 @@ pub(super) fn of_caps(caps: &gst::StructureRef) -> Option<Colour> {
         "bt709" => Some((1, 1, 1)),
         "bt601" | "smpte170m" => Some((6, 6, 6)),
         "bt2020" => Some((9, 14, 9)),
-        // range:matrix:transfer:primaries, in GStreamer's own numbers: no good guess.
+        // range:matrix:transfer:primaries in GStreamer's own numbers: not converted.
         _ => None,
     }
     .map(|(primaries, transfer, matrix)| Colour {

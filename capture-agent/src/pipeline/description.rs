@@ -1,19 +1,19 @@
-//! The pipeline in the notation of `gst-launch-1.0`.
+//! Pipeline descriptions in the notation of `gst-launch-1.0`.
 
-use super::{Plan, colour, eye};
+use super::{Plan, colour, frame_sampler};
 use crate::signal::Mode;
 use crate::source::{Capture, Delivery};
 
-/// The name of the element pictures come from.
+/// Name of the source element.
 pub(super) const SOURCE: &str = "source";
-/// The largest picture and the most frames a second that are recorded; what is more is made less.
+/// Largest recorded picture and frame rate; larger input is scaled down.
 const WIDEST: u32 = 1920;
 const HIGHEST: u32 = 1080;
 const FASTEST: u32 = 60;
-/// Raw frames that may wait for the encoder: what it takes to get over a hiccup, and 25 MB at 1080p.
+/// Raw frames that may wait for the encoder: enough for a short stall, 25 MB at 1080p.
 const WAITING: u32 = 8;
 
-/// The pipeline that a plan stands for, in the notation of `gst-launch-1.0`.
+/// Describes the pipeline of a plan.
 #[must_use]
 pub fn describe(plan: &Plan) -> String {
     let source = plan.capture.launch(plan.mode);
@@ -30,7 +30,7 @@ pub fn describe(plan: &Plan) -> String {
         format!("{} ! {}", prepare(plan.mode), encoder.unwrap_or_default())
     };
     match plan.capture.delivery() {
-        // H.264 is never dropped here: every frame is a difference to the one before.
+        // H.264 is not dropped here: every frame depends on the one before.
         Delivery::H264 => format!("{source} ! {sink}"),
         Delivery::Jpeg => {
             let (split, look) = looked_at(plan);
@@ -45,36 +45,36 @@ pub fn describe(plan: &Plan) -> String {
     }
 }
 
-/// What stands where the pictures are looked at, and the branch that looks.
+/// Tee and branch of the frame sampler, if the plan has one.
 fn looked_at(plan: &Plan) -> (&'static str, String) {
     match plan.no_signal_after {
         Some(_) => (
             "tee name=pictures ! ",
-            format!("pictures. ! {}", eye::describe("")),
+            format!("pictures. ! {}", frame_sampler::describe("")),
         ),
         None => ("", String::new()),
     }
 }
 
-/// A pipeline that only takes what a source delivers, and looks at it if it can and is to.
+/// Describes a pipeline that only captures, with a frame sampler if requested.
 #[must_use]
-pub(super) fn describe_lookout(capture: &Capture, mode: Mode, looks: bool) -> String {
+pub(super) fn describe_signal_probe(capture: &Capture, mode: Mode, looks: bool) -> String {
     let source = capture.launch(mode);
     match capture.delivery() {
         Delivery::H264 => format!("{source} ! fakesink sync=false async=false"),
         _ if !looks => format!("{source} ! fakesink sync=false async=false"),
-        Delivery::Jpeg => format!("{source} ! {}", eye::describe("jpegdec !")),
-        Delivery::Raw => format!("{source} ! {}", eye::describe("")),
+        Delivery::Jpeg => format!("{source} ! {}", frame_sampler::describe("jpegdec !")),
+        Delivery::Raw => format!("{source} ! {}", frame_sampler::describe("")),
     }
 }
 
-/// What is recorded of a mode.
+/// Mode that is recorded of an input mode.
 #[must_use]
 pub(super) fn recorded(mode: Mode) -> Mode {
     let mut recorded = mode;
     let (width, height) = (u64::from(mode.width.max(1)), u64::from(mode.height.max(1)));
     if mode.width > WIDEST || mode.height > HIGHEST {
-        // Whichever side is further over decides; chroma wants even numbers.
+        // The more exceeded side decides; chroma needs even numbers.
         let even = |side: u64| u32::try_from(side / 2 * 2).unwrap_or(WIDEST).max(2);
         let by_width = height * u64::from(WIDEST) / width;
         if by_width <= u64::from(HIGHEST) {
@@ -90,7 +90,7 @@ pub(super) fn recorded(mode: Mode) -> Mode {
     recorded
 }
 
-/// What stands between the source and the encoder.
+/// Elements between source and encoder.
 fn prepare(mode: Mode) -> String {
     let recorded = recorded(mode);
     let mut elements = Vec::new();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_or_too_fast_is_made_less() {
+    fn oversized_modes_are_scaled_down() {
         check("1920x1080@60", "1920x1080@60");
         check("640x480@50", "640x480@50");
         check("3840x2160@30", "1920x1080@30");

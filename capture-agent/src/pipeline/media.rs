@@ -1,4 +1,4 @@
-//! What comes out of the pipeline's end.
+//! Output of a pipeline.
 
 use gstreamer as gst;
 use gstreamer_app as gst_app;
@@ -6,17 +6,15 @@ use sortie_media::{EncodedFrame, VideoTrack};
 
 use super::colour;
 
-/// What a pipeline delivers.
+/// Output of a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Media {
-    /// How the frames that follow are to be decoded. Comes before the first frame, and again when it changes:
-    /// then a new file must begin.
+    /// Description of the frames that follow. Precedes the first frame, and every change, which requires a new file.
     Track(VideoTrack),
-    /// One frame.
     Frame(EncodedFrame),
 }
 
-/// Hands everything that reaches `sink` to `on_media`.
+/// Passes everything that reaches `sink` to `on_media`.
 pub(super) fn deliver(sink: &gst_app::AppSink, mut on_media: impl FnMut(Media) + Send + 'static) {
     let mut known: Option<VideoTrack> = None;
     let mut seen: Option<gst::Caps> = None;
@@ -52,7 +50,7 @@ fn track(caps: &gst::CapsRef) -> Option<VideoTrack> {
     })
 }
 
-/// `None` for what has no time, and so no place in a recording.
+/// `None` for a frame without a timestamp.
 fn frame(sample: &gst::Sample) -> Option<EncodedFrame> {
     let buffer = sample.buffer()?;
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
@@ -64,7 +62,7 @@ fn frame(sample: &gst::Sample) -> Option<EncodedFrame> {
         }
     };
     let pts_ns = running(buffer.pts())?;
-    // Copied: it may belong to a pool of the encoder's that has few.
+    // Copied, because the encoder's buffer pool may be small.
     let data = buffer.map_readable().ok()?.to_vec();
     Some(EncodedFrame {
         pts_ns,

@@ -1,19 +1,19 @@
-//! From a source to encoded frames: GStreamer, and nothing that decides.
+//! GStreamer pipeline from a source to encoded frames.
 //!
 //! ```text
 //! source ! queue (leaky, counted) ! videoconvert ! encoder ! h264parse ! appsink → Media
-//! source that gives H.264 already                          ! h264parse ! appsink → Media
+//! source that delivers H.264                               ! h264parse ! appsink → Media
 //! ```
 //!
-//! Of a grabber's pictures one a second is looked at besides ([`Plan::no_signal_after`]); while it has no signal, what
-//! [`look_out`] starts does nothing else.
+//! A grabber's frames are sampled once per second ([`Plan::no_signal_after`]). While it has no signal, a pipeline of
+//! [`start_signal_probe`] only samples.
 //!
-//! Frames carry the time at which they were taken. They are cut into fragments outside, in
-//! [`writer`](crate::writer), so a new file can begin at any keyframe while the encoder goes on.
+//! Frames carry their capture time. [`writer`](crate::writer) cuts them into fragments, so a new file can begin at any
+//! keyframe while the encoder runs.
 
 mod colour;
 mod description;
-mod eye;
+mod frame_sampler;
 mod media;
 #[cfg(test)]
 mod tests;
@@ -29,64 +29,61 @@ use sortie_api::RecorderProblem;
 
 use crate::encoder::{Candidate, sentence};
 use crate::problem::Problem;
-use crate::signal::{CardDetector, Mode, Picture};
+use crate::signal::{Mode, Picture, TestPatternDetector};
 use crate::source::Capture;
 pub use description::describe;
-use description::describe_lookout;
-use eye::Eye;
+use description::describe_signal_probe;
+use frame_sampler::FrameSampler;
 pub use media::Media;
 
-/// What a [`Pipeline`] is made of.
+/// Parameters of a [`Pipeline`].
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Where pictures come from.
     pub capture: Capture,
-    /// What arrives.
+    /// Mode of the input.
     pub mode: Mode,
-    /// What makes H.264 of it; `None` where it arrives as that.
+    /// `None` if the source delivers H.264.
     pub encoder: Option<Candidate>,
-    /// For how long a grabber's own picture must stand before it is believed to be one; `None`: it is not looked for.
-    /// What arrives as H.264 is never looked at.
+    /// Time that a test pattern must last before it counts as no signal; `None` disables the check. H.264 sources are
+    /// never sampled.
     pub no_signal_after: Option<Duration>,
 }
 
-/// How often a picture is looked at while it is recorded.
+/// Sampling interval while recording.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often while nothing is, and a signal waited for.
-const LOOK_OUT_EVERY: Duration = Duration::from_millis(200);
+/// Sampling interval of the signal probe.
+const PROBE_SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a pipeline says of itself while it runs.
+/// Notice of a running pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// It stands still and must be stopped: the device is gone, or the encoder failed.
+    /// It stalled and must be stopped: the device is gone, or the encoder failed.
     Broken {
-        /// Why.
         reason: Problem,
-        /// Whether it was the source that failed; if not, another encoder may do better.
+        /// Whether the source failed; otherwise another encoder may work.
         at_source: bool,
     },
-    /// All that was there has been handed over.
+    /// All frames were delivered.
     Ended,
 }
 
-/// A pipeline that could not be started.
+/// Failure of a pipeline's start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// It cannot be built: an element is missing or refuses its settings.
+    /// An element is missing or refuses its settings.
     #[error("the pipeline cannot be built: {0}")]
     Build(String),
-    /// It was built, but does not run.
+    /// It does not run.
     #[error("{reason}")]
     Run {
-        /// Why.
         reason: Problem,
-        /// Whether it was the source that failed.
+        /// Whether the source failed.
         at_source: bool,
     },
 }
 
 impl StartError {
-    /// The same for whoever records.
+    /// Reason for the user.
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
@@ -95,7 +92,7 @@ impl StartError {
         }
     }
 
-    /// Whether it was the source that failed; if not, another encoder may do better.
+    /// Whether the source failed; otherwise another encoder may work.
     #[must_use]
     pub fn is_at_source(&self) -> bool {
         matches!(
@@ -108,14 +105,14 @@ impl StartError {
     }
 }
 
-/// A running pipeline with an encoder, or frames that need none. Dropping it stops it at once.
+/// Running pipeline with an encoder, or with a source that delivers H.264. Dropping it stops it immediately.
 pub struct Pipeline(Running);
 
-/// Whatever captures from a source, as long as it does. Dropping it stops it at once, and lets go of the device.
+/// Running capture from a source. Dropping it stops it immediately and releases the device.
 pub struct Running {
     pipeline: gst::Pipeline,
     counter: Arc<Counter>,
-    eye: Option<Arc<Eye>>,
+    sampler: Option<Arc<FrameSampler>>,
 }
 
 /// Frames from the source, and before and behind the leaky queue.
@@ -127,19 +124,19 @@ struct Counter {
 }
 
 impl Pipeline {
-    /// Starts it. Both are called on threads of GStreamer, which must not be kept waiting.
+    /// Starts a pipeline. The callbacks run in threads of GStreamer and must not block.
     ///
-    /// Returns when the pipeline has begun to start; what fails later is a [`Notice`].
+    /// Returns while the pipeline starts; later failures are a [`Notice`].
     ///
     /// # Errors
     ///
-    /// [`StartError`], with whether it is the source's fault.
+    /// [`StartError`], with whether the source failed.
     pub fn start(
         plan: &Plan,
         on_media: impl FnMut(Media) + Send + 'static,
         on_notice: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
-        let detector = plan.no_signal_after.map(CardDetector::new);
+        let detector = plan.no_signal_after.map(TestPatternDetector::new);
         let running = Running::build(&describe(plan), detector.map(|it| (it, LOOK_EVERY)))?;
         let sink = running.pipeline.by_name("sink");
         let sink = sink
@@ -150,13 +147,13 @@ impl Pipeline {
         Ok(Self(running))
     }
 
-    /// What comes from the source.
+    /// Capture from the source.
     #[must_use]
     pub fn running(&self) -> &Running {
         &self.0
     }
 
-    /// Frames the encoder was too slow for.
+    /// Frames that were dropped because the encoder was too slow.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         let Running {
@@ -170,7 +167,7 @@ impl Pipeline {
         entered.saturating_sub(left + u64::from(waiting))
     }
 
-    /// Asks the encoder, or the device, for a keyframe as soon as possible. A wish.
+    /// Requests a keyframe from encoder or device, which may ignore it.
     pub fn request_keyframe(&self) {
         let event = gst::event::CustomUpstream::builder(
             gst::Structure::builder("GstForceKeyUnit")
@@ -182,37 +179,36 @@ impl Pipeline {
         }
     }
 
-    /// Lets what is under way come out; [`Notice::Ended`] says when it has.
+    /// Ends the stream; [`Notice::Ended`] follows after the last frame.
     pub fn end(&self) {
         self.0.pipeline.send_event(gst::event::Eos::new());
     }
 }
 
-/// Looks at a source and does nothing else, while its grabber has no signal. `looks` is whether the grabber's own
-/// picture is to be told from others: until one was looked at, that is what is shown. `on_notice` is called on threads
-/// of GStreamer, which must not be kept waiting.
+/// Starts a capture that only samples frames, while a grabber has no signal. With `samples`, test patterns are detected;
+/// until the first sample, a test pattern is assumed. `on_notice` runs in threads of GStreamer and must not block.
 ///
 /// # Errors
 ///
-/// [`StartError`], with whether it is the source's fault.
-pub fn look_out(
+/// [`StartError`], with whether the source failed.
+pub fn start_signal_probe(
     capture: &Capture,
     mode: Mode,
     looks: bool,
     on_notice: impl Fn(Notice) + Send + Sync + 'static,
 ) -> Result<Running, StartError> {
-    let detector = CardDetector::without_signal();
-    let description = describe_lookout(capture, mode, looks);
-    let running = Running::build(&description, Some((detector, LOOK_OUT_EVERY)))?;
+    let detector = TestPatternDetector::without_signal();
+    let description = describe_signal_probe(capture, mode, looks);
+    let running = Running::build(&description, Some((detector, PROBE_SAMPLE_INTERVAL)))?;
     running.play(capture, mode, on_notice)?;
     Ok(running)
 }
 
 impl Running {
-    /// `look`: with what its pictures are looked at, and how often, if it has an eye.
+    /// Builds a pipeline; `look` has the detector and the interval of its frame sampler.
     fn build(
         description: &str,
-        look: Option<(CardDetector, Duration)>,
+        look: Option<(TestPatternDetector, Duration)>,
     ) -> Result<Self, StartError> {
         let build = |reason: &str| StartError::Build(reason.to_owned());
         let pipeline = gst::parse::launch_full(description, None, gst::ParseFlags::FATAL_ERRORS)
@@ -221,22 +217,23 @@ impl Running {
             .map_err(|_| build("its description is no pipeline"))?;
         Ok(Self {
             counter: Counter::watch(&pipeline),
-            eye: look.and_then(|(detector, every)| Eye::open(&pipeline, detector, every)),
+            sampler: look
+                .and_then(|(detector, every)| FrameSampler::open(&pipeline, detector, every)),
             pipeline,
         })
     }
 
-    /// Frames that came from the source.
+    /// Frames from the source.
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.counter.came.load(Ordering::Relaxed)
     }
 
-    /// What they show; content, where they cannot be looked at.
+    /// Picture in the last sample; content if frames are not sampled.
     #[must_use]
     pub fn picture(&self) -> Picture {
-        let eye = self.eye.as_deref();
-        eye.map_or(Picture::Content, Eye::picture)
+        let sampler = self.sampler.as_deref();
+        sampler.map_or(Picture::Content, FrameSampler::picture)
     }
 
     fn play(
@@ -255,7 +252,7 @@ impl Running {
             if let Some(notice) = notice(message) {
                 on_notice(notice);
             }
-            // Kept for nobody: a bus that fills up is a leak.
+            // Dropped: nothing reads the bus, which would grow.
             gst::BusSyncReply::Drop
         });
         Ok(())
@@ -267,7 +264,7 @@ impl Drop for Running {
         if let Some(bus) = self.pipeline.bus() {
             bus.unset_sync_handler();
         }
-        // It is thrown away next; whether stopping it worked changes nothing.
+        // The pipeline is dropped next; a failure to stop it has no effect.
         let _ = self.pipeline.set_state(gst::State::Null);
     }
 }
@@ -276,7 +273,7 @@ impl Counter {
     fn watch(pipeline: &gst::Pipeline) -> Arc<Self> {
         let counter = Arc::new(Self::default());
         for (element, pad, of) in [
-            // What arrives as H.264 goes through no queue.
+            // H.264 sources have no queue.
             (
                 description::SOURCE,
                 "src",

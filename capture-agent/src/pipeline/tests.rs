@@ -1,4 +1,4 @@
-//! A real pipeline with a real encoder.
+//! Tests of a real pipeline with a real encoder.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn start(
 }
 
 #[test]
-fn frames_arrive_behind_their_track_with_the_time_at_which_they_were_taken() {
+fn frames_follow_track_with_capture_time() {
     let (pipeline, seen) = start("320x240@30", "x264enc");
     let pipeline = pipeline.unwrap();
     let Ok(Seen::Media(Media::Track(track))) = seen.recv_timeout(LONG) else {
@@ -71,11 +71,11 @@ fn frames_arrive_behind_their_track_with_the_time_at_which_they_were_taken() {
 }
 
 #[test]
-fn a_keyframe_comes_when_asked_for() {
+fn requested_keyframe_is_delivered() {
     let (pipeline, seen) = start("320x240@30", "x264enc");
     let pipeline = pipeline.unwrap();
     let mut keyframes = 0;
-    // The next of itself would be the three hundredth.
+    // The next regular keyframe would be frame 300.
     for seen in (0..200).map(|_| seen.recv_timeout(LONG).unwrap()) {
         if matches!(seen, Seen::Media(Media::Frame(frame)) if frame.keyframe) {
             keyframes += 1;
@@ -89,15 +89,15 @@ fn a_keyframe_comes_when_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_built_is_an_error_with_the_reason() {
+fn invalid_pipeline_is_rejected_with_reason() {
     let (pipeline, _seen) = start("320x240@30", "mpph264enc");
     let error = pipeline.err().unwrap().to_string();
     assert!(error.contains("mpph264enc"), "{error}");
 }
 
 #[test]
-fn time_begins_when_the_pipeline_does() {
-    // Many: what may go wrong is a matter of microseconds.
+fn timestamps_start_at_pipeline_start() {
+    // Repeated, because the race spans microseconds.
     for _ in 0..60 {
         let (pipeline, seen) = start("64x48@60", "x264enc");
         let _pipeline = pipeline.unwrap();
@@ -117,7 +117,7 @@ fn time_begins_when_the_pipeline_does() {
 }
 
 #[test]
-fn whatever_a_grabber_delivers_can_be_recorded_and_looked_at() {
+fn all_grabber_formats_can_be_recorded_and_sampled() {
     crate::encoder::init().unwrap();
     let mode: Mode = "1280x720@30".parse().unwrap();
     for delivery in [Delivery::Raw, Delivery::Jpeg, Delivery::H264] {
@@ -128,13 +128,13 @@ fn whatever_a_grabber_delivers_can_be_recorded_and_looked_at() {
         };
         let has_eye = delivery != Delivery::H264;
         let looks = |description: &str| {
-            let look = (CardDetector::without_signal(), LOOK_EVERY);
+            let look = (TestPatternDetector::without_signal(), LOOK_EVERY);
             Running::build(description, Some(look))
                 .unwrap()
-                .eye
+                .sampler
                 .is_some()
         };
-        let looked_out = looks(&describe_lookout(&capture, mode, true));
+        let looked_out = looks(&describe_signal_probe(&capture, mode, true));
         assert_eq!(looked_out, has_eye, "{delivery:?}");
         let plan = Plan {
             capture,
@@ -150,15 +150,15 @@ fn whatever_a_grabber_delivers_can_be_recorded_and_looked_at() {
 }
 
 #[test]
-fn a_lookout_sees_when_the_grabbers_own_picture_goes() {
+fn signal_probe_detects_end_of_test_pattern() {
     crate::encoder::init().unwrap();
     let mode: Mode = "320x240@30".parse().unwrap();
     let input = TestInput::grabber(mode);
     input.switch(Reading::NoSignal);
-    let lookout = look_out(&Capture::Test(input.clone()), mode, true, |notice| {
+    let signal_probe = start_signal_probe(&Capture::Test(input.clone()), mode, true, |notice| {
         panic!("{notice:?}")
     });
-    let lookout = lookout.unwrap();
+    let signal_probe = signal_probe.unwrap();
     let wait = |met: &dyn Fn() -> bool| {
         let until = crate::clock::monotonic() + LONG;
         while !met() {
@@ -166,8 +166,8 @@ fn a_lookout_sees_when_the_grabbers_own_picture_goes() {
             std::thread::sleep(Duration::from_millis(10));
         }
     };
-    wait(&|| lookout.frames() > 20);
-    assert_eq!(lookout.picture(), Picture::NoSignalCard);
+    wait(&|| signal_probe.frames() > 20);
+    assert_eq!(signal_probe.picture(), Picture::NoSignalPattern);
     input.switch(Reading::Locked(mode));
-    wait(&|| lookout.picture() == Picture::Content);
+    wait(&|| signal_probe.picture() == Picture::Content);
 }

@@ -1,4 +1,4 @@
-//! From what was found to what is reported.
+//! Conversion of findings to a report.
 
 use super::report::{
     Device, Encoder, Format, Identity, Mode, NodeKind, Range, Rate, Report, Size, Timings,
@@ -10,7 +10,6 @@ use crate::encoder::{self, Class, Outcome};
 use crate::signal::{self, Reading};
 
 impl Report {
-    /// Puts what was found into words.
     #[must_use]
     pub fn new(findings: &Findings) -> Self {
         let devices: Vec<_> = findings.devices.iter().map(Device::new).collect();
@@ -182,7 +181,7 @@ fn offers_h264((_, finding): &Node) -> bool {
         .is_ok_and(|finding| finding.formats.iter().any(device::Format::is_h264))
 }
 
-/// What keeps this machine from recording.
+/// Reasons that prevent this machine from recording.
 fn problems(devices: &[Device], h264_comes: bool) -> Vec<String> {
     let mut problems = Vec::new();
     if !devices.iter().any(Device::is_capture) {

@@ -1,4 +1,4 @@
-//! One report of what a machine can record with.
+//! Report on the capture devices and encoders of a machine.
 
 mod convert;
 mod report;
@@ -17,54 +17,44 @@ pub use text::write_text;
 use crate::signal;
 use crate::{device, encoder};
 
-/// A device node and what it says, or why it says nothing.
+/// Device node and its finding or error.
 pub type Node = (PathBuf, Result<Finding, device::DeviceError>);
 
-/// What a machine was found to have.
+/// Devices and encoders of a machine.
 #[derive(Debug)]
 pub struct Findings {
-    /// Each device node and what it says, by the number of the node.
+    /// In the order of their numbers.
     pub devices: Vec<Node>,
-    /// The mode the encoders were tried with.
+    /// Mode of the encoder trials.
     pub mode: signal::Mode,
-    /// Each encoder, best first.
+    /// In order of preference.
     pub trials: Vec<encoder::Trial>,
 }
 
-/// What one device says.
+/// Answers of one device.
 #[derive(Debug)]
 pub struct Finding {
-    /// What it is.
     pub capabilities: device::Capabilities,
-    /// What it delivers; asked of capture devices only.
+    /// Empty unless it is a capture device.
     pub formats: Vec<device::Format>,
-    /// What it measures at its input; asked of capture devices only.
+    /// `None` unless it is a capture device.
     pub timings: Result<Option<signal::Reading>, device::DeviceError>,
 }
 
-/// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// The folder with the device nodes cannot be read.
     #[error("the devices in {} cannot be listed: {source}", folder.display())]
-    Devices {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// No encoder can be tried.
+    Devices { folder: PathBuf, source: io::Error },
     #[error(transparent)]
     Encoders(#[from] encoder::InitError),
 }
 
-/// Asks every video device in `folder` (normally [`device::DEV`]), and tries every encoder with
-/// a few frames of `mode`, each for at most `limit`.
+/// Queries every video device in `folder` (normally [`device::DEV`]), and tries every encoder with a few frames of `mode`,
+/// each for at most `limit`.
 ///
 /// # Errors
 ///
-/// When the folder cannot be read or GStreamer does not start. A device or an encoder that does
-/// not work is a finding.
+/// The folder cannot be read or GStreamer does not start. A device or an encoder that does not work is a finding.
 pub fn probe(folder: &Path, mode: signal::Mode, limit: Duration) -> Result<Findings, ProbeError> {
     let nodes = device::nodes(folder).map_err(|source| ProbeError::Devices {
         folder: folder.to_owned(),

@@ -1,111 +1,94 @@
-//! The report as it is written: JSON for programs, and the base of the text for people.
+//! Report of `probe`: serialised as JSON for programs, and the source of the text for people.
 
 use serde::Serialize;
 
-/// What `probe` found. Fields may be added, never renamed.
+/// Report of `probe`. Fields may be added, never renamed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// The version of GStreamer at run time.
+    /// GStreamer version at run time.
     pub gstreamer: String,
-    /// Every video device node, by its number.
+    /// In the order of their numbers.
     pub devices: Vec<Device>,
-    /// The mode the encoders were tried with.
+    /// Mode of the encoder trials.
     pub tried_with: Mode,
-    /// Every encoder that comes into question, best first.
+    /// In order of preference.
     pub encoders: Vec<Encoder>,
-    /// Whether this machine has what a recording needs; a signal is not part of it.
+    /// Whether this machine can record, given a signal.
     pub can_record: bool,
-    /// What is missing, and what to do about it.
+    /// Missing parts and their remedies.
     pub problems: Vec<String>,
 }
 
-/// A video device node.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Device {
-    /// The node, for example `/dev/video0`.
+    /// Node, for example `/dev/video0`.
     pub path: String,
-    /// What it is, unless there is an `error`.
+    /// Absent if there is an `error`.
     #[serde(flatten)]
     pub identity: Option<Identity>,
-    /// Why it cannot be used.
+    /// Reason why it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What it measures at its input, for a capture device.
+    /// Input signal of a capture device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
-    /// What it delivers, for a capture device.
+    /// Formats of a capture device.
     pub formats: Vec<Format>,
 }
 
-/// What a device says of itself.
+/// Self-description of a device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Identity {
-    /// Its driver.
     pub driver: String,
-    /// Its name.
     pub card: String,
-    /// Where it is plugged in.
     pub bus: String,
-    /// What the node is for.
     pub kind: NodeKind,
 }
 
-/// What a device node is for.
+/// Purpose of a device node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeKind {
-    /// Pictures come out of it.
     Capture,
-    /// Pictures go in and come out.
+    /// Takes and delivers pictures.
     Codec,
     /// Outputs, radios, metadata.
     Other,
 }
 
-/// What a receiver measures at its input.
+/// Signal at a receiver's input.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Timings {
-    /// The device has no timings; its frames tell whether there is a signal.
+    /// The device has no timings; its frames show whether there is a signal.
     None,
-    /// Nothing arrives.
     NoSignal,
-    /// Something arrives, but there is no lock on it.
     NoLock,
-    /// Something arrives that the hardware cannot do.
+    /// A signal that the hardware does not support.
     Unsupported,
-    /// A picture arrives.
     Locked(Mode),
-    /// The device did not answer.
     Failed {
-        /// Why.
         reason: String,
     },
 }
 
-/// Size and rate.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Mode {
-    /// Pixels.
     pub width: u32,
-    /// Lines.
     pub height: u32,
-    /// Frames per second.
     pub fps: f64,
-    /// Whether a frame arrives as two fields.
+    /// Whether a frame consists of two fields.
     pub interlaced: bool,
 }
 
-/// A pixel format.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Format {
-    /// Its four-character code.
+    /// Four-character code.
     pub fourcc: String,
-    /// The driver's description.
     pub description: String,
     /// Whether frames arrive compressed.
     pub compressed: bool,
-    /// The sizes; empty where the driver does not list them.
+    /// Empty if the driver does not list them.
     pub sizes: Vec<Size>,
 }
 
@@ -113,84 +96,65 @@ pub struct Format {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Size {
-    /// One size.
     Exact {
-        /// Pixels.
         width: u32,
-        /// Lines.
         height: u32,
-        /// The rates on offer.
         rates: Vec<Rate>,
     },
-    /// Every size between two.
     Between {
-        /// Pixels.
         width: Range<u32>,
-        /// Lines.
         height: Range<u32>,
     },
 }
 
-/// Frames per second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Rate {
-    /// One rate.
     Exact(f64),
-    /// Every rate between two.
     Between(Range<f64>),
 }
 
-/// From, to and everything between.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Range<T> {
-    /// The least.
     pub least: T,
-    /// The most.
     pub most: T,
 }
 
-/// An encoder and how it did.
+/// Encoder and the outcome of its trial.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Encoder {
-    /// The GStreamer element.
     pub element: String,
-    /// Whether it has hardware of its own.
+    /// Whether it has dedicated hardware.
     pub hardware: bool,
-    /// How it did.
     #[serde(flatten)]
     pub result: TrialResult,
-    /// Whether it is the one that would be used: the first that works.
+    /// Whether it is used: the first that works.
     pub chosen: bool,
 }
 
-/// How an encoder did.
+/// Outcome of an encoder trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum TrialResult {
-    /// Frames went in, and as many came out.
+    /// As many frames came out as went in.
     Works,
-    /// Its plugin is not there.
     NotInstalled,
-    /// Its device or library is missing, busy or refuses.
+    /// Its device or library is missing, busy or refuses to start.
     Unavailable {
-        /// Why.
         reason: String,
     },
-    /// What came out was not what went in.
+    /// The output does not match the input.
     Failed {
-        /// Why.
         reason: String,
     },
-    /// It took too long.
     TimedOut {
-        /// Milliseconds it was given.
+        /// Time limit in ms.
         limit_ms: u64,
     },
 }
 
 impl Device {
-    /// Whether pictures can be had from it.
+    /// Whether the node delivers pictures.
     #[must_use]
     pub fn is_capture(&self) -> bool {
         self.identity
@@ -203,9 +167,9 @@ impl Device {
 mod tests {
     use super::*;
 
-    /// What programs read: names and shapes, which must not change.
+    /// Names and structure are read by programs and must not change.
     #[test]
-    fn the_json_keeps_its_names() {
+    fn json_names_are_stable() {
         let device = Device {
             path: "/dev/video0".to_owned(),
             identity: Some(Identity {

@@ -1,4 +1,4 @@
-//! The report for people.
+//! Report as text.
 
 use std::fmt::{self, Display};
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use crate::encoder::FRAMES;
 ///
 /// # Errors
 ///
-/// When it cannot be written.
+/// Writing fails.
 pub fn write_text(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "Capture devices")?;
     let (capture, rest): (Vec<_>, Vec<_>) = report
@@ -54,7 +54,7 @@ fn write_device(device: &Device, out: &mut dyn Write) -> io::Result<()> {
     if device.is_capture() && device.formats.is_empty() {
         writeln!(out, "    formats: none listed")?;
     }
-    // Drivers commonly offer dozens of formats in the same sizes.
+    // Groups formats with the same sizes, because drivers commonly offer dozens.
     for group in device.formats.chunk_by(|a, b| a.sizes == b.sizes) {
         let codes: Vec<_> = group.iter().map(|format| &format.fourcc).collect();
         write!(out, "    {}", Joined(&codes, ", "))?;
@@ -66,7 +66,7 @@ fn write_device(device: &Device, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Texts with something between them.
+/// Texts joined by a separator.
 struct Joined<'a, T>(&'a [T], &'a str);
 
 impl<T: Display> Display for Joined<'_, T> {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_machine_is_told_what_it_lacks() {
+    fn report_of_empty_machine_names_missing_parts() {
         let report = report(Vec::new(), &[Outcome::NotInstalled]);
         assert!(!report.can_record);
         assert_eq!(report.problems.len(), 2, "{:?}", report.problems);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_are_described_with_their_input_and_formats() {
+    fn devices_are_listed_with_input_and_formats() {
         let rate = |hertz| device::Rate::Exact(FrameRate::from_hertz(hertz));
         let sizes = vec![
             device::Size::Exact {
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn encoders_are_listed_with_what_became_of_them() {
+    fn encoders_are_listed_with_outcome() {
         let outcomes = [
             Outcome::NotInstalled,
             Outcome::Unavailable("no device".to_owned()),
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_cannot_be_used_is_not_a_missing_one() {
+    fn unusable_device_is_not_reported_as_missing() {
         let report = report(vec![busy("/dev/video0")], &[Outcome::Works]);
         assert!(!report.can_record);
         assert_eq!(
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_made_h264_needs_no_encoder() {
+    fn h264_source_needs_no_encoder() {
         let grabber = |fourcc| {
             vec![node(
                 "/dev/video0",

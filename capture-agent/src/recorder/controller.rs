@@ -1,4 +1,4 @@
-//! When to record: pure, without I/O and without a clock.
+//! State machine that decides when to record. No I/O and no clock.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use sortie_api::RecorderProblem;
 use crate::problem::Problem;
 use crate::signal::{Mode, Signal};
 
-/// How patient a [`Controller`] is.
+/// Timeouts of a [`Controller`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// For how long nothing may become durable while it records.
+    /// Longest time without durable bytes before a recording fails.
     pub silence: Duration,
-    /// How long to wait after a first failure; each that follows doubles it, up to 64 times.
+    /// Delay after a first failure; doubles with each further one, up to 64 times.
     pub retry: Duration,
-    /// A signal that comes back within this goes on with its session.
+    /// Longest loss of the signal within one session.
     pub gap: Duration,
 }
 
@@ -30,105 +30,101 @@ impl Default for Patience {
     }
 }
 
-/// Who wanted a recording.
+/// Cause of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// Somebody pressed Start.
+    /// The user pressed Start.
     Hand,
-    /// There is a signal, and auto-record is on.
+    /// A signal arrived while auto-record was on.
     Signal,
 }
 
-/// What a [`Controller`] is told.
+/// Input of a [`Controller`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// The state of the input, whenever it changes.
+    /// New state of the input signal.
     Signal(Signal),
-    /// Auto-record is on or off.
+    /// Auto-record was turned on or off.
     Auto(bool),
-    /// Somebody pressed Start.
+    /// The user pressed Start.
     Start,
-    /// Somebody pressed Stop.
+    /// The user pressed Stop.
     Stop,
     /// Whether the disk has more free space than the reserve.
     Room(bool),
     /// Whether storage use is above the threshold and only recordings that are not forwarded yet could be deleted.
     Backlog(bool),
-    /// Bytes have become durable.
+    /// Bytes became durable.
     Written,
-    /// The pipeline gets something else than it was started for, and the signal has not changed yet.
+    /// The pipeline receives something else than it was started for; the new signal is not known yet.
     Changed,
-    /// The pipeline that was to stop has come to its end; its file is finished or about to be.
+    /// The stopped pipeline has ended; its file is finished or about to be.
     Stopped,
-    /// The pipeline could not be started, or stands still.
+    /// The pipeline could not be started, or stalled.
     Broken {
-        /// Why.
         reason: Problem,
-        /// Whether another encoder may do better.
+        /// Whether another encoder may work.
         encoder: bool,
     },
 }
 
-/// What a [`Controller`] wants done.
+/// Command of a [`Controller`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Start a pipeline for this mode, and with its first frame a file. [`Input::Broken`] if that fails.
+    /// Start a pipeline for this mode; its first frame begins a file. [`Input::Broken`] reports a failure.
     Start {
-        /// What arrives.
         mode: Mode,
-        /// Who wanted it.
         cause: Cause,
-        /// Whether it begins another session; if not, its file belongs to the one before.
+        /// Whether it begins a session; otherwise its file belongs to the current one.
         new_session: bool,
     },
-    /// Let what is under way come out, finish the file, and say [`Input::Stopped`].
+    /// Deliver the last frames, finish the file, then report [`Input::Stopped`].
     Stop,
-    /// The pipeline stands still: throw it away, finish the file. Nothing more is to be said.
+    /// Drop the stalled pipeline and finish the file, without a report.
     Abandon,
-    /// The encoder in use is not to be tried again, unless nothing else works.
+    /// Do not use the current encoder again while another works.
     PassOver,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Idle,
-    /// A pipeline runs.
     Running {
         mode: Mode,
-        /// When something last became durable, or when it was started.
+        /// Time of the last durable bytes, or of the start.
         alive: Duration,
     },
     Stopping,
 }
 
-/// Decides when to record, from what arrives, what is wanted and what goes wrong.
+/// Decides when to record, from the signal, the user's wishes and failures.
 ///
-/// Call order, as often as there is something to say: [`handle_input`](Self::handle_input), or
-/// [`handle_timeout`](Self::handle_timeout) when the time of [`poll_timeout`](Self::poll_timeout) has come; then
-/// [`poll_output`](Self::poll_output) until it returns `None`. Time is that of any monotonic clock.
+/// Call [`handle_input`](Self::handle_input) for each input, and [`handle_timeout`](Self::handle_timeout) at the time of
+/// [`poll_timeout`](Self::poll_timeout); then [`poll_output`](Self::poll_output) until it returns `None`. Times are of any
+/// monotonic clock.
 ///
-/// - It records while there is a steady signal, room, and somebody or auto-record wants it.
-/// - Start by hand holds until Stop by hand, over losses of the signal. Stop by hand holds against auto-record until
-///   the signal has gone once.
-/// - A change of mode, a loss of the signal and a failure end the file; the next belongs to the same session.
-/// - There is never more than one pipeline.
+/// - It records while there is a steady signal and room on the disk, and the user or auto-record requests it.
+/// - A manual start lasts until a manual stop, across losses of the signal. A manual stop overrides auto-record until the
+///   signal has been lost once.
+/// - A change of mode, a loss of the signal and a failure end the file; the next one belongs to the same session.
+/// - At most one pipeline exists at a time.
 #[derive(Debug)]
 pub struct Controller {
     patience: Patience,
     signal: Signal,
     auto: bool,
-    /// Started by hand, and not stopped yet.
+    /// Started by the user and not stopped since.
     by_hand: bool,
-    /// Stopped by hand while the signal that is there was there.
+    /// Stopped by the user during the current signal.
     declined: bool,
     room: bool,
     backlog: bool,
     phase: Phase,
-    /// Whether there is a session that goes on.
+    /// Whether a session is open.
     session: bool,
-    /// When recording ended for lack of a signal: the session goes on for a while.
+    /// Time of the loss of the signal that ended recording: the session stays open for a while.
     ended: Option<Duration>,
-    /// Failures since something became durable.
+    /// Failures since bytes became durable.
     failures: u32,
     retry_at: Option<Duration>,
     problem: Option<Problem>,
@@ -136,7 +132,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Begins without a signal, with auto-record off and room on the disk.
+    /// Starts without a signal, with auto-record off and room on the disk.
     #[must_use]
     pub fn new(patience: Patience) -> Self {
         Self {
@@ -157,31 +153,28 @@ impl Controller {
         }
     }
 
-    /// What arrives, as it was told last.
     #[must_use]
     pub fn signal(&self) -> Signal {
         self.signal
     }
 
-    /// Whether auto-record is on.
     #[must_use]
     pub fn auto(&self) -> bool {
         self.auto
     }
 
-    /// Whether a pipeline runs.
     #[must_use]
     pub fn is_recording(&self) -> bool {
         matches!(self.phase, Phase::Running { .. })
     }
 
-    /// Whether a recording is wanted, under way or not.
+    /// Whether a recording is requested, in progress or not.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.by_hand || (self.auto && !self.declined)
     }
 
-    /// What keeps it from recording, or kept it last.
+    /// Reason that prevents a recording, or ended the last one.
     #[must_use]
     pub fn problem(&self) -> Option<Problem> {
         match (self.room, self.backlog) {
@@ -191,7 +184,7 @@ impl Controller {
         }
     }
 
-    /// Takes in what happened at `now`.
+    /// Processes an input at `now`.
     pub fn handle_input(&mut self, now: Duration, input: Input) {
         match input {
             Input::Signal(signal) => self.signal_is(now, signal),
@@ -224,7 +217,7 @@ impl Controller {
                 if matches!(self.phase, Phase::Running { .. }) {
                     self.phase = Phase::Stopping;
                     self.outputs.push_back(Output::Stop);
-                    // By then it is known what arrives; a change begins at once.
+                    // The new signal is known by then; a known change starts immediately.
                     self.retry_at = Some(now.saturating_add(self.patience.retry));
                 }
             }
@@ -238,7 +231,7 @@ impl Controller {
         self.decide(now);
     }
 
-    /// Lets time pass until `now`.
+    /// Advances the time to `now`.
     pub fn handle_timeout(&mut self, now: Duration) {
         if let Phase::Running { alive, .. } = self.phase
             && now >= alive.saturating_add(self.patience.silence)
@@ -254,7 +247,7 @@ impl Controller {
         self.decide(now);
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called unless something happens before.
+    /// Time at which [`handle_timeout`](Self::handle_timeout) must be called unless an input comes before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let silence = match self.phase {
@@ -264,7 +257,6 @@ impl Controller {
         [silence, self.retry_at].into_iter().flatten().min()
     }
 
-    /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
@@ -272,7 +264,7 @@ impl Controller {
     fn signal_is(&mut self, now: Duration, signal: Signal) {
         let lost = matches!(self.signal, Signal::Steady(_)) && !matches!(signal, Signal::Steady(_));
         self.signal = signal;
-        // Another try is worth it at once: what was wrong may have gone with the old signal.
+        // Retries immediately: the new signal may have removed the cause of the failure.
         self.retry_at = None;
         if lost {
             self.declined = false;
@@ -292,11 +284,11 @@ impl Controller {
         self.problem = Some(reason);
         let wait = self.patience.retry * 2_u32.pow(self.failures.min(6));
         self.failures = self.failures.saturating_add(1);
-        // The first time another encoder may take over without any wait.
+        // After the first failure another encoder starts without a delay.
         self.retry_at = (!encoder || self.failures > 1).then(|| now.saturating_add(wait));
     }
 
-    /// Brings what is done in line with what is wanted.
+    /// Starts or stops according to the current state.
     fn decide(&mut self, now: Duration) {
         let wanted = match self.signal {
             Signal::Steady(mode) if self.is_wanted() && self.room && !self.backlog => Some(mode),
@@ -311,7 +303,7 @@ impl Controller {
             (Phase::Idle, Some(mode)) if self.retry_at.is_none() => {
                 let gap = self.ended.take();
                 let over = gap.is_some_and(|ended| now.saturating_sub(ended) > self.patience.gap);
-                // By hand it is one session until Stop, however long the signal is away.
+                // A manual recording is one session until Stop, however long the signal is lost.
                 let new_session = !self.session || (over && !self.by_hand);
                 self.session = true;
                 self.phase = Phase::Running { mode, alive: now };

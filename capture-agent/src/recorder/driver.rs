@@ -1,103 +1,81 @@
-//! The thread that carries out what the controller decides.
+//! Thread that executes the controller's decisions.
 
-mod folder;
-mod lookout;
-mod run;
-
-use std::collections::HashMap;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use super::controller::{Cause, Controller, Input, Output, Patience};
-use super::watch::{Seen, Watch};
+use super::captures::Captures;
+use super::controller::{Controller, Input, Output, Patience};
+use super::encoder_choice::EncoderChoice;
+use super::frame_sink::FrameSink;
+use super::recordings_folder::RecordingsFolder;
+use super::sessions::Sessions;
+use super::signal_source::SignalSource;
+use super::split::Limits;
 use super::{Event, Handle, Message, Setup, Snapshot};
 use crate::clock::monotonic;
-use crate::encoder::{self, Candidate};
-use crate::pipeline::{Notice, Pipeline};
+use crate::pipeline::{Notice, Pipeline, Plan, start_signal_probe};
 use crate::problem::Problem;
-use crate::signal::{self, Mode, Monitor};
-use crate::writer::{self, Folder, Writer};
-use lookout::Lookout;
-use run::{Run, TRIAL};
+use crate::signal::{FrameRate, Mode};
+use crate::source::{Delivery, SourceError};
+use crate::writer::{self, Writer};
 
-/// How often everything is looked at.
+/// Polling interval of source, disk and pipeline.
 const TICK: Duration = Duration::from_millis(100);
-/// How often the disk is.
-const LOOK_AT_DISK: Duration = Duration::from_secs(2);
-/// What encoders are tried with before there is a signal.
-const LARGEST: Mode = Mode::progressive(1920, 1080, signal::FrameRate::from_hertz(60));
+/// Mode of the encoder trials before there is a signal.
+const LARGEST: Mode = Mode::progressive(1920, 1080, FrameRate::from_hertz(60));
 
 pub(super) struct Driver<E> {
-    setup: Setup,
     handle: Handle,
     on_event: E,
     controller: Controller,
-    monitor: Monitor,
-    watch: Watch,
+    source: SignalSource,
+    captures: Captures,
+    encoders: EncoderChoice,
+    sessions: Sessions,
+    folder: RecordingsFolder,
     writer: Option<Writer>,
-    run: Option<Run>,
-    lookout: Lookout,
-    /// Counts pipelines, so that a late word of an earlier one is known for what it is.
-    runs: u64,
-    encoder: Option<Candidate>,
-    passed_over: Vec<&'static str>,
-    /// Whether the pipeline has an encoder: what arrives as H.264 needs none.
-    encoding: bool,
-    session: u64,
-    cause: Cause,
-    /// Of the files that are not finished.
-    sessions: HashMap<String, u64>,
-    session_ms: u64,
-    written: u64,
-    /// Whether the file that is finished next was cut short by a failure.
-    abandoned: bool,
-    /// Frames dropped by pipelines that are gone.
-    dropped: u64,
-    disk_at: Duration,
-    /// Whether there may be a file that could not be finished.
-    left: bool,
-    /// What is wrong with the folder, found before there was anything to write.
-    folder_problem: Option<Problem>,
-    /// The file under way, when it was found missing from the folder.
-    missing: Option<String>,
+    mode: Option<Mode>,
+    no_signal_after: Option<Duration>,
+    split: Limits,
+    /// Durable bytes of the file in progress at the last poll.
+    written_bytes: u64,
     problem: Option<Problem>,
 }
 
+/// Failure of a pipeline's start.
+struct StartFailure {
+    problem: Problem,
+    /// Whether another encoder may work.
+    is_encoder: bool,
+}
+
+impl From<Problem> for StartFailure {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            is_encoder: false,
+        }
+    }
+}
+
 impl<E: FnMut(Event) + Send + 'static> Driver<E> {
-    pub(super) fn new(setup: Setup, handle: Handle, on_event: E) -> Self {
+    pub(super) fn new(setup: &Setup, handle: Handle, on_event: E) -> Self {
         let mut controller = Controller::new(Patience::default());
         controller.handle_input(monotonic(), Input::Auto(setup.auto));
-        let config = signal::Config {
-            // With the debounce, half a second from a signal to its pipeline, whether the driver tells of it or not.
-            query_interval: Duration::from_millis(200),
-            check_interval: Duration::from_secs(1),
-            ..signal::Config::default()
-        };
         Self {
-            watch: Watch::new(&setup.source, setup.mode, handle.test_input().cloned()),
-            setup,
+            source: SignalSource::new(setup, handle.test_input().cloned()),
             handle,
             on_event,
             controller,
-            monitor: Monitor::new(config),
+            captures: Captures::default(),
+            encoders: EncoderChoice::default(),
+            sessions: Sessions::new(),
+            folder: RecordingsFolder::new(setup),
             writer: None,
-            run: None,
-            lookout: Lookout::default(),
-            runs: 0,
-            encoder: None,
-            passed_over: Vec::new(),
-            encoding: false,
-            session: 0,
-            cause: Cause::Signal,
-            sessions: HashMap::new(),
-            session_ms: 0,
-            written: 0,
-            abandoned: false,
-            dropped: 0,
-            disk_at: Duration::ZERO,
-            left: false,
-            folder_problem: None,
-            missing: None,
+            mode: setup.mode,
+            no_signal_after: setup.no_signal_after,
+            split: setup.split,
+            written_bytes: 0,
             problem: None,
         }
     }
@@ -107,167 +85,131 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
         loop {
             match messages.recv_timeout(TICK) {
                 Ok(Message::Quit) | Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Ok(message) => self.hear(message),
+                Ok(message) => self.handle_message(message),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
-            self.look();
+            self.poll();
             self.act();
-            self.show();
+            self.publish();
         }
         self.close(messages);
     }
 
-    /// Makes the folder ready and finishes what an earlier run left there.
+    /// Prepares the folder, finishes the files of an earlier run, and starts the writer.
     fn open(&mut self) {
-        self.prepare_folder();
-        self.finish_leftovers();
-        let folder = Folder::new(&self.setup.folder);
+        self.folder.prepare();
+        let on_event = &mut self.on_event;
+        self.folder.recover(|file| on_event(Event::Recovered(file)));
         let send = Mutex::new(self.handle.clone());
-        let writer = Writer::start(folder, writer::Limits::default(), move |event| {
+        let on_writer_event = move |event| {
             if let Ok(handle) = send.lock() {
                 handle.tell(Message::Writer(event));
             }
-        });
-        match writer {
+        };
+        let limits = writer::Limits::default();
+        match Writer::start(self.folder.folder(), limits, on_writer_event) {
             Ok(writer) => self.writer = Some(writer),
-            Err(error) => self.disk_problem(&error),
+            Err(error) => self.folder.set_error(&error),
         }
-        // Now, because it takes a second or more; what does not work in this mode is passed over later.
-        let mode = self.setup.mode.unwrap_or(LARGEST);
-        self.encoder = encoder::first_working(mode, TRIAL, &[]).ok();
+        self.encoders.warm_up(self.mode.unwrap_or(LARGEST));
     }
 
-    fn tell(&mut self, input: Input) {
+    fn decide(&mut self, input: Input) {
         self.controller.handle_input(monotonic(), input);
     }
 
-    fn hear(&mut self, message: Message) {
+    fn handle_message(&mut self, message: Message) {
         match message {
-            Message::Start => self.tell(Input::Start),
-            Message::Stop => self.tell(Input::Stop),
-            Message::Auto(auto) => self.tell(Input::Auto(auto)),
-            Message::Backlog(backlog) => self.tell(Input::Backlog(backlog)),
+            Message::Start => self.decide(Input::Start),
+            Message::Stop => self.decide(Input::Stop),
+            Message::Auto(auto) => self.decide(Input::Auto(auto)),
+            Message::Backlog(backlog) => self.decide(Input::Backlog(backlog)),
             Message::AskForKeyframe => {
-                if let Some(pipeline) = self.run.as_ref().and_then(|run| run.pipeline.as_ref()) {
+                if let Some(pipeline) = self.captures.pipeline() {
                     pipeline.request_keyframe();
                 }
             }
-            Message::Notice(run, notice) if run == self.runs => {
-                if !self.lookout.give_up(monotonic()) {
-                    self.notice(notice);
+            Message::Notice(id, notice) if self.captures.is_latest(id) => {
+                if !self.source.fail_probe() {
+                    self.handle_notice(notice);
                 }
             }
-            Message::Changed(run) if run == self.runs => self.source_changed(),
+            Message::Changed(id) if self.captures.is_latest(id) => self.source_changed(),
             Message::Notice(..) | Message::Changed(_) | Message::Quit => {}
-            Message::Writer(event) => self.writer_event(event),
+            Message::Writer(event) => self.handle_writer_event(event),
         }
     }
 
-    fn notice(&mut self, notice: Notice) {
+    fn handle_notice(&mut self, notice: Notice) {
         match notice {
-            Notice::Ended => self.end_run(),
-            Notice::Broken { reason, at_source } => self.broken(reason, !at_source),
+            Notice::Ended => self.end_pipeline(),
+            Notice::Broken { reason, at_source } => self.fail(reason, !at_source),
         }
     }
 
-    /// What arrives is no longer what the pipeline was started for.
     fn source_changed(&mut self) {
-        self.monitor
-            .handle_input(monotonic(), signal::Input::SourceChange);
-        self.tell(Input::Changed);
+        self.source.source_changed();
+        self.decide(Input::Changed);
     }
 
-    fn broken(&mut self, reason: Problem, encoder: bool) {
-        let encoder = encoder && self.encoding;
-        self.tell(Input::Broken { reason, encoder });
+    /// Reports a failure of the recording; `is_encoder` if another encoder may work.
+    fn fail(&mut self, reason: Problem, is_encoder: bool) {
+        let encoder = is_encoder && self.encoders.is_in_use();
+        self.decide(Input::Broken { reason, encoder });
     }
 
-    fn writer_event(&mut self, event: writer::Event) {
+    fn handle_writer_event(&mut self, event: writer::Event) {
         match event {
-            writer::Event::Begun(name) => {
-                self.abandoned = false;
-                self.sessions.insert(name.clone(), self.session);
-                let (session, cause) = (self.session, self.cause);
-                (self.on_event)(Event::Begun {
-                    session,
-                    cause,
-                    name,
-                });
-            }
-            writer::Event::Finished(file) => {
-                let session = self.sessions.remove(&file.name).unwrap_or(self.session);
-                if session == self.session {
-                    self.session_ms += file.duration_ms;
-                }
-                let interrupted = std::mem::take(&mut self.abandoned);
-                (self.on_event)(Event::Finished {
-                    session,
-                    file,
-                    interrupted,
-                });
-            }
-            writer::Event::Empty(name) => drop(self.sessions.remove(&name)),
+            writer::Event::Begun(name) => (self.on_event)(self.sessions.file_begun(name)),
+            writer::Event::Finished(file) => (self.on_event)(self.sessions.file_finished(file)),
+            writer::Event::Empty(name) => self.sessions.file_empty(&name),
             writer::Event::Failed { name, error } => {
-                self.left = true;
-                self.broken(Problem::disk(name, &error), false);
+                self.folder.set_unfinished();
+                self.fail(Problem::disk(name, &error), false);
             }
             writer::Event::Ended => {
-                if self.run.as_ref().is_some_and(|run| run.pipeline.is_none()) {
-                    self.run = None;
-                    self.tell(Input::Stopped);
+                if self.captures.complete() {
+                    self.decide(Input::Stopped);
                 }
             }
         }
     }
 
-    fn look(&mut self) {
+    fn poll(&mut self) {
         let now = monotonic();
-        let seen = self.seen();
-        if let Some(input) = self.watch.look(now, seen, self.monitor.signal()) {
-            self.monitor.handle_input(now, input);
+        let controller = &mut self.controller;
+        self.source.poll(now, self.captures.running(), |signal| {
+            controller.handle_input(monotonic(), Input::Signal(signal));
+        });
+        let progress = self.progress();
+        if progress.written_bytes > self.written_bytes {
+            self.written_bytes = progress.written_bytes;
+            self.decide(Input::Written);
         }
-        self.monitor.handle_timeout(now);
-        while let Some(output) = self.monitor.poll_output() {
-            match output {
-                signal::Output::Query => {
-                    if let Some(input) = self.watch.query() {
-                        self.monitor.handle_input(monotonic(), input);
-                    }
-                }
-                signal::Output::Changed { to, .. } => self.tell(Input::Signal(to)),
+        if let Some(check) = self.folder.check(now, progress.name) {
+            self.decide(Input::Room(check.has_room));
+            if let Some(name) = check.deleted {
+                let words = format!("{name} was deleted while it was recorded");
+                self.fail(Problem::other(words), false);
             }
         }
-        let written = self.progress().written_bytes;
-        if written > self.written {
-            self.written = written;
-            self.tell(Input::Written);
-        }
-        if now >= self.disk_at {
-            self.disk_at = now + LOOK_AT_DISK;
-            self.look_at_disk();
-        }
-        if self
-            .run
-            .as_ref()
-            .and_then(|run| run.ending)
-            .is_some_and(|at| now >= at)
-        {
-            self.end_run();
+        if self.captures.is_overdue(now) {
+            self.end_pipeline();
         }
         self.controller.handle_timeout(now);
-        self.look_out(now);
+        self.update_probe(now);
     }
 
-    /// What has come from the source, if anybody captures from it.
-    fn seen(&self) -> Option<Seen> {
-        let pipeline = self.run.as_ref().and_then(|run| run.pipeline.as_ref());
-        let running = pipeline
-            .map(Pipeline::running)
-            .or_else(|| self.lookout.running())?;
-        Some(Seen {
-            frames: running.frames(),
-            picture: running.picture(),
-        })
+    fn update_probe(&mut self, now: Duration) {
+        let is_recording = self.captures.is_active();
+        let samples = self.no_signal_after.is_some();
+        let (captures, handle) = (&mut self.captures, &self.handle);
+        self.source
+            .update_probe(now, is_recording, |capture, mode| {
+                let on_notice = on_notice(captures.next_id(), handle);
+                start_signal_probe(&capture, mode, samples, on_notice)
+                    .map_err(|error| error.problem())
+            });
     }
 
     fn act(&mut self) {
@@ -278,39 +220,31 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
                     cause,
                     new_session,
                 } => {
-                    if new_session {
-                        self.session += 1;
-                        self.session_ms = 0;
-                    }
-                    self.cause = cause;
-                    if let Err((reason, encoder)) = self.start(mode) {
-                        self.broken(reason, encoder);
+                    self.sessions.start(cause, new_session);
+                    if let Err(failure) = self.start(mode) {
+                        self.fail(failure.problem, failure.is_encoder);
                     }
                 }
                 Output::Stop => self.stop(),
                 Output::Abandon => self.abandon(),
-                Output::PassOver => {
-                    self.passed_over
-                        .extend(self.encoder.take().map(|encoder| encoder.element));
-                }
+                Output::PassOver => self.encoders.reject(),
             }
         }
     }
 
     fn progress(&self) -> writer::Progress {
-        self.writer
-            .as_ref()
+        let writer = self.writer.as_ref();
+        writer
             .map(|writer| writer.handle().progress())
             .unwrap_or_default()
     }
 
-    fn show(&mut self) {
-        let pipeline = self.run.as_ref().and_then(|run| run.pipeline.as_ref());
+    /// Updates the snapshot, and reports a new problem.
+    fn publish(&mut self) {
         let written = self.progress();
         let problem = self.controller.problem();
-        let problem = problem.or_else(|| self.watch.problem().cloned());
-        let problem = problem.or_else(|| self.lookout.problem().cloned());
-        let problem = problem.or_else(|| self.folder_problem.clone());
+        let problem = problem.or_else(|| self.source.problem().cloned());
+        let problem = problem.or_else(|| self.folder.problem().cloned());
         if problem != self.problem {
             self.problem.clone_from(&problem);
             if let Some(problem) = &problem {
@@ -318,43 +252,131 @@ impl<E: FnMut(Event) + Send + 'static> Driver<E> {
             }
         }
         self.handle.show(Snapshot {
-            device: self.watch.device().map(ToOwned::to_owned),
+            device: self.source.device().map(ToOwned::to_owned),
             signal: self.controller.signal(),
             auto: self.controller.auto(),
             recording: self.controller.is_recording(),
             wanted: self.controller.is_wanted(),
             problem,
-            encoder: self
-                .encoder
-                .filter(|_| self.encoding)
-                .map(|encoder| encoder.element),
-            session_ms: self.session_ms,
-            dropped: self.dropped + written.dropped_frames + pipeline.map_or(0, Pipeline::dropped),
+            encoder: self.encoders.element(),
+            session_ms: self.sessions.finished_ms(),
+            dropped: self.captures.dropped() + written.dropped_frames,
             dropped_by_disk: written.dropped_frames,
             written,
         });
     }
 
-    /// Ends what is under way, and waits for it.
+    fn start(&mut self, mode: Mode) -> Result<(), StartFailure> {
+        self.source.prepare_start();
+        self.folder.prepare();
+        let on_event = &mut self.on_event;
+        self.folder
+            .recover_unfinished(|file| on_event(Event::Recovered(file)));
+        let Some(writer) = &self.writer else {
+            return Err(Problem::other("the writer thread could not be started").into());
+        };
+        let (capture, mode) = match self.source.open() {
+            Ok((capture, opened)) if opened.is_same_as(&mode) => (capture, opened),
+            // The signal has changed since the decision.
+            Ok(_) | Err(SourceError::NoSignal(_)) => {
+                self.source_changed();
+                return Ok(());
+            }
+            Err(error) => return Err(Problem::from(&error).into()),
+        };
+        let id = self.captures.next_id();
+        let sink = FrameSink {
+            writer: writer.handle().clone(),
+            handle: self.handle.clone(),
+            limits: self.split,
+            id,
+            is_passed_through: capture.delivery() == Delivery::H264,
+        };
+        let encoder = match capture.delivery() {
+            Delivery::H264 => {
+                self.encoders.pass_through();
+                None
+            }
+            Delivery::Raw | Delivery::Jpeg => Some(self.encoders.select(mode)?),
+        };
+        let plan = Plan {
+            no_signal_after: self.no_signal_after.filter(|_| capture.is_grabber()),
+            capture,
+            mode,
+            encoder,
+        };
+        let on_notice = on_notice(id, &self.handle);
+        let pipeline = Pipeline::start(&plan, sink.into_callback(), on_notice);
+        let pipeline = pipeline.map_err(|error| StartFailure {
+            problem: error.problem(),
+            is_encoder: !error.is_at_source(),
+        })?;
+        self.captures.start(pipeline);
+        self.source.started(mode);
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        if !self.captures.drain() {
+            self.decide(Input::Stopped);
+        }
+    }
+
+    /// Finishes the file of a pipeline that has ended.
+    fn end_pipeline(&mut self) {
+        if !self.captures.is_active() {
+            return;
+        }
+        if self.captures.end_pipeline() {
+            self.end_file();
+        }
+        if !self.captures.is_draining() {
+            self.fail(Problem::other("the source has ended"), false);
+        }
+    }
+
+    /// Drops the pipeline and finishes its file as it is.
+    fn abandon(&mut self) {
+        self.sessions.abandon();
+        self.captures.abandon();
+        self.end_file();
+    }
+
+    fn end_file(&self) {
+        if let Some(writer) = &self.writer {
+            writer.handle().end();
+        }
+    }
+
+    /// Finishes the recording in progress.
     fn close(&mut self, messages: &mpsc::Receiver<Message>) {
         self.stop();
-        while self.run.as_ref().is_some_and(|run| run.pipeline.is_some()) {
+        while self.captures.pipeline().is_some() {
             if let Ok(message @ (Message::Writer(_) | Message::Notice(..))) =
                 messages.recv_timeout(TICK)
             {
-                self.hear(message);
+                self.handle_message(message);
             }
-            let ending = self.run.as_ref().and_then(|run| run.ending);
-            if ending.is_some_and(|at| monotonic() >= at) {
-                self.end_run();
+            if self.captures.is_overdue(monotonic()) {
+                self.end_pipeline();
             }
         }
-        // Waits until all is written.
+        // Dropping it waits until everything is written.
         self.writer = None;
         while let Ok(message) = messages.try_recv() {
             if let Message::Writer(event) = message {
-                self.writer_event(event);
+                self.handle_writer_event(event);
             }
+        }
+    }
+}
+
+/// Callback that sends a pipeline's notices to the driver with the pipeline's ID.
+fn on_notice(id: u64, handle: &Handle) -> impl Fn(Notice) + Send + Sync + 'static {
+    let handle = Mutex::new(handle.clone());
+    move |notice| {
+        if let Ok(handle) = handle.lock() {
+            handle.tell(Message::Notice(id, notice));
         }
     }
 }

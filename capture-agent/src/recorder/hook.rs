@@ -1,4 +1,4 @@
-//! The command that makes the folder writable.
+//! Command that makes the folder writable.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -8,14 +8,12 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::clock::monotonic;
 
-/// How often it is looked whether it has ended.
+/// Interval of the checks for its end.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Runs a command by `sh`, for no longer than `limit`; then it is killed, with all that it has started.
+/// Runs a command with `sh`. After `limit` it is killed together with its child processes.
 ///
-/// # Errors
-///
-/// Why the folder may not be writable, in words for people.
+/// Errors: Reason why the folder may not be writable, for the user.
 pub(super) fn run(command: &str, limit: Duration) -> Result<(), String> {
     let mut child = Command::new("sh")
         .args(["-c", command])
@@ -34,7 +32,7 @@ pub(super) fn run(command: &str, limit: Duration) -> Result<(), String> {
     }
 }
 
-/// Its status; `None` when it had to be killed.
+/// Exit status; `None` if it was killed after the limit.
 fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
     let until = monotonic() + limit;
     while monotonic() < until {
@@ -58,20 +56,20 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn what_succeeds_is_no_trouble() {
+    fn successful_hook_returns_ok() {
         assert_eq!(run("true", LONG), Ok(()));
     }
 
     #[test]
-    fn what_fails_is_named() {
+    fn failing_hook_is_named() {
         let error = run("exit 3", LONG).unwrap_err();
         assert_eq!(error, "the hook failed: exit status: 3: exit 3");
     }
 
     #[test]
-    fn what_hangs_is_killed_with_its_children() {
+    fn hanging_hook_is_killed_with_children() {
         let began = monotonic();
-        // The shell waits for a child of its own.
+        // The shell waits for a child process.
         let error = run("sleep 1000; true", Duration::from_millis(100)).unwrap_err();
         assert!(error.starts_with("the hook was killed"), "{error}");
         assert!(monotonic() - began < LONG);

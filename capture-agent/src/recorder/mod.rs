@@ -1,20 +1,25 @@
-//! Records by itself or by hand, file after file, whatever happens to the signal, the encoder and the disk.
+//! Automatic and manual recording, file after file, across failures of signal, encoder and disk.
 //!
-//! [`Controller`] decides when; [`Splitter`] where a file ends. [`Recorder`] is the thread that carries it out: it
-//! watches the source, starts and stops pipelines, and says what happened by [`Event`]s. What it is doing now is in
-//! its [`Snapshot`].
+//! [`Controller`] decides when to record, [`Splitter`] where a file ends. [`Recorder`] executes this in a thread: it polls
+//! the source, starts and stops pipelines, and reports [`Event`]s. [`Snapshot`] is its current state.
 //!
-//! What it deliberately does not: delete anything, or know of accounts and pages.
+//! The recorder deletes no recording, and knows no accounts and pages.
 
+mod captures;
 mod controller;
 mod driver;
+mod encoder_choice;
+mod frame_sink;
 mod hook;
 mod name;
+mod recordings_folder;
+mod sessions;
+mod signal_probe;
+mod signal_source;
+mod source_adapter;
 mod split;
-mod take;
 #[cfg(test)]
 mod tests;
-mod watch;
 
 use std::io;
 use std::path::PathBuf;
@@ -32,89 +37,78 @@ use crate::pipeline::Notice;
 use crate::problem::Problem;
 use crate::signal::{Mode, Signal};
 use crate::source::{Source, TestInput};
-use crate::writer::{self, Finished, Leftover, Progress};
+use crate::writer::{self, Finished, Progress, RecoveredFile};
 
-/// What a [`Recorder`] works with.
+/// Parameters of a [`Recorder`].
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// From where.
     pub source: Source,
-    /// In which mode, where the source leaves a choice.
+    /// Mode of a source that offers several.
     pub mode: Option<Mode>,
-    /// For how long a grabber's own picture must stand before it is believed to have no signal; `None`: any picture is
-    /// one.
+    /// Time that a grabber's test pattern must last before it counts as no signal; `None` disables the check.
     pub no_signal_after: Option<Duration>,
-    /// Into which folder; made if it is not there.
+    /// Folder for recordings; created if missing.
     pub folder: PathBuf,
-    /// When a file is long or large enough.
+    /// Limits of a file.
     pub split: Limits,
-    /// A command for `sh` that makes the folder writable; run before each recording.
+    /// Command for `sh` that makes the folder writable, run before each recording.
     pub hook: Option<String>,
-    /// How long it may take.
+    /// Time limit of the hook.
     pub hook_limit: Duration,
-    /// Bytes that are always left free: when there are fewer, recording stops.
+    /// Bytes that stay free: with fewer, recording stops.
     pub reserve_bytes: u64,
-    /// Whether auto-record is on at the start.
+    /// Initial state of auto-record.
     pub auto: bool,
 }
 
-/// What happened.
+/// Event of a [`Recorder`].
 #[derive(Debug)]
 pub enum Event {
-    /// Found at the start, unfinished by an earlier run.
-    Leftover(Leftover),
-    /// A file was begun.
+    /// Unfinished file of an earlier run.
+    Recovered(RecoveredFile),
     Begun {
-        /// The session it belongs to.
         session: u64,
-        /// Who wanted it.
         cause: Cause,
-        /// Its name.
         name: String,
     },
-    /// A file is an ordinary recording now.
+    /// A file is finished and playable.
     Finished {
-        /// The session it belongs to.
         session: u64,
-        /// The file.
         file: Finished,
-        /// Whether it ended by a failure.
+        /// Whether a failure ended it.
         interrupted: bool,
     },
-    /// Something keeps it from recording: an alarm.
+    /// Reason that prevents a recording, for the log.
     Problem(Problem),
 }
 
-/// What a [`Recorder`] is doing.
+/// State of a [`Recorder`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// What the device calls itself, once one has been found.
+    /// Name of the capture device, once found.
     pub device: Option<String>,
-    /// What arrives.
     pub signal: Signal,
-    /// Whether auto-record is on.
     pub auto: bool,
-    /// Whether it records.
     pub recording: bool,
-    /// Whether a recording is wanted, under way or not.
+    /// Whether a recording is requested, in progress or not.
     pub wanted: bool,
-    /// What keeps it from recording, or kept it last.
+    /// Reason that prevents a recording, or ended the last one.
     pub problem: Option<Problem>,
-    /// The encoder's element; `None` where H.264 arrives, and before the first recording.
+    /// GStreamer element; `None` if the source delivers H.264, and before the first recording.
     pub encoder: Option<&'static str>,
-    /// How far the file under way has come.
+    /// Progress of the file in progress.
     pub written: Progress,
-    /// Milliseconds of this session's files before the one under way.
+    /// Duration of the finished files of this session, in ms.
     pub session_ms: u64,
-    /// Frames that are missing since the start, because the encoder or the disk was too slow.
+    /// Frames dropped since the start because the encoder or the disk was too slow.
     pub dropped: u64,
-    /// Those of them that the disk was too slow for.
+    /// Frames of `dropped` for which the disk was too slow.
     pub dropped_by_disk: u64,
 }
 
 enum Message {
     Notice(u64, Notice),
-    /// What arrives at this pipeline is something else now.
+    /// The pipeline with this ID receives something else than it was started for.
     Changed(u64),
     Writer(writer::Event),
     AskForKeyframe,
@@ -125,33 +119,33 @@ enum Message {
     Quit,
 }
 
-/// Why it did not begin to record.
+/// There is no signal to record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there is nothing to record: {0}")]
 pub struct NoSignal(pub Signal);
 
-/// Records, on a thread of its own. Dropping it finishes what is under way.
+/// Recorder thread. Dropping it finishes the recording in progress.
 pub struct Recorder {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a [`Recorder`] is told things by. Cheap to clone.
+/// Handle of a [`Recorder`]. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     send: mpsc::Sender<Message>,
     snapshot: Arc<Mutex<Snapshot>>,
-    /// Milliseconds of [`monotonic`].
+    /// Time of the last iteration, in ms of [`monotonic`].
     moved_at: Arc<AtomicU64>,
     test: Option<TestInput>,
 }
 
 impl Recorder {
-    /// Starts the thread, and calls `on_event` on it.
+    /// Starts the thread, which calls `on_event`.
     ///
     /// # Errors
     ///
-    /// When GStreamer cannot be started, or there can be no more threads.
+    /// GStreamer cannot be initialised, or the thread cannot be created.
     pub fn start(setup: Setup, on_event: impl FnMut(Event) + Send + 'static) -> io::Result<Self> {
         crate::encoder::init().map_err(io::Error::other)?;
         let mode = setup.mode.unwrap_or(crate::source::TEST_MODE);
@@ -176,7 +170,7 @@ impl Recorder {
             moved_at: Arc::new(AtomicU64::new(milliseconds(monotonic()))),
             test,
         };
-        let driver = driver::Driver::new(setup, handle.clone(), on_event);
+        let driver = driver::Driver::new(&setup, handle.clone(), on_event);
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || driver.run(&receive))?;
@@ -186,7 +180,6 @@ impl Recorder {
         })
     }
 
-    /// What to tell it things by.
     #[must_use]
     pub fn handle(&self) -> &Handle {
         &self.handle
@@ -197,14 +190,14 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.handle.tell(Message::Quit);
         if let Some(thread) = self.thread.take() {
-            // It has said what it had to say by events.
+            // It has reported its end by events.
             let _ = thread.join();
         }
     }
 }
 
 impl Handle {
-    /// What it is doing: at most a quarter of a second old.
+    /// Current state, at most a quarter of a second old.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot
@@ -213,18 +206,18 @@ impl Handle {
             .clone()
     }
 
-    /// When its thread last went round, on the clock of [`monotonic`]: several times a second, unless a driver
-    /// keeps it waiting.
+    /// Time of the thread's last iteration, on the clock of [`monotonic`]. Iterations take a fraction of a second
+    /// unless a driver blocks.
     #[must_use]
     pub fn moved_at(&self) -> Duration {
         Duration::from_millis(self.moved_at.load(Ordering::Relaxed))
     }
 
-    /// Begins to record; it goes on until [`stop`](Self::stop), over losses of the signal.
+    /// Starts a recording, which lasts until [`stop`](Self::stop), across losses of the signal.
     ///
     /// # Errors
     ///
-    /// [`NoSignal`] when there is none now.
+    /// [`NoSignal`] if there is none now.
     pub fn begin(&self) -> Result<(), NoSignal> {
         let signal = self.snapshot().signal;
         if !matches!(signal, Signal::Steady(_)) {
@@ -234,12 +227,11 @@ impl Handle {
         Ok(())
     }
 
-    /// Stops, and does not begin again by itself while this signal lasts.
+    /// Stops recording. Auto-record does not restart it while this signal lasts.
     pub fn stop(&self) {
         self.tell(Message::Stop);
     }
 
-    /// Turns auto-record on or off.
     pub fn set_auto(&self, auto: bool) {
         self.tell(Message::Auto(auto));
     }
@@ -250,14 +242,14 @@ impl Handle {
         self.tell(Message::Backlog(backlog));
     }
 
-    /// The cable of the test source; `None` for a real one.
+    /// Signal of the test source; `None` for a real source.
     #[must_use]
     pub fn test_input(&self) -> Option<&TestInput> {
         self.test.as_ref()
     }
 
     fn tell(&self, message: Message) {
-        // It has quit: there is nothing left to tell.
+        // The thread has ended.
         let _ = self.send.send(message);
     }
 
@@ -276,10 +268,9 @@ fn milliseconds(time: Duration) -> u64 {
 mod encoder_failure {
     use super::*;
 
-    /// An encoder that dies in mid-recording says so by its pipeline's notice, which is what comes here; all the rest is
-    /// real.
+    /// Simulates only the notice of an encoder that fails during a recording.
     #[test]
-    fn the_next_encoder_takes_over_with_another_file_of_the_same_session() {
+    fn encoder_failure_continues_session_with_next_encoder() {
         let long = Duration::from_secs(120);
         let dir = tempfile::tempdir().unwrap();
         let setup = Setup {
@@ -314,7 +305,7 @@ mod encoder_failure {
                 }
                 Event::Problem(problem) => assert_eq!(problem.words, "the encoder has burnt out"),
                 Event::Finished { interrupted, .. } => assert!(interrupted),
-                Event::Leftover(leftover) => panic!("{leftover:?}"),
+                Event::Recovered(recovered) => panic!("{recovered:?}"),
             }
         }
         assert_eq!(files[0].0, files[1].0, "one session");

@@ -1,28 +1,26 @@
-//! Where a file ends and the next begins, without losing a frame.
+//! Splitting of a recording into files, without losing a frame.
 
 use std::time::Duration;
 
-/// When a file is long or large enough.
+/// Limits of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest file.
     pub length: Option<Duration>,
-    /// The largest file, in bytes of encoded frames.
+    /// Largest file, in bytes of encoded frames.
     pub size_bytes: Option<u64>,
 }
 
-/// What to do before a frame is written.
+/// Action before a frame is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Nothing.
     No,
-    /// Ask the encoder for a keyframe: at the next the file ends.
+    /// Request a keyframe: the file ends at the next one.
     AskForKeyframe,
     /// Begin another file with this frame.
     Here,
 }
 
-/// Watches one file grow.
+/// Progress of one file towards its limits.
 #[derive(Debug)]
 pub struct Splitter {
     limits: Limits,
@@ -32,7 +30,6 @@ pub struct Splitter {
 }
 
 impl Splitter {
-    /// Watches a new file.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -43,7 +40,7 @@ impl Splitter {
         }
     }
 
-    /// Takes the next frame into account: its time, whether a file can begin with it, and its size.
+    /// Counts the next frame: timestamp, whether it is a keyframe, and size.
     pub fn frame(&mut self, pts_ns: i64, keyframe: bool, size: usize) -> Cut {
         let first = *self.first_ns.get_or_insert(pts_ns);
         let size = size as u64;
@@ -75,7 +72,7 @@ mod tests {
     const SECOND: i64 = 1_000_000_000;
 
     #[test]
-    fn a_file_ends_at_the_keyframe_that_was_asked_for() {
+    fn file_ends_at_requested_keyframe() {
         let mut splitter = Splitter::new(Limits {
             length: Some(Duration::from_secs(10)),
             size_bytes: None,
@@ -95,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn without_limits_there_is_one_file() {
+    fn no_limits_give_one_file() {
         let mut splitter = Splitter::new(Limits::default());
         for second in 0..100_000 {
             assert_eq!(splitter.frame(second * SECOND, true, 1 << 30), Cut::No);
@@ -104,7 +101,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn files_begin_with_keyframes_and_overrun_only_until_the_next(
+        fn files_begin_with_keyframes_and_exceed_limits_until_next_keyframe_only(
             frames in prop::collection::vec((any::<bool>(), 1..50_usize), 1..200),
         ) {
             let mut splitter = Splitter::new(Limits { length: None, size_bytes: Some(100) });
@@ -115,7 +112,7 @@ mod tests {
                         prop_assert!(keyframe && file > 0);
                         file = 0;
                     }
-                    // A keyframe at which the limit would be passed is never let by.
+                    // A keyframe that exceeds the limit always begins a new file.
                     Cut::No | Cut::AskForKeyframe if keyframe => {
                         prop_assert!(file + size <= 100 || file == 0);
                     }

@@ -1,4 +1,4 @@
-//! Histories, told and random.
+//! Given and random input histories.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn drain(controller: &mut Controller) -> Vec<Output> {
     std::iter::from_fn(|| controller.poll_output()).collect()
 }
 
-/// Tells a history and compares what each step brings.
+/// Plays a history and compares the outputs of each step.
 #[track_caller]
 fn check(history: Vec<(u64, Input, Vec<Output>)>) -> Controller {
     let mut controller = Controller::new(Patience::default());
@@ -56,8 +56,8 @@ fn check(history: Vec<(u64, Input, Vec<Output>)>) -> Controller {
 }
 
 #[test]
-fn a_picture_that_changes_before_its_signal_waits_until_that_is_settled() {
-    // To another mode.
+fn track_change_before_signal_change_restarts_once() {
+    // Change to another mode.
     check(vec![
         (0, Input::Auto(true), vec![]),
         (1, steady(HD), vec![start(HD, Cause::Signal, true)]),
@@ -67,7 +67,7 @@ fn a_picture_that_changes_before_its_signal_waits_until_that_is_settled() {
         (3, Input::Stopped, vec![]),
         (3, steady(VGA), vec![start(VGA, Cause::Signal, false)]),
     ]);
-    // To what it was: only for a moment was it something else.
+    // Change back: the other mode lasted only a moment.
     let mut controller = check(vec![
         (0, Input::Auto(true), vec![]),
         (1, steady(HD), vec![start(HD, Cause::Signal, true)]),
@@ -88,7 +88,7 @@ fn auto_record_follows_the_signal() {
         (5, Input::Written, vec![]),
         (6, LOST, vec![Output::Stop]),
         (7, Input::Stopped, vec![]),
-        // Soon enough: the same session.
+        // Within the gap: same session.
         (30, steady(HD), vec![start(HD, Cause::Signal, false)]),
         (31, LOST, vec![Output::Stop]),
         (32, Input::Stopped, vec![]),
@@ -98,7 +98,7 @@ fn auto_record_follows_the_signal() {
 }
 
 #[test]
-fn by_hand_it_is_one_session_until_stop() {
+fn manual_recording_is_one_session_until_stop() {
     check(vec![
         (0, steady(HD), vec![]),
         (1, Input::Start, vec![start(HD, Cause::Hand, true)]),
@@ -112,7 +112,7 @@ fn by_hand_it_is_one_session_until_stop() {
 }
 
 #[test]
-fn stop_by_hand_holds_against_auto_record_until_the_signal_has_gone() {
+fn manual_stop_overrides_auto_record_until_signal_loss() {
     check(vec![
         (0, Input::Auto(true), vec![]),
         (1, steady(HD), vec![start(HD, Cause::Signal, true)]),
@@ -125,19 +125,19 @@ fn stop_by_hand_holds_against_auto_record_until_the_signal_has_gone() {
 }
 
 #[test]
-fn a_change_of_mode_is_another_file_of_the_same_session() {
+fn mode_change_begins_file_of_same_session() {
     check(vec![
         (0, steady(HD), vec![]),
         (1, Input::Start, vec![start(HD, Cause::Hand, true)]),
         (2, steady(VGA), vec![Output::Stop]),
-        // Not before the first has come to its end.
+        // The first pipeline must end before.
         (3, Input::Written, vec![]),
         (4, Input::Stopped, vec![start(VGA, Cause::Hand, false)]),
     ]);
 }
 
 #[test]
-fn another_encoder_takes_over_at_once_and_a_broken_source_is_tried_again_ever_more_rarely() {
+fn encoder_is_replaced_immediately_and_source_is_retried_with_backoff() {
     let mut controller = check(vec![
         (0, steady(HD), vec![]),
         (1, Input::Start, vec![start(HD, Cause::Hand, true)]),
@@ -172,7 +172,7 @@ fn another_encoder_takes_over_at_once_and_a_broken_source_is_tried_again_ever_mo
 }
 
 #[test]
-fn silence_is_a_failure() {
+fn missing_frames_fail_the_recording() {
     let mut controller = check(vec![
         (0, steady(HD), vec![]),
         (1, Input::Start, vec![start(HD, Cause::Hand, true)]),
@@ -189,7 +189,7 @@ fn silence_is_a_failure() {
 }
 
 #[test]
-fn a_full_disk_ends_it_cleanly_and_room_goes_on() {
+fn full_disk_stops_recording_and_free_space_resumes_it() {
     let controller = check(vec![
         (0, steady(HD), vec![]),
         (1, Input::Start, vec![start(HD, Cause::Hand, true)]),
@@ -237,7 +237,7 @@ fn any_input() -> impl Strategy<Value = Input> {
 
 proptest! {
     #[test]
-    fn there_is_never_more_than_one_pipeline_and_never_one_without_reason(
+    fn at_most_one_pipeline_runs_and_only_when_requested(
         history in prop::collection::vec((0..20_u64, any_input()), 0..100),
     ) {
         let mut controller = Controller::new(Patience::default());
@@ -249,7 +249,7 @@ proptest! {
                 Input::Signal(new) => signal = *new,
                 Input::Room(new) => room = *new,
                 Input::Backlog(new) => backlog = *new,
-                // Only what was asked to stop says that it has.
+                // Only a stopping pipeline reports its end.
                 Input::Stopped if !stopping => continue,
                 Input::Stopped => (stopping, running) = (false, None),
                 _ => {}
@@ -277,7 +277,7 @@ proptest! {
                 prop_assert!(room && !backlog && controller.is_wanted());
                 prop_assert_eq!(signal, Signal::Steady(mode));
             }
-            // What is wanted and possible is done, or will be without anybody asking.
+            // A recording that is requested and possible runs, or a timeout is pending.
             let possible =
                 matches!(signal, Signal::Steady(_)) && room && !backlog && controller.is_wanted();
             if possible && running.is_none() {

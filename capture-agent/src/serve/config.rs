@@ -1,29 +1,30 @@
-//! Configuration: `SORTIE_CAPTURE_*` variables, and a TOML file with the same names. All that is wrong is told at
-//! once.
+//! Configuration: `SORTIE_CAPTURE_*` variables, and a TOML file with the same names. All errors are reported together.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
+
+use sortie_server::{ConfigError, ConfigReader, read_toml};
 
 use crate::forward::Target;
 use crate::recorder::{Limits, Setup};
 use crate::signal::Mode;
 use crate::source::Source;
 
-/// Where the file is unless `--config` says otherwise; it need not be there.
+/// Default configuration file; it may be missing.
 pub const FILE: &str = "/etc/sortie/capture-agent.toml";
 
-/// One variable.
+/// Name of the configuration file in errors.
+const FILE_OPTION: &str = "--config";
+
+/// Variable of the agent.
 pub struct Variable {
-    /// Its name.
     pub name: &'static str,
-    /// What counts when it is not set, as a person would write it.
+    /// Value without a setting.
     pub default: &'static str,
-    /// What it does.
+    /// Description for `--help`.
     pub meaning: &'static str,
-    /// What the server calls it, where it is the server's business.
+    /// Variable of the embedded server that gets the value.
     server: Option<&'static str>,
 }
 
@@ -69,62 +70,45 @@ const FORWARD_CA: &str = "SORTIE_CAPTURE_FORWARD_CA";
 const FORWARD_KBIT: &str = "SORTIE_CAPTURE_FORWARD_KBIT";
 const FORWARD_DELETE: &str = "SORTIE_CAPTURE_FORWARD_DELETE";
 
-/// Every variable.
+/// All variables, in the order of `--help`.
 #[rustfmt::skip]
 pub static VARIABLES: &[Variable] = &[
-    own(SOURCE, "v4l2:/dev/video0", "What to record: v4l2:/dev/videoN, or test or test-grabber for a picture of its own"),
-    own(MODE, "", "What a source that has a choice is to deliver, as 1920x1080@30"),
-    own(NO_SIGNAL_PICTURES, "true", "true: a grabber's colour bars, or its flat blue or green, count as no signal"),
-    own(NO_SIGNAL_SECONDS, "5", "For how many seconds one of these must stand first"),
+    own(SOURCE, "v4l2:/dev/video0", "Video source: v4l2:/dev/videoN, or test or test-grabber for a synthetic picture"),
+    own(MODE, "", "Mode of a source that offers several, as 1920x1080@30"),
+    own(NO_SIGNAL_PICTURES, "true", "Whether a grabber's colour bars, or its flat blue or green, count as no signal"),
+    own(NO_SIGNAL_SECONDS, "5", "Seconds that such a picture must last"),
     of_server(PATH, "SORTIE_RECORDING_STORAGE_PATH", "/var/lib/kvmd/msd/recordings", "Folder for recordings"),
-    own(SPLIT_MINUTES, "0", "Longest file in minutes; 0: any length"),
-    own(SPLIT_MB, "0", "Largest file in MB; 0: any size"),
+    own(SPLIT_MINUTES, "0", "Longest file in minutes; 0: no limit"),
+    own(SPLIT_MB, "0", "Largest file in MB; 0: no limit"),
     own(HOOK, "", "Command that makes the folder writable, run by sh before each recording"),
-    own(HOOK_SECONDS, "30", "How long it may take; then it is killed"),
-    own(RESERVE_MB, "256", "MB that are always left free: with fewer, recording stops"),
-    own(THRESHOLD, "80", "Oldest recordings go while the disk is fuller, in percent; 0: never. Until it is set on the page"),
-    own(FORWARD_URL, "", "A central sortie-server that gets every recording, as https://recordings.example.org"),
-    own(FORWARD_TOKEN, "", "API token there with the scopes record and read"),
-    own(FORWARD_CA, "", "PEM file with the authority that vouches for it, where that is one of your own"),
-    own(FORWARD_KBIT, "0", "Most that is sent to it, in kbit/s; 0: as fast as it goes"),
-    own(FORWARD_DELETE, "false", "true: a recording is deleted here when the central server has shown that it has the same file"),
+    own(HOOK_SECONDS, "30", "Time limit of the command; then it is killed"),
+    own(RESERVE_MB, "256", "MB that stay free: with less, recording stops"),
+    own(THRESHOLD, "80", "Disk usage in percent above which the oldest recordings are deleted; 0: never. Until it is set on the page"),
+    own(FORWARD_URL, "", "Central sortie-server that gets every recording, as https://recordings.example.org"),
+    own(FORWARD_TOKEN, "", "API token of the central server with the scopes record and read"),
+    own(FORWARD_CA, "", "PEM file with the certificate authority of the central server, if it is a private one"),
+    own(FORWARD_KBIT, "0", "Bandwidth limit in kbit/s; 0: no limit"),
+    own(FORWARD_DELETE, "false", "Whether a recording is deleted here once the central server has confirmed that it has the same file"),
     of_server("SORTIE_CAPTURE_HOST", "SORTIE_HOST", "0.0.0.0", "Address to listen on"),
     of_server("SORTIE_CAPTURE_PORT", "SORTIE_PORT", "8080", "Port to listen on"),
     of_server(DB, "SORTIE_DB", "/var/lib/sortie/capture-agent.db", "SQLite file with accounts and the list"),
     of_server("SORTIE_CAPTURE_ADMIN_USERNAME", "SORTIE_ADMIN_USERNAME", "admin", "First administrator"),
-    of_server("SORTIE_CAPTURE_ADMIN_PASSWORD", "SORTIE_ADMIN_PASSWORD", "generated", "Their password; a generated one is printed once"),
-    of_server("SORTIE_CAPTURE_LOG", "SORTIE_LOG", "info,sqlx=warn", "What is logged, for example debug"),
+    of_server("SORTIE_CAPTURE_ADMIN_PASSWORD", "SORTIE_ADMIN_PASSWORD", "generated", "Password of the first administrator; a generated one is printed once"),
+    of_server("SORTIE_CAPTURE_LOG", "SORTIE_LOG", "info,sqlx=warn", "Log filter, for example debug"),
 ];
 
-/// Everything that is set before the agent starts.
+/// Configuration of the agent.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// For the recorder.
     pub setup: Setup,
-    /// Where recordings are sent on to.
+    /// Central server, if recordings are forwarded.
     pub forward: Option<Target>,
-    /// The file in which it is kept how far each of them is.
-    pub ledger: PathBuf,
-    /// For the server.
+    /// File of the forwarding journal.
+    pub journal: PathBuf,
     pub server: sortie_server::Config,
 }
 
-/// One wrong value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The variable, or the file.
-    pub variable: String,
-    /// What is wrong with it and what is allowed.
-    pub message: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.variable, self.message)
-    }
-}
-
-/// A table of all variables, for `--help`.
+/// Lists all variables, for `--help`.
 #[must_use]
 pub fn help() -> String {
     let mut text = format!("Variables, also in {FILE}; the environment wins:\n");
@@ -138,239 +122,184 @@ pub fn help() -> String {
     text
 }
 
-struct Reader<'a> {
-    values: BTreeMap<String, String>,
-    environment: &'a dyn Fn(&str) -> Option<String>,
-    errors: Vec<ConfigError>,
-}
-
-impl Reader<'_> {
-    fn wrong(&mut self, variable: impl Into<String>, message: impl Into<String>) {
-        self.errors.push(ConfigError {
-            variable: variable.into(),
-            message: message.into(),
-        });
-    }
-
-    /// The value of a variable; an empty one counts as none.
-    fn text(&self, name: &str) -> Option<String> {
-        let set = (self.environment)(name).filter(|value| !value.is_empty());
-        set.or_else(|| self.values.get(name).cloned())
-    }
-
-    /// The value, or its default.
-    fn value(&self, name: &str) -> String {
-        let default = VARIABLES.iter().find(|variable| variable.name == name);
-        let default = default.map_or("", |variable| variable.default);
-        self.text(name).unwrap_or_else(|| default.to_owned())
-    }
-
-    fn parse<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Option<T> {
-        let text = self.value(name);
-        if text.is_empty() {
-            return None;
-        }
-        match text.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.wrong(name, format!("{text:?}: {error}"));
-                None
-            }
-        }
-    }
-
-    fn number(&mut self, name: &str, most: u64) -> u64 {
-        let text = self.value(name);
-        match text.parse() {
-            Ok(number) if number <= most => number,
-            _ => {
-                let message = format!("{text:?} is not a whole number from 0 to {most}");
-                self.wrong(name, message);
-                0
-            }
-        }
-    }
-
-    fn yes(&mut self, name: &str) -> bool {
-        match self.value(name).as_str() {
-            "true" => true,
-            "false" => false,
-            other => {
-                let message = format!("{other:?} is neither true nor false");
-                self.wrong(name, message);
-                false
-            }
-        }
-    }
-
-    /// Where recordings are sent on to.
-    fn target(&mut self) -> Option<Target> {
-        let kbit = self.number(FORWARD_KBIT, 100_000_000);
-        let delete_after = self.yes(FORWARD_DELETE);
-        let url = self.text(FORWARD_URL)?;
-        let host = ["https://", "http://"]
-            .iter()
-            .find_map(|scheme| url.strip_prefix(scheme));
-        if host.is_none_or(|host| host.is_empty() || host.contains(['?', '#', '@', ' '])) {
-            let message = "write the server's address, as https://recordings.example.org";
-            self.wrong(FORWARD_URL, message);
-        }
-        let Some(token) = self.text(FORWARD_TOKEN) else {
-            self.wrong(FORWARD_TOKEN, "forwarding needs an API token");
-            return None;
-        };
-        let authorities = self
-            .text(FORWARD_CA)
-            .and_then(|path| self.authorities(&path));
-        Some(Target {
-            authorities,
-            url: url.trim_end_matches('/').to_owned(),
-            token: token.into(),
-            bytes_per_second: (kbit > 0).then_some(kbit * 1000 / 8),
-            delete_after,
-        })
-    }
-
-    /// The certificates in a PEM file.
-    fn authorities(&mut self, path: &str) -> Option<Vec<u8>> {
-        let read = std::fs::read(path).map_err(|error| error.to_string());
-        let certificates = read.and_then(|pem| {
-            let found = reqwest::Certificate::from_pem_bundle(&pem);
-            match found.map_err(|error| error.to_string())?.is_empty() {
-                true => Err("there is no certificate in it".to_owned()),
-                false => Ok(pem),
-            }
-        });
-        certificates
-            .map_err(|problem| self.wrong(FORWARD_CA, format!("{path}: {problem}")))
-            .ok()
-    }
-
-    /// Takes the file's values in.
-    fn file(&mut self, path: &Path, must_be: bool) {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_be => return,
-            Err(error) => return self.wrong(path.display().to_string(), error.to_string()),
-        };
-        let table = match text.parse::<toml::Table>() {
-            Ok(table) => table,
-            Err(error) => {
-                // Its own words quote the line, which may hold a password.
-                let before = &text[..error.span().map_or(0, |span| span.start).min(text.len())];
-                let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-                let message = format!("line {line} is not TOML: {}", error.message());
-                return self.wrong(path.display().to_string(), message);
-            }
-        };
-        for (name, value) in table {
-            let known = VARIABLES.iter().any(|variable| variable.name == name);
-            let text = match value {
-                toml::Value::String(text) => text,
-                toml::Value::Integer(number) => number.to_string(),
-                toml::Value::Boolean(yes) => yes.to_string(),
-                _ if known => {
-                    self.wrong(name, "write text, a whole number, true or false");
-                    continue;
-                }
-                _ => String::new(),
-            };
-            if known {
-                self.values.insert(name, text);
-            } else {
-                let path = path.display();
-                self.wrong(
-                    path.to_string(),
-                    format!("there is no variable {name}; --help lists all"),
-                );
-            }
-        }
-    }
-}
-
 impl Config {
-    /// Reads the environment, and the file `file` (by default [`FILE`], if it is there).
+    /// Reads the environment and the file `file` (default [`FILE`], if it exists).
     ///
     /// # Errors
     ///
-    /// All that is wrong.
+    /// All invalid values.
     pub fn read(
         file: Option<&Path>,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Vec<ConfigError>> {
-        const MB: u64 = 1_000_000;
-        let mut reader = Reader {
-            values: BTreeMap::new(),
-            environment,
-            errors: Vec::new(),
+        let (values, mut errors) = read_file(file);
+        let lookup = |name: &str| {
+            let set = environment(name).filter(|value| !value.is_empty());
+            set.or_else(|| values.get(name).cloned())
         };
-        reader.file(file.unwrap_or_else(|| Path::new(FILE)), file.is_some());
-        let source = reader.parse::<Source>(SOURCE).unwrap_or(Source::Test);
-        let mode = reader.parse::<Mode>(MODE);
-        let minutes = reader.number(SPLIT_MINUTES, 100_000);
-        let split_mb = reader.number(SPLIT_MB, 100_000_000);
-        let reserve_mb = reader.number(RESERVE_MB, 100_000_000);
-        let threshold = reader.number(THRESHOLD, 99);
-        let hook_seconds = reader.number(HOOK_SECONDS, 3600);
-        let looks_for_cards = reader.yes(NO_SIGNAL_PICTURES);
-        let card_seconds = reader.number(NO_SIGNAL_SECONDS, 3600);
-        let forward = reader.target();
-        let setup = Setup {
-            source,
-            mode,
-            no_signal_after: looks_for_cards.then(|| Duration::from_secs(card_seconds)),
-            folder: PathBuf::from(reader.value(PATH)),
-            split: Limits {
-                length: (minutes > 0).then(|| Duration::from_secs(60 * minutes)),
-                size_bytes: (split_mb > 0).then_some(split_mb * MB),
-            },
-            hook: reader.text(HOOK),
-            hook_limit: Duration::from_secs(hook_seconds),
-            reserve_bytes: reserve_mb * MB,
-            auto: false,
-        };
-        let ledger = PathBuf::from(reader.value(DB)).with_extension("forward.json");
+        let mut reader = ConfigReader::new(&lookup);
+        let threshold = number(&mut reader, THRESHOLD, 99);
+        let setup = read_setup(&mut reader);
+        let forward = read_target(&mut reader);
+        let journal = PathBuf::from(text(&reader, DB)).with_extension("forward.json");
+        errors.extend(reader.into_errors());
         let server = sortie_server::Config::read(&|name| match name {
             "SORTIE_VIDEO_RECORDING_ENABLED" => Some("true".to_owned()),
             "SORTIE_RECORDING_DISK_HIGH_PERCENT" => (threshold > 0).then(|| threshold.to_string()),
             "SORTIE_RECORDING_DISK_LOW_PERCENT" => {
                 (threshold > 0).then(|| (threshold - 1).to_string())
             }
-            _ => {
-                let ours = VARIABLES
-                    .iter()
-                    .find(|variable| variable.server == Some(name));
-                match ours {
-                    Some(variable) => reader.text(variable.name).or_else(|| {
-                        let default = variable.default.to_owned();
-                        // What these two are without a value is the server's business.
-                        (!matches!(name, "SORTIE_ADMIN_PASSWORD" | "SORTIE_LOG")).then_some(default)
-                    }),
-                    None => (reader.environment)(name),
-                }
-            }
+            _ => match VARIABLES.iter().find(|it| it.server == Some(name)) {
+                Some(variable) => lookup(variable.name).or_else(|| {
+                    // The server has its own defaults for these two.
+                    let has_default = !matches!(name, "SORTIE_ADMIN_PASSWORD" | "SORTIE_LOG");
+                    has_default.then(|| variable.default.to_owned())
+                }),
+                None => environment(name),
+            },
         });
-        let server = match server {
-            Ok(server) if reader.errors.is_empty() => server,
-            Ok(_) => return Err(reader.errors),
-            Err(errors) => {
-                for error in errors {
-                    let ours = VARIABLES
-                        .iter()
-                        .find(|variable| variable.server == Some(error.variable));
-                    let name = ours.map_or(error.variable, |variable| variable.name);
-                    reader.wrong(name, error.message);
-                }
-                return Err(reader.errors);
+        match server {
+            Ok(server) if errors.is_empty() => Ok(Self {
+                setup,
+                forward,
+                journal,
+                server,
+            }),
+            Ok(_) => Err(errors),
+            Err(of_server) => {
+                errors.extend(of_server.into_iter().map(own_name));
+                Err(errors)
             }
-        };
-        Ok(Self {
-            setup,
-            forward,
-            ledger,
-            server,
-        })
+        }
     }
+}
+
+/// Names the agent's variable in an error of the server's configuration.
+fn own_name(error: ConfigError) -> ConfigError {
+    let variable = VARIABLES
+        .iter()
+        .find(|variable| variable.server == Some(error.variable));
+    ConfigError {
+        variable: variable.map_or(error.variable, |variable| variable.name),
+        ..error
+    }
+}
+
+/// Values of the configuration file by variable, and its errors.
+fn read_file(file: Option<&Path>) -> (BTreeMap<&'static str, String>, Vec<ConfigError>) {
+    let (mut values, mut errors) = (BTreeMap::new(), Vec::new());
+    let path = file.unwrap_or_else(|| Path::new(FILE));
+    if file.is_none() && matches!(path.try_exists(), Ok(false)) {
+        return (values, errors);
+    }
+    let mut wrong = |variable, message| errors.push(ConfigError { variable, message });
+    match read_toml(path) {
+        Err(reason) => wrong(FILE_OPTION, format!("{}: {reason}", path.display())),
+        Ok(table) => {
+            for (name, value) in table {
+                match (VARIABLES.iter().find(|it| it.name == name), value) {
+                    (Some(variable), Ok(text)) => {
+                        values.insert(variable.name, text);
+                    }
+                    (Some(variable), Err(kind)) => {
+                        let message =
+                            format!("is of type {kind}; write text, a number, true or false");
+                        wrong(variable.name, message);
+                    }
+                    (None, _) => {
+                        let path = path.display();
+                        let message =
+                            format!("{path}: there is no variable {name}; --help lists all");
+                        wrong(FILE_OPTION, message);
+                    }
+                }
+            }
+        }
+    }
+    (values, errors)
+}
+
+fn default(name: &str) -> &'static str {
+    let variable = VARIABLES.iter().find(|variable| variable.name == name);
+    variable.map_or("", |variable| variable.default)
+}
+
+fn text(reader: &ConfigReader<'_>, name: &str) -> String {
+    reader
+        .text(name)
+        .unwrap_or_else(|| default(name).to_owned())
+}
+
+fn number(reader: &mut ConfigReader<'_>, name: &'static str, max: u64) -> u64 {
+    let default = default(name).parse().unwrap_or_default();
+    reader.number(name, default, 0, max)
+}
+
+fn flag(reader: &mut ConfigReader<'_>, name: &'static str) -> bool {
+    reader.flag(name, default(name) == "true")
+}
+
+fn read_setup(reader: &mut ConfigReader<'_>) -> Setup {
+    const MB: u64 = 1_000_000;
+    let detects_patterns = flag(reader, NO_SIGNAL_PICTURES);
+    let pattern_seconds = number(reader, NO_SIGNAL_SECONDS, 3600);
+    let minutes = number(reader, SPLIT_MINUTES, 100_000);
+    let split_mb = number(reader, SPLIT_MB, 100_000_000);
+    let source = reader.text(SOURCE).map(|_| reader.parse::<Source>(SOURCE));
+    let default_source = || default(SOURCE).parse().unwrap_or(Source::Test);
+    Setup {
+        source: source.flatten().unwrap_or_else(default_source),
+        mode: reader.parse::<Mode>(MODE),
+        no_signal_after: detects_patterns.then(|| Duration::from_secs(pattern_seconds)),
+        folder: PathBuf::from(text(reader, PATH)),
+        split: Limits {
+            length: (minutes > 0).then(|| Duration::from_secs(60 * minutes)),
+            size_bytes: (split_mb > 0).then_some(split_mb * MB),
+        },
+        hook: reader.text(HOOK),
+        hook_limit: Duration::from_secs(number(reader, HOOK_SECONDS, 3600)),
+        reserve_bytes: number(reader, RESERVE_MB, 100_000_000) * MB,
+        auto: false,
+    }
+}
+
+fn read_target(reader: &mut ConfigReader<'_>) -> Option<Target> {
+    let kbit = number(reader, FORWARD_KBIT, 100_000_000);
+    let delete_after = flag(reader, FORWARD_DELETE);
+    let url = reader.text(FORWARD_URL)?;
+    let host = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| url.strip_prefix(scheme));
+    if host.is_none_or(|host| host.is_empty() || host.contains(['?', '#', '@', ' '])) {
+        let message = "write the server's address, as https://recordings.example.org";
+        reader.wrong(FORWARD_URL, message);
+    }
+    let Some(token) = reader.text(FORWARD_TOKEN) else {
+        reader.wrong(FORWARD_TOKEN, "forwarding needs an API token");
+        return None;
+    };
+    let authorities = reader.text(FORWARD_CA).and_then(|path| {
+        read_certificates(&path)
+            .map_err(|problem| reader.wrong(FORWARD_CA, format!("{path}: {problem}")))
+            .ok()
+    });
+    Some(Target {
+        authorities,
+        url: url.trim_end_matches('/').to_owned(),
+        token: token.into(),
+        bytes_per_second: (kbit > 0).then_some(kbit * 1000 / 8),
+        delete_after,
+    })
+}
+
+/// Reads a PEM file that must hold a certificate.
+fn read_certificates(path: &str) -> Result<Vec<u8>, String> {
+    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&pem);
+    if certificates.map_err(|error| error.to_string())?.is_empty() {
+        return Err("there is no certificate in it".to_owned());
+    }
+    Ok(pem)
 }
 
 #[cfg(test)]
@@ -393,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_reference_appliance() {
+    fn defaults_match_the_reference_appliance() {
         let config = read("", &[]).unwrap();
         assert_eq!(config.setup.source.to_string(), "v4l2:/dev/video0");
         assert_eq!(
@@ -410,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_over_the_file() {
+    fn environment_overrides_file() {
         let file = "SORTIE_CAPTURE_PORT = 81\nSORTIE_CAPTURE_SOURCE = 'test'\nSORTIE_CAPTURE_SPLIT_MINUTES = 5";
         let config = read(file, &[("SORTIE_CAPTURE_PORT", "82")]).unwrap();
         assert_eq!(config.server.port, 82);
@@ -419,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_told_at_once_by_the_names_that_were_used() {
+    fn all_errors_are_reported_by_agent_variable() {
         let file = "SORTIE_CAPTURE_COLOUR = 'red'\nSORTIE_CAPTURE_SPLIT_MB = [1]\n";
         let environment = [
             ("SORTIE_CAPTURE_SOURCE", "rtsp://camera"),
@@ -434,20 +363,20 @@ mod tests {
         assert_eq!(
             errors,
             [
+                "--config: file: there is no variable SORTIE_CAPTURE_COLOUR; --help lists all",
                 "SORTIE_CAPTURE_ADMIN_PASSWORD: must have 8 to 256 characters",
                 "SORTIE_CAPTURE_MODE: \"huge\": write it as WIDTHxHEIGHT@FPS, for example 1920x1080@60",
                 "SORTIE_CAPTURE_NO_SIGNAL_PICTURES: \"maybe\" is neither true nor false",
                 "SORTIE_CAPTURE_PORT: \"70000\" is not a whole number from 0 to 65535",
                 "SORTIE_CAPTURE_SOURCE: \"rtsp://camera\": write it as test, test-grabber or v4l2:/dev/video0",
-                "SORTIE_CAPTURE_SPLIT_MB: write text, a whole number, true or false",
+                "SORTIE_CAPTURE_SPLIT_MB: is of type array; write text, a number, true or false",
                 "SORTIE_CAPTURE_THRESHOLD_PERCENT: \"100\" is not a whole number from 0 to 99",
-                "file: there is no variable SORTIE_CAPTURE_COLOUR; --help lists all",
             ]
         );
     }
 
     #[test]
-    fn forwarding_needs_an_address_and_a_token() {
+    fn forwarding_requires_url_and_token() {
         let url = ("SORTIE_CAPTURE_FORWARD_URL", "https://central.example/");
         let token = ("SORTIE_CAPTURE_FORWARD_TOKEN", "sortie_x");
         assert!(read("", &[token]).unwrap().forward.is_none());
@@ -458,7 +387,7 @@ mod tests {
         assert_eq!(target.bytes_per_second, Some(100_000));
         assert!(target.delete_after && !format!("{target:?}").contains("sortie_x"));
         assert_eq!(
-            config.ledger,
+            config.journal,
             Path::new("/var/lib/sortie/capture-agent.forward.json")
         );
         assert_eq!(
@@ -482,10 +411,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_toml_does_not_show_its_secrets() {
+    fn toml_error_does_not_quote_secrets() {
         let errors = read("\nSORTIE_CAPTURE_ADMIN_PASSWORD = hunter2hunter2", &[]).unwrap_err();
         assert!(
-            errors[0].starts_with("file: line 2 is not TOML"),
+            errors[0].starts_with("--config: file: line 2 is not TOML"),
             "{errors:?}"
         );
         assert!(!errors[0].contains("hunter2"), "{errors:?}");

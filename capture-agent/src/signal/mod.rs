@@ -1,50 +1,50 @@
-//! Whether there is a signal: what was observed, and what is to be believed of it.
+//! State of the input signal.
 //!
-//! [`Monitor`] is a state machine without I/O and without a clock. An adapter feeds it what a
-//! device says ([`Input`]) together with the time, and acts on what comes out ([`Output`]).
+//! [`Monitor`] is a state machine without I/O and without a clock. An adapter passes it a device's answers ([`Input`]) with
+//! the time, and executes its commands ([`Output`]).
 //!
-//! Two kinds of device give two kinds of [`Evidence`]. An HDMI receiver measures its input and
-//! says so in DV timings; its frames prove nothing, because drivers go on delivering a test
-//! picture of their own without a signal. A USB grabber (UVC) has no timings; there only the
-//! frames count: they stop, or they become a "no signal" picture, which [`CardDetector`] knows. A
-//! black picture is a picture: a machine whose screen is blank is still being recorded.
+//! Two kinds of device provide two kinds of [`Evidence`]. An HDMI receiver measures its input signal (DV timings); its
+//! frames prove nothing, because drivers deliver a test pattern without a signal. A USB grabber (UVC) has no timings:
+//! its frames stop, or show a test pattern, which [`TestPatternDetector`] detects. A black picture is content: a machine
+//! with a blank screen is recorded.
 //!
-//! # What it deliberately does not do
+//! # Limits
 //!
-//! - A signal that comes and goes faster than the debounce interval keeps its last settled state.
-//! - A pipeline that stands still while the timings are steady is no matter of the signal: the
-//!   recorder's own watchdog sees that.
+//! - A signal that changes faster than the debounce interval keeps its last stable state.
+//! - A pipeline that stalls while the timings are steady is detected by the recorder's watchdog, not here.
 
-mod card;
 mod mode;
 mod monitor;
+mod test_pattern;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::time::Duration;
 
-pub use card::{CardDetector, LOOK_BYTES, LOOK_HEIGHT, LOOK_WIDTH, is_card};
 pub use mode::{FrameRate, Mode, ParseModeError};
 pub use monitor::Monitor;
+pub use test_pattern::{
+    SAMPLE_BYTES, SAMPLE_HEIGHT, SAMPLE_WIDTH, TestPatternDetector, is_test_pattern,
+};
 
-/// The state of the input, debounced.
+/// Debounced state of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// There is no capture device, or it was unplugged.
     NoDevice,
-    /// The device is there; nothing arrives at it.
+    /// No signal at the device.
     NoSignal,
-    /// Something arrives, but the receiver cannot lock on to it.
+    /// A signal that the receiver cannot lock on to.
     NoLock,
-    /// The receiver understands the signal, but it is outside of what the hardware can do.
+    /// A signal that is outside the hardware's range.
     Unsupported,
-    /// A picture of a known mode arrives.
+    /// A signal of a known mode.
     Steady(Mode),
 }
 
 impl Signal {
-    /// Whether the two are the same to a recorder; see [`Mode::is_same_as`].
+    /// Whether a recording can continue across the change; see [`Mode::is_same_as`].
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
@@ -66,16 +66,15 @@ impl fmt::Display for Signal {
     }
 }
 
-/// One answer of an HDMI receiver to the question what arrives at it.
+/// Answer of an HDMI receiver to a query of its input signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
-    /// Nothing (`ENOLINK`).
+    /// `ENOLINK`.
     NoSignal,
-    /// Something unstable (`ENOLCK`).
+    /// `ENOLCK`.
     NoLock,
-    /// Something out of the hardware's range (`ERANGE`).
+    /// `ERANGE`.
     Unsupported,
-    /// A picture.
     Locked(Mode),
 }
 
@@ -90,83 +89,73 @@ impl From<Reading> for Signal {
     }
 }
 
-/// What a device's signal is judged by.
+/// Source of information about a device's signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
-    /// DV timings (HDMI receivers), which are asked for again and again.
+    /// DV timings (HDMI receivers), which must be polled.
     Timings,
-    /// DV timings of a driver that also tells of changes by itself.
+    /// DV timings of a driver that also announces changes.
     Announced,
-    /// Frames that come, and that stop coming (USB grabbers).
+    /// Presence of frames (USB grabbers).
     Frames,
 }
 
-/// What a frame shows.
+/// Content of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Picture {
-    /// Anything that may have come from the source, black included.
+    /// A picture that may come from the source, black included.
     Content,
-    /// The grabber's own picture that it shows when nothing is plugged in.
-    NoSignalCard,
+    /// The test pattern of a grabber without a signal.
+    NoSignalPattern,
 }
 
-/// What an adapter tells the [`Monitor`].
+/// Input of a [`Monitor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// A device was opened. Until then everything but this is ignored.
+    /// A device was opened. All other inputs are ignored before.
     DeviceFound(Evidence),
-    /// The device is gone (`ENODEV`, or its node disappeared). Believed at once: whatever was
-    /// reading from it is broken already.
+    /// The device is gone (`ENODEV`, or its node disappeared). Not debounced: captures from it have failed already.
     DeviceLost,
-    /// The driver sent `V4L2_EVENT_SOURCE_CHANGE`. It says that something changed, not what.
+    /// The driver sent `V4L2_EVENT_SOURCE_CHANGE`, which does not name the new signal.
     SourceChange,
-    /// A stream is about to be started, which takes as long as it takes: no frame is missed before the next one.
+    /// A stream is about to start, which takes a variable time: a stall is not detected before its first frame.
     Starting,
-    /// An answer to [`Output::Query`], or one read unasked.
+    /// An answer to [`Output::Query`], or an unsolicited one.
     Timings(Reading),
-    /// A frame arrived, of the mode that was negotiated with the device.
-    Frame {
-        /// Size and rate as negotiated.
-        mode: Mode,
-        /// What it shows.
-        picture: Picture,
-    },
+    /// A frame in the mode that was negotiated with the device.
+    Frame { mode: Mode, picture: Picture },
 }
 
-/// What the [`Monitor`] wants done.
+/// Command of a [`Monitor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
-    /// Ask the device for its DV timings and hand in the answer as [`Input::Timings`] (or
-    /// [`Input::DeviceLost`]).
+    /// Query the device's DV timings and return the answer as [`Input::Timings`] (or [`Input::DeviceLost`]).
     Query,
-    /// The state of the input changed.
     Changed {
-        /// Before.
         from: Signal,
-        /// From now on.
         to: Signal,
-        /// When it was settled, on the clock of the caller. A late call does not move it.
+        /// Time at which the state became stable, on the caller's clock. A late call does not change it.
         at: Duration,
     },
 }
 
-/// How patient a [`Monitor`] is.
+/// Timing of a [`Monitor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
-    /// For how long a new state must be all that is observed before it is believed.
+    /// Time that a new state must last.
     pub debounce: Duration,
-    /// For how long no frame may come before a device judged by its frames has no signal. Longer
-    /// than the slowest frame interval of any grabber, and than the start of its stream.
+    /// Time without a frame after which a grabber has no signal. Longer than the slowest frame interval of any grabber,
+    /// and than the start of its stream.
     pub stall_after: Duration,
-    /// How often timings are asked for where the driver does not tell of changes, 1 ms at least.
+    /// Polling interval of timings, for drivers that do not announce changes; at least 1 ms.
     pub query_interval: Duration,
-    /// How often they are asked for where it does, in case it missed one, 1 ms at least.
+    /// Polling interval for drivers that announce changes, in case one is missed; at least 1 ms.
     pub check_interval: Duration,
 }
 
 impl Default for Config {
-    /// 300 ms, 2 s, 500 ms and 2 s: leaves most of a second between a signal and its first frame on
-    /// disk to the pipeline.
+    /// 300 ms, 2 s, 500 ms and 2 s: leaves most of a second to the pipeline between a signal and its first durable
+    /// frame.
     fn default() -> Self {
         Self {
             debounce: Duration::from_millis(300),

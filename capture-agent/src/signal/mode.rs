@@ -4,14 +4,14 @@ use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 
-/// Frames per second, kept in thousandths so that 59.94 and 60 differ.
+/// Frames per second, in thousandths so that 59.94 and 60 differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FrameRate {
     millihertz: u32,
 }
 
 impl FrameRate {
-    /// A whole number of frames per second, up to 4,294,967.
+    /// Whole frames per second, up to 4,294,967.
     #[must_use]
     pub const fn from_hertz(hertz: u32) -> Self {
         Self {
@@ -19,14 +19,12 @@ impl FrameRate {
         }
     }
 
-    /// Thousandths of a frame per second.
     #[must_use]
     pub const fn from_millihertz(millihertz: u32) -> Self {
         Self { millihertz }
     }
 
-    /// `frames` in `seconds`, to the nearest thousandth of a hertz; `None` where that is no rate:
-    /// a zero on either side, or more than fits.
+    /// `frames` per `seconds`, rounded to a millihertz; `None` if either is zero or the rate does not fit.
     #[must_use]
     pub fn from_ratio(frames: u64, seconds: u64) -> Option<Self> {
         let millihertz = (u128::from(frames) * 1000 + u128::from(seconds) / 2)
@@ -37,16 +35,15 @@ impl FrameRate {
         }
     }
 
-    /// Thousandths of a frame per second.
     #[must_use]
     pub const fn millihertz(self) -> u32 {
         self.millihertz
     }
 
-    /// Whether the two differ by no more than 0.5 %.
+    /// Whether the rates differ by at most 0.5 %.
     ///
-    /// Receivers measure the pixel clock and the last digits wander; and because recordings carry
-    /// real timestamps, a change from 60 to 59.94 is no reason for a new file.
+    /// Receivers measure the pixel clock, whose last digits vary. Recordings carry real timestamps, so a change from 60 to
+    /// 59.94 needs no new file.
     #[must_use]
     pub fn is_close_to(self, other: Self) -> bool {
         let difference = u64::from(self.millihertz.abs_diff(other.millihertz));
@@ -65,21 +62,20 @@ impl fmt::Display for FrameRate {
     }
 }
 
-/// What a source sends: the size of its picture in pixels and its frames per second.
+/// Picture size and frame rate of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mode {
     /// Active picture width in pixels.
     pub width: u32,
-    /// Active picture height in lines, both fields together where it is interlaced.
+    /// Active picture height in lines; both fields if interlaced.
     pub height: u32,
-    /// Whole frames per second (for an interlaced mode half the field rate).
+    /// Frames per second (half the field rate if interlaced).
     pub fps: FrameRate,
-    /// Whether a frame arrives as two fields.
+    /// Whether a frame consists of two fields.
     pub interlaced: bool,
 }
 
 impl Mode {
-    /// A mode that sends whole frames.
     #[must_use]
     pub const fn progressive(width: u32, height: u32, fps: FrameRate) -> Self {
         Self {
@@ -90,8 +86,8 @@ impl Mode {
         }
     }
 
-    /// Whether a recording can go on from one to the other: the same picture, and rates that
-    /// [are close](FrameRate::is_close_to).
+    /// Whether a recording can continue across the change: same picture, and rates that [are
+    /// close](FrameRate::is_close_to).
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.width == other.width
@@ -109,34 +105,26 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Why a text is no [`Mode`].
+/// Invalid text of a [`Mode`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseModeError {
     /// Not of the form `WIDTHxHEIGHT@FPS`.
     #[error("write it as WIDTHxHEIGHT@FPS, for example 1920x1080@60")]
     Form,
-    /// One of the three is no number.
     #[error("{part} is not a whole number: {source}")]
     Number {
-        /// Which.
         part: &'static str,
-        /// Why not.
         source: ParseIntError,
     },
-    /// One of the three is zero or too large to be meant.
+    /// Zero or implausibly large.
     #[error("{part} must be between 1 and {most}")]
-    Range {
-        /// Which.
-        part: &'static str,
-        /// The largest that is taken.
-        most: u32,
-    },
+    Range { part: &'static str, most: u32 },
 }
 
 impl FromStr for Mode {
     type Err = ParseModeError;
 
-    /// Reads `1920x1080@60`, at most 8192 pixels a side and 1000 frames per second.
+    /// Parses `1920x1080@60`, at most 8192 pixels per side and 1000 frames per second.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (size, fps) = text.split_once('@').ok_or(ParseModeError::Form)?;
         let (width, height) = size.split_once(['x', 'X']).ok_or(ParseModeError::Form)?;
@@ -158,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_shown_as_people_write_them() {
+    fn rates_are_formatted_with_minimal_digits() {
         for (millihertz, text) in [
             (60_000, "60"),
             (59_940, "59.94"),
@@ -170,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_is_rounded_and_zero_is_no_rate() {
+    fn ratio_is_rounded_and_zero_is_rejected() {
         let rate = |frames, seconds| FrameRate::from_ratio(frames, seconds).map(|r| r.millihertz());
         assert_eq!(rate(60_000, 1001), Some(59_940));
         assert_eq!(rate(30, 1), Some(30_000));
@@ -180,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn broadcast_rates_are_close_and_real_changes_are_not() {
+    fn broadcast_rates_are_close_and_other_rates_are_not() {
         let close = |a, b| FrameRate::from_millihertz(a).is_close_to(FrameRate::from_millihertz(b));
         assert!(close(60_000, 59_940));
         assert!(close(23_976, 24_000));
@@ -189,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_read_or_refused_with_the_reason() {
+    fn modes_are_parsed_or_rejected_with_reason() {
         let mode = "1920x1080@60".parse::<Mode>().unwrap();
         assert_eq!(mode.to_string(), "1920x1080 at 60 fps");
         let refused = |text: &str| text.parse::<Mode>().unwrap_err().to_string();

@@ -1,35 +1,34 @@
-//! The debounced state machine.
+//! Debounced state machine of the signal.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Config, Evidence, Input, Output, Picture, Signal};
 
-/// Decides what the state of an input is from what is observed of it.
+/// Derives the state of the input from observations.
 ///
-/// Call order, as often as there is something to say:
+/// Call order:
 ///
-/// 1. [`handle_input`](Self::handle_input) with what happened, or
-///    [`handle_timeout`](Self::handle_timeout) when the time of the last
-///    [`poll_timeout`](Self::poll_timeout) has come;
+/// 1. [`handle_input`](Self::handle_input) for each input, and
+///    [`handle_timeout`](Self::handle_timeout) at the time of the last
+///    [`poll_timeout`](Self::poll_timeout);
 /// 2. [`poll_output`](Self::poll_output) until it returns `None`;
-/// 3. [`poll_timeout`](Self::poll_timeout) for when to call again at the latest.
+/// 3. [`poll_timeout`](Self::poll_timeout) for the latest time of the next call.
 ///
-/// Time is that of any monotonic clock since any fixed moment; where it goes backwards it is taken
-/// as standing still. Being called late changes nothing about what is decided.
+/// Times are of any monotonic clock; a time before the last one counts as the last one. A late call decides the same as a
+/// punctual one.
 ///
-/// Every change other than to [`Signal::NoDevice`] comes at least [`Config::debounce`] after the
-/// change before it; the loss of the device is reported at once, and only once.
+/// Changes are at least [`Config::debounce`] apart, except the loss of the device, which is reported immediately and once.
 #[derive(Debug)]
 pub struct Monitor {
     config: Config,
     now: Duration,
-    /// What the device is judged by; `None` while there is none.
+    /// Evidence of the device; `None` without one.
     evidence: Option<Evidence>,
     settled: Signal,
-    /// What has been observed without exception since when, if it is not what is settled.
+    /// Observed state that differs from the stable one, and the time since which it is observed.
     candidate: Option<(Signal, Duration)>,
-    /// When a device judged by its frames has gone without one for too long.
+    /// Time at which a grabber without frames has no signal.
     stall_at: Option<Duration>,
     query_at: Option<Duration>,
     query_wanted: bool,
@@ -59,21 +58,21 @@ impl Monitor {
         }
     }
 
-    /// What is believed at the time of the last call.
+    /// State at the last call.
     #[must_use]
     pub fn signal(&self) -> Signal {
         self.settled
     }
 
-    /// Takes in what was observed at `now`. What does not fit the device's evidence, or comes from
-    /// a device that is gone, is ignored.
+    /// Processes an observation at `now`. Ignores inputs that do not match the device's evidence, or come from a lost
+    /// device.
     pub fn handle_input(&mut self, now: Duration, input: Input) {
         self.advance(now);
         match (input, self.evidence) {
             (Input::DeviceFound(evidence), _) => self.found(evidence),
             (Input::DeviceLost, Some(_)) => self.lost(),
-            // What was measured before the event says nothing about what comes after it, not
-            // even that the two are the same: the waiting starts again with the next reading.
+            // Discards earlier readings: the signal after the event may be another one. The debounce restarts with the
+            // next reading.
             (Input::SourceChange, Some(Evidence::Timings | Evidence::Announced)) => {
                 self.candidate = None;
                 self.query(self.now);
@@ -85,7 +84,7 @@ impl Monitor {
                 self.stall_at = Some(self.now.saturating_add(self.config.stall_after));
                 let observed = match picture {
                     Picture::Content => Signal::Steady(mode),
-                    Picture::NoSignalCard => Signal::NoSignal,
+                    Picture::NoSignalPattern => Signal::NoSignal,
                 };
                 self.observe(observed, self.now);
             }
@@ -99,23 +98,23 @@ impl Monitor {
                 _,
             ) => {}
         }
-        // With no debounce what was observed is due at once.
+        // Without a debounce the observation takes effect now.
         self.advance(now);
     }
 
-    /// Lets time pass until `now`.
+    /// Advances the time to `now`.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.advance(now);
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called unless something happens
-    /// before; `None` while only an input can change anything.
+    /// Time at which [`handle_timeout`](Self::handle_timeout) must be called unless an input comes before; `None` if
+    /// only an input can change the state.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         self.next_timer().map(|(at, _)| at)
     }
 
-    /// The next thing to do, changes in their order first.
+    /// Returns the next command, changes in order first.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.changes
             .pop_front()
@@ -129,8 +128,8 @@ impl Monitor {
         self.query_at = None;
         match evidence {
             Evidence::Timings | Evidence::Announced => self.query(self.now),
-            // Starting a stream takes a grabber longer than the debounce: no "no signal" that
-            // would only flash up before the first frame.
+            // A grabber's stream takes longer to start than the debounce: suppresses a short "no signal" before the
+            // first frame.
             Evidence::Frames => {
                 self.stall_at = Some(self.now.saturating_add(self.config.stall_after))
             }
@@ -156,7 +155,7 @@ impl Monitor {
         self.query_at = Some(at.saturating_add(interval));
     }
 
-    /// The device was found to be in a state.
+    /// Records an observation of the device.
     fn observe(&mut self, observed: Signal, at: Duration) {
         if observed.is_same_as(&self.settled) {
             self.candidate = None;
@@ -181,15 +180,14 @@ impl Monitor {
             .map(|(_, since)| (since.saturating_add(self.config.debounce), Timer::Settle));
         let stall = self.stall_at.map(|at| (at, Timer::Stall));
         let query = self.query_at.map(|at| (at, Timer::Query));
-        // `min_by_key` takes the first of equals: what has been held long enough is settled
-        // before a stall of the same moment speaks against it.
+        // `min_by_key` returns the first of equals: a stable state takes effect before a stall at the same time.
         [settle, stall, query]
             .into_iter()
             .flatten()
             .min_by_key(|(at, _)| *at)
     }
 
-    /// Fires what became due until `until`, in the order in which it became due.
+    /// Fires the timers due until `until`, in order.
     fn advance(&mut self, until: Duration) {
         let until = until.max(self.now);
         while let Some((at, timer)) = self.next_timer().filter(|(at, _)| *at <= until) {
@@ -203,7 +201,7 @@ impl Monitor {
                     self.stall_at = None;
                     self.observe(Signal::NoSignal, at);
                 }
-                // However late this is: one question, not one for each interval missed.
+                // One query after a delay, not one per missed interval.
                 Timer::Query => self.query(until),
             }
         }
@@ -211,5 +209,5 @@ impl Monitor {
     }
 }
 
-/// Shorter would be a busy loop.
+/// A shorter interval would be a busy loop.
 const MIN_QUERY_INTERVAL: Duration = Duration::from_millis(1);

@@ -1,4 +1,4 @@
-//! Histories, told and random.
+//! Given and random input histories.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const FRAME: Input = Input::Frame {
 };
 const CARD: Input = Input::Frame {
     mode: HD,
-    picture: Picture::NoSignalCard,
+    picture: Picture::NoSignalPattern,
 };
 
 fn monitor() -> Monitor {
@@ -47,7 +47,7 @@ fn drain(monitor: &mut Monitor, changes: &mut Vec<(Duration, Signal)>) {
     }
 }
 
-/// Runs a history to `end`, with every timer on time (`punctual`) or only with the next input.
+/// Runs a history until `end`; timers fire on time (`punctual`) or only with the next input.
 fn run(history: &[(Duration, Input)], end: Duration, punctual: bool) -> Vec<(Duration, Signal)> {
     let mut monitor = monitor();
     let mut changes = Vec::new();
@@ -79,7 +79,7 @@ fn check(history: &[(u64, Input)], end_ms: u64, expected: &[(u64, Signal)]) {
 }
 
 #[test]
-fn a_reading_is_believed_after_the_debounce_interval() {
+fn reading_takes_effect_after_debounce() {
     check(&[(0, FOUND_TIMINGS), (10, LOCKED_HD)], 309, &[]);
     check(
         &[(0, FOUND_TIMINGS), (10, LOCKED_HD)],
@@ -89,7 +89,7 @@ fn a_reading_is_believed_after_the_debounce_interval() {
 }
 
 #[test]
-fn every_kind_of_reading_has_its_state() {
+fn each_reading_maps_to_a_state() {
     for (reading, signal) in [
         (Reading::NoSignal, Signal::NoSignal),
         (Reading::NoLock, Signal::NoLock),
@@ -105,7 +105,7 @@ fn every_kind_of_reading_has_its_state() {
 }
 
 #[test]
-fn a_short_interruption_is_no_change() {
+fn short_interruption_is_ignored() {
     check(
         &[
             (0, FOUND_TIMINGS),
@@ -119,7 +119,7 @@ fn a_short_interruption_is_no_change() {
 }
 
 #[test]
-fn a_change_of_mode_is_one_change() {
+fn mode_change_is_reported_once() {
     check(
         &[
             (0, FOUND_TIMINGS),
@@ -133,7 +133,7 @@ fn a_change_of_mode_is_one_change() {
 }
 
 #[test]
-fn a_source_change_makes_the_waiting_start_again() {
+fn source_change_restarts_debounce() {
     check(
         &[
             (0, FOUND_TIMINGS),
@@ -147,7 +147,7 @@ fn a_source_change_makes_the_waiting_start_again() {
 }
 
 #[test]
-fn losing_the_device_is_reported_at_once_and_what_it_said_late_is_ignored() {
+fn device_loss_is_immediate_and_late_inputs_are_ignored() {
     check(
         &[
             (0, FOUND_TIMINGS),
@@ -168,7 +168,7 @@ fn losing_the_device_is_reported_at_once_and_what_it_said_late_is_ignored() {
 }
 
 #[test]
-fn frames_do_not_speak_for_a_receiver_that_measures() {
+fn frames_are_ignored_for_receivers() {
     check(
         &[
             (0, FOUND_TIMINGS),
@@ -182,7 +182,7 @@ fn frames_do_not_speak_for_a_receiver_that_measures() {
 }
 
 #[test]
-fn a_grabber_without_frames_has_no_signal() {
+fn grabber_without_frames_has_no_signal() {
     check(&[(0, FOUND_FRAMES)], 5000, &[(2300, Signal::NoSignal)]);
     check(
         &[(0, FOUND_FRAMES), (1000, FRAME), (2000, FRAME)],
@@ -192,7 +192,7 @@ fn a_grabber_without_frames_has_no_signal() {
 }
 
 #[test]
-fn a_stream_that_starts_slowly_is_no_loss_of_the_signal() {
+fn slow_stream_start_is_no_signal_loss() {
     let started = [
         (0, FOUND_FRAMES),
         (100, FRAME),
@@ -200,14 +200,14 @@ fn a_stream_that_starts_slowly_is_no_loss_of_the_signal() {
         (600, Input::Starting),
     ];
     check(&started, 60_000, &[(400, Signal::Steady(HD))]);
-    // From its first frame on it is as any other.
+    // From its first frame on, a stall is detected as usual.
     let stalled = [&started[..], &[(9000, FRAME)]].concat();
     let lost = [(400, Signal::Steady(HD)), (11_300, Signal::NoSignal)];
     check(&stalled, 60_000, &lost);
 }
 
 #[test]
-fn a_grabbers_own_picture_is_no_signal() {
+fn grabber_test_pattern_is_no_signal() {
     check(
         &[
             (0, FOUND_FRAMES),
@@ -227,7 +227,7 @@ fn a_grabbers_own_picture_is_no_signal() {
 }
 
 #[test]
-fn timings_are_asked_for_when_found_after_an_event_and_every_interval() {
+fn timings_are_queried_on_start_event_and_interval() {
     let mut monitor = monitor();
     let asks = |monitor: &mut Monitor| {
         let asked = monitor.poll_output() == Some(Output::Query);
@@ -253,7 +253,7 @@ fn timings_are_asked_for_when_found_after_an_event_and_every_interval() {
 }
 
 #[test]
-fn a_driver_that_tells_of_changes_is_asked_less_often() {
+fn announcing_driver_is_polled_less_often() {
     let mut monitor = monitor();
     let asks = |monitor: &mut Monitor| {
         std::iter::from_fn(|| monitor.poll_output()).any(|output| output == Output::Query)
@@ -277,7 +277,7 @@ fn a_driver_that_tells_of_changes_is_asked_less_often() {
 }
 
 #[test]
-fn without_any_patience_there_is_neither_delay_nor_endless_loop() {
+fn zero_timeouts_neither_delay_nor_loop() {
     let mut monitor = Monitor::new(Config {
         debounce: Duration::ZERO,
         stall_after: Duration::ZERO,
@@ -291,7 +291,7 @@ fn without_any_patience_there_is_neither_delay_nor_endless_loop() {
 }
 
 #[test]
-fn a_clock_that_goes_back_stands_still() {
+fn backward_clock_counts_as_still() {
     let mut monitor = monitor();
     monitor.handle_input(ms(1000), FOUND_TIMINGS);
     monitor.handle_input(ms(0), LOCKED_HD);
@@ -335,12 +335,11 @@ fn any_input() -> impl Strategy<Value = Input> {
         1 => Just(Input::Starting),
         8 => any_reading().prop_map(Input::Timings),
         5 => any_mode().prop_map(frame(Picture::Content)),
-        2 => any_mode().prop_map(frame(Picture::NoSignalCard)),
+        2 => any_mode().prop_map(frame(Picture::NoSignalPattern)),
     ]
 }
 
-/// Inputs at rising times; most gaps are shorter than the debounce interval, some longer than
-/// the stall.
+/// Inputs at increasing times; most gaps are shorter than the debounce, some longer than the stall time.
 fn any_history(
     input: impl Strategy<Value = Input>,
 ) -> impl Strategy<Value = Vec<(Duration, Input)>> {
@@ -363,7 +362,7 @@ fn end_of(history: &[(Duration, Input)]) -> Duration {
 
 proptest! {
     #[test]
-    fn changes_keep_their_distance(history in any_history(any_input())) {
+    fn changes_are_a_debounce_apart(history in any_history(any_input())) {
         let changes = run(&history, end_of(&history) + ms(5000), true);
         let mut before = (Duration::ZERO, Signal::NoDevice);
         for &(at, to) in &changes {
@@ -377,13 +376,13 @@ proptest! {
     }
 
     #[test]
-    fn being_called_late_decides_nothing(history in any_history(any_input())) {
+    fn late_calls_decide_the_same(history in any_history(any_input())) {
         let end = end_of(&history) + ms(5000);
         prop_assert_eq!(run(&history, end, true), run(&history, end, false));
     }
 
     #[test]
-    fn what_is_reported_is_all_that_was_read_for_the_interval(
+    fn reported_state_was_constant_for_the_debounce(
         readings in any_history(any_reading().prop_map(Input::Timings)),
     ) {
         let history: Vec<_> = [(Duration::ZERO, FOUND_TIMINGS)].into_iter().chain(readings).collect();
@@ -402,7 +401,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_came_before_the_last_steady_reading_is_settled_on(
+    fn last_steady_reading_becomes_the_state(
         history in any_history(any_input()),
         last in any_reading(),
     ) {
@@ -416,7 +415,7 @@ proptest! {
     }
 
     #[test]
-    fn flapping_faster_than_the_interval_is_no_change(
+    fn flapping_is_ignored(
         gaps in prop::collection::vec(1..300_u64, 1..100),
         other in any_reading().prop_filter("another", |r| !Signal::from(*r).is_same_as(&Signal::Steady(HD))),
     ) {
@@ -432,7 +431,7 @@ proptest! {
     }
 
     #[test]
-    fn a_pixel_clock_that_wanders_is_no_change(
+    fn pixel_clock_jitter_is_ignored(
         rates in prop::collection::vec(59_900..60_100_u32, 1..50),
     ) {
         let mut history = vec![(ms(0), FOUND_TIMINGS), (ms(0), LOCKED_HD)];
@@ -445,7 +444,7 @@ proptest! {
     }
 
     #[test]
-    fn without_a_device_there_is_nothing_to_report(history in any_history(any_input())) {
+    fn inputs_without_device_report_nothing(history in any_history(any_input())) {
         let unfound: Vec<_> = history
             .into_iter()
             .filter(|(_, input)| !matches!(input, Input::DeviceFound(_)))

@@ -1,27 +1,24 @@
-//! Which of its formats a USB grabber is asked for.
+//! Choice of a USB grabber's format.
 
 use super::Delivery;
 use crate::device::{Format, Rate, Size};
 use crate::signal::{FrameRate, Mode};
 
-/// The largest picture and the highest rate there is a use for.
+/// Largest useful picture and highest useful rate.
 const WIDEST: u32 = 1920;
 const HIGHEST: u32 = 1080;
 const FASTEST: FrameRate = FrameRate::from_hertz(60);
-/// For a driver that does not say.
+/// Rate of a driver that does not list rates.
 const USUAL: FrameRate = FrameRate::from_hertz(30);
 
-/// What to ask a device for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Choice {
-    /// In which form.
     pub delivery: Delivery,
-    /// How large, and how often.
     pub mode: Mode,
 }
 
-/// The best of what a device offers, or the best in the mode that is wanted: the largest picture, then the most
-/// frames; of equals H.264, which costs nothing, then pixels, then MJPEG.
+/// Chooses the best format that a device offers, or the best in the wanted mode: the largest picture, then the highest
+/// rate; among equals H.264, which needs no encoder, then raw pixels, then MJPEG.
 #[must_use]
 pub fn choose(formats: &[Format], wanted: Option<Mode>) -> Option<Choice> {
     let all = formats
@@ -49,7 +46,7 @@ fn delivery(format: &Format) -> Option<Delivery> {
         "H264" => Some(Delivery::H264),
         "MJPG" | "JPEG" => Some(Delivery::Jpeg),
         _ if format.compressed => None,
-        // Those that videoconvert knows; what else there is (Bayer, 16-bit grey) no grabber gives.
+        // Formats that videoconvert supports; others (Bayer, 16-bit grey) do not occur in grabbers.
         "YUYV" | "UYVY" | "YVYU" | "VYUY" | "NV12" | "NV21" | "NV16" | "NV24" | "YU12" | "YV12"
         | "422P" | "BGR3" | "RGB3" | "BGR4" | "RGB4" | "AR24" | "XR24" | "BX24" | "BA24"
         | "NM12" | "YM12" => Some(Delivery::Raw),
@@ -83,7 +80,7 @@ fn best_of_size(size: &Size, wanted: Option<Mode>) -> Option<Mode> {
     }
 }
 
-/// The highest rate there is a use for, or the one that is wanted.
+/// Highest useful rate, or the wanted one.
 fn best_rate(rates: &[Rate], wanted: Option<FrameRate>) -> Option<FrameRate> {
     if rates.is_empty() {
         return Some(wanted.unwrap_or(USUAL));
@@ -96,7 +93,7 @@ fn best_rate(rates: &[Rate], wanted: Option<FrameRate>) -> Option<FrameRate> {
         }
         (Rate::Between { least, most }, None) => Some(most.min(FASTEST).max(least)),
     });
-    // A device that has nothing but more than enough is taken at its slowest.
+    // A device that offers only higher rates uses its slowest.
     offered.min_by_key(|rate| (*rate > FASTEST, u32::MAX - rate.millihertz()))
 }
 
@@ -132,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usual_grabber() {
+    fn common_grabber_formats_are_chosen() {
         let formats = [
             format("YUYV", &[(1920, 1080, &[5]), (640, 480, &[30, 60])]),
             format(
@@ -156,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_made_h264_is_preferred_to_equals() {
+    fn h264_wins_among_equals() {
         let formats = [
             format("YUYV", &[(1280, 720, &[30])]),
             format("H264", &[(1280, 720, &[30])]),
@@ -165,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_needed_is_passed_over() {
+    fn oversized_modes_are_skipped() {
         let formats = [format(
             "NV12",
             &[(3840, 2160, &[30]), (1280, 720, &[60, 240])],
@@ -174,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_and_silence_are_offers() {
+    fn ranges_and_missing_rates_are_offers() {
         let mut any = format("YUYV", &[(640, 480, &[])]);
         check(&[any.clone()], None, Some((Delivery::Raw, "640x480@30")));
         any.sizes.push(Size::Between {

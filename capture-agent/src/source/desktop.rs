@@ -1,30 +1,29 @@
-//! A picture that is like what this program is for: text that scrolls, and a line that changes with every frame.
+//! Synthetic desktop: scrolling text, and a line that changes with every frame.
 
-/// Pixels of one dot of a letter.
+/// Pixels per dot of a letter.
 const DOT: usize = 2;
-/// Dots of a letter's cell.
+/// Dots per letter cell.
 const CELL: (usize, usize) = (6, 9);
 const PAPER: u8 = 235;
 const INK: u8 = 40;
-/// Frames between two new lines of text, at 30 a second: a log that is read along with.
+/// Frames per new line of text, at 30 frames per second: a log at reading speed.
 const FRAMES_A_LINE: u64 = 6;
 
-/// A screen full of text in I420, which moves on by one frame at a time.
+/// Screen of text in I420 that advances frame by frame.
 #[derive(Debug, Clone)]
 pub struct Desktop {
     width: usize,
     height: usize,
-    /// All three planes.
     pixels: Vec<u8>,
     frame: u64,
     dice: u64,
 }
 
 impl Desktop {
-    /// A screen of this size in pixels.
+    /// Creates a screen of this size in pixels.
     #[must_use]
     pub fn new(width: usize, height: usize) -> Self {
-        // As GStreamer lays I420 out: rows of a multiple of 4, halves rounded up.
+        // GStreamer's I420 layout: strides of a multiple of 4, halves rounded up.
         let luma = stride(width) * even(height);
         let chroma = stride(even(width) / 2) * even(height);
         let mut pixels = vec![PAPER; luma];
@@ -40,7 +39,7 @@ impl Desktop {
         desktop
     }
 
-    /// The next frame.
+    /// Draws the next frame.
     pub fn advance(&mut self) -> &[u8] {
         self.frame += 1;
         if self.frame.is_multiple_of(FRAMES_A_LINE) && self.rows() > 1 {
@@ -59,7 +58,7 @@ impl Desktop {
 
     fn scroll(&mut self) {
         let row = stride(self.width) * CELL.1 * DOT;
-        // The first row stays.
+        // The first row is fixed.
         let end = self.rows() * row;
         self.pixels.copy_within(2 * row..end, row);
         self.clear(self.rows() - 1);
@@ -82,7 +81,7 @@ impl Desktop {
         self.write(row, &line);
     }
 
-    /// A number below `below`, of no particular quality.
+    /// Pseudo-random number below `below`.
     fn roll(&mut self, below: u8) -> u8 {
         self.dice = self
             .dice
@@ -118,7 +117,7 @@ fn stride(width: usize) -> usize {
     width.next_multiple_of(4)
 }
 
-/// Five columns of seven dots, the lowest bit on top.
+/// Five columns of seven dots, lowest bit on top.
 fn glyph(letter: u8) -> [u8; 5] {
     const DIGITS: [[u8; 5]; 10] = [
         [0x3E, 0x51, 0x49, 0x45, 0x3E],
@@ -172,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_size_is_a_whole_picture_and_frames_differ() {
+    fn every_size_is_complete_and_frames_differ() {
         for (width, height, bytes) in [
             (1920, 1080, 1920 * 1080 * 3 / 2),
             (640, 480, 640 * 480 * 3 / 2),

@@ -1,9 +1,9 @@
-//! Where pictures come from: a capture device, or a picture of our own to try everything with.
+//! Video sources: a capture device, or a synthetic test source.
 
-mod card;
 mod choice;
 mod desktop;
 mod test;
+mod test_pattern;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,17 +17,16 @@ pub use choice::{Choice, choose};
 pub use desktop::Desktop;
 pub use test::TestInput;
 
-/// What the test source shows unless told otherwise.
+/// Default mode of the test source.
 pub const TEST_MODE: Mode = Mode::progressive(1920, 1080, FrameRate::from_hertz(30));
 
-/// A source as a person writes it: `test`, `test-grabber`, or `v4l2:/dev/video0`.
+/// Configured source: `test`, `test-grabber`, or `v4l2:/dev/video0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A picture of our own, as an HDMI receiver gives it.
+    /// Test source that behaves like an HDMI receiver.
     Test,
-    /// The same as a USB grabber gives it: nothing but frames tells of its signal.
+    /// Test source that behaves like a USB grabber: its signal shows only in its frames.
     TestGrabber,
-    /// A capture device.
     V4l2(PathBuf),
 }
 
@@ -54,35 +53,29 @@ impl fmt::Display for Source {
     }
 }
 
-/// How pictures arrive.
+/// Form in which frames arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// As pixels.
     Raw,
-    /// Each compressed by itself (MJPEG), as many USB grabbers do above 640x480.
+    /// MJPEG, as from many USB grabbers above 640x480.
     Jpeg,
-    /// As H.264, which is recorded as it comes.
+    /// H.264, which is recorded without encoding.
     H264,
 }
 
-/// A source that is ready to be captured from.
+/// Source that is ready for capturing.
 #[derive(Debug, Clone)]
 pub enum Capture {
-    /// Our own picture.
     Test(TestInput),
-    /// A capture device.
     V4l2 {
-        /// Its node.
         path: PathBuf,
-        /// What it delivers.
         delivery: Delivery,
-        /// Whether its frame rate is a choice of ours; that of an HDMI receiver follows its input.
+        /// Whether the frame rate can be chosen; that of an HDMI receiver follows its input.
         choose_rate: bool,
     },
 }
 
 impl Capture {
-    /// How pictures arrive.
     #[must_use]
     pub fn delivery(&self) -> Delivery {
         match self {
@@ -91,7 +84,7 @@ impl Capture {
         }
     }
 
-    /// Whether it is a grabber, whose signal shows in nothing but its frames.
+    /// Whether it is a grabber, whose signal shows only in its frames.
     #[must_use]
     pub fn is_grabber(&self) -> bool {
         match self {
@@ -100,8 +93,8 @@ impl Capture {
         }
     }
 
-    /// The source in the notation of `gst-launch-1.0`, named `source`, and what it is to deliver: an HDMI
-    /// receiver that is not told negotiates the largest picture it knows.
+    /// Source element `source` and its caps, in the notation of `gst-launch-1.0`. Without caps, an HDMI receiver
+    /// negotiates the largest picture it supports.
     pub(crate) fn launch(&self, mode: Mode) -> String {
         let size = format!("width={},height={}", mode.width, mode.height);
         match self {
@@ -122,7 +115,7 @@ impl Capture {
                     Delivery::H264 => "video/x-h264",
                 };
                 let rate = if *choose_rate {
-                    // 29.97 is 30000/1001 to the driver, and 29970/1000 to us.
+                    // The driver has 30000/1001 for 29.97, we have 29970/1000.
                     let millihertz = mode.fps.millihertz();
                     let (least, most) =
                         (millihertz.saturating_sub(5), millihertz.saturating_add(5));
@@ -136,7 +129,7 @@ impl Capture {
         }
     }
 
-    /// Begins to deliver, where it is we who do.
+    /// Starts to deliver, if it is the test source.
     pub(crate) fn feed(&self, pipeline: &gst::Pipeline, mode: Mode) {
         if let Self::Test(input) = self {
             input.feed(pipeline, mode);
@@ -144,30 +137,23 @@ impl Capture {
     }
 }
 
-/// A source that cannot be captured from now.
+/// Source that cannot be captured from now.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The device.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// There is nothing to capture.
     #[error("there is no signal to record: {0}")]
     NoSignal(Signal),
-    /// It delivers nothing we understand.
+    /// It delivers no supported format.
     #[error("{}: the device delivers neither pixels, nor MJPEG, nor H.264{}", path.display(), match mode {
         Some(mode) => format!(" in {mode}"),
         None => String::new(),
     })]
-    NoFormat {
-        /// Its node.
-        path: PathBuf,
-        /// What was asked for.
-        mode: Option<Mode>,
-    },
+    NoFormat { path: PathBuf, mode: Option<Mode> },
 }
 
 impl Source {
-    /// What arrives at a test source; `None` for a real one.
+    /// Input of a test source; `None` for a real source.
     #[must_use]
     pub fn test_input(&self, mode: Mode) -> Option<TestInput> {
         match self {
@@ -177,12 +163,11 @@ impl Source {
         }
     }
 
-    /// Finds out what can be captured now. `wanted` decides where there is a choice: of a USB grabber's formats,
-    /// and of the test picture.
+    /// Determines the current mode and format. `wanted` selects among a USB grabber's formats, and the mode of the test source.
     ///
     /// # Errors
     ///
-    /// [`SourceError`], in words for people.
+    /// [`SourceError`], worded for the user.
     pub fn open(&self, wanted: Option<Mode>) -> Result<(Capture, Mode), SourceError> {
         let mode = wanted.unwrap_or(TEST_MODE);
         let path = match (self, self.test_input(mode)) {
@@ -218,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_read_as_they_are_written() {
+    fn sources_round_trip_as_text() {
         for text in ["test", "test-grabber", "v4l2:/dev/video0"] {
             assert_eq!(text.parse::<Source>().unwrap().to_string(), text);
         }

@@ -1,4 +1,4 @@
-//! The test picture as a source with a cable that can be pulled.
+//! Test source with a switchable signal.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -10,10 +10,10 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::Desktop;
-use super::card::Card;
+use super::test_pattern::TestPattern;
 use crate::signal::{Mode, Reading};
 
-/// What "arrives" at the test source. Clones are one and the same.
+/// Input signal of the test source. Clones share it.
 #[derive(Debug, Clone)]
 pub struct TestInput {
     mode: Mode,
@@ -21,16 +21,15 @@ pub struct TestInput {
     reading: Arc<Mutex<Reading>>,
 }
 
-/// What a frame shows.
+/// Content of a frame.
 enum Shown {
     Desktop,
-    Card(Card),
-    /// None comes.
+    Pattern(TestPattern),
     Nothing,
 }
 
 impl TestInput {
-    /// A signal of this mode at an HDMI receiver.
+    /// HDMI receiver with a signal of this mode.
     #[must_use]
     pub fn new(mode: Mode) -> Self {
         Self {
@@ -40,8 +39,8 @@ impl TestInput {
         }
     }
 
-    /// A signal of this mode at a USB grabber. Without one it shows colour bars, without a lock on it no frames come,
-    /// and for one that it does not support it shows a flat blue.
+    /// USB grabber with a signal of this mode. Without a signal it shows colour bars, without a lock it delivers no
+    /// frames, and for an unsupported signal it shows a flat blue.
     #[must_use]
     pub fn grabber(mode: Mode) -> Self {
         Self {
@@ -50,40 +49,38 @@ impl TestInput {
         }
     }
 
-    /// Whether nothing but frames tells of its signal.
+    /// Whether the signal shows only in the frames.
     #[must_use]
     pub fn is_grabber(&self) -> bool {
         self.is_grabber
     }
 
-    /// What it shows when it has a signal.
+    /// Mode of its signal.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// What arrives now.
     #[must_use]
     pub fn reading(&self) -> Reading {
         *self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes something else arrive.
     pub fn switch(&self, reading: Reading) {
         *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = reading;
     }
 
     fn shown(&self) -> Shown {
         match self.reading() {
-            Reading::NoSignal if self.is_grabber => Shown::Card(Card::Bars),
-            Reading::Unsupported if self.is_grabber => Shown::Card(Card::Blue),
+            Reading::NoSignal if self.is_grabber => Shown::Pattern(TestPattern::Bars),
+            Reading::Unsupported if self.is_grabber => Shown::Pattern(TestPattern::Blue),
             Reading::NoLock if self.is_grabber => Shown::Nothing,
             _ => Shown::Desktop,
         }
     }
 
-    /// Delivers frames in the pipeline's time until it is stopped. Without a signal the picture goes on, as that
-    /// of many receivers does.
+    /// Delivers frames in the pipeline's time until it is stopped. As on many receivers, the picture continues without
+    /// a signal.
     pub(super) fn feed(&self, pipeline: &gst::Pipeline, mode: Mode) {
         let source = pipeline.by_name("source");
         let Some(source) = source.and_then(|source| source.downcast::<gst_app::AppSrc>().ok())
@@ -95,7 +92,7 @@ impl TestInput {
             .name("test-picture".to_owned())
             .spawn(move || deliver(&source, &input, mode));
         if let Err(error) = fed {
-            // Without it nothing ever arrives, which the watchdog sees.
+            // Without the thread no frame arrives, which the watchdog detects.
             gst::element_error!(
                 pipeline,
                 gst::ResourceError::Failed,
@@ -105,13 +102,13 @@ impl TestInput {
     }
 }
 
-/// Pushes frames until nobody takes them any more.
+/// Pushes frames until the pipeline is gone.
 fn deliver(source: &glib::WeakRef<gst_app::AppSrc>, input: &TestInput, mode: Mode) {
     let side = |pixels: u32| usize::try_from(pixels).unwrap_or(0);
     let (width, height) = (side(mode.width), side(mode.height));
     let mut desktop = Desktop::new(width, height);
     let millihertz = u64::from(mode.fps.millihertz().max(1));
-    // When the pipeline plays there is a clock, and the time at which it began.
+    // A playing pipeline has a clock and a base time.
     let mut began = None;
     for number in 0_u64.. {
         let due =
@@ -121,14 +118,14 @@ fn deliver(source: &glib::WeakRef<gst_app::AppSrc>, input: &TestInput, mode: Mod
         );
         let picture = match input.shown() {
             Shown::Desktop => desktop.advance().to_vec(),
-            Shown::Card(card) => card.draw(width, height),
+            Shown::Pattern(pattern) => pattern.draw(width, height),
             Shown::Nothing if source.upgrade().is_none() => return,
             Shown::Nothing => {
                 thread::sleep(Duration::from_nanos((next - due).nseconds()));
                 continue;
             }
         };
-        // It goes with its pipeline.
+        // The thread ends with its pipeline.
         let Some(source) = source.upgrade() else {
             return;
         };
@@ -138,11 +135,11 @@ fn deliver(source: &glib::WeakRef<gst_app::AppSrc>, input: &TestInput, mode: Mod
             buffer.set_pts(due + lag);
             buffer.set_duration(next - due);
         }
-        // The queue in it holds two, and blocks.
+        // Blocks: the queue of the element holds two frames.
         if source.push_buffer(buffer).is_err() {
             return;
         }
-        // A pipeline that begins to play hands out its clock first, and then the time at which it began: 0 until then.
+        // A starting pipeline sets its clock first and its base time later: 0 until then.
         let base = source.base_time().filter(|base| !base.is_zero());
         let (Some(clock), Some(base)) = (source.clock(), base) else {
             continue;

@@ -1,12 +1,12 @@
-//! One file, from its creation to an ordinary recording.
+//! Growing file, from its creation to a finished recording.
 //!
 //! ```text
 //! NAME.part   head room │ ftyp moov │ moof mdat │ moof mdat │ …       playable from the first fragment on
 //! NAME        ftyp mdat ( everything above )                  moov    the same bytes, patched and appended to
 //! ```
 //!
-//! It never matters where the power is cut: what is durable in `NAME.part` is scanned and finished at the next
-//! start, by the same code and with the same result, and the name changes last.
+//! A power cut is harmless at any point: the durable bytes of `NAME.part` are scanned and finished at the next start, by
+//! the same code and with the same result. The rename is the last step.
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
@@ -21,49 +21,43 @@ use sortie_server::open_regular;
 
 use super::volume::{Folder, Volume, VolumeFile};
 
-/// What the name of a growing file ends with.
+/// Suffix of a growing file.
 pub const GROWING: &str = ".part";
-/// What the name of one ends with that cannot be played.
+/// Suffix of a file that cannot be played.
 pub const DAMAGED: &str = ".damaged";
-/// Every front of ours ends before this. In a file that is no longer and cannot be read, not even the front was
-/// durable, so nothing behind it was.
+/// Longest head and track description. If a file is no longer and cannot be read, its beginning was not durable, nor
+/// was anything behind it.
 const LONGEST_FRONT: u64 = HEAD_ROOM + 4096;
 /// Position of the type of the stream's first box.
 const STREAM_BOX_TYPE: Range<usize> = SNIFF_SIZE - 12..SNIFF_SIZE - 8;
 
-/// A recording that is being written.
+/// A recording in progress.
 pub(super) struct Growing<F> {
     file: F,
     indexer: Indexer,
-    /// The file's length, all of it durable.
+    /// Length of the file, all of it durable.
     length: u64,
 }
 
-/// An ordinary recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// Its file name.
     pub name: String,
-    /// How long it is, in milliseconds.
     pub duration_ms: u64,
-    /// How large the file is, in bytes.
     pub size_bytes: u64,
 }
 
-/// Why a growing file did not become a recording.
+/// Failure to finish a growing file.
 #[derive(Debug, thiserror::Error)]
 pub enum FinishError {
-    /// The disk.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// There is nothing to play in it.
+    /// It holds nothing playable.
     #[error(transparent)]
     Unplayable(#[from] Unplayable),
 }
 
 impl<F: VolumeFile> Growing<F> {
-    /// Makes `name`.part with what its stream begins with, durably: a file that is longer has a front that can
-    /// be read.
+    /// Creates `name`.part with the beginning of its stream, durably: a longer file has a readable beginning.
     fn create<V: Volume<File = F>>(volume: &V, name: &str, front: &[u8]) -> io::Result<Self> {
         let part = format!("{name}{GROWING}");
         let mut growing = Self {
@@ -73,21 +67,21 @@ impl<F: VolumeFile> Growing<F> {
         };
         let made = growing.append(front).and_then(|()| volume.sync());
         if let Err(error) = made {
-            // A full disk; nobody misses it.
+            // The disk is full; an empty file may stay.
             let _ = volume.remove(&part);
             return Err(error);
         }
         Ok(growing)
     }
 
-    /// Adds whole fragments; they are durable when it returns.
+    /// Appends whole fragments; they are durable on return.
     ///
-    /// After an error this must be dropped: what counts is what the file holds then, so it is scanned again.
+    /// After an error the value must be dropped and the file scanned again, because its content is unknown.
     pub(super) fn append(&mut self, fragments: &[u8]) -> io::Result<()> {
         let written = self.try_append(fragments);
         match written {
             Ok(()) => self.length += fragments.len() as u64,
-            // Half a fragment is no harm to a scan, only more to pass over.
+            // A scan skips a partial fragment.
             Err(_) => drop(self.file.set_len(self.length)),
         }
         written
@@ -102,7 +96,7 @@ impl<F: VolumeFile> Growing<F> {
         self.file.sync()
     }
 
-    /// Makes `wanted`.part, or one with the first number whose name is neither a recording's nor growing.
+    /// Creates `wanted`.part, or a numbered name that neither a recording nor a growing file has.
     pub(super) fn create_new<V: Volume<File = F>>(
         volume: &V,
         wanted: &str,
@@ -121,17 +115,17 @@ impl<F: VolumeFile> Growing<F> {
         }
     }
 
-    /// Bytes of the file, all of them durable.
+    /// Durable bytes of the file.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Milliseconds that can be played, all of them durable.
+    /// Durable and playable duration in ms.
     pub(super) fn duration_ms(&self) -> u64 {
         self.indexer.duration_ms()
     }
 
-    /// Takes up a growing file that a crash has left.
+    /// Reopens a growing file after a crash.
     fn reopen(file: F) -> io::Result<Self> {
         let length = file.len()?.max(HEAD_ROOM);
         let stream = length - HEAD_ROOM;
@@ -143,7 +137,7 @@ impl<F: VolumeFile> Growing<F> {
         })
     }
 
-    /// Makes an ordinary file of it: the cost of the index, whatever the length.
+    /// Finishes the file: writes the index, whatever the length.
     pub(super) fn finish<V: Volume<File = F>>(
         self,
         volume: &V,
@@ -174,32 +168,31 @@ fn scan(file: &impl VolumeFile, from: u64, length: u64) -> io::Result<Indexer> {
     stored::scan(length, read_at, |_| Ok(()))
 }
 
-/// Files of a folder that are not known yet.
+/// Unknown files in a folder.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Ordinary recordings.
     pub recordings: Vec<Finished>,
-    /// Whether there are files that another program may still be writing.
+    /// Whether another program may still write one of the files.
     pub unsettled: bool,
 }
 
-/// A file that changed within this time may still be written by another program.
+/// Time after its last change during which a file may still be written.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// Whether a file has not changed lately.
+/// Whether a file has not changed recently.
 #[must_use]
 pub fn is_settled(metadata: &Metadata, now: SystemTime) -> bool {
     let Ok(modified) = metadata.modified() else {
         return true;
     };
-    // A time in the future is of another clock.
+    // A time in the future comes from another clock.
     now.duration_since(modified).is_ok_and(|age| age >= SETTLED)
         || modified
             .duration_since(now)
             .is_ok_and(|ahead| ahead >= SETTLED)
 }
 
-/// The ordinary recordings in a folder, without those of these names. What cannot be read is left out.
+/// Lists the recordings in a folder except `known`. Unreadable files are skipped.
 #[must_use]
 pub fn finished(folder: &Path, known: &HashSet<String>, now: SystemTime) -> Found {
     let names = Folder::new(folder).names().unwrap_or_default();
@@ -223,7 +216,7 @@ pub fn finished(folder: &Path, known: &HashSet<String>, now: SystemTime) -> Foun
     found
 }
 
-/// Length and size of a recording, as its file has them; `None` when it cannot be read.
+/// Reads duration and size of a recording; `None` if it cannot be read.
 #[must_use]
 pub fn rescan(file: &File, name: String) -> Option<Finished> {
     let size_bytes = VolumeFile::len(file).ok()?;
@@ -235,7 +228,7 @@ pub fn rescan(file: &File, name: String) -> Option<Finished> {
     })
 }
 
-/// The files in a folder that were put aside because they cannot be played, without those of these names.
+/// Lists the damaged files in a folder except `known`.
 #[must_use]
 pub fn damaged(folder: &Path, known: &HashSet<String>) -> Vec<String> {
     let mut names = Folder::new(folder).names().unwrap_or_default();
@@ -246,44 +239,46 @@ pub fn damaged(folder: &Path, known: &HashSet<String>) -> Vec<String> {
     names
 }
 
-/// What became of a growing file that was left behind.
+/// Outcome for an unfinished file of an earlier run.
 #[derive(Debug)]
-pub enum Leftover {
-    /// It is a recording now.
+pub enum RecoveredFile {
     Finished(Finished),
-    /// Nothing had become durable; it was removed.
+    /// It held nothing durable and was removed.
     Empty(String),
-    /// It cannot be played, so it was put aside under this name.
+    /// It cannot be played and was renamed to this name.
     Damaged(String, Unplayable),
     /// Another program is writing it.
     InUse(String),
-    /// It stays as it is (and plays in most players), because the disk is full or fails.
+    /// It could not be finished because the disk is full or fails; most players play it.
     Stays(String, io::Error),
 }
 
-/// Finishes what a crash has left in a folder, in the order of the names.
+/// Finishes the unfinished files in a folder, in the order of their names.
 ///
 /// # Errors
 ///
-/// When the folder cannot be read.
-pub fn finish_leftovers(volume: &impl Volume) -> io::Result<Vec<Leftover>> {
+/// The folder cannot be read.
+pub fn recover_files(volume: &impl Volume) -> io::Result<Vec<RecoveredFile>> {
     let names = volume.names()?;
-    let leftovers = names.iter().filter_map(|part| {
+    let recovered = names.iter().filter_map(|part| {
         let name = part.strip_suffix(GROWING)?;
         name.ends_with(".mp4").then_some(())?;
-        let leftover = finish_leftover(volume, name);
-        leftover.unwrap_or_else(|error| Some(Leftover::Stays(part.clone(), error)))
+        let recovered = finish_leftover(volume, name);
+        recovered.unwrap_or_else(|error| Some(RecoveredFile::Stays(part.clone(), error)))
     });
-    Ok(leftovers.collect())
+    Ok(recovered.collect())
 }
 
-/// Finishes `name`.part; `None` when it is not ours, or not there.
-pub(super) fn finish_leftover(volume: &impl Volume, name: &str) -> io::Result<Option<Leftover>> {
+/// Finishes `name`.part; `None` if it is not ours or does not exist.
+pub(super) fn finish_leftover(
+    volume: &impl Volume,
+    name: &str,
+) -> io::Result<Option<RecoveredFile>> {
     let part = format!("{name}{GROWING}");
     let file = match volume.open(&part) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            return Ok(Some(Leftover::InUse(part)));
+            return Ok(Some(RecoveredFile::InUse(part)));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -292,30 +287,30 @@ pub(super) fn finish_leftover(volume: &impl Volume, name: &str) -> io::Result<Op
         return Ok(None);
     }
     let to = free_name(volume, name)?;
-    // What a process that was killed left in the page cache only is made durable before anybody relies on it.
+    // Makes durable what a killed process left in the page cache only.
     file.sync()?;
     let growing = Growing::reopen(file)?;
     let length = growing.length();
-    // Two names at once never: the last moment before the rename decides.
+    // Checked immediately before the rename, because the name may be taken meanwhile.
     if to != name {
         volume.rename(&part, &format!("{to}{GROWING}"))?;
     }
     let part = format!("{to}{GROWING}");
     match growing.finish(volume, &to) {
-        Ok(finished) => Ok(Some(Leftover::Finished(finished))),
+        Ok(finished) => Ok(Some(RecoveredFile::Finished(finished))),
         Err(FinishError::Io(error)) => Err(error),
         Err(FinishError::Unplayable(reason))
             if reason == Unplayable::NoFrames || length <= LONGEST_FRONT =>
         {
             volume.remove(&part)?;
             volume.sync()?;
-            Ok(Some(Leftover::Empty(part)))
+            Ok(Some(RecoveredFile::Empty(part)))
         }
         Err(FinishError::Unplayable(reason)) => {
             let aside = format!("{to}{DAMAGED}");
             volume.rename(&part, &aside)?;
             volume.sync()?;
-            Ok(Some(Leftover::Damaged(aside, reason)))
+            Ok(Some(RecoveredFile::Damaged(aside, reason)))
         }
     }
 }
@@ -342,7 +337,7 @@ fn is_ours(file: &impl VolumeFile) -> io::Result<bool> {
     })
 }
 
-/// The first of `name` and its numbered forms that neither a recording has nor, but for `name` itself, a growing file.
+/// First of `name` and its numbered forms that neither a recording nor another growing file has.
 fn free_name(volume: &impl Volume, name: &str) -> io::Result<String> {
     let mut number = 1;
     loop {

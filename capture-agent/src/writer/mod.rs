@@ -1,11 +1,10 @@
-//! Writes recordings so that a power cut costs no more than the last second.
+//! Crash-safe writer: a power cut costs at most the last second.
 //!
-//! [`Writer`] is a thread of its own. Encoded frames go in and are never waited for: when the disk does not keep
-//! up, frames are dropped and counted ([`Admission`]), and memory stays bounded. The thread cuts them into
-//! fragments, writes each and makes it durable, and makes an ordinary file of it all at the end. What a crash
-//! leaves is finished by [`finish_leftovers`].
+//! [`Writer`] runs in a thread of its own. Submitting a frame never blocks: when the disk is too slow, frames are dropped
+//! and counted ([`Admission`]), so memory stays bounded. The thread cuts frames into fragments, writes each one durably,
+//! and finishes the file at the end. [`recover_files`] finishes the files of a crash.
 //!
-//! What it deliberately does not: decide when to record, or what is deleted.
+//! The writer decides neither when to record nor what to delete.
 
 mod growing;
 #[cfg(test)]
@@ -15,8 +14,8 @@ mod thread;
 mod volume;
 
 pub use growing::{
-    DAMAGED, FinishError, Finished, Found, GROWING, Leftover, damaged, finish_leftovers, finished,
-    is_settled, rescan,
+    DAMAGED, FinishError, Finished, Found, GROWING, RecoveredFile, damaged, finished, is_settled,
+    recover_files, rescan,
 };
 pub use queue::{Admission, Verdict};
 pub use thread::{Event, Handle, Limits, Progress, Writer};

@@ -1,4 +1,4 @@
-//! Cuts the power, and breaks the disk, at every single operation.
+//! Power cuts and disk errors at every single operation.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,24 +6,24 @@ use std::sync::{Arc, Mutex};
 
 use sortie_media::{EncodedFrame, Fragmenter, Indexer, VideoTrack};
 
-use super::growing::{Growing, finish_leftovers};
-use super::{DAMAGED, GROWING, Leftover, Volume, VolumeFile};
+use super::growing::{Growing, recover_files};
+use super::{DAMAGED, GROWING, RecoveredFile, Volume, VolumeFile};
 
 const NAME: &str = "recording_2026-11-21_16-00-00.mp4";
-/// What a drive writes in one go.
+/// Bytes that a drive writes atomically.
 const SECTOR: usize = 512;
 
-/// A disk that forgets what was not synced.
+/// Disk that may lose unsynced writes.
 #[derive(Clone, Default)]
 struct Disk(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
     files: Vec<Bytes>,
-    /// Names as programs see them, and as a power cut would leave them at worst.
+    /// Names as programs see them, and the durable names.
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
-    /// Changes of names since the last sync, in their order.
+    /// Name changes since the last sync, in order.
     renames: Vec<BTreeMap<String, usize>>,
     operations: usize,
     fault: Option<Fault>,
@@ -35,7 +35,7 @@ struct Inner {
 struct Bytes {
     seen: Vec<u8>,
     durable: Vec<u8>,
-    /// Since the last sync, in their order.
+    /// Changes since the last sync, in order.
     pending: Vec<Change>,
 }
 
@@ -47,11 +47,11 @@ enum Change {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Fault {
-    /// The power goes just before this operation.
+    /// Power cut immediately before this operation.
     Cut(usize),
-    /// This operation fails.
+    /// Failure of this operation.
     Once(usize, io::ErrorKind),
-    /// This operation fails and so do all that change anything from then on.
+    /// Failure of this operation and of every later one that changes anything.
     From(usize, io::ErrorKind),
 }
 
@@ -67,7 +67,6 @@ impl Change {
     }
 }
 
-/// A generator whose quality is of no importance.
 struct Dice(u64);
 
 impl Dice {
@@ -86,7 +85,7 @@ impl Disk {
         self.clone()
     }
 
-    /// Counts an operation, and does it unless something is in its way.
+    /// Counts an operation, and executes it unless a fault is due.
     fn operate<T>(&self, work: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
         let mut inner = self.0.lock().unwrap();
         let number = inner.operations;
@@ -103,7 +102,7 @@ impl Disk {
         work(&mut inner)
     }
 
-    /// The power comes back: of what was not durable anything may be there, torn into sectors.
+    /// Restores power: any part of the unsynced writes may have reached the disk, torn at sectors.
     fn restart(&self, dice: &mut Dice) {
         let mut inner = self.0.lock().unwrap();
         for bytes in &mut inner.files {
@@ -264,7 +263,7 @@ impl VolumeFile for (Disk, usize) {
     }
 }
 
-/// What a stream of two seconds consists of: its front, and the fragments.
+/// Front and fragments of a two-second stream.
 fn fragments() -> Vec<Vec<u8>> {
     let track = VideoTrack {
         width: 640,
@@ -288,7 +287,7 @@ fn fragments() -> Vec<Vec<u8>> {
     fragments
 }
 
-/// Records, and says how many milliseconds were said to be durable.
+/// Records, and returns the duration that was reported as durable, in ms.
 fn record(disk: &Disk, fragments: &[Vec<u8>]) -> u64 {
     let Ok((name, mut growing)) = Growing::create_new(disk, NAME, &fragments[0]) else {
         return 0;
@@ -304,7 +303,7 @@ fn record(disk: &Disk, fragments: &[Vec<u8>]) -> u64 {
     durable
 }
 
-/// What is left is one ordinary recording that has everything durable, or none where nothing was.
+/// Checks that one recording with everything durable remains, or none if nothing was durable.
 #[track_caller]
 fn check(disk: &Disk, durable_ms: u64, case: &str) {
     let names = disk.names_now();
@@ -335,7 +334,7 @@ fn check(disk: &Disk, durable_ms: u64, case: &str) {
     }
 }
 
-/// How many operations it takes when nothing happens.
+/// Operations of an undisturbed run.
 fn operations(disk: &Disk, work: impl FnOnce(&Disk)) -> usize {
     disk.with(None).0.lock().unwrap().operations = 0;
     work(disk);
@@ -343,13 +342,13 @@ fn operations(disk: &Disk, work: impl FnOnce(&Disk)) -> usize {
 }
 
 #[test]
-fn nothing_durable_is_lost_wherever_the_power_is_cut() {
+fn power_cut_at_any_operation_loses_nothing_durable() {
     let fragments = fragments();
     let all = operations(&Disk::default(), |disk| {
         assert_eq!(record(disk, &fragments), 2000);
     });
     for cut in 0..=all {
-        // Each time the repair is cut off too, one operation later.
+        // The repair is cut as well, one operation later each time.
         for second in (0..12).map(Some).chain([None]) {
             for seed in 0..6 {
                 let mut dice = Dice(seed * 7919 + cut as u64);
@@ -358,10 +357,10 @@ fn nothing_durable_is_lost_wherever_the_power_is_cut() {
                 disk.restart(&mut dice);
                 if let Some(second) = second {
                     let disk = disk.with(Some(Fault::Cut(second)));
-                    let _ = finish_leftovers(&disk);
+                    let _ = recover_files(&disk);
                     disk.restart(&mut dice);
                 }
-                let left = finish_leftovers(&disk).unwrap();
+                let left = recover_files(&disk).unwrap();
                 let case = format!("cut {cut}, then {second:?}, seed {seed}: {left:?}");
                 check(&disk, durable, &case);
             }
@@ -370,7 +369,7 @@ fn nothing_durable_is_lost_wherever_the_power_is_cut() {
 }
 
 #[test]
-fn a_disk_that_fails_loses_nothing_that_was_durable() {
+fn disk_failure_loses_nothing_durable() {
     let fragments = fragments();
     let all = operations(&Disk::default(), |disk| {
         record(disk, &fragments);
@@ -386,15 +385,17 @@ fn a_disk_that_fails_loses_nothing_that_was_durable() {
                 let disk = Disk::default().with(Some(fault));
                 let durable = record(&disk, &fragments);
                 let case = format!("{kind} at {at}");
-                for leftover in finish_leftovers(&disk).unwrap() {
-                    let stays =
-                        matches!(&leftover, Leftover::Stays(_, error) if error.kind() == kind);
-                    let finished = matches!(leftover, Leftover::Finished(_) | Leftover::Empty(_));
-                    assert!(stays || finished, "{case}: {leftover:?}");
+                for recovered in recover_files(&disk).unwrap() {
+                    let stays = matches!(&recovered, RecoveredFile::Stays(_, error) if error.kind() == kind);
+                    let finished = matches!(
+                        recovered,
+                        RecoveredFile::Finished(_) | RecoveredFile::Empty(_)
+                    );
+                    assert!(stays || finished, "{case}: {recovered:?}");
                 }
-                // Somebody makes room, or plugs it in again.
+                // The disk works again.
                 let disk = disk.with(None);
-                finish_leftovers(&disk).unwrap();
+                recover_files(&disk).unwrap();
                 check(&disk, durable, &case);
             }
         }
@@ -402,7 +403,7 @@ fn a_disk_that_fails_loses_nothing_that_was_durable() {
 }
 
 #[test]
-fn what_is_not_ours_is_left_alone() {
+fn foreign_files_are_untouched() {
     let disk = Disk::default();
     let file = disk.create("holiday.mp4.part").unwrap();
     file.write_at(
@@ -412,20 +413,20 @@ fn what_is_not_ours_is_left_alone() {
     .unwrap();
     let file = disk.create("notes.part").unwrap();
     file.set_len(5000).unwrap();
-    assert!(finish_leftovers(&disk).unwrap().is_empty());
+    assert!(recover_files(&disk).unwrap().is_empty());
     assert_eq!(disk.names_now(), ["holiday.mp4.part", "notes.part"]);
 }
 
 #[test]
-fn a_leftover_whose_name_was_taken_gets_a_number() {
+fn recovered_file_with_taken_name_is_numbered() {
     let disk = Disk::default();
     let fragments = fragments();
     let (_, mut growing) = Growing::create_new(&disk, NAME, &fragments[0]).unwrap();
     growing.append(&fragments[1]).unwrap();
     drop(growing);
     disk.create(NAME).unwrap();
-    let left = finish_leftovers(&disk).unwrap();
-    let [Leftover::Finished(finished)] = &left[..] else {
+    let left = recover_files(&disk).unwrap();
+    let [RecoveredFile::Finished(finished)] = &left[..] else {
         panic!("{left:?}")
     };
     assert_eq!(finished.name, "recording_2026-11-21_16-00-00_2.mp4");

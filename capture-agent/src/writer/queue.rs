@@ -1,36 +1,34 @@
-//! What waits for the disk: bounded in bytes, and never waited on by the one who fills it.
+//! Queue in front of the disk: bounded in bytes, with a non-blocking producer.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Decides which frames are let in when the disk does not keep up.
+/// Decides which frames are admitted when the disk is too slow.
 ///
-/// A frame that is left out takes all that follow with it until the next keyframe, for they are differences to
-/// it. So once there is room again, a keyframe is asked for.
+/// After a dropped frame, all frames up to the next keyframe are dropped as well, because they depend on it. A keyframe
+/// is requested as soon as there is space.
 #[derive(Debug)]
 pub struct Admission {
-    /// How many bytes may wait.
+    /// Bytes that may be queued.
     limit: usize,
-    /// Whether a frame was left out since the last keyframe.
+    /// Whether a frame was dropped since the last keyframe.
     torn: bool,
     asked: bool,
     dropped: u64,
 }
 
-/// What becomes of a frame.
+/// Decision on a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is let in.
     Take,
-    /// It is left out.
     Drop,
-    /// It is left out, and the encoder should make a keyframe now.
+    /// Drop it, and request a keyframe from the encoder.
     DropAndAsk,
 }
 
 impl Admission {
-    /// Lets `limit` bytes wait.
+    /// Limit of queued bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
@@ -41,9 +39,9 @@ impl Admission {
         }
     }
 
-    /// Decides about a frame of `size` bytes while `waiting` bytes wait.
+    /// Decides on a frame of `size` bytes while `waiting` bytes are queued.
     pub fn judge(&mut self, size: usize, keyframe: bool, waiting: usize) -> Verdict {
-        // Something that is larger than all the room must pass when nothing else is in its way.
+        // A frame larger than the limit is admitted into an empty queue.
         let fits = waiting == 0 || waiting.saturating_add(size) <= self.limit;
         if fits && (keyframe || !self.torn) {
             (self.torn, self.asked) = (false, false);
@@ -51,31 +49,30 @@ impl Admission {
         }
         self.dropped += 1;
         self.torn = true;
-        // Asked for too early, it would only be dropped itself.
+        // A keyframe that comes too early would be dropped as well.
         if waiting <= self.limit / 2 && !self.asked {
             self.asked = true;
             return Verdict::DropAndAsk;
         }
-        // It came, and was too late or too large: there must be another.
+        // The requested keyframe came too late or was too large: another is needed.
         if keyframe {
             self.asked = false;
         }
         Verdict::Drop
     }
 
-    /// A new file begins, with a keyframe.
+    /// Starts a new file, with a keyframe.
     pub fn reset(&mut self) {
         (self.torn, self.asked) = (false, false);
     }
 
-    /// How many frames were left out.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
 }
 
-/// A queue whose items know how many bytes they keep.
+/// Queue of items with a known size in bytes.
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
@@ -87,12 +84,11 @@ struct State<T> {
     closed: bool,
 }
 
-/// What a reader of the queue gets.
+/// Result of [`Queue::pop`].
 pub(super) enum Next<T> {
     Item(T),
-    /// Nothing came for a while.
     Nothing,
-    /// Nothing will come any more.
+    /// The queue is closed and empty.
     Closed,
 }
 
@@ -109,7 +105,7 @@ impl<T> Queue<T> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        // No code that could panic runs under the lock.
+        // No code under the lock can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,7 +127,7 @@ impl<T> Queue<T> {
         self.changed.notify_all();
     }
 
-    /// Waits for the next item, for at most `patience`.
+    /// Waits for the next item, at most for `patience`.
     pub(super) fn pop(&self, patience: Duration) -> Next<T> {
         let waiting = |state: &mut State<T>| state.items.is_empty() && !state.closed;
         let (mut state, _) = self
@@ -156,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_keyframe_is_asked_for_once_there_is_room() {
+    fn keyframe_is_requested_once_space_is_free() {
         let mut admission = Admission::new(100);
         assert_eq!(admission.judge(60, true, 0), Verdict::Take);
         assert_eq!(admission.judge(60, false, 60), Verdict::Drop);
@@ -177,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keyframe_that_came_too_early_is_asked_for_again() {
+    fn early_keyframe_is_requested_again() {
         let mut admission = Admission::new(100);
         assert_eq!(admission.judge(60, false, 50), Verdict::DropAndAsk);
         assert_eq!(admission.judge(60, true, 50), Verdict::Drop);
@@ -186,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_taken_can_be_decoded_and_fits(
+        fn admitted_frames_are_decodable_and_within_limit(
             frames in prop::collection::vec((1..200_usize, any::<bool>(), 0..150_usize), 0..100),
         ) {
             let mut admission = Admission::new(100);

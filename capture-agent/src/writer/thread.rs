@@ -1,4 +1,4 @@
-//! The thread that writes.
+//! Writer thread.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use sortie_media::{EncodedFrame, Fragmenter, VideoTrack};
 
-use super::growing::{FinishError, Finished, Growing, Leftover, finish_leftover};
+use super::growing::{FinishError, Finished, Growing, RecoveredFile, finish_leftover};
 use super::queue::{Admission, Next, Queue, Verdict};
 use super::volume::Volume;
 
-/// How much a [`Writer`] may keep back.
+/// Buffers of a [`Writer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest fragment: what is lost in a power cut is at most this and what the disk is busy with.
+    /// Longest fragment: a power cut costs at most one fragment and the write in progress.
     pub fragment: Duration,
     /// Bytes of encoded frames that may wait for the disk.
     pub queue_bytes: usize,
@@ -30,39 +30,35 @@ impl Default for Limits {
     }
 }
 
-/// What happened to a file.
+/// Event of a [`Writer`].
 #[derive(Debug)]
 pub enum Event {
-    /// It was made, under this name, and grows.
+    /// A file with this name was created.
     Begun(String),
-    /// It is an ordinary recording.
     Finished(Finished),
-    /// Nothing of it was durable when it ended, so there is none.
+    /// The file ended without a durable frame and was removed.
     Empty(String),
-    /// [`Handle::end`] is done: whatever was under way has its own event before this.
+    /// [`Handle::end`] is complete: the event of the file in progress precedes it.
     Ended,
-    /// It could not be made or written any further. What was durable is still there: finished if possible (which
-    /// an [`Event::Finished`] says next), else at the next start.
+    /// The file cannot be created or written. Its durable bytes are kept: they are finished now if possible (which an
+    /// [`Event::Finished`] reports next), otherwise at the next start.
     Failed {
-        /// Its name.
         name: String,
-        /// Why.
         error: io::Error,
     },
 }
 
-/// How far the file under way has come.
+/// Progress of the file in progress.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Its name, while one grows.
+    /// `None` between files.
     pub name: Option<String>,
-    /// Milliseconds of it that are durable.
+    /// Durable duration in ms.
     pub duration_ms: u64,
-    /// Bytes of it that are durable.
     pub size_bytes: u64,
-    /// Bytes made durable since the writer was started, of all files: what a watchdog watches.
+    /// Bytes made durable since the writer's start, of all files; used by the watchdog.
     pub written_bytes: u64,
-    /// Frames dropped since the writer was started, because the disk did not keep up.
+    /// Frames dropped since the writer's start because the disk was too slow.
     pub dropped_frames: u64,
     /// Bytes that wait for the disk.
     pub queued_bytes: usize,
@@ -81,28 +77,28 @@ struct Shared {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that is kept under these locks is half done when a thread dies.
+    // The values under these locks are valid at any moment, so poisoning can be ignored.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes recordings into a folder, on a thread of its own.
+/// Writes recordings into a folder, in a thread of its own.
 ///
-/// Dropping it waits until everything is written and the file under way is finished.
+/// Dropping it waits until everything is written and the file in progress is finished.
 pub struct Writer {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What frames are handed to. Cheap to clone; nothing happens any more once its [`Writer`] is dropped.
+/// Handle for submitting frames. Cheap to clone; without effect once its [`Writer`] is dropped.
 #[derive(Clone)]
 pub struct Handle(Arc<Shared>);
 
 impl Writer {
-    /// Starts the thread. `on_event` is called on it.
+    /// Starts the thread, which calls `on_event`.
     ///
     /// # Errors
     ///
-    /// When there can be no more threads.
+    /// The thread cannot be created.
     pub fn start(
         volume: impl Volume + 'static,
         limits: Limits,
@@ -129,7 +125,6 @@ impl Writer {
         })
     }
 
-    /// What to hand frames to.
     #[must_use]
     pub fn handle(&self) -> &Handle {
         &self.handle
@@ -137,14 +132,14 @@ impl Writer {
 }
 
 impl Handle {
-    /// Ends the file under way, if any, and begins another with the next keyframe. Where the name is taken it
-    /// gets a number.
+    /// Ends the file in progress, if any, and begins another with the next keyframe. If the name exists, a number is
+    /// appended.
     pub fn begin(&self, name: impl Into<String>, track: VideoTrack) {
         locked(&self.0.admission).reset();
         self.push(Command::Begin(name.into(), Box::new(track)), 0);
     }
 
-    /// Hands a frame over, unless too much waits already. Never blocks.
+    /// Submits a frame unless too many bytes are queued. Never blocks.
     pub fn frame(&self, frame: EncodedFrame) -> Verdict {
         let size = frame.data.len() + size_of::<EncodedFrame>();
         let waiting = self.0.queue.bytes();
@@ -157,12 +152,11 @@ impl Handle {
         verdict
     }
 
-    /// Ends the file under way; what was handed over before is in it.
+    /// Ends the file in progress after the frames submitted so far.
     pub fn end(&self) {
         self.push(Command::End, 0);
     }
 
-    /// How far it has come.
     #[must_use]
     pub fn progress(&self) -> Progress {
         let mut progress = self.0.progress().clone();
@@ -180,7 +174,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.handle.0.queue.close();
         if let Some(thread) = self.thread.take() {
-            // It has said what it had to say by events.
+            // It has reported its end by events.
             let _ = thread.join();
         }
     }
@@ -197,7 +191,7 @@ struct Work<V: Volume, E> {
 struct Current<V: Volume> {
     name: String,
     fragmenter: Fragmenter,
-    /// `None` after an error: what comes then has no place to go.
+    /// `None` after an error: the following frames are discarded.
     growing: Option<Growing<V::File>>,
 }
 
@@ -219,7 +213,7 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
                     self.end();
                     (self.on_event)(Event::Ended);
                 }
-                // The source stands still: what is there must not wait for it.
+                // The source stalls: the queued frames are written now.
                 Next::Nothing => {
                     if let Some(current) = &mut self.current {
                         let fragment = current.fragmenter.flush();
@@ -285,11 +279,11 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
         }
     }
 
-    /// Finishes what was durable before an error, if the disk lets us.
+    /// Finishes the durable bytes after an error, if possible.
     fn rescue(&mut self, name: &str) {
         self.shared.progress().name = None;
-        // If not, it stays for the next start, which tells about it.
-        if let Ok(Some(Leftover::Finished(finished))) = finish_leftover(&self.volume, name) {
+        // Otherwise the next start finishes and reports it.
+        if let Ok(Some(RecoveredFile::Finished(finished))) = finish_leftover(&self.volume, name) {
             (self.on_event)(Event::Finished(finished));
         }
     }
@@ -313,7 +307,7 @@ impl<V: Volume, E: FnMut(Event)> Work<V, E> {
                 error,
             },
             Err(FinishError::Unplayable(_)) => {
-                // Of a recording without a single frame nothing stays.
+                // A recording without a frame is removed.
                 let _ = finish_leftover(&self.volume, &current.name);
                 Event::Empty(current.name)
             }

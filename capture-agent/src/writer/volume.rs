@@ -1,4 +1,4 @@
-//! A folder, in the few operations that a recording needs: so that tests can cut the power at each of them.
+//! Operations on a folder that a recording needs, as a trait: tests cut the power at each of them.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -9,126 +9,80 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags};
 use rustix::io::Errno;
 use sortie_server::open_regular_with;
 
-/// A folder for recordings.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "all errors are the file system's"
+)]
 pub trait Volume: Send + Sync {
-    /// An open file of it.
     type File: VolumeFile;
 
-    /// Makes a new file, which nobody else may change as long as it is open.
-    ///
-    /// # Errors
-    ///
-    /// `AlreadyExists`, and what the file system says.
+    /// Creates a file, locked against other programs while it is open; `AlreadyExists` if the name exists.
     fn create(&self, name: &str) -> io::Result<Self::File>;
 
-    /// Opens a file that is there, for reading and writing.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` when another program is writing it, and what the file system says.
+    /// Opens an existing file for reading and writing; `WouldBlock` if another program is writing it.
     fn open(&self, name: &str) -> io::Result<Self::File>;
 
-    /// Whether there is such a name.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
+    /// Whether the name exists.
     fn exists(&self, name: &str) -> io::Result<bool>;
 
-    /// Gives a file another name, unless that is taken.
-    ///
-    /// # Errors
-    ///
-    /// `AlreadyExists`, and what the file system says.
+    /// Renames a file; `AlreadyExists` if the new name exists.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Removes a file.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// The names of all files whose names are text.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
+    /// Lists the file names that are valid UTF-8.
     fn names(&self) -> io::Result<Vec<String>>;
 
-    /// Makes new, changed and removed names durable.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
+    /// Makes created, renamed and removed names durable.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// An open file. The errors are the file system's.
+/// Open file of a [`Volume`].
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "all errors are the file system's"
+)]
 #[expect(
     clippy::len_without_is_empty,
     reason = "a file that is empty is nothing special"
 )]
 pub trait VolumeFile: Send {
-    /// Its length in bytes.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
     fn len(&self) -> io::Result<u64>;
 
-    /// Fills as much of `buffer` as there is at `position`; 0 at the end.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
+    /// Reads up to `buffer.len()` bytes at `position`; returns 0 at the end.
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes all of it.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says; some of it may have been written.
+    /// Writes all bytes at `position`. After an error, some may have been written.
     fn write_at(&self, position: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Cuts it off, or fills it up with zeros.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says.
+    /// Truncates the file, or extends it with zeros.
     fn set_len(&self, length: u64) -> io::Result<()>;
 
-    /// Makes its bytes and its length durable.
-    ///
-    /// # Errors
-    ///
-    /// What the file system says. What had been written since the last success may be lost then.
+    /// Makes content and length durable. After an error, everything written since the last success may be lost.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// A real folder.
 #[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// A folder, which must exist by the time it is used.
+    /// The folder must exist when it is used.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Takes the lock that says that a recorder is alive; the kernel lets go of it when the process dies.
+    /// Takes the lock that marks a file in progress; the kernel releases it when the process dies.
     fn locked(file: File) -> io::Result<File> {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(file),
             Err(Errno::WOULDBLOCK) => Err(io::ErrorKind::WouldBlock.into()),
-            // A file system without locks must do without.
+            // File systems without locks are used unlocked.
             Err(Errno::NOSYS | Errno::NOTSUP | Errno::INVAL | Errno::NOLCK) => Ok(file),
             Err(error) => Err(error.into()),
         }
@@ -157,7 +111,7 @@ impl Volume for Folder {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (self.0.join(from), self.0.join(to));
         match rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
-            // A file system, or a kernel, that cannot promise it; nobody else makes such names.
+            // File system or kernel lacks RENAME_NOREPLACE; no other program creates such names.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                 if to.try_exists()? {
                     return Err(io::ErrorKind::AlreadyExists.into());
@@ -213,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_belongs_to_one_writer() {
+    fn second_writer_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path());
         let file = folder.create("a").unwrap();
@@ -226,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn renaming_replaces_nothing() {
+    fn rename_does_not_overwrite() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path());
         drop((folder.create("a").unwrap(), folder.create("b").unwrap()));

@@ -1,4 +1,4 @@
-//! The program, asked over HTTP; ffprobe judges its files.
+//! Running agent, controlled over HTTP; ffprobe checks its files.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::faketime::FakeClock;
 
 const PASSWORD: &str = "correct horse";
-/// How often something is asked for, at most: two minutes, for the machine may be busy with other things.
+/// Polls of a condition: two minutes, because the machine may be busy.
 pub(crate) const LOOKS: u32 = 1200;
 
 pub(crate) struct Agent {
@@ -34,7 +34,7 @@ impl Agent {
         Self::spawn(folder, command, variables).await
     }
 
-    /// With a wall clock of its own.
+    /// Starts an agent with its own wall clock.
     pub(crate) async fn on_clock(clock: &FakeClock, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"));
@@ -43,7 +43,7 @@ impl Agent {
         Self::spawn(folder, command, variables).await
     }
 
-    /// Signs in anew: what was issued under another time may have expired.
+    /// Signs in again: tokens of another time may have expired.
     pub(crate) async fn sign_in(&mut self) {
         let login = json!({"username": "admin", "password": PASSWORD});
         let answer = self.client.post(format!("{}/api/auth/login", self.url));
@@ -55,7 +55,7 @@ impl Agent {
             .clone_into(&mut self.token);
     }
 
-    /// With recordings on a file system of its own, in the memory and 4 MiB large; `before` is done in it first, by sh.
+    /// Starts an agent with recordings on a 4 MiB tmpfs, prepared by the shell script `before`.
     pub(crate) async fn on_small_disk(before: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let recordings = folder.path().join("recordings");
@@ -70,7 +70,7 @@ impl Agent {
         Self::spawn(folder, command, variables).await
     }
 
-    /// Does something in the folder for recordings, where that is on a file system of its own.
+    /// Runs a shell command in the folder for recordings, inside the agent's mount namespace.
     pub(crate) fn on_its_disk(&self, what: &str) {
         let id = self.child.id().to_string();
         let recordings = self.folder.path().join("recordings");
@@ -107,7 +107,7 @@ impl Agent {
         let out = BufReader::new(child.stdout.take().expect("piped"));
         let greeting = out.lines().next().expect("a greeting").expect("text");
         let (_, url) = greeting.rsplit_once(' ').expect("an address");
-        // Whether this has TLS at all depends on what else is built with it.
+        // Whether this build has TLS depends on other crates in the build.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::new();
         let login = json!({"username": "admin", "password": PASSWORD});
@@ -148,7 +148,7 @@ impl Agent {
         answer
     }
 
-    /// Waits until what this path says is right.
+    /// Polls a path until the answer meets a condition.
     pub(crate) async fn until(&self, path: &str, right: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         for _ in 0..LOOKS {
@@ -161,7 +161,6 @@ impl Agent {
         panic!("{path} stays {last}");
     }
 
-    /// The bytes of a recording, as everybody gets them.
     pub(crate) async fn download(&self, recording: &Value) -> Vec<u8> {
         let id = recording["id"].as_str().expect("an id");
         let url = format!("{}/api/recordings/{id}/download", self.url);
@@ -171,7 +170,7 @@ impl Agent {
         answer.bytes().await.expect("a body").to_vec()
     }
 
-    pub(crate) async fn until_recorded(&self, seconds: f64) -> Value {
+    pub(crate) async fn wait_recorded(&self, seconds: f64) -> Value {
         let far = |state: &Value| state["file"]["duration_seconds"].as_f64() >= Some(seconds);
         self.until("/api/appliance", far).await
     }
@@ -201,13 +200,13 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Seconds and frames, by an independent reader that must not complain.
+/// Returns seconds and frames, from ffprobe, which must not report an error.
 pub(crate) fn probe(file: &PathBuf) -> (f64, u64) {
     let probed = Command::new("ffprobe")
         .args(["-v", "error", "-count_frames", "-of", "csv=p=0"])

@@ -1,4 +1,4 @@
-//! The appliance: recording by hand and by itself, and what is in the list.
+//! Appliance: manual and automatic recording, and the list.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use crate::agent::{Agent, count, probe};
 const STEADY: fn(&Value) -> bool = |state| state["signal"]["state"] == "steady";
 
 #[tokio::test]
-async fn by_hand_it_needs_a_signal_and_what_is_stopped_is_in_the_list() {
+async fn manual_recording_needs_signal_and_is_listed_after_stop() {
     let agent = Agent::start(&[]).await;
     let idle = agent.until("/api/appliance", STEADY).await;
     assert_eq!(idle["recorder"], "idle");
@@ -35,12 +35,12 @@ async fn by_hand_it_needs_a_signal_and_what_is_stopped_is_in_the_list() {
     agent
         .post("/api/appliance/recording/start", json!({}))
         .await;
-    let state = agent.until_recorded(1.0).await;
+    let state = agent.wait_recorded(1.0).await;
     assert_eq!(state["encoder"], "x264enc");
-    // What grows is no recording yet.
+    // A growing file is not in the list.
     assert_eq!(agent.get("/api/recordings").await, json!([]));
 
-    // A loss of the signal ends the file; when it is back another goes on with the session.
+    // A loss of the signal ends the file; after it another file of the same session begins.
     agent.signal("no_lock").await;
     let list = agent
         .until("/api/recordings", |list| count(list) == 1)
@@ -48,7 +48,7 @@ async fn by_hand_it_needs_a_signal_and_what_is_stopped_is_in_the_list() {
     let waiting = agent.get("/api/appliance").await;
     assert_eq!(waiting["recorder"], "waiting");
     agent.signal("steady").await;
-    let state = agent.until_recorded(1.0).await;
+    let state = agent.wait_recorded(1.0).await;
     assert_eq!(state["file"]["session_id"], list[0]["session_id"]);
     let both = state["duration_seconds"].as_f64().unwrap();
     assert!(
@@ -75,12 +75,12 @@ async fn by_hand_it_needs_a_signal_and_what_is_stopped_is_in_the_list() {
 }
 
 #[tokio::test]
-async fn by_itself_it_follows_the_signal_and_what_a_kill_leaves_comes_into_the_list() {
+async fn auto_record_follows_signal_and_killed_recording_is_listed() {
     let agent = Agent::start(&[]).await;
     agent
         .settings(json!({"recording_auto_record": "true"}))
         .await;
-    let state = agent.until_recorded(2.0).await;
+    let state = agent.wait_recorded(2.0).await;
     let name = state["file"]["filename"].as_str().unwrap().to_owned();
     let durable = state["file"]["duration_seconds"].as_f64().unwrap();
 
@@ -107,8 +107,8 @@ async fn by_itself_it_follows_the_signal_and_what_a_kill_leaves_comes_into_the_l
     let (seconds, _) = probe(&agent.file(&recording));
     assert!(seconds >= durable - 0.05, "{seconds} of {durable} s");
 
-    // Auto-record is as it was left, so it records already. Stop by hand holds.
-    agent.until_recorded(1.0).await;
+    // Auto-record is still on, so it records already. A manual stop overrides it.
+    agent.wait_recorded(1.0).await;
     agent.post("/api/appliance/recording/stop", json!({})).await;
     agent
         .until("/api/recordings", |list| count(list) == 2)
@@ -121,7 +121,7 @@ async fn by_itself_it_follows_the_signal_and_what_a_kill_leaves_comes_into_the_l
 }
 
 #[tokio::test]
-async fn what_cannot_be_configured_so_is_told_at_once() {
+async fn invalid_configuration_stops_start_with_all_errors() {
     let output = Command::new(env!("CARGO_BIN_EXE_sortie-capture-agent"))
         .arg("serve")
         .env("SORTIE_CAPTURE_SOURCE", "camera")

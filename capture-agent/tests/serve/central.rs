@@ -1,4 +1,4 @@
-//! A real central server, in this process.
+//! Real central server in this process.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) struct Central {
 
 impl Central {
     pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
-        // Fails when the process has one already, which is as good.
+        // Fails if the process has a provider already, which also serves.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut central = Self {
@@ -40,7 +40,7 @@ impl Central {
         central
     }
 
-    /// Starts it again, where it was.
+    /// Starts the server again with the same data.
     pub(crate) async fn go_on(&mut self) {
         let path = |name: &str| self.folder.path().join(name).display().to_string();
         let config = Config::read(&|name| {
@@ -84,10 +84,15 @@ impl Central {
         answer["access_token"].as_str().expect("a token").to_owned()
     }
 
-    /// An API token as an agent has it.
+    /// Creates the API token of an agent.
     pub(crate) async fn token(&self) -> String {
+        self.token_with(&["record", "read"]).await
+    }
+
+    /// Creates an API token with these scopes.
+    pub(crate) async fn token_with(&self, scopes: &[&str]) -> String {
         let request = self.client.post(format!("{}/api/tokens", self.url));
-        let wanted = json!({"name": "agent", "scopes": ["record", "read"]});
+        let wanted = json!({"name": "agent", "scopes": scopes});
         let request = request.bearer_auth(self.admin().await).json(&wanted);
         let answer: Value = request
             .send()
@@ -99,7 +104,7 @@ impl Central {
         answer["token"].as_str().expect("a token").to_owned()
     }
 
-    /// All that it has.
+    /// Lists all recordings.
     pub(crate) async fn recordings(&self) -> Vec<Value> {
         let request = self.client.get(format!("{}/api/recordings", self.url));
         let request = request.bearer_auth(self.admin().await);
@@ -112,8 +117,8 @@ impl Central {
             .expect("a list")
     }
 
-    /// Waits until it has so many whole ones.
-    pub(crate) async fn until_ready(&self, count: usize) {
+    /// Waits until this many recordings are ready.
+    pub(crate) async fn wait_ready(&self, count: usize) {
         let mut last = Vec::new();
         for _ in 0..LOOKS {
             last = self.recordings().await;
@@ -126,7 +131,7 @@ impl Central {
         panic!("not {count} are ready: {last:?}");
     }
 
-    /// The bytes of a recording.
+    /// Reads the bytes of a recording.
     pub(crate) fn bytes(&self, recording: &Value) -> Vec<u8> {
         let name = recording["storage_path"].as_str().expect("a path");
         let path: PathBuf = self.folder.path().join("recordings").join(name);

@@ -1,4 +1,4 @@
-//! A wall clock that is set while the appliance records.
+//! Changes of the wall clock during a recording.
 
 use serde_json::{Value, json};
 
@@ -11,33 +11,33 @@ async fn set_threshold(agent: &Agent, percent: &str) {
 }
 
 #[tokio::test]
-async fn clock_jumps_neither_end_the_recording_nor_clean_up() {
+async fn clock_jumps_neither_end_recording_nor_clean_up() {
     let clock = FakeClock::new();
     let mut agent = Agent::on_clock(&clock, &[]).await;
     let steady = |state: &Value| state["signal"]["state"] == "steady";
     agent.until("/api/appliance", steady).await;
     let start = "/api/appliance/recording/start";
     agent.post(start, json!({})).await;
-    agent.until_recorded(1.0).await;
+    agent.wait_recorded(1.0).await;
     agent.post("/api/appliance/recording/stop", json!({})).await;
     agent
         .until("/api/recordings", |list| count(list) == 1)
         .await;
 
     agent.post(start, json!({})).await;
-    let file = agent.until_recorded(1.0).await["file"]["filename"].clone();
+    let file = agent.wait_recorded(1.0).await["file"]["filename"].clone();
     let mut seconds = 1.0;
     for offset in ["+1h", "-1h", "+400d", "-400d"] {
         clock.set(offset);
         agent.sign_in().await;
-        // Every disk is fuller than that.
+        // Every disk is fuller than 1 %.
         set_threshold(&agent, "1").await;
         let (status, problem) = agent
             .ask("POST", "/api/admin/retention/run", json!({}))
             .await;
         assert_eq!(status, 409, "{offset}: {problem}");
         seconds += 1.0;
-        let state = agent.until_recorded(seconds).await;
+        let state = agent.wait_recorded(seconds).await;
         assert_eq!(
             state["file"]["filename"], file,
             "{offset}: it is still one file"
@@ -58,7 +58,7 @@ async fn clock_jumps_neither_end_the_recording_nor_clean_up() {
         assert!((played - listed).abs() < 0.05, "{played} and {listed}");
         assert!(played < 600.0, "no jump is in it: {played}");
     }
-    // It was the clock that held the clean-up back.
+    // The clock was the reason that the clean-up was on hold.
     set_threshold(&agent, "1").await;
     agent.post("/api/admin/retention/run", json!({})).await;
     agent

@@ -1,4 +1,4 @@
-//! What goes wrong on a machine: each is told, and when it is over recording goes on by itself.
+//! Faults of the machine: each is reported, and recording resumes afterwards.
 
 use serde_json::{Value, json};
 
@@ -15,20 +15,20 @@ async fn record_by_itself(agent: &Agent) {
         .await;
 }
 
-/// Waits for a problem with these words in it, while it does not record.
-async fn until_problem(agent: &Agent, words: &str) -> Value {
+/// Waits for a problem that contains `words` and stops the recording.
+async fn wait_problem(agent: &Agent, words: &str) -> Value {
     let told = |state: &Value| problem(state).contains(words) && state["recorder"] == "waiting";
     agent.until("/api/appliance", told).await
 }
 
-async fn until_well(agent: &Agent) {
+async fn wait_recording(agent: &Agent) {
     let well = |state: &Value| {
         problem(state).is_empty() && state["file"]["duration_seconds"].as_f64() >= Some(0.5)
     };
     agent.until("/api/appliance", well).await;
 }
 
-/// Every recording that is in the list can be decoded.
+/// Checks that every recording in the list can be decoded.
 async fn all_play(agent: &Agent) -> usize {
     let list = agent.get("/api/recordings").await;
     for recording in list.as_array().expect("a list") {
@@ -43,29 +43,29 @@ async fn all_play(agent: &Agent) -> usize {
 }
 
 #[tokio::test]
-async fn a_disk_that_fills_up_ends_the_file_before_it_is_full() {
-    // Half a megabyte until only the megabyte is left that is not to be used.
+async fn filling_disk_ends_file_at_reserve() {
+    // Leaves half a megabyte above the reserve of one megabyte.
     let agent = Agent::on_small_disk("head -c 2700000 /dev/zero >ballast", &[]).await;
     record_by_itself(&agent).await;
-    until_problem(&agent, "the disk is full").await;
+    wait_problem(&agent, "the disk is full").await;
     agent
         .until("/api/recordings", |list| count(list) == 1)
         .await;
     assert_eq!(all_play(&agent).await, 1);
     agent.on_its_disk("rm ballast");
-    until_well(&agent).await;
+    wait_recording(&agent).await;
 }
 
 #[tokio::test]
-async fn a_disk_that_is_full_all_of_a_sudden_costs_what_was_not_written_and_no_more() {
+async fn sudden_full_disk_loses_only_unwritten_frames() {
     let agent = Agent::on_small_disk("true", &[("SORTIE_CAPTURE_RESERVE_MB", "0")]).await;
     record_by_itself(&agent).await;
-    agent.until_recorded(1.0).await;
-    // Somebody else takes all there is.
+    agent.wait_recorded(1.0).await;
+    // Another program fills the disk.
     agent.on_its_disk("cat /dev/zero >ballast 2>/dev/null; true");
-    until_problem(&agent, "No space left on device").await;
+    wait_problem(&agent, "No space left on device").await;
     agent.on_its_disk("rm ballast");
-    until_well(&agent).await;
+    wait_recording(&agent).await;
     agent.post("/api/appliance/recording/stop", json!({})).await;
     let enough = |list: &Value| count(list) >= 2;
     agent.until("/api/recordings", enough).await;
@@ -73,13 +73,13 @@ async fn a_disk_that_is_full_all_of_a_sudden_costs_what_was_not_written_and_no_m
 }
 
 #[tokio::test]
-async fn a_folder_that_is_read_only_is_told_until_it_can_be_written_to() {
+async fn read_only_folder_is_reported_until_writable() {
     let agent = Agent::on_small_disk("mount -o remount,ro .", &[]).await;
     record_by_itself(&agent).await;
-    until_problem(&agent, "Read-only file system").await;
+    wait_problem(&agent, "Read-only file system").await;
     agent.on_its_disk("mount -o remount,rw .");
-    until_well(&agent).await;
-    // In mid-recording: the kernel does not take a file system away from a writer, so this is a disk with errors.
+    wait_recording(&agent).await;
+    // A kernel does not remount a file system read-only while it is written, so this simulates a failing disk.
     agent.post("/api/appliance/recording/stop", json!({})).await;
     agent
         .until("/api/recordings", |list| count(list) == 1)
@@ -88,18 +88,18 @@ async fn a_folder_that_is_read_only_is_told_until_it_can_be_written_to() {
 }
 
 #[tokio::test]
-async fn the_hook_makes_a_read_only_folder_writable() {
+async fn hook_makes_read_only_folder_writable() {
     let hook = [(
         "SORTIE_CAPTURE_HOOK",
         "mount -o remount,rw \"$SORTIE_CAPTURE_PATH\"",
     )];
     let agent = Agent::on_small_disk("mount -o remount,ro .", &hook).await;
     record_by_itself(&agent).await;
-    until_well(&agent).await;
+    wait_recording(&agent).await;
 }
 
 #[tokio::test]
-async fn a_hook_that_hangs_is_killed_and_told() {
+async fn hanging_hook_is_killed_and_reported() {
     let hook = [
         ("SORTIE_CAPTURE_HOOK", "sleep 1000; true"),
         ("SORTIE_CAPTURE_HOOK_SECONDS", "1"),
@@ -107,16 +107,16 @@ async fn a_hook_that_hangs_is_killed_and_told() {
     let agent = Agent::start(&hook).await;
     let told = |state: &Value| problem(state).contains("the hook was killed");
     agent.until("/api/appliance", told).await;
-    // The folder happens to be writable.
+    // The folder is writable without the hook.
     record_by_itself(&agent).await;
-    agent.until_recorded(0.5).await;
+    agent.wait_recorded(0.5).await;
 }
 
 #[tokio::test]
-async fn a_folder_that_somebody_deletes_is_noticed() {
+async fn deleted_folder_is_reported() {
     let agent = Agent::start(&[]).await;
     record_by_itself(&agent).await;
-    let state = agent.until_recorded(0.5).await;
+    let state = agent.wait_recorded(0.5).await;
     let name = state["file"]["filename"].clone();
     std::fs::remove_dir_all(agent.folder.path().join("recordings")).expect("removed");
     let another = |state: &Value| {
@@ -140,7 +140,7 @@ async fn a_folder_that_somebody_deletes_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_device_that_is_not_there_or_none_is_told() {
+async fn missing_device_and_non_device_are_reported() {
     let none = tempfile::NamedTempFile::new().expect("a file");
     for (source, words) in [
         ("/dev/video987".to_owned(), "there is no such device"),
@@ -152,17 +152,17 @@ async fn a_device_that_is_not_there_or_none_is_told() {
         let source = format!("v4l2:{source}");
         let agent = Agent::start(&[("SORTIE_CAPTURE_SOURCE", &source)]).await;
         record_by_itself(&agent).await;
-        let state = until_problem(&agent, words).await;
+        let state = wait_problem(&agent, words).await;
         assert_eq!(state["signal"]["state"], "no_device");
     }
 }
 
 #[tokio::test]
-async fn what_a_crash_has_damaged_is_in_the_list_with_the_reason_and_kept() {
+async fn damaged_file_is_listed_as_failed_and_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let recordings = folder.path().join("recordings");
     std::fs::create_dir(&recordings).expect("a folder");
-    // It begins as ours do; what follows is nothing that could be played.
+    // A valid head, followed by bytes that cannot be played.
     let mut bytes = vec![0; 4096];
     bytes.extend(b"\0\0\0\x18ftypiso5");
     bytes.resize(20_000, 0xa5);
@@ -183,7 +183,7 @@ async fn what_a_crash_has_damaged_is_in_the_list_with_the_reason_and_kept() {
     assert_eq!(status, 409);
     assert_eq!(std::fs::read(&aside).expect("kept"), bytes);
 
-    // It is the same one after a restart.
+    // The same recording after a restart.
     let agent = Agent::launch(agent.kill(), &[]).await;
     let again = agent.until("/api/recordings", one).await;
     assert_eq!(again[0]["id"], list[0]["id"]);
@@ -210,7 +210,7 @@ async fn recording_stops_above_the_threshold_until_unforwarded_recordings_are_se
     ];
     let agent = Agent::on_small_disk("true", &variables).await;
     record_by_itself(&agent).await;
-    agent.until_recorded(1.0).await;
+    agent.wait_recorded(1.0).await;
     agent.signal("no_signal").await;
     let unforwarded = |list: &Value| count(list) == 1 && list[0]["forward_pending"] == true;
     agent.until("/api/recordings", unforwarded).await;
@@ -229,6 +229,6 @@ async fn recording_stops_above_the_threshold_until_unforwarded_recordings_are_se
     assert_eq!(count(&agent.get("/api/recordings").await), 1);
 
     central.go_on().await;
-    central.until_ready(1).await;
-    until_well(&agent).await;
+    central.wait_ready(1).await;
+    wait_recording(&agent).await;
 }

@@ -1,4 +1,4 @@
-//! The list follows the folder: files that other programs add, change, remove, or put there to harm.
+//! The list follows the folder: files that other programs add, change and remove, and harmful ones.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::agent::{Agent, count};
 
-/// A recording of a second, made by the agent.
+/// Records for a second.
 async fn record(agent: &Agent) -> Value {
     let before = count(&agent.get("/api/recordings").await);
     let steady = |state: &Value| state["signal"]["state"] == "steady";
@@ -15,7 +15,7 @@ async fn record(agent: &Agent) -> Value {
     agent
         .post("/api/appliance/recording/start", json!({}))
         .await;
-    agent.until_recorded(1.0).await;
+    agent.wait_recorded(1.0).await;
     agent.post("/api/appliance/recording/stop", json!({})).await;
     let list = agent
         .until("/api/recordings", |list| count(list) == before + 1)
@@ -42,7 +42,7 @@ async fn list_follows_files_that_other_programs_add_change_and_remove() {
     let folder = agent.kill();
     let recordings = folder.path().join("recordings");
     std::fs::remove_file(removed_path).expect("the file");
-    // A copy that is still under way, a FIFO that never opens, and a link that leads out of the folder.
+    // A copy in progress, a FIFO that would block, and a link that leads out of the folder.
     let copy = recordings.join("copy.mp4");
     std::fs::write(&copy, &bytes[..bytes.len() / 2]).expect("half of a copy");
     make_fifo(&recordings.join("fifo.mp4"));

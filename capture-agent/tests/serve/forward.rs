@@ -1,4 +1,4 @@
-//! Recordings go on to a central server, whatever happens to either side.
+//! Recordings reach the central server across failures of either side.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::agent::{Agent, count, probe};
 use crate::central::Central;
 use crate::tls::Tls;
 
-/// What an agent is told of a server.
+/// Variables of an agent that forwards to this server.
 fn variables<'a>(central: &'a Central, token: &'a str) -> Vec<(&'static str, &'a str)> {
     vec![
         ("SORTIE_CAPTURE_FORWARD_URL", &central.url),
@@ -19,6 +19,11 @@ fn all_sent(state: &Value) -> bool {
     forwarding["waiting"] == 0 && forwarding["filename"].is_null()
 }
 
+/// Whether the only recording is confirmed by the central server.
+fn forwarded(list: &Value) -> bool {
+    count(list) == 1 && list[0]["forward_pending"].is_null()
+}
+
 fn problem(state: &Value) -> &str {
     state["forwarding"]["problem"].as_str().unwrap_or_default()
 }
@@ -29,7 +34,7 @@ async fn record(agent: &Agent, seconds: f64) {
     agent
         .post("/api/appliance/recording/start", json!({}))
         .await;
-    agent.until_recorded(seconds).await;
+    agent.wait_recorded(seconds).await;
 }
 
 async fn stop(agent: &Agent) -> Value {
@@ -40,18 +45,18 @@ async fn stop(agent: &Agent) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_recorded_is_sent_meanwhile_and_is_the_same_file_in_the_end() {
+async fn growing_recording_is_forwarded_and_ends_identical() {
     let central = Central::start(&[]).await;
     let token = central.token().await;
     let agent = Agent::start(&variables(&central, &token)).await;
     record(&agent, 1.0).await;
-    // Nobody has said stop yet.
+    // The recording is still in progress.
     let going = |state: &Value| state["forwarding"]["sent_bytes"].as_u64() > Some(0);
     let state = agent.until("/api/appliance", going).await;
     assert_eq!(state["recorder"], "recording");
     assert_eq!(state["forwarding"]["filename"], state["file"]["filename"]);
     let recording = stop(&agent).await;
-    central.until_ready(1).await;
+    central.wait_ready(1).await;
     agent.until("/api/appliance", all_sent).await;
     let there = central.recordings().await;
     assert_eq!(there.len(), 1);
@@ -66,7 +71,7 @@ async fn what_is_recorded_is_sent_meanwhile_and_is_the_same_file_in_the_end() {
 }
 
 #[tokio::test]
-async fn whoever_is_killed_or_stopped_goes_on_where_it_was_and_only_then_is_it_deleted_here() {
+async fn forwarding_resumes_after_kill_and_deletes_after_confirmation() {
     let mut central = Central::start(&[]).await;
     let token = central.token().await;
     let slowly = [
@@ -78,7 +83,7 @@ async fn whoever_is_killed_or_stopped_goes_on_where_it_was_and_only_then_is_it_d
     record(&agent, 3.0).await;
     let going = |state: &Value| state["forwarding"]["sent_bytes"].as_u64() > Some(0);
     agent.until("/api/appliance", going).await;
-    // In mid-recording, in mid-sending.
+    // During the recording and its upload.
     let folder = agent.kill();
     assert_eq!(central.recordings().await.len(), 1);
     central.stop().await;
@@ -114,22 +119,22 @@ async fn whoever_is_killed_or_stopped_goes_on_where_it_was_and_only_then_is_it_d
     assert_eq!(problem(&state), "");
 }
 
-/// Changes what is written down of the only recording, as if the agent had been killed before it knew of its upload.
-fn forget_upload(ledger: &std::path::Path) {
-    let bytes = std::fs::read(ledger).expect("a ledger");
-    let mut pages: Value = serde_json::from_slice(&bytes).expect("JSON");
-    let recordings = pages["recordings"].as_object_mut().expect("recordings");
-    let page = recordings.values_mut().next().expect("a page");
+/// Removes the upload from the journal, as if the agent had been killed before it knew its address.
+fn forget_upload(journal: &std::path::Path) {
+    let bytes = std::fs::read(journal).expect("a journal");
+    let mut entries: Value = serde_json::from_slice(&bytes).expect("JSON");
+    let recordings = entries["recordings"].as_object_mut().expect("recordings");
+    let entry = recordings.values_mut().next().expect("a entry");
     assert!(
-        page["upload"].is_string() && page["wanted"]["key"].is_string(),
-        "{page}"
+        entry["upload"].is_string() && entry["wanted"]["key"].is_string(),
+        "{entry}"
     );
-    page.as_object_mut().expect("a page").remove("upload");
-    std::fs::write(ledger, pages.to_string()).expect("written");
+    entry.as_object_mut().expect("a entry").remove("upload");
+    std::fs::write(journal, entries.to_string()).expect("written");
 }
 
 #[tokio::test]
-async fn whoever_is_killed_before_it_knows_of_its_upload_leaves_no_second_one() {
+async fn kill_before_upload_is_known_creates_no_second_upload() {
     let central = Central::start(&[]).await;
     let token = central.token().await;
     let agent = Agent::start(&variables(&central, &token)).await;
@@ -143,7 +148,7 @@ async fn whoever_is_killed_before_it_knows_of_its_upload_leaves_no_second_one() 
     let list = agent
         .until("/api/recordings", |list| count(list) == 1)
         .await;
-    central.until_ready(1).await;
+    central.wait_ready(1).await;
     let there = central.recordings().await;
     assert_eq!(there.len(), 1, "{there:?}");
     let file = agent.file(&list[0]);
@@ -151,7 +156,7 @@ async fn whoever_is_killed_before_it_knows_of_its_upload_leaves_no_second_one() 
 }
 
 #[tokio::test]
-async fn a_server_with_an_authority_of_its_own_is_trusted_when_that_is_named() {
+async fn server_with_private_authority_is_trusted_when_configured() {
     let central = Central::start(&[]).await;
     let token = central.token().await;
     let tls = Tls::in_front_of(central.port).await;
@@ -173,14 +178,14 @@ async fn a_server_with_an_authority_of_its_own_is_trusted_when_that_is_named() {
         .until("/api/recordings", |list| count(list) == 1)
         .await;
     let all = agent.get("/api/recordings").await;
-    central.until_ready(1).await;
+    central.wait_ready(1).await;
     let there = central.recordings().await;
     assert_eq!(there.len(), 1, "{there:?}");
     assert!(std::fs::read(agent.file(&all[0])).expect("a file") == central.bytes(&there[0]));
 }
 
 #[tokio::test]
-async fn what_is_protected_stays() {
+async fn protected_recording_is_kept_after_forwarding() {
     let central = Central::start(&[]).await;
     let token = central.token().await;
     let agent = Agent::start(&[]).await;
@@ -198,9 +203,9 @@ async fn what_is_protected_stays() {
         &[("SORTIE_CAPTURE_FORWARD_DELETE", "true")],
     ];
     let agent = Agent::launch(folder, &deleting.concat()).await;
-    central.until_ready(1).await;
+    central.wait_ready(1).await;
     agent.until("/api/appliance", all_sent).await;
-    // Another that may go shows that the first was looked at.
+    // The deletion of a second recording shows that the first was examined.
     record(&agent, 0.5).await;
     stop(&agent).await;
     agent
@@ -208,11 +213,11 @@ async fn what_is_protected_stays() {
         .await;
     let list = agent.get("/api/recordings").await;
     assert_eq!(list[0]["id"], recording["id"]);
-    central.until_ready(2).await;
+    central.wait_ready(2).await;
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_taken_is_told_and_recording_goes_on() {
+async fn refused_token_is_reported_and_recording_continues() {
     let central = Central::start(&[]).await;
     let agent = Agent::start(&variables(&central, "sortie_nothing")).await;
     record(&agent, 0.5).await;
@@ -223,7 +228,7 @@ async fn a_token_that_is_not_taken_is_told_and_recording_goes_on() {
 }
 
 #[tokio::test]
-async fn what_the_server_has_no_room_for_holds_nothing_up() {
+async fn refused_recording_does_not_block_others() {
     let central = Central::start(&[("SORTIE_RECORDING_MAX_SIZE_MB", "1")]).await;
     let token = central.token().await;
     let agent = Agent::start(&variables(&central, &token)).await;
@@ -233,10 +238,62 @@ async fn what_the_server_has_no_room_for_holds_nothing_up() {
     agent.until("/api/appliance", told).await;
     record(&agent, 0.5).await;
     let recording = stop(&agent).await;
-    central.until_ready(1).await;
+    central.wait_ready(1).await;
     agent.until("/api/appliance", all_sent).await;
     let there = central.recordings().await;
     assert_eq!(there.len(), 1, "{there:?}");
     assert_eq!(there[0]["filename"], recording["filename"]);
     assert!(older.exists());
+}
+
+/// Interrupts an upload until the server has ended it, then sends the recording again.
+async fn send_twice(central: &Central, token: &str) -> Agent {
+    let slowly = [
+        &variables(central, token)[..],
+        &[("SORTIE_CAPTURE_FORWARD_KBIT", "64")],
+    ]
+    .concat();
+    let agent = Agent::start(&slowly).await;
+    record(&agent, 2.0).await;
+    let sending = |state: &Value| state["forwarding"]["sent_bytes"].as_u64() > Some(0);
+    agent.until("/api/appliance", sending).await;
+    let folder = agent.kill();
+    // The server finishes the upload of a silent sender.
+    central.wait_ready(1).await;
+    Agent::launch(folder, &variables(central, token)).await
+}
+
+#[tokio::test]
+async fn interrupted_part_stays_on_server_when_token_may_not_delete() {
+    let central = Central::start(&[("SORTIE_RECORDING_SILENCE_SECONDS", "5")]).await;
+    let token = central.token().await;
+    let agent = send_twice(&central, &token).await;
+    central.wait_ready(2).await;
+    agent.until("/api/recordings", forwarded).await;
+    let state = agent.until("/api/appliance", all_sent).await;
+    assert_eq!(problem(&state), "");
+    let whole = central.recordings().await;
+    let whole = whole.iter().filter(|it| it["interrupted"] == false);
+    assert_eq!(whole.count(), 1);
+}
+
+#[tokio::test]
+async fn interrupted_part_is_deleted_when_token_may_delete() {
+    let central = Central::start(&[("SORTIE_RECORDING_SILENCE_SECONDS", "5")]).await;
+    let token = central.token_with(&["record", "read", "admin"]).await;
+    let agent = send_twice(&central, &token).await;
+    agent.until("/api/recordings", forwarded).await;
+    let there = central.recordings().await;
+    assert_eq!(there.len(), 1, "{there:?}");
+    assert_eq!(there[0]["interrupted"], false);
+}
+
+#[tokio::test]
+async fn token_without_read_scope_is_reported_before_anything_is_sent() {
+    let central = Central::start(&[]).await;
+    let token = central.token_with(&["record"]).await;
+    let agent = Agent::start(&variables(&central, &token)).await;
+    let told = |state: &Value| problem(state).contains("scopes record and read");
+    agent.until("/api/appliance", told).await;
+    assert!(central.recordings().await.is_empty());
 }

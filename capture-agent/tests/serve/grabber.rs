@@ -1,4 +1,4 @@
-//! A USB grabber, whose signal shows in nothing but its frames.
+//! USB grabber, whose signal shows only in its frames.
 
 use serde_json::{Value, json};
 
@@ -15,11 +15,11 @@ async fn records_by_itself(variables: &[(&str, &str)]) -> Agent {
     agent
         .settings(json!({"recording_auto_record": "true"}))
         .await;
-    agent.until_recorded(0.5).await;
+    agent.wait_recorded(0.5).await;
     agent
 }
 
-/// The signal goes in this way and comes back: a file ends, and another of the same session begins.
+/// The signal is lost and returns: a file ends, and another of the same session begins.
 async fn goes_and_comes(agent: &Agent, how: &str) {
     let files = count(&agent.get("/api/recordings").await);
     agent.signal(how).await;
@@ -28,22 +28,22 @@ async fn goes_and_comes(agent: &Agent, how: &str) {
     let list = agent.until("/api/recordings", ended).await;
     let (_, frames) = probe(&agent.file(&list[0]));
     assert!(frames > 10, "{how}");
-    // It is refused by hand too, for as long as it lasts.
+    // A manual start is refused while it lasts.
     let (status, _) = agent
         .ask("POST", "/api/appliance/recording/start", json!({}))
         .await;
     assert_eq!(status, 409, "{how}");
     agent.signal("steady").await;
-    let state = agent.until_recorded(0.5).await;
+    let state = agent.wait_recorded(0.5).await;
     assert_eq!(state["signal"]["state"], "steady");
     assert_eq!(state["file"]["session_id"], list[0]["session_id"], "{how}");
     assert_eq!(state["problem"], Value::Null, "{how}");
 }
 
 #[tokio::test]
-async fn its_own_pictures_are_no_signal_and_so_are_frames_that_stop() {
+async fn test_patterns_and_missing_frames_are_no_signal() {
     let agent = records_by_itself(&[("SORTIE_CAPTURE_NO_SIGNAL_SECONDS", "1")]).await;
-    // Colour bars, one flat blue, nothing at all.
+    // Colour bars, flat blue, no frames.
     for how in ["no_signal", "unsupported", "no_lock"] {
         goes_and_comes(&agent, how).await;
     }
@@ -53,21 +53,21 @@ async fn its_own_pictures_are_no_signal_and_so_are_frames_that_stop() {
 }
 
 #[tokio::test]
-async fn where_it_is_told_so_they_are_recorded() {
+async fn test_patterns_are_recorded_when_detection_is_off() {
     let never = [
         ("SORTIE_CAPTURE_NO_SIGNAL_PICTURES", "false"),
         ("SORTIE_CAPTURE_NO_SIGNAL_SECONDS", "0"),
     ];
     let agent = records_by_itself(&never).await;
     agent.signal("no_signal").await;
-    let state = agent.until_recorded(4.0).await;
+    let state = agent.wait_recorded(4.0).await;
     assert_eq!(state["signal"]["state"], "steady");
     assert_eq!(count(&agent.get("/api/recordings").await), 0);
 }
 
 #[tokio::test]
-async fn a_start_that_takes_long_is_no_loss_of_the_signal() {
+async fn slow_start_is_no_signal_loss() {
     let agent = records_by_itself(&[("SORTIE_CAPTURE_HOOK", "sleep 3")]).await;
-    agent.until_recorded(4.0).await;
+    agent.wait_recorded(4.0).await;
     assert_eq!(count(&agent.get("/api/recordings").await), 0);
 }

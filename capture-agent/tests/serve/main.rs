@@ -1,4 +1,4 @@
-//! The agent as a person has it: the program with its test picture, asked over HTTP; ffprobe judges the files.
+//! The agent with its test source, as a user runs it: controlled over HTTP; ffprobe checks the files.
 
 mod agent;
 mod appliance;

@@ -1,4 +1,4 @@
-//! TLS in front of a server, by an authority of its own.
+//! TLS proxy in front of a server, with a private certificate authority.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use tokio_rustls::TlsAcceptor;
 
 pub(crate) struct Tls {
     pub(crate) url: String,
-    /// The authority's certificate, in PEM.
+    /// Certificate of the authority, PEM.
     pub(crate) authority: NamedTempFile,
 }
 
 impl Tls {
-    /// Takes connections as long as the test runs, and hands what they say on to this port.
+    /// Forwards connections to this port until the test ends.
     pub(crate) async fn in_front_of(port: u16) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

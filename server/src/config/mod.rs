@@ -9,6 +9,7 @@ mod network;
 mod origins;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod reader;
 #[cfg(feature = "s3")]
 mod s3;
 mod secret;
@@ -26,11 +27,14 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use reader::Reader;
+
 pub use database::DatabaseConfig;
 pub use forwarded::{ForwardedHeaders, PublicUrl};
 pub use network::Network;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresConfig;
+pub use reader::{Reader as ConfigReader, read_toml};
 #[cfg(feature = "s3")]
 pub use s3::{S3Key, S3StorageConfig};
 pub use secret::Secret;
@@ -200,58 +204,6 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Reads variables and collects what is wrong with them.
-struct Reader<'a> {
-    variable: &'a dyn Fn(&str) -> Option<String>,
-    errors: Vec<ConfigError>,
-}
-
-impl Reader<'_> {
-    fn text(&self, name: &str) -> Option<String> {
-        (self.variable)(name).filter(|value| !value.is_empty())
-    }
-
-    fn wrong(&mut self, variable: &'static str, message: impl Into<String>) {
-        self.errors.push(ConfigError {
-            variable,
-            message: message.into(),
-        });
-    }
-
-    fn flag(&mut self, name: &'static str, default: bool) -> bool {
-        match self
-            .text(name)
-            .as_deref()
-            .map(str::to_ascii_lowercase)
-            .as_deref()
-        {
-            None => default,
-            Some("true" | "1" | "yes" | "on") => true,
-            Some("false" | "0" | "no" | "off") => false,
-            Some(other) => {
-                self.wrong(name, format!("{other:?} is neither true nor false"));
-                default
-            }
-        }
-    }
-
-    fn number(&mut self, name: &'static str, default: u64, min: u64, max: u64) -> u64 {
-        let Some(text) = self.text(name) else {
-            return default;
-        };
-        match text.parse::<u64>() {
-            Ok(value) if (min..=max).contains(&value) => value,
-            _ => {
-                self.wrong(
-                    name,
-                    format!("{text:?} is not a whole number from {min} to {max}"),
-                );
-                default
-            }
-        }
-    }
-}
-
 #[cfg(feature = "s3")]
 const BACK_ENDS: &str = "local or s3, also azure or gcs";
 #[cfg(not(feature = "s3"))]
@@ -260,10 +212,7 @@ const BACK_ENDS: &str = "local (this program was built without object stores)";
 impl Config {
     /// Reads variables from anywhere; [`Settings::config`] from where a server has them.
     pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<ConfigError>> {
-        let mut reader = Reader {
-            variable,
-            errors: Vec::new(),
-        };
+        let mut reader = Reader::new(variable);
         let recording_enabled = reader.flag("SORTIE_VIDEO_RECORDING_ENABLED", false);
         let back_end = reader.text("SORTIE_RECORDING_STORAGE_BACKEND");
         match back_end.as_deref() {

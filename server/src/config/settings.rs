@@ -5,11 +5,9 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::reader::{read_toml, small_text};
 use super::variables::{CONFIG_FILE, VARIABLES, Variable, find, meant};
 use super::{Config, ConfigError};
-
-/// The most bytes of a file with a secret or with settings.
-const LARGEST_FILE: u64 = 1024 * 1024;
 
 /// The text of every variable that is set, and who set it.
 pub struct Settings {
@@ -122,22 +120,14 @@ impl Settings {
     }
 
     fn read_file(&mut self, path: &Path) {
-        let table = small_text(path).and_then(|text| {
-            // Its message quotes the line, which may hold a secret; where it is must do.
-            text.parse::<toml::Table>().map_err(|error| {
-                let before = &text[..error.span().map_or(0, |span| span.start).min(text.len())];
-                let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-                format!("line {line} is not TOML: {}", error.message())
-            })
-        });
-        let table = match table {
-            Ok(table) => table,
+        let values = match read_toml(path) {
+            Ok(values) => values,
             Err(reason) => {
                 self.wrong(CONFIG_FILE, format!("{}: {reason}", path.display()));
                 return;
             }
         };
-        for (name, value) in table {
+        for (name, value) in values {
             let Some(variable) = find(&name) else {
                 let hint = meant(&name).map_or_else(
                     || "; `sortie-server --help` lists all".to_owned(),
@@ -151,12 +141,8 @@ impl Settings {
                 continue;
             };
             match value {
-                toml::Value::String(text) => self.set_from_file(variable, text),
-                toml::Value::Integer(number) => self.set_from_file(variable, number.to_string()),
-                toml::Value::Float(number) => self.set_from_file(variable, number.to_string()),
-                toml::Value::Boolean(flag) => self.set_from_file(variable, flag.to_string()),
-                other => {
-                    let kind = other.type_str();
+                Ok(text) => self.set_from_file(variable, text),
+                Err(kind) => {
                     let message = format!(
                         "{}: is of type {kind}; write text, a number, true or false",
                         path.display()
@@ -232,20 +218,6 @@ impl Settings {
         }
         text
     }
-}
-
-/// A file's text, or why there is none.
-fn small_text(path: &Path) -> Result<String, String> {
-    use std::io::Read as _;
-
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_string(&mut text))
-        .map_err(|error| error.to_string())?;
-    if text.len() as u64 > LARGEST_FILE {
-        return Err("it is larger than 1 MiB".to_owned());
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

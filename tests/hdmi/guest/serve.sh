@@ -1,21 +1,20 @@
-# Runs what the host says, over the second serial port.
+# Runs the host's commands, received over the second serial port.
 #
-#   the host says    ID COMMAND        any shell command; commands run side by side
-#   the guest says   ready             once
-#                    TIME              every 50 ms
-#                    TIME ID|LINE      a line of its output, standard error included
-#                    TIME ID=STATUS    it has ended
+#   host     ID COMMAND        shell command; commands run concurrently
+#   guest    ready             once
+#            TIME              every 50 ms
+#            TIME ID|LINE      line of a command's output, standard error included
+#            TIME ID=STATUS    exit status of a command
 #
-# TIME is the guest's since it was switched on, in hundredths of a second: it passes as fast as the host lets it, and
-# setting the guest's clock does not change it.
+# TIME is the guest's uptime in hundredths of a second. It depends on the host's speed, not on the guest's clock.
 #
-# A line is written at once, so that lines of two commands do not mix.
+# Each line is a single write, so that lines of different commands do not mix.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
 exec <>/dev/ttyS1 >&0
 stty raw -echo
 echo ready
 now() { read -r now _ </proc/uptime && now=${now/./}; }
-# Waits for what never comes: `sleep` would be a program to start each time.
+# Reads from an empty FIFO with a timeout: `sleep` would start a program each time.
 mkfifo /run/never
 exec {never}<>/run/never
 while :; do

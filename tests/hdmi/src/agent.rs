@@ -1,4 +1,4 @@
-//! The real capture agent, as commands for the guest's shell.
+//! Shell commands that run the real capture agent in the guest.
 
 use std::path::PathBuf;
 
@@ -9,15 +9,15 @@ use crate::guest::INPUT;
 const ADDRESS: &str = "127.0.0.1:8080";
 const PASSWORD: &str = "correct horse battery staple";
 
-/// The program. The guest sees the host's files, so it is started where it was built.
+/// Path of the program. The guest sees the host's files, so the same path works there.
 #[derive(Debug, Clone)]
 pub struct Agent(PathBuf);
 
 impl Agent {
-    /// `$SORTIE_CAPTURE_AGENT`, or what cargo has built beside this program.
+    /// Finds `$SORTIE_CAPTURE_AGENT`, or the build beside this program.
     ///
     /// # Errors
-    /// When there is none.
+    /// There is no such file.
     pub fn find() -> Result<Self> {
         let path = match std::env::var_os("SORTIE_CAPTURE_AGENT") {
             Some(path) => PathBuf::from(path),
@@ -30,24 +30,24 @@ impl Agent {
                 path.display()
             );
         }
-        // The guest has a working directory of its own.
+        // The guest has another working directory.
         Ok(Self(std::path::absolute(path).context("where it is")?))
     }
 
-    /// Records the HDMI input into a file, and says how far it is.
+    /// Records the HDMI input into a file, and reports progress.
     #[must_use]
     pub fn record(&self, file: &str, options: &str) -> String {
         self.record_from(INPUT, file, options)
     }
 
-    /// The same from another device.
+    /// Records another device into a file.
     #[must_use]
     pub fn record_from(&self, device: &str, file: &str, options: &str) -> String {
         let agent = self.0.display();
         format!("'{agent}' record --json --source v4l2:{device} -o {file} {options}")
     }
 
-    /// Runs as a server and records the HDMI input by itself.
+    /// Runs as a server and records the HDMI input automatically.
     #[must_use]
     pub fn serve(&self, folder: &str) -> String {
         let agent = self.0.display();
@@ -60,14 +60,14 @@ impl Agent {
     }
 }
 
-/// Asks the agent to stop. A process's name ends after 15 letters.
+/// Stops the agent. Linux truncates process names to 15 characters.
 #[must_use]
 pub fn stop() -> &'static str {
     "pkill -TERM -x sortie-capture-"
 }
 
-/// Turns auto-record on, then writes the agent's events, among them `appliance` when anything has changed. It does
-/// not ask again and again: starting a program takes the guest a second in which it cannot encode.
+/// Turns auto-record on, then prints the agent's events, among them `appliance` after each change. Events are not
+/// polled: starting a program takes the guest a second, in which it cannot encode.
 #[must_use]
 pub fn watch() -> String {
     let sign_in = format!(r#"{{"username":"admin","password":"{PASSWORD}"}}"#);

@@ -1,11 +1,9 @@
-//! Changes of the signal while the agent records by itself.
+//! Changes of the signal during automatic recording.
 //!
-//! One boot: the agent runs as a server, the input is switched from one state to the next, and the agent must
-//! report each and do what follows from it. In the end every stretch of a steady signal is a file of its own, with
-//! the right size of picture, that an independent reader has nothing to say against.
+//! In one boot, the agent runs as a server while the input signal changes. The agent must report each change and react to
+//! it. Every period of a steady signal must result in one file with the right picture size, which ffprobe accepts.
 //!
-//! Meanwhile somebody sets the clock, forward and then back to before all that was recorded: files are called by it,
-//! and nothing else depends on it.
+//! The clock is set forward and back meanwhile, to before all recordings: only the file names depend on it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,27 +21,26 @@ use crate::nbd::SharedDisk;
 use crate::signal::{PAL, Signal, VGA};
 
 const SIZE: u64 = 256 << 20;
-/// How long the agent may take to start, and to notice a change and act on it, in the guest's time: it has to try
-/// encoders first.
+/// Limit for the agent's start and for each reaction, in the guest's time: it tries encoders first.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// So much of each stretch must be durable before the next change, in seconds.
+/// Seconds of each period that must be durable before the next change.
 const STRETCH: f64 = 2.0;
 
-/// What happens, and what must come of it.
+/// Changes and the expected reactions.
 const CHANGES: &[(Change, Expected)] = &[
     (Change::Signal(Signal::Off), Expected::State("no_signal")),
     (Change::Occupied(VGA), Expected::Problem("device_busy")),
     (Change::Released, Expected::Recording(640, 480)),
-    (Change::Clock(90), Expected::GoesOn),
+    (Change::Clock(90), Expected::Continues),
     (Change::Signal(Signal::NoLock), Expected::State("no_lock")),
     (
         Change::Signal(Signal::OutOfRange),
         Expected::State("unsupported"),
     ),
-    // From nothing, and from another picture.
+    // From no signal, and from another mode.
     (Change::Signal(PAL), Expected::Recording(720, 576)),
     (Change::Signal(VGA), Expected::Recording(640, 480)),
-    (Change::Clock(-300), Expected::GoesOn),
+    (Change::Clock(-300), Expected::Continues),
     (Change::Signal(Signal::Off), Expected::State("no_signal")),
     (Change::Signal(VGA), Expected::Recording(640, 480)),
     (
@@ -56,47 +53,42 @@ const CHANGES: &[(Change, Expected)] = &[
     ),
 ];
 
-/// What happens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Change {
-    /// To the signal.
     Signal(Signal),
-    /// Another program occupies the device, then the signal changes.
     Occupied(Signal),
-    /// That program ends.
+    /// The other program ends.
     Released,
-    /// The clock is set by so many seconds.
+    /// The clock is set by this many seconds.
     Clock(i64),
 }
 
-/// A steady signal, as the agent reported it.
+/// Period of a steady signal, as the agent reported it.
 #[derive(Debug)]
 struct Stretch {
-    /// The file's name.
     name: String,
-    /// Before it was made, and after what came next was reported, in the guest's time.
+    /// Time before the file was created, and after the next change was reported, in the guest's time.
     from: Duration,
     to: Duration,
 }
 
-/// What the agent must report.
+/// Expected report of the agent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Expected {
-    /// This signal, and that it does not record.
+    /// This signal, and no recording.
     State(&'static str),
-    /// What keeps it from recording.
+    /// This problem code, and no recording.
     Problem(&'static str),
     /// A steady signal of this size, and a new file that grows.
     Recording(u64, u64),
-    /// The same file, that grows on.
-    GoesOn,
+    /// The same file, and longer.
+    Continues,
 }
 
-/// Goes through all changes. `on_change` hears what was done, what came of it, and after how long in the
-/// guest's time.
+/// Runs all changes. `on_change` gets the change, its outcome, and the time it took in the guest.
 ///
 /// # Errors
-/// When the agent does not report what it should, or a recording is not as it should be.
+/// The agent does not report what is expected, or a recording is wrong.
 pub async fn run(
     setup: &Setup,
     agent: &Agent,
@@ -139,7 +131,7 @@ pub async fn run(
             Err(error) => return Err(error.context(log(&mut guest, server).await?)),
         };
         length = state["file"]["duration_seconds"].as_f64().unwrap_or(0.0);
-        // Until now the one before may have grown.
+        // The previous file may have grown until now.
         if let Some(last) = stretches.last_mut() {
             last.to = guest.now();
         }
@@ -172,7 +164,7 @@ pub async fn run(
     clips(&to, &stretches)
 }
 
-/// A second agent must be told that the device is in use, and must not harm the first, as its file shows.
+/// Checks that a second agent reports the busy device, and does not harm the first.
 async fn refused(guest: &mut Guest, agent: &Agent) -> Result<()> {
     let device = "$(echo /dev/video*)";
     let second = agent.record_from(device, "/run/second.mp4", "--seconds 1");
@@ -184,7 +176,7 @@ async fn refused(guest: &mut Guest, agent: &Agent) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the agent takes connections.
+/// Waits until the agent accepts connections.
 async fn listens(guest: &mut Guest, server: Job) -> Result<()> {
     let until = guest.now() + PATIENCE;
     let mut said = Vec::new();
@@ -212,7 +204,7 @@ async fn reported(
     loop {
         match guest.next(watch, until).await? {
             Some((_, Event::Line(line))) => {
-                // Of server-sent events only their data; of others than `appliance` nothing is met.
+                // Uses only the data of server-sent events; events other than `appliance` do not match.
                 let Some(data) = line.strip_prefix("data: ") else {
                     continue;
                 };
@@ -222,21 +214,21 @@ async fn reported(
                 }
                 last = line;
             }
-            Some((_, Event::Ended(code))) => bail!("nobody answers ({code}): {last}"),
+            Some((_, Event::Ended(code))) => bail!("the event stream ended ({code}): {last}"),
             None => bail!("{expected:?} was not reported; the last report is {last}"),
         }
     }
 }
 
 impl Expected {
-    /// Whether a report of the agent says so; `before` is the last file's name, and its length in seconds.
+    /// Whether the agent's report matches; `before` has the name and length in seconds of the last file.
     fn met_by(self, state: &Value, before: Option<(&str, f64)>) -> bool {
         let (signal, file) = (&state["signal"], &state["file"]);
         let recording = state["recorder"] == "recording";
         let name = before.map(|(name, _)| name);
         let is_at_least = |least: f64| file["duration_seconds"].as_f64() >= Some(least);
         match self {
-            Self::GoesOn => before.is_some_and(|(name, length)| {
+            Self::Continues => before.is_some_and(|(name, length)| {
                 recording && file["filename"] == name && is_at_least(length + 1.0)
             }),
             Self::Problem(code) => state["problem_code"] == code && !recording,
@@ -253,7 +245,7 @@ impl Expected {
     }
 }
 
-/// What the agent's log has to say to an error.
+/// Returns the agent's log lines for an error.
 async fn log(guest: &mut Guest, server: Job) -> Result<String> {
     let mut lines = Vec::new();
     let soon = guest.now() + Duration::from_secs(1);
@@ -263,7 +255,7 @@ async fn log(guest: &mut Guest, server: Job) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
-/// The recordings: one for each stretch, and nothing else.
+/// Reads the recordings, and checks that there is one for each period and nothing else.
 fn clips(folder: &Path, stretches: &[Stretch]) -> Result<Vec<Clip>> {
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -290,7 +282,7 @@ fn clips(folder: &Path, stretches: &[Stretch]) -> Result<Vec<Clip>> {
         .iter()
         .filter_map(|(_, expected)| match expected {
             Expected::Recording(width, height) => Some((*width, *height)),
-            Expected::State(_) | Expected::Problem(_) | Expected::GoesOn => None,
+            Expected::State(_) | Expected::Problem(_) | Expected::Continues => None,
         })
         .collect();
     if sizes != expected {
@@ -318,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_is_a_new_file_of_the_right_size_that_grows() {
+    fn recording_needs_new_growing_file_of_right_size() {
         let expected = Expected::Recording(640, 480);
         let before = Some(("a", 2.0));
         assert!(expected.met_by(&steady(640, "b", 2.0), before));
@@ -329,8 +321,8 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_is_the_same_file_and_longer() {
-        let expected = Expected::GoesOn;
+    fn continued_recording_is_same_file_and_longer() {
+        let expected = Expected::Continues;
         let before = Some(("a", 2.0));
         assert!(expected.met_by(&steady(640, "a", 3.0), before));
         assert!(!expected.met_by(&steady(640, "a", 2.9), before));
@@ -339,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_signal_nothing_is_recorded() {
+    fn state_and_problem_need_no_recording() {
         let expected = Expected::State("no_lock");
         let state = |signal: &str, recorder: &str| json!({"signal": {"state": signal}, "recorder": recorder});
         assert!(expected.met_by(&state("no_lock", "waiting"), None));

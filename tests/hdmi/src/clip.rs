@@ -1,4 +1,4 @@
-//! What a file is, as an independent reader sees it.
+//! Recording as ffprobe reads it.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,16 +6,12 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-/// A video file that ffprobe has decoded from its first to its last frame.
+/// Video file that ffprobe has decoded completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Clip {
-    /// In pixels.
     pub width: u64,
-    /// In pixels.
     pub height: u64,
-    /// Frames that were decoded.
     pub frames: u64,
-    /// In milliseconds.
     pub duration_ms: u64,
 }
 
@@ -23,7 +19,7 @@ impl Clip {
     /// Decodes a file.
     ///
     /// # Errors
-    /// When there is anything that ffprobe complains about.
+    /// ffprobe reports a warning or an error.
     pub fn read(path: &Path) -> Result<Self> {
         let output = Command::new("ffprobe")
             .args([
@@ -71,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ffprobe_says_is_read() {
+    fn ffprobe_output_is_parsed() {
         let probed = json!({
             "streams": [{"width": 640, "height": 480, "nb_read_frames": "151"}],
             "format": {"duration": "5.033000"}
@@ -87,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_video_is_an_error() {
+    fn non_video_is_an_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), b"nothing").unwrap();
         assert!(Clip::read(file.path()).is_err());

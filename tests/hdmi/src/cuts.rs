@@ -1,8 +1,8 @@
-//! Power cuts while the agent records.
+//! Power cuts during a recording.
 //!
-//! Each boot mounts the disk as the last cut has left it, has the agent finish what was cut off, records, and is
-//! cut in its turn at a random moment. After the last the disk is unpacked on the host, and every recording is
-//! held against what the agent had said of it.
+//! Each boot mounts the disk as the last cut left it, lets the agent finish the interrupted file, records, and ends with a
+//! power cut at a random moment. Finally the disk is unpacked on the host, and every recording is compared with the
+//! agent's reports.
 
 mod account;
 mod verdict;
@@ -24,22 +24,22 @@ use crate::signal::VGA;
 pub use account::Account;
 pub use verdict::{HEADING, Row, Survivor, faults};
 
-/// Room for a hundred recordings; what is not used takes no memory.
+/// Enough for a hundred recordings; unused space takes no memory.
 const SIZE: u64 = 512 << 20;
-/// The longest recording, from its beginning to the cut.
+/// Longest time between start and cut.
 const LONGEST_MS: u64 = 6000;
-/// A recording that is stopped is finished within this, more or less.
+/// Approximate time to finish a stopped recording.
 const STOPPING_MS: u64 = 1000;
-/// Whoever records writes more often than this; who has stopped does not.
+/// A recording agent writes more often than this; an idle one does not.
 const WRITE: Duration = Duration::from_secs(3);
-/// How long the agent may take to begin, and the proof to find something durable.
+/// Limit for the agent's start, and for the first durable bytes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Cuts the power `cuts` times, and returns what was recorded and what survived. `on_cut` hears of each when it
-/// is made, before anything is known of its survivor. All follows from `seed`, but for the time that the disk takes.
+/// Cuts the power `cuts` times, and returns what was recorded and what survived. `on_cut` gets each cut before its survivor
+/// is known. `seed` determines everything except the disk's timing.
 ///
 /// # Errors
-/// When the test itself cannot go on.
+/// The test cannot continue.
 pub async fn run(
     setup: &Setup,
     agent: &Agent,
@@ -55,7 +55,7 @@ pub async fn run(
         on_cut(&row);
         rows.push(row);
     }
-    // What the last cut left is finished by one more recording.
+    // One more recording finishes the file of the last cut.
     let mut guest = mounted(setup, &disk, "").await?;
     guest.must(&agent.record(&file(0), "--seconds 1")).await?;
     guest.shut_down().await?;
@@ -78,11 +78,10 @@ pub async fn run(
     Ok(rows)
 }
 
-/// Shows that the test can fail: on a file system that never flushes, what the agent has every reason to call
-/// durable is lost.
+/// Proves that the test can fail: on a file system that never flushes, bytes that the agent reports as durable are lost.
 ///
 /// # Errors
-/// When nothing was lost, or the test cannot go on.
+/// Nothing was lost, or the test cannot continue.
 pub async fn prove_it_can_fail(setup: &Setup, agent: &Agent) -> Result<Row> {
     let disk = SharedDisk::new(Disk::new(image::fresh(SIZE, &setup.work)?));
     let mut guest = mounted(setup, &disk, "-o barrier=0").await?;
@@ -96,7 +95,7 @@ pub async fn prove_it_can_fail(setup: &Setup, agent: &Agent) -> Result<Row> {
     let (loss, last) = guest.cut(Fate::Lost, &mut Dice::new(1), job).await?;
     account.hear_last(&last);
     let to = setup.work.join("never-flushed");
-    // It may not even be a file system any more.
+    // The file system may be destroyed.
     let left = match disk.with(|disk| image::unpack(disk.medium(), &to)) {
         Ok(_) => to
             .join(name(1) + ".part")
@@ -174,7 +173,7 @@ async fn record_and_cut(
     })
 }
 
-/// Takes in what the agent says for so long in the guest's time, or until `enough`.
+/// Collects the agent's reports for this long in the guest's time, or until `enough`.
 async fn listen(
     guest: &mut Guest,
     job: Job,

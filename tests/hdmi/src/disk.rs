@@ -1,45 +1,42 @@
-//! A disk with a volatile cache, as drives and SD cards have one.
+//! Disk with a volatile cache, like drives and SD cards.
 //!
-//! A write is acknowledged when it is in the cache. It is certain to be on the medium only after a flush, or when
-//! it was a forced write. At a power cut each sector of the cache has a fate of its own: what was on the medium
-//! stays, or any of the contents it was given since the last flush is there instead. This is the contract that
-//! journaling file systems are built on, and nothing kinder: an emulator over an image file keeps nearly all.
+//! A write is acknowledged when it is in the cache. It is on the medium only after a flush, or if it was a forced write.
+//! At a power cut each sector of the cache is decided separately: it keeps its old content, or gets any content that was
+//! written since the last flush. Journaling file systems rely on this contract and no more; an emulator over an image
+//! file is less strict and keeps nearly everything.
 
 use std::collections::BTreeMap;
 
 use sortie_faults::dice::Dice;
 
-/// Bytes that a drive writes whole or not at all.
+/// Bytes that a drive writes atomically.
 pub const SECTOR: usize = 512;
 
-/// Contents of one sector that are kept apart. A drive may have moved any of them to the medium; the oldest are
+/// Contents of one sector that are kept separately. A drive may have moved any of them to the medium; the oldest are
 /// the least likely.
 const VERSIONS: usize = 8;
 
 type Sector = [u8; SECTOR];
 
-/// When a write must be on the medium.
+/// Time at which a write must be on the medium.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// After the next flush.
+    /// At the next flush.
     Cached,
-    /// When it is acknowledged ("force unit access").
+    /// At its acknowledgement ("force unit access").
     Forced,
 }
 
-/// What becomes of the cache when the power is cut.
+/// Fate of the cache at a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// All of it is lost.
     Lost,
-    /// All of it had just been written.
     Kept,
-    /// Each sector has its own luck: it was written with this chance in percent, in any of its contents.
+    /// Each sector is written with this probability in percent, in any of its contents.
     Torn(u64),
 }
 
 impl Fate {
-    /// One of all kinds.
     pub fn any(dice: &mut Dice) -> Self {
         match dice.within(0, 4) {
             0 => Self::Lost,
@@ -49,34 +46,34 @@ impl Fate {
     }
 }
 
-/// The cache at the moment of a power cut.
+/// Cache at a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
     /// Sectors that were acknowledged but not flushed.
     pub cached: usize,
-    /// Those of them that are as they were before.
+    /// Cached sectors that kept their old content.
     pub lost: usize,
 }
 
-/// A request that no driver should make.
+/// Request outside the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not within the disk, or not whole sectors")]
 pub struct OutOfRange;
 
-/// The disk. It knows nothing of how requests reach it.
+/// Disk, independent of the protocol that serves it.
 #[derive(Debug)]
 pub struct Disk {
     medium: Vec<u8>,
-    /// By sector number; the newest contents are the last.
+    /// By sector number; the newest content is last.
     cache: BTreeMap<usize, Vec<Sector>>,
     powered: bool,
     flushes: u64,
-    /// Writes until the power fails by itself.
+    /// Writes until the power fails automatically.
     fuse: Option<u64>,
 }
 
 impl Disk {
-    /// A disk that is on and has this content. What does not fill a sector is cut off.
+    /// Powered disk with this content. A partial sector at the end is removed.
     #[must_use]
     pub fn new(mut medium: Vec<u8>) -> Self {
         medium.truncate(medium.len() / SECTOR * SECTOR);
@@ -89,31 +86,29 @@ impl Disk {
         }
     }
 
-    /// Its size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.medium.len() as u64
     }
 
-    /// What is on the medium.
+    /// Content of the medium.
     #[must_use]
     pub fn medium(&self) -> &[u8] {
         &self.medium
     }
 
-    /// Whether it answers.
     #[must_use]
     pub fn powered(&self) -> bool {
         self.powered
     }
 
-    /// How often its cache was flushed since it was made.
+    /// Number of flushes since its creation.
     #[must_use]
     pub fn flushes(&self) -> u64 {
         self.flushes
     }
 
-    /// Appends what the computer sees at `offset` to `out`.
+    /// Appends the content at `offset`, cache included, to `out`.
     ///
     /// # Errors
     /// [`OutOfRange`], with `out` unchanged.
@@ -160,13 +155,13 @@ impl Disk {
         Ok(())
     }
 
-    /// Lets the power fail after so many more writes, so that it meets a cache with something in it: one that is
-    /// flushed as it should be is empty most of the time. What becomes of it is decided by [`Disk::cut`].
+    /// Lets the power fail after this many more writes. Otherwise the cut usually meets an empty cache, because a
+    /// correct program flushes it. [`Disk::cut`] decides the fate of the cache.
     pub fn fail_after(&mut self, writes: u64) {
         self.fuse = Some(writes);
     }
 
-    /// Moves the cache to the medium.
+    /// Writes the cache to the medium.
     pub fn flush(&mut self) {
         self.flushes += 1;
         for (number, versions) in std::mem::take(&mut self.cache) {
@@ -176,7 +171,7 @@ impl Disk {
         }
     }
 
-    /// Cuts the power. From here on it does not answer.
+    /// Cuts the power: the disk stops answering.
     pub fn cut(&mut self, fate: Fate, dice: &mut Dice) -> Loss {
         self.powered = false;
         self.fuse = None;
@@ -190,7 +185,7 @@ impl Disk {
                 Fate::Lost => None,
                 Fate::Kept => versions.last(),
                 Fate::Torn(percent) if dice.chance(percent) => {
-                    // The newest is the likeliest.
+                    // The newest content is the most likely.
                     let newest = versions.len() as u64 - 1;
                     let age = if dice.chance(50) {
                         0
@@ -211,7 +206,7 @@ impl Disk {
         loss
     }
 
-    /// Gives it power again.
+    /// Restores the power.
     pub fn power_on(&mut self) {
         self.powered = true;
     }
@@ -249,7 +244,7 @@ mod tests {
             .unwrap();
     }
 
-    /// The first byte of each sector as the computer sees it.
+    /// First byte of each sector, cache included.
     fn seen(disk: &Disk) -> Vec<u8> {
         let mut bytes = Vec::new();
         disk.read(0, SECTORS * SECTOR, &mut bytes).unwrap();
@@ -257,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_flushed_is_lost_or_kept() {
+    fn unflushed_writes_are_lost_or_kept() {
         for (fate, expected, lost) in [(Fate::Lost, [1, 0, 3], 2), (Fate::Kept, [2, 2, 3], 0)] {
             let mut disk = disk();
             write(&mut disk, 0, 1, Durability::Cached);
@@ -273,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forced_write_is_not_undone_by_an_older_one() {
+    fn forced_write_is_not_undone_by_older_write() {
         let mut disk = disk();
         write(&mut disk, 0, 1, Durability::Cached);
         write(&mut disk, 0, 2, Durability::Forced);
@@ -282,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_power_fails_after_so_many_writes_and_the_last_is_in_the_cache() {
+    fn power_fails_after_given_writes_with_last_in_cache() {
         let mut disk = disk();
         disk.fail_after(2);
         for (sector, on) in [(0, true), (1, false)] {
@@ -297,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_cache_gives_every_outcome() {
+    fn torn_cache_gives_every_outcome() {
         let mut outcomes = std::collections::BTreeSet::new();
         for seed in 0..500 {
             let mut disk = disk();
@@ -314,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_on_the_disk_is_refused_and_changes_nothing() {
+    fn out_of_range_request_is_rejected_without_change() {
         let mut disk = disk();
         let end = disk.size();
         let mut out = Vec::new();
@@ -356,10 +351,10 @@ mod tests {
     }
 
     proptest! {
-        /// Before a cut the computer reads what it wrote; after it, each sector holds what was durable or
-        /// something that was written to it later, and never anything else.
+        /// Before a cut the computer reads what it wrote. After it, each sector holds its durable content or a later
+        /// one, and nothing else.
         #[test]
-        fn a_cut_leaves_what_was_durable_or_newer(steps in steps(), seed: u64) {
+        fn cut_leaves_durable_or_newer_content(steps in steps(), seed: u64) {
             let mut dice = Dice::new(seed);
             let mut disk = disk();
             let mut newest = [0_u8; SECTORS];

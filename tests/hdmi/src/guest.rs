@@ -1,4 +1,4 @@
-//! The virtual machine: started, talked to, and cut off.
+//! Virtual machine: start, commands, power cut.
 
 mod said;
 
@@ -21,59 +21,57 @@ use crate::disk::{Fate, Loss};
 use crate::nbd::{self, SharedDisk};
 use said::Said;
 
-/// Where the guest mounts what a command is told to mount.
+/// Mount point of the disk in the guest.
 pub const RECORDINGS: &str = "/run/recordings";
-/// The guest's disk.
+/// Disk in the guest.
 pub const DISK: &str = "/dev/vda";
-/// The guest's HDMI input.
+/// HDMI input in the guest.
 pub const INPUT: &str = "/dev/video0";
 
-/// Ten seconds of a processor, of which a machine with other things to do may give one in fifty.
+/// Ten seconds of CPU time, of which a busy host may provide 2 %.
 const BOOT: Duration = Duration::from_secs(900);
-/// How long a command may take, in the guest's time.
+/// Limit of a command, in the guest's time.
 pub(crate) const COMMAND: Duration = Duration::from_secs(120);
-/// The guest says how late it is twenty times a second of its time, which may pass a hundred times slower than ours.
+/// The guest reports its time 20 times per second of its time, which may run a hundred times slower than the host's.
 const SILENCE: Duration = Duration::from_secs(120);
 
-/// What a virtual machine is made of.
+/// Files of a virtual machine.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// The folder with `kernel` and `initrd`, as `scripts/hdmi-guest.sh` makes it.
+    /// Folder with `kernel` and `initrd`, from `scripts/hdmi-guest.sh`.
     pub system: PathBuf,
-    /// A folder for sockets and for what the machine says (`console.log`). Its path must be short: sockets are in it.
+    /// Folder for sockets and for the console output (`console.log`). Its path must be short enough for a socket
+    /// address.
     pub work: PathBuf,
-    /// The host's list of GStreamer's plugins: looking through them takes the guest minutes.
+    /// The host's GStreamer plugin registry: a plugin scan takes the guest minutes.
     pub registry: PathBuf,
 }
 
-/// A command that runs in the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Job(u64);
 
-/// Something a command did.
+/// Event of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// It wrote a line, to standard output or error.
+    /// Line on standard output or error.
     Line(String),
-    /// It ended, with this exit code.
     Ended(i32),
 }
 
-/// What a command that has ended did.
+/// Result of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    /// Its exit code; beyond 128 a signal's number.
+    /// Exit code; above 128 a signal's number.
     pub code: i32,
-    /// What it wrote.
     pub lines: Vec<String>,
 }
 
-/// A running virtual machine. Dropping it kills it.
+/// Running virtual machine. Dropping it kills it.
 pub struct Guest {
     machine: Child,
     say: OwnedWriteHalf,
     heard: mpsc::UnboundedReceiver<Said>,
-    /// Heard while something else was waited for.
+    /// Events of other commands, received meanwhile.
     kept: VecDeque<(Duration, Job, Event)>,
     now: Duration,
     jobs: u64,
@@ -82,10 +80,10 @@ pub struct Guest {
 }
 
 impl Setup {
-    /// Starts a machine with this disk; ready when it takes commands.
+    /// Boots a machine with this disk; returns when it accepts commands.
     ///
     /// # Errors
-    /// When QEMU cannot be started, or the guest does not come up.
+    /// QEMU cannot be started, or the guest does not boot.
     pub async fn boot(&self, disk: &SharedDisk) -> Result<Guest> {
         disk.with(|disk| disk.power_on());
         let disk_socket = listen(&self.work.join("disk"))?;
@@ -102,7 +100,7 @@ impl Setup {
         let shared = disk.clone();
         tokio::spawn(async move {
             let (client, _) = disk_socket.accept().await?;
-            // It breaks off when the machine is killed; another reason shows as a disk that does not answer.
+            // The connection breaks when the machine is killed; any other failure shows as a disk error in the guest.
             nbd::serve(client, shared).await
         });
         let mut guest = None;
@@ -140,13 +138,13 @@ impl Setup {
             .system
             .to_str()
             .context("the folder's name is not text")?;
-        // What is said with a comma means something to QEMU.
+        // A comma separates options in QEMU.
         if work.contains(',') {
             bail!("{work}: there must be no comma in it");
         }
-        // Always emulated, for the same guest everywhere: a virtual machine's own /dev/kvm may open and not work.
-        // Nehalem is the newest that emulation covers and encoders make use of. `icount` lets the guest's time pass
-        // by what it has computed, two nanoseconds an instruction: it does not notice that others use the host.
+        // Always emulated, so that the guest is the same everywhere: nested KVM may open and not work. Nehalem is the
+        // newest CPU that TCG emulates with the instructions that encoders use. `icount` ties the guest's time to its
+        // instructions, two nanoseconds each, so it does not depend on the host's load.
         let words = format!(
             "-nodefaults -no-user-config -no-reboot -display none \
              -machine pc,accel=tcg -cpu Nehalem -smp 1 -m 1024 -icount shift=1 \
@@ -161,7 +159,7 @@ impl Setup {
         for (option, value) in [
             ("-kernel", format!("{system}/kernel")),
             ("-initrd", format!("{system}/initrd")),
-            // Its defences against other guests' code are most of what an emulated processor does.
+            // CPU vulnerability mitigations are most of an emulated processor's work.
             (
                 "-append",
                 "console=ttyS0 quiet panic=-1 mitigations=off".to_owned(),
@@ -205,10 +203,10 @@ impl Guest {
         }
     }
 
-    /// Starts a shell command and does not wait for it. It must be one line.
+    /// Starts a shell command, one line, without waiting for it.
     ///
     /// # Errors
-    /// When the guest is gone.
+    /// The guest has ended.
     pub async fn start(&mut self, command: &str) -> Result<Job> {
         self.jobs += 1;
         let registry = self.registry.display();
@@ -223,10 +221,10 @@ impl Guest {
         Ok(Job(self.jobs))
     }
 
-    /// Runs a shell command to its end.
+    /// Runs a shell command and waits for its end.
     ///
     /// # Errors
-    /// When it takes too long, or the guest is gone.
+    /// It takes too long, or the guest has ended.
     pub async fn run(&mut self, command: &str) -> Result<Output> {
         let job = self.start(command).await?;
         self.wait(job)
@@ -234,7 +232,7 @@ impl Guest {
             .with_context(|| format!("in the guest: {command}"))
     }
 
-    /// Runs a shell command that must succeed, and returns what it wrote.
+    /// Runs a shell command that must succeed, and returns its output.
     ///
     /// # Errors
     /// As for [`Guest::run`], and when it fails.
@@ -250,10 +248,10 @@ impl Guest {
         }
     }
 
-    /// Waits until a command has ended.
+    /// Waits for the end of a command.
     ///
     /// # Errors
-    /// When it takes too long, or the guest is gone.
+    /// It takes too long, or the guest has ended.
     pub async fn wait(&mut self, job: Job) -> Result<Output> {
         let mut lines = Vec::new();
         let until = self.now + COMMAND;
@@ -266,16 +264,16 @@ impl Guest {
         }
     }
 
-    /// How late it is in the guest, as far as is known: at most a twentieth of a second ago.
+    /// Time in the guest, at most a twentieth of a second old.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.now
     }
 
-    /// The next that a command does, and when it did; `None` when nothing comes until it is so late in the guest.
+    /// Returns the next event of a command with its time; `None` if none comes until this time in the guest.
     ///
     /// # Errors
-    /// When the guest is gone.
+    /// The guest has ended.
     pub async fn next(&mut self, job: Job, until: Duration) -> Result<Option<(Duration, Event)>> {
         if let Some(at) = self.kept.iter().position(|(_, of, _)| *of == job) {
             return Ok(self.kept.remove(at).map(|(at, _, event)| (at, event)));
@@ -301,10 +299,10 @@ impl Guest {
         Ok(None)
     }
 
-    /// Cuts its power: what a command had said until then, and what became of the disk's cache.
+    /// Cuts the power. Returns the loss of the disk's cache, and the command's last events.
     ///
     /// # Errors
-    /// When it had ended by itself.
+    /// The machine had ended before.
     pub async fn cut(
         mut self,
         fate: Fate,
@@ -312,7 +310,7 @@ impl Guest {
         job: Job,
     ) -> Result<(Loss, Vec<Event>)> {
         if let Some(status) = self.machine.try_wait()? {
-            bail!("the machine has ended by itself: {status}");
+            bail!("the machine has already ended: {status}");
         }
         let loss = self.disk.with(|disk| disk.cut(fate, dice));
         self.machine.kill().await?;
@@ -322,7 +320,7 @@ impl Guest {
             .filter(|(_, of, _)| *of == job)
             .map(|(_, _, event)| event)
             .collect();
-        // The disk was off when they were read, but not when they were written; half a line is no line.
+        // These events were written before the cut and read after it; partial lines are ignored.
         while let Some(said) = self.heard.recv().await {
             match said {
                 Said::Of(_, of, event) if Job(of) == job => last.push(event),
@@ -332,14 +330,14 @@ impl Guest {
         Ok((loss, last))
     }
 
-    /// Switches it off after its disk was unmounted.
+    /// Switches the machine off after unmounting its disk.
     ///
     /// # Errors
-    /// When the disk cannot be unmounted.
+    /// The disk cannot be unmounted.
     pub async fn shut_down(mut self) -> Result<()> {
         self.must(&format!("umount {RECORDINGS}")).await?;
         self.machine.kill().await?;
-        // What a clean end leaves in the cache, a drive writes in its own time.
+        // After a clean shutdown the drive writes its cache.
         self.disk.with(|disk| disk.flush());
         Ok(())
     }

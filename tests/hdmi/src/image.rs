@@ -1,4 +1,4 @@
-//! The recordings disk as a file system: made, checked and read on the host, without mounting it.
+//! File system of the recordings disk: created, checked and read on the host without a mount.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -7,14 +7,14 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-/// A fresh ext4 of `size` bytes.
+/// Creates an ext4 file system of `size` bytes.
 ///
 /// # Errors
-/// When it cannot be made.
+/// mke2fs fails.
 pub fn fresh(size: u64, work: &Path) -> Result<Vec<u8>> {
     let path = work.join("fresh.img");
     File::create(&path)?.set_len(size)?;
-    // Without lazy initialisation, which writes in the background for a while.
+    // Without lazy initialisation, which would write in the background.
     let program = "mke2fs -q -t ext4 -E lazy_itable_init=0,lazy_journal_init=0";
     let (code, said) = run(program, &[path.as_os_str()])?;
     if code != 0 {
@@ -25,25 +25,24 @@ pub fn fresh(size: u64, work: &Path) -> Result<Vec<u8>> {
     Ok(content)
 }
 
-/// What a check of the file system found.
+/// Result of a file system check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// Nothing to do.
     Clean,
-    /// Its journal was replayed, or more.
+    /// At least the journal was replayed.
     Repaired,
 }
 
-/// Copies all files of a file system into the new folder `to`. One that was cut off is repaired first.
+/// Copies all files of a file system into the new folder `to`, after a repair if it was interrupted.
 ///
 /// # Errors
-/// When it is no file system any more.
+/// The file system cannot be repaired.
 pub fn unpack(medium: &[u8], to: &Path) -> Result<Health> {
     std::fs::create_dir_all(to)?;
     let path = to.with_extension("img");
     write_sparse(&path, medium)?;
     let (code, said) = run("e2fsck -f -y", &[path.as_os_str()])?;
-    // e2fsck(8): 1 is "errors corrected", and a journal to be replayed is none.
+    // e2fsck(8): 1 is "errors corrected"; a journal replay does not count.
     let health = match code {
         0 if !said.contains("recovering journal") => Health::Clean,
         0 | 1 => Health::Repaired,
@@ -61,7 +60,7 @@ pub fn unpack(medium: &[u8], to: &Path) -> Result<Health> {
     Ok(health)
 }
 
-/// Writes what is not zero; the rest of the file takes no room.
+/// Writes a sparse file.
 fn write_sparse(path: &Path, content: &[u8]) -> Result<()> {
     const BLOCK: usize = 64 << 10;
     let file = File::create(path)?;
@@ -74,11 +73,11 @@ fn write_sparse(path: &Path, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program with its options: the exit code and all it says.
+/// Runs a program; returns exit code and output.
 fn run(program: &str, arguments: &[&std::ffi::OsStr]) -> Result<(i32, String)> {
     let mut words = program.split(' ');
     let name = words.next().context("no program")?;
-    // Debian keeps them where only root's PATH looks.
+    // Debian installs them in sbin.
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let output = Command::new(name)
         .args(words)
@@ -96,13 +95,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fresh_disk_is_clean_and_what_is_torn_is_noticed() {
+    fn fresh_disk_is_clean_and_damage_is_detected() {
         let dir = tempfile::tempdir().unwrap();
         let mut disk = fresh(16 << 20, dir.path()).unwrap();
         let to = dir.path().join("whole");
         assert_eq!(unpack(&disk, &to).unwrap(), Health::Clean);
         assert!(to.join("lost+found").is_dir());
-        // The root directory's inode table is behind the first few blocks.
+        // The inode table of the root directory follows the first few blocks.
         disk[64 << 10..2 << 20].fill(0);
         let torn = unpack(&disk, &dir.path().join("torn"));
         assert!(!matches!(torn, Ok(Health::Clean)), "{torn:?}");

@@ -1,4 +1,4 @@
-//! `sortie-hdmi`: the capture agent on an emulated HDMI input, with power cuts.
+//! `sortie-hdmi`: capture agent on an emulated HDMI input, with power cuts.
 #![expect(
     clippy::print_stdout,
     reason = "a command line program speaks on its streams"
@@ -15,27 +15,27 @@ use sortie_hdmi::{changes, cuts, holder};
 
 /// Runs the capture agent in a virtual machine with an emulated HDMI input, and cuts its power.
 ///
-/// `scripts/hdmi.sh` calls it. The agent is $SORTIE_CAPTURE_AGENT or the one built beside this program.
+/// Called by `scripts/hdmi.sh`. The agent is $SORTIE_CAPTURE_AGENT or the build beside this program.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     #[command(subcommand)]
     what: What,
-    /// The folder with the guest's kernel and first file system.
-    #[arg(long, global = true, env = "SORTIE_HDMI_GUEST", default_value = "")]
+    /// Folder with the guest's kernel and initial file system.
+    #[arg(long, global = true, env = "SORTIE_HDMI_GUEST", default_value = ".")]
     system: PathBuf,
-    /// The host's list of GStreamer's plugins.
-    #[arg(long, global = true, env = "GST_REGISTRY", default_value = "")]
+    /// The host's GStreamer plugin registry.
+    #[arg(long, global = true, env = "GST_REGISTRY", default_value = ".")]
     registry: PathBuf,
 }
 
 #[derive(Subcommand)]
 enum What {
-    /// Both.
+    /// Runs both tests.
     All(Power),
-    /// Cuts the power while the agent records.
+    /// Cuts the power during recordings.
     Cuts(Power),
-    /// Changes the signal while the agent records by itself.
+    /// Changes the signal during automatic recording.
     Signal,
     /// Occupies a capture device until it is killed; runs in the guest.
     #[command(hide = true)]
@@ -47,14 +47,14 @@ enum What {
 
 #[derive(Args)]
 struct Power {
-    /// How often.
+    /// Number of power cuts.
     #[arg(long, default_value_t = 3)]
     cuts: u64,
-    /// What every decision follows from.
+    /// Seed of all random decisions.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many milliseconds of a recording a cut may cost. The disk answers in the host's time: where others use
-    /// it too, it needs more than the second that is promised.
+    /// Longest loss per cut, in ms. The disk answers in the host's time: on a busy host, more than the promised second
+    /// is needed.
     #[arg(long, default_value_t = 1000)]
     limit: u64,
 }
@@ -68,7 +68,7 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            println!("the test cannot go on: {error:#}");
+            println!("the test cannot continue: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -95,10 +95,7 @@ async fn run(arguments: Arguments) -> Result<usize> {
         What::Occupy { .. } => Ok(0),
     };
     if !matches!(outcome, Ok(0)) {
-        println!(
-            "what was said and stored is kept in {}",
-            folder.keep().display()
-        );
+        println!("logs and disk are kept in {}", folder.keep().display());
     }
     outcome
 }

@@ -1,7 +1,7 @@
-//! The Network Block Device protocol, as much of it as QEMU needs: one export, simple replies.
+//! Network Block Device protocol, as far as QEMU needs it: one export, simple replies.
 //!
-//! [`Session`] is the protocol without any input or output; [`serve()`] puts it on a socket. The section names in
-//! the comments are those of the [specification](https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md).
+//! [`Session`] implements the protocol without I/O; [`serve()`] connects it to a socket. Section names in comments are
+//! those of the [specification](https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md).
 
 mod serve;
 mod session;

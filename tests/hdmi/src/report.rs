@@ -1,40 +1,25 @@
-//! What the agent says of a recording under way (`record --json`).
+//! Reports of the agent on a recording in progress (`record --json`).
 
 use serde_json::Value;
 
-/// One line of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    /// Pictures are taken from now on.
-    Begun {
-        /// The encoder.
-        encoder: Option<String>,
-    },
-    /// This much of the file is durable: a power cut must not take it away any more.
-    Written {
-        /// In milliseconds.
-        duration_ms: u64,
-        /// In bytes.
-        size_bytes: u64,
-    },
-    /// The file is an ordinary one, durably.
-    Finished {
-        /// In milliseconds.
-        duration_ms: u64,
-        /// In bytes.
-        size_bytes: u64,
-    },
-    /// A recording that was cut off earlier was dealt with: its name, and how.
-    Leftover {
-        /// Its name.
+    /// The recording has started.
+    Begun { encoder: Option<String> },
+    /// This much of the file is durable: it must survive a power cut.
+    Written { duration_ms: u64, size_bytes: u64 },
+    /// The file is finished, durably.
+    Finished { duration_ms: u64, size_bytes: u64 },
+    /// An interrupted recording was handled.
+    RecoveredFile {
         name: String,
-        /// `finished`, or what else became of it.
+        /// `finished`, or another outcome.
         outcome: String,
     },
 }
 
 impl Report {
-    /// Reads a line; `None` when it is for people, incomplete, or of no interest here.
+    /// Parses a line; `None` if it is text for people, incomplete, or irrelevant.
     #[must_use]
     pub fn read(line: &str) -> Option<Self> {
         let said: Value = serde_json::from_str(line).ok()?;
@@ -52,7 +37,7 @@ impl Report {
                 duration_ms: number("duration_ms")?,
                 size_bytes: number("size_bytes")?,
             }),
-            "leftover" => Some(Self::Leftover {
+            "recovered" => Some(Self::RecoveredFile {
                 name: text("name")?,
                 outcome: text("outcome")?,
             }),
@@ -71,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_lines_are_read_and_others_passed_over() {
+    fn whole_lines_are_parsed_and_others_skipped() {
         let written = r#"{"event":"written","duration_ms":1500,"size_bytes":70000,"dropped":3}"#;
         check(
             written,
@@ -80,13 +65,13 @@ mod tests {
                 size_bytes: 70_000,
             }),
         );
-        // Cut off together with the power.
+        // Truncated by the power cut.
         check(&written[..written.len() - 1], None);
         check("recording 640x480@60, x264enc; Ctrl-C stops", None);
         check(r#"{"event":"something new"}"#, None);
         check(
-            r#"{"event":"leftover","name":"a.mp4","outcome":"finished","duration_ms":5}"#,
-            Some(Report::Leftover {
+            r#"{"event":"recovered","name":"a.mp4","outcome":"finished","duration_ms":5}"#,
+            Some(Report::RecoveredFile {
                 name: "a.mp4".to_owned(),
                 outcome: "finished".to_owned(),
             }),

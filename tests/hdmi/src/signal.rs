@@ -1,28 +1,26 @@
-//! The HDMI input's signal, as vivid's controls make it.
+//! Signal of the HDMI input, set by vivid's controls.
 
 use crate::guest::INPUT;
 
-/// What arrives at the input: the values of `dv_timings_signal_mode`, in the order of vivid's `enum
-/// vivid_signal_mode`.
+/// Input signal: the values of `dv_timings_signal_mode`, in the order of vivid's `enum vivid_signal_mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// What the receiver was last set to.
+    /// The receiver's current timings.
     Steady,
-    /// Nothing.
     Off,
-    /// Something unsteady.
+    /// An unstable signal.
     NoLock,
-    /// More than the receiver can do.
+    /// Out of the receiver's range.
     OutOfRange,
-    /// The mode with this number in the menu `dv_timings`.
+    /// Entry of the menu `dv_timings`.
     Mode(u32),
-    /// The whole device is gone, as if its USB cable were pulled.
+    /// The device is removed, like an unplugged USB device.
     Unplugged,
-    /// It is there again, with the driver's own mode: 1280x720 at 60 Hz.
+    /// The device is back, with the driver's default mode: 1280x720 at 60 Hz.
     PluggedIn,
 }
 
-/// 640x480 at 59.94 Hz in the menu `dv_timings`: as much as an emulated processor can encode.
+/// 640x480 at 59.94 Hz in the menu `dv_timings`: the largest that an emulated processor can encode.
 pub const VGA: Signal = Signal::Mode(0);
 /// 720x576 at 50 Hz.
 pub const PAL: Signal = Signal::Mode(4);
@@ -31,7 +29,7 @@ const DRIVER: &str = "/sys/bus/platform/drivers/vivid";
 const DEVICE: &str = "vivid.0";
 
 impl Signal {
-    /// The shell command that makes it arrive.
+    /// Shell command that sets the signal.
     #[must_use]
     pub fn command(self) -> String {
         let controls = match self {

@@ -1,4 +1,4 @@
-//! What the agent has said so far, and when.
+//! Reports of the agent so far, with their times.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use anyhow::{Result, bail};
 use crate::guest::Event;
 use crate::report::Report;
 
-/// The books on one recording.
+/// Progress of one recording according to the agent.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
-    /// Milliseconds that were said to be durable.
+    /// Duration reported as durable, in ms.
     pub durable_ms: u64,
-    /// Bytes of the file that were said to be durable.
+    /// Bytes of the file reported as durable.
     pub durable_bytes: u64,
     begun: Option<Duration>,
     first_picture: Option<Duration>,
@@ -22,27 +22,27 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether pictures are taken.
+    /// Whether a recording is in progress.
     #[must_use]
     pub fn begun(&self) -> bool {
         self.begun.is_some()
     }
 
-    /// Whether the agent is no more.
+    /// Whether the agent has ended.
     #[must_use]
     pub fn ended(&self) -> bool {
         self.ended
     }
 
-    /// It was told to stop.
+    /// Permits the agent to end.
     pub fn may_end(&mut self) {
         self.stopped = true;
     }
 
-    /// Takes in what it says, said `at`, by the guest's clock.
+    /// Handles a report at the guest's time `at`.
     ///
     /// # Errors
-    /// When it ends without having been told to, or badly.
+    /// The agent ends unexpectedly or with a failure.
     pub fn hear(&mut self, at: Duration, event: &Event) -> Result<()> {
         match event {
             Event::Line(line) => {
@@ -51,7 +51,7 @@ impl Account {
                     Some(Report::Begun { .. }) => self.begun = Some(at),
                     Some(Report::Written { duration_ms, .. }) if duration_ms > 0 => {
                         let length = Duration::from_millis(duration_ms);
-                        // What was taken before it was durable was taken no later than this.
+                        // The first frame was captured at this time at the latest.
                         let first = at.saturating_sub(length);
                         self.first_picture =
                             Some(self.first_picture.map_or(first, |known| known.min(first)));
@@ -62,7 +62,7 @@ impl Account {
             Event::Ended(0) if self.stopped => self.ended = true,
             Event::Ended(code) => {
                 bail!(
-                    "the agent has ended by itself, exit code {code}: {}",
+                    "the agent has ended unexpectedly, exit code {code}: {}",
                     self.spoken.join(" / ")
                 )
             }
@@ -70,7 +70,7 @@ impl Account {
         Ok(())
     }
 
-    /// Takes in what it had said before the power was cut, but was read later.
+    /// Handles reports from before the power cut that were read later.
     pub fn hear_last(&mut self, last: &[Event]) {
         for event in last {
             if let Event::Line(line) = event {
@@ -79,7 +79,7 @@ impl Account {
         }
     }
 
-    /// Milliseconds from the first picture, or from the beginning where none is known of, to `cut`.
+    /// Duration from the first frame, or from the start if unknown, to `cut`, in ms.
     #[must_use]
     pub fn recorded_ms(&self, cut: Duration) -> u64 {
         let first = self.first_picture.or(self.begun).unwrap_or(cut);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_picture_is_told_from_the_promptest_report() {
+    fn first_frame_time_comes_from_promptest_report() {
         let start = Duration::from_secs(1_795_281_897);
         let after = |ms| start + Duration::from_millis(ms);
         let mut account = Account::default();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_must_have_been_asked_for() {
+    fn unrequested_end_is_an_error() {
         let now = Duration::from_secs(1);
         let mut account = Account::default();
         account

@@ -1,40 +1,36 @@
-//! Was a promise broken?
+//! Comparison of a survivor with the agent's promises.
 
 use std::fmt;
 
 use crate::clip::Clip;
 use crate::disk::{Fate, Loss};
 
-/// Players round to whole units of the container's clock.
+/// Players round to the container's time scale.
 const ROUNDING_MS: u64 = 2;
 
-/// One cut.
+/// Result of one cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Counted from 1; the recording's name has it.
+    /// From 1; part of the recording's name.
     pub number: u64,
-    /// What became of the disk's cache.
     pub fate: Fate,
-    /// How much that was.
     pub loss: Loss,
     /// Whether the agent had just been told to stop.
     pub stopping: bool,
-    /// From the first picture to the cut, in milliseconds.
+    /// Duration from the first frame to the cut.
     pub recorded_ms: u64,
-    /// What the agent had said to be durable, in milliseconds.
+    /// Duration that the agent had reported as durable.
     pub durable_ms: u64,
-    /// The same in bytes.
+    /// Bytes that the agent had reported as durable.
     pub durable_bytes: u64,
-    /// What was there in the end.
     pub survivor: Option<Survivor>,
 }
 
-/// A file that was there in the end.
+/// File that was found after the cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survivor {
-    /// Its size.
     pub size_bytes: u64,
-    /// What it shows, or why it cannot be played.
+    /// Its content, or the reason why it cannot be played.
     pub clip: Result<Clip, String>,
 }
 
@@ -46,14 +42,14 @@ impl Row {
         }
     }
 
-    /// How much of what was recorded is gone, in milliseconds.
+    /// Duration that is lost, in ms.
     #[must_use]
     pub fn lost_ms(&self) -> u64 {
         self.recorded_ms.saturating_sub(self.survived_ms())
     }
 }
 
-/// The heading of a table of rows.
+/// Heading of a table of cuts.
 pub const HEADING: &str =
     "cut    cache          sectors cached/lost    recorded     durable    survived        lost  ms";
 
@@ -83,8 +79,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// The promises that were broken at a cut: nothing durable is lost, what is there plays, and no more than
-/// `limit_ms` of what had become durable in time is missing.
+/// Lists the broken promises: durable bytes were lost, the file cannot be played, or more than `limit_ms` is missing.
 #[must_use]
 pub fn faults(row: &Row, limit_ms: u64) -> Vec<String> {
     let mut faults = Vec::new();
@@ -118,7 +113,7 @@ pub fn faults(row: &Row, limit_ms: u64) -> Vec<String> {
             }
         }
     }
-    // Until the first report nobody knows when the first picture came.
+    // The time of the first frame is unknown before the first report.
     if row.durable_ms > 0 && !row.stopping && row.lost_ms() > limit_ms {
         fault(format!(
             "{} ms are lost, more than {limit_ms}",
@@ -165,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn promises_kept() {
+    fn kept_promises_give_no_fault() {
         check(
             Row {
                 survivor: survivor(4500, 91_000),
@@ -173,7 +168,7 @@ mod tests {
             },
             &[],
         );
-        // The container's clock is not ours.
+        // The container's clock differs from the guest's.
         check(
             Row {
                 survivor: survivor(4499, 91_000),
@@ -189,7 +184,7 @@ mod tests {
             },
             &[],
         );
-        // Pictures that come after the stop are not wanted.
+        // Frames after the stop do not count.
         check(
             Row {
                 recorded_ms: 9000,
@@ -202,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn promises_broken() {
+    fn broken_promises_are_listed() {
         check(
             ROW,
             &[
@@ -247,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_stands_below_its_heading() {
+    fn row_aligns_with_heading() {
         let row = Row {
             survivor: survivor(4600, 95_000),
             ..ROW

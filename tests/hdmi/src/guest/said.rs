@@ -1,19 +1,19 @@
-//! Lines the guest says, as `guest/serve.sh` defines them.
+//! Lines from the guest, as `guest/serve.sh` defines them.
 
 use std::time::Duration;
 
 use super::Event;
 
-/// A line.
+/// Parsed line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
-    /// Commands are taken.
+    /// The guest accepts commands.
     Ready,
-    /// It is so late in the guest.
+    /// Time in the guest.
     Time(Duration),
-    /// A command did something.
+    /// Event of the command with this number.
     Of(Duration, u64, Event),
-    /// Nothing that was agreed.
+    /// Unexpected line.
     Noise(String),
 }
 
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_told_apart() {
+    fn line_kinds_are_distinguished() {
         let at = Duration::from_millis(97_310);
         let said = |job, text: &str| Said::Of(at, job, Event::Line(text.to_owned()));
         check("ready", Said::Ready);

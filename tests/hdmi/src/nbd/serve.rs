@@ -1,4 +1,4 @@
-//! The protocol on a socket.
+//! Server on a socket.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,28 +9,27 @@ use tokio::net::UnixStream;
 use super::session::Session;
 use crate::disk::Disk;
 
-/// A disk that the one who serves it and the one who cuts its power share.
+/// Disk that is shared between its server and the test that cuts its power.
 #[derive(Debug, Clone)]
 pub struct SharedDisk(Arc<Mutex<Disk>>);
 
 impl SharedDisk {
-    /// Shares it.
     #[must_use]
     pub fn new(disk: Disk) -> Self {
         Self(Arc::new(Mutex::new(disk)))
     }
 
-    /// Does something with it that nothing may come between.
+    /// Runs `work` with exclusive access.
     pub fn with<R>(&self, work: impl FnOnce(&mut Disk) -> R) -> R {
         // A panic elsewhere has failed the test already.
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Serves a disk to one client until it goes away.
+/// Serves a disk to one client until it disconnects.
 ///
 /// # Errors
-/// A client that does not speak the protocol, or a broken connection.
+/// The client violates the protocol, or the connection breaks.
 pub async fn serve(mut client: UnixStream, disk: SharedDisk) -> Result<()> {
     let mut session = Session::default();
     client.write_all(&Session::greeting()).await?;

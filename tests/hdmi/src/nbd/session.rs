@@ -1,10 +1,10 @@
-//! One connection, without a socket.
+//! State machine of one connection, without I/O.
 
 use crate::disk::{Disk, Durability, OutOfRange};
 
-/// "NBDMAGIC": a server begins with it.
+/// "NBDMAGIC": first bytes of a server.
 pub(super) const GREETING: u64 = 0x4e42_444d_4147_4943;
-/// "IHAVEOPT": the newstyle negotiation, and each option in it.
+/// "IHAVEOPT": newstyle negotiation, and each of its options.
 pub(super) const OPTION: u64 = 0x4948_4156_454f_5054;
 pub(super) const OPTION_REPLY: u64 = 0x0003_e889_0455_65a9;
 pub(super) const REQUEST: u32 = 0x2560_9513;
@@ -22,7 +22,7 @@ pub(super) const REP_INFO: u32 = 3;
 pub(super) const REP_ERR_UNSUP: u32 = (1 << 31) + 1;
 const INFO_EXPORT: u16 = 0;
 
-/// Transmission flags: there are flags, flush, and forced writes.
+/// Transmission flags: flags present, flush, and forced writes.
 pub(super) const EXPORT_FLAGS: u16 = 1 | 4 | 8;
 
 pub(super) const CMD_READ: u16 = 0;
@@ -32,22 +32,20 @@ pub(super) const CMD_FLUSH: u16 = 3;
 pub(super) const CMD_FLAG_FUA: u16 = 1;
 pub(super) const EINVAL: u32 = 22;
 
-/// The largest payload, in bytes: what the specification tells clients to stay below when nothing was agreed.
+/// Largest payload in bytes: the specification's limit without an agreement.
 const LARGEST: u32 = 32 << 20;
 /// Options carry an export name of at most 4096 bytes and a few numbers.
 const LARGEST_OPTION: u32 = 8 << 10;
 const REQUEST_HEADER: usize = 28;
 
-/// The client does not speak the protocol; there is no way to go on.
+/// The client violates the protocol: the connection must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// A magic number is wrong.
     #[error("not an NBD client, or out of step")]
     Magic,
-    /// A payload is larger than the specification allows.
     #[error("{0} bytes at once are too many")]
     TooLarge(u32),
-    /// It does not know the fixed newstyle negotiation.
+    /// It does not support the fixed newstyle negotiation.
     #[error("the client asks for the flags {0:#x}")]
     ClientFlags(u32),
 }
@@ -60,7 +58,7 @@ enum Phase {
     Closed,
 }
 
-/// A connection's state. Call [`Session::greeting`] once, then [`Session::push`] for whatever arrives.
+/// State of a connection. Call [`Session::greeting`] once, then [`Session::push`] for received bytes.
 #[derive(Debug)]
 pub struct Session {
     phase: Phase,
@@ -77,7 +75,7 @@ impl Default for Session {
 }
 
 impl Session {
-    /// What the server says first.
+    /// First bytes of the server.
     #[must_use]
     pub fn greeting() -> Vec<u8> {
         let mut out = Vec::new();
@@ -87,23 +85,23 @@ impl Session {
         out
     }
 
-    /// Whether the client has said goodbye.
+    /// Whether the client has disconnected.
     #[must_use]
     pub fn closed(&self) -> bool {
         self.phase == Phase::Closed
     }
 
-    /// Takes what has arrived, in any pieces, and returns what is to be sent.
+    /// Processes received bytes, in any split, and returns the answer.
     ///
-    /// A disk without power answers nothing.
+    /// A disk without power does not answer.
     ///
     /// # Errors
-    /// After a [`Violation`] the connection is to be closed.
+    /// After a [`Violation`] the connection must be closed.
     pub fn push(&mut self, bytes: &[u8], disk: &mut Disk) -> Result<Vec<u8>, Violation> {
         let mut out = Vec::new();
         self.unread.extend_from_slice(bytes);
         let mut at = 0;
-        // It may fail between any two requests.
+        // The power may fail between any two requests.
         while disk.powered() && !self.closed() {
             let mut cursor = Cursor(&self.unread[at..]);
             let before = cursor.0.len();
@@ -118,7 +116,7 @@ impl Session {
     }
 }
 
-/// Handles one message, and returns what phase comes next; `None` when it is not there yet as a whole.
+/// Processes one message and returns the next phase; `None` if the message is incomplete.
 fn step(
     phase: Phase,
     cursor: &mut Cursor<'_>,
@@ -160,7 +158,7 @@ fn option(
     if length > LARGEST_OPTION {
         return Err(Violation::TooLarge(length));
     }
-    // There is one export, whatever it is called and whatever is asked about it.
+    // There is one export, whatever name the client requests.
     if cursor.take(length as usize).is_none() {
         return Ok(None);
     }
@@ -241,7 +239,7 @@ fn request(
         }
         // "There is no reply".
         CMD_DISC => return Ok(Some(Phase::Closed)),
-        // Only those that were offered in the export's flags come with a payload, and none was.
+        // A payload needs a feature of the export's flags, and none was offered.
         _ => reply(Err(OutOfRange), cookie, out),
     }
     Ok(Some(Phase::Transmission))
@@ -268,7 +266,7 @@ fn reply(outcome: Result<(), OutOfRange>, cookie: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&cookie.to_be_bytes());
 }
 
-/// Reads big-endian numbers, as far as they are there.
+/// Reader of big-endian numbers.
 struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {

@@ -1,4 +1,4 @@
-//! A client that is as strict as the specification.
+//! A strict client.
 
 use proptest::prelude::*;
 use sortie_faults::dice::Dice;
@@ -44,7 +44,7 @@ fn reply(error: u32, cookie: u64, data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Client flags and the option that QEMU begins with.
+/// Client flags and QEMU's first option.
 fn hello() -> Vec<u8> {
     let mut out = vec![0, 0, 0, 3];
     out.extend(option(OPT_GO, &[0, 0, 0, 0, 0, 0]));
@@ -73,16 +73,16 @@ fn connected(disk: &mut Disk) -> Session {
 }
 
 #[test]
-fn the_greeting_is_the_fixed_newstyle_one() {
+fn greeting_is_fixed_newstyle() {
     assert_eq!(Session::greeting(), *b"NBDMAGICIHAVEOPT\0\x03");
 }
 
 #[test]
-fn options_we_do_not_know_are_refused_and_go_is_answered() {
+fn unknown_options_are_refused_and_go_is_answered() {
     let mut session = Session::default();
     let mut disk = disk();
     let mut said = vec![0, 0, 0, 3];
-    // Structured replies, which QEMU asks for first.
+    // Structured replies, QEMU's first request.
     said.extend(option(8, &[]));
     said.extend(option(OPT_GO, b"\0\0\0\x04name\0\x01\0\x03"));
     let mut expected = option_reply(8, REP_ERR_UNSUP, &[]);
@@ -94,7 +94,7 @@ fn options_we_do_not_know_are_refused_and_go_is_answered() {
 }
 
 #[test]
-fn the_oldest_option_gets_padding_unless_the_client_declines() {
+fn oldest_option_is_padded_unless_declined() {
     for (flags, padding) in [(1, 124), (3, 0)] {
         let mut session = Session::default();
         let mut said = vec![0, 0, 0, flags];
@@ -122,7 +122,7 @@ fn abort_and_disconnect_end_the_session() {
 }
 
 #[test]
-fn writes_are_in_the_cache_until_a_flush_or_forced() {
+fn writes_stay_in_cache_until_flush_unless_forced() {
     for (last, expected) in [
         (None, [7, 7]),
         (Some(request(CMD_FLUSH, 0, 3, 0, 0)), [1, 2]),
@@ -148,7 +148,7 @@ fn writes_are_in_the_cache_until_a_flush_or_forced() {
 }
 
 #[test]
-fn requests_beyond_the_disk_or_unknown_get_an_error_and_keep_step() {
+fn invalid_requests_get_an_error_and_keep_framing() {
     let mut disk = disk();
     let mut session = connected(&mut disk);
     let mut said = write(1, SIZE as u64, 1, 0);
@@ -164,7 +164,7 @@ fn requests_beyond_the_disk_or_unknown_get_an_error_and_keep_step() {
 }
 
 #[test]
-fn a_disk_without_power_answers_nothing() {
+fn unpowered_disk_does_not_answer() {
     let mut disk = disk();
     let mut session = connected(&mut disk);
     disk.cut(Fate::Lost, &mut Dice::new(1));
@@ -176,7 +176,7 @@ fn a_disk_without_power_answers_nothing() {
 }
 
 #[test]
-fn a_flush_after_the_power_has_failed_does_nothing() {
+fn flush_after_power_failure_has_no_effect() {
     let mut disk = disk();
     let mut session = connected(&mut disk);
     disk.fail_after(1);
@@ -188,7 +188,7 @@ fn a_flush_after_the_power_has_failed_does_nothing() {
 }
 
 #[test]
-fn what_is_not_the_protocol_is_a_violation() {
+fn invalid_bytes_are_a_violation() {
     let mut hello_with_noise = hello();
     hello_with_noise.extend([0; 28]);
     let mut too_large = hello();
@@ -215,7 +215,7 @@ fn what_is_not_the_protocol_is_a_violation() {
 
 proptest! {
     #[test]
-    fn any_split_of_what_arrives_gives_the_same(
+    fn any_split_of_input_gives_same_output(
         writes in proptest::collection::vec((0..9_u64, any::<u8>(), 0..2_u16, any::<bool>()), 0..12),
         pieces in proptest::collection::vec(1..700_usize, 1..20),
     ) {
@@ -249,7 +249,7 @@ proptest! {
     }
 
     #[test]
-    fn strangers_bytes_are_no_reason_to_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), greeted: bool) {
+    fn random_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), greeted: bool) {
         let mut disk = disk();
         let mut session = if greeted { connected(&mut disk) } else { Session::default() };
         let _ = session.push(&bytes, &mut disk);

@@ -1,31 +1,30 @@
-//! The recorder as the server sees it.
+//! Recorder as the server's appliance.
 
 use std::sync::PoisonError;
 
 use sortie_api::{Appliance as State, GrowingFile, InputSignal, RecorderState, SignalState};
 use sortie_server::Appliance;
 
-use super::advice::advice;
-use super::keeper::Begun;
+use super::importer::CurrentFile;
+use super::problem_advice::advice;
 use crate::forward::Status;
 use crate::recorder::{Handle, Snapshot};
 use crate::signal::{Reading, Signal};
 
-/// What is expected of a recording at 1080p, where there is none to measure: 500 MB an hour.
+/// Expected rate at 1080p, without a measurement: 500 MB per hour.
 const USUAL_BYTES_PER_SECOND: u64 = 500_000_000 / 3600;
-/// So many milliseconds tell how large the next hours will be.
+/// Duration from which the measured rate is representative, in ms.
 const TELLING_MS: u64 = 30_000;
 
-/// The recorder on board.
-pub(super) struct OnBoard {
+pub(super) struct RecorderAppliance {
     pub(super) recorder: Handle,
-    /// What goes on to a central server, if anything does.
+    /// State of the forwarder, if configured.
     pub(super) forwarding: Option<Status>,
-    /// Which session the file under way belongs to.
-    pub(super) begun: Begun,
+    /// Session of the file in progress.
+    pub(super) begun: CurrentFile,
 }
 
-impl Appliance for OnBoard {
+impl Appliance for RecorderAppliance {
     fn state(&self) -> State {
         let test_source = self.recorder.test_input().is_some();
         let mut state = State {

@@ -1,16 +1,16 @@
-//! How fast bytes may leave.
+//! Bandwidth limit.
 
 use std::time::Duration;
 
-/// A budget that fills up by the second. Time is that of any monotonic clock.
+/// Rate limiter without bursts, on any monotonic clock.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     bytes_per_second: u64,
-    /// When what was taken so far is paid for.
+    /// Time at which all reserved bytes are sent.
     free_at: Duration,
 }
 
-impl Pace {
+impl RateLimiter {
     pub(super) fn new(bytes_per_second: u64) -> Self {
         Self {
             bytes_per_second: bytes_per_second.max(1),
@@ -18,7 +18,7 @@ impl Pace {
         }
     }
 
-    /// Takes so many bytes at `now`; for how long to wait until they may leave. What was not used before is lost, so
+    /// Reserves bytes at `now` and returns the delay before they may be sent. Unused bandwidth is not saved up, so
     /// there are no bursts.
     pub(super) fn take(&mut self, now: Duration, bytes: usize) -> Duration {
         let begin = self.free_at.max(now);
@@ -34,17 +34,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_second_has_more_than_its_bytes() {
-        let mut pace = Pace::new(1000);
+    fn rate_is_never_exceeded() {
+        let mut limiter = RateLimiter::new(1000);
         let (mut now, mut sent) = (Duration::from_secs(5), 0);
         while sent < 10_000 {
-            now += pace.take(now, 250);
+            now += limiter.take(now, 250);
             sent += 250;
         }
         assert_eq!(now, Duration::from_millis(5000 + 9750));
-        // After a rest there is no more than usual.
+        // Idle time does not permit a burst.
         now += Duration::from_secs(100);
-        assert_eq!(pace.take(now, 250), Duration::ZERO);
-        assert_eq!(pace.take(now, 250), Duration::from_millis(250));
+        assert_eq!(limiter.take(now, 250), Duration::ZERO);
+        assert_eq!(limiter.take(now, 250), Duration::from_millis(250));
     }
 }

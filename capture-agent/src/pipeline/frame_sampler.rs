@@ -1,4 +1,4 @@
-//! A look at the pictures about once a second: whether they are the grabber's own.
+//! Frame sampler: compares captured frames with a grabber's own test patterns.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,32 +9,32 @@ use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use crate::clock::monotonic;
-use crate::signal::{CardDetector, LOOK_HEIGHT, LOOK_WIDTH, Picture};
+use crate::signal::{Picture, SAMPLE_HEIGHT, SAMPLE_WIDTH, TestPatternDetector};
 
-/// The element at which pictures that are not looked at are dropped.
-const GATE: &str = "eye";
+/// Element that drops frames between samples.
+const GATE: &str = "sampler";
 const END: &str = "looks";
 
-/// What the last look has shown.
+/// Result of the last sample: whether it was a test pattern.
 #[derive(Debug, Default)]
-pub(super) struct Eye(AtomicBool);
+pub(super) struct FrameSampler(AtomicBool);
 
-/// A branch that looks, in the notation of `gst-launch-1.0`; `decode` comes behind the gate and makes pixels. Of each
-/// picture that is looked at, only the pixels of the look are read.
+/// Branch that samples frames; `decode` follows the gate and decodes to pixels. Nearest-neighbour scaling reads only
+/// the sampled pixels.
 pub(super) fn describe(decode: &str) -> String {
     format!(
         "identity name={GATE} silent=true ! {decode} videoconvertscale method=nearest-neighbour \
          chroma-resampler=nearest add-borders=false \
-         ! video/x-raw,format=RGB,width={LOOK_WIDTH},height={LOOK_HEIGHT} \
+         ! video/x-raw,format=RGB,width={SAMPLE_WIDTH},height={SAMPLE_HEIGHT} \
          ! appsink name={END} sync=false async=false max-buffers=1 drop=true enable-last-sample=false"
     )
 }
 
-impl Eye {
-    /// Opens the eye of a pipeline that has one.
+impl FrameSampler {
+    /// Attaches the sampler of a pipeline; `None` if it has none.
     pub(super) fn open(
         pipeline: &gst::Pipeline,
-        detector: CardDetector,
+        detector: TestPatternDetector,
         every: Duration,
     ) -> Option<Arc<Self>> {
         let gate = pipeline.by_name(GATE)?.static_pad("sink")?;
@@ -44,35 +44,35 @@ impl Eye {
             let now = monotonic();
             let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
             if now < *next {
-                // Not `Drop`: the binding drops it too, and GStreamer complains.
+                // Not `Drop`: the binding drops the buffer as well, and GStreamer warns.
                 return gst::PadProbeReturn::Handled;
             }
             *next = now + every;
             gst::PadProbeReturn::Ok
         });
-        let eye = Arc::new(Self::default());
-        eye.see(detector.picture());
-        let (shown, mut detector) = (Arc::clone(&eye), detector);
+        let sampler = Arc::new(Self::default());
+        sampler.see(detector.picture());
+        let (shown, mut detector) = (Arc::clone(&sampler), detector);
         let look = gst_app::AppSinkCallbacks::builder().new_sample(move |end| {
             let sample = end.pull_sample().map_err(|_| gst::FlowError::Eos)?;
             let look = sample.buffer().and_then(|look| look.map_readable().ok());
             if let Some(look) = look {
-                shown.see(detector.handle_look(monotonic(), &look));
+                shown.see(detector.handle_sample(monotonic(), &look));
             }
             Ok(gst::FlowSuccess::Ok)
         });
         end.set_callbacks(look.build());
-        Some(eye)
+        Some(sampler)
     }
 
     fn see(&self, picture: Picture) {
-        let is_card = picture == Picture::NoSignalCard;
-        self.0.store(is_card, Ordering::Relaxed);
+        let is_test_pattern = picture == Picture::NoSignalPattern;
+        self.0.store(is_test_pattern, Ordering::Relaxed);
     }
 
     pub(super) fn picture(&self) -> Picture {
         match self.0.load(Ordering::Relaxed) {
-            true => Picture::NoSignalCard,
+            true => Picture::NoSignalPattern,
             false => Picture::Content,
         }
     }

@@ -1,4 +1,4 @@
-//! Which recording is next, and what becomes of it.
+//! Forwards recordings one after the other, the oldest first.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -13,41 +13,50 @@ use sortie_tus::metadata::Metadata;
 
 use super::central::{Bytes, Central, CentralError};
 use super::content::{self, Stream};
-use super::ledger::{Ledger, Outcome, Page, Wanted};
-use super::send::{Extent, Unsent, send};
-use super::{Forwarder, Status};
+use super::journal::{Creation, Entry, Journal, Outcome};
+use super::send::{Extent, SendError, send};
+use super::{Setup, Status};
 use crate::clock::monotonic;
 use crate::recorder::Handle;
 use crate::writer::GROWING;
 
-/// How often it is looked for something to send.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How long to wait after a first failure that waiting does not mend; each that follows doubles it.
+/// Interval of the search for recordings to forward.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Delay after a failure; doubles with each further one.
 const RETRY: Duration = Duration::from_secs(5);
-/// Never longer than this.
+/// Longest delay after a failure.
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
-/// How long a server may take to finish a recording before it is asked for its hash another time.
+/// Limit of the server's finish before the hash is requested again later.
 const FINISHING: Duration = Duration::from_secs(60);
-/// What the audit log says of a recording that was deleted here.
+/// Reason of local deletions in the audit log.
 const REASON: &str = "the central server has it";
-/// How long a file may be neither growing nor finished: as long as finishing takes.
+/// Problem of a token that the server refuses.
+const TOKEN_REFUSED: &str = "The central server refuses SORTIE_CAPTURE_FORWARD_TOKEN. Create an API token there with the \
+    scopes record and read.";
+/// Limit of the time between growing and finished: as long as finishing takes.
 const BETWEEN: Duration = Duration::from_secs(30);
 
-/// Sends recordings, one after the other, for ever. Dropping the future leaves all as it is, to go on with later.
-pub async fn run(forwarder: Forwarder) {
-    let status = forwarder.status.clone();
+/// Forwards recordings until the future is dropped, which keeps the journal and the uploads as they are.
+pub async fn run(setup: Setup) {
+    let status = setup.status.clone();
     let mut failures = 0;
-    let mut round = loop {
-        match Round::new(&forwarder) {
-            Ok(round) => break round,
+    let mut forwarder = loop {
+        match Forwarder::new(&setup) {
+            Ok(forwarder) => break forwarder,
             Err(problem) => status.problem(problem),
         }
         rest(&mut failures).await;
     };
+    while let Err(error) = forwarder.central.check_token().await
+        && error.is_refusal()
+    {
+        status.problem(TOKEN_REFUSED.to_owned());
+        rest(&mut failures).await;
+    }
     loop {
-        match round.go().await {
+        match forwarder.go().await {
             Ok(true) => failures = 0,
-            Ok(false) => tokio::time::sleep(LOOK_EVERY).await,
+            Ok(false) => tokio::time::sleep(POLL_INTERVAL).await,
             Err(problem) => {
                 status.problem(problem);
                 rest(&mut failures).await;
@@ -62,61 +71,61 @@ async fn rest(failures: &mut u32) {
     tokio::time::sleep(wait.min(LONGEST_RETRY)).await;
 }
 
-struct Round<'a> {
-    forwarder: &'a Forwarder,
+struct Forwarder<'a> {
+    setup: &'a Setup,
     central: Central,
-    ledger: Ledger,
-    /// What the server does not take: not tried again before a restart, for its settings may have changed by then.
+    journal: Journal,
+    /// Recordings that the server refuses. Retried after a restart, because its settings may have changed.
     refused: HashSet<String>,
-    /// What was confirmed and is to stay.
+    /// Confirmed recordings that are not deleted here.
     kept: HashSet<String>,
-    /// Confirmed recordings of which the list knows that.
+    /// Recordings whose confirmation is in the catalog.
     confirmed: HashSet<String>,
 }
 
-impl<'a> Round<'a> {
-    fn new(forwarder: &'a Forwarder) -> Result<Self, String> {
-        let target = forwarder.target.clone();
-        let path = &forwarder.ledger;
-        let ledger = Ledger::open(path.clone(), &target.url);
+impl<'a> Forwarder<'a> {
+    fn new(setup: &'a Setup) -> Result<Self, String> {
+        let target = setup.target.clone();
+        let path = &setup.journal;
+        let journal = Journal::open(path.clone(), &target.url);
         Ok(Self {
-            ledger: ledger.map_err(|error| format!("{}: {error}", path.display()))?,
+            journal: journal.map_err(|error| format!("{}: {error}", path.display()))?,
             central: Central::new(target).map_err(|error| error.to_string())?,
-            forwarder,
+            setup,
             refused: HashSet::new(),
             kept: HashSet::new(),
             confirmed: HashSet::new(),
         })
     }
 
-    /// Deals with the oldest recording that there is something to do for; `false` when there is none.
+    /// Forwards the oldest pending recording; `false` if none is pending.
     async fn go(&mut self) -> Result<bool, String> {
-        let folder = &self.forwarder.folder;
+        let folder = &self.setup.folder;
         let mut names =
             recordings(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        // The one under way is younger than all others.
-        names.extend(self.forwarder.recorder.snapshot().written.name);
-        let kept = self.ledger.retain(|name| is_there(folder, name));
+        // The recording in progress is the newest.
+        names.extend(self.setup.recorder.snapshot().written.name);
+        let kept = self.journal.retain(|name| is_there(folder, name));
         kept.map_err(|error| self.unwritten(&error))?;
         for name in &names {
-            if self.ledger.page(name).outcome == Outcome::Same
+            if self.journal.entry(name).outcome == Outcome::Same
                 && !self.confirmed.contains(name)
                 && self.release(name).await
             {
                 self.confirmed.insert(name.clone());
             }
         }
-        if self.forwarder.target.delete_after {
+        if self.setup.target.delete_after {
             for name in &names {
-                if self.ledger.page(name).outcome == Outcome::Same && !self.kept.contains(name) {
+                if self.journal.entry(name).outcome == Outcome::Same && !self.kept.contains(name) {
                     self.remove(name).await;
                 }
             }
         }
         names.retain(|name| {
-            !self.refused.contains(name) && self.ledger.page(name).outcome == Outcome::Open
+            !self.refused.contains(name) && self.journal.entry(name).outcome == Outcome::Open
         });
-        let status = &self.forwarder.status;
+        let status = &self.setup.status;
         let waiting = names.len() as u64;
         status.change(|shown| shown.waiting = waiting);
         let Some(name) = names.into_iter().next() else {
@@ -124,36 +133,36 @@ impl<'a> Round<'a> {
             return Ok(false);
         };
         let outcome = self.forward(&name).await;
-        self.forwarder.status.change(|shown| {
+        self.setup.status.change(|shown| {
             (shown.filename, shown.sent_bytes, shown.size_bytes) = (None, 0, 0);
         });
         outcome.map(|()| true)
     }
 
     fn unwritten(&self, error: &std::io::Error) -> String {
-        format!("{}: {error}", self.forwarder.ledger.display())
+        format!("{}: {error}", self.setup.journal.display())
     }
 
-    /// Sends one recording and has it confirmed.
+    /// Sends one recording and waits for its confirmation.
     async fn forward(&mut self, name: &str) -> Result<(), String> {
-        let folder = &self.forwarder.folder;
+        let folder = &self.setup.folder;
         let opened = open_regular(&folder.join(name))
             .or_else(|_| open_regular(&folder.join(format!("{name}{GROWING}"))));
         // Deleted meanwhile, or about to be finished.
         let Ok(file) = opened.map(Arc::new) else {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             return Ok(());
         };
-        let mut watch = Watch::new(folder, name, &self.forwarder.recorder, Arc::clone(&file));
+        let mut watch = Watch::new(folder, name, &self.setup.recorder, Arc::clone(&file));
         let extent = watch.look();
-        let mut page = self.ledger.page(name);
-        let start = match &page.upload {
+        let mut entry = self.journal.entry(name);
+        let start = match &entry.upload {
             Some(url) => Start::Resume { url: url.clone() },
             None => {
-                let wanted = page.wanted.get_or_insert_with(|| wanted(extent));
-                let start = creation(&self.forwarder.target.url, name, wanted);
-                // Whoever is killed before the server's answer is written down asks for the same one again.
-                let put = self.ledger.put(name, page.clone());
+                let creation = entry.creation.get_or_insert_with(|| new_creation(extent));
+                let start = start_of(&self.setup.target.url, name, creation);
+                // After a crash before the answer is recorded, the same key returns the same upload.
+                let put = self.journal.put(name, entry.clone());
                 put.map_err(|error| self.unwritten(&error))?;
                 start
             }
@@ -163,10 +172,10 @@ impl<'a> Round<'a> {
             from: watch.from,
             sent: Arc::default(),
         };
-        let status = &self.forwarder.status;
+        let status = &self.setup.status;
         status.change(|shown| shown.filename = Some(name.to_owned()));
         let mut unwritten = None;
-        let ledger = &mut self.ledger;
+        let journal = &mut self.journal;
         let sent = send(
             &self.central,
             start,
@@ -180,38 +189,43 @@ impl<'a> Round<'a> {
             },
             |notice| {
                 if let Notice::Created { url } = &notice {
-                    page.upload = Some(url.clone());
-                    unwritten = ledger.put(name, page.clone()).err();
+                    entry.upload = Some(url.clone());
+                    unwritten = journal.put(name, entry.clone()).err();
                 }
                 tell(status, notice);
             },
         );
         let sent = sent.await;
         if let Some(error) = unwritten {
-            // It would be sent again after a restart: worth knowing, not worth stopping.
+            // Without the entry, the recording is sent again after a restart: reported, but no reason to stop.
             status.problem(self.unwritten(&error));
         }
         match sent {
             Ok(()) => {
                 status.well();
-                self.confirm(name, page).await
+                self.confirm(name, entry).await
             }
-            Err(Unsent::Gone) => Ok(()),
-            Err(Unsent::Failed(reason)) => self.failed(name, page, reason),
+            Err(SendError::Gone) => Ok(()),
+            Err(SendError::Failed(reason)) => self.failed(name, entry, reason),
         }
     }
 
-    fn failed(&mut self, name: &str, mut page: Page, reason: FailureReason) -> Result<(), String> {
+    fn failed(
+        &mut self,
+        name: &str,
+        mut entry: Entry,
+        reason: FailureReason,
+    ) -> Result<(), String> {
         use FailureReason as Reason;
         match reason {
-            // What is there is not to be had any more; there must be another.
+            // The upload cannot be resumed and must be replaced.
             Reason::Gone { .. }
             | Reason::LengthMismatch { .. }
             | Reason::ServerAhead { .. }
             | Reason::ServerLostBytes { .. } => {
-                page.outdated.extend(page.upload.take());
-                page.wanted = None;
-                let put = self.ledger.put(name, page);
+                entry.outdated.extend(entry.upload.take());
+                entry.creation = None;
+                let put = self.journal.put(name, entry);
                 put.map_err(|error| self.unwritten(&error))?;
                 Err(format!("{name}: {reason} It is sent again."))
             }
@@ -219,34 +233,33 @@ impl<'a> Round<'a> {
                 self.refused.insert(name.to_owned());
                 Err(format!("{name}: {reason} It stays here."))
             }
-            Reason::Unauthorized | Reason::Forbidden => Err(
-                "The central server does not take SORTIE_CAPTURE_FORWARD_TOKEN: it must be an API token with the \
-                 scopes record and read."
-                    .to_owned(),
-            ),
+            Reason::Unauthorized | Reason::Forbidden => Err(TOKEN_REFUSED.to_owned()),
             Reason::Version | Reason::NoLocation | Reason::GaveUp { .. } => {
                 Err(format!("{name}: {reason}"))
             }
         }
     }
 
-    /// Compares hashes, once the server has finished the recording; deletes what is not needed any more.
-    async fn confirm(&mut self, name: &str, mut page: Page) -> Result<(), String> {
-        let Some(id) = page.upload.as_deref().and_then(id) else {
+    /// Compares the hashes once the server has finished the recording, then deletes outdated uploads.
+    async fn confirm(&mut self, name: &str, mut entry: Entry) -> Result<(), String> {
+        let Some(id) = entry.upload.as_deref().and_then(id) else {
             return Err(format!("{name}: the server's address of it has no id"));
         };
-        let wrong = |error: CentralError| format!("{name}: {error}");
+        let wrong = |error: CentralError| match error.is_refusal() {
+            true => TOKEN_REFUSED.to_owned(),
+            false => format!("{name}: {error}"),
+        };
         if !self.is_ready(id).await.map_err(wrong)? {
             return Err(format!("{name}: the server has not finished it yet"));
         }
         let theirs = self.central.hash(id).await.map_err(wrong)?;
-        let path = self.forwarder.folder.join(name);
+        let path = self.setup.folder.join(name);
         let ours = tokio::task::spawn_blocking(move || content::hash(&path)).await;
         let ours = match ours.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             Ok(ours) => ours,
             Err(error) => return Err(format!("{name}: {error}")),
         };
-        page.outcome = if theirs == Some(ours) {
+        entry.outcome = if theirs == Some(ours) {
             tracing::info!(file = name, "the central server has it");
             Outcome::Same
         } else {
@@ -256,17 +269,26 @@ impl<'a> Round<'a> {
             );
             Outcome::Different
         };
-        for outdated in page.outdated.drain(..) {
-            if let Some(id) = self::id(&outdated)
-                && let Err(error) = self.central.delete(id).await
-            {
-                tracing::warn!(
+        for outdated in entry.outdated.drain(..) {
+            let Some(id) = self::id(&outdated) else {
+                continue;
+            };
+            match self.central.delete(id).await {
+                Ok(()) => {}
+                // The scopes record and read do not permit deletion.
+                Err(error) if error.is_refusal() => tracing::info!(
                     file = name,
-                    "a part of it stays on the central server: {error}"
-                );
+                    recording = id,
+                    "an interrupted part stays on the central server: the token may not delete recordings"
+                ),
+                Err(error) => tracing::warn!(
+                    file = name,
+                    recording = id,
+                    "an interrupted part stays on the central server: {error}"
+                ),
             }
         }
-        let put = self.ledger.put(name, page);
+        let put = self.journal.put(name, entry);
         put.map_err(|error| self.unwritten(&error))
     }
 
@@ -282,10 +304,10 @@ impl<'a> Round<'a> {
         Ok(false)
     }
 
-    /// Deletes a confirmed recording here.
-    /// Lets automatic deletion have a recording; `false` while it is not in the list.
+    /// Confirms a recording in the catalog, which permits its automatic deletion; `false` if it is not in the catalog
+    /// yet.
     async fn release(&self, name: &str) -> bool {
-        let confirmed = self.forwarder.importer.confirm_forwarded(name).await;
+        let confirmed = self.setup.importer.confirm_forwarded(name).await;
         confirmed.unwrap_or_else(|error| {
             tracing::error!(file = name, "cannot be marked as forwarded: {error}");
             false
@@ -293,11 +315,11 @@ impl<'a> Round<'a> {
     }
 
     async fn remove(&mut self, name: &str) {
-        match self.forwarder.importer.remove(name, REASON).await {
+        match self.setup.importer.remove(name, REASON).await {
             Ok(Removal::Deleted) => {
                 tracing::info!(file = name, "deleted here: the central server has it")
             }
-            // It comes into the list soon.
+            // It is imported soon.
             Ok(Removal::Unknown) => return,
             Ok(Removal::Kept) => {}
             Err(error) => tracing::error!(file = name, "cannot be deleted here: {error}"),
@@ -306,12 +328,12 @@ impl<'a> Round<'a> {
     }
 }
 
-/// Shows what the upload machine says.
+/// Shows a notice of the upload machine in the status.
 fn tell(status: &Status, notice: Notice) {
     match notice {
         Notice::Acknowledged { offset } => status.change(|shown| shown.sent_bytes = offset),
         Notice::ServerLostBytes { offset, .. } => status.change(|shown| shown.sent_bytes = offset),
-        // Its failure, which comes next, says more.
+        // The failure that follows has the details.
         Notice::Waiting {
             reason: WaitReason::Token,
             ..
@@ -322,8 +344,8 @@ fn tell(status: &Status, notice: Notice) {
     }
 }
 
-fn wanted(extent: Extent) -> Wanted {
-    Wanted {
+fn new_creation(extent: Extent) -> Creation {
+    Creation {
         key: uuid::Uuid::new_v4().to_string(),
         length: match extent {
             Extent::Whole(length) => Some(length),
@@ -332,37 +354,37 @@ fn wanted(extent: Extent) -> Wanted {
     }
 }
 
-fn creation(url: &str, name: &str, wanted: &Wanted) -> Start {
+fn start_of(url: &str, name: &str, creation: &Creation) -> Start {
     let mut metadata = Metadata::new();
     for (key, value) in [
         ("filename", name),
         ("filetype", "video/mp4"),
-        ("idempotency_key", wanted.key.as_str()),
+        ("idempotency_key", creation.key.as_str()),
     ] {
-        // No key is taken twice, and a file's name is short.
+        // The keys differ, and a file name is short.
         let _ = metadata.insert(key, value);
     }
     Start::Create {
         endpoint: format!("{url}/api/uploads"),
-        length: wanted
+        length: creation
             .length
             .map_or(UploadLength::Deferred, UploadLength::Known),
         metadata,
     }
 }
 
-/// The recording's id: what an upload's address ends with.
+/// ID of the recording: the last segment of the upload's address.
 fn id(upload: &str) -> Option<&str> {
     upload.rsplit('/').next().filter(|id| !id.is_empty())
 }
 
-/// Whether there is such a recording, in whatever state: one that grows, that a crash has left, or that is finished.
+/// Whether a recording exists: growing, left by a crash, or finished.
 fn is_there(folder: &Path, name: &str) -> bool {
-    // In the order in which one becomes the other: it is never missed in between.
+    // In the order of the rename, so that it is found at any moment.
     folder.join(format!("{name}{GROWING}")).exists() || folder.join(name).exists()
 }
 
-/// The names of finished recordings, the oldest first.
+/// Names of finished recordings, oldest first.
 fn recordings(folder: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -373,16 +395,16 @@ fn recordings(folder: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Watches how far one recording is.
+/// Progress of one recording while it is sent.
 struct Watch<'a> {
     folder: &'a Path,
     name: &'a str,
     recorder: &'a Handle,
     file: Arc<File>,
-    /// Where its stream begins.
+    /// Offset of its stream.
     from: u64,
     length: u64,
-    /// Since when it is neither growing nor finished.
+    /// Time since which it is neither growing nor finished.
     between: Option<Duration>,
 }
 
@@ -426,7 +448,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_crash_has_left_is_not_forgotten_before_it_is_finished() {
+    fn unfinished_recording_keeps_its_entry() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a.mp4.part"), "").unwrap();
         std::fs::write(dir.path().join("b.mp4"), "").unwrap();
@@ -436,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_has_its_recordings_id() {
+    fn upload_url_ends_with_recording_id() {
         assert_eq!(id("https://a/api/uploads/0190-x"), Some("0190-x"));
         assert_eq!(id("https://a/api/uploads/"), None);
     }

@@ -1,4 +1,4 @@
-//! Makes the catalog follow the folder.
+//! Imports the recorder's files into the catalog, and follows changes of the folder.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -11,30 +11,29 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::recorder::{Cause, Event, Handle};
-use crate::writer::{self, Finished, Leftover};
+use crate::writer::{self, Finished, RecoveredFile};
 
-/// How often folder and catalog are compared anyway: after a failure, or when another program has changed the folder.
-const COMPARE_EVERY: Duration = Duration::from_secs(300);
-/// … when a file there has changed a moment ago.
-const COMPARE_SOON: Duration = Duration::from_secs(10);
+/// Interval of comparisons between folder and catalog: they find what failed before, and changes by other programs.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(300);
+/// Interval while a file in the folder may still be written.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Interval of the check for a forwarding backlog: the disk fills by at most a few MB meanwhile.
-const BACKLOG_EVERY: Duration = Duration::from_secs(2);
+const BACKLOG_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The file that was begun last, by its name, and its session: as soon as there is one, for who looks at it while it
-/// grows.
-pub(super) type Begun = Arc<Mutex<Option<(String, String)>>>;
+/// Name and session of the file that was begun last, for viewers of the growing file.
+pub(super) type CurrentFile = Arc<Mutex<Option<(String, String)>>>;
 
-/// Takes in what the recorder says until it says no more.
-pub(super) async fn keep(
+/// Handles the recorder's events until the channel closes.
+pub(super) async fn run(
     importer: Importer,
     folder: PathBuf,
     mut events: mpsc::UnboundedReceiver<Event>,
-    last: Begun,
+    last: CurrentFile,
     forwarding: bool,
     recorder: Handle,
 ) {
-    let mut keeper = Keeper {
+    let mut task = ImportTask {
         importer,
         folder,
         last,
@@ -44,46 +43,46 @@ pub(super) async fn keep(
         missing: HashSet::new(),
     };
     let mut next = Instant::now();
-    let mut backlog = tokio::time::interval(BACKLOG_EVERY);
+    let mut backlog = tokio::time::interval(BACKLOG_INTERVAL);
     backlog.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             event = events.recv() => match event {
-                Some(event) => keeper.hear(event).await,
+                Some(event) => task.handle_event(event).await,
                 None => return,
             },
             _ = backlog.tick(), if forwarding => {
-                match keeper.importer.awaits_forwarding().await {
+                match task.importer.awaits_forwarding().await {
                     Ok(backlog) => recorder.set_backlog(backlog),
                     Err(error) => tracing::error!("the forwarding backlog is unknown: {error}"),
                 }
             }
             () = tokio::time::sleep_until(next) => {
-                let unsettled = keeper.compare().await;
-                next = Instant::now() + if unsettled { COMPARE_SOON } else { COMPARE_EVERY };
+                let unsettled = task.compare().await;
+                next = Instant::now() + if unsettled { RECHECK_INTERVAL } else { COMPARE_INTERVAL };
             }
         }
     }
 }
 
-struct Keeper {
+struct ImportTask {
     importer: Importer,
     folder: PathBuf,
-    last: Begun,
-    /// Whether a central server gets every recording.
+    last: CurrentFile,
+    /// Whether recordings are forwarded to a central server.
     forwarding: bool,
-    /// Recordings whose file was not there at the last comparison.
+    /// Recordings whose file was missing at the last comparison.
     missing: HashSet<String>,
-    /// The recorder's numbers, and what the catalog calls them.
+    /// Session IDs in the catalog by the recorder's session numbers.
     sessions: HashMap<u64, String>,
-    /// When each file was begun, in milliseconds since 1970.
+    /// Start of each file in progress, Unix time in ms.
     begun: HashMap<String, i64>,
 }
 
-impl Keeper {
-    async fn hear(&mut self, event: Event) {
+impl ImportTask {
+    async fn handle_event(&mut self, event: Event) {
         match event {
-            Event::Leftover(leftover) => self.leftover(leftover).await,
+            Event::Recovered(recovered) => self.recovered(recovered).await,
             Event::Begun {
                 session,
                 cause,
@@ -107,30 +106,32 @@ impl Keeper {
             } => {
                 let begun = self.begun.remove(&file.name);
                 let session = self.session(session);
-                self.adopt(file, session, begun, interrupted).await;
+                self.import_file(file, session, begun, interrupted).await;
             }
             Event::Problem(problem) => tracing::error!("{problem}"),
         }
     }
 
-    async fn leftover(&mut self, leftover: Leftover) {
-        match leftover {
-            Leftover::Finished(file) => {
+    async fn recovered(&mut self, recovered: RecoveredFile) {
+        match recovered {
+            RecoveredFile::Finished(file) => {
                 tracing::warn!(file = file.name, "finished what an earlier run left");
-                self.adopt(file, new_session(), None, true).await;
+                self.import_file(file, new_session(), None, true).await;
             }
-            Leftover::Empty(name) => tracing::warn!("removed {name}: it held nothing"),
-            Leftover::Damaged(name, reason) => {
+            RecoveredFile::Empty(name) => tracing::warn!("removed {name}: it held nothing"),
+            RecoveredFile::Damaged(name, reason) => {
                 tracing::error!("{name} cannot be played: {reason}");
-                self.adopt_damaged(name, &reason.to_string()).await;
+                self.import_damaged(name, &reason.to_string()).await;
             }
-            Leftover::InUse(name) => tracing::error!("{name} is written by another program"),
-            Leftover::Stays(name, error) => tracing::error!("{name} stays unfinished: {error}"),
+            RecoveredFile::InUse(name) => tracing::error!("{name} is written by another program"),
+            RecoveredFile::Stays(name, error) => {
+                tracing::error!("{name} stays unfinished: {error}")
+            }
         }
     }
 
     fn session(&mut self, number: u64) -> String {
-        // Files of one that is over come no more once the next but one has begun.
+        // A file can belong to the current session or the one before, not to an older one.
         self.sessions.retain(|known, _| *known + 2 > number);
         self.sessions
             .entry(number)
@@ -138,7 +139,7 @@ impl Keeper {
             .clone()
     }
 
-    async fn adopt(
+    async fn import_file(
         &self,
         file: Finished,
         session: String,
@@ -159,11 +160,11 @@ impl Keeper {
             forward_pending: self.forwarding,
             failure: None,
         };
-        self.put(&captured).await;
+        self.import(&captured).await;
     }
 
-    /// What cannot be played is in the list too, until somebody deletes it there.
-    async fn adopt_damaged(&self, name: String, reason: &str) {
+    /// Imports a file that cannot be played as `failed`; it stays until the user deletes it.
+    async fn import_damaged(&self, name: String, reason: &str) {
         let path = self.folder.join(&name);
         let size_bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
         let captured = CapturedFile {
@@ -178,20 +179,20 @@ impl Keeper {
             )),
             name,
         };
-        self.put(&captured).await;
+        self.import(&captured).await;
     }
 
-    async fn put(&self, captured: &CapturedFile) {
+    async fn import(&self, captured: &CapturedFile) {
         if let Err(error) = self.importer.import(captured).await {
-            // The file is there; the next comparison finds it.
+            // The next comparison imports it.
             tracing::error!(file = captured.name, "not in the list yet: {error}");
         }
     }
 
-    /// Makes the list follow the folder both ways; `true` when a file has to be looked at again soon.
+    /// Compares folder and catalog in both directions; `true` if a file must be checked again soon.
     async fn compare(&mut self) -> bool {
         let compared = match self.follow_changes().await {
-            Ok(unsettled) => self.take_in().await.map(|more| unsettled || more),
+            Ok(unsettled) => self.import_missing().await.map(|more| unsettled || more),
             Err(error) => Err(error),
         };
         compared.unwrap_or_else(|error| {
@@ -200,7 +201,7 @@ impl Keeper {
         })
     }
 
-    /// Follows what other programs have changed or removed of known recordings.
+    /// Updates or removes recordings whose files other programs have changed or removed.
     async fn follow_changes(&mut self) -> Result<bool, ImportError> {
         let known = self.importer.files().await?;
         let folder = self.folder.clone();
@@ -216,7 +217,7 @@ impl Keeper {
                 .change(&file.name, file.size_bytes, file.duration_ms);
             change.await?;
         }
-        // A folder without any known file is rather one that is not mounted.
+        // A folder without any known file is probably not mounted.
         let missing = if difference.present {
             difference.missing
         } else {
@@ -232,8 +233,8 @@ impl Keeper {
         Ok(difference.unsettled || again)
     }
 
-    /// Takes files in that are no recordings yet.
-    async fn take_in(&self) -> Result<bool, ImportError> {
+    /// Imports files that are not in the catalog.
+    async fn import_missing(&self) -> Result<bool, ImportError> {
         let known = self.importer.names().await?;
         let folder = self.folder.clone();
         let now = SystemTime::from(jiff::Timestamp::now());
@@ -243,21 +244,21 @@ impl Keeper {
         });
         let (found, damaged) = found.await.unwrap_or_default();
         for file in found.recordings {
-            self.adopt(file, new_session(), None, false).await;
+            self.import_file(file, new_session(), None, false).await;
         }
         for name in damaged {
-            self.adopt_damaged(name, "It cannot be played.").await;
+            self.import_damaged(name, "It cannot be played.").await;
         }
         Ok(found.unsettled)
     }
 }
 
-/// Known recordings that are not in the folder as the list has them.
+/// Known recordings that differ from the folder.
 #[derive(Debug, Default)]
 struct Difference {
     changed: Vec<Finished>,
     missing: HashSet<String>,
-    /// Whether any known file is there.
+    /// Whether any known file exists.
     present: bool,
     /// Whether a changed file may still be written.
     unsettled: bool,

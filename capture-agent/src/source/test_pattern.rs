@@ -1,4 +1,4 @@
-//! What the test source shows as a grabber without a signal.
+//! Test patterns that the test source shows as a grabber without a signal.
 
 /// Y, U and V of 75 % bars (ITU-R BT.601), from white to black.
 const BARS: [[u8; 3]; 8] = [
@@ -11,20 +11,18 @@ const BARS: [[u8; 3]; 8] = [
     [35, 212, 114],
     [16, 128, 128],
 ];
-/// What an ADV7180 free-runs in.
+/// Free-run colour of an ADV7180.
 const BLUE: [u8; 3] = [54, 192, 112];
 
-/// A grabber's own picture, in I420.
+/// Test pattern in I420.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Card {
-    /// Colour bars.
+pub(super) enum TestPattern {
     Bars,
-    /// One flat blue.
     Blue,
 }
 
-impl Card {
-    /// Its pixels, as GStreamer lays them out: rows of a multiple of 4, halves rounded up.
+impl TestPattern {
+    /// Pixels in GStreamer's layout: strides of a multiple of 4, halves rounded up.
     pub(super) fn draw(self, width: usize, height: usize) -> Vec<u8> {
         let even = |side: usize| side.next_multiple_of(2);
         let planes = [
@@ -51,11 +49,11 @@ mod tests {
     use crate::source::Desktop;
 
     #[test]
-    fn it_is_as_large_as_any_other_picture() {
+    fn pattern_has_the_size_of_other_frames() {
         for (width, height) in [(1920, 1080), (640, 480), (6, 6), (1, 1)] {
             let other = Desktop::new(width, height).advance().len();
-            for card in [Card::Bars, Card::Blue] {
-                assert_eq!(card.draw(width, height).len(), other, "{width}x{height}");
+            for pattern in [TestPattern::Bars, TestPattern::Blue] {
+                assert_eq!(pattern.draw(width, height).len(), other, "{width}x{height}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a source says of its signal: the adapter between a device and [`Monitor`](crate::signal::Monitor).
+//! Adapter between a capture device, or the test source, and [`Monitor`](crate::signal::Monitor).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::device::{self, Capabilities, Device};
 use crate::problem::Problem;
 use crate::signal::{Evidence, Input, Mode, Picture, Reading, Signal};
-use crate::source::{Source, TestInput, choose};
+use crate::source::{Capture, Source, SourceError, TestInput, choose};
 
-/// How often a device that is not there is looked for.
+/// Interval of the search for a missing device.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What the test source calls itself.
+/// Device name of the test source.
 const TEST_PICTURE: &str = "Test picture";
 
-/// Watches one source.
-pub(super) struct Watch {
+/// Adapter of one source.
+pub(super) struct SourceAdapter {
     kind: Kind,
     look_at: Duration,
 }
@@ -30,20 +30,19 @@ enum Kind {
 }
 
 struct V4l2 {
-    /// The node that was asked for.
     wanted: PathBuf,
-    /// The node it is behind now.
+    /// Current node of the device.
     path: PathBuf,
-    /// What it said of itself when it was found.
+    /// Identity of the device when it was found.
     identity: Option<Capabilities>,
     mode: Option<Mode>,
     device: Option<Open>,
-    /// Why it could not be opened.
+    /// Reason why it could not be opened.
     problem: Option<Problem>,
 }
 
 enum Open {
-    /// A receiver that measures its input, and whether it tells of changes.
+    /// A receiver that measures its input signal, and whether its driver announces changes.
     Receiver {
         device: Device,
         announces: bool,
@@ -53,18 +52,15 @@ enum Open {
 
 /// A device whose signal shows only in its frames.
 struct Grabber {
-    /// What it is asked for.
     mode: Mode,
-    /// How many frames there were at the last look.
+    /// Frames at the last poll.
     frames: u64,
 }
 
-/// What a pipeline has had from the source.
+/// Frames that a pipeline has received from the source.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
-    /// How many frames.
+pub(super) struct CaptureStats {
     pub(super) frames: u64,
-    /// What they show.
     pub(super) picture: Picture,
 }
 
@@ -73,9 +69,9 @@ impl Grabber {
         Self { mode, frames: 0 }
     }
 
-    /// One that nobody captures from is believed to have a signal, unless it was found without: then only frames show
-    /// that it is back, and [`look_out`](crate::pipeline::look_out) looks for them.
-    fn look(&mut self, seen: Option<Seen>, believed: Signal) -> Option<Input> {
+    /// A grabber that is not captured from is assumed to have a signal, unless it was found without one: then only the
+    /// frames of [`start_signal_probe`](crate::pipeline::start_signal_probe) show that the signal is back.
+    fn look(&mut self, seen: Option<CaptureStats>, believed: Signal) -> Option<Input> {
         let picture = match seen {
             Some(seen) => {
                 let before = std::mem::replace(&mut self.frames, seen.frames);
@@ -88,7 +84,7 @@ impl Grabber {
     }
 }
 
-impl Watch {
+impl SourceAdapter {
     pub(super) fn new(source: &Source, mode: Option<Mode>, test: Option<TestInput>) -> Self {
         let kind = match (source, test) {
             (Source::V4l2(path), _) => Kind::V4l2(Box::new(V4l2 {
@@ -115,44 +111,50 @@ impl Watch {
         }
     }
 
-    /// Why there is no device.
+    /// Reason why there is no device.
     pub(super) fn problem(&self) -> Option<&Problem> {
         match &self.kind {
-            Kind::V4l2(card) => card.problem.as_ref(),
+            Kind::V4l2(v4l2) => v4l2.problem.as_ref(),
             Kind::Test { .. } => None,
         }
     }
 
-    /// What the device calls itself.
+    /// Name of the device.
     pub(super) fn device(&self) -> Option<&str> {
         match &self.kind {
-            Kind::V4l2(card) => Some(card.identity.as_ref()?.card.as_str()),
+            Kind::V4l2(v4l2) => Some(v4l2.identity.as_ref()?.card.as_str()),
             Kind::Test { .. } => Some(TEST_PICTURE),
         }
     }
 
-    /// Where to capture from: the node the device is behind now.
-    pub(super) fn source(&self) -> Source {
+    /// Opens the source for capturing, in its current mode.
+    pub(super) fn open(&self) -> Result<(Capture, Mode), SourceError> {
         match &self.kind {
-            Kind::V4l2(card) => Source::V4l2(card.path.clone()),
-            Kind::Test { .. } => Source::Test,
+            Kind::V4l2(v4l2) => Source::V4l2(v4l2.path.clone()).open(v4l2.mode),
+            Kind::Test { input, .. } => {
+                let mode = match input.reading() {
+                    Reading::Locked(mode) => mode,
+                    _ => input.mode(),
+                };
+                Ok((Capture::Test(input.clone()), mode))
+            }
         }
     }
 
-    /// Whether there is a device, and nothing but its frames tells of its signal.
+    /// Whether a device is open whose signal shows only in its frames.
     pub(super) fn is_grabber(&self) -> bool {
         match &self.kind {
-            Kind::V4l2(card) => matches!(card.device, Some(Open::Grabber(_))),
+            Kind::V4l2(v4l2) => matches!(v4l2.device, Some(Open::Grabber(_))),
             Kind::Test { grabber, .. } => grabber.is_some(),
         }
     }
 
-    /// Looks at what costs little. `seen` is what a pipeline has had from the source, if one runs; `believed` what is
-    /// believed of its signal.
-    pub(super) fn look(
+    /// Polls the source without blocking. `seen` has the frames of a running pipeline; `believed` is the current state
+    /// of the signal.
+    pub(super) fn poll(
         &mut self,
         now: Duration,
-        seen: Option<Seen>,
+        seen: Option<CaptureStats>,
         believed: Signal,
     ) -> Option<Input> {
         match &mut self.kind {
@@ -163,8 +165,8 @@ impl Watch {
                 (false, Some(_)) => Some(Input::DeviceFound(Evidence::Frames)),
                 (true, grabber) => grabber.as_mut()?.look(seen, believed),
             },
-            Kind::V4l2(card) => {
-                let V4l2 { path, device, .. } = &mut **card;
+            Kind::V4l2(v4l2) => {
+                let V4l2 { path, device, .. } = &mut **v4l2;
                 if device.is_some() && !path.exists() {
                     *device = None;
                     return Some(Input::DeviceLost);
@@ -172,7 +174,7 @@ impl Watch {
                 match device {
                     None if now >= self.look_at => {
                         self.look_at = now + LOOK_EVERY;
-                        card.open()
+                        v4l2.open()
                     }
                     Some(Open::Grabber(grabber)) => grabber.look(seen, believed),
                     Some(Open::Receiver {
@@ -191,12 +193,12 @@ impl Watch {
         }
     }
 
-    /// Asks a receiver what it measures.
+    /// Queries a receiver's input signal.
     pub(super) fn query(&mut self) -> Option<Input> {
         match &mut self.kind {
             Kind::Test { input, .. } => Some(Input::Timings(input.reading())),
-            Kind::V4l2(card) => {
-                let device = &mut card.device;
+            Kind::V4l2(v4l2) => {
+                let device = &mut v4l2.device;
                 let Some(Open::Receiver {
                     device: receiver, ..
                 }) = device
@@ -216,7 +218,7 @@ impl Watch {
 }
 
 impl V4l2 {
-    /// Opens the device, if it is there.
+    /// Opens the device if it exists.
     fn open(&mut self) -> Option<Input> {
         let Self {
             wanted,
@@ -266,8 +268,8 @@ impl V4l2 {
     }
 }
 
-/// The node that was asked for; where that is gone, the one at which the same device has come back. A program that
-/// has not let go of the old node yet, and be it a library in this one, keeps its number from being given again.
+/// The configured node; if it is gone, the node at which the same device has come back. The kernel does not reuse a
+/// number while any program, or a library in this process, holds the old node.
 fn node(wanted: &Path, identity: Option<&Capabilities>) -> PathBuf {
     let is_it = |path: &PathBuf| {
         identity.is_some_and(|identity| {
