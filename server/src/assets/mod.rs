@@ -3,7 +3,6 @@
 //! `build.rs` generates the table with compressed variants and hashes. Only the entry page of a server below a path
 //! prefix is built at startup, because its `<base>` depends on the configuration.
 
-mod encoding;
 #[cfg(test)]
 mod page;
 
@@ -19,15 +18,8 @@ use flate2::write::GzEncoder;
 use sha2::{Digest as _, Sha256};
 use sortie_api::ProblemCode;
 
+use crate::http::encoding::{self, Encoding};
 use crate::http::{ApiError, ApiResult, no_such_route};
-use encoding::Encoding;
-
-/// Whether the client accepts gzip and prefers it to an uncompressed response.
-pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let accept = headers.get_all(header::ACCEPT_ENCODING).iter();
-    let accept = accept.filter_map(|line| line.to_str().ok());
-    encoding::choose(accept, false, true) == Encoding::Gzip
-}
 
 /// One embedded file.
 #[derive(Clone)]

@@ -1,5 +1,6 @@
 //! HTTP: routes, extractors, middleware and handlers. Handlers translate; the modules that they call decide.
 
+pub(crate) mod encoding;
 mod error;
 mod extract;
 mod file;

@@ -95,7 +95,7 @@ impl Caller {
 #[derive(Clone, Debug)]
 pub(crate) struct Admin(pub(crate) Caller);
 
-/// Authenticates a request; called once for each request by [`crate::http::routes`].
+/// Authenticates a request; called once for each request before its handler.
 ///
 /// A bearer token takes precedence; then the header of a trusted proxy, which is more recent than any cookie.
 pub(in crate::http) async fn identify(parts: &Parts, state: &HttpState) -> ApiResult<Caller> {

@@ -1,7 +1,7 @@
 //! Range requests (RFC 9110, section 14.2).
 //!
-//! `Range` of the crate `headers` tells neither a malformed header (ignored) from an unsatisfiable one (416), nor accepts
-//! a suffix longer than the file, as players send it for small files.
+//! `Range` of the crate `headers` does not distinguish a malformed header (ignored) from an unsatisfiable one (416), and
+//! rejects a suffix longer than the file, which players send for small files.
 
 use std::ops::Range;
 

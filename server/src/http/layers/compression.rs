@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::assets::accepts_gzip;
 use crate::http::ApiError;
+use crate::http::encoding::accepts_gzip;
 
 /// Bytes from which answers are compressed. A smaller one fits into a packet.
 const SIZE_MIN: usize = 1024;

@@ -1,8 +1,10 @@
 //! Content negotiation on `Accept-Encoding` (RFC 9110, 12.5.3).
 
+use axum::http::{HeaderMap, header};
+
 /// Content coding of a response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     Brotli,
     Gzip,
     Identity,
@@ -10,7 +12,7 @@ pub(super) enum Encoding {
 
 impl Encoding {
     /// Value of `Content-Encoding`; `None` for identity.
-    pub(super) fn content_coding(self) -> Option<&'static str> {
+    pub(crate) fn content_coding(self) -> Option<&'static str> {
         match self {
             Self::Brotli => Some("br"),
             Self::Gzip => Some("gzip"),
@@ -31,7 +33,7 @@ struct Weights {
 /// The available encoding with the highest weight; equal weights prefer the smaller body.
 ///
 /// Falls back to `identity` when the client accepts nothing: a file is more useful than a 406.
-pub(super) fn choose<'a>(
+pub(crate) fn choose<'a>(
     accept: impl Iterator<Item = &'a str>,
     has_brotli: bool,
     has_gzip: bool,
@@ -64,6 +66,13 @@ pub(super) fn choose<'a>(
     } else {
         Encoding::Identity
     }
+}
+
+/// Whether the client accepts gzip and prefers it to an uncompressed response.
+pub(in crate::http) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let accept = accept.filter_map(|line| line.to_str().ok());
+    choose(accept, false, true) == Encoding::Gzip
 }
 
 /// Coding and weight in thousandths; the weight is 1000 by default and 0 if it is malformed.
