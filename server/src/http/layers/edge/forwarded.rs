@@ -162,7 +162,7 @@ fn split(text: &str, separator: char) -> Vec<&str> {
     for (at, character) in text.char_indices().rev() {
         let before = &text[..at];
         let backslashes = before.len() - before.trim_end_matches('\\').len();
-        if character == '"' && backslashes % 2 == 0 {
+        if character == '"' && backslashes.is_multiple_of(2) {
             quoted = !quoted;
         } else if character == separator && !quoted {
             pieces.push(&text[at + separator.len_utf8()..end]);
