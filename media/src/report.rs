@@ -94,6 +94,51 @@ impl LeftOut {
     }
 }
 
+/// Left-out ranges in any order: the first 64.
+#[derive(Debug, Default)]
+pub(crate) struct LeftOutList(Vec<LeftOut>);
+
+impl LeftOutList {
+    /// Adds a range, or extends the last one if it continues there.
+    pub(crate) fn add(&mut self, range: Range<u64>, reason: LeftOutReason) {
+        let Some(added) = LeftOut::new(range, reason) else {
+            return;
+        };
+        if let Some(last) = self.0.last_mut()
+            && last.reason == reason
+            && last.offset + last.length == added.offset
+        {
+            last.length += added.length;
+        } else if self.0.len() < DAMAGE_LIMIT {
+            self.0.push(added);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = LeftOut> {
+        self.0.iter().copied()
+    }
+
+    /// Heap size.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.0.capacity() * size_of::<LeftOut>()
+    }
+}
+
+/// Sorts ranges and shortens those that overlap an earlier one. Keeps the first 64.
+pub(crate) fn without_overlaps(mut ranges: Vec<LeftOut>) -> Vec<LeftOut> {
+    ranges.sort_by_key(|range| range.offset);
+    let mut end = 0;
+    ranges.retain_mut(|range| {
+        let range_end = range.offset.saturating_add(range.length);
+        range.offset = range.offset.max(end);
+        range.length = range_end.saturating_sub(range.offset);
+        end = end.max(range_end);
+        range.length > 0
+    });
+    ranges.truncate(DAMAGE_LIMIT);
+    ranges
+}
+
 /// Reason for leaving a part of the stream out. Displays as a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 #[non_exhaustive]

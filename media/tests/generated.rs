@@ -19,6 +19,17 @@ enum Base {
     Previous,
 }
 
+/// Position of the media data of a fragment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Behind its `moof`.
+    Behind,
+    /// In front of its `moof`.
+    InFront,
+    /// Behind the `moof` of the next fragment.
+    BehindNext,
+}
+
 /// Contiguous samples of one track.
 #[derive(Debug, Clone)]
 struct Run {
@@ -42,6 +53,9 @@ struct Fragment {
     /// Whether each run has its own `mdat`.
     split: bool,
     description: bool,
+    order: Order,
+    /// Whether the media data is in an `imda`.
+    imda: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -86,14 +100,21 @@ fn other_boxes() -> impl Strategy<Value = Vec<[u8; 4]>> {
 
 fn fragment(tracks: u32) -> impl Strategy<Value = Fragment> {
     let bases = [Base::Absolute, Base::Moof, Base::Previous];
+    let orders = [
+        Order::Behind,
+        Order::Behind,
+        Order::InFront,
+        Order::BehindNext,
+    ];
     (
         prop::sample::select(bases.to_vec()),
         prop::collection::vec(run(tracks), 1..4),
         other_boxes(),
         other_boxes(),
-        any::<[bool; 4]>(),
+        any::<[bool; 5]>(),
+        prop::sample::select(orders.to_vec()),
     )
-        .prop_map(|(base, runs, before, between, flags)| Fragment {
+        .prop_map(|(base, runs, before, between, flags, order)| Fragment {
             base,
             runs,
             before,
@@ -102,6 +123,8 @@ fn fragment(tracks: u32) -> impl Strategy<Value = Fragment> {
             long_boxes: flags[1],
             split: flags[2],
             description: flags[3],
+            imda: flags[4],
+            order,
         })
 }
 
@@ -249,7 +272,8 @@ fn moof(fragment: &Fragment, start: usize, offsets: &[usize], times: &[u64]) -> 
         }
         let count = u32::try_from(run.sizes.len()).expect("small");
         let mut flags = 1;
-        let mut trun = words(&[count, u32::try_from(offset - base).expect("small")]);
+        let distance = i32::try_from(offset.cast_signed() - base.cast_signed()).expect("small");
+        let mut trun = words(&[count, distance.cast_unsigned()]);
         flags |= if run.own_durations { 0x100 } else { 0 };
         flags |= if run.own_sizes { 0x200 } else { 0 };
         flags |= if run.composition.is_some() { 0x800 } else { 0 };
@@ -313,66 +337,116 @@ fn build(shape: &Shape) -> Built {
     for run in &shape.moov {
         times[run.track as usize - 1] += 10 * run.sizes.len() as u64;
     }
-    let mut last = 0;
-    for fragment in &shape.fragments {
-        for kind in &fragment.before {
-            built.stream.extend(boxed(kind, &[2; 9]));
-        }
-        let start = built.stream.len();
-        let head = if fragment.long_boxes { 16 } else { 8 };
-        let layout = |from: usize| {
-            let (mut at, mut offsets) = (from, Vec::new());
-            for (number, run) in fragment.runs.iter().enumerate() {
-                if number == 0 || fragment.split {
-                    at += head;
-                }
-                offsets.push(at);
-                at += run
-                    .sizes
-                    .iter()
-                    .map(|&size| usize::from(size))
-                    .sum::<usize>();
-            }
-            offsets
-        };
-        let wrap = |bytes: Vec<u8>| {
-            if fragment.long_boxes {
-                long(&bytes)
-            } else {
-                bytes
-            }
-        };
-        let draft = wrap(moof(fragment, start, &layout(start), &times));
-        let between = 17 * fragment.between.len();
-        let offsets = layout(start + draft.len() + between);
-        built
-            .stream
-            .extend(wrap(moof(fragment, start, &offsets, &times)));
-        for kind in &fragment.between {
-            built.stream.extend(boxed(kind, &[3; 9]));
-        }
-        let mut data = Vec::new();
-        for run in &fragment.runs {
-            let run_data = built.data(run);
-            times[run.track as usize - 1] += 10 * run.sizes.len() as u64;
-            data.extend(run_data);
-            if fragment.split {
-                last = built.stream.len();
-                let data = std::mem::take(&mut data);
-                built.stream.extend(wrap(boxed(b"mdat", &data)));
-            }
-        }
-        if !fragment.split {
-            last = built.stream.len();
-            built.stream.extend(wrap(boxed(b"mdat", &data)));
-        }
-        built.complete.push((built.stream.len(), built.count()));
+    let mut last = None;
+    let groups = shape.fragments.chunk_by(|fragment, next| {
+        fragment.order == Order::BehindNext && next.order != Order::InFront
+    });
+    for group in groups {
+        last = add_fragments(&mut built, group, &mut times);
     }
+    let Some(last) = last else { return built };
     let short = built.stream[last..last + 4] != [0, 0, 0, 1];
     if shape.open_end && short {
         built.stream[last..last + 4].fill(0);
     }
     built
+}
+
+/// A box of a group of fragments: its kind, or the index of its fragment and the range of its runs.
+#[derive(Debug)]
+enum Piece {
+    Other([u8; 4]),
+    Moof(usize),
+    Data(usize, std::ops::Range<usize>),
+}
+
+/// Adds fragments whose media data is behind the `moof` of the last, or one fragment behind its media data. Returns the
+/// start of the last box if that contains media data.
+fn add_fragments(built: &mut Built, group: &[Fragment], times: &mut [u64]) -> Option<usize> {
+    let wrap = |fragment: &Fragment, bytes: Vec<u8>| match fragment.long_boxes {
+        true => long(&bytes),
+        false => bytes,
+    };
+    let others = |kinds: &[[u8; 4]]| kinds.iter().copied().map(Piece::Other).collect::<Vec<_>>();
+    let (mut moofs, mut data) = (Vec::new(), Vec::new());
+    for (index, fragment) in group.iter().enumerate() {
+        moofs.extend(others(&fragment.before));
+        moofs.push(Piece::Moof(index));
+        data.extend(others(&fragment.between));
+        let runs = fragment.runs.len();
+        match fragment.split {
+            true => data.extend((0..runs).map(|run| Piece::Data(index, run..run + 1))),
+            false => data.push(Piece::Data(index, 0..runs)),
+        }
+    }
+    let in_front = group[0].order == Order::InFront;
+    let pieces: Vec<_> = match in_front {
+        true => data.into_iter().chain(moofs).collect(),
+        false => moofs.into_iter().chain(data).collect(),
+    };
+    let size = |run: &Run| {
+        run.sizes
+            .iter()
+            .map(|&size| usize::from(size))
+            .sum::<usize>()
+    };
+    let mut starts = vec![0; group.len()];
+    let mut offsets: Vec<_> = group.iter().map(|one| vec![0; one.runs.len()]).collect();
+    let mut at = built.stream.len();
+    for piece in &pieces {
+        match piece {
+            Piece::Other(_) => at += 17,
+            Piece::Moof(index) => {
+                starts[*index] = at;
+                let fragment = &group[*index];
+                // Any offsets: the size does not depend on them.
+                at += wrap(
+                    fragment,
+                    moof(fragment, at, &vec![at; fragment.runs.len()], times),
+                )
+                .len();
+            }
+            Piece::Data(index, runs) => {
+                at += if group[*index].long_boxes { 16 } else { 8 };
+                for run in runs.clone() {
+                    offsets[*index][run] = at;
+                    at += size(&group[*index].runs[run]);
+                }
+            }
+        }
+    }
+    let (mut moofs, mut samples) = (Vec::new(), Vec::new());
+    for (index, fragment) in group.iter().enumerate() {
+        let moof = moof(fragment, starts[index], &offsets[index], times);
+        moofs.push(wrap(fragment, moof));
+        samples.push(
+            fragment
+                .runs
+                .iter()
+                .map(|run| built.data(run))
+                .collect::<Vec<_>>(),
+        );
+        for run in &fragment.runs {
+            times[run.track as usize - 1] += 10 * run.sizes.len() as u64;
+        }
+    }
+    let mut last = 0;
+    for piece in &pieces {
+        last = built.stream.len();
+        built.stream.extend(match piece {
+            Piece::Other(kind) => boxed(kind, &[3; 9]),
+            Piece::Moof(index) => moofs[*index].clone(),
+            Piece::Data(index, runs) => {
+                let kind = if group[*index].imda { b"imda" } else { b"mdat" };
+                wrap(
+                    &group[*index],
+                    boxed(kind, &samples[*index][runs.clone()].concat()),
+                )
+            }
+        });
+    }
+    built.complete.push((built.stream.len(), built.count()));
+    (!in_front).then_some(last)
 }
 
 /// Reads the samples and sample description indices of each track through the tables of a finished file.

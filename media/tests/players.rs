@@ -108,6 +108,49 @@ fn check(file: &Path, finish: &Finish) -> usize {
 }
 
 #[test]
+fn absurd_timestamp_scale_is_replaced() {
+    const INFO: [u8; 4] = [0x15, 0x49, 0xA9, 0x66];
+    const SCALE: [u8; 4] = [0x2A, 0xD7, 0xB1, 0x83];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let original = fixture("chromium-vp8.webm");
+    let (_, expected) = store(&original, Options::default()).expect("playable");
+    let at = |id: &[u8]| {
+        original
+            .windows(4)
+            .position(|at| at == id)
+            .expect("an element")
+    };
+    let (info, scale) = (at(&INFO) + 4, at(&SCALE) + 3);
+    assert_eq!(
+        original[scale + 1..scale + 4],
+        1_000_000u32.to_be_bytes()[1..]
+    );
+    for first in [0x80, 0xFF, 0x01] {
+        let mut stream = original.clone();
+        // Eight bytes instead of three.
+        stream.splice(scale..scale + 4, [0x88, first, 0, 0, 0, 0, 0, 0, 0]);
+        // The last byte of the size of Info.
+        stream[info + original[info].leading_zeros() as usize] += 5;
+        for options in [
+            Options::default(),
+            Options::default().stream_length(stream.len() as u64),
+        ] {
+            let (stored, finish) = store(&stream, options).expect("playable");
+            assert_eq!(finish.duration_ms, expected.duration_ms);
+            let path = folder.path().join("stored.webm");
+            std::fs::write(&path, &stored.bytes).expect("writable");
+            let text = ffprobe(
+                &path,
+                &["-show_entries", "format=duration", "-of", "csv=p=0"],
+            );
+            let seconds: f64 = text.trim().parse().expect("a duration");
+            let expected = std::time::Duration::from_millis(expected.duration_ms).as_secs_f64();
+            assert!((seconds - expected).abs() < 0.1, "{seconds} s");
+        }
+    }
+}
+
+#[test]
 fn finished_files_are_valid_and_complete() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     for name in FIXTURES {

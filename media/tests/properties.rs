@@ -4,16 +4,31 @@ mod common;
 
 use std::sync::LazyLock;
 
+use common::fragments::{self, arrange, orders};
 use common::{FIXTURES, MP4_FIXTURES, Stored, fixture, store, walk::check_finished};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use sortie_media::{Finish, HEAD_ROOM, Indexer, Options, Patch, Unplayable};
 
-/// All fixtures: WebM and Matroska first, then MP4.
-static STREAMS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| names().map(fixture).collect());
+/// All fixtures: WebM and Matroska first, then MP4, then an MP4 with its fragments in other orders.
+static STREAMS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let (head, fragments) = fragments::split(&fixture("chromium-mp4.mp4"));
+    let orders = orders(fragments.len()).into_iter();
+    let rearranged = orders.map(|(_, pieces)| arrange(&head, &fragments, &pieces));
+    let fixtures = FIXTURES.iter().chain(MP4_FIXTURES);
+    fixtures
+        .map(|name| fixture(name))
+        .chain(rearranged)
+        .collect()
+});
 
 fn names() -> impl Iterator<Item = &'static str> {
-    FIXTURES.iter().chain(MP4_FIXTURES).copied()
+    let rearranged = orders(4).into_iter().map(|(name, _)| name);
+    FIXTURES
+        .iter()
+        .chain(MP4_FIXTURES)
+        .copied()
+        .chain(rearranged)
 }
 
 /// Index of one of [`STREAMS`].

@@ -34,17 +34,50 @@ fn empty_mdats() -> Vec<u8> {
 
 #[test]
 fn empty_mdats_behind_a_large_fragment_take_linear_time() {
-    let sizes = words(&vec![1; ENTRIES as usize]);
-    let run = [words(&[0x0000_0201, ENTRIES, 1 << 30]), sizes].concat();
+    let moof = moof(1, 1 << 30, &vec![1; ENTRIES as usize]);
+    let stream = [head(), moof, empty_mdats()].concat();
+    assert_eq!(scan(&stream), stream.len() as u64);
+}
+
+/// Encodes a fragment with a run of these sample sizes at this distance.
+fn moof(track: u32, distance: u32, sizes: &[u32]) -> Vec<u8> {
+    let count = u32::try_from(sizes.len()).expect("small");
+    let run = [words(&[0x0000_0201, count, distance]), words(sizes)].concat();
     let traf = [
-        boxed(b"tfhd", &words(&[0x0002_0000, 1])),
+        boxed(b"tfhd", &words(&[0x0002_0000, track])),
         boxed(b"trun", &run),
     ];
-    let moof = [
+    let payload = [
         boxed(b"mfhd", &words(&[0, 1])),
         boxed(b"traf", &traf.concat()),
     ];
-    let stream = [head(), boxed(b"moof", &moof.concat()), empty_mdats()].concat();
+    boxed(b"moof", &payload.concat())
+}
+
+#[test]
+fn many_pending_fragments_and_mdats_take_linear_time() {
+    let mdat = boxed(b"mdat", &[]);
+    let large = moof(1, 1 << 30, &vec![1; ENTRIES as usize]);
+    let small = moof(1, 1 << 30, &[1, 2, 3]);
+    // As many as wait at the same time, the large one first or last, then mdats, then fragments that push them out.
+    for waiting in [
+        [large.clone(), small.repeat(62)].concat(),
+        [small.repeat(62), large].concat(),
+    ] {
+        let stream = [head(), waiting, mdat.repeat(BOXES), small.repeat(BOXES)].concat();
+        assert_eq!(scan(&stream), stream.len() as u64);
+    }
+    let alternating = [small, mdat].concat().repeat(BOXES);
+    let stream = [head(), alternating].concat();
+    assert_eq!(scan(&stream), stream.len() as u64);
+}
+
+#[test]
+fn fragments_behind_their_media_data_take_linear_time() {
+    let data = boxed(b"mdat", &[0; 1000]);
+    let behind = moof(1, (-1000i32).cast_unsigned(), &[1; 10]).repeat(BOXES / 10);
+    let undescribed = moof(9, 8, &vec![1; ENTRIES as usize]);
+    let stream = [head(), data, behind, undescribed, empty_mdats()].concat();
     assert_eq!(scan(&stream), stream.len() as u64);
 }
 

@@ -1,17 +1,16 @@
-//! Finishes an MP4: decides how the stream ends and writes the index.
+//! Reports on an MP4 and finishes it: decides how the stream ends and writes the index.
 
 use super::fragment::Fragment;
 use super::head::{fragmented_head, indexed_head};
 use super::moov::{moov_with_sample_tables, moov_with_shifted_chunks};
 use super::movie::{Movie, to_ns};
 use super::padding::{INDEX_MARKER, TRAILER_SIZE, padding};
-use super::pending_samples::Pending;
-use super::scanner::Scanner;
+use super::scanner::{Scanner, Step};
 use super::stbl_reader::MediaBounds;
 use super::top_level_box::TopLevelBox;
 use crate::container::{Container, Finish};
 use crate::error::Unplayable;
-use crate::report::{LeftOut, LeftOutReason};
+use crate::report::{LeftOut, LeftOutReason, Report, without_overlaps};
 use crate::stored::HEAD_ROOM;
 
 impl Scanner {
@@ -66,7 +65,10 @@ impl Scanner {
             }
             patches.push(indexed_head(self.ftyp.as_deref(), data_end));
         }
-        hidden.retain(|range| range.offset < kept);
+        hidden.retain_mut(|range| {
+            range.length = range.length.min(kept.saturating_sub(range.offset));
+            range.length > 0
+        });
         Ok(Finish {
             container: Container::Mp4,
             duration_ms,
@@ -83,6 +85,67 @@ impl Scanner {
         })
     }
 
+    /// Heap memory that finishing allocates in addition.
+    pub(crate) fn finish_bytes(&self) -> u64 {
+        self.movie.as_ref().map_or(0, |movie| {
+            let moov = movie.moov.len() as u64;
+            match movie.fragmented {
+                true => movie.written_bytes() + 2 * moov,
+                // New tables may replace those of `moov`.
+                false => 4 * moov,
+            }
+        })
+    }
+
+    /// Stored ranges that players ignore.
+    fn hidden(&self) -> Vec<LeftOut> {
+        // A file that stays fragmented needs no sample table.
+        let fragmented = self
+            .movie
+            .as_ref()
+            .is_some_and(|movie| movie.tables_dropped);
+        let ranges = self.damage.ranges.iter();
+        let ranges =
+            ranges
+                .filter_map(|range| LeftOut::new(range.clone(), LeftOutReason::Damaged))
+                .chain(self.other_file.and_then(|start| {
+                    LeftOut::new(start..self.keep, LeftOutReason::OtherRecording)
+                }))
+                .chain(self.trailing)
+                .chain(self.unindexed.iter().filter(|_| !fragmented));
+        without_overlaps(ranges.collect())
+    }
+
+    /// Whether finishing needs another scan with more memory.
+    pub(crate) fn needs_rescan(&self) -> bool {
+        self.moov_discarded || self.memory_reduced && self.absolute_offsets
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let movie = self.movie.as_ref();
+        let at_boundary = matches!(self.step, Step::Header | Step::Done) && self.header.is_empty();
+        let torn = !at_boundary && self.index_marker_at.is_none();
+        Report {
+            duration_ms: match movie {
+                Some(movie) if !movie.fragmented && !movie.tables_rebuilt => {
+                    to_ns(movie.duration, movie.timescale)
+                }
+                _ => self.end_ns(),
+            } / 1_000_000,
+            frame_stats: movie.map(Movie::frame_stats).unwrap_or_default(),
+            front_matter_bytes: self.first_data,
+            indexed: movie.is_some_and(|movie| !movie.fragmented && !movie.tables_rebuilt),
+            damage: self.damage.clone(),
+            torn_bytes: if torn {
+                self.pos.saturating_sub(self.keep)
+            } else {
+                0
+            },
+            missing_bytes: self.missing,
+            ..Report::default()
+        }
+    }
+
     /// Ranges behind the last kept byte.
     fn left_out(&self) -> Vec<LeftOut> {
         let end = self.stream_end();
@@ -96,14 +159,15 @@ impl Scanner {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        self.count_held_fragment();
+        self.count_held_fragments();
         let torn = self.data.take();
         let Some(movie) = &self.movie else { return };
-        match self.pending.take() {
-            Some(Pending::Moof(fragment)) => self.end_fragment(&fragment, torn),
-            Some(Pending::Moov) => self.end_tables(torn),
-            None if !movie.fragmented => self.end_tables(torn),
-            None => {}
+        if self.pending.take_moov() || !movie.fragmented {
+            self.end_tables(torn);
+        }
+        let pending: Vec<_> = std::iter::from_fn(|| self.pending.pop()).collect();
+        if !pending.is_empty() {
+            self.end_fragments(&pending, torn);
         }
         let Some(movie) = &self.movie else { return };
         if let Some(from) = self.damaged_from {
@@ -120,18 +184,23 @@ impl Scanner {
         }
     }
 
-    /// Ends the media data of the last fragment.
-    fn end_fragment(&mut self, fragment: &Fragment, torn: Option<TopLevelBox>) {
-        let (stream_end, data_end) = (self.stream_end(), self.data_end);
-        let Some(movie) = &mut self.movie else { return };
+    /// Ends the media data of the pending fragments, the last ones of the stream.
+    fn end_fragments(&mut self, fragments: &[Fragment], torn: Option<TopLevelBox>) {
+        let (stream_end, data_start) = (self.stream_end(), self.data_start());
+        let Some(movie) = &self.movie else { return };
+        let reach = |limit: u64| {
+            let ends = fragments.iter();
+            ends.map(|fragment| fragment.reach(movie, data_start..limit))
+                .max()
+                .unwrap_or(0)
+        };
         self.tail_reason = LeftOutReason::NoFrames;
         // A file that stays fragmented would play the padding as frames.
         if let Some(data) = torn.filter(|_| !movie.tables_dropped) {
             self.tail_reason = LeftOutReason::Torn;
-            let limit = stream_end.min(data.end.saturating_sub(TRAILER_SIZE));
-            let end = fragment.reach(movie, limit);
+            let end = reach(stream_end.min(data.end.saturating_sub(TRAILER_SIZE)));
             let (padding, patch) = if data.end < u64::MAX {
-                (padding(data.end - end), None)
+                (padding(data.end.saturating_sub(end)), None)
             } else {
                 (None, data.resized(end))
             };
@@ -140,20 +209,38 @@ impl Scanner {
             // the result is not scanned as a growing stream again, so that no ambiguity arises.
             let ends = padding.is_some()
                 || patch.is_some()
-                || data.end == u64::MAX && end == fragment.extent(movie)
+                || data.end == u64::MAX && end == reach(u64::MAX)
                 || self.length.is_some();
             // A sample inside its own `moof` is invalid.
             if end > data.start && ends {
-                fragment.add_to(movie, end);
+                for fragment in fragments {
+                    self.count(fragment, end, None);
+                }
                 self.keep = end;
                 self.padding = padding.unwrap_or_default();
                 self.data_patch = patch;
                 return;
             }
         }
-        if data_end > fragment.start {
-            fragment.add_to(movie, data_end);
-            self.keep = data_end;
+        let limit = self.data_end;
+        let has_data = fragments.first().is_some_and(|first| limit > first.start);
+        if has_data {
+            self.keep = limit;
+        }
+        for (index, fragment) in (1..).zip(fragments) {
+            let Some(movie) = &self.movie else { return };
+            let reason = match index == fragments.len() {
+                true => LeftOutReason::Torn,
+                false => LeftOutReason::Damaged,
+            };
+            // Media data in front of the fragment.
+            let in_front = fragment.reach(movie, data_start..limit) > 0;
+            if in_front {
+                self.keep = self.keep.max(fragment.end());
+            }
+            if has_data || in_front {
+                self.count(fragment, limit, Some(reason));
+            }
         }
     }
 
@@ -183,10 +270,10 @@ impl Scanner {
         };
         let Some(movie) = &mut self.movie else { return };
         if movie.fragmented {
-            movie.load_moov_samples(&bounds);
+            movie.load_moov_samples(&bounds, &mut self.unindexed);
         } else if movie.has_moov_samples() && !movie.is_whole(&bounds) {
             self.missing = movie.moov_extent().saturating_sub(bounds.limit);
-            movie.load_moov_samples(&bounds);
+            movie.load_moov_samples(&bounds, &mut self.unindexed);
             movie.tables_rebuilt = true;
         }
     }

@@ -1,8 +1,11 @@
 //! Movie fragments: positions and times of the samples in a `moof` (ISO/IEC 14496-12, section 8.8).
 
+use std::ops::Range;
+
 use super::boxes::{Reader, children, find};
 use super::movie::{Movie, SampleDefaults};
 use super::sample_table::Sample;
+use crate::report::{LeftOutList, LeftOutReason};
 use crate::stored::HEAD_ROOM;
 
 const TFHD_BASE: u32 = 0x01;
@@ -43,65 +46,124 @@ enum Event {
     Chunk(u64, u32),
     /// A number of identical samples.
     Samples(Sample, u32),
+    /// The rest of a track fragment has no media data or is invalid. Stream offset of its first sample; [`u64::MAX`] if
+    /// unknown.
+    Missing(u64),
+}
+
+/// Stream offsets of the media data of a fragment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    /// First byte behind the start of the fragment; [`u64::MAX`] if there is none.
+    pub(super) first: u64,
+    /// End of the last sample; 0 if there is none.
+    pub(super) end: u64,
 }
 
 /// State of a walk over the samples of a fragment.
 struct Walk {
     /// Stream offset behind the previous run, where a run without its own data offset begins.
     next: u64,
-    /// End of the available media data.
-    limit: u64,
+    /// Available media data.
+    media: Range<u64>,
     /// Samples that may still follow. Every sample occupies at least one byte of media data; more samples are hostile.
     left: u64,
-    /// End of the last complete sample.
-    reach: u64,
+    /// Offset of the next sample; [`u64::MAX`] if unknown.
+    at: u64,
+    /// Media data of the complete samples.
+    span: Span,
 }
 
 /// A track that fragments may refer to: its id, its index in the movie if it was parsed, and its defaults.
 type KnownTrack = (u32, Option<usize>, SampleDefaults);
 
 impl Fragment {
-    /// Adds the samples whose media data ends at or before `limit` to the movie.
-    pub(super) fn add_to(&self, movie: &mut Movie, limit: u64) {
-        self.walk(&known(movie), limit, |track, event| {
-            let Some(track) = movie.tracks.get_mut(track) else {
-                return;
-            };
-            match event {
-                Event::Time(time) => track.samples.seek(time),
-                Event::Chunk(offset, description) => {
-                    track.samples.begin_chunk(offset, description);
+    /// Adds the samples whose data lies in `media` to the movie, and lists the data of other samples in `unindexed`.
+    /// `missing` is the reason for samples without data; `None` if they are listed elsewhere.
+    pub(super) fn add_to(
+        &self,
+        movie: &mut Movie,
+        media: Range<u64>,
+        unindexed: &mut LeftOutList,
+        missing: Option<LeftOutReason>,
+    ) {
+        let mut at = 0u64;
+        let end = media.end;
+        self.walk(&known(movie), media, |track, event| {
+            let samples = movie.tracks.get_mut(track).map(|track| &mut track.samples);
+            match (event, samples) {
+                (Event::Time(time), Some(samples)) => samples.seek(time),
+                (Event::Time(_), None) => {}
+                (Event::Chunk(offset, description), Some(samples)) => {
+                    samples.begin_chunk(offset, description);
                 }
-                Event::Samples(sample, count) => track.samples.add(sample, count),
+                (Event::Chunk(offset, _), None) => at = offset,
+                (Event::Samples(sample, count), Some(samples)) => samples.add(sample, count),
+                (Event::Samples(sample, count), None) => {
+                    let next = at + u64::from(sample.size) * u64::from(count);
+                    unindexed.add(at..next, LeftOutReason::NoTrack);
+                    at = next;
+                }
+                (Event::Missing(offset), _) => {
+                    let range = match offset < end {
+                        true => offset..end,
+                        false => self.start..self.end(),
+                    };
+                    if let Some(reason) = missing {
+                        unindexed.add(range, reason);
+                    }
+                }
             }
         });
         movie.limit_tables();
     }
 
-    /// Returns the end of the last sample that is complete if the stream ends at `limit`; 0 if none is.
-    pub(super) fn reach(&self, movie: &Movie, limit: u64) -> u64 {
-        self.walk(&known(movie), limit, |_, _| {})
+    /// Stream offset of the end of the box.
+    pub(super) fn end(&self) -> u64 {
+        self.payload_start + self.payload.len() as u64
     }
 
-    /// Returns the end of the media data of the last sample, received or not.
-    pub(super) fn extent(&self, movie: &Movie) -> u64 {
-        self.reach(movie, u64::MAX)
+    /// Returns the end of the last sample whose data lies in `media`; 0 if there is none.
+    pub(super) fn reach(&self, movie: &Movie, media: Range<u64>) -> u64 {
+        self.walk(&known(movie), media, |_, _| {}).end
     }
 
-    fn walk(&self, tracks: &[KnownTrack], limit: u64, mut event: impl FnMut(usize, Event)) -> u64 {
+    /// Returns where the media data of all samples lies, received or not. Data in front of the fragment begins at or
+    /// behind `media_start`.
+    pub(super) fn span(&self, movie: &Movie, media_start: u64) -> Span {
+        self.walk(&known(movie), media_start..u64::MAX, |_, _| {})
+    }
+
+    fn walk(
+        &self,
+        tracks: &[KnownTrack],
+        media: Range<u64>,
+        mut event: impl FnMut(usize, Event),
+    ) -> Span {
+        let left = media.end.saturating_sub(media.start.min(self.start));
         let mut walk = Walk {
             next: self.start,
-            limit,
-            left: limit.saturating_sub(self.start),
-            reach: 0,
+            media,
+            left,
+            at: u64::MAX,
+            span: Span {
+                first: u64::MAX,
+                end: 0,
+            },
         };
         for (kind, traf) in children(&self.payload) {
             if kind == *b"traf" {
+                walk.at = u64::MAX;
                 // An invalid track fragment does not invalidate the next.
-                let _ = self.walk_track(traf, tracks, &mut walk, &mut event);
+                if self
+                    .walk_track(traf, tracks, &mut walk, &mut event)
+                    .is_none()
+                {
+                    event(usize::MAX, Event::Missing(walk.at));
+                }
             }
         }
-        walk.reach
+        walk.span
     }
 
     fn walk_track(
@@ -114,8 +176,10 @@ impl Fragment {
         let mut tfhd = Reader(find(traf, *b"tfhd")?);
         let (_, flags) = tfhd.full()?;
         let id = tfhd.u32()?;
-        let &(_, track, mut defaults) = tracks.iter().find(|&&(known, ..)| known == id)?;
         // The data of the next track may follow this one, so that unknown tracks must be walked, too.
+        let known = tracks.iter().find(|&&(known, ..)| known == id);
+        let (track, mut defaults) =
+            known.map_or_else(Default::default, |&(_, track, defaults)| (track, defaults));
         let track = track.unwrap_or(usize::MAX);
         // Base data offset (section 8.8.7.1).
         let (base, mut first) = if flags & TFHD_BASE != 0 {
@@ -146,15 +210,23 @@ impl Fragment {
         for (_, trun) in children(traf).filter(|&(kind, _)| kind == *b"trun") {
             // Unknown unless this run is complete.
             let next = std::mem::replace(&mut walk.next, u64::MAX);
+            walk.at = u64::MAX;
             let run = Run::parse(trun, base, first.take().unwrap_or(next), defaults)?;
             let mut at = run.offset;
-            if at < self.start {
+            let in_front = at < self.start;
+            if in_front && at < walk.media.start {
                 return None;
             }
+            walk.at = at;
+            let limit = match in_front {
+                true => walk.media.end.min(self.start),
+                false => walk.media.end,
+            };
             event(track, Event::Chunk(at, defaults.description.max(1)));
+            let run_start = at;
             for (sample, count) in run {
                 // Number of complete samples.
-                let room = walk.limit.checked_sub(at)?;
+                let room = limit.checked_sub(at)?;
                 let size = u64::from(sample.size);
                 let fits = room.checked_div(size).unwrap_or(u64::MAX);
                 let fits = fits.min(walk.left).min(count.into());
@@ -165,7 +237,11 @@ impl Fragment {
                         track,
                         Event::Samples(sample, u32::try_from(fits).unwrap_or(count)),
                     );
-                    walk.reach = walk.reach.max(at);
+                    walk.at = at;
+                    walk.span.end = walk.span.end.max(at);
+                    if !in_front {
+                        walk.span.first = walk.span.first.min(run_start);
+                    }
                 }
                 (fits == u64::from(count)).then_some(())?;
             }
@@ -321,6 +397,7 @@ impl Iterator for Run<'_> {
 mod tests {
     use super::super::boxes::{write, write_full, write_full_with};
     use super::*;
+    use crate::report::LeftOut;
 
     /// A movie with one track (id 1, timescale 1000) whose samples last 10 units and have `size` bytes.
     fn movie(size: u32) -> Movie {
@@ -382,11 +459,26 @@ mod tests {
         }
     }
 
+    /// Start of the media data in front of the fragment.
+    const MEDIA_START: u64 = 900;
+
+    fn add(fragment: &Fragment, movie: &mut Movie, limit: u64) -> Vec<LeftOut> {
+        let mut unindexed = LeftOutList::default();
+        fragment.add_to(
+            movie,
+            MEDIA_START..limit,
+            &mut unindexed,
+            Some(LeftOutReason::Damaged),
+        );
+        unindexed.iter().collect()
+    }
+
     #[track_caller]
     fn check(size: u32, fragment: &Fragment, limit: u64, reach: u64, samples: u64, end: u64) {
         let mut movie = movie(size);
-        assert_eq!(fragment.reach(&movie, limit), reach);
-        fragment.add_to(&mut movie, limit);
+        let media = MEDIA_START..limit;
+        assert_eq!(fragment.reach(&movie, media.clone()), reach);
+        add(fragment, &mut movie, limit);
         let found = &movie.tracks[0].samples;
         assert_eq!((found.len(), found.end()), (samples, end));
     }
@@ -404,8 +496,10 @@ mod tests {
         check(50, &sized, 1150, 1150, 2, 515);
         let torn = fragment(TRUN_SIZE, &[3, 20]);
         check(50, &torn, 5000, 1020, 1, 510);
-        let before = fragment(TRUN_OFFSET, &[1, (-500i32).cast_unsigned()]);
-        check(50, &before, 5000, 0, 0, 500);
+        let before = fragment(TRUN_OFFSET, &[3, (-100i32).cast_unsigned()]);
+        check(50, &before, 5000, 1000, 2, 520);
+        let too_early = fragment(TRUN_OFFSET, &[1, (-101i32).cast_unsigned()]);
+        check(50, &too_early, 5000, 0, 0, 500);
     }
 
     #[test]
@@ -418,8 +512,8 @@ mod tests {
         let once = again.payload.clone();
         (0..100).for_each(|_| again.payload.extend_from_slice(&once));
         let mut movie = movie(1);
-        again.add_to(&mut movie, 3000);
-        assert_eq!(movie.samples(), 2000);
+        add(&again, &mut movie, 3000);
+        assert_eq!(movie.samples(), 2100);
     }
 
     #[test]
@@ -427,7 +521,7 @@ mod tests {
         let long = fragment(TRUN_OFFSET, &[u32::MAX, 100]);
         let mut movie = movie(1);
         let samples = super::super::movie::SAMPLE_LIMIT + 10;
-        long.add_to(&mut movie, 1100 + samples);
+        add(&long, &mut movie, 1100 + samples);
         assert!(movie.tables_dropped);
         let found = &movie.tracks[0].samples;
         assert_eq!((found.len(), found.sync_len()), (samples, 0));
@@ -439,14 +533,15 @@ mod tests {
         let mut two = fragment(TRUN_OFFSET, &[3, 100]);
         two.payload.extend(fragment(0, &[1]).payload);
         let mut movie = movie(50);
-        two.add_to(&mut movie, 1180);
+        add(&two, &mut movie, 1180);
         assert_eq!(movie.samples(), 1, "not the bytes of the first run again");
     }
 
     #[test]
     fn first_sample_flags_mark_sync_sample() {
         let mut movie = movie(1);
-        fragment(TRUN_OFFSET | TRUN_FIRST_FLAGS, &[3, 0, 0]).add_to(&mut movie, 5000);
+        let run = fragment(TRUN_OFFSET | TRUN_FIRST_FLAGS, &[3, 0, 0]);
+        add(&run, &mut movie, 5000);
         assert_eq!(movie.tracks[0].samples.sync_len(), 1);
     }
 }

@@ -1,10 +1,11 @@
 //! The `moov` box of a stream and the samples indexed so far.
 
 use super::boxes::{Kind, Reader, children, find, find_path};
-use super::sample_table::SampleTable;
+use super::sample_table::{LONGEST_GAP_S, SampleTable};
 use super::stbl_reader::{self, MediaBounds, StblReader};
 use crate::container::{Track, TrackKind};
 use crate::frame_stats::{FrameStats, FrameTimes};
+use crate::report::{LeftOutList, LeftOutReason};
 
 /// Most samples of an unfragmented file that a report looks at: 38 hours at 60 frames/s.
 const TABLE_LIMIT: u32 = 1 << 23;
@@ -158,11 +159,11 @@ impl Movie {
             && (self.tables()).all(|(_, stbl)| stbl_reader::is_whole(stbl, bounds))
     }
 
-    /// Adds the samples that `moov` describes, except those outside `bounds`.
-    pub(super) fn load_moov_samples(&mut self, bounds: &MediaBounds) {
+    /// Adds the samples that `moov` describes, except those outside `bounds`. Lists those of other tracks in `unindexed`.
+    pub(super) fn load_moov_samples(&mut self, bounds: &MediaBounds, unindexed: &mut LeftOutList) {
         let mut loaded: Vec<_> = self.tracks.iter().map(|_| None).collect();
         for (track, stbl) in self.tables() {
-            let Some(index) = track else { continue };
+            let index = track.unwrap_or(usize::MAX);
             let timescale = self.tracks.get(index).map(|track| track.timescale);
             if let (Some(entry @ None), Some(timescale)) = (loaded.get_mut(index), timescale) {
                 let mut samples = SampleTable::new(timescale);
@@ -171,6 +172,10 @@ impl Movie {
                 }
                 stbl_reader::load(stbl, bounds, &mut samples);
                 *entry = Some(samples);
+            } else {
+                for range in stbl_reader::ranges_within(stbl, bounds) {
+                    unindexed.add(range, LeftOutReason::NoTrack);
+                }
             }
         }
         for (track, samples) in self.tracks.iter_mut().zip(loaded) {
@@ -433,7 +438,8 @@ pub(super) struct Timing {
 }
 
 impl Movie {
-    /// Returns the timing of each track. A delay common to all tracks is removed, so that the recording begins at 0.
+    /// Returns the timing of each track. A delay common to all tracks is removed, so that the recording begins at 0, and
+    /// so is an implausible delay of one track.
     pub(super) fn timings(&self) -> impl Iterator<Item = Timing> {
         let timing = |track: &MovieTrack| {
             let first = track.samples.first();
@@ -453,6 +459,8 @@ impl Movie {
         self.tracks.iter().map(move |track| {
             let (delay, media_time, shown) = timing(track);
             let delay = delay.saturating_sub(wait);
+            let is_plausible = delay <= u64::from(self.timescale) * LONGEST_GAP_S;
+            let delay = if is_plausible { delay } else { 0 };
             Timing {
                 delay,
                 media_time,

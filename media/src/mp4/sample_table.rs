@@ -14,10 +14,22 @@ pub(super) struct Sample {
     pub(super) sync: bool,
 }
 
+/// Longest plausible duration of a sample or gap between samples. Screen recordings may have none of their frames change
+/// for hours.
+pub(super) const LONGEST_GAP_S: u64 = 12 * 60 * 60;
+
+/// Latest time of a first sample, so that no sum of times overflows.
+const LATEST_START: u64 = 1 << 62;
+
 /// Growing sample tables of one track (ISO/IEC 14496-12, sections 8.6 and 8.7), run-length encoded.
 #[derive(Debug)]
 pub(super) struct SampleTable {
     count: u64,
+    timescale: u32,
+    /// Correction of the decoding times of implausibly late samples.
+    late_shift: Option<u64>,
+    /// Last plausible duration of a sample.
+    last_duration: Option<u32>,
     /// Whether the tables were dropped, so that only times are kept.
     tableless: bool,
     pub(super) frame_times: FrameTimes,
@@ -42,6 +54,9 @@ impl SampleTable {
     pub(super) fn new(timescale: u32) -> Self {
         Self {
             count: 0,
+            timescale,
+            late_shift: None,
+            last_duration: None,
             tableless: false,
             frame_times: FrameTimes::new(u64::from(timescale)),
             sizes: RunLengthList::default(),
@@ -123,11 +138,50 @@ impl SampleTable {
         self.shown_end
     }
 
-    /// Sets the decoding time of the next samples. Times in the past are ignored.
+    /// Longest plausible duration in the media timescale. Fits into the 32 bits of a duration in `stts`.
+    fn longest_gap(&self) -> u32 {
+        let longest = u64::from(self.timescale) * LONGEST_GAP_S;
+        u32::try_from(longest).unwrap_or(u32::MAX)
+    }
+
+    /// Moves an implausibly late time to the end of the track. Later late times keep their distance from it.
+    fn plausible_time(&mut self, time: u64) -> u64 {
+        let end = self.end;
+        let limit = u64::from(self.longest_gap());
+        let is_plausible = |time: u64| time.saturating_sub(end) <= limit;
+        if is_plausible(time) {
+            return time;
+        }
+        let shifted = self.late_shift.and_then(|shift| time.checked_sub(shift));
+        shifted
+            .filter(|&time| time >= end && is_plausible(time))
+            .unwrap_or_else(|| {
+                self.late_shift = Some(time - end);
+                end
+            })
+    }
+
+    /// Replaces an implausible duration by the previous one, else by a second.
+    fn plausible_duration(&mut self, duration: u32) -> u32 {
+        if duration <= self.longest_gap() {
+            self.last_duration = Some(duration);
+            return duration;
+        }
+        self.last_duration.unwrap_or(self.timescale)
+    }
+
+    /// Sets the decoding time of the next samples. Times in the past are ignored, and implausibly late ones corrected.
     pub(super) fn seek(&mut self, time: u64) {
-        if self.first.is_none() {
-            (self.first, self.end) = (Some(time), time);
-        } else if let Ok(gap) = u32::try_from(time.saturating_sub(self.end))
+        if self.first.is_some() {
+            let time = self.plausible_time(time);
+            return self.skip_to(time);
+        }
+        let time = time.min(LATEST_START);
+        (self.first, self.end) = (Some(time), time);
+    }
+
+    fn skip_to(&mut self, time: u64) {
+        if let Ok(gap) = u32::try_from(time.saturating_sub(self.end))
             && gap > 0
         {
             // `stts` cannot represent gaps, so the last sample is prolonged.
@@ -144,9 +198,13 @@ impl SampleTable {
     }
 
     /// Adds `count` identical samples.
-    pub(super) fn add(&mut self, sample: Sample, count: u32) {
+    pub(super) fn add(&mut self, mut sample: Sample, count: u32) {
         if count == 0 {
             return;
+        }
+        sample.duration = self.plausible_duration(sample.duration);
+        if sample.offset.unsigned_abs() > self.longest_gap() {
+            sample.offset = 0;
         }
         self.count = self.count.saturating_add(count.into());
         self.first.get_or_insert(0);

@@ -8,19 +8,19 @@ use super::fragment::Fragment;
 use super::head::live_head;
 use super::movie::{Movie, to_ns};
 use super::padding::{self, INDEX_MARKER};
-use super::pending_samples::{Pending, PendingSamples};
+use super::pending_samples::PendingSamples;
 use super::stbl_reader::MediaBounds;
-use super::top_level_box::{TopLevelBox, is_known};
+use super::top_level_box::{TopLevelBox, is_known, is_media};
 use crate::container::{Patch, Track};
 use crate::indexer::Options;
-use crate::report::{Damage, LeftOut, LeftOutReason, Report};
+use crate::report::{Damage, LeftOut, LeftOutList, LeftOutReason};
 use crate::stored::HEAD_ROOM;
 
 /// Longest `ftyp` payload that the head repeats; a longer one is replaced by ours.
 pub(super) const FTYP_LIMIT: u64 = 1 << 10;
 /// Largest `moov` in a repair, which runs once and may use more memory.
 const REPAIR_MOOV_LIMIT: u64 = 256 << 20;
-/// Largest `moof` payload.
+/// Largest `moof` payload, and largest total of the payloads of pending fragments.
 const MOOF_LIMIT: u64 = 16 << 20;
 /// Largest `moov` and `moof` payload after [`Scanner::reduce_memory`].
 const REDUCED_LIMIT: u64 = 64 << 10;
@@ -28,14 +28,17 @@ const REDUCED_LIMIT: u64 = 64 << 10;
 const PATCH_LIMIT: usize = 4096;
 /// Stream length at which scanning stops, so that no sum of offsets overflows.
 const LONGEST_STREAM: u64 = 1 << 62;
+/// Reason for samples whose media data should be in front of the next fragment, but is not.
+const DAMAGED: Option<LeftOutReason> = Some(LeftOutReason::Damaged);
+
 /// Incremental scanner. It follows top-level boxes as bytes arrive and collects `moov` and `moof` payloads whole.
 #[derive(Debug)]
 pub(crate) struct Scanner {
     /// Stream offset of the next byte.
     pub(super) pos: u64,
-    step: Step,
+    pub(super) step: Step,
     /// Received part of the next box header.
-    header: Vec<u8>,
+    pub(super) header: Vec<u8>,
     /// Received part of the payload that is being collected.
     buf: Vec<u8>,
     /// Payload of `ftyp`.
@@ -43,15 +46,19 @@ pub(crate) struct Scanner {
     pub(super) movie: Option<Movie>,
     /// Samples whose media data is incomplete.
     pub(super) pending: PendingSamples,
-    /// The `mdat` that is arriving.
+    /// The `mdat` or `imda` that is arriving.
     pub(super) data: Option<TopLevelBox>,
-    /// End of the last complete `mdat`.
+    /// Stream offset of the first media data.
+    data_start: Option<u64>,
+    /// End of the last complete `mdat` or `imda`.
     pub(super) data_end: u64,
-    /// The last complete `mdat`.
+    /// The last complete `mdat` or `imda`.
     pub(super) last_data: Option<TopLevelBox>,
-    /// In a repair: a fragment, the end of its samples and the end of its `mdat`. It counts once a valid box follows
-    /// it. If none follows, bytes are missing or surplus, and a decoder could not decode its frames.
-    held_fragment: Option<(Fragment, u64, u64)>,
+    /// In a repair: fragments, each with the end of its samples and the reason for missing ones. They count once a valid box follows their media data.
+    /// If none follows, bytes are missing or surplus, and a decoder could not decode their frames.
+    held_fragments: Vec<(Fragment, u64, Option<LeftOutReason>)>,
+    /// Samples that are in no sample table.
+    pub(super) unindexed: LeftOutList,
     /// Completes the `mdat` of a torn last fragment.
     pub(super) padding: Vec<u8>,
     /// Stream offset behind the last complete box; for a fragment, its media data included.
@@ -59,7 +66,7 @@ pub(crate) struct Scanner {
     /// Stream offsets of the start and end of `moov`.
     pub(super) moov: (u64, u64),
     /// Stream offset of the first `moof`, or of the first `mdat` in an unfragmented file.
-    first_data: Option<u64>,
+    pub(super) first_data: Option<u64>,
     /// Stream offset of the sender's `mfra`, if nothing follows it.
     pub(super) index_start: Option<u64>,
     /// Stream offset of the last `ftyp`: the stream may contain several concatenated files.
@@ -89,15 +96,15 @@ pub(crate) struct Scanner {
     /// Reason for not keeping the bytes at the end.
     pub(super) tail_reason: LeftOutReason,
     /// Whether [`reduce_memory`](Self::reduce_memory) was called.
-    memory_reduced: bool,
+    pub(super) memory_reduced: bool,
     /// Whether `moov` was discarded because of its size.
     pub(super) moov_discarded: bool,
     /// Whether fragments have absolute base data offsets that are wrong behind a head room.
-    absolute_offsets: bool,
+    pub(super) absolute_offsets: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     Header,
     Collect(TopLevelBox),
     /// Discarding a payload that exceeds the memory limit.
@@ -124,9 +131,11 @@ impl Scanner {
             movie: None,
             pending: PendingSamples::default(),
             data: None,
+            data_start: None,
             data_end: 0,
             last_data: None,
-            held_fragment: None,
+            held_fragments: Vec::new(),
+            unindexed: LeftOutList::default(),
             padding: Vec::new(),
             keep: 0,
             moov: (0, 0),
@@ -260,35 +269,17 @@ impl Scanner {
 
     /// Heap size.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let fragments = [
-            match self.pending.get() {
-                Some(Pending::Moof(fragment)) => fragment.payload.capacity(),
-                _ => 0,
-            },
-            self.held_fragment
-                .as_ref()
-                .map_or(0, |(fragment, ..)| fragment.payload.capacity()),
-        ];
+        let held = self.held_fragments.iter();
+        let held: usize = held.map(|(fragment, ..)| fragment.payload.capacity()).sum();
+        let fragments = held + self.pending.memory_bytes() + self.unindexed.memory_bytes();
         let patches = self.patches.capacity() * size_of::<Patch>()
             + self
                 .patches
                 .iter()
                 .map(|patch| patch.bytes.capacity())
                 .sum::<usize>();
-        let rest = self.buf.capacity() + patches + fragments.iter().sum::<usize>();
+        let rest = self.buf.capacity() + patches + fragments;
         rest as u64 + self.movie.as_ref().map_or(0, Movie::memory_bytes)
-    }
-
-    /// Heap memory that finishing allocates in addition.
-    pub(crate) fn finish_bytes(&self) -> u64 {
-        self.movie.as_ref().map_or(0, |movie| {
-            let moov = movie.moov.len() as u64;
-            match movie.fragmented {
-                true => movie.written_bytes() + 2 * moov,
-                // New tables may replace those of `moov`.
-                false => 4 * moov,
-            }
-        })
     }
 
     /// Drops the sample tables, and `moov` if it is large.
@@ -301,17 +292,13 @@ impl Scanner {
             self.buf = Vec::new();
             self.step = Step::Pass(current);
         }
-        if let Some(Pending::Moof(fragment)) = self.pending.get()
-            && fragment.payload.len() as u64 > REDUCED_LIMIT
-        {
-            self.pending.take();
+        if self.pending.exceeds(REDUCED_LIMIT) {
+            self.pending.clear();
         }
         let Some(movie) = &mut self.movie else { return };
         if movie.fragmented {
             self.absolute_offsets |= movie.has_moov_samples();
-            if matches!(self.pending.get(), Some(Pending::Moov)) {
-                self.pending.take();
-            }
+            self.pending.take_moov();
             movie.drop_tables();
             // Too large for the head room as well.
             if movie.moov.len() as u64 > REDUCED_LIMIT {
@@ -320,50 +307,6 @@ impl Scanner {
         } else if movie.moov.len() as u64 > REDUCED_LIMIT {
             movie.moov = Vec::new();
             self.moov_discarded = true;
-        }
-    }
-
-    /// Whether finishing needs another scan with more memory.
-    pub(crate) fn needs_rescan(&self) -> bool {
-        self.moov_discarded || self.memory_reduced && self.absolute_offsets
-    }
-
-    /// Stored ranges that players ignore.
-    pub(super) fn hidden(&self) -> Vec<LeftOut> {
-        let ranges = self.damage.ranges.iter();
-        ranges
-            .filter_map(|range| LeftOut::new(range.clone(), LeftOutReason::Damaged))
-            .chain(
-                self.other_file.and_then(|start| {
-                    LeftOut::new(start..self.keep, LeftOutReason::OtherRecording)
-                }),
-            )
-            .chain(self.trailing)
-            .collect()
-    }
-
-    pub(crate) fn report(&self) -> Report {
-        let movie = self.movie.as_ref();
-        let at_boundary = matches!(self.step, Step::Header | Step::Done) && self.header.is_empty();
-        let torn = !at_boundary && self.index_marker_at.is_none();
-        Report {
-            duration_ms: match movie {
-                Some(movie) if !movie.fragmented && !movie.tables_rebuilt => {
-                    to_ns(movie.duration, movie.timescale)
-                }
-                _ => self.end_ns(),
-            } / 1_000_000,
-            frame_stats: movie.map(Movie::frame_stats).unwrap_or_default(),
-            front_matter_bytes: self.first_data,
-            indexed: movie.is_some_and(|movie| !movie.fragmented && !movie.tables_rebuilt),
-            damage: self.damage.clone(),
-            torn_bytes: if torn {
-                self.pos.saturating_sub(self.keep)
-            } else {
-                0
-            },
-            missing_bytes: self.missing,
-            ..Report::default()
         }
     }
 
@@ -407,12 +350,15 @@ impl Scanner {
         }
         if self.is_implausible(current) {
             // Its size is wrong, or the stream ends in it. The next fragment, or the end of the stream, decides.
-            self.data = (current.kind == *b"mdat").then_some(current);
+            self.data = is_media(current.kind).then_some(current);
+            if self.data.is_some() {
+                self.data_start.get_or_insert(current.payload);
+            }
             return self.malformed(current.start);
         }
-        self.count_held_fragment();
+        self.count_held_fragments();
         if current.kind == *b"moof" && self.is_fragmented() {
-            self.count_pending(current.start);
+            self.end_pending(current.start);
         }
         if current.kind == *b"ftyp" && self.movie.is_some() {
             self.file_start = current.start;
@@ -428,13 +374,14 @@ impl Scanner {
             _ => 0,
         };
         self.buf = Vec::new();
-        if matches!(&current.kind, b"moof" | b"mdat") {
+        if current.kind == *b"moof" || is_media(current.kind) {
             self.first_data.get_or_insert(current.start);
         }
         let mut to = current.end;
-        if current.kind == *b"mdat" {
+        if is_media(current.kind) {
             self.data = Some(current);
-            if matches!(self.pending.get(), Some(Pending::Moof(_))) {
+            self.data_start.get_or_insert(current.payload);
+            if self.pending.has_fragments() {
                 // Its last bytes may be the trailer of padding.
                 to = current
                     .end
@@ -501,19 +448,23 @@ impl Scanner {
         if self.damaged_from.is_some_and(|from| found.start < from) {
             return;
         }
-        let held = self.held_fragment.take();
-        let held = held.map(|(fragment, ..)| fragment.start);
+        let held = std::mem::take(&mut self.held_fragments);
+        let held = held.first().map(|(fragment, ..)| fragment.start);
+        if held.is_some() {
+            // All pending fragments are behind the held ones, in the damage.
+            self.pending.clear();
+        }
         self.not_a_box = false;
         if let Some(from) = self.damaged_from.take() {
             self.damage.add(held.unwrap_or(from)..found.start);
         }
         // If the samples end exactly here, only the header of their `mdat` was damaged.
-        let is_fragment = matches!(self.pending.get(), Some(Pending::Moof(_)));
-        let fits = is_fragment && self.pending_end() == found.start;
+        let fits = self.pending.has_fragments() && self.pending.end() == found.start;
         if self.data.take().is_some() || fits {
             self.data_end = found.start;
         }
-        self.count_pending(found.start);
+        // No fragment waits for media data behind the damage.
+        self.end_pending(u64::MAX);
         self.keep = found.start;
         if self.memory_reduced && found.end - found.start > REDUCED_LIMIT {
             self.moov_discarded |= found.kind == *b"moov";
@@ -531,29 +482,61 @@ impl Scanner {
         self.step = Step::Done;
     }
 
-    /// Counts the held-back fragment.
-    pub(super) fn count_held_fragment(&mut self) {
-        if let (Some((fragment, limit, end)), Some(movie)) =
-            (self.held_fragment.take(), &mut self.movie)
-        {
-            fragment.add_to(movie, limit);
-            self.keep = end;
+    /// Counts the held-back fragments.
+    pub(super) fn count_held_fragments(&mut self) {
+        if self.held_fragments.is_empty() {
+            return;
+        }
+        for (fragment, limit, missing) in std::mem::take(&mut self.held_fragments) {
+            self.count(&fragment, limit, missing);
+        }
+        self.keep_until(self.data_end);
+    }
+
+    /// Counts the samples of a fragment whose media data ends at or before `limit`.
+    /// `missing` is the reason for samples without data; `None` if they are listed elsewhere.
+    pub(super) fn count(
+        &mut self,
+        fragment: &Fragment,
+        limit: u64,
+        missing: Option<LeftOutReason>,
+    ) {
+        let media = self.data_start()..limit;
+        if let Some(movie) = &mut self.movie {
+            fragment.add_to(movie, media, &mut self.unindexed, missing);
         }
     }
 
-    /// Counts those pending samples whose media data is complete: the next fragment begins at `start`.
-    fn count_pending(&mut self, start: u64) {
-        let Some(pending) = self.pending.take() else {
+    /// Stream offset of the first media data; [`u64::MAX`] if there is none.
+    pub(super) fn data_start(&self) -> u64 {
+        self.data_start.unwrap_or(u64::MAX)
+    }
+
+    /// Keeps the stream up to `end`, or up to the first pending fragment.
+    fn keep_until(&mut self, end: u64) {
+        let end = self
+            .pending
+            .first_start()
+            .map_or(end, |start| start.min(end));
+        self.keep = self.keep.max(end);
+    }
+
+    /// Counts the pending samples except those that wait for media data behind `start`, where the next fragment begins.
+    fn end_pending(&mut self, start: u64) {
+        if self.pending.is_empty() {
             return;
-        };
-        let (limit, moov) = (self.data_end, self.moov);
-        if let Some(movie) = &mut self.movie {
-            match pending {
-                Pending::Moof(fragment) => fragment.add_to(movie, limit),
-                Pending::Moov => movie.load_moov_samples(&MediaBounds { limit, moov }),
-            }
         }
-        self.keep = start;
+        let (limit, moov) = (self.data_end, self.moov);
+        if self.pending.take_moov()
+            && let Some(movie) = &mut self.movie
+        {
+            movie.load_moov_samples(&MediaBounds { limit, moov }, &mut self.unindexed);
+        }
+        self.pending.end_before(start, limit);
+        while let Some((fragment, limit)) = self.pending.pop_complete(limit) {
+            self.count(&fragment, limit, DAMAGED);
+        }
+        self.keep_until(start);
     }
 
     fn skipped(&mut self, current: TopLevelBox, to: u64) {
@@ -577,7 +560,7 @@ impl Scanner {
             b"free" if collected && padding::is_index_marker(&payload) => {
                 return self.end_stream(current.start);
             }
-            b"mdat" => return self.close_data(current, &payload),
+            b"mdat" | b"imda" => return self.close_data(current, &payload),
             // Its frames are in no track.
             b"moof"
                 if !self.memory_reduced && self.is_fragmented() && self.other_file.is_none() =>
@@ -586,8 +569,8 @@ impl Scanner {
             }
             _ => {}
         }
-        // The media data of the fragment in front is missing.
-        if self.pending.get().is_none() && self.held_fragment.is_none() {
+        // Otherwise the media data of a fragment in front is missing.
+        if self.pending.is_empty() && self.held_fragments.is_empty() {
             self.index_start = (current.kind == *b"mfra").then_some(current.start);
             self.keep = current.end;
         }
@@ -599,7 +582,7 @@ impl Scanner {
             if !next.is_some_and(|next| next.is_compatible_with(movie)) {
                 self.other_file = Some(self.file_start.max(self.moov.1));
             }
-            if self.pending.get().is_none() && self.held_fragment.is_none() {
+            if self.pending.is_empty() && self.held_fragments.is_empty() {
                 self.keep = current.end;
             }
             return;
@@ -613,13 +596,14 @@ impl Scanner {
         if movie.fragmented && movie.has_moov_samples() {
             if self.memory_reduced {
                 self.absolute_offsets = true;
-            } else if movie.moov_extent() <= current.start {
-                movie.load_moov_samples(&MediaBounds {
-                    limit: current.start,
-                    moov: self.moov,
-                });
             } else {
-                self.pending.set(Pending::Moov);
+                let extent = movie.moov_extent();
+                if extent <= current.start {
+                    let (limit, moov) = (current.start, self.moov);
+                    movie.load_moov_samples(&MediaBounds { limit, moov }, &mut self.unindexed);
+                } else {
+                    self.pending.set_moov_end(extent);
+                }
             }
         }
         if self.memory_reduced {
@@ -648,45 +632,67 @@ impl Scanner {
                 self.absolute_offsets = true;
             }
         }
-        self.pending.set(Pending::Moof(fragment));
+        let Some(movie) = &self.movie else { return };
+        let span = fragment.span(movie, self.data_start());
+        self.pending.push(fragment, span);
+        let limit = match self.memory_reduced {
+            true => REDUCED_LIMIT,
+            false => MOOF_LIMIT,
+        };
+        while self.pending.exceeds(limit)
+            && let Some(fragment) = self.pending.pop()
+        {
+            self.count(&fragment, self.data_end, DAMAGED);
+            self.keep_until(current.start);
+        }
+        let is_in_front = span.first == u64::MAX && span.end > 0;
+        if is_in_front && self.pending.first_start() == Some(current.start) {
+            // All its media data has arrived.
+            self.index_start = None;
+            self.end_pending(current.end);
+            self.keep_until(current.end);
+        }
     }
 
-    fn pending_end(&mut self) -> u64 {
-        let movie = self.movie.as_ref();
-        movie.map_or(0, |movie| self.pending.end(movie))
-    }
-
-    /// Handles a complete `mdat`.
+    /// Handles a complete `mdat` or `imda`.
     fn close_data(&mut self, current: TopLevelBox, trailer: &[u8]) {
         let end = current.end;
         self.data = None;
         self.last_data = Some(current);
         self.data_end = end;
         self.index_start = None;
-        let padding_length = match self.pending.get() {
-            Some(Pending::Moof(_)) => padding::length(trailer),
-            _ => 0,
-        };
-        if padding_length == 0 && self.pending_end() > end {
-            // The rest may follow in the next `mdat`.
+        if self.pending.is_empty() {
+            self.keep = end;
             return;
         }
-        match (self.pending.take(), &mut self.movie) {
-            (Some(Pending::Moof(fragment)), _) => {
-                // A hostile trailer may declare more padding than the `mdat` holds.
-                self.held_fragment = Some((fragment, end.saturating_sub(padding_length), end));
-                if self.length.is_none() {
-                    self.count_held_fragment();
-                }
+        if self.pending.moov_end().is_some_and(|needed| needed <= end) {
+            return self.end_pending(end);
+        }
+        let padding_length = match self.pending.has_fragments() {
+            true => padding::length(trailer),
+            false => 0,
+        };
+        if padding_length > 0 {
+            // The stream of a finished file ended here, in the middle of the media data. A hostile trailer may declare
+            // more padding than the box holds.
+            let limit = end.saturating_sub(padding_length);
+            while let Some(fragment) = self.pending.pop() {
+                self.hold(fragment, limit, None);
             }
-            (Some(Pending::Moov), Some(movie)) => {
-                movie.load_moov_samples(&MediaBounds {
-                    limit: end,
-                    moov: self.moov,
-                });
-                self.keep = end;
-            }
-            _ => self.keep = end,
+        }
+        while let Some((fragment, limit)) = self.pending.pop_complete(end) {
+            self.hold(fragment, limit, DAMAGED);
+        }
+        if self.held_fragments.is_empty() {
+            self.keep_until(end);
+        }
+    }
+
+    /// Counts a fragment, in a repair only once a valid box follows.
+    fn hold(&mut self, fragment: Fragment, limit: u64, missing: Option<LeftOutReason>) {
+        match self.length {
+            Some(_) => self.held_fragments.push((fragment, limit, missing)),
+            None => self.count(&fragment, limit, missing),
         }
     }
 }

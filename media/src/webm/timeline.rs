@@ -8,6 +8,9 @@ use crate::frame_stats::{FrameStats, FrameTimes};
 /// Longest estimated duration of a last frame: a still image must not prolong the recording by minutes.
 const LONGEST_GUESS_NS: u64 = 1_000_000_000;
 
+/// Longest plausible duration of a block: half a day.
+const LONGEST_DURATION_NS: u64 = 12 * 60 * 60 * 1_000_000_000;
+
 /// A complete block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block {
@@ -168,11 +171,11 @@ impl Clock {
         if distance_ns != 0 {
             self.distances_ns = [self.distances_ns[1], distance_ns];
         }
-        if let Some(explicit_ns) = explicit_ns {
-            return explicit_ns;
-        }
-        if let Some(default_ns) = self.default_duration_ns {
-            return default_ns.saturating_mul(u64::from(frames));
+        let default_ns = self.default_duration_ns;
+        let default_ns = default_ns.map(|ns| ns.saturating_mul(u64::from(frames)));
+        let mut declared_ns = explicit_ns.into_iter().chain(default_ns);
+        if let Some(declared_ns) = declared_ns.find(|&ns| ns <= LONGEST_DURATION_NS) {
+            return declared_ns;
         }
         // The shorter distance: a stall before the last frame does not make that frame longer.
         let shorter_ns = self
@@ -215,5 +218,7 @@ mod tests {
         check(clock(None), &[0, 10_000_000_000], LONGEST_GUESS_NS);
         assert_eq!(clock(Some(20)).frame(0, None, 3), 60, "a lace of three");
         assert_eq!(clock(Some(20)).frame(0, Some(5), 3), 5);
+        assert_eq!(clock(Some(20)).frame(0, Some(u64::MAX), 1), 20, "not years");
+        check(clock(Some(u64::MAX)), &[0, 33], 33);
     }
 }
