@@ -46,13 +46,13 @@ fn whole(number: f64) -> u64 {
 /// Instruction for the user; `None` with a steady signal.
 pub fn remedy(state: SignalState) -> Option<&'static str> {
     Some(match state {
-        SignalState::NoDevice => "Plug the capture device in; it is found by itself.",
+        SignalState::NoDevice => "Connect the capture device; it is detected automatically.",
         SignalState::NoSignal => "Switch the source on and check the cable to it.",
         SignalState::NoLock => {
-            "Something unstable arrives: try a shorter or better cable, or a lower resolution."
+            "The signal is unstable: try a shorter or better cable, or a lower resolution."
         }
         SignalState::Unsupported => {
-            "It is outside of what the device can do: choose a lower resolution or frame rate at the source."
+            "The device does not support this signal: choose a lower resolution or frame rate at the source."
         }
         SignalState::Steady => return None,
     })
@@ -76,7 +76,7 @@ pub fn button(now: &Appliance) -> Button {
         RecorderState::Recording => Button::Stop,
         RecorderState::Waiting if has_signal || !now.auto_record => Button::Stop,
         RecorderState::Waiting => Button::CannotStart(
-            "There is no video signal. Recording starts by itself when one comes.",
+            "There is no video signal. Recording starts automatically when a signal appears.",
         ),
         RecorderState::Idle if has_signal => Button::Start,
         RecorderState::Idle => Button::CannotStart("Recording needs a video signal."),
@@ -97,7 +97,7 @@ pub fn recorder(now: &Appliance) -> &'static str {
 pub fn session_heading(files: usize, is_growing: bool) -> String {
     let plural = if files == 1 { "" } else { "s" };
     let more = if is_growing {
-        " so far, and one is under way"
+        " so far, one more in progress"
     } else {
         ""
     };
@@ -122,7 +122,7 @@ pub fn dropped(frames: u64, by_disk: u64) -> String {
 /// Describes how many recordings the central server has yet to receive.
 pub fn forwarding(now: &Forwarding) -> String {
     let waiting = match now.waiting {
-        0 => return "has everything".to_owned(),
+        0 => return "up to date".to_owned(),
         1 => "1 recording to send".to_owned(),
         waiting => format!("{waiting} recordings to send"),
     };
@@ -132,17 +132,17 @@ pub fn forwarding(now: &Forwarding) -> String {
     }
 }
 
-/// Estimates how long recording can continue: `Room for about 52 hours of recording`.
+/// Estimates how long recording can continue: `About 52 hours of recording left`.
 pub fn hours_left(hours: f64) -> String {
     let minutes = whole(hours * 60.0);
     let amount = match minutes {
-        1 => "about 1 minute".to_owned(),
-        0..60 => format!("about {minutes} minutes"),
-        60..600 => format!("about {}.{} hours", minutes / 60, minutes % 60 / 6),
-        600..60_000 => format!("about {} hours", minutes / 60),
-        _ => "more than 1000 hours".to_owned(),
+        1 => "About 1 minute".to_owned(),
+        0..60 => format!("About {minutes} minutes"),
+        60..600 => format!("About {}.{} hours", minutes / 60, minutes % 60 / 6),
+        600..60_000 => format!("About {} hours", minutes / 60),
+        _ => "More than 1000 hours".to_owned(),
     };
-    format!("Room for {amount} of recording")
+    format!("{amount} of recording left")
 }
 
 /// Usage of the disk in bytes.
@@ -244,7 +244,7 @@ mod tests {
         // With auto-record, Stop would suppress the next recording.
         now.auto_record = true;
         assert!(
-            matches!(button(&now), Button::CannotStart(reason) if reason.contains("by itself"))
+            matches!(button(&now), Button::CannotStart(reason) if reason.contains("automatically"))
         );
         // The recorder waits for disk space or for the next attempt.
         now.signal.state = SignalState::Steady;
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(session_heading(2, false), "One session: 2 files");
         assert_eq!(
             session_heading(1, true),
-            "One session: 1 file so far, and one is under way"
+            "One session: 1 file so far, one more in progress"
         );
     }
 
@@ -278,7 +278,7 @@ mod tests {
             size_bytes: 0,
             problem: None,
         };
-        assert_eq!(forwarding(&now), "has everything");
+        assert_eq!(forwarding(&now), "up to date");
         now.waiting = 2;
         assert_eq!(forwarding(&now), "2 recordings to send");
         now.problem = Some("it cannot be reached".to_owned());
@@ -291,12 +291,12 @@ mod tests {
     #[test]
     fn remaining_hours_are_rounded_by_magnitude() {
         for (hours, expected) in [
-            (0.0, "Room for about 0 minutes of recording"),
-            (0.02, "Room for about 1 minute of recording"),
-            (0.75, "Room for about 45 minutes of recording"),
-            (1.04, "Room for about 1.0 hours of recording"),
-            (52.3, "Room for about 52 hours of recording"),
-            (1e9, "Room for more than 1000 hours of recording"),
+            (0.0, "About 0 minutes of recording left"),
+            (0.02, "About 1 minute of recording left"),
+            (0.75, "About 45 minutes of recording left"),
+            (1.04, "About 1.0 hours of recording left"),
+            (52.3, "About 52 hours of recording left"),
+            (1e9, "More than 1000 hours of recording left"),
         ] {
             assert_eq!(hours_left(hours), expected, "{hours}");
         }

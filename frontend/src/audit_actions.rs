@@ -11,20 +11,20 @@ pub const ACTIONS: [(&str, &str); 29] = [
     ("recording.download", "Recording downloaded"),
     ("recording.change", "Recording changed"),
     ("recording.delete", "Recording deleted"),
-    ("recording.gone", "Recording gone from storage"),
-    ("recording.access", "Recording of another asked for"),
+    ("recording.gone", "Recording missing from storage"),
+    ("recording.access", "Recording of another user requested"),
     ("recording.sweep", "Storage swept"),
     ("session.create", "Session created"),
     ("session.change", "Session changed"),
     ("session.delete", "Session deleted"),
-    ("session.access", "Session of another asked for"),
+    ("session.access", "Session of another user requested"),
     ("settings.change", "Settings changed"),
     ("storage.clean_up", "Storage cleaned up"),
     ("audit.export", "Audit log exported"),
     ("audit.omit", "Refusals not listed"),
     ("sign_in", "Sign-in"),
     ("sign_in.end", "Sign-in ended"),
-    ("sign_in.reuse", "Spent sign-in used again"),
+    ("sign_in.reuse", "Used refresh token reused"),
     ("user.password", "Password change"),
     ("user.create", "User added"),
     ("user.change", "User changed"),
@@ -34,9 +34,9 @@ pub const ACTIONS: [(&str, &str); 29] = [
 ];
 
 /// Label of an action; `None` for an action of a newer server.
-pub fn words(action: &str) -> Option<&'static str> {
+pub fn label(action: &str) -> Option<&'static str> {
     let found = ACTIONS.iter().find(|(name, _)| *name == action);
-    found.map(|(_, words)| *words)
+    found.map(|(_, label)| *label)
 }
 
 #[cfg(test)]
@@ -46,9 +46,9 @@ mod tests {
     #[test]
     fn labels_of_actions_are_unique() {
         let names: std::collections::BTreeSet<_> = ACTIONS.map(|(name, _)| name).into();
-        let all: std::collections::BTreeSet<_> = ACTIONS.map(|(_, words)| words).into();
+        let all: std::collections::BTreeSet<_> = ACTIONS.map(|(_, label)| label).into();
         assert_eq!((names.len(), all.len()), (ACTIONS.len(), ACTIONS.len()));
-        assert_eq!(words("settings.change"), Some("Settings changed"));
-        assert_eq!(words("from.the.future"), None);
+        assert_eq!(label("settings.change"), Some("Settings changed"));
+        assert_eq!(label("from.the.future"), None);
     }
 }

@@ -92,7 +92,7 @@ impl RateMeter {
 }
 
 /// `About 51 min left`; `None` for more than a day.
-pub fn left_words(left_ms: u64) -> Option<String> {
+pub fn left_text(left_ms: u64) -> Option<String> {
     let minutes = left_ms / 60_000;
     Some(match (minutes / 60, minutes % 60) {
         _ if left_ms > SHOWN_MAX_MS => return None,
@@ -155,7 +155,7 @@ mod tests {
         meter.push(0, 0);
         meter.push(10_000, 2_000);
         assert_eq!(meter.left_ms(1_000), Some(0));
-        assert_eq!(left_words(0).as_deref(), Some("Less than a minute left"));
+        assert_eq!(left_text(0).as_deref(), Some("Less than a minute left"));
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
             (130, Some("About 2 h 10 min left")),
             (1_441, None),
         ] {
-            assert_eq!(left_words(minutes * 60_000).as_deref(), expected);
+            assert_eq!(left_text(minutes * 60_000).as_deref(), expected);
         }
     }
 }

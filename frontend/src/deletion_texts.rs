@@ -6,7 +6,7 @@ use crate::{format, parts};
 
 /// Texts of a confirmation dialog.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words {
+pub struct DialogTexts {
     /// Heading, a question.
     pub heading: String,
     /// Object of the action, in bold before `consequence`.
@@ -18,7 +18,7 @@ pub struct Words {
 }
 
 /// Texts for these recordings: count, size, and whether some are still being recorded.
-pub fn words(recordings: &[Recording]) -> Words {
+pub fn dialog_texts(recordings: &[Recording]) -> DialogTexts {
     let size = format::size(recordings.iter().map(parts::size_bytes).sum());
     let running = recordings.iter().filter(|row| parts::is_open(row)).count();
     let action = if running > 0 {
@@ -26,8 +26,8 @@ pub fn words(recordings: &[Recording]) -> Words {
     } else {
         "Delete"
     };
-    let mut words = match recordings {
-        [recording] if running > 0 => Words {
+    let mut texts = match recordings {
+        [recording] if running > 0 => DialogTexts {
             heading: "Delete a running recording?".to_owned(),
             subject: recording.filename.clone(),
             consequence: format!(
@@ -35,7 +35,7 @@ pub fn words(recordings: &[Recording]) -> Words {
             ),
             action,
         },
-        [recording] => Words {
+        [recording] => DialogTexts {
             heading: "Delete this recording?".to_owned(),
             subject: recording.filename.clone(),
             consequence: match parts::count(recording) {
@@ -50,7 +50,7 @@ pub fn words(recordings: &[Recording]) -> Words {
                 1 => " 1 of them is still being recorded and will be stopped.".to_owned(),
                 _ => format!(" {running} of them are still being recorded and will be stopped."),
             };
-            Words {
+            DialogTexts {
                 heading: format!("Delete {} recordings?", recordings.len()),
                 subject: format!("{} recordings ({size})", recordings.len()),
                 consequence: format!("will be permanently deleted.{running}"),
@@ -62,20 +62,20 @@ pub fn words(recordings: &[Recording]) -> Words {
     match (unforwarded, recordings.len()) {
         (0, _) => {}
         (_, 1) => {
-            words.consequence +=
+            texts.consequence +=
                 " It has not been sent to the central server yet: this is the only copy."
         }
         (1, _) => {
-            words.consequence +=
+            texts.consequence +=
                 " 1 of them has not been sent to the central server yet: this is the only copy."
         }
         (count, _) => {
-            words.consequence += &format!(
+            texts.consequence += &format!(
                 " {count} of them have not been sent to the central server yet: these are the only copies."
             );
         }
     }
-    words
+    texts
 }
 
 /// Whether the request deletes recordings that are not on the central server yet. Only if the dialog has warned about
@@ -114,13 +114,13 @@ mod tests {
     #[test]
     fn dialog_names_count_and_size() {
         let ready = recording(RecordingStatus::Ready, 42_500);
-        let words = words(&[ready.clone(), ready]);
-        assert_eq!(words.heading, "Delete 2 recordings?");
+        let texts = dialog_texts(&[ready.clone(), ready]);
+        assert_eq!(texts.heading, "Delete 2 recordings?");
         assert_eq!(
-            format!("{} {}", words.subject, words.consequence),
+            format!("{} {}", texts.subject, texts.consequence),
             "2 recordings (85 kB) will be permanently deleted."
         );
-        assert_eq!(words.action, "Delete");
+        assert_eq!(texts.action, "Delete");
     }
 
     #[test]
@@ -128,10 +128,10 @@ mod tests {
         let ready = recording(RecordingStatus::Ready, 1_000);
         for status in [RecordingStatus::Recording, RecordingStatus::Uploading] {
             let running = recording(status, 1_000);
-            let one = words(std::slice::from_ref(&running));
+            let one = dialog_texts(std::slice::from_ref(&running));
             assert_eq!(one.heading, "Delete a running recording?");
             assert!(one.consequence.contains("Deleting stops it"), "{one:?}");
-            let two = words(&[ready.clone(), running]);
+            let two = dialog_texts(&[ready.clone(), running]);
             assert!(
                 two.consequence
                     .contains("1 of them is still being recorded")
@@ -141,7 +141,7 @@ mod tests {
                 ("Stop and delete", "Stop and delete")
             );
         }
-        assert_eq!(words(&[ready]).action, "Delete");
+        assert_eq!(dialog_texts(&[ready]).action, "Delete");
     }
 
     #[test]
@@ -151,26 +151,26 @@ mod tests {
             forward_pending: true,
             ..sent.clone()
         };
-        let one = words(std::slice::from_ref(&unsent));
+        let one = dialog_texts(std::slice::from_ref(&unsent));
         assert_eq!(
             one.consequence,
             "(1.0 kB) will be permanently deleted. It has not been sent to the central server yet: this is the only copy."
         );
         let two = [sent.clone(), unsent.clone()];
         assert!(
-            words(&two)
+            dialog_texts(&two)
                 .consequence
                 .contains("1 of them has not been sent")
         );
         let three = [sent.clone(), unsent.clone(), unsent];
         assert!(
-            words(&three)
+            dialog_texts(&three)
                 .consequence
                 .contains("2 of them have not been sent")
         );
         assert_eq!(unforwarded(&three), Unforwarded::Delete);
         assert!(
-            !words(std::slice::from_ref(&sent))
+            !dialog_texts(std::slice::from_ref(&sent))
                 .consequence
                 .contains("central server")
         );

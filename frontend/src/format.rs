@@ -14,7 +14,7 @@ pub fn clock(duration_ms: u64) -> String {
 }
 
 /// Duration for screen readers, which read `1:02` as a time of day: `1 minute 2 seconds`.
-pub fn spoken(duration_ms: u64) -> String {
+pub fn duration_words(duration_ms: u64) -> String {
     let seconds = duration_ms / 1000;
     let parts = [
         (seconds / 3600, "hour"),
@@ -141,7 +141,7 @@ mod tests {
             (120_000, "2 minutes"),
             (3_601_000, "1 hour 1 second"),
         ] {
-            assert_eq!(spoken(duration_ms), expected, "{duration_ms} ms");
+            assert_eq!(duration_words(duration_ms), expected, "{duration_ms} ms");
         }
     }
 

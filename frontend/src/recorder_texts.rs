@@ -39,7 +39,7 @@ pub fn safe_until(progress: &Progress) -> String {
     );
     if is_behind(progress) {
         format!(
-            "{safe}, {} not there yet",
+            "{safe}, {} not uploaded yet",
             format::size(progress.pending_bytes)
         )
     } else {
@@ -79,8 +79,8 @@ pub fn stopped(reason: StopReason) -> Option<&'static str> {
     match reason {
         // A failure has an error message of its own.
         StopReason::User | StopReason::UploadFailed => None,
-        StopReason::SharingEnded => Some("Sharing was ended, so the recording was finished."),
-        StopReason::TrackEnded => Some("The picture ended, so the recording was finished."),
+        StopReason::SharingEnded => Some("Sharing ended, so the recording was finished."),
+        StopReason::TrackEnded => Some("The video ended, so the recording was finished."),
         StopReason::SessionEnded => Some("The session ended, so the recording was finished."),
         StopReason::LimitReached => {
             Some("The recording reached the server's size limit, so it was finished.")
@@ -89,11 +89,11 @@ pub fn stopped(reason: StopReason) -> Option<&'static str> {
             Some("The camera or microphone was disconnected, so the recording was finished.")
         }
         StopReason::StorageFull => Some(
-            "This device has no room left and the server could not be reached, so the recording was finished. \
-             What was recorded until then is kept.",
+            "This device is out of storage and the server could not be reached, so the recording was finished. \
+             Everything recorded until then was kept.",
         ),
         StopReason::EncoderFailed => Some(
-            "The browser's encoder gave up, so the recording was finished. What was recorded until then is kept.",
+            "The browser's encoder failed, so the recording was finished. Everything recorded until then was kept.",
         ),
     }
 }
@@ -161,7 +161,7 @@ mod tests {
         assert!(is_behind(&progress));
         assert_eq!(
             safe_until(&progress),
-            "Safe on the server up to 0:07, 347 kB not there yet"
+            "Safe on the server up to 0:07, 347 kB not uploaded yet"
         );
         // A hanging request has not failed, but acknowledges nothing.
         progress.waiting = None;

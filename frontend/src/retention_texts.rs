@@ -18,14 +18,14 @@ pub fn amount(now: &RetentionPreview) -> String {
 /// Describes the deletion rules.
 pub fn rule(now: &RetentionPreview) -> String {
     let age = match now.days {
-        0 => "Recordings are kept however old they are.".to_owned(),
+        0 => "Recordings are not deleted by age.".to_owned(),
         1 => "Recordings older than one day are deleted.".to_owned(),
         days => format!("Recordings older than {days} days are deleted."),
     };
     match now.high_percent.zip(now.low_percent) {
         None => age,
         Some((high, low)) => format!(
-            "{age} When the disk is more than {high} % full, the oldest go until it is {low} % full."
+            "{age} When the disk is more than {high} % full, the oldest recordings are deleted until it is {low} % full."
         ),
     }
 }
@@ -39,12 +39,12 @@ pub fn outcome(run: &RetentionRun) -> String {
     );
     if !run.failed.is_empty() {
         outcome += &format!(
-            " {} could not be deleted yet; that is tried again.",
+            " {} could not be deleted yet; they are retried automatically.",
             run.failed.len()
         );
     }
     if run.more {
-        outcome += " There is more: clean up again, or leave it to the hourly run.";
+        outcome += " More recordings are due: clean up again, or wait for the hourly run.";
     }
     outcome
 }
@@ -78,7 +78,7 @@ mod tests {
     fn amount_and_rule_are_described() {
         let mut now = preview();
         assert_eq!(amount(&now), "1 recording, 2.0 MB");
-        assert_eq!(rule(&now), "Recordings are kept however old they are.");
+        assert_eq!(rule(&now), "Recordings are not deleted by age.");
         now.more = true;
         now.due.count = 1000;
         now.days = 30;
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(
             rule(&now),
             "Recordings older than 30 days are deleted. \
-             When the disk is more than 90 % full, the oldest go until it is 85 % full."
+             When the disk is more than 90 % full, the oldest recordings are deleted until it is 85 % full."
         );
     }
 

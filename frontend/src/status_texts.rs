@@ -26,7 +26,7 @@ pub fn status_class(status: RecordingStatus) -> &'static str {
 
 /// Text in place of the video; `None` if the recording can be played.
 pub fn not_playable(recording: &Recording) -> Option<String> {
-    let sentence = match recording.status {
+    let message = match recording.status {
         RecordingStatus::Ready => return None,
         RecordingStatus::Recording => {
             "This recording is still running. It can be watched here as soon as it is finished."
@@ -39,7 +39,7 @@ pub fn not_playable(recording: &Recording) -> Option<String> {
             return Some(failure(recording));
         }
     };
-    Some(sentence.to_owned())
+    Some(message.to_owned())
 }
 
 /// Reason of a failure.

@@ -85,7 +85,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       assert.equal(await page.getByRole('link', { name: 'Record', exact: true }).count(), 0);
       await page.getByText('No recordings', { exact: true }).waitFor();
       await page.getByText(/% of .* in use\./).waitFor();
-      await page.getByText(/^Room for .* of recording at the present bit rate\.$/).waitFor();
+      await page.getByText(/^(About|More than) .* of recording left at the present bit rate\.$/).waitFor();
       // Chromium logs every 401, and a signed-out page causes one.
       assert.deepEqual(heard.filter((it) => !/responded with a status of 40[01]/.test(it)), []);
     });
@@ -185,9 +185,9 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       // Losing the signal finishes the file; the next file belongs to the same session and is grouped with it.
       await durable(1);
       await api.signal('no_signal');
-      await page.getByText('Recording starts by itself when one comes.').waitFor();
+      await page.getByText('Recording starts automatically when a signal appears.').waitFor();
       await api.signal('steady');
-      await list(page).getByText('One session: 1 file so far, and one is under way').waitFor();
+      await list(page).getByText('One session: 1 file so far, one more in progress').waitFor();
       await durable(1);
       await stop(page).click();
       await list(page).getByText('One session: 2 files').waitFor();

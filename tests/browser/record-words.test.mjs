@@ -35,7 +35,7 @@ describe('messages during a recording', { timeout: 600_000 }, () => {
         const colour = () => pill.evaluate((it) => getComputedStyle(it).backgroundColor);
         const green = await colour();
         await server.kill();
-        await page.getByText(/^Safe on the server up to 0:\d\d, [\d.]+ [kM]B not there yet$/).waitFor();
+        await page.getByText(/^Safe on the server up to 0:\d\d, [\d.]+ [kM]B not uploaded yet$/).waitFor();
         assert.notEqual(await colour(), green);
         await page.getByText(/^Reconnecting… [\d.]+ [kM]B saved on this device$/).waitFor();
         await assertAccessible(page, 'server away');

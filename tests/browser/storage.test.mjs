@@ -66,13 +66,13 @@ describe('Storage', { timeout: 300_000 }, () => {
       await withPage(context, 'storage', async (page) => {
         await page.goto(`${server.origin}/admin/storage`);
         await page.getByText(/% of .* in use\./).waitFor();
-        await page.getByText('The oldest go above 1 %.').waitFor();
+        await page.getByText('Above 1 %, the oldest recordings are deleted.').waitFor();
         await page.getByRole('link', { name: '3 Ready' }).waitFor();
         await page.getByRole('img', { name: /^Recorded per day/ }).waitFor();
         await page.getByText('As a table').click();
         const day = page.getByRole('table', { name: 'Recorded per day' }).getByRole('row').last();
         await day.getByRole('cell', { name: /\b3$/ }).waitFor();
-        await page.getByText('When the disk is more than 1 % full, the oldest go until it is 0 % full.').waitFor();
+        await page.getByText('When the disk is more than 1 % full, the oldest recordings are deleted until it is 0 % full.').waitFor();
         await page.getByText('Nothing to clean up').waitFor();
         await assertAccessible(page, 'storage');
         await assertFits(page, 'storage');

@@ -41,7 +41,7 @@ pub fn clean_ups(entries: &[AuditEntry]) -> Vec<CleanUp> {
 
 impl CleanUp {
     /// Sentence for the list of past clean-ups.
-    pub fn words(&self) -> String {
+    pub fn text(&self) -> String {
         let plural = if self.recordings == 1 { "" } else { "s" };
         let by = match &self.by {
             Some(name) => format!(" by {name}"),
@@ -98,7 +98,7 @@ mod tests {
             entry("2026-11-21T09:20:00Z", "ann", ""),
             entry("2026-11-20T09:30:01Z", "system", "older than 30 days"),
         ];
-        let words: Vec<_> = clean_ups(&entries).iter().map(CleanUp::words).collect();
+        let words: Vec<_> = clean_ups(&entries).iter().map(CleanUp::text).collect();
         assert_eq!(
             words,
             [

@@ -38,7 +38,7 @@ pub(crate) enum ApiError {
 
 impl ApiError {
     /// Message for the user: what happened and what to do.
-    pub(crate) fn sentence(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::Problem(problem) if problem.detail.is_empty() => format!("{}.", problem.title),
             Self::Problem(problem) => problem.detail.clone(),
@@ -52,7 +52,7 @@ impl ApiError {
                     "The server gave an unexpected answer (status {status}). Try again in a moment."
                 )
             }
-            Self::Partial(sentence) => sentence.clone(),
+            Self::Partial(message) => message.clone(),
         }
     }
 
@@ -149,7 +149,7 @@ impl Api {
     }
 
     /// Sends `body` and parses the response.
-    pub(crate) async fn ask<T: DeserializeOwned>(
+    pub(crate) async fn request<T: DeserializeOwned>(
         &self,
         method: Method,
         address: &str,
@@ -159,7 +159,7 @@ impl Api {
     }
 
     /// Sends `body` and ignores the content of the response.
-    pub(crate) async fn tell(
+    pub(crate) async fn execute(
         &self,
         method: Method,
         address: &str,

@@ -47,15 +47,15 @@ impl AppContext {
         self.sign_in.set(SignInState::Unknown);
         spawn_local(async move {
             let api = self.api();
-            let (info, person) = futures_util::join!(api.info(), api.me());
+            let (info, user) = futures_util::join!(api.info(), api.me());
             match info {
                 Ok(info) => self.info.set(Some(info)),
-                Err(error) => return self.sign_in.set(SignInState::Unreachable(error.sentence())),
+                Err(error) => return self.sign_in.set(SignInState::Unreachable(error.message())),
             }
-            self.sign_in.set(match person {
+            self.sign_in.set(match user {
                 Ok(user) => SignInState::SignedIn(user),
                 Err(ApiError::SignedOut) => SignInState::SignedOut,
-                Err(error) => SignInState::Unreachable(error.sentence()),
+                Err(error) => SignInState::Unreachable(error.message()),
             });
         });
     }
@@ -105,6 +105,6 @@ impl AppContext {
         if *error == ApiError::SignedOut {
             self.signed_out();
         }
-        error.sentence()
+        error.message()
     }
 }

@@ -71,12 +71,12 @@ pub(super) fn reload() {
 }
 
 /// Reads a value of the tab's session storage.
-pub(super) fn kept(name: &str) -> Option<String> {
+pub(super) fn tab_value(name: &str) -> Option<String> {
     tab_storage()?.get_item(name).ok()?
 }
 
 /// Writes a value to the tab's session storage; `None` removes it. Does nothing if the browser blocks storage.
-pub(super) fn keep(name: &str, value: Option<&str>) {
+pub(super) fn set_tab_value(name: &str, value: Option<&str>) {
     if let Some(storage) = tab_storage() {
         let _ = match value {
             Some(value) => storage.set_item(name, value),

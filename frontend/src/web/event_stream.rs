@@ -30,14 +30,14 @@ const NAMES: [&str; 5] = [
 /// Only visible pages hold a stream: browsers allow six connections per host for all tabs.
 pub(super) fn subscribe(
     address: &'static str,
-    take: impl Fn(Event) + Copy + 'static,
+    on_event: impl Fn(Event) + Copy + 'static,
 ) -> ReadSignal<bool> {
     let app = AppContext::expect();
     let (is_open, set_open) = signal(false);
     let stream = StoredValue::new_local(None::<Stream>);
     let visible = visibility();
     let open = move || {
-        stream.try_set_value(Stream::open(address, set_open, take));
+        stream.try_set_value(Stream::open(address, set_open, on_event));
     };
     Effect::new(move |_| {
         if visible.get() {
@@ -71,7 +71,7 @@ pub(super) fn subscribe(
 /// Open stream; closed on drop.
 struct Stream {
     source: EventSource,
-    _on_event: Closure<dyn Fn(MessageEvent)>,
+    _listener: Closure<dyn Fn(MessageEvent)>,
     _on_open: Closure<dyn Fn()>,
     _on_error: Closure<dyn Fn()>,
 }
@@ -80,19 +80,19 @@ impl Stream {
     fn open(
         address: &str,
         is_open: WriteSignal<bool>,
-        take: impl Fn(Event) + 'static,
+        on_event: impl Fn(Event) + 'static,
     ) -> Option<Self> {
         let source = EventSource::new(&url(address)).ok()?;
-        let on_event = Closure::new(move |message: MessageEvent| {
+        let listener = Closure::new(move |message: MessageEvent| {
             let data = message.data().as_string().unwrap_or_default();
             if let Ok(Some(event)) = Event::parse(&message.type_(), &data) {
-                take(event);
+                on_event(event);
             }
         });
         for name in NAMES {
             // Cannot fail for these names.
             let _ =
-                source.add_event_listener_with_callback(name, on_event.as_ref().unchecked_ref());
+                source.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
         }
         let on_open = Closure::new(move || is_open.set(true));
         source.set_onopen(Some(on_open.as_ref().unchecked_ref()));
@@ -100,7 +100,7 @@ impl Stream {
         source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
         Some(Self {
             source,
-            _on_event: on_event,
+            _listener: listener,
             _on_open: on_open,
             _on_error: on_error,
         })

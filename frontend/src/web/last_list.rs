@@ -6,7 +6,7 @@ use sortie_api::Recording;
 use crate::list_page::Page;
 
 #[derive(Clone)]
-struct Kept {
+struct Snapshot {
     address: String,
     page: Page<Recording>,
     scroll_y: f64,
@@ -15,7 +15,7 @@ struct Kept {
 /// Context of lists and player.
 #[derive(Clone, Copy)]
 pub(super) struct LastList {
-    kept: StoredValue<Option<Kept>>,
+    snapshot: StoredValue<Option<Snapshot>>,
     /// ID of the recording that was opened from the list.
     opened: StoredValue<Option<String>>,
 }
@@ -23,7 +23,7 @@ pub(super) struct LastList {
 impl LastList {
     pub(super) fn provide() {
         provide_context(Self {
-            kept: StoredValue::new(None),
+            snapshot: StoredValue::new(None),
             opened: StoredValue::new(None),
         });
     }
@@ -33,13 +33,13 @@ impl LastList {
     }
 
     /// Saves the rows of the list at `address`.
-    pub(super) fn keep(self, address: String, page: Page<Recording>) {
-        self.kept.update_value(|kept| {
-            let scroll_y = kept
+    pub(super) fn save(self, address: String, page: Page<Recording>) {
+        self.snapshot.update_value(|snapshot| {
+            let scroll_y = snapshot
                 .as_ref()
-                .filter(|kept| kept.address == address)
-                .map_or(0.0, |kept| kept.scroll_y);
-            *kept = Some(Kept {
+                .filter(|snapshot| snapshot.address == address)
+                .map_or(0.0, |snapshot| snapshot.scroll_y);
+            *snapshot = Some(Snapshot {
                 address,
                 page,
                 scroll_y,
@@ -47,45 +47,47 @@ impl LastList {
         });
     }
 
-    pub(super) fn keep_scroll(self, scroll_y: f64) {
-        self.kept.update_value(|kept| {
-            if let Some(kept) = kept {
-                kept.scroll_y = scroll_y;
+    pub(super) fn save_scroll(self, scroll_y: f64) {
+        self.snapshot.update_value(|snapshot| {
+            if let Some(snapshot) = snapshot {
+                snapshot.scroll_y = scroll_y;
             }
         });
     }
 
     /// Saves the ID of the opened recording.
-    pub(super) fn open(self, id: &str) {
+    pub(super) fn mark_opened(self, id: &str) {
         self.opened.set_value(Some(id.to_owned()));
     }
 
     /// Removes a deleted recording.
-    pub(super) fn forget_row(self, id: &str) {
-        self.kept.update_value(|kept| {
-            if let Some(kept) = kept {
-                kept.page.remove(id);
+    pub(super) fn remove_row(self, id: &str) {
+        self.snapshot.update_value(|snapshot| {
+            if let Some(snapshot) = snapshot {
+                snapshot.page.remove(id);
             }
         });
     }
 
     pub(super) fn clear(self) {
-        self.kept.set_value(None);
+        self.snapshot.set_value(None);
         self.opened.set_value(None);
     }
 
     /// Path and query of the last list.
     pub(super) fn address(self) -> Option<String> {
-        self.kept
-            .with_value(|kept| kept.as_ref().map(|kept| kept.address.clone()))
+        self.snapshot
+            .with_value(|snapshot| snapshot.as_ref().map(|snapshot| snapshot.address.clone()))
     }
 
     /// Rows, scroll position and opened recording of the list at `address`, if a recording was opened from it.
     pub(super) fn restore(self, address: &str) -> Option<(Page<Recording>, f64, String)> {
         let opened = self.opened.try_update_value(Option::take).flatten()?;
-        self.kept.with_value(|kept| {
-            let kept = kept.as_ref().filter(|kept| kept.address == address)?;
-            Some((kept.page.clone(), kept.scroll_y, opened))
+        self.snapshot.with_value(|snapshot| {
+            let snapshot = snapshot
+                .as_ref()
+                .filter(|snapshot| snapshot.address == address)?;
+            Some((snapshot.page.clone(), snapshot.scroll_y, opened))
         })
     }
 }

@@ -22,9 +22,9 @@ use crate::recorder_texts;
 /// Polling interval while a recording waits for the sign-in page.
 const SIGN_IN_CHECK_MS: u32 = 500;
 /// Key of the tab's session: after a reload, a recording that the user stopped must not start again.
-const SESSION_KEPT: &str = "sortie-session";
+const SESSION_KEY: &str = "sortie-session";
 /// Key of the reason for the end of the last recording: recording ID, line feed, message.
-const END_KEPT: &str = "sortie-end";
+const END_KEY: &str = "sortie-end";
 
 /// Code of the warning that another part of the recording begins.
 const CONTINUED: &str = "continued";
@@ -40,9 +40,9 @@ pub(super) enum VideoSource {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RecordingFailure {
     /// Message with advice.
-    pub(super) sentence: String,
+    pub(super) message: String,
     /// Whether unsent bytes are still on this device and can be saved as a file.
-    pub(super) has_rest: bool,
+    pub(super) has_unsent_bytes: bool,
 }
 
 /// Context of the Record page and of the header's recording indicator.
@@ -51,9 +51,9 @@ pub(super) struct RecorderStore {
     app: AppContext,
     /// Whether this browser supports screen capture.
     pub(super) has_screen: bool,
-    pub(super) picture: RwSignal<VideoSource>,
+    pub(super) video_source: RwSignal<VideoSource>,
     /// Whether to record the audio of the tab or system.
-    pub(super) with_sound: RwSignal<bool>,
+    pub(super) with_audio: RwSignal<bool>,
     pub(super) with_microphone: RwSignal<bool>,
     /// Whether the browser's picker is open.
     pub(super) is_opening: RwSignal<bool>,
@@ -62,7 +62,7 @@ pub(super) struct RecorderStore {
     /// State of the recorder; `Idle` without one.
     pub(super) state: RwSignal<State>,
     pub(super) progress: RwSignal<Progress>,
-    pub(super) trouble: RwSignal<Option<RecordingFailure>>,
+    pub(super) failure: RwSignal<Option<RecordingFailure>>,
     /// Problem that does not end the recording.
     pub(super) warning: RwSignal<Option<String>>,
     /// Reason for the end of the recording, unless the user stopped it.
@@ -76,11 +76,11 @@ pub(super) struct RecorderStore {
     earlier_bytes: RwSignal<u64>,
     preview: StoredValue<Option<OpenSource>, LocalStorage>,
     recorder: StoredValue<Option<(Recorder, EventListener)>, LocalStorage>,
-    watched: StoredValue<Option<Watched>, LocalStorage>,
+    watched: StoredValue<Option<WatchedSession>, LocalStorage>,
 }
 
 /// Session of this page.
-struct Watched {
+struct WatchedSession {
     session: String,
     user_id: String,
     /// Starts and stops the recording on orders of the server.
@@ -94,18 +94,18 @@ impl RecorderStore {
         let recorder = Self {
             app: AppContext::expect(),
             has_screen,
-            picture: RwSignal::new(if has_screen {
+            video_source: RwSignal::new(if has_screen {
                 VideoSource::Screen
             } else {
                 VideoSource::Camera
             }),
-            with_sound: RwSignal::new(true),
+            with_audio: RwSignal::new(true),
             with_microphone: RwSignal::new(false),
             is_opening: RwSignal::new(false),
             stream: RwSignal::new_local(None),
             state: RwSignal::new(State::Idle),
             progress: RwSignal::new(Progress::default()),
-            trouble: RwSignal::new(None),
+            failure: RwSignal::new(None),
             warning: RwSignal::new(None),
             stopped: RwSignal::new(None),
             done: RwSignal::new(None),
@@ -160,7 +160,7 @@ impl RecorderStore {
 
     /// Opens the selected source for a preview. Browsers require a click.
     pub(super) fn open_preview(self) {
-        self.open(|_| {});
+        self.open_source(|_| {});
     }
 
     /// Starts recording; opens the selected source first if there is no preview.
@@ -168,7 +168,7 @@ impl RecorderStore {
         let preview = self.preview.try_update_value(Option::take).flatten();
         match preview {
             Some(source) => self.record(source),
-            None => self.open(move |recorder| {
+            None => self.open_source(move |recorder| {
                 if let Some(source) = recorder.preview.try_update_value(Option::take).flatten() {
                     recorder.record(source);
                 }
@@ -190,7 +190,7 @@ impl RecorderStore {
 
     /// Pauses or resumes; paused time does not count.
     pub(super) fn pause_or_resume(self) {
-        self.tell(|recorder| match recorder.state() {
+        self.with_recorder(|recorder| match recorder.state() {
             State::Paused => recorder.resume(),
             _ => recorder.pause(),
         });
@@ -198,11 +198,11 @@ impl RecorderStore {
 
     /// Stops the recording; the remaining bytes are uploaded.
     pub(super) fn stop(self) {
-        self.tell(|recorder| recorder.stop(StopReason::User));
+        self.with_recorder(|recorder| recorder.stop(StopReason::User));
     }
 
     /// Unsent bytes of a failed recording.
-    pub(super) fn rest(self) -> Option<Blob> {
+    pub(super) fn unsent_bytes(self) -> Option<Blob> {
         self.recorder
             .with_value(|recorder| recorder.as_ref()?.0.unsent())
     }
@@ -213,7 +213,7 @@ impl RecorderStore {
         self.stream.set(None);
         self.state.set(State::Idle);
         self.progress.set(Progress::default());
-        self.trouble.set(None);
+        self.failure.set(None);
         self.warning.set(None);
         self.stopped.set(None);
         self.done.set(None);
@@ -224,9 +224,9 @@ impl RecorderStore {
 
     /// Reason for the end of a recording of this tab, unless the user stopped it.
     pub(super) fn end_reason(id: &str) -> Option<String> {
-        let kept = dom::kept(END_KEPT)?;
-        let (of, sentence) = kept.split_once('\n')?;
-        (of == id).then(|| sentence.to_owned())
+        let value = dom::tab_value(END_KEY)?;
+        let (of, message) = value.split_once('\n')?;
+        (of == id).then(|| message.to_owned())
     }
 
     /// Level relative to the size limit, and the limit in bytes; tracked.
@@ -254,23 +254,23 @@ impl RecorderStore {
         Authorization::cookies_renewed_by(move || self.renew())
     }
 
-    fn tell(self, order: impl FnOnce(&Recorder) -> Result<(), RecorderError>) {
+    fn with_recorder(self, order: impl FnOnce(&Recorder) -> Result<(), RecorderError>) {
         // A click may cross a state change; the recorder then rejects the order.
         let _ = self
             .recorder
             .with_value(|recorder| recorder.as_ref().map(|(recorder, _)| order(recorder)));
     }
 
-    fn open(self, then: impl FnOnce(Self) + 'static) {
+    fn open_source(self, then: impl FnOnce(Self) + 'static) {
         if self.is_opening.get_untracked() {
             return;
         }
         self.clear();
         self.close_preview();
         self.is_opening.set(true);
-        let source = match self.picture.get_untracked() {
+        let source = match self.video_source.get_untracked() {
             VideoSource::Screen => Source::screen(ScreenOptions {
-                audio: self.with_sound.get_untracked(),
+                audio: self.with_audio.get_untracked(),
                 ..ScreenOptions::default()
             }),
             VideoSource::Camera => Source::camera(),
@@ -282,7 +282,7 @@ impl RecorderStore {
             match outcome {
                 Ok(source) => {
                     self.show(source);
-                    self.watch().await;
+                    self.watch_session().await;
                     then(self);
                 }
                 Err(error) => self.fail(&error),
@@ -317,7 +317,7 @@ impl RecorderStore {
             options.owner = Some(user.id.clone());
         }
         let recorder = Recorder::new(options);
-        let listener = recorder.on_event(move |event| self.take(event));
+        let listener = recorder.on_event(move |event| self.apply_event(event));
         let started = recorder.start(source);
         self.recorder.set_value(Some((recorder, listener)));
         if let Err(error) = started {
@@ -327,15 +327,15 @@ impl RecorderStore {
 
     /// Creates the session of this page once it has a preview, so that auto-record can start it: browsers open no
     /// screen or camera without a click.
-    async fn watch(self) {
+    async fn watch_session(self) {
         let SignInState::SignedIn(user) = self.app.sign_in_untracked() else {
             return;
         };
         // Another user may have signed in.
-        let is_theirs = |watched: &Watched| watched.user_id == user.id;
+        let is_same_user = |watched: &WatchedSession| watched.user_id == user.id;
         if self
             .watched
-            .with_value(|watched| watched.as_ref().is_some_and(is_theirs))
+            .with_value(|watched| watched.as_ref().is_some_and(is_same_user))
         {
             return;
         }
@@ -351,11 +351,11 @@ impl RecorderStore {
                 }
             },
         };
-        dom::keep(SESSION_KEPT, Some(&session));
+        dom::set_tab_value(SESSION_KEY, Some(&session));
         let watcher = SessionWatcher::new(&url(""), &session, authorization, move |order| {
-            self.follow(order);
+            self.apply_order(order);
         });
-        self.watched.set_value(Some(Watched {
+        self.watched.set_value(Some(WatchedSession {
             session,
             user_id: user.id,
             _watcher: watcher,
@@ -364,13 +364,13 @@ impl RecorderStore {
 
     /// Session of this tab before a reload, if it is still running and belongs to this user.
     async fn session_from_before(self, user_id: &str) -> Option<String> {
-        let id = dom::kept(SESSION_KEPT)?;
+        let id = dom::tab_value(SESSION_KEY)?;
         let session = self.app.api().session(&id).await.ok()?;
         let is_usable = session.status == SessionStatus::Running && session.user_id == user_id;
         is_usable.then_some(session.id)
     }
 
-    fn follow(self, order: SessionOrder) {
+    fn apply_order(self, order: SessionOrder) {
         match order {
             SessionOrder::Start => {
                 let has_picture = self.preview.with_value(Option::is_some);
@@ -379,15 +379,15 @@ impl RecorderStore {
                 }
             }
             SessionOrder::End => {
-                self.tell(|recorder| recorder.stop(StopReason::SessionEnded));
-                dom::keep(SESSION_KEPT, None);
+                self.with_recorder(|recorder| recorder.stop(StopReason::SessionEnded));
+                dom::set_tab_value(SESSION_KEY, None);
                 // In a task of its own: this callback belongs to the watcher that is dropped.
                 spawn_local(async move { self.watched.set_value(None) });
             }
         }
     }
 
-    fn take(self, event: Event) {
+    fn apply_event(self, event: Event) {
         match event {
             Event::State(state) => self.state.set(state),
             Event::Progress(progress) => {
@@ -409,7 +409,7 @@ impl RecorderStore {
                 // The player shows the reason.
                 let reason = self.stopped.get_untracked();
                 if let (Some(id), Some(reason)) = (&done.recording_id, reason) {
-                    dom::keep(END_KEPT, Some(&format!("{id}\n{reason}")));
+                    dom::set_tab_value(END_KEY, Some(&format!("{id}\n{reason}")));
                 }
                 self.done.set(Some(done));
             }
@@ -420,9 +420,9 @@ impl RecorderStore {
     fn fail(self, error: &RecorderError) {
         self.stream.set(None);
         self.state.set(State::Failed);
-        self.trouble.set(Some(RecordingFailure {
-            sentence: error.to_string(),
-            has_rest: self.rest().is_some(),
+        self.failure.set(Some(RecordingFailure {
+            message: error.to_string(),
+            has_unsent_bytes: self.unsent_bytes().is_some(),
         }));
     }
 

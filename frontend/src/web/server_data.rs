@@ -15,11 +15,11 @@ type Fetch<T> = Rc<dyn Fn(Api) -> LocalBoxFuture<'static, Result<T, ApiError>>>;
 
 /// State of the request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Asking {
-    Nothing,
-    Something,
+enum RequestState {
+    Idle,
+    InFlight,
     /// In flight, but the data has changed since; it must be requested again.
-    Overtaken,
+    Outdated,
 }
 
 /// Value of a request that is repeated, with its error.
@@ -30,11 +30,11 @@ pub(super) struct ServerData<T: 'static> {
     problem: RwSignal<Option<String>>,
     /// Whether a request that the user started is in flight.
     is_busy: RwSignal<bool>,
-    asking: StoredValue<Asking>,
+    request_state: StoredValue<RequestState>,
     /// Number of requests. Only the response to the last one is used.
-    questions: StoredValue<u32>,
+    request_count: StoredValue<u32>,
     /// Number of local edits. A response that is older than the last edit would restore deleted rows.
-    edits: StoredValue<u32>,
+    edit_count: StoredValue<u32>,
 }
 
 impl<T: 'static> Clone for ServerData<T> {
@@ -57,57 +57,57 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<T> {
             value: RwSignal::new(None),
             problem: RwSignal::new(None),
             is_busy: RwSignal::new(false),
-            asking: StoredValue::new(Asking::Nothing),
-            questions: StoredValue::new(0),
-            edits: StoredValue::new(0),
+            request_state: StoredValue::new(RequestState::Idle),
+            request_count: StoredValue::new(0),
+            edit_count: StoredValue::new(0),
         }
     }
 
     /// Loads on behalf of the user, with a progress indicator.
     pub(super) fn load(self) {
         self.is_busy.set(true);
-        self.ask();
+        self.send();
     }
 
     /// Loads in the background; during a request, schedules another one.
     pub(super) fn poll(self) {
-        if !self.overtake() {
-            self.ask();
+        if !self.mark_outdated() {
+            self.send();
         }
     }
 
     /// Marks the request in flight as outdated, so that it is repeated. Returns whether there is one.
-    pub(super) fn overtake(self) -> bool {
-        let is_asking = self.asking.try_get_value() != Some(Asking::Nothing);
-        if is_asking {
-            self.asking.try_set_value(Asking::Overtaken);
+    pub(super) fn mark_outdated(self) -> bool {
+        let is_in_flight = self.request_state.try_get_value() != Some(RequestState::Idle);
+        if is_in_flight {
+            self.request_state.try_set_value(RequestState::Outdated);
         }
-        is_asking
+        is_in_flight
     }
 
-    fn ask(self) {
-        self.asking.set_value(Asking::Something);
-        let question = self.questions.get_value().wrapping_add(1);
-        self.questions.set_value(question);
-        let edits = self.edits.get_value();
+    fn send(self) {
+        self.request_state.set_value(RequestState::InFlight);
+        let request = self.request_count.get_value().wrapping_add(1);
+        self.request_count.set_value(request);
+        let edit_count = self.edit_count.get_value();
         let answer = self.fetch.with_value(|fetch| fetch(self.app.api()));
         spawn_local(async move {
             let answer = answer.await;
             // The page may have been closed, or a newer request sent.
-            if self.questions.try_get_value() != Some(question) {
+            if self.request_count.try_get_value() != Some(request) {
                 return;
             }
-            if self.edits.get_value() != edits {
-                return self.ask();
+            if self.edit_count.get_value() != edit_count {
+                return self.send();
             }
-            let is_overtaken = self.asking.get_value() == Asking::Overtaken;
-            self.asking.set_value(Asking::Nothing);
+            let is_outdated = self.request_state.get_value() == RequestState::Outdated;
+            self.request_state.set_value(RequestState::Idle);
             self.is_busy.set(false);
             match answer {
                 Ok(value) => {
-                    self.take(value);
-                    if is_overtaken {
-                        self.ask();
+                    self.set_value(value);
+                    if is_outdated {
+                        self.send();
                     }
                 }
                 Err(error) => self.problem.set(Some(self.app.explain(&error))),
@@ -115,7 +115,7 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<T> {
         });
     }
 
-    fn take(self, value: T) {
+    fn set_value(self, value: T) {
         if self.problem.with_untracked(Option::is_some) {
             self.problem.set(None);
         }
@@ -130,8 +130,8 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<T> {
 
     /// Applies a change that the server has confirmed. `change` returns whether it changed the value.
     pub(super) fn edit(self, change: impl FnOnce(&mut T) -> bool) {
-        self.edits
-            .try_update_value(|edits| *edits = edits.wrapping_add(1));
+        self.edit_count
+            .try_update_value(|edit_count| *edit_count = edit_count.wrapping_add(1));
         self.amend(change);
     }
 
@@ -155,13 +155,13 @@ impl<T: Clone + PartialEq + Send + Sync + 'static> ServerData<T> {
         self.value.get_untracked()
     }
 
-    pub(super) fn with<O>(self, look: impl FnOnce(&T) -> O) -> Option<O> {
-        self.value.with(|value| value.as_ref().map(look))
+    pub(super) fn with<O>(self, read: impl FnOnce(&T) -> O) -> Option<O> {
+        self.value.with(|value| value.as_ref().map(read))
     }
 
     /// State for [`FetchStatus`](super::components::FetchStatus) and
     /// [`RefreshButton`](super::components::RefreshButton).
-    pub(super) fn asked(self) -> FetchState {
+    pub(super) fn fetch_state(self) -> FetchState {
         FetchState {
             problem: self.problem,
             is_waiting: Signal::derive(move || self.is_waiting()),

@@ -89,12 +89,12 @@ impl Confirmation {
     ) -> Self {
         let ids: Vec<_> = recordings.iter().map(|row| row.id.clone()).collect();
         let unforwarded = deletion_texts::unforwarded(recordings);
-        let deletion_texts::Words {
+        let deletion_texts::DialogTexts {
             heading,
             subject,
             consequence,
             action,
-        } = deletion_texts::words(recordings);
+        } = deletion_texts::dialog_texts(recordings);
         let deleted = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&deleted);
         Self {
@@ -105,7 +105,7 @@ impl Confirmation {
             work: Arc::new(move |api, run| {
                 let (ids, count) = (ids.clone(), Arc::clone(&count));
                 count.store(0, Ordering::Relaxed);
-                let forget = move |id: String| {
+                let count_deleted = move |id: String| {
                     count.fetch_add(1, Ordering::Relaxed);
                     on_deleted(id);
                 };
@@ -113,10 +113,10 @@ impl Confirmation {
                     match &ids[..] {
                         [id] => {
                             api.remove(&deletion_path(id, unforwarded)).await?;
-                            forget(id.clone());
+                            count_deleted(id.clone());
                             Ok(())
                         }
-                        _ => delete_many(&api, &ids, unforwarded, &run, forget).await,
+                        _ => delete_many(&api, &ids, unforwarded, &run, count_deleted).await,
                     }
                 }
                 .boxed_local()
@@ -132,7 +132,7 @@ async fn delete_many(
     ids: &[String],
     unforwarded: Unforwarded,
     run: &Run,
-    forget: impl Fn(String),
+    count_deleted: impl Fn(String),
 ) -> Result<(), ApiError> {
     let total = ids.len();
     let (mut answered, mut failed, mut reason) = (0, 0, None);
@@ -143,7 +143,7 @@ async fn delete_many(
             run.report(answered, total);
             let is_gone = deletion.problem.as_ref().is_some_and(is_not_found);
             if deletion.status == DeletionStatus::Deleted || is_gone {
-                forget(deletion.id);
+                count_deleted(deletion.id);
             } else {
                 failed += 1;
                 reason = reason.take().or(deletion.problem);
@@ -185,17 +185,17 @@ pub(in crate::web) fn removing(path: String) -> Work {
 #[component]
 pub(in crate::web) fn ConfirmDialog(
     /// Action to confirm; `None` closes the dialog.
-    asked: RwSignal<Option<Confirmation>>,
+    confirmation: RwSignal<Option<Confirmation>>,
 ) -> impl IntoView {
-    let sending = Submission::new();
+    let submission = Submission::new();
     let dialog = NodeRef::<html::Dialog>::new();
     let progress = RwSignal::new(None::<(usize, usize)>);
     let run = StoredValue::new_local(None::<Run>);
 
     Effect::new(move |_| {
         let Some(dialog) = dialog.get() else { return };
-        if asked.with(Option::is_some) {
-            sending.problem.set(None);
+        if confirmation.with(Option::is_some) {
+            submission.problem.set(None);
             progress.set(None);
             if !dialog.open() {
                 // Fails only for a dialog outside of the document.
@@ -207,14 +207,14 @@ pub(in crate::web) fn ConfirmDialog(
     });
 
     let act = move |_| {
-        let Some(question) = asked.get_untracked() else {
+        let Some(question) = confirmation.get_untracked() else {
             return;
         };
         let now = Run::new(progress);
         run.set_value(Some(now.clone()));
         // The focused button is disabled next.
         dom::focus(CANCEL);
-        sending.send(
+        submission.send(
             move |api| (question.work)(api, now),
             move |()| {
                 // Closing restores the focus; `done` may move it afterwards.
@@ -229,11 +229,11 @@ pub(in crate::web) fn ConfirmDialog(
         if let Some(run) = run.try_update_value(Option::take).flatten() {
             run.cancel();
         }
-        asked.set(None);
+        confirmation.set(None);
     };
 
     let part = move |part: fn(&Confirmation) -> String| {
-        asked.with(|asked| asked.as_ref().map(part).unwrap_or_default())
+        confirmation.with(|confirmation| confirmation.as_ref().map(part).unwrap_or_default())
     };
     let far = Memo::new(move |_| {
         progress
@@ -249,11 +249,11 @@ pub(in crate::web) fn ConfirmDialog(
             aria-describedby="confirm-text"
             on:close=on_close
         >
-            <h2 id="confirm-heading">{move || part(|asked| asked.heading.clone())}</h2>
+            <h2 id="confirm-heading">{move || part(|confirmation| confirmation.heading.clone())}</h2>
             <p id="confirm-text">
-                <strong class="filename">{move || part(|asked| asked.subject.clone())}</strong>
+                <strong class="filename">{move || part(|confirmation| confirmation.subject.clone())}</strong>
                 " "
-                {move || part(|asked| asked.consequence.clone())}
+                {move || part(|confirmation| confirmation.consequence.clone())}
             </p>
             <Show when=move || progress.with(Option::is_some)>
                 <div class="sending">
@@ -270,15 +270,15 @@ pub(in crate::web) fn ConfirmDialog(
             </Show>
             <LiveRegion text=far />
             <p class="problem-text" role="alert">
-                {sending.problem}
+                {submission.problem}
             </p>
             <div class="dialog-actions">
-                <button type="button" id=CANCEL class="button" on:click=move |_| asked.set(None)>
+                <button type="button" id=CANCEL class="button" on:click=move |_| confirmation.set(None)>
                     "Cancel"
                 </button>
-                <button type="button" class="button button-strong" disabled=sending.is_busy on:click=act>
+                <button type="button" class="button button-strong" disabled=submission.is_busy on:click=act>
                     <Icon glyph=Glyph::Trash />
-                    {move || part(|asked| asked.action.to_owned())}
+                    {move || part(|confirmation| confirmation.action.to_owned())}
                 </button>
             </div>
         </dialog>

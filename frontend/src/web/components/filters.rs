@@ -76,7 +76,7 @@ pub(in crate::web) fn Choice(
 ) -> impl IntoView {
     let id = format!("filter-{name}");
     let options = move || {
-        let all = all.map(|words| (String::new(), words.to_owned()));
+        let all = all.map(|text| (String::new(), text.to_owned()));
         let choices = choices.get();
         // A value of the address that is none of the choices is listed as well.
         let now = query.get(name);
@@ -85,14 +85,14 @@ pub(in crate::web) fn Choice(
         all.into_iter()
             .chain(other)
             .chain(choices)
-            .map(|(value, words)| {
+            .map(|(value, text)| {
                 let is_selected = {
                     let value = value.clone();
                     move || query.get(name) == value
                 };
                 // Attributes instead of text, so that a text search in the page does not find options. Screen readers
                 // ignore `label` alone.
-                view! { <option value=value label=words.clone() aria-label=words prop:selected=is_selected></option> }
+                view! { <option value=value label=text.clone() aria-label=text prop:selected=is_selected></option> }
             })
             .collect_view()
     };

@@ -102,20 +102,20 @@ pub(in crate::web) fn CheckField(
 #[component]
 pub(in crate::web) fn FormActions(
     /// Request that the form sends.
-    sending: Submission,
+    submission: Submission,
     #[prop(into)] on_cancel: Callback<()>,
     /// Label of the submit button.
     action: &'static str,
 ) -> impl IntoView {
     view! {
         <p class="problem-text" role="alert">
-            {sending.problem}
+            {submission.problem}
         </p>
         <div class="dialog-actions">
             <button type="button" class="button" on:click=move |_| on_cancel.run(())>
                 "Cancel"
             </button>
-            <button type="submit" class="button button-primary" disabled=sending.is_busy>
+            <button type="submit" class="button button-primary" disabled=submission.is_busy>
                 {action}
             </button>
         </div>

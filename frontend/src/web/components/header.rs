@@ -19,12 +19,12 @@ const ALL_RECORDINGS: &str = "/admin/recordings";
 pub(in crate::web) fn Header() -> impl IntoView {
     let app = AppContext::expect();
     let path = use_path();
-    let person = Memo::new(move |_| match app.sign_in() {
+    let user = Memo::new(move |_| match app.sign_in() {
         SignInState::SignedIn(user) => Some(user),
         _ => None,
     });
     let has_recordings =
-        move || person.with(Option::is_some) && app.recording_enabled() == Some(true);
+        move || user.with(Option::is_some) && app.recording_enabled() == Some(true);
     let offers_sign_in = Memo::new(move |_| {
         app.sign_in() == SignInState::SignedOut && path.get() != return_path::SIGN_IN
     });
@@ -33,7 +33,7 @@ pub(in crate::web) fn Header() -> impl IntoView {
         <header class="header">
             <div class="header-inner">
                 <Link to="/" attr:class="brand">
-                    <Mark />
+                    <Logo />
                     <span>"Sortie Recording"</span>
                 </Link>
                 <Show when=has_recordings>
@@ -43,7 +43,7 @@ pub(in crate::web) fn Header() -> impl IntoView {
                 </Show>
                 <div class="header-end">
                     {move || {
-                        person
+                        user
                             .get()
                             .map(|user| Either::Left(view! { <UserMenu user=user /> }))
                             .or_else(|| {
@@ -62,7 +62,7 @@ pub(in crate::web) fn Header() -> impl IntoView {
 #[component]
 fn Navigation() -> impl IntoView {
     let recorder = RecorderStore::expect();
-    let memory = LastList::expect();
+    let last_list = LastList::expect();
     let navigate = use_go();
     let path = use_path();
     let is_elsewhere = Memo::new(move |_| recorder.has_unsent() && path.get() != "/");
@@ -80,7 +80,7 @@ fn Navigation() -> impl IntoView {
                 aria-label="View recordings"
                 aria-current=move || in_list().then_some("page")
                 on:click=move |_| {
-                    memory.clear();
+                    last_list.clear();
                     navigate("/recordings", Default::default());
                 }
             >
@@ -116,7 +116,7 @@ fn Sidebar() -> impl IntoView {
 }
 
 #[component]
-fn Mark() -> impl IntoView {
+fn Logo() -> impl IntoView {
     view! {
         <svg class="mark" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
             <rect class="mark-body" x="1" y="1" width="30" height="30" rx="8" />

@@ -7,7 +7,7 @@ use super::{Glyph, Icon};
 pub(in crate::web) fn ErrorNotice(
     /// Message with advice.
     #[prop(into)]
-    sentence: Signal<String>,
+    message: Signal<String>,
     /// Label of the button.
     #[prop(default = "Try again")]
     action: &'static str,
@@ -16,7 +16,7 @@ pub(in crate::web) fn ErrorNotice(
     view! {
         <div class="notice notice-problem" role="alert">
             <Icon glyph=Glyph::Alert />
-            <p>{sentence}</p>
+            <p>{message}</p>
             <button type="button" class="button" on:click=move |_| on_action.run(())>
                 {action}
             </button>

@@ -10,7 +10,7 @@ pub(in crate::web) fn Duration(#[prop(into)] duration_ms: Signal<u64>) -> impl I
         <span class="digits" aria-hidden="true">
             {move || format::clock(duration_ms.get())}
         </span>
-        <span class="visually-hidden">{move || format::spoken(duration_ms.get())}</span>
+        <span class="visually-hidden">{move || format::duration_words(duration_ms.get())}</span>
     }
 }
 

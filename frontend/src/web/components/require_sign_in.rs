@@ -19,7 +19,7 @@ pub(in crate::web) fn RequireSignIn(children: ChildrenFn) -> impl IntoView {
     let is_signed_in = Memo::new(move |_| matches!(app.sign_in(), SignInState::SignedIn(_)));
     let is_signed_out = Memo::new(move |_| app.sign_in() == SignInState::SignedOut);
     let obstacle = Memo::new(move |_| match app.sign_in() {
-        SignInState::Unreachable(sentence) => Some(sentence),
+        SignInState::Unreachable(message) => Some(message),
         _ => None,
     });
 
@@ -44,7 +44,7 @@ pub(in crate::web) fn RequireSignIn(children: ChildrenFn) -> impl IntoView {
                         fallback=|| view! { <Loading label="Loading" /> }
                     >
                         <ErrorNotice
-                            sentence=Signal::derive(move || obstacle.get().unwrap_or_default())
+                            message=Signal::derive(move || obstacle.get().unwrap_or_default())
                             on_action=move |()| app.load()
                         />
                     </Show>

@@ -6,7 +6,7 @@ pub(in crate::web) fn SaveSettings(
     /// Whether the button is disabled. It stays focusable.
     #[prop(into)]
     is_off: Signal<bool>,
-    told: RwSignal<&'static str>,
+    success: RwSignal<&'static str>,
     problem: RwSignal<Option<String>>,
 ) -> impl IntoView {
     view! {
@@ -14,7 +14,7 @@ pub(in crate::web) fn SaveSettings(
             "Save Settings"
         </button>
         <p class="saved" role="status">
-            {told}
+            {success}
         </p>
         <p class="problem-text" role="alert">
             {problem}

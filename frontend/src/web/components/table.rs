@@ -58,7 +58,7 @@ pub(in crate::web) fn Cell(
 pub(in crate::web) fn PagedTable(
     query: ListQuery,
     /// State of the request for the list.
-    asked: FetchState,
+    state: FetchState,
     /// Rows on the page; `None` while loading.
     count: Signal<Option<usize>>,
     /// API path of the next page.
@@ -77,7 +77,7 @@ pub(in crate::web) fn PagedTable(
     let is_empty = Memo::new(move |_| count.get() == Some(0) && next.with(Option::is_none));
     let has_rows = Memo::new(move |_| count.get().is_some_and(|count| count > 0));
     view! {
-        <FetchStatus asked=asked />
+        <FetchStatus state=state />
         <Show when=move || is_empty.get()>
             <div class="empty card">
                 <p class="empty-heading">{empty}</p>
@@ -101,35 +101,35 @@ pub(in crate::web) fn PagedTable(
 /// Loading and error state of a request.
 #[component]
 pub(in crate::web) fn FetchStatus(
-    asked: FetchState,
+    state: FetchState,
     /// Number of skeleton bars.
     #[prop(default = 4)]
     bars: usize,
 ) -> impl IntoView {
-    let problem = asked.problem;
+    let problem = state.problem;
     view! {
         <Show when=move || problem.with(Option::is_some)>
             <ErrorNotice
-                sentence=Signal::derive(move || problem.get().unwrap_or_default())
-                on_action=asked.again
+                message=Signal::derive(move || problem.get().unwrap_or_default())
+                on_action=state.again
             />
         </Show>
-        <Show when=move || asked.is_waiting.get()>
+        <Show when=move || state.is_waiting.get()>
             <Loading label="Loading" bars=bars />
         </Show>
     }
 }
 
 #[component]
-pub(in crate::web) fn RefreshButton(asked: FetchState) -> impl IntoView {
+pub(in crate::web) fn RefreshButton(state: FetchState) -> impl IntoView {
     view! {
         <button
             type="button"
             class="button"
-            aria-busy=move || asked.is_busy.get().to_string()
-            on:click=move |_| asked.again.run(())
+            aria-busy=move || state.is_busy.get().to_string()
+            on:click=move |_| state.again.run(())
         >
-            <span class:spinning=move || asked.is_busy.get()>
+            <span class:spinning=move || state.is_busy.get()>
                 <Icon glyph=Glyph::RefreshButton />
             </span>
             "Refresh"

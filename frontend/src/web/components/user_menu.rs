@@ -49,7 +49,7 @@ pub(super) fn UserMenu(user: User) -> impl IntoView {
         spawn_local(async move {
             match app.api().sign_out().await {
                 Ok(()) => app.signed_out(),
-                Err(error) => problem.set(Some(error.sentence())),
+                Err(error) => problem.set(Some(error.message())),
             }
         });
     };

@@ -14,7 +14,7 @@ use self::list::List;
 use self::notices::Notices;
 use self::settings::SettingsForm;
 use self::status::Status;
-use self::storage::Room;
+use self::storage::StorageCard;
 use self::store::ApplianceStore;
 use self::test_signal::TestSignalControl;
 use super::admin::NotAllowed;
@@ -66,7 +66,7 @@ fn Page() -> impl IntoView {
                     <SettingsForm appliance=appliance />
                 </div>
                 <List appliance=appliance />
-                <Room appliance=appliance />
+                <StorageCard appliance=appliance />
             </Show>
         </section>
     }

@@ -22,7 +22,7 @@ pub(in crate::web) fn PasswordPage() -> impl IntoView {
 
 #[component]
 fn PasswordForm() -> impl IntoView {
-    let sending = Submission::new();
+    let submission = Submission::new();
     let current = RwSignal::new(String::new());
     let new = RwSignal::new(String::new());
     let again = RwSignal::new(String::new());
@@ -33,7 +33,7 @@ fn PasswordForm() -> impl IntoView {
         is_done.set(false);
         if new.get_untracked() != again.get_untracked() {
             let problem = "The two new passwords are not the same.";
-            sending.problem.set(Some(problem.to_owned()));
+            submission.problem.set(Some(problem.to_owned()));
             return;
         }
         let change = ChangePassword {
@@ -41,8 +41,11 @@ fn PasswordForm() -> impl IntoView {
             new_password: new.get_untracked(),
             revoke_tokens: ends_tokens.get_untracked(),
         };
-        sending.send(
-            async move |api| api.tell(Method::POST, "/api/auth/password", &change).await,
+        submission.send(
+            async move |api| {
+                api.execute(Method::POST, "/api/auth/password", &change)
+                    .await
+            },
             move |()| {
                 for field in [current, new, again] {
                     field.set(String::new());
@@ -80,9 +83,9 @@ fn PasswordForm() -> impl IntoView {
                 {move || is_done.get().then_some("Password changed. You are signed out everywhere else.")}
             </p>
             <p class="problem-text" role="alert">
-                {sending.problem}
+                {submission.problem}
             </p>
-            <button type="submit" class="button button-primary" disabled=sending.is_busy>
+            <button type="submit" class="button button-primary" disabled=submission.is_busy>
                 "Change password"
             </button>
         </form>

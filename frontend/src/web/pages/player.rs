@@ -54,8 +54,8 @@ pub(in crate::web) fn PlayerPage() -> impl IntoView {
 
 /// State of the request for the recording.
 #[derive(Clone, PartialEq)]
-enum Known {
-    Nothing,
+enum LoadState {
+    Loading,
     Problem(String),
     NoSuchRecording,
     Recording,
@@ -65,19 +65,19 @@ enum Known {
 fn Player(id: String) -> impl IntoView {
     let app = AppContext::expect();
     let id = StoredValue::new(id);
-    let known = RwSignal::new(Known::Nothing);
+    let load_state = RwSignal::new(LoadState::Loading);
     let recording = RwSignal::new(None::<Recording>);
-    let is_asking = StoredValue::new(false);
+    let is_loading = StoredValue::new(false);
 
-    let ask = move || {
-        if is_asking.get_value() {
+    let load = move || {
+        if is_loading.get_value() {
             return;
         }
-        is_asking.set_value(true);
+        is_loading.set_value(true);
         spawn_local(async move {
             let answer = app.api().recording(&id.get_value()).await;
             // The page may have been closed.
-            if is_asking.try_set_value(false).is_some() {
+            if is_loading.try_set_value(false).is_some() {
                 return;
             }
             match answer {
@@ -85,39 +85,39 @@ fn Player(id: String) -> impl IntoView {
                     if recording.with_untracked(|recording| recording.as_ref() != Some(&fresh)) {
                         recording.set(Some(fresh));
                     }
-                    known.set(Known::Recording);
+                    load_state.set(LoadState::Recording);
                 }
-                Err(error) if error.is_not_found() => known.set(Known::NoSuchRecording),
-                Err(error) => known.set(Known::Problem(app.explain(&error))),
+                Err(error) if error.is_not_found() => load_state.set(LoadState::NoSuchRecording),
+                Err(error) => load_state.set(LoadState::Problem(app.explain(&error))),
             }
         });
     };
-    ask();
+    load();
     let moves =
         move || recording.with(|recording| recording.as_ref().is_some_and(parts::is_moving));
-    poll_while(moves, POLL_MS, ask);
+    poll_while(moves, POLL_MS, load);
 
-    let shown = Memo::new(move |_| known.get());
+    let shown = Memo::new(move |_| load_state.get());
     move || {
         match shown.get() {
-        Known::Nothing => view! { <section class="page"><Loading label="Loading the recording" bars=2 /></section> }.into_any(),
-        Known::NoSuchRecording => view! { <NotFoundPage /> }.into_any(),
-        Known::Problem(sentence) => {
+        LoadState::Loading => view! { <section class="page"><Loading label="Loading the recording" bars=2 /></section> }.into_any(),
+        LoadState::NoSuchRecording => view! { <NotFoundPage /> }.into_any(),
+        LoadState::Problem(message) => {
             view! {
                 <section class="page">
                     <Heading title="Recording" />
                     <ErrorNotice
-                        sentence=sentence
+                        message=message
                         on_action=move |()| {
-                            known.set(Known::Nothing);
-                            ask();
+                            load_state.set(LoadState::Loading);
+                            load();
                         }
                     />
                 </section>
             }
             .into_any()
         }
-        Known::Recording => recording
+        LoadState::Recording => recording
             .get_untracked()
             .map(|first| view! { <Watch first=first recording=recording /> })
             .into_any(),
@@ -130,13 +130,13 @@ fn Player(id: String) -> impl IntoView {
 fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoView {
     let app = AppContext::expect();
     let navigate = StoredValue::new_local(use_go());
-    let memory = LastList::expect();
-    memory.open(&first.id);
+    let last_list = LastList::expect();
+    last_list.mark_opened(&first.id);
     let (list, list_name) = if untrack(|| app.is_appliance()) {
         ("/".to_owned(), VIDEO_RECORDING)
     } else {
         // Includes filters and page.
-        let list = memory.address().unwrap_or_else(|| MINE.to_owned());
+        let list = last_list.address().unwrap_or_else(|| MINE.to_owned());
         let name = if list.starts_with(MINE) {
             "My Recordings"
         } else {
@@ -145,7 +145,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
         (list, name)
     };
     let back = StoredValue::new(list.clone());
-    let asked = RwSignal::new(None);
+    let confirmation = RwSignal::new(None);
     let problem = RwSignal::new(None::<String>);
     let last = StoredValue::new(first.clone());
     let row = Memo::new(move |_| recording.get().unwrap_or_else(|| last.get_value()));
@@ -163,9 +163,9 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
         let leave = move |_| {
             navigate.with_value(|navigate| navigate(&back.get_value(), Default::default()));
         };
-        asked.set(Some(Confirmation::delete(
+        confirmation.set(Some(Confirmation::delete(
             &[row.get_untracked()],
-            move |id| memory.forget_row(&id),
+            move |id| last_list.remove_row(&id),
             leave,
         )));
     };
@@ -264,7 +264,7 @@ fn Watch(first: Recording, recording: RwSignal<Option<Recording>>) -> impl IntoV
                     </dd>
                 </div>
             </dl>
-            <ConfirmDialog asked=asked />
+            <ConfirmDialog confirmation=confirmation />
         </section>
     }
 }

@@ -58,7 +58,7 @@ fn RecordingOff() -> impl IntoView {
 #[component]
 fn Record() -> impl IntoView {
     let recorder = RecorderStore::expect();
-    hand_over(recorder);
+    open_player_when_done(recorder);
     // Closes the preview when the user leaves; a recording continues.
     on_cleanup(move || recorder.close_preview());
 
@@ -88,7 +88,7 @@ fn Record() -> impl IntoView {
 
 /// Opens the player when a recording completes while this page is shown. A recording that completed earlier is offered
 /// as a link instead.
-fn hand_over(recorder: RecorderStore) {
+fn open_player_when_done(recorder: RecorderStore) {
     let navigate = use_go();
     Effect::new(move |was_done: Option<bool>| {
         let id = recorder
@@ -106,13 +106,10 @@ fn hand_over(recorder: RecorderStore) {
 #[component]
 fn Notices() -> impl IntoView {
     let recorder = RecorderStore::expect();
-    let trouble = move || recorder.trouble.get();
-    let sentence = Signal::derive(move || {
-        trouble()
-            .map(|trouble| trouble.sentence)
-            .unwrap_or_default()
-    });
-    let has_rest = move || trouble().is_some_and(|trouble| trouble.has_rest);
+    let failure = move || recorder.failure.get();
+    let message =
+        Signal::derive(move || failure().map(|failure| failure.message).unwrap_or_default());
+    let has_unsent_bytes = move || failure().is_some_and(|failure| failure.has_unsent_bytes);
     let finished = Memo::new(move |_| {
         recorder
             .done
@@ -121,18 +118,18 @@ fn Notices() -> impl IntoView {
 
     view! {
         <div class="record-notices">
-            <Show when=move || trouble().is_some()>
-                <ErrorNotice sentence=sentence action="Retry" on_action=move |()| recorder.start() />
+            <Show when=move || failure().is_some()>
+                <ErrorNotice message=message action="Retry" on_action=move |()| recorder.start() />
             </Show>
-            <Show when=has_rest>
+            <Show when=has_unsent_bytes>
                 <div class="notice">
                     <Icon glyph=Glyph::Download />
-                    <p>"A part of the recording did not reach the server. It is still here."</p>
+                    <p>"Part of the recording is not on the server. It is still on this device."</p>
                     <button
                         type="button"
                         class="button"
                         on:click=move |_| {
-                            if let Some(rest) = recorder.rest() {
+                            if let Some(rest) = recorder.unsent_bytes() {
                                 download::save_blob(&rest, "recording-rest.webm");
                             }
                         }

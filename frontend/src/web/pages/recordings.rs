@@ -45,7 +45,7 @@ fn MyRecordings() -> impl IntoView {
             <div class="page-head">
                 <Heading title="My Recordings" />
                 <div class="page-actions">
-                    <RefreshButton asked=store.page.asked() />
+                    <RefreshButton state=store.page.fetch_state() />
                     <button
                         type="button"
                         class="button"
@@ -70,7 +70,7 @@ pub(super) fn AllRecordings() -> impl IntoView {
         <div class="page-head">
             <h2 id="panel-heading">"All Recordings"</h2>
             <div class="page-actions">
-                <RefreshButton asked=store.page.asked() />
+                <RefreshButton state=store.page.fetch_state() />
             </div>
         </div>
         <RecordingList store=store named_by="panel-heading" />

@@ -34,7 +34,7 @@ pub(in crate::web) fn SignInPage() -> impl IntoView {
     });
 
     let obstacle = Memo::new(move |_| match app.sign_in() {
-        SignInState::Unreachable(sentence) => Some(sentence),
+        SignInState::Unreachable(message) => Some(message),
         _ => None,
     });
     view! {
@@ -42,9 +42,9 @@ pub(in crate::web) fn SignInPage() -> impl IntoView {
             <div class="card sign-in-card">
                 <Heading title="Sign in" keeps_focus_off=true />
                 <p class="quiet">"to record and to see your recordings"</p>
-                <Show when=move || obstacle.get().is_some() fallback=Ways>
+                <Show when=move || obstacle.get().is_some() fallback=SignInMethodList>
                     <ErrorNotice
-                        sentence=Signal::derive(move || obstacle.get().unwrap_or_default())
+                        message=Signal::derive(move || obstacle.get().unwrap_or_default())
                         on_action=move |()| app.load()
                     />
                 </Show>
@@ -55,7 +55,7 @@ pub(in crate::web) fn SignInPage() -> impl IntoView {
 
 /// Sign-in methods of the server: password form, OpenID provider, or both.
 #[component]
-fn Ways() -> impl IntoView {
+fn SignInMethodList() -> impl IntoView {
     let app = AppContext::expect();
     let query = use_query_map();
     let methods = RwSignal::new(None::<SignInMethods>);
@@ -122,8 +122,8 @@ fn SignInForm() -> impl IntoView {
             password: password_field.value(),
             cookies_only: true,
         };
-        if let Some((sentence, field)) = missing(&login, &name_field, &password_field) {
-            problem.set(Some(sentence.to_owned()));
+        if let Some((message, field)) = missing(&login, &name_field, &password_field) {
+            problem.set(Some(message.to_owned()));
             let _ = field.focus();
             return;
         }
@@ -137,7 +137,7 @@ fn SignInForm() -> impl IntoView {
             match outcome {
                 Ok(user) => app.signed_in(user),
                 Err(error) => {
-                    problem.set(Some(error.sentence()));
+                    problem.set(Some(error.message()));
                     password_field.select();
                 }
             }

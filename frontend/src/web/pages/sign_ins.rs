@@ -40,7 +40,7 @@ fn OwnSignIns() -> impl IntoView {
     let sign_ins =
         ServerData::new(|api| async move { api.get::<Vec<sortie_api::SignIn>>(ROUTE).await });
     sign_ins.load();
-    let asked = RwSignal::new(None::<Confirmation>);
+    let confirmation = RwSignal::new(None::<Confirmation>);
     let again = move || {
         dom::focus(HEADING);
         sign_ins.load();
@@ -51,7 +51,7 @@ fn OwnSignIns() -> impl IntoView {
             .unwrap_or(false)
     });
     let end_others = move |_| {
-        asked.set(Some(Confirmation {
+        confirmation.set(Some(Confirmation {
             heading: "End all other sign-ins?".to_owned(),
             subject: "All other browsers and programs".to_owned(),
             consequence: "will have to sign in again. API tokens keep working.".to_owned(),
@@ -96,7 +96,7 @@ fn OwnSignIns() -> impl IntoView {
                                         type="button"
                                         class="button button-quiet"
                                         aria-label=label
-                                        on:click=move |_| asked.set(Some(question.clone()))
+                                        on:click=move |_| confirmation.set(Some(question.clone()))
                                     >
                                         <Icon glyph=Glyph::SignOut />
                                         "End"
@@ -120,7 +120,7 @@ fn OwnSignIns() -> impl IntoView {
                 "Signed in"
             </h2>
             <div class="page-actions">
-                <RefreshButton asked=sign_ins.asked() />
+                <RefreshButton state=sign_ins.fetch_state() />
                 <Show when=move || has_others.get()>
                     <button type="button" class="button" on:click=end_others>
                         "End all others"
@@ -128,7 +128,7 @@ fn OwnSignIns() -> impl IntoView {
                 </Show>
             </div>
         </div>
-        <FetchStatus asked=sign_ins.asked() />
+        <FetchStatus state=sign_ins.fetch_state() />
         <Show when=move || sign_ins.with(|all| !all.is_empty()).unwrap_or(false)>
             <Table
                 named_by=HEADING
@@ -136,7 +136,7 @@ fn OwnSignIns() -> impl IntoView {
                 rows=rows
             />
         </Show>
-        <ConfirmDialog asked=asked />
+        <ConfirmDialog confirmation=confirmation />
     }
 }
 
@@ -158,11 +158,11 @@ pub(super) fn UserSignIns(user_id: String) -> impl IntoView {
         async move { api.get::<Vec<sortie_api::SignIn>>(&from).await }
     });
     sign_ins.load();
-    let sending = crate::web::submission::Submission::new();
+    let submission = crate::web::submission::Submission::new();
     let is_some = Memo::new(move |_| sign_ins.with(|all| !all.is_empty()).unwrap_or(false));
     let end = move |_| {
         let path = path.clone();
-        sending.send(
+        submission.send(
             async move |api| api.remove(&path).await,
             move |()| sign_ins.load(),
         );
@@ -188,7 +188,7 @@ pub(super) fn UserSignIns(user_id: String) -> impl IntoView {
             <h3 id="user-sign-ins" tabindex="-1">
                 "Sign-ins"
             </h3>
-            <FetchStatus asked=sign_ins.asked() bars=1 />
+            <FetchStatus state=sign_ins.fetch_state() bars=1 />
             <Show
                 when=move || is_some.get()
                 fallback=move || {
@@ -196,12 +196,12 @@ pub(super) fn UserSignIns(user_id: String) -> impl IntoView {
                 }
             >
                 <ul>{rows}</ul>
-                <button type="button" class="button" disabled=sending.is_busy on:click=end.clone()>
+                <button type="button" class="button" disabled=submission.is_busy on:click=end.clone()>
                     "End all sign-ins"
                 </button>
             </Show>
             <p class="problem-text" role="alert">
-                {sending.problem}
+                {submission.problem}
             </p>
         </section>
     }

@@ -91,24 +91,24 @@ fn Tokens(route: &'static str, named_by: &'static str, is_making: RwSignal<bool>
         _ => query::address(route, &[("limit", "50"), ("cursor", &query.cursor())]),
     });
     let tokens = ServerData::list(address);
-    let asked = RwSignal::new(None::<Confirmation>);
-    let row = move |token: ApiToken| view! { <TokenRow token=token asked=asked named_by=named_by tokens=tokens /> };
+    let confirmation = RwSignal::new(None::<Confirmation>);
+    let row = move |token: ApiToken| view! { <TokenRow token=token confirmation=confirmation named_by=named_by tokens=tokens /> };
     view! {
         <PagedTable
             query=query
-            asked=tokens.asked()
+            state=tokens.fetch_state()
             count=tokens.count()
             next=tokens.next()
             named_by=named_by
             columns=&["Name", "Owner", "Scopes", "Expires", "Last used", ""]
             rows=move || tokens.rows().into_iter().map(row).collect_view()
             empty="No tokens"
-            hint="Create one for a program that is to work with this server."
+            hint="Create one for a program that uses this server."
         />
         <FormDialog is_open=is_making.into() on_close=move |()| is_making.set(false) named_by="token-heading">
             {move || is_making.get().then(|| view! { <TokenForm is_making=is_making tokens=tokens /> })}
         </FormDialog>
-        <ConfirmDialog asked=asked />
+        <ConfirmDialog confirmation=confirmation />
     }
 }
 
@@ -123,7 +123,7 @@ fn scope_name(scope: &TokenScope) -> &'static str {
 #[component]
 fn TokenRow(
     token: ApiToken,
-    asked: RwSignal<Option<Confirmation>>,
+    confirmation: RwSignal<Option<Confirmation>>,
     named_by: &'static str,
     tokens: ServerData<Page<ApiToken>>,
 ) -> impl IntoView {
@@ -136,7 +136,7 @@ fn TokenRow(
     let question = Confirmation {
         heading: "Revoke this token?".to_owned(),
         subject: token.name.clone(),
-        consequence: "stops working at once. This cannot be undone.".to_owned(),
+        consequence: "stops working immediately. This cannot be undone.".to_owned(),
         action: "Revoke",
         work: removing(path),
         done: Arc::new(move || {
@@ -160,7 +160,7 @@ fn TokenRow(
                     type="button"
                     class="button button-quiet"
                     aria-label=format!("Revoke {}", token.name)
-                    on:click=move |_| asked.set(Some(question.clone()))
+                    on:click=move |_| confirmation.set(Some(question.clone()))
                 >
                     <Icon glyph=Glyph::Trash />
                     "Revoke"
@@ -172,7 +172,7 @@ fn TokenRow(
 
 #[component]
 fn TokenForm(is_making: RwSignal<bool>, tokens: ServerData<Page<ApiToken>>) -> impl IntoView {
-    let sending = Submission::new();
+    let submission = Submission::new();
     let is_admin = match AppContext::expect().sign_in_untracked() {
         SignInState::SignedIn(user) => user.is_admin(),
         _ => false,
@@ -193,7 +193,7 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: ServerData<Page<ApiToken>>) -> i
                 Ok(days) => Some(days),
                 Err(_) => {
                     let problem = "Give the days as a whole number, or leave them empty.";
-                    sending.problem.set(Some(problem.to_owned()));
+                    submission.problem.set(Some(problem.to_owned()));
                     return;
                 }
             },
@@ -211,8 +211,11 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: ServerData<Page<ApiToken>>) -> i
                 .collect(),
             expires_in_days,
         };
-        sending.send(
-            async move |api| api.ask::<CreatedApiToken>(Method::POST, OWN, &new).await,
+        submission.send(
+            async move |api| {
+                api.request::<CreatedApiToken>(Method::POST, OWN, &new)
+                    .await
+            },
             move |created| {
                 made.set(Some(created.token));
                 // The focused button was removed.
@@ -242,7 +245,7 @@ fn TokenForm(is_making: RwSignal<bool>, tokens: ServerData<Page<ApiToken>>) -> i
                         value=days
                     />
                     <FormActions
-                        sending=sending
+                        submission=submission
                         on_cancel=move |()| is_making.set(false)
                         action="Create token"
                     />

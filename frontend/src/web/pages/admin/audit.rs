@@ -52,7 +52,7 @@ pub(super) fn AuditTab() -> impl IntoView {
         )
     });
     let log = ServerData::<Page<AuditEntry>>::list(here);
-    let owned = |(value, words): (&str, &str)| (value.to_owned(), words.to_owned());
+    let owned = |(value, text): (&str, &str)| (value.to_owned(), text.to_owned());
     let mut actions = ACTIONS.map(owned).to_vec();
     actions.sort_by(|(_, one), (_, other)| one.cmp(other));
     let actions = StoredValue::new(actions);
@@ -61,9 +61,9 @@ pub(super) fn AuditTab() -> impl IntoView {
         <div class="page-head">
             <h2 id="panel-heading">"Audit log"</h2>
             <div class="page-actions">
-                <RefreshButton asked=log.asked() />
-                <Export query=query format="jsonl" name="audit.jsonl" words="Export JSON Lines" />
-                <Export query=query format="csv" name="audit.csv" words="Export CSV" />
+                <RefreshButton state=log.fetch_state() />
+                <Export query=query format="jsonl" name="audit.jsonl" text="Export JSON Lines" />
+                <Export query=query format="csv" name="audit.csv" text="Export CSV" />
             </div>
         </div>
         <Verify />
@@ -77,7 +77,7 @@ pub(super) fn AuditTab() -> impl IntoView {
         </Filters>
         <PagedTable
             query=query
-            asked=log.asked()
+            state=log.fetch_state()
             count=log.count()
             next=log.next()
             named_by="panel-heading"
@@ -107,7 +107,7 @@ fn Entry(entry: AuditEntry) -> impl IntoView {
         Some(address) => format!("{} from {address}", entry.via.name()),
         None => entry.via.name().to_owned(),
     };
-    let what = audit_actions::words(&entry.action);
+    let what = audit_actions::label(&entry.action);
     view! {
         <tr role="row">
             <Cell label="Number" class="number cell-seq">
@@ -141,7 +141,7 @@ fn Export(
     query: ListQuery,
     format: &'static str,
     name: &'static str,
-    words: &'static str,
+    text: &'static str,
 ) -> impl IntoView {
     let app = AppContext::expect();
     let copy = move || {
@@ -158,7 +158,7 @@ fn Export(
     };
     view! {
         <a class="button" href=copy download=name on:click=start>
-            {words}
+            {text}
         </a>
         <span class="problem-text" role="alert">
             {problem}
@@ -188,9 +188,9 @@ fn Verify() -> impl IntoView {
                     None if found.ok => {
                         Ok(format!("Verified: all {} entries are intact.", format::count(found.rows)))
                     }
-                    None => Err("The log is not whole.".to_owned()),
+                    None => Err("The log is not intact.".to_owned()),
                     Some(seq) => Err(format!(
-                        "The log is not whole: the chain breaks at entry {seq}. It was changed, or one before it removed."
+                        "The log is not intact: the hash chain breaks at entry {seq}. That entry was changed, or an earlier one removed."
                     )),
                 },
                 Err(error) => Err(app.explain(&error)),

@@ -19,7 +19,7 @@ pub(super) fn SettingsTab() -> impl IntoView {
     let is_known = Memo::new(move |_| settings.with(|_| ()).is_some());
     view! {
         <h2 class="visually-hidden">"Settings"</h2>
-        <FetchStatus asked=settings.asked() bars=2 />
+        <FetchStatus state=settings.fetch_state() bars=2 />
         <Show when=move || is_known.get()>
             <SettingsForm settings=settings />
         </Show>
@@ -44,10 +44,10 @@ fn SettingsForm(settings: ServerData<Settings>) -> impl IntoView {
     let app = AppContext::expect();
     let kept = Memo::new(move |_| settings.with(is_on).unwrap_or(false));
     // Unsaved choice; `None` shows the server's value.
-    let chosen = RwSignal::new(None::<bool>);
-    let shown = move || chosen.get().unwrap_or_else(|| kept.get());
+    let unsaved = RwSignal::new(None::<bool>);
+    let shown = move || unsaved.get().unwrap_or_else(|| kept.get());
     let is_busy = RwSignal::new(false);
-    let told = RwSignal::new("");
+    let success = RwSignal::new("");
     let problem = RwSignal::new(None::<String>);
 
     subscribe("/api/events", move |event| match event {
@@ -59,10 +59,10 @@ fn SettingsForm(settings: ServerData<Settings>) -> impl IntoView {
                 is_new = turn(settings, on);
                 is_new
             });
-            settings.overtake();
+            settings.mark_outdated();
             // Events of the own change can arrive before the response.
             if is_new && !is_busy.get_untracked() {
-                told.set(if on {
+                success.set(if on {
                     "Turned on by another administrator"
                 } else {
                     "Turned off by another administrator"
@@ -79,19 +79,19 @@ fn SettingsForm(settings: ServerData<Settings>) -> impl IntoView {
         }
         let on = untrack(shown);
         is_busy.set(true);
-        told.set("");
+        success.set("");
         problem.set(None);
         let changes = Settings::from([(RECORDING_AUTO_RECORD.to_owned(), on.to_string())]);
         spawn_local(async move {
-            let outcome = app.api().tell(Method::PUT, ROUTE, &changes).await;
+            let outcome = app.api().execute(Method::PUT, ROUTE, &changes).await;
             if is_busy.is_disposed() {
                 return;
             }
             match outcome {
                 Ok(()) => {
                     settings.edit(|settings| turn(settings, on));
-                    chosen.set(None);
-                    told.set("Settings saved successfully");
+                    unsaved.set(None);
+                    success.set("Settings saved successfully");
                 }
                 Err(error) => problem.set(Some(app.explain(&error))),
             }
@@ -107,8 +107,8 @@ fn SettingsForm(settings: ServerData<Settings>) -> impl IntoView {
                     prop:checked=shown
                     aria-describedby="auto-record-hint"
                     on:change=move |event| {
-                        told.set("");
-                        chosen.set(Some(event_target_checked(&event)));
+                        success.set("");
+                        unsaved.set(Some(event_target_checked(&event)));
                     }
                 />
                 <label for="auto-record">"Auto-record sessions"</label>
@@ -117,7 +117,7 @@ fn SettingsForm(settings: ServerData<Settings>) -> impl IntoView {
                 "When enabled, recording starts automatically for all new sessions"
             </p>
             <div class="settings-actions">
-                <SaveSettings is_off=is_busy told=told problem=problem />
+                <SaveSettings is_off=is_busy success=success problem=problem />
             </div>
         </form>
     }

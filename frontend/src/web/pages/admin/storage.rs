@@ -25,12 +25,12 @@ pub(super) fn StorageTab() -> impl IntoView {
     view! {
         <div class="page-head">
             <h2>"Storage"</h2>
-            <RefreshButton asked=report.asked() />
+            <RefreshButton state=report.fetch_state() />
         </div>
-        <FetchStatus asked=report.asked() />
+        <FetchStatus state=report.fetch_state() />
         {move || report.get().map(|report| view! { <Report report=report /> })}
         <OwnUsage />
-        <CleanUp report=report.asked() />
+        <CleanUp report=report.fetch_state() />
     }
 }
 
@@ -137,7 +137,7 @@ fn Disk(report: StorageReport) -> impl IntoView {
     } else {
         "share"
     };
-    let threshold = high.map(|high| format!(" The oldest go above {high} %."));
+    let threshold = high.map(|high| format!(" Above {high} %, the oldest recordings are deleted."));
     view! {
         <p class="disk-words">
             <strong>{format!("{full} % of {} in use.", format::size(total))}</strong>

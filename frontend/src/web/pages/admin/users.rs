@@ -49,7 +49,7 @@ pub(super) fn UsersTab() -> impl IntoView {
         <div class="page-head">
             <h2 id=HEADING tabindex="-1">"Users"</h2>
             <div class="page-actions">
-                <RefreshButton asked=users.asked() />
+                <RefreshButton state=users.fetch_state() />
                 <button type="button" class="button button-primary" on:click=move |_| subject.set(Some(Subject::New))>
                     "Add user"
                 </button>
@@ -60,7 +60,7 @@ pub(super) fn UsersTab() -> impl IntoView {
         </Filters>
         <PagedTable
             query=query
-            asked=users.asked()
+            state=users.fetch_state()
             count=users.count()
             next=users.next()
             named_by=HEADING
@@ -107,7 +107,7 @@ fn UserRow(
     } else {
         "User"
     };
-    let doomed = user.clone();
+    let deleted_user = user.clone();
     let about = user.clone();
     view! {
         <tr role="row">
@@ -138,7 +138,7 @@ fn UserRow(
                     type="button"
                     class="button button-quiet"
                     aria-label=format!("Delete {}", user.username)
-                    on:click=move |_| deleting.set(Some(doomed.clone()))
+                    on:click=move |_| deleting.set(Some(deleted_user.clone()))
                 >
                     <Icon glyph=Glyph::Trash />
                     "Delete"
@@ -154,7 +154,7 @@ fn UserForm(
     subject: RwSignal<Option<Subject>>,
     users: ServerData<Page<User>>,
 ) -> impl IntoView {
-    let sending = Submission::new();
+    let submission = Submission::new();
     let existing = match about {
         Subject::New => None,
         Subject::Existing(user) => Some(user),
@@ -205,10 +205,10 @@ fn UserForm(
             revoke_tokens: None,
         };
         let path = path.clone();
-        sending.send(
+        submission.send(
             async move |api| match path {
-                None => api.tell(Method::POST, ROUTE, &new).await,
-                Some(path) => api.tell(Method::PATCH, &path, &update).await,
+                None => api.execute(Method::POST, ROUTE, &new).await,
+                Some(path) => api.execute(Method::PATCH, &path, &update).await,
             },
             move |()| {
                 subject.set(None);
@@ -220,7 +220,7 @@ fn UserForm(
     let password_hint = if is_new {
         "At least 8 characters"
     } else {
-        "Leave it empty to keep the present one. A new one signs them out everywhere."
+        "Leave empty to keep the current password. A new password ends all sign-ins."
     };
     view! {
         <h2 id="user-heading">{heading}</h2>
@@ -246,7 +246,7 @@ fn UserForm(
                 .then(|| view! { <CheckField id="user-disabled" label="Disabled" value=is_disabled /> })}
             {user_id.map(|user_id| view! { <UserSignIns user_id=user_id /> })}
             <FormActions
-                sending=sending
+                submission=submission
                 on_cancel=move |()| subject.set(None)
                 action=if is_new { "Add user" } else { "Save" }
             />

@@ -42,8 +42,8 @@ pub(super) fn List(appliance: ApplianceStore) -> impl IntoView {
                         view! { <GrowingRow appliance=appliance filename=filename is_of_several=is_of_several /> }.into_any()
                     }
                     ListRow::Session { files, is_growing, duration_seconds, size_bytes, .. } => {
-                        let words = session_heading(files, is_growing);
-                        view! { <SessionRow words=words duration_seconds=duration_seconds size_bytes=size_bytes /> }
+                        let text = session_heading(files, is_growing);
+                        view! { <SessionRow text=text duration_seconds=duration_seconds size_bytes=size_bytes /> }
                             .into_any()
                     }
                     ListRow::File { id, is_of_several } => {
@@ -64,11 +64,11 @@ pub(super) fn List(appliance: ApplianceStore) -> impl IntoView {
             <div class="page-head">
                 <h2 id=HEADING>"Recordings"</h2>
                 <div class="page-actions">
-                    <RefreshButton asked=recordings.page.asked() />
+                    <RefreshButton state=recordings.page.fetch_state() />
                 </div>
             </div>
             <div id=LIST tabindex="-1">
-                <FetchStatus asked=recordings.page.asked() bars=3 />
+                <FetchStatus state=recordings.page.fetch_state() bars=3 />
                 <Show when=is_empty>
                     <div class="empty card">
                         <Icon glyph=Glyph::Film />
@@ -81,7 +81,7 @@ pub(super) fn List(appliance: ApplianceStore) -> impl IntoView {
                 </Show>
             </div>
             <Pager query=recordings.query next=recordings.page.next() />
-            <ConfirmDialog asked=recordings.asked />
+            <ConfirmDialog confirmation=recordings.confirmation />
         </section>
     }
 }
@@ -124,12 +124,12 @@ fn GrowingRow(appliance: ApplianceStore, filename: String, is_of_several: bool) 
 
 /// Heading of the files of one session.
 #[component]
-fn SessionRow(words: String, duration_seconds: f64, size_bytes: u64) -> impl IntoView {
+fn SessionRow(text: String, duration_seconds: f64, size_bytes: u64) -> impl IntoView {
     let duration_ms = format::seconds_to_ms(duration_seconds);
     view! {
         <tr role="row" class="row-session">
             <td role="cell" class="cell-name" colspan="2">
-                {words}
+                {text}
             </td>
             <td role="cell" class="number cell-duration">
                 <Duration duration_ms=Signal::stored(duration_ms) />

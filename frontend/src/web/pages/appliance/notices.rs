@@ -48,7 +48,7 @@ fn Lost(appliance: ApplianceStore) -> impl IntoView {
         <Show when=move || is_unreachable.get()>
             <Show when=move || is_given_up.get() fallback=countdown>
                 <ErrorNotice
-                    sentence="The device still cannot be reached. Check its power and its network, then reload the page."
+                    message="The device still cannot be reached. Check its power and its network, then reload the page."
                     action="Reload"
                     on_action=move |()| dom::reload()
                 />
@@ -91,7 +91,7 @@ fn RecordingFailure(appliance: ApplianceStore) -> impl IntoView {
 }
 
 #[derive(Clone, Copy)]
-struct News {
+struct MissingFrames {
     /// Missing frames before the notice, and those that the disk caused.
     since: (u64, u64),
     frames: u64,
@@ -111,15 +111,15 @@ fn Dropped(appliance: ApplianceStore) -> impl IntoView {
     let is_known = Memo::new(move |_| appliance.state.with(Option::is_some));
     // Ignores frames that were missing before the page was opened or before the device restarted. Counts all frames
     // while the notice is shown.
-    let news = RwSignal::new(None::<News>);
+    let missing = RwSignal::new(None::<MissingFrames>);
     Effect::new(move |before: Option<Option<(u64, u64)>>| {
         let now = is_known.get().then(|| frames.get());
         if let (Some(Some(before)), Some(now)) = (before, now)
             && now.0 > before.0
         {
-            news.update(|news| {
-                let (since, since_disk) = news.map_or(before, |news| news.since);
-                *news = Some(News {
+            missing.update(|missing| {
+                let (since, since_disk) = missing.map_or(before, |missing| missing.since);
+                *missing = Some(MissingFrames {
                     since: (since, since_disk),
                     frames: now.0.saturating_sub(since),
                     by_disk: now.1.saturating_sub(since_disk),
@@ -132,19 +132,23 @@ fn Dropped(appliance: ApplianceStore) -> impl IntoView {
     // The device reports once a second while it records.
     Effect::new(move |_| {
         appliance.state.track();
-        let is_old = news.with_untracked(|news| {
-            news.is_some_and(|news| dom::monotonic_ms() > news.at_ms + RECENT_MS)
+        let is_old = missing.with_untracked(|missing| {
+            missing.is_some_and(|missing| dom::monotonic_ms() > missing.at_ms + RECENT_MS)
         });
         if is_old {
-            news.set(None);
+            missing.set(None);
         }
     });
-    let words = move || news.get().map(|news| dropped(news.frames, news.by_disk));
+    let text = move || {
+        missing
+            .get()
+            .map(|missing| dropped(missing.frames, missing.by_disk))
+    };
     view! {
-        <Show when=move || news.with(Option::is_some)>
+        <Show when=move || missing.with(Option::is_some)>
             <div class="notice notice-problem">
                 <Icon glyph=Glyph::Alert />
-                <p>{words}</p>
+                <p>{text}</p>
             </div>
         </Show>
     }

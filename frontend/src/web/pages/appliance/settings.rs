@@ -23,7 +23,7 @@ pub(super) fn SettingsForm(appliance: ApplianceStore) -> impl IntoView {
     let auto_shown = move || auto.get().unwrap_or_else(|| kept.get().0);
     let threshold_shown = move || threshold.get().unwrap_or_else(|| kept.get().1.to_string());
     let is_busy = RwSignal::new(false);
-    let told = RwSignal::new("");
+    let success = RwSignal::new("");
     let problem = RwSignal::new(None::<String>);
     let is_wrong = RwSignal::new(false);
 
@@ -32,7 +32,7 @@ pub(super) fn SettingsForm(appliance: ApplianceStore) -> impl IntoView {
         if is_busy.get_untracked() || untrack(|| appliance.is_unreachable()) {
             return;
         }
-        told.set("");
+        success.set("");
         problem.set(None);
         let percent = untrack(threshold_shown).trim().parse::<u8>();
         let Some(percent) = percent.ok().filter(|percent| *percent < 100) else {
@@ -52,7 +52,9 @@ pub(super) fn SettingsForm(appliance: ApplianceStore) -> impl IntoView {
                 (STORAGE_THRESHOLD_PERCENT.to_owned(), percent.to_string()),
             ]);
             let api = appliance.api();
-            let outcome = api.tell(Method::PUT, "/api/admin/settings", &changes).await;
+            let outcome = api
+                .execute(Method::PUT, "/api/admin/settings", &changes)
+                .await;
             if is_busy.is_disposed() {
                 return;
             }
@@ -68,7 +70,7 @@ pub(super) fn SettingsForm(appliance: ApplianceStore) -> impl IntoView {
                     });
                     auto.set(None);
                     threshold.set(None);
-                    told.set("Settings saved successfully");
+                    success.set("Settings saved successfully");
                     appliance.notify_change();
                 }
                 Err(error) => problem.set(Some(appliance.explain(&error))),
@@ -88,7 +90,7 @@ pub(super) fn SettingsForm(appliance: ApplianceStore) -> impl IntoView {
                     prop:checked=auto_shown
                     aria-describedby="auto-record-hint"
                     on:change=move |event| {
-                        told.set("");
+                        success.set("");
                         auto.set(Some(event_target_checked(&event)));
                     }
                 />
@@ -110,7 +112,7 @@ pub(super) fn SettingsForm(appliance: ApplianceStore) -> impl IntoView {
                         aria-invalid=move || is_wrong.get().to_string()
                         aria-describedby="threshold-hint"
                         on:input=move |event| {
-                            told.set("");
+                            success.set("");
                             threshold.set(Some(event_target_value(&event)));
                         }
                     />
@@ -122,7 +124,7 @@ pub(super) fn SettingsForm(appliance: ApplianceStore) -> impl IntoView {
             </div>
             <SaveSettings
                 is_off=Signal::derive(move || is_busy.get() || appliance.is_unreachable())
-                told=told
+                success=success
                 problem=problem
             />
         </form>

@@ -26,7 +26,7 @@ fn Signal(appliance: ApplianceStore) -> impl IntoView {
         let state = appliance.with(|now| now.signal.state);
         state.unwrap_or(SignalState::NoDevice)
     });
-    let words = Memo::new(move |_| {
+    let text = Memo::new(move |_| {
         appliance
             .with(|now| signal(&now.signal))
             .unwrap_or_default()
@@ -47,7 +47,7 @@ fn Signal(appliance: ApplianceStore) -> impl IntoView {
             <div class="signal-words">
                 <p class="signal-state">
                     <span class="visually-hidden">"Signal: "</span>
-                    {words}
+                    {text}
                 </p>
                 <p class="quiet">{device}</p>
             </div>
@@ -59,7 +59,7 @@ fn Signal(appliance: ApplianceStore) -> impl IntoView {
 /// State and duration of the recorder, with the record button.
 #[component]
 fn Recorder(appliance: ApplianceStore) -> impl IntoView {
-    let words = Memo::new(move |_| appliance.with(recorder).unwrap_or_default());
+    let text = Memo::new(move |_| appliance.with(recorder).unwrap_or_default());
     let is_recording = Memo::new(move |_| appliance.is_recording());
     let has_duration = Memo::new(move |_| {
         let state = appliance.with(|now| now.recorder != RecorderState::Idle);
@@ -97,7 +97,7 @@ fn Recorder(appliance: ApplianceStore) -> impl IntoView {
         <div class="recorder">
             <p class="recorder-state" class:is-on-air=move || is_recording.get()>
                 <span class="live-dot" aria-hidden="true"></span>
-                <span>{words}</span>
+                <span>{text}</span>
                 <Show when=move || has_duration.get()>
                     <span class="clock">
                         <Duration duration_ms=appliance.duration_ms />
@@ -141,8 +141,8 @@ fn Facts(appliance: ApplianceStore) -> impl IntoView {
     let encoder = Memo::new(move |_| appliance.with(|now| now.encoder.clone()).flatten());
     let frames = Memo::new(move |_| appliance.with(|now| now.dropped_frames).unwrap_or(0));
     let central = Memo::new(move |_| {
-        let words = appliance.with(|now| now.forwarding.as_ref().map(forwarding));
-        words.flatten()
+        let text = appliance.with(|now| now.forwarding.as_ref().map(forwarding));
+        text.flatten()
     });
     let fact = |name: &'static str, value: String| {
         view! {
@@ -166,7 +166,7 @@ fn Facts(appliance: ApplianceStore) -> impl IntoView {
                     })
             }}
             {move || encoder.get().map(|name| fact("Encoder", name))}
-            {move || central.get().map(|words| fact("Central server", words))}
+            {move || central.get().map(|text| fact("Central server", text))}
             {move || (frames.get() > 0).then(|| fact("Frames missing", frames.get().to_string()))}
         </dl>
     }

@@ -18,7 +18,7 @@ const SHOWN: usize = 5;
 
 /// Disk usage, deletion candidates and past clean-ups.
 #[component]
-pub(super) fn Room(appliance: ApplianceStore) -> impl IntoView {
+pub(super) fn StorageCard(appliance: ApplianceStore) -> impl IntoView {
     let report =
         ServerData::new(|api| async move { api.get::<StorageReport>("/api/admin/storage").await });
     let log = ServerData::new(|api| async move { api.get::<Vec<AuditEntry>>(LOG).await });
@@ -40,7 +40,7 @@ pub(super) fn Room(appliance: ApplianceStore) -> impl IntoView {
                 "Storage"
             </h2>
             <Disk appliance=appliance report=report />
-            <CleanUp report=report.asked() news=appliance.changes />
+            <CleanUp report=report.fetch_state() news=appliance.changes />
             <Show when=move || past.with(|past| !past.is_empty())>
                 <h3 class="lead">"Cleaned up"</h3>
                 <ul class="past">{move || past.get().into_iter().map(past_line).collect_view()}</ul>
@@ -50,14 +50,14 @@ pub(super) fn Room(appliance: ApplianceStore) -> impl IntoView {
 }
 
 fn past_line(past: Past) -> impl IntoView {
-    let words = past.words();
+    let text = past.text();
     view! {
         <li>
             <span class="quiet">
                 <LocalTime at=past.at />
             </span>
             " "
-            {words}
+            {text}
         </li>
     }
 }

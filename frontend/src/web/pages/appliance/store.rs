@@ -196,7 +196,7 @@ impl ApplianceStore {
         let api = self.app.api();
         spawn_local(async move {
             let address = format!("{ROUTE}/recording/{action}");
-            let outcome = api.ask::<Appliance>(Method::POST, &address, &()).await;
+            let outcome = api.request::<Appliance>(Method::POST, &address, &()).await;
             // The page may have been closed.
             if self.is_loading.is_disposed() {
                 return;
@@ -219,8 +219,8 @@ impl ApplianceStore {
     }
 
     /// Reads the state; tracked, as all getters below.
-    pub(super) fn with<O>(self, look: impl FnOnce(&Appliance) -> O) -> Option<O> {
-        self.state.with(|now| now.as_ref().map(look))
+    pub(super) fn with<O>(self, read: impl FnOnce(&Appliance) -> O) -> Option<O> {
+        self.state.with(|now| now.as_ref().map(read))
     }
 
     pub(super) fn is_unreachable(self) -> bool {

@@ -22,13 +22,13 @@ pub(super) fn TestSignalControl(appliance: ApplianceStore) -> impl IntoView {
         spawn_local(async move {
             let body = TestSignal { state };
             let api = appliance.api();
-            let told = api.tell(Method::POST, "/api/appliance/test-signal", &body);
-            if let Err(error) = told.await {
+            let response = api.execute(Method::POST, "/api/appliance/test-signal", &body);
+            if let Err(error) = response.await {
                 let _ = problem.try_set(Some(appliance.explain(&error)));
             }
         });
     };
-    let buttons = SIGNALS.map(|(state, words)| {
+    let buttons = SIGNALS.map(|(state, text)| {
         view! {
             <button
                 type="button"
@@ -36,16 +36,16 @@ pub(super) fn TestSignalControl(appliance: ApplianceStore) -> impl IntoView {
                 aria-pressed=move || (now.get() == Some(state)).to_string()
                 on:click=move |_| switch(state)
             >
-                {words}
+                {text}
             </button>
         }
     });
     view! {
         <div class="card test-picture" role="group" aria-labelledby="test-picture-heading">
             <h2 id="test-picture-heading" class="card-heading">
-                "Test picture"
+                "Test pattern"
             </h2>
-            <p class="quiet">"Nothing is plugged in here. Choose what the recorder is to see:"</p>
+            <p class="quiet">"No capture hardware is used. Choose the signal:"</p>
             <div class="segments">{buttons}</div>
             <p class="problem-text" role="alert">
                 {problem}

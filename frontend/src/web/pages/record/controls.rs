@@ -49,7 +49,7 @@ fn Begin() -> impl IntoView {
                 }
             }
         >
-            <Show when=move || recorder.picture.get() == VideoSource::Screen>
+            <Show when=move || recorder.video_source.get() == VideoSource::Screen>
                 <button
                     type="button"
                     class="button button-round"

@@ -11,7 +11,7 @@ pub(super) fn PreviewArea() -> impl IntoView {
     let recorder = RecorderStore::expect();
     let has_picture = Memo::new(move |_| recorder.stream.with(Option::is_some));
     let is_mirrored =
-        Memo::new(move |_| has_picture.get() && recorder.picture.get() == VideoSource::Camera);
+        Memo::new(move |_| has_picture.get() && recorder.video_source.get() == VideoSource::Camera);
     view! {
         <div class="stage record-stage" class:record-stage-empty=move || !has_picture.get()>
             <Show when=move || has_picture.get() fallback=Placeholder>
@@ -75,7 +75,7 @@ fn Placeholder() -> impl IntoView {
                 }
             >
                 <span class="spinner" aria-hidden="true"></span>
-                <p>"The last part is on its way to the server."</p>
+                <p>"Uploading the last part…"</p>
             </Show>
         </div>
     }

@@ -21,7 +21,7 @@ pub(super) fn Figures() -> impl IntoView {
             .left_ms
             .get()
             .filter(|_| is_capturing)
-            .and_then(capacity::left_words)
+            .and_then(capacity::left_text)
     });
     let limit = Memo::new(move |_| {
         let (level, max_bytes) = recorder.level();
@@ -82,19 +82,19 @@ pub(super) fn Figures() -> impl IntoView {
             </div>
         </Show>
         <LiveRegion text=spoken />
-        <div>{move || waiting.get().map(|sentence| view! { <Remark sentence=sentence /> })}</div>
+        <div>{move || waiting.get().map(|message| view! { <Hint message=message /> })}</div>
         <div role="status">
-            {move || limit.get().map(|sentence| view! { <Remark sentence=sentence is_warning=true /> })}
-            {move || recorder.warning.get().map(|sentence| view! { <Remark sentence=sentence /> })}
-            {move || recorder.stopped.get().map(|sentence| view! { <Remark sentence=sentence.to_owned() /> })}
+            {move || limit.get().map(|message| view! { <Hint message=message is_warning=true /> })}
+            {move || recorder.warning.get().map(|message| view! { <Hint message=message /> })}
+            {move || recorder.stopped.get().map(|message| view! { <Hint message=message.to_owned() /> })}
         </div>
     }
 }
 
 /// Hint or warning in a calm style.
 #[component]
-fn Remark(
-    sentence: String,
+fn Hint(
+    message: String,
     /// Whether the user should act soon.
     #[prop(default = false)]
     is_warning: bool,
@@ -102,7 +102,7 @@ fn Remark(
     view! {
         <p class="remark" class:remark-warning=is_warning>
             <Icon glyph=if is_warning { Glyph::Alert } else { Glyph::Info } />
-            <span>{sentence}</span>
+            <span>{message}</span>
         </p>
     }
 }

@@ -41,28 +41,28 @@ pub(super) fn RecoverableRecordings() -> impl IntoView {
             }
         });
     });
-    let forget = move |id: String| found.update(|found| found.retain(|it| it.id() != id));
+    let remove = move |id: String| found.update(|found| found.retain(|it| it.id() != id));
     move || {
         let found = found.get();
         found
             .into_iter()
-            .map(|recording| view! { <Offer recording forget /> })
+            .map(|recording| view! { <RecoverableRecordingNotice recording remove /> })
             .collect_view()
     }
 }
 
 /// Notice with the actions for one recording.
 #[component]
-fn Offer(
+fn RecoverableRecordingNotice(
     recording: Rc<RecoverableRecording>,
     /// Removes the recording from the list.
-    forget: impl Fn(String) + Copy + Send + Sync + 'static,
+    remove: impl Fn(String) + Copy + Send + Sync + 'static,
 ) -> impl IntoView {
     let navigate = use_go();
     let sent = RwSignal::new(None::<u64>);
-    let trouble = RwSignal::new(None::<String>);
+    let failure = RwSignal::new(None::<String>);
     let size = recording.size_bytes();
-    let sentence = format!(
+    let message = format!(
         "Unfinished {} recording found on this device.",
         format::length(recording.recorded_ms())
     );
@@ -73,7 +73,7 @@ fn Offer(
     let send = move |_| {
         let recording = recording.get_value();
         let navigate = navigate.clone();
-        trouble.set(None);
+        failure.set(None);
         sent.set(Some(0));
         spawn_local(async move {
             let tell = move |progress: UploadProgress| {
@@ -81,13 +81,13 @@ fn Offer(
             };
             match recording.upload(tell).await {
                 Ok(done) => {
-                    forget(recording.id().to_owned());
+                    remove(recording.id().to_owned());
                     if let Some(id) = done.recording_id {
                         navigate(&format!("/recordings/{id}"), Default::default());
                     }
                 }
                 Err(error) => {
-                    let _gone = (sent.try_set(None), trouble.try_set(Some(error.to_string())));
+                    let _gone = (sent.try_set(None), failure.try_set(Some(error.to_string())));
                 }
             }
         });
@@ -98,15 +98,15 @@ fn Offer(
             match recording.bytes().await {
                 Ok(bytes) => download::save_blob(&bytes, "recording-rest.webm"),
                 Err(error) => {
-                    let _gone = trouble.try_set(Some(error.to_string()));
+                    let _gone = failure.try_set(Some(error.to_string()));
                 }
             }
         });
     };
-    let asked = RwSignal::new(None::<Confirmation>);
+    let confirmation = RwSignal::new(None::<Confirmation>);
     let discard = move |_| {
         let id = recording.with_value(|it| it.id().to_owned());
-        asked.set(Some(Confirmation {
+        confirmation.set(Some(Confirmation {
             heading: "Discard this recording?".to_owned(),
             subject: String::new(),
             consequence: "This deletes the copy here and the part on the server.".to_owned(),
@@ -119,7 +119,7 @@ fn Offer(
                 }
                 .boxed_local()
             }),
-            done: Arc::new(move || forget(id.clone())),
+            done: Arc::new(move || remove(id.clone())),
         }));
     };
     // In steps of ten percent, to limit announcements.
@@ -135,13 +135,13 @@ fn Offer(
             <LiveRegion text=spoken />
             <p role=move || sent.with(Option::is_none).then_some("status")>
                 {move || {
-                    trouble
+                    failure
                         .get()
                         .or_else(|| {
                             let sent = sent.get()?;
                             Some(format!("{} of {} are on the server.", format::size(sent), format::size(size)))
                         })
-                        .unwrap_or_else(|| sentence.clone())
+                        .unwrap_or_else(|| message.clone())
                 }}
             </p>
             <Show when=move || can_send>
@@ -155,7 +155,7 @@ fn Offer(
             <button type="button" class="button" disabled=is_busy on:click=discard>
                 "Discard"
             </button>
-            <ConfirmDialog asked />
+            <ConfirmDialog confirmation />
         </div>
     }
 }

@@ -7,10 +7,10 @@ use crate::web::recorder_store::{RecorderStore, VideoSource};
 #[component]
 pub(super) fn SourceOptions() -> impl IntoView {
     let recorder = RecorderStore::expect();
-    let is_screen = Memo::new(move |_| recorder.picture.get() == VideoSource::Screen);
+    let is_screen = Memo::new(move |_| recorder.video_source.get() == VideoSource::Screen);
     // The preview shows the previous source.
     let choose = move |picture| {
-        recorder.picture.set(picture);
+        recorder.video_source.set(picture);
         recorder.close_preview();
     };
     view! {
@@ -48,7 +48,7 @@ pub(super) fn SourceOptions() -> impl IntoView {
                     id="with-sound"
                     glyph=Glyph::Sound
                     label="Tab or system sound"
-                    checked=recorder.with_sound
+                    checked=recorder.with_audio
                     on_change=move |()| recorder.close_preview()
                 />
             </Show>

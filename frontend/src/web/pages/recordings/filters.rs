@@ -29,7 +29,7 @@ pub(super) fn RecordingFilters(store: RecordingsStore) -> impl IntoView {
         })
         .to_vec();
     let orders = ORDERS
-        .map(|(key, words, ..)| (key.to_owned(), words.to_owned()))
+        .map(|(key, text, ..)| (key.to_owned(), text.to_owned()))
         .to_vec();
     let hint = match store.scope {
         Scope::Mine => "Name, ID or session",

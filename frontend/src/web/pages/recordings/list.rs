@@ -20,7 +20,7 @@ pub(super) fn RecordingList(
         <LiveRegion text=store.changes() />
         <RecordingFilters store=store />
         <div id=LIST tabindex="-1">
-            <FetchStatus asked=store.page.asked() bars=5 />
+            <FetchStatus state=store.page.fetch_state() bars=5 />
             <Show when=move || store.is_empty()>
                 <Empty store=store />
             </Show>
@@ -33,13 +33,13 @@ pub(super) fn RecordingList(
             query=store.query
             next=store.page.next()
         />
-        <ConfirmDialog asked=store.asked />
+        <ConfirmDialog confirmation=store.confirmation />
     }
 }
 
 #[component]
 fn Empty(store: RecordingsStore) -> impl IntoView {
-    let words = match store.scope {
+    let text = match store.scope {
         Scope::Mine => "No recordings",
         Scope::All | Scope::Appliance => "No recordings found",
     };
@@ -60,7 +60,7 @@ fn Empty(store: RecordingsStore) -> impl IntoView {
     view! {
         <div class="empty card">
             <Icon glyph=Glyph::Film />
-            <p class="empty-heading">{words}</p>
+            <p class="empty-heading">{text}</p>
             {hint}
         </div>
     }
@@ -69,8 +69,8 @@ fn Empty(store: RecordingsStore) -> impl IntoView {
 /// Actions on the selected rows.
 #[component]
 fn Chosen(store: RecordingsStore) -> impl IntoView {
-    let chosen = Memo::new(move |_| store.chosen());
-    let count = move || chosen.with(Vec::len);
+    let selected = Memo::new(move |_| store.selected());
+    let count = move || selected.with(Vec::len);
     let is_all = move || count() > 0 && count() == store.page.rows().len();
     let is_some = move || count() > 0 && !is_all();
     view! {
@@ -81,7 +81,7 @@ fn Chosen(store: RecordingsStore) -> impl IntoView {
                     type="checkbox"
                     prop:checked=is_all
                     prop:indeterminate=is_some
-                    on:change=move |event| store.choose_all(event_target_checked(&event))
+                    on:change=move |event| store.select_all(event_target_checked(&event))
                 />
                 <label for="choose-all">"Select all on this page"</label>
             </span>
@@ -92,7 +92,7 @@ fn Chosen(store: RecordingsStore) -> impl IntoView {
                 <button
                     type="button"
                     class="button"
-                    on:click=move |_| store.ask_to_delete(&chosen.get_untracked())
+                    on:click=move |_| store.ask_to_delete(&selected.get_untracked())
                 >
                     <Icon glyph=Glyph::Trash />
                     "Delete selected"

@@ -40,8 +40,8 @@ pub(in crate::web) fn RecordingRow(
             <input
                 type="checkbox"
                 aria-label=format!("Select {}", first.filename)
-                prop:checked=move || store.is_chosen(&id.get_value())
-                on:change=move |event| store.choose(&id.get_value(), event_target_checked(&event))
+                prop:checked=move || store.is_selected(&id.get_value())
+                on:change=move |event| store.select(&id.get_value(), event_target_checked(&event))
             />
         </td>
     });

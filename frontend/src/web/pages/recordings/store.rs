@@ -73,10 +73,10 @@ pub(in crate::web) struct RecordingsStore {
     pub(super) scope: Scope,
     pub(in crate::web) query: ListQuery,
     pub(in crate::web) page: ServerData<Page<Recording>>,
-    chosen: RwSignal<BTreeSet<String>>,
+    selected: RwSignal<BTreeSet<String>>,
     announcement: RwSignal<String>,
     /// Action of the confirmation dialog.
-    pub(in crate::web) asked: RwSignal<Option<Confirmation>>,
+    pub(in crate::web) confirmation: RwSignal<Option<Confirmation>>,
     /// Announcement of automatic changes for screen readers.
     changes: RwSignal<String>,
     /// Whether the list may be requested: the event stream is open or its timeout has passed. Otherwise changes between
@@ -114,16 +114,16 @@ impl RecordingsStore {
             scope,
             query,
             page: ServerData::list_when(address, is_due.into()),
-            chosen: RwSignal::new(BTreeSet::new()),
+            selected: RwSignal::new(BTreeSet::new()),
             announcement: RwSignal::new(String::new()),
             changes: RwSignal::new(String::new()),
             is_due,
-            asked: RwSignal::new(None),
+            confirmation: RwSignal::new(None),
             other_pages: StoredValue::new(BTreeSet::new()),
         };
         Effect::new(move |before: Option<String>| {
             address.track();
-            store.chosen.set(BTreeSet::new());
+            store.selected.set(BTreeSet::new());
             let cursor = query.cursor();
             // After a page change the focus moves to the top of the list; after a filter change it stays in the
             // filters.
@@ -155,9 +155,10 @@ impl RecordingsStore {
 
     /// Saves rows and scroll position for the way back from the player, and restores them.
     fn return_here(self) {
-        let memory = LastList::expect();
+        let last_list = LastList::expect();
         let (query, page) = (self.query, self.page);
-        if let Some((rows, scroll_y, opened)) = memory.restore(&untrack(|| query.here_with_query()))
+        if let Some((rows, scroll_y, opened)) =
+            last_list.restore(&untrack(|| query.here_with_query()))
         {
             page.restore(rows);
             // After the rows are rendered and the heading has taken the focus.
@@ -170,13 +171,13 @@ impl RecordingsStore {
             if let Some(rows) = page.get()
                 && query.is_here()
             {
-                memory.keep(address, rows);
+                last_list.save(address, rows);
             }
         });
         let scrolled = window_event_listener(ev::scroll, move |_| {
             // Navigation scrolls the next page to the top before this one is disposed.
             if query.is_here() {
-                memory.keep_scroll(dom::scroll_y());
+                last_list.save_scroll(dom::scroll_y());
             }
         });
         on_cleanup(move || scrolled.remove());
@@ -196,7 +197,7 @@ impl RecordingsStore {
                     // A response in flight may contain an older status. An older size is harmless: the next event
                     // corrects it.
                     Some(status) if status != recording.status => {
-                        self.page.overtake();
+                        self.page.mark_outdated();
                     }
                     Some(_) => {}
                     None => {
@@ -207,7 +208,7 @@ impl RecordingsStore {
                     }
                 }
             }
-            Event::RecordingDeleted(deleted) => self.forget(&deleted.id),
+            Event::RecordingDeleted(deleted) => self.remove_row(&deleted.id),
             _ => {}
         }
     }
@@ -226,9 +227,9 @@ impl RecordingsStore {
     }
 
     /// Removes a deleted recording from the list.
-    pub(super) fn forget(self, id: &str) {
+    pub(super) fn remove_row(self, id: &str) {
         self.page.edit(|page| page.remove(id));
-        self.chosen.try_update(|chosen| chosen.remove(id));
+        self.selected.try_update(|selected| selected.remove(id));
     }
 
     /// Opens the confirmation dialog for a deletion.
@@ -242,9 +243,9 @@ impl RecordingsStore {
             // Following rows move up to this page.
             self.page.poll();
         };
-        let forget = move |id: String| self.forget(&id);
-        self.asked
-            .set(Some(Confirmation::delete(recordings, forget, done)));
+        let on_deleted = move |id: String| self.remove_row(&id);
+        self.confirmation
+            .set(Some(Confirmation::delete(recordings, on_deleted, done)));
     }
 
     /// Protects a recording from automatic deletion, or removes the protection.
@@ -256,7 +257,7 @@ impl RecordingsStore {
             };
             let api = self.app.api();
             let answer = api
-                .ask::<Recording>(Method::PATCH, &recording_path(&id), &update)
+                .request::<Recording>(Method::PATCH, &recording_path(&id), &update)
                 .await;
             match answer {
                 Ok(fresh) => self.page.edit(|page| page.update(&fresh)),
@@ -268,35 +269,35 @@ impl RecordingsStore {
     }
 
     /// Tracked, as all getters below.
-    pub(super) fn is_chosen(self, id: &str) -> bool {
-        self.chosen.with(|chosen| chosen.contains(id))
+    pub(super) fn is_selected(self, id: &str) -> bool {
+        self.selected.with(|selected| selected.contains(id))
     }
 
-    pub(super) fn choose(self, id: &str, is_chosen: bool) {
-        self.chosen.update(|chosen| {
-            if is_chosen {
-                chosen.insert(id.to_owned());
+    pub(super) fn select(self, id: &str, is_selected: bool) {
+        self.selected.update(|selected| {
+            if is_selected {
+                selected.insert(id.to_owned());
             } else {
-                chosen.remove(id);
+                selected.remove(id);
             }
         });
     }
 
-    pub(super) fn choose_all(self, is_chosen: bool) {
+    pub(super) fn select_all(self, is_selected: bool) {
         let ids = self
             .page
             .rows()
             .into_iter()
-            .filter(|_| is_chosen)
+            .filter(|_| is_selected)
             .map(|row| row.id);
-        self.chosen.set(ids.collect());
+        self.selected.set(ids.collect());
     }
 
     /// Selected rows on this page.
-    pub(super) fn chosen(self) -> Vec<Recording> {
+    pub(super) fn selected(self) -> Vec<Recording> {
         let mut rows = self.page.rows();
-        self.chosen
-            .with(|chosen| rows.retain(|row| chosen.contains(&row.id)));
+        self.selected
+            .with(|selected| rows.retain(|row| selected.contains(&row.id)));
         rows
     }
 

@@ -44,14 +44,14 @@ pub(in crate::web) fn CleanUp(
             Some(()) => preview.poll(),
         }
     });
-    let asked = RwSignal::new(None::<Confirmation>);
+    let confirmation = RwSignal::new(None::<Confirmation>);
     let outcome = RwSignal::new(None::<String>);
     let ask = move |_| {
         let Some(now) = preview.get_untracked().filter(|now| now.due.count > 0) else {
             return;
         };
         outcome.set(None);
-        asked.set(Some(Confirmation {
+        confirmation.set(Some(Confirmation {
             heading: "Clean up the storage?".to_owned(),
             subject: amount(&now),
             consequence: "will be permanently deleted. Protected recordings stay.".to_owned(),
@@ -59,7 +59,7 @@ pub(in crate::web) fn CleanUp(
             work: Arc::new(move |api: Api, _| {
                 async move {
                     let run = api
-                        .ask::<RetentionRun>(Method::POST, "/api/admin/retention/run", &())
+                        .request::<RetentionRun>(Method::POST, "/api/admin/retention/run", &())
                         .await?;
                     let _ = outcome.try_set(Some(retention_texts::outcome(&run)));
                     Ok(())
@@ -75,7 +75,7 @@ pub(in crate::web) fn CleanUp(
         }));
     };
     let is_due = Memo::new(move |_| preview.with(|now| now.due.count > 0));
-    let words = move || {
+    let text = move || {
         if is_due.get() == Some(true) {
             preview.with(amount)
         } else {
@@ -93,7 +93,7 @@ pub(in crate::web) fn CleanUp(
         <h3 id=HEADING class="lead" tabindex="-1">
             "Next clean-up"
         </h3>
-        <FetchStatus asked=preview.asked() />
+        <FetchStatus state=preview.fetch_state() />
         <ClockNotice preview=preview />
         {move || {
             preview
@@ -102,7 +102,7 @@ pub(in crate::web) fn CleanUp(
                     view! {
                         <p>
                             {rule(&now)} " "
-                            {now.next_run_at.map(|at| view! { "It is looked at next: " <LocalTime at=at /> })}
+                            {now.next_run_at.map(|at| view! { "Next check: " <LocalTime at=at /> })}
                         </p>
                     }
                 })
@@ -122,27 +122,27 @@ pub(in crate::web) fn CleanUp(
                     <Icon glyph=Glyph::Trash />
                     "Clean Up Storage"
                 </button>
-                <p id="clean-up-amount">{words}</p>
+                <p id="clean-up-amount">{text}</p>
             </div>
         </Show>
         <Show when=move || is_due.get() == Some(true)>
             <Table named_by=HEADING columns=&["Recording", "Recorded", "#Size", "Reason"] rows=rows />
         </Show>
-        <ConfirmDialog asked=asked />
+        <ConfirmDialog confirmation=confirmation />
     }
 }
 
 /// Notice while automatic deletion is held back because the clock may be wrong; administrators can confirm the time.
 #[component]
 fn ClockNotice(preview: ServerData<RetentionPreview>) -> impl IntoView {
-    let sending = Submission::new();
+    let submission = Submission::new();
     let hold = Memo::new(move |_| preview.with(|now| now.hold.clone()).flatten());
     let undated = Memo::new(move |_| preview.with(|now| now.undated).unwrap_or(0));
     let confirm = move |undated: bool| {
-        sending.send(
+        submission.send(
             async move |api| {
                 let body = ConfirmClock { undated };
-                api.tell(Method::POST, "/api/admin/retention/confirm-clock", &body)
+                api.execute(Method::POST, "/api/admin/retention/confirm-clock", &body)
                     .await
             },
             move |()| {
@@ -168,7 +168,7 @@ fn ClockNotice(preview: ServerData<RetentionPreview>) -> impl IntoView {
                             <button
                                 type="button"
                                 class="button"
-                                disabled=sending.is_busy
+                                disabled=submission.is_busy
                                 on:click=move |_| confirm(false)
                             >
                                 "The clock is right"
@@ -181,18 +181,18 @@ fn ClockNotice(preview: ServerData<RetentionPreview>) -> impl IntoView {
             let undated = undated.get();
             (undated > 0)
                 .then(|| {
-                    let words = match undated {
+                    let text = match undated {
                         1 => "1 recording has an impossible creation time and is kept.".to_owned(),
                         _ => format!("{undated} recordings have an impossible creation time and are kept."),
                     };
                     view! {
                         <div class="notice lead">
                             <Icon glyph=Glyph::Info />
-                            <p>{words}</p>
+                            <p>{text}</p>
                             <button
                                 type="button"
                                 class="button"
-                                disabled=sending.is_busy
+                                disabled=submission.is_busy
                                 on:click=move |_| confirm(true)
                             >
                                 "Allow their deletion"
@@ -202,7 +202,7 @@ fn ClockNotice(preview: ServerData<RetentionPreview>) -> impl IntoView {
                 })
         }}
         <p class="problem-text" role="alert">
-            {sending.problem}
+            {submission.problem}
         </p>
     }
 }

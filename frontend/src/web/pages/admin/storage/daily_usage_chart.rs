@@ -30,7 +30,7 @@ pub(super) fn DailyUsageChart(report: StorageReport) -> impl IntoView {
         .and_then(|free| days_left(&chart, RECENT, free))
         .filter(|days| *days < 1_000)
         .map(|days| {
-            format!("At the rate of the last {RECENT} days the disk is full in {days} days.")
+            format!("At the rate of the last {RECENT} days the disk will be full in {days} days.")
         });
     let recorded: Vec<_> = chart
         .bars
@@ -74,12 +74,12 @@ fn day_row(bar: Bar) -> impl IntoView {
 #[component]
 fn Plot(chart: Chart, summary: String) -> impl IntoView {
     let scale = [chart.top, chart.top / 2, 0].map(|bytes| {
-        let words = if chart.bytes == 0 {
+        let text = if chart.bytes == 0 {
             String::new()
         } else {
             format::round_size(bytes)
         };
-        view! { <span>{words}</span> }
+        view! { <span>{text}</span> }
     });
     let width = chart.bars.len() * DAY;
     let days = chart.bars.iter().step_by(MARKS).map(|bar| {
@@ -88,7 +88,7 @@ fn Plot(chart: Chart, summary: String) -> impl IntoView {
     let days = days.collect_view();
     let bars = chart.bars.iter().enumerate().map(|(position, bar)| {
         let (x, height) = (position * DAY, bar.height);
-        let words = format!(
+        let text = format!(
             "{}: {}, {} recordings",
             dom::local_day(&bar.day),
             format::size(bar.bytes),
@@ -105,7 +105,7 @@ fn Plot(chart: Chart, summary: String) -> impl IntoView {
                     width=(DAY - 1).to_string()
                     height=height.to_string()
                 />
-                <title>{words}</title>
+                <title>{text}</title>
             </g>
         }
     });

@@ -26,7 +26,7 @@ pub(super) fn DeleteUser(
     deleting: RwSignal<Option<User>>,
     users: ServerData<Page<User>>,
 ) -> impl IntoView {
-    let sending = Submission::new();
+    let submission = Submission::new();
     let fate = RwSignal::new("keep");
     let path = item_path(ROUTE, &user.id);
     let from = path.clone();
@@ -37,7 +37,7 @@ pub(super) fn DeleteUser(
     known.load();
     let count = Memo::new(move |_| known.with(|user| user.recordings).flatten());
     let has_some = Memo::new(move |_| count.get().is_some_and(|count| count > 0));
-    let words = move || match count.get() {
+    let text = move || match count.get() {
         None => String::new(),
         Some(0) => "They have no recordings.".to_owned(),
         Some(1) => "They have 1 recording.".to_owned(),
@@ -46,7 +46,7 @@ pub(super) fn DeleteUser(
     let submit = move |event: ev::SubmitEvent| {
         event.prevent_default();
         let path = query::address(&path, &[("recordings", fate.get_untracked())]);
-        sending.send(
+        submission.send(
             async move |api| api.remove(&path).await,
             move |()| {
                 deleting.set(None);
@@ -63,7 +63,7 @@ pub(super) fn DeleteUser(
             <p>
                 <strong class="filename">{user.username}</strong>
                 " will lose access and their tokens stop working. "
-                <span role="status">{words}</span>
+                <span role="status">{text}</span>
             </p>
             <Show when=move || has_some.get()>
                 <fieldset class="fates">
@@ -89,7 +89,7 @@ pub(super) fn DeleteUser(
                 </fieldset>
             </Show>
             <p class="problem-text" role="alert">
-                {move || sending.problem.get().or_else(|| known.problem().get())}
+                {move || submission.problem.get().or_else(|| known.problem().get())}
             </p>
             <div class="dialog-actions">
                 <button type="button" class="button" on:click=move |_| deleting.set(None)>
@@ -98,7 +98,7 @@ pub(super) fn DeleteUser(
                 <button
                     type="submit"
                     class="button button-strong"
-                    disabled=move || sending.is_busy.get() || count.with(Option::is_none)
+                    disabled=move || submission.is_busy.get() || count.with(Option::is_none)
                 >
                     <Icon glyph=Glyph::Trash />
                     {move || {
