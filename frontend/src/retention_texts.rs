@@ -107,6 +107,6 @@ mod tests {
         run.more = true;
         let outcome = outcome(&run);
         assert!(outcome.contains("1 could not be deleted yet"), "{outcome}");
-        assert!(outcome.contains("There is more"), "{outcome}");
+        assert!(outcome.contains("More recordings are due"), "{outcome}");
     }
 }

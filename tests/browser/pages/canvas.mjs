@@ -41,7 +41,7 @@ window.e2e = {
     await recorder.resume();
     return pictureMs();
   },
-  /** Stops; resolves when the server up to date. */
+  /** Stops; resolves when the server has everything. */
   async stop() {
     const at = pictureMs();
     const { recorded } = await recorder.stop();
