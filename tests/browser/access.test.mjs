@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { Api, post } from './support/api.mjs';
 import { launch, withPage } from './support/browser.mjs';
 import { sampleWebm } from './support/media.mjs';
-import { assertProblem } from './support/proof.mjs';
+import { assertProblem } from './support/assertions.mjs';
 import { ADMIN, Server } from './support/server.mjs';
 import { fillIn } from './support/sign-in.mjs';
 

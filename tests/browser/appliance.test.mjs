@@ -9,7 +9,7 @@ import { playOn, seekAndRead, videoDuration } from './pages/clock-picture.mjs';
 import { Agent, AgentApi } from './support/agent.mjs';
 import { assertAccessible, assertFits } from './support/axe.mjs';
 import { launch, withPage } from './support/browser.mjs';
-import { listen } from './support/console.mjs';
+import { collectComplaints } from './support/console.mjs';
 import { pressUntilFocused } from './support/keyboard.mjs';
 import { fillIn, signedIn } from './support/sign-in.mjs';
 
@@ -72,7 +72,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
   test('after sign-in it is the start page and shows the signal', async () => {
     const stranger = await browser.newContext();
     await withPage(stranger, 'appliance sign-in', async (page) => {
-      const heard = await listen(page);
+      const complaints = await collectComplaints(page);
       await page.goto(agent.origin);
       await fillIn(page);
       await page.getByRole('heading', { level: 1, name: 'Video Recording' }).waitFor();
@@ -87,7 +87,7 @@ describe('Video Recording', { timeout: 300_000 }, () => {
       await page.getByText(/% of .* in use\./).waitFor();
       await page.getByText(/^(About|More than) .* of recording left at the present bit rate\.$/).waitFor();
       // Chromium logs every 401, and a signed-out page causes one.
-      assert.deepEqual(heard.filter((it) => !/responded with a status of 40[01]/.test(it)), []);
+      assert.deepEqual(complaints.filter((it) => !/responded with a status of 40[01]/.test(it)), []);
     });
     await stranger.close();
   });

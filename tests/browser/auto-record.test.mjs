@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Api } from './support/api.mjs';
 import { FAKE_CAMERA, launch, withPage } from './support/browser.mjs';
-import { untilReady } from './support/proof.mjs';
+import { untilReady } from './support/assertions.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 

@@ -5,18 +5,18 @@ import { before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { openTestPage, withPage } from './support/browser.mjs';
 import { longestGap, packetTimes } from './support/media.mjs';
-import { assertGrowsOnDisk, assertPlays, assertWholeFile, untilReady } from './support/proof.mjs';
+import { assertGrowsOnDisk, assertPlays, assertWholeFile, untilReady } from './support/assertions.mjs';
 import { PROMISE_S } from './support/recorder.mjs';
-import { useStage } from './support/stage.mjs';
+import { useFixture } from './support/fixture.mjs';
 
 /** Longest gap between frames at 30 frames a second, with a margin for a busy machine. */
 const LONGEST_GAP_S = 0.5;
 
 describe('recording a canvas', { timeout: 180_000 }, () => {
-  const stage = useStage();
+  const fixture = useFixture();
   let server, context, api;
 
-  before(() => ({ server, context, api } = stage));
+  before(() => ({ server, context, api } = fixture));
 
   /** Opens the test page and creates a session for it. */
   async function prepare(page) {

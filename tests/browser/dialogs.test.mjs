@@ -7,7 +7,7 @@ import { assertAccessible, assertFits } from './support/axe.mjs';
 import { launch, withPage } from './support/browser.mjs';
 import { pressUntilFocused } from './support/keyboard.mjs';
 import { sampleWebm } from './support/media.mjs';
-import { untilReady } from './support/proof.mjs';
+import { untilReady } from './support/assertions.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 

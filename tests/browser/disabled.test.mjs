@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Api } from './support/api.mjs';
 import { launch, withPage } from './support/browser.mjs';
-import { assertProblem } from './support/proof.mjs';
+import { assertProblem } from './support/assertions.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 

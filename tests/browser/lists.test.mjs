@@ -6,9 +6,9 @@ import { Api } from './support/api.mjs';
 import { assertAccessible } from './support/axe.mjs';
 import { launch, withPage } from './support/browser.mjs';
 import { holdWrites } from './support/database.mjs';
-import { begin } from './support/history.mjs';
+import { startRecording } from './support/sample-data.mjs';
 import { sampleWebm } from './support/media.mjs';
-import { untilReady } from './support/proof.mjs';
+import { untilReady } from './support/assertions.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
@@ -93,7 +93,7 @@ describe('lists of recordings', { timeout: 600_000 }, () => {
 
   test('deleting a running recording warns and asks', async () => {
     const { user, ids } = await userWith('running', 1);
-    await begin(user);
+    await startRecording(user);
     const running = (await user.recordings()).find((it) => it.status === 'recording');
     const context = await signedIn(browser, server.origin, user);
     await withPage(context, 'delete running', async (page) => {

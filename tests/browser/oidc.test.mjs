@@ -6,7 +6,7 @@ import { Api } from './support/api.mjs';
 import { assertAccessible } from './support/axe.mjs';
 import { launch, withPage } from './support/browser.mjs';
 import { CLIENT, Visitor, freePort, startProvider } from './support/oidc-provider.mjs';
-import { assertProblem } from './support/proof.mjs';
+import { assertProblem } from './support/assertions.mjs';
 import { Server } from './support/server.mjs';
 
 describe('OpenID Connect', { timeout: 60_000 }, () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { FAKE_CAMERA, launch, withPage } from './support/browser.mjs';
-import { listen } from './support/console.mjs';
+import { collectComplaints } from './support/console.mjs';
 import { CLIENT, startProvider } from './support/oidc-provider.mjs';
 import { PrefixProxy } from './support/prefix-proxy.mjs';
 import { Server } from './support/server.mjs';
@@ -57,7 +57,7 @@ for (const [prefix, strips] of [['/record', true], ['/apps/recordings', false]])
     test('records, lists, plays, downloads, administers and signs out below the path', async () => {
       const { context, paths } = await newContext();
       await withPage(context, `below ${prefix}`, async (page) => {
-        const complaints = await listen(page);
+        const complaints = await collectComplaints(page);
         await page.goto(`${base}/recordings?status=ready`);
         await page.waitForURL((url) => url.pathname === `${prefix}/login`);
         await fillIn(page);

@@ -6,7 +6,7 @@ import { Api } from './support/api.mjs';
 import { assertAccessible } from './support/axe.mjs';
 import { launch, withPage } from './support/browser.mjs';
 import { loopedWebm, sampleWebm } from './support/media.mjs';
-import { untilReady } from './support/proof.mjs';
+import { untilReady } from './support/assertions.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 

@@ -8,7 +8,7 @@ import { Api } from './support/api.mjs';
 import { FAKE_CAMERA, launch, openTestPage, shareTab, withPage } from './support/browser.mjs';
 import { pressUntilFocused } from './support/keyboard.mjs';
 import { inspect, meanVolume } from './support/media.mjs';
-import { READY_WITHIN_MS, assertGrowsOnDisk, assertPlays, assertWholeFile, untilReady } from './support/proof.mjs';
+import { READY_WITHIN_MS, assertGrowsOnDisk, assertPlays, assertWholeFile, untilReady } from './support/assertions.mjs';
 import { ADMIN, Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { withPage } from './support/browser.mjs';
 import { RecorderPage, assertKept, until } from './support/recorder.mjs';
 import { Sound } from './support/sound.mjs';
-import { useStage } from './support/stage.mjs';
+import { useFixture } from './support/fixture.mjs';
 
 describe('an unplugged microphone', { timeout: 180_000 }, () => {
   let sound;
@@ -15,12 +15,12 @@ describe('an unplugged microphone', { timeout: 180_000 }, () => {
     sound = await Sound.start();
     process.env.PULSE_SERVER = sound.address;
   });
-  const stage = useStage({ flags: ['--use-fake-ui-for-media-stream'] });
+  const fixture = useFixture({ flags: ['--use-fake-ui-for-media-stream'] });
   after(() => sound?.close());
 
   test('a warning is raised and the recording continues without it', async (t) => {
-    await withPage(stage.visitor, 'unplugged', async (page) => {
-      const recorder = await RecorderPage.open(page, stage.api);
+    await withPage(fixture.visitor, 'unplugged', async (page) => {
+      const recorder = await RecorderPage.open(page, fixture.api);
       const microphones = () => page.evaluate(async () =>
         (await navigator.mediaDevices.enumerateDevices()).filter((it) => it.kind === 'audioinput').length);
       await page.evaluate(() => {
@@ -40,7 +40,7 @@ describe('an unplugged microphone', { timeout: 180_000 }, () => {
       await recorder.until('further', (it) => it.safeUntil > recorded + 3_000);
       const done = await recorder.stop();
       assert.deepEqual(await recorder.heard('stopped'), ['user']);
-      const seconds = await assertKept(stage, id, 'unplugged', done.recorded);
+      const seconds = await assertKept(fixture, id, 'unplugged', done.recorded);
       t.diagnostic(`unplugged after ${recorded} ms of ${done.recorded}; file ${seconds} s`);
     });
   });

@@ -10,24 +10,24 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { launchWithProfile, withPage } from './support/browser.mjs';
 import { LONG } from './support/long.mjs';
 import { inspect, sampleWebm } from './support/media.mjs';
-import { assertVideo, untilReady } from './support/proof.mjs';
+import { assertVideo, untilReady } from './support/assertions.mjs';
 import { PROMISE_S, RecorderPage, assertKept } from './support/recorder.mjs';
-import { useStage } from './support/stage.mjs';
+import { useFixture } from './support/fixture.mjs';
 
 /** Duration of several chunks of one second. */
 const CHUNKS_S = 3;
 const OFFLINE_S = LONG ? 60 : 10;
 
 describe('recorder under faults', { timeout: 600_000 }, () => {
-  const stage = useStage();
+  const fixture = useFixture();
 
   /** Opens a page with a recorder and runs `action` with it. */
-  const withRecorder = (title, action, { context = stage.context, tokens } = {}) =>
-    withPage(context, title, async (page) => action(await RecorderPage.open(page, stage.api, { tokens })));
+  const withRecorder = (title, action, { context = fixture.context, tokens } = {}) =>
+    withPage(context, title, async (page) => action(await RecorderPage.open(page, fixture.api, { tokens })));
 
   /** Leaves a recording of a crashed page with seconds that the server does not have. */
   async function leaveBehind() {
-    const recorder = await RecorderPage.open(await stage.context.newPage(), stage.api);
+    const recorder = await RecorderPage.open(await fixture.context.newPage(), fixture.api);
     const { id } = await recorder.record();
     await recorder.until('safe', (it) => it.safeBytes > 0);
     await recorder.offline(true);
@@ -52,7 +52,7 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
       const done = await recorder.upload(0);
       assert.equal(done.sizeBytes, leftover.sizeBytes);
       assert.deepEqual(await recorder.recover(), []);
-      const seconds = await assertKept(stage, id, 'recovered', leftover.recorded);
+      const seconds = await assertKept(fixture, id, 'recovered', leftover.recorded);
       t.diagnostic(`crashed at ${last.recorded} ms, ${last.safeUntil} ms safe; ${leftover.recorded} ms recovered; file ${seconds} s`);
     });
   });
@@ -72,7 +72,7 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
       await assertVideo(recorder.page, { seconds: file.durationSeconds, toleranceMs: PROMISE_S * 1_000 });
       await recorder.discard(0);
       assert.deepEqual(await recorder.recover(), []);
-      assert.equal(await stage.api.recording(id), undefined, 'what is discarded goes from the server, too');
+      assert.equal(await fixture.api.recording(id), undefined, 'what is discarded goes from the server, too');
       t.diagnostic(`${last.recorded} ms recorded, ${file.durationSeconds} s saved`);
     });
   });
@@ -91,8 +91,8 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
         await has.upload(0);
         const done = await hasNot.stop();
         assert.deepEqual(await hasNot.recover(), []);
-        await assertKept(stage, id, 'left to two', leftover.recorded);
-        await assertKept(stage, live.id, 'live beside another', done.recorded);
+        await assertKept(fixture, id, 'left to two', leftover.recorded);
+        await assertKept(fixture, live.id, 'live beside another', done.recorded);
       }),
     );
   });
@@ -110,18 +110,18 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
       await recorder.until('sent', (it) => it.safeBytes > held.sizeBytes);
       t.diagnostic(`${held.pendingBytes} bytes were on their way ${Math.round(performance.now() - asked)} ms after the network`);
       const done = await recorder.stop();
-      await assertKept(stage, id, 'offline', done.recorded);
+      await assertKept(fixture, id, 'offline', done.recorded);
     });
   });
 
   test('a token that expires during a recording is renewed', async () => {
-    const tokens = [stage.api.tokenFor(4), stage.api.tokens.access_token];
+    const tokens = [fixture.api.tokenFor(4), fixture.api.tokens.access_token];
     await withRecorder('token', async (recorder) => {
       const { id } = await recorder.record();
       await recorder.until('long enough', (it) => it.recorded > 6_000);
       const done = await recorder.stop();
-      await assertKept(stage, id, 'token', done.recorded);
-    }, { context: stage.visitor, tokens });
+      await assertKept(fixture, id, 'token', done.recorded);
+    }, { context: fixture.visitor, tokens });
   });
 
   test('on a full device the recording continues in memory with a warning', async (t) => {
@@ -131,7 +131,7 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
       await withRecorder('quota', async (recorder) => {
         const cdp = await recorder.cdp();
         // Chromium reserves a megabyte for every open file, and then twice as much.
-        await cdp.send('Storage.overrideQuotaForOrigin', { origin: stage.server.origin, quotaSize: 2_500_000 });
+        await cdp.send('Storage.overrideQuotaForOrigin', { origin: fixture.server.origin, quotaSize: 2_500_000 });
         const { id } = await recorder.record({ videoBitsPerSecond: 10_000_000, keyFrameInterval: 100 });
         await recorder.until('kept', (it) => it.spool === 'opfs' && it.safeBytes > 0);
         await recorder.offline(true);
@@ -141,7 +141,7 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
         await recorder.offline(false);
         await recorder.until('sent and kept again', (it) => it.safeBytes > held.sizeBytes && it.spool === 'opfs');
         const done = await recorder.stop();
-        const seconds = await assertKept(stage, id, 'quota', done.recorded);
+        const seconds = await assertKept(fixture, id, 'quota', done.recorded);
         t.diagnostic(`${held.pendingBytes} bytes were held in memory; file ${seconds} s`);
       }, { context: device });
     } finally {
@@ -165,7 +165,7 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
       await recorder.until('in memory for good', (it) => it.spool === 'memory', 40_000);
       const counts = await inject({});
       const done = await recorder.stop();
-      await assertKept(stage, id, 'kit', done.recorded);
+      await assertKept(fixture, id, 'kit', done.recorded);
       const warnings = await recorder.warnings();
       assert.deepEqual(warnings.filter((it) => !['no_data'].includes(it)), ['storage_full', 'not_durable']);
       assert.ok(counts.dropped + counts.lost + counts.failed > 0, JSON.stringify(counts));
@@ -179,8 +179,8 @@ describe('recorder under faults', { timeout: 600_000 }, () => {
       const done = await recorder.page.evaluate((it) => window.e2e.uploadSample(it), [...sample]);
       assert.equal(done.sizeBytes, sample.length);
       assert.equal(done.seen.at(-1), sample.length);
-      await untilReady(stage.api, done.recordingId);
-      assert.equal(Math.round((await stage.api.recording(done.recordingId)).duration_seconds), 3);
+      await untilReady(fixture.api, done.recordingId);
+      assert.equal(Math.round((await fixture.api.recording(done.recordingId)).duration_seconds), 3);
     });
   });
 });

@@ -7,7 +7,7 @@ import { withPage } from './support/browser.mjs';
 import { LONG } from './support/long.mjs';
 import { longWebm } from './support/media.mjs';
 import { RecorderPage, assertKept } from './support/recorder.mjs';
-import { useStage } from './support/stage.mjs';
+import { useFixture } from './support/fixture.mjs';
 
 const HOURS = LONG ? 8 : 1;
 const CHUNK_S = LONG ? 10 : 60;
@@ -15,16 +15,16 @@ const CHUNK_S = LONG ? 10 : 60;
 const FLAT_BYTES = 500_000;
 
 describe('a long recording', { timeout: 1_200_000 }, () => {
-  const stage = useStage();
+  const fixture = useFixture();
 
   test(`of ${HOURS} h keeps the heap flat, and its file plays and seeks`, async (t) => {
     const seconds = HOURS * 3_600;
     const bytes = await longWebm(seconds);
     const chunks = seconds / CHUNK_S;
-    await withPage(stage.visitor, 'hours', async (page) => {
-      await page.addInitScript({ path: new URL('pages/stand-in.js', import.meta.url).pathname });
+    await withPage(fixture.visitor, 'hours', async (page) => {
+      await page.addInitScript({ path: new URL('pages/fake-encoder.js', import.meta.url).pathname });
       await page.addInitScript(stopClock);
-      const recorder = await RecorderPage.open(page, stage.api);
+      const recorder = await RecorderPage.open(page, fixture.api);
       await page.evaluate((it) => window.hours.load(it), bytes.toString('base64'));
       const { id } = await recorder.record({ idle: true, timeslice: CHUNK_S * 1_000 });
       const cdp = await recorder.cdp();
@@ -44,7 +44,7 @@ describe('a long recording', { timeout: 1_200_000 }, () => {
       const done = await recorder.stop();
       assert.equal(done.recorded, seconds * 1_000);
       assert.equal(done.sizeBytes, bytes.length);
-      await assertKept(stage, id, 'hours', done.recorded, { clock: false });
+      await assertKept(fixture, id, 'hours', done.recorded, { clock: false });
       t.diagnostic(`${chunks} chunks; heap ${used.map((it) => Math.round(it.heap / 1_000)).join(', ')} kB, WebAssembly ${used.at(-1).wasm / 1_000} kB`);
       for (const kind of ['heap', 'wasm']) {
         const more = Math.max(...used.map((it) => it[kind])) - used[0][kind];

@@ -3,15 +3,15 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { FAKE_CAMERA, withPage } from './support/browser.mjs';
-import { untilReady } from './support/proof.mjs';
+import { untilReady } from './support/assertions.mjs';
 import { RecorderPage } from './support/recorder.mjs';
-import { useStage } from './support/stage.mjs';
+import { useFixture } from './support/fixture.mjs';
 
 describe('recoverable recordings on the Record page', { timeout: 120_000 }, () => {
-  const stage = useStage({ flags: FAKE_CAMERA });
+  const fixture = useFixture({ flags: FAKE_CAMERA });
   let server, context, api;
 
-  before(() => ({ server, context, api } = stage));
+  before(() => ({ server, context, api } = fixture));
 
   /** Records the camera and kills the page's process once the server has received bytes. */
   async function crashWhileRecording() {

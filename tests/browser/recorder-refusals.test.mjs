@@ -5,13 +5,13 @@ import { after, before, describe, test } from 'node:test';
 import { launch, withPage } from './support/browser.mjs';
 import { Relay } from './support/relay.mjs';
 import { RecorderPage, assertKept, until } from './support/recorder.mjs';
-import { useStage } from './support/stage.mjs';
+import { useFixture } from './support/fixture.mjs';
 
 /** Not `localhost`, so that pages of this host are not secure contexts. */
 const INSECURE_HOST = 'insecure.test';
 
 describe('unusable sources and servers', { timeout: 300_000 }, () => {
-  const stage = useStage({
+  const fixture = useFixture({
     flags: [
       // A machine without a camera and a microphone.
       '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream=device-count=0',
@@ -23,7 +23,7 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
 
   before(async () => {
     stranger = await Relay.start();
-    relay = await Relay.start(stage.server.origin);
+    relay = await Relay.start(fixture.server.origin);
   });
   after(async () => {
     await stranger?.close();
@@ -31,15 +31,15 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
   });
 
   /** Asserts that `ask(page)` fails with this code and message. */
-  async function refused({ title, code, sentence, context = stage.visitor, ...options }, ask) {
-    const before = (await stage.api.recordings()).length;
+  async function refused({ title, code, sentence, context = fixture.visitor, ...options }, ask) {
+    const before = (await fixture.api.recordings()).length;
     await withPage(context, title, async (page) => {
-      await RecorderPage.open(page, stage.api, { origin: relay.origin, ...options });
+      await RecorderPage.open(page, fixture.api, { origin: relay.origin, ...options });
       const error = await ask(page);
       assert.deepEqual({ name: error.name, code: error.code }, { name: 'RecorderError', code }, JSON.stringify(error));
       assert.match(error.message, sentence);
       // A recording that was created before the failure is deleted.
-      await until('gone from the server', () => stage.api.recordings(), (it) => it.length === before);
+      await until('gone from the server', () => fixture.api.recordings(), (it) => it.length === before);
     });
   }
 
@@ -58,9 +58,9 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
   });
 
   /** Records to an endpoint, in a page of `origin`. */
-  const recordTo = (endpoint, title, ask, { context = stage.visitor, origin = relay.origin } = {}) =>
+  const recordTo = (endpoint, title, ask, { context = fixture.visitor, origin = relay.origin } = {}) =>
     withPage(context, title, async (page) => {
-      const recorder = await RecorderPage.open(page, stage.api, { origin });
+      const recorder = await RecorderPage.open(page, fixture.api, { origin });
       await page.evaluate((it) => window.e2e.start({ server: undefined, session: undefined, endpoint: it }), endpoint);
       return ask(recorder, page);
     });
@@ -88,11 +88,11 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
   // The endpoint may recover, or a login page may intercept the request: a warning, and the recording continues.
   for (const [kind, endpointOf, originOf] of [
     ['answers with a page', () => `${stranger.origin}/files`, () => relay.origin],
-    ['does not let the page in', () => `${stage.server.origin}/api/uploads`, () => stranger.origin],
+    ['does not let the page in', () => `${fixture.server.origin}/api/uploads`, () => stranger.origin],
     ['is not there', () => 'http://127.0.0.1:9/files', () => relay.origin],
   ]) test(`an endpoint that ${kind}`, async () => {
     const [endpoint, origin] = [endpointOf(), originOf()];
-    const context = await stage.browser.newContext();
+    const context = await fixture.browser.newContext();
     const assertSaid = ({ code, message }) => {
       assert.equal(code, 'unreachable');
       assert.match(message, /cannot be reached.*Check its address.*\(CORS; ours: SORTIE_CORS_ORIGINS\b/);
@@ -113,7 +113,7 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
     if (kind !== 'is not there') return;
     // The spool keeps the recording until the server is reachable.
     await withPage(context, `left ${kind}`, async (page) => {
-      const recorder = await RecorderPage.open(page, stage.api, { origin });
+      const recorder = await RecorderPage.open(page, fixture.api, { origin });
       const found = () => page.evaluate((it) => window.e2e.recover({ endpoint: it }), endpoint);
       const [left] = await until('found', found, (it) => it.length > 0);
       assert.ok(left.keptBytes > 0);
@@ -124,7 +124,7 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
 
   test('a server that does not allow this origin', async () => {
     const expected = { code: 'unreachable', sentence: /cannot be reached.*does the server let them in \(CORS; ours: SORTIE_CORS_ORIGINS/ };
-    await refused({ title: 'refused CORS', origin: stranger.origin, ...expected }, startingWith({ server: stage.server.origin }));
+    await refused({ title: 'refused CORS', origin: stranger.origin, ...expected }, startingWith({ server: fixture.server.origin }));
   });
 
   test('a camera without permission', async () => {
@@ -162,9 +162,9 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
   });
 
   test('a canvas is recorded in an insecure context and kept on the device', async () => {
-    await withPage(stage.visitor, 'insecure canvas', async (page) => {
+    await withPage(fixture.visitor, 'insecure canvas', async (page) => {
       const origin = relay.origin.replace('127.0.0.1', INSECURE_HOST);
-      const recorder = await RecorderPage.open(page, stage.api, { origin });
+      const recorder = await RecorderPage.open(page, fixture.api, { origin });
       assert.equal(await page.evaluate(() => window.isSecureContext), false);
       const { id } = await recorder.record();
       await recorder.until('long enough', (it) => it.recorded > 4_000 && it.safeBytes > 0);
@@ -172,7 +172,7 @@ describe('unusable sources and servers', { timeout: 300_000 }, () => {
       assert.equal((await recorder.progress()).spool, 'indexeddb');
       assert.deepEqual(await recorder.warnings(), []);
       const done = await recorder.stop();
-      await assertKept(stage, id, 'insecure canvas', done.recorded);
+      await assertKept(fixture, id, 'insecure canvas', done.recorded);
     });
   });
 

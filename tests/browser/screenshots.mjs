@@ -6,7 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { seekAndRead } from './pages/clock-picture.mjs';
 import { launch, openTestPage, shareTab } from './support/browser.mjs';
 import { Agent, AgentApi } from './support/agent.mjs';
-import { begin, furnish, furnishAppliance } from './support/history.mjs';
+import { startRecording, fillServer, fillAppliance } from './support/sample-data.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
@@ -48,7 +48,7 @@ async function administer(context, people) {
   await open(page, '/admin/storage');
   await page.getByText('% of').waitFor();
   await page.screenshot({ path: join(folder, 'admin-storage.png'), fullPage: true });
-  for (const name of ['j.okafor', 'li.wei']) await begin(people[name]);
+  for (const name of ['j.okafor', 'li.wei']) await startRecording(people[name]);
   await open(page, '/admin/recordings', 'admin-recordings');
   await open(page, '/admin/users', 'admin-users');
   await open(page, '/admin/tokens', 'admin-tokens');
@@ -91,7 +91,7 @@ async function use(context) {
 async function operate(browser) {
   const agent = await Agent.start({ SORTIE_CAPTURE_MODE: '1280x720@30', SORTIE_CAPTURE_THRESHOLD_PERCENT: '80' });
   try {
-    await furnishAppliance(agent);
+    await fillAppliance(agent);
     const api = await AgentApi.signIn(agent.origin);
     await api.settings({ recording_auto_record: 'true' });
     while (!((await api.state()).file?.duration_seconds > 45)) await wait(500);
@@ -135,7 +135,7 @@ try {
   await open(door, '/login', 'sign-in');
   await stranger.close();
 
-  const people = await furnish(server);
+  const people = await fillServer(server);
   const maria = people['maria.keller'];
   const context = await signedIn(browser, server.origin, maria, WIDE);
   await administer(context, people);

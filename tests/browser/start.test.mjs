@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { after, describe, test } from 'node:test';
 import { Api } from './support/api.mjs';
 import { sampleWebm } from './support/media.mjs';
-import { untilReady } from './support/proof.mjs';
+import { untilReady } from './support/assertions.mjs';
 import { ADMIN, Server, serverBinary } from './support/server.mjs';
 
 describe('starting and stopping', { timeout: 60_000 }, () => {

@@ -11,7 +11,7 @@ import { assertAccessible, assertFits } from './support/axe.mjs';
 import { launch, withPage } from './support/browser.mjs';
 import { fakeClock, setClock } from './support/fake-clock.mjs';
 import { sampleWebm } from './support/media.mjs';
-import { untilReady } from './support/proof.mjs';
+import { untilReady } from './support/assertions.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 

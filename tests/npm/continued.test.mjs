@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { withPage } from '../browser/support/browser.mjs';
-import { untilReady } from '../browser/support/proof.mjs';
+import { untilReady } from '../browser/support/assertions.mjs';
 import { until } from '../browser/support/recorder.mjs';
 import { project } from './support/project.mjs';
 import { PATIENCE, READY_WITHIN_MS, RECORD_MS, recordingDetail } from './support/recording.mjs';

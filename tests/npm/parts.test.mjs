@@ -7,7 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { assertAccessible } from '../browser/support/axe.mjs';
 import { withPage } from '../browser/support/browser.mjs';
 import { inspect } from '../browser/support/media.mjs';
-import { untilReady } from '../browser/support/proof.mjs';
+import { untilReady } from '../browser/support/assertions.mjs';
 import { until } from '../browser/support/recorder.mjs';
 import { Relay } from '../browser/support/relay.mjs';
 import { program, project, run } from './support/project.mjs';

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { access, readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { inspect, longWebm, sampleWebm } from '../browser/support/media.mjs';
-import { untilReady } from '../browser/support/proof.mjs';
+import { untilReady } from '../browser/support/assertions.mjs';
 import { PROMISE_S, until } from '../browser/support/recorder.mjs';
 import { project } from './support/project.mjs';
 import { READY_WITHIN_MS } from './support/recording.mjs';
@@ -51,7 +51,7 @@ describe('WebKitGTK', { timeout: 600_000, skip: !isThere && `there is no ${MINI_
           };
           ${webkit.script}
         `,
-        'stand-in.js': await readFile(new URL('../browser/pages/stand-in.js', import.meta.url), 'utf8'),
+        'stand-in.js': await readFile(new URL('../browser/pages/fake-encoder.js', import.meta.url), 'utf8'),
       },
     });
     url = stage.site.add('webkit', folder);

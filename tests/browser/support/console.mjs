@@ -3,17 +3,17 @@
 /**
  * Collects console errors and warnings, uncaught exceptions, and violations of the content security policy from now on.
  */
-export async function listen(page) {
-  const heard = [];
+export async function collectComplaints(page) {
+  const complaints = [];
   page.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) heard.push(`${message.type()}: ${message.text()} (${page.url()})`);
+    if (['error', 'warning'].includes(message.type())) complaints.push(`${message.type()}: ${message.text()} (${page.url()})`);
   });
-  page.on('pageerror', (error) => heard.push(`uncaught: ${error.message} (${page.url()})`));
-  await page.exposeFunction('sortieRefused', (text) => heard.push(`policy: ${text} (${page.url()})`));
+  page.on('pageerror', (error) => complaints.push(`uncaught: ${error.message} (${page.url()})`));
+  await page.exposeFunction('sortieRefused', (text) => complaints.push(`policy: ${text} (${page.url()})`));
   await page.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', (event) => {
       window.sortieRefused(`${event.violatedDirective} refused ${event.blockedURI}`);
     });
   });
-  return heard;
+  return complaints;
 }

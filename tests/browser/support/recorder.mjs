@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as wait } from 'node:timers/promises';
 import { openTestPage } from './browser.mjs';
-import { assertPlays, assertWholeFile, untilReady } from './proof.mjs';
+import { assertPlays, assertWholeFile, untilReady } from './assertions.mjs';
 
 /** Largest error of the reported duration. */
 export const PROMISE_S = 1;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as wait } from 'node:timers/promises';
 import { inspect } from '../../browser/support/media.mjs';
-import { untilReady } from '../../browser/support/proof.mjs';
+import { untilReady } from '../../browser/support/assertions.mjs';
 
 export const RECORD_MS = 3_000;
 /** A file may be this much shorter than the page says: a frame or two. */

@@ -10,18 +10,18 @@ import { signedIn } from './sign-in.mjs';
  * Creates them before the tests of the calling suite and closes them after. The result has `server`, `browser`,
  * `context` (signed in), `visitor` (signed out) and `api` once a test runs; `flags` are Chromium flags.
  */
-export function useStage({ flags = [] } = {}) {
-  const stage = {};
+export function useFixture({ flags = [] } = {}) {
+  const fixture = {};
   before(async () => {
-    stage.server = await Server.start();
-    stage.browser = await launch(flags);
-    stage.context = await signedIn(stage.browser, stage.server.origin);
-    stage.visitor = await stage.browser.newContext();
-    stage.api = await Api.signIn(stage.server.origin);
+    fixture.server = await Server.start();
+    fixture.browser = await launch(flags);
+    fixture.context = await signedIn(fixture.browser, fixture.server.origin);
+    fixture.visitor = await fixture.browser.newContext();
+    fixture.api = await Api.signIn(fixture.server.origin);
   });
   after(async () => {
-    await stage.browser?.close();
-    await stage.server?.close();
+    await fixture.browser?.close();
+    await fixture.server?.close();
   });
-  return stage;
+  return fixture;
 }

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Api } from './support/api.mjs';
 import { launch, withPage } from './support/browser.mjs';
-import { listen } from './support/console.mjs';
+import { collectComplaints } from './support/console.mjs';
 import { sampleWebm } from './support/media.mjs';
-import { untilReady } from './support/proof.mjs';
+import { untilReady } from './support/assertions.mjs';
 import { Server } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 
@@ -28,7 +28,7 @@ describe('console of all pages', { timeout: 180_000 }, () => {
   test('a refused script is detected, so that the test can fail', async () => {
     const context = await browser.newContext();
     await withPage(context, 'a refused script', async (page) => {
-      const heard = await listen(page);
+      const complaints = await collectComplaints(page);
       await page.goto(server.origin);
       await page.getByLabel('User name').waitFor();
       await page.evaluate(() => {
@@ -37,9 +37,9 @@ describe('console of all pages', { timeout: 180_000 }, () => {
         document.body.append(script);
       });
       await page.waitForFunction(() => window.wasRun === undefined);
-      await page.evaluate(() => console.error('heard'));
-      assert.ok(heard.some((it) => it.startsWith('policy: script-src-elem refused inline')), heard.join('\n'));
-      assert.ok(heard.some((it) => it.startsWith('error: heard')), heard.join('\n'));
+      await page.evaluate(() => console.error('complaints'));
+      assert.ok(complaints.some((it) => it.startsWith('policy: script-src-elem refused inline')), complaints.join('\n'));
+      assert.ok(complaints.some((it) => it.startsWith('error: complaints')), complaints.join('\n'));
     });
     await context.close();
   });
@@ -53,7 +53,7 @@ describe('console of all pages', { timeout: 180_000 }, () => {
     const tabs = ['settings', 'recordings', 'users', 'tokens', 'storage', 'audit'];
     for (const tab of tabs) pages[`/admin/${tab}`] = 'Admin Settings';
     await withPage(context, 'quiet pages', async (page) => {
-      const heard = await listen(page);
+      const complaints = await collectComplaints(page);
       for (const [path, name] of Object.entries(pages)) {
         await page.goto(server.origin + path);
         await page.getByRole('heading', { level: 1, name }).waitFor();
@@ -67,7 +67,7 @@ describe('console of all pages', { timeout: 180_000 }, () => {
       }
       await page.getByRole('button', { name: 'View recordings' }).click();
       await page.getByRole('heading', { level: 1, name: 'My Recordings' }).waitFor();
-      assert.deepEqual(heard, []);
+      assert.deepEqual(complaints, []);
     });
     await context.close();
   });
@@ -75,13 +75,13 @@ describe('console of all pages', { timeout: 180_000 }, () => {
   test('signing in and out', async () => {
     const context = await signedIn(browser, server.origin);
     await withPage(context, 'quiet signing out', async (page) => {
-      const heard = await listen(page);
+      const complaints = await collectComplaints(page);
       await page.goto(server.origin);
       await page.getByRole('button', { name: 'User menu' }).click();
       await page.getByRole('button', { name: 'Sign out' }).click();
       await page.getByLabel('User name').waitFor();
       // Chromium logs every 401, and a signed-out page causes one.
-      assert.deepEqual(heard.filter((it) => !/responded with a status of 40[01]/.test(it)), []);
+      assert.deepEqual(complaints.filter((it) => !/responded with a status of 40[01]/.test(it)), []);
     });
     await context.close();
   });

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { playOn, seekAndRead, videoDuration } from './pages/clock-picture.mjs';
 import { Api } from './support/api.mjs';
 import { launch, withPage } from './support/browser.mjs';
-import { untilReady } from './support/proof.mjs';
+import { untilReady } from './support/assertions.mjs';
 import { Server, serverBinary } from './support/server.mjs';
 import { signedIn } from './support/sign-in.mjs';
 

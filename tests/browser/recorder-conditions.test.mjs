@@ -7,17 +7,17 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { FAKE_CAMERA, withPage } from './support/browser.mjs';
 import { Relay } from './support/relay.mjs';
 import { RecorderPage, assertKept, until } from './support/recorder.mjs';
-import { useStage } from './support/stage.mjs';
+import { useFixture } from './support/fixture.mjs';
 
 /** The recorder relies on browsers to send this much for a closed page. */
 const KEEPALIVE_BYTES = 56 * 1024;
 
 describe('recorder under rare conditions', { timeout: 600_000 }, () => {
-  const stage = useStage({ flags: FAKE_CAMERA });
+  const fixture = useFixture({ flags: FAKE_CAMERA });
 
   /** Opens a page with a recorder and runs `action` with it. */
   const withRecorder = (title, action, options) =>
-    withPage(stage.visitor, title, async (page) => action(await RecorderPage.open(page, stage.api, options)));
+    withPage(fixture.visitor, title, async (page) => action(await RecorderPage.open(page, fixture.api, options)));
 
   test('without a private file system IndexedDB keeps the recording over a crash', async (t) => {
     /** Simulates a browser with workers but without the private file system. */
@@ -33,7 +33,7 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
         };
       });
     };
-    const recorder = await RecorderPage.open(await stage.visitor.newPage(), stage.api);
+    const recorder = await RecorderPage.open(await fixture.visitor.newPage(), fixture.api);
     await withoutFiles(recorder.page);
     const { id } = await recorder.record();
     await recorder.until('safe', (it) => it.safeBytes > 0);
@@ -51,14 +51,14 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
       assert.ok(leftover.sizeBytes > last.safeBytes, 'nothing was kept that the server does not have');
       assert.ok(last.recorded - leftover.recorded < 2_500, `${last.recorded} ms were recorded, ${leftover.recorded} kept`);
       await next.upload(0);
-      const seconds = await assertKept(stage, id, 'indexeddb', leftover.recorded);
+      const seconds = await assertKept(fixture, id, 'indexeddb', leftover.recorded);
       t.diagnostic(`crashed at ${last.recorded} ms, ${leftover.recorded} ms recovered from IndexedDB; file ${seconds} s`);
     });
   });
 
   /** Runs `action` with a relay that can delay uploads. */
   async function withRelay(action) {
-    const relay = await Relay.start(stage.server.origin);
+    const relay = await Relay.start(fixture.server.origin);
     try {
       await action(relay);
     } finally {
@@ -68,7 +68,7 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
 
   test('a page that is hidden and closed has uploaded everything', async (t) => {
     await withRelay(async (relay) => {
-      const recorder = await RecorderPage.open(await stage.visitor.newPage(), stage.api, { origin: relay.origin });
+      const recorder = await RecorderPage.open(await fixture.visitor.newPage(), fixture.api, { origin: relay.origin });
       // The encoder delivers nothing before the page is left.
       const { id } = await recorder.record({ timeslice: 600_000, videoBitsPerSecond: 100_000 });
       await wait(2_000);
@@ -82,7 +82,7 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
       await until('on its way', () => relay.patches.length, (it) => it > 0);
       assert.ok(left.sizeBytes < KEEPALIVE_BYTES, `${left.sizeBytes} bytes are more than a browser sends for pages that are gone`);
       await recorder.page.close();
-      await until('stored', () => stage.api.recording(id), (it) => it.size_bytes >= left.sizeBytes, 20_000);
+      await until('stored', () => fixture.api.recording(id), (it) => it.size_bytes >= left.sizeBytes, 20_000);
       assert.deepEqual(relay.patches.map((it) => it.broken), relay.patches.map(() => false));
       t.diagnostic(`${left.sizeBytes} bytes arrived after the tab was gone`);
     });
@@ -110,7 +110,7 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
         assert.ok(left.pendingBytes > 0 && left.pendingBytes < KEEPALIVE_BYTES, JSON.stringify(left));
         const status = await until('answered', () => relay.patches.at(-1).status, (it) => it !== undefined, 60_000);
         assert.equal(status, 204);
-        assert.equal(await offset(stage.api, id), left.sizeBytes);
+        assert.equal(await offset(fixture.api, id), left.sizeBytes);
         t.diagnostic(`${left.pendingBytes} bytes were pending and arrived after the page was gone`);
       }, { origin: relay.origin }),
     );
@@ -129,7 +129,7 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
       const [{ message }] = (await recorder.heard('warning')).filter(({ code }) => code === 'slept');
       assert.match(message, /slept for 360\d s/);
       const done = await recorder.stop();
-      await assertKept(stage, id, 'slept', done.recorded);
+      await assertKept(fixture, id, 'slept', done.recorded);
       assert.deepEqual((await recorder.heard('warning')).map(({ code }) => code), ['slept']);
     });
   });
@@ -139,14 +139,14 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
       const { id } = await recorder.record({ source: 'camera' });
       await recorder.until('safe', (it) => it.safeBytes > 0 && it.recorded > 2_000);
       // Revoking the permission ends the camera's track, as unplugging does.
-      const cdp = await stage.browser.newBrowserCDPSession();
+      const cdp = await fixture.browser.newBrowserCDPSession();
       const { targetInfo: { browserContextId } } = await (await recorder.cdp()).send('Target.getTargetInfo');
       for (const name of ['camera', 'microphone']) {
-        await cdp.send('Browser.setPermission', { permission: { name }, setting: 'denied', origin: stage.server.origin, browserContextId });
+        await cdp.send('Browser.setPermission', { permission: { name }, setting: 'denied', origin: fixture.server.origin, browserContextId });
       }
       const done = await until('done', () => recorder.heard('done'), (it) => it.length === 1);
       assert.deepEqual(await recorder.heard('stopped'), ['device_lost']);
-      const seconds = await assertKept(stage, id, 'camera', done[0].recorded, { clock: false });
+      const seconds = await assertKept(fixture, id, 'camera', done[0].recorded, { clock: false });
       t.diagnostic(`file ${seconds} s`);
     });
   });
@@ -165,27 +165,27 @@ describe('recorder under rare conditions', { timeout: 600_000 }, () => {
       const error = await recorder.page.evaluate(() => window.e2e.stop().catch((it) => ({ code: it.code, message: it.message })));
       assert.equal(error.code, 'empty', JSON.stringify(error));
       assert.match(error.message, /not one byte/);
-      await until('gone from the server', () => stage.api.recording(id), (it) => it === undefined);
+      await until('gone from the server', () => fixture.api.recording(id), (it) => it === undefined);
     });
   });
 
   test('an empty file is rejected before an upload is created', async () => {
     await withRecorder('empty file', async (recorder) => {
-      const before = (await stage.api.recordings()).length;
+      const before = (await fixture.api.recordings()).length;
       const error = await recorder.page.evaluate(() => window.e2e.uploadSample([]).catch((it) => it.code));
       assert.equal(error, 'empty');
-      assert.equal((await stage.api.recordings()).length, before);
+      assert.equal((await fixture.api.recordings()).length, before);
     });
   });
 
   test('a rejected new token is followed by the next one', async () => {
-    const { api } = stage;
+    const { api } = fixture;
     const tokens = [api.tokenFor(3), api.expiredToken(), api.tokenFor(-60), api.tokens.access_token];
     await withRecorder('tokens', async (recorder) => {
       const { id } = await recorder.record();
       await recorder.until('long enough', (it) => it.recorded > 5_000 && it.safeUntil > 4_000, 40_000);
       const done = await recorder.stop();
-      await assertKept(stage, id, 'tokens', done.recorded);
+      await assertKept(fixture, id, 'tokens', done.recorded);
     }, { tokens });
   });
 });

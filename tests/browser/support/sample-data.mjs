@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Api } from './api.mjs';
 import { sampleWebm } from './media.mjs';
-import { untilReady } from './proof.mjs';
+import { untilReady } from './assertions.mjs';
 
 const run = promisify(execFile);
 
@@ -32,7 +32,7 @@ function numbers(seed) {
 }
 
 /** Fills the server with users and recordings and moves their creation into the past. Returns the users by name. */
-export async function furnish(server) {
+export async function fillServer(server) {
   const admin = await Api.signIn(server.origin);
   const bytes = await sampleWebm(2);
   const next = numbers(7);
@@ -123,7 +123,7 @@ const WATCHED = [
 ];
 
 /** Gives an appliance the recordings of a week, and an earlier clean-up. */
-export async function furnishAppliance(agent) {
+export async function fillAppliance(agent) {
   const api = await Api.signIn(agent.origin);
   const wait = () => new Promise((resolve) => { setTimeout(resolve, 200); });
   const state = async () => (await api.fetch('/api/appliance')).json();
@@ -192,7 +192,7 @@ export async function furnishAppliance(agent) {
 }
 
 /** Starts a recording of this user that keeps running. */
-export async function begin(person) {
+export async function startRecording(person) {
   const session = await (await person.post('/api/sessions', { app_id: 'bench' })).json();
   const started = await (await person.post(`/api/sessions/${session.id}/recording/start`)).json();
   const bytes = await sampleWebm(8);
