@@ -1,15 +1,19 @@
 //! Components shared by the pages.
 
 mod confirm_dialog;
+mod duration;
+mod fetch_status;
+mod fields;
 mod filters;
 mod form_dialog;
 mod header;
 mod heading;
 mod icon;
 mod live_region;
+mod local_time;
 mod notice;
+mod paged_table;
 mod pager;
-mod recording_facts;
 mod require_sign_in;
 mod save_settings;
 mod status_badge;
@@ -17,16 +21,20 @@ mod table;
 mod user_menu;
 
 pub(super) use confirm_dialog::{ConfirmDialog, Confirmation, removing};
+pub(super) use duration::Duration;
+pub(super) use fetch_status::{FetchStatus, RefreshButton};
+pub(super) use fields::{CheckField, TextField};
 pub(super) use filters::{Choice, DayField, Filters, SearchField};
-pub(super) use form_dialog::{CheckField, FormActions, FormDialog, TextField};
+pub(super) use form_dialog::{FormActions, FormDialog};
 pub(super) use header::Header;
 pub(super) use heading::Heading;
 pub(super) use icon::{Glyph, Icon};
 pub(super) use live_region::LiveRegion;
+pub(super) use local_time::LocalTime;
 pub(super) use notice::{ErrorNotice, Loading};
+pub(super) use paged_table::PagedTable;
 pub(super) use pager::Pager;
-pub(super) use recording_facts::{Duration, LocalTime};
 pub(super) use require_sign_in::RequireSignIn;
 pub(super) use save_settings::SaveSettings;
 pub(super) use status_badge::StatusBadge;
-pub(super) use table::{Cell, FetchStatus, PagedTable, RefreshButton, Table};
+pub(super) use table::{Cell, Table};
