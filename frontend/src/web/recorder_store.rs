@@ -308,8 +308,8 @@ impl RecorderStore {
         self.stream.set(Some(stream));
 
         let target = self.watched.with_value(|watched| match watched {
-            Some(watched) => Target::session(&url(""), &watched.session),
-            None => Target::server(&url("")),
+            Some(watched) => Target::session(url(""), &watched.session),
+            None => Target::server(url("")),
         });
         let mut options = Options::new(target);
         options.authorization = self.authorization();
@@ -342,7 +342,7 @@ impl RecorderStore {
         let authorization = self.authorization();
         let session = match self.session_from_before(&user.id).await {
             Some(session) => session,
-            None => match create_session(&url(""), authorization.clone()).await {
+            None => match create_session(url(""), authorization.clone()).await {
                 Ok(session) => session,
                 // Without a session here, the recorder creates one.
                 Err(_) => {
@@ -352,7 +352,7 @@ impl RecorderStore {
             },
         };
         dom::set_tab_value(SESSION_KEY, Some(&session));
-        let watcher = SessionWatcher::new(&url(""), &session, authorization, move |order| {
+        let watcher = SessionWatcher::new(url(""), &session, authorization, move |order| {
             self.apply_order(order);
         });
         self.watched.set_value(Some(WatchedSession {

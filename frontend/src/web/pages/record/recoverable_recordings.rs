@@ -30,7 +30,7 @@ pub(super) fn RecoverableRecordings() -> impl IntoView {
         let Some(owner) = user.get() else { return };
         spawn_local(async move {
             let recordings = recover(Recovery {
-                target: Target::server(&url("")),
+                target: Target::server(url("")),
                 authorization: recorder.authorization(),
                 owner: Some(owner.clone()),
                 worker_url: None,
