@@ -7,9 +7,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum_extra::extract::CookieJar;
 pub(crate) use sortie_api::Via;
-use sortie_api::{ProblemCode, Role, TokenScope};
+use sortie_api::{Role, TokenScope};
 
-use crate::accounts::{Credential, IssueError, TokenError};
+use crate::accounts::{Credential, TokenError};
 use crate::config::SignInConfig;
 use crate::db::Actor;
 use crate::http::layers::edge;
@@ -184,41 +184,6 @@ impl FromRequestParts<HttpState> for Admin {
             Ok(Self(caller))
         } else {
             Err(ApiError::forbidden("Only administrators may do this."))
-        }
-    }
-}
-
-impl From<TokenError> for ApiError {
-    fn from(error: TokenError) -> Self {
-        match error {
-            TokenError::Expired => {
-                Self::unauthenticated("Your sign-in has expired. Sign in again.")
-            }
-            TokenError::Invalid => Self::unauthenticated("The token is not valid. Sign in again."),
-            TokenError::Disabled => Self::unauthenticated(
-                "This account is disabled. Ask an administrator to enable it.",
-            ),
-            // Not 401: the client would renew its token and retry forever.
-            TokenError::SessionEnded => Self::new(
-                ProblemCode::SessionNotRunning,
-                "The session has ended, so this recording token is no longer valid.",
-            ),
-            TokenError::Unavailable => Self::new(
-                ProblemCode::Unavailable,
-                "The token cannot be verified now. Try again.",
-            )
-            .with_header(header::RETRY_AFTER, header::HeaderValue::from_static("30")),
-            TokenError::Database(error) => error.into(),
-            TokenError::Issue(error) => error.into(),
-        }
-    }
-}
-
-impl From<IssueError> for ApiError {
-    fn from(error: IssueError) -> Self {
-        match error {
-            IssueError::Database(error) => error.into(),
-            IssueError::Token(error) => Self::internal(error),
         }
     }
 }

@@ -18,8 +18,7 @@ use sortie_api::{
 
 use super::users::{check_password, user_view};
 use crate::accounts::{
-    ACCESS_LIFE, Credential, PasswordError, RefreshError, SignInError, SignInSource, SignedIn,
-    TokenError,
+    ACCESS_LIFE, Credential, RefreshError, SignInError, SignInSource, SignedIn, TokenError,
 };
 use crate::db::{Action, Actor, AuditEvent, UserRow};
 use crate::http::extract::caller::{
@@ -437,58 +436,4 @@ pub(in crate::http) fn is_https(headers: &HeaderMap) -> bool {
             .is_some_and(|value| value.trim_start().starts_with(prefix))
     };
     starts_with("x-forwarded-proto", "https") || starts_with("origin", "https://")
-}
-
-impl From<PasswordError> for ApiError {
-    fn from(error: PasswordError) -> Self {
-        match error {
-            PasswordError::Busy => Self::new(
-                ProblemCode::Unavailable,
-                "The server is handling too many sign-ins. Try again in a few seconds.",
-            )
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("3")),
-            PasswordError::Hash(_) | PasswordError::System(_) => Self::internal(error),
-        }
-    }
-}
-
-impl From<RefreshError> for ApiError {
-    fn from(error: RefreshError) -> Self {
-        match error {
-            RefreshError::Reused { .. } => TokenError::Expired.into(),
-            RefreshError::Token(error) => error.into(),
-            RefreshError::Database(error) => error.into(),
-            RefreshError::Issue(error) => error.into(),
-        }
-    }
-}
-
-impl From<SignInError> for ApiError {
-    fn from(error: SignInError) -> Self {
-        match error {
-            SignInError::WrongCredentials { .. } => Self::new(
-                ProblemCode::WrongCredentials,
-                "The user name or password is wrong.",
-            )
-            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            SignInError::Disabled { .. } => {
-                Self::forbidden("This account is disabled. Ask an administrator to enable it.")
-            }
-            SignInError::Wait(wait) => {
-                let seconds = wait.as_millis().div_ceil(1000);
-                let unit = if seconds == 1 { "second" } else { "seconds" };
-                Self::new(
-                    ProblemCode::TooManyRequests,
-                    format!("Too many failed sign-ins. Try again in {seconds} {unit}."),
-                )
-                .with_header(
-                    header::RETRY_AFTER,
-                    HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)),
-                )
-            }
-            SignInError::Password(error) => error.into(),
-            SignInError::Database(error) => error.into(),
-            SignInError::Issue(error) => error.into(),
-        }
-    }
 }

@@ -156,51 +156,6 @@ fn is_own_path(path: &str) -> bool {
             .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
-impl From<OidcError> for ApiError {
-    fn from(error: OidcError) -> Self {
-        match error {
-            OidcError::Off => Self::not_found("This server has no OpenID provider."),
-            OidcError::NoAttempt => Self::new(
-                ProblemCode::BadRequest,
-                "No sign-in was started in this browser in the last ten minutes. Sign in again.",
-            ),
-            OidcError::Refused(ref reason) => Self::new(
-                ProblemCode::Forbidden,
-                format!("The provider did not sign you in ({reason}). Sign in again."),
-            ),
-            OidcError::NotAdmitted(_) => Self::forbidden(
-                "Your account at the provider has no access to this server. Ask an administrator for access.",
-            ),
-            OidcError::Wait(wait) => {
-                let seconds = wait.as_millis().div_ceil(1000).max(1);
-                Self::new(
-                    ProblemCode::TooManyRequests,
-                    format!("Too many failed sign-ins. Try again in {seconds} s."),
-                )
-                .with_header(
-                    header::RETRY_AFTER,
-                    HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)),
-                )
-            }
-            OidcError::Unbelievable(_) => Self::new(
-                ProblemCode::Unauthenticated,
-                "The provider's answer could not be verified. The server log has the reason.",
-            ),
-            OidcError::Unavailable(source) => Self::new(
-                ProblemCode::Unavailable,
-                "The provider cannot be reached now. Try again.",
-            )
-            .with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
-            .caused_by(source),
-            OidcError::Disabled { .. } => {
-                Self::forbidden("This account is disabled. Ask an administrator to enable it.")
-            }
-            OidcError::Database(error) => error.into(),
-            OidcError::Issue(error) => error.into(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

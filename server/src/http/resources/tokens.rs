@@ -4,9 +4,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sortie_api::{ApiToken, CreatedApiToken, NewApiToken, ProblemCode, TokenScope};
+use sortie_api::{ApiToken, CreatedApiToken, NewApiToken, TokenScope};
 
-use crate::accounts::{MOST_API_TOKENS, TokenCreationError};
 use crate::clock::rfc3339;
 use crate::db::{Action, ApiTokenRow, AuditEvent};
 use crate::http::extract::caller::{Admin, Caller};
@@ -104,20 +103,6 @@ async fn create(
         Json(CreatedApiToken { info, token }),
     )
         .into_response())
-}
-
-impl From<TokenCreationError> for ApiError {
-    fn from(error: TokenCreationError) -> Self {
-        match error {
-            TokenCreationError::TooMany => Self::new(
-                ProblemCode::Conflict,
-                format!("You already have {MOST_API_TOKENS} tokens. Revoke one first."),
-            ),
-            TokenCreationError::Token(error) => error.into(),
-            TokenCreationError::Issue(error) => error.into(),
-            TokenCreationError::Database(error) => error.into(),
-        }
-    }
 }
 
 async fn revoke(

@@ -3,7 +3,6 @@
 //! [`sortie_tus::server`] and [`crate::uploads`] decide; this module translates.
 
 mod concat;
-mod refusal;
 mod target;
 
 use std::sync::Arc;

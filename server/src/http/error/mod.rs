@@ -1,5 +1,8 @@
 //! Errors of the API and their statuses.
 
+mod accounts;
+mod tus;
+
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sortie_api::{Problem, ProblemCode};

@@ -5,7 +5,7 @@ use sortie_api::ProblemCode;
 use sortie_tus::header as tus;
 use sortie_tus::server::Refusal;
 
-use crate::http::ApiError;
+use super::ApiError;
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
