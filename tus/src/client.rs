@@ -1,15 +1,15 @@
-//! The sender's half: a state machine that gets a growing run of bytes to a server.
+//! Client side: a sans-IO state machine that sends a growing sequence of bytes to a server.
 //!
-//! [`Upload`] decides, an adapter acts: it sends the requests, keeps the clock and holds the bytes.
+//! [`Upload`] makes the decisions. An adapter sends the requests, keeps the time and holds the bytes.
 
 mod backoff;
+mod body_limit;
 mod command;
 mod config;
-mod flight;
+mod in_flight;
 mod location;
 mod notice;
 mod response;
-mod sizing;
 mod upload;
 
 pub use crate::header::UploadLength;
@@ -19,6 +19,6 @@ pub use notice::{FailureReason, Notice, WaitReason};
 pub use response::Response;
 pub use upload::{Abandon, RenewalFailure, Upload};
 
-/// Milliseconds on the adapter's clock. Any zero will do; the clock must not run backwards (if it does, the
-/// machine takes the latest time it has seen).
+/// Milliseconds on the adapter's clock, with an arbitrary epoch. The clock should be monotonic; if it runs backwards,
+/// the machine uses the latest time it has seen.
 pub type Millis = u64;

@@ -1,7 +1,7 @@
-//! Header names and the values both sides read and write.
+//! Header names and values that both sides read and write.
 //!
-//! Names are lower case, as HTTP/2 and the usual Rust header maps want them. Section names in the
-//! documentation are those of the [tus 1.0.0 specification].
+//! Names are in lower case, as in HTTP/2 and in common Rust header maps. Section names in the documentation refer to
+//! the [tus 1.0.0 specification].
 //!
 //! [tus 1.0.0 specification]: https://tus.io/protocols/resumable-upload
 
@@ -13,43 +13,43 @@ use std::fmt;
 pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use concat::Concat;
 
-/// The one protocol version spoken here (*Core Protocol, Headers, Tus-Version*).
+/// The supported protocol version (*Core Protocol, Headers, Tus-Version*).
 pub const VERSION: &str = "1.0.0";
 
-/// Media type of every `PATCH` body, and of a `POST` body that carries bytes.
+/// Media type of `PATCH` bodies, and of `POST` bodies that carry bytes.
 pub const OFFSET_OCTET_STREAM: &str = "application/offset+octet-stream";
 
-/// Version of the protocol, in every request and answer except `OPTIONS` requests.
+/// Version of the protocol, in all requests and responses except `OPTIONS` requests.
 pub const TUS_RESUMABLE: &str = "tus-resumable";
-/// Versions the server speaks; in answers to `OPTIONS` and with status 412.
+/// Versions that the server supports, in responses to `OPTIONS` and with status 412.
 pub const TUS_VERSION: &str = "tus-version";
-/// Extensions the server offers, separated by commas.
+/// Extensions that the server supports, separated by commas.
 pub const TUS_EXTENSION: &str = "tus-extension";
-/// Largest upload the server takes, in bytes.
+/// Size limit of uploads in bytes.
 pub const TUS_MAX_SIZE: &str = "tus-max-size";
-/// Checksum algorithms the server knows, separated by commas.
+/// Checksum algorithms that the server supports, separated by commas.
 pub const TUS_CHECKSUM_ALGORITHM: &str = "tus-checksum-algorithm";
-/// Bytes the server holds (answers), or where this body goes (requests).
+/// Offset of the upload (responses) or of the body (requests), in bytes.
 pub const UPLOAD_OFFSET: &str = "upload-offset";
-/// Size of the whole upload in bytes.
+/// Length of the whole upload in bytes.
 pub const UPLOAD_LENGTH: &str = "upload-length";
-/// `1` while the length is not known yet.
+/// `1` while the length is unknown.
 pub const UPLOAD_DEFER_LENGTH: &str = "upload-defer-length";
-/// Names and values that describe the upload.
+/// Keys and values that describe the upload.
 pub const UPLOAD_METADATA: &str = "upload-metadata";
-/// Checksum of this request's body.
+/// Checksum of the body.
 pub const UPLOAD_CHECKSUM: &str = "upload-checksum";
-/// `partial`, or `final;` and the parts.
+/// `partial`, or `final;` and the URLs of the parts.
 pub const UPLOAD_CONCAT: &str = "upload-concat";
-/// HTTP date after which an unfinished upload is gone.
+/// HTTP date at which an incomplete upload expires.
 pub const UPLOAD_EXPIRES: &str = "upload-expires";
-/// Extension of Sortie Recording: the recording was stopped, or its session has ended. The bytes that there are may
-/// still be sent; its sender records no more.
+/// Extension of Sortie Recording: the recording was stopped on the server, or its session has ended. The sender should
+/// stop recording and send the remaining bytes.
 pub const SORTIE_STOPPED: &str = "sortie-stopped";
-/// The real method, from clients that cannot send `PATCH` or `DELETE`.
+/// The intended method, from clients that cannot send `PATCH` or `DELETE`.
 pub const METHOD_OVERRIDE: &str = "x-http-method-override";
 
-/// Request headers of tus, for `Access-Control-Allow-Headers`.
+/// Request headers for `Access-Control-Allow-Headers`.
 pub const REQUEST_HEADERS: [&str; 9] = [
     "content-type",
     TUS_RESUMABLE,
@@ -62,9 +62,9 @@ pub const REQUEST_HEADERS: [&str; 9] = [
     METHOD_OVERRIDE,
 ];
 
-/// Answer headers of tus, for `Access-Control-Expose-Headers`: without it a page of another origin cannot
-/// read them, and an upload machine there takes the server for something else.
-pub const ANSWER_HEADERS: [&str; 13] = [
+/// Response headers for `Access-Control-Expose-Headers`. Without it, a page of another origin cannot read them, and
+/// its upload machine does not recognise the server as a tus server.
+pub const RESPONSE_HEADERS: [&str; 13] = [
     "location",
     "retry-after",
     TUS_RESUMABLE,
@@ -80,17 +80,17 @@ pub const ANSWER_HEADERS: [&str; 13] = [
     UPLOAD_EXPIRES,
 ];
 
-/// How long an upload is going to be.
+/// Length of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UploadLength {
     /// Exactly this many bytes.
     Known(u64),
-    /// Not known yet (extension `creation-defer-length`); declared once by a later `PATCH`.
+    /// Unknown (extension `creation-defer-length`); a later `PATCH` declares it once.
     Deferred,
 }
 
 impl UploadLength {
-    /// The length in bytes, when it is known.
+    /// Returns the length in bytes, if known.
     pub fn known(self) -> Option<u64> {
         match self {
             Self::Known(length) => Some(length),
@@ -99,36 +99,35 @@ impl UploadLength {
     }
 }
 
-/// A header value that does not follow the specification.
+/// A header value that violates the specification.
 ///
-/// Its text names the header and says what is allowed; the offending value is left out, because it comes
-/// from a stranger and would end in logs and pages.
+/// Displays the header and the rule. The value is omitted, because untrusted input must not end up in logs and pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("The header {header} {problem}.")]
 pub struct HeaderError {
-    /// The header as people write it, such as `Upload-Offset`.
+    /// Header name in its usual spelling, such as `Upload-Offset`.
     pub header: &'static str,
-    /// What is allowed, as the rest of a sentence.
+    /// The rule, as the rest of a sentence.
     pub problem: &'static str,
 }
 
-/// Reads `Upload-Offset`: bytes, as decimal digits.
+/// Parses `Upload-Offset`: bytes as decimal digits.
 ///
 /// # Errors
-/// Anything but digits (a sign, blanks, nothing at all) or a number beyond `u64`.
+/// Anything but digits (a sign, white space, an empty value), or a number beyond `u64`.
 pub fn parse_offset(value: &str) -> Result<u64, HeaderError> {
     parse_bytes("Upload-Offset", value)
 }
 
-/// Reads `Upload-Length`: bytes, as decimal digits.
+/// Parses `Upload-Length`: bytes as decimal digits.
 ///
 /// # Errors
-/// Anything but digits (a sign, blanks, nothing at all) or a number beyond `u64`.
+/// Anything but digits (a sign, white space, an empty value), or a number beyond `u64`.
 pub fn parse_length(value: &str) -> Result<u64, HeaderError> {
     parse_bytes("Upload-Length", value)
 }
 
-/// Checks `Upload-Defer-Length`, whose only value is `1` (*Creation, Upload-Defer-Length*).
+/// Checks `Upload-Defer-Length`, whose only valid value is `1` (*Creation, Upload-Defer-Length*).
 ///
 /// # Errors
 /// Any other value.
@@ -143,7 +142,7 @@ pub fn parse_defer_length(value: &str) -> Result<(), HeaderError> {
     }
 }
 
-/// What to send for a length: the header's name and value.
+/// Returns the header name and value that declare a length.
 ///
 /// ```
 /// use sortie_tus::header::{UploadLength, format_length};
@@ -157,7 +156,7 @@ pub fn format_length(length: UploadLength) -> (&'static str, String) {
     }
 }
 
-/// `str::parse` alone would also take a leading `+`.
+/// Parses decimal digits; `str::parse` would accept a leading `+`.
 fn parse_bytes(header: &'static str, value: &str) -> Result<u64, HeaderError> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     value.parse().ok().filter(|_| digits).ok_or(HeaderError {
@@ -166,7 +165,7 @@ fn parse_bytes(header: &'static str, value: &str) -> Result<u64, HeaderError> {
     })
 }
 
-/// Writes `items` separated by commas, as every list header of tus wants it.
+/// Joins `items` with commas, the form of all list headers of tus.
 pub(crate) fn comma_separated<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
     let mut text = String::new();
     for item in items {
@@ -185,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_digits_only() {
+    fn numbers_consist_of_digits_only() {
         assert_eq!(parse_offset("0"), Ok(0));
         assert_eq!(parse_offset("007"), Ok(7));
         assert_eq!(parse_length("18446744073709551615"), Ok(u64::MAX));
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn deferring_is_one_or_nothing() {
+    fn defer_length_is_one() {
         assert_eq!(parse_defer_length("1"), Ok(()));
         for wrong in ["", "0", "01", "true", " 1"] {
             assert!(parse_defer_length(wrong).is_err(), "{wrong:?}");
@@ -219,12 +218,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_number_is_read_back(number: u64) {
+        fn every_number_reads_back(number: u64) {
             prop_assert_eq!(parse_length(&format_length(UploadLength::Known(number)).1), Ok(number));
         }
 
         #[test]
-        fn no_value_makes_a_parser_panic(value in "\\PC*") {
+        fn parsers_do_not_panic(value in "\\PC*") {
             let _ = parse_offset(&value);
             let _ = parse_defer_length(&value);
             let _ = Checksum::parse(&value);

@@ -1,17 +1,17 @@
-//! `Upload-Metadata`: names and values a client attaches to an upload (*Creation, Upload-Metadata*).
+//! `Upload-Metadata`: keys and values that a client attaches to an upload (*Creation, Upload-Metadata*).
 
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Most bytes the header's value may have, read or written: what servers and proxies let through.
+/// Size limit of the header value in bytes, as accepted by common servers and proxies.
 pub const MAX_METADATA_BYTES: usize = 8 * 1024;
 
-/// Names and values in the order they came. `Display` writes the header's value.
+/// Keys and values in their original order. Displays as the header value.
 ///
-/// Values are bytes, because that is what the wire carries; a value may be empty. Keys nobody here knows
-/// are kept, so that what was read can be written again unchanged.
+/// Values are bytes, as in the protocol, and may be empty. Unknown keys are kept, so that parsed metadata can be written
+/// again unchanged.
 ///
 /// ```
 /// use sortie_tus::metadata::Metadata;
@@ -24,42 +24,42 @@ pub const MAX_METADATA_BYTES: usize = 8 * 1024;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     entries: Vec<(String, Vec<u8>)>,
-    /// Length of the header's value, kept so that the bound is cheap to check.
+    /// Length of the header value, kept to check the limit cheaply.
     encoded_bytes: usize,
 }
 
-/// Why names and values cannot be `Upload-Metadata`. The text is a sentence for a person.
+/// Reason why keys and values are not valid `Upload-Metadata`. Displays as a sentence for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetadataError {
-    /// A key is empty or has a character that is not allowed.
+    /// A key is empty or contains an invalid character.
     #[error(
         "The header Upload-Metadata must have keys of visible ASCII characters without spaces and commas."
     )]
     Key,
-    /// A key comes twice.
+    /// A key occurs twice.
     #[error("The header Upload-Metadata must have every key only once.")]
     Duplicate,
-    /// A value is not base64.
+    /// A value is not padded base64.
     #[error(
         "The header Upload-Metadata must have its values in padded base64, one space after the key."
     )]
     Value,
-    /// The whole is longer than [`MAX_METADATA_BYTES`].
+    /// The header value exceeds [`MAX_METADATA_BYTES`].
     #[error("The header Upload-Metadata must not be longer than {MAX_METADATA_BYTES} bytes.")]
     TooLong,
 }
 
 impl Metadata {
-    /// No names and values.
+    /// Creates empty metadata.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads the header's value. An empty value is empty metadata; blanks around a comma are skipped, since
-    /// a proxy that joins two headers puts them there (RFC 9110, section 5.3).
+    /// Parses a header value. An empty value is empty metadata. White space around commas is skipped, because a proxy
+    /// that joins two headers inserts it (RFC 9110, section 5.3).
     ///
     /// # Errors
-    /// Everything the specification forbids, and a value longer than [`MAX_METADATA_BYTES`].
+    /// Any violation of the specification, or a value longer than [`MAX_METADATA_BYTES`].
     pub fn parse(value: &str) -> Result<Self, MetadataError> {
         if value.len() > MAX_METADATA_BYTES {
             return Err(MetadataError::TooLong);
@@ -77,11 +77,11 @@ impl Metadata {
         Ok(metadata)
     }
 
-    /// Adds a name and its value.
+    /// Adds a key and its value.
     ///
     /// # Errors
-    /// A key that is not allowed or is there already, or no more room within [`MAX_METADATA_BYTES`]; the
-    /// metadata is unchanged then.
+    /// An invalid or duplicate key, or a header value that would exceed [`MAX_METADATA_BYTES`]. The metadata is then
+    /// unchanged.
     pub fn insert(&mut self, key: &str, value: impl Into<Vec<u8>>) -> Result<(), MetadataError> {
         if key.is_empty()
             || !key
@@ -108,33 +108,33 @@ impl Metadata {
         Ok(())
     }
 
-    /// A key's value as bytes.
+    /// Returns the value of a key.
     pub fn get(&self, key: &str) -> Option<&[u8]> {
         self.iter()
             .find(|(name, _)| *name == key)
             .map(|(_, value)| value)
     }
 
-    /// A key's value as text; nothing when it is not UTF-8.
+    /// Returns the value of a key as text; `None` if it is not UTF-8.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.get(key).and_then(|value| str::from_utf8(value).ok())
     }
 
-    /// Names and values in their order.
+    /// Iterates over keys and values in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.entries
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_slice()))
     }
 
-    /// Whether there is nothing in it. An empty header should not be sent.
+    /// Whether the metadata is empty. An empty header should not be sent.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 }
 
-/// Base64 with padding (RFC 4648, section 4). What reads it is the crate's; its writer is 2.5 kB of unrolled loops, which
-/// every page with a recorder would fetch for two short texts.
+/// Encodes base64 with padding (RFC 4648, section 4). The encoder of the base64 crate would add 2.5 kB to the
+/// recorder's WebAssembly module.
 pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
@@ -170,7 +170,7 @@ impl fmt::Display for Metadata {
     }
 }
 
-/// What HTTP calls optional white space.
+/// Optional white space in HTTP headers.
 const BLANKS: [char; 2] = [' ', '\t'];
 
 #[cfg(test)]
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_clients_send() {
+    fn headers_sent_by_clients_are_parsed() {
         check("", Ok(&[]));
         check("  ", Ok(&[]));
         check("a", Ok(&[("a", b"")]));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_the_specification_forbids() {
+    fn forbidden_forms_are_rejected() {
         check(",", Err(MetadataError::Key));
         check("a,", Err(MetadataError::Key));
         check("a YQ==,,b", Err(MetadataError::Key));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_is_exact_both_ways() {
+    fn size_limit_is_exact_in_both_directions() {
         let longest = "k".repeat(MAX_METADATA_BYTES);
         assert!(Metadata::parse(&longest).is_ok());
         assert_eq!(
@@ -233,7 +233,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(
+        fn formatted_metadata_reads_back(
             pairs in prop::collection::btree_map("[!-+\\--~]{1,20}", prop::collection::vec(any::<u8>(), 0..60), 0..12)
         ) {
             let mut metadata = Metadata::new();
@@ -246,7 +246,7 @@ mod tests {
         }
 
         #[test]
-        fn no_value_makes_the_parser_panic(value in "[a-z ,=+/\\t\\PC]*") {
+        fn parser_does_not_panic(value in "[a-z ,=+/\\t\\PC]*") {
             if let Ok(metadata) = Metadata::parse(&value) {
                 prop_assert_eq!(Metadata::parse(&metadata.to_string()), Ok(metadata));
             }

@@ -1,7 +1,8 @@
-//! The server's half: what a request asks for, and whether it may.
+//! Server side: parsing requests and deciding on them.
 //!
-//! Two steps, because the first needs no upload: [`Protocol`] reads headers, [`admit`] decides once the
-//! upload's state is known ([`join`] for a final upload). Routes, bodies, storage and the moment of acknowledging belong to the server.
+//! There are two steps, because the first needs no upload: [`Protocol`] parses headers; [`admit`], or [`join`] for a
+//! final upload, decides once the state of the upload is known. Routes, bodies, storage and the acknowledgement are up
+//! to the server.
 
 mod admission;
 mod concatenation;

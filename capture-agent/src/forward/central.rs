@@ -114,7 +114,7 @@ impl Central {
             .inspect_err(|error| tracing::debug!("{}: {error}", http.method))
             .ok()?;
         let header = |name: &str| answer.headers().get(name)?.to_str().ok();
-        Some(Response::read(answer.status().as_u16(), header))
+        Some(Response::from_headers(answer.status().as_u16(), header))
     }
 
     fn body(&self, bytes: &Bytes, range: Range<u64>) -> Body {

@@ -115,7 +115,7 @@ impl Uploader {
         let acknowledged = driver.machine.borrow().acknowledged();
         let pending = driver.spool.available().saturating_sub(acknowledged);
         if pending <= KEEPALIVE_BYTES && !driver.outlives.get() {
-            driver.input(Upload::handle_leaving);
+            driver.input(Upload::handle_closing);
         }
     }
 
@@ -282,7 +282,7 @@ impl Driver {
                 call.send(cancel)
             };
             let answer = sent.await?;
-            Ok(Response::read(answer.status(), |name| answer.header(name)))
+            Ok(Response::from_headers(answer.status(), |name| answer.header(name)))
         });
     }
 

@@ -1,5 +1,5 @@
 //! Random bytes as the form of a single-request upload: no panic, a rejected form has an error, memory is bounded, and
-//! the size of the pieces changes neither the recording's ID nor the file.
+//! the chunk size changes neither the recording's ID nor the file.
 //!
 //! `scripts/fuzz.sh form`
 
@@ -38,7 +38,7 @@ impl From<MultipartError> for Outcome {
     }
 }
 
-/// Reads a form as the server does.
+/// Parses a form as the server does.
 fn read(body: &[u8], piece: usize) -> Result<Outcome, Outcome> {
     let mut pieces = body.chunks(piece);
     let mut multipart = Multipart::of_type(TYPE).expect("a form");
@@ -72,7 +72,7 @@ fn outcome(body: &[u8], piece: usize) -> Outcome {
     read(body, piece).unwrap_or_else(|refused| refused)
 }
 
-// The size of a piece, then the body.
+// The first byte selects the chunk size; the rest is the body.
 fuzz_target!(|input: &[u8]| {
     let &[piece, ref body @ ..] = input else { return };
     let whole = outcome(body, body.len().max(1));
@@ -82,7 +82,7 @@ fuzz_target!(|input: &[u8]| {
         Outcome::Unreadable(error) => assert!(error.to_string().ends_with('.')),
         Outcome::File { .. } => {}
     }
-    // What is both too much and unreadable may be seen as the one or the other first.
+    // For a form that is both too large and malformed, either error may be found first.
     if [&whole, &cut].iter().any(|outcome| matches!(outcome, Outcome::File { .. })) {
         assert_eq!(whole, cut);
     }

@@ -193,7 +193,7 @@ impl Receiver {
         let mut destination = SpoolDestination {
             digest: Digest::new(checksum.algorithm()),
             spool: Spool::new(self.spool_folder.clone()),
-            remaining: admission.room,
+            remaining: admission.max_bytes,
         };
         let end = self.run(&mut incoming, ownership, &mut destination).await?;
         if let Some(error) = end.error(offset, admission.length, self.max_size) {

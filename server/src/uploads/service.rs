@@ -601,7 +601,7 @@ impl Service {
         upload.metadata = Some((admission.length, kind));
 
         let limits = Limits {
-            bytes: admission.room,
+            bytes: admission.max_bytes,
             quota: quota.as_deref(),
         };
         let received = self
@@ -681,7 +681,7 @@ fn append_to_closed(
         body_length,
         max_size.max(position.offset),
     )?;
-    if admission.room == 0 && body_length.unwrap_or_default() == 0 {
+    if admission.max_bytes == 0 && body_length.unwrap_or_default() == 0 {
         return Ok(position);
     }
     Err(Refusal::BeyondLength {

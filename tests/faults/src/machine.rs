@@ -114,5 +114,5 @@ async fn answer(caller: &Caller, command: &Command, source: &Source) -> Result<R
     }
     let answer = request.send().await?;
     let header = |name: &str| answer.headers().get(name)?.to_str().ok();
-    Ok(Response::read(answer.status().as_u16(), header))
+    Ok(Response::from_headers(answer.status().as_u16(), header))
 }

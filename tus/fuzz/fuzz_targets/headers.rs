@@ -1,5 +1,5 @@
-//! Any headers in any request: no panic, what was read is written so that it reads the same, and no decision
-//! lets more in than is allowed.
+//! Arbitrary headers in any request: no panic, parsed values read back after formatting, and no decision permits more
+//! than allowed.
 //!
 //! `scripts/fuzz.sh headers`
 
@@ -50,7 +50,7 @@ fn check_append(append: &Append, offset: u64, length: UploadLength, body: Option
     match admit(append, offset, length, body, MAX_SIZE) {
         Ok(admission) => {
             assert_eq!(append.offset, offset);
-            let end = offset.checked_add(admission.room).expect("an offset");
+            let end = offset.checked_add(admission.max_bytes).expect("an offset");
             match admission.length {
                 UploadLength::Known(length) => assert!(end <= length),
                 UploadLength::Deferred => assert!(end <= MAX_SIZE.max(offset)),
@@ -60,7 +60,7 @@ fn check_append(append: &Append, offset: u64, length: UploadLength, body: Option
             {
                 assert_eq!(before, after, "a length is declared once");
             }
-            assert!(body.is_none_or(|body| body <= admission.room));
+            assert!(body.is_none_or(|body| body <= admission.max_bytes));
         }
         Err(refusal) => check_refusal(&refusal),
     }
@@ -86,7 +86,7 @@ fn check_creation(creation: &Creation) {
     }
 }
 
-// Extensions, method, state of the upload; then headers, one a line, `name: value`.
+// Extensions, method and state of the upload; then headers, one per line, `name: value`.
 fuzz_target!(|input: &[u8]| {
     let &[extensions, method, state, offset, ref text @ ..] = input else { return };
     let Ok(text) = str::from_utf8(text) else { return };

@@ -1,9 +1,9 @@
-//! How long to wait before the next attempt.
+//! Backoff between attempts.
 
 use super::Millis;
 
-/// Exponential back-off with full jitter: the `n`-th wait is anywhere between a small floor and a ceiling
-/// that doubles up to a cap. Senders that lost the same server then do not come back all at once.
+/// Exponential backoff with full jitter: the n-th wait is random between a small minimum and a ceiling that doubles up
+/// to a cap. Senders that lost the same server then do not all return simultaneously.
 #[derive(Clone, Debug)]
 pub(super) struct Backoff {
     base: Millis,
@@ -12,7 +12,7 @@ pub(super) struct Backoff {
     random: SplitMix64,
 }
 
-/// Shortest wait, so that failures without delay cannot become a busy loop.
+/// Shortest wait, which prevents a busy loop if requests fail immediately.
 const FLOOR_MS: Millis = 50;
 
 impl Backoff {
@@ -25,19 +25,19 @@ impl Backoff {
         }
     }
 
-    /// Failures since the last progress.
+    /// Number of failures since the last progress.
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// Counts a failure without a wait of its own.
+    /// Counts a failure without a wait.
     pub(super) fn count(&mut self) {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Counts a failure and says how long to wait after it.
+    /// Counts a failure and returns the wait after it.
     pub(super) fn next(&mut self) -> Millis {
-        // 2^20 half seconds are beyond any sensible cap; the shift itself must stay within 63 bits.
+        // 2^20 half seconds exceed any sensible cap, and the shift must stay below 64 bits.
         let ceiling = self
             .base
             .saturating_mul(1 << self.failures.min(20))
@@ -47,14 +47,14 @@ impl Backoff {
         FLOOR_MS.saturating_add(self.random.next() % span)
     }
 
-    /// Something went well.
+    /// Resets the count after progress.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 }
 
-/// Steele, Lea and Flood's generator: every seed, even 0, gives a good sequence. Its slight bias under `%` is
-/// of no concern for waits.
+/// SplitMix64 by Steele, Lea and Flood. Any seed, including 0, yields a good sequence; its slight bias under `%` does
+/// not matter for waits.
 #[derive(Clone, Debug)]
 struct SplitMix64(u64);
 
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn ceilings_double_up_to_the_cap() {
-        // Largest wait over many seeds comes close to each ceiling and never passes it.
+        // Over many seeds, the largest wait approaches each ceiling and never exceeds it.
         let mut largest = [0; 10];
         for seed in 0..500 {
             let mut backoff = Backoff::new(500, 30_000, seed);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_are_spread_and_never_nothing() {
+    fn waits_are_spread_and_never_zero() {
         let waits: Vec<_> = (0..200)
             .map(|seed| Backoff::new(10_000, 10_000, seed).next())
             .collect();

@@ -1,4 +1,4 @@
-//! What the adapter has to do.
+//! Commands to the adapter.
 
 use std::ops::Range;
 
@@ -6,69 +6,70 @@ use super::UploadLength;
 use crate::header::{self, format_length};
 use crate::metadata::Metadata;
 
-/// Tells requests of one [`Upload`](super::Upload) apart; never used twice.
+/// Identifies a request of one [`Upload`](super::Upload); never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub(super) u64);
 
-/// Something for the adapter to do.
+/// An action for the adapter.
 ///
-/// [`Command::http`] spells requests out. Each is answered by exactly one [`handle_response`](super::Upload::handle_response) or
-/// [`handle_failure`](super::Upload::handle_failure), unless it is cancelled.
+/// [`Command::http`] returns the HTTP request. The adapter responds to each request with exactly one call of
+/// [`handle_response`](super::Upload::handle_response) or [`handle_failure`](super::Upload::handle_failure), unless it
+/// is cancelled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// `POST` without a body.
+    /// `POST` without a body, to create an upload.
     Create {
-        /// Names this request.
+        /// Identifier of this request.
         request: RequestId,
-        /// Where uploads are created.
+        /// URL at which uploads are created.
         endpoint: String,
         /// `Upload-Length` or `Upload-Defer-Length: 1`; see [`format_length`].
         length: UploadLength,
-        /// `Upload-Metadata`, unless it is empty.
+        /// `Upload-Metadata`, sent unless empty.
         metadata: Metadata,
     },
-    /// `HEAD`.
+    /// `HEAD`, to query the offset.
     Head {
-        /// Names this request.
+        /// Identifier of this request.
         request: RequestId,
-        /// The upload.
+        /// URL of the upload.
         url: String,
     },
-    /// `PATCH` with `Content-Type: application/offset+octet-stream`.
+    /// `PATCH` with `Content-Type: application/offset+octet-stream`, to append bytes.
     Patch {
-        /// Names this request.
+        /// Identifier of this request.
         request: RequestId,
-        /// The upload.
+        /// URL of the upload.
         url: String,
-        /// `Upload-Offset`, and where the body starts in the run of bytes.
+        /// `Upload-Offset`, and the position of the body in the sequence of bytes.
         offset: u64,
-        /// Bytes in the body; may be 0 when only a length is to be declared.
+        /// Body length in bytes; may be 0 to declare only the upload length.
         len: u64,
-        /// `Upload-Length`, when the server has yet to learn it.
+        /// `Upload-Length`, if the server does not know it yet.
         declare_length: Option<u64>,
     },
-    /// `DELETE`.
+    /// `DELETE`, to terminate the upload.
     Delete {
-        /// Names this request.
+        /// Identifier of this request.
         request: RequestId,
-        /// The upload.
+        /// URL of the upload.
         url: String,
     },
-    /// Get a new access token, then call [`handle_token_renewed`](super::Upload::handle_token_renewed) or
+    /// Obtain a new access token, then call [`handle_token_renewed`](super::Upload::handle_token_renewed) or
     /// [`handle_token_failed`](super::Upload::handle_token_failed).
     RenewToken {
-        /// Names this renewal; only for logs, since a token that comes from elsewhere is as good.
+        /// Identifier for logs. A token obtained in another way is equally accepted.
         request: RequestId,
     },
-    /// Abort this request if it is still under way. No answer is expected, a late one is ignored.
+    /// Abort this request if it is still in flight. No result is expected, and a late one is ignored.
     Cancel {
-        /// The request to abort.
+        /// Identifier of the request to abort.
         request: RequestId,
     },
 }
 
 impl Command {
-    /// The request this command starts or, for [`Command::Cancel`], ends.
+    /// Returns the identifier of the request that this command starts or, for [`Command::Cancel`], aborts.
     pub fn request(&self) -> RequestId {
         match self {
             Self::Create { request, .. }
@@ -80,7 +81,7 @@ impl Command {
         }
     }
 
-    /// The HTTP request to send; nothing for [`Command::RenewToken`] and [`Command::Cancel`].
+    /// Returns the HTTP request to send; `None` for [`Command::RenewToken`] and [`Command::Cancel`].
     pub fn http(&self) -> Option<HttpRequest<'_>> {
         let mut headers = vec![(header::TUS_RESUMABLE, header::VERSION.to_owned())];
         let mut body = 0..0;
@@ -125,15 +126,15 @@ impl Command {
     }
 }
 
-/// A request spelt out. What proves who is asking is for the adapter to add.
+/// An HTTP request. The adapter adds the credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRequest<'a> {
     /// `POST`, `HEAD`, `PATCH` or `DELETE`.
     pub method: &'static str,
-    /// As it was given to the machine or came from the server.
+    /// URL, as given to the machine or received from the server.
     pub url: &'a str,
-    /// Lower-case names and values, `Content-Length` not among them.
+    /// Header names in lower case and their values, without `Content-Length`.
     pub headers: Vec<(&'static str, String)>,
-    /// The bytes to send, counted from the start of the run; often none.
+    /// Range of the body in the sequence of bytes; may be empty.
     pub body: Range<u64>,
 }

@@ -1,63 +1,64 @@
-//! Where an upload starts, and its numbers.
+//! Configuration of an upload: start and limits.
 
 use super::{Millis, UploadLength};
 use crate::metadata::Metadata;
 
-/// Where an upload starts.
+/// Start of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Create an upload first.
+    /// Create an upload on the server.
     Create {
-        /// Where uploads are created: absolute, or whatever the adapter resolves itself.
+        /// URL at which uploads are created: absolute, or relative in a way that the adapter resolves.
         endpoint: String,
-        /// The length to create it with, usually `Deferred`. When the run of bytes has ended before the
-        /// request is sent, the real length is used instead.
+        /// Length to declare at creation, usually `Deferred`. If all bytes are available before the request is sent,
+        /// the actual length is used instead.
         length: UploadLength,
-        /// What to say about it.
+        /// Metadata of the upload.
         metadata: Metadata,
     },
-    /// Somebody has just created this upload for us: it is at offset 0.
+    /// Use an upload that the caller has just created, at offset 0.
     Fresh {
-        /// The upload.
+        /// URL of the upload.
         url: String,
-        /// The length it was created with.
+        /// Length declared at its creation.
         length: UploadLength,
     },
-    /// An upload from before: ask for its offset first.
+    /// Resume an existing upload, after querying its offset.
     Resume {
-        /// The upload.
+        /// URL of the upload.
         url: String,
     },
 }
 
-/// Numbers to tune; the defaults suit a recording over any network.
+/// Tuning parameters. The defaults suit a recording over any network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Largest body in bytes. Default 8 MiB.
     pub max_patch: u64,
-    /// The body size that failures do not push below, in bytes. Default 256 KiB.
+    /// Smallest body size to which failures reduce the limit, in bytes. Default 256 KiB.
     pub min_patch: u64,
-    /// Limit for the first bodies, in bytes; grows with success. Default 1 MiB.
+    /// Initial body size limit in bytes; grows with success. Default 1 MiB.
     pub initial_patch: u64,
-    /// Ceiling of the first wait after a failure; doubles with every further one. Default 0.5 s.
+    /// Upper bound of the first wait after a failure; doubles with every further failure. Default 0.5 s.
     pub backoff_base_ms: Millis,
-    /// Ceiling that the waits do not grow beyond. Default 30 s.
+    /// Cap of that upper bound. Default 30 s.
     pub backoff_cap_ms: Millis,
-    /// How long a request without a body may take, and what every body adds its bytes to. Default 30 s.
+    /// Timeout of a request without a body, and fixed part of the timeout with a body. Default 30 s.
     pub timeout_ms: Millis,
-    /// The slowest network worth waiting for, in bytes per second: a body of `n` bytes may take
-    /// `timeout_ms + n / slowest`. Default 64 KiB/s.
+    /// Slowest supported network, in bytes per second: a body of `n` bytes has a timeout of `timeout_ms + n /
+    /// slowest`. Default 64 KiB/s.
     pub slowest_bytes_per_s: u64,
-    /// Give up after this many failures in a row without a byte acknowledged in between. Default: never.
+    /// Number of consecutive failures without progress after which the upload fails. Default: unlimited.
     pub give_up_after: Option<u32>,
-    /// Interval of the keep-alive (`HEAD`) while there is nothing to send: servers end uploads whose sender is
-    /// silent. An answer with `Sortie-Silence-Seconds` lowers it to a third of that time. Default 200 s.
+    /// Interval of keep-alive requests (`HEAD`) while there is nothing to send, because servers finish uploads of
+    /// silent senders. A response with `Sortie-Silence-Seconds` lowers it to a third of that time. Default 200 s.
     pub keep_alive_ms: Millis,
-    /// Report [`Notice::Waiting`](super::Notice::Waiting) when a request has no answer after this time, plus the time
-    /// that its body takes at `slowest_bytes_per_s`. The request itself goes on until its timeout. Default: never.
+    /// Delay after which a request without a response is reported by [`Notice::Waiting`](super::Notice::Waiting), in
+    /// addition to the transfer time of its body at `slowest_bytes_per_s`. The request itself continues until its
+    /// timeout. Default: never.
     pub report_late_after_ms: Option<Millis>,
-    /// Wait for another access token, with backoff, when the server refuses one or none can be had, instead of
-    /// failing. Default: fail.
+    /// Whether to wait with backoff for another access token, instead of failing, if the server rejects one or none
+    /// can be obtained. Default: fail.
     pub wait_for_sign_in: bool,
 }
 

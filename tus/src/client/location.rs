@@ -1,11 +1,11 @@
-//! Where `Location` points.
+//! Resolution of `Location` headers.
 
-/// Resolves `location` against the URL of the request that was answered (RFC 3986, section 5.2, as far as
-/// servers use it: a full URL, `//host/path`, `/path` or a name beside the endpoint).
+/// Resolves `location` against the URL of the request (RFC 3986, section 5.2, for the forms that servers use: a full
+/// URL, `//host/path`, `/path`, or a name relative to the endpoint).
 ///
-/// The endpoint may itself be relative, as in a browser; the result then is, too.
+/// The endpoint may itself be relative, as in a browser; the result is then relative, too.
 pub(super) fn resolve(endpoint: &str, location: &str) -> String {
-    // By bytes: what searches texts is a kilobyte that every page with a recorder would fetch.
+    // Searches bytes: searching strings would add a kilobyte to the recorder's WebAssembly module.
     let find = |text: &str, wanted: &[u8]| text.bytes().position(|it| wanted.contains(&it));
     let endpoint = &endpoint[..find(endpoint, b"?#").unwrap_or(endpoint.len())];
     let authority = match find(endpoint, b":") {
@@ -23,7 +23,7 @@ pub(super) fn resolve(endpoint: &str, location: &str) -> String {
         let scheme = &endpoint[..authority.saturating_sub(2)];
         scheme.to_owned() + location
     } else if location.starts_with('/') {
-        // A relative endpoint has no origin to put in front.
+        // A relative endpoint has no origin to prepend.
         let origin = if authority == 0 {
             ""
         } else {
@@ -39,7 +39,7 @@ pub(super) fn resolve(endpoint: &str, location: &str) -> String {
     }
 }
 
-/// RFC 3986, section 3.1.
+/// Scheme syntax of RFC 3986, section 3.1.
 fn has_scheme(url: &str) -> bool {
     let end = url.bytes().position(|it| it == b':').unwrap_or_default();
     let scheme = &url.as_bytes()[..end];
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resolves_what_servers_send() {
+    fn locations_sent_by_servers_are_resolved() {
         #[track_caller]
         fn check(endpoint: &str, location: &str, expected: &str) {
             assert_eq!(resolve(endpoint, location), expected);

@@ -1,145 +1,144 @@
-//! What the adapter may want to know or show.
+//! Notices for the adapter and the user interface.
 
 use std::error::Error;
 use std::fmt;
 
 use super::Millis;
 
-/// Something that happened.
+/// An event of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// The upload exists. Keep the URL: with it the upload can be resumed after a crash. Comes again when
-    /// an upload that vanished before it held anything was created anew.
+    /// The upload exists. Store the URL to be able to resume after a crash. Repeated if the upload vanished while
+    /// empty and was created again.
     Created {
-        /// The upload.
+        /// URL of the upload.
         url: String,
     },
-    /// The server holds everything below `offset` durably; those bytes may be dropped. Rises, except after
+    /// All bytes below `offset` are durable on the server and may be dropped. The offset increases, except after
     /// [`Notice::ServerLostBytes`].
     Acknowledged {
-        /// In bytes from the start.
+        /// Offset in bytes from the start.
         offset: u64,
     },
-    /// The server holds less than it acknowledged, but the missing bytes are still here and go again.
+    /// The server has lost acknowledged bytes, which are still available here and will be sent again.
     ServerLostBytes {
-        /// What it had acknowledged, in bytes.
+        /// Offset that the server had acknowledged.
         acknowledged: u64,
-        /// What it holds now, in bytes.
+        /// Current offset of the server.
         offset: u64,
     },
-    /// Nothing can be sent for now.
+    /// Nothing can be sent at the moment.
     Waiting {
-        /// When it is tried again; nothing when that depends on something from outside.
+        /// Time of the next attempt; `None` if it depends on an external event.
         until: Option<Millis>,
-        /// Why.
+        /// Reason for waiting.
         reason: WaitReason,
     },
-    /// For some seconds nobody has answered as a tus server may, not once since the beginning: the address may be wrong.
-    /// It is tried again like after every failure. Given once, and not when an upload is begun with
-    /// [`Start::Fresh`](super::Start::Fresh).
+    /// No tus server has responded for some seconds since the start: the URL may be wrong. Attempts continue as after
+    /// any failure. Emitted at most once, and not for [`Start::Fresh`](super::Start::Fresh).
     NeverAnswered,
-    /// The server wants no more bytes than there are: the recording was stopped there, or its session has ended. Comes
-    /// once. What is available may still be sent; call [`handle_end`](super::Upload::handle_end).
+    /// The server expects no further bytes: the recording was stopped on the server, or its session has ended. Emitted
+    /// once. Available bytes may still be sent; call [`handle_end`](super::Upload::handle_end).
     StoppedByServer,
-    /// The server answers properly again after one or more [`Notice::Waiting`].
+    /// The server responds properly again after one or more [`Notice::Waiting`].
     Resumed,
-    /// The server holds all bytes and knows that they are all. The machine is finished.
+    /// The server has all bytes and the final length. The machine is finished.
     Done,
-    /// Abandoned as asked. The machine is finished.
+    /// The upload was abandoned on request. The machine is finished.
     Abandoned {
-        /// Whether the server is known to have nothing left of it.
+        /// Whether the upload certainly no longer exists on the server.
         deleted: bool,
     },
-    /// It cannot go on. The machine is finished; what is not acknowledged is still with the caller.
+    /// The upload cannot continue. The machine is finished; the caller still holds all unacknowledged bytes.
     Failed {
-        /// Why.
+        /// Reason for the failure.
         reason: FailureReason,
     },
 }
 
-/// Why nothing can be sent for now. The text is a sentence for a person.
+/// Reason why nothing can be sent at the moment. Displays as a sentence for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
-    /// The adapter said so.
+    /// The adapter reported that the network is offline.
     Offline,
-    /// A request failed without an answer.
+    /// A request failed without a response.
     Network,
-    /// A request took too long.
+    /// A request exceeded its timeout.
     Timeout,
-    /// 5xx, 408, 423, 425 or 429.
+    /// The server responded with 5xx, 408, 423, 425 or 429.
     Server {
-        /// The HTTP status.
+        /// HTTP status of the response.
         status: u16,
     },
-    /// An answer that a tus server does not give, such as a hotel's login page.
+    /// The response is not from a tus server; it may be the login page of a captive portal.
     NotTus {
-        /// The HTTP status.
+        /// HTTP status of the response.
         status: u16,
     },
-    /// The offset was wrong more than once (409): another sender is at work.
+    /// The offset was wrong repeatedly (409): another sender is active.
     Conflict,
-    /// The bytes were damaged on their way (460).
+    /// The body was damaged in transit (460).
     Checksum,
-    /// Something between here and the server turns bodies of this size away.
+    /// An intermediary rejects bodies of this size.
     PieceTooLarge,
-    /// The upload vanished before it held anything, and is created anew.
+    /// The upload vanished while it was empty, and is created again.
     Gone,
-    /// The server lost bytes it had acknowledged; they are sent again.
+    /// The server lost acknowledged bytes; they are sent again.
     LostBytes,
-    /// Waiting for an access token.
+    /// The upload needs a new access token.
     Token,
 }
 
-/// Why an upload cannot go on. The text is a sentence for a person.
+/// Reason why an upload cannot continue. Displays as a sentence for the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureReason {
-    /// 401, even with a new token, or no new token to be had.
+    /// 401 in spite of a new token, or no new token can be obtained.
     Unauthorized,
-    /// 403.
+    /// 403: the caller lacks permission.
     Forbidden,
-    /// 404 or 410.
+    /// 404 or 410: the upload no longer exists.
     Gone {
-        /// The HTTP status.
+        /// HTTP status of the response.
         status: u16,
     },
-    /// 413: what is acknowledged stays with the server.
+    /// 413: the upload exceeds a limit. Acknowledged bytes stay on the server.
     TooLarge,
-    /// 412.
+    /// 412: unsupported protocol version.
     Version,
-    /// Another 4xx.
+    /// Another 4xx status.
     Rejected {
-        /// The HTTP status.
+        /// HTTP status of the response.
         status: u16,
     },
-    /// The upload was created, but the answer does not say where. Across origins this is also what it looks
-    /// like when `Access-Control-Expose-Headers` lacks `Location`.
+    /// The upload was created, but the response has no `Location`. The same happens across origins if
+    /// `Access-Control-Expose-Headers` lacks `Location`.
     NoLocation,
-    /// The upload has a length that is not ours: it belongs to other bytes.
+    /// The upload has a different length, so it belongs to other bytes.
     LengthMismatch {
-        /// What the server expects, in bytes.
+        /// Length of the upload on the server.
         server: u64,
-        /// What there is, in bytes.
+        /// Number of bytes available here.
         ours: u64,
     },
-    /// The server holds more than there is: it belongs to other bytes.
+    /// The server has more bytes than are available, so the upload belongs to other bytes.
     ServerAhead {
-        /// What the server holds, in bytes.
+        /// Offset of the server.
         offset: u64,
-        /// What there is, in bytes.
+        /// Number of bytes available here.
         available: u64,
     },
-    /// The server holds less than it acknowledged, and the missing bytes were dropped since.
+    /// The server lost acknowledged bytes that have already been dropped here.
     ServerLostBytes {
-        /// What the server holds, in bytes.
+        /// Offset of the server.
         offset: u64,
-        /// Where the bytes that are still here begin.
+        /// Offset of the first byte that is still available here.
         released: u64,
     },
-    /// The number of failures in [`Config::give_up_after`](super::Config::give_up_after).
+    /// The number of failures reached [`Config::give_up_after`](super::Config::give_up_after).
     GaveUp {
-        /// Failures in a row.
+        /// Number of consecutive failures.
         attempts: u32,
-        /// The last of them.
+        /// Reason of the last failure.
         last: WaitReason,
     },
 }
@@ -232,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_a_sentence() {
+    fn reasons_are_sentences() {
         #[track_caller]
         fn check(reason: FailureReason, expected: &str) {
             assert_eq!(reason.to_string(), expected);

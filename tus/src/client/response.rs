@@ -1,36 +1,36 @@
-//! The few things about an answer that the machine looks at.
+//! The parts of an HTTP response that the machine evaluates.
 
 use super::{Millis, UploadLength};
 use crate::header;
 
-/// An HTTP answer. [`Response::read`] fills it from headers.
+/// An HTTP response; [`Response::from_headers`] creates it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response {
-    /// The HTTP status.
+    /// HTTP status of the response.
     pub status: u16,
     /// `Upload-Offset` in bytes.
     pub offset: Option<u64>,
-    /// `Upload-Length`, or that it is deferred.
+    /// `Upload-Length` or `Upload-Defer-Length`.
     pub length: Option<UploadLength>,
-    /// `Location`, as it stands.
+    /// `Location`, unresolved.
     pub location: Option<String>,
-    /// `Retry-After`.
+    /// `Retry-After` in milliseconds.
     pub retry_after_ms: Option<Millis>,
-    /// Whether `Tus-Resumable` was there: if not, a proxy or a login page may have answered.
+    /// Whether `Tus-Resumable` is present. Otherwise a proxy or a login page may have responded.
     pub tus: bool,
-    /// `Sortie-Silence-Seconds`: the server ends an upload whose sender is silent for longer.
+    /// `Sortie-Silence-Seconds` in milliseconds: the server finishes an upload whose sender is silent for longer.
     pub silence_ms: Option<Millis>,
-    /// Whether `Sortie-Stopped` was there: the recording was stopped on the server, or its session has ended.
+    /// Whether `Sortie-Stopped` is present: the recording was stopped on the server, or its session has ended.
     pub stopped: bool,
-    /// Whether `WWW-Authenticate` says `invalid_token` (RFC 6750, 3.1).
+    /// Whether `WWW-Authenticate` has the error `invalid_token` (RFC 6750, section 3.1).
     pub invalid_token: bool,
 }
 
 impl Response {
-    /// Reads headers, looked up by lower-case name. A value that makes no sense counts as missing: the
-    /// machine asks again then. `Retry-After` is understood in seconds; as a date it is ignored, since there
-    /// is no calendar here.
-    pub fn read<V: AsRef<str>>(status: u16, header: impl Fn(&str) -> Option<V>) -> Self {
+    /// Creates a response from its status and headers; `header` looks a header up by its lower-case name. An invalid
+    /// value counts as missing, so that the machine queries it again. `Retry-After` is understood in seconds only,
+    /// because dates would require a calendar.
+    pub fn from_headers<V: AsRef<str>>(status: u16, header: impl Fn(&str) -> Option<V>) -> Self {
         let length = header(header::UPLOAD_LENGTH)
             .and_then(|value| header::parse_length(value.as_ref()).ok())
             .map(UploadLength::Known);
@@ -57,7 +57,7 @@ impl Response {
     }
 }
 
-/// Whether a challenge has this error. `str::contains` is a kilobyte that every page with a recorder would fetch.
+/// Whether a challenge has the error `invalid_token`. `str::contains` would add a kilobyte to the recorder's module.
 fn says_invalid_token(challenge: &str) -> bool {
     const ERROR: &[u8] = b"invalid_token";
     challenge
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn read(headers: &[(&str, &'static str)]) -> Response {
-        Response::read(200, |name| {
+        Response::from_headers(200, |name| {
             headers
                 .iter()
                 .find(|(key, _)| *key == name)
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_matters() {
+    fn relevant_headers_are_parsed() {
         let response = read(&[
             ("tus-resumable", "1.0.0"),
             ("upload-offset", "7"),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_counts_as_missing() {
+    fn invalid_values_count_as_missing() {
         let response = read(&[
             ("upload-offset", "-7"),
             ("upload-length", "many"),

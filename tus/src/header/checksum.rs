@@ -1,4 +1,4 @@
-//! `Upload-Checksum` (*Checksum* extension). Parsed and written here; computing is the caller's.
+//! `Upload-Checksum` (*Checksum* extension): parsing and formatting. The caller computes checksums.
 
 use std::fmt;
 
@@ -8,22 +8,22 @@ use base64::engine::general_purpose::STANDARD;
 use super::HeaderError;
 use crate::metadata::base64;
 
-/// A way to check a body.
+/// Checksum algorithm of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChecksumAlgorithm {
-    /// The one every server with the extension must know (*Checksum*).
+    /// SHA-1, mandatory for servers with the extension (*Checksum*).
     Sha1,
-    /// SHA-256.
+    /// SHA-256, a 32-byte digest.
     Sha256,
-    /// CRC-32C (Castagnoli), the digest in big-endian order.
+    /// CRC-32C (Castagnoli), with a big-endian digest.
     Crc32c,
 }
 
 impl ChecksumAlgorithm {
-    /// All of them, in the order they are announced.
+    /// All algorithms, in the order in which they are announced.
     pub const ALL: [Self; 3] = [Self::Sha1, Self::Sha256, Self::Crc32c];
 
-    /// The name on the wire.
+    /// Returns the name used in headers.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sha1 => "sha1",
@@ -32,7 +32,7 @@ impl ChecksumAlgorithm {
         }
     }
 
-    /// Length of a digest in bytes.
+    /// Returns the length of a digest in bytes.
     pub fn digest_bytes(self) -> usize {
         match self {
             Self::Sha1 => 20,
@@ -48,7 +48,7 @@ impl fmt::Display for ChecksumAlgorithm {
     }
 }
 
-/// The checksum a body must have. `Display` writes the header's value.
+/// Expected checksum of a body. Displays as the header value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checksum {
     algorithm: ChecksumAlgorithm,
@@ -56,15 +56,15 @@ pub struct Checksum {
 }
 
 impl Checksum {
-    /// A checksum, or nothing when the digest does not have the algorithm's length.
+    /// Creates a checksum; `None` if the digest does not have the algorithm's length.
     pub fn new(algorithm: ChecksumAlgorithm, digest: Vec<u8>) -> Option<Self> {
         (digest.len() == algorithm.digest_bytes()).then_some(Self { algorithm, digest })
     }
 
-    /// Reads the header's value: an algorithm, one space, the digest in base64.
+    /// Parses a header value: algorithm, one space, digest in base64.
     ///
     /// # Errors
-    /// An unknown algorithm, wrong base64, a digest of the wrong length, or anything else in the value.
+    /// An unknown algorithm, invalid base64, a digest of the wrong length, or any other form.
     pub fn parse(value: &str) -> Result<Self, HeaderError> {
         let wrong = |problem| HeaderError {
             header: "Upload-Checksum",
@@ -85,12 +85,12 @@ impl Checksum {
         })
     }
 
-    /// How the body is checked.
+    /// Returns the algorithm of the checksum.
     pub fn algorithm(&self) -> ChecksumAlgorithm {
         self.algorithm
     }
 
-    /// What must come out, of the algorithm's length.
+    /// Returns the expected digest, of the algorithm's length.
     pub fn digest(&self) -> &[u8] {
         &self.digest
     }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_example_of_the_specification() {
+    fn example_of_the_specification_is_parsed() {
         let value = "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=";
         let checksum = Checksum::parse(value).expect("the specification's own example");
         assert_eq!(checksum.algorithm(), ChecksumAlgorithm::Sha1);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn errors_name_the_rule() {
         #[track_caller]
         fn check(value: &str, expected: &str) {
             let text = Checksum::parse(value).expect_err(value).to_string();

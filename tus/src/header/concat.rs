@@ -4,23 +4,23 @@ use std::fmt;
 
 use super::HeaderError;
 
-/// Most parts one final upload may name: what a request of ordinary header size can hold.
+/// Limit of parts in a final upload; more do not fit into a request header of usual size.
 const MAX_PARTS: usize = 1_000;
 
-/// Part an upload plays in a concatenation. `Display` writes the header's value.
+/// Role of an upload in a concatenation. Displays as the header value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Concat {
-    /// A piece that a final upload will name.
+    /// A part of a later final upload.
     Partial,
-    /// Made of these uploads, in this order: URLs as the client wrote them, absolute or paths, at least one.
+    /// The concatenation of these uploads, at least one: URLs as sent by the client, absolute or paths.
     Final(Vec<String>),
 }
 
 impl Concat {
-    /// Reads the header's value: `partial`, or `final;` and URLs separated by single spaces.
+    /// Parses a header value: `partial`, or `final;` and URLs separated by single spaces.
     ///
     /// # Errors
-    /// Any other form, no parts, or more than 1,000 of them.
+    /// Any other form, no parts, or more than 1,000 parts.
     pub fn parse(value: &str) -> Result<Self, HeaderError> {
         let wrong = HeaderError {
             header: "Upload-Concat",
@@ -30,7 +30,7 @@ impl Concat {
             return Ok(Self::Partial);
         }
         let list = value.strip_prefix("final;").ok_or(wrong)?;
-        // The specification's example has no blank after the semicolon; some clients write one.
+        // The specification's example has no space after the semicolon; some clients send one.
         let parts: Vec<String> = list.trim_start().split(' ').map(str::to_owned).collect();
         let fine = parts.len() <= MAX_PARTS
             && parts
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_are_read_and_written() {
+    fn both_roles_are_parsed_and_formatted() {
         assert_eq!(Concat::parse("partial"), Ok(Concat::Partial));
         let value = "final;/files/a https://tus.example.org/files/b";
         let concat = Concat::parse(value).expect("a final upload of two parts");
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn other_values_are_rejected() {
         for wrong in [
             "",
             "Partial",

@@ -1,27 +1,27 @@
-//! The decision on a `PATCH` once the upload's state is known.
+//! The decision on a `PATCH`, given the state of the upload.
 
 use super::{Append, Refusal, UploadLength};
 
-/// A body may be written.
+/// Permission to write a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// Most bytes to take from the body. A body whose size was not announced must be cut off here, and what
-    /// comes beyond is [`Refusal::BeyondLength`] or [`Refusal::TooLarge`].
-    pub room: u64,
-    /// The upload's length from now on.
+    /// Most bytes to take from the body. A body without `Content-Length` must be cut off here; further bytes are
+    /// [`Refusal::BeyondLength`] or [`Refusal::TooLarge`].
+    pub max_bytes: u64,
+    /// Length of the upload after this request.
     pub length: UploadLength,
-    /// Whether this request is the one that set the length, so that it must be stored.
+    /// Whether this request declares the length, which must then be stored.
     pub declares: bool,
 }
 
-/// Whether a `PATCH` may be written to an upload that is at `current_offset`.
+/// Decides on a `PATCH` to an upload whose offset is `current_offset`.
 ///
-/// `body_len` is the body's `Content-Length`, when it has one; `max_size` the largest upload in bytes.
-/// Declaring the known length a second time is allowed: a client whose answer was lost does so.
+/// `body_len` is the `Content-Length` of the body, if it has one; `max_size` is the size limit of uploads in bytes.
+/// Declaring the known length again is allowed, because the response to the first declaration may have been lost.
 ///
 /// # Errors
-/// In this order: the offset is not the current one (409), the length changes or falls below the offset
-/// (400), the declared length or the body is too large (413), the body goes beyond the length (413).
+/// In this order: the offset is not the current one (409), the length changes or falls below the offset (400), the
+/// declared length or the body exceeds `max_size` (413), the body extends beyond the length (413).
 pub fn admit(
     append: &Append,
     current_offset: u64,
@@ -56,12 +56,12 @@ pub fn admit(
         UploadLength::Known(length) => (length, Refusal::BeyondLength { length }),
         UploadLength::Deferred => (max_size, Refusal::TooLarge { max_size }),
     };
-    let room = end.saturating_sub(current_offset);
-    if body_len.is_some_and(|bytes| bytes > room) {
+    let max_bytes = end.saturating_sub(current_offset);
+    if body_len.is_some_and(|bytes| bytes > max_bytes) {
         return Err(refusal);
     }
     Ok(Admission {
-        room,
+        max_bytes,
         length,
         declares,
     })
@@ -88,13 +88,13 @@ mod tests {
         };
         let admission = admit(&append, upload.0, upload.1, body_len, MAX);
         assert_eq!(
-            admission.map(|it| (it.room, it.length, it.declares)),
+            admission.map(|it| (it.max_bytes, it.length, it.declares)),
             expected
         );
     }
 
     #[test]
-    fn an_ordinary_body_fits() {
+    fn body_within_the_length_fits() {
         check(
             (0, None, Some(10)),
             (0, Known(10)),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_offset_must_be_the_current_one() {
+    fn offset_must_be_the_current_one() {
         let wrong = |requested, current| Err(Refusal::WrongOffset { requested, current });
         check((3, None, None), (4, Deferred), wrong(3, 4));
         check((5, None, None), (4, Known(9)), wrong(5, 4));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_declared_once() {
+    fn length_is_declared_once() {
         check(
             (4, Some(9), Some(5)),
             (4, Deferred),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_grows_beyond_its_bounds() {
+    fn limits_are_enforced() {
         let large = Err(Refusal::TooLarge { max_size: MAX });
         check((40, None, Some(61)), (40, Deferred), large.clone());
         check((40, Some(101), Some(1)), (40, Deferred), large);
@@ -159,7 +159,7 @@ mod tests {
         let beyond = Err(Refusal::BeyondLength { length: 50 });
         check((40, Some(50), Some(11)), (40, Deferred), beyond.clone());
         check((40, None, Some(11)), (40, Known(50)), beyond);
-        // The limit was lowered while the upload was under way.
+        // The limit was lowered during the upload.
         check(
             (140, None, Some(1)),
             (140, Deferred),

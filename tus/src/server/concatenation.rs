@@ -1,24 +1,24 @@
-//! The decisions on a final upload (*Concatenation* extension).
+//! Decisions on final uploads (*Concatenation* extension).
 
 use super::{Refusal, UploadLength};
 
-/// What is known of an upload that a final one names.
+/// State of an upload that a final upload names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Whether it was created with `Upload-Concat: partial`.
     pub partial: bool,
-    /// Bytes the server holds.
+    /// Durable bytes on the server.
     pub offset: u64,
-    /// How long it will be.
+    /// Declared length of the upload.
     pub length: UploadLength,
 }
 
-/// The length of the final upload made of `parts`, in bytes.
+/// Returns the length of a final upload consisting of `parts`, in bytes.
 ///
-/// `max_size` is the largest upload in bytes: what is made of parts is no larger than what comes at once.
+/// `max_size` limits a final upload like any other.
 ///
 /// # Errors
-/// A part that is not a partial upload or not complete (400), or parts that are too large together (413).
+/// A part that is not a complete partial upload (400), or parts that exceed `max_size` together (413).
 pub fn join(parts: impl IntoIterator<Item = Part>, max_size: u64) -> Result<u64, Refusal> {
     let mut length: u64 = 0;
     for part in parts {
@@ -36,13 +36,14 @@ pub fn join(parts: impl IntoIterator<Item = Part>, max_size: u64) -> Result<u64,
     Ok(length)
 }
 
-/// The id of the upload that a URL in `Upload-Concat` names, below `folder` (such as `/api/uploads/`).
+/// Extracts the id of an upload from a URL in `Upload-Concat`. `folder` is the path of uploads, such as
+/// `/api/uploads/`.
 ///
-/// The URL is absolute or begins with `folder`; `is_ours` says of `scheme://authority` whether it is this
-/// server. The id is only cut out: whether there is such an upload is the caller's question.
+/// The URL is absolute or begins with `folder`; `is_ours` decides whether `scheme://authority` is this server. The
+/// caller must check that the upload exists.
 ///
 /// # Errors
-/// [`Refusal::ForeignPart`] for everything else: another server, another path, a query or a fragment.
+/// [`Refusal::ForeignPart`] for any other URL: another server, another path, a query or a fragment.
 pub fn part_id<'u>(
     url: &'u str,
     folder: &str,
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn other_parts_are_rejected() {
         for (wrong, refusal) in [
             (part(false, 5, Known(5)), Refusal::NotPartial),
             (part(true, 4, Known(5)), Refusal::UnfinishedPart),
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_an_upload_of_this_server() {
+    fn url_of_this_server_yields_the_id() {
         check("/api/uploads/0193-a_b.c", Some("0193-a_b.c"));
         check("https://here/api/uploads/a", Some("a"));
         for foreign in [
@@ -132,7 +133,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_length_is_the_sum(lengths in prop::collection::vec(0u64..1_000, 1..20)) {
+        fn length_is_the_sum_of_the_parts(lengths in prop::collection::vec(0u64..1_000, 1..20)) {
             let sum: u64 = lengths.iter().sum();
             let parts = || lengths.iter().copied().map(complete);
             prop_assert_eq!(join(parts(), sum), Ok(sum));
@@ -143,7 +144,7 @@ mod tests {
         }
 
         #[test]
-        fn no_url_leads_out_of_the_folder(url in "[a-z:/.?#%\\PC]{0,40}") {
+        fn no_url_escapes_the_folder(url in "[a-z:/.?#%\\PC]{0,40}") {
             let path = format!("/api/uploads/{url}");
             if let Ok(id) = part_id(&path, "/api/uploads/", |_| true) {
                 prop_assert!(!id.contains(['/', '?', '#', '%']));

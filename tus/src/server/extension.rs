@@ -1,4 +1,4 @@
-//! Extensions a server offers, and their header.
+//! Protocol extensions of a server.
 
 use crate::header::comma_separated;
 
@@ -11,18 +11,18 @@ pub enum Extension {
     CreationDeferLength,
     /// The creating `POST` may carry the first bytes.
     CreationWithUpload,
-    /// `DELETE` ends an upload.
+    /// `DELETE` terminates an upload.
     Termination,
-    /// Unfinished uploads go away at a time the client is told.
+    /// Incomplete uploads expire at an announced time.
     Expiration,
     /// Bodies may carry a checksum.
     Checksum,
-    /// Uploads may be joined.
+    /// Uploads may be concatenated.
     Concatenation,
 }
 
 impl Extension {
-    /// All of them, in the order they are announced.
+    /// All extensions, in the order in which they are announced.
     pub const ALL: [Self; 7] = [
         Self::Creation,
         Self::CreationDeferLength,
@@ -33,7 +33,7 @@ impl Extension {
         Self::Concatenation,
     ];
 
-    /// The name in `Tus-Extension`.
+    /// Returns the name used in `Tus-Extension`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Creation => "creation",
@@ -59,21 +59,21 @@ impl Extension {
 pub struct Extensions(u8);
 
 impl Extensions {
-    /// Only the core protocol.
+    /// No extensions, only the core protocol.
     pub const NONE: Self = Self(0);
 
-    /// The same set with `extension` in it.
+    /// Returns the set with `extension` added.
     #[must_use]
     pub const fn with(self, extension: Extension) -> Self {
         Self(self.0 | (1 << extension as u8))
     }
 
-    /// Whether `extension` is in the set.
+    /// Whether the set contains `extension`.
     pub const fn contains(self, extension: Extension) -> bool {
         self.0 & (1 << extension as u8) != 0
     }
 
-    /// The value of `Tus-Extension`. An empty one should not be sent (*Core Protocol, Tus-Extension*).
+    /// Returns the value of `Tus-Extension`. An empty value should not be sent (*Core Protocol, Tus-Extension*).
     pub fn header_value(self) -> String {
         comma_separated(
             Extension::ALL
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_and_nothing() {
+    fn full_and_empty_sets_are_formatted() {
         assert_eq!(Extensions::NONE.header_value(), "");
         assert_eq!(
             Extensions::from_iter(Extension::ALL).header_value(),

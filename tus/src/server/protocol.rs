@@ -1,4 +1,4 @@
-//! What a request's headers ask for.
+//! Parsing of request headers.
 
 #[cfg(test)]
 mod tests;
@@ -7,15 +7,15 @@ use super::{Extension, Extensions, Refusal, UploadLength};
 use crate::header::{self, Checksum, ChecksumAlgorithm, Concat};
 use crate::metadata::Metadata;
 
-/// What one server offers; every decision about headers follows from it.
+/// Capabilities of a server, by which it parses requests.
 ///
-/// The `header` arguments look a header up by its lower-case name. A value that is not visible ASCII must be
-/// passed as an empty string, so that it counts as wrong and not as missing.
+/// `header` arguments look a header up by its lower-case name. They must return an empty string for a value that is
+/// not visible ASCII, so that it counts as invalid rather than missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protocol {
-    /// Largest upload in bytes; `u64::MAX` when there is no limit.
+    /// Size limit of uploads in bytes; `u64::MAX` for none.
     pub max_size: u64,
-    /// What is offered beyond the core.
+    /// Supported extensions.
     pub extensions: Extensions,
 }
 
@@ -24,32 +24,32 @@ pub struct Protocol {
 pub struct Creation {
     /// Length of the upload. `Deferred` for a final upload, whose length follows from its parts.
     pub length: UploadLength,
-    /// What the client says about it.
+    /// Metadata sent by the client.
     pub metadata: Metadata,
     /// Whether the body carries the first bytes (extension `creation-with-upload`).
     pub has_body: bool,
     /// Checksum of that body.
     pub checksum: Option<Checksum>,
-    /// Its part in a concatenation.
+    /// Role in a concatenation.
     pub concat: Option<Concat>,
 }
 
 /// A `PATCH` that appends to an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
-    /// Where the body goes, in bytes.
+    /// Offset of the body in bytes.
     pub offset: u64,
-    /// Length of the whole upload in bytes, declared now for an upload of deferred length.
+    /// Length of the whole upload in bytes, if this request declares it.
     pub length: Option<u64>,
     /// Checksum of the body.
     pub checksum: Option<Checksum>,
 }
 
 impl Protocol {
-    /// Checks `Tus-Resumable`. Every request needs it, except `OPTIONS` (*Core Protocol, Tus-Resumable*).
+    /// Checks `Tus-Resumable`, which every request except `OPTIONS` must have (*Core Protocol, Tus-Resumable*).
     ///
     /// # Errors
-    /// [`Refusal::Version`] when it is missing or names another version.
+    /// [`Refusal::Version`] if it is missing or names another version.
     pub fn version_check<'h>(
         &self,
         header: impl Fn(&str) -> Option<&'h str>,
@@ -61,11 +61,11 @@ impl Protocol {
         }
     }
 
-    /// Reads a `POST` (*Creation, POST*; *Creation With Upload*).
+    /// Parses a `POST` (*Creation, POST*; *Creation With Upload*).
     ///
     /// # Errors
-    /// A wrong, missing or contradictory header, a length beyond [`max_size`](Self::max_size), or a body of
-    /// another media type.
+    /// An invalid, missing or contradictory header, a length beyond [`max_size`](Self::max_size), or a body of another
+    /// media type.
     pub fn creation<'h>(
         &self,
         header: impl Fn(&str) -> Option<&'h str>,
@@ -94,14 +94,14 @@ impl Protocol {
         if !carries_bytes && announces_body(&header) {
             return Err(Refusal::ContentType);
         }
-        // A final upload is made of its parts and of nothing else.
+        // A final upload consists only of its parts.
         if matches!(concat, Some(Concat::Final(_))) && announces_body(&header) {
             return Err(Refusal::FinalUpload);
         }
         Ok(Creation {
             length,
             metadata,
-            // Without the extension the bytes stay unread, and the answer has no Upload-Offset to count on.
+            // Without the extension, the body is not read, and the response has no Upload-Offset.
             has_body: carries_bytes
                 && !matches!(concat, Some(Concat::Final(_)))
                 && self.extensions.contains(Extension::CreationWithUpload),
@@ -110,10 +110,10 @@ impl Protocol {
         })
     }
 
-    /// Reads a `PATCH` (*Core Protocol, PATCH*). What it may do is decided by [`admit`](super::admit).
+    /// Parses a `PATCH` (*Core Protocol, PATCH*). [`admit`](super::admit) decides on it.
     ///
     /// # Errors
-    /// A wrong or missing header, or a body of another media type.
+    /// An invalid or missing header, or a body of another media type.
     pub fn append<'h>(&self, header: impl Fn(&str) -> Option<&'h str>) -> Result<Append, Refusal> {
         self.version_check(&header)?;
         if !has_body_type(&header) {
@@ -131,7 +131,7 @@ impl Protocol {
         })
     }
 
-    /// Headers of the answer to `OPTIONS` (*Core Protocol, OPTIONS*): lower-case names with values.
+    /// Returns the headers of a response to `OPTIONS` (*Core Protocol, OPTIONS*), with lower-case names.
     pub fn announcement(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![
             (header::TUS_RESUMABLE, header::VERSION.to_owned()),
@@ -198,8 +198,8 @@ impl Protocol {
         Ok(value.map(Checksum::parse).transpose()?)
     }
 
-    /// A header that only means something with an extension. Ignoring it would let the client believe, for
-    /// instance, that its bytes are checked.
+    /// Looks up a header that requires an extension. Ignoring it without the extension would let the client believe,
+    /// for example, that its bytes are verified.
     fn offered<'h>(
         &self,
         header: impl Fn(&str) -> Option<&'h str>,
@@ -217,7 +217,7 @@ impl Protocol {
 }
 
 impl Creation {
-    /// The body as an append at offset 0, to be decided by [`admit`](super::admit) like any other.
+    /// The body as an append at offset 0, on which [`admit`](super::admit) decides.
     pub fn first_append(&self) -> Option<Append> {
         self.has_body.then(|| Append {
             offset: 0,
@@ -227,11 +227,11 @@ impl Creation {
     }
 }
 
-/// The method a request means: `X-HTTP-Method-Override` wins (*Core Protocol, X-HTTP-Method-Override*).
+/// Returns the effective method: `X-HTTP-Method-Override` takes precedence (*Core Protocol, X-HTTP-Method-Override*).
 ///
-/// Only a `POST` is overridden, as in tusd, although the specification would have any method ignored: the
-/// header exists for clients that can send nothing else, and a `GET`, which no cross-site defence looks at,
-/// must not become a `DELETE`.
+/// Only a `POST` is overridden, as in tusd, although the specification allows any method. The header serves clients
+/// that can send nothing else, and a `GET`, which defences against cross-site requests ignore, must not become a
+/// `DELETE`.
 pub fn effective_method<'h>(method: &'h str, header: impl Fn(&str) -> Option<&'h str>) -> &'h str {
     match header(header::METHOD_OVERRIDE) {
         Some(meant) if method == "POST" => meant,
@@ -239,8 +239,8 @@ pub fn effective_method<'h>(method: &'h str, header: impl Fn(&str) -> Option<&'h
     }
 }
 
-/// Whether the body is announced as upload bytes; parameters and letter case do not matter (RFC 9110,
-/// section 8.3.1).
+/// Whether `Content-Type` announces upload bytes, irrespective of parameters and letter case (RFC 9110, section
+/// 8.3.1).
 fn has_body_type<'h>(header: impl Fn(&str) -> Option<&'h str>) -> bool {
     header("content-type").is_some_and(|value| {
         let essence = value.split(';').next().unwrap_or_default().trim();

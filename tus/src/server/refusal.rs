@@ -1,94 +1,94 @@
-//! Why a request is turned down, with the status that tells a client what to do about it.
+//! Reasons for refusing a request, and their HTTP statuses.
 
 use crate::header::{HeaderError, TUS_VERSION, VERSION};
 use crate::metadata::MetadataError;
 
-/// A request turned down. Its text is a sentence for a person; [`Refusal::status`] is for the client.
+/// Reason for refusing a request. Displays as a sentence for the user; [`Refusal::status`] is for the client.
 ///
-/// Nothing of the upload has changed when one of these comes from this crate. The server builds
-/// [`Refusal::ChecksumMismatch`] itself, after the body.
+/// A refusal returned by this crate leaves the upload unchanged. The server itself creates
+/// [`Refusal::ChecksumMismatch`] after reading the body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// `Tus-Resumable` is missing or names another version. Answer with `Tus-Version`.
+    /// `Tus-Resumable` is missing or names another version. The response must have `Tus-Version`.
     #[error(
         "This server speaks tus {VERSION}; the request must say so in the header Tus-Resumable."
     )]
     Version,
-    /// A header does not follow the specification.
+    /// A header violates the specification.
     #[error(transparent)]
     Header(#[from] HeaderError),
-    /// `Upload-Metadata` does not follow the specification.
+    /// `Upload-Metadata` violates the specification.
     #[error(transparent)]
     Metadata(#[from] MetadataError),
-    /// A header that this request needs is missing.
+    /// A required header is missing.
     #[error("The header {header} is missing.")]
     Missing {
-        /// What is missing, as people write it.
+        /// Name of the header in its usual spelling.
         header: &'static str,
     },
-    /// Both `Upload-Length` and `Upload-Defer-Length`, or a length on a final upload.
+    /// Both `Upload-Length` and `Upload-Defer-Length`, or a length for a final upload.
     #[error("The headers {first} and {second} exclude each other.")]
     Contradiction {
-        /// One of the two.
+        /// Name of the first header.
         first: &'static str,
-        /// The other.
+        /// Name of the second header.
         second: &'static str,
     },
-    /// A header belongs to an extension this server does not offer.
+    /// A header belongs to an extension that this server does not support.
     #[error("The header {header} is not supported by this server; see its Tus-Extension header.")]
     Unsupported {
-        /// The header as people write it.
+        /// Name of the header in its usual spelling.
         header: &'static str,
     },
-    /// The body is not announced as [`OFFSET_OCTET_STREAM`](crate::header::OFFSET_OCTET_STREAM).
+    /// The media type of the body is not [`OFFSET_OCTET_STREAM`](crate::header::OFFSET_OCTET_STREAM).
     #[error("The body must have the Content-Type application/offset+octet-stream.")]
     ContentType,
-    /// The upload is, or would become, larger than the server takes.
+    /// The upload exceeds the size limit, or would.
     #[error("The upload is larger than this server takes: at most {max_size} bytes.")]
     TooLarge {
-        /// The limit in bytes.
+        /// Size limit in bytes.
         max_size: u64,
     },
-    /// The body goes beyond the upload's length.
+    /// The body extends beyond the length of the upload.
     #[error("The body goes beyond the length of the upload, {length} bytes.")]
     BeyondLength {
         /// Length of the upload in bytes.
         length: u64,
     },
-    /// The body does not continue where the upload is.
+    /// The offset of the body is not the current offset of the upload.
     #[error("The upload is at byte {current}, the request is for byte {requested}.")]
     WrongOffset {
-        /// Where the body should have gone.
+        /// Offset of the body.
         requested: u64,
-        /// Where the upload is.
+        /// Current offset of the upload.
         current: u64,
     },
-    /// A length was declared that is not the one already known.
+    /// The declared length differs from the known length.
     #[error("The length of the upload is {known} bytes and cannot become {declared}.")]
     LengthChanged {
-        /// The length that stands, in bytes.
+        /// Known length in bytes.
         known: u64,
-        /// The length of this request, in bytes.
+        /// Declared length in bytes.
         declared: u64,
     },
-    /// A length was declared that is less than what has arrived.
+    /// The declared length is less than the received bytes.
     #[error("The upload has {current} bytes already; its length cannot be {declared}.")]
     LengthBelowOffset {
-        /// Where the upload is.
+        /// Current offset of the upload.
         current: u64,
-        /// The length of this request, in bytes.
+        /// Declared length in bytes.
         declared: u64,
     },
-    /// The body does not have the checksum that came with it; nothing of it may be kept.
+    /// The body does not match its checksum and must be discarded.
     #[error("The body does not have the checksum of the header Upload-Checksum.")]
     ChecksumMismatch,
-    /// A final upload was to take bytes.
+    /// A `PATCH` of a final upload.
     #[error("A final upload takes no bytes: it is made of its parts.")]
     FinalUpload,
-    /// `Upload-Concat` names something that is no upload of this server.
+    /// `Upload-Concat` names something that is not an upload of this server.
     #[error("The header Upload-Concat names something that is not an upload of this server.")]
     ForeignPart,
-    /// `Upload-Concat` names an upload that was not created as partial.
+    /// `Upload-Concat` names an upload that is not partial.
     #[error("The header Upload-Concat names an upload that is not a partial one.")]
     NotPartial,
     /// `Upload-Concat` names a partial upload that is not complete.
@@ -97,8 +97,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The HTTP status. Clients decide by it whether to try again, so each is the specification's own
-    /// wherever it has one.
+    /// Returns the HTTP status, which determines whether clients retry. It is that of the specification, if there is
+    /// one.
     pub fn status(&self) -> u16 {
         match self {
             // Core Protocol, Tus-Version: "MUST respond with the 412 Precondition Failed status".
@@ -109,32 +109,32 @@ impl Refusal {
             | Self::Metadata(_)
             | Self::Missing { .. }
             | Self::Contradiction { .. } => 400,
-            // Checksum: 400 "if the server does not support the algorithm"; the same for any other header
-            // whose effect the client would wrongly count on.
+            // Checksum: 400 "if the server does not support the algorithm". Other headers of unsupported extensions
+            // are treated alike.
             Self::Unsupported { .. } => 400,
             // Core Protocol, PATCH: "SHOULD return a 415 Unsupported Media Type".
             Self::ContentType => 415,
             // Creation, POST: beyond Tus-Max-Size "MUST respond with the 413" status. A deferred upload
             // learns it by PATCH.
             Self::TooLarge { .. } => 413,
-            // Not in the specification; what tusd answers, and what stops a client without harm.
+            // Not in the specification. tusd responds with it, and it stops clients without harm.
             Self::BeyondLength { .. } => 413,
             // Core Protocol, PATCH: "MUST respond with a 409 Conflict status".
             Self::WrongOffset { .. } => 409,
-            // Creation, Upload-Defer-Length: "Once set the length MUST NOT be changed", without a status.
-            // 409 would make clients ask for the offset and repeat the same mistake.
+            // Creation, Upload-Defer-Length: "Once set the length MUST NOT be changed", without a status. With 409,
+            // clients would query the offset and repeat the mistake.
             Self::LengthChanged { .. } | Self::LengthBelowOffset { .. } => 400,
             // Checksum: "MAY respond with … 460 Checksum Mismatch", and the chunk MUST be discarded.
             Self::ChecksumMismatch => 460,
             // Concatenation: "The Server MUST respond with the 403 Forbidden status to PATCH requests against
             // a final upload URL".
             Self::FinalUpload => 403,
-            // Not in the specification. 400 as in tusd: no client should repeat it; 409 makes some try for ever.
+            // Not in the specification. 400 as in tusd, so that no client retries; with 409 some retry forever.
             Self::ForeignPart | Self::NotPartial | Self::UnfinishedPart => 400,
         }
     }
 
-    /// A header the answer must have besides `Tus-Resumable`: lower-case name and value.
+    /// Returns a header that the response must have besides `Tus-Resumable`: lower-case name and value.
     pub fn header(&self) -> Option<(&'static str, &'static str)> {
         match self {
             // Core Protocol, Tus-Version: the 412 "MUST include the Tus-Version header".
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_case_has_its_status_and_a_sentence() {
+    fn every_refusal_has_a_status_and_a_sentence() {
         #[track_caller]
         fn check(refusal: &Refusal, status: u16, part: &str) {
             assert_eq!(refusal.status(), status);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_version_is_told_the_right_one() {
+    fn version_refusal_names_the_supported_version() {
         assert_eq!(Refusal::Version.header(), Some(("tus-version", "1.0.0")));
         assert_eq!(Refusal::ContentType.header(), None);
     }

@@ -1,4 +1,4 @@
-//! One machine on a bench: the test plays the adapter and the server by hand.
+//! Test bench for a single machine: the test acts as adapter and server.
 
 use sortie_tus::client::{
     Command, Config, FailureReason, Millis, Notice, RequestId, Response, Start, Upload,
@@ -13,7 +13,7 @@ pub(crate) struct Bench {
     pub(crate) now: Millis,
 }
 
-/// An answer of a tus server.
+/// A response of a tus server.
 pub(crate) fn answer(status: u16, offset: Option<u64>) -> Response {
     Response {
         status,
@@ -35,7 +35,7 @@ impl Bench {
         }
     }
 
-    /// A fresh upload of deferred length with `total` bytes to send, its first `PATCH` under way.
+    /// An upload of deferred length with `total` bytes to send, its first `PATCH` in flight.
     pub(crate) fn sending(total: u64) -> (Self, RequestId) {
         let mut bench = Self::fresh(total);
         let (request, offset, _) = bench.patch();
@@ -43,7 +43,7 @@ impl Bench {
         (bench, request)
     }
 
-    /// A fresh upload of deferred length with `total` bytes to send.
+    /// An upload of deferred length with `total` bytes to send.
     pub(crate) fn fresh(total: u64) -> Self {
         let mut bench = Self::new(Start::Fresh {
             url: URL.to_owned(),
@@ -53,7 +53,7 @@ impl Bench {
         bench
     }
 
-    /// A machine that has to create its upload first.
+    /// A machine that must create its upload first.
     pub(crate) fn creating() -> (Self, RequestId) {
         let mut bench = Self::new(Start::Create {
             endpoint: "/files/".to_owned(),
@@ -66,7 +66,7 @@ impl Bench {
         }
     }
 
-    /// The next command, which must be there.
+    /// Returns the next command; there must be one.
     #[track_caller]
     pub(crate) fn command(&mut self) -> Command {
         self.upload.poll_command().expect("a command")
@@ -83,7 +83,7 @@ impl Bench {
         }
     }
 
-    /// The next command, which must be a `PATCH`: its request, offset and length.
+    /// Returns request, offset and length of the next command, which must be a `PATCH`.
     #[track_caller]
     pub(crate) fn patch(&mut self) -> (RequestId, u64, u64) {
         match self.command() {
@@ -111,7 +111,7 @@ impl Bench {
         std::iter::from_fn(|| self.upload.poll_notice()).collect()
     }
 
-    /// Lets the wait pass that must now be under way, and checks its reason and length.
+    /// Lets the current wait pass, and checks its reason and length.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, expected: WaitReason, longest: Millis) {
         self.quiet();
@@ -129,7 +129,7 @@ impl Bench {
         self.upload.handle_timeout(until);
     }
 
-    /// The machine must have failed for this reason, with nothing left to do.
+    /// Checks that the machine has failed for this reason and has nothing left to do.
     #[track_caller]
     pub(crate) fn failed(&mut self, expected: FailureReason) {
         let failed = Notice::Failed { reason: expected };

@@ -1,11 +1,11 @@
-//! Whatever the network does: once it stops, the server has the sender's bytes.
+//! Arbitrary network faults: once they stop, the server receives all bytes.
 
 use proptest::prelude::*;
 use sortie_tus::client::Config;
 
 use crate::world::{Event, Fault, World};
 
-/// Bodies small enough that a few kilobytes take many of them.
+/// Configuration with bodies so small that a few kilobytes take many of them.
 pub(crate) fn small_bodies() -> Config {
     Config {
         max_patch: 512,
@@ -15,7 +15,7 @@ pub(crate) fn small_bodies() -> Config {
     }
 }
 
-/// Bytes of which no two places look alike.
+/// Bytes without repetition.
 pub(crate) fn source(len: usize) -> Vec<u8> {
     (0..len)
         .map(|at| (at.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0])
@@ -23,7 +23,7 @@ pub(crate) fn source(len: usize) -> Vec<u8> {
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
-    // Only what does not end the upload for good.
+    // Statuses that do not fail the upload.
     const STATUSES: &[u16] = &[
         200, 204, 302, 401, 408, 409, 423, 425, 429, 460, 500, 502, 503, 504, 507,
     ];
@@ -42,7 +42,7 @@ fn fault() -> impl Strategy<Value = Fault> {
 
 fn creation_survives(fault: Fault) -> Fault {
     match fault {
-        // A creation answered 409 is refused for good.
+        // A creation refused with 409 is final.
         Fault::Status { status: 409 } | Fault::StatusAfter { status: 409 } => {
             Fault::Status { status: 503 }
         }
@@ -54,7 +54,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_bytes_arrive(
+    fn all_bytes_arrive(
         chunks in prop::collection::vec((0..3_000_u64, 0..400_usize), 0..12),
         faults in prop::collection::vec(fault(), 0..30),
         outages in prop::collection::vec((0..60_000_u64, 1..30_000_u64), 0..3),
@@ -62,7 +62,7 @@ proptest! {
         pause in 0..5_000_u64,
     ) {
         let total = chunks.iter().map(|(_, size)| size).sum();
-        // Until the first creation succeeds every request may be one.
+        // Until the first creation succeeds, every request may be a creation.
         let faults: Vec<_> = faults.into_iter().map(creation_survives).collect();
         let mut world = World::new(source(total), small_bodies(), &faults);
         let (mut at, mut made) = (0, 0);
@@ -79,14 +79,14 @@ proptest! {
         for kill in kills {
             world.schedule(kill, Event::Kill);
         }
-        // 30 faults of at most 30 s timeout and 30 s wait each, and what was scheduled.
+        // 30 faults with at most 30 s timeout and 30 s wait each, and the scheduled events.
         world.run(3_000_000);
         world.assert_complete();
     }
 }
 
 #[test]
-fn without_faults_no_request_is_wasted() {
+fn no_request_is_wasted_without_faults() {
     let mut world = World::new(source(1_000), small_bodies(), &[]);
     world.schedule(0, Event::Produce(1_000));
     world.schedule(0, Event::End);

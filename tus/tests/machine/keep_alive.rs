@@ -1,4 +1,4 @@
-//! Uploads of which nothing is heard for a while: paused recordings, idle encoders, servers that answer late.
+//! Uploads with long silences: paused recordings, idle encoders, servers that respond late.
 
 use sortie_tus::client::{
     Command, Config, FailureReason, Millis, Notice, Start, UploadLength, WaitReason,
@@ -8,7 +8,7 @@ use crate::bench::{Bench, URL, answer};
 use crate::faults::source;
 use crate::world::{Event, World};
 
-/// A fresh upload with everything acknowledged.
+/// An upload whose bytes are all acknowledged.
 fn idle(config: Config) -> Bench {
     let start = Start::Fresh {
         url: URL.to_owned(),
@@ -23,7 +23,7 @@ fn idle(config: Config) -> Bench {
     bench
 }
 
-/// Advances to the next timeout, which must be `after` from now.
+/// Advances to the next timeout, which must be `after` milliseconds from now.
 #[track_caller]
 fn pass(bench: &mut Bench, after: Millis) {
     let due = bench.upload.poll_timeout().expect("a timeout");
@@ -43,7 +43,7 @@ fn idle_upload_sends_head_every_interval() {
         bench.respond(head, &answer(200, Some(100)));
         assert_eq!(bench.notices(), []);
     }
-    // Bytes that arrive meanwhile are sent as before.
+    // Bytes that become available meanwhile are sent as before.
     bench.upload.handle_available(bench.now, 200);
     let (request, offset, len) = bench.patch();
     assert_eq!((offset, len), (100, 100));
@@ -61,7 +61,7 @@ fn interval_follows_the_silence_of_the_server() {
     told.silence_ms = Some(60_000);
     bench.respond(request, &told);
     pass(&mut bench, 20_000);
-    // Never a busy loop, and never more rarely than configured.
+    // Never a busy loop, and never less often than configured.
     let head = bench.head();
     let mut told = answer(200, Some(200));
     told.silence_ms = Some(0);
@@ -74,7 +74,7 @@ fn interval_follows_the_silence_of_the_server() {
 }
 
 #[test]
-fn keep_alive_of_an_ended_upload_says_that_it_is_gone() {
+fn keep_alive_of_a_vanished_upload_reports_it() {
     for status in [404, 410] {
         let mut bench = idle(Config::default());
         pass(&mut bench, 200_000);
@@ -85,7 +85,7 @@ fn keep_alive_of_an_ended_upload_says_that_it_is_gone() {
 }
 
 #[test]
-fn keep_alive_that_fails_is_waited_for_and_asked_again() {
+fn failed_keep_alive_is_retried_after_a_wait() {
     let mut bench = idle(Config::default());
     pass(&mut bench, 200_000);
     let head = bench.head();
@@ -110,7 +110,7 @@ fn offline_and_finished_uploads_send_no_keep_alive() {
 }
 
 #[test]
-fn pause_longer_than_the_silence_ends_nothing() {
+fn pause_longer_than_the_silence_limit_keeps_the_upload() {
     let source = source(200);
     let mut world = World::new(source, Config::default(), &[]);
     world.server.silence_ms = Some(30_000);
@@ -122,7 +122,7 @@ fn pause_longer_than_the_silence_ends_nothing() {
 }
 
 #[test]
-fn late_answer_is_reported_before_it_times_out() {
+fn late_response_is_reported_before_its_timeout() {
     let config = Config {
         report_late_after_ms: Some(5_000),
         ..Config::default()
@@ -143,7 +143,7 @@ fn late_answer_is_reported_before_it_times_out() {
 }
 
 #[test]
-fn stop_on_the_server_is_told_once_and_the_rest_still_goes() {
+fn stop_on_the_server_is_reported_once_and_remaining_bytes_are_sent() {
     let mut bench = idle(Config::default());
     bench.upload.handle_available(bench.now, 200);
     let (request, _, _) = bench.patch();
@@ -169,7 +169,7 @@ fn stop_on_the_server_is_told_once_and_the_rest_still_goes() {
 }
 
 #[test]
-fn stop_of_its_own_is_no_news() {
+fn stop_by_the_sender_is_not_reported() {
     let mut bench = idle(Config::default());
     bench.upload.handle_available(bench.now, 200);
     bench.upload.handle_end(bench.now);

@@ -1,12 +1,12 @@
-//! A small upload, broken at every one of its bytes.
+//! A small upload, interrupted at each of its bytes.
 
 use crate::faults::{small_bodies, source};
 use crate::world::{Event, Fault, World};
 
 const TOTAL: usize = 300;
 
-/// The faults that let the first `at` bytes through in full bodies and break the next one, which carries
-/// byte `at`, there. Body sizes are those of `small_bodies`: 64, 128, then the rest.
+/// Faults that let the first `at` bytes through in full bodies and interrupt the body that carries byte `at`. The body
+/// sizes are those of `small_bodies`: 64, 128, then the rest.
 fn broken_at(at: usize, quiet: bool) -> Vec<Fault> {
     let mut faults = vec![Fault::None];
     let mut start = 0;
@@ -30,7 +30,7 @@ fn world(faults: &[Fault]) -> World {
 }
 
 #[test]
-fn the_connection_breaks_at_every_byte() {
+fn connection_breaks_at_every_byte() {
     for at in 0..TOTAL {
         for quiet in [false, true] {
             let mut world = world(&broken_at(at, quiet));
@@ -41,10 +41,10 @@ fn the_connection_breaks_at_every_byte() {
 }
 
 #[test]
-fn the_sender_dies_at_every_byte() {
+fn sender_dies_at_every_byte() {
     for at in 0..TOTAL {
         let mut world = world(&broken_at(at, true));
-        // Bodies follow each other every 20 ms; by now the last has broken and nobody has noticed.
+        // Bodies follow each other every 20 ms; by now the last one is interrupted and the sender has not noticed.
         world.schedule(200, Event::Kill);
         world.run(120_000);
         world.assert_complete();
@@ -56,7 +56,7 @@ fn the_sender_dies_at_every_byte() {
 }
 
 #[test]
-fn both_break_again_and_again() {
+fn connection_and_sender_fail_repeatedly() {
     for at in 0..TOTAL {
         let mut faults = broken_at(at, true);
         faults.extend([
@@ -83,7 +83,7 @@ fn both_break_again_and_again() {
 }
 
 #[test]
-fn the_answer_to_every_request_is_lost() {
+fn response_to_every_request_is_lost() {
     for lost in 0..4 {
         let mut faults = vec![Fault::None; lost];
         faults.push(Fault::AnswerLost { quiet: false });

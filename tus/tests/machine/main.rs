@@ -1,14 +1,14 @@
-//! The upload machine from outside: its reaction to every answer, and whole uploads against the server half
-//! over a simulated network.
+//! The upload machine as seen by an adapter: reactions to every response, and complete uploads to the server side over
+//! a simulated network.
 
 mod bench;
+mod closing;
+mod connectivity;
 mod faults;
 mod keep_alive;
 mod kill;
-mod leaving;
 mod offline;
 mod pace;
-mod reach;
 mod start;
 mod statuses;
 mod token;

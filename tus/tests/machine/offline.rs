@@ -1,4 +1,4 @@
-//! No network, and the network coming back.
+//! Loss and return of the network.
 
 use sortie_tus::client::{Command, Notice, WaitReason};
 
@@ -10,7 +10,7 @@ const OFFLINE: Notice = Notice::Waiting {
 };
 
 #[test]
-fn nothing_is_sent_while_offline() {
+fn no_request_is_sent_while_offline() {
     let mut bench = Bench::fresh(10);
     bench.upload.handle_offline(0);
     bench.upload.handle_offline(1);
@@ -27,7 +27,7 @@ fn nothing_is_sent_while_offline() {
 }
 
 #[test]
-fn a_failure_while_offline_costs_no_wait_afterwards() {
+fn failure_while_offline_causes_no_wait_afterwards() {
     let (mut bench, request) = Bench::sending(10);
     bench.upload.handle_offline(1);
     bench.upload.handle_failure(2, request);
@@ -39,7 +39,7 @@ fn a_failure_while_offline_costs_no_wait_afterwards() {
 }
 
 #[test]
-fn coming_back_ends_a_wait_at_once() {
+fn return_of_the_network_ends_a_wait() {
     let (mut bench, request) = Bench::sending(10);
     bench.upload.handle_failure(0, request);
     bench.quiet();
@@ -49,7 +49,7 @@ fn coming_back_ends_a_wait_at_once() {
 }
 
 #[test]
-fn a_request_from_before_is_not_trusted_to_end() {
+fn request_from_before_is_cancelled() {
     let (mut bench, request) = Bench::sending(10);
     bench.upload.handle_offline(1);
     bench.upload.handle_online(2);
@@ -67,7 +67,7 @@ fn a_request_from_before_is_not_trusted_to_end() {
 }
 
 #[test]
-fn a_request_that_ends_while_offline_counts() {
+fn response_while_offline_counts() {
     let (mut bench, request) = Bench::sending(10);
     bench.upload.handle_offline(1);
     bench.respond(request, &answer(204, Some(10)));
@@ -78,7 +78,7 @@ fn a_request_that_ends_while_offline_counts() {
 }
 
 #[test]
-fn a_creation_under_way_is_not_repeated() {
+fn creation_in_flight_is_not_repeated() {
     let (mut bench, _) = Bench::creating();
     bench.upload.handle_offline(1);
     bench.upload.handle_online(2);
@@ -86,7 +86,7 @@ fn a_creation_under_way_is_not_repeated() {
 }
 
 #[test]
-fn with_nothing_to_send_being_online_is_enough() {
+fn idle_upload_resumes_without_a_request() {
     let mut bench = Bench::fresh(0);
     bench.upload.handle_offline(0);
     bench.upload.handle_online(1);

@@ -1,9 +1,9 @@
-//! A server that answers wrongly, at once and for ever is not flooded.
+//! A server that immediately and permanently responds with errors is not flooded.
 
 use sortie_tus::client::{Command, Config, Response, Start, Upload, UploadLength};
 use sortie_tus::metadata::Metadata;
 
-/// Requests in an hour of simulated time when `reply` answers each without any delay.
+/// Number of requests in an hour of simulated time if `reply` responds to each without delay.
 fn requests_in_an_hour(start: Start, reply: impl Fn(&Command) -> Response) -> u32 {
     let mut upload = Upload::new(0, start, Config::default(), 3);
     upload.handle_available(0, 10_000_000);
@@ -48,11 +48,11 @@ fn at(offset: u64) -> Response {
     }
 }
 
-/// Waits of 15 s on average, each with a `HEAD` and a `PATCH`: 480, and some luck.
+/// Waits of 15 s on average, each followed by a `HEAD` and a `PATCH`: 480, plus a random margin.
 const MODEST: u32 = 700;
 
 #[test]
-fn every_status_alone() {
+fn any_status_for_all_requests() {
     for code in 100..600 {
         let requests = requests_in_an_hour(fresh(), |_| status(code));
         assert!((1..MODEST).contains(&requests), "{code}: {requests}");
@@ -60,7 +60,7 @@ fn every_status_alone() {
 }
 
 #[test]
-fn every_status_for_bodies_while_the_offset_is_told() {
+fn any_status_for_bodies_with_offset_queries_that_succeed() {
     for code in 100..600 {
         let requests = requests_in_an_hour(fresh(), |command| match command {
             Command::Head { .. } => at(0),
@@ -71,7 +71,7 @@ fn every_status_for_bodies_while_the_offset_is_told() {
 }
 
 #[test]
-fn every_status_for_creation() {
+fn any_status_for_creations() {
     for code in 100..600 {
         let start = Start::Create {
             endpoint: "/files".to_owned(),
@@ -84,8 +84,8 @@ fn every_status_for_creation() {
 }
 
 #[test]
-fn an_offset_that_jumps_to_and_fro() {
-    // Takes a body, then denies it: every other answer looks like progress.
+fn offset_that_alternates() {
+    // Accepts a body, then denies it, so that every other response looks like progress.
     let requests = requests_in_an_hour(fresh(), |command| match command {
         Command::Patch { offset: 0, .. } => at(5),
         _ => at(0),

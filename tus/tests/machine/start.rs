@@ -1,4 +1,4 @@
-//! How uploads begin and end: lengths, coalescing, resuming, giving up on purpose.
+//! Start and end of uploads: lengths, coalescing, resumption, abandonment.
 
 use sortie_tus::client::{
     Abandon, Command, FailureReason, Notice, Response, Start, UploadLength, WaitReason,
@@ -21,7 +21,7 @@ fn declared(command: &Command) -> (u64, u64, Option<u64>) {
 }
 
 #[test]
-fn bytes_that_come_meanwhile_go_together() {
+fn bytes_that_become_available_meanwhile_are_sent_together() {
     let (mut bench, request) = Bench::sending(10);
     for total in [20, 35, 30, 50] {
         bench.upload.handle_available(0, total);
@@ -50,7 +50,7 @@ fn bodies_grow_with_success() {
 }
 
 #[test]
-fn the_last_body_declares_the_length() {
+fn last_body_declares_the_length() {
     let (mut bench, request) = Bench::sending(10);
     bench.upload.handle_available(0, 25);
     bench.upload.handle_end(0);
@@ -67,7 +67,7 @@ fn the_last_body_declares_the_length() {
 }
 
 #[test]
-fn an_empty_body_declares_when_everything_is_there() {
+fn empty_body_declares_the_length_of_a_complete_upload() {
     let (mut bench, request) = Bench::sending(10);
     bench.respond(request, &answer(204, Some(10)));
     bench.quiet();
@@ -79,7 +79,7 @@ fn an_empty_body_declares_when_everything_is_there() {
 }
 
 #[test]
-fn a_declaration_whose_answer_was_lost_is_not_repeated() {
+fn declaration_without_response_is_not_repeated() {
     let (mut bench, request) = Bench::sending(10);
     bench.respond(request, &answer(204, Some(10)));
     bench.upload.handle_end(20);
@@ -97,7 +97,7 @@ fn a_declaration_whose_answer_was_lost_is_not_repeated() {
 }
 
 #[test]
-fn a_known_length_is_never_declared() {
+fn known_length_is_not_declared() {
     let mut bench = Bench::new(Start::Fresh {
         url: URL.to_owned(),
         length: UploadLength::Known(10),
@@ -111,7 +111,7 @@ fn a_known_length_is_never_declared() {
 }
 
 #[test]
-fn creation_says_the_length_when_it_is_known_by_then() {
+fn creation_declares_the_length_if_known() {
     let mut metadata = Metadata::new();
     metadata.insert("filename", "a.webm").expect("a fine key");
     let mut bench = Bench::new(Start::Create {
@@ -147,7 +147,7 @@ fn creation_says_the_length_when_it_is_known_by_then() {
 }
 
 #[test]
-fn resuming_asks_first() {
+fn resumption_queries_the_offset() {
     let mut bench = Bench::new(Start::Resume {
         url: URL.to_owned(),
     });
@@ -161,7 +161,7 @@ fn resuming_asks_first() {
 }
 
 #[test]
-fn resuming_below_what_is_kept_is_final() {
+fn resumption_below_the_available_bytes_fails() {
     let mut bench = Bench::new(Start::Resume {
         url: URL.to_owned(),
     });
@@ -176,7 +176,7 @@ fn resuming_below_what_is_kept_is_final() {
 }
 
 #[test]
-fn another_length_means_other_bytes() {
+fn different_length_means_other_bytes() {
     let mut bench = Bench::new(Start::Resume {
         url: URL.to_owned(),
     });
@@ -205,7 +205,7 @@ fn another_length_means_other_bytes() {
 }
 
 #[test]
-fn nothing_is_added_after_the_end() {
+fn bytes_after_the_end_are_ignored() {
     let mut bench = Bench::fresh(10);
     bench.upload.handle_end(0);
     bench.upload.handle_available(0, 20);
@@ -213,7 +213,7 @@ fn nothing_is_added_after_the_end() {
 }
 
 #[test]
-fn abandoning_cancels_and_keeps() {
+fn abandoned_upload_is_kept() {
     let (mut bench, request) = Bench::sending(10);
     bench.upload.handle_abandon(5, Abandon::KeepOnServer);
     assert_eq!(bench.command(), Command::Cancel { request });
@@ -222,7 +222,7 @@ fn abandoning_cancels_and_keeps() {
 }
 
 #[test]
-fn abandoning_deletes() {
+fn abandoned_upload_is_deleted() {
     for status in [204, 404, 410] {
         let (mut bench, request) = Bench::sending(10);
         bench.upload.handle_abandon(5, Abandon::DeleteOnServer);
@@ -239,7 +239,7 @@ fn abandoning_deletes() {
 }
 
 #[test]
-fn a_deletion_that_does_not_work_is_left_to_the_server() {
+fn failing_deletion_is_left_to_expiry() {
     let mut bench = Bench::fresh(10);
     bench.upload.handle_abandon(5, Abandon::DeleteOnServer);
     for _ in 0..4 {
@@ -260,7 +260,7 @@ fn a_deletion_that_does_not_work_is_left_to_the_server() {
 }
 
 #[test]
-fn what_was_never_created_needs_no_deletion() {
+fn upload_without_creation_needs_no_deletion() {
     let mut bench = Bench::new(Start::Create {
         endpoint: "/files".to_owned(),
         length: UploadLength::Deferred,

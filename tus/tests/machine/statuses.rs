@@ -1,4 +1,4 @@
-//! One reaction for every status.
+//! Reactions to every HTTP status.
 
 use sortie_tus::client::{
     Command, Config, FailureReason, Notice, Response, Start, UploadLength, WaitReason,
@@ -6,12 +6,12 @@ use sortie_tus::client::{
 
 use crate::bench::{Bench, URL, answer};
 
-/// Longest first wait of the default numbers, and the second.
+/// Upper bounds of the first two waits with the default configuration.
 const FIRST: u64 = 500;
 const SECOND: u64 = 1_000;
 
 #[test]
-fn an_acknowledged_body_moves_on() {
+fn acknowledged_body_advances_the_offset() {
     let (mut bench, request) = Bench::sending(100);
     bench.respond(request, &answer(204, Some(100)));
     assert_eq!(bench.notices(), [Notice::Acknowledged { offset: 100 }]);
@@ -23,7 +23,7 @@ fn an_acknowledged_body_moves_on() {
 }
 
 #[test]
-fn less_than_sent_is_sent_again_from_there() {
+fn partly_acknowledged_body_is_continued() {
     let (mut bench, request) = Bench::sending(100);
     bench.respond(request, &answer(204, Some(40)));
     assert_eq!(bench.notices(), [Notice::Acknowledged { offset: 40 }]);
@@ -31,7 +31,7 @@ fn less_than_sent_is_sent_again_from_there() {
 }
 
 #[test]
-fn trouble_waits_then_asks() {
+fn temporary_failure_is_retried_after_an_offset_query() {
     #[track_caller]
     fn check(status: u16, expected: WaitReason) {
         let (mut bench, request) = Bench::sending(100);
@@ -57,7 +57,7 @@ fn trouble_waits_then_asks() {
 }
 
 #[test]
-fn an_unanswered_request_waits_then_asks() {
+fn request_without_response_is_retried_after_an_offset_query() {
     let (mut bench, request) = Bench::sending(100);
     bench.upload.handle_failure(0, request);
     bench.wait_for(WaitReason::Network, FIRST);
@@ -65,7 +65,7 @@ fn an_unanswered_request_waits_then_asks() {
 }
 
 #[test]
-fn a_late_request_is_cancelled_and_its_answer_ignored() {
+fn late_request_is_cancelled_and_its_response_ignored() {
     let (mut bench, request) = Bench::sending(64 << 10);
     assert_eq!(bench.upload.poll_timeout(), Some(31_000));
     bench.upload.handle_timeout(30_999);
@@ -110,7 +110,7 @@ fn retry_after_is_honoured() {
 }
 
 #[test]
-fn a_wrong_offset_asks_at_once_then_more_slowly() {
+fn wrong_offset_is_queried_immediately_then_with_backoff() {
     for (status, reason) in [(409, WaitReason::Conflict), (460, WaitReason::Checksum)] {
         let (mut bench, request) = Bench::sending(100);
         bench.respond(request, &answer(status, None));
@@ -151,7 +151,7 @@ fn refusals_are_final() {
 }
 
 #[test]
-fn too_large_keeps_what_is_acknowledged() {
+fn too_large_upload_keeps_acknowledged_bytes() {
     let (mut bench, request) = Bench::sending(100);
     bench.respond(request, &answer(204, Some(100)));
     bench.upload.handle_available(20, 200);
@@ -162,7 +162,7 @@ fn too_large_keeps_what_is_acknowledged() {
 }
 
 #[test]
-fn a_proxy_with_a_small_limit_gets_smaller_bodies() {
+fn proxy_with_a_small_limit_gets_smaller_bodies() {
     let (mut bench, mut request) = Bench::sending(4 << 20);
     let proxy = Response {
         status: 413,
@@ -182,7 +182,7 @@ fn a_proxy_with_a_small_limit_gets_smaller_bodies() {
 }
 
 #[test]
-fn an_upload_that_vanished_empty_is_created_anew() {
+fn upload_that_vanished_empty_is_created_again() {
     let (mut bench, request) = Bench::creating();
     bench.upload.handle_available(0, 10);
     let created = |location: &str| Response {
@@ -201,7 +201,7 @@ fn an_upload_that_vanished_empty_is_created_anew() {
     bench.respond(request, &created("https://b.example/2"));
     let url = "https://b.example/2".to_owned();
     assert_eq!(bench.notices(), [Notice::Resumed, Notice::Created { url }]);
-    // Once something is acknowledged, a new upload would miss it.
+    // With acknowledged bytes, a new upload would lack them.
     let (request, _, _) = bench.patch();
     bench.respond(request, &answer(204, Some(5)));
     let (request, _, _) = bench.patch();
@@ -210,7 +210,7 @@ fn an_upload_that_vanished_empty_is_created_anew() {
 }
 
 #[test]
-fn an_endpoint_that_only_makes_vanishing_uploads_is_not_asked_for_ever() {
+fn endpoint_whose_uploads_always_vanish_is_given_up() {
     let (mut bench, mut request) = Bench::creating();
     bench.upload.handle_available(0, 10);
     let created = Response {
@@ -256,7 +256,7 @@ fn creation_has_its_own_reactions() {
 }
 
 #[test]
-fn success_that_moves_nothing_is_no_busy_loop() {
+fn success_without_progress_is_no_busy_loop() {
     let (mut bench, request) = Bench::sending(100);
     bench.respond(request, &answer(204, Some(0)));
     bench.wait_for(WaitReason::Server { status: 204 }, FIRST);
@@ -264,7 +264,7 @@ fn success_that_moves_nothing_is_no_busy_loop() {
 }
 
 #[test]
-fn lost_bytes_go_again_while_they_are_still_here() {
+fn lost_bytes_that_are_available_are_sent_again() {
     let (mut bench, request) = Bench::sending(100);
     bench.respond(request, &answer(204, Some(80)));
     bench.notices();
@@ -289,7 +289,7 @@ fn lost_bytes_go_again_while_they_are_still_here() {
 }
 
 #[test]
-fn lost_bytes_that_are_gone_here_too_are_final() {
+fn lost_bytes_that_were_dropped_are_final() {
     let (mut bench, request) = Bench::sending(100);
     bench.respond(request, &answer(204, Some(80)));
     bench.upload.handle_released(80);
@@ -304,7 +304,7 @@ fn lost_bytes_that_are_gone_here_too_are_final() {
 }
 
 #[test]
-fn a_server_ahead_of_us_has_other_bytes() {
+fn server_ahead_of_the_sender_has_other_bytes() {
     let (mut bench, request) = Bench::sending(100);
     bench.respond(request, &answer(204, Some(101)));
     bench.failed(FailureReason::ServerAhead {
@@ -314,7 +314,7 @@ fn a_server_ahead_of_us_has_other_bytes() {
 }
 
 #[test]
-fn a_limit_of_attempts_is_kept() {
+fn limit_of_attempts_is_kept() {
     let config = Config {
         give_up_after: Some(2),
         ..Config::default()

@@ -1,4 +1,4 @@
-//! Access tokens that run out.
+//! Expiring access tokens.
 
 use sortie_tus::client::{
     Abandon, Command, Config, FailureReason, Notice, RenewalFailure, Start, UploadLength,
@@ -8,7 +8,7 @@ use sortie_tus::metadata::Metadata;
 
 use crate::bench::{Bench, URL, answer};
 
-/// A machine that has just been told 401 and asks for a new token.
+/// A machine that has just received a 401 and requests a new token.
 #[track_caller]
 fn renewing() -> Bench {
     let (mut bench, request) = Bench::sending(100);
@@ -28,7 +28,7 @@ fn renewing() -> Bench {
 }
 
 #[test]
-fn one_renewal_then_the_offset() {
+fn renewed_token_is_followed_by_an_offset_query() {
     let mut bench = renewing();
     bench.upload.handle_available(20, 200);
     bench.quiet();
@@ -41,7 +41,7 @@ fn one_renewal_then_the_offset() {
         bench.notices(),
         [Notice::Resumed, Notice::Acknowledged { offset: 200 }]
     );
-    // Accepted once: the next 401 is about age again.
+    // Accepted once, so the next 401 is again about expiry.
     bench.upload.handle_available(40, 300);
     let (request, _, _) = bench.patch();
     bench.respond(request, &answer(401, None));
@@ -49,14 +49,14 @@ fn one_renewal_then_the_offset() {
 }
 
 #[test]
-fn a_new_token_that_is_refused_is_final() {
+fn rejected_new_token_is_final() {
     let mut bench = renewing();
     bench.upload.handle_token_renewed(30);
     let head = bench.head();
     bench.respond(head, &answer(401, None));
     bench.failed(FailureReason::Unauthorized);
 
-    // Neither does it help that HEAD works when PATCH never does.
+    // A successful HEAD does not help if every PATCH is rejected.
     let mut bench = renewing();
     bench.upload.handle_token_renewed(30);
     let head = bench.head();
@@ -67,7 +67,7 @@ fn a_new_token_that_is_refused_is_final() {
 }
 
 #[test]
-fn another_token_is_tried_and_another_but_not_for_ever() {
+fn several_different_tokens_are_tried() {
     let mut bench = renewing();
     for _ in 0..4 {
         bench.upload.handle_token_changed(30);
@@ -80,7 +80,7 @@ fn another_token_is_tried_and_another_but_not_for_ever() {
     bench.respond(head, &answer(401, None));
     bench.failed(FailureReason::Unauthorized);
 
-    // What was accepted in between begins the count anew.
+    // An accepted token resets the count.
     let mut bench = renewing();
     for size in 2..9 {
         bench.upload.handle_token_changed(30);
@@ -96,7 +96,7 @@ fn another_token_is_tried_and_another_but_not_for_ever() {
 }
 
 #[test]
-fn a_token_may_run_out_while_nothing_is_sent() {
+fn token_may_expire_while_nothing_is_sent() {
     let mut bench = renewing();
     bench.upload.handle_token_renewed(30);
     let head = bench.head();
@@ -109,7 +109,7 @@ fn a_token_may_run_out_while_nothing_is_sent() {
 }
 
 #[test]
-fn no_new_token_is_final() {
+fn refused_renewal_is_final() {
     let mut bench = renewing();
     bench
         .upload
@@ -118,7 +118,7 @@ fn no_new_token_is_final() {
 }
 
 #[test]
-fn an_unreachable_issuer_is_asked_again() {
+fn unreachable_issuer_is_retried() {
     let mut bench = renewing();
     bench
         .upload
@@ -129,13 +129,13 @@ fn an_unreachable_issuer_is_asked_again() {
         .upload
         .handle_token_failed(bench.now, RenewalFailure::Unreachable);
     bench.quiet();
-    // A token that comes from elsewhere is as good, and ends the wait.
+    // A token obtained elsewhere ends the wait.
     bench.upload.handle_token_renewed(bench.now);
     bench.head();
 }
 
 #[test]
-fn a_renewal_nobody_asked_for_changes_nothing() {
+fn unrequested_renewal_changes_nothing() {
     let (mut bench, request) = Bench::sending(100);
     bench.upload.handle_token_renewed(5);
     bench.upload.handle_token_failed(5, RenewalFailure::Refused);
@@ -144,7 +144,7 @@ fn a_renewal_nobody_asked_for_changes_nothing() {
 }
 
 #[test]
-fn creation_and_deletion_wait_for_tokens_too() {
+fn creation_and_deletion_wait_for_tokens() {
     let (mut bench, request) = Bench::creating();
     bench.respond(request, &answer(401, None));
     assert!(matches!(bench.command(), Command::RenewToken { .. }));
@@ -165,7 +165,7 @@ fn creation_and_deletion_wait_for_tokens_too() {
     );
 }
 
-/// A recording's upload, which waits for a sign-in however long that takes, its first `PATCH` under way.
+/// An upload that waits for a sign-in for any length of time, its first `PATCH` in flight.
 fn patient() -> (Bench, sortie_tus::client::RequestId) {
     let config = Config {
         wait_for_sign_in: true,
@@ -182,7 +182,7 @@ fn patient() -> (Bench, sortie_tus::client::RequestId) {
 }
 
 #[test]
-fn refused_renewals_are_waited_for_with_backoff() {
+fn refused_renewals_are_retried_with_backoff() {
     let (mut bench, request) = patient();
     bench.respond(request, &answer(401, None));
     for attempt in 0..20_u32 {
@@ -206,7 +206,7 @@ fn refused_renewals_are_waited_for_with_backoff() {
 }
 
 #[test]
-fn refused_tokens_are_waited_for_with_backoff() {
+fn rejected_tokens_are_retried_with_backoff() {
     for status in [401, 403] {
         let (mut bench, request) = patient();
         bench.respond(request, &answer(status, None));
@@ -249,7 +249,7 @@ fn forbidden_creation_is_final_unless_its_token_was_invalid() {
 }
 
 #[test]
-fn unwanted_upload_waits_for_no_sign_in() {
+fn abandoned_upload_does_not_wait_for_a_sign_in() {
     let (mut bench, _) = patient();
     bench.upload.handle_abandon(0, Abandon::DeleteOnServer);
     bench.command();

@@ -1,4 +1,4 @@
-//! Commands as HTTP requests, and a tus server in memory that answers them with the crate's own server half.
+//! Commands as HTTP requests, and an in-memory tus server that uses the server side of this crate.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use sortie_tus::server::{Extension, Extensions, Protocol, Refusal, admit};
 
 pub(crate) const ENDPOINT: &str = "/files/";
 
-/// A request as it goes over the wire.
+/// A request as sent over the network.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
     method: &'static str,
@@ -18,7 +18,7 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// What an adapter makes of a command; nothing for commands that are no request.
+    /// Converts a command to a request; `None` for commands without one.
     pub(crate) fn from_command(command: &Command, source: &[u8]) -> Option<Self> {
         let request = command.http()?;
         let at = |byte: u64| usize::try_from(byte).expect("small");
@@ -36,7 +36,7 @@ impl Http {
     }
 }
 
-/// What a server keeps of an upload.
+/// State of an upload on the server.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) bytes: Vec<u8>,
@@ -48,7 +48,7 @@ pub(crate) struct Server {
     protocol: Protocol,
     pub(crate) uploads: BTreeMap<String, Stored>,
     created: u32,
-    /// Ends uploads whose sender is silent for longer.
+    /// Finishes uploads whose sender is silent for longer.
     pub(crate) silence_ms: Option<Millis>,
     last_activity: BTreeMap<String, Millis>,
 }
@@ -69,7 +69,7 @@ impl Server {
         }
     }
 
-    /// Creates an upload as if somebody else had done it.
+    /// Creates an upload without a request.
     pub(crate) fn create(&mut self, length: UploadLength) -> String {
         self.created += 1;
         let url = format!("{ENDPOINT}{}", self.created);
@@ -78,20 +78,20 @@ impl Server {
         url
     }
 
-    /// Notes a request for `url` at `now`, and whether its sender was silent for too long before it.
+    /// Records a request for `url` at `now`. Returns whether its sender was silent for too long before.
     pub(crate) fn ends_silent(&mut self, url: &str, now: Millis) -> bool {
         let before = self.last_activity.insert(url.to_owned(), now);
         let silent = before.map_or(0, |before| now - before);
         self.silence_ms.is_some_and(|most| silent > most)
     }
 
-    /// Handles a request of whose body only the first `arrived` bytes come; keeps those.
+    /// Handles a request of whose body only the first `arrived` bytes arrive; keeps those.
     pub(crate) fn handle(&mut self, http: &Http, arrived: usize) -> Response {
         let (status, mut headers) = self
             .route(http, arrived)
             .unwrap_or_else(|refusal| (refusal.status(), Vec::new()));
         headers.push((header::TUS_RESUMABLE, header::VERSION.to_owned()));
-        Response::read(status, |name| {
+        Response::from_headers(status, |name| {
             let found = headers.iter().find(|(key, _)| *key == name);
             found.map(|(_, value)| value.as_str())
         })

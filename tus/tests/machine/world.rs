@@ -1,4 +1,4 @@
-//! A sender, a network that fails on demand and a server, in simulated time.
+//! A sender, a faulty network and a server in simulated time.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,35 +10,35 @@ use sortie_tus::metadata::Metadata;
 
 use crate::wire::{ENDPOINT, Http, Server, Stored};
 
-/// What the network does with one request.
+/// Treatment of one request by the network.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
-    /// Nothing bad.
+    /// Delivered.
     None,
-    /// It never arrives. Quiet: nobody tells the sender.
+    /// Never delivered. If `quiet`, the sender gets no error.
     Lost { quiet: bool },
-    /// Only so many bytes of its body arrive, and no answer.
+    /// Only `after` bytes of the body are delivered, and no response.
     Cut { after: usize, quiet: bool },
-    /// It arrives; the answer does not.
+    /// Delivered, but its response is lost.
     AnswerLost { quiet: bool },
-    /// The sender is told that it failed, but it arrives this much later.
+    /// Reported as failed, but delivered later.
     Late { by: Millis },
-    /// It arrives and is answered, and arrives once more this much later.
+    /// Delivered, and delivered again later.
     Twice { by: Millis },
-    /// Something on the way answers instead of the server.
+    /// Answered by an intermediary instead of the server.
     Status { status: u16 },
-    /// The server keeps the bytes and then answers this.
+    /// Delivered, then answered with this status.
     StatusAfter { status: u16 },
 }
 
-/// What happens to the sender by itself.
+/// An external event at the sender.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
     Produce(u64),
     End,
     Offline,
     Online,
-    /// The sender's process dies and a new one resumes.
+    /// The process dies, and a new one resumes.
     Kill,
 }
 
@@ -56,7 +56,7 @@ enum Pending {
     },
 }
 
-/// Which process of the sender, since request ids start again with each.
+/// Number of the sender's process; request identifiers start again with each.
 type Life = u32;
 
 const LATENCY: Millis = 10;
@@ -83,7 +83,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A sender that creates its upload, and whose requests meet `faults`, one each, then none.
+    /// A sender that creates its upload. Each request meets one of `faults`, later ones meet none.
     pub(crate) fn new(source: Vec<u8>, config: Config, faults: &[Fault]) -> Self {
         Self {
             now: 0,
@@ -111,7 +111,7 @@ impl World {
         self.push(at, Pending::Outside(event));
     }
 
-    /// Runs until the sender is finished. Panics when that takes longer than `limit`.
+    /// Runs until the sender is finished. Panics if that takes longer than `limit`.
     pub(crate) fn run(&mut self, limit: Millis) {
         self.drain();
         while !self.upload.is_finished() {
@@ -136,13 +136,13 @@ impl World {
         }
     }
 
-    /// The upload as the server has it.
+    /// The upload on the server.
     pub(crate) fn stored(&self) -> &Stored {
         let url = self.upload.url().expect("created");
         &self.server.uploads[url]
     }
 
-    /// The sender must be done and the server must hold exactly its bytes.
+    /// Checks that the sender is done and the server holds exactly its bytes.
     pub(crate) fn assert_complete(&self) {
         assert_eq!(self.notices.last(), Some(&Notice::Done));
         assert_eq!(self.stored().bytes, self.source);
@@ -278,7 +278,7 @@ impl World {
         self.requests += 1;
         self.recent.push_back(self.now);
         self.recent.retain(|at| *at + 1_000 > self.now);
-        // With this latency a round trip takes 20 ms: more than 50 in a second would not wait for answers.
+        // With this latency a round trip takes 20 ms; more than 50 per second would not wait for responses.
         assert!(self.recent.len() <= 51, "a busy loop");
         let http = Http::from_command(command, &self.source).expect("a request");
         self.transmit(request, http);
@@ -323,7 +323,7 @@ impl World {
     }
 
     fn answer(&mut self, request: RequestId, status: u16, back: Millis) {
-        // Tokens that run out faster than they are renewed are rightly final.
+        // Tokens that expire faster than they are renewed are final.
         let recently = self.refused_at.is_some_and(|at| at + 100_000 > self.now);
         let status = if status == 401 && recently {
             503

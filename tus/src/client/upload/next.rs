@@ -1,26 +1,26 @@
-//! What to do next, and whether there is anything left to do.
+//! Determination of the next command, and of the end of an upload.
 
 use super::{
-    Command, FailureReason, Flight, Goal, Notice, Purpose, RequestId, Token, Upload, UploadLength,
+    Command, FailureReason, Goal, InFlight, Notice, Purpose, RequestId, Token, Upload, UploadLength,
 };
 
 impl Upload {
     pub(super) fn next_command(&mut self) -> Option<Command> {
-        let held_up = self.flight.is_some() || self.wait.is_some() || self.offline;
-        if held_up || self.goal == Goal::Finished || self.token == Token::Asked {
+        let held_up = self.in_flight.is_some() || self.wait.is_some() || self.offline;
+        if held_up || self.goal == Goal::Finished || self.token == Token::Requested {
             return None;
         }
-        if self.token == Token::Wanted {
-            self.token = Token::Asked;
+        if self.token == Token::Needed {
+            self.token = Token::Requested;
             let request = self.name_request();
             return Some(Command::RenewToken { request });
         }
         match self.goal {
             Goal::Create => self.create(),
             Goal::Send => self.send(),
-            Goal::Ask => {
+            Goal::QueryOffset => {
                 let url = self.url.clone()?;
-                let request = self.launch(Purpose::Ask);
+                let request = self.launch(Purpose::QueryOffset);
                 Some(Command::Head { request, url })
             }
             Goal::Delete => {
@@ -53,7 +53,7 @@ impl Upload {
             return None;
         }
         let offset = self.acknowledged;
-        let len = len.min(self.sizing.limit());
+        let len = len.min(self.body_limit.limit());
         Some(Command::Patch {
             request: self.launch(Purpose::Send {
                 offset,
@@ -67,7 +67,7 @@ impl Upload {
         })
     }
 
-    /// Bytes the server lacks, and the length if it lacks that.
+    /// Number of bytes that the server lacks, and the length if the server does not know it.
     fn unsent(&self) -> (u64, Option<u64>) {
         // Creation, POST: "the Client MUST set the Upload-Length header in the next PATCH request, once the
         // length is known", so not only in the last one.
@@ -76,14 +76,14 @@ impl Upload {
         (self.available - self.acknowledged, declare)
     }
 
-    /// Whether there is nothing to do until more bytes come.
+    /// Whether nothing remains to be done until more bytes are available.
     pub(super) fn is_idle(&self) -> bool {
-        self.goal == Goal::Send && self.flight.is_none() && self.unsent() == (0, None)
+        self.goal == Goal::Send && self.in_flight.is_none() && self.unsent() == (0, None)
     }
 
     fn launch(&mut self, purpose: Purpose) -> RequestId {
         let request = self.name_request();
-        self.flight = Some(Flight::new(request, purpose, self.now, &self.config));
+        self.in_flight = Some(InFlight::new(request, purpose, self.now, &self.config));
         request
     }
 
@@ -93,9 +93,9 @@ impl Upload {
         request
     }
 
-    /// Ends the upload when it is complete, or when its numbers show that it never can be.
-    pub(super) fn settle(&mut self) {
-        if !matches!(self.goal, Goal::Send | Goal::Ask) {
+    /// Finishes the upload if it is complete, and fails it if it can never be.
+    pub(super) fn check_completion(&mut self) {
+        if !matches!(self.goal, Goal::Send | Goal::QueryOffset) {
             return;
         }
         if let UploadLength::Known(server) = self.length

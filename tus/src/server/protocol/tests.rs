@@ -1,4 +1,4 @@
-//! Every header of a creation and an append, there, missing and wrong.
+//! All headers of creations and appends: valid, missing and invalid.
 
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ const CRC: &str = "crc32c AAAAAA==";
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
-/// Looks a header up; `Tus-Resumable` is there unless the test says otherwise.
+/// Looks a header up; `Tus-Resumable` is present unless the test overrides it.
 fn lookup<'a>(headers: Headers<'a>) -> impl Fn(&str) -> Option<&'a str> {
     move |name| {
         let found = headers.iter().find(|(key, _)| *key == name);
@@ -58,7 +58,7 @@ fn unsupported(header: &'static str) -> Refusal {
 }
 
 #[test]
-fn the_version_must_be_there() {
+fn version_is_required() {
     assert_eq!(ALL.version_check(|_| None), Err(Refusal::Version));
     for wrong in ["", "0.2.2", "1.0", "1.0.0 ", "1.0.0,0.2.2"] {
         let headers = [("tus-resumable", wrong), ("upload-length", "1")];
@@ -69,7 +69,7 @@ fn the_version_must_be_there() {
 }
 
 #[test]
-fn creation_needs_one_length() {
+fn creation_needs_exactly_one_length() {
     assert_eq!(
         created(&[("upload-length", "0")]).length,
         UploadLength::Known(0)
@@ -161,7 +161,7 @@ fn creation_may_be_part_of_a_concatenation() {
     assert_eq!(partial.concat, Some(Concat::Partial));
     let joined = created(&[("upload-concat", "final;/a /b")]);
     assert!(matches!(joined.concat, Some(Concat::Final(parts)) if parts.len() == 2));
-    // Some clients announce the type of a body they do not send.
+    // Some clients announce the type of an empty body.
     let empty = [BODY, ("content-length", "0"), ("upload-concat", "final;/a")];
     assert!(!created(&empty).has_body);
     let bytes = [BODY, ("content-length", "1"), ("upload-concat", "final;/a")];
@@ -178,7 +178,7 @@ fn creation_may_be_part_of_a_concatenation() {
 }
 
 #[test]
-fn append_needs_an_offset_and_the_type() {
+fn append_needs_offset_and_media_type() {
     let headers = [BODY, ("upload-offset", "7"), ("upload-length", "9")];
     let append = ALL.append(lookup(&headers)).expect("an append");
     assert_eq!(
@@ -200,7 +200,7 @@ fn append_needs_an_offset_and_the_type() {
 }
 
 #[test]
-fn a_checksum_is_read_or_refused_but_never_ignored() {
+fn checksum_is_parsed_or_rejected_but_never_ignored() {
     let headers = [BODY, ("upload-offset", "0"), ("upload-checksum", CRC)];
     let append = ALL.append(lookup(&headers)).expect("an append");
     let algorithm = append.checksum.map(|it| it.algorithm());
@@ -218,7 +218,7 @@ fn a_checksum_is_read_or_refused_but_never_ignored() {
 }
 
 #[test]
-fn only_a_post_means_something_else() {
+fn only_post_is_overridden() {
     let patch = [("x-http-method-override", "PATCH")];
     assert_eq!(effective_method("POST", lookup(&patch)), "PATCH");
     assert_eq!(effective_method("GET", lookup(&patch)), "GET");
@@ -226,7 +226,7 @@ fn only_a_post_means_something_else() {
 }
 
 #[test]
-fn what_is_offered_is_announced() {
+fn extensions_are_announced() {
     let shown = |protocol: Protocol, name: &str| {
         let headers = protocol.announcement().into_iter();
         headers
@@ -250,7 +250,7 @@ fn what_is_offered_is_announced() {
 
 proptest! {
     #[test]
-    fn no_headers_make_it_panic(values in prop::collection::vec(prop::option::of("\\PC{0,20}|[0-9]{1,20}"), 8)) {
+    fn headers_do_not_cause_panics(values in prop::collection::vec(prop::option::of("\\PC{0,20}|[0-9]{1,20}"), 8)) {
         let names = [
             "upload-offset", "upload-length", "upload-defer-length", "upload-metadata",
             "upload-checksum", "upload-concat", "content-length", "content-type",

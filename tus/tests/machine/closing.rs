@@ -1,29 +1,29 @@
-//! A sender that may be gone before the answer comes.
+//! Senders that may be closed before a response arrives.
 
 use sortie_tus::client::{Command, Notice};
 
 use crate::bench::{Bench, answer};
 
 #[test]
-fn what_is_under_way_goes_again_with_what_has_come_since() {
+fn request_in_flight_is_sent_again_with_newer_bytes() {
     let (mut bench, request) = Bench::sending(10);
     bench.upload.handle_available(1, 25);
     bench.quiet();
-    bench.upload.handle_leaving(2);
+    bench.upload.handle_closing(2);
     assert_eq!(bench.command(), Command::Cancel { request });
     let (again, offset, len) = bench.patch();
     assert_eq!((offset, len), (0, 25));
-    // It stays after all.
+    // The sender stays open after all.
     bench.respond(again, &answer(204, Some(25)));
     assert_eq!(bench.notices(), [Notice::Acknowledged { offset: 25 }]);
     bench.quiet();
 }
 
 #[test]
-fn what_had_arrived_all_the_same_is_asked_for() {
+fn bytes_received_before_the_cancellation_are_queried() {
     let (mut bench, request) = Bench::sending(10);
     bench.upload.handle_available(1, 25);
-    bench.upload.handle_leaving(2);
+    bench.upload.handle_closing(2);
     assert_eq!(bench.command(), Command::Cancel { request });
     let (again, ..) = bench.patch();
     bench.respond(again, &answer(409, None));
@@ -34,11 +34,11 @@ fn what_had_arrived_all_the_same_is_asked_for() {
 }
 
 #[test]
-fn nothing_else_is_given_up() {
+fn other_requests_continue() {
     let (mut bench, _) = Bench::creating();
-    bench.upload.handle_leaving(1);
+    bench.upload.handle_closing(1);
     bench.quiet();
     let mut bench = Bench::fresh(0);
-    bench.upload.handle_leaving(1);
+    bench.upload.handle_closing(1);
     bench.quiet();
 }

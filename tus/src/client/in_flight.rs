@@ -1,12 +1,12 @@
-//! The one request that is under way.
+//! The request in flight; there is at most one.
 
 use super::{Config, Millis, RequestId};
 
-/// What a request is for.
+/// Purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Create,
-    Ask,
+    QueryOffset,
     Send {
         offset: u64,
         len: u64,
@@ -15,21 +15,21 @@ pub(super) enum Purpose {
     Delete,
 }
 
-/// A request under way and when it is late.
+/// A request in flight and its deadlines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flight {
+pub(super) struct InFlight {
     pub(super) request: RequestId,
     pub(super) purpose: Purpose,
     pub(super) deadline: Millis,
-    /// When the missing answer is reported; nothing once it was, or when it never is.
+    /// Time at which the missing response is reported; `None` if it has been reported, or never is.
     pub(super) report_at: Option<Millis>,
 }
 
-impl Flight {
+impl InFlight {
     pub(super) fn new(request: RequestId, purpose: Purpose, now: Millis, config: &Config) -> Self {
         let body = match purpose {
             Purpose::Send { len, .. } => len,
-            Purpose::Create | Purpose::Ask | Purpose::Delete => 0,
+            Purpose::Create | Purpose::QueryOffset | Purpose::Delete => 0,
         };
         Self {
             request,
@@ -42,8 +42,8 @@ impl Flight {
         }
     }
 
-    /// `sent` bytes of the body have left: the rest gets its own time. A deadline never moves forward, so a
-    /// wrong count cannot cut a request short.
+    /// Extends the deadline after `sent` bytes of the body were sent: the remaining bytes get their full transfer
+    /// time. The deadline never moves forward, so that a wrong count cannot shorten it.
     pub(super) fn progressed(&mut self, sent: u64, now: Millis, config: &Config) {
         if let Purpose::Send { len, .. } = self.purpose {
             let rest = now.saturating_add(time_for(len.saturating_sub(sent), config));
@@ -56,7 +56,7 @@ fn time_for(body: u64, config: &Config) -> Millis {
     config.timeout_ms.saturating_add(transfer_ms(body, config))
 }
 
-/// Time that a body takes over the slowest network worth waiting for.
+/// Transfer time of a body on the slowest supported network.
 fn transfer_ms(body: u64, config: &Config) -> Millis {
     body.saturating_mul(1_000) / config.slowest_bytes_per_s.max(1)
 }
@@ -65,17 +65,17 @@ fn transfer_ms(body: u64, config: &Config) -> Millis {
 mod tests {
     use super::*;
 
-    fn flight(len: u64) -> Flight {
+    fn flight(len: u64) -> InFlight {
         let purpose = Purpose::Send {
             offset: 0,
             len,
             declared: None,
         };
-        Flight::new(RequestId(0), purpose, 1_000, &Config::default())
+        InFlight::new(RequestId(0), purpose, 1_000, &Config::default())
     }
 
     #[test]
-    fn a_body_buys_time() {
+    fn body_extends_the_deadline() {
         assert_eq!(flight(0).deadline, 31_000);
         assert_eq!(flight(64 << 10).deadline, 32_000);
         assert_eq!(flight(8 << 20).deadline, 31_000 + 128_000);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_only_ever_extends() {
+    fn progress_never_shortens_the_deadline() {
         let config = Config::default();
         let mut flight = flight(64 << 10);
         flight.progressed(64 << 10, 1_500, &config);

@@ -1,4 +1,4 @@
-//! A server that has never answered: said once, and tried again all the same.
+//! A server that has never responded: reported once, while attempts continue.
 
 use sortie_tus::client::{Command, Notice, Response, Start};
 
@@ -16,8 +16,8 @@ const PAGE: Response = Response {
     invalid_token: false,
 };
 
-/// Lets attempts fail for a minute, each with `outcome` or without an answer. When it was said that nobody has
-/// answered.
+/// Lets attempts fail for a minute, each with `outcome` or without a response. Returns the times of
+/// [`Notice::NeverAnswered`].
 #[track_caller]
 fn said(bench: &mut Bench, outcome: Option<&Response>) -> Vec<u64> {
     let mut said = Vec::new();
@@ -52,22 +52,22 @@ fn check(bench: &mut Bench, outcome: Option<&Response>) {
     let [at] = said[..] else {
         panic!("not said once: {said:?}");
     };
-    // Not at the first failures; the waits between them are a few seconds at most by then.
+    // Not at the first failures; by then the waits between attempts are a few seconds at most.
     assert!((3_000..12_000).contains(&at), "{at} ms");
 }
 
 #[test]
-fn nobody_answers() {
+fn missing_responses_are_reported_once() {
     check(&mut creating(), None);
 }
 
 #[test]
-fn somebody_else_answers() {
+fn responses_of_other_servers_are_reported_once() {
     check(&mut creating(), Some(&PAGE));
 }
 
 #[test]
-fn an_upload_from_before_is_no_answer() {
+fn resumed_upload_reports_a_missing_server() {
     let mut bench = Bench::new(Start::Resume {
         url: URL.to_owned(),
     });
@@ -75,14 +75,14 @@ fn an_upload_from_before_is_no_answer() {
 }
 
 #[test]
-fn a_request_that_hangs_is_enough() {
+fn hanging_request_is_reported() {
     let (mut bench, _) = Bench::creating();
     bench.upload.handle_timeout(30_000);
     assert_eq!(bench.notices()[0], Notice::NeverAnswered);
 }
 
 #[test]
-fn a_server_that_has_answered_once_is_waited_for() {
+fn server_that_has_responded_once_is_not_reported() {
     let (mut bench, request) = Bench::creating();
     let created = Response {
         location: Some(URL.to_owned()),
@@ -105,12 +105,12 @@ fn a_server_that_has_answered_once_is_waited_for() {
 }
 
 #[test]
-fn a_server_that_is_busy_is_there() {
+fn busy_server_is_not_reported() {
     assert_eq!(said(&mut creating(), Some(&answer(503, None))), []);
 }
 
 #[test]
-fn without_a_network_nobody_is_to_blame() {
+fn offline_network_is_not_reported() {
     let (mut bench, request) = Bench::creating();
     bench.upload.handle_offline(0);
     bench.upload.handle_failure(20_000, request);

@@ -1,18 +1,18 @@
-//! How large a body may be.
+//! Limit for the size of request bodies.
 
 use super::Config;
 
-/// Limit for the next body: halves when a body does not get through, doubles when one of about that size did.
+/// Adaptive body size limit: halves after a failed body, doubles after a successful body of about that size.
 #[derive(Clone, Debug)]
-pub(super) struct Sizing {
+pub(super) struct BodyLimit {
     min: u64,
     max: u64,
     limit: u64,
 }
 
-impl Sizing {
+impl BodyLimit {
     pub(super) fn new(config: &Config) -> Self {
-        // A limit of nothing would never send anything.
+        // A limit of 0 would never send anything.
         let min = config.min_patch.max(1);
         let max = config.max_patch.max(min);
         Self {
@@ -27,20 +27,20 @@ impl Sizing {
         self.limit
     }
 
-    /// Whether a smaller body can be tried than one of `len` bytes.
+    /// Whether the limit can fall below `len` bytes.
     pub(super) fn can_shrink_below(&self, len: u64) -> bool {
         len > self.min
     }
 
-    /// A body of `len` bytes got through. A small one says nothing about large ones.
+    /// Records a successful body of `len` bytes. A small body does not raise the limit.
     pub(super) fn succeeded(&mut self, len: u64) {
         if len >= self.limit.div_ceil(2) {
             self.limit = self.limit.saturating_mul(2).min(self.max);
         }
     }
 
-    /// A body of `len` bytes did not get through. A small one that failed is reason to be careful, too, but
-    /// not to make bodies of that size still smaller than the floor.
+    /// Records a failed body of `len` bytes. The failure of a small body lowers the limit, too, but never below the
+    /// minimum.
     pub(super) fn failed(&mut self, len: u64) {
         self.limit = (self.limit.min(len) / 2).max(self.min);
     }
@@ -50,8 +50,8 @@ impl Sizing {
 mod tests {
     use super::*;
 
-    fn sizing(min_patch: u64, initial_patch: u64, max_patch: u64) -> Sizing {
-        Sizing::new(&Config {
+    fn sizing(min_patch: u64, initial_patch: u64, max_patch: u64) -> BodyLimit {
+        BodyLimit::new(&Config {
             max_patch,
             min_patch,
             initial_patch,
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn grows_with_success_and_shrinks_with_failure() {
+    fn limit_grows_with_success_and_shrinks_with_failure() {
         let mut sizing = sizing(2, 8, 32);
         sizing.succeeded(8);
         assert_eq!(sizing.limit(), 16);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn contradictory_numbers_still_send() {
+    fn contradictory_config_still_sends() {
         assert_eq!(sizing(0, 0, 0).limit(), 1);
         assert_eq!(sizing(10, 1, 5).limit(), 10);
     }

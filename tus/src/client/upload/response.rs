@@ -1,4 +1,4 @@
-//! What an answer, or the lack of one, means for the upload. Every status has one reaction.
+//! Evaluation of responses and failures. Every status has one reaction.
 
 use super::super::location;
 use super::{
@@ -6,29 +6,29 @@ use super::{
     Token, Upload, UploadLength, Wait, WaitReason,
 };
 
-/// A second 401 this soon after a new token is about the caller's rights, not about the token's age.
+/// A second 401 this soon after a token renewal means missing permissions, not an expired token.
 const TOKEN_GRACE_MS: Millis = 30_000;
 
-/// How often an upload that vanished empty is created anew.
+/// Number of times that an upload that vanished while empty is created again.
 const RECREATIONS: u32 = 3;
 
 impl Upload {
     pub(super) fn judge(&mut self, purpose: Purpose, response: &Response) {
         let status = response.status;
         let pause = response.retry_after_ms;
-        // Success without either is a page of somebody else's.
+        // A success without any tus header may come from a captive portal.
         if status >= 400 || response.offset.is_some() || response.location.is_some() {
-            self.answer_due = Millis::MAX;
+            self.never_answered_at = Millis::MAX;
         }
         match status {
             200..=299 => self.accepted(purpose, response),
             401 => self.unauthorized(response),
-            // What is gone need not be deleted.
+            // Already deleted.
             404 | 410 if purpose == Purpose::Delete => {
                 self.finish(Notice::Abandoned { deleted: true });
             }
             404 | 410 if purpose != Purpose::Create => self.gone(status),
-            // Another person's token, or one that has lost its scope: the upload was ours when it began.
+            // The token belongs to another user or has lost its scope: the upload was permitted when it began.
             403 if self.waits_for_sign_in()
                 && (purpose != Purpose::Create || response.invalid_token) =>
             {
@@ -44,21 +44,21 @@ impl Upload {
                 self.retry(WaitReason::Server { status }, pause);
             }
             423 | 425 | 429 | 500..=599 => self.retry(WaitReason::Server { status }, pause),
-            // A browser follows redirects by itself; what is left of them is no tus server's.
+            // Browsers follow redirects themselves; other redirects do not come from a tus server.
             ..=399 => self.retry(WaitReason::NotTus { status }, pause),
             _ => self.fail(FailureReason::Rejected { status }),
         }
     }
 
-    /// A request ended without an answer: nobody knows what the server got of it.
-    pub(super) fn lost(&mut self, purpose: Purpose, reason: WaitReason) {
+    /// Handles a request without a response, whose effect on the server is unknown.
+    pub(super) fn request_failed(&mut self, purpose: Purpose, reason: WaitReason) {
         self.shrink(purpose);
         self.retry(reason, None);
     }
 
-    /// Tries again after a wait, asking for the offset first.
+    /// Retries after a wait, with a query of the offset.
     pub(super) fn retry(&mut self, reason: WaitReason, pause: Option<Millis>) {
-        self.doubt();
+        self.query_offset();
         let wait = self.backoff.next().max(pause.unwrap_or_default());
         if self.given_up(reason) {
             return;
@@ -69,22 +69,22 @@ impl Upload {
             reason,
             imposed: pause.is_some(),
         });
-        // Without a network the time means nothing: that notice has been given.
+        // [`WaitReason::Offline`] was already reported, and the time is meaningless without a network.
         if !self.offline {
-            if self.answer_due <= self.now {
-                self.answer_due = Millis::MAX;
+            if self.never_answered_at <= self.now {
+                self.never_answered_at = Millis::MAX;
                 self.notices.push_back(Notice::NeverAnswered);
             }
             self.waiting(Some(until), reason);
         }
     }
 
-    /// The server's view differs from ours: ask at once, but wait when that has not helped before.
+    /// Queries the offset after a contradictory response; immediately at first, with backoff if that did not help.
     fn recheck(&mut self, reason: WaitReason) {
         if self.backoff.failures() > 0 {
             return self.retry(reason, None);
         }
-        self.doubt();
+        self.query_offset();
         self.backoff.count();
         self.given_up(reason);
     }
@@ -104,7 +104,7 @@ impl Upload {
 
     fn accepted(&mut self, purpose: Purpose, response: &Response) {
         if response.tus || response.offset.is_some() {
-            self.contact = Some(self.now);
+            self.last_contact = Some(self.now);
         }
         if let Some(silence) = response.silence_ms {
             let third = (silence / 3).max(MIN_KEEP_ALIVE_MS);
@@ -115,7 +115,7 @@ impl Upload {
         }
         match purpose {
             Purpose::Create => self.created(response),
-            Purpose::Ask => self.told(response),
+            Purpose::QueryOffset => self.offset_received(response),
             Purpose::Send {
                 offset,
                 len,
@@ -128,7 +128,7 @@ impl Upload {
     fn created(&mut self, response: &Response) {
         let status = response.status;
         let Some(location) = &response.location else {
-            // Only a 201 is sure to have created something that must not be created twice.
+            // Only 201 certainly created an upload, which must not be created twice.
             return if status == 201 {
                 self.fail(FailureReason::NoLocation)
             } else {
@@ -147,7 +147,7 @@ impl Upload {
         self.notices.push_back(Notice::Created { url });
     }
 
-    fn told(&mut self, response: &Response) {
+    fn offset_received(&mut self, response: &Response) {
         let status = response.status;
         let Some(offset) = response.offset else {
             return self.retry(WaitReason::NotTus { status }, response.retry_after_ms);
@@ -157,7 +157,7 @@ impl Upload {
         }
         self.goal = Goal::Send;
         self.move_to(offset);
-        // A HEAD alone does not show that sending works again, unless there is nothing to send.
+        // A successful HEAD does not prove that sending works again, unless there is nothing to send.
         if self.is_idle() {
             self.resumed();
         }
@@ -175,15 +175,15 @@ impl Upload {
         self.renewed_at = None;
         self.changes = 0;
         if len > 0 && now_at == offset {
-            // Success that moves nothing, again and again, would be a busy loop.
+            // Repeated success without progress would be a busy loop.
             return self.retry(WaitReason::Server { status }, pause);
         }
-        self.sizing.succeeded(now_at.saturating_sub(offset));
+        self.body_limit.succeeded(now_at.saturating_sub(offset));
         self.resumed();
         self.move_to(now_at);
     }
 
-    /// The server says where it is; it is always right.
+    /// Adopts the server's offset, which is authoritative.
     fn move_to(&mut self, offset: u64) {
         if offset > self.available {
             return self.fail(FailureReason::ServerAhead {
@@ -193,7 +193,7 @@ impl Upload {
         }
         if offset < self.acknowledged {
             let acknowledged = std::mem::replace(&mut self.acknowledged, offset);
-            // With the bytes gone here as well, `settle` ends the upload.
+            // If the bytes were dropped here, too, `check_completion` fails the upload.
             if offset >= self.released {
                 self.notices.push_back(Notice::ServerLostBytes {
                     acknowledged,
@@ -213,22 +213,22 @@ impl Upload {
     }
 
     pub(super) fn resumed(&mut self) {
-        if !self.offline && std::mem::take(&mut self.troubled) {
+        if !self.offline && std::mem::take(&mut self.waiting_reported) {
             self.notices.push_back(Notice::Resumed);
         }
     }
 
     fn unauthorized(&mut self, response: &Response) {
-        self.doubt();
+        self.query_offset();
         let renewed = |at| self.now - at < TOKEN_GRACE_MS;
         if self.renewed_at.is_some_and(renewed) {
             if !self.waits_for_sign_in() {
                 return self.fail(FailureReason::Unauthorized);
             }
-            self.token = Token::Wanted;
+            self.token = Token::Needed;
             return self.retry(WaitReason::Token, response.retry_after_ms);
         }
-        self.token = Token::Wanted;
+        self.token = Token::Needed;
         self.waiting(None, WaitReason::Token);
     }
 
@@ -245,8 +245,8 @@ impl Upload {
 
     fn too_large(&mut self, purpose: Purpose, response: &Response) {
         match purpose {
-            // Not the tus server's word: a proxy has a limit for one body, and smaller ones may pass.
-            Purpose::Send { len, .. } if !response.tus && self.sizing.can_shrink_below(len) => {
+            // The response comes from a proxy with a body size limit; smaller bodies may pass.
+            Purpose::Send { len, .. } if !response.tus && self.body_limit.can_shrink_below(len) => {
                 self.shrink(purpose);
                 self.retry(WaitReason::PieceTooLarge, None);
             }
@@ -256,7 +256,7 @@ impl Upload {
 
     fn shrink(&mut self, purpose: Purpose) {
         if let Purpose::Send { len, .. } = purpose {
-            self.sizing.failed(len);
+            self.body_limit.failed(len);
         }
     }
 }
