@@ -224,7 +224,7 @@ impl Run {
                     if let Some(before) = self.finished.take() {
                         on_step(Step::Next(before));
                     }
-                    if self.heard(event) {
+                    if self.handle_writer_event(event) {
                         return;
                     }
                 }
@@ -247,7 +247,7 @@ impl Run {
     }
 
     /// Handles an event of the writer; returns whether it is the last.
-    fn heard(&mut self, event: writer::Event) -> bool {
+    fn handle_writer_event(&mut self, event: writer::Event) -> bool {
         match event {
             writer::Event::Begun(_) | writer::Event::Empty(_) | writer::Event::Ended => false,
             writer::Event::Finished(finished) => {
@@ -271,7 +271,7 @@ impl Run {
                 .recv_timeout(until.saturating_sub(monotonic()))
             {
                 Ok(Message::Notice(_)) | Err(_) => over = true,
-                Ok(Message::Writer(event)) => over = self.heard(event),
+                Ok(Message::Writer(event)) => over = self.handle_writer_event(event),
                 Ok(Message::AskForKeyframe | Message::Long) => {}
             }
         }

@@ -27,14 +27,14 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Longest delay after a failure.
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 /// Limit of the server's finish before the hash is requested again later.
-const FINISHING: Duration = Duration::from_secs(60);
+const SERVER_FINISH_LIMIT: Duration = Duration::from_secs(60);
 /// Reason of local deletions in the audit log.
 const REASON: &str = "the central server has it";
 /// Problem of a token that the server refuses.
 const TOKEN_REFUSED: &str = "The central server refuses SORTIE_CAPTURE_FORWARD_TOKEN. Create an API token there with the \
     scopes record and read.";
-/// Limit of the time between growing and finished: as long as finishing takes.
-const BETWEEN: Duration = Duration::from_secs(30);
+/// Limit of the time unfinished_since growing and finished: as long as finishing takes.
+const FINISH_LIMIT: Duration = Duration::from_secs(30);
 
 /// Forwards recordings until the future is dropped, which keeps the journal and the uploads as they are.
 pub async fn run(setup: Setup) {
@@ -45,27 +45,27 @@ pub async fn run(setup: Setup) {
             Ok(forwarder) => break forwarder,
             Err(problem) => status.problem(problem),
         }
-        rest(&mut failures).await;
+        back_off(&mut failures).await;
     };
     while let Err(error) = forwarder.central.check_token().await
         && error.is_refusal()
     {
         status.problem(TOKEN_REFUSED.to_owned());
-        rest(&mut failures).await;
+        back_off(&mut failures).await;
     }
     loop {
-        match forwarder.go().await {
+        match forwarder.forward_next().await {
             Ok(true) => failures = 0,
             Ok(false) => tokio::time::sleep(POLL_INTERVAL).await,
             Err(problem) => {
                 status.problem(problem);
-                rest(&mut failures).await;
+                back_off(&mut failures).await;
             }
         }
     }
 }
 
-async fn rest(failures: &mut u32) {
+async fn back_off(failures: &mut u32) {
     let wait = RETRY * 2_u32.pow((*failures).min(10));
     *failures = failures.saturating_add(1);
     tokio::time::sleep(wait.min(LONGEST_RETRY)).await;
@@ -99,14 +99,14 @@ impl<'a> Forwarder<'a> {
     }
 
     /// Forwards the oldest pending recording; `false` if none is pending.
-    async fn go(&mut self) -> Result<bool, String> {
+    async fn forward_next(&mut self) -> Result<bool, String> {
         let folder = &self.setup.folder;
         let mut names =
             recordings(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         // The recording in progress is the newest.
         names.extend(self.setup.recorder.snapshot().written.name);
         let kept = self.journal.retain(|name| is_there(folder, name));
-        kept.map_err(|error| self.unwritten(&error))?;
+        kept.map_err(|error| self.write_error(&error))?;
         for name in &names {
             if self.journal.entry(name).outcome == Outcome::Same
                 && !self.confirmed.contains(name)
@@ -139,7 +139,7 @@ impl<'a> Forwarder<'a> {
         outcome.map(|()| true)
     }
 
-    fn unwritten(&self, error: &std::io::Error) -> String {
+    fn write_error(&self, error: &std::io::Error) -> String {
         format!("{}: {error}", self.setup.journal.display())
     }
 
@@ -153,8 +153,9 @@ impl<'a> Forwarder<'a> {
             tokio::time::sleep(POLL_INTERVAL).await;
             return Ok(());
         };
-        let mut watch = Watch::new(folder, name, &self.setup.recorder, Arc::clone(&file));
-        let extent = watch.look();
+        let mut progress =
+            StreamProgress::new(folder, name, &self.setup.recorder, Arc::clone(&file));
+        let extent = progress.poll();
         let mut entry = self.journal.entry(name);
         let start = match &entry.upload {
             Some(url) => Start::Resume { url: url.clone() },
@@ -163,25 +164,25 @@ impl<'a> Forwarder<'a> {
                 let start = start_of(&self.setup.target.url, name, creation);
                 // After a crash before the answer is recorded, the same key returns the same upload.
                 let put = self.journal.put(name, entry.clone());
-                put.map_err(|error| self.unwritten(&error))?;
+                put.map_err(|error| self.write_error(&error))?;
                 start
             }
         };
         let bytes = Bytes {
             file,
-            from: watch.from,
+            from: progress.from,
             sent: Arc::default(),
         };
         let status = &self.setup.status;
         status.change(|shown| shown.filename = Some(name.to_owned()));
-        let mut unwritten = None;
+        let mut write_error = None;
         let journal = &mut self.journal;
         let sent = send(
             &self.central,
             start,
             bytes,
             || {
-                let extent = watch.look();
+                let extent = progress.poll();
                 if let Extent::Growing(size) | Extent::Whole(size) = extent {
                     status.change(|shown| shown.size_bytes = size);
                 }
@@ -190,15 +191,15 @@ impl<'a> Forwarder<'a> {
             |notice| {
                 if let Notice::Created { url } = &notice {
                     entry.upload = Some(url.clone());
-                    unwritten = journal.put(name, entry.clone()).err();
+                    write_error = journal.put(name, entry.clone()).err();
                 }
-                tell(status, notice);
+                show_notice(status, notice);
             },
         );
         let sent = sent.await;
-        if let Some(error) = unwritten {
+        if let Some(error) = write_error {
             // Without the entry, the recording is sent again after a restart: reported, but no reason to stop.
-            status.problem(self.unwritten(&error));
+            status.problem(self.write_error(&error));
         }
         match sent {
             Ok(()) => {
@@ -226,7 +227,7 @@ impl<'a> Forwarder<'a> {
                 entry.outdated.extend(entry.upload.take());
                 entry.creation = None;
                 let put = self.journal.put(name, entry);
-                put.map_err(|error| self.unwritten(&error))?;
+                put.map_err(|error| self.write_error(&error))?;
                 Err(format!("{name}: {reason} It is sent again."))
             }
             Reason::TooLarge | Reason::Rejected { .. } => {
@@ -289,11 +290,11 @@ impl<'a> Forwarder<'a> {
             }
         }
         let put = self.journal.put(name, entry);
-        put.map_err(|error| self.unwritten(&error))
+        put.map_err(|error| self.write_error(&error))
     }
 
     async fn is_ready(&self, id: &str) -> Result<bool, CentralError> {
-        let until = monotonic() + FINISHING;
+        let until = monotonic() + SERVER_FINISH_LIMIT;
         while monotonic() < until {
             match self.central.recording(id).await?.map(|it| it.status) {
                 Some(RecordingStatus::Ready) => return Ok(true),
@@ -329,7 +330,7 @@ impl<'a> Forwarder<'a> {
 }
 
 /// Shows a notice of the upload machine in the status.
-fn tell(status: &Status, notice: Notice) {
+fn show_notice(status: &Status, notice: Notice) {
     match notice {
         Notice::Acknowledged { offset } => status.change(|shown| shown.sent_bytes = offset),
         Notice::ServerLostBytes { offset, .. } => status.change(|shown| shown.sent_bytes = offset),
@@ -396,7 +397,7 @@ fn recordings(folder: &Path) -> std::io::Result<Vec<String>> {
 }
 
 /// Progress of one recording while it is sent.
-struct Watch<'a> {
+struct StreamProgress<'a> {
     folder: &'a Path,
     name: &'a str,
     recorder: &'a Handle,
@@ -405,10 +406,10 @@ struct Watch<'a> {
     from: u64,
     length: u64,
     /// Time since which it is neither growing nor finished.
-    between: Option<Duration>,
+    unfinished_since: Option<Duration>,
 }
 
-impl<'a> Watch<'a> {
+impl<'a> StreamProgress<'a> {
     fn new(folder: &'a Path, name: &'a str, recorder: &'a Handle, file: Arc<File>) -> Self {
         Self {
             folder,
@@ -417,11 +418,11 @@ impl<'a> Watch<'a> {
             file,
             from: Stream::growing(0).from,
             length: 0,
-            between: None,
+            unfinished_since: None,
         }
     }
 
-    fn look(&mut self) -> Extent {
+    fn poll(&mut self) -> Extent {
         if self.folder.join(self.name).exists() {
             let Ok(stream) = Stream::finished(&self.file) else {
                 return Extent::Gone;
@@ -431,12 +432,12 @@ impl<'a> Watch<'a> {
         }
         let written = self.recorder.snapshot().written;
         if written.name.as_deref() == Some(self.name) {
-            self.between = None;
+            self.unfinished_since = None;
             self.length = Stream::growing(written.size_bytes).length;
             return Extent::Growing(self.length);
         }
         let now = monotonic();
-        match now.saturating_sub(*self.between.get_or_insert(now)) < BETWEEN {
+        match now.saturating_sub(*self.unfinished_since.get_or_insert(now)) < FINISH_LIMIT {
             true => Extent::Growing(self.length),
             false => Extent::Gone,
         }

@@ -50,7 +50,7 @@ pub struct Plan {
 }
 
 /// Sampling interval while recording.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// Sampling interval of the signal probe.
 const PROBE_SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -137,7 +137,7 @@ impl Pipeline {
         on_notice: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
         let detector = plan.no_signal_after.map(TestPatternDetector::new);
-        let running = Running::build(&describe(plan), detector.map(|it| (it, LOOK_EVERY)))?;
+        let running = Running::build(&describe(plan), detector.map(|it| (it, SAMPLE_INTERVAL)))?;
         let sink = running.pipeline.by_name("sink");
         let sink = sink
             .and_then(|sink| sink.downcast::<gst_app::AppSink>().ok())

@@ -128,7 +128,7 @@ fn all_grabber_formats_can_be_recorded_and_sampled() {
         };
         let has_eye = delivery != Delivery::H264;
         let looks = |description: &str| {
-            let look = (TestPatternDetector::without_signal(), LOOK_EVERY);
+            let look = (TestPatternDetector::without_signal(), SAMPLE_INTERVAL);
             Running::build(description, Some(look))
                 .unwrap()
                 .sampler

@@ -9,7 +9,7 @@ use crate::signal::{Evidence, Input, Mode, Picture, Reading, Signal};
 use crate::source::{Capture, Source, SourceError, TestInput, choose};
 
 /// Interval of the search for a missing device.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const SEARCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Device name of the test source.
 const TEST_PICTURE: &str = "Test picture";
@@ -17,7 +17,7 @@ const TEST_PICTURE: &str = "Test picture";
 /// Adapter of one source.
 pub(super) struct SourceAdapter {
     kind: Kind,
-    look_at: Duration,
+    next_search: Duration,
 }
 
 enum Kind {
@@ -71,13 +71,13 @@ impl Grabber {
 
     /// A grabber that is not captured from is assumed to have a signal, unless it was found without one: then only the
     /// frames of [`start_signal_probe`](crate::pipeline::start_signal_probe) show that the signal is back.
-    fn look(&mut self, seen: Option<CaptureStats>, believed: Signal) -> Option<Input> {
-        let picture = match seen {
-            Some(seen) => {
-                let before = std::mem::replace(&mut self.frames, seen.frames);
-                (seen.frames > 0 && seen.frames != before).then_some(seen.picture)
+    fn poll(&mut self, stats: Option<CaptureStats>, current: Signal) -> Option<Input> {
+        let picture = match stats {
+            Some(stats) => {
+                let before = std::mem::replace(&mut self.frames, stats.frames);
+                (stats.frames > 0 && stats.frames != before).then_some(stats.picture)
             }
-            None => (believed != Signal::NoSignal).then_some(Picture::Content),
+            None => (current != Signal::NoSignal).then_some(Picture::Content),
         };
         let mode = self.mode;
         picture.map(|picture| Input::Frame { mode, picture })
@@ -107,7 +107,7 @@ impl SourceAdapter {
         };
         Self {
             kind,
-            look_at: Duration::ZERO,
+            next_search: Duration::ZERO,
         }
     }
 
@@ -149,13 +149,13 @@ impl SourceAdapter {
         }
     }
 
-    /// Polls the source without blocking. `seen` has the frames of a running pipeline; `believed` is the current state
+    /// Polls the source without blocking. `stats` has the frames of a running pipeline; `current` is the current state
     /// of the signal.
     pub(super) fn poll(
         &mut self,
         now: Duration,
-        seen: Option<CaptureStats>,
-        believed: Signal,
+        stats: Option<CaptureStats>,
+        current: Signal,
     ) -> Option<Input> {
         match &mut self.kind {
             Kind::Test {
@@ -163,7 +163,7 @@ impl SourceAdapter {
             } => match (std::mem::replace(is_found, true), grabber) {
                 (false, None) => Some(Input::DeviceFound(Evidence::Timings)),
                 (false, Some(_)) => Some(Input::DeviceFound(Evidence::Frames)),
-                (true, grabber) => grabber.as_mut()?.look(seen, believed),
+                (true, grabber) => grabber.as_mut()?.poll(stats, current),
             },
             Kind::V4l2(v4l2) => {
                 let V4l2 { path, device, .. } = &mut **v4l2;
@@ -172,11 +172,11 @@ impl SourceAdapter {
                     return Some(Input::DeviceLost);
                 }
                 match device {
-                    None if now >= self.look_at => {
-                        self.look_at = now + LOOK_EVERY;
+                    None if now >= self.next_search => {
+                        self.next_search = now + SEARCH_INTERVAL;
                         v4l2.open()
                     }
-                    Some(Open::Grabber(grabber)) => grabber.look(seen, believed),
+                    Some(Open::Grabber(grabber)) => grabber.poll(stats, current),
                     Some(Open::Receiver {
                         device: receiver,
                         announces: true,

@@ -86,12 +86,15 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Value of a TOML file as text, or the name of its type if that is unsupported.
+pub type TomlValue = Result<String, &'static str>;
+
 /// Reads the values of a TOML file as text. A value of another kind than text, number or boolean is returned as the
 /// name of its type.
 ///
 /// # Errors
 /// The reason why the file cannot be read. It does not quote the file, which may hold secrets.
-pub fn read_toml(path: &Path) -> Result<Vec<(String, Result<String, &'static str>)>, String> {
+pub fn read_toml(path: &Path) -> Result<Vec<(String, TomlValue)>, String> {
     let text = small_text(path)?;
     // The parser's own message quotes the line.
     let table = text.parse::<toml::Table>().map_err(|error| {
