@@ -1,6 +1,6 @@
-//! The book of who writes to which upload, for several servers on one PostgreSQL database.
+//! Lease table of uploads that several servers share.
 //!
-//! What is here only ever runs on PostgreSQL: times are by its clock, so that servers need not agree on theirs.
+//! Only used with PostgreSQL. All times are by its clock, so the clocks of the servers need not agree.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use super::leases::POSTGRES_NOW as NOW;
 use super::{Database, DatabaseError};
 use crate::storage::{StaleLease, StorageError, UploadLease, UploadLeases};
 
-/// A holder that writes all the time says so about this often.
-const HEARD_EVERY_MS: i64 = 5_000;
-/// A server of which nothing is heard while it finishes a recording is given so long before another one does it.
+/// Shortest interval between two renewals by a holder that writes continuously.
+const RENEW_EVERY_MS: i64 = 5_000;
+/// A lease that is not renewed for this long while its recording is being finished is stale.
 const FINISH_MS: i64 = 20_000;
-/// The lease of an upload that never got a row, or lost it, is kept so long.
-const STRAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Lifetime of the lease of an upload without a row.
+const ORPHAN_MS: i64 = 24 * 60 * 60 * 1000;
 
 fn unavailable(error: sqlx::Error) -> StorageError {
     StorageError::Unavailable(DatabaseError::from(error).into())
@@ -64,15 +64,15 @@ impl UploadLeases for Database {
         let sql = format!(
             "SELECT {NOW} - heard_ms FROM upload_leases WHERE upload_id = $1 AND fence = $2"
         );
-        let silent_ms: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+        let age_ms: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(id)
             .bind(fence)
             .fetch_optional(&self.pool)
             .await
             .map_err(unavailable)?;
-        match silent_ms {
+        match age_ms {
             None => Ok(false),
-            Some(silent_ms) if silent_ms < HEARD_EVERY_MS => Ok(true),
+            Some(age_ms) if age_ms < RENEW_EVERY_MS => Ok(true),
             Some(_) => {
                 let sql = format!(
                     "UPDATE upload_leases SET heard_ms = {NOW} WHERE upload_id = $1 AND fence = $2"
@@ -109,12 +109,12 @@ impl UploadLeases for Database {
 
     async fn stale(&self, silence: Duration) -> Result<Vec<StaleLease>, StorageError> {
         let silence_ms = i64::try_from(silence.as_millis()).unwrap_or(i64::MAX);
-        let stray = format!(
+        let orphans = format!(
             "DELETE FROM upload_leases WHERE heard_ms <= {NOW} - $1 AND NOT EXISTS (SELECT 1 FROM recordings r \
              WHERE r.id = upload_id AND (r.deleting = 1 OR r.status IN ('recording', 'uploading', 'processing')))"
         );
-        sqlx::query(AssertSqlSafe(stray))
-            .bind(STRAY_MS)
+        sqlx::query(AssertSqlSafe(orphans))
+            .bind(ORPHAN_MS)
             .execute(&self.pool)
             .await
             .map_err(unavailable)?;

@@ -114,7 +114,7 @@ pub(crate) struct Finishing {
 /// Extension of an object whose container is unknown.
 pub(crate) const RAW_EXTENSION: &str = "bin";
 
-/// Leading bytes of a growing object that no longer change; see [`sortie_media::Indexer::settled`].
+/// Leading bytes of a growing object that no longer change; see [`sortie_media::Indexer::immutable_prefix`].
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(feature = "s3"),

@@ -11,11 +11,11 @@ use super::memory_budget::{MemoryBudget, Permit};
 pub(super) const BATCH: usize = 256 * 1024;
 /// Smallest permit a body asks for: the size of one read.
 const SMALLEST: usize = 16 * 1024;
-/// An empty batch keeps its permit at most this long,
+/// Longest time that an empty batch keeps its permit.
 const EMPTY_TIMEOUT: Duration = Duration::from_millis(100);
-/// and a batch with bytes waits for more at most this long before it is written.
+/// Longest time that a batch waits for more bytes before it is written.
 const FILL_TIMEOUT: Duration = Duration::from_millis(500);
-/// While other bodies wait for permits, both are checked at this interval and end early.
+/// Interval of checking whether other bodies wait for permits, which ends both times early.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Bytes that are passed to the storage together.

@@ -67,7 +67,7 @@ impl Finisher {
                 return other.map(|_| ());
             }
         };
-        // Until the finish is complete: the reaper tries again.
+        // Cleared when the finish is complete; until then the reaper tries again.
         locked(&entry.state).pending_finish = Some(interrupted);
         let processing = row.status == RecordingStatus::Processing;
         let length = row.upload_length.filter(|_| processing);

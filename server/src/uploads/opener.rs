@@ -119,7 +119,7 @@ impl Opener {
             .await;
         let reservation = self.indexes.reserve(&row.user_id);
         *open = Some(Upload::new(writer, row.kind, Some(reservation)));
-        // Until it is joined: the reaper continues if the request does not.
+        // The reaper joins the upload if the request is interrupted.
         locked(&entry.state).pending_finish = Some(Interrupted(false));
         Ok(true)
     }

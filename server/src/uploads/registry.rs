@@ -58,7 +58,7 @@ pub(super) struct EntryState {
     pub(super) last_activity: Duration,
     /// Attended time at which the session was first seen ended.
     pub(super) session_ended: Option<Duration>,
-    /// The recording was stopped, or its session has ended; the sender is told.
+    /// The recording was stopped, or its session has ended. The next response tells the sender.
     pub(super) stopped: bool,
     /// All bytes have arrived and the upload is not finished yet: the reaper finishes it.
     pub(super) pending_finish: Option<Interrupted>,
