@@ -1,28 +1,21 @@
 #!/usr/bin/env bash
-# Builds the client's JavaScript face (ES modules and their wasm) into
-# target/client-js, or into the folder that is named: sortie_client is the
-# recorder, sortie_playable makes files of what a crash has left, and worker.js
-# is for pages that allow no blob: workers.
+# Builds the client's WebAssembly modules for JavaScript into target/client-js, or into the given folder: core (the
+# recorder), later (uploads of recoverable recordings and files), session_watcher and playable; and worker.js, for pages
+# that do not allow blob: workers.
 source "$(dirname "$0")/common.sh"
 
 out=${1:-target/client-js}
 
-# A quarter of what a stack has by default: it is never that deep, and what lies behind it has shorter addresses.
-stack=262144
-# What no running recording needs: scripts/npm.sh makes a part of its own of all that only these exports lead to.
-later='^(__wbg_)?(recoverablerecording|sessionwatcher)_|^recorder_recover_|^(uploadFile|enableParts)_'
-
-# Builds with feature $1 under the name $2.
+# build FEATURE NAME
 build() {
-    mkdir -p "$out"
     cargo rustc --locked --quiet -p sortie-client --lib --crate-type cdylib --features "$1" \
-        --target "$WASM_TARGET" --profile wasm-release -- -C link-arg=--emit-relocs -C "link-arg=-zstack-size=$stack"
-    node scripts/wasm-opt/reach.mjs \
-        "$CARGO_TARGET_DIR/$WASM_TARGET/wasm-release/sortie_client.wasm" "$out/$2.wasm" "$later"
-    wasm-bindgen --target web --out-dir "$out" --out-name "$2" "$out/$2.wasm"
-    rm "$out/$2.wasm"
+        --target "$WASM_TARGET" --profile wasm-release
+    wasm-bindgen --target web --no-typescript --omit-default-module-path --out-dir "$out" --out-name "$2" \
+        "$CARGO_TARGET_DIR/$WASM_TARGET/wasm-release/sortie_client.wasm"
 }
 
-build js-playable sortie_playable
-build js sortie_client
+build js-recorder core
+build js-recovery later
+build js-session-watcher session_watcher
+build js-playable playable
 cp client/src/browser/spool/worker.js "$out/"

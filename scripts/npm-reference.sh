@@ -7,7 +7,7 @@ scripts/setup.sh test
 
 types=$(mktemp -d)
 trap 'rm -rf "$types"' EXIT
-cp client/npm/*.d.ts client/npm/README.md client/src/js/types.d.ts "$types/"
+cp client/npm/*.d.ts client/npm/README.md "$types/"
 tools=$(npm_dir tests/npm)/node_modules
 # The hook's types name React's.
 ln -s "$tools" "$types/node_modules"

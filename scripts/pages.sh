@@ -5,13 +5,13 @@ source "$(dirname "$0")/common.sh"
 
 inputs=(frontend client api tus media index.html Trunk.toml Cargo.toml Cargo.lock)
 stamp=target/pages.stamp
-now="$(content_hash "${inputs[@]}") trunk-$TRUNK_VERSION wasm-bindgen-$WASM_BINDGEN_VERSION $(content_hash scripts/wasm-opt/package-lock.json) $(rustc --version)"
+now="$(content_hash "${inputs[@]}") trunk-$TRUNK_VERSION wasm-bindgen-$WASM_BINDGEN_VERSION $(content_hash scripts/web-tools/package-lock.json) $(rustc --version)"
 
 if [[ -f dist/index.html && -f $stamp && $(<"$stamp") == "$now" ]]; then
     exit 0
 fi
 say "Building the pages (3 min the first time, then half a minute)"
-PATH="$(npm_dir scripts/wasm-opt)/node_modules/.bin:$PATH"
+PATH="$(npm_dir scripts/web-tools)/node_modules/.bin:$PATH"
 mkdir -p target
 rm -f "$stamp"
 # Others take NO_COLOR with any value, Trunk only with `true` or `false`.

@@ -153,7 +153,7 @@ rust
 [[ $purpose != test ]] || node_for_tests
 cargo_tool trunk "$TRUNK_VERSION" "trunk-$TRUNK_VERSION" trunk "4 min" --locked
 cargo_tool wasm-bindgen-cli "$WASM_BINDGEN_VERSION" "wasm-bindgen-$WASM_BINDGEN_VERSION" wasm-bindgen "2 min"
-npm_packages scripts/wasm-opt "wasm-opt"
+npm_packages scripts/web-tools "wasm-opt and esbuild"
 if [[ $purpose == test ]]; then
     cargo_tool cargo-deny "$CARGO_DENY_VERSION" "cargo-deny-$CARGO_DENY_VERSION" cargo-deny "4 min" --locked
     npm_packages tests/browser "the browser tests' packages"

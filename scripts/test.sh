@@ -14,6 +14,8 @@ source "$(dirname "$0")/common.sh"
 # most of its tests need no browser.
 BROWSER=(-p sortie-client -p sortie-frontend)
 CORE=(-p sortie-api -p sortie-media -p sortie-tus)
+# Features of the client, one for each WebAssembly module of the npm package.
+JS_MODULES=js-recorder,js-recovery,js-session-watcher,js-playable
 
 stage_setup() { scripts/setup.sh test; }
 
@@ -32,7 +34,7 @@ stage_clippy() { cargo clippy --locked --quiet --workspace --all-targets -- -D w
 
 stage_clippy-wasm() {
     cargo clippy --locked --quiet --target "$WASM_TARGET" "${BROWSER[@]}" --all-targets -- -D warnings \
-        && cargo clippy --locked --quiet --target "$WASM_TARGET" -p sortie-client --features js -- -D warnings
+        && cargo clippy --locked --quiet --target "$WASM_TARGET" -p sortie-client --features "$JS_MODULES" -- -D warnings
 }
 
 stage_docs() {
@@ -56,7 +58,7 @@ stage_client-wasm() {
     WASM_BINDGEN_TEST_TIMEOUT=180 \
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=wasm-bindgen-test-runner \
         CHROMEDRIVER=${CHROMEDRIVER:-$(command -v chromedriver)} \
-        cargo test --locked --target "$WASM_TARGET" -p sortie-client --features js
+        cargo test --locked --target "$WASM_TARGET" -p sortie-client --features "$JS_MODULES"
 }
 
 # What is tested end to end is put into the clone first: the cache may be shared

@@ -26,25 +26,6 @@ export async function hashOf(token) {
   return hash && `token-${[...new Uint8Array(hash)].map((it) => it.toString(16).padStart(2, '0')).join('')}`;
 }
 
-/**
- * Returns the owner for `options`: `owner`, the subject of the token, or the user that the server names. `undefined`
- * where pages have no identity: another tus server without `getToken`.
- *
- * Throws a `RecorderError` when the owner cannot be determined.
- */
-export async function ownerOf(options) {
-  const { owner, server, getToken } = options;
-  if (owner) return owner;
-  const token = getToken && await tokenOf(getToken);
-  const known = token && subjectOf(token);
-  if (known) return known;
-  if (server !== undefined && server !== null) return userOf(server, token);
-  if (token === undefined) return undefined;
-  const hash = await hashOf(token);
-  if (hash) return hash;
-  throw new TypeError('owner must be given: the token names no subject, and pages without a secure connection cannot hash it');
-}
-
 /** Returns the id of the signed-in user of our server. */
 export async function userOf(server, token) {
   const answer = await get(server, '/api/auth/me', token);
@@ -74,17 +55,6 @@ export async function get(server, path, token, signal) {
   if (answer.status !== 401 || token) return answer;
   const renewed = await ask('POST', '/api/auth/refresh', '{}');
   return renewed.ok ? ask('GET', path) : answer;
-}
-
-export async function tokenOf(getToken) {
-  let cause = new TypeError('getToken gave no token');
-  try {
-    const token = await getToken();
-    if (typeof token === 'string' && token !== '') return token;
-  } catch (thrown) {
-    cause = thrown;
-  }
-  throw Object.assign(new RecorderError('signed_out', 'The sign-in has expired or was refused. Sign in again.'), { cause });
 }
 
 export const aborted = () => new RecorderError('aborted', 'The upload was cancelled.');

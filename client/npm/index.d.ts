@@ -19,8 +19,8 @@ export interface LoadOptions {
   /** URL or contents of `core_bg.wasm`; beside this module by default. Only for pages that serve it elsewhere. */
   wasm?: string | URL | Request | Response | BufferSource | WebAssembly.Module;
   /**
-   * The same for `later_bg.wasm`, which is fetched with the first call of {@link Recorder.recover}, {@link uploadFile}
-   * or {@link autoRecord}. No running recording needs it.
+   * The same for `later_bg.wasm`, which is fetched with the first call of {@link Recorder.recover} or {@link uploadFile}.
+   * Recorders do not need it.
    */
   laterWasm?: LoadOptions['wasm'];
   /**

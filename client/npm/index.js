@@ -1,6 +1,16 @@
 // Importing this module has no effect, on a server either. The recorder is loaded with the first instance.
 
-export { RecoverableRecording, RecoverableRecording as Leftover, uploadFile } from './recoverable-recording.js';
+import { lazily } from './loading.js';
+
 export { RecorderError, load } from './loading.js';
 export { whenPresent } from './present.js';
-export { Recorder, autoRecord } from './recorder.js';
+export { Recorder } from './recorder.js';
+export { RecoverableRecording, RecoverableRecording as Leftover } from './recoverable-recording.js';
+
+export async function autoRecord(options) {
+  return (await lazily(() => import('./auto-record.js'))).autoRecord(options);
+}
+
+export async function uploadFile(file, options) {
+  return (await lazily(() => import('./recovery.js'))).uploadFile(file, options);
+}

@@ -1,4 +1,4 @@
-// Loads what records, once, and when somebody wants it.
+// Loads the WebAssembly modules, each once and when it is first needed.
 //
 // Importing this does nothing: no request, no global, so a server that renders pages may import it, too.
 
@@ -10,25 +10,110 @@ export class RecorderError extends Error {
   }
 }
 
-/** The module that wasm-bindgen made, once it is there. */
-let core;
-/** The same on its way, for whoever asks meanwhile. */
-let coming;
-/** The part of it that no running recording needs, on its way or there; and where it is, if the page has said so. */
-let later;
-let laterAt;
-/** The folder of the programs, if the page serves them from another one than this module's. */
+/** Folder of the .wasm files, if the page serves them from elsewhere than beside this module. */
 let folder;
-/** The module that makes files; few pages ever want it. */
-let files;
 
-/** Of the programs: what the page has said, or beside this module. */
-function place(name, beside) {
-  if (folder !== undefined) return new URL(name, folder);
-  // Vite's dev server moves this module into its cache of dependencies, without the programs beside it.
-  const moved = /\/\.vite\/deps\//.test(beside.pathname);
-  return moved ? new URL(`../../sortie-recorder/${name}`, beside) : beside;
+/** A WebAssembly module, with the JavaScript that wasm-bindgen generated for it. */
+class Module {
+  #importJs;
+  #beside;
+  #loading;
+  #exports;
+  /** Program given by the page, instead of the file: anything that wasm-bindgen's `init` takes. */
+  program;
+
+  /** `beside` returns the URL of the .wasm file beside this module. */
+  constructor(importJs, beside) {
+    this.#importJs = importJs;
+    this.#beside = beside;
+  }
+
+  load() {
+    this.#loading ??= this.#start().then(
+      (exports) => { this.#exports = exports; },
+      (error) => {
+        // The next call tries again.
+        this.#loading = undefined;
+        throw error;
+      },
+    );
+    return this.#loading;
+  }
+
+  /**
+   * Calls `use` with the exports, without a wait once they are loaded: a screen may only be asked for while a click is
+   * being handled.
+   */
+  async call(use) {
+    try {
+      if (!this.#exports) await this.load();
+      return await use(this.#exports);
+    } catch (error) {
+      throw typed(error);
+    }
+  }
+
+  async #start() {
+    if (typeof document === 'undefined') {
+      throw new RecorderError('unsupported', 'A recorder needs a page in a browser; on a server it can only be imported.');
+    }
+    // In parallel with the import.
+    const program = this.program ?? fetch(place(this.#beside()));
+    let advice = 'Check that the package\'s .wasm files are served, and try again.';
+    // A rejection is handled below.
+    Promise.resolve(program).catch(() => {});
+    let exports;
+    try {
+      exports = await this.#importJs();
+      const response = await program;
+      if (response instanceof Response) {
+        if (!response.ok) throw new TypeError(`the answer was ${response.status}`);
+        // Servers of single-page apps answer so for every file that does not exist.
+        if (response.headers.get('content-type')?.startsWith('text/html')) {
+          advice += ' With Vite\'s development server, add optimizeDeps: { exclude: [\'sortie-recorder\'] } to vite.config.';
+          throw new TypeError('the answer was a web page');
+        }
+      }
+    } catch (cause) {
+      throw failure('unreachable', `The recorder could not be loaded (${cause.message}). ${advice}`, cause);
+    }
+    try {
+      await exports.default({ module_or_path: program });
+    } catch (cause) {
+      advice = 'A Content-Security-Policy needs script-src \'wasm-unsafe-eval\'.';
+      throw failure('unsupported', `The recorder could not be started (${cause.message}). ${advice}`, cause);
+    }
+    return exports;
+  }
 }
+
+/** Imports a module of this package. */
+export async function lazily(importJs) {
+  try {
+    return await importJs();
+  } catch (cause) {
+    throw failure('unreachable', `A part of the recorder could not be loaded (${cause.message}). Try again.`, cause);
+  }
+}
+
+const failure = (code, message, cause) => Object.assign(new RecorderError(code, message), { cause });
+
+/** URL of a .wasm file: in the page's folder, or beside this module. */
+function place(beside) {
+  const name = beside.pathname.split('/').at(-1);
+  if (folder) return new URL(name, folder);
+  // The development server of Vite 5 to 7 copies this module into its cache, without the .wasm files.
+  return beside.pathname.includes('/.vite/deps/') ? new URL(`../../sortie-recorder/${name}`, beside) : beside;
+}
+
+// Bundlers look for exactly these expressions: `import('…')` and `new URL('…', import.meta.url)`.
+const core = new Module(() => import('./core.js'), () => new URL('./core_bg.wasm', import.meta.url));
+const later = new Module(() => import('./later.js'), () => new URL('./later_bg.wasm', import.meta.url));
+const sessionWatcher = new Module(
+  () => import('./session_watcher.js'),
+  () => new URL('./session_watcher_bg.wasm', import.meta.url),
+);
+const files = new Module(() => import('./playable.js'), () => new URL('./playable_bg.wasm', import.meta.url));
 
 export function load({ wasm, laterWasm, baseUrl } = {}) {
   if (baseUrl !== undefined && baseUrl !== null && typeof document !== 'undefined') {
@@ -41,110 +126,24 @@ export function load({ wasm, laterWasm, baseUrl } = {}) {
       return Promise.reject(new TypeError('baseUrl must be the URL of a folder'));
     }
   }
-  laterAt ??= laterWasm;
-  coming ??= start(
-    () => import('./core.js'),
-    () => wasm ?? fetch(place('core_bg.wasm', new URL('./core_bg.wasm', import.meta.url))),
-    (module, program) => module.default({ module_or_path: program }),
-  ).then(
-    (module) => {
-      core = module;
-    },
-    (error) => {
-      // The next one to ask tries again.
-      coming = undefined;
-      throw error;
-    },
-  );
-  return coming;
+  core.program ??= wasm;
+  later.program ??= laterWasm;
+  return core.load();
 }
 
-/**
- * Calls into the core, at once when it is there: a screen may only be asked for while the click that led here is
- * being handled.
- */
-export async function inCore(call) {
-  try {
-    if (!core) await load();
-    return await call(core);
-  } catch (error) {
-    throw typed(error);
-  }
-}
+/** Calls into the recorder. */
+export const inCore = (use) => core.call(use);
 
-/** The same for leftovers, files and sessions. */
-export async function inLater(call) {
-  later ??= start(
-    () => load().then(() => core),
-    () => laterAt ?? fetch(place('later_bg.wasm', new URL('./later_bg.wasm', import.meta.url))),
-    (module, program) => module.addLater(program),
-  );
-  try {
-    return await call(await later.catch(forgetLater));
-  } catch (error) {
-    throw typed(error);
-  }
-}
+/** Calls what uploads recoverable recordings and files. */
+export const inLater = (use) => later.call(use);
+
+/** Calls what watches a session. */
+export const inSessionWatcher = (use) => sessionWatcher.call(use);
 
 /** Makes one file of a recording's parts. */
-export async function playable(parts) {
-  files ??= start(
-    () => import('./playable.js'),
-    () => fetch(place('playable_bg.wasm', new URL('./playable_bg.wasm', import.meta.url))),
-    (module, program) => module.default({ module_or_path: program }),
-  );
-  try {
-    return await (await files.catch(forgetFiles)).playable(parts);
-  } catch (error) {
-    throw typed(error);
-  }
-}
+export const playable = (parts) => files.call((exports) => exports.playable(parts));
 
-// The next one to ask tries again.
-
-function forgetLater(error) {
-  later = undefined;
-  throw error;
-}
-
-function forgetFiles(error) {
-  files = undefined;
-  throw error;
-}
-
-/** `adding` makes a program of what was fetched run in the module. */
-async function start(importing, fetching, adding) {
-  if (typeof document === 'undefined') {
-    throw new RecorderError('unsupported', 'A recorder needs a page in a browser; on a server it can only be imported.');
-  }
-  // At once, and not only when the module has arrived and asks for it.
-  const program = fetching();
-  // Whether it failed is asked below.
-  Promise.resolve(program).catch(() => {});
-  let module;
-  try {
-    module = await importing();
-    const response = await program;
-    if (response instanceof Response) {
-      if (!response.ok) throw new TypeError(`the answer was ${response.status}`);
-      // Servers of single-page apps answer so for every file that is not there.
-      if (response.headers.get('content-type')?.startsWith('text/html')) throw new TypeError('the answer was a web page');
-    }
-  } catch (cause) {
-    if (cause instanceof RecorderError) throw cause;
-    const message = `The recorder could not be loaded (${cause.message}). Check that the package's .wasm files are served, and try again.`;
-    throw Object.assign(new RecorderError('unreachable', message), { cause });
-  }
-  try {
-    await adding(module, program);
-  } catch (cause) {
-    const message = `The recorder could not be started (${cause.message}). A Content-Security-Policy needs script-src 'wasm-unsafe-eval'.`;
-    throw Object.assign(new RecorderError('unsupported', message), { cause });
-  }
-  return module;
-}
-
-/** The core's errors are plain ones with a name, and do not know whose page this is. */
+/** Turns an error of a WebAssembly module, a plain one with a name, into a {@link RecorderError}. */
 export function typed(error) {
   if (error?.code === 'unreachable') error.message = error.message.replace(/ORIGINS(?!=)/, `$&=${origin}`);
   if (error instanceof Error && error.name === 'RecorderError' && !(error instanceof RecorderError)) {

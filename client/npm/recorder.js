@@ -1,8 +1,7 @@
-// Recorder as an EventTarget, and automatic recording of a session. WebAssembly takes the decisions.
+// Recorder as an EventTarget. WebAssembly takes the decisions.
 
 import { hashOf, subjectOf, userOf } from './account.js';
-import { recover } from './recoverable-recording.js';
-import { RecorderError, inCore, inLater, load, typed } from './loading.js';
+import { inCore, lazily, load, typed } from './loading.js';
 import { check, wrongState } from './options.js';
 
 /** `aborted` settles `finished`; the page receives no such event. */
@@ -37,7 +36,7 @@ export class Recorder extends EventTarget {
     if (typeof document !== 'undefined') load().catch(() => {});
   }
 
-  static recover(options) { return recover(options); }
+  static async recover(options) { return (await lazily(() => import('./recovery.js'))).recover(options); }
 
   #call(method, ...values) {
     return inCore(({ Recorder: Core }) => {
@@ -117,7 +116,6 @@ export class Recorder extends EventTarget {
     if (name === 'done') this.#settle.resolve(detail);
     if (name === 'error') this.#settle.reject(detail);
     this.dispatchEvent(new CustomEvent(name, { detail }));
-    if (name === 'warning' && detail.code === 'continued') enableParts();
   }
 
   start(options) { return this.#startWith([options]); }
@@ -148,77 +146,3 @@ export class Recorder extends EventTarget {
   get hasUnsent() { return this.#inner?.hasUnsent ?? false; }
   get unsent() { return this.#inner?.unsent; }
 }
-
-/** Interval of attempts to fetch the module that further parts need. */
-const AGAIN_MS = 5_000;
-
-/** Fetches the module. The recording waits for it with its further part. */
-function enableParts() {
-  inLater((core) => core.enableParts()).catch(() => setTimeout(enableParts, AGAIN_MS));
-}
-
-export async function autoRecord({ source, onRecorder, onError = reportError, signal, ...options }) {
-  check({ source, onRecorder, onError, signal, ...options }, { needsSource: true });
-  signal?.throwIfAborted();
-  const over = new AbortController();
-  let recorder;
-  let busy = false;
-
-  const record = async () => {
-    // Auto-record was turned off and on again during the recording.
-    if (busy) return;
-    busy = true;
-    // A failed start is both an event and a rejection.
-    let isTold = false;
-    const tell = (error) => {
-      if (!isTold) onError(error);
-      isTold = true;
-    };
-    try {
-      const found = typeof source === 'function' ? await source({ signal: over.signal }) : source;
-      over.signal.throwIfAborted();
-      recorder = new Recorder({ ...options, source: found });
-      const stopped = new Promise((resolve) => {
-        recorder.on('statechange', (state) => STOPPED.has(state) && resolve());
-      });
-      recorder.on('error', tell);
-      onRecorder?.(recorder);
-      await recorder.start();
-      await stopped;
-    } catch (error) {
-      if (!over.signal.aborted) tell(error);
-    } finally {
-      busy = false;
-    }
-  };
-
-  await inLater(async ({ SessionWatcher }) => {
-    let watcher, refused;
-    try {
-      await new Promise((resolve, reject) => {
-        signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-        const ordered = (order) => (order === 'start' ? record() : resolve());
-        const failed = (error) => {
-          onError(typed(error));
-          // The session is unknown or another user's: the watch ends, and the recording with it.
-          if (error.code === 'refused') refused = error;
-        };
-        watcher = new SessionWatcher(options, ordered, failed);
-      });
-    } finally {
-      watcher?.free();
-      over.abort();
-    }
-    // The user may still be choosing what to share.
-    if (recorder?.state === 'idle') await recorder.abort();
-    else if (recorder) {
-      // Later failures are events of the recorder, which `onError` receives.
-      if (!STOPPED.has(recorder.state)) recorder.stop({ sessionEnded: true });
-      await recorder.finished.catch(() => {});
-    }
-    if (refused) throw refused;
-  });
-}
-
-/** States of a recorder that no longer records. */
-const STOPPED = new Set(['stopping', 'uploading', 'done', 'failed']);

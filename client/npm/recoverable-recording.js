@@ -1,8 +1,6 @@
-// Recoverable recordings, and uploads of files.
+// A recording that a closed or crashed page has left on this device.
 
-import { aborted, get, ownerOf, tokenOf } from './account.js';
-import { RecorderError, inLater, playable } from './loading.js';
-import { check } from './options.js';
+import { inLater, playable } from './loading.js';
 
 export class RecoverableRecording {
   #inner;
@@ -26,72 +24,4 @@ export class RecoverableRecording {
   async download() { return playable(await inLater(() => this.#inner.parts())); }
   discard() { return inLater(() => this.#inner.discard()); }
   free() { this.#inner.free(); }
-}
-
-/**
- * Returns the caller's recoverable recordings. One without an owner was left by an older version, or before its owner
- * was known: it is the caller's if the server lets the caller resume its upload.
- */
-export async function recover(options) {
-  check(options);
-  const owner = await ownerOf(options);
-  return inLater(async ({ Recorder }) => {
-    const search = (whose) => Recorder.recover({ ...options, owner: whose });
-    const own = owner === undefined ? [] : await search(owner);
-    // A page that names an owner wants the recordings of that owner only.
-    const unowned = options.owner ? [] : await search(undefined);
-    const found = [...own, ...unowned.filter((it) => {
-      const isOurs = owner === undefined || it.onServer === 'resumable';
-      if (!isOurs) it.free();
-      return isOurs;
-    })];
-    return found.sort((a, b) => a.startedAt - b.startedAt).map((it) => new RecoverableRecording(it));
-  });
-}
-
-export async function uploadFile(file, options) {
-  check(options);
-  const done = await inLater((core) => core.uploadFile(file, options));
-  if (done.recordingId) await untilFinished(done.recordingId, options);
-  return done;
-}
-
-/** Shortest and longest interval at which the server is asked whether it has finished a file. */
-const ASK_MS = [200, 5_000];
-
-/** Waits until the server has finished the recording. Rejects if it found none in the file. */
-async function untilFinished(id, { server, getToken, signal }) {
-  const ask = () => getToken && tokenOf(getToken);
-  let token;
-  try {
-    token = await ask();
-  } catch {
-    // The server holds all bytes. The upload succeeded even if its outcome cannot be read.
-    return;
-  }
-  for (let ms = ASK_MS[0], wasRefused = false; ; ms = Math.min(2 * ms, ASK_MS[1])) {
-    if (signal?.aborted) throw aborted();
-    const answer = await get(server, `/api/recordings/${id}`, token, signal).catch((error) => {
-      // The server holds all bytes; the outcome can be read later.
-      if (error.code === 'unreachable') return undefined;
-      throw error;
-    });
-    if (answer?.ok) {
-      const { status, failure } = await answer.json().catch(() => ({}));
-      if (status === 'ready') return;
-      if (status === 'failed') throw new RecorderError('refused', failure ?? 'The server found no recording in this file.');
-    } else if (answer?.status === 401 && getToken && !wasRefused) {
-      wasRefused = true;
-      token = await ask().catch(() => token);
-      continue;
-    } else if (answer && answer.status >= 400 && answer.status < 500 && answer.status !== 429) {
-      // A sender without access to its recordings does not learn their outcome.
-      if (answer.status === 401 || answer.status === 403) return;
-      throw new RecorderError('gone', 'The recording was deleted on the server.');
-    }
-    await new Promise((resolve) => {
-      setTimeout(resolve, ms);
-      signal?.addEventListener('abort', resolve, { once: true });
-    });
-  }
 }

@@ -33,8 +33,6 @@ pub use file_upload::{UploadProgress, upload_file};
 #[cfg(feature = "finish")]
 pub use playable::playable;
 pub use recorder::Recorder;
-#[cfg(feature = "js")]
-pub(crate) use recorder::enable_parts;
 pub use recoverable_recording::{OnServer, RecoverableRecording, Recovery, recover};
 pub use server::create_session;
 pub use session_watcher::SessionWatcher;

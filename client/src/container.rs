@@ -49,8 +49,7 @@ pub fn file_extension(mime_type: &str) -> &'static str {
 
 /// Returns the part of a MIME type before the first `;`.
 pub(crate) fn without_parameters(mime_type: &str) -> &str {
-    let end = mime_type.bytes().position(|it| it == b';');
-    mime_type[..end.unwrap_or(mime_type.len())].trim()
+    mime_type.split(';').next().unwrap_or_default().trim()
 }
 
 #[cfg(test)]

@@ -1,9 +1,5 @@
 //! Errors of sources, recorders and uploads.
 
-use std::fmt;
-
-use crate::text;
-
 /// Device that the browser was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Device {
@@ -27,36 +23,64 @@ impl Device {
 
 /// Error of a source, a recorder or an upload. `Display` is a sentence for the user that says what to do;
 /// [`RecorderError::code`] is for programs and stable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecorderError {
     /// The user, the browser or the embedding page (`Permissions-Policy`) refused permission.
+    #[error("{}", denied(*.0))]
     PermissionDenied(Device),
     /// The device does not exist.
+    #[error(
+        "No {} was found. Connect one and try again.",
+        .0.noun()
+    )]
     NoDevice(Device),
     /// The device exists but cannot be read, usually because another program uses it.
+    #[error(
+        "The {} cannot be used. Close other programs that may be using it and try again.",
+        .0.noun()
+    )]
     DeviceBusy(Device),
     /// The page was not loaded over HTTPS (or from localhost), so the browser offers no capture.
+    #[error("Recording needs a secure connection. Open this page with https:// or from localhost.")]
     InsecureContext,
     /// The browser lacks a feature that recording needs; the payload names it.
+    #[error(
+        "This browser cannot record: {0} is missing. Use a current Chrome, Edge, Firefox or Safari."
+    )]
     Unsupported(String),
     /// The canvas shows pictures from another origin, so the browser does not let it be read.
+    #[error(
+        "The canvas cannot be recorded because it shows pictures from another site. Load them with CORS."
+    )]
     TaintedCanvas,
     /// The stream has no live track.
+    #[error("There is nothing to record: the stream has no live picture. Choose the source again.")]
     NoTracks,
     /// The browser's encoder failed; the payload is the browser's text.
+    #[error("The browser's encoder failed ({0}). Try again with a smaller picture.")]
     Encoder(String),
     /// The encoder emitted no byte, or the file is empty.
+    #[error(
+        "There is not one byte to send. If something was to be recorded, this browser's encoder gave nothing: use a current Chrome, Edge, Firefox or Safari."
+    )]
     Empty,
     /// The call is not possible in the recorder's state.
+    #[error("The recorder is {0} and cannot do this now.")]
     WrongState(crate::State),
     /// `Recorder::abort` was called, or the recorder was dropped.
+    #[error("The recording was discarded.")]
     Aborted,
     /// The sign-in has expired and could not be renewed.
+    #[error("Your sign-in has expired. Sign in again; what was sent so far is safe.")]
     SignedOut,
     /// The server has not answered, is no tus server, or does not allow the page's origin. Browsers do not tell these
     /// apart.
+    #[error(
+        "The server cannot be reached, or is another one. Check its address and your network connection. From another site's pages: does the server let them in (CORS; ours: SORTIE_CORS_ORIGINS)?"
+    )]
     Unreachable,
     /// The server refused to begin the recording.
+    #[error("{detail}")]
     Refused {
         /// HTTP status of the answer.
         status: u16,
@@ -64,16 +88,26 @@ pub enum RecorderError {
         detail: String,
     },
     /// The recording is larger than the server accepts; the bytes that the server holds stay there.
+    #[error(
+        "The recording has become larger than the server takes. What is not there yet is kept on this device."
+    )]
     TooLarge,
     /// The server no longer has the upload: it has finished the recording without the remaining bytes, or deleted it.
+    #[error(
+        "This recording was deleted or closed on the server. Download what is kept on this device."
+    )]
     Gone,
     /// Another tab uses this recording.
+    #[error("Another tab is busy with this recording. Go on there, or close it.")]
     InUse,
     /// The copy on the device can no longer be read.
+    #[error("What was kept on this device cannot be read. The browser may have cleared it.")]
     Storage,
     /// The copy on the device contains no whole picture.
+    #[error("What is kept on this device is too short to be played.")]
     NotPlayable,
     /// The upload failed; the payload is an explanation.
+    #[error("{0}")]
     Upload(String),
 }
 
@@ -130,75 +164,11 @@ impl RecorderError {
             // Screen capture was called without the click that browsers require.
             "InvalidStateError" => Self::PermissionDenied(device),
             "TypeError" | "NotSupportedError" => {
-                Self::Unsupported(device.noun().to_owned() + " capture")
+                Self::Unsupported(format!("{} capture", device.noun()))
             }
-            _ if message.is_empty() => Self::Unsupported(device.noun().to_owned() + " capture"),
+            _ if message.is_empty() => Self::Unsupported(format!("{} capture", device.noun())),
             _ => Self::Encoder(message.to_owned()),
         }
-    }
-}
-
-impl std::error::Error for RecorderError {}
-
-impl fmt::Display for RecorderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            Self::PermissionDenied(device) => denied(*device),
-            Self::NoDevice(device) => {
-                let end = " was found. Connect one and try again.";
-                return text::write(f, &["No ", device.noun(), end]);
-            }
-            Self::DeviceBusy(device) => {
-                let end =
-                    " cannot be used. Close other programs that may be using it and try again.";
-                return text::write(f, &["The ", device.noun(), end]);
-            }
-            Self::InsecureContext => {
-                "Recording needs a secure connection. Open this page with https:// or from localhost."
-            }
-            Self::Unsupported(what) => {
-                let end = " is missing. Use a current Chrome, Edge, Firefox or Safari.";
-                return text::write(f, &["This browser cannot record: ", what, end]);
-            }
-            Self::TaintedCanvas => {
-                "The canvas cannot be recorded because it shows pictures from another site. Load them with CORS."
-            }
-            Self::NoTracks => {
-                "There is nothing to record: the stream has no live picture. Choose the source again."
-            }
-            Self::Encoder(why) => {
-                let end = "). Try again with a smaller picture.";
-                return text::write(f, &["The browser's encoder failed (", why, end]);
-            }
-            Self::Empty => {
-                "There is not one byte to send. If something was to be recorded, this browser's encoder gave nothing: use a current Chrome, Edge, Firefox or Safari."
-            }
-            Self::WrongState(state) => {
-                let end = " and cannot do this now.";
-                return text::write(f, &["The recorder is ", state.name(), end]);
-            }
-            Self::Aborted => "The recording was discarded.",
-            Self::SignedOut => {
-                "Your sign-in has expired. Sign in again; what was sent so far is safe."
-            }
-            Self::Unreachable => {
-                "The server cannot be reached, or is another one. Check its address and your network connection. From another site's pages: does the server let them in (CORS; ours: SORTIE_CORS_ORIGINS)?"
-            }
-            Self::Refused { detail, .. } => detail,
-            Self::TooLarge => {
-                "The recording has become larger than the server takes. What is not there yet is kept on this device."
-            }
-            Self::Gone => {
-                "This recording was deleted or closed on the server. Download what is kept on this device."
-            }
-            Self::InUse => "Another tab is busy with this recording. Go on there, or close it.",
-            Self::Storage => {
-                "What was kept on this device cannot be read. The browser may have cleared it."
-            }
-            Self::NotPlayable => "What is kept on this device is too short to be played.",
-            Self::Upload(why) => why,
-        };
-        f.write_str(text)
     }
 }
 

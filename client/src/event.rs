@@ -1,8 +1,5 @@
 //! Events of a recorder.
 
-use std::fmt;
-
-use crate::text;
 use crate::{RecorderError, SpoolStorage, State, StopReason};
 
 /// Event of a recorder. Delivered in order from a microtask, so never from within a call to the recorder.
@@ -59,63 +56,99 @@ pub enum Waiting {
 }
 
 /// A problem that does not end the recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
     /// The microphone could not be opened; the recording continues without it.
+    #[error("Recording goes on without the microphone. {0}")]
     NoMicrophone(RecorderError),
     /// The audio of a tab or of the system was requested, and the user or the browser did not share it.
+    #[error(
+        "Recording goes on without sound: none was shared. Tick “share audio” when choosing what to share."
+    )]
     NoSharedAudio,
     /// The microphone or the shared audio ended; the recording continues without it.
+    #[error("The sound has ended. Recording goes on without it.")]
     AudioEnded,
     /// Many bytes wait to be sent: the network is slower than the recording.
+    #[error(
+        "The network is slower than the recording: {} MB are kept here and sent later.",
+        pending_bytes / 1_000_000
+    )]
     Backlog {
         /// Bytes that are not acknowledged.
         pending_bytes: u64,
     },
     /// The server could not be told that recording has stopped; it learns that from the upload.
+    #[error("The server could not be told yet that recording has stopped.")]
     StopNotAnnounced,
     /// The device has no usable storage: bytes that are not sent are lost if the page crashes.
+    #[error("Nothing can be kept on this device: keep this page open until everything is sent.")]
     NotDurable,
     /// Little storage is left for the browser.
+    #[error(
+        "This device has only {} MB left for the recording. Make room, or let the network catch up.",
+        left_bytes / 1_000_000
+    )]
     StorageLow {
         /// Free bytes by the browser's estimate.
         left_bytes: u64,
     },
     /// The device's storage is full: new bytes stay in memory until the server holds them.
+    #[error("This device has no room left: keep this page open until the network has caught up.")]
     StorageFull,
     /// The server has not answered since recording began, or it is no tus server: the address may be wrong. Recording
     /// continues and the upload is retried.
+    #[error("{}", RecorderError::Unreachable)]
     Unreachable,
     /// The encoder emits no bytes.
+    #[error(
+        "Nothing has been recorded for {} s. Check what is being recorded.",
+        silent_ms / 1_000
+    )]
     NoData {
         /// Length of the silence in milliseconds.
         silent_ms: u64,
     },
     /// The encoder is slower than the source and drops pictures: the recording is shorter than the elapsed time.
+    #[error(
+        "The browser's encoder is too slow and drops pictures: it is {} s behind. Record a smaller picture or fewer pictures per second.",
+        behind_ms / 1_000
+    )]
     EncoderSlow {
         /// Difference in milliseconds.
         behind_ms: u64,
     },
     /// The canvas now shows pictures from another origin: it is not recorded any more.
+    #[error("{}", RecorderError::TaintedCanvas)]
     TaintedCanvas,
     /// The encoder was silent and was replaced: the recording continues in a further part.
+    #[error(
+        "The browser's encoder stopped responding and was replaced. The recording continues in a further part."
+    )]
     Restarted,
     /// The server has ended the upload or takes no more bytes in one: the recording continues in a further part.
+    #[error("The server closed the upload. The recording continues as a further part.")]
     Continued,
     /// The last picture of a part that the server has ended was left out, because it cannot be decoded without the
     /// pictures before it.
+    #[error(
+        "The last {bytes} bytes before the recording continued were left out: they cannot be played alone."
+    )]
     LeftOut {
         /// Size of the picture in bytes.
         bytes: u64,
     },
     /// The video track was stopped by a script.
+    #[error("The picture has ended: its track was stopped.")]
     VideoEnded,
     /// The device slept; that time is not in the recording.
+    #[error("This device slept for {} s; that time is not in the recording.", asleep_ms / 1_000)]
     Slept {
         /// Length of the sleep in milliseconds.
         asleep_ms: u64,
     },
     /// The encoder reported a fault; the bytes that it wrote are kept and uploaded.
+    #[error("The browser's encoder failed ({0}). What was recorded is kept.")]
     Encoder(String),
 }
 
@@ -142,82 +175,6 @@ impl Warning {
             Self::Slept { .. } => "slept",
             Self::Encoder(_) => "encoder",
         }
-    }
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            Self::NoMicrophone(why) => {
-                f.write_str("Recording goes on without the microphone. ")?;
-                return why.fmt(f);
-            }
-            Self::NoSharedAudio => {
-                "Recording goes on without sound: none was shared. Tick “share audio” when choosing what to share."
-            }
-            Self::AudioEnded => "The sound has ended. Recording goes on without it.",
-            Self::Backlog { pending_bytes } => {
-                let megabytes = (pending_bytes / 1_000_000).to_string();
-                let end = " MB are kept here and sent later.";
-                return text::write(
-                    f,
-                    &[
-                        "The network is slower than the recording: ",
-                        &megabytes,
-                        end,
-                    ],
-                );
-            }
-            Self::StopNotAnnounced => {
-                "The server could not be told yet that recording has stopped."
-            }
-            Self::NotDurable => {
-                "Nothing can be kept on this device: keep this page open until everything is sent."
-            }
-            Self::StorageLow { left_bytes } => {
-                let megabytes = (left_bytes / 1_000_000).to_string();
-                let end = " MB left for the recording. Make room, or let the network catch up.";
-                return text::write(f, &["This device has only ", &megabytes, end]);
-            }
-            Self::StorageFull => {
-                "This device has no room left: keep this page open until the network has caught up."
-            }
-            Self::Unreachable => return RecorderError::Unreachable.fmt(f),
-            Self::NoData { silent_ms } => {
-                let seconds = (silent_ms / 1_000).to_string();
-                let end = " s. Check what is being recorded.";
-                return text::write(f, &["Nothing has been recorded for ", &seconds, end]);
-            }
-            Self::EncoderSlow { behind_ms } => {
-                let seconds = (behind_ms / 1_000).to_string();
-                let end = " s behind. Record a smaller picture or fewer pictures per second.";
-                let text = "The browser's encoder is too slow and drops pictures: it is ";
-                return text::write(f, &[text, &seconds, end]);
-            }
-            Self::TaintedCanvas => return RecorderError::TaintedCanvas.fmt(f),
-            Self::Restarted => {
-                "The browser's encoder stopped responding and was replaced. The recording continues in a further part."
-            }
-            Self::Continued => {
-                "The server closed the upload. The recording continues as a further part."
-            }
-            Self::LeftOut { bytes } => {
-                let end = " bytes before the recording continued were left out: they cannot be played alone.";
-                return text::write(f, &["The last ", &bytes.to_string(), end]);
-            }
-            Self::VideoEnded => "The picture has ended: its track was stopped.",
-
-            Self::Slept { asleep_ms } => {
-                let seconds = (asleep_ms / 1_000).to_string();
-                let end = " s; that time is not in the recording.";
-                return text::write(f, &["This device slept for ", &seconds, end]);
-            }
-            Self::Encoder(detail) => {
-                let end = "). What was recorded is kept.";
-                return text::write(f, &["The browser's encoder failed (", detail, end]);
-            }
-        };
-        f.write_str(text)
     }
 }
 

@@ -30,9 +30,8 @@
 //! decision about sending (`sortie_tus::client` does), and draws nothing.
 //!
 //! The modules that decide something are pure and compile everywhere; those that touch the browser exist on
-//! `wasm32` only. With the feature `js` the crate exports a JavaScript class as well.
-// scripts/wasm-opt/slim.mjs takes `Debug` out of the npm package: a text made with it would be a trap there.
-#![cfg_attr(not(test), warn(clippy::use_debug))]
+//! `wasm32` only. With the features `js-recorder`, `js-recovery` and `js-playable` the crate exports bindings for
+//! JavaScript.
 
 // The following modules serve the browser; native builds use them in tests only.
 #[cfg(any(target_arch = "wasm32", test))]
@@ -45,8 +44,6 @@ mod filler;
 #[cfg(all(feature = "finish", any(target_arch = "wasm32", test)))]
 mod finish;
 #[cfg(any(target_arch = "wasm32", test))]
-mod later;
-#[cfg(any(target_arch = "wasm32", test))]
 mod numbers;
 mod options;
 #[cfg(any(target_arch = "wasm32", test))]
@@ -57,7 +54,6 @@ mod spool_storage;
 #[cfg(any(target_arch = "wasm32", test))]
 mod sse;
 mod state;
-mod text;
 #[cfg(any(target_arch = "wasm32", test))]
 mod wire;
 
@@ -82,11 +78,3 @@ pub use browser::{
 };
 #[cfg(all(target_arch = "wasm32", feature = "js"))]
 pub mod js;
-/// Allocator of the npm package: a third of the size of the standard library's, and fast enough here.
-#[cfg(all(target_arch = "wasm32", any(feature = "js", feature = "js-playable")))]
-#[global_allocator]
-static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
-#[cfg(all(target_arch = "wasm32", any(feature = "js", feature = "js-playable")))]
-mod js_error;
-#[cfg(all(target_arch = "wasm32", feature = "js-playable"))]
-pub mod js_playable;

@@ -18,16 +18,13 @@ pub(crate) const NEW_SESSION: &str = r#"{"app_id":"record"}"#;
 
 /// Returns the body that stops a recording, whose id is given as JSON: `StopRecording`.
 pub(crate) fn stop_recording(id: &str) -> String {
-    "{\"recording_id\":".to_owned() + id + "}"
+    format!(r#"{{"recording_id":{id}}}"#)
 }
 
 /// Returns the body that begins a recording: `StartRecording`. `continues` is the id, as JSON, of the recording whose
 /// next part it is.
 pub(crate) fn start_recording(continues: Option<&str>) -> String {
-    continues.map_or_else(
-        || "{}".to_owned(),
-        |id| "{\"continues\":".to_owned() + id + "}",
-    )
+    continues.map_or_else(|| "{}".to_owned(), |id| format!(r#"{{"continues":{id}}}"#))
 }
 
 /// State of a `Session`.
@@ -80,17 +77,23 @@ pub(crate) fn resolve(base: &str, upload_url: String) -> String {
     if !upload_url.starts_with('/') || upload_url.starts_with("//") {
         return upload_url;
     }
-    let authority = base.find("://").map_or(0, |at| at + "://".len());
-    let origin_end = base[authority..]
-        .find('/')
-        .map_or(base.len(), |at| authority + at);
-    let (origin, prefix) = base.split_at(origin_end);
+    let absolute = base
+        .split_once(':')
+        .and_then(|(_, rest)| rest.strip_prefix("//"));
+    let prefix = match absolute {
+        Some(rest) => {
+            let host = rest.split('/').next().unwrap_or_default();
+            rest.strip_prefix(host).unwrap_or_default()
+        }
+        None => base,
+    };
     let has_prefix = !prefix.is_empty()
         && upload_url
             .strip_prefix(prefix)
             .is_some_and(|path| path.starts_with('/'));
+    let origin = base.strip_suffix(prefix).unwrap_or(base);
     let before = if has_prefix { origin } else { base };
-    before.to_owned() + &upload_url
+    format!("{before}{upload_url}")
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Tests of the JavaScript class, used as a script would.
-#![cfg(all(target_arch = "wasm32", feature = "js"))]
+#![cfg(all(target_arch = "wasm32", feature = "js-recorder"))]
 
 mod support;
 
@@ -25,7 +25,11 @@ fn field(object: &JsValue, key: &str) -> JsValue {
 }
 
 fn recorder(fields: &[(&str, JsValue)]) -> Result<Recorder, JsValue> {
-    Recorder::new(object(fields).unchecked_ref())
+    Recorder::new(&object(fields))
+}
+
+fn started(recorder: &Recorder) -> js_sys::Promise {
+    recorder.start(&JsValue::UNDEFINED).expect("good options")
 }
 
 async fn settled(promise: impl JsCast) -> Result<JsValue, JsValue> {
@@ -48,14 +52,11 @@ async fn script_records_a_canvas() {
     let see = |name: &str| {
         let push = Function::new_with_args("seen, event", "seen.push(event)");
         let listener = push.bind1(&JsValue::UNDEFINED, &seen);
-        recorder.on(
-            JsValue::from(name).unchecked_ref(),
-            listener.unchecked_ref(),
-        );
+        recorder.on(name, listener.unchecked_ref());
     };
     see("statechange");
     see("stopped");
-    settled(recorder.start(None)).await.expect("it records");
+    settled(started(&recorder)).await.expect("it records");
     assert_eq!(recorder.state(), "recording");
     assert!(
         recorder
@@ -105,7 +106,7 @@ async fn failures_are_real_errors() {
         (field(&error, "name"), field(&error, "code")),
         ("RecorderError".into(), "wrong_state".into())
     );
-    let error = settled(recorder.start(None)).await.expect_err("refused");
+    let error = settled(started(&recorder)).await.expect_err("refused");
     let error: js_sys::Error = error.dyn_into().expect("a real Error");
     assert_eq!(error.message(), "This is not your session.");
     assert_eq!(field(&error, "code"), "refused");
@@ -164,7 +165,7 @@ async fn stop_settles_the_same_way_every_time() {
         ("timeslice", 100.into()),
     ])
     .expect("good options");
-    settled(recorder.start(None)).await.expect("it records");
+    settled(started(&recorder)).await.expect("it records");
     let both = (recorder.stop(None), recorder.stop(None));
     let first = settled(both.0).await.expect("it arrives");
     for again in [both.1, recorder.stop(None)] {
@@ -174,7 +175,7 @@ async fn stop_settles_the_same_way_every_time() {
 
     server.refuse_start(409, "The session is not running.");
     let recorder = self::recorder(&[("server", "".into()), source]).expect("good options");
-    let error = settled(recorder.start(None)).await.expect_err("refused");
+    let error = settled(started(&recorder)).await.expect_err("refused");
     for _ in 0..2 {
         let again = settled(recorder.stop(None)).await.expect_err("refused");
         assert_eq!(field(&again, "code"), field(&error, "code"));
@@ -192,9 +193,8 @@ async fn stop_while_starting_cancels() {
     let seen = Array::new();
     let push = Function::new_with_args("seen, event", "seen.push(event)");
     let listener = push.bind1(&JsValue::UNDEFINED, &seen);
-    let error: JsValue = "error".into();
-    recorder.on(error.unchecked_ref(), listener.unchecked_ref());
-    let started = recorder.start(None);
+    recorder.on("error", listener.unchecked_ref());
+    let started = started(&recorder);
     // The source is still being opened.
     for promise in [
         settled(recorder.stop(None)).await,
@@ -227,13 +227,13 @@ async fn rejected_token_is_the_cause() {
     ];
     say("not signed in".into());
     let refused = recorder(&options).expect("good options");
-    let error = settled(refused.start(None)).await.expect_err("no token");
+    let error = settled(started(&refused)).await.expect_err("no token");
     assert_eq!(field(&error, "code"), "signed_out");
     assert_eq!(field(&field(&error, "cause"), "message"), "not signed in");
 
     say(JsValue::UNDEFINED);
     let recorder = recorder(&options).expect("good options");
-    settled(recorder.start(None)).await.expect("it records");
+    settled(started(&recorder)).await.expect("it records");
     say("gone to lunch".into());
     server.expire_sign_in(false);
     let waiting = loop {

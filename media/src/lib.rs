@@ -70,8 +70,6 @@
 //! let recording: &[u8] = include_bytes!("../tests/data/chromium-vp8.webm");
 //! assert!(store(recording.chunks(1000)).is_ok());
 //! ```
-// scripts/wasm-opt/slim.mjs takes `Debug` out of the npm package: a text made with it would be a trap there.
-#![cfg_attr(not(test), warn(clippy::use_debug))]
 
 mod container;
 mod ebml;

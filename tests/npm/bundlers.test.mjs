@@ -2,7 +2,7 @@
 // server), with webpack. No project configures anything for it.
 
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, readFile, readdir } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
@@ -76,6 +76,33 @@ describe('the package in fresh projects', { timeout: 600_000 }, () => {
       } finally {
         await vite.close();
       }
+    });
+  }
+
+  for (const name of ['vite5', 'vite6', 'vite7']) {
+    test(`${name} on the development server of a workspace with hoisted packages says what to configure`, async () => {
+      const { createServer } = await import(name);
+      const workspace = await bundled('app/main.js');
+      const folder = join(workspace, 'app');
+      for (const file of ['index.html', 'style.css']) await copyFile(join(workspace, file), join(folder, file));
+      await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
+      await writeFile(join(workspace, 'package.json'), JSON.stringify({ private: true, workspaces: ['app'] }));
+      const serve = async (use, optimizeDeps) => {
+        const server = { host: '127.0.0.1', port: devPort, strictPort: true };
+        const vite = await createServer({ root: folder, logLevel: 'error', server, optimizeDeps });
+        try {
+          await vite.listen();
+          await use(`http://127.0.0.1:${devPort}/`);
+        } finally {
+          await vite.close();
+        }
+      };
+      await serve((url) => withPage(context, `npm ${name} hoisted`, async (page) => {
+        await page.goto(url);
+        await page.getByRole('button', { name: 'Record' }).click();
+        await page.locator('output', { hasText: "optimizeDeps: { exclude: ['sortie-recorder'] }" }).waitFor({ timeout: 30_000 });
+      }));
+      await serve((url) => records(url, `npm ${name} hoisted, excluded`), { exclude: ['sortie-recorder'] });
     });
   }
 

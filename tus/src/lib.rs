@@ -34,8 +34,6 @@
 //! assert_eq!(upload.poll_notice(), Some(Notice::Acknowledged { offset: 5 }));
 //! assert_eq!(upload.poll_notice(), Some(Notice::Done));
 //! ```
-// scripts/wasm-opt/slim.mjs takes `Debug` out of the npm package: a text made with it would be a trap there.
-#![cfg_attr(not(test), warn(clippy::use_debug))]
 
 pub mod client;
 pub mod header;

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64ct::{Base64, Encoding};
 
 /// Size limit of the header value in bytes, as accepted by common servers and proxies.
 pub const MAX_METADATA_BYTES: usize = 8 * 1024;
@@ -71,7 +70,7 @@ impl Metadata {
         for pair in value.split(',') {
             let pair = pair.trim_matches(BLANKS);
             let (key, encoded) = pair.split_once(' ').unwrap_or((pair, ""));
-            let value = STANDARD.decode(encoded).map_err(|_| MetadataError::Value)?;
+            let value = Base64::decode_vec(encoded).map_err(|_| MetadataError::Value)?;
             metadata.insert(key, value)?;
         }
         Ok(metadata)
@@ -133,27 +132,6 @@ impl Metadata {
     }
 }
 
-/// Encodes base64 with padding (RFC 4648, section 4). The encoder of the base64 crate would add 2.5 kB to the
-/// recorder's WebAssembly module.
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for piece in bytes.chunks(3) {
-        let mut bits = [0; 4];
-        bits[1..=piece.len()].copy_from_slice(piece);
-        let bits = u32::from_be_bytes(bits);
-        for at in 0..4 {
-            let digit = (bits >> (18 - 6 * at)) & 63;
-            text.push(if at <= piece.len() {
-                char::from(DIGITS[digit as usize])
-            } else {
-                '='
-            });
-        }
-    }
-    text
-}
-
 impl fmt::Display for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (key, value)) in self.iter().enumerate() {
@@ -162,8 +140,7 @@ impl fmt::Display for Metadata {
             }
             f.write_str(key)?;
             if !value.is_empty() {
-                f.write_str(" ")?;
-                f.write_str(&base64(value))?;
+                write!(f, " {}", Base64::encode_string(value))?;
             }
         }
         Ok(())

@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use futures_channel::oneshot;
 use wasm_bindgen_futures::spawn_local;
 
 use super::fetch::{Call, Cancel};
 use super::server::retry_after_ms;
 use super::time::sleep;
-use crate::later::{Sender, later};
 use crate::{Authorization, RenewalFailed, Target};
 
 /// Credentials of one recorder's requests.
@@ -18,7 +18,7 @@ pub(super) struct Credentials {
     refresh_url: Option<String>,
     token: RefCell<Option<String>>,
     /// Requests that wait for the renewal under way. Requests that fail at the same time share one renewal.
-    waiting: RefCell<Vec<Sender<Result<(), RenewalFailed>>>>,
+    waiting: RefCell<Vec<oneshot::Sender<Result<(), RenewalFailed>>>>,
 }
 
 impl Credentials {
@@ -44,14 +44,14 @@ impl Credentials {
             self.renew().await?;
         }
         let token = self.token.borrow().clone().ok_or(RenewalFailed::Refused)?;
-        Ok(call.header("authorization", "Bearer ".to_owned() + &token))
+        Ok(call.header("authorization", format!("Bearer {token}")))
     }
 
     /// Renews the sign-in, or joins a renewal that is under way.
     pub(super) fn renew(
         self: &Rc<Self>,
     ) -> impl Future<Output = Result<(), RenewalFailed>> + 'static {
-        let (sender, renewed) = later();
+        let (sender, renewed) = oneshot::channel();
         let is_first = {
             let mut waiting = self.waiting.borrow_mut();
             waiting.push(sender);
@@ -62,7 +62,7 @@ impl Credentials {
             spawn_local(async move {
                 let outcome = this.renewal().await;
                 for sender in this.waiting.take() {
-                    sender.send(outcome);
+                    let _receiver_dropped = sender.send(outcome);
                 }
             });
         }

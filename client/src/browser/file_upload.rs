@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use futures_channel::oneshot;
 use sortie_tus::client::{Config, FailureReason, Notice, Start};
 use web_sys::Blob;
 
@@ -12,7 +13,6 @@ use super::now_ms;
 use super::server::Server;
 use super::spool::Spool;
 use super::uploader::Uploader;
-use crate::later::later;
 use crate::numbers::whole;
 use crate::recorder::{BegunUpload, creation, failure, last_segment, waiting_for};
 use crate::{Authorization, Done, RecorderError, Target, Waiting};
@@ -78,7 +78,7 @@ impl FileUpload {
             Target::Server { base, session } => (base, session),
             Target::Tus { endpoint } => return creation(endpoint, filename, mime_type, None),
         };
-        let endpoint = base.to_owned() + "/api/uploads";
+        let endpoint = format!("{base}/api/uploads");
         let mut start = creation(&endpoint, filename, mime_type, None);
         if let (Start::Create { metadata, .. }, Some(session)) = (&mut start, session) {
             // An id of our server always fits.
@@ -114,7 +114,7 @@ impl FileUpload {
         spool: &Rc<Spool>,
         on_progress: impl Fn(UploadProgress) + 'static,
     ) -> Result<String, RecorderError> {
-        let (sender, receiver) = later();
+        let (sender, receiver) = oneshot::channel();
         let sender = Cell::new(Some(sender));
         let acknowledged = Rc::new(Cell::new(0));
         let acknowledging = Rc::clone(&acknowledged);
@@ -151,12 +151,12 @@ impl FileUpload {
                     on_progress(now);
                 }
                 if is_over && let Some(sender) = sender.take() {
-                    sender.send(notice);
+                    let _receiver_dropped = sender.send(notice);
                 }
             }),
         );
         uploader.end();
-        match receiver.await.ok_or(RecorderError::Aborted)? {
+        match receiver.await.map_err(|_| RecorderError::Aborted)? {
             Notice::Failed { reason } => {
                 let refused = uploader
                     .url()

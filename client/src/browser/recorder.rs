@@ -12,8 +12,6 @@ use std::rc::Rc;
 use web_sys::{Blob, MediaStream};
 
 use self::core::Core;
-#[cfg(feature = "js")]
-pub(crate) use self::rest::enable as enable_parts;
 use super::event_dispatcher::EventListener;
 use super::source::OpenSource;
 use crate::{Event, Options, Progress, RecorderError, State, StopReason};

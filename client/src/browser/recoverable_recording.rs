@@ -255,7 +255,7 @@ impl RecoverableRecording {
         let (upload_url, recording) = match resumed {
             Err(RecorderError::Gone) => {
                 let name = facts.text(Fact::Name).unwrap_or("recording");
-                let name = name.to_owned() + "." + file_extension(self.mime_type());
+                let name = format!("{name}.{}", file_extension(self.mime_type()));
                 // Without its beginning it is a further part of the recording on the server.
                 let own = self
                     .recording_id()

@@ -70,7 +70,7 @@ impl Server {
             None => self.create_session().await?,
         };
         let id = encode(&session);
-        let path = "/api/sessions/".to_owned() + &id + "/recording/start";
+        let path = format!("/api/sessions/{id}/recording/start");
         let body = start_recording(continues.map(json::string).as_deref());
         let started = self.post(&path, &body).await?;
         let started = Started::read(&started).ok_or_else(unexpected)?;
@@ -86,7 +86,7 @@ impl Server {
     /// Tells the server that recording has ended; the last bytes may still be on their way.
     pub(super) async fn announce_stop(&self, begun: &BegunUpload) -> Result<(), RecorderError> {
         let id = encode(&begun.session);
-        let path = "/api/sessions/".to_owned() + &id + "/recording/stop";
+        let path = format!("/api/sessions/{id}/recording/stop");
         let body = stop_recording(&json::string(&begun.recording));
         self.post(&path, &body).await.map(drop)
     }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use futures_util::future::{AbortHandle, abortable};
 use wasm_bindgen_futures::spawn_local;
 
 use super::credentials::Credentials;
@@ -10,7 +11,6 @@ use super::json;
 use super::server::encode;
 use super::time::{sleep, within};
 use crate::auto_record::{AutoRecordTrigger, SESSION_DELETED_EVENT, SESSION_EVENT, SessionOrder};
-use crate::later::{Sender, later, unless};
 use crate::sse::EventReader;
 use crate::wire::{Fields, SessionNow};
 use crate::{Authorization, RecorderError, RenewalFailed, Target};
@@ -28,7 +28,7 @@ const SILENCE_MS: u32 = 45_000;
 #[must_use = "dropping it ends the watch"]
 #[derive(Debug)]
 pub struct SessionWatcher {
-    _watching: Sender<()>,
+    watching: AbortHandle,
 }
 
 impl SessionWatcher {
@@ -67,13 +67,17 @@ impl SessionWatcher {
             is_reported: false,
             is_known: false,
         };
-        let (watching, over) = later();
+        let (watch, watching) = abortable(async move { watch.run().await });
         spawn_local(async move {
-            let _over = unless(over, Box::pin(watch.run())).await;
+            let _aborted = watch.await;
         });
-        Self {
-            _watching: watching,
-        }
+        Self { watching }
+    }
+}
+
+impl Drop for SessionWatcher {
+    fn drop(&mut self) {
+        self.watching.abort();
     }
 }
 
@@ -122,7 +126,7 @@ impl Watch {
         // Dropped with this future, which ends the stream.
         let cancel = Cancel::new();
         let answer = self
-            .get(&("/api/events?session=".to_owned() + &id), &cancel)
+            .get(&format!("/api/events?session={id}"), &cancel)
             .await?;
         let body = answer.body().ok_or(Lost)?;
         let mut reader = EventReader::default();
@@ -152,9 +156,7 @@ impl Watch {
     async fn ask(&mut self) -> Result<(), Lost> {
         let cancel = Cancel::new();
         let id = encode(&self.session);
-        let answer = self
-            .get(&("/api/sessions/".to_owned() + &id), &cancel)
-            .await?;
+        let answer = self.get(&format!("/api/sessions/{id}"), &cancel).await?;
         let session = json::object(&answer.text().await).ok_or(Lost)?;
         self.take(SessionNow::read(&session));
         Ok(())
@@ -190,15 +192,11 @@ impl Watch {
                 status @ (403 | 404) if path.starts_with("/api/sessions/") => {
                     // A known session that was deleted has ended. An unknown one was never recorded as the page wanted.
                     if status == 403 || !self.is_known {
-                        let detail = [
-                            "The session ",
-                            &self.session,
-                            " does not exist or belongs to another user.",
-                        ];
-                        (self.on_trouble)(RecorderError::Refused {
-                            status,
-                            detail: detail.concat(),
-                        });
+                        let detail = format!(
+                            "The session {} does not exist or belongs to another user.",
+                            self.session
+                        );
+                        (self.on_trouble)(RecorderError::Refused { status, detail });
                     }
                     self.order(AutoRecordTrigger::end);
                     return Err(Lost);

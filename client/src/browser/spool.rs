@@ -12,7 +12,6 @@ use super::blob_range::BlobRange;
 use super::worker::Worker;
 use crate::numbers::{saturated, whole};
 use crate::spool::{Change, Data, Fact, Put, SpoolJournal, Step, StoreFailure};
-use crate::text::hex;
 use crate::{Options, SpoolStorage, Target};
 
 /// Event of the spool.
@@ -56,7 +55,7 @@ impl Spool {
             run: RefCell::default(),
             journal: RefCell::new(journal),
             worker: RefCell::new(worker),
-            folder: whole(js_sys::Date::now()).to_string() + "-" + &hex(saturated(random)),
+            folder: format!("{}-{:08x}", whole(js_sys::Date::now()), saturated(random)),
             store: Cell::default(),
             listener: RefCell::default(),
             is_over: Cell::default(),

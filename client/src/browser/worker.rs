@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+use futures_channel::oneshot;
 use gloo_events::EventListener;
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
@@ -10,7 +11,6 @@ use web_sys::{Blob, BlobPropertyBag, MessageEvent, Url};
 
 use super::time::within;
 use crate::SpoolStorage;
-use crate::later::{Sender, later};
 use crate::recorder::TICK_MS;
 use crate::spool::StoreFailure;
 
@@ -28,7 +28,7 @@ type Ticked = dyn Fn();
 /// Worker of this page, shared by all its recorders.
 pub(super) struct Worker {
     worker: web_sys::Worker,
-    asked: RefCell<Vec<(u32, Sender<Answer>)>>,
+    asked: RefCell<Vec<(u32, oneshot::Sender<Answer>)>>,
     next: Cell<u32>,
     dead: Cell<bool>,
     ticked: RefCell<Vec<Weak<Ticked>>>,
@@ -102,7 +102,7 @@ impl Worker {
             return;
         };
         let (_, sender) = asked.swap_remove(at);
-        sender.send(match answer.get(2).as_string() {
+        let _receiver_dropped = sender.send(match answer.get(2).as_string() {
             None => Ok(answer.get(1)),
             Some(name) if name == "QuotaExceededError" => Err(StoreFailure::Full),
             Some(_) => Err(StoreFailure::Broken),
@@ -126,7 +126,7 @@ impl Worker {
     ) -> impl Future<Output = Answer> + use<> {
         let id = self.next.get();
         self.next.set(id.wrapping_add(1));
-        let (sender, receiver) = later();
+        let (sender, receiver) = oneshot::channel();
         self.asked.borrow_mut().push((id, sender));
         let request = Array::of2(&id.into(), &name.into());
         for argument in arguments {
@@ -136,8 +136,10 @@ impl Worker {
             self.asked.borrow_mut().retain(|it| it.0 != id);
         }
         async move {
-            let answer = within(timeout_ms, receiver).await.flatten();
-            answer.unwrap_or(Err(StoreFailure::Broken))
+            let answer = within(timeout_ms, receiver).await;
+            answer
+                .and_then(Result::ok)
+                .unwrap_or(Err(StoreFailure::Broken))
         }
     }
 

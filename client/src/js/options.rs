@@ -1,168 +1,44 @@
-//! Reads the options object.
+//! Readers of options objects. They throw a `TypeError` that names the first missing or wrong option.
 
 use js_sys::{Function, Promise, Reflect, TypeError};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortSignal, Blob, HtmlCanvasElement, MediaStream};
 
-use super::value;
-use crate::numbers::{saturated, whole};
-use crate::{
-    Authorization, Options, Recovery, RenewalFailed, ScreenOptions, Source, Target, UploadProgress,
-};
+use super::error::set_sign_in_cause;
+use crate::{Authorization, RenewalFailed, Target};
 
-/// Reads everything, or throws a `TypeError` that names the first option that is wrong.
-pub(super) fn read(object: &JsValue) -> Result<(Options, Source), JsValue> {
-    let object = Fields(object);
-    let mut options = Options::new(read_target(&object)?);
-    options.authorization = authorization(&object)?;
-    let rate = |name| object.get(name, "a positive number", |it| positive(&it).map(saturated));
-    if let Some(ms) = rate("timeslice")? {
-        options.timeslice_ms = ms;
-    }
-    if let Some(rate) = rate("videoBitsPerSecond")? {
-        options.video_bits_per_second = rate;
-    }
-    if let Some(rate) = rate("audioBitsPerSecond")? {
-        options.audio_bits_per_second = rate;
-    }
-    if let Some(ms) = rate("keyFrameInterval")? {
-        options.keyframe_interval_ms = ms;
-    }
-    let most = |name| object.get(name, "a positive number", |it| positive(&it).map(whole));
-    options.max_duration_ms = most("maxDuration")?;
-    options.max_size_bytes = most("maxSize")?;
-    if let Some(filename) = object.text("filename")? {
-        options.filename = filename;
-    }
-    options.owner = object.text("owner")?;
-    options.worker_url = object.text("workerUrl")?;
-    options.durable = object.optional_flag("durable")?.unwrap_or(true);
-    options.keep_awake = object.optional_flag("keepAwake")?.unwrap_or(true);
-    Ok((options, source(&object)?))
-}
-
-/// Reads which session of our server is to be watched, and who asks.
-pub(super) fn watched(object: &JsValue) -> Result<(String, String, Authorization), JsValue> {
-    match target(object)? {
-        (
-            Target::Server {
-                base,
-                session: Some(session),
-            },
-            authorization,
-        ) => Ok((base, session, authorization)),
-        _ => Err(wrong("server and session must be given")),
-    }
-}
-
-/// Which recordings to look for.
-pub(super) fn recovery(object: &JsValue) -> Result<Recovery, JsValue> {
-    let (target, authorization) = target(object)?;
-    let object = Fields(object);
-    Ok(Recovery {
-        target,
-        authorization,
-        owner: object.text("owner")?,
-        worker_url: object.text("workerUrl")?,
-    })
-}
-
-/// Where to, and who asks.
-pub(super) fn target(object: &JsValue) -> Result<(Target, Authorization), JsValue> {
-    let object = Fields(object);
-    Ok((read_target(&object)?, authorization(&object)?))
-}
-
-/// Who wants to hear of an upload's progress, and what ends it.
-pub(super) fn upload(
-    object: Option<&JsValue>,
-) -> Result<(impl Fn(UploadProgress) + use<>, Option<AbortSignal>), JsValue> {
-    let listener = match object {
-        Some(object) => Fields(object).function("onProgress")?,
-        None => None,
-    };
-    let tell = move |progress: UploadProgress| {
-        if let Some(listener) = &listener {
-            let value = value::upload_progress(&progress);
-            if let Err(thrown) = listener.call1(&JsValue::UNDEFINED, &value) {
-                value::report(&thrown);
-            }
-        }
-    };
-    Ok((tell, signal(object)?))
-}
-
-/// The `signal` of some options.
-pub(super) fn signal(object: Option<&JsValue>) -> Result<Option<AbortSignal>, JsValue> {
-    let read = |it: JsValue| it.dyn_into().ok();
-    object.map_or(Ok(None), |object| {
-        Fields(object).get("signal", "an AbortSignal", read)
-    })
-}
-
-/// What a file is to be called.
-pub(super) fn filename(file: &Blob, object: &JsValue) -> Result<String, JsValue> {
-    let own = || Reflect::get(file, &"name".into()).ok()?.as_string();
-    let given = Fields(object).text("filename")?;
-    Ok(given.or_else(own).unwrap_or_else(|| "file".to_owned()))
-}
-
-fn authorization(object: &Fields<'_>) -> Result<Authorization, JsValue> {
-    let function = object.function("getToken")?;
-    Ok(function.map_or_else(Authorization::default, |function| {
-        Authorization::bearer(move || token(function.clone()))
-    }))
-}
-
-fn read_target(object: &Fields<'_>) -> Result<Target, JsValue> {
-    let session = object.text("session")?;
-    match (object.text("server")?, object.text("endpoint")?) {
+/// Reads the server or endpoint, and how requests are authorized.
+pub(super) fn target(options: &Fields<'_>) -> Result<(Target, Authorization), JsValue> {
+    let session = options.text("session")?;
+    let target = match (options.text("server")?, options.text("endpoint")?) {
         (Some(mut base), None) => {
             while base.ends_with('/') {
                 base.pop();
             }
-            Ok(Target::Server { base, session })
+            Target::Server { base, session }
         }
-        (None, Some(endpoint)) if session.is_none() => Ok(Target::Tus { endpoint }),
-        (None, Some(_)) => Err(wrong(
-            "session needs server: another tus server has no sessions",
-        )),
+        (None, Some(endpoint)) if session.is_none() => Target::Tus { endpoint },
+        (None, Some(_)) => {
+            return Err(wrong(
+                "session needs server: another tus server has no sessions",
+            ));
+        }
         (None, None) | (Some(_), Some(_)) => {
-            Err(wrong("exactly one of server and endpoint must be given"))
+            return Err(wrong("exactly one of server and endpoint must be given"));
         }
-    }
+    };
+    let authorization = match options.function("getToken")? {
+        Some(function) => Authorization::bearer(move || token(function.clone())),
+        None => Authorization::default(),
+    };
+    Ok((target, authorization))
 }
 
-fn source(object: &Fields<'_>) -> Result<Source, JsValue> {
-    const EXPECTED: &str = "an HTMLCanvasElement, a MediaStream, 'screen' or 'camera'";
-    let screen = ScreenOptions {
-        audio: object.flag("audio")?,
-        prefer_current_tab: object.flag("preferCurrentTab")?,
-    };
-    // Zero stands for the default.
-    let fps = object
-        .get("fps", "a positive number", |it| positive(&it))?
-        .unwrap_or(0.0);
-    let read = |value: JsValue| match value.as_string().as_deref() {
-        Some("screen") => Some(Source::screen(screen)),
-        Some("camera") => Some(Source::camera()),
-        Some(_) => None,
-        None => match value.dyn_into::<HtmlCanvasElement>() {
-            Ok(canvas) => Some(Source::canvas(canvas, fps)),
-            Err(value) => value.dyn_into::<MediaStream>().ok().map(Source::stream),
-        },
-    };
-    let source = object.get("source", EXPECTED, read)?;
-    let source = source.ok_or_else(|| must_be("source", EXPECTED))?;
-    Ok(source.with_microphone(object.flag("microphone")?))
-}
-
-/// Asks the page for a token. A rejection refuses a recording that is to begin; one that runs asks again.
-async fn token(function: Function) -> Result<String, RenewalFailed> {
-    let answer = match function.call0(&JsValue::UNDEFINED) {
+/// Asks the page for a token. A rejection makes `start` fail; a running recording asks again.
+async fn token(get_token: Function) -> Result<String, RenewalFailed> {
+    let answer = match get_token.call0(&JsValue::UNDEFINED) {
         Ok(answer) => JsFuture::from(Promise::resolve(&answer)).await,
-        Err(thrown) => Err(thrown),
+        Err(exception) => Err(exception),
     };
     let (token, cause) = match answer {
         Ok(token) => {
@@ -170,21 +46,25 @@ async fn token(function: Function) -> Result<String, RenewalFailed> {
             let cause = token.is_none().then(|| wrong("getToken gave no token"));
             (token, cause.unwrap_or_default())
         }
-        Err(thrown) => (None, thrown),
+        Err(exception) => (None, exception),
     };
-    value::set_sign_in_cause(cause);
+    set_sign_in_cause(cause);
     token.ok_or(RenewalFailed::Refused)
 }
 
-struct Fields<'a>(&'a JsValue);
+/// An options object. `undefined` and `null` have no fields.
+pub(super) struct Fields<'a>(pub(super) &'a JsValue);
 
 impl Fields<'_> {
-    fn get<T>(
+    pub(super) fn get<T>(
         &self,
         name: &str,
         expected: &str,
         read: impl FnOnce(JsValue) -> Option<T>,
     ) -> Result<Option<T>, JsValue> {
+        if self.0.is_undefined() || self.0.is_null() {
+            return Ok(None);
+        }
         let value =
             Reflect::get(self.0, &name.into()).map_err(|_| wrong("options must be an object"))?;
         if value.is_undefined() || value.is_null() {
@@ -193,31 +73,24 @@ impl Fields<'_> {
         read(value).map(Some).ok_or_else(|| must_be(name, expected))
     }
 
-    fn text(&self, name: &str) -> Result<Option<String>, JsValue> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, JsValue> {
         self.get(name, "a string", |it| it.as_string())
     }
 
-    fn flag(&self, name: &str) -> Result<bool, JsValue> {
-        self.optional_flag(name).map(Option::unwrap_or_default)
-    }
-
-    fn optional_flag(&self, name: &str) -> Result<Option<bool>, JsValue> {
-        self.get(name, "true or false", |it| it.as_bool())
-    }
-
-    fn function(&self, name: &str) -> Result<Option<Function>, JsValue> {
+    pub(super) fn function(&self, name: &str) -> Result<Option<Function>, JsValue> {
         self.get(name, "a function", |it| it.dyn_into().ok())
     }
+
+    #[cfg(any(feature = "js-recorder", feature = "js-recovery"))]
+    pub(super) fn signal(&self) -> Result<Option<web_sys::AbortSignal>, JsValue> {
+        self.get("signal", "an AbortSignal", |it| it.dyn_into().ok())
+    }
 }
 
-fn positive(value: &JsValue) -> Option<f64> {
-    value.as_f64().filter(|number| *number > 0.0)
+pub(super) fn must_be(name: &str, expected: &str) -> JsValue {
+    wrong(&format!("{name} must be {expected}"))
 }
 
-fn must_be(name: &str, expected: &str) -> JsValue {
-    wrong(&[name, " must be ", expected].concat())
-}
-
-fn wrong(message: &str) -> JsValue {
+pub(super) fn wrong(message: &str) -> JsValue {
     TypeError::new(message).into()
 }

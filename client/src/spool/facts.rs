@@ -2,8 +2,6 @@
 //!
 //! `<FNV-1a of the rest, 8 hex digits> <name>=<value>\n`
 
-use crate::text::hex;
-
 /// Kind of a line. The names are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fact {
@@ -118,8 +116,8 @@ impl Facts {
 
 fn line(fact: Fact, value: &str) -> String {
     let name = NAMES.iter().find(|it| it.0 == fact).map_or("", |it| it.1);
-    let rest = [name, "=", value].concat();
-    [&hex(fnv(rest.as_bytes())), " ", &rest, "\n"].concat()
+    let rest = format!("{name}={value}");
+    format!("{:08x} {rest}\n", fnv(rest.as_bytes()))
 }
 
 fn checked(line: &str) -> Option<(&str, &str)> {

@@ -3,18 +3,17 @@
 use std::ops::Range;
 
 use super::facts::{Fact, Facts};
-use crate::text::padded;
 
 /// File with the beginning of the recording.
 pub(crate) const HEAD_FILE: &str = "head";
 
 /// Returns the name of the segment that begins at `start`.
 pub(super) fn segment_name(start: u64) -> String {
-    "s".to_owned() + &padded(start, 16)
+    format!("s{start:016}")
 }
 
 pub(super) fn journal_name(number: u32) -> String {
-    "j".to_owned() + &padded(number.into(), 8)
+    format!("j{number:08}")
 }
 
 /// Contents of one recording's folder.

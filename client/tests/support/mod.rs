@@ -94,9 +94,6 @@ pub struct Server(FakeServer);
 
 impl Server {
     pub fn open() -> Self {
-        // The npm package calls this after fetching the module for it.
-        #[cfg(feature = "js")]
-        sortie_client::js::enable_parts();
         Self(FakeServer::new())
     }
 

@@ -1,11 +1,11 @@
 // Page of an app developer: a canvas, recorded with the JavaScript API.
 
-import init, { Recorder } from './client/sortie_client.js';
+import init, { Recorder } from './client/core.js';
 import { startClock } from './clock-picture.mjs';
 
 const canvas = document.getElementById('canvas');
 const pictureMs = startClock(canvas);
-await init();
+await init({ module_or_path: new URL('./client/core_bg.wasm', import.meta.url) });
 
 // Time of the actual start: a busy page receives the event much later.
 let begun;

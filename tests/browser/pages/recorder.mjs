@@ -1,12 +1,14 @@
 // Page of an app developer that exposes the recorder's events, and recoverable recordings.
 
-import init, { Recorder, uploadFile } from './client/sortie_client.js';
-import initPlayable, { playable } from './client/sortie_playable.js';
+import init, { Recorder } from './client/core.js';
+import initLater, { recover, uploadFile } from './client/later.js';
+import initPlayable, { playable } from './client/playable.js';
 import { injectFaults } from './npm/faults.js';
 import { startClock } from './clock-picture.mjs';
 
 const canvas = document.getElementById('canvas');
-const [{ memory }] = await Promise.all([init(), initPlayable()]);
+const program = (name) => ({ module_or_path: new URL(`./client/${name}_bg.wasm`, import.meta.url) });
+const [{ memory }] = await Promise.all([init(program('core')), initLater(program('later')), initPlayable(program('playable'))]);
 
 let recorder;
 let saved;
@@ -72,7 +74,7 @@ window.e2e = {
   /** Size of the WebAssembly memory in bytes. */
   memory: () => memory.buffer.byteLength,
   async recover(target = server) {
-    const more = await Recorder.recover(target);
+    const more = await recover(target);
     found.push(...more);
     return more.map(plain);
   },

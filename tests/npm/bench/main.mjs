@@ -50,7 +50,7 @@ function sizes(files) {
       total.saving += brotli;
       continue;
     }
-    if (name.includes('later')) {
+    if (/later|session_watcher/.test(name)) {
       total.later += brotli;
       continue;
     }

@@ -5,36 +5,33 @@
 ///
 /// The endpoint may itself be relative, as in a browser; the result is then relative, too.
 pub(super) fn resolve(endpoint: &str, location: &str) -> String {
-    // Searches bytes: searching strings would add a kilobyte to the recorder's WebAssembly module.
-    let find = |text: &str, wanted: &[u8]| text.bytes().position(|it| wanted.contains(&it));
-    let endpoint = &endpoint[..find(endpoint, b"?#").unwrap_or(endpoint.len())];
-    let authority = match find(endpoint, b":") {
-        Some(colon) if endpoint[colon..].starts_with("://") => colon + 3,
-        _ => 0,
+    let endpoint = endpoint.split(['?', '#']).next().unwrap_or_default();
+    let absolute = endpoint
+        .split_once(':')
+        .and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?)));
+    let path = match absolute {
+        Some((_, rest)) => {
+            let host = rest.split('/').next().unwrap_or_default();
+            rest.strip_prefix(host).unwrap_or_default()
+        }
+        None => endpoint,
     };
-    let path = match find(&endpoint[authority..], b"/") {
-        Some(slash) => authority + slash,
-        None if authority == 0 => 0,
-        None => endpoint.len(),
-    };
+    // Empty if the endpoint is relative.
+    let origin = endpoint.strip_suffix(path).unwrap_or_default();
     if has_scheme(location) {
         location.to_owned()
     } else if location.starts_with("//") {
-        let scheme = &endpoint[..authority.saturating_sub(2)];
-        scheme.to_owned() + location
+        absolute.map_or_else(
+            || location.to_owned(),
+            |(scheme, _)| format!("{scheme}:{location}"),
+        )
     } else if location.starts_with('/') {
-        // A relative endpoint has no origin to prepend.
-        let origin = if authority == 0 {
-            ""
-        } else {
-            &endpoint[..path]
-        };
-        origin.to_owned() + location
+        format!("{origin}{location}")
     } else {
-        match endpoint[path..].bytes().rposition(|it| it == b'/') {
-            Some(slash) => endpoint[..=path + slash].to_owned() + location,
-            None if authority == 0 => location.to_owned(),
-            None => [endpoint, "/", location].concat(),
+        match path.rsplit_once('/') {
+            Some((folder, _)) => format!("{origin}{folder}/{location}"),
+            None if absolute.is_some() => format!("{origin}/{location}"),
+            None => location.to_owned(),
         }
     }
 }

@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64ct::{Base64, Encoding};
 
 use super::HeaderError;
-use crate::metadata::base64;
 
 /// Checksum algorithm of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,8 +75,7 @@ impl Checksum {
             .into_iter()
             .find(|algorithm| algorithm.name() == name)
             .ok_or_else(|| wrong("must name one of the algorithms sha1, sha256 and crc32c"))?;
-        let digest = STANDARD
-            .decode(digest)
+        let digest = Base64::decode_vec(digest)
             .map_err(|_| wrong("must have its digest in padded base64"))?;
         Self::new(algorithm, digest).ok_or_else(|| {
             wrong("must have a digest of 20 bytes for sha1, 32 for sha256 or 4 for crc32c")
@@ -98,9 +95,8 @@ impl Checksum {
 
 impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.algorithm.name())?;
-        f.write_str(" ")?;
-        f.write_str(&base64(&self.digest))
+        let digest = Base64::encode_string(&self.digest);
+        write!(f, "{} {digest}", self.algorithm)
     }
 }
 

@@ -25,7 +25,7 @@ use super::rest;
 use crate::container::file_extension;
 use crate::numbers::whole;
 use crate::recorder::{
-    BegunUpload, Command, EncoderId, Now, RecorderMachine, RestRequest, Sending, TICK_MS, creation,
+    BegunUpload, Command, EncoderId, Now, RecorderMachine, Sending, TICK_MS, creation,
     upload_config,
 };
 use crate::spool::Fact;
@@ -45,8 +45,6 @@ pub(super) struct Core {
     encoders: RefCell<Vec<Encoder>>,
     /// Parts of which the server does not hold all bytes; the last one is being recorded.
     parts: RefCell<Vec<Rc<Part>>>,
-    /// Rests to be read once that is possible.
-    pub(super) rests: RefCell<Vec<(Rc<Part>, RestRequest)>>,
     ticks: RefCell<Option<Ticks>>,
     wake_lock: RefCell<Option<WakeLock>>,
     page: RefCell<Vec<DomListener>>,
@@ -70,7 +68,6 @@ impl Core {
             source: RefCell::default(),
             encoders: RefCell::default(),
             parts: RefCell::default(),
-            rests: RefCell::default(),
             ticks: RefCell::default(),
             wake_lock: RefCell::default(),
             page: RefCell::default(),
@@ -486,7 +483,6 @@ impl Core {
 
     fn tick(&self) {
         self.with_first_part(Part::tick);
-        rest::read_waiting(self);
         let stopped = {
             let source = self.source.borrow();
             let source = source.as_ref();

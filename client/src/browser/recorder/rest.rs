@@ -1,9 +1,5 @@
 //! Reads the bytes of a part that the server does not hold, as a file of their own.
-//!
-//! Few recordings need this, so the npm package fetches it with `later_bg.wasm`: everything here is reached through
-//! [`enable`] only.
 
-use std::cell::Cell;
 use std::rc::Rc;
 
 use wasm_bindgen_futures::spawn_local;
@@ -15,39 +11,8 @@ use super::core::Core;
 use super::part::Part;
 use crate::recorder::RestRequest;
 
-type Read = fn(&Core, Rc<Part>, RestRequest);
-
-thread_local! {
-    static READ: Cell<Option<Read>> = const { Cell::new(None) };
-}
-
-/// Reads the rest of a part as soon as that is [enabled](enable).
+/// Reads the rest of a part and hands its size to the state machine.
 pub(super) fn read(core: &Core, part: Rc<Part>, request: RestRequest) {
-    #[cfg(not(feature = "js"))]
-    enable();
-    match READ.get() {
-        Some(read) => read(core, part, request),
-        None => core.rests.borrow_mut().push((part, request)),
-    }
-}
-
-/// Reads the rests that waited for [`enable`].
-pub(super) fn read_waiting(core: &Core) {
-    if let Some(read) = READ.get() {
-        for (part, request) in core.rests.take() {
-            read(core, part, request);
-        }
-    }
-}
-
-/// Lets recordings read rests.
-pub(crate) fn enable() {
-    // Without the black box the compiler finds the only function and calls it directly, which defeats the split.
-    let read: Read = read_now;
-    READ.set(Some(std::hint::black_box(read)));
-}
-
-fn read_now(core: &Core, part: Rc<Part>, request: RestRequest) {
     let core = core.weak();
     spawn_local(async move {
         let blobs = blobs(&part, request).await;

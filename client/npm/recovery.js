@@ -1,0 +1,104 @@
+// Recoverable recordings and files: searched for and uploaded. Imported when it is first needed.
+
+import { aborted, get, hashOf, subjectOf, userOf } from './account.js';
+import { RecorderError, inLater } from './loading.js';
+import { check } from './options.js';
+import { RecoverableRecording } from './recoverable-recording.js';
+
+/**
+ * Returns the caller's recoverable recordings. One without an owner was left by an older version, or before its owner
+ * was known: it is the caller's if the server lets the caller resume its upload.
+ */
+export async function recover(options) {
+  check(options);
+  const owner = await ownerOf(options);
+  return inLater(async (later) => {
+    const search = (whose) => later.recover({ ...options, owner: whose });
+    const own = owner === undefined ? [] : await search(owner);
+    // A page that names an owner wants the recordings of that owner only.
+    const unowned = options.owner ? [] : await search(undefined);
+    const found = [...own, ...unowned.filter((it) => {
+      const isOurs = owner === undefined || it.onServer === 'resumable';
+      if (!isOurs) it.free();
+      return isOurs;
+    })];
+    return found.sort((a, b) => a.startedAt - b.startedAt).map((it) => new RecoverableRecording(it));
+  });
+}
+
+export async function uploadFile(file, options) {
+  check(options);
+  const done = await inLater((later) => later.uploadFile(file, options));
+  if (done.recordingId) await untilFinished(done.recordingId, options);
+  return done;
+}
+
+/** Shortest and longest interval at which the server is asked whether it has finished a file. */
+const ASK_MS = [200, 5_000];
+
+/** Waits until the server has finished the recording. Rejects if it found none in the file. */
+async function untilFinished(id, { server, getToken, signal }) {
+  const ask = () => getToken && tokenOf(getToken);
+  let token;
+  try {
+    token = await ask();
+  } catch {
+    // The server holds all bytes. The upload succeeded even if its outcome cannot be read.
+    return;
+  }
+  for (let ms = ASK_MS[0], wasRefused = false; ; ms = Math.min(2 * ms, ASK_MS[1])) {
+    if (signal?.aborted) throw aborted();
+    const answer = await get(server, `/api/recordings/${id}`, token, signal).catch((error) => {
+      // The server holds all bytes; the outcome can be read later.
+      if (error.code === 'unreachable') return undefined;
+      throw error;
+    });
+    if (answer?.ok) {
+      const { status, failure } = await answer.json().catch(() => ({}));
+      if (status === 'ready') return;
+      if (status === 'failed') throw new RecorderError('refused', failure ?? 'The server found no recording in this file.');
+    } else if (answer?.status === 401 && getToken && !wasRefused) {
+      wasRefused = true;
+      token = await ask().catch(() => token);
+      continue;
+    } else if (answer && answer.status >= 400 && answer.status < 500 && answer.status !== 429) {
+      // A sender without access to its recordings does not learn their outcome.
+      if (answer.status === 401 || answer.status === 403) return;
+      throw new RecorderError('gone', 'The recording was deleted on the server.');
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, ms);
+      signal?.addEventListener('abort', resolve, { once: true });
+    });
+  }
+}
+
+/**
+ * Returns the owner for `options`: `owner`, the subject of the token, or the user that the server names. `undefined`
+ * where pages have no identity: another tus server without `getToken`.
+ *
+ * Throws a `RecorderError` when the owner cannot be determined.
+ */
+async function ownerOf(options) {
+  const { owner, server, getToken } = options;
+  if (owner) return owner;
+  const token = getToken && await tokenOf(getToken);
+  const known = token && subjectOf(token);
+  if (known) return known;
+  if (server !== undefined && server !== null) return userOf(server, token);
+  if (token === undefined) return undefined;
+  const hash = await hashOf(token);
+  if (hash) return hash;
+  throw new TypeError('owner must be given: the token names no subject, and pages without a secure connection cannot hash it');
+}
+
+async function tokenOf(getToken) {
+  let cause = new TypeError('getToken gave no token');
+  try {
+    const token = await getToken();
+    if (typeof token === 'string' && token !== '') return token;
+  } catch (thrown) {
+    cause = thrown;
+  }
+  throw Object.assign(new RecorderError('signed_out', 'The sign-in has expired or was refused. Sign in again.'), { cause });
+}

@@ -1,0 +1,186 @@
+//! Uploads that need no recorder: recoverable recordings, and files.
+
+use std::rc::Rc;
+
+use futures_util::future::abortable;
+use gloo_events::EventListener as DomListener;
+use js_sys::{Array, Promise, Reflect};
+use wasm_bindgen::prelude::*;
+use web_sys::{AbortSignal, Blob};
+
+use super::error::call;
+use super::options::{Fields, target};
+use super::promise::promise;
+use super::value::{done, number, object, waiting};
+use crate::{RecorderError, Recovery, UploadProgress};
+
+/// Finds the recoverable recordings on this device, oldest first, except those that another tab has locked. Without
+/// storage there are none.
+///
+/// # Errors
+/// A `TypeError` that names the missing or wrong option.
+#[wasm_bindgen]
+pub fn recover(options: &JsValue) -> Result<Promise, JsValue> {
+    let options = Fields(options);
+    let (target, authorization) = target(&options)?;
+    let recovery = Recovery {
+        target,
+        authorization,
+        owner: options.text("owner")?,
+        worker_url: options.text("workerUrl")?,
+    };
+    Ok(promise(async move {
+        let found = crate::recover(recovery).await.into_iter();
+        let found = found.map(|it| JsValue::from(RecoverableRecording(Rc::new(it))));
+        Ok(found.collect::<Array>().into())
+    }))
+}
+
+/// Uploads a file. Resolves when the server holds all of it.
+///
+/// # Errors
+/// A `TypeError` that names the missing or wrong option.
+#[wasm_bindgen(js_name = uploadFile)]
+pub fn upload_file(file: Blob, options: &JsValue) -> Result<Promise, JsValue> {
+    let options = Fields(options);
+    let (target, authorization) = target(&options)?;
+    let report = progress_listener(&options)?;
+    let own_name = || Reflect::get(&file, &"name".into()).ok()?.as_string();
+    let name = options.text("filename")?.or_else(own_name);
+    let name = name.unwrap_or_else(|| "file".to_owned());
+    let uploaded = async move {
+        let uploaded = crate::upload_file(&file, &name, target, authorization, report).await?;
+        Ok(done(&uploaded))
+    };
+    Ok(promise(unless_aborted(options.signal()?, uploaded)))
+}
+
+/// Awaits `work`; returns [`RecorderError::Aborted`] and drops `work` if the signal aborts first.
+async fn unless_aborted(
+    signal: Option<AbortSignal>,
+    work: impl Future<Output = Result<JsValue, RecorderError>>,
+) -> Result<JsValue, RecorderError> {
+    let Some(signal) = signal else {
+        return work.await;
+    };
+    if signal.aborted() {
+        return Err(RecorderError::Aborted);
+    }
+    let (work, handle) = abortable(work);
+    let _listener = DomListener::once(&signal, "abort", move |_| handle.abort());
+    work.await.unwrap_or(Err(RecorderError::Aborted))
+}
+
+/// Reads `onProgress`.
+fn progress_listener(options: &Fields<'_>) -> Result<impl Fn(UploadProgress) + use<>, JsValue> {
+    let listener = options.function("onProgress")?;
+    Ok(move |progress: UploadProgress| {
+        if let Some(listener) = &listener {
+            let progress = object([
+                ("sizeBytes", number(progress.size_bytes)),
+                ("safeBytes", number(progress.safe_bytes)),
+                ("waiting", waiting(progress.waiting)),
+            ]);
+            call(listener, &progress);
+        }
+    })
+}
+
+/// A recording whose page was closed or has crashed. It is locked against other tabs until it is uploaded, discarded,
+/// freed or collected.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct RecoverableRecording(Rc<crate::RecoverableRecording>);
+
+#[wasm_bindgen]
+impl RecoverableRecording {
+    /// Names the copy on this device.
+    #[wasm_bindgen(getter)]
+    pub fn id(&self) -> String {
+        self.0.id().to_owned()
+    }
+
+    /// The recording's id on our server.
+    #[wasm_bindgen(getter, js_name = recordingId)]
+    pub fn recording_id(&self) -> Option<String> {
+        self.0.recording_id().map(str::to_owned)
+    }
+
+    /// Where the upload is.
+    #[wasm_bindgen(getter, js_name = uploadUrl)]
+    pub fn upload_url(&self) -> Option<String> {
+        self.0.upload_url().map(str::to_owned)
+    }
+
+    /// What was recorded; may be empty.
+    #[wasm_bindgen(getter, js_name = mimeType)]
+    pub fn mime_type(&self) -> String {
+        self.0.mime_type().to_owned()
+    }
+
+    /// When it began, in milliseconds since 1970.
+    #[wasm_bindgen(getter, js_name = startedAt)]
+    pub fn started_at(&self) -> JsValue {
+        number(self.0.started_ms())
+    }
+
+    /// How long it is, in milliseconds.
+    #[wasm_bindgen(getter)]
+    pub fn recorded(&self) -> JsValue {
+        number(self.0.recorded_ms())
+    }
+
+    /// How large it is, in bytes.
+    #[wasm_bindgen(getter, js_name = sizeBytes)]
+    pub fn size_bytes(&self) -> JsValue {
+        number(self.0.size_bytes())
+    }
+
+    /// How much of it is on this device, in bytes.
+    #[wasm_bindgen(getter, js_name = keptBytes)]
+    pub fn kept_bytes(&self) -> JsValue {
+        number(self.0.kept_bytes())
+    }
+
+    /// Bytes at the beginning of the recording that only the server has.
+    #[wasm_bindgen(getter, js_name = missingBytes)]
+    pub fn missing_bytes(&self) -> JsValue {
+        number(self.0.missing_bytes())
+    }
+
+    /// What the server knew of it when it was found.
+    #[wasm_bindgen(getter, js_name = onServer)]
+    pub fn on_server(&self) -> String {
+        self.0.on_server().code().to_owned()
+    }
+
+    /// Sends the rest, going on from where the server is, and forgets it here. Resolves when the server holds all
+    /// of it.
+    pub fn upload(&self, options: &JsValue) -> Result<Promise, JsValue> {
+        let options = Fields(options);
+        let report = progress_listener(&options)?;
+        let recording = Rc::clone(&self.0);
+        let uploaded = async move { recording.upload(report).await.map(|it| done(&it)) };
+        Ok(promise(unless_aborted(options.signal()?, uploaded)))
+    }
+
+    /// What is here, in order: the beginning of the recording and what the server had not acknowledged. `playable`
+    /// of the package makes a file of it that plays and seeks.
+    pub fn parts(&self) -> Promise {
+        let recording = Rc::clone(&self.0);
+        promise(async move {
+            let parts = recording.parts().await?;
+            let parts: Array = parts.into_iter().map(JsValue::from).collect();
+            Ok(parts.into())
+        })
+    }
+
+    /// Forgets it here, and on the server if that waits for the rest.
+    pub fn discard(&self) -> Promise {
+        let recording = Rc::clone(&self.0);
+        promise(async move {
+            recording.discard().await;
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+}
