@@ -211,7 +211,17 @@ impl Fragment {
             // Unknown unless this run is complete.
             let next = std::mem::replace(&mut walk.next, u64::MAX);
             walk.at = u64::MAX;
-            let run = Run::parse(trun, base, first.take().unwrap_or(next), defaults)?;
+            let mut run = Run::parse(trun, base, first.take().unwrap_or(next), defaults)?;
+            if !run.has_sizes() && run.left > 0 {
+                // Their sizes are in a `trex` that was not parsed, or they have none. Without a sample size, the file
+                // size does not limit hostile sample counts.
+                known?;
+                run.left = 0;
+            }
+            if run.left == 0 {
+                walk.next = run.offset;
+                continue;
+            }
             let mut at = run.offset;
             let in_front = at < self.start;
             if in_front && at < walk.media.start {
@@ -341,9 +351,7 @@ impl<'a> Run<'a> {
         } else {
             None
         };
-        // Without a sample size, the file size does not limit hostile sample counts.
-        let sized = flags & TRUN_SIZE != 0 || defaults.size != 0;
-        sized.then_some(Self {
+        Some(Self {
             reader,
             flags,
             left,
@@ -351,6 +359,10 @@ impl<'a> Run<'a> {
             defaults,
             offset,
         })
+    }
+
+    fn has_sizes(&self) -> bool {
+        self.flags & TRUN_SIZE != 0 || self.defaults.size != 0
     }
 
     fn field(&mut self, flag: u32, default: u32) -> Option<u32> {
@@ -498,6 +510,9 @@ mod tests {
         check(50, &torn, 5000, 1020, 1, 510);
         let before = fragment(TRUN_OFFSET, &[3, (-100i32).cast_unsigned()]);
         check(50, &before, 5000, 1000, 2, 520);
+        let empty = fragment(TRUN_OFFSET, &[0, 100]);
+        check(0, &empty, 5000, 0, 0, 500);
+        assert_eq!(add(&empty, &mut movie(0), 5000), []);
         let too_early = fragment(TRUN_OFFSET, &[1, (-101i32).cast_unsigned()]);
         check(50, &too_early, 5000, 0, 0, 500);
     }
