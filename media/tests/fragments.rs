@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::boxes::{boxed, words};
+use common::boxes::{boxed, find, grow_path, words};
 use common::ffmpeg::{SECONDS, ffmpeg, packets, run, write};
 use common::fragments::{Fragment, Piece, arrange, orders, split};
 use common::{Stored, store};
@@ -38,7 +38,7 @@ fn recording(folder: &Path, arguments: &[&str]) -> (Vec<u8>, Vec<Fragment>) {
 #[test]
 fn media_data_is_found_in_every_order() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    // Pictures alone, and a fragment for each track.
+    // Video alone, and a fragment for each track.
     for arguments in [&["-an"][..], &[]] {
         let (head, mut fragments) = recording(folder.path(), arguments);
         fragments.truncate(fragments.len() / 2 * 2);
@@ -222,7 +222,7 @@ fn samples_without_media_data_are_listed() {
 }
 
 #[test]
-fn fragment_waits_for_a_bounded_number_of_others() {
+fn fragment_without_media_data_delays_a_bounded_number_of_others() {
     // The first fragment waits for data that never arrives.
     let mut lost = fragment(1, 0, None, 10);
     let trun = lost.windows(4).position(|at| at == b"trun").expect("trun");
@@ -309,7 +309,19 @@ fn implausible_sample_duration_does_not_prolong_the_recording() {
 }
 
 #[test]
-fn single_fragment_in_front_of_nothing_is_complete() {
+fn edit_list_behind_the_last_sample_hides_nothing() {
+    let mut head = head(1);
+    let edits = words(&[0, 1, 100, 1_000_000, 0x0001_0000]);
+    let edits = boxed(b"edts", &boxed(b"elst", &edits));
+    let trak = find(&head, &[*b"moov", *b"trak"]).expect("a trak");
+    grow_path(&mut head, &[*b"moov", *b"trak"], edits.len());
+    head.splice(trak.end..trak.end, edits);
+    let stream = [head, fragment(1, 0, None, 10)].concat();
+    assert_eq!(duration_ms(&stream, 10), 400);
+}
+
+#[test]
+fn media_data_in_front_of_the_only_fragment_is_complete() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (head, fragments) = recording(folder.path(), &["-an"]);
     let pieces = [Piece::Data(*b"mdat", vec![0]), Piece::Moof(0)];

@@ -448,8 +448,14 @@ impl Movie {
                 track.timescale,
                 self.timescale,
             );
-            let media_time = track.media_time.saturating_sub(first);
             let shown_end = track.samples.shown_end().saturating_sub(first);
+            // An edit list that begins behind the last sample would hide all samples.
+            let media_time = track.media_time.saturating_sub(first);
+            let media_time = if media_time < shown_end {
+                media_time
+            } else {
+                0
+            };
             let media = shown_end.saturating_sub(media_time);
             let shown = rescale(media, track.timescale, self.timescale);
             (track.delay.saturating_add(delay), media_time, shown)
