@@ -282,7 +282,9 @@ impl Driver {
                 call.send(cancel)
             };
             let answer = sent.await?;
-            Ok(Response::from_headers(answer.status(), |name| answer.header(name)))
+            Ok(Response::from_headers(answer.status(), |name| {
+                answer.header(name)
+            }))
         });
     }
 

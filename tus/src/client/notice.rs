@@ -1,8 +1,5 @@
 //! Notices for the adapter and the user interface.
 
-use std::error::Error;
-use std::fmt;
-
 use super::Millis;
 
 /// An event of an upload.
@@ -57,63 +54,82 @@ pub enum Notice {
 }
 
 /// Reason why nothing can be sent at the moment. Displays as a sentence for the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WaitReason {
     /// The adapter reported that the network is offline.
+    #[error("There is no network connection.")]
     Offline,
     /// A request failed without a response.
+    #[error("The server cannot be reached.")]
     Network,
     /// A request exceeded its timeout.
+    #[error("The server does not answer in time.")]
     Timeout,
     /// The server responded with 5xx, 408, 423, 425 or 429.
+    #[error("The server is busy or has a fault (status {status}).")]
     Server {
         /// HTTP status of the response.
         status: u16,
     },
     /// The response is not from a tus server; it may be the login page of a captive portal.
+    #[error("Something other than the upload server answers (status {status}).")]
     NotTus {
         /// HTTP status of the response.
         status: u16,
     },
     /// The offset was wrong repeatedly (409): another sender is active.
+    #[error("Another sender is writing to the same upload.")]
     Conflict,
     /// The body was damaged in transit (460).
+    #[error("The bytes were damaged on their way.")]
     Checksum,
     /// An intermediary rejects bodies of this size.
+    #[error("The network does not let a piece of this size through.")]
     PieceTooLarge,
     /// The upload vanished while it was empty, and is created again.
+    #[error("The upload is gone and is created anew.")]
     Gone,
     /// The server lost acknowledged bytes; they are sent again.
+    #[error("The server lost bytes; they are sent again.")]
     LostBytes,
     /// The upload needs a new access token.
+    #[error("The sign-in has to be renewed.")]
     Token,
 }
 
 /// Reason why an upload cannot continue. Displays as a sentence for the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FailureReason {
     /// 401 in spite of a new token, or no new token can be obtained.
+    #[error("The sign-in has expired and could not be renewed.")]
     Unauthorized,
     /// 403: the caller lacks permission.
+    #[error("Writing to this upload is not allowed.")]
     Forbidden,
     /// 404 or 410: the upload no longer exists.
+    #[error("The server no longer has this upload (status {status}).")]
     Gone {
         /// HTTP status of the response.
         status: u16,
     },
     /// 413: the upload exceeds a limit. Acknowledged bytes stay on the server.
+    #[error("The recording has become larger than the server takes.")]
     TooLarge,
     /// 412: unsupported protocol version.
+    #[error("The server does not speak tus 1.0.0.")]
     Version,
     /// Another 4xx status.
+    #[error("The server turns the upload down (status {status}). Check the address it goes to.")]
     Rejected {
         /// HTTP status of the response.
         status: u16,
     },
     /// The upload was created, but the response has no `Location`. The same happens across origins if
     /// `Access-Control-Expose-Headers` lacks `Location`.
+    #[error("The server created the upload without saying where.")]
     NoLocation,
     /// The upload has a different length, so it belongs to other bytes.
+    #[error("The server expects {server} bytes in all, there are {ours}.")]
     LengthMismatch {
         /// Length of the upload on the server.
         server: u64,
@@ -121,6 +137,7 @@ pub enum FailureReason {
         ours: u64,
     },
     /// The server has more bytes than are available, so the upload belongs to other bytes.
+    #[error("The server holds {offset} bytes, but there are only {available}.")]
     ServerAhead {
         /// Offset of the server.
         offset: u64,
@@ -128,6 +145,9 @@ pub enum FailureReason {
         available: u64,
     },
     /// The server lost acknowledged bytes that have already been dropped here.
+    #[error(
+        "The server lost bytes: it holds {offset}, but those below {released} are not kept here."
+    )]
     ServerLostBytes {
         /// Offset of the server.
         offset: u64,
@@ -135,95 +155,13 @@ pub enum FailureReason {
         released: u64,
     },
     /// The number of failures reached [`Config::give_up_after`](super::Config::give_up_after).
+    #[error("Given up after {attempts} attempts. {last}")]
     GaveUp {
         /// Number of consecutive failures.
         attempts: u32,
         /// Reason of the last failure.
         last: WaitReason,
     },
-}
-
-// By hand: what `write!` needs of the standard library is 2 kB that every page with a recorder would fetch.
-
-impl Error for WaitReason {}
-
-impl fmt::Display for WaitReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Offline => "There is no network connection.",
-            Self::Network => "The server cannot be reached.",
-            Self::Timeout => "The server does not answer in time.",
-            Self::Server { status } => {
-                let status = status.to_string();
-                return write(
-                    f,
-                    &["The server is busy or has a fault (status ", &status, ")."],
-                );
-            }
-            Self::NotTus { status } => {
-                let start = "Something other than the upload server answers (status ";
-                return write(f, &[start, &status.to_string(), ")."]);
-            }
-            Self::Conflict => "Another sender is writing to the same upload.",
-            Self::Checksum => "The bytes were damaged on their way.",
-            Self::PieceTooLarge => "The network does not let a piece of this size through.",
-            Self::Gone => "The upload is gone and is created anew.",
-            Self::LostBytes => "The server lost bytes; they are sent again.",
-            Self::Token => "The sign-in has to be renewed.",
-        };
-        f.write_str(text)
-    }
-}
-
-impl Error for FailureReason {}
-
-impl fmt::Display for FailureReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Unauthorized => "The sign-in has expired and could not be renewed.",
-            Self::Forbidden => "Writing to this upload is not allowed.",
-            Self::Gone { status } => {
-                let start = "The server no longer has this upload (status ";
-                return write(f, &[start, &status.to_string(), ")."]);
-            }
-            Self::TooLarge => "The recording has become larger than the server takes.",
-            Self::Version => "The server does not speak tus 1.0.0.",
-            Self::Rejected { status } => {
-                let start = "The server turns the upload down (status ";
-                let end = "). Check the address it goes to.";
-                return write(f, &[start, &status.to_string(), end]);
-            }
-            Self::NoLocation => "The server created the upload without saying where.",
-            Self::LengthMismatch { server, ours } => {
-                let (server, ours) = (server.to_string(), ours.to_string());
-                let between = " bytes in all, there are ";
-                return write(f, &["The server expects ", &server, between, &ours, "."]);
-            }
-            Self::ServerAhead { offset, available } => {
-                let (offset, available) = (offset.to_string(), available.to_string());
-                let between = " bytes, but there are only ";
-                return write(f, &["The server holds ", &offset, between, &available, "."]);
-            }
-            Self::ServerLostBytes { offset, released } => {
-                let (offset, released) = (offset.to_string(), released.to_string());
-                let start = "The server lost bytes: it holds ";
-                let end = " are not kept here.";
-                return write(f, &[start, &offset, ", but those below ", &released, end]);
-            }
-            Self::GaveUp { attempts, last } => {
-                write(
-                    f,
-                    &["Given up after ", &attempts.to_string(), " attempts. "],
-                )?;
-                return last.fmt(f);
-            }
-        };
-        f.write_str(text)
-    }
-}
-
-fn write(f: &mut fmt::Formatter<'_>, texts: &[&str]) -> fmt::Result {
-    texts.iter().try_for_each(|text| f.write_str(text))
 }
 
 #[cfg(test)]
