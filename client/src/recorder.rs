@@ -2,7 +2,9 @@
 //! pressure, parts and their uploads. `browser::recorder` carries them out.
 
 mod acknowledgements;
+mod capture_monitor;
 mod command;
+mod device_storage;
 mod encoders;
 mod lifecycle;
 mod limits;
@@ -10,6 +12,7 @@ mod machine;
 mod media_time;
 mod part_progress;
 mod recorded_clock;
+mod schedule;
 mod storage_pressure;
 mod tus;
 mod uploads;
@@ -17,7 +20,7 @@ mod watchdog;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use {
-    command::{Command, Now, TICK_MS},
+    command::{Call, Command, Now, TICK_MS},
     encoders::EncoderId,
     machine::RecorderMachine,
     media_time::MediaTime,

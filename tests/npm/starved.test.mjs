@@ -23,21 +23,23 @@ const MAIN = (options) => `
   import { Recorder } from './node_modules/sortie-recorder/index.js';
   const canvas = document.querySelector('canvas');
   const context = canvas.getContext('2d', { alpha: false });
-  // Noise over the whole picture is the worst case for an encoder.
-  const noise = new OffscreenCanvas(1024, 1024);
+  // Noise over the whole picture is the worst case for an encoder. It is painted beforehand and shown rarely, so that the
+  // encoder starves and not the page.
+  const tile = new OffscreenCanvas(1024, 1024);
   const pixels = new ImageData(1024, 1024);
-  for (let i = 0; i < pixels.data.length; i += 4) {
-    pixels.data.set([Math.random() * 256, Math.random() * 256, Math.random() * 256, 255], i);
-  }
-  noise.getContext('2d').putImageData(pixels, 0, 0);
-  const draw = () => {
-    context.fillStyle = context.createPattern(noise, 'repeat');
-    context.translate(Math.random() * 1024, Math.random() * 1024);
-    context.fillRect(-1024, -1024, canvas.width + 2048, canvas.height + 2048);
-    context.resetTransform();
-  };
-  // Few pictures, so that the encoder starves and not the page.
-  setInterval(draw, 250);
+  const pictures = [0, 1].map(() => {
+    for (let i = 0; i < pixels.data.length; i += 4) {
+      pixels.data.set([Math.random() * 256, Math.random() * 256, Math.random() * 256, 255], i);
+    }
+    tile.getContext('2d').putImageData(pixels, 0, 0);
+    const picture = new OffscreenCanvas(canvas.width, canvas.height);
+    const target = picture.getContext('2d', { alpha: false });
+    target.fillStyle = target.createPattern(tile, 'repeat');
+    target.fillRect(0, 0, canvas.width, canvas.height);
+    return picture;
+  });
+  let shown = 0;
+  setInterval(() => context.drawImage(pictures[shown++ % 2], 0, 0), 500);
   const { server, token } = ${options};
   window.warnings = [];
   window.recorder = new Recorder({ server, getToken: () => token, source: canvas });

@@ -14,6 +14,7 @@ use web_sys::{Blob, MediaStream};
 use self::core::Core;
 use super::event_dispatcher::EventListener;
 use super::source::OpenSource;
+use crate::recorder::Call;
 use crate::{Event, Options, Progress, RecorderError, State, StopReason};
 
 /// Records one source once.
@@ -53,7 +54,7 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError::WrongState`] unless it is `recording`.
     pub fn pause(&self) -> Result<(), RecorderError> {
-        self.core.apply(|machine, now| machine.handle_pause(now))
+        self.core.call(Call::Pause)
     }
 
     /// Resumes after a pause.
@@ -61,7 +62,7 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError::WrongState`] unless it is `paused`.
     pub fn resume(&self) -> Result<(), RecorderError> {
-        self.core.apply(|machine, now| machine.handle_resume(now))
+        self.core.call(Call::Resume)
     }
 
     /// Stops recording and uploads the remaining bytes. While it is `starting` this discards the recording; once it has
@@ -70,14 +71,13 @@ impl Recorder {
     /// # Errors
     /// [`RecorderError::WrongState`] when it is `idle`.
     pub fn stop(&self, reason: StopReason) -> Result<(), RecorderError> {
-        self.core
-            .apply(|machine, now| machine.handle_stop(now, reason))
+        self.core.call(Call::Stop(reason))
     }
 
     /// Ends the recording and discards it, on the server too; [`Event::Failed`] with [`RecorderError::Aborted`] follows.
     /// Does nothing once it is `done` or `failed`.
     pub fn abort(&self) {
-        self.core.apply(|machine, now| machine.handle_abort(now));
+        let _over = self.core.call(Call::Abort);
     }
 
     /// Sets the owner of the copy on this device, for a caller that learns it with the first token. Does nothing if the

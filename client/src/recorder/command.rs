@@ -2,6 +2,7 @@
 
 use super::encoders::EncoderId;
 use super::uploads::{BeginRequest, BegunUpload, RestRequest, Sending};
+use crate::StopReason;
 
 /// Interval of ticks.
 pub(crate) const TICK_MS: u32 = 250;
@@ -15,14 +16,25 @@ pub(crate) struct Now {
     pub(crate) wall_ms: u64,
 }
 
+/// Call of the recorder's user, or of the source that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Pause,
+    Resume,
+    Stop(StopReason),
+    Abort,
+    /// Upload the encoder's bytes now: the page is hidden or closed and may never run again.
+    Flush,
+}
+
 /// Work for the adapter, to be carried out in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Create the spool of a part, which continues the recording of this id.
     OpenPart(usize, Option<String>),
-    /// Answered by [`handle_begun`](super::machine::RecorderMachine::handle_begun).
+    /// The answer goes to [`handle_begun`](super::machine::RecorderMachine::handle_begun).
     BeginUpload(BeginRequest),
-    /// Answered by [`handle_encoder_running`](super::machine::RecorderMachine::handle_encoder_running) or [`handle_encoder_failed`](super::machine::RecorderMachine::handle_encoder_failed).
+    /// The answer goes to [`handle_encoder`](super::machine::RecorderMachine::handle_encoder).
     StartEncoder {
         encoder: EncoderId,
         /// Reopen the source, because the encoder in use is silent.
@@ -43,7 +55,7 @@ pub(crate) enum Command {
     ReleaseSource,
     /// Upload the spool of a part.
     SendPart(Sending),
-    /// Answered by [`handle_rest`](super::machine::RecorderMachine::handle_rest).
+    /// The answer goes to [`handle_rest`](super::machine::RecorderMachine::handle_rest).
     ReadRest(usize, RestRequest),
     /// Upload the rest that was read.
     SendRest(Sending),
@@ -54,7 +66,7 @@ pub(crate) enum Command {
     DeleteUpload(String),
     /// Cancel all uploads, and delete them and those at the URLs.
     Discard(Vec<String>),
-    /// Answered by [`handle_stop_announced`](super::machine::RecorderMachine::handle_stop_announced).
+    /// The answer goes to [`handle_stop_announced`](super::machine::RecorderMachine::handle_stop_announced).
     AnnounceStop(BegunUpload),
     /// Tick from now on and keep the screen on.
     Watch,
@@ -63,9 +75,9 @@ pub(crate) enum Command {
     /// Stop watching, and let `recover` have the spools unless they were removed.
     Unwatch,
     LeaveSpools,
-    /// Answered by [`handle_tainted_canvas`](super::machine::RecorderMachine::handle_tainted_canvas) if the canvas is tainted.
+    /// A tainted canvas is reported to [`handle_tainted_canvas`](super::machine::RecorderMachine::handle_tainted_canvas).
     CheckCanvas,
-    /// Answered by [`handle_free_space`](super::machine::RecorderMachine::handle_free_space).
+    /// The answer goes to [`handle_free_space`](super::machine::RecorderMachine::handle_free_space).
     CheckStorage,
     RepaintCanvas,
 }

@@ -4,54 +4,40 @@ use std::collections::VecDeque;
 
 use sortie_tus::client::{FailureReason, Notice};
 
-use super::command::{ChunkPlace, Command, Now, TICK_MS};
-use super::encoders::{Encoder, EncoderId, Encoders};
+use super::capture_monitor::CaptureMonitor;
+use super::command::{Call, ChunkPlace, Command, Now};
+use super::device_storage::DeviceStorage;
+use super::encoders::{Encoder, EncoderId};
 use super::lifecycle::{Action, Input, Lifecycle};
 use super::limits::Limits;
 use super::part_progress::PartProgress;
-use super::recorded_clock::RecordedClock;
-use super::storage_pressure::{Reaction, StoragePressure};
+use super::schedule::Schedule;
+use super::storage_pressure::Reaction;
 use super::tus::{failure, waiting_for};
 use super::uploads::{Begun, BegunUpload, Context, Step, Uploads};
-use super::watchdog::{Alarm, Watchdog};
+use super::watchdog::Alarm;
 use crate::numbers::whole;
-use crate::spool::{Change, StoreFailure};
+use crate::spool::Change;
 use crate::{
     Done, Event, Options, Progress, RecorderError, SpoolStorage, State, StopReason, Target,
     Waiting, Warning,
 };
 
-/// Interval at which the free space is asked for, in ticks: 10 s.
-const STORAGE_TICKS: u32 = 10_000 / TICK_MS;
-/// Ticks after a pause at which the encoder is asked for its bytes: it has encoded every picture by then.
-const FLUSH_TICKS: u32 = 2;
-/// Interval at which a canvas in a hidden page is painted, in ticks.
-const REPAINT_TICKS: u32 = 500 / TICK_MS;
-
 #[derive(Debug)]
 pub(crate) struct RecorderMachine {
     target: Target,
-    timeslice_ms: u32,
-    is_durable: bool,
     lifecycle: Lifecycle,
-    clock: RecordedClock,
+    capture: CaptureMonitor,
     limits: Limits,
-    watchdog: Watchdog,
-    pressure: StoragePressure,
+    schedule: Schedule,
+    storage: DeviceStorage,
     progress: PartProgress,
-    encoders: Encoders,
     uploads: Uploads,
     waiting: Option<Waiting>,
-    storage: SpoolStorage,
     mime_type: Option<String>,
     end_reason: StopReason,
-    has_audio_ended: bool,
-    ticks: u32,
-    paused_ticks: u32,
     /// Progress was reported since the last tick.
     is_reported: bool,
-    /// Arrival of bytes whose timestamps are not read.
-    heard_ms: Option<f64>,
     /// The server holds all bytes, but not all timestamps were read.
     is_succeeding: bool,
     now: Now,
@@ -63,30 +49,27 @@ impl RecorderMachine {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             target: options.target.clone(),
-            timeslice_ms: options.timeslice_ms,
-            is_durable: options.durable,
             lifecycle: Lifecycle::default(),
-            clock: RecordedClock::default(),
+            capture: CaptureMonitor::new(options.timeslice_ms),
             limits: Limits::new(options),
-            watchdog: Watchdog::new(options.timeslice_ms, 0),
-            pressure: StoragePressure::default(),
+            schedule: Schedule::default(),
+            storage: DeviceStorage::new(options.durable),
             progress: PartProgress::default(),
-            encoders: Encoders::default(),
             uploads: Uploads::new(&options.target),
             waiting: None,
-            storage: SpoolStorage::default(),
             mime_type: None,
             end_reason: StopReason::TrackEnded,
-            has_audio_ended: false,
-            ticks: 0,
-            paused_ticks: 0,
             is_reported: false,
-            heard_ms: None,
             is_succeeding: false,
             now: Now::default(),
             commands: VecDeque::new(),
             events: VecDeque::new(),
         }
+    }
+
+    /// Sets the time, and the storage of the current part; to be called before other inputs and [`progress`](Self::progress).
+    pub(crate) fn handle_time(&mut self, now: Now, storage: SpoolStorage) {
+        (self.now, self.storage.spool) = (now, storage);
     }
 
     pub(crate) fn poll_command(&mut self) -> Option<Command> {
@@ -96,8 +79,6 @@ impl RecorderMachine {
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
-
-    // Calls
 
     /// Starts with an open source, which ends for `end_reason` and has `ended` already if that is set.
     ///
@@ -124,69 +105,53 @@ impl RecorderMachine {
         Ok(())
     }
 
-    pub(crate) fn handle_pause(&mut self, now: Now) -> Result<(), RecorderError> {
-        self.call(now, Input::Pause)
-    }
-
-    pub(crate) fn handle_resume(&mut self, now: Now) -> Result<(), RecorderError> {
-        self.call(now, Input::Resume)
-    }
-
-    pub(crate) fn handle_stop(
-        &mut self,
-        now: Now,
-        reason: StopReason,
-    ) -> Result<(), RecorderError> {
-        self.call(now, Input::Stop(reason))
-    }
-
-    pub(crate) fn handle_abort(&mut self, now: Now) {
-        self.event(now, Input::Abort);
-    }
-
-    // Source and encoders
-
-    pub(crate) fn handle_source_ended(&mut self, now: Now, reason: StopReason) {
-        self.event(now, Input::Stop(reason));
+    /// # Errors
+    /// [`RecorderError::WrongState`] for a call that does not fit the state.
+    pub(crate) fn handle_call(&mut self, now: Now, call: Call) -> Result<(), RecorderError> {
+        let input = match call {
+            Call::Pause => Input::Pause,
+            Call::Resume => Input::Resume,
+            Call::Stop(reason) => Input::Stop(reason),
+            Call::Abort => Input::Abort,
+            Call::Flush => {
+                self.flush();
+                return Ok(());
+            }
+        };
+        self.call(now, input)
     }
 
     pub(crate) fn handle_audio_ended(&mut self) {
         if self.state().is_capturing() {
-            self.has_audio_ended = true;
+            self.capture.audio_ended();
             self.warn(Warning::AudioEnded);
         }
     }
 
-    /// The encoder was started. Its `start` event follows, on a busy page seconds later; without pictures never.
-    pub(crate) fn handle_encoder_running(&mut self, now: Now, encoder: EncoderId) {
-        self.now = now;
-        let measured_ms = self.measured_ms();
-        self.encoders.running(encoder, now.steady_ms, measured_ms);
-        if self.state() == State::Starting {
-            self.clock.run(now.steady_ms);
-            self.watchdog = Watchdog::new(self.timeslice_ms, now.wall_ms);
-            self.commands.push_back(Command::Watch);
-        }
-    }
-
-    pub(crate) fn handle_encoder_failed(
+    /// Takes the outcome of [`Command::StartEncoder`]. The encoder's `start` event follows, on a busy page seconds later;
+    /// without pictures never.
+    pub(crate) fn handle_encoder(
         &mut self,
         now: Now,
         encoder: EncoderId,
-        error: RecorderError,
+        started: Result<(), RecorderError>,
     ) {
-        if self.encoders.drop_candidate_if(encoder) {
+        let is_first = self.state() == State::Starting;
+        let Err(error) = started else {
+            self.capture.running(now, encoder, is_first);
+            return self.commands.extend(is_first.then_some(Command::Watch));
+        };
+        if self.capture.encoders.drop_candidate_if(encoder) {
             return;
         }
-        let Some(part) = self.encoders.part_of(encoder) else {
-            return;
-        };
-        if self.state() == State::Starting {
+        if is_first {
             return self.event(now, Input::CannotStart(error));
         }
-        self.warn(Warning::Encoder(error.to_string()));
-        self.uploads.captured(part);
-        self.event(now, Input::CaptureStopped(StopReason::EncoderFailed));
+        if let Some(part) = self.capture.encoders.part_of(encoder) {
+            self.warn(Warning::Encoder(error.to_string()));
+            self.uploads.captured(part);
+            self.event(now, Input::CaptureStopped(StopReason::EncoderFailed));
+        }
     }
 
     /// The encoder emits `start` and knows what it writes.
@@ -196,7 +161,7 @@ impl RecorderMachine {
         encoder: EncoderId,
         mime_type: String,
     ) {
-        if self.encoders.is_current(encoder) {
+        if self.capture.encoders.is_current(encoder) {
             self.mime_type = Some(mime_type);
             self.event(now, Input::CaptureStarted);
         }
@@ -209,19 +174,13 @@ impl RecorderMachine {
         encoder: EncoderId,
         bytes: u64,
     ) -> Option<ChunkPlace> {
-        self.now = now;
-        if self.encoders.is_candidate(encoder) && bytes > 0 {
+        if self.capture.encoders.is_candidate(encoder) && bytes > 0 {
             self.replace_silent_encoder(now);
         }
-        let part = self.encoders.part_of(encoder)?;
-        let mut measured_ms = self.measured_ms();
-        if self.encoders.is_current(encoder) && self.watchdog.chunk(now.wall_ms, bytes == 0) {
-            // Counted once the timestamps tell how much of that time the encoder has missed.
-            self.heard_ms = Some(now.steady_ms);
-            measured_ms = self.clock.elapsed_ms(now.steady_ms);
+        let part = self.capture.encoders.part_of(encoder)?;
+        if self.capture.chunk(now, encoder, bytes) {
             self.drop_candidate();
         }
-        self.encoders.chunk(encoder, measured_ms);
         let recorded_ms = self.recorded_ms();
         self.progress.recorded(part, bytes, recorded_ms);
         self.limits.saw_chunk(bytes);
@@ -232,17 +191,8 @@ impl RecorderMachine {
     }
 
     /// The timestamps of an encoder's chunk were read: its stream has this length. `None` if it could not be read.
-    pub(crate) fn handle_media_length(
-        &mut self,
-        now: Now,
-        encoder: EncoderId,
-        length_ms: Option<u64>,
-    ) {
-        self.now = now;
-        let behind = self.encoders.media_length(encoder, length_ms);
-        if let Some(heard_ms) = self.heard_ms.take() {
-            self.clock.heard(heard_ms);
-        }
+    pub(crate) fn handle_media_length(&mut self, encoder: EncoderId, length_ms: Option<u64>) {
+        let behind = self.capture.media_length(encoder, length_ms);
         self.progress.limit_time(self.recorded_ms());
         if let Some(behind_ms) = behind
             && self.state() == State::Recording
@@ -250,22 +200,21 @@ impl RecorderMachine {
             self.warn(Warning::EncoderSlow { behind_ms });
             self.report();
         }
-        if self.is_succeeding && self.encoders.is_read() {
+        if self.is_succeeding && self.capture.encoders.is_read() {
             self.succeed();
         }
     }
 
     /// The encoder has emitted its last byte.
     pub(crate) fn handle_encoder_stopped(&mut self, now: Now, encoder: EncoderId) {
-        self.now = now;
-        if self.encoders.drop_candidate_if(encoder) {
+        if self.capture.encoders.drop_candidate_if(encoder) {
             return;
         }
-        let Some(part) = self.encoders.part_of(encoder) else {
+        let Some(part) = self.capture.encoders.part_of(encoder) else {
             return;
         };
         self.uploads.captured(part);
-        if self.encoders.retired(encoder) {
+        if self.capture.encoders.retired(encoder) {
             return self.advance(now);
         }
         let is_empty = self.progress.size_bytes() == 0;
@@ -280,10 +229,10 @@ impl RecorderMachine {
     }
 
     pub(crate) fn handle_encoder_fault(&mut self, now: Now, encoder: EncoderId, detail: String) {
-        if self.encoders.drop_candidate_if(encoder) {
+        if self.capture.encoders.drop_candidate_if(encoder) {
             return self.commands.push_back(Command::DropEncoder(encoder));
         }
-        if !self.encoders.is_current(encoder) {
+        if !self.capture.encoders.is_current(encoder) {
             return;
         }
         if self.state() == State::Starting {
@@ -294,21 +243,18 @@ impl RecorderMachine {
     }
 
     pub(crate) fn handle_tainted_canvas(&mut self) {
-        if self.watchdog.silence() {
+        if self.capture.is_silence_new() {
             self.silent(Warning::TaintedCanvas);
         }
     }
 
-    // Time, page and device
-
     /// Handles a tick. `stopped` is the end of a source whose tracks a script has stopped, which fires no event.
     pub(crate) fn handle_tick(&mut self, now: Now, stopped: Option<StopReason>, is_hidden: bool) {
-        self.now = now;
-        self.ticks = self.ticks.wrapping_add(1);
-        if let Some(encoder) = self.encoders.take_late_candidate(now.steady_ms) {
+        self.schedule.tick();
+        if let Some(encoder) = self.capture.encoders.take_late_candidate(now.steady_ms) {
             self.commands.push_back(Command::DropEncoder(encoder));
         }
-        while let Some((encoder, part)) = self.encoders.take_hung(now.steady_ms) {
+        while let Some((encoder, part)) = self.capture.encoders.take_hung(now.steady_ms) {
             self.commands.push_back(Command::DropEncoder(encoder));
             self.uploads.captured(part);
         }
@@ -319,18 +265,16 @@ impl RecorderMachine {
         if !self.state().is_capturing() {
             return;
         }
-        if self.state() == State::Recording {
-            self.paused_ticks = 0;
+        let is_paused = self.state() == State::Paused;
+        // Uploads the encoder's bytes now and not after the pause.
+        if self.schedule.is_flush_due(is_paused) {
+            self.flush();
+        }
+        if !is_paused {
             if !std::mem::take(&mut self.is_reported) {
                 self.events.push_back(Event::Progress(self.progress()));
             }
             self.check_limits(now);
-        } else {
-            self.paused_ticks += 1;
-            // Uploads the encoder's bytes now and not after the pause.
-            if self.paused_ticks == FLUSH_TICKS {
-                self.flush();
-            }
         }
         if let Some(reason) = stopped {
             self.warn(Warning::VideoEnded);
@@ -338,40 +282,26 @@ impl RecorderMachine {
         }
         self.watch_encoder(now);
         self.watch_memory(now);
-        if self.ticks.is_multiple_of(STORAGE_TICKS) && self.storage != SpoolStorage::Memory {
+        if self.schedule.is_storage_due() && !self.storage.in_memory() {
             self.commands.push_back(Command::CheckStorage);
         }
-        if self.ticks.is_multiple_of(REPAINT_TICKS) && is_hidden {
+        if is_hidden && self.schedule.is_repaint_due() {
             self.commands.push_back(Command::RepaintCanvas);
         }
     }
 
-    /// The page is hidden or about to be closed and may never run again: the encoder's bytes are uploaded now.
-    pub(crate) fn handle_page_leaving(&mut self) {
-        self.flush();
-    }
-
     pub(crate) fn handle_free_space(&mut self, left_bytes: u64) {
-        if self.pressure.is_low_news(left_bytes) {
-            self.warn(Warning::StorageLow { left_bytes });
+        if let Some(warning) = self.storage.free_space(left_bytes) {
+            self.warn(warning);
         }
-    }
-
-    /// Sets what stores the bytes of the current part.
-    pub(crate) fn handle_storage(&mut self, storage: SpoolStorage) {
-        self.storage = storage;
     }
 
     pub(crate) fn handle_spool_change(&mut self, change: Change) {
-        match change {
-            Change::InMemory(StoreFailure::Broken) if !self.is_durable => {}
-            Change::InMemory(StoreFailure::Broken) => self.warn(Warning::NotDurable),
-            Change::InMemory(StoreFailure::Full) => self.warn(Warning::StorageFull),
-            Change::Durable => self.report(),
+        match self.storage.change(change) {
+            Some(warning) => self.warn(warning),
+            None => self.report(),
         }
     }
-
-    // Server
 
     /// Takes the answer to [`Command::BeginUpload`]. `jitter` is a random number between 0 and 1.
     pub(crate) fn handle_begun(
@@ -431,7 +361,6 @@ impl RecorderMachine {
 
     /// Handles a notice of the upload of `part`.
     pub(crate) fn handle_notice(&mut self, now: Now, part: usize, notice: Notice) {
-        self.now = now;
         match notice {
             Notice::Acknowledged { offset } => {
                 let safe = self.uploads.acknowledged(part, offset);
@@ -444,8 +373,8 @@ impl RecorderMachine {
             }
             Notice::Resumed => self.set_waiting(None),
             Notice::Done => {
-                let step = self.uploads.complete(part);
-                self.take(now, step);
+                let command = self.uploads.complete(part);
+                self.commands.push_back(command);
             }
             Notice::Failed { reason } => {
                 let is_gone = matches!(reason, FailureReason::Gone { .. });
@@ -464,8 +393,6 @@ impl RecorderMachine {
         self.advance(now);
     }
 
-    // State
-
     pub(crate) fn state(&self) -> State {
         self.lifecycle.state()
     }
@@ -478,15 +405,9 @@ impl RecorderMachine {
             safe_ms: self.progress.safe_ms().min(recorded_ms),
             safe_bytes: self.progress.safe_bytes(),
             pending_bytes: self.progress.pending_bytes(),
-            storage: self.storage,
+            storage: self.storage.spool,
             waiting: self.waiting,
         }
-    }
-
-    /// Progress at another time than that of the last input.
-    pub(crate) fn progress_at(&mut self, now: Now) -> Progress {
-        self.now = now;
-        self.progress()
     }
 
     pub(crate) fn mime_type(&self) -> Option<&str> {
@@ -511,22 +432,12 @@ impl RecorderMachine {
         }
     }
 
-    /// Length of the recording by the clock.
-    fn measured_ms(&self) -> u64 {
-        whole(self.clock.recorded_ms(self.now.steady_ms))
-    }
-
-    /// Length of the recording by the clock and by the timestamps in its streams.
     fn recorded_ms(&self) -> u64 {
         let is_over = !self.state().is_capturing() && self.state() != State::Starting;
-        self.measured_ms()
-            .saturating_sub(self.encoders.behind_ms(is_over))
+        self.capture.recorded_ms(self.now, is_over)
     }
 
-    // Decisions
-
     fn call(&mut self, now: Now, input: Input) -> Result<(), RecorderError> {
-        self.now = now;
         self.lifecycle.handle(input)?;
         while let Some(action) = self.lifecycle.poll() {
             self.act(now, action);
@@ -552,21 +463,21 @@ impl RecorderMachine {
             Action::StartCapture => self.start_encoder(0),
             Action::BeginUpload => {
                 self.uploads.open();
-                self.watchdog.heard(now.wall_ms);
+                self.capture.heard(now);
                 self.commands.push_back(Command::WatchPage);
             }
             Action::PauseCapture => {
-                self.clock.halt(now.steady_ms);
+                self.capture.halt(now);
                 self.drop_candidate();
                 self.command_current(Command::PauseEncoder);
             }
             Action::ResumeCapture => {
                 self.command_current(Command::ResumeEncoder);
-                self.clock.run(now.steady_ms);
+                self.capture.resume(now);
             }
             Action::StopCapture => {
                 self.commands.push_back(Command::CheckCanvas);
-                self.clock.halt(now.steady_ms);
+                self.capture.halt(now);
                 self.drop_candidate();
                 self.command_current(Command::StopEncoder);
             }
@@ -578,15 +489,14 @@ impl RecorderMachine {
                 None => self.event(now, Input::StopAnnounced),
             },
             Action::ReleaseSource => {
-                self.clock.halt(now.steady_ms);
+                self.capture.halt(now);
                 self.drop_candidate();
                 self.command_current(Command::DropEncoder);
                 self.commands.push_back(Command::ReleaseSource);
             }
             Action::EndUpload => {
-                if let Some(step) = self.uploads.end(self.encoders.current_part()) {
-                    self.take(now, step);
-                }
+                let part = self.capture.encoders.current_part();
+                self.commands.extend(self.uploads.end(part));
             }
             Action::Discard => {
                 let urls = self.uploads.discard();
@@ -599,7 +509,7 @@ impl RecorderMachine {
                 }
             }
             Action::Stopped(reason) => self.events.push_back(Event::Stopped(reason)),
-            Action::Succeeded if self.encoders.is_read() => self.succeed(),
+            Action::Succeeded if self.capture.encoders.is_read() => self.succeed(),
             Action::Succeeded => self.is_succeeding = true,
             Action::Failed(error) => {
                 self.commands.push_back(Command::Unwatch);
@@ -642,39 +552,29 @@ impl RecorderMachine {
     }
 
     fn take(&mut self, now: Now, step: Step) {
-        let command = match step {
-            Step::Begin(request) => Command::BeginUpload(request),
-            Step::Split => return self.split(now),
-            Step::Send(sending) => Command::SendPart(sending),
-            Step::ReadRest(part, request) => Command::ReadRest(part, request),
-            Step::SendRest(sending) => Command::SendRest(sending),
-            Step::End(part) => Command::EndPart(part),
-            Step::Remove(part) => Command::RemovePart(part),
+        match step {
+            Step::Command(command) => self.commands.push_back(command),
+            Step::Split => self.split(now),
             Step::LeftOut(part, bytes) => {
                 self.warn(Warning::LeftOut { bytes });
                 let size = self.progress.size_of(part);
-                return self.progress.acknowledged(part, size);
+                self.progress.acknowledged(part, size);
             }
-            Step::Delete(url) => Command::DeleteUpload(url),
-            Step::Done => return self.event(now, Input::UploadDone),
-        };
-        self.commands.push_back(command);
+            Step::Done => self.event(now, Input::UploadDone),
+        }
     }
 
     fn start_encoder(&mut self, part: usize) {
-        let encoder = self.encoders.start(part);
-        self.commands.push_back(Command::StartEncoder {
-            encoder,
-            renew_source: false,
-            is_paused: self.state() == State::Paused,
-        });
+        let is_paused = self.state() == State::Paused;
+        let command = self.capture.start(part, is_paused);
+        self.commands.push_back(command);
     }
 
     /// Replaces the encoder, so that the recording continues in a further part.
     fn split(&mut self, now: Now) {
-        self.retire_encoder(now);
+        self.commands.extend(self.capture.retire(now));
         let part = self.add_part();
-        self.watchdog.heard(now.wall_ms);
+        self.capture.heard(now);
         self.start_encoder(part);
     }
 
@@ -686,56 +586,29 @@ impl RecorderMachine {
         part
     }
 
-    /// Stops the encoder; its last bytes belong to the part that it fills.
-    fn retire_encoder(&mut self, now: Now) {
-        let measured_ms = self.measured_ms();
-        if let Some(encoder) = self.encoders.retire(now.steady_ms, measured_ms) {
-            self.commands.push_back(Command::StopEncoder(encoder));
-        }
-    }
-
-    /// Starts another encoder beside a silent one. It replaces the silent one with its first bytes; a source without
-    /// pictures keeps the encoder it has.
-    fn start_candidate(&mut self, now: Now) {
-        if let Some(encoder) = self.encoders.start_candidate(now.steady_ms) {
-            self.commands.push_back(Command::StartEncoder {
-                encoder,
-                renew_source: true,
-                is_paused: false,
-            });
-        }
-    }
-
     fn replace_silent_encoder(&mut self, now: Now) {
-        if self.state() != State::Recording || !self.watchdog.is_silent() {
+        let is_recording = self.state() == State::Recording;
+        let Some(Encoder { id, started_ms, .. }) = self.capture.take_replacement(is_recording)
+        else {
             return self.drop_candidate();
-        }
-        let Some(Encoder { id, started_ms, .. }) = self.encoders.take_candidate() else {
-            return;
         };
-        self.clock.replace_encoder(started_ms, now.steady_ms);
-        let part = self.encoders.current_part();
+        self.capture.end_silence(now, started_ms);
+        let part = self.capture.encoders.current_part();
         let part = if self.progress.size_of(part) == 0 {
             // A part without bytes gets the new encoder.
-            if let Some(silent) = self.encoders.drop_current() {
-                self.commands.push_back(Command::DropEncoder(silent));
-            }
+            self.commands.extend(self.capture.drop_current());
             part
         } else {
-            self.retire_encoder(now);
+            self.commands.extend(self.capture.retire(now));
             self.add_part()
         };
-        let start_ms = self.clock.elapsed_ms(started_ms);
-        self.encoders.replace(id, part, start_ms);
+        self.capture.replace(id, part, started_ms);
         self.commands.push_back(Command::UseRenewedSource);
-        self.watchdog.heard(now.wall_ms);
         self.warn(Warning::Restarted);
     }
 
     fn drop_candidate(&mut self) {
-        if let Some(encoder) = self.encoders.take_candidate() {
-            self.commands.push_back(Command::DropEncoder(encoder.id));
-        }
+        self.commands.extend(self.capture.drop_candidate());
     }
 
     fn check_limits(&mut self, now: Now) {
@@ -747,9 +620,9 @@ impl RecorderMachine {
             return;
         }
         // A silent recording reaches the limit of its length, too.
-        let elapsed_ms = self.clock.elapsed_ms(now.steady_ms);
+        let elapsed_ms = self.capture.elapsed_ms(now);
         let size = self.progress.size_bytes();
-        let part_size = self.progress.size_of(self.encoders.current_part());
+        let part_size = self.progress.size_of(self.capture.encoders.current_part());
         if self.limits.is_reached(elapsed_ms, size, part_size) {
             self.event(now, Input::Stop(StopReason::LimitReached));
         } else if self.limits.is_part_full(part_size) && self.uploads.may_split() {
@@ -759,15 +632,13 @@ impl RecorderMachine {
     }
 
     fn watch_encoder(&mut self, now: Now) {
-        if self.state() == State::Paused {
-            self.watchdog.heard(now.wall_ms);
-        }
-        match self.watchdog.tick(now.wall_ms) {
+        let is_paused = self.state() == State::Paused;
+        match self.capture.tick(now, is_paused) {
             Some(Alarm::Quiet) => self.commands.push_back(Command::CheckCanvas),
             Some(Alarm::Silent { silent_ms }) => {
                 self.silent(Warning::NoData { silent_ms });
                 if self.state() == State::Recording {
-                    self.start_candidate(now);
+                    self.commands.extend(self.capture.start_candidate(now));
                 }
             }
             Some(Alarm::Slept { asleep_ms }) => self.warn(Warning::Slept { asleep_ms }),
@@ -778,20 +649,14 @@ impl RecorderMachine {
     /// The encoder emits nothing: no time is recorded, and it is asked for the bytes that it holds.
     fn silent(&mut self, warning: Warning) {
         self.warn(warning);
-        // Chromium's encoder waits for audio that has ended, and emits the pictures when it is stopped.
-        if !self.has_audio_ended {
-            self.clock.silent(self.timeslice_ms);
-        }
+        self.capture.silent();
         self.flush();
     }
 
     fn watch_memory(&mut self, now: Now) {
-        let in_memory = self.storage == SpoolStorage::Memory;
         let pending = self.progress.pending_bytes();
         let is_paused = self.state() == State::Paused;
-        let reaction = self
-            .pressure
-            .check(now.steady_ms, in_memory, pending, is_paused);
+        let reaction = self.storage.check(now.steady_ms, pending, is_paused);
         match reaction {
             Some(Reaction::Pause) => {
                 self.warn(Warning::StorageFull);
@@ -808,9 +673,7 @@ impl RecorderMachine {
     }
 
     fn command_current(&mut self, command: fn(EncoderId) -> Command) {
-        if let Some(encoder) = self.encoders.current() {
-            self.commands.push_back(command(encoder));
-        }
+        self.commands.extend(self.capture.command(command));
     }
 
     fn set_waiting(&mut self, waiting: Option<Waiting>) {

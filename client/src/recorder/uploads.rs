@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use sortie_tus::client::{Start, UploadLength};
 
+use super::command::Command;
 use super::part_progress::PartProgress;
 use super::tus::last_segment;
 use crate::{RecorderError, Target, Waiting};
@@ -62,23 +63,11 @@ pub(crate) struct RestRequest {
 /// Next step of the uploads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    Begin(BeginRequest),
+    Command(Command),
     /// Replace the encoder, so that the recording continues in a further part.
     Split,
-    /// Upload the spool of a part.
-    Send(Sending),
-    /// Read the bytes that the server does not hold; answered by [`Uploads::handle_rest`].
-    ReadRest(usize, RestRequest),
-    /// Upload the rest that was read.
-    SendRest(Sending),
-    /// No more bytes of this part follow.
-    End(usize),
-    /// The server holds all bytes of this part.
-    Remove(usize),
     /// These bytes at the end of a part are not uploaded.
     LeftOut(usize, u64),
-    /// Delete an upload that no part needs.
-    Delete(String),
     /// The server holds all parts.
     Done,
 }
@@ -137,7 +126,7 @@ struct Part {
     number: usize,
     /// Its encoder has emitted its last byte.
     is_captured: bool,
-    /// [`Step::End`] was returned.
+    /// It was reported that no more bytes follow.
     is_ended: bool,
     phase: Phase,
     /// Offset in the part where its upload begins, and bytes of front matter before that in the upload.
@@ -185,7 +174,7 @@ pub(super) struct Uploads {
     /// Parts of which the server does not hold all bytes, in order; the last one is being recorded.
     queue: VecDeque<Part>,
     next_part: usize,
-    /// Uploads may begin.
+    /// Uploads may begin, because the encoder has started.
     is_open: bool,
     /// Upload on our server that no part uses yet.
     unused: Option<BegunUpload>,
@@ -259,10 +248,10 @@ impl Uploads {
 
     /// No more bytes of a part follow, which matters for the part that was recorded last: the server must know before
     /// that recording has ended.
-    pub(super) fn end(&mut self, number: usize) -> Option<Step> {
+    pub(super) fn end(&mut self, number: usize) -> Option<Command> {
         let part = self.part(number).filter(|it| !it.is_ended)?;
         part.is_ended = true;
-        Some(Step::End(number))
+        Some(Command::EndPart(number))
     }
 
     /// Whether a further part may begin because the server takes no more bytes in this one.
@@ -271,7 +260,7 @@ impl Uploads {
         !self.queue.iter().any(is_ended)
     }
 
-    /// Takes the outcome of [`Step::Begin`]. `jitter` is a random number between 0 and 1.
+    /// Takes the outcome of [`Command::BeginUpload`]. `jitter` is a random number between 0 and 1.
     pub(super) fn handle_begun(
         &mut self,
         now_ms: f64,
@@ -365,7 +354,7 @@ impl Uploads {
         true
     }
 
-    /// Takes the outcome of [`Step::ReadRest`]: bytes of front matter before the rest, or `None` without a file.
+    /// Takes the outcome of [`Command::ReadRest`]: bytes of front matter before the rest, or `None` without a file.
     pub(super) fn handle_rest(&mut self, number: usize, front: Option<u64>) {
         if let Some(part) = self.part(number)
             && part.phase == Phase::EndedByServer(Rest::Reading)
@@ -375,9 +364,9 @@ impl Uploads {
     }
 
     /// The server holds all bytes of a part.
-    pub(super) fn complete(&mut self, number: usize) -> Step {
+    pub(super) fn complete(&mut self, number: usize) -> Command {
         self.queue.retain(|it| it.number != number);
-        Step::Remove(number)
+        Command::RemovePart(number)
     }
 
     /// Returns the next step, to be called until there is none.
@@ -389,7 +378,7 @@ impl Uploads {
         let former = |it: &&mut Part| it.number < last && it.is_captured && !it.is_ended;
         if let Some(part) = self.queue.iter_mut().find(former) {
             part.is_ended = true;
-            return Some(Step::End(part.number));
+            return Some(Step::Command(Command::EndPart(part.number)));
         }
         let Some(front) = self.queue.front_mut() else {
             return self.finish(context.is_uploading);
@@ -399,12 +388,15 @@ impl Uploads {
         match front.phase {
             Phase::Sending | Phase::EndedByServer(Rest::Reading) => None,
             // The encoder emitted nothing.
-            Phase::Queued if number > 0 && is_captured && size == 0 => Some(self.complete(number)),
+            Phase::Queued if number > 0 && is_captured && size == 0 => {
+                Some(Step::Command(self.complete(number)))
+            }
             Phase::Queued => {
                 if self.needs_upload() {
                     return self.begin(context.now_ms);
                 }
-                Some(Step::Send(self.send(number > 0, 0, 0)))
+                let sending = self.send(number > 0, 0, 0);
+                Some(Step::Command(Command::SendPart(sending)))
             }
             Phase::EndedByServer(Rest::Unread) if !is_captured => {
                 if !context.is_capturing || number < last {
@@ -424,7 +416,7 @@ impl Uploads {
                     from,
                     may_be_picture: is_short && size - from <= PICTURE_BYTES,
                 };
-                Some(Step::ReadRest(number, request))
+                Some(Step::Command(Command::ReadRest(number, request)))
             }
             Phase::EndedByServer(Rest::Empty) => {
                 let left_out = size - context.progress.safe_bytes_of(number);
@@ -432,21 +424,22 @@ impl Uploads {
                     // Counts as acknowledged from now on, so the next step completes the part.
                     return Some(Step::LeftOut(number, left_out));
                 }
-                Some(self.complete(number))
+                Some(Step::Command(self.complete(number)))
             }
             Phase::EndedByServer(Rest::File(before)) => {
                 if self.needs_upload() {
                     return self.begin(context.now_ms);
                 }
                 let from = context.progress.safe_bytes_of(number);
-                Some(Step::SendRest(self.send(true, from, before)))
+                let sending = self.send(true, from, before);
+                Some(Step::Command(Command::SendRest(sending)))
             }
         }
     }
 
     fn finish(&mut self, is_uploading: bool) -> Option<Step> {
         if let Some(unused) = self.unused.take() {
-            return Some(Step::Delete(unused.upload_url));
+            return Some(Step::Command(Command::DeleteUpload(unused.upload_url)));
         }
         self.is_done = is_uploading;
         is_uploading.then_some(Step::Done)
@@ -465,7 +458,8 @@ impl Uploads {
             Request::Idle | Request::RetryAt(_) => Attempt::Continuing,
         };
         self.request = Request::InFlight(attempt);
-        Some(Step::Begin(self.begin_request(attempt)))
+        let request = self.begin_request(attempt);
+        Some(Step::Command(Command::BeginUpload(request)))
     }
 
     fn begin_request(&self, attempt: Attempt) -> BeginRequest {

@@ -25,7 +25,7 @@ use super::rest;
 use crate::container::file_extension;
 use crate::numbers::whole;
 use crate::recorder::{
-    BegunUpload, Command, EncoderId, Now, RecorderMachine, Sending, TICK_MS, creation,
+    BegunUpload, Call, Command, EncoderId, Now, RecorderMachine, Sending, TICK_MS, creation,
     upload_config,
 };
 use crate::spool::Fact;
@@ -98,10 +98,14 @@ impl Core {
             let this = self.this.clone();
             source.listen(move |event| {
                 if let Some(core) = this.upgrade() {
-                    core.apply(|machine, now| match event {
-                        SourceEvent::Ended(reason) => machine.handle_source_ended(now, reason),
-                        SourceEvent::AudioEnded => machine.handle_audio_ended(),
-                    });
+                    match event {
+                        SourceEvent::Ended(reason) => {
+                            let _late = core.call(Call::Stop(reason));
+                        }
+                        SourceEvent::AudioEnded => {
+                            core.apply(|machine, _| machine.handle_audio_ended());
+                        }
+                    }
                 }
             });
         }
@@ -123,12 +127,17 @@ impl Core {
         }
     }
 
+    pub(super) fn call(&self, call: Call) -> Result<(), RecorderError> {
+        self.apply(|machine, now| machine.handle_call(now, call))
+    }
+
     /// Gives the machine an input and carries out the commands that follow.
     pub(super) fn apply<T>(&self, input: impl FnOnce(&mut RecorderMachine, Now) -> T) -> T {
         let outcome = {
             let mut machine = self.machine.borrow_mut();
-            machine.handle_storage(self.storage());
-            input(&mut machine, now())
+            let now = now();
+            machine.handle_time(now, self.storage());
+            input(&mut machine, now)
         };
         self.run();
         outcome
@@ -226,20 +235,13 @@ impl Core {
 
     fn start_encoder(&self, id: EncoderId, renew_source: bool, is_paused: bool) {
         let now = now();
-        match self.try_start_encoder(id, renew_source) {
-            Ok(encoder) => {
-                if is_paused {
-                    encoder.capture.pause();
-                }
-                self.encoders.borrow_mut().push(encoder);
-                let mut machine = self.machine.borrow_mut();
-                machine.handle_encoder_running(now, id);
+        let started = self.try_start_encoder(id, renew_source).map(|encoder| {
+            if is_paused {
+                encoder.capture.pause();
             }
-            Err(error) => {
-                let mut machine = self.machine.borrow_mut();
-                machine.handle_encoder_failed(now, id, error);
-            }
-        }
+            self.encoders.borrow_mut().push(encoder);
+        });
+        self.machine.borrow_mut().handle_encoder(now, id, started);
     }
 
     fn try_start_encoder(&self, id: EncoderId, renew: bool) -> Result<Encoder, RecorderError> {
@@ -259,7 +261,7 @@ impl Core {
         let this = self.this.clone();
         let on_length = move |length_ms| {
             if let Some(core) = this.upgrade() {
-                core.apply(|machine, now| machine.handle_media_length(now, id, length_ms));
+                core.apply(|machine, _| machine.handle_media_length(id, length_ms));
             }
         };
         let has_audio = source.has_audio();
@@ -509,7 +511,7 @@ impl Core {
                 }
             });
             if is_closing || is_hidden {
-                core.apply(|machine, _| machine.handle_page_leaving());
+                let _any_state = core.call(Call::Flush);
             }
         };
         self.page.replace(vec![
@@ -547,8 +549,8 @@ impl Core {
 
     pub(super) fn progress(&self) -> Progress {
         let mut machine = self.machine.borrow_mut();
-        machine.handle_storage(self.storage());
-        machine.progress_at(now())
+        machine.handle_time(now(), self.storage());
+        machine.progress()
     }
 
     fn storage(&self) -> SpoolStorage {

@@ -1,7 +1,9 @@
 use sortie_tus::client::{FailureReason, Notice};
 
+use super::super::command::TICK_MS;
 use super::super::uploads::Sending;
 use super::*;
+use crate::spool::StoreFailure;
 
 /// Adapter without a browser: answers commands, and keeps what the machine says.
 struct World {
@@ -15,6 +17,7 @@ struct World {
     /// Answers the next requests to begin an upload; others succeed.
     begun: Vec<Result<BegunUpload, RecorderError>>,
     uploads: u32,
+    storage: SpoolStorage,
     is_reading: bool,
 }
 
@@ -51,6 +54,7 @@ impl World {
             started: Vec::new(),
             begun: Vec::new(),
             uploads: 0,
+            storage: SpoolStorage::Memory,
             is_reading: true,
         }
     }
@@ -72,6 +76,7 @@ impl World {
     }
 
     fn apply<T>(&mut self, input: impl FnOnce(&mut RecorderMachine, Now) -> T) -> T {
+        self.machine.handle_time(self.now, self.storage);
         let outcome = input(&mut self.machine, self.now);
         while let Some(command) = self.machine.poll_command() {
             self.commands.push(command.clone());
@@ -96,7 +101,7 @@ impl World {
             Command::StartEncoder { encoder, .. } => {
                 self.running.push(encoder);
                 self.started.push(encoder);
-                self.machine.handle_encoder_running(self.now, encoder);
+                self.machine.handle_encoder(self.now, encoder, Ok(()));
             }
             Command::DropEncoder(encoder) => self.running.retain(|it| *it != encoder),
             Command::AnnounceStop(_) => self.machine.handle_stop_announced(self.now, Ok(())),
@@ -119,7 +124,7 @@ impl World {
     /// Takes a chunk whose timestamps cannot be read; returns its part.
     fn chunk(&mut self, encoder: EncoderId, bytes: u64) -> Option<usize> {
         let part = self.unread_chunk(encoder, bytes);
-        self.apply(|machine, now| machine.handle_media_length(now, encoder, None));
+        self.apply(|machine, _| machine.handle_media_length(encoder, None));
         part
     }
 
@@ -131,7 +136,7 @@ impl World {
     /// Takes a chunk whose stream is `media_ms` long.
     fn chunk_of(&mut self, encoder: EncoderId, bytes: u64, media_ms: u64) {
         self.unread_chunk(encoder, bytes);
-        self.apply(|machine, now| machine.handle_media_length(now, encoder, Some(media_ms)));
+        self.apply(|machine, _| machine.handle_media_length(encoder, Some(media_ms)));
     }
 
     fn stopped(&mut self, encoder: EncoderId) {
@@ -145,9 +150,14 @@ impl World {
     fn stop(&mut self) {
         self.apply(|machine, now| {
             machine
-                .handle_stop(now, StopReason::User)
+                .handle_call(now, Call::Stop(StopReason::User))
                 .expect("recording");
         });
+    }
+
+    fn progress(&mut self, now: Now) -> Progress {
+        self.machine.handle_time(now, self.storage);
+        self.machine.progress()
     }
 
     fn warnings(&self) -> Vec<&'static str> {
@@ -281,7 +291,7 @@ fn candidate_without_bytes_is_dropped_and_not_tried_again() {
 #[test]
 fn pause_and_stop_drop_the_candidate() {
     let (mut world, silent, candidate) = with_candidate();
-    world.apply(|machine, now| machine.handle_pause(now).expect("recording"));
+    world.apply(|machine, now| machine.handle_call(now, Call::Pause).expect("recording"));
     assert!(!world.running.contains(&candidate));
 
     let (mut world, ..) = with_candidate();
@@ -293,7 +303,7 @@ fn pause_and_stop_drop_the_candidate() {
 fn candidate_that_cannot_be_started_changes_nothing() {
     let (mut world, silent, candidate) = with_candidate();
     let error = RecorderError::TaintedCanvas;
-    world.apply(|machine, now| machine.handle_encoder_failed(now, candidate, error));
+    world.apply(|machine, now| machine.handle_encoder(now, candidate, Err(error)));
     assert_eq!(world.machine.state(), State::Recording);
     world.chunk(silent, 1);
     world.chunk(silent, 1);
@@ -322,9 +332,9 @@ fn slow_encoder_is_reported_and_recorded_time_follows_its_timestamps() {
     }
     assert_eq!(world.warnings(), ["encoder_slow"]);
     let now = world.now;
-    assert_eq!(world.machine.progress_at(now).recorded_ms, 2_700);
+    assert_eq!(world.progress(now).recorded_ms, 2_700);
     world.notice(0, Notice::Acknowledged { offset: 9_000 });
-    assert!(world.machine.progress_at(now).safe_ms <= 2_700);
+    assert!(world.progress(now).safe_ms <= 2_700);
     world.stop();
     world.chunk_of(encoder, 1_000, 3_000);
     world.stopped(encoder);
@@ -341,11 +351,11 @@ fn small_delay_of_the_encoder_does_not_count_while_recording() {
         world.chunk_of(encoder, 1_000, second * 850);
     }
     let now = world.now;
-    assert_eq!(world.machine.progress_at(now).recorded_ms, 10_000);
+    assert_eq!(world.progress(now).recorded_ms, 10_000);
     assert_eq!(world.warnings(), [""; 0]);
     world.stop();
     world.stopped(encoder);
-    assert_eq!(world.machine.progress_at(now).recorded_ms, 8_500);
+    assert_eq!(world.progress(now).recorded_ms, 8_500);
 }
 
 #[test]
@@ -358,7 +368,7 @@ fn done_waits_for_the_timestamps_of_the_last_chunk() {
     world.stopped(encoder);
     world.notice(0, Notice::Done);
     assert_eq!(world.done(), None);
-    world.apply(|machine, now| machine.handle_media_length(now, encoder, Some(1_200)));
+    world.apply(|machine, _| machine.handle_media_length(encoder, Some(1_200)));
     assert_eq!(world.done().expect("done").recorded_ms, 1_200);
 }
 
@@ -516,7 +526,10 @@ fn abort_while_beginning_deletes_the_upload() {
         .machine
         .handle_start(world.now, &[], reason, None)
         .expect("idle");
-    world.machine.handle_abort(world.now);
+    world
+        .machine
+        .handle_call(world.now, Call::Abort)
+        .expect("starting");
     while world.machine.poll_command().is_some() {}
     world.machine.handle_begun(world.now, Ok(begun(1)), 0.5);
     let deleted = Some(Command::DeleteUpload("/u/1".to_owned()));
@@ -540,7 +553,7 @@ fn full_memory_pauses_the_recording_and_resumes_it() {
 #[test]
 fn paused_encoder_is_flushed_once() {
     let mut world = World::recording();
-    world.apply(|machine, now| machine.handle_pause(now).expect("recording"));
+    world.apply(|machine, now| machine.handle_call(now, Call::Pause).expect("recording"));
     world.wait(60_000);
     assert_eq!(world.count(|it| matches!(it, Command::FlushEncoder(_))), 1);
     assert_eq!(world.warnings(), [""; 0]);
@@ -561,7 +574,7 @@ fn canvas_is_examined_after_a_short_silence() {
 fn storage_is_asked_every_ten_seconds_and_low_space_reported() {
     let mut world = World::recording();
     let encoder = world.running[0];
-    world.machine.handle_storage(SpoolStorage::Opfs);
+    world.storage = SpoolStorage::Opfs;
     for _ in 0..20 {
         world.wait(1_000);
         world.chunk(encoder, 1);
@@ -592,10 +605,10 @@ fn paused_time_does_not_count_and_bytes_are_unsent_until_done() {
     let encoder = world.running[0];
     world.wait(1_000);
     world.chunk(encoder, 100);
-    world.apply(|machine, now| machine.handle_pause(now).expect("recording"));
-    world.apply(|machine, _| machine.handle_page_leaving());
+    world.apply(|machine, now| machine.handle_call(now, Call::Pause).expect("recording"));
+    world.apply(|machine, now| machine.handle_call(now, Call::Flush).expect("any state"));
     world.wait(5_000);
-    world.apply(|machine, now| machine.handle_resume(now).expect("paused"));
+    world.apply(|machine, now| machine.handle_call(now, Call::Resume).expect("paused"));
     world.wait(1_000);
     assert!(world.machine.has_unsent());
     assert_eq!(world.machine.session(), Some("s"));
@@ -622,7 +635,11 @@ fn source_and_encoder_report_their_ends() {
 
     let mut world = World::recording();
     let reason = StopReason::SharingEnded;
-    world.apply(|machine, now| machine.handle_source_ended(now, reason));
+    world.apply(|machine, now| {
+        machine
+            .handle_call(now, Call::Stop(reason))
+            .expect("recording")
+    });
     assert!(world.events.contains(&Event::Stopped(reason)));
 
     let mut world = World::recording();
@@ -636,6 +653,6 @@ fn wait_for_the_server_is_reported_until_the_recording_ends() {
     assert!(world.apply(|machine, _| machine.handle_server_wait(Some(2_000))));
     let waiting = Some(Waiting::Retry { in_ms: 2_000 });
     assert_eq!(world.machine.progress().waiting, waiting);
-    world.apply(RecorderMachine::handle_abort);
+    world.apply(|machine, now| machine.handle_call(now, Call::Abort).expect("recording"));
     assert!(!world.apply(|machine, _| machine.handle_server_wait(None)));
 }
