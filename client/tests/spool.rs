@@ -208,8 +208,9 @@ async fn failed_recording_is_recoverable_and_complete_one_is_not() {
     canvas.close();
 }
 
+// Runs first, because all recorders of a page share one worker: tests run in reverse alphabetical order.
 #[wasm_bindgen_test]
-async fn recording_without_storage_warns() {
+async fn worker_that_fails_to_load_is_reported() {
     let server = Server::open();
     let canvas = TestCanvas::new(true);
     let heard = record(

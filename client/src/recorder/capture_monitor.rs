@@ -44,7 +44,7 @@ impl CaptureMonitor {
         let is_current = self.encoders.is_current(encoder);
         let works = is_current && self.watchdog.chunk(now.wall_ms, bytes == 0);
         let mut measured_ms = self.measured_ms(now);
-        if works {
+        if works && self.clock.is_running() {
             // Counted once the timestamps tell how much of that time the encoder has missed.
             self.heard_ms = Some(now.steady_ms);
             measured_ms = self.elapsed_ms(now);
@@ -62,6 +62,9 @@ impl CaptureMonitor {
         let behind_ms = self.encoders.media_length(encoder, length_ms);
         if let Some(heard_ms) = self.heard_ms.take() {
             self.clock.heard(heard_ms);
+        }
+        if let Some(end_ms) = self.encoders.media_end(encoder) {
+            self.clock.raise_limit(end_ms);
         }
         behind_ms
     }

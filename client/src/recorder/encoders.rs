@@ -195,6 +195,12 @@ impl Encoders {
         is_news.then_some(behind_ms)
     }
 
+    /// Length of the recording up to the end of an encoder's stream by its timestamps.
+    pub(super) fn media_end(&self, id: EncoderId) -> Option<u64> {
+        let encoder = self.all().find(|it| it.id == id)?;
+        Some(encoder.from_ms + encoder.media_ms?)
+    }
+
     /// Whether the timestamps of all chunks were read.
     pub(super) fn is_read(&self) -> bool {
         self.all().all(|it| it.unread == 0)

@@ -56,6 +56,17 @@ impl RecordedClock {
         self.limit_ms = self.last_bytes_ms + f64::from(timeslice_ms) / 2.0;
     }
 
+    /// The recording is at least this long by its timestamps, although the encoder is silent.
+    pub(crate) fn raise_limit(&mut self, recorded_ms: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^53 ms")]
+        let recorded_ms = recorded_ms as f64;
+        self.limit_ms = self.limit_ms.max(recorded_ms);
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running_since_ms.is_some()
+    }
+
     /// Another encoder, started at `started_ms`, has replaced one that was silent: the silence is not in the recording.
     pub(crate) fn replace_encoder(&mut self, started_ms: f64, now_ms: f64) {
         self.banked_ms = self.limit_ms.min(self.exact(now_ms));

@@ -373,6 +373,19 @@ fn done_waits_for_the_timestamps_of_the_last_chunk() {
 }
 
 #[test]
+fn first_bytes_after_the_stop_count_by_their_timestamps() {
+    let mut world = World::recording();
+    let encoder = world.running[0];
+    world.wait(20_000);
+    world.stop();
+    world.chunk_of(encoder, 1_000, 2_400);
+    world.chunk_of(encoder, 1_000, 2_436);
+    world.stopped(encoder);
+    world.notice(0, Notice::Done);
+    assert_eq!(world.done().expect("done").recorded_ms, 2_436);
+}
+
+#[test]
 fn upload_ended_by_the_server_continues_in_further_parts() {
     let mut world = World::recording();
     let first = world.running[0];
