@@ -39,7 +39,7 @@ const MAIN = (options) => `
     return picture;
   });
   let shown = 0;
-  setInterval(() => context.drawImage(pictures[shown++ % 2], 0, 0), 500);
+  setInterval(() => context.drawImage(pictures[shown++ % 2], 0, 0), 250);
   const { server, token } = ${options};
   window.warnings = [];
   window.recorder = new Recorder({ server, getToken: () => token, source: canvas });

@@ -5,7 +5,7 @@ const CANDIDATE_MS: f64 = 15_000.0;
 /// Time in which a retired encoder must emit its last byte. One that hangs would block the parts after its own.
 const RETIRED_MS: f64 = 30_000.0;
 /// Delay of an encoder that is reported.
-const SLOW_MS: u64 = 5_000;
+const SLOW_MS: u64 = 3_000;
 /// Delay that is normal while recording, and at the end: an encoder holds a few pictures.
 const NORMAL_MS: u64 = 2_000;
 const NORMAL_AT_END_MS: u64 = 500;
