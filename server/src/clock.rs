@@ -1,27 +1,26 @@
-//! Time as an input.
+//! Time as a parameter.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Where the time comes from. Nothing else in this crate asks the operating system for it.
+/// Source of time. Nothing else in this crate reads the system's clocks.
 ///
-/// The wall clock may be set, forwards or back, by any amount and at any moment. What measures an interval within one
-/// process uses the monotonic reading.
+/// The wall clock may be set by any amount at any moment. Intervals within a process use the monotonic reading.
 pub trait Clock: Send + Sync + 'static {
-    /// Milliseconds since 1970-01-01T00:00:00Z.
+    /// Unix time in ms.
     fn now_ms(&self) -> i64;
 
-    /// Elapsed time since an arbitrary moment. It is never set and never goes back. Time in which the machine is
-    /// suspended counts: else each suspend would look as if the wall clock had been set.
+    /// Time since an arbitrary moment. Never set, never goes back. Includes suspended time; otherwise each suspend would look like
+    /// a change of the wall clock.
     fn monotonic(&self) -> Duration;
 
-    /// Reading by which periodic tasks notice that they were held up: the process stopped, the machine suspended. That
-    /// of the machine's clock is [`monotonic`](Self::monotonic).
+    /// Reading by which periodic tasks notice that they were held up (process stopped, machine suspended). On the machine's clock
+    /// the same as [`monotonic`](Self::monotonic).
     fn schedule(&self) -> Duration {
         self.monotonic()
     }
 
-    /// The monotonic reading in milliseconds.
+    /// Monotonic reading in ms.
     fn monotonic_ms(&self) -> i64 {
         i64::try_from(self.monotonic().as_millis()).unwrap_or(i64::MAX)
     }
@@ -38,7 +37,7 @@ impl Clock for SystemClock {
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn monotonic(&self) -> Duration {
-        // Not CLOCK_MONOTONIC, which stands still while the machine is suspended.
+        // Not CLOCK_MONOTONIC, which stops while the machine is suspended.
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         Duration::try_from(time).unwrap_or_default()
     }
@@ -51,7 +50,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that a test moves.
+/// Clock that a test moves.
 #[derive(Debug)]
 pub struct ManualClock {
     wall_ms: AtomicI64,
@@ -69,7 +68,7 @@ impl ManualClock {
         }
     }
 
-    /// Lets time pass while the process runs as it should.
+    /// Advances while the process runs normally.
     pub fn advance(&self, by: Duration) {
         let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         // The monotonic reading first: a reader between the two sees the wall clock late, which deletes nothing.
@@ -77,12 +76,12 @@ impl ManualClock {
         self.jump(i64::try_from(ms).unwrap_or(i64::MAX));
     }
 
-    /// Sets the wall clock by so many milliseconds, forwards or back. No time passes.
+    /// Sets the wall clock forwards or back by that many ms. No time passes.
     pub fn jump(&self, by_ms: i64) {
         self.wall_ms.fetch_add(by_ms, Ordering::SeqCst);
     }
 
-    /// Lets time pass while the process is stopped or the machine suspended.
+    /// Advances while the process is stopped or the machine suspended.
     pub fn stop_for(&self, by: Duration) {
         let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.schedule_ms.fetch_add(ms, Ordering::SeqCst);
@@ -104,7 +103,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// RFC 3339 in UTC, to the millisecond.
+/// Formats as RFC 3339 in UTC with milliseconds.
 pub(crate) fn rfc3339(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(
         |_| "1970-01-01T00:00:00Z".to_owned(),
@@ -112,8 +111,8 @@ pub(crate) fn rfc3339(ms: i64) -> String {
     )
 }
 
-/// An HTTP date (IMF-fixdate, RFC 9110, section 5.6.7): whole seconds, the fraction dropped. `None` for a time
-/// that has no four-digit year.
+/// Formats as HTTP date (IMF-fixdate, RFC 9110, section 5.6.7), rounded down to seconds. `None` for a time without a
+/// four-digit year.
 pub(crate) fn http_date(ms: i64) -> Option<String> {
     let time = jiff::Timestamp::from_millisecond(ms).ok()?;
     let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
@@ -155,7 +154,7 @@ mod tests {
     #[test]
     fn http_dates_are_imf_fixdates() {
         let date = super::http_date(784_111_777_999);
-        // The specification's own example (RFC 9110, section 5.6.7).
+        // Example of RFC 9110, section 5.6.7.
         assert_eq!(date.as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
         assert_eq!(super::http_date(i64::MAX), None);
     }

@@ -1,4 +1,4 @@
-//! Ranges of a recording's bytes that players do not get: as they are stored with the recording, and in words.
+//! Ranges of a recording that players do not get: stored form and text.
 
 use serde::{Deserialize, Serialize};
 use sortie_api::{LeftOut, LeftOutReason};
@@ -7,10 +7,9 @@ use sortie_media::Finish;
 /// Ranges of the received stream that are not in the stored file, or hidden in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Accounts {
-    /// Not in the stored file.
     #[serde(default)]
     pub(crate) left_out: Vec<LeftOut>,
-    /// In the stored file, where players pass over them.
+    /// In the stored file, skipped by players.
     #[serde(default)]
     pub(crate) hidden: Vec<LeftOut>,
 }
@@ -31,7 +30,7 @@ impl Accounts {
         }
     }
 
-    /// The text for the database; `None` where there is nothing to say.
+    /// Returns the text for the database; `None` without ranges.
     pub(crate) fn to_text(&self) -> Option<String> {
         if *self == Self::default() {
             return None;
@@ -39,13 +38,13 @@ impl Accounts {
         serde_json::to_string(self).ok()
     }
 
-    /// Reads what [`Accounts::to_text`] wrote. A text that a later version wrote is passed over.
+    /// Parses the text of [`Accounts::to_text`]. A text of a later version is ignored.
     pub(crate) fn from_text(text: Option<&str>) -> Self {
         text.and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default()
     }
 
-    /// A note for the list of recordings; `None` where nothing of the recording itself is missing.
+    /// Returns a note for lists; `None` if no data of the recording itself is missing.
     pub(crate) fn note(&self) -> Option<String> {
         let mut sentences = Vec::new();
         let missing = self.left_out.iter();
@@ -64,7 +63,7 @@ impl Accounts {
     }
 }
 
-/// Bytes in all ranges, and why the longest of them is left out.
+/// Returns the bytes of all ranges, and the reason of the longest.
 fn sum<'a>(
     ranges: impl Iterator<Item = &'a LeftOut>,
 ) -> Option<(u64, sortie_media::LeftOutReason)> {
@@ -82,7 +81,7 @@ fn sum<'a>(
 
 /// The same reason on the wire.
 pub(crate) fn reason(reason: sortie_media::LeftOutReason) -> LeftOutReason {
-    // Equal by their names, which a test holds.
+    // Names are equal, which a test checks.
     serde_json::from_value(reason.code().into()).unwrap_or(LeftOutReason::Damaged)
 }
 

@@ -1,4 +1,4 @@
-//! Who hears what the server says: the log on standard error, and a collector of traces if there is one.
+//! Log on standard error, and traces to a collector.
 
 use std::io::IsTerminal;
 
@@ -8,7 +8,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
-/// The traces that are on their way.
+/// Pending traces.
 #[must_use]
 pub(crate) struct Traces {
     #[cfg(feature = "otel")]
@@ -16,7 +16,7 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
-    /// Sends the last of them.
+    /// Sends the last traces.
     pub(crate) fn shut_down(self) {
         #[cfg(feature = "otel")]
         if let Some(telemetry) = self.telemetry {
@@ -25,7 +25,7 @@ impl Traces {
     }
 }
 
-/// Begins to log, in lines for people on a terminal and in JSON elsewhere.
+/// Starts logging: lines for terminals, JSON otherwise.
 pub(crate) fn start(config: &Config, runtime: &Handle) -> anyhow::Result<Traces> {
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = if std::io::stderr().is_terminal() {
@@ -46,7 +46,7 @@ pub(crate) fn start(config: &Config, runtime: &Handle) -> anyhow::Result<Traces>
                 .with(lines.with_filter(filter))
                 .with(telemetry.layer())
                 .init(),
-            // A filter for all at once costs less than one for each.
+            // One filter for all outputs costs less than one for each.
             None => tracing_subscriber::registry()
                 .with(lines)
                 .with(filter)

@@ -1,5 +1,4 @@
-//! `sortie-server`: reads the environment, starts the server, stops it on SIGINT or SIGTERM. With a command, does
-//! that instead.
+//! `sortie-server`: reads the configuration, starts the server, stops it on SIGINT or SIGTERM; or runs a command.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -88,7 +87,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(admin) = server.first_admin() {
         greeting += &admin.greeting("SORTIE_ADMIN_PASSWORD");
     }
-    // All of it at once: whoever waits for the address finds the password too.
+    // In one piece: a reader that waits for the address finds the password too.
     print!("{greeting}");
     server.serve(stop_signal()).await?;
     Ok(())
@@ -101,14 +100,14 @@ fn outlive_file_size_limit() {
     {
         use tokio::signal::unix::{SignalKind, signal};
         let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-        // Nobody waits for it; the handler stays.
+        // The stream is not used; the handler stays.
         if let Err(error) = signal(kind) {
             tracing::warn!("SIGXFSZ cannot be caught: {error}");
         }
     }
 }
 
-/// Ready at the first SIGINT or SIGTERM.
+/// Completes at the first SIGINT or SIGTERM.
 async fn stop_signal() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]

@@ -1,8 +1,7 @@
-//! Files that only their owner may read.
+//! Files readable by their owner only.
 
-/// Takes all rights of group and others from the files that this process makes from now on: database, recordings and
-/// secrets are for this user only, whatever the umask it was started with. For programs, at their very beginning: the
-/// umask belongs to the whole process.
+/// Sets a umask that removes all permissions of group and others from files created from now on: database, recordings and
+/// secrets. For programs, at their very beginning: the umask belongs to the whole process.
 pub fn keep_files_private() {
     #[cfg(unix)]
     {

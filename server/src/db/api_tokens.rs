@@ -1,4 +1,4 @@
-//! API tokens, by their hash.
+//! API tokens, stored by hash.
 
 use sortie_api::TokenScope;
 use sqlx::Row;
@@ -9,26 +9,24 @@ use super::{Database, DatabaseError, Page, Position, words_from_text, words_to_t
 const COLUMNS: &str = "api_tokens.id, api_tokens.user_id, api_tokens.name, api_tokens.token_hash, \
      api_tokens.prefix, api_tokens.scopes, api_tokens.created_ms, api_tokens.expires_ms, api_tokens.last_used_ms";
 
-/// An API token as it is kept.
+/// Row of an API token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiTokenRow {
-    /// Unique and never reused.
     pub(crate) id: String,
-    /// Whose it is.
     pub(crate) user_id: String,
-    /// What it is for, in its owner's words.
+    /// Description by the owner.
     pub(crate) name: String,
-    /// SHA-256 of the token, hexadecimal.
+    /// SHA-256 of the token in hex.
     pub(crate) token_hash: String,
-    /// Its first characters.
+    /// First characters, for display.
     pub(crate) prefix: String,
     /// At least one.
     pub(crate) scopes: Vec<TokenScope>,
-    /// Created at.
+    /// Unix time in ms.
     pub(crate) created_ms: i64,
-    /// Worthless from then on.
+    /// Unix time in ms of the expiry.
     pub(crate) expires_ms: Option<i64>,
-    /// Last used at, to about a minute.
+    /// Unix time in ms of the last use, accurate to about a minute.
     pub(crate) last_used_ms: Option<i64>,
 }
 
@@ -58,23 +56,22 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for ApiTokenRow {
     }
 }
 
-/// Joins a token with its owner and leaves out those that ended with all others of the owner.
+/// Joins tokens with their owners and leaves out those that ended with all other tokens of the owner.
 const ALIVE: &str = "JOIN users ON users.id = api_tokens.user_id \
      AND users.token_generation = api_tokens.generation";
 
 /// Outcome of an insert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenInsertion {
-    /// The token is stored.
     Done,
-    /// Its owner has as many as a user may have.
+    /// The owner has the largest number of tokens.
     TooMany,
-    /// Its owner is gone or disabled, or the sign-in that asked for it has ended.
+    /// The owner is deleted or disabled, or the requesting sign-in has ended.
     SignedOut,
 }
 
 impl Database {
-    /// Stores a new token unless its owner has `most` already, or `sign_in`, which asks for it, has ended.
+    /// Stores a new token, unless the owner has `most` already or the requesting `sign_in` has ended.
     pub(crate) async fn insert_api_token(
         &self,
         row: &ApiTokenRow,
@@ -123,7 +120,7 @@ impl Database {
         })
     }
 
-    /// Ends all of a user's tokens, and those that are about to be inserted; returns how many there were.
+    /// Ends all of a user's tokens, including tokens whose insertion is in progress; returns their number.
     pub(crate) async fn revoke_api_tokens_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
         sqlx::query("UPDATE users SET token_generation = token_generation + 1 WHERE id = $1")
             .bind(user_id)
@@ -140,7 +137,6 @@ impl Database {
         Ok(done.rows_affected())
     }
 
-    /// The token with this hash.
     pub(crate) async fn api_token_by_hash(
         &self,
         token_hash: &str,
@@ -153,7 +149,6 @@ impl Database {
             .await?)
     }
 
-    /// The token with this id.
     pub(crate) async fn api_token(&self, id: &str) -> Result<Option<ApiTokenRow>, DatabaseError> {
         let sql = format!("SELECT {COLUMNS} FROM api_tokens {ALIVE} WHERE api_tokens.id = $1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
@@ -162,7 +157,7 @@ impl Database {
             .await?)
     }
 
-    /// Somebody's tokens, newest first. They are few: [`Database::insert_api_token`] sees to that.
+    /// Returns a user's tokens, newest first; their number is limited by [`Database::insert_api_token`].
     pub(crate) async fn api_tokens_of(
         &self,
         user_id: &str,
@@ -177,7 +172,7 @@ impl Database {
             .await?)
     }
 
-    /// Returns a page of the tokens of all users with their owners' names, newest first.
+    /// Returns a page of all users' tokens with the owners' names, newest first.
     pub(crate) async fn api_tokens(
         &self,
         after: Option<&Position>,
@@ -211,7 +206,7 @@ impl Database {
         }))
     }
 
-    /// Removes a token; `false` if there is none.
+    /// Deletes a token; `false` if it does not exist.
     pub(crate) async fn delete_api_token(&self, id: &str) -> Result<bool, DatabaseError> {
         let done = sqlx::query("DELETE FROM api_tokens WHERE id = $1")
             .bind(id)
@@ -220,7 +215,7 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Writes down that a token was used, unless that was done after `not_since_ms`.
+    /// Stores the time of a use, unless that was done after `not_since_ms`.
     pub(crate) async fn touch_api_token(
         &self,
         id: &str,

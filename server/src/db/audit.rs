@@ -1,8 +1,8 @@
-//! Who did what, when, from where, and how it went: rows that are only ever added, in a chain of hashes.
+//! Audit log: append-only rows in a hash chain.
 //!
-//! Whoever adds a row takes the one row of `audit_head` first, by an `UPDATE`, and holds it to the end of the
-//! transaction. So rows of several writers (and servers) are numbered without a gap in the order in which they
-//! are committed, and a writer that dies in between leaves nothing. [`crate::db::Database::audit_after`] counts on that.
+//! A writer locks the single row of `audit_head` by an `UPDATE` until the end of its transaction. Rows of several writers
+//! (and servers) are therefore numbered without gaps in the order of their commits, and a writer that dies leaves nothing.
+//! [`crate::db::Database::audit_after`] relies on that.
 
 mod chain;
 mod query;
@@ -16,26 +16,24 @@ use sqlx::{AnyConnection, Row};
 use super::{Database, DatabaseError, nonsense};
 pub(crate) use query::AuditFilter;
 
-/// The most characters of a row's detail.
+/// Longest detail, in characters.
 const DETAIL_MAX: usize = 1000;
-/// The most characters of a row's other texts; ids and names are shorter.
+/// Longest other text of a row, in characters; ids and names are shorter.
 const TEXT_MAX: usize = 200;
 
-/// Whose doing something is.
+/// Originator of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Actor {
-    /// A user's id, `system`, or empty when nobody is known.
+    /// A user's id, `system`, or empty if unknown.
     pub(crate) id: String,
-    /// Their name now.
     pub(crate) name: String,
-    /// How they showed who they are.
     pub(crate) via: Via,
-    /// Where they asked from.
+    /// Address of the client.
     pub(crate) address: Option<IpAddr>,
 }
 
 impl Actor {
-    /// What this server does by itself.
+    /// The server itself.
     pub(crate) fn system() -> Self {
         Self {
             id: "system".to_owned(),
@@ -46,42 +44,37 @@ impl Actor {
     }
 }
 
-/// What can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
-    /// A recording was started.
     Start,
-    /// Its sender said stop.
+    /// The sender has ended the recording.
     Stop,
-    /// All of its bytes have come in.
+    /// All bytes have arrived.
     Upload,
-    /// It became ready.
+    /// The recording became ready.
     Ready,
-    /// It became failed.
+    /// The recording became failed.
     Fail,
-    /// Somebody looked at it in the page.
+    /// Playback in a page.
     View,
-    /// Somebody took a copy.
     Download,
-    /// Somebody renamed it, protected it or took the protection away.
+    /// Change of name or protection.
     Change,
-    /// Somebody, retention or the threshold deleted it.
+    /// Deletion by a user, retention or the threshold.
     Delete,
-    /// Its bytes and its row are gone.
+    /// Object and row are removed.
     Gone,
-    /// Somebody asked for a recording that is not theirs.
+    /// Refused access to another user's recording.
     Access,
-    /// A session was made.
     SessionCreate,
-    /// A session is in another state.
+    /// Change of a session's state.
     SessionChange,
-    /// A session was removed.
     SessionDelete,
-    /// Somebody asked for a session that is not theirs.
+    /// Refused access to another user's session.
     SessionAccess,
-    /// A setting has another value.
+    /// Change of a setting.
     SettingsChange,
-    /// Somebody ran retention and threshold by hand.
+    /// Manual run of retention and threshold.
     CleanUp,
     /// Automatic deletion stopped because the clock is in doubt.
     ClockHold,
@@ -89,34 +82,29 @@ pub(crate) enum Action {
     ClockResume,
     /// An administrator confirmed the clock.
     ClockConfirm,
-    /// Somebody took a copy of the audit log.
+    /// Export of the audit log.
     AuditExport,
-    /// Refusals that were not written one by one.
+    /// Number of refusals that were not written one by one.
     AuditOmit,
-    /// Somebody signed in, or tried to.
+    /// Sign-in or attempt.
     SignIn,
-    /// A sign-in, or all of a user's, was ended.
+    /// End of one or all sign-ins of a user.
     SignInEnd,
-    /// A spent refresh token came again, and its sign-in was ended.
+    /// Reuse of a spent refresh token, which ended its sign-in.
     TokenReuse,
-    /// Somebody changed their password, or tried to.
+    /// Change of a password or attempt.
     PasswordChange,
-    /// An account was made.
     UserCreate,
-    /// Somebody's account was changed.
     UserChange,
-    /// Somebody's account was removed.
     UserDelete,
-    /// An API token was made.
     TokenCreate,
-    /// An API token was revoked.
     TokenRevoke,
-    /// Something in the storage was removed that belonged to it no more, or to no recording at all.
+    /// Removal of an orphan from the storage.
     Sweep,
 }
 
 impl Action {
-    /// As it stands in the log.
+    /// Name in the log.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Start => "recording.start",
@@ -155,23 +143,19 @@ impl Action {
     }
 }
 
-/// One thing that was done, or tried.
 #[derive(Clone, Debug)]
 pub(crate) struct AuditEvent<'a> {
-    /// Whose doing.
     pub(crate) actor: &'a Actor,
-    /// What.
     pub(crate) action: Action,
-    /// The id of what it was done to.
+    /// Id of the object of the action.
     pub(crate) subject: &'a str,
-    /// What else there is to know, for a person.
+    /// Free text for readers.
     pub(crate) detail: &'a str,
-    /// How it went.
     pub(crate) result: AuditResult,
 }
 
 impl<'a> AuditEvent<'a> {
-    /// Something that was done.
+    /// A completed action.
     pub(crate) fn done(actor: &'a Actor, action: Action, subject: &'a str) -> Self {
         Self {
             actor,
@@ -182,43 +166,38 @@ impl<'a> AuditEvent<'a> {
         }
     }
 
-    /// With what else there is to know.
     pub(crate) fn detail(mut self, detail: &'a str) -> Self {
         self.detail = detail;
         self
     }
 
-    /// With another outcome.
     pub(crate) fn result(mut self, result: AuditResult) -> Self {
         self.result = result;
         self
     }
 }
 
-/// A row of the log.
+/// Row of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AuditRow {
-    /// 1, 2, 3, … without a gap.
+    /// 1, 2, 3, … without gaps.
     pub(crate) seq: i64,
-    /// When.
+    /// Unix time in ms.
     pub(crate) at_ms: i64,
     /// A user's id, `system`, or empty.
     pub(crate) actor_id: String,
-    /// Their name then.
+    /// User name at that time.
     pub(crate) actor_name: String,
-    /// How they showed who they are.
     pub(crate) via: String,
-    /// Where they asked from; may be empty.
+    /// Address of the client; may be empty.
     pub(crate) address: String,
-    /// What.
     pub(crate) action: String,
-    /// Which.
+    /// Id of the object of the action.
     pub(crate) subject: String,
-    /// What else.
+    /// Free text for readers.
     pub(crate) detail: String,
-    /// How it went.
     pub(crate) result: String,
-    /// Over the row before and this one.
+    /// Hash of the previous row and this one.
     pub(crate) hash: String,
 }
 
@@ -241,7 +220,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for AuditRow {
 }
 
 impl AuditRow {
-    /// How they showed who they are.
+    /// Name in the log.
     pub(crate) fn via(&self) -> Result<Via, DatabaseError> {
         Ok(match self.via.as_str() {
             "cookie" => Via::Cookie,
@@ -256,7 +235,7 @@ impl AuditRow {
         })
     }
 
-    /// How it went.
+    /// Name in the log.
     pub(crate) fn result(&self) -> Result<AuditResult, DatabaseError> {
         Ok(match self.result.as_str() {
             "ok" => AuditResult::Ok,
@@ -267,13 +246,13 @@ impl AuditRow {
     }
 }
 
-/// At most so many characters, and none that a database refuses (PostgreSQL knows no NUL in a text).
+/// Clips a text and removes NUL, which PostgreSQL refuses in texts.
 fn clipped(text: &str, max: usize) -> String {
     text.chars().filter(|c| *c != '\0').take(max).collect()
 }
 
 impl Database {
-    /// Writes down what was done.
+    /// Appends a row in a transaction of its own.
     pub(crate) async fn audit(
         &self,
         at_ms: i64,
@@ -286,18 +265,18 @@ impl Database {
         Ok(())
     }
 
-    /// To be called once a transaction with [`append`] is committed.
+    /// Wakes followers of the log. Call it after the transaction of [`append`] is committed.
     pub(super) fn tell_of_audit(&self) {
         self.audited.notify_waiters();
     }
 
-    /// Ready when this process adds the next row, if it is polled before.
+    /// Completes when this process appends the next row after the first poll.
     pub(crate) fn audited(&self) -> tokio::sync::futures::Notified<'_> {
         self.audited.notified()
     }
 }
 
-/// Adds a row in a transaction that may do more. Nobody else adds one until it is committed: do it last.
+/// Appends a row in the caller's transaction. It blocks other writers until the commit: call it last.
 pub(super) async fn append(
     connection: &mut AnyConnection,
     at_ms: i64,

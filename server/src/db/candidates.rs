@@ -1,4 +1,4 @@
-//! Recordings that retention and threshold may take, and what an owner changes about one.
+//! Candidates for automatic deletion, and changes by the owner.
 
 use sortie_api::RecordingStatus;
 use sqlx::{AssertSqlSafe, Row};
@@ -8,8 +8,8 @@ use super::recordings::signed;
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit, parts};
 use crate::retention::{Candidate, EARLIEST_MS, latest_ms};
 
-/// First parts of recordings that may go, by age. A recording with a part that grows stays; one whose first part
-/// failed goes if another part is ready. Two ranges of one index, merged.
+/// First parts that may be deleted, by age. A recording with a growing part is left out; one whose first part failed counts
+/// if another part is ready. Two ranges of one index, merged.
 const CANDIDATES: &str = "SELECT c.id, c.user_id, c.created_ms, c.size_bytes + \
     CAST((SELECT COALESCE(SUM(p.size_bytes), 0) FROM recordings AS p WHERE p.part_of = c.id) AS BIGINT) AS size_bytes, \
     c.protected, c.deleting FROM (\
@@ -25,19 +25,19 @@ const CANDIDATES: &str = "SELECT c.id, c.user_id, c.created_ms, c.size_bytes + \
     AND p.status IN ('recording', 'uploading', 'processing')) ORDER BY created_ms, id LIMIT $3) AS b\
     ) AS c ORDER BY c.created_ms, c.id LIMIT $3";
 
-/// Recordings whose creation time cannot be right.
+/// Recordings with an implausible creation time.
 const UNDATED: &str = "kind <> 'partial' AND protected = 0 AND age_confirmed = 0 AND (created_ms < $1 OR created_ms > $2)";
 
 /// Parts of a recording that may still grow.
 const OPEN_PARTS: &str = "SELECT COUNT(*) FROM recordings WHERE part_of = $1 \
     AND status IN ('recording', 'uploading', 'processing')";
 
-/// Most bytes that the owner of a recording may protect.
+/// Limit of the bytes that an owner may protect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProtectedLimit {
-    /// Of all protected recordings together.
+    /// Limit for all protected recordings together.
     pub(crate) bytes: u64,
-    /// Size that a recording may still grow to.
+    /// Size that a growing recording counts as.
     pub(crate) growing_bytes: u64,
 }
 
@@ -47,13 +47,13 @@ pub(crate) enum Changed {
     Done,
     /// The recording is deleted.
     Gone,
-    /// The owner would have more protected bytes than allowed.
+    /// The owner would exceed the limit of protected bytes.
     OverQuota,
 }
 
 impl Database {
-    /// One batch of what may go, of one owner or of all, oldest first, behind `cursor` (creation and id). Recordings whose creation time cannot
-    /// be right, by the wall time `now_ms`, are left out unless an administrator has confirmed them.
+    /// Returns a batch of candidates, of one owner or of all, oldest first, after `cursor` (creation and id). Recordings with
+    /// an implausible creation time at the wall time `now_ms` are left out unless an administrator has confirmed them.
     pub(crate) async fn candidates(
         &self,
         owner: Option<&str>,
@@ -89,7 +89,7 @@ impl Database {
             .collect()
     }
 
-    /// How many recordings retention leaves alone because their creation time cannot be right.
+    /// Counts recordings that retention keeps because of an implausible creation time.
     pub(crate) async fn undated(&self, now_ms: i64) -> Result<u64, DatabaseError> {
         let sql = format!(
             "SELECT COUNT(*) FROM recordings WHERE status = 'ready' AND part_of IS NULL AND {UNDATED}"
@@ -102,7 +102,7 @@ impl Database {
         Ok(count.unsigned_abs())
     }
 
-    /// An administrator has confirmed that those may be deleted like others.
+    /// Confirms those recordings, so that they are candidates like others.
     pub(crate) async fn confirm_undated(&self, now_ms: i64) -> Result<u64, DatabaseError> {
         let sql = format!("UPDATE recordings SET age_confirmed = 1 WHERE {UNDATED}");
         let done = sqlx::query(AssertSqlSafe(sql))
@@ -113,8 +113,8 @@ impl Database {
         Ok(done.rows_affected())
     }
 
-    /// Marks a recording for deletion under a lease, and writes that down; `false`, and nothing done, if it may not
-    /// go any more or the lease is somebody else's by now.
+    /// Marks a candidate for deletion under a lease, with an audit row. `false`, without a change, if it is no candidate any
+    /// more or another server holds the lease.
     pub(crate) async fn mark_due(
         &self,
         id: &str,
@@ -137,7 +137,7 @@ impl Database {
         if done.rows_affected() != 1 {
             return Ok(false);
         }
-        // The first part is locked: none is added from here on.
+        // The first part is locked, so no part is added from here on.
         let open: i64 = sqlx::query_scalar(OPEN_PARTS)
             .bind(id)
             .fetch_one(&mut *transaction)
@@ -156,7 +156,7 @@ impl Database {
         Ok(true)
     }
 
-    /// How many deletions the storage has not done yet.
+    /// Counts deletions that the storage has not done yet.
     pub(crate) async fn deletions_pending(&self) -> Result<u64, DatabaseError> {
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM recordings WHERE deleting = 1")
             .fetch_one(&self.pool)
@@ -164,7 +164,7 @@ impl Database {
         Ok(count.unsigned_abs())
     }
 
-    /// Changes what an owner may change; `None` leaves as it is.
+    /// Changes protection and file name; `None` leaves a field unchanged.
     pub(crate) async fn change_recording(
         &self,
         id: &str,
@@ -178,7 +178,7 @@ impl Database {
         let mut found = true;
         if let Some(protected) = protected {
             if limit.is_some() {
-                // One protection after the other for each user, or two at once would both fit.
+                // Serialises protections of one user; otherwise two at the same time would both fit.
                 sqlx::query(
                     "UPDATE users SET disabled = disabled WHERE id = (SELECT user_id FROM recordings WHERE id = $1)",
                 )
@@ -193,7 +193,7 @@ impl Database {
                     .execute(&mut *transaction)
                     .await?;
             found &= done.rows_affected() == 1;
-            // One protection for all parts.
+            // All parts share one protection.
             sqlx::query("UPDATE recordings SET protected = $1 WHERE part_of = $2")
                 .bind(i64::from(protected))
                 .bind(id)
@@ -224,7 +224,7 @@ impl Database {
         Ok(Changed::Done)
     }
 
-    /// Bytes of a user's protected recordings.
+    /// Returns the bytes of a user's protected recordings.
     pub(crate) async fn protected_bytes_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
         let bytes: i64 = sqlx::query_scalar(
             "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 AND protected = 1",
@@ -235,7 +235,7 @@ impl Database {
         Ok(bytes.unsigned_abs())
     }
 
-    /// Names a recording as its sender calls the file, if it is still called `was_named`.
+    /// Sets the file name given by the sender, if the recording still has the name `was_named`.
     pub(crate) async fn name_recording(
         &self,
         id: &str,
@@ -252,7 +252,7 @@ impl Database {
     }
 }
 
-/// Bytes that the owner of a recording has protected. One that still grows counts with its declared length, or as
+/// Returns the bytes protected by the owner of a recording. A growing recording counts with its declared length, or as
 /// `growing_bytes`.
 pub(super) async fn protected_bytes(
     connection: &mut sqlx::AnyConnection,

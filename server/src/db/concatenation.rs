@@ -1,11 +1,10 @@
-//! Final uploads and the partial ones they are made of.
+//! Final uploads and their partial uploads.
 
 use super::recordings::{SELECT, insert};
 use super::{Database, DatabaseError, RecordingRow};
 
 impl Database {
-    /// The final upload that was created with this `Upload-Concat`. Ids are never reused, so the same value
-    /// means the same parts.
+    /// Returns the final upload created with this `Upload-Concat`. Ids are never reused, so an equal value names the same parts.
     pub(crate) async fn final_upload(
         &self,
         upload_concat: &str,
@@ -18,14 +17,13 @@ impl Database {
             .await?)
     }
 
-    /// Adds a final upload and takes its parts for it; `false`, and nothing done, if one of them is gone or
-    /// belongs to another one already.
+    /// Inserts a final upload and claims its parts; `false`, without a change, if a part is missing or claimed already.
     pub(crate) async fn insert_final(
         &self,
         row: &RecordingRow,
         parts: &[String],
     ) -> Result<bool, DatabaseError> {
-        // Always in the same order: two that want the same parts wait for one another, but not in a ring.
+        // Sorted, so that two transactions that claim the same parts cannot deadlock.
         let mut parts: Vec<_> = parts.iter().collect();
         parts.sort_unstable();
         let mut transaction = self.pool.begin().await?;
@@ -48,9 +46,9 @@ impl Database {
         Ok(true)
     }
 
-    /// Marks the partial uploads nobody needs any more for deletion: those whose final upload is complete or
-    /// gone, and complete ones that nobody has joined since `before_ms`. Where a final upload has fewer bytes than its
-    /// parts, because one of them was gone, the others stay until it has been complete since `before_ms`.
+    /// Marks partial uploads that are no longer needed for deletion: those whose final upload is complete or deleted, and
+    /// complete ones not joined since `before_ms`. If a final upload has fewer bytes than its parts, because one was missing,
+    /// the others are kept until it has been complete since `before_ms`.
     pub(crate) async fn mark_spent_parts(&self, before_ms: i64) -> Result<(), DatabaseError> {
         sqlx::query(
             "UPDATE recordings SET deleting = 1 WHERE deleting = 0 AND final_id IS NOT NULL \

@@ -1,10 +1,10 @@
-//! What the sweep asks.
+//! Queries of the garbage collection.
 
 use super::recordings::SELECT;
 use super::{Database, DatabaseError, RecordingRow};
 
 impl Database {
-    /// The rows with these ids, of any kind, in no order; at most some hundred are asked for at once.
+    /// Returns the rows with these ids, of any kind, in no order. For some hundred ids at most.
     pub(crate) async fn recordings_with_ids(
         &self,
         ids: &[&str],
@@ -21,7 +21,7 @@ impl Database {
         Ok(query.fetch_all(&self.pool).await?)
     }
 
-    /// Recordings that are ready in this back end, in the order of their ids, after `after`.
+    /// Returns ready recordings of this back end in the order of their ids, after `after`.
     pub(crate) async fn ready_recordings(
         &self,
         storage_backend: &str,
@@ -40,7 +40,7 @@ impl Database {
             .await?)
     }
 
-    /// Whether there is any row at all.
+    /// Whether the table has a row.
     pub(crate) async fn has_recordings(&self) -> Result<bool, DatabaseError> {
         let any: Option<i64> = sqlx::query_scalar("SELECT 1 FROM recordings LIMIT 1")
             .fetch_optional(&self.pool)
@@ -48,7 +48,7 @@ impl Database {
         Ok(any.is_some())
     }
 
-    /// Its object is gone: `ready` → `failed`; `false` if it was in another state.
+    /// Marks a recording whose object is missing: `ready` → `failed`. `false` in another state.
     pub(crate) async fn mark_lost(&self, id: &str, failure: &str) -> Result<bool, DatabaseError> {
         let done = sqlx::query(
             "UPDATE recordings SET status = 'failed', failure = $1 \

@@ -1,4 +1,4 @@
-//! Recordings that a recorder on board has written by itself: they come into the database finished, or failed.
+//! Recordings imported from the storage folder of an appliance, finished or failed.
 
 use sortie_api::RecordingStatus;
 use sqlx::Row as _;
@@ -6,35 +6,30 @@ use sqlx::Row as _;
 use super::recordings::{signed, status_to_text};
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit};
 
-/// A finished file, as a row.
+/// Row of an imported file.
 #[derive(Clone, Debug)]
 pub(crate) struct CapturedRow {
-    /// Unique and never reused.
     pub(crate) id: String,
-    /// The session it belongs to.
     pub(crate) session_id: String,
-    /// The owner.
     pub(crate) user_id: String,
-    /// Its name in the storage folder, and of a download.
+    /// Name in the storage folder and of downloads.
     pub(crate) name: String,
-    /// Bytes in the storage.
     pub(crate) size_bytes: u64,
-    /// Length.
     pub(crate) duration_ms: u64,
-    /// Why it cannot be played; `None`: it can.
+    /// Reason of a failure; `None`: playable.
     pub(crate) failure: Option<String>,
-    /// Finished without anybody having said stop.
+    /// Finished without a stop.
     pub(crate) interrupted: bool,
     /// Kept until a central server has confirmed it.
     pub(crate) forward_pending: bool,
-    /// Created at.
+    /// Unix time in ms.
     pub(crate) created_ms: i64,
-    /// Became ready, or failed, at.
+    /// Unix time in ms at which it became ready or failed.
     pub(crate) completed_ms: i64,
 }
 
 impl Database {
-    /// Adds a recording, unless its file is one already: `false` then.
+    /// Inserts a recording; `false` if its file has a row already.
     pub(crate) async fn insert_captured(&self, row: &CapturedRow) -> Result<bool, DatabaseError> {
         let done = sqlx::query(
             "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, status, \
@@ -62,8 +57,8 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Marks the recording with this file for deletion, and writes down why; its id, or `None`, and nothing done, if
-    /// it may not go: it is protected, or not ready.
+    /// Marks the recording of this file for deletion, with an audit row that has the reason. Returns its id; `None`, without a
+    /// change, if it is protected or not ready.
     pub(crate) async fn mark_captured(
         &self,
         name: &str,
@@ -89,7 +84,7 @@ impl Database {
         Ok(Some(id))
     }
 
-    /// Keeps all recordings of the storage folder until a central server has confirmed each, or no longer.
+    /// Sets whether recordings of the storage folder are kept until a central server has confirmed them.
     pub(crate) async fn set_forward_pending(&self, pending: bool) -> Result<(), DatabaseError> {
         sqlx::query(
             "UPDATE recordings SET forward_pending = $1 WHERE storage_backend = 'local' AND status = 'ready' \
@@ -101,7 +96,7 @@ impl Database {
         Ok(())
     }
 
-    /// A central server has confirmed the recording with this file; `false` if there is none (yet).
+    /// Stores the confirmation of a central server for this file; `false` if it has no row (yet).
     pub(crate) async fn confirm_forwarded(&self, name: &str) -> Result<bool, DatabaseError> {
         let done = sqlx::query(
             "UPDATE recordings SET forward_pending = 0 WHERE storage_backend = 'local' AND storage_path = $1",
@@ -112,7 +107,7 @@ impl Database {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Whether retention may delete a recording once it is forwarded, and not before.
+    /// Whether retention may delete a recording only after it was forwarded.
     pub(crate) async fn has_forward_pending(&self) -> Result<bool, DatabaseError> {
         let pending: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM (SELECT 1 FROM recordings WHERE status = 'ready' AND storage_backend = 'local' \
@@ -123,7 +118,7 @@ impl Database {
         Ok(pending > 0)
     }
 
-    /// Path and size of each recording in the storage folder that is ready.
+    /// Returns path and size of each ready recording in the storage folder.
     pub(crate) async fn local_files(&self) -> Result<Vec<(String, u64)>, DatabaseError> {
         let rows = sqlx::query(
             "SELECT storage_path, size_bytes FROM recordings WHERE storage_backend = 'local' AND status = 'ready' \
@@ -139,7 +134,7 @@ impl Database {
             .collect()
     }
 
-    /// Takes over length and size of a file that another program has changed.
+    /// Updates duration and size of a file that another program has changed.
     pub(crate) async fn change_captured(
         &self,
         name: &str,
@@ -158,8 +153,7 @@ impl Database {
         Ok(())
     }
 
-    /// Deletes the row of a recording whose file another program has removed, and writes that down; `false`, and
-    /// nothing done, if there is none.
+    /// Deletes the row of a recording whose file another program has removed, with an audit row; `false` if there is none.
     pub(crate) async fn forget_captured(
         &self,
         name: &str,
@@ -188,7 +182,7 @@ impl Database {
         Ok(true)
     }
 
-    /// Where in the storage folder the recordings are.
+    /// Returns the paths of the recordings in the storage folder.
     pub(crate) async fn local_paths(&self) -> Result<Vec<String>, DatabaseError> {
         Ok(sqlx::query_scalar(
             "SELECT storage_path FROM recordings WHERE storage_backend = 'local'",
@@ -197,7 +191,7 @@ impl Database {
         .await?)
     }
 
-    /// Whoever has administered this server for longest, and still does.
+    /// Returns the enabled administrator with the oldest account.
     pub(crate) async fn first_administrator(&self) -> Result<Option<String>, DatabaseError> {
         Ok(sqlx::query_scalar(
             "SELECT id FROM users WHERE disabled = 0 AND roles LIKE '%admin%' ORDER BY created_ms, id LIMIT 1",

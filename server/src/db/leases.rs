@@ -1,6 +1,6 @@
-//! What one of several servers does for all: a lease with an expiry, and a fence against a holder who comes late.
+//! Leases for work that one of several servers does for all, each with an expiry and a fencing token.
 //!
-//! Times are by the database's clock: servers need not agree on theirs.
+//! Times are those of the database's clock, so servers need not agree on theirs.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use sqlx::AssertSqlSafe;
 use super::pool::is_sqlite;
 use super::{Database, DatabaseError};
 
-/// The lease of whoever runs retention and threshold.
+/// Lease for retention and threshold.
 pub(crate) const RETENTION: &str = "retention";
-/// The lease of whoever sweeps today.
+/// Lease for the daily garbage collection.
 pub(crate) const SWEEP: &str = "sweep";
 
-/// Now, by PostgreSQL's clock.
+/// Current time in ms by PostgreSQL's clock.
 pub(super) const POSTGRES_NOW: &str = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT";
-/// Now, by SQLite's, which is the machine's.
+/// Current time in ms by SQLite's clock, which is the machine's.
 const SQLITE_NOW: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
-/// A lease that was granted. What is done under it says its fence in the same statement: once somebody else has the
-/// lease, it does nothing.
+/// A granted lease. Statements under it compare its fencing token, so they have no effect once another server holds the
+/// lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lease {
     name: &'static str,
@@ -29,7 +29,7 @@ pub(crate) struct Lease {
 }
 
 impl Database {
-    /// Takes a lease that nobody holds, or whose holder has let it expire, for so long; `None` if somebody holds it.
+    /// Acquires a free or expired lease for a duration; `None` while another server holds it.
     pub(crate) async fn take_lease(
         &self,
         name: &'static str,
@@ -37,7 +37,7 @@ impl Database {
     ) -> Result<Option<Lease>, DatabaseError> {
         let holder = uuid::Uuid::new_v4().to_string();
         let now = self.lease_clock().await?;
-        // A lease that ends later than any lease can was taken before the clock was set back, and is ignored.
+        // A lease that ends later than the longest possible one was acquired before the clock was set back, and is ignored.
         let sql = format!(
             "INSERT INTO leases (name, holder, fence, expires_ms) VALUES ($1, $2, 1, {now} + $3) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = leases.fence + 1, \
@@ -57,7 +57,7 @@ impl Database {
         }))
     }
 
-    /// Holds a lease for so long from now on; `false` if somebody else has it.
+    /// Extends a lease; `false` if another server holds it.
     pub(crate) async fn extend_lease(
         &self,
         lease: &Lease,
@@ -67,7 +67,7 @@ impl Database {
         self.set_lease(lease, now, milliseconds(lasts)).await
     }
 
-    /// Gives a lease back, if it is not somebody else's by now.
+    /// Releases a lease, if this server still holds it.
     pub(crate) async fn give_lease_back(&self, lease: &Lease) -> Result<(), DatabaseError> {
         self.set_lease(lease, "0", 0).await.map(|_| ())
     }
@@ -117,7 +117,7 @@ mod tests {
         Ok(expires.fetch_one(&database.pool).await?)
     }
 
-    /// So much time passes, by the clock that counts.
+    /// Advances the clock that decides.
     async fn pass(database: &Database, time: Duration) -> Result<(), DatabaseError> {
         sqlx::query("UPDATE leases SET expires_ms = expires_ms - $1")
             .bind(milliseconds(time))
@@ -162,7 +162,7 @@ mod tests {
             .expect("expired");
         assert!(second.fence > first.fence);
         assert!(!database.extend_lease(&first, HOUR).await?);
-        // It is not the first one's to give.
+        // The first holder cannot release it.
         database.give_lease_back(&first).await?;
         assert_eq!(database.take_lease(RETENTION, HOUR).await?, None);
         database.give_lease_back(&second).await?;
@@ -170,7 +170,7 @@ mod tests {
         Ok(())
     }
 
-    /// No server's clock is asked: whatever it says, a lease lasts as long as it should.
+    /// The servers' clocks are not read: the lease lasts its full time whatever they say.
     #[tokio::test]
     async fn a_lease_lasts_by_the_clock_of_the_database() -> Result<(), DatabaseError> {
         let folder = tempfile::tempdir().expect("a folder");

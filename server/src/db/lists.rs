@@ -1,10 +1,9 @@
-//! Lists of recordings over any number of rows.
+//! Lists of recordings, independent of the number of rows.
 //!
-//! A page begins where the one before ended (keyset), never at an offset. It is read from the index of its
-//! order as one range for each status, merged, so that its cost depends neither on how many recordings there
-//! are nor on how deep the page is. What no index can answer (a search) looks at a bounded stretch of the list
-//! for each page; the page may then be short or empty, and says where to go on. Further parts of a recording are not
-//! listed: they are shown with the first.
+//! A page begins after the last row of the page before (keyset), never at an offset. It is read from the index of its order
+//! as one merged range per status, so its cost depends neither on the number of recordings nor on the depth. What no index
+//! can answer (a search) reads a bounded stretch of the list per page; the page may then be short or empty, with a position
+//! to continue from. Further parts of a recording are listed with the first part.
 
 use sortie_api::RecordingStatus;
 use sqlx::any::AnyArguments;
@@ -14,7 +13,7 @@ use super::recordings::{SELECT, status_to_text};
 use super::search::Search;
 use super::{Database, DatabaseError, Page, Position, RecordingRow};
 
-/// Rows that are looked at for one page of a search.
+/// Rows read for one page of a search.
 const STRETCH: i64 = if cfg!(test) { 20 } else { 5_000 };
 
 const STATUSES: [RecordingStatus; 5] = [
@@ -25,15 +24,12 @@ const STATUSES: [RecordingStatus; 5] = [
     RecordingStatus::Failed,
 ];
 
-/// What a list is ordered by; equals are ordered by id.
+/// Sort key; equal values are ordered by id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Sort {
-    /// When it was created.
     #[default]
     Created,
-    /// How long it is.
     Duration,
-    /// How many bytes it has.
     Size,
 }
 
@@ -47,31 +43,26 @@ impl Sort {
     }
 }
 
-/// What is listed, in which order.
+/// Filter and order of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct List {
-    /// Of this owner.
     pub(crate) user_id: Option<String>,
-    /// Of this session.
     pub(crate) session_id: Option<String>,
-    /// In one of these statuses; empty: in any.
+    /// Statuses; empty: any.
     pub(crate) statuses: Vec<RecordingStatus>,
-    /// Whether it is protected.
     pub(crate) protected: Option<bool>,
-    /// Created then or later.
+    /// Unix time in ms, inclusive.
     pub(crate) from_ms: Option<i64>,
-    /// Created earlier.
+    /// Unix time in ms, exclusive.
     pub(crate) to_ms: Option<i64>,
     /// Part of an id, a session's id, a file name or the owner's name.
     pub(crate) search: Option<String>,
-    /// The order.
     pub(crate) sort: Sort,
-    /// The smallest first.
     pub(crate) ascending: bool,
 }
 
 impl Database {
-    /// A page of at most `limit` rows after `after`.
+    /// Returns a page of at most `limit` rows after `after`.
     pub(crate) async fn list(
         &self,
         list: &List,
@@ -94,8 +85,8 @@ impl Database {
         let limit = limit as usize;
         let search = list.search.as_deref().map(Search::new);
         let wide = search.filter(Search::is_wide);
-        // One row more than asked for tells whether there is a next page. Of what a wide pattern finds, few may be
-        // meant: all of the stretch is looked at.
+        // One row more than requested shows whether there is a next page. A wide pattern may find rows that do not match, so the
+        // whole stretch is read.
         let most = match &wide {
             Some(_) => usize::try_from(STRETCH).unwrap_or(usize::MAX),
             None => limit,
@@ -122,7 +113,7 @@ impl Database {
     }
 }
 
-/// A statement and what it takes.
+/// Statement with its arguments.
 #[derive(Default)]
 struct Statement {
     text: String,
@@ -130,18 +121,18 @@ struct Statement {
 }
 
 impl Statement {
-    /// Adds a value; gives its name.
+    /// Binds a value; returns its placeholder.
     fn bind<'t, T>(&mut self, value: T) -> String
     where
         T: sqlx::Encode<'t, sqlx::Any> + sqlx::Type<sqlx::Any>,
     {
-        // Texts and whole numbers always encode.
+        // Texts and integers always encode.
         let _ = self.arguments.add(value);
         format!("${}", self.arguments.len())
     }
 }
 
-/// One side of a range of places.
+/// Side of a range of positions.
 #[derive(Clone, Copy)]
 struct Bound<'a> {
     value: i64,
@@ -162,17 +153,17 @@ impl List {
         }
     }
 
-    /// Whether no index leaves out all that is not wanted.
+    /// Whether no index excludes all rows that do not match.
     fn is_searched(&self) -> bool {
         self.search.is_some() || self.checks_time() || self.checks_protection()
     }
 
-    /// In the order of time a time is a place.
+    /// In the order of time, a time is a position.
     fn checks_time(&self) -> bool {
         self.sort != Sort::Created && (self.from_ms.is_some() || self.to_ms.is_some())
     }
 
-    /// Those that are protected have an index in the order of time.
+    /// Protected recordings have an index in the order of time.
     fn checks_protection(&self) -> bool {
         match self.protected {
             None => false,
@@ -181,7 +172,7 @@ impl List {
         }
     }
 
-    /// The last place of the stretch that is looked at, if the list goes on after it.
+    /// Returns the last position of the stretch, if the list continues after it.
     fn end_of_stretch(&self, after: Option<&Position>) -> Statement {
         let mut statement = Statement::default();
         self.places(&mut statement, after, None, false);
@@ -189,7 +180,7 @@ impl List {
         statement
     }
 
-    /// The rows after `after`, up to and with `end`.
+    /// Returns the rows after `after` up to and including `end`.
     fn page(&self, after: Option<&Position>, end: Option<&Position>, limit: usize) -> Statement {
         let mut statement = Statement {
             text: format!("{SELECT} JOIN ("),
@@ -203,7 +194,7 @@ impl List {
         statement
     }
 
-    /// The value and id of each recording in order: from an index alone, unless it is `searched`.
+    /// Selects value and id of each recording in order, from an index alone unless it is `searched`.
     fn places(
         &self,
         statement: &mut Statement,
@@ -240,7 +231,7 @@ impl List {
         };
         let direction = self.direction();
         let order = format!("ORDER BY k {direction}, id {direction}");
-        // Ordered within, so that PostgreSQL sees that it can merge; SQLite sees that anyway.
+        // The inner order lets PostgreSQL merge the ranges; SQLite does so anyway.
         let ranges: Vec<String> = statuses
             .iter()
             .map(|status| {
@@ -283,7 +274,7 @@ impl List {
         lower.into_iter().chain(upper).collect()
     }
 
-    /// What is checked row by row.
+    /// Conditions checked row by row.
     fn checks(&self, statement: &mut Statement, conditions: &mut String) {
         if self.checks_time() {
             for (limit, comparison) in [(self.from_ms, ">="), (self.to_ms, "<")] {

@@ -1,6 +1,6 @@
-//! What the server knows: people, sessions, recordings, settings.
+//! Database: users, sessions, recordings, settings, audit log.
 //!
-//! One set of portable SQL. "Not found" is `Ok(None)` or `Ok(false)`, never an error.
+//! Portable SQL for SQLite and PostgreSQL. "Not found" is `Ok(None)` or `Ok(false)`, never an error.
 
 mod api_tokens;
 mod audit;
@@ -23,13 +23,13 @@ mod search;
 mod sessions;
 mod settings;
 mod sign_ins;
-mod storage_trend;
 #[cfg(test)]
 pub(crate) mod testing;
 mod totals;
 mod transfer;
 #[cfg(all(feature = "postgres", feature = "s3"))]
 mod upload_leases;
+mod upload_progress;
 mod users;
 
 use std::sync::Arc;
@@ -51,31 +51,30 @@ pub(crate) use recordings::{Completion, Insertion, OpenLimit, RecordingRow, Uplo
 pub(crate) use refresh_tokens::RefreshTokenRow;
 pub(crate) use sessions::{SessionFilter, SessionRow};
 pub(crate) use sign_ins::{Rotation, SignInRow};
-pub(crate) use storage_trend::Growth;
 pub use transfer::{Copied, CopyError, copy_database};
+pub(crate) use upload_progress::Growth;
 pub(crate) use users::{UserChange, UserRow};
 
-/// What can go wrong between us and the database.
+/// Database errors.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatabaseError {
-    /// A value that must be unique is taken.
+    /// A unique value exists already.
     #[error("the value is taken")]
     Taken,
-    /// The database cannot be reached, or is too busy; trying again may help.
+    /// The database is unreachable or busy; a retry may succeed.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
-    /// A statement failed, or a row makes no sense.
+    /// A statement failed, or a row is invalid.
     #[error("a database statement failed")]
     Statement(#[source] sqlx::Error),
-    /// A text holds what PostgreSQL cannot keep: the character NUL.
+    /// A text contains NUL, which PostgreSQL cannot store.
     #[error("a text holds the character NUL")]
     Nul(#[source] sqlx::Error),
     /// The server cannot start with this database.
     #[error("{advice}")]
     Start {
-        /// What to do about it.
+        /// Advice for the operator.
         advice: String,
-        /// What happened.
         source: sqlx::Error,
     },
 }
@@ -99,10 +98,10 @@ impl From<sqlx::Error> for DatabaseError {
     }
 }
 
-/// Whether what this code stands for goes away by itself, so that the same request can be sent again.
+/// Whether an error code is transient, so that the same request can be retried.
 fn passes(code: &str) -> bool {
-    // SQLite (https://www.sqlite.org/rescode.html): of an extended code the lowest byte is the plain one. A
-    // SQLSTATE has five characters.
+    // SQLite (https://www.sqlite.org/rescode.html): the lowest byte of an extended code is the primary code. A SQLSTATE has
+    // five characters.
     if code.len() < 5 {
         const BUSY: u32 = 5;
         const LOCKED: u32 = 6;
@@ -111,9 +110,8 @@ fn passes(code: &str) -> bool {
             Ok(BUSY | LOCKED)
         );
     }
-    // PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html): connection lost, not enough
-    // resources, shut down or started just now, a deadlock or a conflict of transactions, a lock not to be had,
-    // a stand-by that is not the primary yet (or no longer).
+    // PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html): connection lost, insufficient resources,
+    // shutdown or start, deadlock or serialisation conflict, lock not available, stand-by without a primary.
     matches!(code.get(..2), Some("08" | "53"))
         || matches!(
             code,
@@ -121,18 +119,18 @@ fn passes(code: &str) -> bool {
         )
 }
 
-/// A row whose text this version does not understand.
+/// Error for a row with a text that this version does not know.
 fn nonsense(column: &str, value: &str) -> sqlx::Error {
     sqlx::Error::Decode(format!("column {column} holds {value:?}").into())
 }
 
-/// Several words in one column.
+/// Joins words for one column.
 fn words_to_text<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> String {
     let words: Vec<_> = all.iter().map(|it| word(*it)).collect();
     words.join(",")
 }
 
-/// What `words_to_text` made of some of `known`.
+/// Parses words that [`words_to_text`] joined; `None` if one is not in `known`.
 fn words_from_text<T: Copy>(
     column: &str,
     text: &str,
@@ -147,22 +145,22 @@ fn words_from_text<T: Copy>(
         .collect()
 }
 
-/// The database. Cheap to clone.
+/// Handle of the database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
     pool: AnyPool,
-    /// Told when this process has added to the audit log.
+    /// Notified when this process appends to the audit log.
     audited: Arc<Notify>,
 }
 
 impl Database {
-    /// Whether the database answers.
+    /// Checks that the database answers.
     pub(crate) async fn ping(&self) -> Result<(), DatabaseError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Closes every connection; SQLite writes its log back into the file.
+    /// Closes every connection; SQLite checkpoints its WAL.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
     }

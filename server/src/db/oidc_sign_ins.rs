@@ -1,11 +1,11 @@
-//! Sign-ins at the OpenID provider.
+//! Sign-ins by OpenID Connect.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::{Database, DatabaseError};
 
-/// A sign-in at the provider as it is stored.
+/// Row of a sign-in at the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OidcSignInRow {
     /// Id of the sign-in here.
@@ -81,7 +81,6 @@ impl Database {
         Ok(())
     }
 
-    /// The sign-in with this id.
     pub(crate) async fn oidc_sign_in(
         &self,
         id: &str,
@@ -95,15 +94,15 @@ impl Database {
         .await?)
     }
 
-    /// Begins to ask the provider; `false` if another request has begun after `not_since_ms`, or has ended since `row`
-    /// was read: its tokens may be spent.
+    /// Claims the check at the provider; `false` if another request has begun one after `not_since_ms`, or has ended one since
+    /// `row` was read: its tokens may be spent.
     pub(crate) async fn begin_oidc_check(
         &self,
         row: &OidcSignInRow,
         now_ms: i64,
         not_since_ms: i64,
     ) -> Result<bool, DatabaseError> {
-        // A mark of the future is of a clock that was set back.
+        // A time in the future was written before the clock was set back.
         let done = sqlx::query(
             "UPDATE oidc_sign_ins SET checking_ms = $1 \
              WHERE id = $2 AND (checking_ms <= $3 OR checking_ms > $4) \
@@ -120,7 +119,7 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Stores what the provider has answered and ends the check.
+    /// Stores the provider's answer and ends the check.
     pub(crate) async fn end_oidc_check(&self, row: &OidcSignInRow) -> Result<(), DatabaseError> {
         sqlx::query(
             "UPDATE oidc_sign_ins SET refresh_token = $1, access_token = $2, access_expires_ms = $3, \

@@ -1,13 +1,13 @@
-//! Recordings of a user who is about to be removed.
+//! Recordings of a user who is being deleted.
 
 use super::audit::append;
 use super::{Action, Actor, AuditEvent, Database, DatabaseError};
 
-/// Recordings of one transaction.
+/// Recordings per transaction.
 const BATCH: i64 = 200;
 
 impl Database {
-    /// How many recordings a user has; those that are being deleted do not count.
+    /// Counts a user's recordings, except those being deleted.
     pub(crate) async fn count_recordings_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
         let count: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM recordings WHERE user_id = $1 AND kind <> 'partial' AND deleting = 0",
@@ -18,7 +18,7 @@ impl Database {
         Ok(count.unsigned_abs())
     }
 
-    /// Makes some of a user's recordings and pieces of them the actor's; returns how many, 0 when none is left.
+    /// Transfers some of a user's recordings and partial uploads to the actor; returns their number, 0 when none remain.
     pub(crate) async fn transfer_recordings(
         &self,
         from: &str,
@@ -45,7 +45,7 @@ impl Database {
         Ok(moved.len() as u64)
     }
 
-    /// Some of a user's recordings and pieces of them that are not being deleted yet. Further parts go with the first.
+    /// Returns some of a user's recordings and partial uploads that are not being deleted. Further parts follow the first.
     pub(crate) async fn recordings_to_delete_of(
         &self,
         user_id: &str,

@@ -16,13 +16,13 @@ const PARTS_MAX: i64 = 1000;
 /// Most further parts of all recordings of a page.
 const PAGE_PARTS_MAX: i64 = 2 * PARTS_MAX;
 
-/// `$1, $2, …` for so many values.
+/// Returns `$1, $2, …` for that many values.
 fn placeholders(values: usize) -> String {
     let names: Vec<_> = (1..=values).map(|place| format!("${place}")).collect();
     names.join(", ")
 }
 
-/// Number of a part that is about to be inserted.
+/// Number of a part to be inserted.
 pub(super) enum NextNumber {
     Free(i64),
     NoFirstPart,
@@ -92,7 +92,7 @@ pub(super) async fn mark_deleting(
 }
 
 impl Database {
-    /// The page without the rows at its end whose parts exceed [`PAGE_PARTS_MAX`]: the next page begins with them.
+    /// Cuts a page at the first row whose parts exceed [`PAGE_PARTS_MAX`]; the next page begins with that row.
     pub(crate) async fn limit_parts(
         &self,
         list: &List,
@@ -128,7 +128,7 @@ impl Database {
         Ok(page)
     }
 
-    /// Further parts of these recordings, in order of recording and part.
+    /// Returns the further parts of these recordings, in order of recording and part.
     pub(crate) async fn further_parts(
         &self,
         first: &[&str],

@@ -1,4 +1,4 @@
-//! Connecting, and bringing the schema up to date.
+//! Connection pool and migrations.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,32 +11,31 @@ use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 use super::{Database, DatabaseError};
 use crate::config::DatabaseConfig;
 
-/// Every schema there has been. A migration that was released is never edited again.
+/// All migrations. A released migration is never edited.
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// How long a request waits for a connection before it is told to come again.
+/// Longest wait of a request for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// SQLite has one writer; readers do not wait for it.
 const SQLITE_CONNECTIONS: u32 = 4;
-/// Several servers share a PostgreSQL, which takes 100 connections unless told otherwise.
+/// Several servers share a PostgreSQL, whose default limit is 100 connections.
 #[cfg(feature = "postgres")]
 const POSTGRES_CONNECTIONS: u32 = 10;
 
-/// A server that lost its power or its network must not keep its locks for the two hours that TCP takes to
-/// notice: everybody else waits for the end of the audit log's chain. No transaction of ours is ever idle.
+/// A server without power or network must not keep its locks for the two hours of TCP's default timeout: all others wait for
+/// the head of the audit chain. No transaction is ever idle.
 #[cfg(feature = "postgres")]
 const POSTGRES_SESSION: &str = "SET idle_in_transaction_session_timeout = '60s'";
 
 impl Database {
-    /// Connects and brings the schema up to date. Of several servers that start together one does that; the
-    /// others wait for it.
+    /// Connects and migrates the schema. Of several servers that start together one does so; the others wait.
     pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
         let database = Self::connect(config).await?;
         database.migrate(&MIGRATIONS).await?;
         Ok(database)
     }
 
-    /// Connects, whatever the schema. A SQLite file is created if need be.
+    /// Connects without migrating. Creates a SQLite file if it does not exist.
     pub(crate) async fn connect(config: &DatabaseConfig) -> Result<Self, DatabaseError> {
         sqlx::any::install_default_drivers();
         let pool = match config {
@@ -53,7 +52,7 @@ impl Database {
     pub(super) async fn migrate(&self, migrations: &Migrator) -> Result<(), DatabaseError> {
         let mut connection = self.pool.acquire().await?;
         let result = if is_sqlite(&connection) {
-            // sqlx takes a lock of PostgreSQL's for this, but none of SQLite's.
+            // sqlx takes an advisory lock on PostgreSQL, but none on SQLite.
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             let result = migrations.run_direct(None, &mut *transaction, false).await;
             if result.is_ok() {
@@ -67,7 +66,7 @@ impl Database {
     }
 }
 
-/// Whether this is SQLite; for the few things that no portable SQL can say.
+/// Whether this is SQLite, for the few statements that are not portable.
 pub(super) fn is_sqlite(connection: &AnyConnection) -> bool {
     connection.backend_name() == "SQLite"
 }
@@ -77,7 +76,7 @@ async fn sqlite(path: &Path) -> Result<AnyPool, DatabaseError> {
         std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
     }
     close_to_others(path);
-    // SQLite reads `?`, `#` and `%` in the name as parts of a URI.
+    // SQLite parses `?`, `#` and `%` in the name as parts of a URI.
     let name: String = path
         .display()
         .to_string()
@@ -89,7 +88,7 @@ async fn sqlite(path: &Path) -> Result<AnyPool, DatabaseError> {
         .acquire_timeout(PATIENCE * 2)
         .after_connect(|connection, _| {
             Box::pin(async move {
-                // WAL with FULL: a committed row survives a power cut, as the bytes it speaks of do.
+                // WAL with FULL: a committed row survives a power cut, like the bytes that it describes.
                 for pragma in [
                     "PRAGMA journal_mode = WAL",
                     "PRAGMA synchronous = FULL",
@@ -107,8 +106,8 @@ async fn sqlite(path: &Path) -> Result<AnyPool, DatabaseError> {
         .await?)
 }
 
-/// Takes the rights of others from a database that an earlier version made: it holds password hashes and the secret
-/// that signs tokens. SQLite gives the journal beside it the same rights.
+/// Removes the permissions of others from a database of an earlier version: it holds password hashes and the signing secret.
+/// SQLite gives its journal the same permissions.
 fn close_to_others(path: &Path) {
     #[cfg(unix)]
     for suffix in ["", "-wal", "-shm"] {
@@ -134,7 +133,7 @@ fn close_to_others(path: &Path) {
 
 #[cfg(feature = "postgres")]
 async fn postgres(config: &crate::config::PostgresConfig) -> Result<AnyPool, DatabaseError> {
-    // The pool would try again and again, and forget why it was in vain.
+    // The pool would retry for its whole timeout and lose the reason.
     let first = tokio::time::timeout(PATIENCE * 2, AnyConnection::connect(config.url()))
         .await
         .unwrap_or(Err(sqlx::Error::PoolTimedOut))
@@ -152,7 +151,7 @@ async fn postgres(config: &crate::config::PostgresConfig) -> Result<AnyPool, Dat
         .connect_lazy(config.url())?)
 }
 
-/// What to do about a connection that is not made.
+/// Returns advice for a failed connection.
 #[cfg(feature = "postgres")]
 fn refused(error: sqlx::Error, config: &crate::config::PostgresConfig) -> DatabaseError {
     let advice = match &error {

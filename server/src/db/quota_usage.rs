@@ -1,4 +1,4 @@
-//! What the recordings take up: counted in indexes, without touching the table.
+//! Storage usage, counted from indexes without reading the table.
 
 use sortie_api::RecordingStatus;
 use sqlx::Row;
@@ -8,12 +8,10 @@ use super::{Database, DatabaseError};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// A number of recordings, and their bytes.
+/// Number and bytes of recordings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Amount {
-    /// How many.
     pub(crate) count: i64,
-    /// Their bytes.
     pub(crate) bytes: i64,
 }
 
@@ -26,30 +24,27 @@ impl Amount {
     }
 }
 
-/// What one person's recordings take up.
+/// Usage of one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OwnerUsage {
-    /// The owner.
     pub(crate) user_id: String,
-    /// The owner's name, if there is still such a person.
+    /// Owner's name; `None` if the user was deleted.
     pub(crate) username: Option<String>,
-    /// What they take up.
     pub(crate) amount: Amount,
 }
 
-/// What all recordings take up. Every list leaves out what has nothing to count.
+/// Usage of all recordings. Lists have no empty entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// By status.
     pub(crate) by_status: Vec<(RecordingStatus, Amount)>,
-    /// Those who take up the most, the largest first.
+    /// Owners with the most bytes, largest first.
     pub(crate) by_owner: Vec<OwnerUsage>,
-    /// By the day of their creation, as milliseconds since 1970 at its begin (UTC), oldest first.
+    /// By day of creation, as Unix time in ms at its beginning (UTC), oldest first.
     pub(crate) by_day: Vec<(i64, Amount)>,
 }
 
-// PostgreSQL's sum of BIGINT is NUMERIC. Every statement names the statuses' index order, so that SQLite too
-// reads nothing but the index.
+// PostgreSQL's sum of BIGINT is NUMERIC. Every statement uses the order of the statuses' index, so that SQLite reads the
+// index only.
 const BY_STATUS: &str = "SELECT status, COUNT(*) AS recordings, CAST(SUM(size_bytes) AS BIGINT) AS bytes \
     FROM recordings WHERE kind <> 'partial' GROUP BY status ORDER BY status";
 const BY_OWNER: &str = "SELECT o.user_id, u.username, o.recordings, o.bytes FROM (\
@@ -62,7 +57,7 @@ const BY_DAY: &str = "SELECT created_ms / 86400000 AS day, COUNT(*) AS recording
     GROUP BY created_ms / 86400000 ORDER BY day";
 
 impl Database {
-    /// The owners whose recordings take up the most, with their bytes.
+    /// Returns the owners with the most bytes.
     pub(crate) async fn owner_bytes(
         &self,
         owners: u32,
@@ -77,8 +72,8 @@ impl Database {
             .collect()
     }
 
-    /// Counts everything: by owner the `owners` largest, by day from `from_ms` on. Reads three indexes through,
-    /// so it is not for every request.
+    /// Counts all recordings: the `owners` largest owners, and days from `from_ms` on. Reads three indexes completely; not for
+    /// every request.
     pub(crate) async fn usage(&self, owners: u32, from_ms: i64) -> Result<Usage, DatabaseError> {
         let mut usage = Usage::default();
         for row in sqlx::query(BY_STATUS).fetch_all(&self.pool).await? {

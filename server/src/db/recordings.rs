@@ -1,4 +1,4 @@
-//! Recordings.
+//! Rows of recordings and uploads.
 
 #[cfg(test)]
 mod tests;
@@ -15,98 +15,88 @@ pub(super) const SELECT: &str = "SELECT r.id, r.session_id, r.user_id, u.usernam
     r.part_of, r.part, r.left_out \
     FROM recordings AS r LEFT JOIN users AS u ON u.id = r.user_id";
 
-/// What the bytes of an upload are.
+/// Kind of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UploadKind {
-    /// A recording.
     Recording,
-    /// A piece of one: kept raw, shown to nobody, gone once it is joined or nobody asks for it any more.
+    /// Partial upload: stored raw, not listed, deleted once joined or expired.
     Partial,
-    /// A recording that is made of such pieces.
+    /// Recording joined from partial uploads.
     Final,
 }
 
-/// A recording as it is kept.
+/// Row of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecordingRow {
     /// Unique, never reused; also the id of its upload.
     pub(crate) id: String,
-    /// The session it belongs to.
     pub(crate) session_id: String,
-    /// The owner.
     pub(crate) user_id: String,
-    /// The owner's name, if there is still such a person.
+    /// Owner's name; `None` if the user was deleted.
     pub(crate) username: Option<String>,
-    /// What a download is called.
+    /// File name of downloads.
     pub(crate) filename: String,
-    /// Bytes in the storage, as of the last time it was written down.
+    /// Stored bytes, as last written.
     pub(crate) size_bytes: i64,
-    /// Length, as of the last time it was written down.
+    /// Duration in ms, as last written.
     pub(crate) duration_ms: i64,
     /// `webm`, `mkv`, `mp4` or empty.
     pub(crate) format: String,
-    /// The back end.
     pub(crate) storage_backend: String,
-    /// Where in the back end.
+    /// Path or key within the back end.
     pub(crate) storage_path: String,
-    /// Where it is in its life.
     pub(crate) status: RecordingStatus,
-    /// Why it failed.
+    /// Reason of a failure, for users.
     pub(crate) failure: Option<String>,
-    /// Finished without its sender having said stop.
+    /// Finished without a stop by its sender.
     pub(crate) interrupted: bool,
-    /// How long the upload is, once that is known.
+    /// Length of the upload, once declared.
     pub(crate) upload_length: Option<i64>,
-    /// `Upload-Metadata` as it came.
+    /// `Upload-Metadata` as received.
     pub(crate) upload_metadata: String,
-    /// A hash of the key its creation may be sent again with.
+    /// Hash of the idempotency key.
     pub(crate) idempotency_key: Option<String>,
-    /// What its bytes are.
     pub(crate) kind: UploadKind,
-    /// `Upload-Concat` as it came.
+    /// `Upload-Concat` as received.
     pub(crate) upload_concat: String,
-    /// The final upload that this partial one is a part of.
+    /// Final upload that this partial one belongs to.
     pub(crate) final_id: Option<String>,
-    /// Never deleted by retention, threshold or clean-up.
+    /// Never deleted automatically.
     pub(crate) protected: bool,
-    /// Somebody has deleted it; the row goes when its object is gone.
+    /// Being deleted; the row is removed after its object.
     pub(crate) deleting: bool,
     /// Not yet confirmed by the central server that recordings are forwarded to.
     pub(crate) forward_pending: bool,
-    /// Created at.
+    /// Unix time in ms.
     pub(crate) created_ms: i64,
-    /// Became ready or failed at.
+    /// Unix time in ms at which it became ready or failed.
     pub(crate) completed_ms: Option<i64>,
     /// Id of the first part; `None` for the first or only part.
     pub(crate) part_of: Option<String>,
-    /// Number of this part, from 1. An insert ignores it and assigns the next one.
+    /// Number of this part, from 1. An insert ignores it and assigns the next number.
     pub(crate) part: i64,
     /// Ranges that players do not get; see [`crate::left_out::Accounts`].
     pub(crate) left_out: Option<String>,
 }
 
-/// Most open uploads.
+/// Limits of open uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OpenLimit {
-    /// Of one user.
     pub(crate) of_user: u32,
-    /// Of one session of that user.
     pub(crate) of_session: u32,
-    /// Of the bytes that the owner may protect, for an upload that continues a protected recording. `None`: no limit.
+    /// Limit of protected bytes, for an upload that continues a protected recording. `None`: no limit.
     pub(crate) protected: Option<ProtectedLimit>,
 }
 
-/// Open uploads of one user.
+/// Numbers of open uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OpenUploads {
-    /// All of them.
     pub(crate) of_user: u64,
-    /// Those of one session.
     pub(crate) of_session: u64,
 }
 
 impl OpenUploads {
-    /// The limit that they have reached, if any.
+    /// Returns the limit that is reached, if any.
     pub(crate) fn reached(self, limit: OpenLimit) -> Option<u32> {
         if self.of_session >= u64::from(limit.of_session) {
             return Some(limit.of_session);
@@ -115,59 +105,52 @@ impl OpenUploads {
     }
 }
 
-/// Bytes of one user's recordings, as of the last time they were written down.
+/// Bytes of one user's recordings, as last written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UserBytes {
-    /// Of all that are closed.
     pub(crate) closed_bytes: u64,
-    /// Id and bytes of each that is open, complete partial uploads included.
+    /// Id and bytes of each open upload, complete partial uploads included.
     pub(crate) open: Vec<(String, u64)>,
 }
 
-/// What became of a recording that was to be added.
+/// Outcome of an insert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Insertion {
-    /// It is there.
     Done,
-    /// Its owner or its session has as many open uploads as it may have.
+    /// The user or the session has as many open uploads as allowed.
     TooMany {
-        /// How many that is.
         most: u32,
     },
-    /// Its owner has an open upload with the same key, and this is its id.
+    /// The user has an open upload with the same key and this id.
     Known(String),
-    /// The recording that it continues is deleted.
+    /// The recording to continue is deleted.
     NoFirstPart,
-    /// The recording that it continues has as many parts as a recording may have.
+    /// The recording to continue has the largest number of parts.
     TooManyParts,
-    /// It continues a protected recording, and its owner would have more protected bytes than allowed.
+    /// It continues a protected recording, and the owner would exceed the limit of protected bytes.
     OverProtected {
-        /// Most bytes that its owner may protect.
+        /// The limit in bytes.
         max: u64,
     },
 }
 
-/// What a recording will be once its object is finished; written down before that is done, so that a crash
-/// in between leaves no question open.
+/// Planned result of finishing, stored before the object is finished so that a crash in between can resume.
 #[derive(Clone, Debug)]
 pub(crate) struct Completion {
-    /// How long the upload was.
     pub(crate) upload_length: u64,
-    /// Why it cannot be played, if it cannot.
+    /// Reason of a failure, for users.
     pub(crate) failure: Option<String>,
-    /// Bytes in the storage.
     pub(crate) size_bytes: u64,
-    /// Length.
     pub(crate) duration_ms: u64,
     /// `webm`, `mkv`, `mp4` or empty.
     pub(crate) format: &'static str,
-    /// What it was called when this was planned.
+    /// File name at the time of planning.
     pub(crate) was_named: String,
-    /// What a download is called from now on, unless somebody has renamed it meanwhile.
+    /// New file name, unless the recording was renamed since.
     pub(crate) filename: String,
-    /// Where it will be.
+    /// New path or key.
     pub(crate) storage_path: String,
-    /// Finished without its sender having said stop.
+    /// Finished without a stop by its sender.
     pub(crate) interrupted: bool,
     /// Ranges that players do not get; see [`crate::left_out::Accounts`].
     pub(crate) left_out: Option<String>,
@@ -211,7 +194,7 @@ fn kind_from_text(text: &str) -> Result<UploadKind, sqlx::Error> {
     })
 }
 
-/// A count as the database holds it.
+/// Converts a count to the database's type.
 pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -252,7 +235,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for RecordingRow {
 
 /// Outcome of one attempt to insert.
 enum Attempt {
-    /// A key or the limit of open uploads was in the way.
+    /// A key or the limit of open uploads prevented it.
     Conflict,
     Ended(Insertion),
 }
@@ -263,13 +246,12 @@ pub(super) type Insert<'q> =
 const INSERT: &str = "INSERT INTO recordings (id, session_id, user_id, filename, storage_backend, storage_path, \
     status, upload_length, upload_metadata, idempotency_key, kind, upload_concat, created_ms, part_of, part)";
 
-/// The condition of the index `recordings_user_open`, to the letter.
+/// Condition of the index `recordings_user_open`, verbatim.
 const OPEN: &str = "status IN ('recording', 'uploading') OR kind = 'partial'";
 
-/// The condition of the index `recordings_user_key`, but for what every key fulfils.
+/// Condition of the index `recordings_user_key`, without the part that every key fulfils.
 const KEYED: &str = "status IN ('recording', 'uploading') AND deleting = 0";
 
-/// The statement that adds a row.
 pub(super) fn insert(row: &RecordingRow) -> Insert<'_> {
     let sql = format!(
         "{INSERT} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
@@ -297,7 +279,7 @@ fn bound<'q>(query: Insert<'q>, row: &'q RecordingRow, part: i64) -> Insert<'q> 
 }
 
 impl Database {
-    /// Adds a recording, unless its owner has an open upload with the same key, or too many open uploads already.
+    /// Inserts a recording, unless its owner has an open upload with the same key or too many open uploads.
     pub(crate) async fn insert_recording(
         &self,
         row: &RecordingRow,
@@ -316,11 +298,11 @@ impl Database {
             if let Some(most) = open.reached(limit) {
                 return Ok(Insertion::TooMany { most });
             }
-            // What was in its way has just ended.
+            // The conflicting upload has just ended: try again.
         }
     }
 
-    /// Adds a recording, unless its owner has too many open uploads or one with the same key.
+    /// Tries once to insert a recording.
     async fn inserted(
         &self,
         row: &RecordingRow,
@@ -334,8 +316,8 @@ impl Database {
         );
         let sql = format!("{INSERT} {condition}");
         let mut transaction = self.pool.begin().await?;
-        // One after the other for each person: a condition alone does not see what another transaction is about
-        // to commit (PostgreSQL, read committed).
+        // Serialises inserts of one user: a condition alone does not see uncommitted rows of another transaction (PostgreSQL,
+        // read committed).
         sqlx::query("UPDATE users SET disabled = disabled WHERE id = $1")
             .bind(&row.user_id)
             .execute(&mut *transaction)
@@ -372,7 +354,7 @@ impl Database {
         Ok(Attempt::Ended(Insertion::Done))
     }
 
-    /// Counts the uploads of a user that take up storage and are no recording yet, and those of one session among them.
+    /// Counts a user's open uploads, and those of one session among them.
     pub(crate) async fn open_uploads(
         &self,
         user_id: &str,
@@ -393,7 +375,7 @@ impl Database {
         })
     }
 
-    /// Bytes of a user's recordings and partial uploads.
+    /// Returns the bytes of a user's recordings and partial uploads.
     pub(crate) async fn bytes_of_user(&self, user_id: &str) -> Result<UserBytes, DatabaseError> {
         let closed: i64 = sqlx::query_scalar(
             "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM recordings WHERE user_id = $1 \
@@ -417,7 +399,7 @@ impl Database {
         })
     }
 
-    /// The open upload of somebody that was made with this key.
+    /// Returns the user's open upload with this idempotency key.
     pub(crate) async fn upload_with(
         &self,
         user_id: &str,
@@ -434,9 +416,9 @@ impl Database {
             .await?)
     }
 
-    /// The recording with this id.
+    /// Returns the recording with this id.
     pub(crate) async fn recording(&self, id: &str) -> Result<Option<RecordingRow>, DatabaseError> {
-        // PostgreSQL has no NUL in a text and cannot even be asked.
+        // PostgreSQL refuses NUL in texts, even in a query.
         if id.contains('\0') {
             return Ok(None);
         }
@@ -447,7 +429,7 @@ impl Database {
             .await?)
     }
 
-    /// Recordings that are not complete: what a former run left open.
+    /// Returns the recordings that a former run left open.
     pub(crate) async fn unfinished_recordings(&self) -> Result<Vec<RecordingRow>, DatabaseError> {
         let sql = format!(
             "{SELECT} WHERE r.deleting = 0 AND r.status IN ('recording', 'uploading', 'processing')"
@@ -457,7 +439,7 @@ impl Database {
             .await?)
     }
 
-    /// The recordings of a session that may still grow.
+    /// Returns the open recordings of a session.
     pub(crate) async fn open_recordings_of_session(
         &self,
         session_id: &str,
@@ -471,7 +453,7 @@ impl Database {
         .await?)
     }
 
-    /// Its sender has said stop: `recording` → `uploading`; `false` if it was in another state.
+    /// Marks a stop by the sender: `recording` → `uploading`. `false` in another state.
     pub(crate) async fn mark_uploading(&self, id: &str) -> Result<bool, DatabaseError> {
         let done = sqlx::query(
             "UPDATE recordings SET status = 'uploading' WHERE id = $1 AND status = 'recording'",
@@ -482,7 +464,7 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The upload's length is known now.
+    /// Stores the declared length of an upload.
     pub(crate) async fn set_upload_length(
         &self,
         id: &str,
@@ -496,8 +478,8 @@ impl Database {
         Ok(())
     }
 
-    /// Everything has arrived: `recording` or `uploading` → `processing`; true as well if it was
-    /// processing already (a finish that is tried again). `fence`: only if its bytes are still held under this number.
+    /// Stores the plan of the end: `recording` or `uploading` → `processing`. Also true for a row in `processing`, whose finish is
+    /// retried. With a `fence` only if this server still holds the upload's lease.
     pub(crate) async fn mark_processing(
         &self,
         id: &str,
@@ -506,7 +488,7 @@ impl Database {
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.pool.begin().await?;
         if let Some(fence) = fence {
-            // Locks it: whoever takes it over after this finds the row processing.
+            // Locks the lease: a server that takes it over later finds the row in `processing`.
             let held = sqlx::query(
                 "UPDATE upload_leases SET fence = fence WHERE upload_id = $1 AND fence = $2",
             )
@@ -540,7 +522,7 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// The object is finished: `processing` → `ready`, or `failed` if a failure was written down.
+    /// Completes a finish: `processing` → `ready`, or `failed` if the plan has a failure.
     pub(crate) async fn mark_complete(&self, id: &str, now_ms: i64) -> Result<bool, DatabaseError> {
         let done = sqlx::query(
             "UPDATE recordings SET status = CASE WHEN failure IS NULL THEN 'ready' ELSE 'failed' END, \
@@ -553,8 +535,8 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Marks a recording and its further parts for deletion: they take no bytes and are not served any more. Returns
-    /// the further parts in order; `None` for a partial upload that belongs to a final one.
+    /// Marks a recording and its further parts as being deleted: they count no bytes and are not served. Returns the further
+    /// parts in order; `None` for a partial upload that belongs to a final one.
     pub(crate) async fn mark_deleting(
         &self,
         id: &str,
@@ -575,7 +557,7 @@ impl Database {
         Ok(Some(parts))
     }
 
-    /// Recordings whose object could not be deleted yet.
+    /// Returns recordings whose object is not deleted yet.
     pub(crate) async fn deleting_recordings(&self) -> Result<Vec<RecordingRow>, DatabaseError> {
         let sql = format!("{SELECT} WHERE r.deleting = 1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
@@ -583,7 +565,6 @@ impl Database {
             .await?)
     }
 
-    /// Removes a recording's row.
     pub(crate) async fn delete_recording(&self, id: &str) -> Result<bool, DatabaseError> {
         let done = sqlx::query("DELETE FROM recordings WHERE id = $1")
             .bind(id)

@@ -1,28 +1,26 @@
-//! Refresh tokens, by their hash.
+//! Refresh tokens, stored by hash.
 
 use sqlx::any::AnyArguments;
 
 use super::{Database, DatabaseError};
 
-/// A refresh token as it is stored.
+/// Row of a refresh token.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct RefreshTokenRow {
     /// SHA-256 of the token, hexadecimal.
     pub(crate) token_hash: String,
-    /// Its sign-in.
+    /// Id of its sign-in.
     pub(crate) family: String,
-    /// Its user's id.
     pub(crate) user_id: String,
     /// Unix time in ms of its issue.
     pub(crate) created_ms: i64,
-    /// Unix time in ms from which it is worthless.
+    /// Unix time in ms of the expiry.
     pub(crate) expires_ms: i64,
     /// Unix time in ms at which it was exchanged for its successor.
     pub(crate) spent_ms: Option<i64>,
 }
 
 impl RefreshTokenRow {
-    /// The statement that stores it.
     pub(super) fn insert(&self) -> sqlx::query::Query<'_, sqlx::Any, AnyArguments> {
         sqlx::query(
             "INSERT INTO refresh_tokens (token_hash, family, user_id, created_ms, expires_ms, spent_ms) \
@@ -38,7 +36,6 @@ impl RefreshTokenRow {
 }
 
 impl Database {
-    /// The refresh token with this hash.
     pub(crate) async fn refresh_token(
         &self,
         token_hash: &str,
@@ -52,7 +49,7 @@ impl Database {
         .await?)
     }
 
-    /// Forgets the tokens of a sign-in that were spent before `before_ms`.
+    /// Deletes the tokens of a sign-in that were spent before `before_ms`.
     pub(crate) async fn purge_spent_tokens(
         &self,
         family: &str,

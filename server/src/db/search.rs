@@ -1,11 +1,11 @@
-//! Search in texts: patterns of SQL's `LIKE`, and what they find compared exactly.
+//! Text search: SQL `LIKE` patterns whose results are compared exactly.
 //!
-//! The databases know the case of ASCII only, and a letter with a mark may be stored as one character or as two (NFC,
-//! NFD). So a pattern leaves out what is not ASCII, and [`Search::finds`] decides about the rows that it finds.
+//! The databases fold the case of ASCII only, and an accented letter may be stored as one character or two (NFC, NFD). A
+//! pattern therefore leaves out what is not ASCII, and [`Search::finds`] decides about the rows that it finds.
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// A text that is searched for, in any case and normal form.
+/// Search term, in any case and normal form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Search {
     folded: String,
@@ -22,7 +22,7 @@ impl Search {
         }
     }
 
-    /// A pattern in lower case for all texts that may have this in them; its escape is `!`.
+    /// Returns a lower-case pattern for all texts that may contain the term; its escape is `!`.
     pub(super) fn pattern(&self) -> String {
         let mut pattern = String::with_capacity(self.folded.len() + 2);
         pattern.push('%');
@@ -40,12 +40,12 @@ impl Search {
         pattern
     }
 
-    /// Whether the pattern finds more than this text, so that [`Self::finds`] has to decide.
+    /// Whether the pattern finds more than the term, so that [`Self::finds`] has to decide.
     pub(super) fn is_wide(&self) -> bool {
         !self.folded.is_ascii()
     }
 
-    /// Whether a text has this in it.
+    /// Whether a text contains the term.
     pub(super) fn finds(&self, text: &str) -> bool {
         folded(text).contains(&self.folded)
     }

@@ -6,22 +6,19 @@ use sqlx::any::AnyRow;
 
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, Page, Position, audit, nonsense};
 
-/// A session as it is kept.
+/// Row of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SessionRow {
-    /// Unique and never reused.
     pub(crate) id: String,
-    /// The owner.
     pub(crate) user_id: String,
-    /// What is being watched.
+    /// Application that the session shows.
     pub(crate) app_id: String,
-    /// Where it is in its life.
     pub(crate) status: SessionStatus,
-    /// Its user has stopped a recording by hand: none starts by itself any more.
+    /// A user has stopped a recording by hand: auto-record starts no other.
     pub(crate) auto_declined: bool,
-    /// Created at.
+    /// Unix time in ms.
     pub(crate) created_ms: i64,
-    /// Ended at.
+    /// Unix time in ms.
     pub(crate) ended_ms: Option<i64>,
 }
 
@@ -61,7 +58,7 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for SessionRow {
 }
 
 impl SessionRow {
-    /// Whether it is to be recorded without being asked, when auto-record is as it is.
+    /// Whether auto-record applies to the session.
     pub(crate) fn auto_record(&self, on: bool) -> bool {
         on && self.status == SessionStatus::Running && !self.auto_declined
     }
@@ -69,17 +66,14 @@ impl SessionRow {
 
 const COLUMNS: &str = "id, user_id, app_id, status, auto_declined, created_ms, ended_ms";
 
-/// Which sessions to list; what is absent does not matter.
+/// Filter; absent fields match every session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SessionFilter {
-    /// Whose.
     pub(crate) user_id: Option<String>,
-    /// Where in their life.
     pub(crate) status: Option<SessionStatus>,
 }
 
 impl Database {
-    /// Adds a session.
     pub(crate) async fn insert_session(
         &self,
         session: &SessionRow,
@@ -106,7 +100,6 @@ impl Database {
         Ok(())
     }
 
-    /// The session with this id.
     pub(crate) async fn session(&self, id: &str) -> Result<Option<SessionRow>, DatabaseError> {
         let sql = format!("SELECT {COLUMNS} FROM sessions WHERE id = $1");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
@@ -152,8 +145,8 @@ impl Database {
         }))
     }
 
-    /// Brings a session that has not ended into another state; `false` if it has ended, is in that state already,
-    /// or there is none. Nothing leads back to `creating`.
+    /// Changes the state of a session that has not ended; `false` if it has ended, is in that state already or does not exist.
+    /// No transition leads back to `creating`.
     pub(crate) async fn change_session(
         &self,
         id: &str,
@@ -189,8 +182,8 @@ impl Database {
         Ok(true)
     }
 
-    /// Its user has stopped a recording by hand, so none starts by itself any more in a session that runs; `false`
-    /// if that was known.
+    /// Stores that a user has stopped a recording by hand, so auto-record starts no other in a running session; `false` if that
+    /// was stored before.
     pub(crate) async fn decline_auto_record(
         &self,
         id: &str,
@@ -215,7 +208,7 @@ impl Database {
         Ok(true)
     }
 
-    /// Removes a session; its recordings stay.
+    /// Deletes a session; its recordings are kept.
     pub(crate) async fn delete_session(
         &self,
         session: &SessionRow,
@@ -230,7 +223,7 @@ impl Database {
         if done.rows_affected() != 1 {
             return Ok(false);
         }
-        // Whose it was: the row can no longer say, and the events are for its owner.
+        // The owner, for events: the row is deleted.
         let event = AuditEvent::done(actor, Action::SessionDelete, &session.id);
         let event = event.detail(&session.user_id);
         audit::append(&mut transaction, now_ms, &event).await?;

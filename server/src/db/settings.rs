@@ -1,15 +1,14 @@
-//! Settings that are changed while the server runs.
+//! Settings that change while the server runs.
 
 use sortie_api::{RECORDING_AUTO_RECORD, STORAGE_THRESHOLD_PERCENT, Settings};
 
 use super::{Action, Actor, AuditEvent, Database, DatabaseError, audit};
 
-/// Name of the setting with the wall time that was trusted last, in milliseconds since 1970.
+/// Setting with the last trusted wall time, in Unix time in ms.
 const TRUSTED_TIME: &str = "clock_trusted_ms";
 
 impl Database {
-    /// Sets a setting unless it is set already; answers the value in force. Two servers that start
-    /// together agree on one value.
+    /// Sets a setting unless it exists; returns the value in force. Two servers that start together agree on one value.
     pub(crate) async fn setting_or_insert(
         &self,
         name: &str,
@@ -30,8 +29,7 @@ impl Database {
         )
     }
 
-    /// Whether sessions are recorded without being asked. Read anew each time: it is in force at once, on every
-    /// server.
+    /// Whether auto-record is on. Read each time, so that a change applies immediately on every server.
     pub(crate) async fn auto_record(&self) -> Result<bool, DatabaseError> {
         let value: Option<String> =
             sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
@@ -41,7 +39,7 @@ impl Database {
         Ok(value.as_deref() == Some("true"))
     }
 
-    /// The threshold of an appliance's disk in percent, 0 for none; `None` as long as nobody has set one.
+    /// Returns the disk threshold of an appliance in percent, 0 for none; `None` until an administrator sets one.
     pub(crate) async fn storage_threshold(&self) -> Result<Option<u8>, DatabaseError> {
         let value: Option<String> =
             sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
@@ -51,7 +49,7 @@ impl Database {
         Ok(value.and_then(|value| value.parse().ok()))
     }
 
-    /// The wall time that a server on this database trusted last.
+    /// Returns the last wall time that a server on this database trusted.
     pub(crate) async fn trusted_time(&self) -> Result<Option<i64>, DatabaseError> {
         let value: Option<String> =
             sqlx::query_scalar("SELECT value FROM settings WHERE name = $1")
@@ -61,7 +59,7 @@ impl Database {
         Ok(value.and_then(|value| value.parse().ok()))
     }
 
-    /// The same; of a database in which none is written down yet, the time of the newest row of the audit log.
+    /// The same; in a database without that setting, the time of the newest row of the audit log.
     pub(crate) async fn last_trusted_time(&self) -> Result<Option<i64>, DatabaseError> {
         if let Some(trusted_ms) = self.trusted_time().await? {
             return Ok(Some(trusted_ms));
@@ -73,7 +71,7 @@ impl Database {
         )
     }
 
-    /// Writes down a wall time that is trusted.
+    /// Stores a trusted wall time.
     pub(crate) async fn set_trusted_time(&self, now_ms: i64) -> Result<(), DatabaseError> {
         sqlx::query(
             "INSERT INTO settings (name, value) VALUES ($1, $2) \
@@ -86,7 +84,7 @@ impl Database {
         Ok(())
     }
 
-    /// Changes settings, all or none, and writes down each that has another value now.
+    /// Changes settings, all or none, with an audit row for each new value.
     pub(crate) async fn change_settings(
         &self,
         changes: &Settings,
@@ -95,7 +93,7 @@ impl Database {
     ) -> Result<(), DatabaseError> {
         let mut transaction = self.pool.begin().await?;
         for (name, value) in changes {
-            // A row that exists is locked by it: of two that change a setting, the second sees the first's value.
+            // Locks an existing row: of two concurrent changes, the second sees the value of the first.
             sqlx::query(
                 "INSERT INTO settings (name, value) VALUES ($1, '') \
                  ON CONFLICT (name) DO UPDATE SET value = settings.value",

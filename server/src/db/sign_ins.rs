@@ -1,29 +1,28 @@
-//! Sign-ins. A row is alive while its generation is its user's: what ends all sign-ins of a user increments that, in
-//! the same statement that changes the password or disables the account. A sign-in that is inserted meanwhile has
-//! the generation that its password was verified with, and is dead.
+//! Sign-ins. A row is valid while its generation is its user's: what ends all sign-ins of a user increments the generation in
+//! the statement that changes the password or disables the account. A sign-in inserted meanwhile has the generation that
+//! its password was verified with, and is invalid.
 
 use super::{Database, DatabaseError, RefreshTokenRow};
 
 const COLUMNS: &str = "sign_ins.id, sign_ins.user_id, sign_ins.created_ms, sign_ins.last_used_ms, \
      sign_ins.address, sign_ins.user_agent";
 
-/// Joins a sign-in with its user and leaves out dead ones.
+/// Joins a sign-in with its user and leaves out invalid ones.
 const ALIVE: &str = "JOIN users ON users.id = sign_ins.user_id AND users.generation = sign_ins.generation \
      AND users.disabled = 0";
 
-/// The most sign-ins in a list.
+/// Largest number of sign-ins in a list.
 const LIST_MAX: i64 = 500;
 
-/// A sign-in as it is stored.
+/// Row of a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub(crate) struct SignInRow {
-    /// Unique and never reused; the family of its refresh tokens.
+    /// Unique, never reused; the family of its refresh tokens.
     pub(crate) id: String,
-    /// Its user's id.
     pub(crate) user_id: String,
     /// Unix time in ms of the sign-in.
     pub(crate) created_ms: i64,
-    /// Unix time in ms of the last use, to about a minute.
+    /// Unix time in ms of the last use, accurate to about a minute.
     pub(crate) last_used_ms: i64,
     /// IP address of the sign-in or of the last refresh; may be empty.
     pub(crate) address: String,
@@ -31,23 +30,22 @@ pub(crate) struct SignInRow {
     pub(crate) user_agent: String,
 }
 
-/// Outcome of exchanging a refresh token.
+/// Outcome of a refresh token's exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rotation {
     /// The token is spent and its successor stored.
     Done,
-    /// Another request has spent the token, or it is gone.
+    /// Another request has spent the token, or it does not exist.
     Spent,
-    /// The sign-in has ended.
     Ended,
 }
 
-/// Times of servers on one database may differ by this much.
+/// Largest difference between the clocks of servers on one database.
 const FUTURE_LEEWAY_MS: i64 = 5 * 60 * 1000;
 
 impl Database {
-    /// Stores a new sign-in with its first refresh token; `false` if its user is gone, disabled or of another
-    /// generation than `generation`.
+    /// Stores a new sign-in with its first refresh token; `false` if its user is deleted, disabled or of another generation than
+    /// `generation`.
     pub(crate) async fn insert_sign_in(
         &self,
         row: &SignInRow,
@@ -78,9 +76,9 @@ impl Database {
         Ok(true)
     }
 
-    /// The sign-in with this id, if it is alive.
+    /// Returns the sign-in with this id, if it is valid.
     pub(crate) async fn sign_in(&self, id: &str) -> Result<Option<SignInRow>, DatabaseError> {
-        // PostgreSQL refuses a text with NUL.
+        // PostgreSQL refuses NUL in texts.
         if id.contains('\0') {
             return Ok(None);
         }
@@ -91,7 +89,7 @@ impl Database {
             .await?)
     }
 
-    /// A user's living sign-ins, the last used first.
+    /// Returns a user's valid sign-ins, most recently used first.
     pub(crate) async fn sign_ins_of(&self, user_id: &str) -> Result<Vec<SignInRow>, DatabaseError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM sign_ins {ALIVE} WHERE sign_ins.user_id = $1 \
@@ -113,7 +111,7 @@ impl Database {
     ) -> Result<Rotation, DatabaseError> {
         let now_ms = successor.created_ms;
         let mut transaction = self.pool.begin().await?;
-        // First the token: of two requests with the same one the second waits here.
+        // The token first: of two requests with the same token the second waits here.
         let spent = sqlx::query(
             "UPDATE refresh_tokens SET spent_ms = $1 WHERE token_hash = $2 AND spent_ms IS NULL",
         )
@@ -145,7 +143,7 @@ impl Database {
         Ok(Rotation::Done)
     }
 
-    /// Writes the time of a use, unless that was done after `not_since_ms`.
+    /// Stores the time of a use, unless that was done after `not_since_ms`.
     pub(crate) async fn touch_sign_in(
         &self,
         id: &str,
@@ -161,10 +159,10 @@ impl Database {
         Ok(())
     }
 
-    /// Ends a sign-in; `false` if there is none.
+    /// Ends a sign-in; `false` if it does not exist.
     pub(crate) async fn end_sign_in(&self, id: &str) -> Result<bool, DatabaseError> {
-        // Two statements, not one transaction: a refresh locks the token first and would deadlock with it. The
-        // first one decides, a token without its sign-in is worth nothing.
+        // Two statements, not one transaction: a refresh locks the token first and would deadlock. The first statement decides; a
+        // token without a sign-in is invalid.
         let done = sqlx::query("DELETE FROM sign_ins WHERE id = $1")
             .bind(id)
             .execute(&self.pool)
@@ -176,7 +174,7 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Ends a user's sign-ins except `keep`, and those that are about to be inserted.
+    /// Ends a user's sign-ins except `keep`, including sign-ins whose insertion is in progress.
     pub(crate) async fn end_sign_ins_of(
         &self,
         user_id: &str,
@@ -196,8 +194,8 @@ impl Database {
         self.purge_ended_sign_ins(user_id).await
     }
 
-    /// Replaces a password, if it is still the one with the hash `verified`, and ends the user's sign-ins except
-    /// `keep`; `false` if the password is another one by now, or the user is gone or disabled.
+    /// Replaces a password if its hash is still `verified`, and ends the user's sign-ins except `keep`; `false` if the password has
+    /// changed meanwhile, or the user is deleted or disabled.
     pub(crate) async fn replace_password(
         &self,
         user_id: &str,
@@ -227,7 +225,7 @@ impl Database {
         Ok(true)
     }
 
-    /// Stores the same password hashed with other parameters, if it is still the one with the hash `verified`.
+    /// Stores the same password hashed with other parameters, if its hash is still `verified`.
     pub(crate) async fn renew_password_hash(
         &self,
         user_id: &str,
@@ -244,7 +242,7 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Removes a user's sign-ins of earlier generations. They are dead already.
+    /// Deletes a user's sign-ins of earlier generations, which are invalid already.
     pub(crate) async fn purge_ended_sign_ins(&self, user_id: &str) -> Result<(), DatabaseError> {
         for statement in [
             "DELETE FROM sign_ins WHERE user_id = $1 AND generation < \
@@ -261,8 +259,8 @@ impl Database {
         Ok(())
     }
 
-    /// Lets the lifetimes of sign-ins that a clock ahead has begun or renewed begin now: else they would last for as long
-    /// as it was ahead.
+    /// Restarts the lifetimes of sign-ins that were begun or renewed while the clock was ahead: otherwise they would last longer by
+    /// that time.
     pub(crate) async fn bound_future_sign_ins(&self, now_ms: i64) -> Result<(), DatabaseError> {
         for statement in [
             "UPDATE sign_ins SET created_ms = $1 WHERE created_ms > $2",
@@ -279,8 +277,8 @@ impl Database {
         Ok(())
     }
 
-    /// Removes sign-ins that began before `created_ms` or were last used before `last_used_ms`, and refresh tokens
-    /// that expired before `now_ms`.
+    /// Deletes sign-ins that began before `created_ms` or were last used before `last_used_ms`, and refresh tokens that expired
+    /// before `now_ms`.
     pub(crate) async fn purge_expired_sign_ins(
         &self,
         created_ms: i64,
@@ -303,7 +301,7 @@ impl Database {
     }
 }
 
-/// Carries a sign-in over into its user's new generation, if it was alive in the one before.
+/// Moves a valid sign-in to its user's new generation.
 async fn keep_sign_in(
     transaction: &mut sqlx::AnyConnection,
     user_id: &str,

@@ -1,4 +1,4 @@
-//! Databases for the unit tests of the database, and rows for those of the whole crate.
+//! Databases for unit tests of `db`, and rows for those of the whole crate.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use sortie_api::{RecordingStatus, Role, UserSource};
 use super::{Database, DatabaseError, OpenLimit, RecordingRow, UploadKind, UserRow};
 use crate::config::DatabaseConfig;
 
-/// Nothing in it, not even a schema: PostgreSQL with `SORTIE_TEST_DB=postgres`, else SQLite in this folder.
+/// Address of an empty database without a schema: PostgreSQL with `SORTIE_TEST_DB=postgres`, else SQLite in this folder.
 pub(super) fn empty(folder: &Path) -> DatabaseConfig {
     #[cfg(feature = "postgres")]
     if crate::test_postgres::wanted() {
@@ -20,12 +20,12 @@ pub(super) fn empty(folder: &Path) -> DatabaseConfig {
     }
 }
 
-/// With the schema of today.
+/// Migrated database.
 pub(super) async fn database(folder: &Path) -> Result<Database, DatabaseError> {
     Database::open(&empty(folder)).await
 }
 
-/// A recording that has just begun, and is Ann's.
+/// A growing recording of the user `ann`.
 pub(crate) fn growing(id: &str) -> RecordingRow {
     RecordingRow {
         id: id.to_owned(),
@@ -58,7 +58,7 @@ pub(crate) fn growing(id: &str) -> RecordingRow {
     }
 }
 
-/// A limit of open uploads for a user and each session alike.
+/// The same limit of open uploads for a user and each session.
 pub(crate) fn at_most(uploads: u32) -> OpenLimit {
     OpenLimit {
         of_user: uploads,
@@ -67,7 +67,7 @@ pub(crate) fn at_most(uploads: u32) -> OpenLimit {
     }
 }
 
-/// Somebody with an account here, called as their id is.
+/// A local user whose name is the id.
 pub(crate) fn person(id: &str) -> UserRow {
     UserRow {
         id: id.to_owned(),

@@ -1,16 +1,16 @@
-//! How much there is, for the metrics.
+//! Totals for the metrics.
 
 use sqlx::Row as _;
 
 use super::{Database, DatabaseError};
 use crate::metrics::Total;
 
-/// A pass over the table: who asks keeps the answer for a while.
+/// Reads the whole table; callers cache the result.
 const TOTALS: &str = "SELECT status, COUNT(*) AS recordings, \
     CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes FROM recordings GROUP BY status";
 
 impl Database {
-    /// Recordings by status.
+    /// Counts recordings by status.
     pub(crate) async fn totals(&self) -> Result<Vec<Total>, DatabaseError> {
         let rows = sqlx::query(TOTALS).fetch_all(&self.pool).await?;
         rows.iter()

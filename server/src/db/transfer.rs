@@ -1,4 +1,4 @@
-//! Everything from one database into another one, of whatever kind.
+//! Copy of a database to another one of any kind.
 
 use sqlx::any::{AnyArguments, AnyRow, AnyTypeInfoKind};
 use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Column, Row};
@@ -7,7 +7,7 @@ use super::pool::is_sqlite;
 use super::{Database, DatabaseError};
 use crate::config::DatabaseConfig;
 
-/// Every table, in an order in which rows find the rows they refer to, with its key.
+/// Every table with its key, each after the tables that it refers to.
 const TABLES: [(&str, &str); 12] = [
     ("users", "id"),
     ("locks", "name"),
@@ -22,65 +22,62 @@ const TABLES: [(&str, &str); 12] = [
     ("audit", "seq"),
     ("audit_head", "id"),
 ];
-/// What means nothing once no server runs.
+/// Tables without meaning while no server runs.
 #[cfg(test)]
 const LEFT_OUT: [&str; 3] = ["_sqlx_migrations", "leases", "upload_leases"];
-/// What a new database has already.
+/// Rows that a new database has already.
 const SEEDED: [&str; 2] = ["locks", "audit_head"];
 /// Rows of one statement: SQLite takes 32,766 values, PostgreSQL 65,535.
 const BATCH: usize = 500;
 
-/// Why a database was not copied.
+/// Reason why a database was not copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The one to copy from.
+    /// Error of the source.
     #[error("the database to copy from ({0}) cannot be used")]
     From(String, #[source] anyhow::Error),
-    /// The one to copy to. Nothing was changed in it, but that it may have empty tables now.
+    /// Error of the target. Nothing was changed in it, except that it may have empty tables now.
     #[error("the database to copy to ({0}) cannot be used; nothing was copied")]
     To(String, #[source] anyhow::Error),
-    /// There is something in it.
+    /// The target is not empty.
     #[error(
         "the database to copy to ({database}) is not empty: {table} has {rows} rows; nothing was copied"
     )]
     NotEmpty {
-        /// Which database.
         database: String,
-        /// The first table with rows.
+        /// First table with rows.
         table: &'static str,
-        /// How many.
         rows: u64,
     },
-    /// What was copied is not what there was.
+    /// Row counts differ after the copy.
     #[error(
         "{table} has {copied} rows in the new database and {there} in the old one; nothing was copied"
     )]
     Differs {
-        /// Which table.
         table: &'static str,
-        /// Rows in the old one.
+        /// Rows in the source.
         there: u64,
-        /// Rows in the new one.
+        /// Rows in the target.
         copied: u64,
     },
-    /// The audit log of the copy does not hold together.
+    /// The audit chain of the copy is broken.
     #[error("the audit log in the new database is broken at row {0}; do not use it")]
     AuditLog(u64),
 }
 
-/// What was copied.
+/// Result of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
-    /// The rows of each table.
+    /// Rows of each table.
     pub tables: Vec<(&'static str, u64)>,
-    /// Where the chain of the audit log was broken before, and therefore still is.
+    /// Row at which the audit chain was broken before the copy.
     pub audit_broken_at: Option<u64>,
-    /// Recordings that are not finished: their uploads go on with the new database.
+    /// Unfinished recordings; their uploads resume with the new database.
     pub unfinished: u64,
 }
 
-/// Copies every row in one transaction; the new database must be empty, and no server may use either of them.
-/// `progress` is told of a table, the rows copied so far and all its rows.
+/// Copies every row in one transaction. The target must be empty, and no server may use either database. `progress` receives
+/// a table, the rows copied so far and the number of all its rows.
 pub async fn copy_database(
     from: &DatabaseConfig,
     to: &DatabaseConfig,
@@ -94,7 +91,7 @@ pub async fn copy_database(
         let error = anyhow::anyhow!("there is no such file");
         return Err(CopyError::From(from.to_string(), error));
     }
-    // The same schema on both sides: it is brought up to date before.
+    // Both sides have the same schema: the source is migrated first.
     let old = Database::open(from).await.map_err(from_failed)?;
     let new = Database::open(to).await.map_err(to_failed)?;
     let broken = old.verify_audit().await.map_err(from_failed)?.first_bad_seq;
@@ -165,7 +162,7 @@ pub async fn copy_database(
 }
 
 impl Database {
-    /// PostgreSQL plans by statistics, which it would gather by itself some minutes later.
+    /// PostgreSQL plans by statistics, which it would gather only some minutes later.
     async fn analyse(&self) -> Result<(), DatabaseError> {
         let mut connection = self.pool.acquire().await?;
         if !is_sqlite(&connection) {
@@ -175,7 +172,7 @@ impl Database {
     }
 }
 
-/// A value of the two types that our tables have.
+/// Value of one of the two types of the tables' columns.
 enum Value {
     Text(Option<String>),
     Number(Option<i64>),
@@ -183,16 +180,16 @@ enum Value {
 
 impl Value {
     fn of(row: &AnyRow, column: &str) -> Result<Self, sqlx::Error> {
-        // By the column's type: that of NULL says nothing.
+        // By the column's type: NULL has none.
         Ok(match row.try_column(column)?.type_info().kind() {
             AnyTypeInfoKind::Text => Self::Text(row.try_get(column)?),
             _ => Self::Number(row.try_get(column)?),
         })
     }
 
-    /// Adds it to a statement's values; gives its name there.
+    /// Binds the value; returns its placeholder.
     fn bind(self, arguments: &mut AnyArguments) -> String {
-        // Texts and whole numbers always encode.
+        // Texts and integers always encode.
         let _ = match self {
             Self::Text(None) | Self::Number(None) => return "NULL".to_owned(),
             Self::Text(value) => arguments.add(value),
@@ -255,7 +252,7 @@ async fn insert(
         columns.join(", "),
         lines.join(", ")
     );
-    // Where a value is missing the text is another one: not worth keeping prepared.
+    // The text differs where a value is missing, so the statement is not worth caching.
     sqlx::query_with(AssertSqlSafe(statement), arguments)
         .persistent(false)
         .execute(connection)

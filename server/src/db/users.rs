@@ -1,4 +1,4 @@
-//! People.
+//! Rows of users.
 
 use sortie_api::{Role, UserSource};
 use sqlx::Row;
@@ -9,55 +9,50 @@ use super::{Database, DatabaseError, Page, Position, nonsense, words_from_text, 
 
 const COLUMNS: &str = "id, username, password_hash, email, display_name, roles, disabled, source, external_key, created_ms, last_seen_ms, generation";
 
-/// Rows that are compared at once where a pattern finds more than what is searched for.
+/// Rows compared at once when a pattern finds more than the search means.
 const WIDE_PAGE: u32 = 500;
 
-/// A person as they are kept.
+/// Row of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserRow {
-    /// Unique and never reused.
     pub(crate) id: String,
-    /// As it was given; unique without regard to case.
+    /// As given; unique ignoring case.
     pub(crate) username: String,
-    /// PHC string; empty: they have no password.
+    /// PHC string; empty: no password.
     pub(crate) password_hash: String,
-    /// Electronic mail address.
     pub(crate) email: Option<String>,
-    /// The name to show.
     pub(crate) display_name: Option<String>,
     /// At least one.
     pub(crate) roles: Vec<Role>,
-    /// Cannot sign in or refresh.
+    /// Disabled users can neither sign in nor refresh.
     pub(crate) disabled: bool,
-    /// Who vouches for them.
+    /// Source of the identity.
     pub(crate) source: UserSource,
-    /// Who they are there; `None` for local ones.
+    /// Identity at that source; `None` for local users.
     pub(crate) external_key: Option<String>,
-    /// Created at.
+    /// Unix time in ms.
     pub(crate) created_ms: i64,
-    /// When they last asked for something, to about a minute.
+    /// Unix time in ms of the last request, accurate to about a minute.
     pub(crate) last_seen_ms: Option<i64>,
-    /// Counts what ended all of their sign-ins; a sign-in of another generation is dead.
+    /// Generation of the user's sign-ins; sign-ins of earlier generations are invalid.
     pub(crate) generation: i64,
 }
 
-/// What to change about a person; `None` leaves as it is.
+/// Change of a user; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UserChange {
-    /// The new address; `Some(None)` removes it.
+    /// `Some(None)` removes it.
     pub(crate) email: Option<Option<String>>,
-    /// The new name to show; `Some(None)` removes it.
+    /// `Some(None)` removes it.
     pub(crate) display_name: Option<Option<String>>,
-    /// The new roles.
     pub(crate) roles: Option<Vec<Role>>,
-    /// Whether they are locked out.
     pub(crate) disabled: Option<bool>,
-    /// The new password's hash.
+    /// Hash of a new password.
     pub(crate) password_hash: Option<String>,
 }
 
 impl UserChange {
-    /// Whether the user's sign-ins end with it.
+    /// Whether the change ends the user's sign-ins.
     pub(crate) fn ends_sign_ins(&self) -> bool {
         self.password_hash.is_some() || self.disabled == Some(true)
     }
@@ -111,24 +106,24 @@ impl<'r> sqlx::FromRow<'r, AnyRow> for UserRow {
 }
 
 impl UserRow {
-    /// Whether the stored roles administer the server.
+    /// Whether the stored roles include administration.
     pub(crate) fn is_admin(&self) -> bool {
         self.roles.contains(&Role::Admin)
     }
 
-    /// What people are ordered by.
+    /// Sort key of user lists.
     pub(crate) fn key(&self) -> String {
         key(&self.username)
     }
 }
 
-/// What must be unique about a user name.
+/// Normal form of a user name for uniqueness.
 fn key(username: &str) -> String {
     username.to_lowercase()
 }
 
 impl Database {
-    /// Adds a person; [`DatabaseError::Taken`] if the name is.
+    /// Inserts a user; [`DatabaseError::Taken`] if the name exists.
     pub(crate) async fn insert_user(&self, user: &UserRow) -> Result<(), DatabaseError> {
         sqlx::query(
             "INSERT INTO users (id, username, username_key, password_hash, email, display_name, roles, \
@@ -151,7 +146,6 @@ impl Database {
         Ok(())
     }
 
-    /// The person with this id.
     pub(crate) async fn user(&self, id: &str) -> Result<Option<UserRow>, DatabaseError> {
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM users WHERE id = $1"
@@ -161,12 +155,12 @@ impl Database {
         .await?)
     }
 
-    /// The person with this name, without regard to case.
+    /// Returns the user with this name, ignoring case.
     pub(crate) async fn user_by_name(
         &self,
         username: &str,
     ) -> Result<Option<UserRow>, DatabaseError> {
-        // No name has it, and PostgreSQL refuses the question: a sign-in must not be told apart by that.
+        // No name contains NUL, and PostgreSQL refuses the query: the answer to a sign-in must not reveal that.
         if username.contains('\0') {
             return Ok(None);
         }
@@ -198,7 +192,7 @@ impl Database {
         }))
     }
 
-    /// At most `limit` users that a wide pattern finds, each compared in full.
+    /// Returns at most `limit` users of a wide pattern, each compared in full.
     async fn widely_found_users(
         &self,
         after: &str,
@@ -227,7 +221,7 @@ impl Database {
         }
     }
 
-    /// Users whose name, shown name or mail address the pattern finds.
+    /// Returns users whose name, display name or email address the pattern finds.
     async fn found_users(
         &self,
         after: &str,
@@ -257,7 +251,7 @@ impl Database {
         Ok(query.fetch_all(&self.pool).await?)
     }
 
-    /// Whether there is anybody at all.
+    /// Whether the database has a user.
     pub(crate) async fn has_users(&self) -> Result<bool, DatabaseError> {
         let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users")
             .fetch_one(&self.pool)
@@ -265,7 +259,7 @@ impl Database {
         Ok(rows > 0)
     }
 
-    /// The person that another system knows by this key.
+    /// Returns the user with this identity at another source.
     pub(crate) async fn user_by_external_key(
         &self,
         external_key: &str,
@@ -277,7 +271,7 @@ impl Database {
             .await?)
     }
 
-    /// Writes down that somebody was here, unless that was done after `not_since_ms`.
+    /// Stores the time of the last request, unless that was done after `not_since_ms`.
     pub(crate) async fn touch_user(
         &self,
         id: &str,
@@ -296,15 +290,15 @@ impl Database {
         Ok(())
     }
 
-    /// Changes a person and, with a new password or a lock-out, ends their sign-ins; `false` if there is no such person, or if the change would leave no enabled local
-    /// administrator (then nothing is changed; [`Database::user`] tells which). People whom others vouch for are
-    /// no rescue: the others may be out of reach.
+    /// Changes a user and, with a new password or when disabled, ends their sign-ins. Returns `false` if the user does not exist,
+    /// or if no enabled local administrator would remain (then nothing is changed; [`Database::user`] tells which). Users of
+    /// other sources do not count, because their source may be unavailable.
     pub(crate) async fn update_user(
         &self,
         id: &str,
         change: &UserChange,
     ) -> Result<bool, DatabaseError> {
-        // Touches only what is to change: two changes at once do not undo each other.
+        // Updates only changed columns, so that concurrent changes do not undo each other.
         let roles = change.roles.as_deref();
         let roles = roles.map(|roles| words_to_text(roles, role_to_text));
         let disabled = change.disabled.map(i64::from);
@@ -347,7 +341,7 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Removes a person; `false` if there is no such person or they are the last enabled local administrator.
+    /// Deletes a user; `false` if the user does not exist or is the last enabled local administrator.
     pub(crate) async fn delete_user(&self, id: &str) -> Result<bool, DatabaseError> {
         let mut transaction = self.one_demotion_at_a_time().await?;
         let done = sqlx::query(
@@ -363,7 +357,7 @@ impl Database {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Whether there is anybody who can sign in with a password.
+    /// Whether a user can sign in with a password.
     pub(crate) async fn has_passwords(&self) -> Result<bool, DatabaseError> {
         let one: Option<i64> = sqlx::query_scalar(
             "SELECT 1 FROM users WHERE password_hash <> '' AND disabled = 0 LIMIT 1",
@@ -373,9 +367,9 @@ impl Database {
         Ok(one.is_some())
     }
 
-    /// A transaction that waits for any other of its kind. Of two administrators who demote each other the
-    /// second sees what the first has done: a condition alone would not, where each statement sees the rows as
-    /// they were when it began (PostgreSQL, read committed).
+    /// Begins a transaction that excludes others of its kind. Of two administrators who demote each other, the second sees the
+    /// first change: a condition alone would not, as each statement sees the rows from its beginning (PostgreSQL, read
+    /// committed).
     async fn one_demotion_at_a_time(
         &self,
     ) -> Result<sqlx::Transaction<'static, sqlx::Any>, DatabaseError> {

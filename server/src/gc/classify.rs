@@ -1,4 +1,4 @@
-//! What is to be done about one thing in the storage. Pure.
+//! Classification of stored objects. Pure.
 
 use sortie_api::RecordingStatus;
 use sortie_media::HEAD_ROOM;
@@ -7,27 +7,25 @@ use super::SweepKind;
 use crate::db::RecordingRow;
 use crate::storage::{ObjectKind, Stored};
 
-/// What is to be done.
+/// Verdict about an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It belongs to a recording.
     Keep,
-    /// Its name is not one of ours.
+    /// Its name is not one of the server's.
     Foreign,
-    /// It belongs to nobody; but it may be about to.
+    /// It belongs to no recording, but is so young that its row may follow.
     Young,
-    /// It belongs to nobody.
     Remove {
-        /// What it is.
         kind: SweepKind,
-        /// Nobody could want it: it holds nothing of a recording that could ever be had again.
+        /// Whether it certainly holds no data of a recording.
         worthless: bool,
-        /// Only if the recording's object is where its row says.
+        /// Belongs to a recording if the recording's object is where its row says.
         unless_needed: bool,
     },
 }
 
-/// Judges what was listed, by the row of the recording that its name speaks of.
+/// Classifies a listed object by the row of the recording in its name.
 pub(super) fn judge(
     stored: &Stored,
     row: Option<&RecordingRow>,
@@ -47,7 +45,7 @@ pub(super) fn judge(
         (ObjectKind::Growing(_), None) => {
             orphan(SweepKind::Growing, stored.size_bytes <= HEAD_ROOM)
         }
-        // Finished, and a crash kept what it grew in from being removed. What is left of one that failed is kept.
+        // A crash prevented the removal of its growing object. Remains of a failed recording are kept.
         (ObjectKind::Growing(_), Some(row)) if row.status == RecordingStatus::Ready => {
             Verdict::Remove {
                 kind: SweepKind::Growing,
@@ -75,7 +73,7 @@ mod tests {
 
     const MINUTE_MS: i64 = 60_000;
 
-    /// What becomes of something an hour old when that is old enough, a byte short of it, and without age.
+    /// Classifies an object at the age limit, a byte short of it, and without an age.
     #[track_caller]
     fn check(
         kind: ObjectKind,

@@ -1,9 +1,8 @@
-//! Finds orphans, on either side: what lies in the storage and belongs to no recording is removed, and a recording
-//! whose object is gone becomes `failed`.
+//! Garbage collection: removes stored objects that belong to no recording, and marks recordings without an object as
+//! `failed`.
 //!
-//! Whatever there is, memory stays the same: the storage is read as a stream and the rows in pages. It works while
-//! servers run: an object is made before its row, so what is young is left alone, and the row is looked for
-//! again right before anything is removed.
+//! Memory is constant: the storage is read as a stream and rows in pages. Servers may be running: an object is created before
+//! its row, so young objects are left alone, and the row is looked up again right before a removal.
 
 mod classify;
 mod report;
@@ -24,17 +23,16 @@ use crate::uploads::{UploadError, Uploads};
 use classify::{Verdict, judge};
 pub use report::{SweepFinding, SweepKind, SweepOutcome, SweepReport, SweepTally};
 
-/// How many things, or rows, are looked at together.
+/// Objects or rows examined together.
 const AT_ONCE: usize = 500;
-/// What the server removes by itself has lain about for this long.
+/// Smallest age of objects that the server removes automatically.
 const DAILY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Nobody else sweeps by itself for so long: a little less than a day.
+/// Smallest interval of automatic sweeps over all servers: a little less than a day.
 const DAILY_LEASE: Duration = Duration::from_secs(23 * 60 * 60);
 
-/// Why a sweep ended early.
+/// Reason why a sweep ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// The database or the storage cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// There is no database: with a new one everything would be an orphan.
@@ -42,25 +40,23 @@ pub enum SweepError {
         "SORTIE_DB: there is no database {path}; is this the folder and the variable the server runs with?"
     )]
     NoDatabase {
-        /// Where it should be.
+        /// Path of the expected database.
         path: String,
     },
-    /// The database knows no recording, and the storage holds some.
+    /// The database has no recording, and the storage has objects.
     #[error(
         "the database knows no recording at all, and the storage holds some: is this the right database? \
          Nothing was removed; --force removes everything"
     )]
     NoRows,
-    /// The storage holds nothing, and the database knows recordings.
+    /// The storage has no object, and the database has recordings.
     #[error(
         "the storage holds nothing at all, and the database knows recordings: is the disk mounted, is this the \
          right bucket? Nothing was changed; --force marks every recording as failed"
     )]
     NoObjects,
-    /// The database failed.
     #[error("the database failed: {0}")]
     Database(String),
-    /// The storage failed.
     #[error("the storage failed: {0}")]
     Storage(String),
 }
@@ -83,19 +79,18 @@ impl From<UploadError> for SweepError {
     }
 }
 
-/// How a sweep is done.
+/// Options of a sweep.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepOptions {
-    /// Only tell.
     pub dry_run: bool,
-    /// What was changed later than so long ago is left alone. Never less than a minute: a recording that begins
-    /// has an object before it has a row.
+    /// Objects changed later than this long ago are left alone. At least a minute, as a recording that begins has an object
+    /// before its row.
     pub min_age: Duration,
-    /// Also when one side is empty, as it is with a wrong database or a disk that is not mounted.
+    /// Continue when one side is empty, as with a wrong database or an unmounted disk.
     pub force: bool,
 }
 
-/// The database and the storage, opened to be swept.
+/// Database and storage opened for a sweep.
 pub struct Sweep {
     database: Database,
     storage: Arc<dyn Storage>,
@@ -104,12 +99,12 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// Opens what the server with this configuration uses. It may run meanwhile.
+    /// Opens the database and storage of this configuration. The server may be running.
     ///
     /// # Errors
     /// When there is no database, or database or storage cannot be used.
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, SweepError> {
-        // Opening would make one. A PostgreSQL server makes none by itself.
+        // Opening would create a SQLite file. A PostgreSQL server creates none.
         if let DatabaseConfig::Sqlite { file } = &config.database
             && !file.exists()
         {
@@ -142,11 +137,11 @@ impl Sweep {
         }
     }
 
-    /// Sweeps; says of each thing, as it goes, what was done about it.
+    /// Sweeps, and reports each finding as it is handled.
     ///
     /// # Errors
-    /// When database or storage fail as a whole, or one of them is empty. What cannot be removed by itself is in
-    /// the report instead.
+    /// When database or storage fail as a whole, or one of them is empty. Objects that cannot be removed are in the report
+    /// instead.
     pub async fn run(
         &self,
         options: SweepOptions,
@@ -171,8 +166,7 @@ impl Sweep {
         Ok(run.report)
     }
 
-    /// What the server does by itself, once a day: removes what nobody could ever want, and no more. Of several
-    /// servers the first one does it.
+    /// Daily automatic sweep: removes only what certainly holds no data. Of several servers the first one does it.
     pub(crate) async fn daily(&self) {
         match self.database.take_lease(SWEEP, DAILY_LEASE).await {
             Ok(Some(_)) => {}
@@ -206,19 +200,19 @@ impl Sweep {
     }
 }
 
-/// One sweep.
+/// State of one sweep.
 struct Run<'s, 't> {
     sweep: &'s Sweep,
     dry_run: bool,
     min_age: Duration,
-    /// Of what has no row only what nobody could ever want.
+    /// Of objects without a row, only those that certainly hold no data.
     worthless_only: bool,
     report: SweepReport,
     tell: &'t mut (dyn FnMut(&SweepFinding) + Send + Sync),
 }
 
 impl Run<'_, '_> {
-    /// With no row at all, one object is one too many.
+    /// Without any row, one object is one too many.
     async fn look_for_objects(&self) -> Result<(), SweepError> {
         let mut listed = self.sweep.storage.list();
         while let Some(stored) = listed.try_next().await? {
@@ -232,7 +226,7 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    /// With no object at all, one row is one too many.
+    /// Without any object, one row is one too many.
     async fn look_for_rows(&self) -> Result<(), SweepError> {
         let back_end = self.sweep.storage.name();
         let rows = self
@@ -309,7 +303,7 @@ impl Run<'_, '_> {
         judge(stored, row, self.sweep.clock.now_ms(), min_age_ms)
     }
 
-    /// Whether the recording's object is where its row says, as large as it says.
+    /// Whether the recording's object is where its row says, with the size of the row.
     async fn is_complete(&self, row: Option<&RecordingRow>) -> bool {
         match row {
             Some(row) => {
@@ -320,7 +314,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Removes an orphan, if it is one still.
+    /// Removes an orphan, if it still is one.
     async fn remove(&self, stored: &Stored) -> Result<SweepOutcome, SweepError> {
         if self.dry_run {
             return Ok(SweepOutcome::WouldChange);
@@ -367,7 +361,7 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Marks a recording as failed, if it is still ready and its object still not there.
+    /// Marks a recording as failed, if it is still ready and its object still missing.
     async fn fail(&self, row: &RecordingRow) -> Result<SweepOutcome, SweepError> {
         // It may have been deleted since its page was read.
         let now = self.sweep.database.recording(&row.id).await?;

@@ -1,22 +1,22 @@
-//! What a sweep has found.
+//! Report of a sweep.
 
-/// What an orphan is.
+/// Kind of an orphan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SweepKind {
-    /// A finished object without a row.
+    /// Finished object without a row.
     Object,
-    /// A growing file, or what is staged of a recording, without a row or left over.
+    /// Growing object or staged data without a row, or left after a finish.
     Growing,
-    /// A multipart upload that nobody will complete.
+    /// Multipart upload that will not be completed.
     Upload,
-    /// A file that only a crash can leave behind.
+    /// Temporary file left by a crash.
     Temporary,
-    /// A recording that is ready and has no object.
+    /// Ready recording without an object.
     Row,
 }
 
 impl SweepKind {
-    /// All of them, in the order of a report.
+    /// All kinds, in the order of a report.
     pub const ALL: [Self; 5] = [
         Self::Object,
         Self::Growing,
@@ -25,7 +25,7 @@ impl SweepKind {
         Self::Row,
     ];
 
-    /// In words.
+    /// Text for reports.
     pub fn words(self) -> &'static str {
         match self {
             Self::Object => "finished files without a recording",
@@ -37,12 +37,11 @@ impl SweepKind {
     }
 }
 
-/// How many, and how much.
+/// Number and size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepTally {
-    /// How many.
     pub count: u64,
-    /// Their size together, in bytes. Of a multipart upload the store does not tell it.
+    /// Bytes. Stores do not report the size of multipart uploads.
     pub size_bytes: u64,
 }
 
@@ -53,53 +52,51 @@ impl SweepTally {
     }
 }
 
-/// What was done about an orphan.
+/// Outcome for an orphan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SweepOutcome {
-    /// It was removed, or marked as failed.
+    /// Removed, or marked as failed.
     Changed,
-    /// It would have been, but for the dry run.
+    /// Would have been removed without the dry run.
     WouldChange,
-    /// It was none any more when it came to it.
+    /// No longer an orphan when its turn came.
     Spared,
-    /// It could not be removed, and why.
+    /// Could not be removed, with the reason.
     Failed(String),
 }
 
-/// One orphan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepFinding {
-    /// What it is.
     pub kind: SweepKind,
-    /// Its path in the storage; of a row its id.
+    /// Path in the storage; the id for a row.
     pub name: String,
-    /// How large it is, in bytes, as far as the storage says.
+    /// Bytes, if the storage reports them.
     pub size_bytes: u64,
-    /// What was done about it.
+    /// Outcome.
     pub outcome: SweepOutcome,
 }
 
-/// What a sweep has found, and done or would have done.
+/// Findings of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepReport {
     tallies: [SweepTally; SweepKind::ALL.len()],
     /// Could not be removed.
     pub failed: u64,
-    /// Without a row, but so young that it may be about to have one.
+    /// Without a row, but young enough for one to follow.
     pub young: SweepTally,
-    /// Not made by this program, as far as names tell; left alone.
+    /// Objects with other names, left alone.
     pub foreign: SweepTally,
     /// Objects of recordings, growing or finished.
     pub(super) recordings_seen: u64,
 }
 
 impl SweepReport {
-    /// What was found of one kind.
+    /// Returns the findings of one kind.
     pub fn of(&self, kind: SweepKind) -> SweepTally {
         self.tallies[kind as usize]
     }
 
-    /// All orphans together.
+    /// Returns the sum of all kinds.
     pub fn found(&self) -> SweepTally {
         let mut all = SweepTally::default();
         for tally in &self.tallies {

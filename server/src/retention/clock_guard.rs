@@ -1,53 +1,53 @@
-//! Whether the wall clock can be trusted with deletions. Pure: readings are arguments.
+//! Guard that decides whether the wall clock is trusted for deletions. Pure: readings are arguments.
 //!
-//! A wrong clock makes every recording look old. So the wall clock is compared with the monotonic one while the server
-//! runs, and at the start with the last wall time that was trusted. On a disagreement nothing is deleted automatically
-//! until the clocks agree again or an administrator confirms the time.
+//! A wrong clock makes every recording look old. Therefore the wall clock is compared with the monotonic clock while the server
+//! runs, and with the last trusted wall time at the start. On a disagreement nothing is deleted automatically until the
+//! clocks agree again or an administrator confirms the time.
 
 use std::time::Duration;
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-/// Wall and monotonic clock may differ by this much between two observations: time servers step a clock by seconds.
+/// Tolerated difference between two observations: time servers step a clock by seconds.
 const TOLERANCE_MS: i64 = 2 * 60 * 1000;
-/// A jump ahead of at most this is believed after the same time has passed: the pause of a virtual machine looks so.
+/// Largest jump ahead that is accepted after the same time has passed: a paused virtual machine looks like this.
 const BELIEVED_MAX_MS: i64 = 6 * HOUR_MS;
-/// 2020-01-01T00:00:00Z. No recording is older, and no right clock shows less.
+/// 2020-01-01T00:00:00Z. No recording is older, and no correct clock shows less.
 pub(crate) const EARLIEST_MS: i64 = 1_577_836_800_000;
 
 /// Reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
-    /// Milliseconds since 1970.
+    /// Unix time in ms.
     pub(crate) wall_ms: i64,
-    /// Since an arbitrary moment.
+    /// Time since an arbitrary moment.
     pub(crate) monotonic: Duration,
 }
 
-/// Disagreement of the clocks that holds deletions back.
+/// Disagreement of the clocks that stops deletions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doubt {
-    /// The wall clock shows so many milliseconds more than it should.
+    /// The wall clock is ahead by that many ms.
     Ahead(i64),
-    /// The wall clock shows so many milliseconds less than it should.
+    /// The wall clock is behind by that many ms.
     Behind(i64),
 }
 
-/// Compares the wall clock with the monotonic one.
+/// Comparison of the wall clock with the monotonic clock.
 #[derive(Clone, Debug)]
 pub(crate) struct ClockGuard {
-    /// Last reading that was trusted; `None`: there was never one.
+    /// Last trusted reading; `None`: never one.
     trusted: Option<Reading>,
     /// No reading of this process was trusted yet: the server may have been down until now.
     starting: bool,
-    /// Longest time that the server may have been down without a confirmation.
+    /// Longest absence that is accepted without a confirmation.
     absence_ms: i64,
-    /// Present doubt, with the monotonic reading at which it began.
+    /// Current doubt, with the monotonic reading at which it began.
     doubt: Option<(Doubt, Duration)>,
 }
 
-/// Longest absence that is believed at a start, for a retention of so many days. A third of the retention at most may
-/// be lost to a clock that is wrong from the start.
+/// Longest absence accepted at a start, for a retention of that many days. At most a third of the retention may be lost to a
+/// clock that is wrong from the start.
 pub(crate) fn believed_absence_ms(retention_days: u32) -> i64 {
     match retention_days {
         0 => 7 * DAY_MS,
@@ -56,8 +56,8 @@ pub(crate) fn believed_absence_ms(retention_days: u32) -> i64 {
 }
 
 impl ClockGuard {
-    /// Begins at a start of the server. `last_trusted_ms` is the wall time that a former run trusted last; `now` is the
-    /// monotonic reading.
+    /// Begins at a start of the server. `last_trusted_ms` is the last wall time that a former run trusted; `now` is the monotonic
+    /// reading.
     pub(crate) fn new(last_trusted_ms: Option<i64>, absence_ms: i64, now: Duration) -> Self {
         Self {
             trusted: last_trusted_ms.map(|wall_ms| Reading {
@@ -70,7 +70,7 @@ impl ClockGuard {
         }
     }
 
-    /// Takes a reading; returns the doubt that it raises or leaves.
+    /// Takes a reading; returns the doubt about it.
     pub(crate) fn observe(&mut self, now: Reading) -> Option<Doubt> {
         let Some(doubt) = self.doubt_about(now) else {
             self.trust(now);
@@ -92,14 +92,14 @@ impl ClockGuard {
         Some(doubt)
     }
 
-    /// Trusts this reading: an administrator has confirmed it, or a server that is trusted shows the same.
+    /// Trusts this reading: an administrator has confirmed it, or a trusted server shows the same time.
     pub(crate) fn trust(&mut self, now: Reading) {
         self.trusted = Some(now);
         self.starting = false;
         self.doubt = None;
     }
 
-    /// Whether a wall time that another server trusts now is the same as this one's.
+    /// Whether a wall time that another server trusts now equals this server's.
     pub(crate) fn agrees(now: Reading, other_ms: i64) -> bool {
         now.wall_ms.abs_diff(other_ms) <= TOLERANCE_MS.unsigned_abs()
     }
@@ -119,7 +119,7 @@ impl ClockGuard {
         if ahead_ms > allowed_ms {
             return Some(Doubt::Ahead(ahead_ms));
         }
-        // A clock that was set back has caught up once it shows more than it ever did.
+        // A clock that was set back has caught up once it shows more than ever before.
         if ahead_ms < -TOLERANCE_MS && now.wall_ms < trusted.wall_ms {
             return Some(Doubt::Behind(trusted.wall_ms.saturating_sub(now.wall_ms)));
         }
@@ -128,7 +128,7 @@ impl ClockGuard {
 }
 
 impl Doubt {
-    /// Whether this is the same jump: only the drift of the clocks is between the two.
+    /// Whether this is the same jump, apart from drift.
     fn is_near(self, other: Self) -> bool {
         match (self, other) {
             (Self::Ahead(a), Self::Ahead(b)) => a.abs_diff(b) <= TOLERANCE_MS.unsigned_abs(),
@@ -138,8 +138,8 @@ impl Doubt {
     }
 }
 
-/// Latest creation time that can be right. A recording with a later one, or one before [`EARLIEST_MS`], is *undated*: it
-/// was made while the clock was wrong, and its age says nothing.
+/// Latest plausible creation time. A recording with a later one, or one before [`EARLIEST_MS`], is *undated*: it was made
+/// under a wrong clock, and its age has no meaning.
 pub(crate) fn latest_ms(now_ms: i64) -> i64 {
     now_ms.saturating_add(TOLERANCE_MS)
 }
@@ -157,7 +157,7 @@ mod tests {
     const NOW_MS: i64 = 1_795_253_400_000;
     const WEEK_MS: i64 = 7 * DAY_MS;
 
-    /// Both clocks, which a test moves.
+    /// Both clocks, moved by a test.
     #[derive(Clone, Copy)]
     struct Clocks(Reading);
 
@@ -267,7 +267,7 @@ mod tests {
         assert!(guard.observe(clocks.0).is_some());
         clocks.jump(NOW_MS + DAY_MS);
         assert_eq!(guard.observe(clocks.0), None);
-        // At its very first start there is nothing to compare with.
+        // At the first start there is nothing to compare with.
         let mut clocks = Clocks::new();
         let mut guard = ClockGuard::new(None, WEEK_MS, clocks.0.monotonic);
         clocks.jump(-NOW_MS);
@@ -298,8 +298,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the clock does: while it is trusted, it is not further ahead of the real time than its small steps,
-        /// the believed jumps and its backward jumps add up to.
+        /// A trusted clock is ahead of real time by no more than its small steps, the accepted jumps and its backward jumps.
         #[test]
         fn trusted_clock_is_never_far_ahead(steps in prop::collection::vec(step(), 1..80)) {
             let (mut guard, mut clocks) = running();
@@ -322,7 +321,7 @@ mod tests {
             }
         }
 
-        /// No reading panics, however absurd.
+        /// No reading panics.
         #[test]
         fn any_reading_is_judged(readings in prop::collection::vec((any::<i64>(), any::<u64>()), 1..20), last in any::<Option<i64>>()) {
             let mut guard = ClockGuard::new(last, WEEK_MS, Duration::ZERO);

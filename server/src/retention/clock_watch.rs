@@ -1,4 +1,4 @@
-//! Compares the clocks by a [`ClockGuard`], remembers the trusted time, and reports and resolves doubts.
+//! Clock watch: compares the clocks by a [`ClockGuard`], stores the trusted time, and reports doubts.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use super::clock_guard::{ClockGuard, Doubt, Reading, believed_absence_ms};
 use crate::clock::{Clock, rfc3339};
 use crate::db::{Action, Actor, AuditEvent, Database, DatabaseError};
 
-/// The wall time that was trusted last is written down this often.
+/// Interval at which the trusted wall time is stored.
 const WRITE_EVERY: Duration = Duration::from_secs(60);
 
-/// Decides whether automatic deletions may go by the wall clock.
+/// Decides whether automatic deletions may use the wall clock.
 pub(crate) struct ClockWatch {
     database: Database,
     clock: Arc<dyn Clock>,
@@ -24,14 +24,14 @@ struct State {
     doubt: Option<Doubt>,
     /// Whether the log and the audit log contain the doubt.
     told: bool,
-    /// Monotonic reading at which the trusted time was written down.
+    /// Monotonic reading at which the trusted time was stored.
     written: Option<Duration>,
-    /// Trusted wall time that was last read from the database while in doubt.
+    /// Trusted wall time last read from the database while in doubt.
     read_ms: Option<i64>,
 }
 
 impl ClockWatch {
-    /// Begins with what a former run left behind.
+    /// Begins with the state of a former run.
     pub(crate) async fn open(
         database: Database,
         clock: Arc<dyn Clock>,
@@ -60,12 +60,12 @@ impl ClockWatch {
         Ok(watch)
     }
 
-    /// Whether deletions may go by the wall clock now. Reads both clocks each time.
+    /// Whether deletions may use the wall clock now. Reads both clocks each time.
     pub(crate) fn is_trusted(&self) -> bool {
         self.doubt().is_none()
     }
 
-    /// Returns the doubt that holds deletions now, with a sentence for administrators.
+    /// Returns the doubt that stops deletions now, with a sentence for administrators.
     pub(crate) fn hold(&self) -> Option<ClockHold> {
         let doubt = self.doubt()?;
         let (kind, by_ms) = match doubt {
@@ -80,7 +80,7 @@ impl ClockWatch {
         })
     }
 
-    /// Looks at the clocks; to be called every few seconds. Says when a doubt begins and ends.
+    /// Reads the clocks and reports the beginning and the end of a doubt; call it every few seconds.
     pub(crate) async fn tick(&self) {
         if let Err(error) = self.try_tick().await {
             tracing::warn!("the state of the clock cannot be written down: {error}");
@@ -116,7 +116,7 @@ impl ClockWatch {
         Ok(())
     }
 
-    /// An administrator confirms that the wall clock is right now.
+    /// Confirms the wall clock for an administrator.
     pub(crate) async fn confirm(&self, actor: &Actor) -> Result<(), DatabaseError> {
         let now = self.reading();
         let event = AuditEvent::done(actor, Action::ClockConfirm, "clock");
@@ -133,13 +133,13 @@ impl ClockWatch {
 
     fn doubt(&self) -> Option<Doubt> {
         let mut state = self.state();
-        // Under the lock: readings come in order.
+        // Under the lock, so that readings are in order.
         let now = self.reading();
         state.doubt = state.guard.observe(now);
         state.doubt
     }
 
-    /// Another server on the same database may trust the time that this one doubts: it was confirmed there.
+    /// Another server on the same database may trust the time that this one doubts, after a confirmation there.
     async fn look_at_others(&self) -> Result<(), DatabaseError> {
         let trusted_ms = self.database.trusted_time().await?;
         let mut state = self.state();
@@ -154,7 +154,7 @@ impl ClockWatch {
         Ok(())
     }
 
-    /// Writes the trusted time down at the end of the server, so that only its absence has to be believed next time.
+    /// Stores the trusted time at a shutdown, so that only the absence has to be accepted next time.
     pub(crate) async fn close(&self) {
         if !self.is_trusted() {
             return;
@@ -165,7 +165,7 @@ impl ClockWatch {
         }
     }
 
-    /// Writes the trusted time down, once a minute.
+    /// Stores the trusted time once a minute.
     async fn write(&self) -> Result<(), DatabaseError> {
         let now = self.reading();
         let written = self.state().written;
@@ -204,7 +204,7 @@ fn message(doubt: Doubt) -> String {
     )
 }
 
-/// A length of time in the largest fitting unit.
+/// Formats a duration in the largest fitting unit.
 fn span(seconds: u64) -> String {
     let (count, unit) = match seconds {
         0..7_200 => (seconds / 60, "minute"),

@@ -1,7 +1,7 @@
-//! What goes by itself: recordings older than the days set, and the oldest when the disk is too full.
+//! Retention: deletes recordings older than the configured days, and the oldest when the disk is too full.
 //!
-//! [`Planner`] decides, and is pure: rows, time and disk come in, verdicts come out. The preview and the run (and so
-//! the button Clean Up Storage) are two users of the one planner.
+//! [`Planner`] is the pure decision: rows, time and disk usage in, verdicts out. Preview and run (and so the button Clean Up
+//! Storage) use the same planner.
 
 mod clock_guard;
 mod clock_watch;

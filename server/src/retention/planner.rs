@@ -1,4 +1,4 @@
-//! The decision, row by row.
+//! Deletion planner: decides row by row.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,67 +8,61 @@ use crate::storage::Disk;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Between these two the disk is kept: above the high mark recordings go until it is at the low one, the oldest of the
-/// user whose recordings take up the most first.
+/// Disk thresholds: above the high mark recordings are deleted until the low mark is reached, the oldest of the user with the
+/// most bytes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Marks {
-    /// 1 to 99 percent, above `low`.
+    /// Percent, 1 to 99, above `low`.
     pub(crate) high: u8,
-    /// 0 to 98 percent.
+    /// Percent, 0 to 98.
     pub(crate) low: u8,
 }
 
-/// What is to be kept.
+/// Rules of retention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rules {
-    /// Recordings older than so many days go; 0: none for its age.
+    /// Largest age in days; 0: no limit.
     pub(crate) days: u32,
-    /// The threshold, if there is one.
     pub(crate) marks: Option<Marks>,
 }
 
-/// A recording that may have to go.
+/// Deletion candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
-    /// Its id.
     pub(crate) id: String,
-    /// Its owner.
     pub(crate) user_id: String,
-    /// When it was created: what its age counts from.
+    /// Unix time in ms of the creation.
     pub(crate) created_ms: i64,
-    /// What its deletion gives back.
+    /// Bytes that a deletion frees.
     pub(crate) size_bytes: u64,
-    /// Where it is in its life; only `ready` ones go.
+    /// Only `ready` recordings are deleted.
     pub(crate) status: RecordingStatus,
-    /// Never goes.
     pub(crate) protected: bool,
-    /// Is going already.
     pub(crate) deleting: bool,
 }
 
-/// What to do with a row.
+/// Verdict about a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It goes.
     Delete(DeletionReason),
-    /// It stays; a younger one may have to go.
+    /// Keep it; a younger one may have to be deleted.
     Keep,
-    /// It stays, and so do all that are younger: nothing more is to be looked at.
+    /// Keep it and all younger ones.
     Done,
 }
 
-/// Decides row by row which recordings go: first all rows, oldest first, by [`Planner::by_age`], then the rows of the
-/// largest user of [`Owners`], oldest first, by [`Planner::by_room`].
+/// Decides row by row: first all rows, oldest first, by [`Planner::by_age`], then the rows of the largest user of [`Owners`],
+/// oldest first, by [`Planner::by_room`].
 #[derive(Clone, Debug)]
 pub(crate) struct Planner {
-    /// What was created before goes for its age.
+    /// Rows created before this Unix time in ms are too old.
     keep_from_ms: i64,
-    /// Bytes that are still to be given back.
+    /// Bytes still to be freed.
     needed_bytes: u64,
 }
 
 impl Planner {
-    /// Begins. `disk` counts only if the rules have marks.
+    /// Begins a plan. `disk` counts only if the rules have thresholds.
     pub(crate) fn new(rules: Rules, now_ms: i64, disk: Option<Disk>) -> Self {
         let keep_from_ms = match rules.days {
             0 => i64::MIN,
@@ -86,17 +80,17 @@ impl Planner {
         }
     }
 
-    /// Whether there can be anything to do.
+    /// Whether the rules can delete anything.
     pub(crate) fn is_idle(&self) -> bool {
         self.needed_bytes == 0 && self.keep_from_ms == i64::MIN
     }
 
-    /// Whether a row that was created then is too young to go for its age.
+    /// Whether a row created then is too young to be deleted for its age.
     pub(crate) fn keep_from_ms(&self) -> i64 {
         self.keep_from_ms
     }
 
-    /// Decides whether the next row goes for its age, which makes room, too.
+    /// Decides whether the next row is deleted for its age, which frees space too.
     pub(crate) fn by_age(&mut self, row: &Candidate) -> Verdict {
         if row.created_ms >= self.keep_from_ms {
             return Verdict::Done;
@@ -108,12 +102,12 @@ impl Planner {
         Verdict::Delete(DeletionReason::Age)
     }
 
-    /// Decides whether the next row of the largest user goes to make room.
+    /// Decides whether the next row of the largest user is deleted to free space.
     pub(crate) fn by_room(&mut self, row: &Candidate) -> Verdict {
         if self.needed_bytes == 0 {
             return Verdict::Done;
         }
-        // An empty recording makes no room.
+        // An empty recording frees no space.
         if !row.may_go() || row.size_bytes == 0 {
             return Verdict::Keep;
         }
@@ -121,12 +115,12 @@ impl Planner {
         Verdict::Delete(DeletionReason::DiskFull)
     }
 
-    /// A row that was to go is still there: again as much room is wanted as before it was considered.
+    /// Takes a deletion back that failed: its bytes are to be freed again.
     pub(crate) fn take_back(&mut self, wanted_room: u64) {
         self.needed_bytes = self.needed_bytes.max(wanted_room);
     }
 
-    /// Bytes that are still to be given back.
+    /// Returns the bytes still to be freed.
     pub(crate) fn wants_room(&self) -> u64 {
         self.needed_bytes
     }
@@ -138,8 +132,8 @@ impl Candidate {
     }
 }
 
-/// Users by the bytes of all their recordings, protected and growing ones included: one user cannot make the threshold
-/// delete the recordings of others who have less.
+/// Users by the bytes of all their recordings, protected and growing ones included: no user can make the threshold delete
+/// recordings of users who have less.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Owners {
     by_bytes: BTreeSet<(u64, String)>,
@@ -156,7 +150,7 @@ impl Owners {
         Self { by_bytes, bytes }
     }
 
-    /// The user to take the next recording of.
+    /// Returns the user whose next recording is considered.
     pub(crate) fn largest(&self) -> Option<&str> {
         self.by_bytes.last().map(|(_, user_id)| user_id.as_str())
     }
@@ -170,7 +164,7 @@ impl Owners {
         }
     }
 
-    /// Leaves out a user who has no recording left that may go.
+    /// Removes a user without further candidates.
     pub(crate) fn remove(&mut self, user_id: &str) {
         if let Some(left) = self.bytes.remove(user_id) {
             self.by_bytes.remove(&(left, user_id.to_owned()));
@@ -209,7 +203,7 @@ mod tests {
         )
     }
 
-    /// Oldest first, as the planner wants them; the id is the place.
+    /// Oldest first, as the planner expects; the id is the position.
     fn rows() -> impl Strategy<Value = Vec<Candidate>> {
         prop::collection::vec(candidate(), 0..40).prop_map(|mut rows| {
             rows.sort_by_key(|row| row.created_ms);
@@ -330,7 +324,7 @@ mod tests {
             if let Some(last) = by_room.last() {
                 // Without the last one it would not have been enough.
                 prop_assert!(freed(&list[..list.len() - 1]) < needed);
-                // No older recording of the same owner that may go, and would make room, stays.
+                // No older candidate of the same owner that frees space is kept.
                 let owner = &rows[*last].user_id;
                 let stays = (0..*last).find(|at| {
                     rows[*at].user_id == *owner && may_go(&rows[*at]) && rows[*at].size_bytes > 0
@@ -338,7 +332,7 @@ mod tests {
                 });
                 prop_assert_eq!(stays, None);
             }
-            // Each is taken from the owner who had the most at that moment, of those with a recording that may go.
+            // Each is taken from the owner with the most bytes at that moment, of those with a candidate.
             let mut bytes = bytes_by_owner(&rows);
             let mut gone = Vec::new();
             for (at, reason) in &list {
@@ -354,7 +348,7 @@ mod tests {
                 gone.push(*at);
                 *bytes.get_mut(&row.user_id).unwrap() -= row.size_bytes;
             }
-            // It is enough, or nothing is left that could go.
+            // It is enough, or no candidate is left.
             let left = rows.iter().enumerate().any(|(at, row)| {
                 may_go(row) && row.size_bytes > 0 && !list.iter().any(|(gone, _)| *gone == at)
             });

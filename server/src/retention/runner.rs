@@ -1,4 +1,4 @@
-//! Runs the policy: in batches, one recording after the other, on one server at a time.
+//! Retention runs: in batches, one recording after the other, on one server at a time.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -20,60 +20,56 @@ use crate::db::{Action, Actor, AuditEvent, Database, DatabaseError, Lease, RETEN
 use crate::storage::Disk;
 use crate::uploads::Uploads;
 
-/// From the start to the first run.
+/// Delay from the start to the first run.
 const FIRST_MS: i64 = 60_000;
-/// From one run to the next.
+/// Interval of runs.
 const EVERY_MS: i64 = 60 * 60_000;
-/// From one look at the disk to the next: it fills faster than recordings age.
+/// Interval of checks of the disk, which fills faster than recordings age.
 const DISK_EVERY_MS: i64 = 60_000;
-/// How long a run may go without a sign of life before another server takes over.
+/// Time after which another server takes over from a silent run.
 const LEASE: Duration = Duration::from_secs(5 * 60);
-/// Rows that are in memory at a time.
+/// Rows in memory at a time.
 const BATCH: i64 = 100;
-/// So many failures one after the other are not those recordings' own: the storage is not there.
+/// Consecutive failures after which the storage counts as unavailable.
 const FAILURES_MAX: u32 = 20;
-/// Failures that a run names.
+/// Failures named in a result.
 const FAILED_NAMED: usize = 100;
-/// Owners whose recordings make room, those with the most bytes first.
+/// Owners whose recordings are considered to free space, those with the most bytes first.
 const OWNERS: u32 = 1000;
-/// Behind every id: ids are ASCII.
+/// Sorts after every id: ids are ASCII.
 const LAST_ID: &str = "~";
-/// Rows that a preview names.
+/// Rows named in a preview.
 const NAMED: usize = 100;
-/// Rows that a preview counts.
+/// Rows counted in a preview.
 const COUNTED: u64 = 100_000;
 
-/// Which rules a run follows.
+/// Rules of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Age and threshold.
     Everything,
-    /// The threshold alone.
     Room,
 }
 
-/// Why there was no run.
+/// Reason why no run took place.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
-    /// One is under way, here or on another server.
+    /// A run is in progress, here or on another server.
     #[error("retention is running already")]
     Busy,
-    /// The wall clock cannot be trusted with deletions.
+    /// The wall clock is not trusted for deletions.
     #[error("the clock is in doubt")]
     ClockInDoubt(ClockHold),
-    /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
 
-/// What a run would do now.
+/// Preview of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Preview {
-    /// All that would go.
     pub(crate) due: Amount,
-    /// It is at least that: not all was counted.
+    /// A lower bound: not everything was counted.
     pub(crate) more: bool,
-    /// The first of them, oldest first.
+    /// First candidates, oldest first.
     pub(crate) next: Vec<(String, DeletionReason)>,
 }
 
@@ -87,13 +83,12 @@ struct Inner {
     clock: Arc<dyn Clock>,
     days: u32,
     marks: Mutex<Option<Marks>>,
-    /// Whose disk has the marks; `None` for a storage that has no disk of ours.
+    /// Folder whose disk has the thresholds; `None` for a storage without a local disk.
     folder: Option<PathBuf>,
-    /// Monotonic times in milliseconds.
+    /// Monotonic times in ms.
     next_run_ms: AtomicI64,
     next_look_ms: AtomicI64,
     watch: Arc<ClockWatch>,
-    /// For the metrics.
     deletions: Counter,
     closing: CancellationToken,
 }
@@ -127,7 +122,7 @@ impl Retention {
         }))
     }
 
-    /// Keeps the disk below so many percent from now on; 0: does not.
+    /// Sets the high threshold in percent; 0 turns it off.
     pub(crate) fn set_threshold(&self, percent: u8) {
         let marks = (1..100).contains(&percent).then(|| Marks {
             high: percent,
@@ -136,7 +131,7 @@ impl Retention {
         *self.0.marks.lock().unwrap_or_else(PoisonError::into_inner) = marks;
     }
 
-    /// What is set, and when it is looked at next.
+    /// Returns the rules and the time of the next check.
     pub(crate) fn rule(&self) -> RetentionRule {
         let marks = self.0.marks();
         RetentionRule {
@@ -148,7 +143,7 @@ impl Retention {
         }
     }
 
-    /// When it runs by itself; `None` if it has nothing to run for.
+    /// Returns the time of the next automatic run; `None` without rules.
     fn next_run_ms(&self) -> Option<i64> {
         let (now_ms, monotonic_ms) = (self.0.clock.now_ms(), self.0.clock.monotonic_ms());
         let of = |time: &AtomicI64| {
@@ -162,7 +157,7 @@ impl Retention {
         }
     }
 
-    /// Runs what is due: to be called every few seconds.
+    /// Runs what is scheduled; call it every few seconds.
     pub(crate) async fn tick(&self) {
         let inner = &self.0;
         let now_ms = inner.clock.monotonic_ms();
@@ -173,7 +168,7 @@ impl Retention {
             }
             is_due
         };
-        // Both are looked at, so that a full run counts as a look at the disk, too.
+        // Checks both, so that a full run counts as a check of the disk too.
         let scope = match (
             due(&inner.next_run_ms, EVERY_MS),
             due(&inner.next_look_ms, DISK_EVERY_MS),
@@ -196,7 +191,7 @@ impl Retention {
         }
     }
 
-    /// Runs now, for at most so many recordings, and to its end even if nobody waits for it.
+    /// Runs now, for at most that many recordings, and to completion if the client disconnects.
     pub(crate) async fn run(&self, limit: u64, actor: Actor) -> Result<RetentionRun, RunError> {
         let inner = Arc::clone(&self.0);
         let run = tokio::spawn(async move { inner.run(Scope::Everything, limit, &actor).await });
@@ -206,7 +201,7 @@ impl Retention {
         })
     }
 
-    /// What a run would do now. Changes nothing.
+    /// Returns a preview without changing anything.
     pub(crate) async fn preview(&self) -> Result<Preview, DatabaseError> {
         let inner = &self.0;
         let now_ms = inner.clock.now_ms();
@@ -228,8 +223,8 @@ impl Retention {
         Ok(preview)
     }
 
-    /// Whether the disk is above the threshold and nothing can be deleted because the remaining recordings are not
-    /// forwarded yet.
+    /// Whether the disk is above the threshold and the remaining recordings cannot be deleted because they are not forwarded
+    /// yet.
     pub(crate) async fn awaits_forwarding(&self) -> Result<bool, DatabaseError> {
         let inner = &self.0;
         let mut planner = inner.planner(Scope::Room).await;
@@ -243,12 +238,12 @@ impl Retention {
         )
     }
 
-    /// Returns the watch that decides whether the clock is trusted.
+    /// Returns the clock watch.
     pub(crate) fn clock_watch(&self) -> &Arc<ClockWatch> {
         &self.0.watch
     }
 
-    /// Ends a run after the recording it is at.
+    /// Ends a run after the current recording.
     pub(crate) fn shut_down(&self) {
         self.0.closing.cancel();
     }
@@ -256,7 +251,7 @@ impl Retention {
 
 impl Inner {
     fn marks(&self) -> Option<Marks> {
-        // What is behind this lock is valid at any moment.
+        // The state is valid at any moment, so a poisoned lock is harmless.
         *self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -271,7 +266,7 @@ impl Inner {
         let disk = match (&self.folder, self.marks()) {
             (Some(folder), Some(_)) => match Disk::of(folder).await {
                 Ok(disk) => Some(disk),
-                // What is not known is not too full.
+                // An unknown usage does not count as too full.
                 Err(error) => {
                     tracing::error!("cannot see how full the disk is: {error}");
                     None
@@ -306,7 +301,7 @@ impl Inner {
         let result = self
             .run_under(&lease, &mut planner, limit, actor, &mut run)
             .await;
-        // Given back, not left to expire.
+        // Released, not left to expire.
         if let Err(error) = self.database.give_lease_back(&lease).await {
             tracing::warn!("the lease of retention stays until it expires: {error}");
         }
@@ -338,7 +333,7 @@ impl Inner {
             let Some((row, reason)) = walk.next(planner).await? else {
                 return Ok(());
             };
-            // The clock may be set at any moment; the plan was made before.
+            // The clock may have been set since the plan was made.
             if run.deleted >= limit || self.closing.is_cancelled() || !self.watch.is_trusted() {
                 run.more = true;
                 return Ok(());
@@ -351,7 +346,7 @@ impl Inner {
                     run.bytes += row.size_bytes;
                     failures = 0;
                 }
-                // Its owner protected or deleted it just now.
+                // Its owner has just protected or deleted it.
                 Deletion::NotAnyMore => planner.take_back(wanted),
                 Deletion::Failed(reason) => {
                     planner.take_back(wanted);
@@ -404,20 +399,20 @@ impl Inner {
     }
 }
 
-/// Rows in the order in which the planner decides about them: all by age, then those of the largest owners.
+/// Rows in the planner's order: all by age, then those of the largest owners.
 struct Walk<'a> {
     database: &'a Database,
     batch_size: i64,
     now_ms: i64,
     purpose: Purpose,
     batch: VecDeque<Candidate>,
-    /// Place behind the last row by age; `None` once age takes no more.
+    /// Position after the last row by age; `None` once age deletes no more.
     by_age: Option<Place>,
-    /// `None` until age takes no more.
+    /// `None` until age deletes no more.
     owners: Option<Owners>,
-    /// Bytes that age would take, by owner. Of a run the database has counted them already.
+    /// Bytes deleted by age, by owner. In a run the database has counted them already.
     freed: HashMap<String, u64>,
-    /// Place behind the last row read of each owner, and the rows read that were not decided about yet.
+    /// Position after the last row read of each owner, and rows that were read and not decided yet.
     read: HashMap<String, (Option<Place>, VecDeque<Candidate>)>,
 }
 
@@ -457,7 +452,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The next row that goes.
+    /// Returns the next row to delete.
     async fn next(
         &mut self,
         planner: &mut Planner,
@@ -523,7 +518,7 @@ impl<'a> Walk<'a> {
         while let Some(owner) = self.owners.as_ref().and_then(Owners::largest) {
             let owner = owner.to_owned();
             let (place, rows) = self.read.entry(owner.clone()).or_insert_with(|| {
-                // Age has decided about all that is older.
+                // All older rows are decided by age.
                 let from = planner.keep_from_ms().saturating_sub(1);
                 (Some((from, LAST_ID.to_owned())), VecDeque::new())
             });

@@ -1,8 +1,8 @@
-//! The chain: each row's hash covers its own fields and the hash of the row before.
+//! Hash chain: each row's hash covers its fields and the hash of the previous row.
 //!
-//! What it shows: a row that was changed, removed, moved or put in between, and a tail that was cut off without
-//! `audit_head`. What it cannot show: somebody who may write to the whole database and computes everything anew.
-//! Against that, keep an export elsewhere: the hash of its last row pins all before it.
+//! It detects rows that were changed, removed, moved or inserted, and a tail that was cut off without `audit_head`. It does not
+//! detect an attacker who can write the whole database and recomputes all hashes. Against that, keep an export elsewhere:
+//! the hash of its last row pins all rows before it.
 
 use sha2::{Digest, Sha256};
 use sortie_api::AuditVerification;
@@ -10,10 +10,10 @@ use sortie_api::AuditVerification;
 use super::super::{Database, DatabaseError};
 use super::AuditRow;
 
-/// Rows that are looked at in one go.
+/// Rows of one batch.
 const BATCH: i64 = 1000;
 
-/// SHA-256, hexadecimal, over the hash before and every field, each after its length: no two rows read alike.
+/// SHA-256 in hex over the previous hash and every field with its length, so that no two rows have the same input.
 pub(super) fn hash(before: &str, row: &AuditRow) -> String {
     let (seq, at_ms) = (row.seq.to_string(), row.at_ms.to_string());
     let mut hasher = Sha256::new();
@@ -40,7 +40,7 @@ pub(super) fn hash(before: &str, row: &AuditRow) -> String {
         .collect()
 }
 
-/// Follows the chain from its beginning.
+/// Verifies the chain from its beginning.
 struct Follower {
     expected_seq: i64,
     before: String,
@@ -54,7 +54,7 @@ impl Follower {
         }
     }
 
-    /// Takes the next row; the number of the one that is wrong, if it does not follow.
+    /// Takes the next row; returns the number of the first row that does not follow.
     fn follow(&mut self, row: &AuditRow) -> Result<(), i64> {
         if row.seq != self.expected_seq || row.hash != hash(&self.before, row) {
             return Err(self.expected_seq);
@@ -66,10 +66,9 @@ impl Follower {
 }
 
 impl Database {
-    /// Follows the whole chain, in memory that does not grow with it. Rows that are added meanwhile may or may not
-    /// be looked at.
+    /// Verifies the whole chain in constant memory. Rows that are appended meanwhile may be skipped.
     pub(crate) async fn verify_audit(&self) -> Result<AuditVerification, DatabaseError> {
-        // In this order: whatever is added between the two is at or before the head.
+        // Head first: rows appended between the two reads are behind it.
         let newest: Option<i64> = sqlx::query_scalar("SELECT MAX(seq) FROM audit")
             .fetch_one(&self.pool)
             .await?;
@@ -84,7 +83,7 @@ impl Database {
             rows: rows.unsigned_abs(),
             first_bad_seq: Some(seq.unsigned_abs()),
         };
-        // Not by number: a row that was renumbered to 0 is one too many.
+        // By count, not by number: a row renumbered to 0 is one too many.
         let strays: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit WHERE seq < 1")
             .fetch_one(&self.pool)
             .await?;
@@ -110,7 +109,7 @@ impl Database {
             && follower.before == head_hash
             && newest.unwrap_or_default() <= head_seq;
         if !whole {
-            // A tail is missing, or rows stand behind the end that the head row knows.
+            // A tail is missing, or rows follow the end in the head row.
             let first_bad = if followed < head_seq {
                 followed + 1
             } else if newest.unwrap_or_default() > head_seq {

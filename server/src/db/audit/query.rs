@@ -1,35 +1,29 @@
-//! Looking into the log.
+//! Queries of the audit log.
 
 use super::super::{Database, DatabaseError, Page, Position};
 use super::AuditRow;
 
 const SELECT: &str = "SELECT seq, at_ms, actor_id, actor_name, via, address, action, subject, detail, result, hash FROM audit";
 
-/// Which rows to look at; what is absent does not matter.
+/// Filter; absent fields match every row.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AuditFilter {
-    /// The actor's id.
     pub(crate) actor_id: Option<String>,
-    /// Together with `actor_id`: another id that will do as well.
+    /// Alternative to `actor_id`.
     pub(crate) actor_or_id: Option<String>,
-    /// What.
     pub(crate) action: Option<String>,
-    /// Which.
+    /// Id of the object of the action.
     pub(crate) subject: Option<String>,
-    /// How it went.
     pub(crate) result: Option<&'static str>,
-    /// Not before.
+    /// Unix time in ms, inclusive.
     pub(crate) from_ms: Option<i64>,
-    /// Before.
+    /// Unix time in ms, exclusive.
     pub(crate) to_ms: Option<i64>,
 }
 
-/// Which way to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Direction {
-    /// Newest first.
     Back,
-    /// Oldest first.
     Forth,
 }
 
@@ -49,7 +43,7 @@ impl Database {
         }))
     }
 
-    /// One batch, oldest first, behind `cursor`.
+    /// Returns a batch, oldest first, after `cursor`.
     pub(crate) async fn audit_batch(
         &self,
         filter: &AuditFilter,
@@ -60,8 +54,7 @@ impl Database {
             .await
     }
 
-    /// By time first: every index of the table ends with time and number, so that each filter has one that gives
-    /// its rows in order.
+    /// By time first: every index of the table ends with time and number, so each filter has an index in this order.
     async fn audit_rows(
         &self,
         filter: &AuditFilter,
@@ -89,10 +82,10 @@ impl Database {
         for (column, value) in texts {
             if let Some(value) = value {
                 values.push(value);
-                // Column names are ours; values are bound.
+                // Column names are constants; values are bound.
                 let number = values.len() + 4;
                 sql += &match (column, number) {
-                    // The other one was bound just before.
+                    // The actor's id was bound just before.
                     ("actor_id", 6) => " AND actor_id IN ($5, $6)".to_owned(),
                     _ => format!(" AND {column} = ${number}"),
                 };
@@ -113,8 +106,8 @@ impl Database {
         Ok(query.bind(limit).fetch_all(&self.pool).await?)
     }
 
-    /// Rows behind this number, in order. Rows are committed in the order of their numbers, so whoever goes on from
-    /// the last one seen misses none.
+    /// Returns rows after this number, in order. Numbers follow the order of commits, so a reader that continues from the last
+    /// number it has seen misses none.
     pub(crate) async fn audit_after(
         &self,
         seq: i64,
@@ -128,7 +121,7 @@ impl Database {
             .await?)
     }
 
-    /// The number of the newest row.
+    /// Returns the number of the newest row.
     pub(crate) async fn audit_head(&self) -> Result<i64, DatabaseError> {
         Ok(
             sqlx::query_scalar("SELECT seq FROM audit_head WHERE id = 1")

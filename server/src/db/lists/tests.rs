@@ -163,7 +163,7 @@ async fn a_search_finds_ids_sessions_names_and_owners_in_any_case_and_literally(
     }
 }
 
-/// What the database means to do, a line a step, indented as it is nested.
+/// Query plan, a line per step, indented by nesting.
 async fn plan(connection: &mut sqlx::AnyConnection, statement: Statement) -> Vec<String> {
     let sqlite = is_sqlite(connection);
     let prefix = if sqlite {
@@ -232,7 +232,7 @@ async fn every_list_is_read_from_an_index_in_its_order() {
     }
 }
 
-/// What the reaper asks every few seconds, and what a session's end asks.
+/// Queries of the reaper and of the end of a session.
 #[tokio::test]
 async fn what_is_asked_often_reads_no_more_than_it_needs() {
     let folder = tempfile::tempdir().unwrap();

@@ -166,7 +166,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     );
 }
 
-/// What is idle in a transaction for longer is a server that is gone; SQLite ends with it.
+/// A connection idle in a transaction for longer belongs to a dead server; SQLite ends with its process.
 #[cfg(feature = "postgres")]
 #[tokio::test]
 async fn a_server_that_is_gone_does_not_keep_its_locks() {

@@ -100,7 +100,7 @@ async fn a_race_opens_one_upload_for_one_key() -> Result<(), DatabaseError> {
     let folder = tempfile::tempdir().expect("a folder");
     let database = database(folder.path()).await?;
     database.insert_user(&person("bob")).await?;
-    // Whose row can be locked, and whose cannot.
+    // Owners with a row that can be locked, and without one.
     for user_id in ["bob", "ann"] {
         let inserts = (0..12).map(|number| {
             let database = database.clone();

@@ -1,4 +1,4 @@
-//! How far recordings are that grow, for servers at which they do not.
+//! Progress of growing recordings, for servers that do not receive them.
 
 use sqlx::AssertSqlSafe;
 
@@ -8,22 +8,20 @@ use super::{Database, DatabaseError};
 /// Rows of one statement.
 const AT_ONCE: usize = 500;
 
-/// How far a recording is.
+/// Progress of a recording.
 #[derive(Clone, Debug)]
 pub(crate) struct Growth {
-    /// Which one.
+    /// Id of the recording.
     pub(crate) id: String,
-    /// Bytes that are durable.
     pub(crate) size_bytes: u64,
-    /// How much playing time they are.
     pub(crate) duration_ms: u64,
-    /// `webm`, `mkv`, `mp4`, or empty while that is not known.
+    /// `webm`, `mkv`, `mp4`, or empty while unknown.
     pub(crate) format: &'static str,
 }
 
 impl Database {
-    /// Writes down how far these are. One that is complete or being deleted stays as it is, and one that is known to be
-    /// further already: nothing that was acknowledged goes away.
+    /// Stores progress. Recordings that are complete or being deleted are left alone, and progress never decreases: acknowledged
+    /// bytes do not disappear.
     pub(crate) async fn note_growth(&self, grown: &[Growth]) -> Result<(), DatabaseError> {
         for some in grown.chunks(AT_ONCE) {
             let rows: Vec<_> = (0..some.len())
@@ -34,7 +32,7 @@ impl Database {
                     )
                 })
                 .collect();
-            // Both databases call the columns of VALUES so.
+            // Both databases name the columns of VALUES like this.
             let sql = format!(
                 "UPDATE recordings SET size_bytes = column2, duration_ms = column3, format = column4 \
                  FROM (VALUES {}) AS grown WHERE id = column1 AND size_bytes < column2 \
@@ -94,7 +92,7 @@ mod tests {
         assert_eq!(size("one").await?, (10, 20, webm.clone()));
         assert_eq!(size("other").await?, (10, 20, webm.clone()));
         assert_eq!(size("deleted").await?, (0, 0, String::new()));
-        // Of another server, which was slow to say it.
+        // Late progress of another server.
         database
             .note_growth(&[growth("one", 9), growth("other", 11)])
             .await?;
