@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_grows_gets_larger_and_nothing_else_changes() -> Result<(), DatabaseError> {
+    async fn progress_changes_growing_recordings_only_and_never_decreases() -> Result<(), DatabaseError> {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(folder.path()).await?;
         for id in ["one", "deleted", "other"] {

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_row_goes() {
+    fn object_without_row_is_an_orphan() {
         let id = || "id".to_owned();
         check(
             ObjectKind::Finished(id()),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_is_kept() {
+    fn growing_object_is_kept() {
         let id = || Some("id".to_owned());
         let upload = || ObjectKind::Upload {
             id: id(),

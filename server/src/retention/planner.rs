@@ -356,7 +356,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_taken_back_is_wanted_again(rows in rows(), rules in rules(), disk in disk()) {
+        fn failed_deletion_leaves_its_bytes_to_be_freed(rows in rows(), rules in rules(), disk in disk()) {
             let mut planner = Planner::new(rules, NOW_MS, disk);
             let needed = planner.wants_room();
             for row in &rows {

@@ -234,7 +234,7 @@ async fn every_list_is_read_from_an_index_in_its_order() {
 
 /// Queries of the reaper and of the end of a session.
 #[tokio::test]
-async fn what_is_asked_often_reads_no_more_than_it_needs() {
+async fn frequent_queries_read_only_their_index_range() {
     let folder = tempfile::tempdir().unwrap();
     let database = database(folder.path()).await.unwrap();
     let mut connection = database.pool.acquire().await.unwrap();
