@@ -1,45 +1,45 @@
-//! API tokens: made once, shown once, kept as a hash.
+//! API tokens: created once, shown once, stored as a hash.
 
 use std::sync::Arc;
 
 use sortie_api::{Role, TokenScope};
 use uuid::Uuid;
 
+use super::auth_cache::AuthCache;
 use super::identity::{Credential, Identity, TOUCH_EVERY_MS};
-use super::standing::Standing;
 use super::tokens::token_hash;
 use super::{Accounts, IssueError, TokenError, random};
 use crate::db::{ApiTokenRow, DatabaseError, TokenInsertion};
 
-/// What every API token begins with, so that a leak is recognised for what it is.
+/// Prefix of every API token, by which a leaked one is recognised.
 pub(super) const START: &str = "sortie_";
 /// Characters after [`START`]: 238 random bits.
 const LENGTH: usize = 40;
-/// How many characters of a token lists show: [`START`] and six more.
+/// Characters of a token shown in lists: [`START`] and six more.
 const SHOWN: usize = 13;
-/// How many tokens one person may have at once.
+/// Largest number of tokens of one user.
 pub(crate) const MOST: u32 = 100;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Why no API token was made.
+/// Reason why no API token was created.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenCreationError {
-    /// Its owner has [`MOST`] already.
+    /// The owner has [`MOST`] tokens.
     #[error("the user has too many API tokens")]
     TooMany,
-    /// The owner may not ask for one any more.
+    /// The owner may not create tokens any more.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// It could not be made.
+    /// Generating the token failed.
     #[error(transparent)]
     Issue(#[from] IssueError),
-    /// It could not be stored.
+    /// Storing the token failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
 
 impl Accounts {
-    /// Makes a token for a user who has signed in with `sign_in`. The second part is the token itself.
+    /// Creates a token for a user who has signed in with `sign_in`. Returns its row and the token itself.
     pub(crate) async fn create_api_token(
         &self,
         user_id: &str,
@@ -74,23 +74,23 @@ impl Accounts {
         }
     }
 
-    /// Ends all of a user's tokens; returns how many there were.
+    /// Ends all of a user's tokens; returns their number.
     pub(crate) async fn revoke_api_tokens_of(&self, user_id: &str) -> Result<u64, DatabaseError> {
         let revoked = self.inner.database.revoke_api_tokens_of(user_id).await?;
-        self.inner.standing.forget_user(user_id);
+        self.inner.auth_cache.forget_user(user_id);
         Ok(revoked)
     }
 
-    /// Ends a token, at once on this server and within seconds on its replicas; `false` if there is none.
+    /// Ends a token, on this server immediately and on replicas within seconds; `false` if it does not exist.
     pub(crate) async fn revoke_api_token(&self, row: &ApiTokenRow) -> Result<bool, DatabaseError> {
         let gone = self.inner.database.delete_api_token(&row.id).await?;
         self.inner
-            .standing
-            .forget(&Standing::token_key(&row.token_hash));
+            .auth_cache
+            .forget(&AuthCache::token_key(&row.token_hash));
         Ok(gone)
     }
 
-    /// Whom an API token speaks for, and what for.
+    /// Identity and scopes of an API token.
     pub(super) async fn identify_api_token(&self, token: &str) -> Result<Identity, TokenError> {
         let inner = &*self.inner;
         let now_ms = inner.clock.now_ms();
@@ -98,11 +98,11 @@ impl Accounts {
             return Err(TokenError::Invalid);
         }
         let hash = token_hash(token);
-        let key = Standing::token_key(&hash);
-        let identity = match inner.standing.recall(&key, now_ms) {
+        let key = AuthCache::token_key(&hash);
+        let identity = match inner.auth_cache.recall(&key, now_ms) {
             Some(identity) => identity,
             None => {
-                let ticket = inner.standing.ticket();
+                let ticket = inner.auth_cache.ticket();
                 let row = inner
                     .database
                     .api_token_by_hash(&hash)
@@ -134,7 +134,7 @@ impl Accounts {
                     },
                 };
                 inner
-                    .standing
+                    .auth_cache
                     .remember(ticket, key, identity.clone(), now_ms);
                 identity
             }
@@ -149,7 +149,7 @@ impl Accounts {
     }
 }
 
-/// What is left of a person's roles with a token of these scopes.
+/// Restricts a user's roles to those that a token with these scopes may use.
 fn limited(roles: &[Role], scopes: &[TokenScope]) -> Vec<Role> {
     let may_administer = scopes.contains(&TokenScope::Admin);
     let mut left: Vec<_> = roles
@@ -157,7 +157,7 @@ fn limited(roles: &[Role], scopes: &[TokenScope]) -> Vec<Role> {
         .copied()
         .filter(|role| *role != Role::Admin || may_administer)
         .collect();
-    // Somebody whose only role is `admin` is still somebody.
+    // A user whose only role is `admin` keeps the role `user`.
     if left.is_empty() {
         left.push(Role::User);
     }

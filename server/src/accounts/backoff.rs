@@ -1,42 +1,42 @@
-//! Slows down password guessing. Pure: the time is an argument.
+//! Back-off against password guessing. Pure: the time is an argument.
 //!
-//! Wrong passwords are counted by account and by where they come from, so that a stranger who guesses does not lock
-//! out the account's user elsewhere. A device on which the user has signed in before and a sign-in under way have
-//! counts of their own. For other attempts there are bounds for the whole address, and for the whole IPv6 network.
+//! Wrong passwords are counted by account and origin, so that a stranger's guesses do not lock out the account's user
+//! elsewhere. A device on which the user has signed in before, and a current sign-in, have counters of their own. All other
+//! attempts share limits per address and per IPv6 network.
 //!
-//! An attempt is counted before its password is verified: parallel attempts are no way past the count.
+//! An attempt is counted before its password is verified, so parallel attempts cannot exceed the limit.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-/// Wrong passwords for one account from one place before the next attempt has to wait.
+/// Wrong passwords for one account from one origin before a wait.
 const FREE_FOR_ACCOUNT: u32 = 5;
-/// Wrong passwords from one address before the next attempt has to wait: more than for an account, as a whole office
+/// Wrong passwords from one address before a wait: more than for an account, as a whole office may share an address.
 /// may share an address.
 const FREE_FOR_ADDRESS: u32 = 20;
-/// Wrong passwords from one IPv6 /48, which is what a customer of a provider has, before the next attempt has to wait.
+/// Wrong passwords from one IPv6 /48 (the usual allocation of a customer) before a wait.
 const FREE_FOR_NETWORK: u32 = 100;
-/// The first wait; each further failure doubles it.
+/// First wait; each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// The longest wait.
+/// Longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-/// Failures older than this are forgotten.
+/// Age at which failures are forgotten.
 const MEMORY: Duration = Duration::from_secs(60 * 60);
 /// Rows of each table: about a megabyte at most.
 const CAPACITY: usize = 10_000;
-/// Longer names are told apart by their first characters only; no account has such a name.
+/// Longer names are truncated; no account has such a name.
 const LONGEST_NAME: usize = 64;
 
 /// Origin of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Guesser {
-    /// An address, with nothing else known.
+    /// An address without further information.
     Address(IpAddr),
     /// A device on which the account's user has signed in before.
     Device(String),
-    /// A sign-in of the account's user.
+    /// A current sign-in of the account's user.
     SignIn(String),
 }
 
@@ -60,29 +60,27 @@ impl GuessKey {
     }
 }
 
-/// Whether an attempt may be made.
+/// Decision about an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// Yes; it is counted until [`Backoff::end`].
+    /// Allowed; counted until [`Backoff::end`].
     Go,
-    /// As many attempts are under way as may fail: ask again when one of them has its outcome.
+    /// As many attempts are in progress as may fail: try again when one of them has an outcome.
     Queue,
-    /// Not before this time has passed.
+    /// Refused until this time has passed.
     Wait(Duration),
 }
 
 /// Outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The right password.
     Right,
-    /// A wrong one, or no such account.
+    /// Wrong password, or no such account.
     Wrong,
-    /// It was not verified.
     Unknown,
 }
 
-/// Failed sign-ins and those under way.
+/// Failed attempts and attempts in progress.
 #[derive(Debug)]
 pub(super) struct Backoff {
     accounts: Failures<GuessKey>,
@@ -101,7 +99,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Begins an attempt, if it may be made.
+    /// Begins an attempt, if it is allowed.
     pub(super) fn begin(&mut self, key: &GuessKey, now_ms: i64) -> Admission {
         let mut admission = self.accounts.admission(key, now_ms);
         if let Guesser::Address(address) = key.guesser {
@@ -116,8 +114,8 @@ impl Backoff {
         admission
     }
 
-    /// Ends an attempt. After the right password the address keeps its failures: else an attacker with one password
-    /// could go on guessing others.
+    /// Ends an attempt. The failures of an address survive a right password: an attacker with one password could otherwise
+    /// continue to guess others.
     pub(super) fn end(&mut self, key: &GuessKey, outcome: Outcome, now_ms: i64) {
         self.each(key, now_ms, |row, now_ms| {
             row.pending = row.pending.saturating_sub(1);
@@ -139,7 +137,7 @@ impl Backoff {
         }
     }
 
-    /// Every row that an attempt counts in.
+    /// Returns every row that counts an attempt.
     fn each(&mut self, key: &GuessKey, now_ms: i64, act: impl Fn(&mut Row, i64)) {
         act(self.accounts.row(key.clone(), now_ms), now_ms);
         if let Guesser::Address(address) = key.guesser {
@@ -162,7 +160,7 @@ impl Admission {
     }
 }
 
-/// An IPv6 address without what follows these bits: a client with one address of a /64 has all of it.
+/// Truncates an IPv6 address to a network: a client with one address of a /64 has all of it.
 fn network(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -186,7 +184,7 @@ struct Failures<K> {
 #[derive(Clone, Copy, Debug)]
 struct Row {
     failures: u32,
-    /// Attempts under way.
+    /// Attempts in progress.
     pending: u32,
     /// Unix time in ms of the last failure, or of the row's first attempt.
     last_ms: i64,
@@ -290,7 +288,7 @@ mod tests {
         GuessKey::new(account, Guesser::Address(address))
     }
 
-    /// The wait before an attempt; the attempt itself is not made.
+    /// Returns the wait before an attempt, without making it.
     fn wait(backoff: &mut Backoff, key: &GuessKey, now_ms: i64) -> Option<Duration> {
         match backoff.begin(key, now_ms) {
             Admission::Go => {
@@ -302,7 +300,7 @@ mod tests {
         }
     }
 
-    /// Fails `times` times, each time as soon as it may; returns the time of the last failure.
+    /// Fails `times` times, each time as soon as allowed; returns the time of the last failure.
     fn fail(backoff: &mut Backoff, key: &GuessKey, times: u32, mut now_ms: i64) -> i64 {
         for _ in 0..times {
             if let Some(wait) = wait(backoff, key, now_ms) {
@@ -367,7 +365,7 @@ mod tests {
         assert!(wait(&mut backoff, &key("bob", HERE), now).is_some());
         let device = GuessKey::new("ann", Guesser::Device("d1".to_owned()));
         assert_eq!(wait(&mut backoff, &device, now), None);
-        // It may not try for ever.
+        // Waiting is limited.
         let now = fail(&mut backoff, &device, 6, now);
         assert!(wait(&mut backoff, &device, now).is_some());
     }
@@ -386,7 +384,7 @@ mod tests {
             backoff.end(&ann, Outcome::Wrong, START);
         }
         assert_eq!(backoff.begin(&ann, START), Admission::Wait(FIRST_WAIT));
-        // Once the wait is over there is one attempt, not five.
+        // After the wait one attempt is allowed, not five.
         assert_eq!(backoff.begin(&ann, START + 1000), Admission::Go);
         assert_eq!(backoff.begin(&ann, START + 1000), Admission::Queue);
         backoff.end(&ann, Outcome::Right, START + 1000);

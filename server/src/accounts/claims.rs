@@ -1,4 +1,4 @@
-//! Claims of a JWT that another party has signed (RFC 7519, section 4). Pure: the time is an argument.
+//! Claims of a JWT signed by another party (RFC 7519, section 4). Pure: the time is an argument.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use sortie_api::Role;
 
-/// The longest token that is read, in bytes. 150 groups with long names need about 16 KiB.
+/// Longest token in bytes. 150 groups with long names need about 16 KiB.
 pub(super) const LONGEST_TOKEN: usize = 64 * 1024;
 
 /// Types of tokens that are signed with the same keys and are neither ID tokens nor access tokens.
@@ -27,13 +27,12 @@ pub(super) struct Expected {
 /// Reason why claims are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ClaimError {
-    /// `exp` has passed.
     #[error("it has expired")]
     Expired,
-    /// Its time has not come: `nbf` or `iat` is in the future.
+    /// `nbf` or `iat` is in the future.
     #[error("it is from the future")]
     FromTheFuture,
-    /// Another signer, another audience, or no token.
+    /// Wrong signer or audience, or not a token.
     #[error("{0}")]
     Wrong(&'static str),
 }
@@ -43,7 +42,7 @@ pub(super) enum ClaimError {
 pub(super) struct Claims(Map<String, Value>);
 
 impl Claims {
-    /// Reads the claims of a token whose signature is right with `key` by exactly this algorithm.
+    /// Reads the claims of a token with a valid signature by `key` and exactly this algorithm.
     pub(super) fn signed(
         token: &str,
         key: &DecodingKey,
@@ -52,7 +51,7 @@ impl Claims {
         Self::signed_as(token, key, algorithm, &OTHER_TYPES)
     }
 
-    /// [`Claims::signed`], refusing other types of tokens than usual.
+    /// [`Claims::signed`] with other refused types.
     pub(super) fn signed_as(
         token: &str,
         key: &DecodingKey,
@@ -63,14 +62,14 @@ impl Claims {
             return Err(ClaimError::Wrong("it is too long"));
         }
         let mut validation = Validation::new(algorithm);
-        // Checked below, against the server's clock.
+        // Checked below against the server's clock.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
         let data = jsonwebtoken::decode::<UniqueNames>(token, key, &validation)
             .map_err(|_| ClaimError::Wrong("the signature or the form is wrong"))?;
-        // RFC 7515, section 4.1.11: no extension is understood here, so every critical one is unknown.
+        // RFC 7515, section 4.1.11: no extension is supported, so every critical one is refused.
         if data.header.crit.is_some() {
             return Err(ClaimError::Wrong("its header names critical extensions"));
         }
@@ -85,7 +84,7 @@ impl Claims {
         }
     }
 
-    /// Reads claims from JSON that came over an authenticated connection.
+    /// Reads claims from JSON received over an authenticated connection.
     #[cfg(feature = "sso")]
     pub(super) fn from_json(json: &[u8]) -> Result<Self, ClaimError> {
         match serde_json::from_slice::<UniqueNames>(json) {
@@ -134,7 +133,7 @@ impl Claims {
         }
     }
 
-    /// `aud`: one text, or a list of them.
+    /// Returns the values of `aud`: a text or a list.
     fn audiences(&self) -> impl Iterator<Item = &str> {
         let values = match self.0.get("aud") {
             Some(Value::Array(values)) => values.as_slice(),
@@ -159,7 +158,7 @@ impl Claims {
         }
     }
 
-    /// Whether there is a claim of exactly this name, whatever its value.
+    /// Whether a claim of exactly this name exists, whatever its value.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
@@ -243,8 +242,8 @@ impl Claims {
         }
     }
 
-    /// Adds claims from another source about the same subject; existing ones win. An address and its verification come
-    /// from one source: the other may be about another address.
+    /// Adds claims of another source about the same subject; existing ones win. An address and its verification are taken from
+    /// one source: the other may be about another address.
     #[cfg(feature = "sso")]
     pub(super) fn complete(&mut self, other: Self) {
         const MAIL: [&str; 2] = ["email", "email_verified"];
@@ -258,7 +257,7 @@ impl Claims {
     }
 }
 
-/// Text, or a whole number: `1.0` and `1e0` could be meant as another identity than `1`.
+/// Returns a text or an integer as text. `1.0` and `1e0` are refused: they could mean another identity than `1`.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -267,7 +266,7 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// JSON in which no object has a name twice: which of the two counts differs between readers (RFC 8259, section 4).
+/// JSON without repeated names in objects: readers differ in which value counts (RFC 8259, section 4).
 struct UniqueNames(Value);
 
 impl<'de> Deserialize<'de> for UniqueNames {
@@ -532,7 +531,7 @@ mod tests {
         assert_eq!(claims.values("scope"), ["read", "admin"]);
         assert_eq!(claims.values("scopes"), ["read admin"]);
         assert_eq!(claims.values("nested.scope"), ["read admin"]);
-        // An object has no values, only names of roles.
+        // An object has names of roles, and no values.
         assert!(claims.values("nested").is_empty());
     }
 

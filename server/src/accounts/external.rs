@@ -1,7 +1,7 @@
-//! People whom others vouch for: an embedding platform, an OpenID provider, a trusted proxy.
+//! Users of other identity sources: an embedding platform, an OpenID provider, a trusted proxy.
 //!
-//! Each has a row of their own, found by who vouches and by what name. A row is never shared with somebody
-//! local: who may choose names elsewhere must not become somebody here.
+//! Each has a row of its own, found by source and subject. A row is never shared with a local user: a name chosen elsewhere must
+//! not give access to a local account.
 
 use sha2::{Digest, Sha256};
 use sortie_api::{Role, UserSource};
@@ -12,13 +12,13 @@ use uuid::Uuid;
 use super::{Accounts, random};
 use crate::db::{Action, Actor, AuditEvent, DatabaseError, UserChange, UserRow};
 
-/// The longest subject: OpenID Connect Core, section 2, allows 255 ASCII characters.
+/// Longest subject: OpenID Connect Core, section 2, allows 255 ASCII characters.
 const LONGEST_SUBJECT: usize = 255;
 
-/// Names that the audit log or readers take for the server itself or for its administrators.
+/// Names that readers of the audit log could take for the server or its administrators.
 const RESERVED_NAMES: [&str; 5] = ["admin", "administrator", "root", "sortie", "system"];
 
-/// Somebody as others describe them. Checked: within the bounds that hold for people here.
+/// Identity as described by another source, within the limits of local users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct External {
     source: UserSource,
@@ -27,25 +27,25 @@ pub(super) struct External {
     username: String,
     display_name: Option<String>,
     email: Option<String>,
-    /// `None`: they say nothing about it, administrators here do.
+    /// `None`: the source has no roles, so administrators of this server set them.
     pub(super) roles: Option<Vec<Role>>,
 }
 
-/// What others say about somebody beyond who it is.
+/// Profile of a user at another source.
 #[derive(Debug, Default)]
 pub(super) struct Profile {
-    /// A short name, to make the user name of.
+    /// Short name, from which the user name is made.
     pub(super) username: Option<String>,
-    /// The name to show.
+    /// Display name.
     pub(super) display_name: Option<String>,
-    /// Electronic mail address.
+    /// Email address.
     pub(super) email: Option<String>,
-    /// What they may do.
+    /// Roles.
     pub(super) roles: Option<Vec<Role>>,
 }
 
 impl External {
-    /// `None` if the subject cannot be one.
+    /// Returns `None` if the subject is invalid.
     pub(super) fn new(
         source: UserSource,
         issuer: &str,
@@ -60,7 +60,7 @@ impl External {
         }
         let username = profile
             .username
-            // Full-width and other compatibility forms are the plain letters.
+            // Converts full-width and other compatibility forms to plain letters.
             .and_then(|name| line(&name.nfkc().collect::<String>(), 64))
             .or_else(|| line(&subject.nfkc().collect::<String>(), 64))?;
         Some(Self {
@@ -74,12 +74,12 @@ impl External {
         })
     }
 
-    /// Somebody whom a trusted proxy has signed in by this name.
+    /// Identity asserted by a trusted proxy.
     pub(super) fn from_proxy(name: &str) -> Option<Self> {
         Self::new(UserSource::Proxy, "", name.trim(), Profile::default())
     }
 
-    /// What their row is found by. A space cannot be part of an issuer, and the subject is last.
+    /// Key of the user's row. An issuer contains no space, and the subject comes last.
     pub(super) fn key(&self) -> String {
         let source = match self.source {
             UserSource::Oidc => "oidc",
@@ -89,7 +89,7 @@ impl External {
         format!("{source} {} {}", self.issuer, self.subject)
     }
 
-    /// User names to try, in this order. A name that could be taken for another one is never used alone.
+    /// User names to try, in this order. A name that resembles another one is only used with a suffix.
     fn usernames(&self) -> Vec<String> {
         if is_deceptive(&self.username) {
             vec![self.other_username()]
@@ -98,7 +98,7 @@ impl External {
         }
     }
 
-    /// What they are called here if that name is taken: the same at every attempt, and nobody else's.
+    /// Name with a suffix for a name that is taken: constant for this user and unique.
     fn other_username(&self) -> String {
         let hash = random::to_hex(&Sha256::digest(self.key()));
         let start: String = self.username.chars().take(54).collect();
@@ -106,8 +106,8 @@ impl External {
     }
 }
 
-/// Whether a name can be mistaken for another one: it mixes scripts, looks like Latin letters without being such
-/// (Unicode Technical Standard 39), has the form of an id, or is or looks like a reserved one.
+/// Whether a name resembles another one: it mixes scripts, looks like Latin letters without being Latin (Unicode Technical
+/// Standard 39), has the form of an id, or is or looks like a reserved name.
 fn is_deceptive(name: &str) -> bool {
     let looks_like = |text: &str| skeleton(text).collect::<String>();
     let lower = name.to_lowercase();
@@ -119,7 +119,7 @@ fn is_deceptive(name: &str) -> bool {
     is_reserved || poses_as_latin || !name.is_single_script() || Uuid::try_parse(name).is_ok()
 }
 
-/// Whether a character has no look of its own: format characters, fillers and variation selectors.
+/// Whether a character is invisible: format characters, fillers and variation selectors.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -128,7 +128,7 @@ fn is_invisible(c: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// One line of at most `longest` visible characters, with single spaces; `None` if nothing is left.
+/// One line of at most `longest` visible characters, with single spaces; `None` if empty.
 fn line(text: &str, longest: usize) -> Option<String> {
     let visible = text.chars().filter(|c| !is_invisible(*c));
     let spaced: String = visible
@@ -141,7 +141,7 @@ fn line(text: &str, longest: usize) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Nothing is sent to it; this only catches what cannot be one. RFC 5321, 4.5.3.1.3: at most 254.
+/// Plausibility check of an address; nothing is sent to it. RFC 5321, 4.5.3.1.3: at most 254.
 pub(crate) fn is_plausible_email(email: &str) -> bool {
     let has_parts = email.split_once('@').is_some_and(|(local, domain)| {
         !local.is_empty() && !domain.is_empty() && !domain.contains('@')
@@ -150,8 +150,8 @@ pub(crate) fn is_plausible_email(email: &str) -> bool {
 }
 
 impl Accounts {
-    /// The row of somebody whom others vouch for: made at the first time, brought up to date later. Whether
-    /// they are disabled is the caller's business.
+    /// Returns the row of a user of another source, created at the first sign-in and updated later. The caller checks whether the
+    /// user is disabled.
     pub(super) async fn provision(&self, external: &External) -> Result<UserRow, DatabaseError> {
         let database = &self.inner.database;
         let key = external.key();
@@ -190,7 +190,7 @@ impl Accounts {
                 Err(DatabaseError::Taken) => {}
                 Err(error) => return Err(error),
             }
-            // The name is taken, or another request of theirs was quicker.
+            // The name is taken, or a concurrent request of the user was faster.
             if let Some(row) = database.user_by_external_key(&key).await? {
                 return Ok(row);
             }
@@ -215,7 +215,7 @@ impl Accounts {
             return Ok(row);
         }
         if !self.inner.database.update_user(&row.id, &change).await? {
-            // Deleted meanwhile, or the change would be refused: the row is what it was.
+            // Deleted meanwhile, or the change would be refused: the row is unchanged.
             return Ok(row);
         }
         if let Some(roles) = &change.roles {
@@ -244,7 +244,7 @@ impl Accounts {
     }
 }
 
-/// Roles for the audit log.
+/// Formats roles for the audit log.
 fn role_names(roles: &[Role]) -> String {
     let names = roles.iter().map(|role| match role {
         Role::User => "user",
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn who_vouches_is_part_of_who_it_is() {
+    fn issuer_is_part_of_the_identity() {
         let key = |issuer, subject| external(issuer, subject, None).unwrap().key();
         assert_ne!(key("https://a", "1"), key("https://b", "1"));
         assert_ne!(key("", "a b"), key("a", "b"));

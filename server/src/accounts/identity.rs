@@ -1,59 +1,56 @@
-//! Whom a request speaks for: one answer for every kind of credential.
+//! Identity of a request, for every kind of credential.
 
 use std::sync::Arc;
 
 use sortie_api::{Role, TokenScope};
 
+use super::auth_cache::AuthCache;
 use super::external::External;
-use super::standing::Standing;
 use super::tokens::AccessTokenError;
 use super::{Accounts, Inner, TokenError, api_tokens};
 use crate::db::{DatabaseError, UserRow};
 
-/// How often "was here" and "was used" are written down, at most.
+/// Smallest interval at which the time of a last use is stored.
 pub(super) const TOUCH_EVERY_MS: i64 = 60_000;
 
-/// Whom a credential speaks for.
+/// Identity of a credential.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
-    /// As they are now (a moment ago at most), not as they were when the credential was issued.
+    /// Current row of the user, a few seconds old at most.
     pub(crate) user: Arc<UserRow>,
-    /// What they may do with this credential.
+    /// Roles within the limits of this credential.
     pub(crate) roles: Vec<Role>,
-    /// What it is.
+    /// Kind of credential.
     pub(crate) credential: Credential,
 }
 
-/// How somebody showed who they are.
+/// Kind of credential.
 #[derive(Clone, Debug)]
 pub(crate) enum Credential {
-    /// An access token of ours.
+    /// Access token.
     SignIn {
-        /// The sign-in.
+        /// Id of the sign-in.
         family: String,
     },
-    /// An API token.
     ApiToken {
-        /// The token's id, as in lists.
+        /// Id of the token, as in lists.
         id: String,
-        /// What it may be used for.
         scopes: Vec<TokenScope>,
-        /// Worthless from then on.
+        /// Unix time in ms of the expiry.
         expires_ms: Option<i64>,
     },
-    /// A recording token.
     RecordingToken {
-        /// The only session it is good for.
+        /// Session that it is valid for.
         session_id: String,
     },
-    /// A token of the embedding platform.
+    /// Token of the embedding platform.
     Platform,
-    /// A trusted proxy's word.
+    /// User name asserted by a trusted proxy.
     Proxy,
 }
 
 impl Accounts {
-    /// Whom a bearer token speaks for, whoever has issued it.
+    /// Returns the identity of a bearer token of any issuer.
     pub(crate) async fn identify(&self, token: &str) -> Result<Identity, TokenError> {
         if token.starts_with(api_tokens::START) {
             return self.identify_api_token(token).await;
@@ -73,7 +70,7 @@ impl Accounts {
         self.identify_external(external, Credential::Platform).await
     }
 
-    /// Whom an access token of ours speaks for; the only one that is taken from a cookie.
+    /// Returns the identity of an access token, the only kind accepted from a cookie.
     pub(crate) async fn identify_access(&self, token: &str) -> Result<Identity, TokenError> {
         let inner = &*self.inner;
         let now_ms = inner.clock.now_ms();
@@ -81,11 +78,11 @@ impl Accounts {
             AccessTokenError::Expired => TokenError::Expired,
             AccessTokenError::Invalid => TokenError::Invalid,
         })?;
-        let key = Standing::sign_in_key(&claims.sid, &claims.sub);
-        if let Some(identity) = inner.standing.recall(&key, now_ms) {
+        let key = AuthCache::sign_in_key(&claims.sid, &claims.sub);
+        if let Some(identity) = inner.auth_cache.recall(&key, now_ms) {
             return Ok(identity);
         }
-        let ticket = inner.standing.ticket();
+        let ticket = inner.auth_cache.ticket();
         let living = self.living(&claims.sid, now_ms).await?;
         // A token that names another user than its sign-in is refused.
         let Some((sign_in, user)) = living.filter(|(_, user)| user.id == claims.sub) else {
@@ -105,18 +102,18 @@ impl Accounts {
             credential: Credential::SignIn { family: claims.sid },
         };
         inner
-            .standing
+            .auth_cache
             .remember(ticket, key, identity.clone(), now_ms);
         Ok(identity)
     }
 
-    /// Whom a trusted proxy means by `name`. That it is trusted is the caller's business.
+    /// Returns the identity of a user asserted by a proxy. The caller checks that the proxy is trusted.
     pub(crate) async fn identify_by_proxy(&self, name: &str) -> Result<Identity, TokenError> {
         let external = External::from_proxy(name).ok_or(TokenError::Invalid)?;
         self.identify_external(external, Credential::Proxy).await
     }
 
-    /// The person that others vouch for, known from then on.
+    /// Returns the user of another source, creating the row if necessary.
     async fn identify_external(
         &self,
         external: External,
@@ -125,11 +122,11 @@ impl Accounts {
         let inner = &*self.inner;
         let now_ms = inner.clock.now_ms();
         let roles = external.roles.clone();
-        let key = Standing::external_key(&external.key());
-        let mut identity = match inner.standing.recall(&key, now_ms) {
+        let key = AuthCache::external_key(&external.key());
+        let mut identity = match inner.auth_cache.recall(&key, now_ms) {
             Some(identity) => identity,
             None => {
-                let ticket = inner.standing.ticket();
+                let ticket = inner.auth_cache.ticket();
                 let user = self.provision(&external).await?;
                 if user.disabled {
                     return Err(TokenError::Disabled);
@@ -141,20 +138,20 @@ impl Accounts {
                     credential,
                 };
                 inner
-                    .standing
+                    .auth_cache
                     .remember(ticket, key, identity.clone(), now_ms);
                 identity
             }
         };
-        // As this very token says: another one of the same person may say something else.
+        // Roles of this token: another token of the same user may have others.
         if let Some(roles) = roles {
             identity.roles = roles;
         }
         Ok(identity)
     }
 
-    /// Whether a credential is still good, asked of the database and not of the cache. `as_admin`: whether its user
-    /// must still be an administrator, unless the credential itself says so.
+    /// Whether a credential is still valid, from the database and not from the cache. `as_admin`: whether its user must still be an
+    /// administrator, unless the credential itself has the role.
     pub(crate) async fn is_current(
         &self,
         user_id: &str,
@@ -179,12 +176,12 @@ impl Accounts {
                 let token = database.api_token(id).await?;
                 is_admin && token.is_some_and(|token| token.expires_ms.is_none_or(|at| now_ms < at))
             }
-            // Their roles are in the token, and a proxy's user is who the proxy says.
+            // A platform's token has its own roles, and a proxy asserts its users.
             Credential::RecordingToken { .. } | Credential::Platform | Credential::Proxy => true,
         })
     }
 
-    /// Writes down that somebody was here, now and then.
+    /// Stores the time of the last use, at intervals.
     pub(super) async fn was_here(&self, user: &UserRow, now_ms: i64) -> Result<(), TokenError> {
         let not_since_ms = now_ms.saturating_sub(TOUCH_EVERY_MS);
         if user.last_seen_ms.is_none_or(|seen| seen <= not_since_ms) {

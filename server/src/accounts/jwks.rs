@@ -1,4 +1,4 @@
-//! Keys that somebody publishes (RFC 7517), fetched when they are needed and kept for when they are not to be had.
+//! JWK Sets of other parties (RFC 7517), fetched when needed and cached for outages.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,26 +10,26 @@ use serde::Deserialize;
 use super::claims::{ClaimError, Claims, LONGEST_TOKEN, OTHER_TYPES};
 use crate::clock::Clock;
 
-/// Keys older than this are asked for anew, beside the request that noticed.
+/// Age at which keys are refreshed in the background.
 const FRESH_MS: i64 = 10 * 60 * 1000;
-/// Keys older than this are not believed any more: whoever withdraws one must not wait for ever.
+/// Age at which cached keys expire, so that withdrawn keys do not stay valid during an outage.
 const TRUSTED_MS: i64 = 24 * 60 * 60 * 1000;
-/// The time between two attempts, whatever unknown keys tokens name.
+/// Smallest interval of two attempts, whatever unknown keys tokens name.
 const RETRY_MS: i64 = 30 * 1000;
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest answer that is read.
+/// Longest accepted answer in bytes.
 const LONGEST_BYTES: usize = 256 * 1024;
 
-/// Why a token's signature is not believed.
+/// Reason why a signature was not accepted.
 #[derive(Debug)]
 pub(super) enum KeyError {
-    /// There are no keys, so nobody can tell; trying again may help.
+    /// No keys are available; a retry may succeed.
     Unavailable,
-    /// It is wrong.
+    /// The token is invalid.
     Claims(ClaimError),
 }
 
-/// The keys behind an address.
+/// Key set behind a URL.
 pub(super) struct Jwks {
     url: String,
     http: reqwest::Client,
@@ -38,7 +38,7 @@ pub(super) struct Jwks {
     fetching: tokio::sync::Mutex<()>,
 }
 
-/// What is known of the keys, and since when.
+/// Cached keys with their time.
 #[derive(Default)]
 struct Known {
     keys: Option<(Arc<KeySet>, i64)>,
@@ -46,7 +46,7 @@ struct Known {
 }
 
 impl Known {
-    /// The keys, unless they are too old to be believed; and whether they are fresh.
+    /// Returns the keys, unless they have expired, and whether they are fresh.
     fn keys(&self, now_ms: i64) -> Option<(Arc<KeySet>, bool)> {
         let (keys, fetched_ms) = self.keys.as_ref()?;
         let age_ms = now_ms.saturating_sub(*fetched_ms);
@@ -59,7 +59,7 @@ impl Known {
     }
 }
 
-/// A set of keys, and what each is good for.
+/// Keys with their algorithms.
 struct KeySet(Vec<VerifyingKey>);
 
 struct VerifyingKey {
@@ -69,8 +69,8 @@ struct VerifyingKey {
 }
 
 impl KeySet {
-    /// Reads a JWK Set (RFC 7517, section 5). Keys of a kind that we do not know are left out, and so are shared
-    /// secrets, which nobody publishes.
+    /// Parses a JWK Set (RFC 7517, section 5). Keys of unknown kinds are left out, and so are shared secrets, which are not
+    /// published.
     fn parse(json: &[u8]) -> serde_json::Result<Self> {
         #[derive(Deserialize)]
         struct Set {
@@ -89,7 +89,7 @@ impl KeySet {
         Ok(Self(keys.collect()))
     }
 
-    /// The key for a token's head. One that does not name its key can only be signed with the only one.
+    /// Returns the key for a token's header. A token without a key id is only accepted if there is one key.
     fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
         let mut fitting = self.0.iter().filter(|key| {
             key.algorithms.contains(&algorithm) && (id.is_none() || key.id.as_deref() == id)
@@ -99,7 +99,7 @@ impl KeySet {
     }
 }
 
-/// What may be signed with a key: what it says itself, within what its kind allows. HMAC is never among it.
+/// Returns the algorithms of a key: its own, within those of its kind. Never HMAC.
 fn algorithms(jwk: &Jwk) -> Vec<Algorithm> {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     if !matches!(
@@ -122,7 +122,7 @@ fn algorithms(jwk: &Jwk) -> Vec<Algorithm> {
 }
 
 impl Jwks {
-    /// Asks nobody yet.
+    /// Makes no request.
     pub(super) fn new(url: String, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         Ok(Self {
             url,
@@ -133,24 +133,24 @@ impl Jwks {
         })
     }
 
-    /// The claims of a token that was signed with one of the keys.
+    /// Returns the claims of a token signed with one of the keys.
     pub(super) async fn signed(self: &Arc<Self>, token: &str) -> Result<Claims, KeyError> {
         self.signed_as(token, &OTHER_TYPES).await
     }
 
-    /// [`Jwks::signed`], refusing other types of tokens than usual.
+    /// [`Jwks::signed`] with other refused types.
     pub(super) async fn signed_as(
         self: &Arc<Self>,
         token: &str,
         refused_types: &[&str],
     ) -> Result<Claims, KeyError> {
         let wrong = |why| KeyError::Claims(ClaimError::Wrong(why));
-        // `none` is no algorithm that this can read.
+        // jsonwebtoken does not parse the algorithm `none`.
         if token.len() > LONGEST_TOKEN {
             return Err(wrong("it is too long"));
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| wrong("it is no JWT"))?;
-        // Refused before a key is looked for: it would be refused in any case.
+        // Checked before a key is fetched: such a token is refused in any case.
         if header.crit.is_some() {
             return Err(wrong("its header names critical extensions"));
         }
@@ -164,7 +164,7 @@ impl Jwks {
         Claims::signed_as(token, key, header.alg, refused_types).map_err(KeyError::Claims)
     }
 
-    /// The keys, fetched anew if this one is not among those there are.
+    /// Returns the keys, fetched again if this one is unknown.
     async fn keys_for(
         self: &Arc<Self>,
         id: Option<&str>,
@@ -190,11 +190,11 @@ impl Jwks {
         known.map(|(keys, _)| keys).ok_or(KeyError::Unavailable)
     }
 
-    /// Fetches the keys, or waits for the request that does so already. The fetch completes after the client has
-    /// disconnected: a client that hangs up must not use up the attempt.
+    /// Fetches the keys, or waits for the request that does so already. The fetch completes after the client has disconnected, so
+    /// that a client that hangs up does not use up the attempt.
     async fn fetch_once(self: &Arc<Self>) {
         let this = Arc::clone(self);
-        // A panic there leaves the keys as they are.
+        // A panic there leaves the keys unchanged.
         let _ = tokio::spawn(async move { this.fetch_alone().await }).await;
     }
 
@@ -231,7 +231,7 @@ impl Jwks {
     }
 }
 
-/// A client for addresses that an administrator has named; follows nobody elsewhere.
+/// HTTP client for addresses that an administrator has configured; follows no redirects.
 pub(super) fn client() -> anyhow::Result<reqwest::Client> {
     Ok(reqwest::Client::builder()
         .timeout(TIMEOUT)
@@ -240,18 +240,18 @@ pub(super) fn client() -> anyhow::Result<reqwest::Client> {
         .build()?)
 }
 
-/// An answer that is no success. What a token endpoint says then (RFC 6749, section 5.2) holds no secret of ours.
+/// Answer without success. The answer of a token endpoint (RFC 6749, section 5.2) contains no secret of this server.
 #[derive(Debug, thiserror::Error)]
 #[error("answered {status}: {said}")]
 pub(super) struct Refusal {
-    /// Its status.
+    /// HTTP status.
     pub(super) status: reqwest::StatusCode,
-    /// The beginning of its body.
+    /// Beginning of its body.
     said: String,
 }
 
 impl Refusal {
-    /// The code of a token endpoint's refusal (RFC 6749, section 5.2), at most 64 characters.
+    /// Returns the error code of a token endpoint (RFC 6749, section 5.2), at most 64 characters.
     pub(super) fn code(&self) -> String {
         #[derive(Deserialize)]
         struct Body {
@@ -263,7 +263,7 @@ impl Refusal {
     }
 }
 
-/// A small answer of success; anything else is an error, a [`Refusal`] among others.
+/// Returns a successful answer of limited size; everything else is an error, among others a [`Refusal`].
 pub(super) async fn body_of(request: reqwest::RequestBuilder) -> anyhow::Result<Vec<u8>> {
     let mut answer = request.send().await?;
     let status = answer.status();
@@ -327,7 +327,7 @@ mod tests {
                 "{id} {algorithm:?}"
             );
         }
-        // Not named, there must be no choice.
+        // Without a key id there must be one key only.
         assert!(keys.find(None, ES256).is_some());
         assert!(keys.find(None, RS384).is_none());
     }

@@ -1,14 +1,14 @@
-//! Who is who: passwords, sign-ins, tokens.
+//! Accounts: passwords, sign-ins, tokens.
 //!
-//! A sign-in is a *family* of refresh tokens: each is exchanged once for the next, and the whole family ends
-//! at a logout, when a spent one turns up again (somebody has a copy), or when its person is locked out or
-//! changes their password. Access tokens name their family and die with it, at once on this server and
-//! within seconds on its replicas. A sign-in has an absolute and an idle lifetime.
+//! A sign-in is a *family* of refresh tokens: each is exchanged once for its successor. The family ends at a logout, when a spent
+//! token is used again (it was copied), and when its user is disabled or changes the password. Access tokens name their family
+//! and end with it, on this server immediately and on replicas within seconds. A sign-in has an absolute and an idle lifetime.
 //!
-//! Deliberately not here: HTTP (cookies, headers and statuses are in `http::auth` and `http::caller`) and
-//! the rules for what people may be called (`http::admin_users`).
+//! HTTP (cookies, headers, statuses) is in `http::resources::auth` and `http::extract::caller`, the rules for user names in
+//! `http::resources::users`.
 
 mod api_tokens;
+mod auth_cache;
 mod backoff;
 mod claims;
 mod external;
@@ -25,7 +25,6 @@ mod random;
 mod recording_tokens;
 #[cfg(feature = "sso")]
 mod sealing;
-mod standing;
 mod tokens;
 
 use std::net::IpAddr;
@@ -42,6 +41,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::{Database, DatabaseError, RefreshTokenRow, Rotation, SignInRow, UserRow};
 pub(crate) use api_tokens::{MOST as MOST_API_TOKENS, TokenCreationError};
+use auth_cache::AuthCache;
 use backoff::{Admission, Backoff, GuessKey, Guesser, Outcome};
 pub(crate) use external::is_plausible_email;
 pub(crate) use identity::Credential;
@@ -50,39 +50,38 @@ use passwords::{Passwords, Verdict};
 use platform::Platform;
 pub(crate) use recording_tokens::RECORDING_TOKEN_LIFE;
 use recording_tokens::RecordingTokens;
-use standing::Standing;
 pub(crate) use tokens::ACCESS_LIFE;
 use tokens::AccessTokens;
 
-/// The setting that keeps a generated secret.
+/// Setting with the generated signing secret.
 const SECRET_SETTING: &str = "jwt_secret";
 
-/// How long a spent refresh token may come again without being taken for a stolen one.
+/// Grace in ms in which a spent refresh token may be used again without counting as stolen.
 const REUSE_GRACE_MS: i64 = 10_000;
-/// Interval at which expired sign-ins are removed.
+/// Interval in ms at which expired sign-ins are removed.
 const CLEAN_UP_EVERY_MS: i64 = 60 * 60 * 1000;
 
-/// How long a spent refresh token keeps its row: the grace, and plenty for replicas whose clocks disagree. After
-/// that its sign-in's name in it is enough to know it by.
+/// Time in ms for which the row of a spent refresh token is kept: the grace, with a margin for differing clocks of replicas.
+/// Afterwards the token is recognised by its MAC.
 const SPENT_KEPT_MS: i64 = 60 * 60 * 1000;
 
-/// How often a password is verified for one request when its user is changed meanwhile.
+/// Verifications of a password for one request when its user changes meanwhile.
 const ATTEMPTS: u32 = 3;
 
-/// The most sign-ins that wait until those before them are verified.
+/// Largest number of sign-ins that wait for the outcome of others.
 const WAITING_MAX: usize = 64;
 
-/// The administrator that was created because the database had nobody.
+/// The administrator created in an empty database.
 #[derive(Clone)]
 pub struct FirstAdmin {
-    /// The name to sign in with.
+    /// User name.
     pub username: String,
-    /// The password, unless it was given in `SORTIE_ADMIN_PASSWORD`; to be shown once and kept nowhere.
+    /// Generated password, shown once and stored nowhere; `None` if it was given in `SORTIE_ADMIN_PASSWORD`.
     pub generated_password: Option<String>,
 }
 
 impl FirstAdmin {
-    /// How to sign in, in lines for whoever has started the server. `variable`: where a password would be set.
+    /// Returns instructions for the first sign-in. `variable`: the variable for the password.
     pub fn greeting(&self, variable: &str) -> String {
         let username = &self.username;
         match &self.generated_password {
@@ -94,120 +93,105 @@ impl FirstAdmin {
     }
 }
 
-/// Somebody who has just signed in or refreshed.
+/// Result of a sign-in or a refresh.
 pub(crate) struct SignedIn {
-    /// Good for [`ACCESS_LIFE`].
+    /// Valid for [`ACCESS_LIFE`].
     pub(crate) access_token: String,
-    /// Buys the next pair, once.
+    /// Exchanged once for the next pair.
     pub(crate) refresh_token: String,
-    /// How long the refresh token is good for.
+    /// Lifetime of the refresh token.
     pub(crate) refresh_life: Duration,
-    /// Who.
     pub(crate) user: UserRow,
 }
 
-/// Where a sign-in or a refresh comes from.
+/// Origin of a sign-in or a refresh.
 #[derive(Clone, Debug)]
 pub(crate) struct SignInSource {
-    /// The client's address.
+    /// Client address.
     pub(crate) address: IpAddr,
-    /// Its `User-Agent`, clipped; may be empty.
+    /// `User-Agent`, clipped; may be empty.
     pub(crate) user_agent: String,
-    /// The cookie of [`Accounts::device_cookie`], unchecked.
+    /// Cookie of [`Accounts::device_cookie`], unchecked.
     pub(crate) device: Option<String>,
 }
 
-/// Why a sign-in was refused.
+/// Reason why a sign-in was refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignInError {
-    /// Nobody has that name, or it is not their password.
+    /// The name does not exist, or the password is wrong.
     #[error("the user name or the password is wrong")]
     WrongCredentials {
-        /// Whose name it is.
+        /// Id of the user with that name.
         user_id: Option<String>,
     },
     /// The password is right, but the account is disabled.
     #[error("the account is disabled")]
-    Disabled {
-        /// Whose it is.
-        user_id: String,
-    },
-    /// Too many wrong passwords lately.
+    Disabled { user_id: String },
+    /// Too many wrong passwords.
     #[error("too many wrong passwords; wait {0:?}")]
     Wait(Duration),
-    /// See there.
     #[error(transparent)]
     Password(#[from] PasswordError),
-    /// See there.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// See there.
     #[error(transparent)]
     Issue(#[from] IssueError),
 }
 
-/// Why a token is worth nothing.
+/// Reason why a token was refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenError {
-    /// Its time is over, or its sign-in has ended.
+    /// The token or its sign-in has ended.
     #[error("the sign-in has expired")]
     Expired,
-    /// It is not one of ours, nor of whom we trust.
+    /// Issued neither by this server nor by a trusted party.
     #[error("the token is not valid")]
     Invalid,
-    /// Its person is locked out.
+    /// The user is disabled.
     #[error("the account is disabled")]
     Disabled,
     /// The session of a recording token has ended or was deleted.
     #[error("the session of the token has ended")]
     SessionEnded,
-    /// Who could tell is out of reach.
+    /// The issuer cannot be reached.
     #[error("the keys that the token was signed with cannot be had")]
     #[cfg_attr(
         not(feature = "sso"),
         expect(dead_code, reason = "only others' keys can be")
     )]
     Unavailable,
-    /// See there.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// See there.
     #[error(transparent)]
     Issue(#[from] IssueError),
 }
 
-/// Why a refresh token buys nothing.
+/// Reason why a refresh was refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RefreshError {
-    /// It was spent before: its whole sign-in has ended.
+    /// The token was spent before; its sign-in has ended.
     #[error("a spent refresh token came again")]
-    Reused {
-        /// Whose it was.
-        user_id: String,
-    },
-    /// See there.
+    Reused { user_id: String },
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// See there.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// See there.
     #[error(transparent)]
     Issue(#[from] IssueError),
 }
 
-/// Why a pair of tokens could not be made.
+/// Reason why a pair of tokens could not be issued.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IssueError {
-    /// The refresh token could not be kept.
+    /// The refresh token could not be stored.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// There was no randomness, or signing failed.
+    /// Randomness or signing failed.
     #[error("a token cannot be made")]
     Token(#[source] anyhow::Error),
 }
 
-/// The accounts. Cheap to clone.
+/// Account service. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Accounts {
     inner: Arc<Inner>,
@@ -219,14 +203,14 @@ struct Inner {
     passwords: Passwords,
     access: AccessTokens,
     recording: RecordingTokens,
-    standing: Standing,
+    auth_cache: AuthCache,
     lifetimes: Lifetimes,
-    /// Monotonic time of the next removal of expired sign-ins.
+    /// Monotonic time in ms of the next removal of expired sign-ins.
     next_clean_up_ms: AtomicI64,
     guesses: Mutex<Backoff>,
     /// Notified when an attempt has its outcome.
     guess_settled: Notify,
-    /// A permit for each attempt that waits for the outcome of others.
+    /// Permit for each attempt that waits for the outcome of others.
     guesses_waiting: Semaphore,
     platform: Option<Platform>,
     #[cfg(feature = "sso")]
@@ -234,7 +218,7 @@ struct Inner {
 }
 
 impl Accounts {
-    /// Takes or makes the secret and, if there is nobody yet, creates the first administrator.
+    /// Loads or generates the secret, and creates the first administrator in an empty database.
     pub(crate) async fn open(
         database: Database,
         clock: Arc<dyn Clock>,
@@ -266,7 +250,7 @@ impl Accounts {
                 passwords: Passwords::new().await?,
                 access: AccessTokens::new(secret.as_bytes()),
                 recording: RecordingTokens::new(secret.as_bytes()),
-                standing: Standing::default(),
+                auth_cache: AuthCache::default(),
                 lifetimes: Lifetimes::new(config),
                 next_clean_up_ms: AtomicI64::new(0),
                 guesses: Mutex::default(),
@@ -311,7 +295,7 @@ impl Accounts {
                 username: row.username,
                 generated_password,
             })),
-            // A replica that starts at the same time was quicker; it shows its password.
+            // A replica that started at the same time was faster; it shows its password.
             Err(DatabaseError::Taken) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -343,7 +327,7 @@ impl Accounts {
                 .as_ref()
                 .map(|user| (user.id.clone(), user.password_hash.clone()))
                 .unzip();
-            // A user of another source has no password here.
+            // A user of another source has no local password.
             let stored = stored.filter(|hash| !hash.is_empty());
             let verdict = match passwords.verify(password.clone(), stored).await {
                 Ok(verdict) => verdict,
@@ -354,7 +338,7 @@ impl Accounts {
             };
             let (Some(found), Verdict::Right { outdated }) = (user, verdict) else {
                 attempt.settle(Outcome::Wrong);
-                // Not the name as it was typed: people type passwords there.
+                // Not the typed name: users type passwords into that field.
                 tracing::warn!(user_id, %address, "sign-in refused: wrong user name or password");
                 return Err(SignInError::WrongCredentials { user_id });
             };
@@ -374,15 +358,15 @@ impl Accounts {
                 tracing::info!(user_id = signed_in.user.id, %address, "signed in");
                 return Ok(signed_in);
             }
-            // The user has changed since the password was read: the verdict may be about the password before.
+            // The user has changed since the password was read, so the verdict may be about an earlier password.
             user = database.user(&id).await?;
         }
         attempt.settle(Outcome::Unknown);
         Err(PasswordError::Busy.into())
     }
 
-    /// Replaces the password of a user who knows the present one, and ends their sign-ins except `keep`. Wrong ones
-    /// count like those at a sign-in, but apart from them: a stranger who guesses does not lock out a sign-in.
+    /// Replaces the password of a user who knows the current one, and ends the user's sign-ins except `keep`. Wrong passwords count
+    /// as at a sign-in, but apart from them, so that a stranger's guesses do not lock out a sign-in.
     pub(crate) async fn change_password(
         &self,
         user_id: &str,
@@ -436,9 +420,9 @@ impl Accounts {
 
     /// Exchanges a refresh token for a new pair.
     ///
-    /// A token has one successor, which follows from it. While that is not used, the token may come again for
-    /// [`REUSE_GRACE_MS`] and receives the same successor: two tabs that wake together both send the one they know,
-    /// and an answer may be lost on its way. Once the successor is used, the token is taken for a stolen one.
+    /// A token has one successor, derived from it. Until that is used, the token may come again for [`REUSE_GRACE_MS`] and receives
+    /// the same successor: two tabs that wake together send the same token, and an answer may be lost. Once the successor is used,
+    /// a reuse counts as theft.
     pub(crate) async fn refresh(
         &self,
         token: &str,
@@ -451,16 +435,16 @@ impl Accounts {
             ..
         } = &*self.inner;
         let hash = tokens::token_hash(token);
-        // Once more after another request with the same token was quicker.
+        // A second time after a concurrent request with the same token was faster.
         for _ in 0..2 {
             let now_ms = clock.now_ms();
             let Some(row) = database.refresh_token(&hash).await? else {
-                // Spent so long ago that its row is gone, while the sign-in lives on.
+                // Spent so long ago that its row is deleted, while the sign-in is still valid.
                 let family = access.family_of_issued(token).ok_or(TokenError::Invalid)?;
                 let sign_in = database.sign_in(family).await?.ok_or(TokenError::Invalid)?;
                 return self.reused(sign_in.user_id, family).await;
             };
-            // An expired one is removed later: the clock may be wrong.
+            // Expired tokens are deleted later: the clock may be wrong.
             let Some((sign_in, user)) = self.living(&row.family, now_ms).await? else {
                 return Err(TokenError::Expired.into());
             };
@@ -501,7 +485,7 @@ impl Accounts {
         Err(TokenError::Expired.into())
     }
 
-    /// The sign-in with its user, if it has neither ended nor expired.
+    /// Returns a valid sign-in with its user.
     pub(super) async fn living(
         &self,
         family: &str,
@@ -524,7 +508,7 @@ impl Accounts {
             .map(|user| (sign_in, user)))
     }
 
-    /// A user's living sign-ins, each with the Unix time in ms at which it expires unless it is used.
+    /// Returns a user's valid sign-ins, each with the Unix time in ms at which it expires unless it is used.
     pub(crate) async fn sign_ins(
         &self,
         user_id: &str,
@@ -546,7 +530,7 @@ impl Accounts {
             .collect())
     }
 
-    /// A spent refresh token came again: somebody has a copy, and nobody can tell who is who.
+    /// Ends a sign-in whose spent refresh token was used again: the token was copied, and user and thief cannot be told apart.
     async fn reused(&self, user_id: String, family: &str) -> Result<SignedIn, RefreshError> {
         tracing::warn!(
             user_id,
@@ -557,7 +541,7 @@ impl Accounts {
         Err(RefreshError::Reused { user_id })
     }
 
-    /// Ends the sign-in that a refresh token belongs to, spent or not, and returns it with its user's id.
+    /// Ends the sign-in of a refresh token, spent or not, and returns it with its user's id.
     pub(crate) async fn sign_out(
         &self,
         refresh_token: &str,
@@ -580,10 +564,10 @@ impl Accounts {
         Ok(sign_in.filter(|_| ended))
     }
 
-    /// Ends a sign-in; `false` if there is none.
+    /// Ends a sign-in; `false` if it does not exist.
     pub(crate) async fn end(&self, family: &str) -> Result<bool, DatabaseError> {
         let ended = self.inner.database.end_sign_in(family).await?;
-        self.inner.standing.forget_sign_in(family);
+        self.inner.auth_cache.forget_sign_in(family);
         Ok(ended)
     }
 
@@ -594,17 +578,17 @@ impl Accounts {
         keep: Option<&str>,
     ) -> Result<(), DatabaseError> {
         self.inner.database.end_sign_ins_of(user_id, keep).await?;
-        self.inner.standing.forget_user(user_id);
+        self.inner.auth_cache.forget_user(user_id);
         Ok(())
     }
 
-    /// A person's row has changed: look at it again before the next answer.
+    /// Removes a user from the auth cache after a change.
     pub(crate) fn user_changed(&self, user_id: &str) {
-        self.inner.standing.forget_user(user_id);
+        self.inner.auth_cache.forget_user(user_id);
     }
 
-    /// Removes expired sign-ins, once an hour. To be called every few seconds; while the clock is not trusted nothing is
-    /// removed, and as soon as it is again what a clock ahead has issued gets an ordinary lifetime.
+    /// Removes expired sign-ins once an hour; call it every few seconds. While the clock is not trusted nothing is removed.
+    /// Afterwards sign-ins issued by a clock that was ahead get an ordinary lifetime.
     pub(crate) async fn clean_up(&self, is_clock_trusted: bool) {
         let Inner {
             database,
@@ -641,8 +625,8 @@ impl Accounts {
         }
     }
 
-    /// A new sign-in of a user who has shown who they are; `None` if the user is disabled or gone by now, or what
-    /// ends all of their sign-ins has happened since the row was read.
+    /// Creates a sign-in for a verified user; `None` if the user was disabled or deleted, or all of the user's sign-ins were ended,
+    /// since the row was read.
     async fn begin(
         &self,
         mut user: UserRow,
@@ -678,7 +662,7 @@ impl Accounts {
             .map(Some)
     }
 
-    /// A new sign-in of a user that others vouch for; `None` if the user is disabled or gone by now.
+    /// Creates a sign-in for a user of another source; `None` if the user was disabled or deleted meanwhile.
     #[cfg(feature = "sso")]
     async fn begin_vouched(
         &self,
@@ -699,7 +683,7 @@ impl Accounts {
         Ok(None)
     }
 
-    /// A refresh token of a sign-in, with its row.
+    /// Creates a refresh token of a sign-in, with its row.
     fn refresh_token(&self, token: String, sign_in: &SignInRow, now_ms: i64) -> RefreshToken {
         let used = SignInRow {
             last_used_ms: now_ms,
@@ -726,7 +710,7 @@ impl Accounts {
         Ok(self.refresh_token(next.map_err(IssueError::Token)?, sign_in, now_ms))
     }
 
-    /// A pair of tokens whose refresh token is stored.
+    /// Returns a pair of tokens whose refresh token is stored.
     fn signed_in(
         &self,
         user: UserRow,
@@ -753,8 +737,8 @@ impl Accounts {
         })
     }
 
-    /// The value of a cookie by which this user's browser is known at its next sign-in: the one it has, if that is
-    /// valid, else a new one.
+    /// Returns the value of a cookie by which the user's browser is recognised at its next sign-in: the current one if it is valid,
+    /// else a new one.
     pub(crate) fn device_cookie(
         &self,
         user_id: &str,
@@ -769,14 +753,14 @@ impl Accounts {
         Ok(format!("{id}.{seal}"))
     }
 
-    /// The device that a cookie names, if this user has signed in on it.
+    /// Returns the device of a cookie, if this user has signed in on it.
     fn device(&self, user_id: &str, cookie: &str) -> Option<String> {
         let (id, seal) = cookie.split_once('.').filter(|_| cookie.len() <= 200)?;
         let expected = self.inner.access.device_seal(user_id, id).ok()?;
         bool::from(seal.as_bytes().ct_eq(expected.as_bytes())).then(|| id.to_owned())
     }
 
-    /// By what wrong passwords are counted: a device on which this user has signed in before, else the address.
+    /// Returns the key for counting wrong passwords: a device on which this user has signed in before, else the address.
     fn guesser(&self, user: Option<&UserRow>, source: &SignInSource) -> Guesser {
         let device = user
             .zip(source.device.as_deref())
@@ -787,8 +771,8 @@ impl Accounts {
         }
     }
 
-    /// Counts an attempt before its password is verified. While as many attempts are under way as may fail, further
-    /// ones wait for their outcome.
+    /// Counts an attempt before its password is verified. While as many attempts are in progress as may fail, further ones wait for
+    /// their outcome.
     async fn attempt(&self, account: &str, guesser: Guesser) -> Result<Attempt<'_>, SignInError> {
         let Inner {
             guesses,
@@ -824,14 +808,13 @@ impl Accounts {
     }
 }
 
-/// A refresh token and what is stored of it.
+/// Refresh token with its row.
 struct RefreshToken {
     token: String,
     row: RefreshTokenRow,
 }
 
-/// A counted attempt to guess a password. Dropped without an outcome, because its client has gone away, it counts as
-/// a wrong one.
+/// Counted attempt to guess a password. Dropped without an outcome, because its client has disconnected, it counts as wrong.
 struct Attempt<'a> {
     accounts: &'a Accounts,
     key: GuessKey,
@@ -863,7 +846,7 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// How long sign-ins last.
+/// Lifetimes of sign-ins.
 #[derive(Clone, Copy, Debug)]
 struct Lifetimes {
     absolute_ms: i64,

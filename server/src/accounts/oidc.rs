@@ -1,7 +1,7 @@
-//! Signing in at an OpenID provider: authorization code with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636).
+//! Sign-in by OpenID Connect: authorization code with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636).
 //!
-//! Our own and not a crate: keys, claims and the HTTP client are here for the platform's tokens already, and what
-//! is left is two requests. `openidconnect` would bring a second JWT implementation.
+//! Own code: keys, claims and the HTTP client exist for the platform's tokens already, and two requests remain. The crate
+//! `openidconnect` would bring a second JWT implementation.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -26,77 +26,72 @@ use crate::clock::Clock;
 use crate::config::OidcConfig;
 use crate::db::{DatabaseError, OidcSignInRow};
 
-/// How long somebody may take at the provider.
+/// Longest time that a user may spend at the provider.
 pub(crate) const ATTEMPT_SECONDS: i64 = 10 * 60;
-/// How far the provider's clock may be from ours.
+/// Accepted difference of the provider's clock.
 const LEEWAY_SECONDS: i64 = 60;
-/// What the provider says about itself is asked for anew after this long.
+/// Age at which the provider's metadata is fetched again.
 const FRESH_MS: i64 = 60 * 60 * 1000;
-/// After a failure, requests are refused for this long without asking the provider again.
+/// Time after a failure in which the provider is not asked again.
 const RETRY_MS: i64 = 5_000;
-/// Sign-ins of one address that may fail at the provider within [`PERIOD_MS`].
+/// Failed sign-ins of one address allowed within [`PERIOD_MS`].
 const FAILURES_PER_ADDRESS: u32 = 10;
 const PERIOD_MS: i64 = 60_000;
-/// Addresses and redeemed attempts that are remembered at once.
+/// Largest number of remembered addresses and of remembered redeemed attempts.
 const CAPACITY: usize = 10_000;
-/// Who issues [`Attempt`]s, so that none of our other tokens passes for one.
+/// Issuer of [`LoginState`]s, so that no other token of this server passes for one.
 const ATTEMPT_ISSUER: &str = "sortie-oidc";
 
-/// Why nobody is signed in.
+/// Reason why a sign-in failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OidcError {
-    /// There is no such way to sign in here.
+    /// OpenID Connect is not configured.
     #[error("no OpenID provider is configured")]
     Off,
-    /// The answer belongs to no attempt of this browser, or to one that took too long.
+    /// The answer belongs to no attempt of this browser, or to an expired one.
     #[error("the answer belongs to no sign-in that was begun here")]
     NoAttempt,
-    /// The provider says no.
+    /// The provider refused.
     #[error("the provider refuses: {0}")]
     Refused(String),
-    /// What the provider answers cannot be believed.
+    /// The provider's answer is invalid.
     #[error("the provider's answer cannot be believed: {0}")]
     Unbelievable(String),
-    /// The provider is out of reach.
+    /// The provider is unavailable.
     #[error("the provider cannot be reached")]
     Unavailable(#[source] anyhow::Error),
-    /// The provider's claims do not fulfil `SORTIE_OIDC_REQUIRED_…`.
+    /// The claims do not fulfil `SORTIE_OIDC_REQUIRED_…`.
     #[error("not admitted: {0}")]
     NotAdmitted(&'static str),
-    /// Too many sign-ins of this address have failed lately.
+    /// Too many failed sign-ins of this address.
     #[error("too many failed sign-ins; wait {0:?}")]
     Wait(Duration),
-    /// Whom it names is locked out here.
+    /// The user is disabled.
     #[error("the account is disabled")]
-    Disabled {
-        /// Whose it is.
-        user_id: String,
-    },
-    /// See there.
+    Disabled { user_id: String },
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// See there.
     #[error(transparent)]
     Issue(#[from] IssueError),
 }
 
-/// What a browser keeps while its person is at the provider; signed, so that it can only have come from us.
+/// Login state in a signed cookie while the user is at the provider.
 #[derive(Serialize, Deserialize)]
-struct Attempt {
+struct LoginState {
     iss: String,
-    /// Seconds since 1970.
+    /// Unix time in s.
     exp: i64,
-    /// Comes back with the answer, and so ties it to this browser.
+    /// Returned with the answer; ties it to this browser.
     state: String,
-    /// Comes back in the ID token, and so ties it to this attempt.
+    /// Returned in the ID token; ties it to this attempt.
     nonce: String,
-    /// Proves to the provider that whoever redeems the code has asked for it.
+    /// PKCE verifier: proves that the redeemer of the code has requested it.
     verifier: String,
-    /// Where the person wanted to go.
+    /// Path to return to.
     return_to: String,
 }
 
-/// The parameters that the provider sends a browser back with.
+/// Parameters of the provider's redirect.
 #[derive(Default, Deserialize)]
 pub(crate) struct Answer {
     code: Option<String>,
@@ -105,7 +100,7 @@ pub(crate) struct Answer {
     error: Option<String>,
 }
 
-/// What a provider says about itself (OpenID Connect Discovery 1.0, section 3).
+/// Metadata of the provider (OpenID Connect Discovery 1.0, section 3).
 #[derive(Deserialize)]
 struct Metadata {
     issuer: String,
@@ -121,17 +116,17 @@ struct Provider {
     keys: Arc<Jwks>,
 }
 
-/// Types of tokens that are no ID tokens; providers also write `JWT`, or no type.
+/// Refused types of ID tokens; providers also write `JWT`, or no type.
 const NOT_ID_TOKEN: [&str; 4] = ["at+jwt", "logout+jwt", "secevent+jwt", "dpop+jwt"];
-/// Types of tokens that are no logout tokens.
+/// Refused types of logout tokens.
 const NOT_LOGOUT: [&str; 4] = ["at+jwt", "id+jwt", "secevent+jwt", "dpop+jwt"];
 
 /// Claims of the user info endpoint.
 #[derive(PartialEq)]
 enum UserInfo {
-    /// There is no such endpoint.
+    /// The provider has no such endpoint.
     None,
-    /// It did not answer, or about another subject.
+    /// The endpoint did not answer, or about another subject.
     Missing,
     Claims(Claims),
 }
@@ -142,7 +137,7 @@ struct TokenAnswer {
     id_token: Option<String>,
     access_token: Option<String>,
     refresh_token: Option<String>,
-    /// Seconds; some providers write it as text.
+    /// Seconds; some providers write them as text.
     expires_in: Option<Value>,
 }
 
@@ -161,19 +156,19 @@ pub(super) struct Grant {
     pub(super) needs_id_token: bool,
 }
 
-/// Answer of the provider about a sign-in that began earlier.
+/// Answer of the provider about an earlier sign-in.
 pub(super) enum Outcome {
     /// The user may stay, with these claims if there are any.
     Confirmed(Option<External>),
     /// The user may not stay.
     Denied(String),
-    /// The provider does not answer; it may later.
+    /// The provider does not answer.
     Unreachable(String),
-    /// The provider cannot tell any more: there is no token that it would take.
+    /// No token is left that the provider would accept.
     Unknowable(&'static str),
 }
 
-/// Errors of a token endpoint by which it ends a sign-in (RFC 6749, section 5.2; OpenID Connect Core, section 3.1.2.6).
+/// Errors of a token endpoint that end a sign-in (RFC 6749, section 5.2; OpenID Connect Core, section 3.1.2.6).
 const DENIALS: [&str; 6] = [
     "invalid_grant",
     "access_denied",
@@ -183,7 +178,7 @@ const DENIALS: [&str; 6] = [
     "login_required",
 ];
 
-/// The provider that is configured.
+/// The configured provider.
 pub(super) struct Oidc {
     config: OidcConfig,
     http: reqwest::Client,
@@ -192,28 +187,28 @@ pub(super) struct Oidc {
     opening: DecodingKey,
     sealing_tokens: Sealing,
     state: Mutex<State>,
-    /// Held by the only request that asks the provider about itself.
+    /// Held by the request that fetches the metadata.
     discovering: tokio::sync::Mutex<()>,
 }
 
-/// State that requests share.
+/// State shared by requests.
 #[derive(Default)]
 struct State {
-    /// With the Unix time in ms of the discovery.
+    /// Metadata with the Unix time in ms of the discovery.
     provider: Option<(Arc<Provider>, i64)>,
     discovery_failure: Option<Failure>,
     /// Unix time in ms at which the token endpoint did not answer.
     tokens_failed_ms: Option<i64>,
-    /// `state` of redeemed attempts, with the Unix time in seconds until which it could come again.
+    /// `state` of redeemed attempts, with the Unix time in s until which it could come again.
     redeemed: HashMap<String, i64>,
-    /// Redemptions that failed or are under way, by address, and the Unix time in ms at which counting began.
+    /// Failed or current redemptions by address, with the Unix time in ms at which counting began.
     failures: HashMap<IpAddr, (u32, i64)>,
 }
 
 /// Failed discovery.
 struct Failure {
     at_ms: i64,
-    /// The provider answered, but not as a provider should.
+    /// The answer was not that of a provider.
     unbelievable: Option<String>,
 }
 
@@ -228,20 +223,19 @@ impl Failure {
 
 impl State {
     /// Marks an attempt as redeemed; `false` if it was before.
-    fn redeem(&mut self, attempt: &Attempt, now: i64) -> bool {
+    fn redeem(&mut self, login: &LoginState, now: i64) -> bool {
         if self.redeemed.len() >= CAPACITY {
             self.redeemed.retain(|_, until| *until > now);
             if self.redeemed.len() >= CAPACITY {
-                // The provider takes a code once as well.
+                // The provider accepts a code once, too.
                 self.redeemed.clear();
             }
         }
-        let known = self.redeemed.insert(attempt.state.clone(), attempt.exp);
+        let known = self.redeemed.insert(login.state.clone(), login.exp);
         known.is_none()
     }
 
-    /// Counts a redemption of an address as failed until [`State::succeeded`]. Returns the time to wait if too many
-    /// have failed.
+    /// Counts a redemption of an address as failed until [`State::succeeded`]. Returns the time to wait after too many failures.
     fn begin(&mut self, address: IpAddr, now_ms: i64) -> Option<Duration> {
         let is_over = |since_ms: i64| !(0..PERIOD_MS).contains(&now_ms.saturating_sub(since_ms));
         if self.failures.len() >= CAPACITY {
@@ -269,7 +263,7 @@ impl State {
     }
 }
 
-/// The address, or the /64 network of an IPv6 address: a host has all addresses of that.
+/// Returns the address, or the /64 network of an IPv6 address: a host has all addresses of it.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -286,7 +280,7 @@ pub(super) fn is_recent(at_ms: i64, period_ms: i64, now_ms: i64) -> bool {
 }
 
 impl Oidc {
-    /// Asks nobody yet: a provider that is down must not keep us from starting.
+    /// Makes no request: a provider that is unavailable must not prevent the start.
     pub(super) fn new(
         config: OidcConfig,
         secret: &[u8],
@@ -304,19 +298,19 @@ impl Oidc {
         })
     }
 
-    /// Returns the provider's metadata, at most an hour old. One request asks for it, others wait for the answer,
-    /// and a failure is remembered for [`RETRY_MS`].
+    /// Returns the provider's metadata, at most an hour old. One request fetches it while others wait, and a failure is cached for
+    /// [`RETRY_MS`].
     async fn provider(self: &Arc<Self>) -> Result<Arc<Provider>, OidcError> {
         if let Some(known) = self.known(self.clock.now_ms()) {
             return known;
         }
-        // Completes after the client has disconnected: a client that hangs up must not cause another call.
+        // Completes after the client has disconnected, so that a client that hangs up causes no further call.
         let this = Arc::clone(self);
         let asked = tokio::spawn(async move { this.discover_alone().await }).await;
         asked.map_err(|error| OidcError::Unavailable(error.into()))?
     }
 
-    /// Returns what is known of the provider without asking it; `None`: it must be asked.
+    /// Returns cached metadata; `None`: it must be fetched.
     fn known(&self, now_ms: i64) -> Option<Result<Arc<Provider>, OidcError>> {
         let state = self.state();
         let failure = state.discovery_failure.as_ref();
@@ -325,7 +319,7 @@ impl Oidc {
             (Some((provider, asked_ms)), _) if is_recent(*asked_ms, FRESH_MS, now_ms) => {
                 Some(Ok(Arc::clone(provider)))
             }
-            // Metadata of an hour ago most likely still holds.
+            // Metadata of an hour ago is most likely still right.
             (Some((provider, _)), Some(_)) => Some(Ok(Arc::clone(provider))),
             (None, Some(failure)) => Some(Err(failure.error())),
             (_, None) => None,
@@ -341,7 +335,7 @@ impl Oidc {
         match self.discover().await {
             Ok(metadata) => {
                 let mut state = self.state();
-                // The same keys for as long as they are at the same place: they are remembered.
+                // The same URL keeps its cached keys.
                 let known = state.provider.as_ref();
                 let keys = known.filter(|(old, _)| old.metadata.jwks_uri == metadata.jwks_uri);
                 let keys = match keys {
@@ -372,7 +366,7 @@ impl Oidc {
                     unbelievable,
                 });
                 match &state.provider {
-                    // A provider that calls itself otherwise from now on is another one.
+                    // A provider with another issuer is another provider.
                     Some((provider, _)) if matches!(error, OidcError::Unavailable(_)) => {
                         Ok(Arc::clone(provider))
                     }
@@ -390,7 +384,7 @@ impl Oidc {
             .map_err(OidcError::Unavailable)?;
         let metadata: Metadata =
             serde_json::from_slice(&body).map_err(|error| OidcError::Unavailable(error.into()))?;
-        // Discovery 1.0, section 4.3: exactly the one that was asked for.
+        // Discovery 1.0, section 4.3: exactly the requested issuer.
         if metadata.issuer != self.config.issuer {
             return Err(OidcError::Unbelievable(format!(
                 "it calls itself {:?}, not {:?} as in SORTIE_OIDC_ISSUER",
@@ -404,11 +398,11 @@ impl Oidc {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where to send a browser, and what it has to keep meanwhile.
+    /// Returns the address for the browser and its login state.
     async fn begin(self: &Arc<Self>, return_to: String) -> Result<(String, String), OidcError> {
         let provider = self.provider().await?;
         let secret = || random::token().map_err(IssueError::Token);
-        let attempt = Attempt {
+        let login = LoginState {
             iss: ATTEMPT_ISSUER.to_owned(),
             exp: self.now() + ATTEMPT_SECONDS,
             state: secret()?,
@@ -416,7 +410,7 @@ impl Oidc {
             verifier: secret()?,
             return_to,
         };
-        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&attempt.verifier));
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(&login.verifier));
         let mut url = reqwest::Url::parse(&provider.metadata.authorization_endpoint)
             .map_err(|error| OidcError::Unavailable(error.into()))?;
         url.query_pairs_mut()
@@ -424,45 +418,45 @@ impl Oidc {
             .append_pair("client_id", &self.config.client_id)
             .append_pair("redirect_uri", &self.config.redirect_url)
             .append_pair("scope", &self.config.scopes)
-            .append_pair("state", &attempt.state)
-            .append_pair("nonce", &attempt.nonce)
+            .append_pair("state", &login.state)
+            .append_pair("nonce", &login.nonce)
             .append_pair("code_challenge", &challenge)
             .append_pair("code_challenge_method", "S256");
-        let kept = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &attempt, &self.sealing)
+        let cookie = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &login, &self.sealing)
             .map_err(|error| IssueError::Token(error.into()))?;
-        Ok((url.into(), kept))
+        Ok((url.into(), cookie))
     }
 
     pub(super) fn now(&self) -> i64 {
         self.clock.now_ms().div_euclid(1000)
     }
 
-    /// The attempt that a browser has kept, if its time is not over.
-    fn attempt(&self, kept: &str) -> Option<Attempt> {
+    /// Reads the login state of a browser, unless it has expired.
+    fn login_state(&self, cookie: &str) -> Option<LoginState> {
         let mut validation = jsonwebtoken::Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ATTEMPT_ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss"]);
-        // Against our clock, below.
+        // Checked below against the server's clock.
         validation.validate_exp = false;
-        let attempt: Attempt = jsonwebtoken::decode(kept, &self.opening, &validation)
+        let login: LoginState = jsonwebtoken::decode(cookie, &self.opening, &validation)
             .ok()?
             .claims;
-        (self.now() < attempt.exp).then_some(attempt)
+        (self.now() < login.exp).then_some(login)
     }
 
-    /// Whom the provider has signed in, and where they wanted to go.
+    /// Returns the identity from the provider and the path to return to.
     async fn redeem(
         self: &Arc<Self>,
-        kept: &str,
+        login_cookie: &str,
         answer: Answer,
         address: IpAddr,
     ) -> Result<(External, Grant, String), OidcError> {
-        let attempt = self.attempt(kept).ok_or(OidcError::NoAttempt)?;
+        let login = self.login_state(login_cookie).ok_or(OidcError::NoAttempt)?;
         let state = answer.state.unwrap_or_default();
-        if !bool::from(state.as_bytes().ct_eq(attempt.state.as_bytes())) {
+        if !bool::from(state.as_bytes().ct_eq(login.state.as_bytes())) {
             return Err(OidcError::NoAttempt);
         }
-        // RFC 9207: an answer of another provider is not for us.
+        // RFC 9207: an answer of another provider is refused.
         if answer
             .iss
             .is_some_and(|issuer| issuer != self.config.issuer)
@@ -479,17 +473,17 @@ impl Oidc {
             if let Some(wait) = state.begin(address, now_ms) {
                 return Err(OidcError::Wait(wait));
             }
-            if !state.redeem(&attempt, now_ms.div_euclid(1000)) {
+            if !state.redeem(&login, now_ms.div_euclid(1000)) {
                 return Err(OidcError::NoAttempt);
             }
         }
         let provider = self.provider().await?;
-        let tokens = self.exchange(&provider, &code, &attempt.verifier).await?;
+        let tokens = self.exchange(&provider, &code, &login.verifier).await?;
         let id_token = tokens.id_token.as_deref();
         let id_token =
             id_token.ok_or_else(|| OidcError::Unbelievable("it gives no ID token".to_owned()))?;
         let id_claims = self
-            .id_token(&provider, id_token, Some(&attempt.nonce))
+            .id_token(&provider, id_token, Some(&login.nonce))
             .await?;
         self.state().succeeded(address);
         let access_token = tokens.access_token.as_deref();
@@ -501,14 +495,14 @@ impl Oidc {
         let mut grant = self.grant(&tokens, self.clock.now_ms());
         grant.subject = claims.string("sub").unwrap_or_default().to_owned();
         grant.provider_sid = claims.string("sid").unwrap_or_default().to_owned();
-        // With both, the ID token's claims count; without it, later, the user info's alone would.
+        // With both, the ID token's claims count; without it, only those of the user info would count later.
         grant.needs_id_token = match &user_info {
             UserInfo::Claims(more) => self.decisive_claims().any(|claim| {
                 id_claims.names(claim) != more.names(claim) && !id_claims.names(claim).is_empty()
             }),
             UserInfo::None | UserInfo::Missing => true,
         };
-        Ok((external, grant, attempt.return_to))
+        Ok((external, grant, login.return_to))
     }
 
     fn decisive_claims(&self) -> impl Iterator<Item = &str> {
@@ -539,7 +533,7 @@ impl Oidc {
         }
     }
 
-    /// The issuer, as it is configured.
+    /// The configured issuer.
     pub(super) fn issuer(&self) -> &str {
         &self.config.issuer
     }
@@ -549,15 +543,14 @@ impl Oidc {
         i64::try_from(self.config.unconfirmed.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Puts the tokens of a grant into a row, sealed. A grant without a refresh token keeps the one there is (RFC 6749,
-    /// section 6).
+    /// Puts the tokens of a grant into a row, sealed. A grant without a refresh token keeps the stored one (RFC 6749, section 6).
     pub(super) fn seal(&self, row: &mut OidcSignInRow, grant: &Grant) -> Result<(), OidcError> {
         let seal = |text: &str| {
             let sealed = self.sealing_tokens.seal(text, &row.id);
             sealed.map_err(IssueError::Token)
         };
         let refresh_token = seal(&grant.refresh_token)?;
-        // Only what is needed: with a refresh token there is a new access token each time.
+        // Only if needed: a refresh token gives a new access token each time.
         let keeps_access = grant.refresh_token.is_empty() && row.refresh_token.is_empty();
         let access_token = match keeps_access {
             true => seal(&grant.access_token)?,
@@ -571,8 +564,7 @@ impl Oidc {
         Ok(())
     }
 
-    /// Asks the provider whether a sign-in is still wanted. A grant, if there is one, replaces the stored one, whatever
-    /// the outcome.
+    /// Asks the provider whether a sign-in is still valid. A new grant replaces the stored one, whatever the outcome.
     pub(super) async fn confirm(
         self: &Arc<Self>,
         row: &OidcSignInRow,
@@ -725,8 +717,8 @@ impl Oidc {
         }
     }
 
-    /// Adds the claims of the user info endpoint to those of an ID token: many providers say in the ID token only who
-    /// it is. A valid ID token is enough to sign in, so an endpoint that refuses or does not answer is no error.
+    /// Adds the claims of the user info endpoint to those of an ID token, which often has the identity only. A valid ID token is
+    /// enough to sign in, so an endpoint that refuses or does not answer is no error.
     async fn completed(
         &self,
         provider: &Provider,
@@ -780,7 +772,7 @@ impl Oidc {
         }
     }
 
-    /// The code for tokens (RFC 6749, section 4.1.3).
+    /// Exchanges the code for tokens (RFC 6749, section 4.1.3).
     async fn exchange(
         &self,
         provider: &Provider,
@@ -798,7 +790,7 @@ impl Oidc {
         serde_json::from_slice(&body).map_err(|error| OidcError::Unbelievable(error.to_string()))
     }
 
-    /// Asks the token endpoint, unless it did not answer a moment ago.
+    /// Calls the token endpoint, unless it did not answer a moment ago.
     async fn ask_for_tokens<'a>(
         &'a self,
         provider: &Provider,
@@ -813,7 +805,7 @@ impl Oidc {
         }
         let mut request = self.http.post(&provider.metadata.token_endpoint);
         let methods = &provider.metadata.token_endpoint_auth_methods_supported;
-        // Without a word about it, the first is what every provider takes (Discovery 1.0, section 3).
+        // The default method, which every provider accepts (Discovery 1.0, section 3).
         let takes_basic = methods
             .as_ref()
             .is_none_or(|methods| methods.iter().any(|it| it == "client_secret_basic"));
@@ -848,7 +840,7 @@ impl Oidc {
             .body(body.query().unwrap_or_default().to_owned());
         match body_of(request).await {
             Ok(body) => Ok(body),
-            // 400: the code is spent, too old or another's. 401 would be our own secret.
+            // 400: the code is spent, expired or of another client. 401 is this server's own secret.
             Err(error) => match error.downcast_ref::<Refusal>() {
                 Some(refusal) if refusal.status == reqwest::StatusCode::BAD_REQUEST => {
                     tracing::debug!("the provider does not take what was sent: {refusal}");
@@ -911,7 +903,7 @@ impl Oidc {
     }
 }
 
-/// Whether claims have a verified mail address in one of these domains, which are in lower case.
+/// Whether claims have a verified address in one of these domains, which are in lower case.
 fn has_domain(claims: &Claims, domains: &[String]) -> bool {
     // Some providers write it as text.
     let is_verified = match claims.get("email_verified") {
@@ -919,7 +911,7 @@ fn has_domain(claims: &Claims, domains: &[String]) -> bool {
         Some(Value::String(text)) => text == "true",
         _ => false,
     };
-    // One plain address: what follows the last @ of a list is not the domain of a verified address.
+    // A single address: the last @ of a list does not precede the domain of a verified address.
     let email = (claims.string("email")).filter(|email| {
         super::is_plausible_email(email) && !email.contains([',', ';', '<', '>', '"'])
     });
@@ -948,7 +940,7 @@ impl OidcError {
 }
 
 fn form_encoded(text: &str) -> String {
-    // A URL's query is encoded by the rules of a form.
+    // Encodes a URL's query like a form.
     let Ok(mut url) = reqwest::Url::parse("form:") else {
         return String::new();
     };
@@ -961,7 +953,7 @@ impl Accounts {
         self.inner.oidc.as_ref().ok_or(OidcError::Off)
     }
 
-    /// What the sign-in page shows of it.
+    /// Name of the provider on the sign-in page.
     pub(crate) fn oidc_method(&self) -> Option<OidcMethod> {
         self.inner.oidc.as_ref().map(|oidc| OidcMethod {
             name: oidc.config.name.clone(),
@@ -969,7 +961,7 @@ impl Accounts {
         })
     }
 
-    /// Begins a sign-in at the provider: where to send the browser, and what it has to keep meanwhile.
+    /// Begins a sign-in: returns the address for the browser and its login state.
     pub(crate) async fn begin_oidc(
         &self,
         return_to: String,
@@ -977,15 +969,17 @@ impl Accounts {
         self.oidc()?.begin(return_to).await
     }
 
-    /// Ends it: who has signed in, and where they wanted to go.
+    /// Completes a sign-in: returns the user and the path to return to.
     pub(crate) async fn finish_oidc(
         &self,
-        kept: &str,
+        login_cookie: &str,
         answer: Answer,
         source: &SignInSource,
     ) -> Result<(SignedIn, String), OidcError> {
-        let (external, grant, return_to) =
-            self.oidc()?.redeem(kept, answer, source.address).await?;
+        let (external, grant, return_to) = self
+            .oidc()?
+            .redeem(login_cookie, answer, source.address)
+            .await?;
         let user = self.provision(&external).await?;
         if user.disabled {
             return Err(OidcError::Disabled { user_id: user.id });
@@ -996,7 +990,7 @@ impl Accounts {
         let sign_in_id = tokens::family_of(&signed_in.refresh_token).unwrap_or_default();
         self.keep_oidc_sign_in(sign_in_id, &signed_in.user.id, &grant)
             .await?;
-        // Roles may have changed with this sign-in; the person's other ones are to notice.
+        // The roles may have changed; the user's other credentials must follow.
         self.user_changed(&signed_in.user.id);
         Ok((signed_in, return_to))
     }

@@ -1,4 +1,4 @@
-//! Sign-ins at an OpenID provider after their beginning: asked for again at each refresh, and ended by the provider.
+//! Current sign-ins by OpenID Connect: confirmed by the provider at each refresh, and ended by it.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use super::oidc::{Grant, Oidc, OidcError, Outcome, is_recent};
 use super::{Accounts, TokenError, random};
 use crate::db::{Action, Actor, AuditEvent, DatabaseError, LogoutScope, OidcSignInRow, UserRow};
 
-/// A confirmation of the provider is good for this long: tabs that wake together cause one request.
+/// Validity of a confirmation in ms: tabs that wake together cause one request.
 const CONFIRMED_MS: i64 = 60_000;
-/// A check that has not ended after this long is taken for lost.
+/// Time in ms after which an unfinished check counts as lost.
 const CHECK_MS: i64 = 30_000;
-/// The longest age of a logout token, in seconds.
+/// Largest age of a logout token in seconds.
 const LOGOUT_AGE_SECONDS: i64 = 10 * 60;
-/// How far the provider's clock may be from ours, in seconds.
+/// Accepted difference of the provider's clock in seconds.
 const LEEWAY_SECONDS: i64 = 60;
 /// Member of `events` in a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.4).
 const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 impl Accounts {
-    /// Stores what a sign-in at the provider needs later.
+    /// Stores the data of a sign-in that later checks need.
     pub(super) async fn keep_oidc_sign_in(
         &self,
         sign_in_id: &str,
@@ -49,8 +49,8 @@ impl Accounts {
         Ok(())
     }
 
-    /// Asks the provider whether a sign-in is still wanted and which roles its user has, before its refresh token is
-    /// exchanged. Users who do not come from the provider are returned as they are.
+    /// Asks the provider whether a sign-in is still valid and which roles its user has, before the refresh token is exchanged. Users
+    /// of other sources are returned unchanged.
     pub(super) async fn recheck_oidc(
         &self,
         sign_in_id: &str,
@@ -97,7 +97,7 @@ impl Accounts {
             if !is_confirmed && !may_continue {
                 return Err(TokenError::Unavailable);
             }
-            // With the roles that it may have brought.
+            // With the roles of the other request.
             let user = database.user(&user.id).await?.filter(|user| !user.disabled);
             return user.ok_or(TokenError::Expired);
         }
@@ -129,7 +129,7 @@ impl Accounts {
         }
     }
 
-    /// Brings the user up to date with the provider's claims.
+    /// Updates the user with the provider's claims.
     async fn renewed(
         &self,
         sign_in_id: &str,
@@ -168,7 +168,7 @@ impl Accounts {
         self.inner.database.audit(now_ms, &event).await
     }
 
-    /// Ends sign-ins by a logout token of the provider (OpenID Connect Back-Channel Logout 1.0). Returns how many.
+    /// Ends sign-ins by a logout token (OpenID Connect Back-Channel Logout 1.0). Returns their number.
     pub(crate) async fn backchannel_logout(&self, token: &str) -> Result<usize, OidcError> {
         let oidc = Arc::clone(self.oidc()?);
         let logout = oidc.logout(token).await?;
@@ -187,7 +187,7 @@ impl Accounts {
             OidcError::Unbelievable("the logout token was used before".to_owned())
         })?;
         for (sign_in_id, user_id) in &ended {
-            // Removes its refresh tokens and what is remembered of it, too.
+            // Also deletes its refresh tokens and cached credentials.
             self.end(sign_in_id).await?;
             tracing::info!(
                 sign_in = sign_in_id,
@@ -203,11 +203,11 @@ impl Accounts {
 
 /// A valid logout token.
 pub(super) struct Logout {
-    /// SHA-256 of issuer and `jti`, hexadecimal.
+    /// SHA-256 of issuer and `jti` in hex.
     id: String,
     subject: Option<String>,
     provider_sid: Option<String>,
-    /// Unix time in ms from which on the token is too old to be used again.
+    /// Unix time in ms from which the token is too old to be used again.
     expires_ms: i64,
 }
 

@@ -1,4 +1,4 @@
-//! Passwords: Argon2id, off the runtime's threads, a few at a time.
+//! Passwords: Argon2id on blocking threads, a few at a time.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -13,33 +13,33 @@ const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// Each hash holds 19 MiB and a core; beyond a few at once they only slow each other down.
+/// Each hash takes 19 MiB and a core; more than a few at a time only slow each other down.
 const MOST_AT_ONCE: usize = 4;
-/// How many callers may wait for their turn before more are turned away.
+/// Largest number of waiting callers; further ones are refused.
 const LONGEST_QUEUE: usize = 64;
 
-/// Why a password could not be hashed or compared.
+/// Reason why a password could not be hashed or verified.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PasswordError {
-    /// Too many are waiting; trying again helps.
+    /// Too many callers are waiting; a retry may succeed.
     #[error("too many passwords are waiting to be checked")]
     Busy,
-    /// The stored hash cannot be read, or hashing failed.
+    /// The stored hash is invalid, or hashing failed.
     #[error("a password cannot be hashed or compared")]
     Hash(#[from] password_hash::Error),
-    /// The operating system gave no randomness, or the worker went away.
+    /// No randomness, or the worker died.
     #[error("a password cannot be hashed")]
     System(#[source] anyhow::Error),
 }
 
-/// What came out of comparing a password.
+/// Result of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is not the password, or there is no such person.
+    /// Wrong password, or no such user.
     Wrong,
-    /// It is the password.
+    /// Right password.
     Right {
-        /// Its hash was made with other parameters than today's: hash it anew.
+        /// The hash has outdated parameters and should be renewed.
         outdated: bool,
     },
 }
@@ -48,7 +48,7 @@ pub(crate) enum Verdict {
 pub(super) struct Passwords {
     workers: Arc<Semaphore>,
     queue: Arc<Semaphore>,
-    /// What the password of a person who does not exist is compared with.
+    /// Hash to verify against when the user does not exist.
     decoy: String,
 }
 
@@ -71,8 +71,8 @@ impl Passwords {
         self.work(move || hash(&password)).await
     }
 
-    /// Compares a password with a PHC string. Without one (nobody has that name) the answer is
-    /// [`Verdict::Wrong`] after the same work, so that time does not tell which names exist.
+    /// Verifies a password against a PHC string. Without one (no such user) the result is [`Verdict::Wrong`] after the same work, so
+    /// that the time does not reveal which names exist.
     pub(super) async fn verify(
         &self,
         password: String,
@@ -95,7 +95,7 @@ impl Passwords {
             .acquire_owned()
             .await
             .map_err(|error| PasswordError::System(error.into()))?;
-        // The permits move in: a caller who hangs up does not stop the hashing, so it must not free the place.
+        // The permits move in: a caller who disconnects does not stop the hashing, so it must not release them.
         tokio::task::spawn_blocking(move || {
             let result = job();
             drop((worker, place));
@@ -121,7 +121,7 @@ fn hash(password: &str) -> Result<String, PasswordError> {
 
 fn verify(password: &str, stored: &str) -> Result<Verdict, PasswordError> {
     let stored = PasswordHash::new(stored).map_err(password_hash::Error::from)?;
-    // The parameters are the stored ones', not ours.
+    // Parameters of the stored hash, not the current ones.
     match argon2()?.verify_password(password.as_bytes(), &stored) {
         Ok(()) => Ok(Verdict::Right {
             outdated: is_outdated(&stored),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_has_no_password() {
+    async fn unknown_user_has_no_password() {
         let passwords = Passwords::new().await.unwrap();
         assert_eq!(
             passwords.verify("any".to_owned(), None).await.unwrap(),

@@ -1,4 +1,4 @@
-//! Bearer tokens of an embedding platform: JWTs signed with a shared secret or with a key it publishes.
+//! Bearer tokens of an embedding platform: JWTs signed with a shared secret or a published key.
 
 use std::sync::Arc;
 
@@ -13,15 +13,15 @@ use super::jwks::{Jwks, KeyError};
 use crate::clock::Clock;
 use crate::config::{JwtConfig, JwtKeys, SignInConfig};
 
-/// A platform whose word is taken.
+/// A trusted platform.
 pub(super) struct Platform {
     config: JwtConfig,
     expected: Expected,
     keys: Keys,
 }
 
-/// Who can have signed. The kind decides the algorithm, never the token: else a public key could be used as a
-/// shared secret (RFC 8725, section 2.1).
+/// Keys of the platform. They decide the algorithm, never the token: otherwise a public key could be used as a shared secret
+/// (RFC 8725, section 2.1).
 enum Keys {
     Shared(DecodingKey),
     #[cfg(feature = "sso")]
@@ -29,7 +29,7 @@ enum Keys {
 }
 
 impl Platform {
-    /// `None` if none is configured. Asks nobody yet.
+    /// Returns `None` without a configuration. Makes no request.
     pub(super) fn new(
         config: &SignInConfig,
         clock: &Arc<dyn Clock>,
@@ -65,7 +65,7 @@ impl Platform {
         }))
     }
 
-    /// Whom a token speaks for.
+    /// Returns the identity of a token.
     pub(super) async fn read(&self, token: &str, now_ms: i64) -> Result<External, TokenError> {
         let claims = self.verified(token).await?;
         self.meant(&claims, now_ms).map_err(|error| {

@@ -1,4 +1,4 @@
-//! Secrets, straight from the operating system.
+//! Secrets from the operating system's random numbers.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
-/// 32 signs that cannot be mistaken for one another (no l, o, 0, 1): five bits each.
+/// 32 characters without similar ones (no l, o, 0, 1): five bits each.
 const UNAMBIGUOUS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// Random bytes.
@@ -17,12 +17,12 @@ pub(super) fn bytes<const N: usize>() -> anyhow::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// `N` random bytes, hexadecimal.
+/// `N` random bytes in hex.
 pub(super) fn hex<const N: usize>() -> anyhow::Result<String> {
     Ok(to_hex(&bytes::<N>()?))
 }
 
-/// 256 random bits that fit into a header, a cookie and JSON as they are.
+/// 256 random bits, safe in headers, cookies and JSON.
 pub(super) fn token() -> anyhow::Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(bytes::<32>()?))
 }
@@ -32,7 +32,7 @@ pub(super) fn base62<const N: usize>() -> anyhow::Result<String> {
     const SIGNS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut text = String::with_capacity(N);
     while text.len() < N {
-        // Of the 256 values of a byte, the last eight would make eight signs likelier than the others.
+        // The last eight of a byte's 256 values would make eight characters likelier than the others.
         let signs = bytes::<32>()?
             .into_iter()
             .filter(|byte| *byte < 248)
@@ -42,7 +42,7 @@ pub(super) fn base62<const N: usize>() -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// A password that a person can read off a screen and type: four groups of five signs, 100 bits.
+/// A password for reading and typing: four groups of five characters, 100 bits.
 pub(super) fn readable_password() -> anyhow::Result<String> {
     let mut password = String::new();
     for (at, byte) in bytes::<20>()?.into_iter().enumerate() {
@@ -54,7 +54,7 @@ pub(super) fn readable_password() -> anyhow::Result<String> {
     Ok(password)
 }
 
-/// Lower-case hexadecimal.
+/// Lower-case hex.
 pub(super) fn to_hex(bytes: &[u8]) -> String {
     bytes
         .iter()

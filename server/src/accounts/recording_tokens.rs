@@ -10,8 +10,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sortie_api::Role;
 
+use super::auth_cache::AuthCache;
 use super::identity::{Credential, Identity};
-use super::standing::Standing;
 use super::tokens::is_from_the_future;
 use super::{Accounts, IssueError, TokenError};
 use crate::db::SessionRow;
@@ -27,7 +27,6 @@ struct Claims {
     iss: String,
     /// Id of the session's owner.
     sub: String,
-    /// Id of the session.
     session: String,
     /// Seconds since 1970.
     iat: i64,
@@ -86,14 +85,14 @@ impl RecordingTokens {
 }
 
 impl Accounts {
-    /// Makes a recording token for a session that has not ended.
+    /// Issues a recording token for a session that has not ended.
     pub(crate) fn issue_recording_token(&self, session: &SessionRow) -> Result<String, IssueError> {
         let now_ms = self.inner.clock.now_ms();
         let token = self.inner.recording.issue(session, now_ms);
         token.map_err(IssueError::Token)
     }
 
-    /// Identity of a recording token. [`TokenError::Invalid`]: it is not one.
+    /// Returns the identity of a recording token; [`TokenError::Invalid`] for any other token.
     pub(super) async fn identify_recording_token(
         &self,
         token: &str,
@@ -101,12 +100,12 @@ impl Accounts {
         let inner = &*self.inner;
         let now_ms = inner.clock.now_ms();
         let claims = inner.recording.read(token, now_ms)?;
-        let key = Standing::session_key(&claims.session);
-        let known = inner.standing.recall(&key, now_ms);
+        let key = AuthCache::session_key(&claims.session);
+        let known = inner.auth_cache.recall(&key, now_ms);
         if let Some(identity) = known.filter(|known| known.user.id == claims.sub) {
             return Ok(identity);
         }
-        let ticket = inner.standing.ticket();
+        let ticket = inner.auth_cache.ticket();
         let session = inner.database.session(&claims.session).await?;
         let session = session.ok_or(TokenError::SessionEnded)?;
         if session.user_id != claims.sub {
@@ -129,16 +128,16 @@ impl Accounts {
             },
         };
         inner
-            .standing
+            .auth_cache
             .remember(ticket, key, identity.clone(), now_ms);
         Ok(identity)
     }
 
-    /// Ends a session's recording tokens on this replica without waiting for the authentication cache.
+    /// Ends a session's recording tokens on this replica without waiting for the auth cache.
     pub(crate) fn session_ended(&self, session_id: &str) {
         self.inner
-            .standing
-            .forget(&Standing::session_key(session_id));
+            .auth_cache
+            .forget(&AuthCache::session_key(session_id));
     }
 }
 

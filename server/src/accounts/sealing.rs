@@ -1,7 +1,7 @@
-//! Seals secrets of others before they are stored, so that a copy of the database alone does not give them away.
+//! Encryption of other parties' secrets before they are stored, so that a copy of the database alone does not reveal them.
 //!
-//! The key is derived from the secret that signs our tokens. Where that secret is generated it is in the same database,
-//! and sealing protects only partial copies; set `SORTIE_JWT_SECRET` to keep it elsewhere.
+//! The key is derived from the signing secret. A generated secret is stored in the same database, and encryption then protects
+//! partial copies only; set `SORTIE_JWT_SECRET` to keep it elsewhere.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -25,7 +25,7 @@ impl Sealing {
         Ok(Self(LessSafeKey::new(key)))
     }
 
-    /// Seals a text for one `place`: it does not open elsewhere. An empty text stays empty.
+    /// Seals a text for one `place`: it cannot be opened for another. An empty text stays empty.
     pub(super) fn seal(&self, text: &str, place: &str) -> anyhow::Result<String> {
         if text.is_empty() {
             return Ok(String::new());
@@ -42,7 +42,7 @@ impl Sealing {
         Ok(STANDARD_NO_PAD.encode([&nonce[..], &sealed].concat()))
     }
 
-    /// Opens what was sealed for this place; `None` if it was not, or with another secret.
+    /// Opens a text sealed for this place; `None` if it was sealed for another place or with another secret.
     pub(super) fn open(&self, sealed: &str, place: &str) -> Option<String> {
         if sealed.is_empty() {
             return Some(String::new());

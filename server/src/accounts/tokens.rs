@@ -1,4 +1,4 @@
-//! What a sign-in hands out: short access tokens that explain themselves, long refresh tokens that do not.
+//! Tokens of a sign-in: short-lived signed access tokens, and opaque refresh tokens.
 
 use std::time::Duration;
 
@@ -10,39 +10,38 @@ use subtle::ConstantTimeEq as _;
 
 use super::random;
 
-/// Times of servers on one database may differ by this much.
+/// Largest difference between the clocks of servers on one database.
 const FUTURE_LEEWAY: Duration = Duration::from_secs(5 * 60);
-/// How long an access token is good for.
+/// Lifetime of an access token.
 pub(crate) const ACCESS_LIFE: Duration = Duration::from_secs(15 * 60);
 
 const ISSUER: &str = "sortie";
 
-/// What an access token says (RFC 7519). A stored format: tokens outlive an update of the server.
+/// Claims of an access token (RFC 7519). A stored format: tokens outlive an update of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Claims {
     iss: String,
-    /// The person's id.
+    /// User id.
     pub(super) sub: String,
-    /// The sign-in it came from: the family of its refresh token.
+    /// Sign-in id: the family of its refresh token.
     pub(super) sid: String,
-    /// As they were when it was issued.
+    /// Roles at the time of issue.
     pub(super) roles: Vec<Role>,
-    /// Seconds since 1970.
+    /// Unix time in s.
     iat: i64,
-    /// Seconds since 1970.
+    /// Unix time in s.
     exp: i64,
 }
 
-/// Why an access token is worth nothing.
+/// Reason why an access token was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AccessTokenError {
-    /// It is one of ours, but its time is over.
     Expired,
-    /// It is not one of ours.
+    /// Not issued by this server.
     Invalid,
 }
 
-/// Signs and reads access tokens: JWT with HS256, and no other algorithm.
+/// Signs and reads access tokens: JWT with HS256 only.
 pub(super) struct AccessTokens {
     header: Header,
     signing: EncodingKey,
@@ -56,7 +55,7 @@ impl AccessTokens {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
-        // Against our clock, below; the library would ask the machine's.
+        // Checked below against the server's clock; the library would read the machine's.
         validation.validate_exp = false;
         validation.validate_aud = false;
         Self {
@@ -67,7 +66,7 @@ impl AccessTokens {
         }
     }
 
-    /// A token that is good for [`ACCESS_LIFE`].
+    /// Issues a token that is valid for [`ACCESS_LIFE`].
     pub(super) fn issue(
         &self,
         user_id: &str,
@@ -87,18 +86,18 @@ impl AccessTokens {
         Ok(jsonwebtoken::encode(&self.header, &claims, &self.signing)?)
     }
 
-    /// The refresh token that follows this one. It depends on nothing else, so that two requests with the same token
-    /// receive the same successor, and a sign-in is one chain however often its tokens are sent.
+    /// Derives the successor of a refresh token. It depends on that token only, so that two requests with the same token receive the
+    /// same successor, and a sign-in is one chain.
     pub(super) fn successor(&self, family: &str, refresh_token: &str) -> anyhow::Result<String> {
-        // No access token is signed over such a text: theirs begin with an encoded header.
+        // Access tokens are never signatures of such a text: theirs begin with an encoded header.
         let message = format!("refresh {refresh_token}");
         let secret =
             jsonwebtoken::crypto::sign(message.as_bytes(), &self.signing, Algorithm::HS256)?;
         self.with_mac(format!("{family}.{secret}"))
     }
 
-    /// A new refresh token of a sign-in: its id, 256 random bits and a MAC. By the MAC a token that was spent and
-    /// forgotten long ago is told from a forged one.
+    /// Generates a refresh token of a sign-in: its id, 256 random bits and a MAC. The MAC distinguishes a token whose row is deleted
+    /// from a forged one.
     pub(super) fn new_refresh_token(&self, family: &str) -> anyhow::Result<String> {
         self.with_mac(format!("{family}.{}", random::token()?))
     }
@@ -117,8 +116,8 @@ impl AccessTokens {
         )?)
     }
 
-    /// The sign-in of a refresh token that this server has issued, spent or not. `None` for a forged token and for one
-    /// of an earlier version, which has no MAC.
+    /// Returns the sign-in of a refresh token that this server has issued, spent or not. `None` for a forged token and for one of an
+    /// earlier version, which has no MAC.
     pub(super) fn family_of_issued<'t>(&self, refresh_token: &'t str) -> Option<&'t str> {
         let (token, mac) = refresh_token.rsplit_once('.')?;
         let (family, _) = token.split_once('.')?;
@@ -126,7 +125,7 @@ impl AccessTokens {
         bool::from(expected.as_bytes().ct_eq(mac.as_bytes())).then_some(family)
     }
 
-    /// Shows that a user has signed in on a device.
+    /// Seals the fact that a user has signed in on a device.
     pub(super) fn device_seal(&self, user_id: &str, device: &str) -> anyhow::Result<String> {
         let message = format!("device {user_id} {device}");
         Ok(jsonwebtoken::crypto::sign(
@@ -136,7 +135,7 @@ impl AccessTokens {
         )?)
     }
 
-    /// What a token says, if it is ours and its time is not over.
+    /// Returns the claims of a valid token of this server.
     pub(super) fn read(&self, token: &str, now_ms: i64) -> Result<Claims, AccessTokenError> {
         let claims: Claims = jsonwebtoken::decode(token, &self.reading, &self.validation)
             .map_err(|_| AccessTokenError::Invalid)?
@@ -150,18 +149,18 @@ impl AccessTokens {
     }
 }
 
-/// Whether a token was issued under a clock that was ahead: it would live on for as long after the clock is set right.
+/// Whether a token was issued by a clock that was ahead: otherwise it would stay valid for that long after a correction.
 pub(super) fn is_from_the_future(iat: i64, now: i64) -> bool {
     iat > now.saturating_add_unsigned(FUTURE_LEEWAY.as_secs())
 }
 
-/// The sign-in that a refresh token claims to be of. Only for tokens that this server has just issued.
+/// Returns the sign-in named in a refresh token. Only for tokens that this server has just issued.
 pub(super) fn family_of(refresh_token: &str) -> Option<&str> {
     let (family, _) = refresh_token.split_once('.')?;
     Some(family)
 }
 
-/// How a token is kept and looked up. One round of SHA-256 is enough: there is nothing to guess.
+/// Hash under which a token is stored and found. One round of SHA-256 is enough for random tokens.
 pub(super) fn token_hash(token: &str) -> String {
     random::to_hex(&Sha256::digest(token))
 }
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_is_refused() {
+    fn token_of_another_issuer_is_refused() {
         let ours = tokens();
         let good = ours.issue("u1", "f1", &[Role::User], NOW).unwrap();
         let (head, signature) = good.rsplit_once('.').unwrap();
@@ -238,7 +237,7 @@ mod tests {
         };
         let claims = |iss: &str| serde_json::json!({"iss": iss, "sub": "u1", "sid": "f1", "roles": ["admin"], "iat": 1, "exp": 9_999_999_999_i64});
         let secret = b"0123456789abcdef0123456789abcdef";
-        // Signed right, so that each of the cases below is refused for its own reason.
+        // Valid signature, so that each case below is refused for its own reason.
         assert!(
             ours.read(
                 &signed(Header::new(Algorithm::HS256), claims("sortie"), secret),

@@ -74,7 +74,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn progress_changes_growing_recordings_only_and_never_decreases() -> Result<(), DatabaseError> {
+    async fn progress_changes_growing_recordings_only_and_never_decreases()
+    -> Result<(), DatabaseError> {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(folder.path()).await?;
         for id in ["one", "deleted", "other"] {

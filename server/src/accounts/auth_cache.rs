@@ -1,32 +1,29 @@
-//! Remembers for a moment that a credential is good, so that a stream of small requests does not ask the
-//! database each time.
+//! Five-second cache of valid credentials, so that a stream of small requests does not query the database each time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::identity::{Credential, Identity};
 
-/// How long an answer is good for: how long another replica's logout or lock-out may go unnoticed here.
+/// Validity of an entry: the longest time for which another replica's logout or lock-out goes unnoticed here.
 const GOOD_FOR_MS: i64 = 5_000;
-/// Credentials remembered at once.
+/// Largest number of entries.
 const CAPACITY: usize = 10_000;
 
-/// Credentials that were good a moment ago, with their person as they were then. Never says "worthless": that
-/// is always asked anew.
+/// Credentials that were valid a moment ago, with their identity. Invalid credentials are not cached.
 #[derive(Default)]
-pub(super) struct Standing {
+pub(super) struct AuthCache {
     cache: Mutex<Cache>,
 }
 
 #[derive(Default)]
 struct Cache {
     rows: HashMap<String, Row>,
-    /// Counts removals.
+    /// Number of removals.
     removals: u64,
 }
 
-/// Point in time before the database was asked: an answer that something was removed after is not remembered, as it
-/// may be older than that.
+/// Moment before a query: its answer is not cached if an entry was removed since, as the answer may be older.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ticket(u64);
 
@@ -37,18 +34,18 @@ struct Row {
 
 impl Row {
     fn is_fresh(&self, now_ms: i64) -> bool {
-        // A clock that was set back makes no answer last longer.
+        // A clock that was set back does not extend the validity.
         (0..GOOD_FOR_MS).contains(&now_ms.saturating_sub(self.checked_ms))
     }
 }
 
-impl Standing {
-    /// The key of an access token: its sign-in and its user.
+impl AuthCache {
+    /// Key of an access token: its sign-in and its user.
     pub(super) fn sign_in_key(family: &str, user_id: &str) -> String {
         format!("s {family} {user_id}")
     }
 
-    /// What an API token is remembered by.
+    /// Key of an API token.
     pub(super) fn token_key(token_hash: &str) -> String {
         format!("t {token_hash}")
     }
@@ -58,12 +55,12 @@ impl Standing {
         format!("r {session_id}")
     }
 
-    /// What somebody is remembered by whom others vouch for.
+    /// Key of a user of another source.
     pub(super) fn external_key(external_key: &str) -> String {
         format!("x {external_key}")
     }
 
-    /// Whom a credential speaks for, if that was asked a moment ago.
+    /// Returns the cached identity of a credential.
     pub(super) fn recall(&self, key: &str, now_ms: i64) -> Option<Identity> {
         self.cache()
             .rows
@@ -72,12 +69,12 @@ impl Standing {
             .map(|row| row.identity.clone())
     }
 
-    /// To be taken before the database is asked.
+    /// Call before the query of the database.
     pub(super) fn ticket(&self) -> Ticket {
         Ticket(self.cache().removals)
     }
 
-    /// The database said that this credential is good.
+    /// Caches a credential that the database has confirmed.
     pub(super) fn remember(&self, ticket: Ticket, key: String, identity: Identity, now_ms: i64) {
         let mut cache = self.cache();
         if cache.removals != ticket.0 {
@@ -99,21 +96,21 @@ impl Standing {
         );
     }
 
-    /// A credential is worth nothing any more.
+    /// Removes a credential.
     pub(super) fn forget(&self, key: &str) {
         let mut cache = self.cache();
         cache.removals += 1;
         cache.rows.remove(key);
     }
 
-    /// A sign-in has ended.
+    /// Removes the access tokens of a sign-in.
     pub(super) fn forget_sign_in(&self, family: &str) {
         self.remove(|row| {
             matches!(&row.identity.credential, Credential::SignIn { family: known } if known == family)
         });
     }
 
-    /// A person changed.
+    /// Removes all credentials of a user.
     pub(super) fn forget_user(&self, user_id: &str) {
         self.remove(|row| row.identity.user.id == user_id);
     }
@@ -147,10 +144,10 @@ mod tests {
 
     #[test]
     fn an_answer_is_good_for_five_seconds() {
-        let standing = Standing::default();
-        standing.remember(standing.ticket(), "f1".to_owned(), identity("u1"), 1000);
+        let auth_cache = AuthCache::default();
+        auth_cache.remember(auth_cache.ticket(), "f1".to_owned(), identity("u1"), 1000);
         let recall = |key: &str, now_ms| {
-            let identity = standing.recall(key, now_ms)?;
+            let identity = auth_cache.recall(key, now_ms)?;
             Some(identity.user.id.clone())
         };
         assert_eq!(recall("f1", 5999).as_deref(), Some("u1"));
@@ -161,35 +158,39 @@ mod tests {
 
     #[test]
     fn a_logout_ends_one_sign_in_and_a_change_all_of_a_person() {
-        let standing = Standing::default();
+        let auth_cache = AuthCache::default();
         for (key, id) in [("f1", "u1"), ("f2", "u1"), ("f3", "u2")] {
-            standing.remember(standing.ticket(), key.to_owned(), identity(id), 0);
+            auth_cache.remember(auth_cache.ticket(), key.to_owned(), identity(id), 0);
         }
-        standing.forget("f1");
-        let known = || ["f1", "f2", "f3"].map(|key| standing.recall(key, 0).is_some());
+        auth_cache.forget("f1");
+        let known = || ["f1", "f2", "f3"].map(|key| auth_cache.recall(key, 0).is_some());
         assert_eq!(known(), [false, true, true]);
-        standing.forget_user("u1");
+        auth_cache.forget_user("u1");
         assert_eq!(known(), [false, false, true]);
     }
 
     #[test]
     fn answer_from_before_a_removal_is_not_remembered() {
-        let standing = Standing::default();
-        let ticket = standing.ticket();
-        standing.forget_user("u1");
-        standing.remember(ticket, "f1".to_owned(), identity("u1"), 0);
-        assert!(standing.recall("f1", 0).is_none());
-        standing.remember(standing.ticket(), "f1".to_owned(), identity("u1"), 0);
-        assert!(standing.recall("f1", 0).is_some());
+        let auth_cache = AuthCache::default();
+        let ticket = auth_cache.ticket();
+        auth_cache.forget_user("u1");
+        auth_cache.remember(ticket, "f1".to_owned(), identity("u1"), 0);
+        assert!(auth_cache.recall("f1", 0).is_none());
+        auth_cache.remember(auth_cache.ticket(), "f1".to_owned(), identity("u1"), 0);
+        assert!(auth_cache.recall("f1", 0).is_some());
     }
 
     #[test]
     fn memory_is_bounded() {
-        let standing = Standing::default();
+        let auth_cache = AuthCache::default();
         for number in 0..CAPACITY * 2 + 1 {
-            standing.remember(standing.ticket(), format!("f{number}"), identity("u1"), 0);
+            auth_cache.remember(auth_cache.ticket(), format!("f{number}"), identity("u1"), 0);
         }
-        assert!(standing.cache().rows.len() <= CAPACITY);
-        assert!(standing.recall(&format!("f{}", CAPACITY * 2), 0).is_some());
+        assert!(auth_cache.cache().rows.len() <= CAPACITY);
+        assert!(
+            auth_cache
+                .recall(&format!("f{}", CAPACITY * 2), 0)
+                .is_some()
+        );
     }
 }
