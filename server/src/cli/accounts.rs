@@ -1,18 +1,17 @@
-//! Which received bytes are in a finished file, and which are not: for `inspect` and `repair`.
+//! Byte accounting of `inspect` and `repair`.
 
 use serde::Serialize;
 use sortie_media::{Finish, HEAD_ROOM, LeftOut};
 
 use super::words;
 
-/// The JSON form: `received_bytes` is `stored_bytes` and the length of everything in `left_out`. Offsets count from the
-/// beginning of the file that is read.
+/// JSON form: `received_bytes` is `stored_bytes` plus the lengths in `left_out`. Offsets count from the beginning of the file.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Accounts {
     received_bytes: u64,
     stored_bytes: u64,
     left_out: Vec<Range>,
-    /// In the file, where players pass over it.
+    /// In the file, skipped by players.
     hidden: Vec<Range>,
 }
 
@@ -27,7 +26,7 @@ struct Range {
 }
 
 impl Accounts {
-    /// Of a stream of `received` bytes that begins at `start` in its file.
+    /// Accounting of a stream of `received` bytes at offset `start` of its file.
     pub(super) fn new(finish: &Finish, start: u64, received: u64) -> Self {
         let ranges = |ranges: &[LeftOut]| {
             let range = |left: &LeftOut| Range {
@@ -47,7 +46,7 @@ impl Accounts {
         }
     }
 
-    /// The same of a file that stays as it is.
+    /// The same for a file that stays as it is.
     pub(super) fn untouched(self) -> Self {
         Self {
             stored_bytes: self.received_bytes,
@@ -56,13 +55,13 @@ impl Accounts {
         }
     }
 
-    /// Bytes of indexes that are replaced.
+    /// Bytes of replaced indexes.
     pub(super) fn replaced_bytes(&self) -> u64 {
         let replaced = self.left_out.iter().filter(|range| range.is_harmless);
         replaced.map(|range| range.length).sum()
     }
 
-    /// Sentences about what is missing; empty where nothing is.
+    /// Sentences about missing data; empty if nothing is missing.
     pub(super) fn to_text(&self) -> String {
         let missing = self.left_out.iter().filter(|range| !range.is_harmless);
         let missing = missing.map(|range| ("Left out", range));

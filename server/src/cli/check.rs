@@ -1,14 +1,14 @@
-//! `check-config`: what would be in force, and what is wrong with it.
+//! `check-config`: prints the configuration and its errors.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sortie_server::{ConfigError, Settings};
 
-/// Exit code 0: right; 2: wrong.
+/// Exit codes: 0 valid, 2 invalid.
 pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
     let settings = Settings::from_env(file);
-    // Whoever reads on or not (`| head`): the exit code says what counts.
+    // A closed pipe (`| head`) is ignored: the exit code has the result.
     let _ = super::tell(&settings.report());
     for stranger in settings.strangers() {
         super::complain(&format!("Note: {stranger}."));
@@ -19,7 +19,7 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
     }
 }
 
-/// Says what is wrong, all of it.
+/// Prints all errors.
 pub(crate) fn wrong_values(what: &str, errors: &[ConfigError]) -> ExitCode {
     match errors.len() {
         1 => super::complain(&format!("{what}: one value is wrong.")),

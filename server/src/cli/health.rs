@@ -11,7 +11,7 @@ use sortie_server::Settings;
 use super::wrong_values;
 
 const PATIENCE: Duration = Duration::from_secs(4);
-/// More than the longest answer of `/readyz`.
+/// Longer than every answer of `/readyz`.
 const MOST: u64 = 64 * 1024;
 
 pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
@@ -35,7 +35,7 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
     }
 }
 
-/// Who listens everywhere is asked on the loopback.
+/// A server that listens on all addresses is asked on the loopback.
 fn reachable(host: IpAddr) -> IpAddr {
     match host {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

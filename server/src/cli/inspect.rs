@@ -1,4 +1,4 @@
-//! `sortie-server inspect`: what is in a recording.
+//! `sortie-server inspect`: describes a recording.
 
 use std::path::PathBuf;
 
@@ -20,15 +20,15 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// What state a file is in.
+/// State of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum State {
-    /// It has a duration and an index: an ordinary file.
+    /// With duration and index.
     Finished,
-    /// A recorder's stream, or what is left of one.
+    /// Stream of a recorder without an index, complete or not.
     Live,
-    /// Something in it cannot be read, or is missing though it says that it is there.
+    /// Unreadable or missing data.
     Damaged,
 }
 
@@ -44,8 +44,8 @@ impl State {
     }
 }
 
-/// The file as a player sees it: from its beginning. Where our own head is not there yet, or speaks of an index
-/// that is lost, the stream behind it.
+/// Scans the file as a player sees it, from its beginning. Without a head by this server, or with one that names a lost index, the
+/// stream after the head room.
 pub(super) fn look(
     source: &Source,
     arguments: &Arguments,
@@ -121,11 +121,11 @@ struct Facts {
     gaps_ms: Vec<(u64, u64)>,
     damaged_count: u64,
     damaged_bytes: u64,
-    /// The first 64: from, to.
+    /// The first 64, as start and end.
     damaged_ranges: Vec<(u64, u64)>,
     torn_bytes: u64,
     missing_bytes: u64,
-    /// Bytes that a repair keeps, and those that it leaves out.
+    /// Bytes that a repair keeps and leaves out.
     #[serde(flatten)]
     accounts: Accounts,
 }

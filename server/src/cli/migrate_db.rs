@@ -1,4 +1,4 @@
-//! `migrate-db`: from one kind of database to the other.
+//! `migrate-db`: copies a database to another kind.
 
 use std::path::PathBuf;
 

@@ -1,8 +1,6 @@
-//! What `sortie-server` does besides serving: `repair` and `inspect`, for files that somebody brings, and `sweep`
-//! for what lies about in the storage.
+//! Commands of `sortie-server` besides serving.
 //!
-//! Exit codes: 0 done; 1 a file could not be read or written; 2 the command line asks for what cannot be;
-//! 3 the file is no recording, or nothing in it can be played.
+//! Exit codes: 0 done; 1 a file could not be read or written; 2 invalid command line; 3 not a recording, or nothing to play.
 
 mod accounts;
 mod check;
@@ -26,7 +24,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use sortie_media::Unplayable;
 
-/// The commands. Without one, the server runs.
+/// Commands. Without one, the server runs.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make an ordinary, seekable file of a WebM, Matroska or fragmented MP4 that was cut off or damaged.
@@ -63,14 +61,14 @@ pub(crate) enum Command {
     Sweep(sweep::Arguments),
 }
 
-/// Why a command ends without having done its work.
+/// Reason why a command ended early.
 #[derive(Debug)]
 enum Failure {
-    /// A file could not be read or written: what was done, and why it failed.
+    /// A file could not be read or written: the action and its error.
     File(String, io::Error),
-    /// What was asked for cannot be: why, and what can.
+    /// Invalid request: the reason and the alternative.
     Usage(String),
-    /// There is nothing to play.
+    /// Nothing to play.
     Unplayable(Unplayable),
 }
 
@@ -109,7 +107,7 @@ fn tell_json(object: &impl serde::Serialize) -> Result<(), Failure> {
     }
 }
 
-/// Prints a result. A reader that has gone (`| head`) is no failure.
+/// Prints a result. A closed pipe (`| head`) is no failure.
 fn tell(text: &str) -> Result<(), Failure> {
     match io::stdout()
         .lock()
@@ -123,7 +121,7 @@ fn tell(text: &str) -> Result<(), Failure> {
 }
 
 impl Command {
-    /// Does what was asked for, and says so.
+    /// Runs the command and prints its result.
     pub(crate) fn run(self, config: Option<PathBuf>) -> ExitCode {
         let result = match self {
             Self::CheckHealth => return health::run(config),

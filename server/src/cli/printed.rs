@@ -1,19 +1,18 @@
-//! Text that others have chosen, such as names of files, on a terminal.
+//! Escaping of foreign text, such as file names, for terminals.
 
 use std::path::Path;
 
-/// A path on one line, with everything escaped that would move the cursor, end the line or change the direction of
-/// writing.
+/// Escapes a path for one line: characters that move the cursor, end the line or change the direction of writing.
 pub(super) fn name(path: &Path) -> String {
     one_line(&path.to_string_lossy())
 }
 
-/// The same for a name that is a text already.
+/// The same for a text.
 pub(super) fn one_line(text: &str) -> String {
     escaped(text, |c| c.is_control() || turns(c))
 }
 
-/// Text of several lines.
+/// The same for several lines.
 pub(super) fn lines(text: &str) -> String {
     escaped(text, |c| c != '\n' && c.is_control() || turns(c))
 }

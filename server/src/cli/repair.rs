@@ -1,7 +1,7 @@
-//! `sortie-server repair`: an ordinary file of what is there.
+//! `sortie-server repair`: makes an ordinary file of a cut-off or damaged one.
 //!
-//! The file is scanned first, and nothing is written before it is clear that there is something to play. Then it
-//! is either copied and finished on the way, or, where it is stored as this server stores recordings, patched.
+//! The file is scanned first; nothing is written unless it has something to play. Then it is copied and finished on the way, or
+//! patched if it is stored in the server's layout.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,9 +18,9 @@ use super::inspect::State;
 use super::source::{Source, progress};
 use super::{Failure, printed, tell, tell_json, words};
 
-/// Endings of recordings, which a repaired file does not repeat.
+/// Extensions of recordings, which a repaired file does not repeat.
 const ENDINGS: [&str; 8] = ["webm", "mkv", "mka", "mp4", "m4v", "m4a", "mov", "part"];
-/// How much is copied at once.
+/// Bytes copied at a time.
 const COPY_SIZE: usize = 1 << 20;
 
 #[derive(Args)]
@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         refuse_bad_output(path, &output, arguments.force)?;
     }
     let cannot_write = || Failure::file("cannot write", &output);
-    // A link stays one: what it points at is replaced.
+    // A symbolic link is kept: its target is replaced.
     let target = match std::fs::symlink_metadata(&output) {
         Ok(metadata) if metadata.is_symlink() => {
             std::fs::canonicalize(&output).map_err(cannot_write())?
@@ -123,7 +123,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// Outcome of a repair in JSON.
 #[derive(Serialize)]
 struct Outcome {
-    /// The file that was written; absent where there was nothing to do.
+    /// Path of the written file; absent if nothing had to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<String>,
     size_bytes: u64,
@@ -133,7 +133,7 @@ struct Outcome {
     accounts: Accounts,
 }
 
-/// `talk.webm` → `talk.repaired.webm`. Only the ending of a recording is taken away: `talk v1.2` keeps its `.2`.
+/// `talk.webm` → `talk.repaired.webm`. Only an extension of a recording is removed: `talk v1.2` keeps its `.2`.
 fn repaired_name(path: &Path, extension: &str) -> PathBuf {
     let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
     let known = ending.is_some_and(|ending| ENDINGS.iter().any(|&it| ending == it));
@@ -147,12 +147,12 @@ fn repaired_name(path: &Path, extension: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Whether a player finds nothing missing, in a file whose stream has this report.
+/// Whether a player misses nothing in a file whose stream has this report.
 fn is_finished(source: &Source, report: &Report) -> io::Result<bool> {
     if source.layout != Layout::Headed {
         return Ok(State::of(report) == State::Finished);
     }
-    // Our own head in front of the stream is what counts.
+    // The head written by the server decides.
     let indexer = source.scan(0, "Reading", |_| Ok(()))?;
     Ok(State::of(&indexer.report()) == State::Finished)
 }
@@ -182,14 +182,14 @@ fn refuse_bad_output(input: &Path, output: &Path, force: bool) -> Result<(), Fai
     )))
 }
 
-/// Finishes a recording that is stored as ours are. Returns its size.
+/// Finishes a recording in the server's layout. Returns its size.
 fn patch_in_place(source: &Source, path: &Path) -> io::Result<u64> {
     let file = OpenOptions::new().write(true).open(path)?;
     let indexer = source.scan(HEAD_ROOM, "Patching", |patch| write(&file, patch))?;
     conclude(&file, &indexer.finish().map_err(io::Error::other)?)
 }
 
-/// Writes a finished copy beside `output` and gives it that name once it is whole. Returns its size.
+/// Writes a finished copy beside `output` and renames it when complete. Returns its size.
 fn copy(source: &Source, input: &Path, output: &Path, overwrite: bool) -> io::Result<u64> {
     let folder = match output.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -213,7 +213,7 @@ fn copy(source: &Source, input: &Path, output: &Path, overwrite: bool) -> io::Re
     Ok(size)
 }
 
-/// Copies the stream behind a head room, with the patches that are due on the way.
+/// Copies the stream after a head room, with the pending patches.
 fn copy_stream(source: &Source, to: &File) -> io::Result<Indexer> {
     let start = source.layout.stream_start();
     let length = source.length.saturating_sub(start);
@@ -240,7 +240,7 @@ fn copy_stream(source: &Source, to: &File) -> io::Result<Indexer> {
     Ok(indexer)
 }
 
-/// Appends the index, and only when that is durable makes the head speak of it. Returns the file's size.
+/// Appends the index, and updates the head when the index is durable. Returns the file's size.
 fn conclude(file: &File, finish: &Finish) -> io::Result<u64> {
     file.set_len(finish.keep)?;
     file.write_all_at(&finish.append, finish.keep)?;

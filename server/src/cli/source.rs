@@ -1,4 +1,4 @@
-//! A file that is looked through: where its stream begins, and what an index of it says.
+//! Input file of a command: where its stream begins, and its index.
 
 use std::fs::File;
 use std::io;
@@ -11,20 +11,20 @@ use sortie_media::{Indexer, Patch};
 
 use super::{Failure, printed};
 
-/// An open recording. It is read only.
+/// An open recording, read-only.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) file: File,
-    /// Bytes of the whole file.
+    /// Size of the file in bytes.
     pub(super) length: u64,
-    /// Where the stream begins.
+    /// Offset of the stream.
     pub(super) layout: Layout,
 }
 
 impl Source {
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         let cannot = || Failure::file("cannot read", path);
-        // Looked at before it is opened: opening a pipe would wait for its writer.
+        // Checked before opening: opening a pipe would wait for its writer.
         let metadata = std::fs::metadata(path).map_err(cannot())?;
         if !metadata.is_file() {
             let what = if metadata.is_dir() {
@@ -49,7 +49,7 @@ impl Source {
         }
         head.truncate(read);
         let layout = match Layout::sniff(&head) {
-            // A file of our agent that a power cut left without a stream, or more likely another program's MP4.
+            // A file of the capture agent without a stream after a power cut, or more likely another program's MP4.
             Layout::HeadOnly => Layout::Plain,
             layout => layout,
         };
@@ -60,7 +60,7 @@ impl Source {
         })
     }
 
-    /// Indexes the file from `start` on, without reading what the index does not need. Passes patches to `patch`.
+    /// Indexes the file from `start`, reading only what the index needs. Passes patches to `patch`.
     pub(super) fn scan(
         &self,
         start: u64,
@@ -79,7 +79,7 @@ impl Source {
     }
 }
 
-/// A bar on a terminal, and nothing elsewhere.
+/// Progress bar on a terminal, otherwise hidden.
 pub(super) fn progress(length: u64, message: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(length).with_message(message);
     let template = "{msg} {wide_bar} {bytes} of {total_bytes}, {eta} left";

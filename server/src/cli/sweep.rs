@@ -1,4 +1,4 @@
-//! `sortie-server sweep`: removes what belongs to no recording, and says which recordings have lost their file.
+//! `sortie-server sweep`: removes orphans from the storage and marks recordings without a file.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use sortie_server::{
 
 use super::{complain, printed, wrong_values};
 
-/// How many orphans are named before the rest is only counted.
+/// Orphans named before the rest is only counted.
 const NAMED: usize = 20;
 
 #[derive(Args)]
@@ -33,8 +33,7 @@ pub(crate) struct Arguments {
     force: bool,
 }
 
-/// Exit codes: 0 nothing to do or all done; 1 not all could be done; 2 wrong configuration; 3 a dry run has found
-/// something to do.
+/// Exit codes: 0 nothing to do or all done; 1 not all could be done; 2 invalid configuration; 3 a dry run has findings.
 pub(super) fn run(file: Option<PathBuf>, arguments: &Arguments) -> ExitCode {
     let config = match Settings::from_env(file).config() {
         Ok(config) => config,
@@ -132,7 +131,7 @@ fn table(report: &SweepReport, dry_run: bool) -> String {
     text
 }
 
-/// A size for people.
+/// Formats a size.
 fn bytes(size: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if size < 1000 {

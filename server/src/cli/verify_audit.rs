@@ -1,11 +1,11 @@
-//! `verify-audit`: whether the audit log is as it was written.
+//! `verify-audit`: verifies the audit log's hash chain.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use sortie_server::{Settings, verify_audit};
 
-/// Exit code 0: whole; 1: cannot be read; 2: wrong configuration; 3: broken.
+/// Exit codes: 0 intact; 1 unreadable; 2 invalid configuration; 3 broken.
 pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
     let config = match Settings::from_env(file).config() {
         Ok(config) => config,
@@ -34,7 +34,7 @@ pub(super) fn run(file: Option<PathBuf>) -> ExitCode {
                     ExitCode::from(3),
                 ),
             };
-            // Whoever reads on or not (`| head`): the exit code says what counts.
+            // A closed pipe (`| head`) is ignored: the exit code has the result.
             let _ = super::tell(&text);
             code
         }

@@ -1,14 +1,14 @@
-//! What was found, in sentences.
+//! Sentences about a recording.
 
 use std::fmt::Write;
 use std::ops::Range;
 
 use sortie_media::{Container, Report, Track, TrackKind};
 
-/// Ranges that are named one by one.
+/// Ranges named individually.
 const NAMED: usize = 5;
 
-/// All that is to be said of a recording's contents, a sentence to a line.
+/// Describes a recording's contents, one sentence per line.
 pub(super) fn contents(report: &Report) -> String {
     let container = match report.container {
         Some(Container::WebM) => "a WebM",
@@ -58,7 +58,7 @@ pub(super) fn contents(report: &Report) -> String {
     text
 }
 
-/// What is wrong with it; empty when nothing is.
+/// Describes problems; empty without any.
 pub(super) fn flaws(report: &Report) -> String {
     let mut text = String::new();
     let damage = &report.damage;
@@ -108,7 +108,7 @@ fn track(track: &Track) -> String {
         text += ", language ";
         text += language;
     }
-    // Codecs and languages are the sender's words: nothing in them may move a terminal's cursor.
+    // Codecs and languages come from the sender and must not move a terminal's cursor.
     text.replace(char::is_control, "?")
 }
 
@@ -128,13 +128,13 @@ fn ranges(
     named.join(", ")
 }
 
-/// A number of things: "1 frame", "1,234 frames".
+/// Formats a count: "1 frame", "1,234 frames".
 pub(super) fn count(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {thing}{plural}", grouped(number))
 }
 
-/// A number with commas between its thousands.
+/// Formats a number with thousands separators.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -147,7 +147,7 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// A length of time: "40 ms", "4.2 s", "3:04 min", "1:02:03 h".
+/// Formats a duration: "40 ms", "4.2 s", "3:04 min", "1:02:03 h".
 pub(super) fn duration(ms: u64) -> String {
     let (seconds, minutes, hours) = (ms / 1000 % 60, ms / 60_000 % 60, ms / 3_600_000);
     match (hours, ms / 60_000) {

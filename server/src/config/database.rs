@@ -1,18 +1,18 @@
-//! The variables of the database.
+//! Variables of the database.
 
 use std::path::PathBuf;
 
 use super::Reader;
 
-/// Where people, sessions and recordings are written down.
+/// Database of users, sessions and recordings.
 #[derive(Clone, Debug)]
 pub enum DatabaseConfig {
-    /// `sqlite`: in one file, for one server.
+    /// `sqlite`: one file, for one server.
     Sqlite {
         /// `SORTIE_DB`.
         file: PathBuf,
     },
-    /// `postgres`: in a PostgreSQL database, for one server or several.
+    /// `postgres`: for one server or several.
     #[cfg(feature = "postgres")]
     Postgres(super::PostgresConfig),
 }
@@ -23,7 +23,7 @@ const KINDS: &str = "sqlite or postgres";
 const KINDS: &str = "sqlite (this program was built without postgres)";
 
 impl DatabaseConfig {
-    /// `file` is what `SORTIE_DB` says, or its default.
+    /// `file`: value of `SORTIE_DB`, or its default.
     pub(super) fn read(reader: &mut Reader<'_>, file: PathBuf) -> Self {
         match reader.text("SORTIE_DB_TYPE").as_deref() {
             None | Some("sqlite") => {}
@@ -41,7 +41,7 @@ impl DatabaseConfig {
         Self::Sqlite { file }
     }
 
-    /// The variable to look at when it does not work.
+    /// Returns the variable to check when the database fails.
     pub fn variable(&self) -> &'static str {
         match self {
             Self::Sqlite { .. } => "SORTIE_DB",
@@ -51,7 +51,7 @@ impl DatabaseConfig {
     }
 }
 
-/// For a person; without a password.
+/// For readers; without a password.
 impl std::fmt::Display for DatabaseConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

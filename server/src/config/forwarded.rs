@@ -1,9 +1,9 @@
-//! How clients reach this server: its public address, and the headers in which proxies describe the client.
+//! Public address of the server, and headers in which proxies describe the client.
 
 use super::Reader;
 
-/// Headers in which trusted proxies describe the client. Only one kind is read: a proxy passes on what it does not
-/// write itself, as the client has made it up.
+/// Headers in which trusted proxies describe the client. Only one kind is read: a proxy passes on the other kind as the client has
+/// sent it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeaders {
     /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
@@ -30,14 +30,14 @@ impl ForwardedHeaders {
     }
 }
 
-/// This server's address as browsers reach it.
+/// Address of the server in browsers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl {
     /// Whether browsers use HTTPS.
     pub https: bool,
     /// Host and port, in lower case; without the default port.
     pub host: String,
-    /// Path below which the server is, as `/recordings`; empty at the root.
+    /// Path of the server, as `/recordings`; empty at the root.
     pub prefix: String,
 }
 
@@ -80,7 +80,7 @@ impl PublicUrl {
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         };
         let mut segments = prefix.split('/').skip(1);
-        // Removed by the proxy or not: a request must not be ambiguous.
+        // With or without the path: requests must not be ambiguous.
         if prefix.split('/').nth(1) == Some("api") || !segments.all(is_plain) {
             return None;
         }

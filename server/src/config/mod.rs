@@ -1,5 +1,5 @@
-//! Configuration: what [`Settings`] collects from the environment and a file, [`Config::read`] understands. All
-//! wrong values are reported together.
+//! Configuration. [`Settings`] collects values from the environment and a file; [`Config::read`] parses them and reports all
+//! errors together.
 //!
 //! A new variable is a line in `config/variables.rs`, a field of [`Config`] and a line in [`Config::read`].
 
@@ -48,7 +48,7 @@ pub use telemetry::TelemetryConfig;
 pub use variables::{VARIABLES, Variable, help as variables_help};
 
 const MIB: u64 = 1024 * 1024;
-/// The libraries report their own retries; what comes of them is ours to say.
+/// Default log filter. The libraries' own messages about retries are left out.
 const LOG: &str = "info,sqlx=warn,object_store=warn,aws_config=warn";
 
 /// Largest quota, in MiB: 1 EiB.
@@ -61,24 +61,22 @@ pub enum ProtectedQuota {
     Off,
     /// A quarter of the disk, while there is a threshold of disk usage.
     ShareOfDisk,
-    /// This many bytes.
+    /// That many bytes.
     Bytes(u64),
 }
 
-/// Everything that is set before the server starts.
+/// Configuration of a server, fixed at its start.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `SORTIE_VIDEO_RECORDING_ENABLED`: whether the recording routes exist.
     pub recording_enabled: bool,
-    /// `SORTIE_RECORDING_STORAGE_BACKEND` and what belongs to it.
+    /// `SORTIE_RECORDING_STORAGE_BACKEND` and its variables.
     pub storage: StorageConfig,
     /// `SORTIE_RECORDING_MAX_SIZE_MB`, in bytes.
     pub max_size_bytes: u64,
-    /// `SORTIE_RECORDING_SILENCE_SECONDS`: a recording whose sender is silent for longer is finished from
-    /// what has arrived.
+    /// `SORTIE_RECORDING_SILENCE_SECONDS`: silence of a sender after which its recording is finished.
     pub silence: Duration,
-    /// `SORTIE_UPLOADS_PER_USER`: how many uploads of one person may be open at once, complete partial ones
-    /// that wait to be joined among them. At least 1.
+    /// `SORTIE_UPLOADS_PER_USER`: open uploads of one user, including complete partial uploads that are not joined yet. At least 1.
     pub uploads_per_user: u32,
     /// `SORTIE_QUOTA_MB_PER_USER`: most bytes of one user's recordings; `None`: no quota.
     pub quota_bytes: Option<u64>,
@@ -86,16 +84,16 @@ pub struct Config {
     pub protected_quota: ProtectedQuota,
     /// `SORTIE_INDEX_MEMORY_MB`, in bytes: memory for the indexes of all growing recordings.
     pub index_memory_bytes: u64,
-    /// `SORTIE_RECORDING_RETENTION_DAYS`: `ready` recordings older than so many days are deleted; 0: none.
+    /// `SORTIE_RECORDING_RETENTION_DAYS`: age in days at which `ready` recordings are deleted; 0: never.
     pub retention_days: u32,
-    /// `SORTIE_RECORDING_DISK_HIGH_PERCENT` and `SORTIE_RECORDING_DISK_LOW_PERCENT`: when the disk is fuller than
-    /// the first, the oldest recordings are deleted until it is no fuller than the second.
+    /// `SORTIE_RECORDING_DISK_HIGH_PERCENT` and `SORTIE_RECORDING_DISK_LOW_PERCENT`: above the first usage the oldest recordings are
+    /// deleted until the second is reached.
     pub disk_marks: Option<(u8, u8)>,
     /// `SORTIE_HOST`.
     pub host: IpAddr,
-    /// `SORTIE_PORT`; 0 takes any free port.
+    /// `SORTIE_PORT`; 0: any free port.
     pub port: u16,
-    /// `SORTIE_DB_TYPE` and what belongs to it.
+    /// `SORTIE_DB_TYPE` and its variables.
     pub database: DatabaseConfig,
     /// `SORTIE_ADMIN_USERNAME`.
     pub admin_username: String,
@@ -103,56 +101,56 @@ pub struct Config {
     pub admin_password: Option<Secret>,
     /// `SORTIE_JWT_SECRET`; generated and stored when absent.
     pub jwt_secret: Option<Secret>,
-    /// `SORTIE_SIGN_IN_LIFETIME_DAYS`: how long a sign-in lasts, whatever it is used for.
+    /// `SORTIE_SIGN_IN_LIFETIME_DAYS`: absolute lifetime of a sign-in.
     pub sign_in_lifetime: Duration,
-    /// `SORTIE_SIGN_IN_IDLE_DAYS`: how long a sign-in lasts without being used; at most the lifetime.
+    /// `SORTIE_SIGN_IN_IDLE_DAYS`: lifetime of an unused sign-in; at most the absolute one.
     pub sign_in_idle: Duration,
-    /// `SORTIE_MAX_CONNECTIONS`: more wait to be taken.
+    /// `SORTIE_MAX_CONNECTIONS`: connections at the same time; further ones wait.
     pub max_connections: usize,
-    /// `SORTIE_MAX_CONNECTIONS_PER_ADDRESS`: connections at once from one address that is no trusted proxy.
+    /// `SORTIE_MAX_CONNECTIONS_PER_ADDRESS`: connections at the same time from one address that is no trusted proxy.
     pub max_connections_per_address: usize,
-    /// `SORTIE_PUBLIC_URL`: this server's address as browsers reach it.
+    /// `SORTIE_PUBLIC_URL`: address of the server in browsers.
     pub public_url: Option<PublicUrl>,
     /// `SORTIE_FORWARDED_HEADERS`: the headers in which trusted proxies describe the client.
     pub forwarded_headers: ForwardedHeaders,
-    /// `SORTIE_HEADER_SECONDS`: for a request's head, and between two requests.
+    /// `SORTIE_HEADER_SECONDS`: time limit for a request's head, and between two requests.
     pub head_time: Duration,
-    /// `SORTIE_BODY_SILENCE_SECONDS`: for the next bytes of a body.
+    /// `SORTIE_BODY_SILENCE_SECONDS`: time limit for the next bytes of a body.
     pub body_silence: Duration,
     /// `SORTIE_CORS_ORIGINS`: sites whose pages may call the API with a token.
     pub cors_origins: Vec<String>,
-    /// `SORTIE_FRAME_ANCESTORS`: sites that may show our pages in a frame.
+    /// `SORTIE_FRAME_ANCESTORS`: sites that may frame the pages.
     pub frame_ancestors: Vec<String>,
-    /// `SORTIE_HSTS_SECONDS`: how long browsers shall insist on HTTPS; zero for not at all.
+    /// `SORTIE_HSTS_SECONDS`: `max-age` of HSTS; zero: off.
     pub hsts: Duration,
-    /// `SORTIE_METRICS_PUBLIC`: whether anybody may read the metrics.
+    /// `SORTIE_METRICS_PUBLIC`: whether the metrics are public.
     pub metrics_public: bool,
-    /// `SORTIE_LOG`: what is logged.
+    /// `SORTIE_LOG`: log filter.
     pub log: String,
-    /// Ways to sign in besides a password.
+    /// Other sign-in methods than passwords.
     pub sign_in: SignInConfig,
-    /// Where traces go, if anywhere.
+    /// Export of traces, if configured.
     pub telemetry: Option<TelemetryConfig>,
 }
 
-/// Where recordings are kept.
+/// Storage back end with its configuration.
 #[derive(Clone, Debug)]
 pub enum StorageConfig {
-    /// `local`: in a folder.
+    /// `local`: a folder.
     Local(LocalStorageConfig),
-    /// `s3`: in a bucket.
+    /// `s3`: a bucket.
     #[cfg(feature = "s3")]
     S3(S3StorageConfig),
-    /// `azure`: in a container.
+    /// `azure`: a container.
     #[cfg(feature = "s3")]
     Azure(AzureStorageConfig),
-    /// `gcs`: in a bucket of Google's.
+    /// `gcs`: a Google Cloud Storage bucket.
     #[cfg(feature = "s3")]
     Gcs(GcsStorageConfig),
 }
 
 impl StorageConfig {
-    /// The folder on the local disk where bytes are first: with `local` they stay there.
+    /// Local folder that receives data: the storage folder with `local`, else the staging folder.
     pub fn folder(&self) -> &Path {
         match self {
             Self::Local(local) => &local.path,
@@ -165,7 +163,7 @@ impl StorageConfig {
         }
     }
 
-    /// Where recordings are in the end, for a person: the folder, or the bucket and its prefix.
+    /// Final location of recordings, for readers: the folder, or the bucket and its prefix.
     pub fn place(&self) -> String {
         match self {
             Self::Local(local) => local.path.display().to_string(),
@@ -189,12 +187,12 @@ pub struct LocalStorageConfig {
     pub path: PathBuf,
 }
 
-/// One wrong value.
+/// One invalid variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The variable.
+    /// Name of the variable.
     pub variable: &'static str,
-    /// What is wrong with it and what is allowed.
+    /// Error, and what is allowed.
     pub message: String,
 }
 
@@ -210,7 +208,7 @@ const BACK_ENDS: &str = "local or s3, also azure or gcs";
 const BACK_ENDS: &str = "local (this program was built without object stores)";
 
 impl Config {
-    /// Reads variables from anywhere; [`Settings::config`] from where a server has them.
+    /// Reads variables from any source; [`Settings::config`] uses the sources of a server.
     pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<ConfigError>> {
         let mut reader = Reader::new(variable);
         let recording_enabled = reader.flag("SORTIE_VIDEO_RECORDING_ENABLED", false);
@@ -364,14 +362,14 @@ impl Config {
 }
 
 impl Config {
-    /// The path by which browsers reach `path` of this server.
+    /// Returns the path of this server's `path` in browsers.
     pub(crate) fn public_path(&self, path: &str) -> String {
         let prefix = self.public_url.as_ref().map_or("", |url| &url.prefix);
         format!("{prefix}{path}")
     }
 }
 
-/// The absolute and the idle lifetime of sign-ins.
+/// Returns the absolute and the idle lifetime of sign-ins.
 fn sign_in_lifetimes(reader: &mut Reader<'_>) -> (Duration, Duration) {
     const LIFETIME: &str = "SORTIE_SIGN_IN_LIFETIME_DAYS";
     const IDLE: &str = "SORTIE_SIGN_IN_IDLE_DAYS";
@@ -387,7 +385,7 @@ fn sign_in_lifetimes(reader: &mut Reader<'_>) -> (Duration, Duration) {
     (days(lifetime), days(idle))
 }
 
-/// The high and the low mark of the disk, if there are any.
+/// Returns the high and the low disk threshold, if configured.
 fn disk_marks(reader: &mut Reader<'_>, back_end: Option<&str>) -> Option<(u8, u8)> {
     const HIGH: &str = "SORTIE_RECORDING_DISK_HIGH_PERCENT";
     const LOW: &str = "SORTIE_RECORDING_DISK_LOW_PERCENT";

@@ -1,4 +1,4 @@
-//! Networks, as `SORTIE_TRUSTED_PROXIES` names them.
+//! Networks in `SORTIE_TRUSTED_PROXIES`.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether an address is in it. An IPv4 address in IPv6 clothes is an IPv4 address.
+    /// Whether the network contains an address. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {

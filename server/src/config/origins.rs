@@ -1,8 +1,8 @@
-//! Lists of sites.
+//! Lists of origins.
 
 use super::Reader;
 
-/// Reads comma-separated origins (RFC 6454, section 6.2), each as a browser writes it.
+/// Reads comma-separated origins (RFC 6454, section 6.2) as browsers write them.
 pub(super) fn read(reader: &mut Reader<'_>, name: &'static str) -> Vec<String> {
     let text = reader.text(name).unwrap_or_default();
     let mut origins = Vec::new();
@@ -20,7 +20,7 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &'static str) -> Vec<String> {
     origins
 }
 
-/// In lower case and without the port that goes without saying.
+/// In lower case and without the default port.
 pub(super) fn origin(given: &str) -> Option<String> {
     let uri: axum::http::Uri = given.parse().ok()?;
     let authority = uri.authority()?;
@@ -39,7 +39,7 @@ pub(super) fn origin(given: &str) -> Option<String> {
         _ => return None,
     };
     let host = authority.host().to_ascii_lowercase();
-    // `a:` and `a:x` have no number behind the colon.
+    // `a:` and `a:x` have no number after the colon.
     if authority.port_u16().is_none() && authority.as_str().len() > authority.host().len() {
         return None;
     }

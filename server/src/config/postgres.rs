@@ -1,5 +1,4 @@
-//! How to reach a PostgreSQL database. What is wrong with it is said without repeating it: a password may be
-//! anywhere in a text that does not parse.
+//! Connection of a PostgreSQL database. Errors do not quote the value: a password may be anywhere in a text that does not parse.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +14,7 @@ const DSN: &str = "SORTIE_DB_DSN";
 const EXAMPLE: &str =
     "for example postgres://sortie:password@db.example.com:5432/sortie?sslmode=require";
 
-/// What a connection string may hold and is passed on, by the names that libpq gives it.
+/// Parameters of a connection string that are passed on, by their libpq names.
 const PARAMETERS: [&str; 11] = [
     "host",
     "port",
@@ -29,7 +28,7 @@ const PARAMETERS: [&str; 11] = [
     "application_name",
     "options",
 ];
-/// What other drivers' connection strings hold and means nothing here.
+/// Parameters of other drivers that are ignored.
 const IGNORED: [&str; 3] = ["client_encoding", "connect_timeout", "timezone"];
 
 const SSL_MODES: [&str; 6] = [
@@ -60,7 +59,7 @@ impl PostgresConfig {
             .ok()
     }
 
-    /// Reads a connection string: an address, or libpq's `host=… user=…`.
+    /// Parses a connection string: a URL, or libpq's `host=… user=…`.
     pub fn from_dsn(dsn: &str) -> Result<Self, String> {
         let dsn = dsn.trim();
         let pairs = if dsn.starts_with("postgres://") || dsn.starts_with("postgresql://") {
@@ -128,7 +127,7 @@ impl PostgresConfig {
         })
     }
 
-    /// The address, with the password: for the driver only.
+    /// Returns the URL with the password, for the driver only.
     pub(crate) fn url(&self) -> &str {
         self.url.as_str()
     }
@@ -138,7 +137,7 @@ impl PostgresConfig {
     }
 }
 
-/// Database, user, host and port.
+/// Formats database, user, host and port.
 impl fmt::Display for PostgresConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.shown.fmt(f)
@@ -163,7 +162,7 @@ fn check(key: &str, value: &str) -> Result<(), String> {
         "port" => Err("the port must be a whole number from 1 to 65535".to_owned()),
         "sslmode" if SSL_MODES.contains(&value) => Ok(()),
         "sslmode" => Err(format!("sslmode must be one of {}", SSL_MODES.join(", "))),
-        // Where a password was not encoded, its end lands in one of these, and would be shown.
+        // The end of a password that was not encoded could be in one of these, and would be shown.
         "host" | "dbname" if value.contains(['@', '?', '#']) => Err(unreadable()),
         _ if value.contains('\0') => Err(unreadable()),
         _ => Ok(()),
@@ -201,8 +200,8 @@ fn pairs_of_address(dsn: &str) -> Result<Vec<(String, String)>, String> {
     Ok(pairs)
 }
 
-/// `key=value` separated by white space; a value in single quotes may hold some, and a backslash takes the
-/// next character as it is (libpq, *Keyword/Value Connection Strings*).
+/// Parses `key=value` pairs separated by white space. Values in single quotes may contain white space, and a backslash escapes
+/// the next character (libpq, *Keyword/Value Connection Strings*).
 fn pairs_of_words(dsn: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
     let mut rest = dsn.chars().peekable();
@@ -269,7 +268,7 @@ mod tests {
                 ("db.example.com", 6000, "anna", Some("videos")),
                 "{dsn}"
             );
-            // The driver does not show the password; its own address does.
+            // The driver redacts the password, but its URL does not.
             let address = sqlx::ConnectOptions::to_url_lossy(&options);
             assert_eq!(address.password(), Some("se%20cret%2F%40"), "{dsn}");
         }

@@ -1,15 +1,15 @@
-//! The variables of the `s3` back end.
+//! Variables of the `s3` back end.
 
 use std::path::Path;
 
 use super::stores::CommonStorageConfig;
 use super::{MIB, Reader, Secret};
 
-/// S3 demands at least 5 MiB of every part but the last; some stores demand that all be equal.
+/// S3 requires at least 5 MiB for each part but the last; some stores require equal parts.
 const SMALLEST_PART: u64 = 8 * MIB;
-/// S3 takes 10,000 parts; a few are spared for what finishing appends.
+/// S3 accepts 10,000 parts; a few are reserved for finishing.
 const MOST_PARTS: u64 = 9_900;
-/// The largest object of S3 and of Google, 5 TiB; Azure's is larger.
+/// Largest object of S3 and Google, 5 TiB; Azure's is larger.
 pub(super) const LARGEST_OBJECT_MB: u64 = 5 * 1024 * 1024;
 
 /// The `s3` storage back end.
@@ -19,14 +19,13 @@ pub struct S3StorageConfig {
     pub bucket: String,
     /// `SORTIE_RECORDING_S3_REGION`.
     pub region: String,
-    /// `SORTIE_RECORDING_S3_ENDPOINT`; AWS when absent.
+    /// `SORTIE_RECORDING_S3_ENDPOINT`; AWS by default.
     pub endpoint: Option<String>,
-    /// `SORTIE_RECORDING_S3_REDIRECT`: whether downloads are sent to the store itself.
+    /// `SORTIE_RECORDING_S3_REDIRECT`: whether downloads are redirected to the store.
     pub redirect: bool,
-    /// `AWS_ACCESS_KEY_ID` and what belongs to it, the first link of the AWS chain; the rest of the chain is
-    /// asked when they are absent.
+    /// `AWS_ACCESS_KEY_ID` with its secret, the first link of the AWS chain; without it the rest of the chain is used.
     pub credentials: Option<S3Key>,
-    /// What it has in common with others.
+    /// Options common to all buckets.
     pub common: CommonStorageConfig,
 }
 
@@ -82,7 +81,7 @@ impl S3StorageConfig {
             bucket,
             region,
             endpoint,
-            // Before the others: errors are told in this order.
+            // Read first: errors are reported in this order.
             common: CommonStorageConfig::read(
                 reader,
                 "SORTIE_RECORDING_S3_PREFIX",
@@ -125,7 +124,7 @@ impl S3Key {
     }
 }
 
-/// As lenient as the most lenient store; what a store does not like it says itself.
+/// As lenient as the most lenient store; stores report other errors themselves.
 fn is_bucket(name: &str) -> bool {
     (3..=63).contains(&name.len())
         && name
@@ -142,7 +141,7 @@ fn is_endpoint(endpoint: &str) -> bool {
     })
 }
 
-/// The same, but a path may follow.
+/// The same with an optional path.
 pub(super) fn is_address(address: &str) -> bool {
     address.parse::<axum::http::Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
@@ -151,7 +150,7 @@ pub(super) fn is_address(address: &str) -> bool {
     })
 }
 
-/// Without a slash at its beginning and with one at its end; `/` alone is none.
+/// Without a slash at its beginning and with one at its end; `/` alone means none.
 pub(super) fn clean_prefix(prefix: &str) -> Option<String> {
     let names = prefix.trim_start_matches('/').trim_end_matches('/');
     if names.is_empty() {
@@ -166,7 +165,7 @@ pub(super) fn clean_prefix(prefix: &str) -> Option<String> {
     names.split('/').all(plain).then(|| format!("{names}/"))
 }
 
-/// The least that lets the largest recording be made of the parts that S3 takes, in whole MiB.
+/// Smallest part, in whole MiB, with which the largest recording fits into the number of parts.
 pub(super) fn part_size(max_size_bytes: u64) -> u64 {
     max_size_bytes
         .div_ceil(MOST_PARTS)

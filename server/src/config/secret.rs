@@ -1,14 +1,13 @@
-//! Text that must not be seen.
+//! String redacted in `Debug` and logs.
 
 use std::fmt;
 
-/// A password or a key. It has no `Display`, and its `Debug` shows nothing of it; [`Secret::expose`] is the one
-/// way to the text, and easy to search for.
+/// A password or key. It has no `Display`, its `Debug` is redacted, and [`Secret::expose`] is the only access.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text, for whoever must have it.
+    /// Returns the text.
     pub fn expose(&self) -> &str {
         &self.0
     }

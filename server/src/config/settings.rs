@@ -1,4 +1,4 @@
-//! Where values come from: the environment, files with a secret each, and one file with settings.
+//! Sources of values: the environment, files with one secret each, and a configuration file.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use super::reader::{read_toml, small_text};
 use super::variables::{CONFIG_FILE, VARIABLES, Variable, find, meant};
 use super::{Config, ConfigError};
 
-/// The text of every variable that is set, and who set it.
+/// Text and source of every variable that is set.
 pub struct Settings {
     values: BTreeMap<&'static str, (String, Origin)>,
     file: Option<PathBuf>,
@@ -17,22 +17,22 @@ pub struct Settings {
     errors: Vec<ConfigError>,
 }
 
-/// Who set a variable.
+/// Source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Origin {
     Environment,
-    /// The file that `<name>_FILE` names.
+    /// The file named by `<name>_FILE`.
     SecretFile(PathBuf),
     ConfigFile,
 }
 
 impl Settings {
-    /// Takes the process's environment, and the file that `--config` or `SORTIE_CONFIG` names.
+    /// Reads the environment, and the file of `--config` or `SORTIE_CONFIG`.
     pub fn from_env(file: Option<PathBuf>) -> Self {
         Self::collect(std::env::vars_os(), file)
     }
 
-    /// Takes them from anywhere. What cannot be read is told by [`Settings::config`], with all that is wrong.
+    /// Reads other sources. Unreadable files are reported by [`Settings::config`] with all other errors.
     pub fn collect(
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         file: Option<PathBuf>,
@@ -44,7 +44,7 @@ impl Settings {
             errors: Vec::new(),
         };
         let environment = settings.environment(environment);
-        // An empty value counts as none, as everywhere.
+        // An empty value counts as not set.
         let set = |name: &str| environment.get(name).filter(|value| !value.is_empty());
         settings.file = file.or_else(|| set(CONFIG_FILE).map(PathBuf::from));
         if let Some(path) = settings.file.clone() {
@@ -63,7 +63,7 @@ impl Settings {
         settings
     }
 
-    /// What concerns us of it.
+    /// Variables of this program.
     fn environment(
         &mut self,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -103,7 +103,7 @@ impl Settings {
 
     fn read_secret(&mut self, variable: &'static Variable, path: &Path) {
         match small_text(path) {
-            // An editor's or `echo`'s line end is not meant to be a part of it.
+            // Removes the line end of an editor or `echo`.
             Ok(text) => {
                 let text = text.trim_end_matches(['\n', '\r']).to_owned();
                 let origin = Origin::SecretFile(path.to_owned());
@@ -160,7 +160,7 @@ impl Settings {
         }
     }
 
-    /// The same with one value set otherwise, whoever had set it. A name that does not exist changes nothing.
+    /// Returns the settings with one value replaced. An unknown name changes nothing.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         if let Some(variable) = find(name) {
             let value = (value.to_owned(), Origin::Environment);
@@ -169,7 +169,7 @@ impl Settings {
         self
     }
 
-    /// What the values mean, or everything that is wrong with them.
+    /// Returns the parsed configuration, or all errors.
     pub fn config(&self) -> Result<Config, Vec<ConfigError>> {
         let value = |name: &str| self.values.get(name).map(|(value, _)| value.clone());
         match Config::read(&value) {
@@ -179,8 +179,8 @@ impl Settings {
         }
     }
 
-    /// Names in the environment that look like ours and are not, and what may have been meant. No errors:
-    /// Kubernetes, for one, sets such names by itself.
+    /// Returns unknown names in the environment that resemble known ones, with suggestions. Not errors: Kubernetes, for example, sets
+    /// such names.
     pub fn strangers(&self) -> Vec<String> {
         let hint = |name: &String| match meant(name) {
             Some(known) => format!("{name} means nothing here; did you mean {known}?"),
@@ -189,7 +189,7 @@ impl Settings {
         self.unknown.iter().map(hint).collect()
     }
 
-    /// Every variable with its value and where that comes from, a line each; secrets masked.
+    /// Returns every variable with its value and source, one per line; secrets are masked.
     pub fn report(&self) -> String {
         let width = VARIABLES.iter().map(|v| v.name.len()).max().unwrap_or(0);
         let mut text = String::new();
@@ -252,7 +252,7 @@ mod tests {
         let config = settings(&environment, Some(&path)).config();
         let config = config.unwrap_or_else(|errors| panic!("{errors:?}"));
         assert_eq!(config.port, 2);
-        // Empty is not set.
+        // Empty means not set.
         assert_eq!(config.host.to_string(), "127.0.0.1");
         assert!(config.metrics_public);
     }

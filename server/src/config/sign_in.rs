@@ -1,4 +1,4 @@
-//! Who else may say who somebody is: an embedding platform, an OpenID provider, a proxy.
+//! Other sign-in methods: an embedding platform, an OpenID provider, a proxy.
 
 use std::net::IpAddr;
 #[cfg(feature = "sso")]
@@ -7,23 +7,23 @@ use std::time::Duration;
 use super::network::Network;
 use super::{Reader, Secret};
 
-/// Ways to sign in besides a password; all are off unless they are named.
+/// Sign-in methods besides passwords; off unless configured.
 #[derive(Clone, Debug, Default)]
 pub struct SignInConfig {
     /// `SORTIE_AUTH_JWT_…`: bearer tokens of an embedding platform.
     pub jwt: Option<JwtConfig>,
-    /// `SORTIE_OIDC_…`: signing in at an OpenID provider.
+    /// `SORTIE_OIDC_…`: OpenID Connect.
     #[cfg(feature = "sso")]
     pub oidc: Option<OidcConfig>,
-    /// `SORTIE_PROXY_AUTH_HEADER`: the header, in lower case, in which a trusted proxy names who has signed in.
+    /// `SORTIE_PROXY_AUTH_HEADER`: header, in lower case, in which a trusted proxy asserts the user.
     pub proxy_header: Option<String>,
-    /// `SORTIE_TRUSTED_PROXIES`: networks of the proxies that describe the client. Empty: none is named.
+    /// `SORTIE_TRUSTED_PROXIES`: networks of the proxies that describe the client. Empty: none configured.
     pub trusted_proxies: Vec<Network>,
-    /// `SORTIE_TRUSTED_PROXIES=none`: proxies on this machine are not believed either.
+    /// `SORTIE_TRUSTED_PROXIES=none`: proxies on this machine are not trusted either.
     pub distrusts_loopback: bool,
 }
 
-/// The embedding platform's tokens.
+/// Tokens of an embedding platform.
 #[derive(Clone, Debug)]
 pub struct JwtConfig {
     /// `SORTIE_AUTH_JWT_SECRET` or `SORTIE_AUTH_JWT_JWKS_URL`.
@@ -34,24 +34,24 @@ pub struct JwtConfig {
     pub audience: Option<String>,
     /// `SORTIE_AUTH_JWT_LEEWAY_SECONDS`.
     pub leeway_seconds: i64,
-    /// `SORTIE_AUTH_JWT_USER_CLAIM`: who it is; never reused there.
+    /// `SORTIE_AUTH_JWT_USER_CLAIM`: claim with the user's permanent identity.
     pub user_claim: String,
-    /// `SORTIE_AUTH_JWT_NAME_CLAIM`: the name to show.
+    /// `SORTIE_AUTH_JWT_NAME_CLAIM`: claim with the display name.
     pub name_claim: String,
-    /// `SORTIE_AUTH_JWT_ROLE_CLAIM`; absent: tokens say nothing about it.
+    /// `SORTIE_AUTH_JWT_ROLE_CLAIM`; absent: tokens have no roles.
     pub role_claim: Option<String>,
-    /// `SORTIE_AUTH_JWT_ADMIN_VALUES`: which values of the role claim make an administrator.
+    /// `SORTIE_AUTH_JWT_ADMIN_VALUES`: values of the role claim that make an administrator.
     pub admin_values: Vec<String>,
     /// `SORTIE_AUTH_JWT_TENANT_CLAIM` and `SORTIE_AUTH_JWT_TENANT`: only tokens of this tenant.
     pub tenant: Option<(String, String)>,
 }
 
-/// What the platform's tokens are verified with.
+/// Keys for the platform's tokens.
 #[derive(Clone, Debug)]
 pub enum JwtKeys {
     /// HS256.
     Secret(Secret),
-    /// RS, PS, ES or EdDSA with the keys published there.
+    /// RS, PS, ES or EdDSA with the keys published at this URL.
     #[cfg(feature = "sso")]
     JwksUrl(String),
 }
@@ -66,21 +66,21 @@ pub struct OidcConfig {
     pub client_id: String,
     /// `SORTIE_OIDC_CLIENT_SECRET`; absent: a public client.
     pub client_secret: Option<Secret>,
-    /// `SORTIE_OIDC_REDIRECT_URL`: our `/api/auth/oidc/callback` as browsers reach it.
+    /// `SORTIE_OIDC_REDIRECT_URL`: `/api/auth/oidc/callback` of this server as browsers reach it.
     pub redirect_url: String,
-    /// `SORTIE_OIDC_NAME`: what the sign-in page calls the provider.
+    /// `SORTIE_OIDC_NAME`: name of the provider on the sign-in page.
     pub name: String,
     /// `SORTIE_OIDC_SCOPES`.
     pub scopes: String,
-    /// `SORTIE_OIDC_ROLE_CLAIM`; absent: the provider says nothing about it.
+    /// `SORTIE_OIDC_ROLE_CLAIM`; absent: the provider has no roles.
     pub role_claim: Option<String>,
     /// `SORTIE_OIDC_ADMIN_VALUES`.
     pub admin_values: Vec<String>,
     /// `SORTIE_OIDC_REQUIRED_CLAIM` and `SORTIE_OIDC_REQUIRED_VALUES`: only users with one of the values are admitted.
     pub required: Option<(String, Vec<String>)>,
-    /// `SORTIE_OIDC_REQUIRED_DOMAINS`, in lower case: only users with a verified mail address there are admitted.
+    /// `SORTIE_OIDC_REQUIRED_DOMAINS`, in lower case: only users with a verified address in one of them are admitted.
     pub required_domains: Option<Vec<String>>,
-    /// `SORTIE_OIDC_UNCONFIRMED_HOURS`: how long a sign-in continues while the provider does not confirm it.
+    /// `SORTIE_OIDC_UNCONFIRMED_HOURS`: time for which a sign-in continues while the provider does not confirm it.
     pub unconfirmed: Duration,
 }
 
@@ -105,8 +105,8 @@ impl SignInConfig {
         }
     }
 
-    /// Whether this peer is a proxy whose description of the client counts. Proxies on this machine are while none is
-    /// named; they may describe the client's connection, but not sign users in ([`Self::trusts`]).
+    /// Whether this peer is a proxy whose description of the client is trusted. Proxies on this machine are, unless others are
+    /// configured; they may not assert users ([`Self::trusts`]).
     pub(crate) fn trusts_forwarding(&self, peer: IpAddr) -> bool {
         if self.trusted_proxies.is_empty() {
             return !self.distrusts_loopback && peer.to_canonical().is_loopback();
@@ -114,7 +114,7 @@ impl SignInConfig {
         self.trusts(peer)
     }
 
-    /// Whether this peer may say for whom a request is made.
+    /// Whether this peer may assert the user of a request.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_proxies
             .iter()
@@ -140,7 +140,7 @@ fn proxy_header(reader: &mut Reader<'_>, nobody_is_trusted: bool) -> Option<Stri
     const NAME: &str = "SORTIE_PROXY_AUTH_HEADER";
     let header = reader.text(NAME)?.to_ascii_lowercase();
     let is_name = axum::http::HeaderName::from_bytes(header.as_bytes()).is_ok();
-    // Those that anybody sends, or that mean something else here.
+    // Headers that every client sends, or that have another meaning here.
     let is_taken = [
         "authorization",
         "cookie",
@@ -168,7 +168,7 @@ fn proxy_header(reader: &mut Reader<'_>, nobody_is_trusted: bool) -> Option<Stri
     Some(header)
 }
 
-/// Reads the values of a list, separated by commas; they may contain spaces.
+/// Splits a list at commas; values may contain spaces.
 fn list(reader: &Reader<'_>, name: &str) -> Vec<String> {
     let text = reader.text(name).unwrap_or_default();
     let values = text.split(',').map(str::trim);
@@ -176,7 +176,7 @@ fn list(reader: &Reader<'_>, name: &str) -> Vec<String> {
     values.map(str::to_owned).collect()
 }
 
-/// Reads a list that must not be empty once it is set; `None`: it is not set.
+/// Reads a list that must not be empty if set; `None`: not set.
 fn values(reader: &mut Reader<'_>, name: &'static str) -> Option<Vec<String>> {
     reader.text(name)?;
     let values = list(reader, name);
@@ -201,7 +201,7 @@ impl JwtConfig {
         let audience = reader.text("SORTIE_AUTH_JWT_AUDIENCE");
         let keys = match (secret, url) {
             (None, None) => {
-                // Whoever names an issuer believes that tokens are checked.
+                // An issuer without keys would suggest that tokens are checked.
                 if issuer.is_some() || audience.is_some() {
                     reader.wrong(
                         "SORTIE_AUTH_JWT_ISSUER",
@@ -283,8 +283,8 @@ fn published(reader: &mut Reader<'_>, _: String) -> Option<JwtKeys> {
     None
 }
 
-/// What is fetched from there decides who somebody is, so it must come over https; on this machine, or where the
-/// network is one's own, http will do.
+/// The document decides about identities, so it must be fetched over https; http is accepted on this machine and in private
+/// networks.
 #[cfg(feature = "sso")]
 fn check_url(reader: &mut Reader<'_>, name: &'static str, url: &str) {
     let is_url = reqwest::Url::parse(url).is_ok_and(|url| {
@@ -353,7 +353,7 @@ impl OidcConfig {
     }
 }
 
-/// Reads domains of mail addresses, in lower case.
+/// Reads domains of email addresses, in lower case.
 #[cfg(feature = "sso")]
 fn domains(reader: &mut Reader<'_>, name: &'static str) -> Option<Vec<String>> {
     let domains = values(reader, name)?;

@@ -1,4 +1,4 @@
-//! The variables of the back ends `azure` and `gcs`, and what all buckets have in common.
+//! Variables of the back ends `azure` and `gcs`, and those common to all buckets.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ pub struct AzureStorageConfig {
     pub container: String,
     /// `AZURE_STORAGE_ACCOUNT_NAME`.
     pub account: String,
-    /// `AZURE_STORAGE_ENDPOINT`; the account's address in the public cloud when absent.
+    /// `AZURE_STORAGE_ENDPOINT`; by default the account's address in the public cloud.
     pub endpoint: Option<String>,
-    /// What proves who we are, by the names of the variables; a managed identity when there is nothing.
+    /// Credentials by the names of their variables; empty: a managed identity.
     pub credentials: BTreeMap<&'static str, Secret>,
-    /// What it has in common with others.
+    /// Options common to all buckets.
     pub common: CommonStorageConfig,
 }
 
@@ -26,26 +26,26 @@ pub struct AzureStorageConfig {
 pub struct GcsStorageConfig {
     /// `SORTIE_RECORDING_GCS_BUCKET`.
     pub bucket: String,
-    /// `GOOGLE_APPLICATION_CREDENTIALS`: a file. Without it and the next, gcloud's file or the machine's account.
+    /// `GOOGLE_APPLICATION_CREDENTIALS`: a file. Without both, gcloud's file or the machine's account is used.
     pub application_credentials: Option<PathBuf>,
-    /// `GOOGLE_SERVICE_ACCOUNT_KEY`: what would be in that file.
+    /// `GOOGLE_SERVICE_ACCOUNT_KEY`: contents of that file.
     pub service_account_key: Option<Secret>,
-    /// What it has in common with others.
+    /// Options common to all buckets.
     pub common: CommonStorageConfig,
 }
 
-/// What is the same for every bucket.
+/// Options common to all buckets.
 #[derive(Clone, Debug)]
 pub struct CommonStorageConfig {
-    /// Begins every key: empty, or with a slash at its end.
+    /// Prefix of every key: empty, or with a slash at its end.
     pub prefix: String,
-    /// `SORTIE_RECORDING_STAGING_PATH`: what the store does not have yet.
+    /// `SORTIE_RECORDING_STAGING_PATH`: folder for bytes that are not in the store yet.
     pub staging: PathBuf,
-    /// Bytes of a part, from the largest recording that is allowed.
+    /// Bytes of a part, derived from the largest recording.
     pub part_size: u64,
 }
 
-/// Any one of these sets is enough; object_store looks for them in this order.
+/// Alternative sets of credentials, in the order in which object_store looks for them.
 const AZURE_CREDENTIALS: [&[&str]; 4] = [
     &["AZURE_STORAGE_ACCOUNT_KEY"],
     &[
@@ -131,7 +131,7 @@ impl AzureStorageConfig {
             credentials.insert("AZURE_AUTHORITY_HOST", host.into());
         }
         let has = |name: &&str| credentials.contains_key(*name);
-        // A managed identity may be named by its client id, and is somewhere without a tenant.
+        // A managed identity may be selected by its client id, without a tenant.
         let named = ["AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_SECRET"];
         if let Some(proof) = named.iter().find(|name| has(name))
             && !AZURE_CREDENTIALS.iter().any(|set| set.iter().all(has))
@@ -188,7 +188,7 @@ impl GcsStorageConfig {
     }
 }
 
-/// A variable without which the back end cannot be used.
+/// Reports a missing variable that the back end requires.
 fn needed(reader: &mut Reader<'_>, variable: &'static str, back_end: &str) -> String {
     let value = reader.text(variable).unwrap_or_default();
     if value.is_empty() {
@@ -213,7 +213,7 @@ fn is_account(name: &str) -> bool {
     (3..=24).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// <https://cloud.google.com/storage/docs/buckets#naming>, as far as a typing error is likely.
+/// <https://cloud.google.com/storage/docs/buckets#naming>, as far as typing errors are likely.
 fn is_gcs_bucket(name: &str) -> bool {
     let plain =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
@@ -235,7 +235,7 @@ mod tests {
         ("SORTIE_RECORDING_GCS_BUCKET", "recordings"),
     ];
 
-    /// The variables of which something is said.
+    /// Variables with errors.
     #[track_caller]
     fn wrong(back_end: &[(&str, &str)], variables: &[(&str, &str)]) -> Vec<&'static str> {
         let errors = read(&[variables, back_end].concat()).err();

@@ -1,5 +1,5 @@
-//! The standard variables of OpenTelemetry that we read ourselves. Others (`OTEL_TRACES_SAMPLER`,
-//! `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_BSP_…`) its SDK takes from the environment.
+//! OpenTelemetry variables read by this program. The SDK reads others (`OTEL_TRACES_SAMPLER`, `OTEL_RESOURCE_ATTRIBUTES`,
+//! `OTEL_BSP_…`) from the environment.
 
 use axum::http::Uri;
 
@@ -10,19 +10,19 @@ const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
-/// Where traces go.
+/// Export of traces.
 #[derive(Clone, Debug)]
 pub struct TelemetryConfig {
-    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` as it is, or `OTEL_EXPORTER_OTLP_ENDPOINT` with `/v1/traces` behind it.
+    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or `OTEL_EXPORTER_OTLP_ENDPOINT` with `/v1/traces` appended.
     pub endpoint: String,
-    /// `OTEL_EXPORTER_OTLP_HEADERS`: names and values sent along, often a key.
+    /// `OTEL_EXPORTER_OTLP_HEADERS`: additional headers, often with a key.
     pub headers: Vec<(String, Secret)>,
     /// `OTEL_SERVICE_NAME`.
     pub service_name: String,
 }
 
 impl TelemetryConfig {
-    /// `None`: there is no endpoint, and nothing is traced.
+    /// `None`: no endpoint, so nothing is traced.
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let traces = reader.text(TRACES_ENDPOINT);
         let common = reader.text(ENDPOINT);
@@ -55,7 +55,7 @@ impl TelemetryConfig {
                     headers.push((name.trim().to_owned(), value.into()));
                 }
                 _ if pair.is_empty() => {}
-                // Not shown: it may be a key.
+                // Not shown: it may contain a key.
                 _ => reader.wrong(HEADERS, "must be name=value, several separated by commas"),
             }
         }

@@ -1,8 +1,7 @@
-//! Every variable, with its default and its meaning: what `--help`, `check-config`, the configuration file and
-//! docs/server.md go by.
+//! Table of all variables with defaults and meanings, for `--help`, `check-config`, the configuration file and docs/server.md.
 //!
-//! A variable that [`super::Config::read`] asks for and that has no line here fails a test, and so does a line that
-//! nobody asks for or whose default is not the one in force.
+//! A test fails for a variable that [`super::Config::read`] reads without a line here, for a line that is not read, and for a
+//! default that is not the actual one.
 
 use std::fmt::Write as _;
 
@@ -11,9 +10,9 @@ use std::fmt::Write as _;
 pub struct Variable {
     /// Its name, in the environment and in the configuration file.
     pub name: &'static str,
-    /// What is in force without it: a value that could as well be set, or words in parentheses.
+    /// Value without a setting: a valid value, or words in parentheses.
     pub default: &'static str,
-    /// What it does, allowed values included; Markdown.
+    /// Meaning with allowed values, in Markdown.
     pub meaning: &'static str,
     /// Whether its value is masked, and may come from the file that `<name>_FILE` names.
     pub secret: bool,
@@ -37,7 +36,7 @@ const fn secret(name: &'static str, default: &'static str, meaning: &'static str
     }
 }
 
-/// All of them, in the order in which people look for them.
+/// All variables, in the order of the documentation.
 #[rustfmt::skip]
 pub const VARIABLES: &[Variable] = &[
     // Recording.
@@ -108,7 +107,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("SORTIE_SIGN_IN_LIFETIME_DAYS", "30", "A sign-in ends after so many days (1 to 3,650), however it is used"),
     plain("SORTIE_SIGN_IN_IDLE_DAYS", "7", "A sign-in ends after so many days (1 to 3,650) without use; at most `SORTIE_SIGN_IN_LIFETIME_DAYS`"),
 
-    // Who else says who somebody is.
+    // Other sign-in methods.
     plain("SORTIE_TRUSTED_PROXIES", "", "Networks of the proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are believed, comma-separated: `10.0.0.0/8, fd00::/8`; `none` for no proxy. Without it only proxies on this machine (loopback) are. From every other peer these headers are ignored"),
     plain("SORTIE_FORWARDED_HEADERS", "x-forwarded", "The headers that trusted proxies write: `x-forwarded` (`X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`) or `forwarded` (`Forwarded`, RFC 7239). The others are ignored: a client may have written them"),
     plain("SORTIE_PROXY_AUTH_HEADER", "", "Header in which a trusted proxy names who has signed in, like `X-Forwarded-User`; needs `SORTIE_TRUSTED_PROXIES`"),
@@ -152,27 +151,27 @@ pub const VARIABLES: &[Variable] = &[
     plain("OTEL_SDK_DISABLED", "false", "No traces, whatever is set above"),
 ];
 
-/// Names the file with settings; can stand in the environment only.
+/// Variable that names the configuration file; environment only.
 pub(super) const CONFIG_FILE: &str = "SORTIE_CONFIG";
 
-/// The variable of this name.
+/// Returns the variable of this name.
 pub(super) fn find(name: &str) -> Option<&'static Variable> {
     VARIABLES.iter().find(|variable| variable.name == name)
 }
 
-/// The known name that somebody who wrote this one probably meant.
+/// Returns the known name that is most similar to an unknown one.
 pub(super) fn meant(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     VARIABLES
         .iter()
         .map(|variable| (distance(&upper, variable.name), variable.name))
         .min()
-        // Half of it wrong is another name.
+        // With half of the letters different it is another name.
         .filter(|(distance, known)| distance * 2 <= known.len())
         .map(|(_, known)| known)
 }
 
-/// Levenshtein's: how many letters must be put in, taken out or replaced.
+/// Levenshtein distance.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, letter) in one.bytes().enumerate() {
@@ -187,7 +186,7 @@ fn distance(one: &str, other: &str) -> usize {
     row.last().copied().unwrap_or_default()
 }
 
-/// The list for `--help`.
+/// Returns the list for `--help`.
 pub fn help() -> String {
     let mut text =
         "Variables, from the environment or, with the same names, from a TOML file (--config or \
@@ -213,7 +212,7 @@ pub fn help() -> String {
     text
 }
 
-/// Markdown without its marks: no backquotes, links by their text.
+/// Removes Markdown: backquotes, and links except their text.
 fn words(markdown: &str) -> String {
     let mut text = markdown.replace('`', "");
     while let Some((before, (label, (_, after)))) =

@@ -44,9 +44,11 @@ pub enum CopyError {
         "the database to copy to ({database}) is not empty: {table} has {rows} rows; nothing was copied"
     )]
     NotEmpty {
+        /// Name of the target, without a password.
         database: String,
         /// First table with rows.
         table: &'static str,
+        /// Rows of that table.
         rows: u64,
     },
     /// Row counts differ after the copy.
@@ -54,6 +56,7 @@ pub enum CopyError {
         "{table} has {copied} rows in the new database and {there} in the old one; nothing was copied"
     )]
     Differs {
+        /// Name of the table.
         table: &'static str,
         /// Rows in the source.
         there: u64,

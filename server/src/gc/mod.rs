@@ -34,6 +34,7 @@ const DAILY_LEASE: Duration = Duration::from_secs(23 * 60 * 60);
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     #[error(transparent)]
+    /// Database or storage could not be opened.
     Open(#[from] OpenError),
     /// There is no database: with a new one everything would be an orphan.
     #[error(
@@ -56,8 +57,10 @@ pub enum SweepError {
     )]
     NoObjects,
     #[error("the database failed: {0}")]
+    /// Error of the database.
     Database(String),
     #[error("the storage failed: {0}")]
+    /// Error of the storage.
     Storage(String),
 }
 
@@ -82,6 +85,7 @@ impl From<UploadError> for SweepError {
 /// Options of a sweep.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepOptions {
+    /// Report what would be done, and change nothing.
     pub dry_run: bool,
     /// Objects changed later than this long ago are left alone. At least a minute, as a recording that begins has an object
     /// before its row.

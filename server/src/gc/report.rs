@@ -40,6 +40,7 @@ impl SweepKind {
 /// Number and size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SweepTally {
+    /// Number of orphans.
     pub count: u64,
     /// Bytes. Stores do not report the size of multipart uploads.
     pub size_bytes: u64,
@@ -66,7 +67,9 @@ pub enum SweepOutcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+/// An orphan and its outcome.
 pub struct SweepFinding {
+    /// Kind of the orphan.
     pub kind: SweepKind,
     /// Path in the storage; the id for a row.
     pub name: String,
