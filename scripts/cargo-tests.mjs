@@ -15,11 +15,11 @@ const WORKSPACE = ['--locked', '--workspace'];
 /** As many programs as cores, each with as many threads: half of them wait. On large machines no more than four servers of S3. */
 const AT_A_TIME = Math.min(cpus().length, 4);
 
-/** Waits for minutes, on PostgreSQL, beside which all others end: it comes first. */
-const LONGEST = 's3_kill';
+/** Waits for minutes while the others run, so it starts first. */
+const LONGEST = 'replicas';
 
-/** What runs on PostgreSQL in any case. */
-const ALWAYS_ON_POSTGRES = new Set(['postgres', 'replicas']);
+/** Test programs that use PostgreSQL in any case. */
+const ALWAYS_ON_POSTGRES = new Set(['replicas']);
 /** Of the unit tests only those of db:: have a database that the variable chooses: see server/src/db/testing.rs. */
 const UNIT_TESTS_ON_POSTGRES = 'db::';
 

@@ -3,6 +3,8 @@
 
 mod abroad;
 mod killed;
+mod postgres;
+mod s3_kill;
 #[path = "../support/mod.rs"]
 mod support;
 mod uploads;

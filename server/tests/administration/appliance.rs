@@ -1,0 +1,281 @@
+//! A recorder on board: its routes, its settings, and its files as recordings.
+
+use std::sync::Arc;
+
+use crate::support::appliance::FakeRecorder;
+use crate::support::{Client, START_MS, TestServer, json_of, problem};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use sortie_api::{Event, RecorderState, SignalState};
+use sortie_server::{CapturedFile, Server};
+
+const START: &str = "/api/appliance/recording/start";
+const STOP: &str = "/api/appliance/recording/stop";
+const SIGNAL: &str = "/api/appliance/test-signal";
+
+async fn server() -> TestServer {
+    TestServer::with_appliance(&[], Some(Arc::new(FakeRecorder::new()))).await
+}
+
+async fn get(client: &Client, path: &str) -> Value {
+    json_of(client.get(path), 200).await
+}
+
+fn post(client: &Client, path: &str, body: &Value) -> RequestBuilder {
+    client.post(path).json(body)
+}
+
+#[tokio::test]
+async fn without_a_recorder_on_board_there_is_nothing_of_it() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let answer = admin.get("/api/appliance").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert_eq!(get(&admin, "/api/info").await["appliance"], false);
+    assert_eq!(
+        get(&admin, "/api/admin/settings").await,
+        json!({"recording_auto_record": "false"})
+    );
+}
+
+#[tokio::test]
+async fn it_is_started_and_stopped_by_hand_and_that_is_written_down() {
+    let server = server().await;
+    let admin = server.admin().await;
+    assert_eq!(get(&admin, "/api/info").await["appliance"], true);
+    let idle = get(&admin, "/api/appliance").await;
+    assert_eq!(idle["recorder"], "idle");
+    assert_eq!(idle["signal"]["state"], "steady");
+    assert!(idle["space"]["free_bytes"].as_u64().unwrap() > 0);
+    assert!(idle["space"]["hours_left"].as_f64().unwrap() > 0.0);
+
+    let started = json_of(post(&admin, START, &json!({})), 200).await;
+    assert_eq!(started["recorder"], "recording");
+    let stopped = json_of(post(&admin, STOP, &json!({})), 200).await;
+    assert_eq!(stopped["recorder"], "idle");
+    let audit = get(&admin, "/api/admin/audit?limit=2").await;
+    assert_eq!(audit[0]["action"], "recording.stop");
+    assert_eq!(audit[1]["action"], "recording.start");
+
+    let none = json!({"state": "no_signal"});
+    let switched = post(&admin, SIGNAL, &none).send().await.unwrap();
+    assert_eq!(switched.status(), StatusCode::NO_CONTENT);
+    let detail = problem(post(&admin, START, &json!({})), 409, "conflict").await;
+    assert!(detail.contains("needs a video signal"), "{detail}");
+    for wrong in [
+        json!({"state": "no_device"}),
+        json!({"state": "blue"}),
+        json!({}),
+    ] {
+        let answer = post(&admin, SIGNAL, &wrong).send().await.unwrap();
+        assert!(answer.status().is_client_error(), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn settings_are_in_force_at_once_and_after_a_restart() {
+    let mut server = server().await;
+    let admin = server.admin().await;
+    let settings = json!({"recording_auto_record": "true", "storage_threshold_percent": "73"});
+    let request = admin.request(Method::PUT, "/api/admin/settings");
+    let answer = request.json(&settings).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    assert_eq!(get(&admin, "/api/admin/settings").await, settings);
+    let state = get(&admin, "/api/appliance").await;
+    assert_eq!(state["auto_record"], true);
+    assert_eq!(state["threshold_percent"], 73);
+    let preview = get(&admin, "/api/admin/retention").await;
+    assert_eq!(preview["high_percent"], 73);
+    assert_eq!(preview["low_percent"], 72);
+
+    server.restart().await;
+    let admin = server.admin().await;
+    assert_eq!(get(&admin, "/api/appliance").await["threshold_percent"], 73);
+    let wrong = admin.request(Method::PUT, "/api/admin/settings");
+    let wrong = wrong.json(&json!({"storage_threshold_percent": "100"}));
+    assert!(wrong.send().await.unwrap().status().is_client_error());
+}
+
+#[tokio::test]
+async fn what_it_does_is_told_to_whoever_listens() {
+    let server = server().await;
+    let admin = server.admin().await;
+    let mut stream = admin.get("/api/events").send().await.unwrap();
+    json_of(post(&admin, START, &json!({})), 200).await;
+    let mut text = String::new();
+    while let Some(bytes) = stream.chunk().await.unwrap() {
+        text += std::str::from_utf8(&bytes).unwrap();
+        for event in text.split("\n\n") {
+            let field = |name| event.lines().find_map(|line: &str| line.strip_prefix(name));
+            let (Some("appliance"), Some(data)) = (field("event: "), field("data: ")) else {
+                continue;
+            };
+            if let Ok(Some(Event::Appliance(state))) = Event::parse("appliance", data) {
+                assert_eq!(state.signal.state, SignalState::Steady);
+                if state.recorder == RecorderState::Recording {
+                    return;
+                }
+            }
+        }
+    }
+    panic!("the stream ended: {text}");
+}
+
+#[tokio::test]
+async fn a_finished_file_is_a_recording_under_its_own_name() {
+    let mut server = server().await;
+    let admin = server.admin().await;
+    let name = "recording_2026-11-21_10-30-00.mp4";
+    let bytes = b"an ordinary file, as far as the catalog is concerned";
+    std::fs::write(server.file(name), bytes).unwrap();
+    let file = CapturedFile {
+        name: name.to_owned(),
+        session: "019aa5b2-0000-7000-8000-00000000000a".to_owned(),
+        created_ms: START_MS,
+        duration_ms: 61_500,
+        size_bytes: bytes.len() as u64,
+        forward_pending: false,
+        interrupted: true,
+        failure: None,
+    };
+    // The recorder's own way in is beside the server that runs.
+    let beside = Server::open(server.config(), server.clock.clone())
+        .await
+        .unwrap();
+    let importer = beside.importer();
+    assert!(importer.import(&file).await.unwrap());
+    assert!(!importer.import(&file).await.unwrap(), "it is one already");
+    assert!(importer.names().await.unwrap().contains(name));
+
+    let list = get(&admin, "/api/recordings").await;
+    let [recording] = &list.as_array().unwrap()[..] else {
+        panic!("{list}")
+    };
+    assert_eq!(recording["filename"], name);
+    assert_eq!(recording["storage_path"], name);
+    assert_eq!(recording["status"], "ready");
+    assert_eq!(recording["duration_seconds"], 61.5);
+    assert_eq!(recording["interrupted"], true);
+    assert_eq!(recording["session_id"], file.session);
+    let id = recording["id"].as_str().unwrap();
+
+    let path = format!("/api/recordings/{id}/download");
+    let part = admin
+        .get(&path)
+        .header("range", "bytes=3-10")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(part.bytes().await.unwrap(), &bytes[3..=10]);
+
+    // A restart takes it for what it is, not for an upload without a sender.
+    server.restart().await;
+    let admin = server.admin().await;
+    let path = format!("/api/recordings/{id}");
+    assert_eq!(get(&admin, &path).await["status"], "ready");
+    let deleted = admin.request(Method::DELETE, &path).send().await.unwrap();
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+    assert!(!server.file(name).exists());
+    assert_eq!(get(&admin, "/api/recordings").await, json!([]));
+}
+
+#[tokio::test]
+async fn recording_that_waits_for_the_central_server_is_not_deleted() {
+    let server = TestServer::with(&[("SORTIE_RECORDING_RETENTION_DAYS", "1")]).await;
+    let beside = Server::open(server.config(), server.clock.clone())
+        .await
+        .unwrap();
+    let importer = beside.importer();
+    for (name, forward_pending) in [("waits.mp4", true), ("free.mp4", false)] {
+        std::fs::write(server.file(name), b"text").unwrap();
+        let file = CapturedFile {
+            name: name.to_owned(),
+            session: "019aa5b2-0000-7000-8000-00000000000b".to_owned(),
+            created_ms: START_MS,
+            duration_ms: 1000,
+            size_bytes: 4,
+            forward_pending,
+            interrupted: false,
+            failure: None,
+        };
+        assert!(importer.import(&file).await.unwrap());
+    }
+    server
+        .clock
+        .advance(std::time::Duration::from_secs(2 * 24 * 60 * 60));
+    let admin = server.admin().await;
+    let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
+    assert_eq!(run["deleted"], 1, "{run}");
+    assert!(server.file("waits.mp4").exists() && !server.file("free.mp4").exists());
+    // Confirmed: it may go.
+    assert!(importer.confirm_forwarded("waits.mp4").await.unwrap());
+    assert!(!importer.confirm_forwarded("unknown.mp4").await.unwrap());
+    let run = json_of(admin.post("/api/admin/retention/run"), 200).await;
+    assert_eq!(run["deleted"], 1, "{run}");
+    // Forwarding that is turned on holds all that is there.
+    let files = importer.files().await.unwrap();
+    assert_eq!(files, []);
+}
+
+#[tokio::test]
+async fn unforwarded_recording_is_deleted_by_hand_only_when_the_request_says_so() {
+    let server = server().await;
+    let beside = Server::open(server.config(), server.clock.clone())
+        .await
+        .unwrap();
+    let names = ["a.mp4", "b.mp4", "c.mp4"];
+    for name in names {
+        std::fs::write(server.file(name), b"text").unwrap();
+        let file = CapturedFile {
+            name: name.to_owned(),
+            session: "019aa5b2-0000-7000-8000-00000000000c".to_owned(),
+            created_ms: START_MS,
+            duration_ms: 1000,
+            size_bytes: 4,
+            forward_pending: name != "c.mp4",
+            interrupted: false,
+            failure: None,
+        };
+        assert!(beside.importer().import(&file).await.unwrap());
+    }
+    let admin = server.admin().await;
+    let list = get(&admin, "/api/recordings").await;
+    let find = |name: &str| {
+        let row = list.as_array().unwrap().iter();
+        row.clone().find(|row| row["filename"] == name).unwrap()
+    };
+    let id = |name: &str| find(name)["id"].as_str().unwrap().to_owned();
+    assert_eq!(find("a.mp4")["forward_pending"], true);
+    assert_eq!(find("c.mp4")["forward_pending"], Value::Null);
+
+    let path = format!("/api/recordings/{}", id("a.mp4"));
+    for refused in [path.clone(), format!("{path}?unforwarded=keep")] {
+        let answer = admin.request(Method::DELETE, &refused);
+        problem(answer, 409, "not_forwarded").await;
+    }
+    let upload = format!("/api/uploads/{}", id("a.mp4"));
+    let terminated = admin.request(Method::DELETE, &upload);
+    let terminated = terminated.header("tus-resumable", "1.0.0");
+    problem(terminated, 409, "not_forwarded").await;
+    let unknown = admin.request(Method::DELETE, &format!("{path}?unforwarded=yes"));
+    problem(unknown, 400, "invalid_field").await;
+    assert!(names.iter().all(|name| server.file(name).exists()));
+
+    let all = json!({"ids": [id("b.mp4"), id("c.mp4")]});
+    let answer = post(&admin, "/api/recordings/delete", &all).send().await;
+    let lines = answer.unwrap().text().await.unwrap();
+    assert!(lines.contains("\"not_forwarded\""), "{lines}");
+    assert!(server.file("b.mp4").exists() && !server.file("c.mp4").exists());
+
+    let deleted = admin.request(Method::DELETE, &format!("{path}?unforwarded=delete"));
+    assert_eq!(
+        deleted.send().await.unwrap().status(),
+        StatusCode::NO_CONTENT
+    );
+    let rest = json!({"ids": [id("b.mp4")], "unforwarded": "delete"});
+    let answer = post(&admin, "/api/recordings/delete", &rest).send().await;
+    let lines = answer.unwrap().text().await.unwrap();
+    assert!(lines.contains("\"deleted\""), "{lines}");
+    assert!(names.iter().all(|name| !server.file(name).exists()));
+}

@@ -1,0 +1,230 @@
+//! `sortie-server sweep`: what belongs to no recording goes, what does stays, and whatever looks like a wrong
+//! database or a disk that is not mounted stops it.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
+
+use crate::support::{TestServer, chromium_webm};
+use reqwest::StatusCode;
+
+const STRAY: &str = "019aa5b2-0000-7000-8000-00000000000a";
+
+/// Runs the program on a server's data, with what is old made so first.
+fn sweep(server: &TestServer, arguments: &[&str]) -> Output {
+    let mut program = server.program();
+    program
+        .arg("sweep")
+        .args(arguments)
+        .output()
+        .expect("the server program")
+}
+
+#[track_caller]
+fn said(output: &Output, code: i32) -> String {
+    let text = [&output.stdout[..], &output.stderr].concat();
+    let text = String::from_utf8(text).expect("text");
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    text
+}
+
+/// A file that was last changed so long ago.
+fn lay(path: &Path, bytes: &[u8], age: Duration) {
+    std::fs::write(path, bytes).expect("a file");
+    set_age(path, age);
+}
+
+fn set_age(path: &Path, age: Duration) {
+    // The program under test is another process: it goes by the machine's clock.
+    let written = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let then = written.unwrap_or(SystemTime::UNIX_EPOCH) - age;
+    let file = File::options().write(true).open(path).expect("a file");
+    file.set_modified(then).expect("a file system with times");
+}
+
+const OLD: Duration = Duration::from_secs(2 * 3600);
+
+#[tokio::test]
+async fn orphans_go_and_recordings_stay() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let ready = client.record(&chromium_webm()).await;
+    let (growing, _) = client.start_recording().await;
+    let stream = chromium_webm();
+    let sent = client.patch(
+        &format!("/api/uploads/{growing}"),
+        0,
+        stream[..5000].to_vec(),
+    );
+    assert_eq!(
+        sent.send().await.expect("an answer").status(),
+        StatusCode::NO_CONTENT
+    );
+    let partial = client
+        .create_upload(&[("Upload-Length", "3"), ("Upload-Concat", "partial")])
+        .await;
+    let sent = client.patch(&partial, 0, b"abc".to_vec()).send().await;
+    assert_eq!(sent.expect("an answer").status(), StatusCode::NO_CONTENT);
+    let partial = partial.rsplit('/').next().expect("an id").to_owned();
+
+    // Age alone makes nothing an orphan.
+    let kept = [
+        format!("{ready}.webm"),
+        format!("{growing}.part"),
+        format!("{partial}.piece"),
+    ];
+    for name in &kept {
+        set_age(&server.file(name), OLD);
+    }
+    let orphans = [
+        format!("{STRAY}.webm"),
+        format!("{STRAY}.part"),
+        format!("{STRAY}.bin.tmp"),
+        format!("{ready}.bin.tmp"),
+        format!("{ready}.part"),
+    ];
+    for name in &orphans {
+        lay(&server.file(name), &[7; 1000], OLD);
+    }
+    let young = STRAY.replace('a', "b");
+    lay(
+        &server.file(&format!("{young}.webm")),
+        b"young",
+        Duration::ZERO,
+    );
+    let foreign = ["holiday.webm", "notes.txt", "lost+found"];
+    for name in foreign {
+        lay(&server.file(name), b"not ours", OLD);
+    }
+
+    let told = said(&sweep(&server, &["--dry-run"]), 3);
+    assert!(
+        told.contains(&format!("would remove     1.0 kB  {STRAY}.webm")),
+        "{told}"
+    );
+    for name in &orphans {
+        assert!(server.file(name).exists(), "{name} went in a dry run");
+    }
+    let told = said(&sweep(&server, &[]), 0);
+    let counted = |words: &str, count: usize| {
+        told.lines().any(|line| {
+            let rest = line.strip_prefix(words).map(str::split_whitespace);
+            rest.and_then(|mut words| words.next()) == Some(&count.to_string())
+        })
+    };
+    assert!(counted("finished files without a recording", 1), "{told}");
+    assert!(counted("unfinished files without a recording", 2), "{told}");
+    assert!(counted("temporary files", 2), "{told}");
+    assert!(counted("recordings whose file is gone", 0), "{told}");
+    assert!(counted("swept", 5), "{told}");
+    assert!(counted("too young, left alone", 1), "{told}");
+    assert!(counted("not ours, left alone", 3), "{told}");
+    for name in &orphans {
+        assert!(!server.file(name).exists(), "{name} is still there");
+    }
+    for name in kept.iter().map(String::as_str).chain(foreign) {
+        assert!(server.file(name).exists(), "{name} is gone");
+    }
+    said(&sweep(&server, &["--dry-run"]), 0);
+
+    // The recording that was growing all the while is none the worse for it.
+    assert_eq!(client.offset(&growing).await, 5000);
+    let rest = client
+        .patch(
+            &format!("/api/uploads/{growing}"),
+            5000,
+            stream[5000..].to_vec(),
+        )
+        .header("Upload-Length", stream.len());
+    assert_eq!(
+        rest.send().await.expect("an answer").status(),
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(client.recording(&growing).await["status"], "ready");
+}
+
+#[tokio::test]
+async fn a_recording_whose_file_is_gone_fails_and_says_why() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let lost = client.record(&chromium_webm()).await;
+    let there = client.record(&chromium_webm()).await;
+    std::fs::remove_file(server.file(&format!("{lost}.webm"))).expect("a file");
+
+    let told = said(&sweep(&server, &["--dry-run"]), 3);
+    assert!(told.contains(&lost) && !told.contains(&there), "{told}");
+    assert_eq!(client.recording(&lost).await["status"], "ready");
+
+    said(&sweep(&server, &[]), 0);
+    let recording = client.recording(&lost).await;
+    assert_eq!(recording["status"], "failed");
+    assert_eq!(
+        recording["failure"],
+        "The recording's file is no longer in the storage."
+    );
+    assert_eq!(client.recording(&there).await["status"], "ready");
+    let answer = client
+        .get(&format!("/api/recordings/{lost}/download"))
+        .send()
+        .await;
+    assert_eq!(answer.expect("an answer").status(), StatusCode::CONFLICT);
+    let answer = client
+        .delete(&format!("/api/recordings/{lost}"))
+        .send()
+        .await;
+    assert_eq!(answer.expect("an answer").status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn an_empty_side_is_a_wrong_one() {
+    let server = TestServer::start().await;
+    let stray = server.file(&format!("{STRAY}.webm"));
+    lay(&stray, b"precious", OLD);
+    let told = said(&sweep(&server, &[]), 1);
+    assert!(told.contains("the right database"), "{told}");
+    assert!(stray.exists());
+
+    let client = server.admin().await;
+    let id = client.record(&chromium_webm()).await;
+    let file = server.file(&format!("{id}.webm"));
+    let away = server.file("away");
+    std::fs::rename(&file, &away).expect("a file");
+    std::fs::remove_file(&stray).expect("a file");
+    let told = said(&sweep(&server, &[]), 1);
+    assert!(told.contains("mounted"), "{told}");
+    assert_eq!(client.recording(&id).await["status"], "ready");
+    said(&sweep(&server, &["--force"]), 0);
+    assert_eq!(client.recording(&id).await["status"], "failed");
+}
+
+#[tokio::test]
+async fn without_a_database_nothing_is_made_and_nothing_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stray = folder.path().join(format!("{STRAY}.webm"));
+    lay(&stray, b"precious", OLD);
+    let database = folder.path().join("nowhere.db");
+    let output = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
+        .args(["sweep", "--force"])
+        .env_clear()
+        .env("SORTIE_DB", &database)
+        .env("SORTIE_RECORDING_STORAGE_PATH", folder.path())
+        .output()
+        .expect("the server program");
+    let told = said(&output, 1);
+    assert!(told.contains("SORTIE_DB"), "{told}");
+    assert!(stray.exists() && !database.exists());
+}
+
+#[tokio::test]
+async fn wrong_usage_is_2() {
+    let server = TestServer::start().await;
+    said(&sweep(&server, &["--min-age", "5"]), 2);
+    let output = Command::new(env!("CARGO_BIN_EXE_sortie-server"))
+        .arg("sweep")
+        .env_clear()
+        .env("SORTIE_PORT", "many")
+        .output()
+        .expect("the server program");
+    assert!(said(&output, 2).contains("SORTIE_PORT"));
+}

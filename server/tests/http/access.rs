@@ -1,0 +1,356 @@
+//! Walks every route of `docs/access.md` as every kind of caller against a real server. The page is the table of
+//! `server/src/http/routes.rs`; a unit test sees to that.
+
+use std::sync::Arc;
+
+use crate::support::appliance::FakeRecorder;
+use crate::support::{Client, START_MS, TestServer, json_of};
+use jsonwebtoken::{EncodingKey, Header};
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+const SECRET: &str = "the platform's secret of 32 bytes or more";
+
+/// The scope of a recording token, as the page has it.
+const RECORDING_TOKEN: &str = "recording token";
+
+/// A line of the page.
+struct Row {
+    method: Method,
+    path: String,
+    who: String,
+    scopes: String,
+}
+
+fn table() -> Vec<Row> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/access.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let rows = page.lines().filter_map(|line| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let [_, method, path, who, scopes, _] = cells[..] else {
+            return None;
+        };
+        let path = path.strip_prefix('`')?.strip_suffix('`')?;
+        Some(Row {
+            method: method.parse().expect("a method"),
+            path: path.to_owned(),
+            who: who.to_owned(),
+            scopes: scopes.to_owned(),
+        })
+    });
+    rows.collect()
+}
+
+/// A kind of caller.
+struct Kind {
+    name: &'static str,
+    client: Client,
+    /// Whether they are anybody at all.
+    is_known: bool,
+    /// Whether what the paths name is theirs.
+    is_owner: bool,
+    /// Whether they administer the server, with this credential.
+    is_admin: bool,
+    /// What an API token is limited to.
+    scope: Option<&'static str>,
+    /// Whether they have signed in, rather than brought a token.
+    has_signed_in: bool,
+}
+
+impl Kind {
+    fn may(&self, row: &Row) -> bool {
+        let by_scope = match (self.scope, row.scopes.as_str()) {
+            (_, "none: sign in") => self.has_signed_in,
+            (Some(RECORDING_TOKEN), needed) => needed.split(", ").any(|it| it == RECORDING_TOKEN),
+            (None, _) | (_, "any") => true,
+            (Some(scope), needed) => self.is_admin || needed.split(", ").any(|it| it == scope),
+        };
+        let by_role = match row.who.as_str() {
+            "user" => true,
+            "owner" => self.is_owner || self.is_admin,
+            // The metrics are not public unless they are made so.
+            "admin" | "scraper" => self.is_admin,
+            other => panic!("{other} is nobody that this test knows"),
+        };
+        by_scope && by_role
+    }
+}
+
+fn jwt(tenant: &str, role: &str) -> String {
+    let now = START_MS / 1000;
+    let claims = json!({
+        "sub": format!("{tenant}-{role}"), "tenant": tenant, "role": role, "exp": now + 86_400,
+    });
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    jsonwebtoken::encode(&Header::default(), &claims, &key).expect("a token")
+}
+
+fn with_token(client: &Client, token: impl Into<String>) -> Client {
+    Client {
+        http: client.http.clone(),
+        url: client.url.clone(),
+        token: Some(token.into()),
+        user_id: client.user_id.clone(),
+    }
+}
+
+/// Another sign-in of the owner.
+async fn sign_in_again(owner: &Client) -> Client {
+    let body = json!({ "username": "owner", "password": "a good password" });
+    let tokens = json_of(owner.post("/api/auth/login").json(&body), 200).await;
+    with_token(owner, tokens["access_token"].as_str().unwrap_or_default())
+}
+
+async fn api_token(owner: &Client, scope: &str) -> Client {
+    let body = json!({ "name": scope, "scopes": [scope] });
+    let created = json_of(owner.post("/api/tokens").json(&body), 201).await;
+    with_token(owner, created["token"].as_str().unwrap_or_default())
+}
+
+async fn recording_token(owner: &Client, session: &str) -> Client {
+    let path = format!("/api/sessions/{session}/token");
+    let made = json_of(owner.post(&path), 200).await;
+    with_token(owner, made["token"].as_str().unwrap_or_default())
+}
+
+/// Every kind of caller; the third is the owner of what the paths name.
+async fn kinds(server: &TestServer) -> Vec<Kind> {
+    let (admin, owner) = (server.admin().await, server.user("owner").await);
+    let disabled = server.user("disabled").await;
+    let token_of_disabled = api_token(&disabled, "record").await;
+    let path = format!("/api/admin/users/{}", disabled.user_id);
+    let change = admin.request(Method::PATCH, &path);
+    json_of(change.json(&json!({ "disabled": true })), 200).await;
+
+    let kind = |name, client: Client, is_owner, is_admin| Kind {
+        name,
+        client,
+        is_known: true,
+        is_owner,
+        is_admin,
+        scope: None,
+        has_signed_in: true,
+    };
+    let unknown = |name, client| Kind {
+        is_known: false,
+        ..kind(name, client, false, false)
+    };
+    let scoped = |name, scope, client, is_owner, is_admin| Kind {
+        scope: Some(scope),
+        has_signed_in: false,
+        ..kind(name, client, is_owner, is_admin)
+    };
+    let platform = |name, token: String, is_admin| Kind {
+        has_signed_in: false,
+        ..kind(name, with_token(&owner, token), false, is_admin)
+    };
+    let mut forged = server.nobody();
+    forged.token = Some("sortie_0123456789012345678901234567890123456789".to_owned());
+    vec![
+        unknown("nobody", server.nobody()),
+        kind("user", server.user("user").await, false, false),
+        kind(
+            "owner",
+            server.sign_in("owner", "a good password").await,
+            true,
+            false,
+        ),
+        kind("admin", server.admin().await, false, true),
+        scoped(
+            "owner's token: record",
+            "record",
+            api_token(&owner, "record").await,
+            true,
+            false,
+        ),
+        scoped(
+            "owner's token: read",
+            "read",
+            api_token(&owner, "read").await,
+            true,
+            false,
+        ),
+        scoped(
+            "admin's token: record",
+            "record",
+            api_token(&admin, "record").await,
+            false,
+            false,
+        ),
+        scoped(
+            "admin's token: read",
+            "read",
+            api_token(&admin, "read").await,
+            false,
+            false,
+        ),
+        scoped(
+            "admin's token: admin",
+            "admin",
+            api_token(&admin, "admin").await,
+            false,
+            true,
+        ),
+        // The walk makes a token of the session that the path leads to.
+        scoped(
+            "recording token",
+            RECORDING_TOKEN,
+            server.sign_in("owner", "a good password").await,
+            true,
+            false,
+        ),
+        scoped(
+            "another session's recording token",
+            RECORDING_TOKEN,
+            recording_token(&owner, &owner.session().await).await,
+            false,
+            false,
+        ),
+        unknown("disabled user", disabled),
+        unknown("disabled user's token", token_of_disabled),
+        unknown("made-up token", forged),
+        platform("platform's user", jwt("ours", "viewer"), false),
+        platform("platform's admin", jwt("ours", "admin"), true),
+        unknown(
+            "another tenant's user",
+            with_token(&owner, jwt("theirs", "viewer")),
+        ),
+        unknown(
+            "another tenant's admin",
+            with_token(&owner, jwt("theirs", "admin")),
+        ),
+    ]
+}
+
+/// The path with something of the owner's in it, made anew: the last caller may have deleted it. The second part
+/// is the recording behind it, if it is one, and its session.
+async fn filled(
+    path: &str,
+    owner: &Client,
+    admin: &Client,
+    number: usize,
+) -> (String, Option<(String, String)>) {
+    if !path.contains("{id}") {
+        assert!(!path.contains('{'), "teach this test what {path} needs");
+        return (path.to_owned(), None);
+    }
+    let made = async |client: &Client, path: &str, body: serde_json::Value| {
+        let created = json_of(client.post(path).json(&body), 201).await;
+        created["id"].as_str().unwrap_or_default().to_owned()
+    };
+    let (id, recording) = if path.starts_with("/api/sessions/") {
+        let (recording, session) = owner.start_recording().await;
+        (session.clone(), Some((recording, session)))
+    } else if path.starts_with("/api/recordings/") || path.starts_with("/api/uploads/") {
+        let (recording, session) = owner.start_recording().await;
+        (recording.clone(), Some((recording, session)))
+    } else if path.starts_with("/api/auth/sign-ins/") {
+        // The last used one of its user; with another one it would be the one that asks.
+        let owner = sign_in_again(owner).await;
+        let list = json_of(owner.get("/api/auth/sign-ins"), 200).await;
+        let mut list = list.as_array().into_iter().flatten();
+        let current = list
+            .find(|it| it["current"] == true)
+            .expect("the present one");
+        let id = current["id"].as_str().expect("an id");
+        (id.to_owned(), None)
+    } else if path.starts_with("/api/tokens/") {
+        let body = json!({ "name": "x", "scopes": ["read"] });
+        let id = made(owner, "/api/tokens", body).await;
+        (id, None)
+    } else if path.starts_with("/api/admin/users/") {
+        let name = format!("somebody {number}");
+        let body = json!({ "username": name, "password": "a good password" });
+        (made(admin, "/api/admin/users", body).await, None)
+    } else {
+        panic!("teach this test what {path} names")
+    };
+    (path.replace("{id}", &id), recording)
+}
+
+/// A request that gets as far as asking whose the thing is: some routes look at the form of the request first.
+fn shaped(request: RequestBuilder, row: &Row, recording: Option<String>) -> RequestBuilder {
+    let request = request.header("tus-resumable", "1.0.0");
+    let recording = recording.unwrap_or_default();
+    match (row.method.as_str(), row.path.as_str()) {
+        ("GET" | "HEAD" | "OPTIONS", _) => request,
+        ("PATCH", "/api/uploads/{id}") => request
+            .header("content-type", "application/offset+octet-stream")
+            .header("upload-offset", "0")
+            .body("not a recording"),
+        ("POST", "/api/uploads/{id}") => request.header("x-http-method-override", "HEAD"),
+        ("PATCH", "/api/sessions/{id}") => request.json(&json!({ "status": "stopped" })),
+        ("PATCH", "/api/recordings/{id}") => request.json(&json!({ "protected": false })),
+        (_, path) if path.ends_with("/recording/upload") => {
+            let file = reqwest::multipart::Part::text("not a recording").file_name("a.webm");
+            let form = reqwest::multipart::Form::new().text("recording_id", recording);
+            request.multipart(form.part("file", file))
+        }
+        _ => request.json(&json!({ "recording_id": recording })),
+    }
+}
+
+#[tokio::test]
+async fn every_route_lets_in_whom_the_table_says_and_nobody_else() {
+    let variables = [
+        ("SORTIE_AUTH_JWT_SECRET", SECRET),
+        ("SORTIE_AUTH_JWT_ROLE_CLAIM", "role"),
+        ("SORTIE_AUTH_JWT_TENANT_CLAIM", "tenant"),
+        ("SORTIE_AUTH_JWT_TENANT", "ours"),
+    ];
+    // Else it would not have all routes.
+    let appliance = Arc::new(FakeRecorder::new());
+    let server = TestServer::with_appliance(&variables, Some(appliance)).await;
+    let kinds = kinds(&server).await;
+    // Of their own, so that a walk over `/api/auth/logout` signs nobody out who is still needed.
+    let owner = server.sign_in("owner", "a good password").await;
+    let admin = server.admin().await;
+    let rows = table();
+    assert!(rows.len() > 30, "the page has lost its table");
+    let mut wrong = Vec::new();
+    let mut asked = 0;
+    for row in rows {
+        // The caller would sign out users that this test still needs.
+        let ends_others = row.method == Method::DELETE && row.path == "/api/auth/sign-ins";
+        if row.path == "/api/auth/logout" || ends_others {
+            continue;
+        }
+        let mut of_nobody = None::<u16>;
+        for kind in &kinds {
+            let (path, recording) = filled(&row.path, &owner, &admin, asked).await;
+            let (recording, session) = recording.unzip();
+            let client = match (kind.name, session) {
+                (RECORDING_TOKEN, Some(session)) => &recording_token(&owner, &session).await,
+                (RECORDING_TOKEN, None) => &recording_token(&owner, &owner.session().await).await,
+                _ => &kind.client,
+            };
+            let request = client.request(row.method.clone(), &path);
+            let request = shaped(request, &row, recording);
+            let status = request.send().await.expect("an answer").status().as_u16();
+            asked += 1;
+            let is_right = if row.who == "public" {
+                // Who asks makes no difference, whatever the answer is.
+                *of_nobody.get_or_insert(status) == status
+            } else if !kind.is_known {
+                status == 401
+            } else if kind.may(&row) {
+                status < 500 && ![401, 403, 404, 405].contains(&status)
+            } else {
+                status == 403
+            };
+            if !is_right {
+                wrong.push(format!(
+                    "{} {} as {}: {status}",
+                    row.method, row.path, kind.name
+                ));
+            }
+        }
+    }
+    println!("{asked} requests by {} kinds of callers", kinds.len());
+    assert!(
+        wrong.is_empty(),
+        "{} of {asked}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}

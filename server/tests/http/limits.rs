@@ -1,0 +1,221 @@
+//! Who holds a connection without need, over raw sockets.
+
+use std::time::Duration;
+
+use crate::support::TestServer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Far more than anything here takes; a test that waits so long has failed.
+const FOREVER: Duration = Duration::from_secs(60);
+
+async fn connect(server: &TestServer) -> TcpStream {
+    let address = server.url.trim_start_matches("http://");
+    TcpStream::connect(address).await.expect("a connection")
+}
+
+/// What comes until the server closes the connection.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A reset is an end, too.
+    let _ = tokio::time::timeout(FOREVER, stream.read_to_end(&mut bytes))
+        .await
+        .expect("the connection is closed");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Reads until `end` has come.
+async fn until(stream: &mut TcpStream, end: &str) -> String {
+    let mut text = String::new();
+    let mut piece = [0; 4096];
+    while !text.contains(end) {
+        let read = tokio::time::timeout(FOREVER, stream.read(&mut piece));
+        let count = read.await.expect("in time").expect("bytes");
+        assert!(count > 0, "closed after: {text}");
+        text += &String::from_utf8_lossy(&piece[..count]);
+    }
+    text
+}
+
+#[tokio::test]
+async fn slow_heads_are_cut_and_others_served_meanwhile() {
+    let server = TestServer::with(&[("SORTIE_HEADER_SECONDS", "3")]).await;
+    let mut slow = Vec::new();
+    for _ in 0..50 {
+        let mut stream = connect(&server).await;
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n")
+            .await
+            .expect("sent");
+        slow.push(stream);
+    }
+    // Said by trickling on: it is the whole head that has its time, not each byte of it.
+    let trickle = async {
+        for number in 0.. {
+            for stream in &mut slow {
+                let line = format!("X-{number}: a\r\n");
+                if stream.write_all(line.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let served = server
+        .nobody()
+        .get("/healthz")
+        .send()
+        .await
+        .expect("an answer");
+    assert!(served.status().is_success());
+    tokio::time::timeout(FOREVER, trickle)
+        .await
+        .expect("the slow ones are cut");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let server = TestServer::with(&[("SORTIE_HEADER_SECONDS", "3")]).await;
+    let mut stream = connect(&server).await;
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .expect("sent");
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+    // It was kept open for a next request.
+    assert!(
+        !answer.to_lowercase().contains("connection: close"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let server = TestServer::start().await;
+    for (bytes, status) in [
+        (12_000, "HTTP/1.1 2"),
+        (20_000, "HTTP/1.1 431"),
+        (1_000_000, "HTTP/1.1 431"),
+    ] {
+        let mut stream = connect(&server).await;
+        let head = format!(
+            "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Large: {}\r\n\r\n",
+            "a".repeat(bytes)
+        );
+        // The refusal may come before all of it is sent.
+        let _ = stream.write_all(head.as_bytes()).await;
+        let answer = rest(&mut stream).await;
+        // A reset takes the answer away when much was left unread.
+        assert!(
+            answer.starts_with(status) || (bytes == 1_000_000 && answer.is_empty()),
+            "{bytes}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_falls_silent_keeps_what_it_brought() {
+    let server = TestServer::with(&[("SORTIE_BODY_SILENCE_SECONDS", "1")]).await;
+    let user = server.admin().await;
+    let upload = user.create_upload(&[("Upload-Defer-Length", "1")]).await;
+    let token = user.token.clone().unwrap_or_default();
+    let mut stream = connect(&server).await;
+    let head = format!(
+        "PATCH {upload} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nTus-Resumable: 1.0.0\r\n\
+         Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\nContent-Length: 1000000\r\n\r\n"
+    );
+    // At once, so that there is no silence between them.
+    let request = [head.as_bytes(), &[7; 1000]].concat();
+    stream.write_all(&request).await.expect("sent");
+    let answer = until(&mut stream, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    let id = upload.rsplit('/').next().unwrap_or_default();
+    assert_eq!(user.offset(id).await, 1000);
+}
+
+#[tokio::test]
+async fn an_upload_that_moves_slowly_goes_on() {
+    let server = TestServer::with(&[
+        ("SORTIE_BODY_SILENCE_SECONDS", "4"),
+        ("SORTIE_HEADER_SECONDS", "3"),
+    ])
+    .await;
+    let user = server.admin().await;
+    let upload = user.create_upload(&[("Upload-Length", "12")]).await;
+    let token = user.token.clone().unwrap_or_default();
+    let mut stream = connect(&server).await;
+    let head = format!(
+        "PATCH {upload} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nTus-Resumable: 1.0.0\r\n\
+         Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\nContent-Length: 12\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    // Half as long again as the silence that is allowed, and each pause far shorter than that.
+    for byte in 0..12_u8 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stream.write_all(&[byte]).await.expect("sent");
+    }
+    let answer = until(&mut stream, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    assert!(
+        answer.to_lowercase().contains("upload-offset: 12\r\n"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_json_body_that_falls_silent_is_refused() {
+    let server = TestServer::with(&[("SORTIE_BODY_SILENCE_SECONDS", "1")]).await;
+    let mut stream = connect(&server).await;
+    let head = b"POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+    stream.write_all(head).await.expect("sent");
+    let answer = until(&mut stream, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("application/problem+json"), "{answer}");
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_wait_their_turn() {
+    let server = TestServer::with(&[
+        ("SORTIE_MAX_CONNECTIONS", "2"),
+        ("SORTIE_HEADER_SECONDS", "1"),
+    ])
+    .await;
+    // Both seats are taken by connections that say nothing.
+    let _first = connect(&server).await;
+    let _second = connect(&server).await;
+    let mut third = connect(&server).await;
+    third
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .expect("sent");
+    // Served once one of the silent ones is cut.
+    let answer = until(&mut third, "\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_stop_lets_the_request_in_flight_end() {
+    let mut server = TestServer::start().await;
+    let user = server.admin().await;
+    let upload = user.create_upload(&[("Upload-Length", "4")]).await;
+    let token = user.token.clone().unwrap_or_default();
+    let mut stream = connect(&server).await;
+    let mut idle = connect(&server).await;
+    let head = format!(
+        "PATCH {upload} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nTus-Resumable: 1.0.0\r\n\
+         Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\nContent-Length: 4\r\n\
+         Expect: 100-continue\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    // The server is at the body now.
+    until(&mut stream, "100 Continue\r\n\r\n").await;
+    let sending = async {
+        // Cut at once: it is at nothing.
+        assert_eq!(rest(&mut idle).await, "");
+        stream.write_all(b"abcd").await.expect("sent");
+        rest(&mut stream).await
+    };
+    let (answer, ()) = tokio::join!(sending, server.restart());
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+}

@@ -1,0 +1,133 @@
+//! The end of a recording in S3, killed at each request to the store: before the store heard of it, and after it did
+//! it. The server goes on by itself after a restart, and not a byte is another.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::fault_proxy::{Fault, FaultProxy};
+use crate::support::process::Process;
+use crate::support::seaweedfs::seaweedfs;
+use crate::support::store::s3_server;
+use crate::support::streams::finished;
+use crate::support::{TestServer, chromium_webm};
+use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+
+/// More than one part of 8 MiB: the first is held back, the second is a rest.
+const SIZE: usize = 9 * 1024 * 1024;
+/// How many bytes come with the end.
+const REST: usize = 1000;
+/// More requests than a finish of so few parts takes.
+const MOST: u64 = 20;
+
+/// Starts the real program on what `server` has, which is stopped, and has `server`'s clients talk to it.
+fn start(server: &mut TestServer) -> Process {
+    let process = Process::start(server.program().stderr(Stdio::null()), None);
+    server.url.clone_from(&process.url);
+    process
+}
+
+/// A recording of this size: real, with a rest in it that a player passes over.
+fn recording() -> Vec<u8> {
+    /// A Void element of a size in eight bytes, in the last cluster.
+    const VOID: [u8; 2] = [0xEC, 0x01];
+    let mut bytes = chromium_webm();
+    let payload = SIZE - bytes.len() - 9;
+    bytes.extend(VOID);
+    bytes.extend(&(payload as u64).to_be_bytes()[1..]);
+    let mut state = 1_u32;
+    bytes.extend((0..payload).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    }));
+    bytes
+}
+
+/// Kills the server at the `n`th request of a finish. `false`: there are not so many.
+async fn killed(n: u64, fault: Fault, stream: &[u8]) -> bool {
+    let proxy = FaultProxy::start(&seaweedfs().endpoint, |_, _| Fault::None).await;
+    let mut server = s3_server(&proxy.endpoint, &[]).await;
+    server.stop().await;
+    let program = start(&mut server);
+    let client = server.admin().await;
+    let (id, _) = client.start_recording().await;
+    let upload = format!("/api/uploads/{id}");
+    let end = stream.len() - REST;
+    let answer = client.patch(&upload, 0, stream[..end].to_vec()).send();
+    assert_eq!(answer.await.expect("an answer").status(), 204);
+
+    let (reached, mut reaching) = mpsc::unbounded_channel();
+    let mut count = 0;
+    proxy.plan(move |_, _| {
+        count += 1;
+        // What the store has done is done when its answer is missed, and asked for again.
+        if count == n + u64::from(fault == Fault::CutAfter) {
+            let _ = reached.send(());
+        }
+        match count.cmp(&n) {
+            std::cmp::Ordering::Less => Fault::None,
+            std::cmp::Ordering::Equal => fault,
+            std::cmp::Ordering::Greater => Fault::CutBefore,
+        }
+    });
+    let last = client
+        .patch(&upload, end as u64, stream[end..].to_vec())
+        .header("Upload-Length", stream.len())
+        .send();
+    let met = tokio::select! {
+        // First: on a slow machine the failure may be answered, too, before anybody looks.
+        biased;
+        _ = reaching.recv() => true,
+        answer = last => {
+            assert_eq!(answer.expect("an answer").status(), 204);
+            false
+        }
+    };
+    drop(program);
+    proxy.plan(|_, _| Fault::None);
+
+    let _program = start(&mut server);
+    let client = server.admin().await;
+    let mut row = client.recording(&id).await;
+    for _ in 0..600 {
+        if row["completed_at"].is_string() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        row = client.recording(&id).await;
+        // Killed before anybody knew that this was the end, it grows; its sender sends the end again.
+        if row["status"] == "recording" || row["status"] == "uploading" {
+            let at = client.offset(&id).await;
+            let rest = stream[usize::try_from(at).expect("small")..].to_vec();
+            let again = client
+                .patch(&upload, at, rest)
+                .header("Upload-Length", stream.len());
+            let _ = again.send().await;
+        }
+    }
+    assert_eq!(row["status"], "ready", "{fault:?} of request {n}: {row}");
+    let stored = client.get(&format!("/api/recordings/{id}/download")).send();
+    let stored = stored.await.expect("an answer").bytes().await;
+    assert!(
+        stored.expect("a body") == finished(stream),
+        "{fault:?} of request {n}: other bytes"
+    );
+    met
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finish_that_is_killed_at_any_request_is_brought_to_its_end() {
+    let stream = recording();
+    for fault in [Fault::CutBefore, Fault::CutAfter] {
+        let met = futures_util::stream::iter(1..=MOST)
+            .map(|n| killed(n, fault, &stream))
+            .buffered(4)
+            .take_while(|&met| std::future::ready(met))
+            .count()
+            .await as u64;
+        assert!(
+            (3..MOST).contains(&met),
+            "{met} requests: a part, the first part, and the completion at least"
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! The whole server with recordings in Azure Blob Storage, and a network that has bad days.
+
+use crate::support::TestServer;
+use crate::support::azurite::{ACCOUNT, CONTAINER, KEY, azurite};
+use crate::support::fault_proxy::{Fault, FaultProxy};
+use crate::support::store::{
+    MIB, check_bad_day, check_deletion, check_failed, check_life, check_lost_completion,
+    check_restarts, confirmed, started,
+};
+use crate::support::streams::{large_webm, send};
+
+/// A server that keeps recordings at this endpoint, under a prefix of its own.
+async fn server(endpoint: &str, more: &[(&str, &str)]) -> TestServer {
+    let prefix = uuid::Uuid::new_v4().simple().to_string();
+    let variables = [
+        ("SORTIE_RECORDING_STORAGE_BACKEND", "azure"),
+        ("SORTIE_RECORDING_AZURE_CONTAINER", CONTAINER),
+        ("SORTIE_RECORDING_AZURE_PREFIX", &prefix),
+        ("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT),
+        ("AZURE_STORAGE_ACCOUNT_KEY", KEY),
+        ("AZURE_STORAGE_ENDPOINT", endpoint),
+    ];
+    // The first of a name counts.
+    TestServer::with(&[more, &variables].concat()).await
+}
+
+/// A proxy before Azurite, and the endpoint that it makes.
+async fn proxy() -> (FaultProxy, String) {
+    let proxy = FaultProxy::start(&azurite().origin(), |_, _| Fault::None).await;
+    let endpoint = format!("{}/{ACCOUNT}", proxy.endpoint);
+    (proxy, endpoint)
+}
+
+#[tokio::test]
+async fn a_recording_lives_in_the_store() {
+    let server = server(&azurite().endpoint, &[]).await;
+    check_life(&server, "azure").await;
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_with_the_same_blocks() {
+    let (proxy, endpoint) = proxy().await;
+    let mut server = server(&endpoint, &[]).await;
+    let id = check_restarts(&mut server).await;
+    let blob = format!("/{id}.webm");
+    let lists = |(line, _): &(String, Fault)| line.contains(&blob) && line.contains("=blocklist");
+    assert_eq!(proxy.log().iter().filter(|&entry| lists(entry)).count(), 1);
+}
+
+#[tokio::test]
+async fn a_bad_day_costs_no_byte() {
+    let (proxy, endpoint) = proxy().await;
+    let server = server(&endpoint, &[]).await;
+    check_bad_day(&proxy, &server).await;
+}
+
+/// The store did it, and nobody heard. Its blocks are in a blob now, and another attempt does not find them.
+#[tokio::test]
+async fn a_completion_whose_answer_is_lost() {
+    let (proxy, endpoint) = proxy().await;
+    let server = server(&endpoint, &[]).await;
+    let completes = |line: &str| line.contains("comp=blocklist");
+    check_lost_completion(&proxy, &server, completes).await;
+}
+
+/// Blocks that are gone: the recording fails, says so, and can be deleted.
+#[tokio::test]
+async fn blocks_that_the_store_does_not_know_any_more() {
+    let (proxy, endpoint) = proxy().await;
+    let sqlite = [("SORTIE_DB_TYPE", "sqlite")];
+    let server = server(&endpoint, &sqlite).await;
+    let client = server.admin().await;
+    let stream = large_webm(20 * MIB);
+    let (id, _) = client.start_recording().await;
+    send(&client, &id, &stream, 0, 19 * MIB, 4 * MIB).await;
+    confirmed(&server, &id, 1).await;
+    proxy.plan(|_, line| {
+        if line.contains("comp=blocklist") {
+            Fault::Refused("InvalidBlockList")
+        } else {
+            Fault::None
+        }
+    });
+    send(&client, &id, &stream, 19 * MIB, stream.len(), 4 * MIB).await;
+    check_failed(&client, &id).await;
+    proxy.plan(|_, _| Fault::None);
+    check_deletion(&client, &id).await;
+    let staging = server.database_file().with_file_name("staging");
+    assert!(!staging.join(&id).exists());
+}
+
+#[test]
+fn a_start_without_the_container_says_so() {
+    let said = started(&[
+        ("SORTIE_RECORDING_STORAGE_BACKEND", "azure"),
+        ("SORTIE_RECORDING_AZURE_CONTAINER", "nowhere"),
+        ("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT),
+        ("AZURE_STORAGE_ACCOUNT_KEY", KEY),
+        ("AZURE_STORAGE_ENDPOINT", &azurite().endpoint),
+    ]);
+    assert!(!said.contains("listens on"), "{said}");
+    assert!(said.contains("cannot use the bucket nowhere"), "{said}");
+    assert!(said.contains("SORTIE_RECORDING_AZURE_CONTAINER"), "{said}");
+}

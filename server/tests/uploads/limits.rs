@@ -1,0 +1,307 @@
+//! Limits of one user: open uploads, bytes, and protected bytes.
+
+use crate::support::{Client, TestServer, chromium_webm, header, json_of, problem};
+use base64::Engine as _;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::json;
+
+fn creation(client: &Client, concat: &str) -> RequestBuilder {
+    let request = client
+        .tus(Method::POST, "/api/uploads")
+        .header("Upload-Length", "4");
+    match concat {
+        "" => request,
+        concat => request.header("Upload-Concat", concat),
+    }
+}
+
+async fn created(request: RequestBuilder) -> String {
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    header(&answer, "location")
+}
+
+#[tokio::test]
+async fn no_more_than_so_many_at_once_for_each_person() {
+    let server = TestServer::with(&[("SORTIE_UPLOADS_PER_USER", "3")]).await;
+    let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+    let first = created(creation(&ann, "")).await;
+    let part = created(creation(&ann, "partial")).await;
+    let (recording, session) = ann.start_recording().await;
+    let files = || {
+        std::fs::read_dir(server.recordings())
+            .expect("the folder")
+            .count()
+    };
+    assert_eq!(files(), 3);
+
+    // By whatever way in, and nothing is left behind.
+    let start = format!("/api/sessions/{session}/recording/start");
+    for refused in [
+        creation(&ann, ""),
+        creation(&ann, "partial"),
+        ann.post(&start),
+    ] {
+        let sentence = problem(refused, 429, "too_many_requests").await;
+        assert!(sentence.starts_with("3 uploads are open"), "{sentence}");
+    }
+    let refused = creation(&ann, "").send().await.expect("an answer");
+    assert_eq!(header(&refused, "retry-after"), "30");
+    assert_eq!(header(&refused, "tus-resumable"), "1.0.0");
+    assert_eq!(files(), 3);
+    // Nobody else is concerned, and what is open goes on.
+    created(creation(&bob, "")).await;
+
+    // Room comes from what is deleted, and from what is complete.
+    let gone = ann
+        .tus(Method::DELETE, &first)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    created(creation(&ann, "")).await;
+    problem(creation(&ann, ""), 429, "too_many_requests").await;
+    let bytes = chromium_webm();
+    let done = ann
+        .patch(&format!("/api/uploads/{recording}"), 0, bytes.clone())
+        .header("Upload-Length", bytes.len());
+    assert_eq!(
+        done.send().await.expect("an answer").status(),
+        StatusCode::NO_CONTENT
+    );
+    created(creation(&ann, "")).await;
+
+    // A complete part still takes room; joining it is always possible.
+    let whole = ann.patch(&part, 0, "text").send().await.expect("an answer");
+    assert_eq!(whole.status(), StatusCode::NO_CONTENT);
+    problem(creation(&ann, ""), 429, "too_many_requests").await;
+    let joined = ann
+        .tus(Method::POST, "/api/uploads")
+        .header("Upload-Concat", format!("final;{part}"));
+    created(joined).await;
+    created(creation(&ann, "partial")).await;
+}
+
+#[tokio::test]
+async fn a_race_does_not_get_more() {
+    let server = TestServer::with(&[("SORTIE_UPLOADS_PER_USER", "5")]).await;
+    let ann = server.user("ann").await;
+    let requests = (0..40).map(|_| creation(&ann, "partial").send());
+    let answers = futures_util::future::join_all(requests).await;
+    let statuses = answers
+        .into_iter()
+        .map(|it| it.expect("an answer").status().as_u16());
+    let (taken, refused): (Vec<_>, Vec<_>) = statuses.partition(|status| *status == 201);
+    assert_eq!((taken.len(), refused), (5, vec![429; 35]));
+    let left = std::fs::read_dir(server.recordings()).expect("the folder");
+    assert_eq!(left.count(), 5);
+}
+
+/// The client of an API token of this user.
+async fn with_api_token(owner: &Client) -> Client {
+    let body = json!({ "name": "platform", "scopes": ["record", "read"] });
+    let created = json_of(owner.post("/api/tokens").json(&body), 201).await;
+    Client {
+        http: owner.http.clone(),
+        url: owner.url.clone(),
+        token: created["token"].as_str().map(str::to_owned),
+        user_id: owner.user_id.clone(),
+    }
+}
+
+#[tokio::test]
+async fn uploads_of_a_service_token_count_for_each_session() {
+    let server = TestServer::with(&[("SORTIE_UPLOADS_PER_USER", "2")]).await;
+    let service = with_api_token(&server.user("platform").await).await;
+    // Sixteen times as many as one user may have open, but no more of one session.
+    let mut sessions = Vec::new();
+    for _ in 0..16 {
+        let session = service.session().await;
+        let start = format!("/api/sessions/{session}/recording/start");
+        json_of(service.post(&start), 201).await;
+        json_of(service.post(&start), 201).await;
+        let sentence = problem(service.post(&start), 429, "too_many_requests").await;
+        assert!(sentence.starts_with("2 uploads are open"), "{sentence}");
+        sessions.push(session);
+    }
+    let session = service.session().await;
+    let start = format!("/api/sessions/{session}/recording/start");
+    let sentence = problem(service.post(&start), 429, "too_many_requests").await;
+    assert!(sentence.starts_with("32 uploads are open"), "{sentence}");
+    // The page of one session, with its own token, has the session's limit too.
+    let token = format!("/api/sessions/{}/token", sessions[0]);
+    let token = json_of(service.post(&token), 200).await;
+    let page = Client {
+        http: service.http.clone(),
+        url: service.url.clone(),
+        token: token["token"].as_str().map(str::to_owned),
+        user_id: service.user_id.clone(),
+    };
+    let start = format!("/api/sessions/{}/recording/start", sessions[0]);
+    problem(page.post(&start), 429, "too_many_requests").await;
+}
+
+const MIB: usize = 1024 * 1024;
+
+#[tokio::test]
+async fn upload_beyond_quota_returns_413_and_keeps_what_fits() {
+    let server = TestServer::with(&[("SORTIE_QUOTA_MB_PER_USER", "2")]).await;
+    let (ann, bob) = (server.user("ann").await, server.user("bob").await);
+    // Declared too long: refused before anything is created.
+    let declared = ann
+        .tus(Method::POST, "/api/uploads")
+        .header("Upload-Length", 3 * MIB);
+    let sentence = problem(declared, 413, "quota_exceeded").await;
+    assert!(sentence.contains("SORTIE_QUOTA_MB_PER_USER"), "{sentence}");
+    assert_eq!(
+        std::fs::read_dir(server.recordings()).unwrap().count(),
+        0,
+        "nothing is left behind"
+    );
+    // Grows beyond it: what fits is kept.
+    let (id, _) = ann.start_recording().await;
+    let upload = format!("/api/uploads/{id}");
+    let mut bytes = chromium_webm();
+    let kept = bytes.len();
+    bytes.resize(MIB + MIB / 2, 0);
+    let first = ann.patch(&upload, 0, bytes.clone()).send().await.unwrap();
+    assert_eq!(first.status(), StatusCode::NO_CONTENT);
+    let second = ann.patch(&upload, bytes.len() as u64, vec![0; MIB]);
+    problem(second, 413, "quota_exceeded").await;
+    assert_eq!(ann.offset(&id).await, 2 * MIB as u64);
+    let usage = json_of(ann.get("/api/storage/usage"), 200).await;
+    assert_eq!(usage["bytes"], 2 * MIB, "{usage}");
+    assert_eq!(usage["quota_bytes"], 2 * MIB);
+    assert_eq!(usage["open_uploads"], 1);
+    // No other upload begins, by any way in; a user beside is not concerned.
+    let session = ann.session().await;
+    let start = format!("/api/sessions/{session}/recording/start");
+    for refused in [
+        ann.post(&start),
+        creation(&ann, ""),
+        creation(&ann, "partial"),
+    ] {
+        problem(refused, 413, "quota_exceeded").await;
+    }
+    bob.record(&chromium_webm()).await;
+    // Deleting makes space at once.
+    let gone = ann.tus(Method::DELETE, &upload).send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    server.clock.advance(std::time::Duration::from_secs(31));
+    let whole = ann.record(&chromium_webm()).await;
+    let usage = json_of(ann.get("/api/storage/usage"), 200).await;
+    assert_eq!(usage["bytes"], ann.recording(&whole).await["size_bytes"]);
+    assert!(kept > 0);
+}
+
+#[tokio::test]
+async fn parallel_uploads_share_one_quota() {
+    let server = TestServer::with(&[("SORTIE_QUOTA_MB_PER_USER", "1")]).await;
+    let ann = server.user("ann").await;
+    let mut uploads = Vec::new();
+    for _ in 0..4 {
+        uploads.push(ann.start_recording().await.0);
+    }
+    let requests = uploads.iter().map(|id| {
+        ann.patch(&format!("/api/uploads/{id}"), 0, vec![0; MIB / 2])
+            .send()
+    });
+    let answers = futures_util::future::join_all(requests).await;
+    let refused = answers
+        .iter()
+        .filter(|answer| answer.as_ref().unwrap().status() == StatusCode::PAYLOAD_TOO_LARGE)
+        .count();
+    assert!(refused >= 2, "{refused} of 4 are refused");
+    let mut bytes = 0;
+    for id in &uploads {
+        bytes += ann.offset(id).await;
+    }
+    assert_eq!(bytes, MIB as u64);
+}
+
+#[tokio::test]
+async fn protection_beyond_quota_returns_413() {
+    let server = TestServer::with(&[("SORTIE_QUOTA_PROTECTED_MB_PER_USER", "1")]).await;
+    let (admin, ann) = (server.admin().await, server.user("ann").await);
+    // Half a MiB, filled with an EBML Void element.
+    let mut bytes = chromium_webm();
+    let filler = MIB / 2 - bytes.len() - 9;
+    bytes.extend([0xec, 0x01]);
+    bytes.extend(&(filler as u64).to_be_bytes()[1..]);
+    bytes.resize(MIB / 2, 0);
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(ann.record(&bytes).await);
+    }
+    let sizes = async |id: &str| ann.recording(id).await["size_bytes"].as_u64().unwrap();
+    assert!(sizes(&ids[0]).await > MIB as u64 / 3);
+    let protect = |client: &Client, id: &str| {
+        client
+            .request(Method::PATCH, &format!("/api/recordings/{id}"))
+            .json(&json!({ "protected": true }))
+    };
+    json_of(protect(&ann, &ids[0]), 200).await;
+    // One that grows counts with the size that it may reach.
+    let (growing, _) = ann.start_recording().await;
+    let sentence = problem(protect(&ann, &growing), 413, "quota_exceeded").await;
+    assert!(
+        sentence.contains("SORTIE_QUOTA_PROTECTED_MB_PER_USER"),
+        "{sentence}"
+    );
+    // Concurrent protections do not get past it.
+    let answers =
+        futures_util::future::join_all(ids[1..].iter().map(|id| protect(&ann, id).send())).await;
+    let statuses: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.as_ref().unwrap().status().as_u16())
+        .collect();
+    let usage = json_of(ann.get("/api/storage/usage"), 200).await;
+    let protected = usage["protected_bytes"].as_u64().unwrap();
+    assert!(protected <= MIB as u64, "{usage} {statuses:?}");
+    assert!(statuses.contains(&413), "{statuses:?}");
+    assert_eq!(usage["quota_protected_bytes"], MIB);
+    // An administrator may go beyond.
+    json_of(protect(&admin, &ids[1]), 200).await;
+    json_of(protect(&admin, &ids[2]), 200).await;
+}
+
+#[tokio::test]
+async fn further_part_of_a_protected_recording_counts_in_the_quota() {
+    let server = TestServer::with(&[
+        ("SORTIE_QUOTA_PROTECTED_MB_PER_USER", "1"),
+        ("SORTIE_RECORDING_MAX_SIZE_MB", "10"),
+    ])
+    .await;
+    let ann = server.user("ann").await;
+    let (first, session) = ann.start_recording().await;
+    let protect = |id: &str| {
+        ann.request(Method::PATCH, &format!("/api/recordings/{id}"))
+            .json(&json!({ "protected": true }))
+    };
+    // It may grow beyond the quota.
+    problem(protect(&first), 413, "quota_exceeded").await;
+    let bytes = chromium_webm();
+    let sent = ann
+        .patch(&format!("/api/uploads/{first}"), 0, bytes.clone())
+        .header("Upload-Length", bytes.len())
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(sent.status(), StatusCode::NO_CONTENT);
+    json_of(protect(&first), 200).await;
+    // A part of unknown length may, too.
+    let start = ann
+        .post(&format!("/api/sessions/{session}/recording/start"))
+        .json(&json!({ "continues": first }));
+    problem(start, 413, "quota_exceeded").await;
+    let continued = |length: usize| {
+        let continues = base64::engine::general_purpose::STANDARD.encode(&first);
+        ann.tus(Method::POST, "/api/uploads")
+            .header("Upload-Length", length)
+            .header("Upload-Metadata", format!("continues {continues}"))
+    };
+    problem(continued(2 * MIB), 413, "quota_exceeded").await;
+    created(continued(MIB / 2)).await;
+    let usage = json_of(ann.get("/api/storage/usage"), 200).await;
+    assert_eq!(usage["open_uploads"], 1);
+}

@@ -1,0 +1,157 @@
+//! A connection that hangs. Whoever asks next is answered before it ends, and what had arrived stays.
+
+use crate::support::hanging::Hanging;
+use crate::support::{Client, PATIENCE, TestServer, until};
+use reqwest::{Method, StatusCode};
+
+/// More than is batched before it reaches the file.
+const SENT: usize = 1024 * 1024 + 200_000;
+
+/// A `PATCH` of which only the beginning ever comes.
+async fn hanging(client: &Client, id: &str) -> Hanging {
+    let mut hanging = Hanging::open(client, id, 0, 100_000_000).await;
+    hanging.send(&vec![7; SENT]).await;
+    hanging
+}
+
+/// Waits until at least a batch of it is in the file.
+async fn has_arrived(server: &TestServer, id: &str) {
+    let file = server.file(&format!("{id}.part"));
+    until("the beginning of the body arrives", async || {
+        std::fs::metadata(&file).is_ok_and(|file| file.len() > 4096 + 1024 * 1024)
+    })
+    .await;
+}
+
+/// While the other request hangs: without being answered first, this would hang, too.
+async fn at_once<T>(work: impl Future<Output = T>) -> T {
+    let answer = tokio::time::timeout(PATIENCE, work).await;
+    answer.expect("an answer")
+}
+
+/// The request was taken over from.
+async fn check_locked(hanging: Hanging) {
+    let told = hanging.told().await;
+    assert!(told.starts_with("HTTP/1.1 423"), "{told}");
+}
+
+#[tokio::test]
+async fn head_is_answered_at_once_and_the_bytes_stay() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let (id, _) = client.start_recording().await;
+    let stream = hanging(&client, &id).await;
+    has_arrived(&server, &id).await;
+    let offset = at_once(client.offset(&id)).await;
+    assert!((1024 * 1024..=SENT as u64).contains(&offset), "{offset}");
+    check_locked(stream).await;
+    assert_eq!(client.offset(&id).await, offset);
+}
+
+#[tokio::test]
+async fn a_body_for_another_place_is_refused_at_once_and_disturbs_nobody() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let (id, _) = client.start_recording().await;
+    let upload = format!("/api/uploads/{id}");
+    let mut stream = hanging(&client, &id).await;
+    has_arrived(&server, &id).await;
+    let answer = at_once(client.patch(&upload, 0, "again").send()).await;
+    assert_eq!(answer.expect("an answer").status(), StatusCode::CONFLICT);
+    // The older one may still go on.
+    stream.send(&vec![7; SENT]).await;
+    drop(stream);
+    let file = server.file(&format!("{id}.part"));
+    until("the older request is not disturbed", async || {
+        std::fs::metadata(&file).expect("the file").len() == 4096 + 2 * SENT as u64
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_that_continues_takes_over_at_once_and_the_bytes_stay() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let (id, _) = client.start_recording().await;
+    let upload = format!("/api/uploads/{id}");
+    let stream = hanging(&client, &id).await;
+    has_arrived(&server, &id).await;
+    // All of it has been received; some of it may still be in a batch.
+    until("it is not refused", async || {
+        let patch = client.patch(&upload, SENT as u64, "more").send();
+        match at_once(patch).await.expect("an answer").status() {
+            StatusCode::CONFLICT => false,
+            status => {
+                assert_eq!(status, StatusCode::NO_CONTENT);
+                true
+            }
+        }
+    })
+    .await;
+    check_locked(stream).await;
+    assert_eq!(client.offset(&id).await, SENT as u64 + 4);
+    let stored = std::fs::read(server.file(&format!("{id}.part"))).expect("the file");
+    assert!(stored[4096..4096 + SENT].iter().all(|byte| *byte == 7));
+    assert_eq!(&stored[4096 + SENT..], b"more");
+}
+
+#[tokio::test]
+async fn delete_is_answered_at_once_and_nothing_stays() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let (id, _) = client.start_recording().await;
+    let stream = hanging(&client, &id).await;
+    has_arrived(&server, &id).await;
+    let delete = client
+        .tus(Method::DELETE, &format!("/api/uploads/{id}"))
+        .send();
+    let answer = at_once(delete).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    check_locked(stream).await;
+    let names = std::fs::read_dir(server.recordings()).expect("the folder");
+    assert_eq!(names.count(), 0);
+}
+
+#[tokio::test]
+async fn fifty_at_once() {
+    let server = TestServer::start().await;
+    let client = server.admin().await;
+    let mut uploads = Vec::new();
+    for _ in 0..50 {
+        let (id, _) = client.start_recording().await;
+        let stream = hanging(&client, &id).await;
+        uploads.push((id, stream));
+    }
+    for (id, _) in &uploads {
+        has_arrived(&server, id).await;
+    }
+    // Every third is asked for, deleted, or sent to.
+    let answers = uploads.iter().enumerate().map(|(number, (id, _))| {
+        let upload = format!("/api/uploads/{id}");
+        let client = &client;
+        async move {
+            let request = match number % 3 {
+                0 => client.tus(Method::HEAD, &upload),
+                1 => client.tus(Method::DELETE, &upload),
+                _ => client.patch(&upload, 1, "elsewhere"),
+            };
+            at_once(request.send())
+                .await
+                .expect("an answer")
+                .status()
+                .as_u16()
+        }
+    });
+    let answers = futures_util::future::join_all(answers).await;
+    for (number, ((id, _stream), status)) in uploads.iter().zip(answers).enumerate() {
+        match number % 3 {
+            0 => assert_eq!(status, 200),
+            1 => assert_eq!(status, 204),
+            _ => assert_eq!(status, 409),
+        }
+        if number % 3 != 1 {
+            let offset = at_once(client.offset(id)).await;
+            assert!((1024 * 1024..=SENT as u64).contains(&offset), "{offset}");
+        }
+    }
+}
