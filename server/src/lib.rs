@@ -45,7 +45,7 @@ pub use config::{
 pub use config::{
     Config, ConfigError, ConfigReader, DatabaseConfig, ForwardedHeaders, JwtConfig, JwtKeys,
     LocalStorageConfig, Network, ProtectedQuota, PublicUrl, Secret, Settings, SignInConfig,
-    StorageConfig, TelemetryConfig, VARIABLES, Variable, read_toml, variables_help,
+    StorageConfig, TelemetryConfig, TomlValue, VARIABLES, Variable, read_toml, variables_help,
 };
 pub use db::{Copied, CopyError, copy_database};
 pub use gc::{

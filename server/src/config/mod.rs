@@ -34,7 +34,7 @@ pub use forwarded::{ForwardedHeaders, PublicUrl};
 pub use network::Network;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresConfig;
-pub use reader::{Reader as ConfigReader, read_toml};
+pub use reader::{Reader as ConfigReader, TomlValue, read_toml};
 #[cfg(feature = "s3")]
 pub use s3::{S3Key, S3StorageConfig};
 pub use secret::Secret;
